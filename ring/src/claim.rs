@@ -1,0 +1,110 @@
+//! A claim: slots that a producer owns until it publishes them.
+
+use std::fmt;
+
+use crate::partition::Partition;
+
+/// Why no slots could be claimed. Nothing was claimed; what the producer holds is to be dropped
+/// and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// The consumer has not yet given back enough slots.
+    Full,
+    /// Other producers were faster [`ATTEMPTS`](crate::partition::ATTEMPTS) times in a row.
+    Contended,
+    /// The ring is closed.
+    Closed,
+    /// The claim is empty, or larger than a partition or than
+    /// [`SLOTS_PER_CLAIM_MAX`](crate::SLOTS_PER_CLAIM_MAX): it can never succeed.
+    BadLength,
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the partition is full",
+            Self::Contended => "other producers were faster too many times",
+            Self::Closed => "the ring is closed",
+            Self::BadLength => "a claim of this many slots can never succeed",
+        })
+    }
+}
+
+impl std::error::Error for ClaimError {}
+
+/// Contiguous slots, owned by this producer until [`publish`](Claim::publish).
+///
+/// A slot holds what was written there a lap ago; write every word that the consumer will read.
+/// Run no foreign code while a claim is open. A claim that is dropped is published as a tombstone,
+/// which the consumer steps over. (Leaked with `mem::forget`, a claim of the shared partition
+/// would stop its consumer: there is no reason to do so.)
+#[derive(Debug)]
+#[must_use = "a claim that is dropped is published as a tombstone"]
+pub struct Claim<'a, T> {
+    partition: &'a Partition<T>,
+    first: u64,
+    slots: u32,
+    exclusive: bool,
+}
+
+impl<'a, T> Claim<'a, T> {
+    #[inline]
+    pub(crate) fn new(
+        partition: &'a Partition<T>,
+        first: u64,
+        slots: usize,
+        exclusive: bool,
+    ) -> Self {
+        Self { partition, first, slots: slots as u32, exclusive }
+    }
+
+    /// How many slots were claimed.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots as usize
+    }
+
+    /// Never: a claim has at least one slot.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The slot at `index`, to be written in place.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`len`](Self::len).
+    #[inline]
+    #[allow(unsafe_code)] // the slots of the claim are ours
+    pub fn slot(&mut self, index: usize) -> &mut T {
+        assert!(index < self.slots as usize, "slot outside the claim");
+        // SAFETY: `first + index` lies inside this unpublished claim, and `&mut self` forbids a
+        // second reference to any of its slots.
+        unsafe { self.partition.slots.slot_mut(self.first + index as u64) }
+    }
+
+    /// Hands the slots to the consumer.
+    #[inline]
+    pub fn publish(self) {
+        self.finish(false);
+        std::mem::forget(self);
+    }
+
+    #[inline]
+    fn finish(&self, tombstone: bool) {
+        self.partition.slots.publish(self.first, self.slots as usize, tombstone);
+        if self.exclusive {
+            self.partition.commit_exclusive(self.first + u64::from(self.slots));
+        }
+    }
+}
+
+impl<T> Drop for Claim<'_, T> {
+    fn drop(&mut self) {
+        self.finish(true);
+    }
+}

@@ -1,0 +1,162 @@
+//! The consumer: reads what is published, in batches, and gives the slots back.
+
+use std::time::Duration;
+
+use crate::partition::Partition;
+use crate::ring::Shared;
+use crate::sync::Arc;
+
+/// The reading side of a ring.
+#[derive(Debug)]
+pub struct Consumer<T> {
+    ring: Arc<Shared<T>>,
+    /// Most slots that were in use at once, as far as drains have seen.
+    high_water: u64,
+}
+
+/// What one drain brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Claims that were published.
+    pub entries: u64,
+    /// Claims that were dropped unpublished.
+    pub tombstones: u64,
+    /// Slots given back to the producers.
+    pub slots: u64,
+}
+
+/// The slots of one published claim, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a, T> {
+    partition: &'a Partition<T>,
+    first: u64,
+    slots: usize,
+}
+
+impl<'a, T> Entry<'a, T> {
+    /// How many slots the claim has.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots
+    }
+
+    /// Never: a claim has at least one slot.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The slots of the claim.
+    #[inline]
+    #[allow(unsafe_code)] // the slots are published and not yet given back
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = &'a T> + use<'a, T> {
+        let Self { partition, first, slots } = *self;
+        (0..slots).map(move |index| {
+            // SAFETY: an `Entry` is made for a published claim, lives no longer than the call of
+            // the drain's closure, and the gating sequence moves only after that.
+            unsafe { partition.slots.slot(first + index as u64) }
+        })
+    }
+}
+
+/// Moves the gating sequence when the drain ends, also when the closure panics: what was handed
+/// out is not handed out again.
+struct Progress<'a, T> {
+    partition: &'a Partition<T>,
+    next: u64,
+}
+
+impl<T> Drop for Progress<'_, T> {
+    fn drop(&mut self) {
+        self.partition.gating.release_to(self.next);
+    }
+}
+
+impl<T> Consumer<T> {
+    pub(crate) fn new(ring: Arc<Shared<T>>) -> Self {
+        Self { ring, high_water: 0 }
+    }
+
+    /// How many partitions there are, the shared one included.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.ring.partitions.len()
+    }
+
+    /// Where the next claim of a partition will begin; a drain up to there has seen everything
+    /// that was published before this call.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition.
+    #[must_use]
+    pub fn tail(&self, partition: usize) -> u64 {
+        self.ring.partitions[partition].tail()
+    }
+
+    /// Hands every published entry of a partition, oldest first and at most `entries_max`, to
+    /// `read`, and gives all their slots back at the end with one store.
+    ///
+    /// Stops at the first claim that is not published yet. If `read` panics, the entries handed
+    /// out so far, the last one included, are given back.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition, or `read` panics.
+    ///
+    /// # Blocking
+    ///
+    /// Never by itself.
+    #[inline]
+    pub fn drain(
+        &mut self,
+        partition: usize,
+        entries_max: usize,
+        mut read: impl FnMut(Entry<'_, T>),
+    ) -> Drained {
+        let partition = &self.ring.partitions[partition];
+        partition.nudge_answered();
+        let first = partition.gating.peek();
+        let mut progress = Progress { partition, next: first };
+        let mut drained = Drained::default();
+        for _ in 0..entries_max {
+            let at = progress.next;
+            let Some(published) = partition.slots.published(at) else { break };
+            progress.next += published.slots as u64;
+            if published.tombstone {
+                drained.tombstones += 1;
+            } else {
+                drained.entries += 1;
+                read(Entry { partition, first: at, slots: published.slots });
+            }
+        }
+        drained.slots = progress.next - first;
+        drained
+    }
+
+    /// Slots in use now, over all partitions; remembered for [`high_water`](Self::high_water).
+    pub fn backlog(&mut self) -> u64 {
+        let backlog = self.ring.partitions.iter().map(Partition::backlog).sum();
+        self.high_water = self.high_water.max(backlog);
+        backlog
+    }
+
+    /// The largest backlog, in slots, that [`backlog`](Self::backlog) has seen.
+    #[must_use]
+    pub fn high_water(&self) -> u64 {
+        self.high_water
+    }
+
+    /// Sleeps until a [`Waker`](crate::Waker) wakes this consumer, a partition passes half full,
+    /// or `timeout` has passed. Says whether it was woken.
+    ///
+    /// # Blocking
+    ///
+    /// Up to `timeout`.
+    pub fn park(&mut self, timeout: Duration) -> bool {
+        self.ring.waker.register();
+        self.ring.waker.park(timeout)
+    }
+}

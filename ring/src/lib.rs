@@ -1,0 +1,49 @@
+//! A partitioned, multi-producer disruptor whose producers never wait.
+//!
+//! A [`Ring`] is a set of [partitions](partition), each a power-of-two array of 64-byte slots. A thread leases a
+//! partition of its own while there are free ones (a [`Lease`]: one producer, no read-modify-write
+//! instruction at all) and claims in the shared partition when there are not. *Claim* one or
+//! several contiguous slots, write them in place, *publish*; the [`Consumer`] reads whole *batches*
+//! and gives them back by moving its *gating sequence*. A producer that finds no room learns so
+//! before it has claimed anything, and drops what it holds: the newest goes.
+//!
+//! ```
+//! use spandrel_ring::{Ring, RingOptions};
+//!
+//! let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 1024, partitions: 2 });
+//! let mut lease = ring.lease().expect("two partitions are free");
+//! let mut claim = lease.try_claim(2).expect("the ring is empty");
+//! *claim.slot(0) = 7;
+//! *claim.slot(1) = 8;
+//! claim.publish();
+//!
+//! let mut seen = Vec::new();
+//! for partition in 0..consumer.partitions() {
+//!     consumer.drain(partition, usize::MAX, |entry| seen.extend(entry.slots().copied()));
+//! }
+//! assert_eq!(seen, [7, 8]);
+//! ```
+//!
+//! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
+//! crate: in [`slot`](crate::partition) (the cells of a partition) and in [`timestamp`] (one
+//! processor instruction).
+
+mod claim;
+mod consumer;
+mod lease;
+pub mod partition;
+mod ring;
+mod sequence;
+mod slot;
+mod sync;
+pub mod timestamp;
+mod wake;
+
+#[cfg(all(test, spandrel_loom))]
+mod loom_models;
+
+pub use claim::{Claim, ClaimError};
+pub use consumer::{Consumer, Drained, Entry};
+pub use lease::Lease;
+pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
+pub use wake::Waker;

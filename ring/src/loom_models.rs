@@ -1,0 +1,232 @@
+//! Loom explores these: one race each, named for it. Capacities are as small as they can be.
+//!
+//! `RUSTFLAGS="--cfg spandrel_loom" cargo test -p spandrel-ring --release --lib loom_models`
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+use crate::{ClaimError, Consumer, Ring, RingOptions};
+
+/// One partition to lease and a shared one, `slots` each.
+fn ring(slots: usize) -> (Ring<u64>, Consumer<u64>) {
+    Ring::new(RingOptions { capacity: 2 * slots, partitions: 1 })
+}
+
+const LEASED: usize = 0;
+const SHARED: usize = 1;
+
+/// Reads what is there, without waiting.
+fn drain(consumer: &mut Consumer<u64>, partition: usize) -> Vec<u64> {
+    let mut seen = Vec::new();
+    consumer.drain(partition, usize::MAX, |entry| seen.extend(entry.slots().copied()));
+    seen
+}
+
+/// Drains until `wanted` values have come.
+fn drain_all(consumer: &mut Consumer<u64>, partition: usize, wanted: usize) -> Vec<u64> {
+    let mut seen = drain(consumer, partition);
+    while seen.len() < wanted {
+        thread::yield_now();
+        seen.extend(drain(consumer, partition));
+    }
+    seen
+}
+
+fn push_shared(ring: &Ring<u64>, value: u64) -> Result<(), ClaimError> {
+    let mut claim = ring.try_claim(1)?;
+    *claim.slot(0) = value;
+    claim.publish();
+    Ok(())
+}
+
+#[test]
+fn two_producers_and_a_consumer() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let producers: Vec<_> = [10, 20]
+            .into_iter()
+            .map(|value| {
+                let ring = ring.clone();
+                thread::spawn(move || push_shared(&ring, value).unwrap())
+            })
+            .collect();
+        let mut seen = drain_all(&mut consumer, SHARED, 2);
+        seen.sort_unstable();
+        assert_eq!(seen, [10, 20]);
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_claim_of_two_slots_is_seen_whole() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let mut lease = ring.lease().unwrap();
+        let producer = thread::spawn(move || {
+            let mut claim = lease.try_claim(2).unwrap();
+            *claim.slot(0) = 1;
+            *claim.slot(1) = 2;
+            claim.publish();
+        });
+        let seen = drain(&mut consumer, LEASED);
+        assert!(seen.is_empty() || seen == [1, 2], "half a claim: {seen:?}");
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_lease_wraps_around() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let mut lease = ring.lease().unwrap();
+        let producer = thread::spawn(move || {
+            for value in 1..=3 {
+                loop {
+                    match lease.try_claim(1) {
+                        Ok(mut claim) => {
+                            *claim.slot(0) = value;
+                            claim.publish();
+                            break;
+                        }
+                        Err(error) => assert_eq!(error, ClaimError::Full),
+                    }
+                    thread::yield_now();
+                }
+            }
+        });
+        assert_eq!(drain_all(&mut consumer, LEASED, 3), [1, 2, 3]);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn the_shared_partition_wraps_around() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        push_shared(&ring, 1).unwrap();
+        push_shared(&ring, 2).unwrap();
+        let producer = {
+            let ring = ring.clone();
+            thread::spawn(move || push_shared(&ring, 3))
+        };
+        let mut seen = drain(&mut consumer, SHARED);
+        let late = producer.join().unwrap();
+        seen.extend(drain(&mut consumer, SHARED));
+        match late {
+            Ok(()) => assert_eq!(seen, [1, 2, 3]),
+            Err(error) => {
+                assert_eq!(error, ClaimError::Full);
+                assert_eq!(seen, [1, 2]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_full_partition_takes_exactly_its_capacity() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        push_shared(&ring, 1).unwrap();
+        let producers: Vec<_> = [10, 20]
+            .into_iter()
+            .map(|value| {
+                let ring = ring.clone();
+                thread::spawn(move || push_shared(&ring, value))
+            })
+            .collect();
+        let results: Vec<_> = producers.into_iter().map(|p| p.join().unwrap()).collect();
+        let full = results.iter().filter(|r| **r == Err(ClaimError::Full)).count();
+        assert_eq!(full, 1, "one slot was left for two producers: {results:?}");
+        assert_eq!(drain(&mut consumer, SHARED).len(), 2);
+    });
+}
+
+#[test]
+fn a_dropped_claim_stops_nobody() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let dropper = {
+            let ring = ring.clone();
+            thread::spawn(move || drop(ring.try_claim(1).unwrap()))
+        };
+        push_shared(&ring, 7).unwrap();
+        dropper.join().unwrap();
+        assert_eq!(drain(&mut consumer, SHARED), [7]);
+        assert_eq!(consumer.backlog(), 0);
+    });
+}
+
+/// What was published before the close is drained after it; a publication beside the close is
+/// either refused, or drained, or still counted as backlog: never forgotten.
+#[test]
+fn close_racing_publish() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        push_shared(&ring, 1).unwrap();
+        let producer = {
+            let ring = ring.clone();
+            thread::spawn(move || push_shared(&ring, 2))
+        };
+        ring.close();
+        let seen = drain(&mut consumer, SHARED);
+        assert_eq!(seen[0], 1);
+        let late = producer.join().unwrap();
+        let stranded = consumer.backlog();
+        match late {
+            Ok(()) => assert_eq!(seen.len() as u64 + stranded, 2),
+            Err(error) => {
+                assert_eq!(error, ClaimError::Closed);
+                assert_eq!((seen.len(), stranded), (1, 0));
+            }
+        }
+        assert_eq!(push_shared(&ring, 3), Err(ClaimError::Closed));
+    });
+}
+
+#[test]
+fn a_lease_is_handed_over_with_its_partition() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let lease = ring.lease().unwrap();
+        let first = thread::spawn(move || {
+            let mut lease = lease;
+            let mut claim = lease.try_claim(1).unwrap();
+            *claim.slot(0) = 1;
+            claim.publish();
+        });
+        let second = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let Some(mut lease) = ring.lease() else { return false };
+                let mut claim = lease.try_claim(1).unwrap();
+                *claim.slot(0) = 2;
+                claim.publish();
+                true
+            })
+        };
+        first.join().unwrap();
+        let wanted = if second.join().unwrap() { vec![1, 2] } else { vec![1] };
+        assert_eq!(drain(&mut consumer, LEASED), wanted);
+    });
+}
+
+/// A wake-up between the consumer's last look and its sleep ends the sleep.
+#[test]
+fn a_wake_up_is_never_lost() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let published = Arc::new(AtomicBool::new(false));
+        let producer = {
+            let (ring, published) = (ring.clone(), Arc::clone(&published));
+            thread::spawn(move || {
+                published.store(true, Ordering::Relaxed);
+                ring.waker().wake();
+            })
+        };
+        // Were it lost, loom would report a deadlock here.
+        while !consumer.park(std::time::Duration::MAX) {}
+        assert!(published.load(Ordering::Relaxed));
+        producer.join().unwrap();
+    });
+}

@@ -1,0 +1,193 @@
+//! A partition: slots, the sequences of both sides, and the two ways to claim.
+//!
+//! ```text
+//!        gating                      tail            limit
+//!          |                           |               |
+//!   -------+---------------------------+---------------+------
+//!    free  |  published or being       |  free         |  still owned by the consumer
+//!          |  written                  |               |  when last looked
+//! ```
+//!
+//! * `tail` is where the next claim begins. In a leased partition only the lessee moves it (a
+//!   plain store); in the shared one producers race for it with a compare-and-swap.
+//! * `limit` is how far `tail` may go without another look at `gating`. It is first set to *half*
+//!   a lap past `gating`, so that the producer that crosses half full takes the slow path once,
+//!   where it wakes the consumer, and then to a whole lap.
+//! * Room is certain before anything is claimed; a claim is never taken back.
+//! * Publication is by slot ([`slot`](crate::slot)), never in producer order. In-order
+//!   publication makes every producer wait for the slowest one; with more producers than cores
+//!   that is a scheduler turn for each claim.
+//!
+//! # Why this is right
+//!
+//! *Exclusive slots.* A claim owns `[tail, tail + n)`. Claims of one partition are disjoint: the
+//! lessee is alone, and producers of the shared partition divide the numbers by compare-and-swap
+//! on `tail`, which only grows. Two live claims could still name the same *cell* one lap apart;
+//! this would need `tail + n > gating + capacity`, but `limit <= gating + capacity` when it was
+//! computed, and `gating` only grows.
+//!
+//! *No read before write.* The consumer at sequence `s` passes only a stamp that says `s + 1`. It
+//! is stored with Release after the slots were written, and loaded with Acquire before they are
+//! read. Stamps of older laps carry smaller numbers, so none can be mistaken.
+//!
+//! *No write before the read is over.* The consumer moves `gating` with Release after its reads.
+//! The producer that computes a `limit` loads it with Acquire; in the shared partition the limit
+//! is handed on to other producers with Release and Acquire.
+//!
+//! *Bounded steps.* A lease claims in a fixed number of steps. The shared partition tries its
+//! compare-and-swap [`ATTEMPTS`] times and then reports contention: lock-free and bounded.
+//!
+//! *No stall.* Between claim and publish no foreign code runs, and the claim is a guard: dropped,
+//! it publishes a tombstone that the consumer steps over.
+//!
+//! # Sources
+//!
+//! The vocabulary and the gating sequence: M. Thompson and others, "Disruptor: High performance
+//! alternative to bounded queues", LMAX 2011, and its `MultiProducerSequencer` (per-slot
+//! availability by lap). Stamps in the slots: D. Vyukov, "Bounded MPMC queue", 1024cores.net; here
+//! the consumer does not write them back. A limit that is cached by the producer: P. Lee and
+//! others, "MCRingBuffer", 2009.
+
+use crossbeam_utils::CachePadded;
+
+use crate::claim::ClaimError;
+use crate::sequence::Sequence;
+use crate::slot::Slots;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+
+/// How often a producer of the shared partition tries to win its slots before it gives up.
+///
+/// A failed attempt means that another producer succeeded in between. With as many attempts, to
+/// fail them all a thread would have to lose against 64 others in a row within some microseconds.
+pub const ATTEMPTS: u32 = 64;
+
+/// One disruptor: slots and sequences. See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Partition<T> {
+    pub(crate) slots: Slots<T>,
+    /// The producers' line: where the next claim begins.
+    tail: Sequence,
+    /// How far `tail` may go before a producer has to look at `gating` again. Written and read by
+    /// producers only.
+    limit: CachePadded<AtomicU64>,
+    /// The consumer's line: everything below it is free again.
+    pub(crate) gating: Sequence,
+    /// Whether a producer has asked for the consumer since it last came.
+    nudged: CachePadded<AtomicBool>,
+}
+
+/// What a look at the gating sequence brought.
+enum Room {
+    /// Claim at once.
+    Enough,
+    /// Claim, but wake the consumer: the partition passes half full.
+    PastHalf,
+}
+
+impl<T: Copy + Default> Partition<T> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            slots: Slots::new(capacity),
+            tail: Sequence::new(0),
+            limit: CachePadded::new(AtomicU64::new(capacity as u64 / 2)),
+            gating: Sequence::new(0),
+            nudged: CachePadded::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+impl<T> Partition<T> {
+    /// Slots between the consumer and the producers: published, being written, or abandoned.
+    pub(crate) fn backlog(&self) -> u64 {
+        // The order matters: `gating` first, so that the difference cannot be negative.
+        let gating = self.gating.acquire();
+        self.tail.peek().saturating_sub(gating)
+    }
+
+    /// Where the next claim begins.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.peek()
+    }
+
+    /// Claims `slots` slots for the lessee, who is alone here. Returns the first sequence; the
+    /// slots count as claimed only after [`Self::commit_exclusive`].
+    #[inline]
+    pub(crate) fn claim_exclusive(
+        &self,
+        slots: u64,
+        nudge: impl FnOnce(),
+    ) -> Result<u64, ClaimError> {
+        let first = self.tail.peek();
+        // Relaxed: written by this lessee, or by an earlier one whose lease was handed over with
+        // Release and Acquire.
+        if first + slots > self.limit.load(Ordering::Relaxed)
+            && let Room::PastHalf = self.look_for_room(first + slots)?
+        {
+            self.nudge(nudge);
+        }
+        Ok(first)
+    }
+
+    /// Ends an exclusive claim; its first slot is published already.
+    #[inline]
+    pub(crate) fn commit_exclusive(&self, next: u64) {
+        self.tail.advance(next);
+    }
+
+    /// Claims `slots` slots among several producers. Returns the first sequence.
+    #[inline]
+    pub(crate) fn claim_shared(&self, slots: u64, nudge: impl FnOnce()) -> Result<u64, ClaimError> {
+        let mut past_half = false;
+        for _ in 0..ATTEMPTS {
+            let first = self.tail.peek();
+            // Acquire: pairs with the Release in `look_for_room`, by whichever producer computed
+            // this limit; its look at `gating` becomes ours.
+            if first + slots > self.limit.load(Ordering::Acquire) {
+                past_half |= matches!(self.look_for_room(first + slots)?, Room::PastHalf);
+            }
+            if self.tail.try_advance(first, first + slots) {
+                if past_half {
+                    self.nudge(nudge);
+                }
+                return Ok(first);
+            }
+        }
+        Err(ClaimError::Contended)
+    }
+
+    /// Computes a new limit from the gating sequence.
+    #[cold]
+    fn look_for_room(&self, end: u64) -> Result<Room, ClaimError> {
+        let capacity = self.slots.capacity();
+        let gating = self.gating.acquire();
+        let (limit, room) = if end <= gating + capacity / 2 {
+            (gating + capacity / 2, Room::Enough)
+        } else if end <= gating + capacity {
+            (gating + capacity, Room::PastHalf)
+        } else {
+            return Err(ClaimError::Full);
+        };
+        // Release: pairs with the Acquire in `claim_shared`. Two producers may overwrite each
+        // other's limit with an older, smaller one; that costs another look, never a slot.
+        self.limit.store(limit, Ordering::Release);
+        Ok(room)
+    }
+
+    /// Calls for the consumer once until it comes.
+    #[cold]
+    fn nudge(&self, nudge: impl FnOnce()) {
+        // Relaxed: decides only who calls; `Waker::wake` orders what the consumer will see.
+        if !self.nudged.swap(true, Ordering::Relaxed) {
+            nudge();
+        }
+    }
+
+    /// The consumer has come.
+    pub(crate) fn nudge_answered(&self) {
+        // Relaxed: as in `nudge`. A nudge between this store and the drain that follows it wakes
+        // the consumer for nothing; one before it is answered by that drain.
+        if self.nudged.load(Ordering::Relaxed) {
+            self.nudged.store(false, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Every value that a producer was let in with comes out once, whole and in its producer's order,
+//! while producers outnumber cores, leases change hands and claims are dropped.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use spandrel_ring::{ClaimError, Ring, RingOptions};
+
+/// Three words, so that a torn slot shows: producer, number, and a mix of both.
+type Value = [u64; 3];
+
+fn value(producer: u64, number: u64) -> Value {
+    [producer, number, producer.rotate_left(32) ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)]
+}
+
+#[derive(Default)]
+struct Counts {
+    published: AtomicU64,
+    dropped_claims: AtomicU64,
+    full: AtomicU64,
+}
+
+/// Tries `attempts` claims of one to three slots; every 97th is dropped unpublished.
+fn produce(ring: &Ring<Value>, producer: u64, attempts: u64, counts: &Counts) {
+    let mut lease = ring.lease();
+    let mut number = 0;
+    for attempt in 0..attempts {
+        let slots = 1 + (attempt % 3) as usize;
+        let claim = match &mut lease {
+            Some(lease) => lease.try_claim(slots),
+            None => ring.try_claim(slots),
+        };
+        match claim {
+            Ok(mut claim) => {
+                for index in 0..slots {
+                    *claim.slot(index) = value(producer, number + index as u64);
+                }
+                if attempt % 97 == 96 {
+                    drop(claim);
+                    counts.dropped_claims.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    claim.publish();
+                    number += slots as u64;
+                    counts.published.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Err(ClaimError::Full | ClaimError::Contended) => {
+                counts.full.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Runs `rounds` generations of `threads` producers against one consumer and checks everything.
+fn run(capacity: usize, threads: u64, rounds: u64, attempts: u64) {
+    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity, partitions: 2 });
+    let counts = Counts::default();
+    let done = AtomicBool::new(false);
+    let (entries, tombstones, next) = std::thread::scope(|scope| {
+        let consumer = scope.spawn(|| {
+            let (mut entries, mut tombstones) = (0, 0);
+            let mut next: HashMap<u64, u64> = HashMap::new();
+            loop {
+                let last_round = done.load(Ordering::Acquire);
+                let mut drained = 0;
+                for partition in 0..consumer.partitions() {
+                    let result = consumer.drain(partition, 1_000, |entry| {
+                        for slot in entry.slots() {
+                            let [producer, number, _] = *slot;
+                            assert_eq!(*slot, value(producer, number), "torn slot");
+                            let wanted = next.entry(producer).or_default();
+                            assert_eq!(number, *wanted, "producer {producer} out of order");
+                            *wanted += 1;
+                        }
+                    });
+                    entries += result.entries;
+                    tombstones += result.tombstones;
+                    drained += result.slots;
+                }
+                if drained == 0 {
+                    if last_round {
+                        return (entries, tombstones, next);
+                    }
+                    consumer.park(Duration::from_micros(200));
+                }
+            }
+        });
+        for round in 0..rounds {
+            let ring = &ring;
+            let counts = &counts;
+            std::thread::scope(|producers| {
+                for thread in 0..threads {
+                    producers
+                        .spawn(move || produce(ring, round * threads + thread, attempts, counts));
+                }
+            });
+        }
+        done.store(true, Ordering::Release);
+        consumer.join().unwrap()
+    });
+    assert_eq!(entries, counts.published.load(Ordering::Relaxed));
+    assert_eq!(tombstones, counts.dropped_claims.load(Ordering::Relaxed));
+    assert_eq!(
+        entries + tombstones + counts.full.load(Ordering::Relaxed),
+        rounds * threads * attempts
+    );
+    assert_eq!(next.len() as u64, rounds * threads);
+    assert_eq!(ring.backlog(), 0);
+}
+
+const SCALE: u64 = if cfg!(miri) { 1 } else { 200 };
+
+#[test]
+fn nothing_is_lost_torn_or_reordered_in_a_tiny_ring() {
+    run(16, 4, 2, 60 * SCALE);
+}
+
+#[test]
+fn nothing_is_lost_torn_or_reordered_in_a_roomy_ring() {
+    run(4096, 6, 2, 60 * SCALE);
+}
+
+/// Minutes of the same, for `scripts/stress.sh`: `SPANDREL_STRESS_SECONDS=120`.
+#[test]
+fn nothing_is_lost_for_as_long_as_asked() {
+    let seconds = std::env::var("SPANDREL_STRESS_SECONDS").ok().and_then(|s| s.parse().ok());
+    let deadline = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
+    while Instant::now() < deadline {
+        for capacity in [8, 64, 1024, 65_536] {
+            run(capacity, 8, 4, 50_000);
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_reader_gives_back_what_it_was_handed() {
+    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
+    for number in 0..3 {
+        let mut claim = ring.try_claim(1).unwrap();
+        *claim.slot(0) = value(0, number);
+        claim.publish();
+    }
+    let shared = ring.shared_partition();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        consumer.drain(shared, usize::MAX, |entry| {
+            assert_ne!(entry.slots().next().unwrap()[1], 1, "the second entry is poisonous");
+        });
+    }));
+    assert!(panicked.is_err());
+    let mut rest = Vec::new();
+    consumer.drain(shared, usize::MAX, |entry| rest.extend(entry.slots().map(|slot| slot[1])));
+    assert_eq!(rest, [2]);
+}
+
+#[test]
+fn a_closed_ring_refuses_claims_and_still_drains() {
+    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
+    let mut lease = ring.lease().unwrap();
+    lease.try_claim(1).unwrap().publish();
+    ring.close();
+    assert_eq!(lease.try_claim(1).err(), Some(ClaimError::Closed));
+    assert_eq!(ring.try_claim(1).err(), Some(ClaimError::Closed));
+    let leased = lease.partition();
+    assert_eq!(consumer.drain(leased, usize::MAX, |_| ()).entries, 1);
+}
+
+#[test]
+fn a_claim_that_can_never_succeed_says_so() {
+    let (ring, _consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
+    let mut lease = ring.lease().unwrap();
+    for slots in [0, ring.claim_max() + 1, usize::MAX] {
+        assert_eq!(lease.try_claim(slots).err(), Some(ClaimError::BadLength));
+        assert_eq!(ring.try_claim(slots).err(), Some(ClaimError::BadLength));
+    }
+}
