@@ -1,0 +1,210 @@
+//! The one error type of this crate.
+
+use std::error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+/// What went wrong, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The folder that should hold the file does not exist.
+    MissingFolder,
+    /// The path names a folder.
+    IsDirectory,
+    /// The path names a symbolic link.
+    Symlink,
+    /// The operating system refuses access.
+    PermissionDenied,
+    /// There is no such file (readers only; the store makes it).
+    NotFound,
+    /// The file is no SQLite database.
+    NotADatabase,
+    /// The file is a database of another program.
+    ForeignDatabase,
+    /// The file was written by a newer version of spandrel.
+    NewerSchema,
+    /// The file is damaged.
+    Corrupt,
+    /// Another store, in this process or in another one, records into the file.
+    InUse,
+    /// Another connection holds a lock; trying again can help.
+    Busy,
+    /// The disk, or the limit on pages, is full; trying again can help.
+    Full,
+    /// The write-ahead log has reached its cap; trying again can help.
+    WalFull,
+    /// The path no longer names the file that was opened.
+    Moved,
+    /// No run has begun.
+    NoRun,
+    /// An option or a path makes no sense.
+    InvalidOption,
+    /// A row that the schema refuses, such as an id that is already in the file; trying again with
+    /// the same batch cannot help.
+    InvalidBatch,
+    /// Another failure of the operating system.
+    Io,
+    /// Another failure of SQLite.
+    Sqlite,
+}
+
+/// A failure of the store or of a reader.
+///
+/// The message is in lower case and names the path, what is wrong and what to do about it.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    path: PathBuf,
+    message: String,
+    source: Option<Box<dyn error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// What went wrong, in one word.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The database, as it was named to `open`.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(crate) fn new(kind: ErrorKind, path: &Path, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            path: path.to_path_buf(),
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    fn with_source(mut self, source: impl error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn io(path: &Path, doing: &str, source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::PermissionDenied
+            }
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            _ => ErrorKind::Io,
+        };
+        let remedy = match kind {
+            ErrorKind::PermissionDenied => {
+                "; choose another path or change the permissions of the file and its folder"
+            }
+            ErrorKind::NotFound => "; check the path",
+            ErrorKind::Full => "; free some space",
+            _ => "",
+        };
+        Self::new(kind, path, format!("{doing}: {source}{remedy}")).with_source(source)
+    }
+
+    pub(crate) fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
+        let kind = kind_of(&source);
+        let message = match kind {
+            ErrorKind::Busy => format!(
+                "{doing}: another connection holds a lock; try again, or end what writes to or \
+                 reads from the file"
+            ),
+            ErrorKind::Full => {
+                format!("{doing}: the disk or the limit on pages is full; free some space")
+            }
+            ErrorKind::NotADatabase => "not a database; choose another path".to_owned(),
+            ErrorKind::Corrupt => format!(
+                "{doing}: the file is damaged ({source}); move it away, and recover what is left \
+                 with the command .recover of sqlite3"
+            ),
+            ErrorKind::PermissionDenied => format!(
+                "{doing}: no permission ({source}); choose another path or change the permissions \
+                 of the file and its folder"
+            ),
+            ErrorKind::Moved => {
+                format!("{doing}: the file was moved or deleted; open the path again")
+            }
+            _ => format!("{doing}: {source}"),
+        };
+        Self::new(kind, path, message).with_source(source)
+    }
+}
+
+fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return match error {
+            // A value in the file that has not the type which the schema demands.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => ErrorKind::Corrupt,
+            _ => ErrorKind::Sqlite,
+        };
+    };
+    if failure.extended_code == ffi::SQLITE_READONLY_DBMOVED {
+        return ErrorKind::Moved;
+    }
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => ErrorKind::Busy,
+        ErrorCode::DiskFull => ErrorKind::Full,
+        ErrorCode::NotADatabase => ErrorKind::NotADatabase,
+        ErrorCode::DatabaseCorrupt => ErrorKind::Corrupt,
+        ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen => {
+            ErrorKind::PermissionDenied
+        }
+        ErrorCode::SystemIoFailure => ErrorKind::Io,
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
+            ErrorKind::InvalidBatch
+        }
+        _ => ErrorKind::Sqlite,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.path.display(), self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("path", &self.0.path)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Names the path and the deed for errors of SQLite and of the operating system.
+pub(crate) trait Context<T> {
+    /// `doing` says what was being done, as in "read the runs".
+    fn context(self, path: &Path, doing: &str) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for Result<T, rusqlite::Error> {
+    fn context(self, path: &Path, doing: &str) -> Result<T, Error> {
+        self.map_err(|source| Error::sqlite(path, doing, source))
+    }
+}
+
+impl<T> Context<T> for Result<T, io::Error> {
+    fn context(self, path: &Path, doing: &str) -> Result<T, Error> {
+        self.map_err(|source| Error::io(path, doing, source))
+    }
+}

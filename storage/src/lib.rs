@@ -1,0 +1,37 @@
+//! The profile database of spandrel: schema, append, retention and read-only queries on SQLite.
+//!
+//! A [`Store`] writes one file, and only one store can at a time. A [`Batch`] goes in as a whole or
+//! not at all. A [`Reader`] queries the same file at any time, also while it is written. The tables
+//! and views are a contract; [`schema()`] prints them with a comment on each column.
+//!
+//! This crate knows nothing of `tracing`, and starts no thread.
+
+#![forbid(unsafe_code)]
+
+mod append;
+mod checkpoint;
+mod error;
+mod histogram;
+mod intern;
+mod location;
+mod lock;
+mod open;
+mod options;
+mod record;
+mod retention;
+mod rollup;
+mod schema;
+mod store;
+
+pub use append::Appended;
+pub use error::{Error, ErrorKind};
+pub use histogram::{Bucket, DecodeError, Histogram};
+pub use location::Location;
+pub use options::{StoreOptions, Synchronous};
+pub use record::{
+    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo,
+    SelfTimeCorrection, SpanRow, Status, Text, WriterStatRow,
+};
+pub use retention::Pruned;
+pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
+pub use store::Store;

@@ -1,0 +1,249 @@
+//! Which files this process has open, and the lock that makes a recording the only one.
+//!
+//! POSIX drops all record locks that a process holds on a file as soon as it closes *any*
+//! descriptor of that file, and SQLite locks with record locks. So a descriptor of our own on a
+//! database must never be closed while a connection of this process has the database open, be it
+//! the store's or a reader's. Hence this table, by device and inode:
+//!
+//! * a second store in this process is refused before it opens a descriptor;
+//! * a descriptor that is no longer needed stays in the table until the last connection of this
+//!   crate to the same file has gone. (Connections that the application opens by itself are not
+//!   known here.)
+//!
+//! Other processes are kept out by `flock` on a descriptor that is opened before SQLite opens the
+//! file and closed after. The kernel releases it when the process dies, however it dies. On Linux
+//! `flock` and record locks do not touch each other, so the database itself is locked and no lock
+//! file is left behind. Elsewhere they exclude each other, and with them the readers, so a file
+//! `<database>-lock` beside it is locked instead.
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::error::{Context, Error, ErrorKind};
+
+/// What the file system calls a file, whatever its path: device and inode.
+#[cfg(unix)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FileId(u64, u64);
+/// Without inodes a path is the best name there is.
+#[cfg(not(unix))]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FileId(std::path::PathBuf);
+
+#[cfg(unix)]
+pub(crate) fn file_id(_path: &Path, metadata: &Metadata) -> FileId {
+    use std::os::unix::fs::MetadataExt;
+    FileId(metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn file_id(path: &Path, _metadata: &Metadata) -> FileId {
+    FileId(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
+}
+
+#[derive(Default)]
+struct Entry {
+    readers: usize,
+    recording: bool,
+    /// Descriptors that wait for the last connection to go.
+    files: Vec<Arc<File>>,
+}
+
+type Table = HashMap<FileId, Entry>;
+
+fn table() -> MutexGuard<'static, Table> {
+    static TABLE: OnceLock<Mutex<Table>> = OnceLock::new();
+    TABLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drops the entry, and with it the descriptors, once no connection is left.
+fn release(table: &mut Table, id: &FileId) {
+    if table.get(id).is_some_and(|entry| entry.readers == 0 && !entry.recording) {
+        table.remove(id);
+    }
+}
+
+/// The right to record into a file. To be dropped after the connection.
+#[derive(Debug)]
+pub(crate) struct StoreLock {
+    id: FileId,
+    /// `None` only while dropping.
+    file: Option<Arc<File>>,
+    lock: Option<Arc<File>>,
+    /// Whether this call made the file.
+    pub(crate) created: bool,
+}
+
+impl StoreLock {
+    /// Opens or makes the file at `full` and locks it; `path` is its name in messages.
+    pub(crate) fn acquire(path: &Path, full: &Path) -> Result<Self, Error> {
+        // Held throughout, so that no other thread of this process gets between check and entry.
+        let mut table = table();
+        let (file, id, created) = match full.symlink_metadata() {
+            Ok(metadata) => {
+                check_type(path, &metadata)?;
+                let id = file_id(full, &metadata);
+                if table.get(&id).is_some_and(|entry| entry.recording) {
+                    return Err(in_use(path, "this process"));
+                }
+                let kept = table.get(&id).and_then(|entry| entry.files.first().cloned());
+                let file = match kept {
+                    Some(file) => file,
+                    None => open_existing(path, full, &id, &table)?,
+                };
+                (file, id, false)
+            }
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                let file = Arc::new(create(path, full)?);
+                let id = file_id(full, &file.metadata().context(path, "look at the file")?);
+                (file, id, true)
+            }
+            Err(source) => return Err(Error::io(path, "look at the file", source)),
+        };
+        let entry = table.entry(id.clone()).or_default();
+        if entry.files.is_empty() {
+            entry.files.push(file.clone());
+        }
+        let locked = take_lock(path, full, &file);
+        if let Ok(lock) = &locked {
+            entry.recording = true;
+            if !Arc::ptr_eq(lock, &file) && entry.files.len() < 2 {
+                entry.files.push(lock.clone());
+            }
+        } else {
+            drop(file);
+            release(&mut table, &id);
+            return Err(locked.err().unwrap_or_else(|| in_use(path, "another process")));
+        }
+        Ok(Self { id, file: Some(file), lock: locked.ok(), created })
+    }
+
+    /// The descriptor of the database. To be looked at only.
+    pub(crate) fn file(&self) -> io::Result<&File> {
+        self.file.as_deref().ok_or_else(|| io::Error::other("the file is closed"))
+    }
+
+    pub(crate) fn id(&self) -> &FileId {
+        &self.id
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        let mut table = table();
+        if let Some(lock) = self.lock.take() {
+            // Explicitly, as the descriptor may have to stay open, and as a child after `fork`
+            // shares it. A failure leaves the lock to the closing of the descriptor.
+            let _ = lock.unlock();
+        }
+        self.file = None;
+        if let Some(entry) = table.get_mut(&self.id) {
+            entry.recording = false;
+        }
+        release(&mut table, &self.id);
+    }
+}
+
+/// Keeps descriptors of the file open for as long as a reader's connection lives. To be dropped
+/// after the connection.
+#[derive(Debug)]
+pub(crate) struct ReaderMark(FileId);
+
+impl ReaderMark {
+    pub(crate) fn new(id: FileId) -> Self {
+        table().entry(id.clone()).or_default().readers += 1;
+        Self(id)
+    }
+}
+
+impl Drop for ReaderMark {
+    fn drop(&mut self) {
+        let mut table = table();
+        if let Some(entry) = table.get_mut(&self.0) {
+            entry.readers = entry.readers.saturating_sub(1);
+        }
+        release(&mut table, &self.0);
+    }
+}
+
+pub(crate) fn in_use(path: &Path, by: &str) -> Error {
+    Error::new(
+        ErrorKind::InUse,
+        path,
+        format!("in use by {by} (it is recording); choose another path or stop it"),
+    )
+}
+
+fn check_type(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    if metadata.is_symlink() {
+        let message = "a symbolic link, which is not followed; name the file that it points to";
+        return Err(Error::new(ErrorKind::Symlink, path, message));
+    }
+    if metadata.is_dir() {
+        return Err(is_directory(path));
+    }
+    if !metadata.is_file() {
+        let message = "not a database but a device, pipe or socket; choose another path";
+        return Err(Error::new(ErrorKind::NotADatabase, path, message));
+    }
+    Ok(())
+}
+
+pub(crate) fn is_directory(path: &Path) -> Error {
+    Error::new(ErrorKind::IsDirectory, path, "a folder; name a file in it")
+}
+
+fn open_existing(path: &Path, full: &Path, id: &FileId, table: &Table) -> Result<Arc<File>, Error> {
+    let file = OpenOptions::new().read(true).write(true).open(full).context(path, "open")?;
+    let file = Arc::new(file);
+    let metadata = file.metadata().context(path, "look at the file")?;
+    let opened = file_id(full, &metadata);
+    if opened == *id {
+        return Ok(file);
+    }
+    if table.contains_key(&opened) {
+        // Closing it would drop the locks of a connection to that file: better to leak it.
+        std::mem::forget(file);
+    }
+    let message = "the path was replaced while it was being opened; try again";
+    Err(Error::new(ErrorKind::Moved, path, message))
+}
+
+fn create(path: &Path, full: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(full).context(path, "create")?;
+    // SQLite gives its sidecars the mode of the database; a strange umask would leave it unusable.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))
+            .context(path, "set the mode of the file")?;
+    }
+    Ok(file)
+}
+
+fn take_lock(path: &Path, full: &Path, file: &Arc<File>) -> Result<Arc<File>, Error> {
+    let lock = if cfg!(any(target_os = "linux", target_os = "android")) {
+        file.clone()
+    } else {
+        let mut name = full.as_os_str().to_owned();
+        name.push("-lock");
+        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
+        Arc::new(open.context(path, "open the lock file")?)
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(in_use(path, "another process")),
+        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
+            // A file system without locks: the table still guards this process.
+            Ok(lock)
+        }
+        Err(TryLockError::Error(source)) => Err(Error::io(path, "lock", source)),
+    }
+}

@@ -1,0 +1,211 @@
+//! What happens between a path and a connection that may write.
+//!
+//! A file that is not ours is never touched: everything that can be known from the first bytes of
+//! the file is read through the descriptor that holds the lock, before SQLite opens it.
+//!
+//! A recording needs write-ahead mode. A file that was closed in order is in rollback mode and has
+//! no sidecars, so it can be copied by its one name and read from a read-only folder.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::{Context, Error, ErrorKind};
+use crate::lock::StoreLock;
+use crate::options::StoreOptions;
+use crate::schema;
+
+/// Files up to this size are checked page by page when they are opened; it takes about 1 ms a MiB.
+/// Of larger ones the header, the size and the schema are checked, and each page when it is read.
+pub(crate) const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
+
+/// An absolute path without symbolic links among its folders.
+pub(crate) fn full_path(path: &Path) -> Result<PathBuf, Error> {
+    let absolute = std::path::absolute(path).context(path, "resolve the path")?;
+    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(crate::lock::is_directory(path));
+    };
+    match folder.canonicalize() {
+        Ok(real) if real.is_dir() => Ok(real.join(name)),
+        Ok(_) => Err(missing_folder(path, folder)),
+        Err(source)
+            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Err(missing_folder(path, folder))
+        }
+        Err(source) => Err(Error::io(path, "look at the folder", source)),
+    }
+}
+
+fn missing_folder(path: &Path, folder: &Path) -> Error {
+    let message = format!("there is no folder {}; make it first", folder.display());
+    Error::new(ErrorKind::MissingFolder, path, message)
+}
+
+/// Opens or makes the database under the lock, and leaves it in write-ahead mode.
+pub(crate) fn connect(
+    path: &Path,
+    full: &Path,
+    lock: &StoreLock,
+    options: &StoreOptions,
+) -> Result<Connection, Error> {
+    let file = lock.file().context(path, "look at the file")?;
+    check_header(path, file)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut conn = Connection::open_with_flags(full, flags).context(path, "open")?;
+    conn.busy_timeout(options.busy_timeout).context(path, "open")?;
+    harden(&conn).context(path, "open")?;
+    if schema::objects(&conn).context(path, "read the schema")? == 0 {
+        create_schema(&mut conn, options).context(path, "make the tables")?;
+    } else {
+        check_version(path, &conn)?;
+        let version = schema::version(&conn).context(path, "read the schema")?;
+        if version < schema::SCHEMA_VERSION {
+            upgrade(path, &mut conn)?;
+        }
+        let bytes = file.metadata().context(path, "look at the file")?.len();
+        check_content(path, &conn, bytes)?;
+    }
+    settle(path, &conn, options)?;
+    Ok(conn)
+}
+
+/// Settings for any connection: files are data from elsewhere, and so are their schemas.
+pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "mmap_size", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// Looks at the first bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
+fn check_header(path: &Path, file: &File) -> Result<(), Error> {
+    let mut header = Vec::with_capacity(108);
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(0)).context(path, "read")?;
+    reader.take(108).read_to_end(&mut header).context(path, "read")?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    let number = |at: usize| -> Option<i32> {
+        Some(i32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?))
+    };
+    let (Some(version), Some(application)) = (number(60), number(68)) else {
+        return Err(not_a_database(path));
+    };
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(not_a_database(path));
+    }
+    // A b-tree leaf without cells: the schema table of a database that nobody has used yet.
+    let unused = header.get(100) == Some(&0x0D) && header.get(103..105) == Some(&[0, 0]);
+    if application != schema::APPLICATION_ID && !(application == 0 && unused) {
+        return Err(foreign(path));
+    }
+    if version > schema::SCHEMA_VERSION {
+        return Err(newer(path, version));
+    }
+    Ok(())
+}
+
+/// The same questions as of the header, put to SQLite: a write-ahead log may hold newer answers.
+pub(crate) fn check_version(path: &Path, conn: &Connection) -> Result<(), Error> {
+    if schema::application_id(conn).context(path, "read")? != schema::APPLICATION_ID {
+        return Err(foreign(path));
+    }
+    let version = schema::version(conn).context(path, "read")?;
+    if version > schema::SCHEMA_VERSION {
+        return Err(newer(path, version));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_content(path: &Path, conn: &Connection, bytes: u64) -> Result<(), Error> {
+    if let Some(table) = schema::missing_table(conn).context(path, "read the schema")? {
+        return Err(corrupt(path, &format!("there is no table {table}")));
+    }
+    if bytes <= QUICK_CHECK_BYTES_MAX {
+        let verdict: String = conn
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .context(path, "check the file")?;
+        if verdict != "ok" {
+            return Err(corrupt(path, &verdict));
+        }
+    }
+    Ok(())
+}
+
+fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Result<()> {
+    // Both have to stand before the first table. INCREMENTAL lets retention give pages back; it
+    // costs a page of pointers for some 3,000 pages.
+    conn.pragma_update(None, "page_size", options.page_size)?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // In rollback mode still, so that the main file says whose it is before there is a log.
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    schema::create(&tx)?;
+    tx.commit()
+}
+
+fn upgrade(path: &Path, conn: &mut Connection) -> Result<(), Error> {
+    let doing = "upgrade the tables";
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).context(path, doing)?;
+    let complete =
+        schema::migrate(&tx, schema::MIGRATIONS, schema::SCHEMA_VERSION).context(path, doing)?;
+    if !complete {
+        return Err(corrupt(path, "its schema version is none that was ever released"));
+    }
+    tx.commit().context(path, doing)
+}
+
+fn settle(path: &Path, conn: &Connection, options: &StoreOptions) -> Result<(), Error> {
+    let doing = "change to write-ahead mode";
+    let mode: String = conn
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .context(path, doing)?;
+    if mode != "wal" {
+        let message = "the file system cannot share memory, which recording needs; choose a path \
+                       on a local disk";
+        return Err(Error::new(ErrorKind::Io, path, message));
+    }
+    let settle = || -> rusqlite::Result<()> {
+        conn.pragma_update(None, "synchronous", options.synchronous.as_str())?;
+        conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        // The log is cut as soon as it starts anew, so that its length is what is in use.
+        conn.pragma_update_and_check(None, "journal_size_limit", 0, |_| Ok(()))?;
+        // Negative: KiB. Room for a large batch, so that no page is written before the commit.
+        conn.pragma_update(None, "cache_size", -16_384)?;
+        conn.pragma_update(None, "foreign_keys", false)
+    };
+    settle().context(path, "set up the connection")
+}
+
+fn not_a_database(path: &Path) -> Error {
+    Error::new(ErrorKind::NotADatabase, path, "not a database; choose another path")
+}
+
+fn foreign(path: &Path) -> Error {
+    let message = "a database of another program, left as it is; choose another path";
+    Error::new(ErrorKind::ForeignDatabase, path, message)
+}
+
+fn newer(path: &Path, version: i32) -> Error {
+    let message = format!(
+        "written by a newer spandrel (schema version {version}, this one knows {}); upgrade with \
+         `cargo install spandrel-cli`, or choose another path",
+        schema::SCHEMA_VERSION
+    );
+    Error::new(ErrorKind::NewerSchema, path, message)
+}
+
+fn corrupt(path: &Path, how: &str) -> Error {
+    let message = format!(
+        "damaged ({how}); move it away, and recover what is left with the command .recover of \
+         sqlite3"
+    );
+    Error::new(ErrorKind::Corrupt, path, message)
+}

@@ -1,0 +1,90 @@
+//! How a store writes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// How hard SQLite tries to get a commit onto the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Synchronous {
+    /// Never waits for the disk. A crash of the program loses nothing that was committed; a power
+    /// failure can damage the file.
+    Off,
+    /// Waits at checkpoints only. A crash of the program loses nothing that was committed; a power
+    /// failure can lose the last commits and never damages the file.
+    #[default]
+    Normal,
+    /// Waits at each commit (about 4 ms on a common disk). A power failure loses nothing that was
+    /// committed.
+    Full,
+}
+
+impl Synchronous {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "OFF",
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+        }
+    }
+}
+
+/// How a store writes; the fields are public, so that it can be built from its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes a page, a power of two from 512 to 65,536; for a new file only. Default: 16,384.
+    pub page_size: u32,
+    /// How hard to try to get a commit onto the disk. Default: normal.
+    pub synchronous: Synchronous,
+    /// `append` refuses with [`ErrorKind::WalFull`] while the write-ahead log is at least this
+    /// large and a checkpoint cannot empty it, which a reader that stays brings about. A commit may
+    /// pass the cap by its own size. Default: 256 MiB.
+    pub wal_bytes_max: u64,
+    /// A commit that leaves the write-ahead log at least this large is followed by a checkpoint.
+    /// Default: 32 MiB.
+    pub checkpoint_bytes: u64,
+    /// `prune` deletes the oldest rows while the file is larger than this, in bytes. The
+    /// write-ahead log counts separately. Default: no limit.
+    pub max_bytes: Option<u64>,
+    /// `prune` deletes rows that began longer ago than this. Default: no limit.
+    pub max_age: Option<Duration>,
+    /// How long to wait for a lock that another connection holds. Default: 250 ms.
+    pub busy_timeout: Duration,
+    /// The file may have so many pages at most; beyond, `append` fails with [`ErrorKind::Full`].
+    /// Default: SQLite's own limit.
+    pub max_page_count: Option<u32>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            page_size: 16_384,
+            synchronous: Synchronous::Normal,
+            wal_bytes_max: 256 << 20,
+            checkpoint_bytes: 32 << 20,
+            max_bytes: None,
+            max_age: None,
+            busy_timeout: Duration::from_millis(250),
+            max_page_count: None,
+        }
+    }
+}
+
+impl StoreOptions {
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
+        let fault =
+            if !self.page_size.is_power_of_two() || !(512..=65_536).contains(&self.page_size) {
+                "page_size is not a power of two from 512 to 65,536"
+            } else if self.wal_bytes_max == 0 {
+                "wal_bytes_max is zero, so that nothing could be stored"
+            } else if self.max_page_count == Some(0) {
+                "max_page_count is zero, so that nothing could be stored"
+            } else if path.as_os_str().is_empty() {
+                "the path is empty"
+            } else {
+                return Ok(());
+            };
+        Err(Error::new(ErrorKind::InvalidOption, path, format!("{fault}; change it")))
+    }
+}

@@ -1,0 +1,281 @@
+//! The rows that a writer appends: plain data, the contract between the writer and the store.
+//!
+//! All times are integer nanoseconds. `start_ns`, `at_ns`, `from_ns` and `to_ns` count from the
+//! start of the run; wall-clock time stands in the `run` row only. Identifiers of spans and events
+//! are unique in the file, greater than zero and at most [`i64::MAX`]; zero means "none" in the
+//! types of this module and is stored as NULL.
+
+use std::ops::Range;
+
+/// A recording: one process that opened the file and records into it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunInfo {
+    /// A random identifier, 32 lower-case hexadecimal digits.
+    pub uuid: String,
+    /// What the user calls this run.
+    pub label: Option<String>,
+    /// Wall-clock start, nanoseconds since the Unix epoch.
+    pub started_unix_ns: i64,
+    /// Process id.
+    pub pid: u32,
+    /// Path of the executable.
+    pub program: String,
+    /// Command-line arguments as a JSON array of strings.
+    pub args: String,
+    /// Host name.
+    pub host: String,
+    /// Operating system and architecture, such as `linux x86_64`.
+    pub os: String,
+    /// Processors that the process may use.
+    pub cpus: u32,
+    /// The clock that stamps spans, `tsc` or `monotonic`.
+    pub clock: String,
+    /// The settings of the recording as a JSON object.
+    pub settings: String,
+}
+
+/// Whether a callsite makes spans or events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallsiteKind {
+    /// The callsite opens spans.
+    Span,
+    /// The callsite emits events.
+    Event,
+}
+
+impl CallsiteKind {
+    /// The text in column `callsite.kind`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Span => "span",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// What the source says about a callsite.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CallsiteInfo {
+    /// Span or event.
+    pub kind: CallsiteKind,
+    /// Name of the span; `tracing` makes one up from file and line for an event.
+    pub name: String,
+    /// The `target`, by default the module path.
+    pub target: String,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    pub level: &'static str,
+    /// Module path, when known.
+    pub module: Option<String>,
+    /// Source file, when known.
+    pub file: Option<String>,
+    /// Line in the source file, when known.
+    pub line: Option<u32>,
+}
+
+/// How a span ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Status {
+    /// It closed, and nothing said that it failed.
+    #[default]
+    Ok,
+    /// An event at level ERROR happened inside it, or it has a field named `error`.
+    Error,
+    /// It closed while its thread was unwinding from a panic.
+    Panicked,
+    /// It was still open when the recording ended.
+    Unfinished,
+}
+
+impl Status {
+    /// The text in column `span.status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Panicked => "panicked",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
+/// A stretch of [`Batch::text`].
+pub type Text = Range<usize>;
+
+/// One span, closed or unfinished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanRow {
+    /// Unique in the file; grows with the time of creation.
+    pub id: u64,
+    /// The enclosing span, 0 for none.
+    pub parent_id: u64,
+    /// The outermost ancestor; the span's own id when it has no parent.
+    pub root_id: u64,
+    /// Database id of the callsite, from [`Store::intern_callsite`](crate::Store::intern_callsite).
+    pub callsite_id: i64,
+    /// Database id of the thread that created the span, from
+    /// [`Store::intern_thread`](crate::Store::intern_thread).
+    pub thread_id: i64,
+    /// When it was created.
+    pub start_ns: i64,
+    /// From creation to close; `None` for an unfinished span.
+    pub duration_ns: Option<i64>,
+    /// Time inside the span, summed over its entries.
+    pub busy_ns: i64,
+    /// Duration less the union of the children's intervals; `None` for an unfinished span.
+    pub self_ns: Option<i64>,
+    /// How many times it was entered.
+    pub polls: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Fields as a JSON object in [`Batch::text`]; empty for none (NULL).
+    pub fields: Text,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Unique in the file among events.
+    pub id: u64,
+    /// The span it happened in, 0 for none.
+    pub span_id: u64,
+    /// Database id of the callsite.
+    pub callsite_id: i64,
+    /// Database id of the thread.
+    pub thread_id: i64,
+    /// When.
+    pub at_ns: i64,
+    /// The `message` in [`Batch::text`]; empty for none (NULL).
+    pub message: Text,
+    /// The other fields as a JSON object in [`Batch::text`]; empty for none (NULL).
+    pub fields: Text,
+}
+
+/// `span_id` follows from `follows_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkRow {
+    /// The later span.
+    pub span_id: u64,
+    /// The span it follows from.
+    pub follows_id: u64,
+}
+
+/// Spans and events that are missing, why, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LossRow {
+    /// Name of the reason, such as `ring_full`.
+    pub reason: &'static str,
+    /// The loss did not begin before this moment.
+    pub from_ns: i64,
+    /// The loss did not end after this moment.
+    pub to_ns: i64,
+    /// Spans lost.
+    pub spans: u64,
+    /// Events lost.
+    pub events: u64,
+    /// Database id of the thread that lost them, when it is known.
+    pub thread_id: Option<i64>,
+}
+
+/// The state of the writer over one interval.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WriterStatRow {
+    /// End of the interval.
+    pub at_ns: i64,
+    /// Spans recorded since the run began.
+    pub recorded: u64,
+    /// Spans stored since the run began, this batch included.
+    pub stored: u64,
+    /// Spans dropped since the run began, by reason, as a JSON object.
+    pub dropped: String,
+    /// Events recorded since the run began.
+    pub events_recorded: u64,
+    /// Events stored since the run began, this batch included.
+    pub events_stored: u64,
+    /// Events dropped since the run began, by reason, as a JSON object.
+    pub events_dropped: String,
+    /// Batches committed since the run began.
+    pub batches: u64,
+    /// The longest commit of the interval.
+    pub largest_batch_ns: u64,
+    /// Most slots of the ring that were ever in use at once.
+    pub ring_high_water: u64,
+    /// Size of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Size of the main file.
+    pub file_bytes: u64,
+    /// Spans open at this moment.
+    pub open_spans: u64,
+}
+
+/// A span that was open when the writer last looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSpanRow {
+    /// The span so far: `duration_ns` and `self_ns` are `None`, the status is unfinished.
+    pub span: SpanRow,
+    /// When the writer looked.
+    pub seen_ns: i64,
+}
+
+/// A self time that came out differently once a late child had arrived.
+///
+/// Children close before their parent, but on another thread; the writer may see the parent first.
+/// The span itself may stand in this batch or in an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelfTimeCorrection {
+    /// The span.
+    pub span_id: u64,
+    /// Its callsite, to find the rollup.
+    pub callsite_id: i64,
+    /// When it ended, `start_ns + duration_ns`, to find the rollup.
+    pub end_ns: i64,
+    /// Its self time as stored.
+    pub before_ns: i64,
+    /// Its self time now.
+    pub self_ns: i64,
+}
+
+/// Everything that one transaction appends.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Closed and unfinished spans, in any order; `append` sorts them by id.
+    pub spans: Vec<SpanRow>,
+    /// Events, in any order.
+    pub events: Vec<EventRow>,
+    /// Follows-from links.
+    pub links: Vec<LinkRow>,
+    /// Losses since the last batch.
+    pub losses: Vec<LossRow>,
+    /// Late corrections of `span.self_ns`. The rollups are corrected along with it.
+    pub corrections: Vec<SelfTimeCorrection>,
+    /// A row for `writer_stat`, when one is due.
+    pub writer_stat: Option<WriterStatRow>,
+    /// The spans open now: `Some` replaces the whole table for this run.
+    pub open_spans: Option<Vec<OpenSpanRow>>,
+    /// The text that the rows point into.
+    pub text: String,
+}
+
+impl Batch {
+    /// Whether there is nothing to append.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+            && self.events.is_empty()
+            && self.links.is_empty()
+            && self.losses.is_empty()
+            && self.corrections.is_empty()
+            && self.writer_stat.is_none()
+            && self.open_spans.is_none()
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.events.clear();
+        self.links.clear();
+        self.losses.clear();
+        self.corrections.clear();
+        self.writer_stat = None;
+        self.open_spans = None;
+        self.text.clear();
+    }
+}

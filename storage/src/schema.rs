@@ -1,0 +1,159 @@
+//! The schema and its versions.
+
+use rusqlite::{Connection, Transaction};
+
+/// `PRAGMA application_id` of a profile database: ASCII `SPAN`.
+pub const APPLICATION_ID: i32 = 0x5350_414E;
+
+/// `PRAGMA user_version` of the files that this crate writes.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// The data definition of a profile database, with a comment on each column.
+pub fn schema() -> &'static str {
+    include_str!("schema.sql")
+}
+
+/// The tables that [`schema`] makes.
+pub(crate) const TABLES: [&str; 12] = [
+    "run",
+    "callsite",
+    "thread",
+    "span",
+    "event",
+    "link",
+    "mark",
+    "gauge",
+    "rollup",
+    "writer_stat",
+    "open_span",
+    "loss",
+];
+
+/// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
+/// version by one.
+pub(crate) const MIGRATIONS: &[(i32, &str)] = &[];
+
+/// Makes the tables and views of a new file.
+pub(crate) fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(schema())?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
+
+/// Brings an older file to `target` in the transaction; false when a step is missing.
+pub(crate) fn migrate(
+    tx: &Transaction<'_>,
+    migrations: &[(i32, &str)],
+    target: i32,
+) -> rusqlite::Result<bool> {
+    let mut version = version(tx)?;
+    while version < target {
+        let Some((_, sql)) = migrations.iter().find(|(from, _)| *from == version) else {
+            return Ok(false);
+        };
+        tx.execute_batch(sql)?;
+        version += 1;
+    }
+    tx.pragma_update(None, "user_version", version)?;
+    Ok(true)
+}
+
+pub(crate) fn version(conn: &Connection) -> rusqlite::Result<i32> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+pub(crate) fn application_id(conn: &Connection) -> rusqlite::Result<i32> {
+    conn.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+/// How many tables, views and indexes the file has.
+pub(crate) fn objects(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// The first table of ours that the file lacks.
+pub(crate) fn missing_table(conn: &Connection) -> rusqlite::Result<Option<&'static str>> {
+    let mut find =
+        conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    for table in TABLES {
+        let count: i64 = find.query_row([table], |row| row.get(0))?;
+        if count == 0 {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::TransactionBehavior;
+
+    use super::*;
+
+    fn fresh() -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let tx = conn.transaction().unwrap();
+        create(&tx).unwrap();
+        tx.commit().unwrap();
+        conn
+    }
+
+    #[test]
+    fn the_schema_makes_each_table_and_each_view_can_be_read() {
+        let conn = fresh();
+        assert_eq!(missing_table(&conn).unwrap(), None);
+        for view in ["spans", "top", "slow", "roots", "open_spans", "events", "losses", "runs"] {
+            conn.prepare(&format!("SELECT * FROM {view}")).unwrap().query([]).unwrap();
+        }
+        assert_eq!(application_id(&conn).unwrap().to_be_bytes(), *b"SPAN");
+        assert_eq!(version(&conn).unwrap(), SCHEMA_VERSION);
+    }
+
+    #[test]
+    fn the_migrations_lead_to_the_present_version() {
+        for (at, (from, _)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(SCHEMA_VERSION - from, (MIGRATIONS.len() - at) as i32);
+        }
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_step_by_step() {
+        let mut conn = fresh();
+        let steps: &[(i32, &str)] = &[
+            (1, "ALTER TABLE mark ADD COLUMN one TEXT"),
+            (2, "ALTER TABLE mark RENAME COLUMN one TO two"),
+        ];
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        assert!(migrate(&tx, steps, 3).unwrap());
+        tx.commit().unwrap();
+        assert_eq!(version(&conn).unwrap(), 3);
+        conn.prepare("SELECT two FROM mark").unwrap();
+    }
+
+    #[test]
+    fn a_migration_without_a_next_step_or_with_a_fault_leaves_the_file_as_it_was() {
+        let mut conn = fresh();
+        let gap: &[(i32, &str)] = &[(1, "DROP TABLE mark")];
+        let fault: &[(i32, &str)] = &[(1, "DROP TABLE mark"), (2, "DROP TABLE no_such_table")];
+        let tx = conn.transaction().unwrap();
+        assert!(!migrate(&tx, gap, 3).unwrap());
+        tx.rollback().unwrap();
+        let tx = conn.transaction().unwrap();
+        migrate(&tx, fault, 3).unwrap_err();
+        tx.rollback().unwrap();
+        assert_eq!(version(&conn).unwrap(), 1);
+        assert_eq!(missing_table(&conn).unwrap(), None);
+    }
+
+    #[test]
+    fn each_column_has_a_comment_or_is_plain() {
+        // A name alone says enough for these.
+        let plain = ["id INTEGER PRIMARY KEY,", "name TEXT NOT NULL,", "label TEXT NOT NULL,"];
+        let mut inside = false;
+        for line in schema().lines() {
+            inside = (inside || line.starts_with("CREATE TABLE")) && !line.starts_with(')');
+            let column = inside && line.starts_with("  ") && !line.contains("PRIMARY KEY (");
+            assert!(!column || line.contains("--") || plain.contains(&line.trim()), "{line}");
+        }
+    }
+}

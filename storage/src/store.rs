@@ -1,0 +1,340 @@
+//! The one writer of a profile database.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::append::{self, Appended};
+use crate::checkpoint::{self, Wal};
+use crate::error::{Context, Error, ErrorKind};
+use crate::intern::Interner;
+use crate::location::{self, Location};
+use crate::lock::{StoreLock, file_id};
+use crate::open;
+use crate::options::StoreOptions;
+use crate::record::{Batch, CallsiteInfo, RunInfo};
+use crate::retention::{self, Pruned};
+use crate::rollup::Rollups;
+
+/// The one writer of a profile database.
+///
+/// After any error it stays usable: what was being written is rolled back, and the same call can
+/// be made again. It starts no thread.
+///
+/// # Blocking
+///
+/// Every call that returns a `Result` writes to the disk, and waits for a lock of another
+/// connection for [`StoreOptions::busy_timeout`] at most.
+pub struct Store {
+    // First, so that the connection is closed before the lock is given up.
+    conn: Connection,
+    lock: StoreLock,
+    path: PathBuf,
+    full: PathBuf,
+    options: StoreOptions,
+    run_id: Option<i64>,
+    last_id: u64,
+    interner: Interner,
+    rollups: Rollups,
+    wal: Wal,
+}
+
+impl Store {
+    /// Opens the database at `path`, or makes it, for recording.
+    ///
+    /// The file is made with mode 0600, and SQLite gives its sidecars the same mode. An empty file
+    /// counts as a new one. Files up to 64 MiB are checked page by page; of larger ones the header,
+    /// the size and the schema are checked. A file that is not ours is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// Each has a kind of its own: the folder is missing; the path names a folder or a symbolic
+    /// link; no permission; not a database; the database of another program, or of a newer spandrel;
+    /// a damaged file; in use by another store; locked by another connection; the disk is full;
+    /// options that make no sense.
+    pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, Error> {
+        let path = path.as_ref();
+        options.check(path)?;
+        let full = open::full_path(path)?;
+        let lock = StoreLock::acquire(path, &full)?;
+        match Self::open_locked(path, &full, &lock, options) {
+            Ok((conn, interner, last_id)) => Ok(Self {
+                wal: Wal::new(&full),
+                conn,
+                lock,
+                path: path.to_path_buf(),
+                full,
+                options: options.clone(),
+                run_id: None,
+                last_id,
+                interner,
+                rollups: Rollups::new(),
+            }),
+            Err(error) => {
+                let ours = || lock.file().and_then(|file| location::locate(file, lock.id(), &full));
+                if lock.created && matches!(ours(), Ok(Location::InPlace)) {
+                    // Best effort: an empty file would do no harm.
+                    let _ = std::fs::remove_file(&full);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn open_locked(
+        path: &Path,
+        full: &Path,
+        lock: &StoreLock,
+        options: &StoreOptions,
+    ) -> Result<(Connection, Interner, u64), Error> {
+        let conn = open::connect(path, full, lock, options)?;
+        let found = full.symlink_metadata().context(path, "look at the file")?;
+        if file_id(full, &found) != *lock.id() {
+            let message = "the path was replaced while it was being opened; try again";
+            return Err(Error::new(ErrorKind::Moved, path, message));
+        }
+        limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
+        let interner = Interner::load(&conn).context(path, "read the callsites")?;
+        let last_id = retention::last_id(&conn).context(path, "read the largest id")?;
+        Ok((conn, interner, last_id))
+    }
+
+    /// The path, as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run that has begun.
+    pub fn run_id(&self) -> Option<i64> {
+        self.run_id
+    }
+
+    /// One more than the largest id of a span or event in the file, and than any that a row refers
+    /// to; ids from here on are free, also after rows were pruned.
+    pub fn next_id(&self) -> u64 {
+        self.last_id.saturating_add(1)
+    }
+
+    /// Begins a run: its row is committed, and what is appended from now on belongs to it.
+    ///
+    /// Runs without an end that other processes left behind are kept as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the row cannot be written.
+    pub fn begin_run(&mut self, run: &RunInfo) -> Result<i64, Error> {
+        let doing = "begin a run";
+        let tx = begin(&mut self.conn, &self.path)?;
+        let first_id = self.last_id.saturating_add(1) as i64;
+        tx.execute(
+            "INSERT INTO run (uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
+               clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
+               dropped_spans, dropped_events, pruned_spans, pruned_events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12 - 1, 0, 0, 0, 0, 0, 0,
+               0, 0, 0)",
+            params![
+                run.uuid,
+                run.label,
+                run.started_unix_ns,
+                run.pid,
+                run.program,
+                run.args,
+                run.host,
+                run.os,
+                run.cpus,
+                run.clock,
+                run.settings,
+                first_id
+            ],
+        )
+        .context(&self.path, doing)?;
+        let run_id = tx.last_insert_rowid();
+        append::commit(tx, &self.path)?;
+        self.run_id = Some(run_id);
+        self.interner.begin_run();
+        self.rollups = Rollups::new();
+        Ok(run_id)
+    }
+
+    /// The number of a callsite, the same in every run of the file. Its row is inserted by the next
+    /// append.
+    pub fn intern_callsite(&mut self, info: &CallsiteInfo) -> i64 {
+        self.interner.callsite(info)
+    }
+
+    /// The number of a thread of this run. Its row is inserted by the next append. Operating
+    /// systems use ids again, so a thread is told by its id and its name.
+    pub fn intern_thread(&mut self, os_id: u64, name: Option<&str>) -> i64 {
+        self.interner.thread(self.run_id.unwrap_or(0), os_id, name)
+    }
+
+    /// Stores the batch in one transaction, wholly or not at all, with what was interned since the
+    /// last one. The batch is sorted, and is left to the caller to clear.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `Full`, `WalFull` and `Io` may pass: try the same batch again. `InvalidBatch` does
+    /// not. `NoRun` when no run has begun.
+    pub fn append(&mut self, batch: &mut Batch) -> Result<Appended, Error> {
+        let run_id = self.require_run()?;
+        append::check(batch, &self.path)?;
+        self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
+        let started = Instant::now();
+        let tx = begin(&mut self.conn, &self.path)?;
+        if self.interner.has_pending() {
+            self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
+        }
+        let (staged, last_id) = append::write(&tx, batch, run_id, &self.rollups, self.last_id)
+            .context(&self.path, "store a batch")?;
+        append::commit(tx, &self.path)?;
+        self.interner.committed();
+        self.rollups.committed(staged);
+        self.last_id = last_id;
+        let mut appended =
+            Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
+        self.wal.after_commit(&self.conn, &self.path, self.options.checkpoint_bytes, &mut appended);
+        appended.file_bytes = self.file_bytes();
+        Ok(appended)
+    }
+
+    /// Deletes some of what `max_bytes` and `max_age` no longer allow: a bounded number of the
+    /// oldest rows. Call it again while [`Pruned::more`] says so, between batches.
+    ///
+    /// Callsites, the rows of runs and losses stay. What was deleted is counted in the run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append); nothing is deleted then.
+    pub fn prune(&mut self) -> Result<Pruned, Error> {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
+        self.prune_at(now)
+    }
+
+    pub(crate) fn prune_at(&mut self, now_unix_ns: i64) -> Result<Pruned, Error> {
+        let Some(limits) = retention::Limits::new(&self.options, now_unix_ns) else {
+            return Ok(Pruned::default());
+        };
+        self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
+        let tx = begin(&mut self.conn, &self.path)?;
+        let pruned = retention::prune(&tx, &limits).context(&self.path, "prune")?;
+        append::commit(tx, &self.path)?;
+        if pruned.rollups > 0 {
+            self.rollups.forget();
+        }
+        self.wal.after_commit(
+            &self.conn,
+            &self.path,
+            self.options.checkpoint_bytes,
+            &mut Appended::default(),
+        );
+        Ok(pruned)
+    }
+
+    /// Whether the path still names the file that is being written.
+    ///
+    /// # Errors
+    ///
+    /// When the file system does not say.
+    pub fn location(&self) -> Result<Location, Error> {
+        let file = self.lock.file().context(&self.path, "look at the file")?;
+        location::locate(file, self.lock.id(), &self.full).context(&self.path, "look at the file")
+    }
+
+    /// Limits the file to so many pages, or takes the limit away. Never below its present size.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite refuses.
+    pub fn set_max_page_count(&mut self, pages: Option<u32>) -> Result<(), Error> {
+        limit_pages(&self.conn, pages).context(&self.path, "limit the pages")?;
+        self.options.max_page_count = pages;
+        Ok(())
+    }
+
+    /// Copies the write-ahead log into the main file, as far as no reader is in the way; with
+    /// `truncate` it waits for readers and leaves the log empty.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when readers keep a part of the log.
+    pub fn checkpoint(&mut self, truncate: bool) -> Result<(), Error> {
+        checkpoint::run(&self.conn, &self.path, truncate)
+    }
+
+    /// Ends the run: the moment and the report, a JSON object, are stored, and the table of open
+    /// spans is emptied. Stores what is still interned.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    pub fn end_run(&mut self, ended_unix_ns: i64, report_json: &str) -> Result<(), Error> {
+        let run_id = self.require_run()?;
+        let doing = "end the run";
+        let tx = begin(&mut self.conn, &self.path)?;
+        self.interner.insert(&tx).context(&self.path, doing)?;
+        tx.execute(
+            "UPDATE run SET ended_unix_ns = ?2, report = ?3 WHERE id = ?1",
+            params![run_id, ended_unix_ns, report_json],
+        )
+        .and_then(|_| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run_id]))
+        .context(&self.path, doing)?;
+        append::commit(tx, &self.path)?;
+        self.interner.committed();
+        Ok(())
+    }
+
+    /// Closes the file. When no other connection has it open, the write-ahead log is merged, the
+    /// sidecars vanish, and what is left is one plain file that can be copied by its name.
+    ///
+    /// # Errors
+    ///
+    /// When the log could not be merged; every commit is in the log then, and the next one to open
+    /// the file merges it. Readers that have the file open are no error.
+    pub fn close(self) -> Result<(), Error> {
+        let Self { conn, lock, path, .. } = self;
+        let merged = checkpoint::finish(&conn, &path);
+        let closed = conn.close().map_err(|(conn, source)| {
+            // Statements never outlive a call, so this cannot happen; the lock must not go first.
+            drop(conn);
+            Error::sqlite(&path, "close", source)
+        });
+        drop(lock);
+        merged.and(closed)
+    }
+
+    fn require_run(&self) -> Result<i64, Error> {
+        self.run_id.ok_or_else(|| {
+            let message = "no run has begun; call begin_run first";
+            Error::new(ErrorKind::NoRun, &self.path, message)
+        })
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.lock.file().and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .field("run_id", &self.run_id)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn begin<'a>(conn: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, Error> {
+    conn.transaction_with_behavior(TransactionBehavior::Immediate)
+        .context(path, "begin a transaction")
+}
+
+fn limit_pages(conn: &Connection, pages: Option<u32>) -> rusqlite::Result<()> {
+    // SQLite's own limit: <https://sqlite.org/limits.html>.
+    let pages = pages.map_or(4_294_967_294, i64::from);
+    conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+}
