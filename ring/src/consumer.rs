@@ -96,6 +96,16 @@ impl<T> Consumer<T> {
         self.ring.partitions[partition].tail()
     }
 
+    /// How far a partition has been drained; everything before has been handed out.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition.
+    #[must_use]
+    pub fn position(&self, partition: usize) -> u64 {
+        self.ring.partitions[partition].gating.peek()
+    }
+
     /// Hands every published entry of a partition, oldest first and at most `entries_max`, to
     /// `read`, and gives all their slots back at the end with one store.
     ///

@@ -1,0 +1,218 @@
+//! The settings of a profiler.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spandrel_storage::{StoreOptions, Synchronous};
+use tracing_core::LevelFilter;
+
+use crate::error::{Error, ErrorKind};
+use crate::profiler::Profiler;
+
+/// Most partitions that a thread can have for itself.
+pub(crate) const PARTITIONS_MAX: usize = 64;
+/// Longest encoded fields of one span or event: what one claim of the ring can hold.
+pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
+
+/// Settings of a [`Profiler`]; every one has a default.
+#[derive(Debug, Clone)]
+#[must_use = "call build() to start the profiler"]
+pub struct Builder {
+    pub(crate) database: PathBuf,
+    pub(crate) label: Option<String>,
+    pub(crate) ring_capacity: usize,
+    pub(crate) partitions: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) flush_interval: Duration,
+    pub(crate) max_open_spans: usize,
+    pub(crate) max_field_bytes: usize,
+    pub(crate) events: LevelFilter,
+    pub(crate) close_timeout: Duration,
+    pub(crate) store: StoreOptions,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A fault that the writer brings upon itself, to test what becomes of it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Panic while the batch of this number is converted; the first is 1.
+    PanicInBatch(u64),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            database: default_database(),
+            label: None,
+            ring_capacity: 65_536,
+            partitions: std::thread::available_parallelism().map_or(4, |n| n.get().min(16)),
+            batch_size: 8_192,
+            flush_interval: Duration::from_millis(500),
+            max_open_spans: 16_384,
+            max_field_bytes: 4_096,
+            events: LevelFilter::INFO,
+            close_timeout: Duration::from_secs(30),
+            store: StoreOptions::default(),
+            fault: None,
+        }
+    }
+}
+
+/// `<program>.spandrel.db` in the current folder.
+fn default_database() -> PathBuf {
+    let program = std::env::current_exe().ok();
+    let stem = program.as_deref().and_then(Path::file_stem);
+    let mut name = stem.map_or_else(|| "profile".into(), std::ffi::OsStr::to_os_string);
+    name.push(".spandrel.db");
+    name.into()
+}
+
+impl Builder {
+    /// The profile database; made if it is missing, appended to if it is one of ours.
+    ///
+    /// Default: `<program>.spandrel.db` in the current folder.
+    pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
+        self.database = path.into();
+        self
+    }
+
+    /// A name for this run, such as `"checkout, before the index"`.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Slots of the ring over all partitions, 64 bytes each. Rounded down to a power of two.
+    /// Default 65,536 (4 MiB).
+    ///
+    /// A span without fields takes one slot, one with three small fields two.
+    pub fn ring_capacity(mut self, slots: usize) -> Self {
+        self.ring_capacity = slots;
+        self
+    }
+
+    /// How many threads can have a partition of the ring for themselves; all others share one
+    /// more. Default: the available parallelism, at most 16.
+    pub fn partitions(mut self, partitions: usize) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// Commit when so many spans and events have come together. Default 8,192.
+    pub fn batch_size(mut self, records: usize) -> Self {
+        self.batch_size = records;
+        self
+    }
+
+    /// Commit at least so often while anything comes. Default 500 ms.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// Spans that can be open at the same time; a span beyond is dropped and counted (its
+    /// children are not). Default 16,384, at some 600 bytes each.
+    pub fn max_open_spans(mut self, spans: usize) -> Self {
+        self.max_open_spans = spans;
+        self
+    }
+
+    /// Bytes for the fields of one span or event, some overhead included; what is longer is cut
+    /// and marked. Default 4,096, at most 32,768, and never more than fits half of the smallest
+    /// partition of the ring.
+    pub fn max_field_bytes(mut self, bytes: usize) -> Self {
+        self.max_field_bytes = bytes;
+        self
+    }
+
+    /// Which events are kept: this level and the more severe ones. Default `INFO`;
+    /// `LevelFilter::OFF` keeps none. An event at ERROR marks its span as failed even if it is
+    /// not kept.
+    pub fn events(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.events = level.into();
+        self
+    }
+
+    /// How long `close()` may wait for the database. Default 30 s.
+    ///
+    /// What could not be stored by then is counted as `store_error`.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How careful SQLite is with power failures. Default [`Synchronous::Normal`]: a power failure
+    /// may lose the last commits, but never corrupts the file. (A crash of the program or a kill
+    /// loses no commit in any of them.)
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.store.synchronous = synchronous;
+        self
+    }
+
+    /// Keep the database below this size, about, by deleting the oldest spans. Default: no limit.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.store.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Delete spans that are older than this. Default: never.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.store.max_age = Some(age);
+        self
+    }
+
+    /// All settings of the store at once, for what has no method of its own.
+    pub fn store_options(mut self, options: StoreOptions) -> Self {
+        self.store = options;
+        self
+    }
+
+    /// Injects a fault into the writer.
+    #[doc(hidden)]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
+    /// Opens the database, allocates ring and tables, and starts the writer thread.
+    ///
+    /// # Errors
+    ///
+    /// A setting out of range ([`ErrorKind::InvalidOption`]), a database that cannot be opened
+    /// ([`ErrorKind::Storage`]; nothing on disk was changed), or a thread that cannot be started.
+    /// The program can go on without a profiler.
+    ///
+    /// # Blocking
+    ///
+    /// For the time that it takes to open or make a database, usually some milliseconds.
+    pub fn build(self) -> Result<Profiler, Error> {
+        self.check()?;
+        Profiler::start(self)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let range = |name, value: usize, least, most| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::new(
+                ErrorKind::InvalidOption,
+                format!("{name} is {value}; choose a value from {least} to {most}"),
+            ))
+        };
+        range("ring_capacity", self.ring_capacity, 1, 1 << 32)?;
+        range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
+        range("batch_size", self.batch_size, 1, 10_000_000)?;
+        range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
+        range("max_field_bytes", self.max_field_bytes, 0, FIELD_BYTES_MAX)?;
+        if self.flush_interval.is_zero() {
+            return Err(Error::new(
+                ErrorKind::InvalidOption,
+                "flush_interval is zero; choose at least 1 ms",
+            ));
+        }
+        Ok(())
+    }
+}

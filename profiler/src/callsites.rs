@@ -1,0 +1,104 @@
+//! Small numbers for callsites: a fixed table from `&'static Metadata` to its number.
+//!
+//! Looking a callsite up takes no lock and at most [`PROBES`] steps. A callsite is entered once,
+//! under a lock, when it registers (before its first span).
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tracing_core::Metadata;
+
+/// The number of a callsite within this recording.
+pub(crate) type CallsiteNumber = u16;
+
+const ENTRIES: usize = 16_384;
+const PROBES: usize = 16;
+/// A quarter of the entries, so that a run of [`PROBES`] taken entries does not happen; and all
+/// that the [record](crate::record) has room for.
+const CALLSITES_MAX: usize = ENTRIES / 4;
+
+#[derive(Debug)]
+struct Entry {
+    /// Address of the metadata, 0 while the entry is free. Written once.
+    address: AtomicUsize,
+    /// Valid once `address` is set.
+    number: AtomicU32,
+}
+
+/// All callsites that this recording has met.
+#[derive(Debug)]
+pub(crate) struct Callsites {
+    entries: Box<[Entry]>,
+    /// The metadata by number; locked by registration and by the writer only.
+    list: Mutex<Vec<&'static Metadata<'static>>>,
+}
+
+fn address(metadata: &'static Metadata<'static>) -> usize {
+    std::ptr::from_ref(metadata).addr()
+}
+
+fn probe(address: usize) -> impl Iterator<Item = usize> {
+    // Fibonacci hashing: metadata lie some hundred bytes apart; the product's top bits spread them.
+    let home = ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50) as usize;
+    (0..PROBES).map(move |step| (home + step) % ENTRIES)
+}
+
+impl Callsites {
+    pub(crate) fn new() -> Self {
+        let free = || Entry { address: AtomicUsize::new(0), number: AtomicU32::new(0) };
+        Self {
+            entries: std::iter::repeat_with(free).take(ENTRIES).collect(),
+            list: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The number of a callsite; registers it if need be. `None` when the table is full.
+    #[inline]
+    pub(crate) fn number(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
+        let address = address(metadata);
+        for index in probe(address) {
+            let entry = &self.entries[index];
+            // Acquire: pairs with the Release in `register`; the number is set.
+            match entry.address.load(Ordering::Acquire) {
+                0 => break,
+                found if found == address => {
+                    return Some(entry.number.load(Ordering::Relaxed) as CallsiteNumber);
+                }
+                _ => {}
+            }
+        }
+        self.register(metadata)
+    }
+
+    /// Enters a callsite, unless it is there already.
+    #[cold]
+    pub(crate) fn register(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
+        let address = address(metadata);
+        let mut list = self.list.lock();
+        for index in probe(address) {
+            let entry = &self.entries[index];
+            // Relaxed: entries are written under the lock that we hold.
+            match entry.address.load(Ordering::Relaxed) {
+                0 if list.len() >= CALLSITES_MAX => return None,
+                0 => {
+                    let number = list.len();
+                    list.push(metadata);
+                    entry.number.store(number as u32, Ordering::Relaxed);
+                    // Release: pairs with the Acquire in `number`.
+                    entry.address.store(address, Ordering::Release);
+                    return Some(number as CallsiteNumber);
+                }
+                found if found == address => {
+                    return Some(entry.number.load(Ordering::Relaxed) as CallsiteNumber);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The metadata of the callsites numbered `from` and above.
+    pub(crate) fn since(&self, from: usize) -> Vec<&'static Metadata<'static>> {
+        self.list.lock().get(from..).unwrap_or_default().to_vec()
+    }
+}

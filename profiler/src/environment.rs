@@ -1,0 +1,202 @@
+//! What the profiler learns from its surroundings: environment variables, and who is running.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::hash::{BuildHasher, Hasher};
+use std::str::FromStr;
+use std::time::Duration;
+
+use spandrel_storage::RunInfo;
+use tracing_core::LevelFilter;
+
+use crate::builder::Builder;
+use crate::error::{Error, ErrorKind};
+use crate::recorder::Recorder;
+use crate::writer::push_string;
+
+/// The settings that the environment describes; none without `SPANDREL_DB`.
+pub(crate) fn builder(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<Builder>, Error> {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let Some(database) = set("SPANDREL_DB") else { return Ok(None) };
+    let mut builder = Builder::default().database(database);
+    if let Some(label) = set("SPANDREL_LABEL") {
+        builder = builder.label(label.to_string_lossy());
+    }
+    let number = |name| parse::<usize>(name, set(name), "a whole number");
+    if let Some(slots) = number("SPANDREL_RING_CAPACITY")? {
+        builder = builder.ring_capacity(slots);
+    }
+    if let Some(partitions) = number("SPANDREL_PARTITIONS")? {
+        builder = builder.partitions(partitions);
+    }
+    if let Some(records) = number("SPANDREL_BATCH_SIZE")? {
+        builder = builder.batch_size(records);
+    }
+    if let Some(ms) = number("SPANDREL_FLUSH_INTERVAL_MS")? {
+        builder = builder.flush_interval(Duration::from_millis(ms as u64));
+    }
+    if let Some(spans) = number("SPANDREL_MAX_OPEN_SPANS")? {
+        builder = builder.max_open_spans(spans);
+    }
+    if let Some(bytes) = number("SPANDREL_MAX_FIELD_BYTES")? {
+        builder = builder.max_field_bytes(bytes);
+    }
+    if let Some(bytes) = number("SPANDREL_MAX_BYTES")? {
+        builder = builder.max_bytes(bytes as u64);
+    }
+    if let Some(seconds) = number("SPANDREL_MAX_AGE_S")? {
+        builder = builder.max_age(Duration::from_secs(seconds as u64));
+    }
+    let levels = "off, error, warn, info, debug or trace";
+    if let Some(level) = parse::<LevelFilter>("SPANDREL_EVENTS", set("SPANDREL_EVENTS"), levels)? {
+        builder = builder.events(level);
+    }
+    Ok(Some(builder))
+}
+
+fn parse<T: FromStr<Err: Display>>(
+    name: &str,
+    value: Option<OsString>,
+    wanted: &str,
+) -> Result<Option<T>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let parsed = value.trim().parse().map_err(|error| {
+        let message = format!("{name} is \"{value}\" ({error}); set it to {wanted}, or unset it");
+        Error::new(ErrorKind::InvalidOption, message)
+    })?;
+    Ok(Some(parsed))
+}
+
+/// The row for table `run`.
+pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder, started: Duration) -> RunInfo {
+    let program = std::env::current_exe().unwrap_or_default();
+    RunInfo {
+        uuid: uuid(),
+        label: builder.label.clone(),
+        started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
+        pid: std::process::id(),
+        program: program.to_string_lossy().into_owned(),
+        args: arguments(),
+        host: host(),
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
+        clock: recorder.clock.name().to_owned(),
+        settings: settings(builder, recorder),
+    }
+}
+
+/// 128 random bits as hexadecimal digits. The standard library seeds its hash maps from the
+/// system's random numbers.
+fn uuid() -> String {
+    let random = || std::hash::RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// The arguments behind the program's name as a JSON array.
+fn arguments() -> String {
+    let mut json = String::from("[");
+    for (index, argument) in std::env::args_os().skip(1).enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        push_string(&mut json, &argument.to_string_lossy());
+    }
+    json.push(']');
+    json
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .unwrap_or_default()
+}
+
+/// The settings in force as a JSON object.
+fn settings(builder: &Builder, recorder: &Recorder) -> String {
+    let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
+    let mut database = String::new();
+    push_string(&mut database, &builder.database.display().to_string());
+    let optional = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
+    format!(
+        concat!(
+            r#"{{"version":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
+            r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
+            r#""events":"{}","close_timeout_ms":{},"synchronous":"{:?}","max_bytes":{},"#,
+            r#""max_age_s":{}}}"#
+        ),
+        env!("CARGO_PKG_VERSION"),
+        database,
+        builder.ring_capacity,
+        slots.join(","),
+        builder.batch_size,
+        builder.flush_interval.as_millis(),
+        builder.max_open_spans,
+        recorder.field_words_max * 8,
+        builder.events,
+        builder.close_timeout.as_millis(),
+        builder.store.synchronous,
+        optional(builder.store.max_bytes),
+        optional(builder.store.max_age.map(|age| age.as_secs())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from<'a>(
+        variables: &'a [(&'a str, &'a str)],
+    ) -> impl Fn(&str) -> Option<OsString> + use<'a> {
+        move |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
+        }
+    }
+
+    #[test]
+    fn without_a_database_nothing_is_recorded() {
+        assert!(builder(from(&[("SPANDREL_LABEL", "x")])).unwrap().is_none());
+        assert!(builder(from(&[("SPANDREL_DB", "")])).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_variable_is_a_setting() {
+        let variables = [
+            ("SPANDREL_DB", "a.db"),
+            ("SPANDREL_LABEL", "a label"),
+            ("SPANDREL_RING_CAPACITY", "128"),
+            ("SPANDREL_PARTITIONS", "3"),
+            ("SPANDREL_BATCH_SIZE", "10"),
+            ("SPANDREL_FLUSH_INTERVAL_MS", "20"),
+            ("SPANDREL_MAX_OPEN_SPANS", "30"),
+            ("SPANDREL_MAX_FIELD_BYTES", "40"),
+            ("SPANDREL_EVENTS", "debug"),
+            ("SPANDREL_MAX_BYTES", "50"),
+            ("SPANDREL_MAX_AGE_S", "60"),
+        ];
+        let builder = builder(from(&variables)).unwrap().unwrap();
+        assert_eq!(builder.database.to_str(), Some("a.db"));
+        assert_eq!(builder.label.as_deref(), Some("a label"));
+        assert_eq!((builder.ring_capacity, builder.partitions), (128, 3));
+        assert_eq!(builder.batch_size, 10);
+        assert_eq!(builder.flush_interval, Duration::from_millis(20));
+        assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
+        assert_eq!(builder.events, LevelFilter::DEBUG);
+        assert_eq!(builder.store.max_bytes, Some(50));
+        assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_variable_that_makes_no_sense_is_named() {
+        for name in ["SPANDREL_BATCH_SIZE", "SPANDREL_EVENTS", "SPANDREL_MAX_BYTES"] {
+            let error = builder(from(&[("SPANDREL_DB", "a.db"), (name, "many")])).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOption);
+            assert!(error.to_string().contains(name) && error.to_string().contains("many"));
+        }
+    }
+}

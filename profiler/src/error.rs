@@ -1,0 +1,84 @@
+//! What can go wrong outside the hot path.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why an operation of the profiler failed.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    path: Option<PathBuf>,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is out of range, or an environment variable cannot be understood.
+    InvalidOption,
+    /// The profile database could not be opened; the storage crate's kind says why.
+    Storage(spandrel_storage::ErrorKind),
+    /// The writer thread could not be started.
+    Thread,
+    /// The time allowed for a flush ran out. Nothing is lost: the writer goes on.
+    Timeout,
+    /// The profiler is closed.
+    Closed,
+    /// `flush` or `close` was called on the writer thread itself, which would wait for itself.
+    OnWriterThread,
+    /// The process was forked; the profiler belongs to the parent.
+    Forked,
+    /// Flushing did not commit everything, because the database refuses to take it.
+    Store,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, path: None, message: message.into(), source: None }
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The database that the error is about, when it is about one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<spandrel_storage::Error> for Error {
+    fn from(error: spandrel_storage::Error) -> Self {
+        Self {
+            kind: ErrorKind::Storage(error.kind()),
+            path: Some(error.path().to_path_buf()),
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The front end for `tracing_subscriber`: a layer.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, Interest, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use crate::recorder::Recorder;
+
+/// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
+///
+/// Made by [`Profiler::layer`](crate::Profiler::layer). It composes with other layers and with
+/// per-layer filters, keeps nothing in the registry's extensions, and never disables a callsite for
+/// the layers beside it. When the profiler is closed, the layer stays where it is and only counts.
+pub struct ProfilerLayer<S> {
+    /// None for a profiler that is switched off.
+    front: Option<Front>,
+    subscriber: PhantomData<fn(S)>,
+}
+
+struct Front {
+    recorder: Arc<Recorder>,
+    /// Tells this layer's spans from those of another layer of the same profiler.
+    layer: u16,
+}
+
+impl<S> ProfilerLayer<S> {
+    pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
+        let front = recorder
+            .map(|recorder| Front { recorder: Arc::clone(recorder), layer: recorder.next_layer() });
+        Self { front, subscriber: PhantomData }
+    }
+}
+
+impl<S> fmt::Debug for ProfilerLayer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProfilerLayer").field("enabled", &self.front.is_some()).finish()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for ProfilerLayer<S> {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if let Some(front) = &self.front {
+            // A full table is reported span by span, where it costs something.
+            let _number = front.recorder.callsites.register(metadata);
+        }
+        // `never` would disable the callsite for every other layer, too.
+        Interest::always()
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.new_span(front.layer, id.into_u64(), attributes);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.record(front.layer, id.into_u64(), values);
+        }
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.follows_from(front.layer, id.into_u64(), follows.into_u64());
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.event(front.layer, event);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.enter(front.layer, id.into_u64());
+        }
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.exit(front.layer, id.into_u64());
+        }
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if let Some(front) = &self.front {
+            front.recorder.close_span(front.layer, id.into_u64());
+        }
+    }
+}

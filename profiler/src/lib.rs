@@ -1,0 +1,63 @@
+//! A span profiler for programs that use [`tracing`](https://docs.rs/tracing).
+//!
+//! A layer records every span into a ring in constant time, without a lock, an allocation or a
+//! system call; one daemon thread commits them in batches to a SQLite file that anybody can query
+//! while the program still runs. [`Profiler::close`] flushes what remains and returns a
+//! [`Report`] in which every span is accounted for.
+//!
+//! ```
+//! use spandrel::Profiler;
+//! use tracing_subscriber::prelude::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! let profiler = Profiler::builder().database("profile.db").build()?;
+//! tracing_subscriber::registry().with(profiler.layer()).init();
+//!
+//! tracing::info_span!("greet", name = "world").in_scope(|| tracing::info!("hello"));
+//!
+//! let report = profiler.close()?;
+//! assert_eq!((report.recorded, report.stored), (1, 1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! 1. *It never blocks.* After a thread's first span: no lock, no heap allocation, no system call
+//!    and a bounded number of steps in every callback.
+//! 2. *It never crashes its host.* No panic, abort or deadlock comes out of it, whatever a field's
+//!    `Debug` does, whatever the disk does.
+//! 3. *It never lies.* `recorded = stored + dropped{by reason} + in flight`, exact at every
+//!    [snapshot](Profiler::stats). Losses stand in the database with their reason and time.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod callsites;
+mod clock;
+mod control;
+mod counters;
+mod environment;
+mod error;
+mod fields;
+mod late;
+mod layer;
+mod local;
+mod open_spans;
+mod profiler;
+mod record;
+mod recorder;
+mod stats;
+mod threads;
+mod writer;
+
+pub use builder::Builder;
+#[doc(hidden)]
+pub use builder::Fault;
+pub use error::{Error, ErrorKind};
+pub use layer::ProfilerLayer;
+pub use profiler::Profiler;
+pub use spandrel_storage::{StoreOptions, Synchronous};
+pub use stats::{DropReason, Dropped, Ledger, Report, Stats};

@@ -1,0 +1,642 @@
+//! The spans that are open right now.
+//!
+//! A fixed table, allocated and touched when the profiler is built: sets of eight places, found by
+//! the key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span
+//! is created and given back when it closes; between them, only callbacks for this very span touch
+//! it. The state is our own and not in the registry's `Extensions`, because those take a lock and
+//! box every value.
+//!
+//! Two front ends with keys of their own can share the table: a place also knows the number of its
+//! *layer*.
+//!
+//! # Who writes what
+//!
+//! The thread that created a span (its *owner*) writes `own_*` with plain stores. Other threads
+//! that enter the span use read-modify-writes on `foreign_*`. Everything else is written before the
+//! span's `id`, or by a compare-and-swap.
+//!
+//! # Readers
+//!
+//! The writer thread looks at open spans for the live view and when it closes. It reads `id`, the
+//! rest, and `id` again. Data are stored with Release and loaded with Acquire: whoever sees a value
+//! of the next span in this place also sees that `id` has changed. (A sequence lock; H. Boehm, "Can
+//! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::fields::Fields;
+
+const WAYS: usize = 8;
+/// Words of fields that a place holds itself; more go to a spill buffer.
+pub(crate) const INLINE_WORDS: usize = 20;
+/// Attempts to win a free place of a set or words of a spill buffer.
+const ATTEMPTS: usize = 16;
+
+/// The index of a place.
+pub(crate) type Place = u32;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct KeySet([AtomicU64; WAYS]);
+
+/// One place: four cache lines.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct OpenSpan {
+    /// Our id of the span; 0 while the place is free or being filled.
+    id: AtomicU64,
+    parent: AtomicU64,
+    root: AtomicU64,
+    /// Ticks.
+    start: AtomicU64,
+    /// `layer << 48 | callsite << 32 | thread`; 0 while the place is free.
+    meta: AtomicU64,
+    /// Ticks inside the span on its owner's thread.
+    own_busy: AtomicU64,
+    own_polls: AtomicU32,
+    /// How many times the owner is inside.
+    own_depth: AtomicU32,
+    /// `FAILED`, `LEFT_OUT`.
+    flags: AtomicU32,
+    /// Words of fields that are reserved.
+    field_words: AtomicU32,
+    /// Words of fields that are written.
+    field_words_done: AtomicU32,
+    /// Number of the spill buffer plus one, or 0.
+    spill: AtomicU32,
+    /// Ticks inside the span on other threads.
+    foreign_busy: AtomicU64,
+    foreign_polls: AtomicU64,
+    /// The last span of this place whose end was decided by `OpenSpans::decide_fate`.
+    fate: AtomicU64,
+    fields: [AtomicU64; INLINE_WORDS],
+}
+
+const FAILED: u32 = 1;
+/// Whole fields did not fit.
+const LEFT_OUT: u32 = 2;
+
+/// What is known of a span when it is created.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewSpan {
+    pub(crate) layer: u16,
+    pub(crate) callsite: u16,
+    pub(crate) thread: u32,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) left_out: bool,
+}
+
+/// An open span as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) place: Place,
+    pub(crate) callsite: u16,
+    pub(crate) thread: u32,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) busy: u64,
+    pub(crate) polls: u64,
+    pub(crate) failed: bool,
+    pub(crate) left_out: bool,
+    pub(crate) fields: Vec<u64>,
+}
+
+impl OpenSpan {
+    // Relaxed in the accessors below: between creation and close only callbacks for this span come
+    // here, and `tracing` orders creation before all of them and all of them before the close.
+
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn parent(&self) -> u64 {
+        self.parent.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn root(&self) -> u64 {
+        self.root.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn layer(&self) -> u16 {
+        (self.meta.load(Ordering::Relaxed) >> 48) as u16
+    }
+
+    #[inline]
+    pub(crate) fn callsite(&self) -> u16 {
+        (self.meta.load(Ordering::Relaxed) >> 32) as u16
+    }
+
+    #[inline]
+    pub(crate) fn thread(&self) -> u32 {
+        self.meta.load(Ordering::Relaxed) as u32
+    }
+
+    #[inline]
+    pub(crate) fn busy(&self) -> u64 {
+        self.own_busy.load(Ordering::Relaxed) + self.foreign_busy.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn polls(&self) -> u64 {
+        u64::from(self.own_polls.load(Ordering::Relaxed))
+            + self.foreign_polls.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn is_failed(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & FAILED != 0
+    }
+
+    #[inline]
+    pub(crate) fn has_left_out(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & LEFT_OUT != 0
+    }
+
+    pub(crate) fn set_failed(&self) {
+        self.flags.fetch_or(FAILED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_left_out(&self) {
+        self.flags.fetch_or(LEFT_OUT, Ordering::Relaxed);
+    }
+
+    /// The owner enters. Says whether it was outside.
+    #[inline]
+    pub(crate) fn own_enter(&self) -> bool {
+        let depth = self.own_depth.load(Ordering::Relaxed);
+        self.own_depth.store(depth + 1, Ordering::Relaxed);
+        depth == 0
+    }
+
+    /// The owner leaves. Says whether it is outside now.
+    #[inline]
+    pub(crate) fn own_exit(&self) -> bool {
+        let depth = self.own_depth.load(Ordering::Relaxed).saturating_sub(1);
+        self.own_depth.store(depth, Ordering::Relaxed);
+        depth == 0
+    }
+
+    /// The owner was inside for so many ticks.
+    #[inline]
+    pub(crate) fn add_own_poll(&self, busy: u64) {
+        let (sum, polls) = (&self.own_busy, &self.own_polls);
+        // Release: for the sequence lock.
+        sum.store(sum.load(Ordering::Relaxed) + busy, Ordering::Release);
+        polls.store(polls.load(Ordering::Relaxed).saturating_add(1), Ordering::Release);
+    }
+
+    /// Another thread was inside for so many ticks.
+    pub(crate) fn add_foreign_poll(&self, busy: u64) {
+        // Release: for the sequence lock.
+        self.foreign_busy.fetch_add(busy, Ordering::Release);
+        self.foreign_polls.fetch_add(1, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn field_words(&self) -> usize {
+        self.field_words.load(Ordering::Relaxed) as usize
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct OpenSpans {
+    keys: Box<[KeySet]>,
+    spans: Box<[OpenSpan]>,
+    spills: Spills,
+    /// Most words of fields of one span.
+    field_words_max: usize,
+}
+
+impl OpenSpans {
+    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields.
+    pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
+        // Twice as many places as asked for: ids of several threads do not spread quite evenly
+        // over the sets, and a span finds no place when its own set is full.
+        let places = (2 * spans_max).next_power_of_two().max(2 * WAYS);
+        let spill_words = field_words_max.saturating_sub(INLINE_WORDS);
+        Self {
+            keys: std::iter::repeat_with(KeySet::default).take(places / WAYS).collect(),
+            spans: std::iter::repeat_with(OpenSpan::default).take(places).collect(),
+            spills: Spills::new((spans_max / 16).clamp(16, 4096), spill_words),
+            field_words_max,
+        }
+    }
+
+    #[inline]
+    fn set(&self, key: u64) -> usize {
+        // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
+        // bits), the shard (13), a generation (13). Consecutive indices fill the sets evenly; each
+        // shard begins at another set; generations would only shuffle. Correctness does not depend
+        // on any of this.
+        let shard = (key >> 38) & 0x1FFF;
+        (key ^ shard.wrapping_mul(0x9E37_79B1)) as usize & (self.keys.len() - 1)
+    }
+
+    #[inline]
+    pub(crate) fn span(&self, place: Place) -> &OpenSpan {
+        &self.spans[place as usize]
+    }
+
+    /// Whether this place still holds the span with this key.
+    #[inline]
+    pub(crate) fn holds(&self, place: Place, layer: u16, key: u64) -> bool {
+        let (set, way) = (place as usize / WAYS, place as usize % WAYS);
+        // Relaxed: as in `find`.
+        self.keys[set].0[way].load(Ordering::Relaxed) == key
+            && self.spans[place as usize].layer() == layer
+    }
+
+    /// The place of an open span.
+    #[inline]
+    pub(crate) fn find(&self, layer: u16, key: u64) -> Option<Place> {
+        let set = self.set(key);
+        (0..WAYS).find_map(|way| {
+            let place = set * WAYS + way;
+            // Relaxed: the span was created before this callback, by `tracing`'s own ordering. A
+            // place of another layer with an equal key has another number in `meta`, or none while
+            // it is being filled.
+            (self.keys[set].0[way].load(Ordering::Relaxed) == key
+                && self.spans[place].layer() == layer)
+                .then_some(place as Place)
+        })
+    }
+
+    /// Takes a place for a new span. `None` when its set is full.
+    #[inline]
+    pub(crate) fn insert(&self, key: u64, new: &NewSpan, fields: &[u64]) -> Option<Place> {
+        let place = self.claim(key)?;
+        let span = &self.spans[place as usize];
+        // Release, here and below: for the sequence lock, see the module's documentation.
+        span.parent.store(new.parent, Ordering::Release);
+        span.root.store(new.root, Ordering::Release);
+        span.start.store(new.start, Ordering::Release);
+        span.own_busy.store(0, Ordering::Release);
+        span.own_polls.store(0, Ordering::Release);
+        span.own_depth.store(0, Ordering::Relaxed);
+        span.flags.store(if new.left_out { LEFT_OUT } else { 0 }, Ordering::Release);
+        span.foreign_busy.store(0, Ordering::Release);
+        span.foreign_polls.store(0, Ordering::Release);
+        span.field_words.store(0, Ordering::Release);
+        span.field_words_done.store(0, Ordering::Release);
+        if !fields.is_empty() {
+            self.append_fields(place, fields);
+        }
+        let meta =
+            u64::from(new.layer) << 48 | u64::from(new.callsite) << 32 | u64::from(new.thread);
+        span.meta.store(meta, Ordering::Release);
+        // Release: pairs with the Acquire in `look`; the span is complete.
+        span.id.store(new.id, Ordering::Release);
+        Some(place)
+    }
+
+    #[inline]
+    fn claim(&self, key: u64) -> Option<Place> {
+        let set = self.set(key);
+        for _ in 0..ATTEMPTS {
+            let way = (0..WAYS).find(|&way| self.keys[set].0[way].load(Ordering::Relaxed) == 0)?;
+            // Acquire on success: pairs with the Release in `remove`; the last span of this place
+            // is gone.
+            if self.keys[set].0[way]
+                .compare_exchange(0, key, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Some((set * WAYS + way) as Place);
+            }
+        }
+        None
+    }
+
+    /// Gives a place back.
+    #[inline]
+    pub(crate) fn remove(&self, place: Place) {
+        let span = &self.spans[place as usize];
+        let spill = span.spill.load(Ordering::Relaxed);
+        if spill != 0 {
+            span.spill.store(0, Ordering::Relaxed);
+            self.spills.release(spill);
+        }
+        span.meta.store(0, Ordering::Relaxed);
+        // Relaxed: the Release stores of the next span come after it; see `look`.
+        span.id.store(0, Ordering::Relaxed);
+        let (set, way) = (place as usize / WAYS, place as usize % WAYS);
+        // Release: pairs with the Acquire in `claim`.
+        self.keys[set].0[way].store(0, Ordering::Release);
+    }
+
+    /// How many more words of fields a span may have.
+    pub(crate) fn field_room(&self, place: Place) -> usize {
+        self.field_words_max.saturating_sub(self.span(place).field_words())
+    }
+
+    /// Adds fields to a span. What does not fit is left out, whole fields at a time, and the span
+    /// marked so.
+    pub(crate) fn append_fields(&self, place: Place, fields: &[u64]) {
+        let span = self.span(place);
+        for _ in 0..ATTEMPTS {
+            let start = span.field_words();
+            let room = self.room(span, start, fields.len());
+            let kept = if fields.len() > room { whole_fields(fields, room) } else { fields };
+            let end = start + kept.len();
+            // Relaxed: divides the words among threads that record into the same span.
+            if span
+                .field_words
+                .compare_exchange(start as u32, end as u32, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+            {
+                continue;
+            }
+            for (index, word) in (start..end).zip(kept) {
+                self.field_word(span, index).store(*word, Ordering::Release);
+            }
+            // Release: pairs with the Acquire in `look`; the words are complete.
+            span.field_words_done.fetch_add(kept.len() as u32, Ordering::Release);
+            if kept.len() < fields.len() {
+                span.set_left_out();
+            }
+            return;
+        }
+        span.set_left_out();
+    }
+
+    /// How many of `wanted` words there is room for behind the first `start`; takes a spill buffer
+    /// if they need one.
+    fn room(&self, span: &OpenSpan, start: usize, wanted: usize) -> usize {
+        if start + wanted <= INLINE_WORDS {
+            return wanted;
+        }
+        if span.spill.load(Ordering::Acquire) == 0
+            && let Some(spill) = self.spills.claim(span.id() ^ span.start())
+        {
+            // AcqRel: pairs with itself on another thread that records into the same span.
+            if span.spill.compare_exchange(0, spill, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                self.spills.release(spill);
+            }
+        }
+        let end = match span.spill.load(Ordering::Acquire) {
+            0 => INLINE_WORDS.min(self.field_words_max),
+            _ => self.field_words_max,
+        };
+        end.saturating_sub(start)
+    }
+
+    #[inline]
+    fn field_word<'a>(&'a self, span: &'a OpenSpan, index: usize) -> &'a AtomicU64 {
+        match span.fields.get(index) {
+            Some(word) => word,
+            None => self.spills.word(span.spill.load(Ordering::Relaxed), index - INLINE_WORDS),
+        }
+    }
+
+    /// Copies the fields of a span that nobody else records into any more.
+    #[inline]
+    pub(crate) fn copy_fields(&self, place: Place, mut put: impl FnMut(u64)) {
+        let span = self.span(place);
+        let words = span.field_words();
+        for word in &span.fields[..words.min(INLINE_WORDS)] {
+            put(word.load(Ordering::Relaxed));
+        }
+        for index in INLINE_WORDS..words {
+            put(self.field_word(span, index).load(Ordering::Relaxed));
+        }
+    }
+
+    /// Decides, once and for all, who speaks for a span that is open while the profiler closes:
+    /// the first caller for this id. Used on the cold path only.
+    pub(crate) fn decide_fate(&self, place: Place, id: u64) -> bool {
+        // AcqRel: pairs with itself on the other thread.
+        self.span(place).fate.swap(id, Ordering::AcqRel) != id
+    }
+
+    /// How many places are taken.
+    pub(crate) fn count(&self) -> u64 {
+        let keys = self.keys.iter().flat_map(|set| &set.0);
+        keys.filter(|key| key.load(Ordering::Relaxed) != 0).count() as u64
+    }
+
+    /// The spans that are open now and for which `wanted(start)` holds, in no particular order.
+    pub(crate) fn look(&self, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
+        let taken = self.keys.iter().enumerate().flat_map(|(set, keys)| {
+            keys.0.iter().enumerate().filter_map(move |(way, key)| {
+                (key.load(Ordering::Relaxed) != 0).then_some(set * WAYS + way)
+            })
+        });
+        taken.filter_map(|place| self.look_at(place as Place, &wanted)).collect()
+    }
+
+    fn look_at(&self, place: Place, wanted: impl Fn(u64) -> bool) -> Option<Seen> {
+        let span = self.span(place);
+        // Acquire, on every load: a later load cannot come before an earlier one, and the last one
+        // tells whether the place was given to another span meanwhile.
+        let id = span.id.load(Ordering::Acquire);
+        let start = span.start.load(Ordering::Acquire);
+        if id == 0 || !wanted(start) {
+            return None;
+        }
+        let meta = span.meta.load(Ordering::Acquire);
+        let done = span.field_words_done.load(Ordering::Acquire);
+        let reserved = span.field_words.load(Ordering::Acquire);
+        // Fields that somebody is adding right now are left out for this time.
+        let words = if done == reserved { done as usize } else { 0 };
+        let spill = span.spill.load(Ordering::Acquire);
+        let words = if spill == 0 { words.min(INLINE_WORDS) } else { words };
+        let fields =
+            (0..words.min(self.field_words_max)).map(|index| match span.fields.get(index) {
+                Some(word) => word.load(Ordering::Acquire),
+                None => self.spills.word(spill, index - INLINE_WORDS).load(Ordering::Acquire),
+            });
+        let flags = span.flags.load(Ordering::Acquire);
+        let seen = Seen {
+            place,
+            callsite: (meta >> 32) as u16,
+            thread: meta as u32,
+            id,
+            parent: span.parent.load(Ordering::Acquire),
+            root: span.root.load(Ordering::Acquire),
+            start,
+            busy: span.own_busy.load(Ordering::Acquire) + span.foreign_busy.load(Ordering::Acquire),
+            polls: u64::from(span.own_polls.load(Ordering::Acquire))
+                + span.foreign_polls.load(Ordering::Acquire),
+            failed: flags & FAILED != 0,
+            left_out: flags & LEFT_OUT != 0,
+            fields: fields.collect(),
+        };
+        (span.id.load(Ordering::Acquire) == id).then_some(seen)
+    }
+}
+
+/// The longest run of whole fields in at most `room` words.
+fn whole_fields(words: &[u64], room: usize) -> &[u64] {
+    let mut fields = Fields::new(words);
+    let mut kept = 0;
+    while fields.next().is_some() {
+        let end = words.len() - fields.rest().len();
+        if end > room {
+            break;
+        }
+        kept = end;
+    }
+    &words[..kept]
+}
+
+/// Buffers for spans with more fields than a place holds.
+#[derive(Debug)]
+struct Spills {
+    taken: Box<[AtomicU32]>,
+    words: Box<[AtomicU64]>,
+    words_each: usize,
+}
+
+impl Spills {
+    fn new(buffers: usize, words_each: usize) -> Self {
+        let buffers = if words_each == 0 { 0 } else { buffers };
+        Self {
+            taken: std::iter::repeat_with(AtomicU32::default).take(buffers).collect(),
+            words: std::iter::repeat_with(AtomicU64::default).take(buffers * words_each).collect(),
+            words_each,
+        }
+    }
+
+    /// Takes a free buffer, trying a few from a place that `hint` chooses. Returns its number plus
+    /// one.
+    fn claim(&self, hint: u64) -> Option<u32> {
+        let home = (hint.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+        (0..ATTEMPTS.min(self.taken.len())).find_map(|step| {
+            let index = (home + step) % self.taken.len();
+            // Acquire on success: pairs with the Release in `release`.
+            self.taken[index]
+                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+                .then_some(index as u32 + 1)
+        })
+    }
+
+    fn release(&self, number: u32) {
+        // Release: pairs with the Acquire in `claim`.
+        self.taken[number as usize - 1].store(0, Ordering::Release);
+    }
+
+    #[inline]
+    fn word(&self, number: u32, index: usize) -> &AtomicU64 {
+        &self.words[(number as usize - 1) * self.words_each + index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_span(id: u64) -> NewSpan {
+        NewSpan {
+            layer: 1,
+            callsite: 3,
+            thread: 4,
+            id,
+            parent: 5,
+            root: 6,
+            start: 7,
+            left_out: false,
+        }
+    }
+
+    #[test]
+    fn a_table_takes_at_least_what_it_was_made_for() {
+        // Ids as the registry makes them: several shards, and generations that differ.
+        let table = OpenSpans::new(1024, 64);
+        for shard in 0..4_u64 {
+            for index in 1..=256_u64 {
+                let generation = index.wrapping_mul(shard + 7) & 0x1FFF;
+                let key = generation << 51 | shard << 38 | index;
+                assert!(table.insert(key, &new_span(key), &[]).is_some(), "{shard} {index}");
+            }
+        }
+        assert_eq!(table.count(), 1024);
+    }
+
+    #[test]
+    fn a_full_set_refuses_and_takes_again() {
+        let table = OpenSpans::new(1, 0);
+        let places: Vec<_> = (0..100).map(|n| table.insert(n * 2 + 1, &new_span(n), &[])).collect();
+        assert_eq!(places.iter().flatten().count(), WAYS);
+        table.remove(places[0].unwrap());
+        assert!(table.insert(1001, &new_span(1001), &[]).is_some());
+    }
+
+    #[test]
+    fn layers_do_not_see_each_others_spans() {
+        let table = OpenSpans::new(64, 0);
+        let first = table.insert(9, &new_span(100), &[]).unwrap();
+        let second = table.insert(9, &NewSpan { layer: 2, ..new_span(200) }, &[]).unwrap();
+        assert_eq!((table.find(1, 9), table.find(2, 9)), (Some(first), Some(second)));
+        table.remove(first);
+        assert_eq!((table.find(1, 9), table.find(2, 9)), (None, Some(second)));
+    }
+
+    #[test]
+    fn what_is_open_can_be_seen_with_all_its_fields() {
+        let table = OpenSpans::new(64, 64);
+        // Booleans: one word a field.
+        let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
+        let place = table.insert(1, &new_span(10), &fields[..5]).unwrap();
+        table.append_fields(place, &fields[5..]);
+        table.span(place).add_own_poll(3);
+        table.span(place).add_foreign_poll(4);
+        table.span(place).set_failed();
+        let seen = table.look(|_| true);
+        assert_eq!(seen.len(), 1);
+        assert_eq!((seen[0].id, seen[0].busy, seen[0].polls), (10, 7, 2));
+        assert!(seen[0].failed && !seen[0].left_out);
+        assert_eq!(seen[0].fields, fields);
+        let mut copied = Vec::new();
+        table.copy_fields(place, |word| copied.push(word));
+        assert_eq!(copied, fields);
+        assert!(table.look(|start| start < 7).is_empty());
+    }
+
+    #[test]
+    fn fields_that_do_not_fit_are_left_out_whole_and_marked() {
+        let table = OpenSpans::new(64, INLINE_WORDS);
+        let place = table.insert(1, &new_span(10), &[]).unwrap();
+        let wide = [3 << 8, 42]; // an i64 of two words
+        for _ in 0..INLINE_WORDS {
+            table.append_fields(place, &wide);
+        }
+        assert_eq!(table.span(place).field_words(), INLINE_WORDS);
+        assert!(table.span(place).has_left_out());
+        table.append_fields(place, &[8 << 8]);
+        assert_eq!(table.span(place).field_words(), INLINE_WORDS);
+    }
+
+    #[test]
+    fn spill_buffers_come_back() {
+        let table = OpenSpans::new(16, 64);
+        let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
+        for round in 0..1000 {
+            let place = table.insert(round + 1, &new_span(round + 1), &fields).unwrap();
+            assert!(!table.span(place).has_left_out(), "round {round}");
+            table.remove(place);
+        }
+    }
+
+    #[test]
+    fn only_the_first_decides() {
+        let table = OpenSpans::new(16, 0);
+        let place = table.insert(1, &new_span(10), &[]).unwrap();
+        assert!(table.decide_fate(place, 10));
+        assert!(!table.decide_fate(place, 10));
+    }
+}

@@ -1,0 +1,319 @@
+//! The handle: starts the writer, and is what flushes and closes.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use parking_lot::Mutex;
+use spandrel_ring::Waker;
+use spandrel_storage::Store;
+use tracing_core::Subscriber;
+
+use crate::builder::Builder;
+use crate::control::Control;
+use crate::environment;
+use crate::error::{Error, ErrorKind};
+use crate::layer::ProfilerLayer;
+use crate::recorder::{Recorder, RecorderOptions};
+use crate::stats::{self, DropReason, Report, Stats};
+use crate::writer::{Writer, WriterOptions, WriterState};
+
+/// How long after its deadline the writer may still be, before `close` returns without it.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// A profiler, and the guard that closes it.
+///
+/// Cheap to clone; all clones are the same profiler. When the last clone is dropped, the profiler
+/// is closed as by [`close`](Self::close). The layers that it made stay installed, and then only
+/// count.
+#[derive(Debug, Clone)]
+#[must_use = "the profiler is closed when its last handle is dropped"]
+pub struct Profiler {
+    /// None for a profiler that is switched off.
+    handle: Option<Arc<Handle>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    recorder: Arc<Recorder>,
+    state: Arc<WriterState>,
+    control: Sender<Control>,
+    waker: Waker,
+    /// Ends when the writer does.
+    ended: Receiver<()>,
+    closing: Mutex<Closing>,
+    close_timeout: Duration,
+    /// The process that all this belongs to; a forked child has a copy, but not the writer.
+    pid: u32,
+}
+
+#[derive(Debug)]
+enum Closing {
+    Running(Option<JoinHandle<()>>),
+    Closed { timed_out: bool, took: Duration },
+}
+
+impl Profiler {
+    /// Settings with their defaults.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A profiler as the environment describes it; switched off, and costing nothing, if
+    /// `SPANDREL_DB` is not set.
+    ///
+    /// | variable | is |
+    /// |---|---|
+    /// | `SPANDREL_DB` | [`Builder::database`] |
+    /// | `SPANDREL_LABEL` | [`Builder::label`] |
+    /// | `SPANDREL_RING_CAPACITY` | [`Builder::ring_capacity`], slots |
+    /// | `SPANDREL_PARTITIONS` | [`Builder::partitions`] |
+    /// | `SPANDREL_BATCH_SIZE` | [`Builder::batch_size`] |
+    /// | `SPANDREL_FLUSH_INTERVAL_MS` | [`Builder::flush_interval`], milliseconds |
+    /// | `SPANDREL_MAX_OPEN_SPANS` | [`Builder::max_open_spans`] |
+    /// | `SPANDREL_MAX_FIELD_BYTES` | [`Builder::max_field_bytes`] |
+    /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
+    /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`], and [`ErrorKind::InvalidOption`] for a variable that cannot be
+    /// understood.
+    pub fn from_env() -> Result<Self, Error> {
+        match environment::builder(|name| std::env::var_os(name))? {
+            Some(builder) => builder.build(),
+            None => Ok(Self::disabled()),
+        }
+    }
+
+    /// A profiler that records nothing and costs nothing, for when a real one could not be built.
+    pub fn disabled() -> Self {
+        Self { handle: None }
+    }
+
+    /// Whether this profiler records; `false` for one that is switched off.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
+        let mut store = Store::open(&builder.database, &builder.store)?;
+        let first_id = store.next_id();
+        let (recorder, consumer) = Recorder::new(&RecorderOptions {
+            ring_capacity: builder.ring_capacity,
+            partitions: builder.partitions,
+            open_spans_max: builder.max_open_spans,
+            field_bytes_max: builder.max_field_bytes,
+            events: builder.events,
+            first_id,
+        });
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let run = environment::describe_run(&builder, &recorder, started);
+        store.begin_run(&run)?;
+        let state = Arc::new(WriterState::default());
+        let (control, inbox) = crossbeam_channel::unbounded();
+        let (ending, ended) = crossbeam_channel::bounded(0);
+        // The database may be named relative to a current folder that changes later.
+        let database = std::path::absolute(&builder.database).unwrap_or(builder.database);
+        let options = WriterOptions {
+            batch_size: builder.batch_size,
+            flush_interval: builder.flush_interval,
+            open_spans_max: builder.max_open_spans,
+            database,
+            store: builder.store,
+            first_id,
+            run,
+            fault: builder.fault,
+        };
+        let waker = recorder.ring.waker();
+        let thread = {
+            let (recorder, state) = (Arc::clone(&recorder), Arc::clone(&state));
+            std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
+                // Dropped when the thread ends, which is what `ended` waits for.
+                let _ending = ending;
+                Writer::new(recorder, state, consumer, inbox, store, options).run();
+            })
+        };
+        let thread = thread.map_err(|error| {
+            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {error}"))
+                .with_source(error)
+        })?;
+        Ok(Self {
+            handle: Some(Arc::new(Handle {
+                recorder,
+                state,
+                control,
+                waker,
+                ended,
+                closing: Mutex::new(Closing::Running(Some(thread))),
+                close_timeout: builder.close_timeout,
+                pid: std::process::id(),
+            })),
+        })
+    }
+
+    /// A layer that records into this profiler.
+    ///
+    /// May be called more than once; each layer records what it is shown, so two layers on one
+    /// subscriber record everything twice.
+    #[must_use]
+    pub fn layer<S: Subscriber>(&self) -> ProfilerLayer<S> {
+        ProfilerLayer::new(self.handle.as_ref().map(|handle| &handle.recorder))
+    }
+
+    /// Waits until everything that was recorded before this call is committed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] when that takes longer than `timeout` (nothing is lost: the writer
+    /// goes on; the message has the store's last error), [`ErrorKind::Closed`] after `close`,
+    /// [`ErrorKind::OnWriterThread`] on the writer thread, [`ErrorKind::Forked`] in a forked child.
+    ///
+    /// # Blocking
+    ///
+    /// Up to `timeout`.
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        let Some(handle) = &self.handle else { return Ok(()) };
+        handle.check_caller("flush")?;
+        let closed = || Error::new(ErrorKind::Closed, "cannot flush: the profiler is closed");
+        if handle.recorder.ring.is_closed() {
+            return Err(closed());
+        }
+        let (done, wait) = crossbeam_channel::bounded(1);
+        handle.send(Control::Flush(done)).map_err(|_| closed())?;
+        match wait.recv_timeout(timeout) {
+            Ok(()) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(closed()),
+            Err(RecvTimeoutError::Timeout) => {
+                let error = handle.state.last_error();
+                let why = error.map_or(String::new(), |error| format!("; last error: {error}"));
+                Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("not everything was committed within {timeout:?}{why}"),
+                ))
+            }
+        }
+    }
+
+    /// The ledger now.
+    ///
+    /// # Blocking
+    ///
+    /// Never for long: it reads counters, and the table of open spans once.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.as_ref().map(|handle| handle.stats()).unwrap_or_default()
+    }
+
+    /// Stops recording, commits what remains, and joins the writer thread.
+    ///
+    /// Everything recorded before this call is in the database when it returns; spans that are
+    /// still open are stored as unfinished. What is recorded from now on is counted as
+    /// `already_shutdown`. Calling it again, on any clone and from any thread, waits for the first
+    /// call and returns the same, with what has been counted since.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OnWriterThread`] on the writer thread. That the database did not take everything
+    /// is not an error but stands in the report.
+    ///
+    /// # Blocking
+    ///
+    /// Until everything is committed, at most for [`Builder::close_timeout`] and a second.
+    pub fn close(&self) -> Result<Report, Error> {
+        let Some(handle) = &self.handle else { return Ok(Report::default()) };
+        handle.close()
+    }
+}
+
+impl Handle {
+    /// Whether this is a forked copy, without a writer.
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
+    fn check_caller(&self, doing: &str) -> Result<(), Error> {
+        if self.is_forked() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                format!("cannot {doing}: the profiler belongs to process {}", self.pid),
+            ));
+        }
+        if self.state.is_current_thread() {
+            return Err(Error::new(
+                ErrorKind::OnWriterThread,
+                format!("cannot {doing} on the writer thread, which would wait for itself"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: Control) -> Result<(), crossbeam_channel::SendError<Control>> {
+        self.control.send(message)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    fn stats(&self) -> Stats {
+        stats::collect(&self.recorder, &self.state)
+    }
+
+    fn close(&self) -> Result<Report, Error> {
+        if self.is_forked() {
+            // Silent: the file and the writer are the parent's.
+            return Ok(Report { stats: self.stats(), ..Report::default() });
+        }
+        self.check_caller("close")?;
+        let mut closing = self.closing.lock();
+        if let Closing::Running(thread) = &mut *closing {
+            let began = Instant::now();
+            let thread = thread.take();
+            self.recorder.ring.close();
+            // An error means that the writer has ended already.
+            let _ended = self.send(Control::Close(began + self.close_timeout));
+            let ended = self.ended.recv_timeout(self.close_timeout + CLOSE_GRACE);
+            let timed_out = match ended {
+                Err(RecvTimeoutError::Disconnected) => {
+                    if let Some(thread) = thread
+                        && thread.join().is_err()
+                    {
+                        self.state.set_error("the writer thread panicked".into());
+                    }
+                    self.state.timed_out()
+                }
+                // It hangs in a system call. It is left alone, and the report says so.
+                _ => true,
+            };
+            *closing = Closing::Closed { timed_out, took: began.elapsed() };
+        }
+        let Closing::Closed { timed_out, took } = *closing else {
+            return Err(Error::new(ErrorKind::Closed, "the profiler is closing"));
+        };
+        let mut stats = self.stats();
+        if timed_out && stats.in_flight > 0 {
+            // The writer has not come back: what it holds is not stored, as far as we know.
+            give_up(&mut stats);
+        }
+        Ok(Report { stats, timed_out, took })
+    }
+}
+
+/// Counts everything that is in flight as lost to the store.
+fn give_up(stats: &mut Stats) {
+    for ledger in [&mut stats.spans, &mut stats.events, &mut stats.links] {
+        ledger.dropped.add(DropReason::StoreError, ledger.in_flight);
+        ledger.in_flight = 0;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.is_forked() {
+            // Nobody is there to read the report; it stands in the database, too.
+            let _report = self.close();
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From drained records to committed rows, and what happens when that fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::losses::NewLosses;
+use super::{Writer, drain_pass};
+use crate::builder::Fault;
+use crate::counters::{Kind, PerKind};
+use crate::stats::DropReason;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A batch that is converted and not yet committed.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) counts: PerKind,
+    /// Rows of which something was cut.
+    cut: u64,
+    /// Spans that were open when the recording ended.
+    pub(super) unfinished: u64,
+    /// Positions of the partitions that this batch reaches up to.
+    positions: Vec<u64>,
+    losses: NewLosses,
+}
+
+/// When to try again.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { until: Instant::now(), pause: BACKOFF_MIN }
+    }
+}
+
+impl Backoff {
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// It has failed again: wait twice as long.
+    fn grow(&mut self) {
+        self.until = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(BACKOFF_MAX);
+    }
+}
+
+impl Writer {
+    /// Commits what has been drained, or tries again to commit what the store has refused.
+    pub(super) fn commit(&mut self) {
+        if self.store.is_none() && !self.reopen() {
+            return;
+        }
+        if self.pending.is_none() {
+            self.prepare();
+        }
+        self.append();
+    }
+
+    /// Converts `raw` into a batch; what is drained meanwhile becomes the next `raw`.
+    pub(super) fn prepare(&mut self) {
+        let positions = self.positions();
+        drain_pass(&mut self.consumer, &mut self.next, self.options.batch_size);
+        self.batches_begun += 1;
+        let converted = catch_unwind(AssertUnwindSafe(|| self.convert()));
+        let mut counts = self.raw.counts();
+        if converted.is_err() {
+            self.quarantine(counts);
+            counts = PerKind::default();
+        }
+        self.raw.clear();
+        std::mem::swap(&mut self.raw, &mut self.next);
+        self.raw_since = Instant::now();
+        self.begin_pending(counts, positions);
+    }
+
+    fn convert(&mut self) {
+        self.converter.timeline.renew();
+        self.converter.add_children(&self.raw, self.children_added);
+        self.children_added = 0;
+        self.converter.add_children(&self.next, 0);
+        if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
+            std::panic::resume_unwind(Box::new("an injected fault"));
+        }
+        if let Some(store) = &mut self.store {
+            self.converter.convert(&self.raw, store, &mut self.batch);
+        }
+        self.children_added = self.next.len();
+        if self.converter.self_times.is_crowded() {
+            self.purge_self_times();
+        }
+    }
+
+    /// Makes a batch of what has been converted, with the losses so far.
+    fn begin_pending(&mut self, counts: PerKind, positions: Vec<u64>) {
+        let Self { recorder, converter, store, batch, losses, .. } = self;
+        let now_ns = converter.timeline.now_ns();
+        let new_losses = losses.collect(
+            &recorder.counters,
+            now_ns,
+            |number| store.as_mut().map_or(0, |store| converter.thread_id(number, store)),
+            &mut batch.losses,
+        );
+        self.add_housekeeping_rows(now_ns, counts);
+        self.pending = Some(Pending {
+            counts,
+            cut: self.converter.take_cut(),
+            unfinished: 0,
+            positions,
+            losses: new_losses,
+        });
+    }
+
+    /// Gives the pending batch to the store.
+    pub(super) fn append(&mut self) {
+        let began = Instant::now();
+        self.last_commit = began;
+        let Some(store) = &mut self.store else { return };
+        let result =
+            if self.batch.is_empty() { Ok(None) } else { store.append(&mut self.batch).map(Some) };
+        match result {
+            Ok(appended) => {
+                if let Some(appended) = appended {
+                    (self.file_bytes, self.wal_bytes) = (appended.file_bytes, appended.wal_bytes);
+                    if let Some(error) = appended.checkpoint_error {
+                        self.state.set_error(error.to_string());
+                    }
+                }
+                self.largest_batch = self.largest_batch.max(began.elapsed());
+                self.committed();
+            }
+            Err(error) => self.refused(error.to_string()),
+        }
+    }
+
+    fn committed(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        if !self.batch.is_empty() {
+            self.recorder.counters.add_batch(pending.cut);
+        }
+        self.batch.clear();
+        self.backoff = Backoff::default();
+        // Before the counters: whoever sees these records stored sees the store well again.
+        self.recorder.degraded.store(false, Ordering::Relaxed);
+        self.recorder.counters.add_stored(pending.counts);
+        self.recorder.counters.add_unfinished(pending.unfinished);
+        for (sum, n) in self.stored_in_file.iter_mut().zip(pending.counts) {
+            *sum += n;
+        }
+        self.losses.commit(pending.losses);
+        self.committed = pending.positions;
+        self.answer_flushes();
+    }
+
+    /// The store has refused the batch: wait, and tell why.
+    pub(super) fn refused(&mut self, error: String) {
+        self.state.set_error(error);
+        // Relaxed: a hint for the reason of later drops.
+        self.recorder.degraded.store(true, Ordering::Relaxed);
+        self.backoff.grow();
+    }
+
+    /// The batch in hand could not be converted: it is lost, and counted.
+    fn quarantine(&mut self, counts: PerKind) {
+        self.drop_records(counts, DropReason::WriterPanic);
+        self.batch.clear();
+        self.converter.take_cut();
+        self.children_added = 0;
+        self.state.set_error(format!(
+            "the writer panicked over batch {}; its {} spans and {} events were dropped",
+            self.batches_begun,
+            counts[Kind::Span as usize],
+            counts[Kind::Event as usize],
+        ));
+    }
+
+    /// A panic outside of a conversion: gives up the batch in hand.
+    pub(super) fn quarantine_pending(&mut self) {
+        let pending = self.pending.take();
+        self.quarantine(pending.map(|pending| pending.counts).unwrap_or_default());
+        // Not so fast, should it happen again.
+        self.consumer.park(BACKOFF_MIN);
+    }
+
+    /// Counts records that came from the ring and will not be stored.
+    pub(super) fn drop_records(&self, counts: PerKind, reason: DropReason) {
+        for (kind, n) in [Kind::Span, Kind::Event, Kind::Link].into_iter().zip(counts) {
+            self.recorder.counters.writer().drop_many(kind, reason, n);
+        }
+    }
+
+    /// Forgets children whose parents will never arrive: those that were dropped.
+    fn purge_self_times(&mut self) {
+        let open = self.recorder.open.look(|_| true).into_iter().map(|seen| seen.id);
+        let mut expected: Vec<u64> = open.collect();
+        expected.extend(self.next.records().filter_map(|record| record.span_id()));
+        expected.sort_unstable();
+        self.converter.self_times.purge(|id| expected.binary_search(&id).is_ok());
+    }
+}

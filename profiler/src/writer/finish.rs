@@ -1,0 +1,147 @@
+//! The end of a recording: drain, store what is open, commit, close the file, account for the rest.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{Writer, drain_pass};
+use crate::counters::{Kind, PerKind};
+use crate::late::Late;
+use crate::open_spans::Seen;
+use crate::stats::{self, DropReason};
+
+/// How long a producer may take between claim and publish before the writer gives it up.
+const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
+
+impl Writer {
+    /// Ends the recording by the deadline, whatever happens.
+    pub(super) fn finish(mut self, deadline: Instant) {
+        let mut unfinished = HashSet::new();
+        let finished =
+            catch_unwind(AssertUnwindSafe(|| self.store_the_rest(deadline, &mut unfinished)));
+        if finished.is_err() {
+            self.state.set_error("the writer panicked while it closed".into());
+        }
+        let reason =
+            if finished.is_ok() { DropReason::StoreError } else { DropReason::WriterPanic };
+        let timed_out = self.give_up_the_rest(reason);
+        self.state.set_timed_out(timed_out);
+        self.state.measure_cpu();
+        self.conclude(unfinished, timed_out);
+    }
+
+    fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) {
+        // The ring is closed: what was published before that lies below these.
+        let targets = self.tails();
+        self.commit_up_to(&targets, deadline);
+        let open = self.take_open_spans();
+        unfinished.extend(open.iter().map(|seen| seen.id));
+        self.commit_last(&open, deadline);
+    }
+
+    /// Drains and commits until everything below `targets` is in the database.
+    fn commit_up_to(&mut self, targets: &[u64], deadline: Instant) {
+        let mut progress = Instant::now();
+        loop {
+            if self.drain() > 0 {
+                progress = Instant::now();
+            }
+            if !self.raw.is_empty() || self.pending.is_some() {
+                if self.backoff.is_over() {
+                    self.commit();
+                } else if Instant::now() < deadline {
+                    std::thread::sleep(self.backoff.until().min(deadline) - Instant::now());
+                }
+                if Instant::now() >= deadline && (self.pending.is_some() || self.store.is_none()) {
+                    return;
+                }
+            } else if self.positions().iter().zip(targets).all(|(at, target)| at >= target)
+                || progress.elapsed() >= STRAGGLER_GRACE
+            {
+                return;
+            } else {
+                // Somebody is between claim and publish.
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// The spans that are open now and that nobody else will account for.
+    fn take_open_spans(&mut self) -> Vec<Seen> {
+        let recorder = std::sync::Arc::clone(&self.recorder);
+        let mut open = recorder.open.look(|_| true);
+        // Those that have closed while we looked are in the ring.
+        drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
+        let closed: HashSet<u64> =
+            self.raw.records().filter_map(|record| record.span_id()).collect();
+        open.retain(|seen| {
+            !closed.contains(&seen.id) && recorder.open.decide_fate(seen.place, seen.id)
+        });
+        open
+    }
+
+    /// The last batch: what is left, and the open spans.
+    fn commit_last(&mut self, open: &[Seen], deadline: Instant) {
+        if self.pending.is_some() || (self.store.is_none() && !self.reopen()) {
+            // Out of time: the open spans cannot be stored either.
+            let unfinished = open.len() as u64;
+            let counters = self.recorder.counters.shared();
+            counters.drop_many(Kind::Span, DropReason::StoreError, unfinished);
+            return;
+        }
+        self.prepare();
+        let Self { converter, store: Some(store), batch, pending: Some(pending), .. } = self else {
+            return;
+        };
+        for seen in open {
+            let row = converter.unfinished(seen, store, &mut batch.text);
+            batch.spans.push(row);
+        }
+        pending.unfinished = open.len() as u64;
+        batch.open_spans = (!self.open_spans.is_empty()).then(Vec::new);
+        let counts = pending.counts;
+        let now_ns = converter.timeline.now_ns();
+        self.add_writer_stat(now_ns, counts);
+        self.append();
+        while self.pending.is_some() && Instant::now() < deadline {
+            let until = self.backoff.until().min(deadline);
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            self.append();
+        }
+    }
+
+    /// Counts what could not be stored. Says whether there was anything.
+    fn give_up_the_rest(&mut self, reason: DropReason) -> bool {
+        let mut lost = false;
+        if let Some(pending) = self.pending.take() {
+            self.drop_records(pending.counts, reason);
+            let counters = self.recorder.counters.shared();
+            counters.drop_many(Kind::Span, reason, pending.unfinished);
+            lost = true;
+        }
+        if self.store.is_none() || lost {
+            drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
+        }
+        for counts in [self.raw.counts(), self.next.counts()] {
+            self.drop_records(counts, reason);
+            lost |= counts != PerKind::default();
+        }
+        lost
+    }
+
+    /// Closes the file and leaves behind what later snapshots need.
+    fn conclude(self, unfinished: HashSet<u64>, timed_out: bool) {
+        let Self { recorder, state, consumer, store, .. } = self;
+        *recorder.late.lock() = Some(Late { consumer, unfinished, duplicates: 0 });
+        let Some(mut store) = store else { return };
+        let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
+        let report = stats::collect(&recorder, &state).to_json(timed_out);
+        if let Err(error) = store.end_run(ended, &report) {
+            state.set_error(error.to_string());
+        }
+        if let Err(error) = store.close() {
+            state.set_error(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the writer does besides: rows about itself and about open spans, retention, and a look
+//! whether its file is still there.
+
+use std::time::{Duration, Instant};
+
+use spandrel_storage::{Location, OpenSpanRow, Store, WriterStatRow};
+
+use super::Writer;
+use crate::counters::{Kind, PerKind};
+use crate::stats::{self, DropReason};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Open spans that do not change are confirmed this often.
+const OPEN_SPANS_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Writer {
+    /// Once a second: looks after the file.
+    pub(super) fn keep_house(&mut self) {
+        if self.last_housekeeping.elapsed() < INTERVAL {
+            return;
+        }
+        self.last_housekeeping = Instant::now();
+        self.state.measure_cpu();
+        if self.raw.is_empty() && self.pending.is_none() && self.last_commit.elapsed() > INTERVAL {
+            // A loss that begins after an idle time has not begun before it.
+            if !self.losses.is_due(&self.recorder.counters) {
+                self.losses.nothing_until(self.converter.timeline.now_ns());
+            }
+        }
+        self.look_after_file();
+        self.prune();
+    }
+
+    fn prune(&mut self) {
+        let limited =
+            self.options.store.max_bytes.is_some() || self.options.store.max_age.is_some();
+        if let Some(store) = &mut self.store
+            && limited
+            && let Err(error) = store.prune()
+        {
+            self.state.set_error(error.to_string());
+        }
+    }
+
+    /// Whether the file is still the one that the path names.
+    fn look_after_file(&mut self) {
+        let Some(store) = &self.store else { return };
+        match store.location() {
+            Ok(Location::InPlace) => {}
+            Ok(Location::Removed) => {
+                let lost = std::mem::take(&mut self.stored_in_file);
+                self.recorder.counters.forget_stored(lost, DropReason::FileRemoved);
+                self.leave_file("was deleted while it was recorded into", lost);
+            }
+            Ok(Location::Renamed) => {
+                // What is stored is safe under the other name.
+                self.stored_in_file = PerKind::default();
+                self.leave_file("was renamed while it was recorded into", PerKind::default());
+            }
+            Ok(_) => {}
+            Err(error) => self.state.set_error(error.to_string()),
+        }
+    }
+
+    /// Lets go of a file that is not at its place any more; the next commit makes a new one.
+    fn leave_file(&mut self, what: &str, lost: PerKind) {
+        let Some(store) = self.store.take() else { return };
+        self.state.set_error(format!(
+            "{}: {what}; {} spans and {} events are lost with it, recording goes on in a new file",
+            store.path().display(),
+            lost[Kind::Span as usize],
+            lost[Kind::Event as usize],
+        ));
+        // A batch in hand has the old file's ids in it.
+        if let Some(pending) = self.pending.take() {
+            self.drop_records(pending.counts, DropReason::FileRemoved);
+            self.batch.clear();
+        }
+        if let Err(error) = store.close() {
+            self.state.set_error(error.to_string());
+        }
+        self.open_spans.clear();
+    }
+
+    /// Opens the database anew. Says whether there is a store now.
+    pub(super) fn reopen(&mut self) -> bool {
+        match self.try_reopen() {
+            Ok(store) => {
+                self.store = Some(store);
+                self.converter.forget_ids();
+                true
+            }
+            Err(error) => {
+                self.refused(error);
+                false
+            }
+        }
+    }
+
+    fn try_reopen(&self) -> Result<Store, String> {
+        let mut store = Store::open(&self.options.database, &self.options.store)
+            .map_err(|error| error.to_string())?;
+        if store.next_id() > self.options.first_id {
+            // Its ids are ours, too: it is another profile that was put there.
+            return Err(format!(
+                "{}: replaced by another profile; move it away, and recording goes on",
+                store.path().display()
+            ));
+        }
+        store.begin_run(&self.options.run).map_err(|error| error.to_string())?;
+        Ok(store)
+    }
+
+    /// Whether the open spans in the database should be looked at though nothing else happens.
+    pub(super) fn open_spans_are_due(&self) -> bool {
+        let interval = if self.open_spans.is_empty() { INTERVAL } else { OPEN_SPANS_INTERVAL };
+        self.last_open_spans.elapsed() >= interval
+            && (!self.open_spans.is_empty() || self.recorder.open.count() > 0)
+    }
+
+    /// Adds to the batch what is due about the writer and about open spans.
+    pub(super) fn add_housekeeping_rows(&mut self, now_ns: i64, counts: PerKind) {
+        if self.last_open_spans.elapsed() >= self.options.flush_interval {
+            self.add_open_spans(now_ns);
+        }
+        if self.last_stat.elapsed() >= INTERVAL && !self.batch.is_empty() {
+            self.add_writer_stat(now_ns, counts);
+        }
+    }
+
+    /// Spans that have been open for longer than a flush interval.
+    fn add_open_spans(&mut self, now_ns: i64) {
+        self.last_open_spans = Instant::now();
+        let age = i64::try_from(self.options.flush_interval.as_nanos()).unwrap_or(i64::MAX);
+        let timeline = &self.converter.timeline;
+        let mut seen = self.recorder.open.look(|start| timeline.ns(start) <= now_ns - age);
+        seen.sort_unstable_by_key(|seen| seen.id);
+        let ids: Vec<u64> = seen.iter().map(|seen| seen.id).collect();
+        if ids.is_empty() && self.open_spans.is_empty() {
+            return;
+        }
+        self.open_spans = ids;
+        let Self { converter, store: Some(store), batch, .. } = self else { return };
+        let row = |seen| OpenSpanRow {
+            span: converter.unfinished(seen, store, &mut batch.text),
+            seen_ns: now_ns,
+        };
+        batch.open_spans = Some(seen.iter().map(row).collect());
+    }
+
+    pub(super) fn add_writer_stat(&mut self, now_ns: i64, counts: PerKind) {
+        self.last_stat = Instant::now();
+        let stats = stats::collect(&self.recorder, &self.state);
+        self.batch.writer_stat = Some(WriterStatRow {
+            at_ns: now_ns,
+            recorded: stats.spans.recorded,
+            stored: stats.spans.stored + counts[Kind::Span as usize],
+            dropped: stats.spans.dropped.to_json(),
+            events_recorded: stats.events.recorded,
+            events_stored: stats.events.stored + counts[Kind::Event as usize],
+            events_dropped: stats.events.dropped.to_json(),
+            batches: stats.batches + 1,
+            largest_batch_ns: u64::try_from(self.largest_batch.as_nanos()).unwrap_or(u64::MAX),
+            ring_high_water: stats.ring_high_water,
+            wal_bytes: self.wal_bytes,
+            file_bytes: self.file_bytes,
+            open_spans: stats.open,
+        });
+        self.largest_batch = Duration::ZERO;
+    }
+}

@@ -1,0 +1,74 @@
+//! Losses since the last look, as rows for the database.
+
+use spandrel_storage::LossRow;
+
+use crate::counters::{Counters, Drops, Kind};
+use crate::stats::DropReason;
+
+/// What had been dropped, partition by partition, when the last losses were committed.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    committed: Vec<Drops>,
+    /// When that was.
+    since_ns: i64,
+}
+
+/// Losses on their way into the database.
+#[derive(Debug)]
+pub(super) struct NewLosses {
+    seen: Vec<Drops>,
+    until_ns: i64,
+}
+
+impl Losses {
+    /// Whether anything was dropped since.
+    pub(super) fn is_due(&self, counters: &Counters) -> bool {
+        let none = Drops::default();
+        let committed = self.committed.iter().chain(std::iter::repeat(&none));
+        counters.all().zip(committed).any(|(partition, committed)| partition.drops() != *committed)
+    }
+
+    /// Appends a row for each partition and reason that has lost something since. `thread_id`
+    /// turns a thread's number into its id in the database.
+    pub(super) fn collect(
+        &self,
+        counters: &Counters,
+        now_ns: i64,
+        mut thread_id: impl FnMut(u32) -> i64,
+        rows: &mut Vec<LossRow>,
+    ) -> NewLosses {
+        let seen: Vec<Drops> = counters.all().map(|partition| partition.drops()).collect();
+        // The partition of the producers that have none of their own, and the writer, come last.
+        let leased = seen.len().saturating_sub(2);
+        for (index, (partition, drops)) in counters.all().zip(&seen).enumerate() {
+            let before = self.committed.get(index).copied().unwrap_or_default();
+            for (reason, (now, before)) in DropReason::ALL.iter().zip(drops.iter().zip(before)) {
+                let lost = |kind: Kind| now[kind as usize] - before[kind as usize];
+                let (spans, events) = (lost(Kind::Span), lost(Kind::Event));
+                if spans + events > 0 {
+                    let thread = (index < leased).then(|| partition.lessee());
+                    rows.push(LossRow {
+                        reason: reason.as_str(),
+                        from_ns: self.since_ns,
+                        to_ns: now_ns,
+                        spans,
+                        events,
+                        thread_id: thread.filter(|number| *number > 0).map(&mut thread_id),
+                    });
+                }
+            }
+        }
+        NewLosses { seen, until_ns: now_ns }
+    }
+
+    /// The rows are in the database.
+    pub(super) fn commit(&mut self, new: NewLosses) {
+        self.committed = new.seen;
+        self.since_ns = new.until_ns;
+    }
+
+    /// Nothing was lost until now: the next loss begins here.
+    pub(super) fn nothing_until(&mut self, now_ns: i64) {
+        self.since_ns = now_ns;
+    }
+}

@@ -1,0 +1,305 @@
+//! The writer: one thread that takes records from the ring and commits them to the store.
+//!
+//! ```text
+//!   ring --drain--> raw --convert--> batch --append--> store
+//!                    ^                  |
+//!                    next pass          kept until the store takes it
+//! ```
+//!
+//! A batch is committed when it is full, when its oldest record has waited for the flush interval,
+//! or when somebody waits for a flush. A batch that the store refuses is kept and tried again after
+//! a pause of 0.1 to 5 seconds; meanwhile the ring keeps what it can hold, and producers count what
+//! overflows as `store_error`. A panic costs the batch in which it happens, counted, and nothing
+//! else.
+//!
+//! Before a batch is converted, every partition is drained once more, into the next batch. A
+//! child's record is published before its parent's, but perhaps in a partition that was looked at
+//! before the parent's; after the second look all children are known, and
+//! [self times](self_time) are exact.
+
+mod commit;
+mod convert;
+mod finish;
+mod housekeeping;
+mod json;
+mod losses;
+mod raw;
+mod self_time;
+mod state;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use spandrel_ring::Consumer;
+use spandrel_storage::{Batch, RunInfo, Store, StoreOptions};
+
+use crate::builder::Fault;
+use crate::clock::Timeline;
+use crate::control::Control;
+use crate::counters::PerKind;
+use crate::local;
+use crate::record::Slot;
+use crate::recorder::Recorder;
+
+use commit::{Backoff, Pending};
+use convert::Converter;
+use losses::Losses;
+use raw::RawBatch;
+
+pub(crate) use json::push_string;
+pub(crate) use state::WriterState;
+
+/// The longest sleep between two looks at an idle ring. The waker cuts it short.
+const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// The longest sleep while records come.
+const ACTIVE_PAUSE_MAX: Duration = Duration::from_millis(10);
+/// The shortest sleep. A consumer that looks too often takes the line that the producers are about
+/// to write; one that sleeps 100 us and more lets them run at full speed.
+const PAUSE_MIN: Duration = Duration::from_micros(200);
+/// How long the writer may go on for its own sake when all handles are gone.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the writer is told when it starts.
+#[derive(Debug)]
+pub(crate) struct WriterOptions {
+    pub(crate) batch_size: usize,
+    pub(crate) flush_interval: Duration,
+    pub(crate) open_spans_max: usize,
+    pub(crate) database: PathBuf,
+    pub(crate) store: StoreOptions,
+    /// The first id of this recording: those below may be in the file already.
+    pub(crate) first_id: u64,
+    pub(crate) run: RunInfo,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Somebody who waits for a flush.
+#[derive(Debug)]
+struct Waiting {
+    /// Positions of the partitions that have to be committed.
+    targets: Vec<u64>,
+    done: Sender<()>,
+}
+
+/// The writer thread's state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    recorder: Arc<Recorder>,
+    state: Arc<WriterState>,
+    consumer: Consumer<Slot>,
+    control: Receiver<Control>,
+    store: Option<Store>,
+    options: WriterOptions,
+    converter: Converter,
+    /// Drained for the batch that comes next.
+    raw: RawBatch,
+    /// Drained for the one after.
+    next: RawBatch,
+    /// When the oldest record of `raw` was drained.
+    raw_since: Instant,
+    /// How many records of `raw` have been added to their parents as children already.
+    children_added: usize,
+    batch: Batch,
+    pending: Option<Pending>,
+    /// When to try again after the store has refused a batch, or could not be opened.
+    backoff: Backoff,
+    losses: Losses,
+    /// Positions of the partitions up to which everything is committed.
+    committed: Vec<u64>,
+    waiting: Vec<Waiting>,
+    pause: Duration,
+    last_commit: Instant,
+    last_housekeeping: Instant,
+    /// The longest append since the last row about the writer.
+    largest_batch: Duration,
+    /// Sizes of the file and its write-ahead log after the last append.
+    file_bytes: u64,
+    wal_bytes: u64,
+    /// Ids of the open spans in the database, in order.
+    open_spans: Vec<u64>,
+    last_open_spans: Instant,
+    last_stat: Instant,
+    batches_begun: u64,
+    /// Stored since this file was opened: what is lost if the file is deleted.
+    stored_in_file: PerKind,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        recorder: Arc<Recorder>,
+        state: Arc<WriterState>,
+        consumer: Consumer<Slot>,
+        control: Receiver<Control>,
+        store: Store,
+        options: WriterOptions,
+    ) -> Self {
+        let timeline = Timeline::start(recorder.clock.clone());
+        let partitions = consumer.partitions();
+        let now = Instant::now();
+        Self {
+            converter: Converter::new(Arc::clone(&recorder), timeline, options.open_spans_max),
+            recorder,
+            state,
+            consumer,
+            control,
+            store: Some(store),
+            options,
+            raw: RawBatch::default(),
+            next: RawBatch::default(),
+            raw_since: now,
+            children_added: 0,
+            batch: Batch::default(),
+            pending: None,
+            backoff: Backoff::default(),
+            losses: Losses::default(),
+            committed: vec![0; partitions],
+            waiting: Vec::new(),
+            pause: PAUSE_MIN,
+            last_commit: now,
+            last_housekeeping: now,
+            largest_batch: Duration::ZERO,
+            file_bytes: 0,
+            wal_bytes: 0,
+            open_spans: Vec::new(),
+            last_open_spans: now,
+            last_stat: now,
+            batches_begun: 0,
+            stored_in_file: PerKind::default(),
+        }
+    }
+
+    /// The life of the writer thread. Returns when the recording is closed.
+    pub(crate) fn run(mut self) {
+        local::mute_current_thread();
+        self.state.set_thread();
+        let deadline = loop {
+            // A panic outside of a conversion is a bug of ours; the batch pays for it.
+            match catch_unwind(AssertUnwindSafe(|| self.run_until_closed())) {
+                Ok(deadline) => break deadline,
+                Err(_) => self.quarantine_pending(),
+            }
+        };
+        self.finish(deadline);
+    }
+
+    fn run_until_closed(&mut self) -> Instant {
+        loop {
+            if let Some(deadline) = self.take_control() {
+                return deadline;
+            }
+            let drained = self.drain();
+            if self.is_due() {
+                self.commit();
+            }
+            self.keep_house();
+            self.rest(drained);
+        }
+    }
+
+    /// Reads the control channel. Returns the deadline when the pill has come.
+    fn take_control(&mut self) -> Option<Instant> {
+        loop {
+            match self.control.try_recv() {
+                Ok(Control::Close(deadline)) => return Some(deadline),
+                Ok(Control::Flush(done)) => {
+                    self.waiting.push(Waiting { targets: self.tails(), done });
+                    self.answer_flushes();
+                }
+                Err(TryRecvError::Empty) => return None,
+                // Every handle is gone and none has closed, as when `close` panicked.
+                Err(TryRecvError::Disconnected) => return Some(Instant::now() + ORPHAN_TIMEOUT),
+            }
+        }
+    }
+
+    /// Where the next claim of each partition begins.
+    fn tails(&self) -> Vec<u64> {
+        (0..self.consumer.partitions()).map(|index| self.consumer.tail(index)).collect()
+    }
+
+    /// Up to where each partition is drained.
+    fn positions(&self) -> Vec<u64> {
+        (0..self.consumer.partitions()).map(|index| self.consumer.position(index)).collect()
+    }
+
+    /// Takes what the partitions have, as long as the batch is not full. Returns how many slots.
+    fn drain(&mut self) -> u64 {
+        self.consumer.backlog();
+        self.state.set_high_water(self.consumer.high_water());
+        if self.pending.is_some() || self.raw.len() >= self.options.batch_size {
+            return 0;
+        }
+        if self.raw.is_empty() {
+            self.raw_since = Instant::now();
+        }
+        drain_pass(&mut self.consumer, &mut self.raw, self.options.batch_size)
+    }
+
+    /// Whether it is time to commit, or to try again.
+    fn is_due(&self) -> bool {
+        if self.pending.is_some() || self.store.is_none() {
+            return self.backoff.is_over();
+        }
+        if !self.raw.is_empty() {
+            return self.raw.len() >= self.options.batch_size
+                || !self.waiting.is_empty()
+                || self.raw_since.elapsed() >= self.options.flush_interval;
+        }
+        !self.waiting.is_empty()
+            || self.last_commit.elapsed() >= self.options.flush_interval
+                && (self.losses.is_due(&self.recorder.counters) || self.open_spans_are_due())
+    }
+
+    /// Tells those whose records are committed.
+    fn answer_flushes(&mut self) {
+        let committed = &self.committed;
+        self.waiting.retain(|waiting| {
+            let done = committed.iter().zip(&waiting.targets).all(|(at, target)| at >= target);
+            if done {
+                // Whoever has given up waiting has dropped the other end.
+                let _unheard = waiting.done.send(());
+            }
+            !done
+        });
+    }
+
+    /// Sleeps until there is likely something to do.
+    fn rest(&mut self, drained: u64) {
+        let smallest = self.recorder.ring.claim_max() as u64;
+        let is_behind = self.pending.is_none()
+            && self.store.is_some()
+            && (self.raw.len() >= self.options.batch_size || self.consumer.backlog() > smallest);
+        if is_behind {
+            self.pause = PAUSE_MIN;
+            return;
+        }
+        self.pause = match drained {
+            0 => (self.pause * 2).min(IDLE_PAUSE_MAX),
+            // An eighth of the ring at a time is a good pace.
+            n if n > smallest / 8 => (self.pause / 2).max(PAUSE_MIN),
+            _ => (self.pause * 2).min(ACTIVE_PAUSE_MAX),
+        };
+        let due = if self.pending.is_some() || self.store.is_none() {
+            self.backoff.until()
+        } else if self.raw.is_empty() {
+            self.last_commit + self.options.flush_interval
+        } else {
+            self.raw_since + self.options.flush_interval
+        };
+        let until_due = due.saturating_duration_since(Instant::now());
+        let pause = if until_due.is_zero() { self.pause } else { self.pause.min(until_due) };
+        if self.consumer.park(pause) {
+            self.pause = PAUSE_MIN;
+        }
+    }
+}
+
+/// Drains every partition once, at most `entries_max` records of each. Returns how many slots.
+fn drain_pass(consumer: &mut Consumer<Slot>, into: &mut RawBatch, entries_max: usize) -> u64 {
+    (0..consumer.partitions())
+        .map(|index| consumer.drain(index, entries_max, |entry| into.push(entry)).slots)
+        .sum()
+}

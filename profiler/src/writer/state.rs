@@ -1,0 +1,72 @@
+//! What the writer lets others see of itself.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// Shared between the writer thread and the handles of the profiler.
+#[derive(Debug, Default)]
+pub(crate) struct WriterState {
+    high_water: AtomicU64,
+    /// Nanoseconds of processor time; 0 where the system does not tell.
+    cpu_ns: AtomicU64,
+    timed_out: AtomicBool,
+    last_error: Mutex<Option<String>>,
+    thread: OnceLock<ThreadId>,
+}
+
+// Relaxed, below: figures of their own; nothing is handed over by them.
+impl WriterState {
+    /// The calling thread is the writer.
+    pub(super) fn set_thread(&self) {
+        self.thread.get_or_init(|| std::thread::current().id());
+    }
+
+    pub(crate) fn is_current_thread(&self) -> bool {
+        self.thread.get().is_some_and(|thread| *thread == std::thread::current().id())
+    }
+
+    pub(super) fn set_high_water(&self, slots: u64) {
+        self.high_water.store(slots, Ordering::Relaxed);
+    }
+
+    pub(crate) fn high_water(&self) -> u64 {
+        self.high_water.load(Ordering::Relaxed)
+    }
+
+    /// Reads the processor time of the calling thread, the writer.
+    pub(super) fn measure_cpu(&self) {
+        // The first number of the file is the time on the processor in nanoseconds; there is no
+        // safe call for it in the standard library.
+        if let Ok(text) = std::fs::read_to_string("/proc/thread-self/schedstat")
+            && let Some(ns) = text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok())
+        {
+            self.cpu_ns.store(ns, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        let ns = self.cpu_ns.load(Ordering::Relaxed);
+        (ns > 0).then(|| Duration::from_nanos(ns))
+    }
+
+    pub(super) fn set_timed_out(&self, timed_out: bool) {
+        self.timed_out.store(timed_out, Ordering::Relaxed);
+    }
+
+    /// Whether the writer has ended without having stored everything.
+    pub(crate) fn timed_out(&self) -> bool {
+        self.timed_out.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_error(&self, error: String) {
+        *self.last_error.lock() = Some(error);
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+}
