@@ -17,6 +17,7 @@ mod location;
 mod lock;
 mod open;
 mod options;
+mod reader;
 mod record;
 mod retention;
 mod rollup;
@@ -28,6 +29,9 @@ pub use error::{Error, ErrorKind};
 pub use histogram::{Bucket, DecodeError, Histogram};
 pub use location::Location;
 pub use options::{StoreOptions, Synchronous};
+pub use reader::{
+    Callsite, Counts, Event, Link, Loss, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
+};
 pub use record::{
     Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo,
     SelfTimeCorrection, SpanRow, Status, Text, WriterStatRow,

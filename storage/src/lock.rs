@@ -153,10 +153,46 @@ impl Drop for StoreLock {
 pub(crate) struct ReaderMark(FileId);
 
 impl ReaderMark {
-    pub(crate) fn new(id: FileId) -> Self {
-        table().entry(id.clone()).or_default().readers += 1;
-        Self(id)
+    /// Notes a reader, and reads the start of the file on the way: the only place that can do so
+    /// without dropping the locks of another connection.
+    pub(crate) fn new(id: FileId, full: &Path) -> io::Result<(Self, Vec<u8>)> {
+        let mut table = table();
+        let entry = table.entry(id.clone()).or_default();
+        let kept = entry.files.first().cloned();
+        let header = kept.map_or_else(|| File::open(full).map(Arc::new), Ok).and_then(|file| {
+            let header = start_of(&file);
+            if entry.files.is_empty() && entry.readers > 0 {
+                entry.files.push(file);
+            }
+            header
+        });
+        entry.readers += 1;
+        drop(table);
+        // First, so that an error takes it back.
+        let mark = Self(id);
+        Ok((mark, header?))
     }
+}
+
+/// The first 108 bytes: the header of the database and of its first page.
+pub(crate) fn start_of(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; 108];
+    let read = read_at_start(file, &mut header)?;
+    header.truncate(read);
+    Ok(header)
+}
+
+/// Threads may share the descriptor, so its position is not used.
+#[cfg(unix)]
+fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, 0)
+}
+
+#[cfg(not(unix))]
+fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    use io::{Read, Seek};
+    file.seek(io::SeekFrom::Start(0))?;
+    file.read(bytes)
 }
 
 impl Drop for ReaderMark {

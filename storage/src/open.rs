@@ -7,14 +7,14 @@
 //! no sidecars, so it can be copied by its one name and read from a read-only folder.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::{Context, Error, ErrorKind};
-use crate::lock::StoreLock;
+use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
 use crate::schema;
 
@@ -86,10 +86,7 @@ pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Looks at the first bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
 fn check_header(path: &Path, file: &File) -> Result<(), Error> {
-    let mut header = Vec::with_capacity(108);
-    let mut reader = file;
-    reader.seek(SeekFrom::Start(0)).context(path, "read")?;
-    reader.take(108).read_to_end(&mut header).context(path, "read")?;
+    let header = start_of(file).context(path, "read")?;
     if header.is_empty() {
         return Ok(());
     }

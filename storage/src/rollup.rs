@@ -108,11 +108,6 @@ impl Rollups {
     pub(crate) fn forget(&mut self) {
         self.rows = Rows::default();
     }
-
-    #[cfg(test)]
-    pub(crate) fn kept(&self) -> usize {
-        self.rows.len()
-    }
 }
 
 /// Reads rows that are not in memory.
@@ -232,5 +227,39 @@ impl Staged {
             ])?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_by_time_and_by_number() {
+        let mut rollups = Rollups::new();
+        for second in 0..50 {
+            let mut staged = rollups.stage();
+            for callsite_id in 0..10 {
+                let at_ns = second * INTERVAL_NS;
+                staged.rows.insert(Key { at_ns, callsite_id }, Rollup::default());
+                staged.newest_ns = at_ns;
+            }
+            rollups.committed(staged);
+            assert!(rollups.rows.len() <= 10 * (1 + INTERVALS_KEPT as usize));
+        }
+        let mut staged = rollups.stage();
+        for callsite_id in 0..=ROWS_KEPT as i64 {
+            staged.rows.insert(Key { at_ns: i64::MAX, callsite_id }, Rollup::default());
+        }
+        rollups.committed(staged);
+        assert!(rollups.rows.len() <= ROWS_KEPT);
+    }
+
+    #[test]
+    fn intervals_before_the_start_of_the_run_are_told_apart() {
+        assert_eq!(Key::new(1, -1).at_ns, -INTERVAL_NS);
+        assert_eq!(Key::new(1, 0).at_ns, 0);
+        assert_eq!(Key::new(1, INTERVAL_NS - 1).at_ns, 0);
+        assert_eq!(Key::new(1, INTERVAL_NS).at_ns, INTERVAL_NS);
     }
 }

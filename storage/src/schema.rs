@@ -103,7 +103,8 @@ mod tests {
         let conn = fresh();
         assert_eq!(missing_table(&conn).unwrap(), None);
         for view in ["spans", "top", "slow", "roots", "open_spans", "events", "losses", "runs"] {
-            conn.prepare(&format!("SELECT * FROM {view}")).unwrap().query([]).unwrap();
+            let mut query = conn.prepare(&format!("SELECT * FROM {view}")).unwrap();
+            assert!(query.query([]).unwrap().next().unwrap().is_none(), "{view}");
         }
         assert_eq!(application_id(&conn).unwrap().to_be_bytes(), *b"SPAN");
         assert_eq!(version(&conn).unwrap(), SCHEMA_VERSION);

@@ -1,0 +1,182 @@
+//! Read-only queries on a profile database.
+//!
+//! A reader holds a read transaction only inside a call, and long results are read in pieces with
+//! a transaction each, so that a live recording can empty its write-ahead log. It never makes a
+//! file and never writes:
+//!
+//! * a file that was closed in order has no sidecars and needs none;
+//! * of a live file the sidecars are there, and SQLite uses them;
+//! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable,
+//!   as SQLite would make a log for it otherwise.
+
+mod names;
+mod run;
+mod span;
+mod top;
+mod writer;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction};
+
+pub use self::names::{Callsite, Thread};
+pub use self::run::{Counts, Run};
+pub use self::span::{Event, Link, OpenSpan, Span};
+pub use self::top::Top;
+pub use self::writer::{Loss, WriterStat};
+
+use crate::checkpoint::wal_path;
+use crate::error::{Context, Error, ErrorKind};
+use crate::lock::{ReaderMark, file_id, is_directory};
+use crate::open::{check_content, check_version, harden};
+
+/// Rows that one read transaction reads at most.
+const PIECE_ROWS: i64 = 20_000;
+
+/// Read-only queries on a profile database, also while it is written.
+///
+/// # Blocking
+///
+/// A call reads from the disk, and waits at most a second for a lock that another connection holds.
+pub struct Reader {
+    // First, so that the connection is closed before the mark is taken away.
+    conn: Connection,
+    _mark: ReaderMark,
+    path: PathBuf,
+    /// The log that must not come into being while the file is read as immutable.
+    immutable: Option<PathBuf>,
+}
+
+impl Reader {
+    /// Opens the database at `path`; a symbolic link is followed.
+    ///
+    /// Files up to 64 MiB are checked page by page.
+    ///
+    /// # Errors
+    ///
+    /// Each has a kind of its own: there is no such file; a folder; no permission; not a database;
+    /// the database of another program, or of a newer spandrel; a damaged file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let metadata = fs::metadata(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                let message = "there is no such file; check the path, or record something first";
+                Error::new(ErrorKind::NotFound, path, message)
+            }
+            _ => Error::io(path, "look at the file", source),
+        })?;
+        if metadata.is_dir() {
+            return Err(is_directory(path));
+        }
+        if !metadata.is_file() {
+            let message = "not a database but a device, pipe or socket; choose another path";
+            return Err(Error::new(ErrorKind::NotADatabase, path, message));
+        }
+        let full = path.canonicalize().context(path, "resolve the path")?;
+        let (mark, header) = ReaderMark::new(file_id(&full, &metadata), &full)
+            .context(path, "read the start of the file")?;
+        if !header.starts_with(b"SQLite format 3\0") {
+            let message = "not a database; choose another path";
+            return Err(Error::new(ErrorKind::NotADatabase, path, message));
+        }
+        let wal = wal_path(&full);
+        let empty_log = wal.metadata().map_or(true, |metadata| metadata.len() == 0);
+        // Bytes 18 and 19 are 2 in write-ahead mode.
+        let live_mode = header.get(18..20) == Some(&[2, 2]);
+        let no_log = !wal.exists();
+        let reader = if live_mode && no_log {
+            Self::connect(path, &full, mark, Some(wal))?
+        } else {
+            match Self::connect(path, &full, mark, None) {
+                // Sidecars cannot be used or made here, and the log holds nothing.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && empty_log => {
+                    let (mark, _) = ReaderMark::new(file_id(&full, &metadata), &full)
+                        .context(path, "read the start of the file")?;
+                    Self::connect(path, &full, mark, Some(wal))?
+                }
+                other => other?,
+            }
+        };
+        check_content(path, &reader.conn, metadata.len())?;
+        Ok(reader)
+    }
+
+    fn connect(
+        path: &Path,
+        full: &Path,
+        mark: ReaderMark,
+        immutable: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = if immutable.is_some() {
+            Connection::open_with_flags(uri(full), flags | OpenFlags::SQLITE_OPEN_URI)
+        } else {
+            Connection::open_with_flags(full, flags)
+        };
+        let reader =
+            Self { conn: conn.context(path, "open")?, _mark: mark, path: path.into(), immutable };
+        let conn = &reader.conn;
+        conn.busy_timeout(Duration::from_secs(1))
+            .and_then(|()| harden(conn))
+            .and_then(|()| conn.pragma_update(None, "query_only", true))
+            .context(path, "open")?;
+        check_version(path, conn)?;
+        Ok(reader)
+    }
+
+    /// The path, as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A read transaction.
+    fn begin(&self) -> Result<Transaction<'_>, Error> {
+        if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {
+            let message = "a recording into the file has begun; open it again";
+            return Err(Error::new(ErrorKind::Busy, &self.path, message));
+        }
+        self.conn.unchecked_transaction().context(&self.path, "begin to read")
+    }
+
+    /// Runs a query in a read transaction of its own.
+    fn query<T>(
+        &self,
+        doing: &str,
+        query: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let tx = self.begin()?;
+        query(&tx).context(&self.path, doing)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The path as a URI that tells SQLite that nobody writes: <https://sqlite.org/uri.html>.
+fn uri(full: &Path) -> PathBuf {
+    let mut uri = String::from("file:");
+    for byte in full.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            byte => {
+                uri.push('%');
+                uri.extend(
+                    [byte >> 4, byte & 15]
+                        .iter()
+                        .filter_map(|digit| char::from_digit(u32::from(*digit), 16)),
+                );
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    PathBuf::from(uri)
+}

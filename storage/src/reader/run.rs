@@ -1,0 +1,169 @@
+//! Runs, and how much they hold.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::Reader;
+use crate::error::Error;
+use crate::record::RunInfo;
+
+/// A recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its number in the file.
+    pub id: i64,
+    /// What was known when it began.
+    pub info: RunInfo,
+    /// Wall-clock end; `None` while it is live, and when it was killed.
+    pub ended_unix_ns: Option<i64>,
+    /// The report of its end, a JSON object.
+    pub report: Option<String>,
+    /// The ids of its spans and events are at least this.
+    pub first_id: u64,
+    /// The largest id in its rows.
+    pub last_id: u64,
+    /// The latest moment in its rows, nanoseconds since it began.
+    pub last_ns: i64,
+    /// Spans stored, unfinished and pruned ones included.
+    pub spans: u64,
+    /// Unfinished spans stored.
+    pub unfinished: u64,
+    /// Events stored, pruned ones included.
+    pub events: u64,
+    /// Links stored, pruned ones included.
+    pub links: u64,
+    /// Spans that were dropped.
+    pub dropped_spans: u64,
+    /// Events that were dropped.
+    pub dropped_events: u64,
+    /// Spans that retention deleted.
+    pub pruned_spans: u64,
+    /// Events that retention deleted.
+    pub pruned_events: u64,
+}
+
+/// How many rows a run has in the file, counted row by row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Spans, unfinished ones included.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Follows-from links.
+    pub links: u64,
+    /// Spans that are unfinished.
+    pub unfinished: u64,
+}
+
+const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
+    clock, settings, ended_unix_ns, report, first_id, last_id, last_ns, spans, unfinished, events,
+    links, dropped_spans, dropped_events, pruned_spans, pruned_events";
+
+impl Run {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let count = |at: usize| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(at)? as u64) };
+        Ok(Self {
+            id: row.get(0)?,
+            info: RunInfo {
+                uuid: row.get(1)?,
+                label: row.get(2)?,
+                started_unix_ns: row.get(3)?,
+                pid: row.get(4)?,
+                program: row.get(5)?,
+                args: row.get(6)?,
+                host: row.get(7)?,
+                os: row.get(8)?,
+                cpus: row.get(9)?,
+                clock: row.get(10)?,
+                settings: row.get(11)?,
+            },
+            ended_unix_ns: row.get(12)?,
+            report: row.get(13)?,
+            first_id: count(14)?,
+            last_id: count(15)?,
+            last_ns: row.get(16)?,
+            spans: count(17)?,
+            unfinished: count(18)?,
+            events: count(19)?,
+            links: count(20)?,
+            dropped_spans: count(21)?,
+            dropped_events: count(22)?,
+            pruned_spans: count(23)?,
+            pruned_events: count(24)?,
+        })
+    }
+
+    /// Whether the run has ended, and nothing of it was dropped or pruned.
+    pub fn is_complete(&self) -> bool {
+        let missing =
+            [self.dropped_spans, self.dropped_events, self.pruned_spans, self.pruned_events];
+        self.ended_unix_ns.is_some() && missing == [0; 4]
+    }
+}
+
+impl Reader {
+    /// All runs, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn runs(&self) -> Result<Vec<Run>, Error> {
+        self.query("read the runs", |tx| {
+            tx.prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))?
+                .query_map([], Run::read)?
+                .collect()
+        })
+    }
+
+    /// The run that began last.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn latest_run(&self) -> Result<Option<Run>, Error> {
+        self.query("read the latest run", |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM run ORDER BY id DESC LIMIT 1");
+            tx.query_row(&sql, [], Run::read).optional()
+        })
+    }
+
+    /// The run with this number.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn run(&self, id: i64) -> Result<Option<Run>, Error> {
+        self.query("read a run", |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM run WHERE id = ?1");
+            tx.query_row(&sql, [id], Run::read).optional()
+        })
+    }
+
+    /// Counts the rows of a run, some 10 ms for a million; the totals in [`Run`] are cheap.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn counts(&self, run_id: i64) -> Result<Counts, Error> {
+        self.query("count the rows of a run", |tx| {
+            let range = "id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
+                         AND (SELECT last_id FROM run WHERE id = ?1) AND run_id = ?1";
+            let spans = format!(
+                "SELECT count(*), coalesce(sum(status = 'unfinished'), 0) FROM span WHERE {range}"
+            );
+            let (spans, unfinished): (i64, i64) =
+                tx.query_row(&spans, [run_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let events = format!("SELECT count(*) FROM event WHERE {range}");
+            let events: i64 = tx.query_row(&events, [run_id], |row| row.get(0))?;
+            let links = "SELECT count(*) FROM link WHERE run_id = ?1";
+            let links: i64 = tx.query_row(links, [run_id], |row| row.get(0))?;
+            Ok(Counts {
+                spans: spans as u64,
+                events: events as u64,
+                links: links as u64,
+                unfinished: unfinished as u64,
+            })
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Where the time went, from the rollups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+
+use super::Reader;
+use super::names::{Callsite, Names};
+use crate::error::Error;
+use crate::histogram::Histogram;
+
+/// The closed spans of one callsite in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Top {
+    /// Where in the source.
+    pub callsite: Arc<Callsite>,
+    /// How many spans; exact, as are the sums and the maximum.
+    pub calls: u64,
+    /// How many of them failed or panicked.
+    pub errors: u64,
+    /// Sum of their durations.
+    pub sum_ns: i64,
+    /// Sum of their busy times.
+    pub busy_ns: i64,
+    /// Sum of their self times.
+    pub self_ns: i64,
+    /// The longest duration.
+    pub max_ns: i64,
+    /// Their durations; any percentile is within 1 %.
+    pub histogram: Histogram,
+}
+
+impl Top {
+    /// The median duration, within 1 %.
+    pub fn p50_ns(&self) -> u64 {
+        self.histogram.percentile(0.5).unwrap_or(0)
+    }
+
+    /// The 95th percentile of the durations, within 1 %.
+    pub fn p95_ns(&self) -> u64 {
+        self.histogram.percentile(0.95).unwrap_or(0)
+    }
+
+    /// The 99th percentile of the durations, within 1 %.
+    pub fn p99_ns(&self) -> u64 {
+        self.histogram.percentile(0.99).unwrap_or(0)
+    }
+}
+
+impl Reader {
+    /// The callsites of the run whose spans took the most time in sum, with percentiles. Reads
+    /// the rollups only, whatever the number of spans.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn top(&self, run_id: i64, limit: usize) -> Result<Vec<Top>, Error> {
+        let mut top = self.query("read the rollups", |tx| {
+            let mut names = Names::new(tx)?;
+            let mut query = tx.prepare(
+                "SELECT callsite_id, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram
+                 FROM rollup WHERE run_id = ?1",
+            )?;
+            let mut rows = query.query([run_id])?;
+            let mut by_callsite: HashMap<i64, Top> = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                let number = |at: usize| row.get::<_, i64>(at);
+                let blob = row.get_ref(7)?.as_blob()?;
+                let histogram = Histogram::decode(blob).map_err(|source| {
+                    rusqlite::Error::FromSqlConversionFailure(7, Type::Blob, Box::new(source))
+                })?;
+                let top = match by_callsite.get_mut(&id) {
+                    Some(top) => top,
+                    None => by_callsite.entry(id).or_insert(Top::new(names.callsite(id)?)),
+                };
+                top.calls = top.calls.saturating_add(number(1)? as u64);
+                top.errors = top.errors.saturating_add(number(2)? as u64);
+                top.sum_ns = top.sum_ns.saturating_add(number(3)?);
+                top.busy_ns = top.busy_ns.saturating_add(number(4)?);
+                top.self_ns = top.self_ns.saturating_add(number(5)?);
+                top.max_ns = top.max_ns.max(number(6)?);
+                top.histogram.merge(&histogram);
+            }
+            Ok(by_callsite.into_values().collect::<Vec<_>>())
+        })?;
+        top.sort_unstable_by_key(|top| (std::cmp::Reverse(top.sum_ns), top.callsite.id));
+        top.truncate(limit);
+        Ok(top)
+    }
+}
+
+impl Top {
+    fn new(callsite: Arc<Callsite>) -> Self {
+        Self {
+            callsite,
+            calls: 0,
+            errors: 0,
+            sum_ns: 0,
+            busy_ns: 0,
+            self_ns: 0,
+            max_ns: i64::MIN,
+            histogram: Histogram::new(),
+        }
+    }
+}

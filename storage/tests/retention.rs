@@ -1,0 +1,146 @@
+//! Retention keeps the file within its bounds and counts what it deletes.
+mod common;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use spandrel_storage::{EventRow, LinkRow, Reader, RunInfo, Store, StoreOptions, WriterStatRow};
+
+fn append(store: &mut Store, count: u64) {
+    let mut batch = common::batch(store, count);
+    let (callsite_id, thread_id) = (batch.spans[0].callsite_id, batch.spans[0].thread_id);
+    batch.text = "{\"some\":\"fields of some length\"}".to_owned();
+    for span in &mut batch.spans {
+        span.fields = 0..batch.text.len();
+    }
+    for span in batch.spans.iter().step_by(4) {
+        batch.events.push(EventRow {
+            id: span.id,
+            span_id: span.id,
+            callsite_id,
+            thread_id,
+            at_ns: span.start_ns,
+            message: 0..batch.text.len(),
+            fields: 0..0,
+        });
+        batch.links.push(LinkRow { span_id: span.id, follows_id: span.id - 1 });
+    }
+    let at_ns = batch.spans.last().unwrap().start_ns;
+    batch.writer_stat = Some(WriterStatRow {
+        at_ns,
+        dropped: "{}".to_owned(),
+        events_dropped: "{}".to_owned(),
+        ..WriterStatRow::default()
+    });
+    store.append(&mut batch).unwrap();
+}
+
+fn prune(store: &mut Store) -> bool {
+    let mut any = false;
+    loop {
+        let pruned = store.prune().unwrap();
+        any |= pruned.spans + pruned.events > 0;
+        assert!(pruned.spans <= 8_192 && pruned.events <= 8_192, "small steps");
+        if !pruned.more {
+            return any;
+        }
+    }
+}
+
+#[test]
+fn by_size_keeps_the_file_bounded_over_runs() {
+    const MAX: u64 = 2 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let options = StoreOptions {
+        max_bytes: Some(MAX),
+        checkpoint_bytes: 256 << 10,
+        ..StoreOptions::default()
+    };
+    let mut written = 0;
+    for run_id in 1..=3 {
+        let mut store = common::store(&path, &options);
+        let mut pruned = false;
+        for _ in 0..60 {
+            append(&mut store, 1_000);
+            written += 1_000;
+            pruned |= prune(&mut store);
+            let bytes = path.metadata().unwrap().len();
+            assert!(bytes <= MAX + MAX / 16, "{bytes}");
+        }
+        assert!(pruned, "the test writes enough to need it");
+        store.end_run(1_700_000_001_000_000_000, "{}").unwrap();
+        store.close().unwrap();
+        assert!(path.metadata().unwrap().len() <= MAX);
+        common::assert_counted(&path, run_id);
+    }
+    let reader = Reader::open(&path).unwrap();
+    let runs = reader.runs().unwrap();
+    assert_eq!(runs.iter().map(|run| run.spans).sum::<u64>(), written);
+    assert_eq!((runs[0].pruned_spans, runs[0].pruned_events), (60_000, 15_000), "oldest first");
+    assert_eq!(reader.counts(1).unwrap().links, 0);
+    assert!(reader.top(1, 10).unwrap().is_empty());
+    assert!(reader.writer_stats(1).unwrap().is_empty());
+    let last = common::spans(&reader, 3);
+    assert_eq!(last.last().unwrap().id, written, "the newest stay");
+    let oldest_ns = last[0].start_ns;
+    assert_eq!(reader.counts(3).unwrap().links as usize, last.len() / 4);
+    assert!(reader.writer_stats(3).unwrap().iter().all(|stat| stat.at_ns >= oldest_ns));
+    // A rollup stays while its interval reaches into what is left.
+    assert!(reader.top(3, 1).unwrap()[0].calls >= last.len() as u64);
+    assert!(reader.top(3, 1).unwrap()[0].calls < last.len() as u64 + 1_001);
+}
+
+#[test]
+fn a_lower_limit_shortens_a_file_that_is_too_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    for _ in 0..40 {
+        append(&mut store, 1_000);
+    }
+    store.close().unwrap();
+    let before = path.metadata().unwrap().len();
+    let options = StoreOptions { max_bytes: Some(before / 4), ..StoreOptions::default() };
+    let mut store = common::store(&path, &options);
+    assert!(prune(&mut store));
+    store.close().unwrap();
+    assert!(path.metadata().unwrap().len() <= before / 4);
+    common::assert_counted(&path, 1);
+}
+
+#[test]
+fn by_age_deletes_what_began_too_long_ago() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let options =
+        StoreOptions { max_age: Some(Duration::from_secs(60)), ..StoreOptions::default() };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+    let mut store = Store::open(&path, &options).unwrap();
+    // Spans of id n start at n ms, so those before 50,000 are too old by about 10 s.
+    let started_unix_ns = now - 110_000_000_000;
+    store.begin_run(&RunInfo { started_unix_ns, ..common::run_info() }).unwrap();
+    for _ in 0..60 {
+        append(&mut store, 1_000);
+    }
+    assert!(prune(&mut store));
+    store.close().unwrap();
+    common::assert_counted(&path, 1);
+    let reader = Reader::open(&path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    assert!((50_000..58_000).contains(&run.pruned_spans), "{run:?}");
+    assert_eq!(common::spans(&reader, 1)[0].id, run.pruned_spans + 1);
+    assert!(!reader.run(1).unwrap().unwrap().is_complete());
+}
+
+#[test]
+fn ids_are_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let options = StoreOptions { max_age: Some(Duration::ZERO), ..StoreOptions::default() };
+    let mut store = common::store(&path, &options);
+    append(&mut store, 1_000);
+    assert!(prune(&mut store));
+    store.close().unwrap();
+    let store = common::store(&path, &options);
+    assert_eq!(store.next_id(), 1_001);
+}

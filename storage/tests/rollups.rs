@@ -1,0 +1,75 @@
+//! Rollups equal what the span rows say, whatever the order in which spans arrive.
+mod common;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use spandrel_storage::{Batch, SelfTimeCorrection, SpanRow, Status, StoreOptions};
+
+/// Callsite, end in 10 ms, duration, share of self time, and status.
+type Made = (u8, i64, i64, u8, u8);
+
+fn made() -> impl Strategy<Value = Vec<Vec<Made>>> {
+    let span = (0_u8..4, 0_i64..1_000, 0_u32..34, any::<i64>(), 0_u8..=100, 0_u8..8).prop_map(
+        |(callsite, end, bits, duration, share, status)| {
+            (callsite, end, duration & ((1 << bits) - 1), share, status)
+        },
+    );
+    vec(vec(span, 0..30), 1..8)
+}
+
+fn row((callsite, end, duration, share, status): Made, id: u64, sites: &[i64]) -> SpanRow {
+    let self_ns = duration / 100 * i64::from(share);
+    let unfinished = status == 7;
+    SpanRow {
+        start_ns: end * 10_000_000 - duration,
+        duration_ns: (!unfinished).then_some(duration),
+        busy_ns: duration / 2,
+        self_ns: (!unfinished).then_some(self_ns),
+        status: match status {
+            7 => Status::Unfinished,
+            6 => Status::Panicked,
+            5 => Status::Error,
+            _ => Status::Ok,
+        },
+        ..common::span(id, sites[usize::from(callsite)], 1)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn equal_a_recomputation(batches in made(), corrected in 0_usize..5) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let mut store = common::store(&path, &StoreOptions::default());
+        let sites: Vec<i64> =
+            (0..4).map(|n| store.intern_callsite(&common::callsite(&format!("site {n}")))).collect();
+        store.intern_thread(1, None);
+        let mut closed: Vec<SpanRow> = Vec::new();
+        for spans in batches {
+            let first = store.next_id();
+            let mut batch = Batch::default();
+            batch.spans = spans.into_iter().zip(first..).map(|(s, id)| row(s, id, &sites)).collect();
+            batch.spans.reverse();
+            closed.extend(batch.spans.iter().filter(|span| span.duration_ns.is_some()).cloned());
+            // Of this batch and of earlier ones.
+            for span in closed.iter_mut().rev().step_by(3).take(corrected) {
+                let before_ns = span.self_ns.unwrap();
+                span.self_ns = Some(before_ns / 2);
+                batch.corrections.push(SelfTimeCorrection {
+                    span_id: span.id,
+                    callsite_id: span.callsite_id,
+                    end_ns: span.start_ns + span.duration_ns.unwrap(),
+                    before_ns,
+                    self_ns: before_ns / 2,
+                });
+            }
+            store.append(&mut batch).unwrap();
+            let conn = Connection::open(&path).unwrap();
+            prop_assert_eq!(common::stored(&conn, 1), common::recomputed(&conn, 1));
+        }
+        drop(store);
+        common::assert_counted(&path, 1);
+    }
+}
