@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, Statement, Transaction, params};
 
 use crate::error::{Context, Error, ErrorKind};
+use crate::insert_span::InsertSpans;
 use crate::record::{Batch, EventRow, OpenSpanRow, SpanRow, Status, WriterStatRow};
 use crate::rollup::{Rollups, Source, Staged};
 
@@ -79,36 +80,16 @@ fn spans(
     if batch.spans.is_empty() {
         return Ok(());
     }
-    let mut insert = tx.prepare(
-        "INSERT INTO span (id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
-           duration_ns, busy_ns, self_ns, polls, status, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    insert.raw_bind_parameter(2, run_id)?;
-    for span in &batch.spans {
-        bind_span(&mut insert, span, &batch.text)?;
-        insert.raw_bind_parameter(12, span.status.as_str())?;
-        insert.raw_execute()?;
-        staged.add(span, source)?;
-        totals.see_span(span);
-        totals.unfinished += i64::from(span.status == Status::Unfinished);
+    let mut insert = InsertSpans::new(tx, run_id);
+    for chunk in insert.chunks(&batch.spans) {
+        insert.execute(chunk, &batch.text)?;
+        for span in chunk {
+            staged.add(span, source)?;
+            totals.see_span(span);
+            totals.unfinished += i64::from(span.status == Status::Unfinished);
+        }
     }
     Ok(())
-}
-
-/// All but the run and the status.
-fn bind_span(insert: &mut Statement<'_>, span: &SpanRow, text: &str) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(1, span.id as i64)?;
-    insert.raw_bind_parameter(3, nullable(span.parent_id))?;
-    insert.raw_bind_parameter(4, span.root_id as i64)?;
-    insert.raw_bind_parameter(5, span.callsite_id)?;
-    insert.raw_bind_parameter(6, span.thread_id)?;
-    insert.raw_bind_parameter(7, span.start_ns)?;
-    insert.raw_bind_parameter(8, span.duration_ns)?;
-    insert.raw_bind_parameter(9, span.busy_ns)?;
-    insert.raw_bind_parameter(10, span.self_ns)?;
-    insert.raw_bind_parameter(11, span.polls as i64)?;
-    insert.raw_bind_parameter(13, slice(text, &span.fields))
 }
 
 fn corrections(
@@ -327,11 +308,11 @@ pub(crate) fn check(batch: &Batch, path: &std::path::Path) -> Result<(), Error> 
     Ok(())
 }
 
-fn slice<'a>(text: &'a str, range: &Range<usize>) -> Option<&'a str> {
+pub(crate) fn slice<'a>(text: &'a str, range: &Range<usize>) -> Option<&'a str> {
     text.get(range.clone()).filter(|text| !text.is_empty())
 }
 
-fn nullable(id: u64) -> Option<i64> {
+pub(crate) fn nullable(id: u64) -> Option<i64> {
     (id != 0).then_some(id as i64)
 }
 

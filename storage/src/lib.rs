@@ -12,6 +12,7 @@ mod append;
 mod checkpoint;
 mod error;
 mod histogram;
+mod insert_span;
 mod intern;
 mod location;
 mod lock;

@@ -1,4 +1,5 @@
 //! The database and its sidecars are readable by their owner only, whatever the umask.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![cfg(unix)]
 mod common;
 

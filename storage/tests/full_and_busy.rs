@@ -1,5 +1,6 @@
 //! A full disk, a held lock and a log at its cap: the batch stays as it was, and the same batch goes
 //! in as soon as it can.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
 use std::time::Duration;

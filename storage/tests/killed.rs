@@ -1,5 +1,6 @@
 //! A process that is killed in the middle of an append leaves whole batches, and rollups that say
 //! what the spans say.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![cfg(unix)]
 mod common;
 

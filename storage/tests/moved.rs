@@ -1,4 +1,5 @@
 //! A database that is deleted, renamed or replaced while it is written is noticed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![cfg(unix)]
 mod common;
 

@@ -1,5 +1,6 @@
 //! Each way in which `open` can fail has a kind of its own, and a message that names the path and
 //! the remedy; a file that is not ours is left as it is.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
 use std::fs;
@@ -201,9 +202,9 @@ fn no_permission() {
     }
     let folder = tempfile::tempdir().unwrap();
     common::store(&folder.path().join("p.db"), &StoreOptions::default()).close().unwrap();
-    fs::set_permissions(folder.path().join("p.db"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path().join("p.db"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::create_dir(folder.path().join("secret")).unwrap();
-    fs::set_permissions(folder.path().join("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "no_permission", "--nocapture"]).env(VARIABLE, folder.path());

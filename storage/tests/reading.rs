@@ -1,5 +1,6 @@
 //! Readers work on a live file, on a closed one, on a copy and in a read-only folder, and leave
 //! nothing behind.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
 use std::fs;

@@ -1,4 +1,5 @@
 //! Rollups equal what the span rows say, whatever the order in which spans arrive.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
 use proptest::collection::vec;
