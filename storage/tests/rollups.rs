@@ -50,8 +50,8 @@ proptest! {
         let mut closed: Vec<SpanRow> = Vec::new();
         for spans in batches {
             let first = store.next_id();
-            let mut batch = Batch::default();
-            batch.spans = spans.into_iter().zip(first..).map(|(s, id)| row(s, id, &sites)).collect();
+            let rows = spans.into_iter().zip(first..).map(|(made, id)| row(made, id, &sites));
+            let mut batch = Batch { spans: rows.collect(), ..Batch::default() };
             batch.spans.reverse();
             closed.extend(batch.spans.iter().filter(|span| span.duration_ns.is_some()).cloned());
             // Of this batch and of earlier ones.
