@@ -50,6 +50,7 @@ mod profiler;
 mod record;
 mod recorder;
 mod stats;
+mod sync;
 mod threads;
 mod writer;
 

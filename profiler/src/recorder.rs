@@ -382,7 +382,7 @@ impl Recorder {
             })
         };
         match published {
-            Ok(_) => {}
+            Ok(()) => {}
             // The writer is closing and may have stored this span as unfinished already.
             Err(Refused { error: ClaimError::Closed, .. })
                 if !self.open.decide_fate(place, head.id) => {}
@@ -413,7 +413,7 @@ impl Recorder {
         place: Place,
         head: &SpanHead,
         field_words: usize,
-    ) -> Result<usize, Refused> {
+    ) -> Result<(), Refused> {
         let n = slots(SPAN_WORDS_WIDE + field_words);
         self.publish(lease, Kind::Span, n, |claim| {
             for (at, word) in head.wide(field_words).into_iter().enumerate() {
@@ -429,7 +429,10 @@ impl Recorder {
         })
     }
 
-    /// Claims, writes, counts and publishes one record. Returns the partition it went to.
+    /// Claims, writes, counts and publishes one record.
+    ///
+    /// A thread whose own partition is full goes on in the shared one, so that the whole ring is
+    /// there for whoever needs it.
     #[inline]
     fn publish(
         &self,
@@ -437,14 +440,21 @@ impl Recorder {
         kind: Kind,
         slots: usize,
         write: impl FnOnce(&mut Claim<'_, Slot>),
-    ) -> Result<usize, Refused> {
+    ) -> Result<(), Refused> {
         let Some(lease) = lease else { return self.publish_shared(kind, slots, write) };
         let partition = lease.partition();
-        let mut claim = lease.try_claim(slots).map_err(|error| Refused { partition, error })?;
-        write(&mut claim);
-        self.counters.partition(partition).publish_exclusive(kind);
-        claim.publish();
-        Ok(partition)
+        match lease.try_claim(slots) {
+            Ok(mut claim) => {
+                write(&mut claim);
+                self.counters.partition(partition).publish_exclusive(kind);
+                claim.publish();
+                Ok(())
+            }
+            Err(ClaimError::Full) => self
+                .publish_shared(kind, slots, write)
+                .map_err(|Refused { error, .. }| Refused { partition, error }),
+            Err(error) => Err(Refused { partition, error }),
+        }
     }
 
     fn publish_shared(
@@ -452,13 +462,13 @@ impl Recorder {
         kind: Kind,
         slots: usize,
         write: impl FnOnce(&mut Claim<'_, Slot>),
-    ) -> Result<usize, Refused> {
+    ) -> Result<(), Refused> {
         let partition = self.ring.shared_partition();
         let mut claim = self.ring.try_claim(slots).map_err(|error| Refused { partition, error })?;
         write(&mut claim);
         self.counters.partition(partition).publish_shared(kind);
         claim.publish();
-        Ok(partition)
+        Ok(())
     }
 
     #[cold]
