@@ -1,0 +1,106 @@
+//! What is recorded. A span is create, enter, exit and close.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use tracing::{Instrument, info_span};
+
+/// A way to make spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// One span without fields after the other.
+    NoFields,
+    /// The same with three fields: `u64`, `f64` and a string of eight bytes.
+    ThreeFields,
+    /// Spans without fields, three of them inside each other; counted singly.
+    Nested,
+    /// A future that is ready at its third poll, instrumented with a span without fields and
+    /// polled by hand.
+    Async,
+}
+
+impl Case {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 4] = [Self::NoFields, Self::ThreeFields, Self::Nested, Self::Async];
+
+    /// The name in tables and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoFields => "no_fields",
+            Self::ThreeFields => "3_fields",
+            Self::Nested => "nested",
+            Self::Async => "async",
+        }
+    }
+
+    /// The case of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|case| case.name() == name)
+    }
+
+    /// Makes so many spans, rounded up to whole nests.
+    pub fn run(self, spans: u64) {
+        match self {
+            Self::NoFields => no_fields(spans),
+            Self::ThreeFields => three_fields(spans),
+            Self::Nested => nested(spans.div_ceil(3)),
+            Self::Async => polled(spans),
+        }
+    }
+}
+
+#[inline(never)]
+fn no_fields(spans: u64) {
+    for n in 0..spans {
+        let span = info_span!("work");
+        let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn three_fields(spans: u64) {
+    for n in 0..spans {
+        let span = info_span!("work", id = n, ratio = 0.5, kind = "checkout");
+        let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn nested(nests: u64) {
+    for n in 0..nests {
+        let outer = info_span!("outer");
+        let _in_outer = outer.enter();
+        let middle = info_span!("middle");
+        let _in_middle = middle.enter();
+        let inner = info_span!("inner");
+        let _in_inner = inner.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn polled(spans: u64) {
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..spans {
+        let mut future = pin!(ReadyAfter(3).instrument(info_span!("work")));
+        while black_box(future.as_mut().poll(&mut context)).is_pending() {}
+    }
+}
+
+/// A future that is ready when it has been polled so many times.
+struct ReadyAfter(u32);
+
+impl Future for ReadyAfter {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0 -= 1;
+        if black_box(self.0) == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}

@@ -1,0 +1,111 @@
+//! What records the spans, from nothing at all to spandrel.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use spandrel::Profiler;
+use tracing::span::{Attributes, Id};
+use tracing::{Subscriber, subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+
+/// A subscriber to compare, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorder {
+    /// No subscriber.
+    Nobody,
+    /// `Registry` without a layer.
+    Registry,
+    /// `Registry` and a layer that does nothing: the floor of every layer, and the measure of ours.
+    Noop,
+    /// `Registry` and a layer that keeps each span's start in its `Extensions`, as most layers do.
+    Extensions,
+    /// `Registry` and spandrel's layer.
+    Spandrel,
+}
+
+impl Recorder {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 5] =
+        [Self::Nobody, Self::Registry, Self::Noop, Self::Extensions, Self::Spandrel];
+
+    /// The name in tables and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "no_subscriber",
+            Self::Registry => "registry",
+            Self::Noop => "noop_layer",
+            Self::Extensions => "extensions",
+            Self::Spandrel => "spandrel",
+        }
+    }
+
+    /// The recorder of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|recorder| recorder.name() == name)
+    }
+
+    /// Makes this recorder the process's subscriber, once and for all. (A subscriber of one thread
+    /// would do too, but `tracing` finds it more slowly and counts its references, which no
+    /// program that runs in earnest pays for.) Spandrel writes to `database`, the others ignore it.
+    ///
+    /// # Panics
+    ///
+    /// If there is a subscriber already, or the profiler cannot be built.
+    #[must_use]
+    pub fn install(
+        self,
+        database: &Path,
+        ring_capacity: usize,
+        threads: usize,
+    ) -> Option<Profiler> {
+        let registry = tracing_subscriber::registry();
+        match self {
+            Self::Nobody => Ok(()),
+            Self::Registry => subscriber::set_global_default(registry),
+            Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
+            Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
+            Self::Spandrel => {
+                let profiler = Profiler::builder()
+                    .database(database)
+                    .ring_capacity(ring_capacity)
+                    .partitions(threads)
+                    .close_timeout(Duration::from_secs(600))
+                    .build()
+                    .expect("the profiler starts");
+                subscriber::set_global_default(registry.with(profiler.layer::<Registry>()))
+                    .expect("this is the only subscriber");
+                return Some(profiler);
+            }
+        }
+        .expect("this is the only subscriber");
+        None
+    }
+}
+
+struct NoopLayer;
+
+impl<S: Subscriber> Layer<S> for NoopLayer {}
+
+struct ExtensionsLayer;
+
+struct Start(Instant);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ExtensionsLayer {
+    fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(Start(Instant::now()));
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(&id)
+            && let Some(start) = span.extensions().get::<Start>()
+        {
+            black_box(start.0.elapsed());
+        }
+    }
+}

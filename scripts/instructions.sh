@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Instructions per span on the thread that makes it, counted by callgrind, and the ratio to a layer
+# that does nothing; then instructions per push of a 64-byte slot.
+#
+#   scripts/instructions.sh [--no-check] [--no-push]
+#
+# Each figure is the difference of two runs divided by the difference of their spans, so that
+# starting and ending cancel. Other threads, such as the writer's, are not counted. Fails if a ratio
+# is above its limit, unless --no-check is given. A figure holds for one compiler: compare within a
+# table.
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+few=12000
+many=36000
+cases=(no_fields 3_fields nested async)
+limits=(1.4 1.7 1.4 1.4)
+recorders=(no_subscriber registry noop_layer extensions spandrel)
+queues=(leased shared array_queue crossbeam_channel)
+
+check=yes
+push=yes
+for option; do
+    case $option in
+        --no-check) check=no ;;
+        --no-push) push=no ;;
+        *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+    esac
+done
+
+if ! command -v valgrind >/dev/null; then
+    echo "instructions.sh: SKIPPED, valgrind is not installed" >&2
+    exit 0
+fi
+
+cargo build --quiet --release --package spandrel-benches --bins
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# Instructions of the first thread of a program.
+instructions() {
+    rm -f "$folder"/callgrind.*
+    valgrind --quiet --tool=callgrind --separate-threads=yes \
+        --callgrind-out-file="$folder/callgrind" "$@" >"$folder/said" 2>"$folder/complained" || {
+        cat "$folder/said" "$folder/complained" >&2
+        echo "instructions.sh: failed: $*" >&2
+        return 1
+    }
+    awk '$1 == "totals:" { print $2; found = 1; exit } END { exit !found }' "$folder/callgrind-01"
+}
+
+# The same for one of many items.
+per_item() { # program and arguments, the last of which is how many
+    local at_few at_many
+    at_few=$(instructions "$@" "$few")
+    at_many=$(instructions "$@" "$many")
+    awk -v a="$at_few" -v b="$at_many" -v n="$((many - few))" 'BEGIN { printf "%.1f", (b - a) / n }'
+}
+
+declare -A figures
+for case in "${cases[@]}"; do
+    for recorder in "${recorders[@]}"; do
+        figures[$case,$recorder]=$(per_item "$target/release/record_spans" "$case" "$recorder")
+    done
+done
+clock=$(sed -n 's/^clock //p' "$folder/said")
+
+broken=no
+echo "Instructions per span (and the ratio to noop_layer); spandrel's clock: ${clock:-unknown}"
+echo
+printf '%-15s' recorder
+printf '%18s' "${cases[@]}"
+echo
+for recorder in "${recorders[@]}"; do
+    printf '%-15s' "$recorder"
+    for case in "${cases[@]}"; do
+        awk -v own="${figures[$case,$recorder]}" -v floor="${figures[$case,noop_layer]}" \
+            'BEGIN { printf "%18s", sprintf("%.0f (%.2f)", own, own / floor) }'
+    done
+    echo
+done
+printf '%-15s' "limit"
+for at in "${!cases[@]}"; do
+    printf '%18s' "(${limits[at]})"
+    awk -v own="${figures[${cases[at]},spandrel]}" -v floor="${figures[${cases[at]},noop_layer]}" \
+        -v limit="${limits[at]}" 'BEGIN { exit own > limit * floor }' || broken=yes
+done
+echo
+
+if [[ $push == yes ]]; then
+    echo
+    echo "Instructions per slot of 64 bytes, one producer (making the value and the loop included)"
+    echo
+    printf '%-20s%12s%12s\n' queue push drain
+    for queue in "${queues[@]}"; do
+        pushed=$(per_item "$target/release/push_slots" "$queue" push)
+        both=$(per_item "$target/release/push_slots" "$queue" push_drain)
+        awk -v queue="$queue" -v push="$pushed" -v both="$both" \
+            'BEGIN { printf "%-20s%12.0f%12.0f\n", queue, push, both - push }'
+    done
+fi
+
+if [[ $check == yes && $broken == yes ]]; then
+    echo "instructions.sh: spandrel is above a limit" >&2
+    exit 1
+fi
