@@ -1,0 +1,89 @@
+//! A verifier that never finds anything proves nothing: here it meets files that were spoiled.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::*;
+
+/// Records a small load, spoils a copy of the file with each statement, and returns what the
+/// verifier says.
+fn verdicts<const N: usize>(fields: usize, statements: [&str; N]) -> [String; N] {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("good.db");
+    let args = Args { seconds: 0.05, threads: 2, fields, database, ..Args::default() };
+    let profiler = Profiler::builder().database(&args.database).build().unwrap();
+    let dispatch = Dispatch::new(Registry::default().with(profiler.layer()));
+    let (sent, _) = generator::run(&args, args.duration(), &dispatch, "", String::new).unwrap();
+    let report = profiler.close().unwrap();
+    assert_eq!(report.stored, sent.spans, "{report}");
+    statements.map(|statement| {
+        let spoiled = folder.path().join("spoiled.db");
+        fs::copy(&args.database, &spoiled).unwrap();
+        Connection::open(&spoiled).unwrap().execute_batch(statement).unwrap();
+        let bar = indicatif::ProgressBar::hidden();
+        let verification = verify::verify(&spoiled, &args, &sent, &report, &bar).unwrap();
+        verification.checks.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("\n")
+    })
+}
+
+#[test]
+fn an_untouched_file_passes_with_and_without_fields() {
+    for fields in 0..=workload::FIELDS_MAX {
+        assert_eq!(verdicts(fields, [""]), [""], "{fields} fields");
+    }
+}
+
+#[test]
+fn each_way_to_spoil_the_spans_is_found() {
+    let [gone, changed, twice, parent, root] = verdicts(
+        3,
+        [
+            "DELETE FROM span WHERE id = (SELECT max(id) FROM span)",
+            "UPDATE span SET fields = json_set(fields, '$.item', 'stone') WHERE id % 7 = 0",
+            "UPDATE span SET fields = (SELECT fields FROM span ORDER BY id DESC LIMIT 1)
+             WHERE id = (SELECT min(id) FROM span)",
+            "UPDATE span SET parent_id = (SELECT max(id) FROM span)
+             WHERE id = (SELECT max(id) FROM span)",
+            "UPDATE span SET root_id = id WHERE parent_id IS NOT NULL",
+        ],
+    );
+    assert!(gone.contains("rows in span"), "{gone}");
+    assert!(changed.contains("are not as sent"), "{changed}");
+    assert!(twice.contains("is stored twice"), "{twice}");
+    assert!(parent.contains("parent Some"), "{parent}");
+    assert!(root.contains("root Some"), "{root}");
+    // With one field only the number itself can be wrong.
+    let foreign = "UPDATE span SET fields = json_set(fields, '$.unit', 999999999999) WHERE id = 1";
+    let [foreign] = verdicts(1, [foreign]);
+    assert!(foreign.contains("was never sent"), "{foreign}");
+}
+
+#[test]
+fn a_wrong_parent_is_found_without_fields_too() {
+    let [parent] = verdicts(
+        0,
+        ["UPDATE span SET parent_id = (SELECT parent_id FROM span WHERE parent_id IS NOT NULL
+                                       ORDER BY id DESC LIMIT 1)
+          WHERE id = (SELECT min(id) FROM span WHERE parent_id IS NOT NULL)"],
+    );
+    assert_ne!(parent, "");
+}
+
+#[test]
+fn each_way_to_spoil_the_events_is_found() {
+    let [gone, changed, twice, astray] = verdicts(
+        3,
+        [
+            "DELETE FROM event WHERE id = (SELECT max(id) FROM event)",
+            "UPDATE event SET message = 'undone'",
+            "UPDATE event SET fields = (SELECT fields FROM event ORDER BY id DESC LIMIT 1)
+             WHERE id = (SELECT min(id) FROM event)",
+            "UPDATE event SET span_id = NULL",
+        ],
+    );
+    assert!(gone.contains("rows in event"), "{gone}");
+    assert!(changed.contains("is not as it was sent"), "{changed}");
+    assert!(twice.contains("is stored twice"), "{twice}");
+    assert!(astray.contains("is not in its span"), "{astray}");
+}
