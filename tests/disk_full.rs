@@ -1,0 +1,116 @@
+//! The disk is full, and has space again: the program is not disturbed, what the ring could not
+//! hold is counted, and storing goes on by itself.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use spandrel::{Profiler, StoreOptions};
+use spandrel_tests::tiny_disk::TinyDisk;
+use spandrel_tests::{Database, dispatch, ledger, scratch, time_limit, within};
+use tracing::info_span;
+
+/// Records until the store refuses, and some more. Returns how many spans there were.
+fn record_until_refused(profiler: &Profiler) -> u64 {
+    let mut n = 0_u64;
+    within(&dispatch(profiler), || {
+        let text = "x".repeat(400);
+        while profiler.stats().dropped.store_error == 0 {
+            drop(info_span!("work", n, text = text.as_str()));
+            n += 1;
+            ledger::identity(&profiler.stats());
+        }
+    });
+    let error = profiler.stats().last_error.expect("the reason is told");
+    assert!(error.contains("full"), "{error}");
+    n
+}
+
+/// Records and flushes until it is committed; the writer tries again within 5 s.
+fn record_until_stored(profiler: &Profiler) {
+    let before = profiler.stats().stored;
+    let began = Instant::now();
+    within(&dispatch(profiler), || drop(info_span!("after")));
+    // The flush may tell once or twice that the store refuses: it does not wait for space.
+    while profiler.flush(Duration::from_secs(10)).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", profiler.stats());
+        std::thread::yield_now();
+    }
+    let took = began.elapsed();
+    assert!(profiler.stats().stored > before);
+    assert!(took < Duration::from_secs(10), "stored only {took:?} after there was space");
+}
+
+#[test]
+fn a_full_page_limit_and_pages_free_again() {
+    let _limit = time_limit(100);
+    let scratch = scratch();
+    // A run, and a table that fills the file; its pages will come free.
+    drop(Profiler::builder().database(scratch.db()).build().unwrap());
+    let other = Connection::open(scratch.db()).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    let fill = "CREATE TABLE filling (x); INSERT INTO filling VALUES (zeroblob(4000000))";
+    other.execute_batch(fill).unwrap();
+    let pages: u32 = other.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let options = StoreOptions { max_page_count: Some(pages + 8), ..StoreOptions::default() };
+    let profiler = Profiler::builder()
+        .database(scratch.db())
+        .store_options(options)
+        .ring_capacity(2_048)
+        .partitions(1)
+        .build()
+        .unwrap();
+    let n = record_until_refused(&profiler);
+    other.execute_batch("DROP TABLE filling").unwrap();
+    record_until_stored(&profiler);
+    let report = profiler.close().unwrap();
+    assert_eq!(report.recorded, n + 1);
+    assert!(report.dropped.store_error > 0);
+    assert_eq!(report.dropped.total(), report.dropped.store_error, "{}", report.dropped);
+    let db = Database::open(scratch.db());
+    ledger::check_run(&db, 2, &report);
+    assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'after'"), 1);
+}
+
+#[test]
+fn a_disk_that_stays_full_is_told_at_close() {
+    let _limit = time_limit(100);
+    let scratch = scratch();
+    let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
+    let profiler = Profiler::builder()
+        .database(scratch.db())
+        .store_options(options)
+        .ring_capacity(2_048)
+        .partitions(1)
+        .close_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let n = record_until_refused(&profiler);
+    let began = Instant::now();
+    let report = profiler.close().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "close took {:?}", began.elapsed());
+    ledger::settled(&report);
+    assert_eq!(report.recorded, n);
+    assert_eq!(report.dropped.total(), report.dropped.store_error, "{}", report.dropped);
+    assert!(report.last_error.is_some());
+    // What is in the file is whole, and as much as the report says.
+    let db = Database::open(scratch.db());
+    ledger::whole(&db, 1);
+    assert_eq!(db.count("SELECT count(*) FROM span"), report.stored);
+}
+
+#[test]
+fn a_full_file_system_that_grows() {
+    let _limit = time_limit(100);
+    let Some(disk) = TinyDisk::mount(1_024) else { return };
+    let path = disk.path().join("profile.db");
+    let profiler =
+        Profiler::builder().database(&path).ring_capacity(2_048).partitions(1).build().unwrap();
+    let n = record_until_refused(&profiler);
+    disk.resize(16_384);
+    record_until_stored(&profiler);
+    let report = profiler.close().unwrap();
+    assert_eq!(report.recorded, n + 1);
+    assert!(report.dropped.store_error > 0);
+    let db = ledger::check(&path, &report);
+    assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'after'"), 1);
+}

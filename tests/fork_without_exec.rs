@@ -1,0 +1,106 @@
+//! After `fork` without `exec` the child is silent: it may go on making spans, but nothing of it
+//! comes into the parent's file, nothing waits for a thread that it does not have, and it ends as
+//! it would have without us.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use spandrel::ErrorKind;
+use spandrel_tests::{child, dispatch, ledger, rounds, scratch, small, system, time_limit, within};
+use tracing::{info, info_span};
+
+const TEST: &str = "a_forked_child_is_silent";
+
+#[test]
+fn a_forked_child_is_silent() {
+    // In a process of its own, because a fork takes the test harness's threads with it.
+    match child::role().as_deref() {
+        None => {
+            let rounds = rounds(1);
+            let _limit = time_limit(120 * rounds);
+            for ending in ["drop", "close", "leak", "exit"].repeat(rounds as usize) {
+                child::plan(TEST, ending).start().succeed();
+            }
+        }
+        Some(ending) => fork_while_recording(ending),
+    }
+}
+
+fn fork_while_recording(ending: &str) {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let profiler = small(scratch.db()).ring_capacity(65_536).build().unwrap();
+    let dispatch = dispatch(&profiler);
+    // The child's copy is the last clone there, so that its drop is the one that would close.
+    let mut owner = Some(profiler);
+    let recorded: u64 = std::thread::scope(|scope| {
+        let (halt, threads): (Vec<_>, Vec<_>) = (0..3)
+            .map(|thread| {
+                let (halt, halted) = std::sync::mpsc::channel::<()>();
+                let dispatch = &dispatch;
+                let record = move || {
+                    within(dispatch, || {
+                        let mut n = 0_u64;
+                        while halted.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                            drop(info_span!("parent", thread, n));
+                            n += 1;
+                            std::thread::yield_now();
+                        }
+                        n
+                    })
+                };
+                (halt, scope.spawn(record))
+            })
+            .unzip();
+        let mut recorded = 0;
+        within(&dispatch, || {
+            for n in 0..10_u64 {
+                let span = info_span!("around the fork", n).entered();
+                let (mut reader, mut writer) = std::io::pipe().unwrap();
+                let fork = system::fork(|| {
+                    let held = owner.take().unwrap();
+                    for n in 0..1_000 {
+                        info_span!("child", n).in_scope(|| info!("child"));
+                    }
+                    let began = Instant::now();
+                    let flushed = held.flush(Duration::from_secs(5)).unwrap_err().kind();
+                    let quick = began.elapsed() < Duration::from_secs(2);
+                    let _ = held.stats();
+                    let _ = writer.write_all(&[u8::from(flushed == ErrorKind::Forked)]);
+                    let _ = writer.write_all(&[u8::from(quick)]);
+                    match ending {
+                        "close" => {
+                            // Silent: it has nothing to close, and says how far the copy was.
+                            let balanced = held.close().is_ok_and(|report| report.balances());
+                            let quick = began.elapsed() < Duration::from_secs(2);
+                            let _ = writer.write_all(&[u8::from(balanced && quick)]);
+                        }
+                        // Exit handlers and all.
+                        "exit" => std::process::exit(0),
+                        "leak" => std::mem::forget(held),
+                        _ => drop(held),
+                    }
+                    0
+                });
+                let pid = fork.unwrap();
+                assert_eq!(system::wait(pid).unwrap(), 0, "how the child ended");
+                let mut answers = Vec::new();
+                drop(writer);
+                reader.read_to_end(&mut answers).unwrap();
+                let expected = if ending == "close" { &[1, 1, 1][..] } else { &[1, 1][..] };
+                assert_eq!(answers, expected, "flush and close refused, at once");
+                drop(span);
+                recorded += 1;
+            }
+        });
+        drop(halt);
+        recorded + threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
+    });
+    let report = owner.unwrap().close().unwrap();
+    assert_eq!(report.recorded, recorded);
+    let db = ledger::check(scratch.db(), &report);
+    assert_eq!(report.dropped.total(), report.dropped.ring_full + report.dropped.contended);
+    assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'child'"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM events"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'around the fork'"), 10);
+}

@@ -1,0 +1,91 @@
+//! A profiler as the environment describes it; without `SPANDREL_DB` one that costs nothing. In
+//! processes of their own, since the environment belongs to all threads.
+
+use std::time::Duration;
+
+use spandrel::{ErrorKind, Profiler};
+use spandrel_tests::{Database, child, dispatch, ledger, scratch, time_limit, within};
+use tracing::{info, info_span, warn};
+
+#[test]
+fn the_environment_describes_the_profiler() {
+    if child::role().is_some() {
+        let profiler = Profiler::from_env().unwrap();
+        assert!(profiler.is_enabled());
+        within(&dispatch(&profiler), || {
+            info_span!(
+                "work",
+                text = "a text that is longer than what is allowed of it; ".repeat(4)
+            )
+            .in_scope(|| {
+                warn!("kept");
+                info!("not kept");
+            });
+        });
+        let report = profiler.close().unwrap();
+        let path = std::env::var("SPANDREL_DB").unwrap();
+        ledger::check_complete(path.as_ref(), &report);
+        return;
+    }
+    let _limit = time_limit(30);
+    let scratch = scratch();
+    child::plan("the_environment_describes_the_profiler", "record")
+        .env("SPANDREL_DB", scratch.db())
+        .env("SPANDREL_LABEL", "from outside")
+        .env("SPANDREL_RING_CAPACITY", "2048")
+        .env("SPANDREL_MAX_FIELD_BYTES", "128")
+        .env("SPANDREL_EVENTS", "warn")
+        .start()
+        .succeed();
+    let db = Database::open(scratch.db());
+    assert_eq!(db.value::<String>("SELECT label FROM run"), "from outside");
+    assert_eq!(db.count("SELECT settings ->> 'ring_capacity' FROM run"), 2_048);
+    assert_eq!(db.span("work").fields.cut().len(), 1);
+    let messages: Vec<_> = db.events().into_iter().map(|event| event.message).collect();
+    assert_eq!(messages, [Some("kept".to_owned())]);
+}
+
+#[test]
+fn without_a_database_nothing_happens() {
+    if child::role().is_some() {
+        let folder = scratch();
+        std::env::set_current_dir(folder.folder()).unwrap();
+        let profiler = Profiler::from_env().unwrap();
+        assert!(!profiler.is_enabled());
+        within(&dispatch(&profiler), || {
+            (0..1_000).for_each(|n| info_span!("work", n).in_scope(|| info!("event")));
+        });
+        profiler.flush(Duration::from_secs(1)).unwrap();
+        ledger::identity(&profiler.stats());
+        assert_eq!(profiler.stats().recorded, 0);
+        let report = profiler.close().unwrap();
+        ledger::settled(&report);
+        assert_eq!(report.recorded, 0);
+        assert_eq!(std::fs::read_dir(folder.folder()).unwrap().count(), 0, "no file was made");
+        return;
+    }
+    let _limit = time_limit(30);
+    let test = "without_a_database_nothing_happens";
+    child::plan(test, "unset").start().succeed();
+    child::plan(test, "empty").env("SPANDREL_DB", "").start().succeed();
+}
+
+#[test]
+fn a_variable_that_cannot_be_understood_is_named() {
+    if child::role().is_some() {
+        let error = Profiler::from_env().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        let message = error.to_string();
+        assert!(message.contains("SPANDREL_BATCH_SIZE") && message.contains("many"), "{message}");
+        let path = std::env::var("SPANDREL_DB").unwrap();
+        assert!(!std::path::Path::new(&path).exists(), "nothing was made");
+        return;
+    }
+    let _limit = time_limit(30);
+    let scratch = scratch();
+    child::plan("a_variable_that_cannot_be_understood_is_named", "record")
+        .env("SPANDREL_DB", scratch.db())
+        .env("SPANDREL_BATCH_SIZE", "many")
+        .start()
+        .succeed();
+}

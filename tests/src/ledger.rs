@@ -1,0 +1,279 @@
+//! What must hold of every recording: the identity, and that the file agrees with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use spandrel::{DropReason, Ledger, Report, Stats};
+
+use crate::database::{Database, Span};
+
+/// `recorded = stored + dropped + in_flight`, for spans, events and links.
+pub fn identity(stats: &Stats) {
+    for (what, ledger) in
+        [("spans", &stats.spans), ("events", &stats.events), ("links", &stats.links)]
+    {
+        let Ledger { recorded, stored, dropped, in_flight, .. } = *ledger;
+        assert_eq!(
+            recorded,
+            stored + dropped.total() + in_flight,
+            "{what}: recorded {recorded}, stored {stored}, dropped {dropped}, \
+             in flight {in_flight}"
+        );
+        assert!(ledger.balances());
+    }
+    assert!(stats.balances());
+    assert!(stats.ring_high_water <= stats.ring_capacity, "{stats:?}");
+}
+
+/// The identity, with nothing in flight any longer.
+pub fn settled(report: &Report) {
+    identity(&report.stats);
+    for ledger in [&report.stats.spans, &report.stats.events, &report.stats.links] {
+        assert_eq!(ledger.in_flight, 0, "in flight after close: {report:?}");
+    }
+}
+
+/// That a closed recording is the last one in the file, that its ledger balances, and that the file
+/// says the same.
+pub fn check(path: &Path, report: &Report) -> Database {
+    let db = Database::open(path);
+    let run = db.last_run();
+    check_run(&db, run, report);
+    db
+}
+
+/// Like [`check`], for a recording that lost nothing at all: then the self times follow from the
+/// rows, too.
+pub fn check_complete(path: &Path, report: &Report) -> Database {
+    for ledger in [&report.stats.spans, &report.stats.events, &report.stats.links] {
+        assert_eq!(ledger.dropped.total(), 0, "{report:?}");
+    }
+    let db = check(path, report);
+    self_times(&db.spans());
+    let orphans = db.count(
+        "SELECT count(*) FROM span AS s WHERE parent_id IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM span WHERE id = s.parent_id)",
+    );
+    assert_eq!(orphans, 0, "spans whose parent is not in the file");
+    let strays = db.count(
+        "SELECT count(*) FROM event AS e WHERE span_id IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM span WHERE id = e.span_id)",
+    );
+    assert_eq!(strays, 0, "events whose span is not in the file");
+    db
+}
+
+/// Like [`check`], for a run of several in the file.
+pub fn check_run(db: &Database, run: i64, report: &Report) {
+    settled(report);
+    let stats = &report.stats;
+    let rows =
+        |table: &str| db.count(&format!("SELECT count(*) FROM {table} WHERE run_id = {run}"));
+    assert_eq!(rows("span"), stats.spans.stored, "span rows of {report:?}");
+    assert_eq!(rows("event"), stats.events.stored, "event rows of {report:?}");
+    assert_eq!(rows("link"), stats.links.stored, "link rows of {report:?}");
+    let column = |name: &str| db.count(&format!("SELECT {name} FROM run WHERE id = {run}"));
+    assert_eq!(column("spans"), stats.spans.stored, "run.spans");
+    assert_eq!(column("events"), stats.events.stored, "run.events");
+    assert_eq!(column("links"), stats.links.stored, "run.links");
+    assert_eq!(column("unfinished"), stats.unfinished, "run.unfinished");
+    assert_eq!(rows("open_span"), 0, "open_span is empty once the run has ended");
+    assert_eq!(column("ended_unix_ns >= started_unix_ns"), 1, "the run has ended");
+    assert_eq!(column("coalesce(json_valid(report), 0)"), 1, "the run has a report");
+    losses(db, run, report);
+    whole(db, run);
+}
+
+/// The losses in the file add up to those of the report, by reason, each in a plausible window.
+fn losses(db: &Database, run: i64, report: &Report) {
+    let mut by_reason = BTreeMap::<String, (u64, u64)>::new();
+    for loss in db.losses_where(&format!("run_id = {run}")) {
+        assert!(loss.spans >= 0 && loss.events >= 0 && loss.spans + loss.events > 0, "{loss:?}");
+        assert!(0 <= loss.from_ns && loss.from_ns <= loss.to_ns, "{loss:?}");
+        let span =
+            db.count(&format!("SELECT ended_unix_ns - started_unix_ns FROM run WHERE id = {run}"));
+        // The wall clock may be set while the program runs, but hardly by more than this.
+        assert!(
+            loss.to_ns as u64 <= span + 2_000_000_000,
+            "{loss:?} after the run's end at {span}"
+        );
+        let sum = by_reason.entry(loss.reason).or_default();
+        sum.0 += loss.spans as u64;
+        sum.1 += loss.events as u64;
+    }
+    let stats = &report.stats;
+    let late = DropReason::AlreadyShutdown.as_str();
+    let (late_spans, late_events) = by_reason.get(late).copied().unwrap_or_default();
+    let mut expected = BTreeMap::<String, (u64, u64)>::new();
+    for (reason, spans) in stats.spans.dropped.iter() {
+        let events = stats.events.dropped.by(reason);
+        if spans + events > 0 && reason != DropReason::AlreadyShutdown {
+            expected.insert(reason.as_str().to_owned(), (spans, events));
+        }
+    }
+    // What came while the file was being closed, or after, cannot stand in it.
+    assert!(late_spans <= stats.spans.dropped.already_shutdown, "{by_reason:?}");
+    assert!(late_events <= stats.events.dropped.already_shutdown, "{by_reason:?}");
+    by_reason.remove(late);
+    assert_eq!(by_reason, expected, "loss rows by reason, (spans, events)");
+    let sums = db.rows(
+        &format!("SELECT dropped_spans, dropped_events FROM run WHERE id = {run}"),
+        [],
+        |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
+    );
+    let total = expected
+        .values()
+        .fold((late_spans, late_events), |sum, (spans, events)| (sum.0 + spans, sum.1 + events));
+    assert_eq!(sums, [total], "run.dropped_spans, run.dropped_events");
+}
+
+/// What holds of the rows of a run whether or not it was closed: each is whole, the tree is one,
+/// the counts in `run` and the rollups agree with the rows.
+pub fn whole(db: &Database, run: i64) {
+    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
+    let none = |what: &str, sql: String| assert_eq!(db.count(&sql), 0, "{what}");
+    none(
+        "spans with impossible times or an unknown status",
+        format!(
+            "SELECT count(*) FROM span WHERE run_id = {run} AND NOT (
+               start_ns >= 0 AND busy_ns >= 0 AND polls >= 0 AND (
+                 status IN ('ok', 'error', 'panicked') AND duration_ns >= 0
+                   AND self_ns BETWEEN 0 AND duration_ns
+                 OR status = 'unfinished' AND duration_ns IS NULL AND self_ns IS NULL))"
+        ),
+    );
+    none(
+        "spans that were never entered and yet were busy",
+        format!("SELECT count(*) FROM span WHERE run_id = {run} AND polls = 0 AND busy_ns > 0"),
+    );
+    none(
+        "roots that are not their own root, or children that are",
+        format!(
+            "SELECT count(*) FROM span WHERE run_id = {run}
+             AND (parent_id IS NULL) <> (root_id = id)"
+        ),
+    );
+    none(
+        "children with another root than their parent, or that began before it",
+        format!(
+            "SELECT count(*) FROM span AS s JOIN span AS p ON p.id = s.parent_id
+             WHERE s.run_id = {run}
+               AND (s.root_id <> p.root_id OR s.run_id <> p.run_id OR s.start_ns < p.start_ns)"
+        ),
+    );
+    none(
+        "rows without their callsite or thread",
+        format!(
+            "SELECT (SELECT count(*) FROM span WHERE run_id = {run} AND
+                (callsite_id NOT IN (SELECT id FROM callsite WHERE kind = 'span')
+                 OR thread_id NOT IN (SELECT id FROM thread WHERE run_id = {run})))
+              + (SELECT count(*) FROM event WHERE run_id = {run} AND
+                (callsite_id NOT IN (SELECT id FROM callsite WHERE kind = 'event')
+                 OR thread_id NOT IN (SELECT id FROM thread WHERE run_id = {run})))"
+        ),
+    );
+    for table in ["span", "event"] {
+        none(
+            "fields that are not a JSON object with members, each once",
+            format!(
+                "SELECT count(*) FROM {table} AS t WHERE run_id = {run} AND fields IS NOT NULL AND (
+                   NOT json_valid(fields) OR json_type(fields) <> 'object' OR fields = '{{}}' OR
+                   (SELECT count(*) - count(DISTINCT key) FROM json_each(t.fields)) <> 0)"
+            ),
+        );
+        none(
+            "ids outside the run's range, or moments after its last",
+            format!(
+                "SELECT count(*) FROM {table} AS t JOIN run AS r ON r.id = t.run_id
+                 WHERE t.run_id = {run} AND (t.id NOT BETWEEN r.first_id AND r.last_id
+                   OR {} > r.last_ns)",
+                if table == "span" { "start_ns + coalesce(duration_ns, 0)" } else { "at_ns" }
+            ),
+        );
+        none(
+            "a count in run that differs from the rows",
+            format!(
+                "SELECT abs({table}s - (SELECT count(*) FROM {table} WHERE run_id = {run}))
+                 FROM run WHERE id = {run}"
+            ),
+        );
+    }
+    rollups(db, run);
+    writer_stats(db, run);
+}
+
+/// The rollups say what the rows say.
+fn rollups(db: &Database, run: i64) {
+    let read = |sql: String| {
+        db.rows(&sql, [], |row| {
+            (0..7).map(|column| row.get::<_, i64>(column)).collect::<Result<Vec<_>, _>>()
+        })
+    };
+    let from_rows = read(format!(
+        "SELECT callsite_id, count(*), sum(status IN ('error', 'panicked')), sum(duration_ns),
+           sum(busy_ns), sum(self_ns), max(duration_ns)
+         FROM span WHERE run_id = {run} AND duration_ns IS NOT NULL GROUP BY 1 ORDER BY 1"
+    ));
+    let from_rollups = read(format!(
+        "SELECT callsite_id, sum(calls), sum(errors), sum(sum_ns), sum(busy_ns), sum(self_ns),
+           max(max_ns) FROM rollup WHERE run_id = {run} GROUP BY 1 ORDER BY 1"
+    ));
+    assert_eq!(from_rollups, from_rows, "rollups: callsite, calls, errors, sum, busy, self, max");
+    let misplaced = db.count(&format!(
+        "SELECT count(*) FROM rollup AS u WHERE run_id = {run} AND calls <> (
+           SELECT count(*) FROM span WHERE run_id = {run} AND callsite_id = u.callsite_id
+           AND start_ns + duration_ns >= u.at_ns
+           AND start_ns + duration_ns < u.at_ns + u.interval_ns)"
+    ));
+    assert_eq!(misplaced, 0, "rollups that count other spans than those that ended in them");
+}
+
+/// The writer's own figures only ever grow, and never claim more than was recorded.
+fn writer_stats(db: &Database, run: i64) {
+    let wrong = db.count(&format!(
+        "WITH s AS (
+           SELECT *, lag(at_ns, 1, -1) OVER w AS at0, lag(recorded, 1, 0) OVER w AS recorded0,
+             lag(stored, 1, 0) OVER w AS stored0, lag(batches, 1, 0) OVER w AS batches0
+           FROM writer_stat WHERE run_id = {run} WINDOW w AS (ORDER BY at_ns))
+         SELECT count(*) FROM s WHERE at_ns <= at0 OR recorded < recorded0 OR stored < stored0
+           OR batches < batches0 OR stored > recorded OR NOT json_valid(dropped)
+           OR NOT json_valid(events_dropped)"
+    ));
+    assert_eq!(wrong, 0, "rows of writer_stat that contradict each other");
+}
+
+/// Self time is the duration less the union of the children's intervals. Holds where no span is
+/// missing; a parent of unfinished children is left out, since nobody knows when they ended.
+pub fn self_times(spans: &[Span]) {
+    let mut children = HashMap::<i64, Vec<&Span>>::new();
+    for span in spans {
+        if let Some(parent) = span.parent_id {
+            children.entry(parent).or_default().push(span);
+        }
+    }
+    for span in spans {
+        let Some(duration) = span.duration_ns else { continue };
+        let children = children.get(&span.id).map_or(&[][..], Vec::as_slice);
+        if children.iter().any(|child| child.duration_ns.is_none()) {
+            continue;
+        }
+        let expected = duration - union_within(span, children);
+        assert_eq!(span.self_ns, Some(expected), "self time of {span:#?}\nwith {children:#?}");
+    }
+}
+
+/// How much of `span` its children cover.
+fn union_within(span: &Span, children: &[&Span]) -> i64 {
+    let mut intervals: Vec<_> = children
+        .iter()
+        .map(|child| (child.start_ns.max(span.start_ns), child.end_ns().min(span.end_ns())))
+        .filter(|(from, to)| from < to)
+        .collect();
+    intervals.sort_unstable();
+    let (mut covered, mut end) = (0, span.start_ns);
+    for (from, to) in intervals {
+        covered += (to - from.max(end)).max(0);
+        end = end.max(to);
+    }
+    covered
+}

@@ -1,0 +1,31 @@
+//! What the behaviour tests share.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`scratch`] | a folder for a test's database, and a profiler small enough to build often |
+//! | [`database`] | the rows of a profile database, read with SQLite alone |
+//! | [`ledger`] | what must hold of every recording: the identity, and that the file agrees with it |
+//! | [`model`] | a plain layer with a mutex and vectors, to compare with |
+//! | [`comparison`] | the database beside the model |
+//! | [`programs`] | random programs of span operations |
+//! | [`child`] | the test itself run again as another process |
+//! | [`limit`] | a time limit, so that a hang is a failure |
+//! | [`tiny_disk`] | a file system of a few hundred KiB |
+//! | [`allocations`] | an allocator that counts, by thread |
+//! | [`system`] | calls of the operating system |
+
+pub mod allocations;
+pub mod child;
+pub mod comparison;
+pub mod database;
+pub mod ledger;
+pub mod limit;
+pub mod model;
+pub mod programs;
+pub mod scratch;
+pub mod system;
+pub mod tiny_disk;
+
+pub use database::Database;
+pub use limit::{rounds, time_limit};
+pub use scratch::{Scratch, dispatch, scratch, small, within};

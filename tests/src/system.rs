@@ -1,0 +1,89 @@
+//! Calls of the operating system that the standard library does not have.
+
+#![allow(unsafe_code)] // each call is one line, with its reason
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Becomes the user and group 65534, which own nothing. There is no way back.
+pub fn become_nobody() -> io::Result<()> {
+    // SAFETY: an empty list; the pointer is not read.
+    check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    // SAFETY: a number.
+    check(unsafe { libc::setgid(65_534) })?;
+    // SAFETY: a number.
+    check(unsafe { libc::setuid(65_534) })
+}
+
+/// Forks. In the child only the calling thread exists; `body` runs there, and then the child ends
+/// with its result, without running destructors or exit handlers. Returns the child's id.
+pub fn fork(body: impl FnOnce() -> i32) -> io::Result<i32> {
+    // SAFETY: the child touches no lock of the other threads but the allocator's, which glibc puts
+    // right, and ends with `_exit`.
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if pid > 0 {
+        return Ok(pid);
+    }
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for a child of [`fork`]; its exit code, or minus the signal that ended it.
+pub fn wait(pid: i32) -> io::Result<i32> {
+    let mut status = 0;
+    // SAFETY: `status` lives on this stack.
+    check(unsafe { libc::waitpid(pid, &mut status, 0) })?;
+    if libc::WIFEXITED(status) {
+        Ok(libc::WEXITSTATUS(status))
+    } else {
+        Ok(-libc::WTERMSIG(status))
+    }
+}
+
+/// Mounts a file system in memory, of so many KiB.
+pub fn mount_memory(at: &Path, kib: u64) -> io::Result<()> {
+    mount(at, kib, 0)
+}
+
+/// Changes the size of one.
+pub fn resize_memory(at: &Path, kib: u64) -> io::Result<()> {
+    mount(at, kib, libc::MS_REMOUNT)
+}
+
+fn mount(at: &Path, kib: u64, flags: libc::c_ulong) -> io::Result<()> {
+    let at = CString::new(at.as_os_str().as_bytes())?;
+    let options = CString::new(format!("size={kib}k,mode=0700"))?;
+    // SAFETY: all strings end with NUL and live until the call returns.
+    check(unsafe {
+        libc::mount(
+            c"spandrel-test".as_ptr(),
+            at.as_ptr(),
+            c"tmpfs".as_ptr(),
+            flags,
+            options.as_ptr().cast(),
+        )
+    })
+}
+
+/// Takes it away, when nobody uses it any longer.
+pub fn unmount(at: &Path) -> io::Result<()> {
+    let at = CString::new(at.as_os_str().as_bytes())?;
+    // SAFETY: the string ends with NUL and lives until the call returns.
+    check(unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
