@@ -63,14 +63,14 @@ impl FieldBuffer {
     }
 
     /// Empties the buffer and allows it `limit` words.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn clear(&mut self, limit: usize) {
         self.len = 0;
         self.left_out = false;
         self.limit = limit.min(self.words.len());
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn words(&self) -> &[u64] {
         &self.words[..self.len]
     }
@@ -80,50 +80,54 @@ impl FieldBuffer {
         self.left_out
     }
 
-    #[inline]
+    #[inline(always)]
     fn push<const N: usize>(&mut self, field: &Field, words: [u64; N]) {
-        if self.len + N <= self.limit && field.index() <= 0xFF {
-            self.words[self.len..self.len + N].copy_from_slice(&words);
+        if self.len + N <= self.limit
+            && field.index() <= 0xFF
+            && let Some(to) = self.words.get_mut(self.len..self.len + N)
+        {
+            to.copy_from_slice(&words);
             self.len += N;
         } else {
             self.left_out = true;
         }
     }
 
-    /// Adds a text of which `bytes` are at hand and `original` were recorded.
-    fn push_bytes(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
-        if field.index() > 0xFF {
-            self.left_out = true;
-            return;
+    /// Adds a text that is all at hand.
+    #[inline]
+    fn push_whole(&mut self, field: &Field, kind: u8, bytes: &[u8]) {
+        let n = 1 + bytes.len().div_ceil(8);
+        if n <= self.limit - self.len
+            && field.index() <= 0xFF
+            && let Some([first, rest @ ..]) = self.words.get_mut(self.len..self.len + n)
+        {
+            *first = header(field.index(), kind, 0, bytes.len() as u32);
+            put_words(bytes, rest);
+            self.len += n;
+        } else {
+            self.push_part(field, kind, bytes, bytes.len() as u64);
         }
+    }
+
+    /// Adds as much as there is room for of a text of which `bytes` are at hand and `original`
+    /// were recorded.
+    #[cold]
+    fn push_part(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
         let room = self.limit - self.len;
-        let whole = bytes.len() as u64 == original && bytes.len().div_ceil(8) < room;
-        if !whole && room < 2 {
+        if room < 2 || field.index() > 0xFF {
             self.left_out = true;
             return;
         }
-        let head = if whole { 1 } else { 2 };
-        let mut stored = bytes.len().min((room - head) * 8);
+        let mut stored = bytes.len().min((room - 2) * 8);
         if kind == KIND_STR {
             stored = floor_char_boundary(bytes, stored);
         }
-        let flags = if whole { 0 } else { CUT };
-        self.words[self.len] = header(field.index(), kind, flags, stored as u32);
-        if !whole {
-            self.words[self.len + 1] = original;
-        }
-        self.len += head;
-        let (chunks, tail) = bytes[..stored].as_chunks::<8>();
-        for chunk in chunks {
-            self.words[self.len] = u64::from_le_bytes(*chunk);
-            self.len += 1;
-        }
-        if !tail.is_empty() {
-            let mut last = [0; 8];
-            last[..tail.len()].copy_from_slice(tail);
-            self.words[self.len] = u64::from_le_bytes(last);
-            self.len += 1;
-        }
+        self.words[self.len] = header(field.index(), kind, CUT, stored as u32);
+        self.words[self.len + 1] = original;
+        self.len += 2;
+        let n = stored.div_ceil(8);
+        put_words(&bytes[..stored], &mut self.words[self.len..self.len + n]);
+        self.len += n;
     }
 
     /// Formats a value into `text` and adds it. A panic in the value's own code ends here: it is
@@ -137,13 +141,33 @@ impl FieldBuffer {
         let mut cutter = Cutter { text: &mut text, len: 0, original: 0 };
         let formatted = catch_unwind(AssertUnwindSafe(|| format(&mut cutter)));
         let Cutter { len, original, .. } = cutter;
-        if formatted.is_ok() {
-            self.push_bytes(field, KIND_STR, &text[..len], original);
+        if formatted.is_err() {
+            self.push_whole(field, KIND_STR, PANICKED.as_bytes());
+        } else if len as u64 == original {
+            self.push_whole(field, KIND_STR, &text[..len]);
         } else {
-            let bytes = PANICKED.as_bytes();
-            self.push_bytes(field, KIND_STR, bytes, bytes.len() as u64);
+            self.push_part(field, KIND_STR, &text[..len], original);
         }
         self.text = text;
+    }
+}
+
+/// Copies bytes into as many little-endian words as they need; the last one is filled up with
+/// zeros.
+#[inline(always)]
+fn put_words(bytes: &[u8], words: &mut [u64]) {
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    if !tail.is_empty()
+        && let Some(last) = words.last_mut()
+    {
+        // Most texts are short, and a call of `memcpy` for some bytes costs more than all else.
+        *last = match bytes.last_chunk::<8>() {
+            Some(end) => u64::from_le_bytes(*end) >> (8 * (8 - tail.len())),
+            None => tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
     }
 }
 
@@ -216,11 +240,11 @@ impl Visit for FieldBuffer {
 
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.push_bytes(field, KIND_STR, value.as_bytes(), value.len() as u64);
+        self.push_whole(field, KIND_STR, value.as_bytes());
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.push_bytes(field, KIND_BYTES, value, value.len() as u64);
+        self.push_whole(field, KIND_BYTES, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {

@@ -1,4 +1,10 @@
-//! What each thread keeps for itself: its partition of the ring, its ids, and the spans it is in.
+//! What each thread keeps for itself: its ids, the spans it is in, and its partition of the ring.
+//!
+//! Most of it is reached through [`Hot`]: plain cells without a destructor, each of them one
+//! instruction away, which still answer while the thread's other locals are being destroyed. (One
+//! struct of cells in one thread-local was slower: `LocalKey::with` around a whole callback is not
+//! inlined, and calls back for the address.) What owns memory lives in [`Cold`] and is used where a
+//! span has fields.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
@@ -6,34 +12,52 @@ use std::sync::{Arc, Weak};
 use spandrel_ring::Lease;
 
 use crate::fields::FieldBuffer;
-use crate::open_spans::{OpenSpans, Place};
+use crate::open_spans::{OpenSpan, OpenSpans, Place};
 use crate::record::Slot;
 use crate::recorder::Recorder;
 
 thread_local! {
-    /// One for each profiler that this thread has recorded for. Borrowed while one of our
-    /// callbacks runs: a callback that finds it borrowed was called from inside another one, by a
-    /// field's `Debug`, an allocator or a signal handler.
-    static LOCALS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
+    /// Id of the recorder that the cells are set up for; or `NOBODY`, `MUTED`, or with
+    /// `IN_USER_CODE`.
+    static OWNER: Cell<u64> = const { Cell::new(NOBODY) };
+    /// The thread's number.
+    static THREAD: Cell<u32> = const { Cell::new(0) };
+    /// The place that was used last; usually the next callback is for the same span.
+    static LAST_PLACE: Cell<Place> = const { Cell::new(0) };
+    static NEXT_ID: Cell<u64> = const { Cell::new(0) };
+    static IDS_END: Cell<u64> = const { Cell::new(0) };
+    /// When the block of ids was taken, in ticks.
+    static IDS_SINCE: Cell<u64> = const { Cell::new(0) };
+    /// How many spans the thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The outermost of them; those beyond are in `Cold::deep`.
+    static STACK: [Cell<Entered>; SHALLOW] =
+        const { [const { Cell::new(NOT_ENTERED) }; SHALLOW] };
 
-    /// Has no destructor, so it still answers when `LOCALS` is gone: the profiler that this thread
-    /// recorded for last, and its number there.
-    static NUMBER: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    /// The partition that only this thread writes; none while there are not enough, while it is in
+    /// use, and when the thread is ending.
+    static LEASE: Cell<Option<Lease<Slot>>> = const { Cell::new(None) };
 
-    /// Whether nothing of this thread is recorded or counted: it is a writer thread.
-    static MUTED: Cell<bool> = const { Cell::new(false) };
-
-    /// Guards what runs after `LOCALS` is gone against itself.
-    static LEAVING: Cell<bool> = const { Cell::new(false) };
+    /// One for each profiler that this thread has recorded for; the first one belongs to the
+    /// profiler that the cells above are set up for.
+    static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Ids are taken from the common counter in blocks of this many.
 const ID_BLOCK: u64 = 64;
-/// A block is given up after so many nanoseconds or ticks, about 10 ms, so that ids grow with time:
-/// a slow thread burns 6,400 ids a second.
+/// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
+/// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
-/// Spans that a thread can be in before its stack has to grow.
-const STACK_SPANS: usize = 128;
+/// Spans on the stack of a thread for which no memory has to be allocated.
+const SHALLOW: usize = 64;
+
+/// `OWNER` of a thread that has not recorded yet.
+const NOBODY: u64 = 0;
+/// `OWNER` of a thread of which nothing is recorded or counted: a writer.
+const MUTED: u64 = u64::MAX;
+/// Set in `OWNER` while code of the user's runs inside one of our callbacks: a callback that
+/// finds it was called by a field's `Debug`.
+const IN_USER_CODE: u64 = 1 << 63;
 
 /// A span that this thread is in.
 #[derive(Debug, Clone, Copy)]
@@ -49,22 +73,26 @@ pub(crate) struct Entered {
     pub(crate) foreign_depth: u16,
 }
 
-/// A thread's state for one profiler.
+const NOT_ENTERED: Entered =
+    Entered { key: 0, id: 0, root: 0, since: 0, place: 0, layer: 0, foreign_depth: 0 };
+
+/// The part of a thread's state that every callback uses. Whoever has this has found it set up for
+/// the profiler in question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hot(());
+
+/// The part of a thread's state for one profiler that owns something.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub(crate) struct Cold {
     recorder_id: u64,
     recorder: Weak<Recorder>,
-    /// The partition that only this thread writes; none while there are not enough.
-    pub(crate) lease: Option<Lease<Slot>>,
-    pub(crate) thread: u32,
-    next_id: u64,
-    ids_end: u64,
-    /// When the block was taken, in ticks.
-    ids_since: u64,
-    pub(crate) stack: Vec<Entered>,
-    /// The place that was used last; usually the next callback is for the same span.
-    pub(crate) last_place: Place,
+    thread: u32,
+    /// The lease, while the cells are set up for another profiler.
+    lease: Option<Lease<Slot>>,
     pub(crate) fields: FieldBuffer,
+    /// Spans on the stack beyond the first `SHALLOW`; while the cells are set up for another
+    /// profiler, all of them.
+    deep: Vec<Entered>,
 }
 
 /// Why a thread's state cannot be had.
@@ -72,157 +100,322 @@ pub(crate) struct Local {
 pub(crate) enum Unavailable {
     /// Another callback of ours is running on this thread.
     Reentrant,
-    /// The thread is ending, and its locals are destroyed.
-    Gone,
     /// The thread is a writer.
     Muted,
 }
 
-/// Runs `f` with the calling thread's state for this profiler.
-#[inline]
-pub(crate) fn with<R>(
-    recorder: &Arc<Recorder>,
-    f: impl FnOnce(&mut Local) -> R,
-) -> Result<R, Unavailable> {
-    LOCALS
-        .try_with(|locals| {
-            let mut locals = locals.try_borrow_mut().map_err(|_| reentrant())?;
-            let index = match locals.first() {
-                Some(first) if first.recorder_id == recorder.id => 0,
-                _ => find_or_add(&mut locals, recorder)?,
-            };
-            Ok(f(&mut locals[index]))
-        })
-        .unwrap_or(Err(Unavailable::Gone))
+/// The calling thread's state for this profiler.
+#[inline(always)]
+pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
+    if OWNER.get() == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
 }
 
-#[cold]
-fn reentrant() -> Unavailable {
-    if MUTED.get() { Unavailable::Muted } else { Unavailable::Reentrant }
-}
-
-#[cold]
-fn find_or_add(locals: &mut Vec<Local>, recorder: &Arc<Recorder>) -> Result<usize, Unavailable> {
-    if MUTED.get() {
-        return Err(Unavailable::Muted);
-    }
-    let found = locals.iter().position(|local| local.recorder_id == recorder.id);
-    let index = found.unwrap_or_else(|| {
-        // Profilers that are gone are forgotten here, and not on any hot path.
-        locals.retain(|local| local.recorder.strong_count() > 0);
-        locals.push(Local::new(recorder, recorder.ring.lease()));
-        locals.len() - 1
-    });
-    // The profiler that is used most is likely the one that is used now.
-    locals.swap(0, index);
-    NUMBER.set((recorder.id, locals[0].thread));
-    Ok(0)
-}
-
-/// Runs `f` with a state that lives elsewhere, on a thread whose own is destroyed: in the destructor
-/// of a thread-local value. Takes a lock and allocates; the thread is about to end.
-#[cold]
-pub(crate) fn with_leaving<R>(
-    recorder: &Arc<Recorder>,
-    f: impl FnOnce(&mut Local) -> R,
-) -> Result<R, Unavailable> {
-    if MUTED.get() {
-        return Err(Unavailable::Muted);
-    }
-    if LEAVING.replace(true) {
-        return Err(Unavailable::Reentrant);
-    }
-    let (known_by, number) = NUMBER.get();
-    let kept = (known_by == recorder.id).then(|| recorder.leaving.lock().remove(&number)).flatten();
-    let mut local = kept.unwrap_or_else(|| Local::new(recorder, None));
-    NUMBER.set((recorder.id, local.thread));
-    let result = f(&mut local);
-    if !local.stack.is_empty() {
-        recorder.leaving.lock().insert(local.thread, local);
-    }
-    LEAVING.set(false);
-    Ok(result)
+/// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and `f` does
+/// not run, when that is destroyed: the thread is ending.
+#[inline(always)]
+pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
+    COLD.try_with(|cold| cold.try_borrow_mut().ok()?.first_mut().map(f)).ok().flatten()
 }
 
 /// From now on nothing is recorded on this thread.
 pub(crate) fn mute_current_thread() {
-    MUTED.set(true);
+    OWNER.set(MUTED);
 }
 
-impl Local {
-    fn new(recorder: &Arc<Recorder>, lease: Option<Lease<Slot>>) -> Self {
-        let (known_by, number) = NUMBER.get();
-        let thread =
-            if known_by == recorder.id { number } else { recorder.threads.register_current() };
-        let mut local = Self {
-            recorder_id: recorder.id,
-            recorder: Arc::downgrade(recorder),
-            lease: None,
-            thread,
-            next_id: 0,
-            ids_end: 0,
-            ids_since: 0,
-            stack: Vec::with_capacity(STACK_SPANS),
-            last_place: 0,
-            fields: FieldBuffer::new(recorder.field_words_max),
-        };
-        local.take_lease(recorder, lease);
-        local
+/// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
+/// span that the thread records for it.
+#[cold]
+#[inline(never)]
+fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
+    let owner = OWNER.get();
+    if owner == MUTED {
+        return Err(Unavailable::Muted);
+    }
+    if owner & IN_USER_CODE != 0 {
+        return Err(Unavailable::Reentrant);
+    }
+    // What follows allocates, and an allocator may open spans.
+    OWNER.set(IN_USER_CODE);
+    let found = COLD.try_with(|cold| {
+        let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
+        put_away(&mut cold);
+        take_out(&mut cold, recorder);
+        Ok(())
+    });
+    match found {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => {
+            OWNER.set(owner);
+            return Err(why);
+        }
+        // The thread is ending. It gets a number; the stack is empty, or another profiler's.
+        Err(_) => {
+            DEPTH.set(0);
+            THREAD.set(recorder.threads.register_current());
+        }
+    }
+    NEXT_ID.set(0);
+    IDS_END.set(0);
+    OWNER.set(recorder.id);
+    Ok(Hot(()))
+}
+
+/// Moves lease and stack to where they are while the cells are set up for another profiler.
+fn put_away(cold: &mut [Cold]) {
+    if let Some(cold) = cold.first_mut() {
+        let shallow = DEPTH.get().min(SHALLOW);
+        STACK.with(|stack| {
+            cold.deep.splice(0..0, stack[..shallow].iter().map(Cell::get));
+        });
+        cold.lease = take_lease();
+    }
+    DEPTH.set(0);
+}
+
+/// Finds, or makes, the state for this profiler and puts it first.
+fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
+    let found = all.iter().position(|cold| cold.recorder_id == recorder.id);
+    let index = found.unwrap_or_else(|| {
+        // Profilers that are gone are forgotten here, and not on any hot path.
+        all.retain(|cold| cold.recorder.strong_count() > 0);
+        all.push(Cold::new(recorder));
+        all.len() - 1
+    });
+    all.swap(0, index);
+    let cold = &mut all[0];
+    THREAD.set(cold.thread);
+    DEPTH.set(cold.deep.len());
+    let shallow = cold.deep.len().min(SHALLOW);
+    STACK.with(|stack| {
+        for (cell, entered) in stack.iter().zip(cold.deep.drain(..shallow)) {
+            cell.set(entered);
+        }
+    });
+    match cold.lease.take() {
+        Some(lease) => give_back_lease(Some(lease)),
+        None => look_for_lease(recorder),
+    }
+}
+
+/// Takes the thread's lease; whoever records meanwhile, from a signal handler say, finds none and
+/// uses the shared partition.
+#[inline(always)]
+pub(crate) fn take_lease() -> Option<Lease<Slot>> {
+    LEASE.try_with(Cell::take).ok().flatten()
+}
+
+/// Ends the use of a lease.
+#[inline(always)]
+pub(crate) fn give_back_lease(lease: Option<Lease<Slot>>) {
+    // On a thread that is ending there is nowhere to put it, and it is dropped.
+    let _kept = LEASE.try_with(|cell| cell.set(lease));
+}
+
+/// Takes a free partition for the calling thread, if there is one.
+fn look_for_lease(recorder: &Recorder) {
+    let lease = recorder.ring.lease();
+    if let Some(lease) = &lease {
+        recorder.counters.partition(lease.partition()).set_lessee(THREAD.get());
+    }
+    give_back_lease(lease);
+}
+
+impl Hot {
+    #[inline(always)]
+    pub(crate) fn thread(self) -> u32 {
+        THREAD.get()
     }
 
-    fn take_lease(&mut self, recorder: &Recorder, lease: Option<Lease<Slot>>) {
-        if let Some(lease) = &lease {
-            recorder.counters.partition(lease.partition()).set_lessee(self.thread);
+    #[inline(always)]
+    pub(crate) fn set_last_place(self, place: Place) {
+        LAST_PLACE.set(place);
+    }
+
+    /// Runs `f`, in which code of the user's may run.
+    #[inline(always)]
+    pub(crate) fn in_user_code<R>(self, f: impl FnOnce() -> R) -> R {
+        /// Ends the state also when `f` panics.
+        struct Guard;
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                OWNER.set(OWNER.get() & !IN_USER_CODE);
+            }
         }
-        self.lease = lease;
+        OWNER.set(OWNER.get() | IN_USER_CODE);
+        let _guard = Guard;
+        f()
     }
 
     /// A new id. Ids are unique in the file and grow with time.
-    #[inline]
-    pub(crate) fn next_id(&mut self, recorder: &Recorder, now: u64) -> u64 {
-        if self.next_id == self.ids_end || now.wrapping_sub(self.ids_since) > ID_BLOCK_TICKS {
-            self.next_block(recorder, now);
+    #[inline(always)]
+    pub(crate) fn next_id(self, recorder: &Recorder, now: u64) -> u64 {
+        let id = NEXT_ID.get();
+        if id == IDS_END.get() || now.wrapping_sub(IDS_SINCE.get()) > ID_BLOCK_TICKS {
+            return self.next_block(recorder, now);
         }
-        let id = self.next_id;
-        self.next_id += 1;
+        NEXT_ID.set(id + 1);
         id
     }
 
     #[cold]
-    fn next_block(&mut self, recorder: &Recorder, now: u64) {
-        self.next_id = recorder.take_ids(ID_BLOCK);
-        self.ids_end = self.next_id + ID_BLOCK;
-        self.ids_since = now;
+    #[inline(never)]
+    fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
+        let id = recorder.take_ids(ID_BLOCK);
+        NEXT_ID.set(id + 1);
+        IDS_END.set(id + ID_BLOCK);
+        IDS_SINCE.set(now);
         // A good moment to look whether another thread has given back its partition.
-        if self.lease.is_none() && !LEAVING.get() {
-            self.take_lease(recorder, recorder.ring.lease());
+        match take_lease() {
+            Some(lease) => give_back_lease(Some(lease)),
+            None => look_for_lease(recorder),
         }
+        id
     }
 
     /// The place of an open span.
-    #[inline]
-    pub(crate) fn find(&mut self, open: &OpenSpans, layer: u16, key: u64) -> Option<Place> {
-        if open.holds(self.last_place, layer, key) {
-            return Some(self.last_place);
+    #[inline(always)]
+    pub(crate) fn find<'a>(
+        self,
+        open: &'a OpenSpans,
+        layer: u16,
+        key: u64,
+    ) -> Option<(Place, &'a OpenSpan)> {
+        let last = LAST_PLACE.get();
+        // The place may be another profiler's, and lie beyond this table.
+        if let Some(span) = open.get(last)
+            && span.is(layer, key)
+        {
+            return Some((last, span));
         }
-        let place = open.find(layer, key)?;
-        self.last_place = place;
-        Some(place)
+        let found = open.find(layer, key)?;
+        LAST_PLACE.set(found.0);
+        Some(found)
     }
 
     /// The span that the thread is in: the innermost one of this layer that is still open.
-    #[inline]
-    pub(crate) fn current(&self, open: &OpenSpans, layer: u16) -> Option<Entered> {
-        self.stack
-            .iter()
-            .rev()
-            .find(|entered| entered.layer == layer && open.span(entered.place).id() == entered.id)
-            .copied()
+    #[inline(always)]
+    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<Entered> {
+        let is_current = |entered: &Entered| {
+            entered.layer == layer && open.span(entered.place).id() == entered.id
+        };
+        let mut depth = DEPTH.get();
+        if depth > SHALLOW {
+            let deep = |cold: &mut Cold| cold.deep.iter().rev().copied().find(is_current);
+            if let Some(entered) = with_cold(deep).flatten() {
+                return Some(entered);
+            }
+            depth = SHALLOW;
+        }
+        while depth > 0 {
+            depth -= 1;
+            let entered = shallow(depth)?;
+            if is_current(&entered) {
+                return Some(entered);
+            }
+        }
+        None
     }
 
-    /// Where on the stack a span is, innermost first.
-    #[inline]
-    pub(crate) fn position(&self, layer: u16, key: u64) -> Option<usize> {
-        self.stack.iter().rposition(|entered| entered.key == key && entered.layer == layer)
+    /// Where on the stack a span is, innermost first, and its entry.
+    #[inline(always)]
+    pub(crate) fn position(self, layer: u16, key: u64) -> Option<(usize, Entered)> {
+        let wanted = |entered: &Entered| entered.key == key && entered.layer == layer;
+        let mut index = DEPTH.get();
+        if index > SHALLOW {
+            let deep = |cold: &mut Cold| {
+                let index = cold.deep.iter().rposition(wanted)?;
+                Some((SHALLOW + index, cold.deep[index]))
+            };
+            if let Some(found) = with_cold(deep).flatten() {
+                return Some(found);
+            }
+            index = SHALLOW;
+        }
+        while index > 0 {
+            index -= 1;
+            let entered = shallow(index)?;
+            if wanted(&entered) {
+                return Some((index, entered));
+            }
+        }
+        None
+    }
+
+    /// Puts a span on the stack.
+    #[inline(always)]
+    pub(crate) fn push(self, entered: Entered) {
+        let depth = DEPTH.get();
+        if !set_shallow(depth, entered) && with_cold(|cold| cold.deep.push(entered)).is_none() {
+            return; // a thread that is ending, deeper inside than ever before
+        }
+        DEPTH.set(depth + 1);
+    }
+
+    /// Changes an entry of the stack.
+    pub(crate) fn update(self, index: usize, entered: Entered) {
+        if !set_shallow(index, entered) {
+            with_cold(|cold| cold.deep[index - SHALLOW] = entered);
+        }
+    }
+
+    /// Takes a span off the stack, usually the last one.
+    #[inline(always)]
+    pub(crate) fn leave(self, index: usize) {
+        if index + 1 == DEPTH.get() && index < SHALLOW {
+            DEPTH.set(index);
+        } else {
+            self.leave_middle(index);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_middle(self, index: usize) {
+        let depth = DEPTH.get();
+        if let Some(index) = index.checked_sub(SHALLOW) {
+            with_cold(|cold| cold.deep.remove(index));
+        } else {
+            for at in index + 1..depth.min(SHALLOW) {
+                if let Some(entered) = shallow(at) {
+                    set_shallow(at - 1, entered);
+                }
+            }
+            if depth > SHALLOW
+                && let Some(first) = with_cold(|cold| cold.deep.remove(0))
+            {
+                set_shallow(SHALLOW - 1, first);
+            }
+        }
+        DEPTH.set(depth - 1);
+    }
+}
+
+#[inline(always)]
+fn shallow(index: usize) -> Option<Entered> {
+    STACK.with(|stack| stack.get(index).map(Cell::get))
+}
+
+/// Says whether there is such an entry.
+#[inline(always)]
+fn set_shallow(index: usize, entered: Entered) -> bool {
+    STACK.with(|stack| match stack.get(index) {
+        Some(cell) => {
+            cell.set(entered);
+            true
+        }
+        None => false,
+    })
+}
+
+impl Cold {
+    fn new(recorder: &Arc<Recorder>) -> Self {
+        Self {
+            recorder_id: recorder.id,
+            recorder: Arc::downgrade(recorder),
+            thread: recorder.threads.register_current(),
+            lease: None,
+            fields: FieldBuffer::new(recorder.field_words_max),
+            deep: Vec::with_capacity(SHALLOW),
+        }
     }
 }

@@ -31,7 +31,8 @@ const KIND_EVENT: u64 = 2;
 const KIND_LINK: u64 = 3;
 
 const STATUS_SHIFT: u32 = 4;
-const LEFT_OUT: u64 = 1 << 6;
+const LEFT_OUT_SHIFT: u32 = 6;
+const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
 const WIDE: u64 = 1 << 7;
 const CALLSITE_SHIFT: u32 = 8;
 const THREAD_SHIFT: u32 = 24;
@@ -47,13 +48,31 @@ pub(crate) const SPAN_WORDS_WIDE: usize = 9;
 pub(crate) const EVENT_WORDS: usize = 4;
 pub(crate) const LINK_WORDS: usize = 3;
 
+/// Callsite and thread, as they stand in a header.
+#[inline]
+pub(crate) const fn origin(callsite: u16, thread: u32) -> u64 {
+    (callsite as u64) << CALLSITE_SHIFT | (thread as u64 & THREAD_MAX as u64) << THREAD_SHIFT
+}
+
+const ORIGIN: u64 = origin(u16::MAX, THREAD_MAX);
+
+#[inline]
+pub(crate) const fn callsite(header: u64) -> u16 {
+    (header >> CALLSITE_SHIFT) as u16
+}
+
+#[inline]
+pub(crate) const fn thread(header: u64) -> u32 {
+    (header >> THREAD_SHIFT) as u32 & THREAD_MAX
+}
+
 /// How many slots so many words take.
 #[inline]
 pub(crate) const fn slots(words: usize) -> usize {
     words.div_ceil(SLOT_WORDS)
 }
 
-/// A closed span, without its fields.
+/// A closed span as it was read, without its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpanHead {
     pub(crate) callsite: u16,
@@ -69,28 +88,62 @@ pub(crate) struct SpanHead {
     pub(crate) polls: u64,
 }
 
+#[cfg(test)]
 impl SpanHead {
+    /// The span as it was when it was written.
+    fn closing(&self) -> ClosingSpan {
+        ClosingSpan {
+            origin: origin(self.callsite, self.thread),
+            status: self.status,
+            left_out: self.left_out,
+            id: self.id,
+            parent: self.parent,
+            root: self.root,
+            start: self.start,
+            duration: self.duration,
+            busy: self.busy,
+            polls: self.polls,
+        }
+    }
+}
+
+/// A span that closes, to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClosingSpan {
+    /// [`origin`], and whatever in the bits above and below it.
+    pub(crate) origin: u64,
+    pub(crate) status: Status,
+    pub(crate) left_out: bool,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) duration: u64,
+    pub(crate) busy: u64,
+    pub(crate) polls: u64,
+}
+
+impl ClosingSpan {
     /// Whether busy time and polls need words of their own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_wide(&self) -> bool {
         // A span that several threads are inside at once can be busier than it lasted; the
         // difference then wraps to a number far above the limit.
         self.duration.wrapping_sub(self.busy) > IDLE_MAX || self.polls > POLLS_MAX
     }
 
-    #[inline]
+    #[inline(always)]
     fn header(&self, wide: bool, field_words: usize) -> u64 {
         KIND_SPAN
             | (self.status as u64) << STATUS_SHIFT
-            | if self.left_out { LEFT_OUT } else { 0 }
+            | u64::from(self.left_out) << LEFT_OUT_SHIFT
             | if wide { WIDE } else { 0 }
-            | u64::from(self.callsite) << CALLSITE_SHIFT
-            | u64::from(self.thread) << THREAD_SHIFT
+            | self.origin & ORIGIN
             | (field_words as u64) << FIELDS_SHIFT
     }
 
     /// The words of a narrow span.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn narrow(&self, field_words: usize) -> [u64; SPAN_WORDS] {
         let idle = self.duration.wrapping_sub(self.busy);
         [
@@ -135,9 +188,8 @@ impl EventHead {
     #[inline]
     pub(crate) fn words(&self, field_words: usize) -> [u64; EVENT_WORDS] {
         let header = KIND_EVENT
-            | if self.left_out { LEFT_OUT } else { 0 }
-            | u64::from(self.callsite) << CALLSITE_SHIFT
-            | u64::from(self.thread) << THREAD_SHIFT
+            | u64::from(self.left_out) << LEFT_OUT_SHIFT
+            | origin(self.callsite, self.thread)
             | (field_words as u64) << FIELDS_SHIFT;
         [header, self.id, self.span, self.at]
     }
@@ -187,8 +239,7 @@ pub(crate) fn kind(header: u64) -> Option<Kind> {
 /// Reads one record from the words of its slots. `None` for words that are no record.
 pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     let header = *words.first()?;
-    let callsite = (header >> CALLSITE_SHIFT) as u16;
-    let thread = (header >> THREAD_SHIFT) as u32 & THREAD_MAX;
+    let (callsite, thread) = (callsite(header), thread(header));
     let left_out = header & LEFT_OUT != 0;
     let fields = |start: usize| words.get(start..start + (header >> FIELDS_SHIFT) as usize);
     match header & 0xF {
@@ -262,16 +313,16 @@ mod tests {
     fn spans_come_back_as_they_were() {
         let fields = [9, 8, 7];
         let narrow = head();
-        assert!(!narrow.is_wide());
-        let words = [&narrow.narrow(3)[..], &fields, &[0]].concat();
+        assert!(!narrow.closing().is_wide());
+        let words = [&narrow.closing().narrow(3)[..], &fields, &[0]].concat();
         assert_eq!(read(&words), Some(Record::Span(narrow, &fields)));
         for wide in [
             SpanHead { busy: 0, ..head() },
             SpanHead { busy: (1 << 50) + 1, ..head() },
             SpanHead { polls: POLLS_MAX + 1, ..head() },
         ] {
-            assert!(wide.is_wide());
-            let words = [&wide.wide(3)[..], &fields].concat();
+            assert!(wide.closing().is_wide());
+            let words = [&wide.closing().wide(3)[..], &fields].concat();
             assert_eq!(read(&words), Some(Record::Span(wide, &fields)));
         }
     }
@@ -289,8 +340,8 @@ mod tests {
     fn garbage_is_no_record() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[0; 7]), None);
-        assert_eq!(read(&head().narrow(1)), None, "a field word is missing");
-        assert_eq!(read(&head().wide(0)[..8]), None);
+        assert_eq!(read(&head().closing().narrow(1)), None, "a field word is missing");
+        assert_eq!(read(&head().closing().wide(0)[..8]), None);
         assert_eq!(read(&[KIND_EVENT, 1, 2]), None);
     }
 }

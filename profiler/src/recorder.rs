@@ -3,12 +3,11 @@
 //! Nothing here takes a lock, allocates or calls the system after a thread's first span (and before
 //! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything is claimed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use spandrel_ring::{Claim, ClaimError, Consumer, Lease, Ring};
+use spandrel_ring::{ClaimError, Consumer, Lease, Ring};
 use spandrel_storage::Status;
 use tracing_core::span::{Attributes, Record};
 use tracing_core::{Event, Level, LevelFilter, Metadata};
@@ -16,11 +15,12 @@ use tracing_core::{Event, Level, LevelFilter, Metadata};
 use crate::callsites::Callsites;
 use crate::clock::Clock;
 use crate::counters::{Counters, Kind};
+use crate::fields::FieldBuffer;
 use crate::late::Late;
-use crate::local::{self, Entered, Local, Unavailable};
-use crate::open_spans::{NewSpan, OpenSpans, Place};
+use crate::local::{self, Entered, Hot, Unavailable};
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::record::{
-    EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot, SpanHead, slots,
+    ClosingSpan, EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS_WIDE, Slot, slots,
 };
 use crate::stats::DropReason;
 use crate::threads::Threads;
@@ -45,9 +45,6 @@ pub(crate) struct Recorder {
     pub(crate) field_words_max: usize,
     /// Whether the database does not take what it is given: a full ring is then its fault.
     pub(crate) degraded: AtomicBool,
-    /// Threads that record although their locals are destroyed, by number, while they are inside a
-    /// span.
-    pub(crate) leaving: Mutex<HashMap<u32, Local>>,
     /// What is left of the recording once its writer has ended.
     pub(crate) late: Mutex<Option<Late>>,
 }
@@ -90,7 +87,6 @@ impl Recorder {
             events: options.events,
             field_words_max,
             degraded: AtomicBool::new(false),
-            leaving: Mutex::default(),
             late: Mutex::new(None),
         };
         (Arc::new(recorder), consumer)
@@ -115,36 +111,26 @@ impl Recorder {
         self.counters.shared().drop_one(kind, reason);
     }
 
+    /// Counts what is lost because a callback was called from inside another one.
     #[cold]
-    fn drop_unavailable(&self, kind: Kind, why: Unavailable) {
-        match why {
-            Unavailable::Reentrant | Unavailable::Gone => {
-                self.drop_one(kind, DropReason::Reentrant);
-            }
-            Unavailable::Muted => {}
-        }
-    }
-
-    /// Runs `f` with the thread's state, or, on a thread that is ending, with one that outlives it.
-    #[inline]
-    fn with_local(self: &Arc<Self>, f: impl Fn(&mut Local)) -> Result<(), Unavailable> {
-        match local::with(self, &f) {
-            Err(Unavailable::Gone) => local::with_leaving(self, f),
-            result => result,
+    #[inline(never)]
+    fn drop_reentrant(&self, kind: Kind, why: Unavailable) {
+        if why == Unavailable::Reentrant {
+            self.drop_one(kind, DropReason::Reentrant);
         }
     }
 
     /// A span is created.
     #[inline]
     pub(crate) fn new_span(self: &Arc<Self>, layer: u16, key: u64, attributes: &Attributes<'_>) {
-        let result = self.with_local(|local| self.new_span_in(local, layer, key, attributes));
-        if let Err(why) = result {
-            self.drop_unavailable(Kind::Span, why);
+        match local::get(self) {
+            Ok(hot) => self.new_span_in(hot, layer, key, attributes),
+            Err(why) => self.drop_reentrant(Kind::Span, why),
         }
     }
 
-    #[inline]
-    fn new_span_in(&self, local: &mut Local, layer: u16, key: u64, attributes: &Attributes<'_>) {
+    #[inline(always)]
+    fn new_span_in(&self, hot: Hot, layer: u16, key: u64, attributes: &Attributes<'_>) {
         if self.ring.is_closed() {
             return self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
         }
@@ -152,321 +138,333 @@ impl Recorder {
         let Some(callsite) = self.callsites.number(metadata) else {
             return self.drop_one(Kind::Span, DropReason::CallsitesFull);
         };
-        local.fields.clear(self.field_words_max);
-        if !metadata.fields().is_empty() {
-            attributes.record(&mut local.fields);
-        }
+        // Before the fields: what the thread owns holds a part of a very deep stack, too.
         let (parent, root) = if attributes.is_contextual() {
-            local.current(&self.open, layer).map_or((0, 0), |entered| (entered.id, entered.root))
+            hot.current(&self.open, layer).map_or((0, 0), |entered| (entered.id, entered.root))
         } else {
-            attributes
-                .parent()
-                .and_then(|parent| local.find(&self.open, layer, parent.into_u64()))
-                .map_or((0, 0), |place| {
-                    let span = self.open.span(place);
-                    (span.id(), span.root())
-                })
+            self.explicit_parent(hot, layer, attributes)
         };
+        let origin = Origin { layer, callsite, parent, root };
+        if metadata.fields().is_empty() {
+            return self.insert_span(hot, key, origin, &[], false);
+        }
+        let inserted = local::with_cold(|cold| {
+            let fields = &mut cold.fields;
+            fields.clear(self.field_words_max);
+            hot.in_user_code(|| attributes.record(fields));
+            let (words, left_out) = (fields.words(), fields.has_left_out());
+            self.insert_span(hot, key, origin, words, left_out);
+        });
+        if inserted.is_none() {
+            self.insert_span_of_ending_thread(hot, key, origin, attributes);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_span_of_ending_thread(
+        &self,
+        hot: Hot,
+        key: u64,
+        origin: Origin,
+        attributes: &Attributes<'_>,
+    ) {
+        let mut fields = FieldBuffer::new(self.field_words_max);
+        hot.in_user_code(|| attributes.record(&mut fields));
+        let (words, left_out) = (fields.words(), fields.has_left_out());
+        self.insert_span(hot, key, origin, words, left_out);
+    }
+
+    #[inline(always)]
+    fn insert_span(&self, hot: Hot, key: u64, origin: Origin, fields: &[u64], left_out: bool) {
+        let Origin { layer, callsite, parent, root } = origin;
         let start = self.clock.ticks();
-        let id = local.next_id(self, start);
+        let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
-        let left_out = local.fields.has_left_out();
-        let thread = local.thread;
+        let thread = hot.thread();
         let new = NewSpan { layer, callsite, thread, id, parent, root, start, left_out };
-        match self.open.insert(key, &new, local.fields.words()) {
-            Some(place) => local.last_place = place,
+        match self.open.insert(key, &new, fields) {
+            Some(place) => hot.set_last_place(place),
             None => self.drop_one(Kind::Span, DropReason::OpenSpansFull),
         }
+    }
+
+    /// Ids of parent and root of a span that names its parent, or has none.
+    #[inline(never)]
+    fn explicit_parent(&self, hot: Hot, layer: u16, attributes: &Attributes<'_>) -> (u64, u64) {
+        attributes
+            .parent()
+            .and_then(|parent| hot.find(&self.open, layer, parent.into_u64()))
+            .map_or((0, 0), |(_, span)| (span.id(), span.root()))
     }
 
     /// A thread enters a span.
     #[inline]
     pub(crate) fn enter(self: &Arc<Self>, layer: u16, key: u64) {
-        // A callback inside another one finds the stack in use; its span goes on without this
-        // poll. There is nothing to count: the span itself is not lost.
-        let _uncounted = self.with_local(|local| {
-            let Some(place) = local.find(&self.open, layer, key) else { return };
-            let span = self.open.span(place);
-            if span.thread() == local.thread {
-                if !span.own_enter() {
-                    return;
-                }
-            } else if let Some(position) = local.position(layer, key) {
-                local.stack[position].foreign_depth += 1;
+        // A callback inside another one is ignored: its span goes on without this poll. There is
+        // nothing to count, the span itself is not lost.
+        let Ok(hot) = local::get(self) else { return };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        if span.is_owned_by(hot.thread()) {
+            if !span.own_enter() {
                 return;
             }
-            let (id, root) = (span.id(), span.root());
-            let since = self.clock.ticks();
-            local.stack.push(Entered { key, id, root, since, place, layer, foreign_depth: 1 });
-        });
+        } else if let Some((index, entered)) = hot.position(layer, key) {
+            let foreign_depth = entered.foreign_depth.saturating_add(1);
+            hot.update(index, Entered { foreign_depth, ..entered });
+            return;
+        }
+        let (id, root) = (span.id(), span.root());
+        let since = self.clock.ticks();
+        hot.push(Entered { key, id, root, since, place, layer, foreign_depth: 1 });
     }
 
     /// A thread leaves a span.
     #[inline]
     pub(crate) fn exit(self: &Arc<Self>, layer: u16, key: u64) {
-        let _uncounted = self.with_local(|local| {
-            let Some(position) = local.position(layer, key) else { return };
-            let entered = local.stack[position];
-            let span = self.open.span(entered.place);
-            if span.id() != entered.id {
-                // The span has been closed since, on another thread or inside another callback.
-                local.stack.remove(position);
+        // As in `enter`.
+        let Ok(hot) = local::get(self) else { return };
+        let Some((index, entered)) = hot.position(layer, key) else { return };
+        let span = self.open.span(entered.place);
+        if span.id() != entered.id {
+            // The span has been closed since, on another thread or inside another callback.
+            hot.leave(index);
+            return;
+        }
+        hot.set_last_place(entered.place);
+        if span.is_owned_by(hot.thread()) {
+            if !span.own_exit() {
                 return;
             }
-            local.last_place = entered.place;
-            if span.thread() == local.thread {
-                if !span.own_exit() {
-                    return;
-                }
-                let busy = self.clock.ticks().saturating_sub(entered.since);
-                span.add_own_poll(busy);
-            } else {
-                let depth = &mut local.stack[position].foreign_depth;
-                *depth -= 1;
-                if *depth > 0 {
-                    return;
-                }
-                let busy = self.clock.ticks().saturating_sub(entered.since);
-                span.add_foreign_poll(busy);
+            span.add_own_poll(self.clock.ticks().saturating_sub(entered.since));
+        } else {
+            let foreign_depth = entered.foreign_depth - 1;
+            if foreign_depth > 0 {
+                hot.update(index, Entered { foreign_depth, ..entered });
+                return;
             }
-            local.stack.remove(position);
-        });
+            span.add_foreign_poll(self.clock.ticks().saturating_sub(entered.since));
+        }
+        hot.leave(index);
     }
 
     /// Fields are recorded into an open span.
     pub(crate) fn record(self: &Arc<Self>, layer: u16, key: u64, values: &Record<'_>) {
-        let result = self.with_local(|local| {
-            let Some(place) = local.find(&self.open, layer, key) else { return };
-            local.fields.clear(self.open.field_room(place));
-            values.record(&mut local.fields);
-            // The values' own code may have closed the span meanwhile.
-            if !self.open.holds(place, layer, key) {
+        let hot = match local::get(self) {
+            Ok(hot) => hot,
+            Err(why) => {
+                if why == Unavailable::Reentrant
+                    && let Some((_, span)) = self.open.find(layer, key)
+                {
+                    // From inside another callback: the span goes on, marked as incomplete.
+                    span.set_left_out();
+                }
                 return;
             }
-            self.open.append_fields(place, local.fields.words());
-            if local.fields.has_left_out() {
-                self.open.span(place).set_left_out();
+        };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        let record = |fields: &mut FieldBuffer| {
+            fields.clear(self.open.field_room(place));
+            hot.in_user_code(|| values.record(fields));
+            // The values' own code may have closed the span meanwhile.
+            if !span.is(layer, key) {
+                return;
             }
-        });
-        if result.is_err()
-            && let Some(place) = self.open.find(layer, key)
-        {
-            // Recorded from inside another callback: the span goes on, marked as incomplete.
-            self.open.span(place).set_left_out();
+            self.open.append_fields(place, fields.words());
+            if fields.has_left_out() {
+                span.set_left_out();
+            }
+        };
+        if local::with_cold(|cold| record(&mut cold.fields)).is_none() {
+            record(&mut FieldBuffer::new(self.field_words_max));
         }
     }
 
     /// A span follows from another one.
     pub(crate) fn follows_from(self: &Arc<Self>, layer: u16, key: u64, follows: u64) {
-        let ids = self.open.find(layer, key).zip(self.open.find(layer, follows));
-        let Some((span, follows)) = ids else { return };
-        let link = Link { span: self.open.span(span).id(), follows: self.open.span(follows).id() };
-        let result = self.with_local(|local| {
-            let [header, span, follows] = link.words();
-            let write = |claim: &mut Claim<'_, Slot>| {
-                *claim.slot(0) = [header, span, follows, 0, 0, 0, 0];
-            };
-            if let Err(lost) = self.publish(local.lease.as_mut(), Kind::Link, 1, write) {
-                self.drop_refused(Kind::Link, lost);
-            }
-        });
-        if let Err(why) = result {
-            self.drop_unavailable(Kind::Link, why);
+        let both = self.open.find(layer, key).zip(self.open.find(layer, follows));
+        let Some(((_, span), (_, follows))) = both else { return };
+        if let Err(why) = local::get(self) {
+            return self.drop_reentrant(Kind::Link, why);
         }
+        let [header, span, follows] = Link { span: span.id(), follows: follows.id() }.words();
+        self.publish(Kind::Link, 1, |_| [header, span, follows, 0, 0, 0, 0]);
     }
 
     /// Something happens.
+    #[inline]
     pub(crate) fn event(self: &Arc<Self>, layer: u16, event: &Event<'_>) {
         let level = *event.metadata().level();
         let kept = level <= self.events;
         if !kept && level != Level::ERROR {
             return;
         }
-        let result = self.with_local(|local| {
-            let place = if event.is_contextual() {
-                local.current(&self.open, layer).map(|entered| entered.place)
-            } else {
-                event.parent().and_then(|parent| local.find(&self.open, layer, parent.into_u64()))
-            };
-            if level == Level::ERROR
-                && let Some(place) = place
-            {
-                self.open.span(place).set_failed();
-            }
-            if kept {
-                self.publish_event(local, place, event);
-            }
-        });
-        if kept && let Err(why) = result {
-            self.drop_unavailable(Kind::Event, why);
+        match local::get(self) {
+            Ok(hot) => self.event_in(hot, layer, event, kept),
+            Err(why) if kept => self.drop_reentrant(Kind::Event, why),
+            Err(_) => {}
         }
     }
 
-    fn publish_event(&self, local: &mut Local, place: Option<Place>, event: &Event<'_>) {
+    fn event_in(&self, hot: Hot, layer: u16, event: &Event<'_>, kept: bool) {
+        let span = if event.is_contextual() {
+            hot.current(&self.open, layer).map(|entered| self.open.span(entered.place))
+        } else {
+            let parent = event.parent().map(|parent| parent.into_u64());
+            parent.and_then(|key| hot.find(&self.open, layer, key)).map(|(_, span)| span)
+        };
+        if *event.metadata().level() == Level::ERROR
+            && let Some(span) = span
+        {
+            span.set_failed();
+        }
+        if !kept {
+            return;
+        }
+        let span = span.map_or(0, OpenSpan::id);
+        let published =
+            local::with_cold(|cold| self.publish_event(hot, &mut cold.fields, span, event));
+        if published.is_none() {
+            let mut fields = FieldBuffer::new(self.field_words_max);
+            self.publish_event(hot, &mut fields, span, event);
+        }
+    }
+
+    fn publish_event(&self, hot: Hot, fields: &mut FieldBuffer, span: u64, event: &Event<'_>) {
         let metadata: &'static Metadata<'static> = event.metadata();
         let Some(callsite) = self.callsites.number(metadata) else {
             return self.drop_one(Kind::Event, DropReason::CallsitesFull);
         };
-        let span = place.map_or(0, |place| self.open.span(place).id());
         let at = self.clock.ticks();
-        local.fields.clear(self.field_words_max);
-        event.record(&mut local.fields);
-        let id = local.next_id(self, at);
-        let (thread, left_out) = (local.thread, local.fields.has_left_out());
+        fields.clear(self.field_words_max);
+        hot.in_user_code(|| event.record(fields));
+        let id = hot.next_id(self, at);
+        let (thread, left_out) = (hot.thread(), fields.has_left_out());
         let head = EventHead { callsite, thread, left_out, id, span, at };
-        let words = local.fields.words();
-        let n = slots(EVENT_WORDS + words.len());
-        let published = self.publish(local.lease.as_mut(), Kind::Event, n, |claim| {
-            let mut all = head.words(words.len()).into_iter().chain(words.iter().copied());
-            for index in 0..claim.len() {
-                *claim.slot(index) = std::array::from_fn(|_| all.next().unwrap_or(0));
-            }
+        let words = fields.words();
+        let mut all = head.words(words.len()).into_iter().chain(words.iter().copied());
+        self.publish(Kind::Event, slots(EVENT_WORDS + words.len()), |_| {
+            std::array::from_fn(|_| all.next().unwrap_or(0))
         });
-        if let Err(refused) = published {
-            self.drop_refused(Kind::Event, refused);
-        }
     }
 
     /// A span closes.
     #[inline]
     pub(crate) fn close_span(self: &Arc<Self>, layer: u16, key: u64) {
-        let result = self.with_local(|local| {
-            if let Some(place) = local.find(&self.open, layer, key) {
-                self.close_place(local.lease.as_mut(), place);
+        let Ok(hot) = local::get(self) else {
+            // Closed from inside another callback. The place must be freed all the same.
+            if let Some((place, span)) = self.open.find(layer, key) {
+                self.close_place_shared(place, span, self.clock.ticks());
             }
-        });
-        if result.is_err() {
-            // Closed from inside another callback. The place must be freed all the same, and the
-            // shared partition needs nothing of the thread.
-            if let Some(place) = self.open.find(layer, key) {
-                self.close_place(None, place);
-            }
-        }
-    }
-
-    #[inline]
-    fn close_place(&self, lease: Option<&mut Lease<Slot>>, place: Place) {
+            return;
+        };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
         let end = self.clock.ticks();
-        let span = self.open.span(place);
-        let start = span.start();
-        let status = if std::thread::panicking() {
-            Status::Panicked
-        } else if span.is_failed() {
-            Status::Error
+        let mut lease = local::take_lease();
+        let published = match &mut lease {
+            Some(lease) => self.close_place(lease, span, end),
+            None => false,
+        };
+        local::give_back_lease(lease);
+        if published {
+            self.open.remove(place, span);
         } else {
-            Status::Ok
-        };
-        let head = SpanHead {
-            callsite: span.callsite(),
-            thread: span.thread(),
-            status,
-            left_out: span.has_left_out(),
-            id: span.id(),
-            parent: span.parent(),
-            root: span.root(),
-            start,
-            duration: end.saturating_sub(start),
-            busy: span.busy(),
-            polls: span.polls(),
-        };
-        let field_words = span.field_words();
-        let published = if head.is_wide() {
-            self.publish_wide(lease, place, &head, field_words)
-        } else {
-            let n = slots(SPAN_WORDS + field_words);
-            self.publish(lease, Kind::Span, n, |claim| {
-                *claim.slot(0) = head.narrow(field_words);
-                if field_words > 0 {
-                    self.put_fields(claim, place);
-                }
-            })
-        };
-        match published {
-            Ok(()) => {}
-            // The writer is closing and may have stored this span as unfinished already.
-            Err(Refused { error: ClaimError::Closed, .. })
-                if !self.open.decide_fate(place, head.id) => {}
-            Err(refused) => self.drop_refused(Kind::Span, refused),
+            self.close_place_shared(place, span, end);
         }
-        self.open.remove(place);
     }
 
-    /// Writes the fields of a span into the slots behind the first.
-    #[inline]
-    fn put_fields(&self, claim: &mut Claim<'_, Slot>, place: Place) {
-        let (mut index, mut at) = (1, 0);
-        self.open.copy_fields(place, |word| {
-            if at == SLOT_WORDS {
-                (index, at) = (index + 1, 0);
-            }
-            if index < claim.len() {
-                claim.slot(index)[at] = word;
-            }
-            at += 1;
-        });
-    }
-
-    #[cold]
-    fn publish_wide(
-        &self,
-        lease: Option<&mut Lease<Slot>>,
-        place: Place,
-        head: &SpanHead,
-        field_words: usize,
-    ) -> Result<(), Refused> {
-        let n = slots(SPAN_WORDS_WIDE + field_words);
-        self.publish(lease, Kind::Span, n, |claim| {
-            for (at, word) in head.wide(field_words).into_iter().enumerate() {
-                claim.slot(at / SLOT_WORDS)[at % SLOT_WORDS] = word;
-            }
-            let mut at = SPAN_WORDS_WIDE;
-            self.open.copy_fields(place, |word| {
-                if at / SLOT_WORDS < claim.len() {
-                    claim.slot(at / SLOT_WORDS)[at % SLOT_WORDS] = word;
+    /// Publishes the record of a span that closes, unless it is unusual: the fast path.
+    #[inline(always)]
+    fn close_place(&self, lease: &mut Lease<Slot>, span: &OpenSpan, end: u64) -> bool {
+        let closing = closing(span, end);
+        if closing.is_wide() {
+            return false;
+        }
+        let field_words = span.field_words();
+        let head = closing.narrow(field_words);
+        let n = if field_words == 0 { 1 } else { 1 + slots(field_words) };
+        // Before the record is visible, see the module `counters`.
+        let counter = self.counters.partition(lease.partition());
+        lease
+            .try_publish(n, |index| match index {
+                0 => {
+                    counter.publish_exclusive(Kind::Span);
+                    head
                 }
-                at += 1;
-            });
-        })
+                index => self.open.fields_at(span, (index - 1) * SLOT_WORDS),
+            })
+            .is_ok()
     }
 
-    /// Claims, writes, counts and publishes one record.
+    /// Closes a span that the fast path would not: without a partition of its own, with figures
+    /// that need more room, or because there is no room.
+    #[cold]
+    #[inline(never)]
+    fn close_place_shared(&self, place: Place, span: &OpenSpan, end: u64) {
+        let closing = closing(span, end);
+        let field_words = span.field_words();
+        let (narrow, wide) = (closing.narrow(field_words), closing.wide(field_words));
+        let head = if closing.is_wide() { &wide[..] } else { &narrow[..] };
+        let fields = (0..field_words)
+            .step_by(SLOT_WORDS)
+            .flat_map(|index| self.open.fields_at(span, index))
+            .take(field_words);
+        let mut words = head.iter().copied().chain(fields);
+        let published = self.try_publish(Kind::Span, slots(head.len() + field_words), |_| {
+            std::array::from_fn(|_| words.next().unwrap_or(0))
+        });
+        if let Err(refused) = published
+            // A writer that is closing may have stored this span as unfinished already.
+            && (refused.error != ClaimError::Closed
+                || self.open.decide_fate(place, closing.id))
+        {
+            self.drop_refused(Kind::Span, refused);
+        }
+        self.open.remove(place, span);
+    }
+
+    /// Publishes one record and counts it, or counts it as dropped.
+    fn publish(&self, kind: Kind, slots: usize, value: impl FnMut(usize) -> Slot) {
+        if let Err(refused) = self.try_publish(kind, slots, value) {
+            self.drop_refused(kind, refused);
+        }
+    }
+
+    /// Publishes one record and counts it.
     ///
     /// A thread whose own partition is full goes on in the shared one, so that the whole ring is
     /// there for whoever needs it.
-    #[inline]
-    fn publish(
+    fn try_publish(
         &self,
-        lease: Option<&mut Lease<Slot>>,
         kind: Kind,
         slots: usize,
-        write: impl FnOnce(&mut Claim<'_, Slot>),
+        mut value: impl FnMut(usize) -> Slot,
     ) -> Result<(), Refused> {
-        let Some(lease) = lease else { return self.publish_shared(kind, slots, write) };
-        let partition = lease.partition();
-        match lease.try_claim(slots) {
-            Ok(mut claim) => {
-                write(&mut claim);
-                self.counters.partition(partition).publish_exclusive(kind);
-                claim.publish();
-                Ok(())
+        let mut own = None;
+        if let Some(mut lease) = local::take_lease() {
+            let partition = lease.partition();
+            let counter = self.counters.partition(partition);
+            let published = lease.try_publish(slots, |index| {
+                if index == 0 {
+                    counter.publish_exclusive(kind);
+                }
+                value(index)
+            });
+            local::give_back_lease(Some(lease));
+            match published {
+                Ok(()) => return Ok(()),
+                Err(ClaimError::Full) => own = Some(partition),
+                Err(error) => return Err(Refused { partition, error }),
             }
-            Err(ClaimError::Full) => self
-                .publish_shared(kind, slots, write)
-                .map_err(|Refused { error, .. }| Refused { partition, error }),
-            Err(error) => Err(Refused { partition, error }),
         }
-    }
-
-    fn publish_shared(
-        &self,
-        kind: Kind,
-        slots: usize,
-        write: impl FnOnce(&mut Claim<'_, Slot>),
-    ) -> Result<(), Refused> {
-        let partition = self.ring.shared_partition();
+        let shared = self.ring.shared_partition();
+        // What is lost is counted where the thread is known.
+        let partition = own.unwrap_or(shared);
         let mut claim = self.ring.try_claim(slots).map_err(|error| Refused { partition, error })?;
-        write(&mut claim);
-        self.counters.partition(partition).publish_shared(kind);
+        for index in 0..slots {
+            *claim.slot(index) = value(index);
+        }
+        self.counters.partition(shared).publish_shared(kind);
         claim.publish();
         Ok(())
     }
@@ -482,6 +480,41 @@ impl Recorder {
         };
         self.counters.partition(refused.partition).drop_one(kind, reason);
     }
+}
+
+/// What is written of a span that closes.
+#[inline(always)]
+fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
+    let start = span.start();
+    let status = if std::thread::panicking() {
+        Status::Panicked
+    } else if span.is_failed() {
+        Status::Error
+    } else {
+        Status::Ok
+    };
+    ClosingSpan {
+        origin: span.meta(),
+        status,
+        left_out: span.has_left_out(),
+        id: span.id(),
+        parent: span.parent(),
+        root: span.root(),
+        start,
+        duration: end.saturating_sub(start),
+        busy: span.busy(),
+        polls: span.polls(),
+    }
+}
+
+/// Where a new span comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    layer: u16,
+    callsite: u16,
+    /// Ids, 0 for none.
+    parent: u64,
+    root: u64,
 }
 
 /// A record that a partition did not take.

@@ -49,7 +49,7 @@ pub struct Claim<'a, T> {
 }
 
 impl<'a, T> Claim<'a, T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         partition: &'a Partition<T>,
         first: u64,
@@ -60,7 +60,7 @@ impl<'a, T> Claim<'a, T> {
     }
 
     /// How many slots were claimed.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots as usize
@@ -78,7 +78,7 @@ impl<'a, T> Claim<'a, T> {
     /// # Panics
     ///
     /// If `index` is not below [`len`](Self::len).
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)] // the slots of the claim are ours
     pub fn slot(&mut self, index: usize) -> &mut T {
         assert!(index < self.slots as usize, "slot outside the claim");
@@ -88,13 +88,13 @@ impl<'a, T> Claim<'a, T> {
     }
 
     /// Hands the slots to the consumer.
-    #[inline]
+    #[inline(always)]
     pub fn publish(self) {
         self.finish(false);
         std::mem::forget(self);
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(&self, tombstone: bool) {
         self.partition.slots.publish(self.first, self.slots as usize, tombstone);
         if self.exclusive {

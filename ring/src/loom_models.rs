@@ -76,6 +76,43 @@ fn a_claim_of_two_slots_is_seen_whole() {
 }
 
 #[test]
+fn a_publication_in_one_step_is_seen_whole() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let mut lease = ring.lease().unwrap();
+        let producer =
+            thread::spawn(move || lease.try_publish(2, |index| index as u64 + 1).unwrap());
+        let seen = drain(&mut consumer, LEASED);
+        assert!(seen.is_empty() || seen == [1, 2], "half a publication: {seen:?}");
+        producer.join().unwrap();
+    });
+}
+
+/// A producer finds room through a limit that another one has computed.
+#[test]
+fn a_limit_is_handed_on() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(4);
+        for value in 0..4 {
+            push_shared(&ring, value).unwrap();
+        }
+        let producers: Vec<_> = [10, 20]
+            .into_iter()
+            .map(|value| {
+                let ring = ring.clone();
+                thread::spawn(move || push_shared(&ring, value).is_ok())
+            })
+            .collect();
+        let first = drain(&mut consumer, SHARED);
+        let late = producers.into_iter().map(|p| p.join().unwrap());
+        let pushed = late.filter(|pushed| *pushed).count();
+        let second = drain(&mut consumer, SHARED);
+        assert_eq!(first[..4], [0, 1, 2, 3]);
+        assert_eq!(first.len() + second.len(), 4 + pushed);
+    });
+}
+
+#[test]
 fn a_lease_wraps_around() {
     loom::model(|| {
         let (ring, mut consumer) = ring(2);

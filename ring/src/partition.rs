@@ -111,7 +111,7 @@ impl<T> Partition<T> {
 
     /// Claims `slots` slots for the lessee, who is alone here. Returns the first sequence; the
     /// slots count as claimed only after [`Self::commit_exclusive`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim_exclusive(
         &self,
         slots: u64,
@@ -129,7 +129,7 @@ impl<T> Partition<T> {
     }
 
     /// Ends an exclusive claim; its first slot is published already.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn commit_exclusive(&self, next: u64) {
         self.tail.advance(next);
     }

@@ -59,7 +59,7 @@ pub(crate) struct Shared<T> {
 
 impl<T> Shared<T> {
     /// Checks what does not depend on the partition.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&self, slots: usize) -> Result<(), ClaimError> {
         if slots.wrapping_sub(1) >= self.claim_max {
             return Err(ClaimError::BadLength);
@@ -67,7 +67,7 @@ impl<T> Shared<T> {
         if self.is_closed() { Err(ClaimError::Closed) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_closed(&self) -> bool {
         // Relaxed: closing is a request, not a hand-over. A producer that has not seen it yet
         // still publishes; `Ring::close` says what becomes of that.
@@ -137,7 +137,7 @@ impl<T> Ring<T> {
     ///
     /// Never; at most [`ATTEMPTS`](crate::partition::ATTEMPTS) attempts. When the partition passes
     /// half full, the consumer is woken once (a system call if it sleeps).
-    #[inline]
+    #[inline(always)]
     pub fn try_claim(&self, slots: usize) -> Result<Claim<'_, T>, ClaimError> {
         self.0.admit(slots)?;
         let partition = &self.0.partitions[self.shared_partition()];
@@ -157,7 +157,7 @@ impl<T> Ring<T> {
     }
 
     /// Whether the ring is closed.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()

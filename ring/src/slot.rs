@@ -62,7 +62,7 @@ impl<T: Copy + Default> Slots<T> {
     /// Allocates and touches `capacity` slots, a power of two, so that no page fault is left for
     /// the producers.
     pub(crate) fn new(capacity: usize) -> Self {
-        debug_assert!(capacity.is_power_of_two());
+        assert!(capacity.is_power_of_two(), "the capacity must be a power of two");
         let slots = (0..capacity)
             .map(|_| Slot { stamp: AtomicU64::new(0), value: UnsafeCell::new(T::default()) })
             .collect();
@@ -76,9 +76,13 @@ impl<T> Slots<T> {
         self.mask + 1
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&self, sequence: u64) -> &Slot<T> {
-        &self.slots[(sequence & self.mask) as usize]
+        let index = (sequence & self.mask) as usize;
+        debug_assert!(index < self.slots.len());
+        // SAFETY: `mask` is one less than the number of slots, a power of two, and neither changes;
+        // so the index is in bounds. The compiler cannot know, and would check at each access.
+        unsafe { self.slots.get_unchecked(index) }
     }
 
     /// The slot of `sequence`, to write into.
@@ -87,7 +91,7 @@ impl<T> Slots<T> {
     ///
     /// The caller has claimed `sequence` and not yet published it, and holds no other reference
     /// to this slot.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::mut_from_ref)] // exclusive by contract
     pub(crate) unsafe fn slot_mut(&self, sequence: u64) -> &mut T {
         self.at(sequence).value.with_mut(|value| {
@@ -114,7 +118,7 @@ impl<T> Slots<T> {
     }
 
     /// Publishes the claim of `slots` slots that begins at `sequence`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&self, sequence: u64, slots: usize, tombstone: bool) {
         let stamp =
             (sequence + 1) << SEQUENCE_SHIFT | if tombstone { TOMBSTONE } else { 0 } | slots as u64;
