@@ -37,10 +37,15 @@ fn address(metadata: &'static Metadata<'static>) -> usize {
     std::ptr::from_ref(metadata).addr()
 }
 
-fn probe(address: usize) -> impl Iterator<Item = usize> {
+/// Where a callsite is looked for first.
+#[inline(always)]
+fn home(address: usize) -> usize {
     // Fibonacci hashing: metadata lie some hundred bytes apart; the product's top bits spread them.
-    let home = ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50) as usize;
-    (0..PROBES).map(move |step| (home + step) % ENTRIES)
+    ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50) as usize
+}
+
+fn probe(address: usize) -> impl Iterator<Item = usize> {
+    (0..PROBES).map(move |step| (home(address) + step) % ENTRIES)
 }
 
 impl Callsites {
@@ -50,6 +55,16 @@ impl Callsites {
             entries: std::iter::repeat_with(free).take(ENTRIES).collect(),
             list: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The number of a callsite that is found where it is looked for first.
+    #[inline(always)]
+    pub(crate) fn first_probe(&self, metadata: &'static Metadata<'static>) -> Option<u16> {
+        let address = address(metadata);
+        let entry = self.entries.get(home(address))?;
+        // Acquire: as in `number`.
+        (entry.address.load(Ordering::Acquire) == address)
+            .then(|| entry.number.load(Ordering::Relaxed) as CallsiteNumber)
     }
 
     /// The number of a callsite; registers it if need be. `None` when the table is full.

@@ -43,6 +43,12 @@ impl Clock {
         if self.tsc { timestamp::read() } else { self.monotonic_ns() as u64 }
     }
 
+    /// Now, if the clock is the time-stamp counter.
+    #[inline(always)]
+    pub(crate) fn tsc_ticks(&self) -> Option<u64> {
+        self.tsc.then(timestamp::read)
+    }
+
     /// The name in column `run.clock`.
     pub(crate) fn name(&self) -> &'static str {
         if self.tsc { "tsc" } else { "monotonic" }

@@ -41,6 +41,7 @@ mod control;
 mod counters;
 mod environment;
 mod error;
+mod fast;
 mod fields;
 mod late;
 mod layer;

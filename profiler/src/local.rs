@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
+use std::thread::LocalKey;
 
 use spandrel_ring::Lease;
 
@@ -36,7 +37,7 @@ thread_local! {
 
     /// The partition that only this thread writes; none while there are not enough, while it is in
     /// use, and when the thread is ending.
-    static LEASE: Cell<Option<Lease<Slot>>> = const { Cell::new(None) };
+    static LEASE: RefCell<Option<Lease<Slot>>> = const { RefCell::new(None) };
 
     /// One for each profiler that this thread has recorded for; the first one belongs to the
     /// profiler that the cells above are set up for.
@@ -63,8 +64,6 @@ const IN_USER_CODE: u64 = 1 << 63;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entered {
     pub(crate) key: u64,
-    pub(crate) id: u64,
-    pub(crate) root: u64,
     /// Ticks.
     pub(crate) since: u64,
     pub(crate) place: Place,
@@ -73,8 +72,7 @@ pub(crate) struct Entered {
     pub(crate) foreign_depth: u16,
 }
 
-const NOT_ENTERED: Entered =
-    Entered { key: 0, id: 0, root: 0, since: 0, place: 0, layer: 0, foreign_depth: 0 };
+const NOT_ENTERED: Entered = Entered { key: 0, since: 0, place: 0, layer: 0, foreign_depth: 0 };
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
 /// the profiler in question.
@@ -104,6 +102,12 @@ pub(crate) enum Unavailable {
     Muted,
 }
 
+/// `LocalKey::set` is a call of its own, because it could be the first access.
+#[inline(always)]
+fn set<T: 'static>(key: &'static LocalKey<Cell<T>>, value: T) {
+    key.with(|cell| cell.set(value));
+}
+
 /// The calling thread's state for this profiler.
 #[inline(always)]
 pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
@@ -119,7 +123,13 @@ pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
 
 /// From now on nothing is recorded on this thread.
 pub(crate) fn mute_current_thread() {
-    OWNER.set(MUTED);
+    set(&OWNER, MUTED);
+}
+
+/// The same, if nothing has to be done for it.
+#[inline(always)]
+pub(crate) fn get_if_set_up(recorder: &Recorder) -> Option<Hot> {
+    (OWNER.get() == recorder.id).then_some(Hot(()))
 }
 
 /// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
@@ -135,7 +145,7 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
         return Err(Unavailable::Reentrant);
     }
     // What follows allocates, and an allocator may open spans.
-    OWNER.set(IN_USER_CODE);
+    set(&OWNER, IN_USER_CODE);
     let found = COLD.try_with(|cold| {
         let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
         put_away(&mut cold);
@@ -145,18 +155,18 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     match found {
         Ok(Ok(())) => {}
         Ok(Err(why)) => {
-            OWNER.set(owner);
+            set(&OWNER, owner);
             return Err(why);
         }
         // The thread is ending. It gets a number; the stack is empty, or another profiler's.
         Err(_) => {
-            DEPTH.set(0);
-            THREAD.set(recorder.threads.register_current());
+            set(&DEPTH, 0);
+            set(&THREAD, recorder.threads.register_current());
         }
     }
-    NEXT_ID.set(0);
-    IDS_END.set(0);
-    OWNER.set(recorder.id);
+    set(&NEXT_ID, 0);
+    set(&IDS_END, 0);
+    set(&OWNER, recorder.id);
     Ok(Hot(()))
 }
 
@@ -169,7 +179,7 @@ fn put_away(cold: &mut [Cold]) {
         });
         cold.lease = take_lease();
     }
-    DEPTH.set(0);
+    set(&DEPTH, 0);
 }
 
 /// Finds, or makes, the state for this profiler and puts it first.
@@ -183,8 +193,8 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
     });
     all.swap(0, index);
     let cold = &mut all[0];
-    THREAD.set(cold.thread);
-    DEPTH.set(cold.deep.len());
+    set(&THREAD, cold.thread);
+    set(&DEPTH, cold.deep.len());
     let shallow = cold.deep.len().min(SHALLOW);
     STACK.with(|stack| {
         for (cell, entered) in stack.iter().zip(cold.deep.drain(..shallow)) {
@@ -192,23 +202,32 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
         }
     });
     match cold.lease.take() {
-        Some(lease) => give_back_lease(Some(lease)),
+        Some(lease) => give_lease(Some(lease)),
         None => look_for_lease(recorder),
     }
 }
 
-/// Takes the thread's lease; whoever records meanwhile, from a signal handler say, finds none and
-/// uses the shared partition.
+/// Runs `f` with the thread's lease; `false` if there is none. Whoever records meanwhile, from a
+/// signal handler say, finds it in use and goes to the shared partition.
 #[inline(always)]
-pub(crate) fn take_lease() -> Option<Lease<Slot>> {
-    LEASE.try_with(Cell::take).ok().flatten()
+pub(crate) fn with_lease(f: impl FnOnce(&mut Lease<Slot>) -> bool) -> bool {
+    LEASE
+        .try_with(|cell| cell.try_borrow_mut().is_ok_and(|mut lease| lease.as_mut().is_some_and(f)))
+        == Ok(true)
 }
 
-/// Ends the use of a lease.
-#[inline(always)]
-pub(crate) fn give_back_lease(lease: Option<Lease<Slot>>) {
+/// Takes the thread's lease away from it.
+fn take_lease() -> Option<Lease<Slot>> {
+    LEASE.try_with(|cell| cell.try_borrow_mut().ok()?.take()).ok().flatten()
+}
+
+fn give_lease(lease: Option<Lease<Slot>>) {
     // On a thread that is ending there is nowhere to put it, and it is dropped.
-    let _kept = LEASE.try_with(|cell| cell.set(lease));
+    let _kept = LEASE.try_with(|cell| {
+        if let Ok(mut cell) = cell.try_borrow_mut() {
+            *cell = lease;
+        }
+    });
 }
 
 /// Takes a free partition for the calling thread, if there is one.
@@ -217,7 +236,7 @@ fn look_for_lease(recorder: &Recorder) {
     if let Some(lease) = &lease {
         recorder.counters.partition(lease.partition()).set_lessee(THREAD.get());
     }
-    give_back_lease(lease);
+    give_lease(lease);
 }
 
 impl Hot {
@@ -227,8 +246,13 @@ impl Hot {
     }
 
     #[inline(always)]
+    pub(crate) fn last_place(self) -> Place {
+        LAST_PLACE.get()
+    }
+
+    #[inline(always)]
     pub(crate) fn set_last_place(self, place: Place) {
-        LAST_PLACE.set(place);
+        set(&LAST_PLACE, place);
     }
 
     /// Runs `f`, in which code of the user's may run.
@@ -238,10 +262,10 @@ impl Hot {
         struct Guard;
         impl Drop for Guard {
             fn drop(&mut self) {
-                OWNER.set(OWNER.get() & !IN_USER_CODE);
+                set(&OWNER, OWNER.get() & !IN_USER_CODE);
             }
         }
-        OWNER.set(OWNER.get() | IN_USER_CODE);
+        set(&OWNER, OWNER.get() | IN_USER_CODE);
         let _guard = Guard;
         f()
     }
@@ -249,37 +273,37 @@ impl Hot {
     /// A new id. Ids are unique in the file and grow with time.
     #[inline(always)]
     pub(crate) fn next_id(self, recorder: &Recorder, now: u64) -> u64 {
+        self.next_id_of_block(now).unwrap_or_else(|| self.next_block(recorder, now))
+    }
+
+    /// A new id, if it can be had from the block in hand.
+    #[inline(always)]
+    pub(crate) fn next_id_of_block(self, now: u64) -> Option<u64> {
         let id = NEXT_ID.get();
         if id == IDS_END.get() || now.wrapping_sub(IDS_SINCE.get()) > ID_BLOCK_TICKS {
-            return self.next_block(recorder, now);
+            return None;
         }
-        NEXT_ID.set(id + 1);
-        id
+        set(&NEXT_ID, id + 1);
+        Some(id)
     }
 
     #[cold]
     #[inline(never)]
     fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
         let id = recorder.take_ids(ID_BLOCK);
-        NEXT_ID.set(id + 1);
-        IDS_END.set(id + ID_BLOCK);
-        IDS_SINCE.set(now);
+        set(&NEXT_ID, id + 1);
+        set(&IDS_END, id + ID_BLOCK);
+        set(&IDS_SINCE, now);
         // A good moment to look whether another thread has given back its partition.
-        match take_lease() {
-            Some(lease) => give_back_lease(Some(lease)),
-            None => look_for_lease(recorder),
+        if !with_lease(|_| true) {
+            look_for_lease(recorder);
         }
         id
     }
 
     /// The place of an open span.
     #[inline(always)]
-    pub(crate) fn find<'a>(
-        self,
-        open: &'a OpenSpans,
-        layer: u16,
-        key: u64,
-    ) -> Option<(Place, &'a OpenSpan)> {
+    pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
         let last = LAST_PLACE.get();
         // The place may be another profiler's, and lie beyond this table.
         if let Some(span) = open.get(last)
@@ -288,40 +312,55 @@ impl Hot {
             return Some((last, span));
         }
         let found = open.find(layer, key)?;
-        LAST_PLACE.set(found.0);
+        set(&LAST_PLACE, found.0);
         Some(found)
     }
 
-    /// The span that the thread is in: the innermost one of this layer that is still open.
+    /// The innermost span of any layer; `None` also if the stack is very deep.
     #[inline(always)]
-    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<Entered> {
-        let is_current = |entered: &Entered| {
-            entered.layer == layer && open.span(entered.place).id() == entered.id
+    pub(crate) fn innermost(self) -> Option<Entered> {
+        shallow(DEPTH.get().wrapping_sub(1))
+    }
+
+    /// Puts a span on the stack, if there is room without further ado.
+    #[inline(always)]
+    pub(crate) fn push_shallow(self, entered: Entered) -> bool {
+        let depth = DEPTH.get();
+        let pushed = set_shallow(depth, entered);
+        if pushed {
+            set(&DEPTH, depth + 1);
+        }
+        pushed
+    }
+
+    /// Takes the innermost span off the stack, which has one.
+    #[inline(always)]
+    pub(crate) fn pop_shallow(self) {
+        set(&DEPTH, DEPTH.get() - 1);
+    }
+
+    /// The span that the thread is in: the innermost one of this layer that is still open.
+    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
+        let find = |entered: Entered| {
+            let span = open.span(entered.place);
+            (entered.layer == layer && span.is(layer, entered.key)).then_some(span)
         };
         let mut depth = DEPTH.get();
         if depth > SHALLOW {
-            let deep = |cold: &mut Cold| cold.deep.iter().rev().copied().find(is_current);
-            if let Some(entered) = with_cold(deep).flatten() {
-                return Some(entered);
+            let deep = |cold: &mut Cold| cold.deep.iter().rev().copied().find_map(find);
+            if let Some(span) = with_cold(deep).flatten() {
+                return Some(span);
             }
             depth = SHALLOW;
         }
-        while depth > 0 {
-            depth -= 1;
-            let entered = shallow(depth)?;
-            if is_current(&entered) {
-                return Some(entered);
-            }
-        }
-        None
+        (0..depth).rev().filter_map(shallow).find_map(find)
     }
 
     /// Where on the stack a span is, innermost first, and its entry.
-    #[inline(always)]
     pub(crate) fn position(self, layer: u16, key: u64) -> Option<(usize, Entered)> {
         let wanted = |entered: &Entered| entered.key == key && entered.layer == layer;
-        let mut index = DEPTH.get();
-        if index > SHALLOW {
+        let mut depth = DEPTH.get();
+        if depth > SHALLOW {
             let deep = |cold: &mut Cold| {
                 let index = cold.deep.iter().rposition(wanted)?;
                 Some((SHALLOW + index, cold.deep[index]))
@@ -329,26 +368,20 @@ impl Hot {
             if let Some(found) = with_cold(deep).flatten() {
                 return Some(found);
             }
-            index = SHALLOW;
+            depth = SHALLOW;
         }
-        while index > 0 {
-            index -= 1;
-            let entered = shallow(index)?;
-            if wanted(&entered) {
-                return Some((index, entered));
-            }
-        }
-        None
+        (0..depth)
+            .rev()
+            .filter_map(|index| Some((index, shallow(index)?)))
+            .find(|(_, entered)| wanted(entered))
     }
 
     /// Puts a span on the stack.
-    #[inline(always)]
     pub(crate) fn push(self, entered: Entered) {
-        let depth = DEPTH.get();
-        if !set_shallow(depth, entered) && with_cold(|cold| cold.deep.push(entered)).is_none() {
-            return; // a thread that is ending, deeper inside than ever before
+        if !self.push_shallow(entered) && with_cold(|cold| cold.deep.push(entered)).is_some() {
+            set(&DEPTH, DEPTH.get() + 1);
         }
-        DEPTH.set(depth + 1);
+        // Else it is a thread that is ending, deeper inside than ever before.
     }
 
     /// Changes an entry of the stack.
@@ -359,17 +392,14 @@ impl Hot {
     }
 
     /// Takes a span off the stack, usually the last one.
-    #[inline(always)]
     pub(crate) fn leave(self, index: usize) {
         if index + 1 == DEPTH.get() && index < SHALLOW {
-            DEPTH.set(index);
+            set(&DEPTH, index);
         } else {
             self.leave_middle(index);
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn leave_middle(self, index: usize) {
         let depth = DEPTH.get();
         if let Some(index) = index.checked_sub(SHALLOW) {
@@ -386,7 +416,7 @@ impl Hot {
                 set_shallow(SHALLOW - 1, first);
             }
         }
-        DEPTH.set(depth - 1);
+        set(&DEPTH, depth - 1);
     }
 }
 

@@ -24,7 +24,7 @@
 
 use crate::fields::Fields;
 use crate::record::{self, SLOT_WORDS};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
@@ -58,12 +58,12 @@ pub(crate) struct OpenSpan {
     own_busy: AtomicU64,
     /// Ticks inside the span on other threads.
     foreign_busy: AtomicU64,
-    own_polls: AtomicU32,
+    own_polls: AtomicU64,
     foreign_polls: AtomicU32,
     /// How many times the owner is inside.
-    own_depth: AtomicU32,
+    own_depth: AtomicU16,
     /// `FAILED`, `LEFT_OUT`.
-    flags: AtomicU32,
+    flags: AtomicU16,
     /// `written << 16 | reserved`: words of fields.
     field_words: AtomicU32,
     /// Number of the spill buffer plus one, or 0.
@@ -71,9 +71,9 @@ pub(crate) struct OpenSpan {
     fields: [AtomicU64; INLINE_WORDS],
 }
 
-const FAILED: u32 = 1;
+const FAILED: u16 = 1;
 /// Whole fields did not fit.
-const LEFT_OUT: u32 = 2;
+const LEFT_OUT: u16 = 2;
 
 /// The reserved half of `OpenSpan::field_words`.
 const RESERVED: u32 = 0xFFFF;
@@ -150,6 +150,40 @@ impl OpenSpan {
         record::thread(self.meta()) == thread
     }
 
+    /// Whether this is the open span of this layer with this key, created by this thread.
+    #[inline(always)]
+    pub(crate) fn is_owned(&self, layer: u16, key: u64, thread: u32) -> bool {
+        const LAYER_AND_THREAD: u64 = u64::MAX << 48 | record::origin(0, u32::MAX);
+        let wanted = u64::from(layer) << 48 | record::origin(0, thread);
+        self.key.load(Ordering::Relaxed) == key && self.meta() & LAYER_AND_THREAD == wanted
+    }
+
+    /// Whether the owner is inside so many times.
+    #[inline(always)]
+    pub(crate) fn is_own_depth(&self, depth: u16) -> bool {
+        self.own_depth.load(Ordering::Relaxed) == depth
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_own_depth(&self, depth: u16) {
+        self.own_depth.store(depth, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_spilled(&self) -> bool {
+        self.spill.load(Ordering::Relaxed) != 0
+    }
+
+    /// The words of fields from `index` on that the place itself holds, a slot of the ring full.
+    /// Behind the last word they are anything.
+    #[inline(always)]
+    pub(crate) fn inline_fields_at(&self, index: usize) -> [u64; SLOT_WORDS] {
+        match self.fields.get(index..index + SLOT_WORDS) {
+            Some(words) => std::array::from_fn(|at| words[at].load(Ordering::Relaxed)),
+            None => [0; SLOT_WORDS],
+        }
+    }
+
     #[inline]
     pub(crate) fn busy(&self) -> u64 {
         self.own_busy.load(Ordering::Relaxed) + self.foreign_busy.load(Ordering::Relaxed)
@@ -157,7 +191,7 @@ impl OpenSpan {
 
     #[inline]
     pub(crate) fn polls(&self) -> u64 {
-        u64::from(self.own_polls.load(Ordering::Relaxed))
+        self.own_polls.load(Ordering::Relaxed)
             + u64::from(self.foreign_polls.load(Ordering::Relaxed))
     }
 
@@ -183,7 +217,7 @@ impl OpenSpan {
     #[inline]
     pub(crate) fn own_enter(&self) -> bool {
         let depth = self.own_depth.load(Ordering::Relaxed);
-        self.own_depth.store(depth + 1, Ordering::Relaxed);
+        self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
         depth == 0
     }
 
@@ -201,7 +235,7 @@ impl OpenSpan {
         let (sum, polls) = (&self.own_busy, &self.own_polls);
         // Release: for the sequence lock.
         sum.store(sum.load(Ordering::Relaxed) + busy, Ordering::Release);
-        polls.store(polls.load(Ordering::Relaxed).saturating_add(1), Ordering::Release);
+        polls.store(polls.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// Another thread was inside for so many ticks.
@@ -423,9 +457,10 @@ impl OpenSpans {
     #[inline]
     pub(crate) fn fields_at(&self, span: &OpenSpan, index: usize) -> [u64; SLOT_WORDS] {
         // Relaxed: nobody records into a span that closes.
-        match span.fields.get(index..index + SLOT_WORDS) {
-            Some(words) => std::array::from_fn(|at| words[at].load(Ordering::Relaxed)),
-            None => self.spilled_fields_at(span, index),
+        if index + SLOT_WORDS <= INLINE_WORDS {
+            span.inline_fields_at(index)
+        } else {
+            self.spilled_fields_at(span, index)
         }
     }
 
@@ -491,7 +526,7 @@ impl OpenSpans {
             root: span.root.load(Ordering::Acquire),
             start,
             busy: span.own_busy.load(Ordering::Acquire) + span.foreign_busy.load(Ordering::Acquire),
-            polls: u64::from(span.own_polls.load(Ordering::Acquire))
+            polls: span.own_polls.load(Ordering::Acquire)
                 + u64::from(span.foreign_polls.load(Ordering::Acquire)),
             failed: flags & FAILED != 0,
             left_out: flags & LEFT_OUT != 0,

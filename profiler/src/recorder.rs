@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use spandrel_ring::{ClaimError, Consumer, Lease, Ring};
+use spandrel_ring::{ClaimError, Consumer, Ring};
 use spandrel_storage::Status;
 use tracing_core::span::{Attributes, Record};
 use tracing_core::{Event, Level, LevelFilter, Metadata};
@@ -120,9 +120,14 @@ impl Recorder {
         }
     }
 
-    /// A span is created.
-    #[inline]
-    pub(crate) fn new_span(self: &Arc<Self>, layer: u16, key: u64, attributes: &Attributes<'_>) {
+    /// A span is created: the general case.
+    #[inline(never)]
+    pub(crate) fn new_span_slowly(
+        self: &Arc<Self>,
+        layer: u16,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) {
         match local::get(self) {
             Ok(hot) => self.new_span_in(hot, layer, key, attributes),
             Err(why) => self.drop_reentrant(Kind::Span, why),
@@ -140,7 +145,7 @@ impl Recorder {
         };
         // Before the fields: what the thread owns holds a part of a very deep stack, too.
         let (parent, root) = if attributes.is_contextual() {
-            hot.current(&self.open, layer).map_or((0, 0), |entered| (entered.id, entered.root))
+            hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
         } else {
             self.explicit_parent(hot, layer, attributes)
         };
@@ -198,9 +203,9 @@ impl Recorder {
             .map_or((0, 0), |(_, span)| (span.id(), span.root()))
     }
 
-    /// A thread enters a span.
-    #[inline]
-    pub(crate) fn enter(self: &Arc<Self>, layer: u16, key: u64) {
+    /// A thread enters a span: the general case.
+    #[inline(never)]
+    pub(crate) fn enter_slowly(self: &Arc<Self>, layer: u16, key: u64) {
         // A callback inside another one is ignored: its span goes on without this poll. There is
         // nothing to count, the span itself is not lost.
         let Ok(hot) = local::get(self) else { return };
@@ -214,19 +219,18 @@ impl Recorder {
             hot.update(index, Entered { foreign_depth, ..entered });
             return;
         }
-        let (id, root) = (span.id(), span.root());
         let since = self.clock.ticks();
-        hot.push(Entered { key, id, root, since, place, layer, foreign_depth: 1 });
+        hot.push(Entered { key, since, place, layer, foreign_depth: 1 });
     }
 
-    /// A thread leaves a span.
-    #[inline]
-    pub(crate) fn exit(self: &Arc<Self>, layer: u16, key: u64) {
+    /// A thread leaves a span: the general case.
+    #[inline(never)]
+    pub(crate) fn exit_slowly(self: &Arc<Self>, layer: u16, key: u64) {
         // As in `enter`.
         let Ok(hot) = local::get(self) else { return };
         let Some((index, entered)) = hot.position(layer, key) else { return };
         let span = self.open.span(entered.place);
-        if span.id() != entered.id {
+        if !span.is(layer, key) {
             // The span has been closed since, on another thread or inside another callback.
             hot.leave(index);
             return;
@@ -308,7 +312,7 @@ impl Recorder {
 
     fn event_in(&self, hot: Hot, layer: u16, event: &Event<'_>, kept: bool) {
         let span = if event.is_contextual() {
-            hot.current(&self.open, layer).map(|entered| self.open.span(entered.place))
+            hot.current(&self.open, layer)
         } else {
             let parent = event.parent().map(|parent| parent.into_u64());
             parent.and_then(|key| hot.find(&self.open, layer, key)).map(|(_, span)| span)
@@ -348,59 +352,21 @@ impl Recorder {
         });
     }
 
-    /// A span closes.
-    #[inline]
-    pub(crate) fn close_span(self: &Arc<Self>, layer: u16, key: u64) {
-        let Ok(hot) = local::get(self) else {
-            // Closed from inside another callback. The place must be freed all the same.
-            if let Some((place, span)) = self.open.find(layer, key) {
-                self.close_place_shared(place, span, self.clock.ticks());
-            }
-            return;
-        };
-        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
-        let end = self.clock.ticks();
-        let mut lease = local::take_lease();
-        let published = match &mut lease {
-            Some(lease) => self.close_place(lease, span, end),
-            None => false,
-        };
-        local::give_back_lease(lease);
-        if published {
-            self.open.remove(place, span);
-        } else {
-            self.close_place_shared(place, span, end);
-        }
-    }
-
-    /// Publishes the record of a span that closes, unless it is unusual: the fast path.
-    #[inline(always)]
-    fn close_place(&self, lease: &mut Lease<Slot>, span: &OpenSpan, end: u64) -> bool {
-        let closing = closing(span, end);
-        if closing.is_wide() {
-            return false;
-        }
-        let field_words = span.field_words();
-        let head = closing.narrow(field_words);
-        let n = if field_words == 0 { 1 } else { 1 + slots(field_words) };
-        // Before the record is visible, see the module `counters`.
-        let counter = self.counters.partition(lease.partition());
-        lease
-            .try_publish(n, |index| match index {
-                0 => {
-                    counter.publish_exclusive(Kind::Span);
-                    head
-                }
-                index => self.open.fields_at(span, (index - 1) * SLOT_WORDS),
-            })
-            .is_ok()
-    }
-
-    /// Closes a span that the fast path would not: without a partition of its own, with figures
-    /// that need more room, or because there is no room.
-    #[cold]
+    /// A span closes: the general case.
     #[inline(never)]
-    fn close_place_shared(&self, place: Place, span: &OpenSpan, end: u64) {
+    pub(crate) fn close_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+        // Also from inside another callback: the place must be freed, and nothing of the thread's
+        // is needed for that.
+        let found = match local::get(self) {
+            Ok(hot) => hot.find(&self.open, layer, key),
+            Err(_) => self.open.find(layer, key),
+        };
+        if let Some((place, span)) = found {
+            self.close_place(place, span, self.clock.ticks());
+        }
+    }
+
+    fn close_place(&self, place: Place, span: &OpenSpan, end: u64) {
         let closing = closing(span, end);
         let field_words = span.field_words();
         let (narrow, wide) = (closing.narrow(field_words), closing.wide(field_words));
@@ -440,23 +406,28 @@ impl Recorder {
         slots: usize,
         mut value: impl FnMut(usize) -> Slot,
     ) -> Result<(), Refused> {
-        let mut own = None;
-        if let Some(mut lease) = local::take_lease() {
+        let mut own = Ok(None);
+        let published = local::with_lease(|lease| {
             let partition = lease.partition();
             let counter = self.counters.partition(partition);
             let published = lease.try_publish(slots, |index| {
                 if index == 0 {
+                    // Before the record is visible, see the module `counters`.
                     counter.publish_exclusive(kind);
                 }
                 value(index)
             });
-            local::give_back_lease(Some(lease));
             match published {
-                Ok(()) => return Ok(()),
-                Err(ClaimError::Full) => own = Some(partition),
-                Err(error) => return Err(Refused { partition, error }),
+                Ok(()) => {}
+                Err(ClaimError::Full) => own = Ok(Some(partition)),
+                Err(error) => own = Err(Refused { partition, error }),
             }
+            published.is_ok()
+        });
+        if published {
+            return Ok(());
         }
+        let own = own?;
         let shared = self.ring.shared_partition();
         // What is lost is counted where the thread is known.
         let partition = own.unwrap_or(shared);
@@ -484,7 +455,7 @@ impl Recorder {
 
 /// What is written of a span that closes.
 #[inline(always)]
-fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
+pub(crate) fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
     let start = span.start();
     let status = if std::thread::panicking() {
         Status::Panicked

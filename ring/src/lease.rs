@@ -84,11 +84,33 @@ impl<T> Lease<T> {
     pub fn try_publish(
         &mut self,
         slots: usize,
-        mut value: impl FnMut(usize) -> T,
+        value: impl FnMut(usize) -> T,
     ) -> Result<(), ClaimError> {
         self.ring.admit(slots)?;
+        let first = self.leased().claim_exclusive(slots as u64, || self.ring.waker.wake())?;
+        self.publish(first, slots, value);
+        Ok(())
+    }
+
+    /// As [`try_publish`](Self::try_publish), but gives up, with `false`, wherever it would have to
+    /// look closer: when the ring is closed, and when the partition may be half full.
+    ///
+    /// It calls nothing but `value`, which lets the compiler keep the caller free of spilled
+    /// registers.
+    #[inline(always)]
+    pub fn publish_if_roomy(&mut self, slots: usize, value: impl FnMut(usize) -> T) -> bool {
+        let first = self.leased().tail();
+        if self.ring.admit(slots).is_err() || !self.leased().has_room(first, slots as u64) {
+            return false;
+        }
+        self.publish(first, slots, value);
+        true
+    }
+
+    /// Fills and publishes slots that are certain to be free.
+    #[inline(always)]
+    fn publish(&mut self, first: u64, slots: usize, mut value: impl FnMut(usize) -> T) {
         let partition = self.leased();
-        let first = partition.claim_exclusive(slots as u64, || self.ring.waker.wake())?;
         for index in 0..slots {
             let value = value(index);
             // SAFETY: the lessee is alone, has room for `slots` slots from `first` on, and has not
@@ -97,7 +119,6 @@ impl<T> Lease<T> {
         }
         partition.slots.publish(first, slots, false);
         partition.commit_exclusive(first + slots as u64);
-        Ok(())
     }
 }
 

@@ -104,7 +104,15 @@ impl<T> Partition<T> {
         self.tail.peek().saturating_sub(gating)
     }
 
+    /// Whether the lessee may claim without a look at the gating sequence.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, first: u64, slots: u64) -> bool {
+        // Relaxed: as in `claim_exclusive`.
+        first + slots <= self.limit.load(Ordering::Relaxed)
+    }
+
     /// Where the next claim begins.
+    #[inline(always)]
     pub(crate) fn tail(&self) -> u64 {
         self.tail.peek()
     }
