@@ -183,7 +183,10 @@ impl Counters {
     }
 
     /// Takes back what was stored in a file that is gone, and counts it as dropped.
-    pub(crate) fn forget_stored(&self, lost: PerKind, reason: DropReason) {
+    pub(crate) fn forget_stored(&self, lost: PerKind, unfinished: u64, reason: DropReason) {
+        // Release: as in `add_stored`.
+        self.unfinished.fetch_sub(unfinished, Ordering::Release);
+        self.shared().drop_many(Kind::Span, reason, unfinished);
         for (kind, n) in [Kind::Span, Kind::Event, Kind::Link].into_iter().zip(lost) {
             self.writer().drop_many(kind, reason, n);
             // Release: as in `add_stored`.

@@ -19,9 +19,15 @@ use crate::recorder::{Recorder, closing};
 impl Recorder {
     /// A span is created.
     #[inline]
-    pub(crate) fn new_span(self: &Arc<Self>, layer: u16, key: u64, attributes: &Attributes<'_>) {
+    pub(crate) fn new_span(
+        self: &Arc<Self>,
+        layer: u16,
+        key: u64,
+        attributes: &Attributes<'_>,
+        ancestor: impl Fn() -> Option<u64>,
+    ) {
         if !self.new_span_quickly(layer, key, attributes) {
-            self.new_span_slowly(layer, key, attributes);
+            self.new_span_slowly(layer, key, attributes, &ancestor);
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Interest, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::recorder::Recorder;
 
@@ -41,7 +42,10 @@ impl<S> fmt::Debug for ProfilerLayer<S> {
     }
 }
 
-impl<S: Subscriber> Layer<S> for ProfilerLayer<S> {
+impl<S> Layer<S> for ProfilerLayer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if let Some(front) = &self.front {
             // A full table is reported span by span, where it costs something.
@@ -51,9 +55,12 @@ impl<S: Subscriber> Layer<S> for ProfilerLayer<S> {
         Interest::always()
     }
 
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(front) = &self.front {
-            front.recorder.new_span(front.layer, id.into_u64(), attributes);
+            // For a parent that was filtered out for us: its nearest ancestor that was not. The
+            // registry is asked for no span that is recorded itself.
+            let ancestor = || context.span(id)?.parent().map(|span| span.id().into_u64());
+            front.recorder.new_span(front.layer, id.into_u64(), attributes, ancestor);
         }
     }
 
@@ -69,9 +76,10 @@ impl<S: Subscriber> Layer<S> for ProfilerLayer<S> {
         }
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some(front) = &self.front {
-            front.recorder.event(front.layer, event);
+            let ancestor = || context.event_span(event).map(|span| span.id().into_u64());
+            front.recorder.event(front.layer, event, &ancestor);
         }
     }
 

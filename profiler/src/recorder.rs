@@ -25,6 +25,9 @@ use crate::record::{
 use crate::stats::DropReason;
 use crate::threads::Threads;
 
+/// Finds the key of a span's nearest ancestor that was not filtered out for a front end.
+pub(crate) type FindAncestor<'a> = &'a dyn Fn() -> Option<u64>;
+
 /// A recording: everything that application threads and the writer share.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -127,15 +130,23 @@ impl Recorder {
         layer: u16,
         key: u64,
         attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
     ) {
         match local::get(self) {
-            Ok(hot) => self.new_span_in(hot, layer, key, attributes),
+            Ok(hot) => self.new_span_in(hot, layer, key, attributes, ancestor),
             Err(why) => self.drop_reentrant(Kind::Span, why),
         }
     }
 
     #[inline(always)]
-    fn new_span_in(&self, hot: Hot, layer: u16, key: u64, attributes: &Attributes<'_>) {
+    fn new_span_in(
+        &self,
+        hot: Hot,
+        layer: u16,
+        key: u64,
+        attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
+    ) {
         if self.ring.is_closed() {
             return self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
         }
@@ -147,7 +158,7 @@ impl Recorder {
         let (parent, root) = if attributes.is_contextual() {
             hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
         } else {
-            self.explicit_parent(hot, layer, attributes)
+            self.explicit_parent(hot, layer, attributes, ancestor)
         };
         let origin = Origin { layer, callsite, parent, root };
         if metadata.fields().is_empty() {
@@ -196,11 +207,29 @@ impl Recorder {
 
     /// Ids of parent and root of a span that names its parent, or has none.
     #[inline(never)]
-    fn explicit_parent(&self, hot: Hot, layer: u16, attributes: &Attributes<'_>) -> (u64, u64) {
+    fn explicit_parent(
+        &self,
+        hot: Hot,
+        layer: u16,
+        attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
+    ) -> (u64, u64) {
         attributes
             .parent()
-            .and_then(|parent| hot.find(&self.open, layer, parent.into_u64()))
-            .map_or((0, 0), |(_, span)| (span.id(), span.root()))
+            .and_then(|parent| self.find_or_ancestor(hot, layer, parent.into_u64(), ancestor))
+            .map_or((0, 0), |span| (span.id(), span.root()))
+    }
+
+    /// An open span, or the nearest recorded ancestor of one that was filtered out.
+    fn find_or_ancestor(
+        &self,
+        hot: Hot,
+        layer: u16,
+        key: u64,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&OpenSpan> {
+        let found = hot.find(&self.open, layer, key);
+        found.or_else(|| hot.find(&self.open, layer, ancestor()?)).map(|(_, span)| span)
     }
 
     /// A thread enters a span: the general case.
@@ -297,25 +326,37 @@ impl Recorder {
 
     /// Something happens.
     #[inline]
-    pub(crate) fn event(self: &Arc<Self>, layer: u16, event: &Event<'_>) {
+    pub(crate) fn event(
+        self: &Arc<Self>,
+        layer: u16,
+        event: &Event<'_>,
+        ancestor: FindAncestor<'_>,
+    ) {
         let level = *event.metadata().level();
         let kept = level <= self.events;
         if !kept && level != Level::ERROR {
             return;
         }
         match local::get(self) {
-            Ok(hot) => self.event_in(hot, layer, event, kept),
+            Ok(hot) => self.event_in(hot, layer, event, kept, ancestor),
             Err(why) if kept => self.drop_reentrant(Kind::Event, why),
             Err(_) => {}
         }
     }
 
-    fn event_in(&self, hot: Hot, layer: u16, event: &Event<'_>, kept: bool) {
+    fn event_in(
+        &self,
+        hot: Hot,
+        layer: u16,
+        event: &Event<'_>,
+        kept: bool,
+        ancestor: FindAncestor<'_>,
+    ) {
         let span = if event.is_contextual() {
             hot.current(&self.open, layer)
         } else {
             let parent = event.parent().map(|parent| parent.into_u64());
-            parent.and_then(|key| hot.find(&self.open, layer, key)).map(|(_, span)| span)
+            parent.and_then(|key| self.find_or_ancestor(hot, layer, key, ancestor))
         };
         if *event.metadata().level() == Level::ERROR
             && let Some(span) = span

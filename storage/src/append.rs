@@ -50,10 +50,9 @@ pub(crate) fn write(
     batch.events.sort_unstable_by_key(|event| event.id);
     let mut totals = Totals { last_id, last_ns: i64::MIN, ..Totals::default() };
     let mut staged = rollups.stage();
-    if !(batch.spans.is_empty() && batch.corrections.is_empty()) {
+    if !batch.spans.is_empty() {
         let mut source = Source::new(rollups, run_id, tx)?;
         spans(tx, batch, run_id, &mut staged, &mut source, &mut totals)?;
-        corrections(tx, batch, &mut staged, &mut source)?;
     }
     staged.write(run_id, tx)?;
     events(tx, batch, run_id, &mut totals)?;
@@ -88,23 +87,6 @@ fn spans(
             totals.see_span(span);
             totals.unfinished += i64::from(span.status == Status::Unfinished);
         }
-    }
-    Ok(())
-}
-
-fn corrections(
-    tx: &Transaction<'_>,
-    batch: &Batch,
-    staged: &mut Staged,
-    source: &mut Source<'_>,
-) -> rusqlite::Result<()> {
-    if batch.corrections.is_empty() {
-        return Ok(());
-    }
-    let mut update = tx.prepare("UPDATE span SET self_ns = ?2 WHERE id = ?1")?;
-    for correction in &batch.corrections {
-        update.execute(params![correction.span_id as i64, correction.self_ns])?;
-        staged.correct(correction, source)?;
     }
     Ok(())
 }
@@ -153,7 +135,7 @@ fn links(
     }
     // Links are a set: saying twice that one span follows from another adds nothing.
     let mut insert =
-        tx.prepare("INSERT OR IGNORE INTO link (span_id, follows_id, run_id) VALUES (?1, ?2, ?3)")?;
+        tx.prepare("INSERT INTO link (span_id, follows_id, run_id) VALUES (?1, ?2, ?3)")?;
     for link in &batch.links {
         let added = insert.execute(params![link.span_id as i64, link.follows_id as i64, run_id])?;
         totals.links += added as i64;

@@ -12,7 +12,6 @@ use crate::record::{CallsiteInfo, CallsiteKind};
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     callsites: HashMap<CallsiteInfo, i64>,
-    threads: HashMap<(u64, Option<String>), i64>,
     last_callsite: i64,
     last_thread: i64,
     new_callsites: Vec<(i64, CallsiteInfo)>,
@@ -69,21 +68,12 @@ impl Interner {
         self.last_callsite
     }
 
+    /// Every call is another thread: systems use the ids of threads that have ended again.
     pub(crate) fn thread(&mut self, run_id: i64, os_id: u64, name: Option<&str>) -> i64 {
-        let key = (os_id, name.map(str::to_owned));
-        if let Some(id) = self.threads.get(&key) {
-            return *id;
-        }
         self.last_thread += 1;
-        let name = key.1.clone();
-        self.threads.insert(key, self.last_thread);
+        let name = name.map(str::to_owned);
         self.new_threads.push(NewThread { id: self.last_thread, run_id, os_id, name });
         self.last_thread
-    }
-
-    /// Threads belong to a run.
-    pub(crate) fn begin_run(&mut self) {
-        self.threads.clear();
     }
 
     pub(crate) fn has_pending(&self) -> bool {

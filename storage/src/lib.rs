@@ -34,8 +34,8 @@ pub use reader::{
     Callsite, Counts, Event, Link, Loss, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
 };
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo,
-    SelfTimeCorrection, SpanRow, Status, Text, WriterStatRow,
+    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo, SpanRow,
+    Status, Text, WriterStatRow,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -216,24 +216,6 @@ pub struct OpenSpanRow {
     pub seen_ns: i64,
 }
 
-/// A self time that came out differently once a late child had arrived.
-///
-/// Children close before their parent, but on another thread; the writer may see the parent first.
-/// The span itself may stand in this batch or in an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SelfTimeCorrection {
-    /// The span.
-    pub span_id: u64,
-    /// Its callsite, to find the rollup.
-    pub callsite_id: i64,
-    /// When it ended, `start_ns + duration_ns`, to find the rollup.
-    pub end_ns: i64,
-    /// Its self time as stored.
-    pub before_ns: i64,
-    /// Its self time now.
-    pub self_ns: i64,
-}
-
 /// Everything that one transaction appends.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -245,8 +227,6 @@ pub struct Batch {
     pub links: Vec<LinkRow>,
     /// Losses since the last batch.
     pub losses: Vec<LossRow>,
-    /// Late corrections of `span.self_ns`. The rollups are corrected along with it.
-    pub corrections: Vec<SelfTimeCorrection>,
     /// A row for `writer_stat`, when one is due.
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
@@ -262,7 +242,6 @@ impl Batch {
             && self.events.is_empty()
             && self.links.is_empty()
             && self.losses.is_empty()
-            && self.corrections.is_empty()
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
     }
@@ -273,7 +252,6 @@ impl Batch {
         self.events.clear();
         self.links.clear();
         self.losses.clear();
-        self.corrections.clear();
         self.writer_stat = None;
         self.open_spans = None;
         self.text.clear();

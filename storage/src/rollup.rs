@@ -11,7 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::histogram::Histogram;
-use crate::record::{SelfTimeCorrection, SpanRow, Status};
+use crate::record::{SpanRow, Status};
 
 /// Length of an interval.
 pub(crate) const INTERVAL_NS: i64 = 1_000_000_000;
@@ -178,25 +178,6 @@ impl Staged {
         rollup.self_ns = rollup.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         rollup.max_ns = rollup.max_ns.max(duration_ns);
         rollup.histogram.record(duration_ns.max(0) as u64);
-        Ok(())
-    }
-
-    /// Follows a correction of a span's self time. A row that retention has deleted stays deleted.
-    pub(crate) fn correct(
-        &mut self,
-        correction: &SelfTimeCorrection,
-        source: &mut Source<'_>,
-    ) -> rusqlite::Result<()> {
-        let key = Key::new(correction.callsite_id, correction.end_ns);
-        let rollup = match self.rows.get_mut(&key) {
-            Some(rollup) => rollup,
-            None => {
-                let Some(base) = source.find(key)? else { return Ok(()) };
-                self.rows.entry(key).or_insert(base)
-            }
-        };
-        let delta = correction.self_ns.saturating_sub(correction.before_ns);
-        rollup.self_ns = rollup.self_ns.saturating_add(delta);
         Ok(())
     }
 

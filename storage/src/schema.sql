@@ -86,13 +86,13 @@ CREATE TABLE event (
   fields TEXT                      -- the other fields, JSON object; NULL: none
 ) STRICT;
 
--- A span that follows from another one.
+-- A span that follows from another one; said as often as the program said it.
 CREATE TABLE link (
   span_id INTEGER NOT NULL,        -- the later span, span.id
   follows_id INTEGER NOT NULL,     -- the span it follows from, span.id
-  run_id INTEGER NOT NULL,         -- run.id
-  PRIMARY KEY (span_id, follows_id)
-) STRICT, WITHOUT ROWID;
+  run_id INTEGER NOT NULL          -- run.id
+) STRICT;
+CREATE INDEX link_by_span ON link (span_id);
 
 -- A named moment or section.
 CREATE TABLE mark (

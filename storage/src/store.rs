@@ -153,7 +153,6 @@ impl Store {
         let run_id = tx.last_insert_rowid();
         append::commit(tx, &self.path)?;
         self.run_id = Some(run_id);
-        self.interner.begin_run();
         self.rollups = Rollups::new();
         Ok(run_id)
     }
@@ -164,8 +163,8 @@ impl Store {
         self.interner.callsite(info)
     }
 
-    /// The number of a thread of this run. Its row is inserted by the next append. Operating
-    /// systems use ids again, so a thread is told by its id and its name.
+    /// A number for a thread of this run, a new one at each call. Its row is inserted by the next
+    /// append.
     pub fn intern_thread(&mut self, os_id: u64, name: Option<&str>) -> i64 {
         self.interner.thread(self.run_id.unwrap_or(0), os_id, name)
     }

@@ -5,7 +5,7 @@ mod common;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
-use spandrel_storage::{Batch, SelfTimeCorrection, SpanRow, Status, StoreOptions};
+use spandrel_storage::{Batch, SpanRow, Status, StoreOptions};
 
 /// Callsite, end in 10 ms, duration, share of self time, and status.
 type Made = (u8, i64, i64, u8, u8);
@@ -40,32 +40,18 @@ fn row((callsite, end, duration, share, status): Made, id: u64, sites: &[i64]) -
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn equal_a_recomputation(batches in made(), corrected in 0_usize..5) {
+    fn equal_a_recomputation(batches in made()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
         let mut store = common::store(&path, &StoreOptions::default());
         let sites: Vec<i64> =
             (0..4).map(|n| store.intern_callsite(&common::callsite(&format!("site {n}")))).collect();
         store.intern_thread(1, None);
-        let mut closed: Vec<SpanRow> = Vec::new();
         for spans in batches {
             let first = store.next_id();
             let rows = spans.into_iter().zip(first..).map(|(made, id)| row(made, id, &sites));
             let mut batch = Batch { spans: rows.collect(), ..Batch::default() };
             batch.spans.reverse();
-            closed.extend(batch.spans.iter().filter(|span| span.duration_ns.is_some()).cloned());
-            // Of this batch and of earlier ones.
-            for span in closed.iter_mut().rev().step_by(3).take(corrected) {
-                let before_ns = span.self_ns.unwrap();
-                span.self_ns = Some(before_ns / 2);
-                batch.corrections.push(SelfTimeCorrection {
-                    span_id: span.id,
-                    callsite_id: span.callsite_id,
-                    end_ns: span.start_ns + span.duration_ns.unwrap(),
-                    before_ns,
-                    self_ns: before_ns / 2,
-                });
-            }
             store.append(&mut batch).unwrap();
             let conn = Connection::open(&path).unwrap();
             prop_assert_eq!(common::stored(&conn, 1), common::recomputed(&conn, 1));

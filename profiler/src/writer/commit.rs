@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use spandrel_storage::{Error, ErrorKind};
+
 use super::losses::NewLosses;
 use super::{Writer, drain_pass};
 use crate::builder::Fault;
@@ -23,7 +25,8 @@ pub(super) struct Pending {
     pub(super) unfinished: u64,
     /// Positions of the partitions that this batch reaches up to.
     positions: Vec<u64>,
-    losses: NewLosses,
+    /// Losses that this batch tells of.
+    losses: Option<NewLosses>,
 }
 
 /// When to try again.
@@ -70,7 +73,14 @@ impl Writer {
     /// Converts `raw` into a batch; what is drained meanwhile becomes the next `raw`.
     pub(super) fn prepare(&mut self) {
         let positions = self.positions();
-        drain_pass(&mut self.consumer, &mut self.next, self.options.batch_size);
+        // Looked at before the drain: a parent that is not open any more is in the ring by then.
+        let open =
+            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(|_| true));
+        // All of it, however much it is: the children of the spans in `raw` must be there.
+        drain_pass(&mut self.consumer, &mut self.next, usize::MAX);
+        if let Some(open) = open {
+            self.purge_self_times(open.into_iter().map(|seen| seen.id).collect());
+        }
         self.batches_begun += 1;
         let converted = catch_unwind(AssertUnwindSafe(|| self.convert()));
         let mut counts = self.raw.counts();
@@ -96,21 +106,22 @@ impl Writer {
             self.converter.convert(&self.raw, store, &mut self.batch);
         }
         self.children_added = self.next.len();
-        if self.converter.self_times.is_crowded() {
-            self.purge_self_times();
-        }
     }
 
     /// Makes a batch of what has been converted, with the losses so far.
     fn begin_pending(&mut self, counts: PerKind, positions: Vec<u64>) {
         let Self { recorder, converter, store, batch, losses, .. } = self;
         let now_ns = converter.timeline.now_ns();
-        let new_losses = losses.collect(
-            &recorder.counters,
-            now_ns,
-            |number| store.as_mut().map_or(0, |store| converter.thread_id(number, store)),
-            &mut batch.losses,
-        );
+        // Not with every batch: a ring that is full for an hour would fill a table of its own.
+        let due = self.closing || losses.last_commit_elapsed() >= self.options.flush_interval;
+        let new_losses = due.then(|| {
+            losses.collect(
+                &recorder.counters,
+                now_ns,
+                |number| store.as_mut().map_or(0, |store| converter.thread_id(number, store)),
+                &mut batch.losses,
+            )
+        });
         self.add_housekeeping_rows(now_ns, counts);
         self.pending = Some(Pending {
             counts,
@@ -139,6 +150,8 @@ impl Writer {
                 self.largest_batch = self.largest_batch.max(began.elapsed());
                 self.committed();
             }
+            // Some batches are refused for what is in them; to try again would be for ever.
+            Err(error) if error.kind() == ErrorKind::InvalidBatch => self.give_up_batch(&error),
             Err(error) => self.refused(error.to_string()),
         }
     }
@@ -157,7 +170,22 @@ impl Writer {
         for (sum, n) in self.stored_in_file.iter_mut().zip(pending.counts) {
             *sum += n;
         }
-        self.losses.commit(pending.losses);
+        self.unfinished_in_file += pending.unfinished;
+        if let Some(losses) = pending.losses {
+            self.losses.commit(losses);
+        }
+        self.committed = pending.positions;
+        self.answer_flushes();
+    }
+
+    /// The store will never take the batch in hand.
+    fn give_up_batch(&mut self, error: &Error) {
+        self.state.set_error(error.to_string());
+        let Some(pending) = self.pending.take() else { return };
+        self.drop_records(pending.counts, DropReason::StoreError);
+        let unfinished = self.recorder.counters.shared();
+        unfinished.drop_many(Kind::Span, DropReason::StoreError, pending.unfinished);
+        self.batch.clear();
         self.committed = pending.positions;
         self.answer_flushes();
     }
@@ -199,11 +227,11 @@ impl Writer {
         }
     }
 
-    /// Forgets children whose parents will never arrive: those that were dropped.
-    fn purge_self_times(&mut self) {
-        let open = self.recorder.open.look(|_| true).into_iter().map(|seen| seen.id);
-        let mut expected: Vec<u64> = open.collect();
-        expected.extend(self.next.records().filter_map(|record| record.span_id()));
+    /// Forgets children whose parents will never arrive, because they were dropped: those that are
+    /// neither open nor on their way.
+    fn purge_self_times(&mut self, mut expected: Vec<u64>) {
+        let drained = self.raw.records().chain(self.next.records());
+        expected.extend(drained.filter_map(|record| record.span_id()));
         expected.sort_unstable();
         self.converter.self_times.purge(|id| expected.binary_search(&id).is_ok());
     }

@@ -22,6 +22,8 @@ use super::self_time::SelfTimes;
 struct Callsite {
     id: i64,
     names: Vec<&'static str>,
+    /// For each field the index of the first one of the same name, nearly always its own.
+    first_of_name: Vec<usize>,
     /// Index of the field `error` of a span.
     error: Option<usize>,
     /// Index of the field `message` of an event.
@@ -203,13 +205,15 @@ impl Converter {
             return start..start;
         }
         let mut fields: Vec<FieldValue<'_>> = Vec::with_capacity(8);
-        for field in Fields::new(words) {
+        let Callsite { names, first_of_name, .. } = &self.callsites[usize::from(callsite)];
+        for mut field in Fields::new(words) {
+            // A name that a callsite has twice is one key in the object.
+            field.index = first_of_name.get(field.index).copied().unwrap_or(field.index);
             match fields.iter_mut().find(|known| known.index == field.index) {
                 Some(known) => *known = field,
                 None => fields.push(field),
             }
         }
-        let names = &self.callsites[usize::from(callsite)].names;
         let name = |field: &FieldValue<'_>| names.get(field.index).copied().unwrap_or("?");
         // A message that was cut is told of here, though it stands in a column of its own.
         let shortened: Vec<_> = fields
@@ -239,7 +243,8 @@ impl Converter {
             let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
             let index = |wanted| names.iter().position(|name| *name == wanted);
             let (error, message) = (index("error"), index("message"));
-            self.callsites.push(Callsite { id, names, error, message });
+            let first_of_name = names.iter().filter_map(|name| index(name)).collect();
+            self.callsites.push(Callsite { id, names, first_of_name, error, message });
         }
     }
 

@@ -31,12 +31,15 @@ impl Writer {
     }
 
     fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) {
+        self.closing = true;
+        self.look_after_file();
         // The ring is closed: what was published before that lies below these.
         let targets = self.tails();
         self.commit_up_to(&targets, deadline);
         let open = self.take_open_spans();
         unfinished.extend(open.iter().map(|seen| seen.id));
         self.commit_last(&open, deadline);
+        self.look_after_file();
     }
 
     /// Drains and commits until everything below `targets` is in the database.

@@ -10,6 +10,8 @@ use crate::counters::{Kind, PerKind};
 use crate::stats::{self, DropReason};
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the writer may delete old rows at a time.
+const PRUNE_TIME: Duration = Duration::from_millis(20);
 /// Open spans that do not change are confirmed this often.
 const OPEN_SPANS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -34,27 +36,33 @@ impl Writer {
     fn prune(&mut self) {
         let limited =
             self.options.store.max_bytes.is_some() || self.options.store.max_age.is_some();
-        if let Some(store) = &mut self.store
-            && limited
-            && let Err(error) = store.prune()
-        {
-            self.state.set_error(error.to_string());
+        let Some(store) = &mut self.store else { return };
+        // In small steps, and not for long: the ring is filling meanwhile.
+        let until = Instant::now() + PRUNE_TIME;
+        while limited && Instant::now() < until {
+            match store.prune() {
+                Ok(pruned) if pruned.more => {}
+                Ok(_) => return,
+                Err(error) => return self.state.set_error(error.to_string()),
+            }
         }
     }
 
     /// Whether the file is still the one that the path names.
-    fn look_after_file(&mut self) {
+    pub(super) fn look_after_file(&mut self) {
         let Some(store) = &self.store else { return };
         match store.location() {
             Ok(Location::InPlace) => {}
             Ok(Location::Removed) => {
                 let lost = std::mem::take(&mut self.stored_in_file);
-                self.recorder.counters.forget_stored(lost, DropReason::FileRemoved);
+                let unfinished = std::mem::take(&mut self.unfinished_in_file);
+                self.recorder.counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
                 self.leave_file("was deleted while it was recorded into", lost);
             }
             Ok(Location::Renamed) => {
                 // What is stored is safe under the other name.
                 self.stored_in_file = PerKind::default();
+                self.unfinished_in_file = 0;
                 self.leave_file("was renamed while it was recorded into", PerKind::default());
             }
             Ok(_) => {}

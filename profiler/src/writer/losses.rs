@@ -1,16 +1,25 @@
 //! Losses since the last look, as rows for the database.
 
+use std::time::{Duration, Instant};
+
 use spandrel_storage::LossRow;
 
 use crate::counters::{Counters, Drops, Kind};
 use crate::stats::DropReason;
 
 /// What had been dropped, partition by partition, when the last losses were committed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Losses {
     committed: Vec<Drops>,
     /// When that was.
     since_ns: i64,
+    last_commit: Instant,
+}
+
+impl Default for Losses {
+    fn default() -> Self {
+        Self { committed: Vec::new(), since_ns: 0, last_commit: Instant::now() }
+    }
 }
 
 /// Losses on their way into the database.
@@ -61,8 +70,13 @@ impl Losses {
         NewLosses { seen, until_ns: now_ns }
     }
 
+    pub(super) fn last_commit_elapsed(&self) -> Duration {
+        self.last_commit.elapsed()
+    }
+
     /// The rows are in the database.
     pub(super) fn commit(&mut self, new: NewLosses) {
+        self.last_commit = Instant::now();
         self.committed = new.seen;
         self.since_ns = new.until_ns;
     }

@@ -125,6 +125,9 @@ pub(crate) struct Writer {
     batches_begun: u64,
     /// Stored since this file was opened: what is lost if the file is deleted.
     stored_in_file: PerKind,
+    unfinished_in_file: u64,
+    /// Whether the pill has come.
+    closing: bool,
 }
 
 impl Writer {
@@ -168,6 +171,8 @@ impl Writer {
             last_stat: now,
             batches_begun: 0,
             stored_in_file: PerKind::default(),
+            unfinished_in_file: 0,
+            closing: false,
         }
     }
 
@@ -192,6 +197,10 @@ impl Writer {
             }
             let drained = self.drain();
             if self.is_due() {
+                if !self.waiting.is_empty() {
+                    // Whoever waits for a flush wants to find it at the path.
+                    self.look_after_file();
+                }
                 self.commit();
             }
             self.keep_house();
