@@ -28,6 +28,8 @@ use spandrel_benches::{Case, Recorder};
 const THREADS: [usize; 3] = [1, 2, 4];
 /// Spans of one thread between two rests.
 const CHUNK: u64 = 20_000;
+/// Samples of fewer spans, as the warm-up begins with, are too short for the table.
+const SAMPLE_MIN: u64 = 1_000;
 /// 65,536 slots for each of four threads: two for each span of a chunk, and some room.
 const RING_SLOTS: usize = 524_288;
 /// Tells a process which case and recorder are its, and where to write the medians.
@@ -110,7 +112,7 @@ fn child(job: &str) {
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(50))
-        .measurement_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(200))
         .configure_from_args();
     let mut group = criterion.benchmark_group(format!("hot_path/{}", case.name()));
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
@@ -121,7 +123,7 @@ fn child(job: &str) {
         group.bench_function(id, |bencher| {
             bencher.iter_custom(|spans| {
                 let took = run(case, threads, spans, &rest);
-                if spans >= CHUNK / 4 {
+                if spans >= SAMPLE_MIN {
                     samples.push(took.as_nanos() as f64 / spans as f64);
                 }
                 took
