@@ -16,6 +16,10 @@ use crate::recorder::Recorder;
 /// Made by [`Profiler::layer`](crate::Profiler::layer). It composes with other layers and with
 /// per-layer filters, keeps nothing in the registry's extensions, and never disables a callsite for
 /// the layers beside it. When the profiler is closed, the layer stays where it is and only counts.
+///
+/// Under a per-layer filter, the parent of a span is the innermost *recorded* span that its thread
+/// is in, or, if it names a parent that was filtered out, the nearest recorded ancestor of that
+/// one. An event that names a filtered parent belongs to no span.
 pub struct ProfilerLayer<S> {
     /// None for a profiler that is switched off.
     front: Option<Front>,

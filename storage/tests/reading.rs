@@ -74,9 +74,9 @@ fn check(reader: &Reader) {
     assert_eq!(reader.run(99).unwrap(), None);
     assert_eq!(run.info, common::run_info());
     assert_eq!((run.first_id, run.last_id, run.last_ns), (1, 9, 99_000_000));
-    assert_eq!((run.dropped_spans, run.dropped_events, run.links), (3, 4, 1));
+    assert_eq!((run.dropped_spans, run.dropped_events, run.links), (3, 4, 2));
     let counts = reader.counts(run.id).unwrap();
-    assert_eq!((counts.spans, counts.events, counts.links, counts.unfinished), (4, 1, 1, 1));
+    assert_eq!((counts.spans, counts.events, counts.links, counts.unfinished), (4, 1, 2, 1));
 
     let spans = common::spans(reader, run.id);
     let names: Vec<_> = spans.iter().map(|span| span.callsite.name.as_str()).collect();
@@ -96,7 +96,7 @@ fn check(reader: &Reader) {
     assert_eq!(events[0].message.as_deref(), Some("slow"));
     assert_eq!((events[0].span_id, events[0].callsite.level.as_str()), (Some(2), "WARN"));
     let links = reader.links(run.id).unwrap();
-    assert_eq!((links.len(), links[0].span_id, links[0].follows_id), (1, 3, 2));
+    assert_eq!((links.len(), links[0].span_id, links[0].follows_id), (2, 3, 2));
     let top = reader.top(run.id, 9).unwrap();
     assert_eq!((top[0].callsite.name.as_str(), top[0].calls, top[0].errors), ("request", 1, 0));
     assert_eq!((top[1].calls, top[1].errors, top[1].max_ns), (2, 2, 1_000_000));
