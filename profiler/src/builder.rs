@@ -112,8 +112,9 @@ impl Builder {
         self
     }
 
-    /// Spans that can be open at the same time; a span beyond is dropped and counted (its
-    /// children are not). Default 16,384, at some 600 bytes each.
+    /// Spans that can be open at the same time, at least. The table has twice as many places, because
+    /// they are found by hash; a span that finds none is dropped and counted (its children are not).
+    /// Default 16,384, at some 600 bytes each.
     pub fn max_open_spans(mut self, spans: usize) -> Self {
         self.max_open_spans = spans;
         self

@@ -215,6 +215,8 @@ impl Profiler {
     /// `already_shutdown`. Calling it again, on any clone and from any thread, waits for the first
     /// call and returns the same, with what has been counted since.
     ///
+    /// In a forked child it does nothing and returns an empty report.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::OnWriterThread`] on the writer thread. That the database did not take everything
@@ -263,8 +265,9 @@ impl Handle {
 
     fn close(&self) -> Result<Report, Error> {
         if self.is_forked() {
-            // Silent: the file and the writer are the parent's.
-            return Ok(Report { stats: self.stats(), ..Report::default() });
+            // Silent: the file and the writer are the parent's. No lock is touched either; another
+            // thread of the parent may have held it when this process was made.
+            return Ok(Report::default());
         }
         self.check_caller("close")?;
         let mut closing = self.closing.lock();
