@@ -73,7 +73,7 @@ fn prepared<'a, 's>(
 
 fn sql(rows: usize) -> String {
     let mut sql = String::from(
-        "INSERT INTO span (run_id, id, parent_id, root_id, callsite_id, thread_id, start_ns,
+        "INSERT OR FAIL INTO span (run_id, id, parent_id, root_id, callsite_id, thread_id, start_ns,
            duration_ns, busy_ns, self_ns, polls, status, fields) VALUES ",
     );
     for row in 0..rows {
