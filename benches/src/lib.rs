@@ -1,5 +1,5 @@
 //! What the benchmarks and the scripts that count instructions and system calls have in common:
-//! the [cases](Case), the [recorders](Recorder) that they run under, and the [queues](queues) that
+//! the [cases](Case), the [recorders](Recorder) that they run under, and the [queues] that
 //! the ring is compared with.
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run has nobody to report to")]
