@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tracing_core::span::Attributes;
 
 use crate::counters::Kind;
-use crate::local::{self, Entered};
+use crate::local;
 use crate::open_spans::NewSpan;
 use crate::record::{SLOT_WORDS, slots};
 use crate::recorder::{Recorder, closing};
@@ -76,14 +76,14 @@ impl Recorder {
         let Some(hot) = local::get_if_set_up(self) else { return false };
         let place = hot.last_place();
         let Some(span) = self.open.get(place) else { return false };
-        if !span.is_owned(layer, key, hot.thread()) || !span.is_own_depth(0) {
+        if !span.is_owned(layer, key, hot.thread()) || span.own_since() != 0 {
             return false;
         }
-        let Some(since) = self.clock.tsc_ticks() else { return false };
-        if !hot.push_shallow(Entered { key, since, place, layer, foreign_depth: 1 }) {
+        let Some(now) = self.clock.tsc_ticks() else { return false };
+        if !hot.push_own(key, place, layer) {
             return false;
         }
-        span.set_own_depth(1);
+        span.begin_own_poll(now);
         true
     }
 
@@ -99,19 +99,21 @@ impl Recorder {
     #[inline(always)]
     fn exit_quickly(&self, layer: u16, key: u64) -> bool {
         let Some(hot) = local::get_if_set_up(self) else { return false };
-        let Some(entered) = hot.innermost() else { return false };
-        let Some(span) = self.open.get(entered.place) else { return false };
-        if entered.key != key
-            || entered.layer != layer
-            || !span.is_owned(layer, key, hot.thread())
-            || !span.is_own_depth(1)
-        {
+        // If the owner is inside the span that has this place now, the entry is that span's: one
+        // of an earlier span would lie further out.
+        let Some(place) = hot.innermost_place() else { return false };
+        let Some(span) = self.open.get(place) else { return false };
+        if !span.is_owned(layer, key, hot.thread()) {
+            return false;
+        }
+        let since = span.own_since();
+        if since == 0 || span.is_nested() {
             return false;
         }
         let Some(now) = self.clock.tsc_ticks() else { return false };
-        span.set_own_depth(0);
-        span.add_own_poll(now.saturating_sub(entered.since));
-        hot.set_last_place(entered.place);
+        let Some(busy) = now.checked_sub(since) else { return false };
+        span.end_own_poll(busy);
+        hot.set_last_place(place);
         hot.pop_shallow();
         true
     }

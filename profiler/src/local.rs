@@ -32,8 +32,7 @@ thread_local! {
     /// How many spans the thread is in.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The outermost of them; those beyond are in `Cold::deep`.
-    static STACK: [Cell<Entered>; SHALLOW] =
-        const { [const { Cell::new(NOT_ENTERED) }; SHALLOW] };
+    static STACK: [Entry; SHALLOW] = const { [const { Entry::new() }; SHALLOW] };
 
     /// The partition that only this thread writes; none while there are not enough, while it is in
     /// use, and when the thread is ending.
@@ -64,15 +63,60 @@ const IN_USER_CODE: u64 = 1 << 63;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entered {
     pub(crate) key: u64,
-    /// Ticks.
-    pub(crate) since: u64,
     pub(crate) place: Place,
     pub(crate) layer: u16,
-    /// How many times this thread is inside, if it is not the span's owner.
+    /// How many times this thread is inside, if it is not the span's owner; else anything.
     pub(crate) foreign_depth: u16,
+    /// Ticks, if the thread is not the span's owner; else anything.
+    pub(crate) since: u64,
 }
 
-const NOT_ENTERED: Entered = Entered { key: 0, since: 0, place: 0, layer: 0, foreign_depth: 0 };
+/// Where an `Entered` lies on the stack: its parts in cells of their own, because most callbacks
+/// use few of them.
+struct Entry {
+    key: Cell<u64>,
+    place: Cell<Place>,
+    layer: Cell<u16>,
+    foreign_depth: Cell<u16>,
+    since: Cell<u64>,
+}
+
+impl Entry {
+    const fn new() -> Self {
+        Self {
+            key: Cell::new(0),
+            place: Cell::new(0),
+            layer: Cell::new(0),
+            foreign_depth: Cell::new(0),
+            since: Cell::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Entered {
+        Entered {
+            key: self.key.get(),
+            place: self.place.get(),
+            layer: self.layer.get(),
+            foreign_depth: self.foreign_depth.get(),
+            since: self.since.get(),
+        }
+    }
+
+    #[inline(always)]
+    fn set(&self, entered: Entered) {
+        self.set_own(entered.key, entered.place, entered.layer);
+        self.foreign_depth.set(entered.foreign_depth);
+        self.since.set(entered.since);
+    }
+
+    #[inline(always)]
+    fn set_own(&self, key: u64, place: Place, layer: u16) {
+        self.key.set(key);
+        self.place.set(place);
+        self.layer.set(layer);
+    }
+}
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
 /// the profiler in question.
@@ -175,7 +219,7 @@ fn put_away(cold: &mut [Cold]) {
     if let Some(cold) = cold.first_mut() {
         let shallow = DEPTH.get().min(SHALLOW);
         STACK.with(|stack| {
-            cold.deep.splice(0..0, stack[..shallow].iter().map(Cell::get));
+            cold.deep.splice(0..0, stack[..shallow].iter().map(Entry::get));
         });
         cold.lease = take_lease();
     }
@@ -197,8 +241,8 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
     set(&DEPTH, cold.deep.len());
     let shallow = cold.deep.len().min(SHALLOW);
     STACK.with(|stack| {
-        for (cell, entered) in stack.iter().zip(cold.deep.drain(..shallow)) {
-            cell.set(entered);
+        for (entry, entered) in stack.iter().zip(cold.deep.drain(..shallow)) {
+            entry.set(entered);
         }
     });
     match cold.lease.take() {
@@ -324,9 +368,27 @@ impl Hot {
 
     /// Puts a span on the stack, if there is room without further ado.
     #[inline(always)]
-    pub(crate) fn push_shallow(self, entered: Entered) -> bool {
+    fn push_shallow(self, entered: Entered) -> bool {
         let depth = DEPTH.get();
         let pushed = set_shallow(depth, entered);
+        if pushed {
+            set(&DEPTH, depth + 1);
+        }
+        pushed
+    }
+
+    /// The place of `innermost`.
+    #[inline(always)]
+    pub(crate) fn innermost_place(self) -> Option<Place> {
+        STACK.with(|stack| Some(stack.get(DEPTH.get().wrapping_sub(1))?.place.get()))
+    }
+
+    /// Puts a span on the stack of its owner, if there is room without further ado.
+    #[inline(always)]
+    pub(crate) fn push_own(self, key: u64, place: Place, layer: u16) -> bool {
+        let depth = DEPTH.get();
+        let pushed = STACK
+            .with(|stack| stack.get(depth).map(|entry| entry.set_own(key, place, layer)).is_some());
         if pushed {
             set(&DEPTH, depth + 1);
         }
@@ -422,15 +484,15 @@ impl Hot {
 
 #[inline(always)]
 fn shallow(index: usize) -> Option<Entered> {
-    STACK.with(|stack| stack.get(index).map(Cell::get))
+    STACK.with(|stack| stack.get(index).map(Entry::get))
 }
 
 /// Says whether there is such an entry.
 #[inline(always)]
 fn set_shallow(index: usize, entered: Entered) -> bool {
     STACK.with(|stack| match stack.get(index) {
-        Some(cell) => {
-            cell.set(entered);
+        Some(entry) => {
+            entry.set(entered);
             true
         }
         None => false,

@@ -54,13 +54,16 @@ pub(crate) struct OpenSpan {
     start: AtomicU64,
     /// `layer << 48 |` [`record::origin`]; 0 while the place is free.
     meta: AtomicU64,
-    /// Ticks inside the span on its owner's thread.
+    /// Ticks inside the span on its owner's thread, without the stretch that `own_since` began.
     own_busy: AtomicU64,
     /// Ticks inside the span on other threads.
     foreign_busy: AtomicU64,
+    /// When the owner entered, in ticks; 0 while it is outside.
+    own_since: AtomicU64,
+    /// Entries from outside; an entry counts when it begins.
     own_polls: AtomicU64,
     foreign_polls: AtomicU32,
-    /// How many times the owner is inside.
+    /// How many times the owner is inside once more than `own_since` says.
     own_depth: AtomicU16,
     /// `FAILED`, `LEFT_OUT`.
     flags: AtomicU16,
@@ -153,20 +156,21 @@ impl OpenSpan {
     /// Whether this is the open span of this layer with this key, created by this thread.
     #[inline(always)]
     pub(crate) fn is_owned(&self, layer: u16, key: u64, thread: u32) -> bool {
-        const LAYER_AND_THREAD: u64 = u64::MAX << 48 | record::origin(0, u32::MAX);
-        let wanted = u64::from(layer) << 48 | record::origin(0, thread);
-        self.key.load(Ordering::Relaxed) == key && self.meta() & LAYER_AND_THREAD == wanted
+        self.key.load(Ordering::Relaxed) == key
+            && record::without_callsite(self.meta())
+                == record::without_callsite(u64::from(layer) << 48) | u64::from(thread)
     }
 
-    /// Whether the owner is inside so many times.
+    /// When the owner entered, 0 while it is outside.
     #[inline(always)]
-    pub(crate) fn is_own_depth(&self, depth: u16) -> bool {
-        self.own_depth.load(Ordering::Relaxed) == depth
+    pub(crate) fn own_since(&self) -> u64 {
+        self.own_since.load(Ordering::Relaxed)
     }
 
+    /// Whether the owner is inside more than once.
     #[inline(always)]
-    pub(crate) fn set_own_depth(&self, depth: u16) {
-        self.own_depth.store(depth, Ordering::Relaxed);
+    pub(crate) fn is_nested(&self) -> bool {
+        self.own_depth.load(Ordering::Relaxed) != 0
     }
 
     #[inline(always)]
@@ -215,34 +219,60 @@ impl OpenSpan {
 
     /// The owner enters. Says whether it was outside.
     #[inline]
-    pub(crate) fn own_enter(&self) -> bool {
+    pub(crate) fn own_enter(&self, now: impl FnOnce() -> u64) -> bool {
+        if self.own_since() == 0 {
+            self.begin_own_poll(now());
+            return true;
+        }
         let depth = self.own_depth.load(Ordering::Relaxed);
         self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
-        depth == 0
+        false
     }
 
     /// The owner leaves. Says whether it is outside now.
     #[inline]
-    pub(crate) fn own_exit(&self) -> bool {
-        let depth = self.own_depth.load(Ordering::Relaxed).saturating_sub(1);
-        self.own_depth.store(depth, Ordering::Relaxed);
-        depth == 0
+    pub(crate) fn own_exit(&self, now: impl FnOnce() -> u64) -> bool {
+        let depth = self.own_depth.load(Ordering::Relaxed);
+        if depth > 0 {
+            self.own_depth.store(depth - 1, Ordering::Relaxed);
+            return false;
+        }
+        let since = self.own_since();
+        if since != 0 {
+            self.end_own_poll(now().saturating_sub(since));
+        }
+        true
     }
 
-    /// The owner was inside for so many ticks.
-    #[inline]
-    pub(crate) fn add_own_poll(&self, busy: u64) {
-        let (sum, polls) = (&self.own_busy, &self.own_polls);
-        // Release: for the sequence lock.
-        sum.store(sum.load(Ordering::Relaxed) + busy, Ordering::Release);
+    /// The owner, who was outside, enters.
+    #[inline(always)]
+    pub(crate) fn begin_own_poll(&self, now: u64) {
+        let polls = &self.own_polls;
+        // Release, here and below: for the sequence lock.
         polls.store(polls.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // A clock may begin at 0, which says "outside".
+        self.own_since.store(now.max(1), Ordering::Release);
     }
 
-    /// Another thread was inside for so many ticks.
-    pub(crate) fn add_foreign_poll(&self, busy: u64) {
+    /// The owner, who was inside for so many ticks, leaves.
+    #[inline(always)]
+    pub(crate) fn end_own_poll(&self, busy: u64) {
+        // In this order: whoever sees the sum with this stretch also sees that it is over.
+        self.own_since.store(0, Ordering::Release);
+        let sum = &self.own_busy;
+        sum.store(sum.load(Ordering::Relaxed) + busy, Ordering::Release);
+    }
+
+    /// Another thread, which was outside, enters.
+    pub(crate) fn begin_foreign_poll(&self) {
+        // Release: for the sequence lock.
+        self.foreign_polls.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another thread leaves, which was inside for so many ticks.
+    pub(crate) fn end_foreign_poll(&self, busy: u64) {
         // Release: for the sequence lock.
         self.foreign_busy.fetch_add(busy, Ordering::Release);
-        self.foreign_polls.fetch_add(1, Ordering::Release);
     }
 
     #[inline]
@@ -328,6 +358,7 @@ impl OpenSpans {
         span.start.store(new.start, Ordering::Release);
         span.own_busy.store(0, Ordering::Release);
         span.foreign_busy.store(0, Ordering::Release);
+        span.own_since.store(0, Ordering::Release);
         span.own_polls.store(0, Ordering::Release);
         span.foreign_polls.store(0, Ordering::Release);
         span.own_depth.store(0, Ordering::Relaxed);
@@ -486,17 +517,19 @@ impl OpenSpans {
         keys.filter(|key| key.load(Ordering::Relaxed) != 0).count() as u64
     }
 
-    /// The spans that are open now and for which `wanted(start)` holds, in no particular order.
-    pub(crate) fn look(&self, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
+    /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no
+    /// particular order. What their owners are inside of counts up to now; where one leaves this
+    /// very moment, its last stretch may be missing.
+    pub(crate) fn look(&self, now: u64, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
         let taken = self.keys.iter().enumerate().flat_map(|(set, keys)| {
             keys.0.iter().enumerate().filter_map(move |(way, key)| {
                 (key.load(Ordering::Relaxed) != 0).then_some(set * WAYS + way)
             })
         });
-        taken.filter_map(|place| self.look_at(place as Place, &wanted)).collect()
+        taken.filter_map(|place| self.look_at(place as Place, now, &wanted)).collect()
     }
 
-    fn look_at(&self, place: Place, wanted: impl Fn(u64) -> bool) -> Option<Seen> {
+    fn look_at(&self, place: Place, now: u64, wanted: impl Fn(u64) -> bool) -> Option<Seen> {
         let span = self.span(place);
         // Acquire, on every load: a later load cannot come before an earlier one, and the last one
         // tells whether the place was given to another span meanwhile.
@@ -517,6 +550,11 @@ impl OpenSpans {
                 None => self.spills.word(spill, index - INLINE_WORDS).load(Ordering::Acquire),
             });
         let flags = span.flags.load(Ordering::Acquire);
+        let since = span.own_since.load(Ordering::Acquire);
+        let busy = span.own_busy.load(Ordering::Acquire);
+        // A stretch that is over by now may be part of `busy` already.
+        let is_inside = since != 0 && span.own_since.load(Ordering::Acquire) == since;
+        let running = if is_inside { now.saturating_sub(since) } else { 0 };
         let seen = Seen {
             place,
             callsite: record::callsite(meta),
@@ -525,7 +563,7 @@ impl OpenSpans {
             parent: span.parent.load(Ordering::Acquire),
             root: span.root.load(Ordering::Acquire),
             start,
-            busy: span.own_busy.load(Ordering::Acquire) + span.foreign_busy.load(Ordering::Acquire),
+            busy: busy + running + span.foreign_busy.load(Ordering::Acquire),
             polls: span.own_polls.load(Ordering::Acquire)
                 + u64::from(span.foreign_polls.load(Ordering::Acquire)),
             failed: flags & FAILED != 0,
@@ -641,9 +679,9 @@ mod loom_models {
                     table.insert(1, &span(2), &[]).unwrap();
                 })
             };
-            table.look(|_| true).iter().for_each(check);
+            table.look(0, |_| true).iter().for_each(check);
             other.join().unwrap();
-            let seen = table.look(|_| true);
+            let seen = table.look(0, |_| true);
             assert_eq!(seen.iter().map(|seen| seen.id).collect::<Vec<_>>(), [2]);
         });
     }
@@ -694,7 +732,7 @@ mod loom_models {
                 let table = Arc::clone(&table);
                 thread::spawn(move || table.append_fields(place, &[WORD | 1]))
             };
-            for seen in table.look(|_| true) {
+            for seen in table.look(0, |_| true) {
                 check(&seen);
                 assert!(
                     [&[][..], &[WORD], &[WORD, WORD | 1]].contains(&&seen.fields[..]),
@@ -781,10 +819,13 @@ mod tests {
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
         let place = table.insert(1, &new_span(10), &fields[..5]).unwrap();
         table.append_fields(place, &fields[5..]);
-        table.span(place).add_own_poll(3);
-        table.span(place).add_foreign_poll(4);
+        let span = table.span(place);
+        assert!(span.own_enter(|| 10) && !span.own_enter(|| 11));
+        assert!(!span.own_exit(|| 12) && span.own_exit(|| 13));
+        span.begin_foreign_poll();
+        span.end_foreign_poll(4);
         table.span(place).set_failed();
-        let seen = table.look(|_| true);
+        let seen = table.look(0, |_| true);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].id, seen[0].busy, seen[0].polls), (10, 7, 2));
         assert!(seen[0].failed && !seen[0].left_out);
@@ -792,7 +833,10 @@ mod tests {
         let span = table.span(place);
         let copied: Vec<_> = (0..40).step_by(7).flat_map(|at| table.fields_at(span, at)).collect();
         assert_eq!(copied[..40], fields);
-        assert!(table.look(|start| start < 7).is_empty());
+        assert!(table.look(0, |start| start < 7).is_empty());
+        assert!(span.own_enter(|| 20));
+        let seen = table.look(25, |_| true);
+        assert_eq!((seen[0].busy, seen[0].polls), (12, 3), "with the entry that goes on");
     }
 
     #[test]

@@ -66,6 +66,12 @@ pub(crate) const fn thread(header: u64) -> u32 {
     (header >> THREAD_SHIFT) as u32 & THREAD_MAX
 }
 
+/// What is left of a header above its callsite: the thread, and whatever stands above it.
+#[inline(always)]
+pub(crate) const fn without_callsite(header: u64) -> u64 {
+    header >> THREAD_SHIFT
+}
+
 /// How many slots so many words take.
 #[inline]
 pub(crate) const fn slots(words: usize) -> usize {

@@ -240,14 +240,16 @@ impl Recorder {
         let Ok(hot) = local::get(self) else { return };
         let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
         if span.is_owned_by(hot.thread()) {
-            if !span.own_enter() {
+            if !span.own_enter(|| self.clock.ticks()) {
                 return;
             }
+            return hot.push(Entered { key, since: 0, place, layer, foreign_depth: 1 });
         } else if let Some((index, entered)) = hot.position(layer, key) {
             let foreign_depth = entered.foreign_depth.saturating_add(1);
             hot.update(index, Entered { foreign_depth, ..entered });
             return;
         }
+        span.begin_foreign_poll();
         let since = self.clock.ticks();
         hot.push(Entered { key, since, place, layer, foreign_depth: 1 });
     }
@@ -266,17 +268,16 @@ impl Recorder {
         }
         hot.set_last_place(entered.place);
         if span.is_owned_by(hot.thread()) {
-            if !span.own_exit() {
+            if !span.own_exit(|| self.clock.ticks()) {
                 return;
             }
-            span.add_own_poll(self.clock.ticks().saturating_sub(entered.since));
         } else {
             let foreign_depth = entered.foreign_depth - 1;
             if foreign_depth > 0 {
                 hot.update(index, Entered { foreign_depth, ..entered });
                 return;
             }
-            span.add_foreign_poll(self.clock.ticks().saturating_sub(entered.since));
+            span.end_foreign_poll(self.clock.ticks().saturating_sub(entered.since));
         }
         hot.leave(index);
     }

@@ -2,7 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`scratch`] | a folder for a test's database, and a profiler small enough to build often |
+//! | [`mod@scratch`] | a folder for a test's database, and a profiler small enough to build often |
 //! | [`database`] | the rows of a profile database, read with SQLite alone |
 //! | [`ledger`] | what must hold of every recording: the identity, and that the file agrees with it |
 //! | [`model`] | a plain layer with a mutex and vectors, to compare with |

@@ -75,7 +75,7 @@ impl Writer {
         let positions = self.positions();
         // Looked at before the drain: a parent that is not open any more is in the ring by then.
         let open =
-            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(|_| true));
+            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(0, |_| true));
         // All of it, however much it is: the children of the spans in `raw` must be there.
         drain_pass(&mut self.consumer, &mut self.next, usize::MAX);
         if let Some(open) = open {

@@ -72,7 +72,7 @@ impl Writer {
     /// The spans that are open now and that nobody else will account for.
     fn take_open_spans(&mut self) -> Vec<Seen> {
         let recorder = std::sync::Arc::clone(&self.recorder);
-        let mut open = recorder.open.look(|_| true);
+        let mut open = recorder.open.look(recorder.clock.ticks(), |_| true);
         // Those that have closed while we looked are in the ring.
         drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
         let closed: HashSet<u64> =
