@@ -265,6 +265,23 @@ impl Visit for FieldBuffer {
     }
 }
 
+/// How many words a field takes, from its header, which is one of them.
+pub(crate) fn len_of(header: u64) -> usize {
+    let cut = usize::from((header >> 16) as u8 & CUT != 0);
+    let value = match (header >> 8) as u8 {
+        KIND_I64 | KIND_U64 | KIND_F64 => 1,
+        KIND_I128 | KIND_U128 => 2,
+        KIND_STR | KIND_BYTES => ((header >> 32) as usize).div_ceil(8),
+        _ => 0,
+    };
+    1 + cut + value
+}
+
+/// The field that a header is of.
+pub(crate) fn index_of(header: u64) -> u8 {
+    header as u8
+}
+
 /// A value, read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'a> {

@@ -22,7 +22,7 @@
 //! of the next span in this place also sees that `id` has changed. (A sequence lock; H. Boehm, "Can
 //! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
 
-use crate::fields::Fields;
+use crate::fields::{Fields, index_of, len_of};
 use crate::record::{self, SLOT_WORDS};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
@@ -420,6 +420,42 @@ impl OpenSpans {
     /// How many more words of fields a span may have.
     pub(crate) fn field_room(&self, place: Place) -> usize {
         self.field_words_max.saturating_sub(self.span(place).field_words())
+    }
+
+    /// Records fields into a span that has some. A field that it has already, of the same length, is
+    /// overwritten in its place, so that a counter can be recorded for ever; others are added.
+    #[cold]
+    pub(crate) fn record_fields(&self, place: Place, mut fields: &[u64]) {
+        let span = self.span(place);
+        while let Some(&header) = fields.first() {
+            let Some((field, rest)) = fields.split_at_checked(len_of(header)) else { return };
+            if !self.overwrite_field(span, field) {
+                self.append_fields(place, field);
+            }
+            fields = rest;
+        }
+    }
+
+    /// Says whether there was such a field.
+    fn overwrite_field(&self, span: &OpenSpan, field: &[u64]) -> bool {
+        // Acquire: pairs with the Release in `append_fields`, on whichever thread.
+        let words = span.field_words.load(Ordering::Acquire);
+        if words >> 16 != words & RESERVED {
+            return false; // somebody adds fields right now; this one comes behind them
+        }
+        let (mut at, end) = (0, (words & RESERVED) as usize);
+        while at < end {
+            let header = self.field_word(span, at).load(Ordering::Relaxed);
+            if index_of(header) == index_of(field[0]) && len_of(header) == field.len() {
+                // The header last: it has the value of a small number, and the length of a text.
+                for (index, word) in field.iter().enumerate().rev() {
+                    self.field_word(span, at + index).store(*word, Ordering::Release);
+                }
+                return true;
+            }
+            at += len_of(header);
+        }
+        false
     }
 
     /// Adds fields to a span. What does not fit is left out, whole fields at a time, and the span

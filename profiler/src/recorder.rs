@@ -304,7 +304,7 @@ impl Recorder {
             if !span.is(layer, key) {
                 return;
             }
-            self.open.append_fields(place, fields.words());
+            self.open.record_fields(place, fields.words());
             if fields.has_left_out() {
                 span.set_left_out();
             }

@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
-//! crate: in [`slot`](crate::partition) (the cells of a partition) and in [`timestamp`] (one
+//! crate: in the cells of a [`partition`], its claims and leases, and in [`timestamp`] (one
 //! processor instruction).
 
 mod claim;

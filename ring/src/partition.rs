@@ -14,7 +14,7 @@
 //!   a lap past `gating`, so that the producer that crosses half full takes the slow path once,
 //!   where it wakes the consumer, and then to a whole lap.
 //! * Room is certain before anything is claimed; a claim is never taken back.
-//! * Publication is by slot ([`slot`](crate::slot)), never in producer order. In-order
+//! * Publication is by slot (module `slot`), never in producer order. In-order
 //!   publication makes every producer wait for the slowest one; with more producers than cores
 //!   that is a scheduler turn for each claim.
 //!
