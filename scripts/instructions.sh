@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Instructions per span on the thread that makes it, counted by callgrind, and the ratio to a layer
-# that does nothing; then instructions per push of a 64-byte slot.
+# that does nothing; then instructions per push of a 64-byte slot; with --writer also those of the
+# writer's thread per span, from the ring into the database.
 #
-#   scripts/instructions.sh [--no-check] [--no-push]
+#   scripts/instructions.sh [--no-check] [--no-push] [--writer]
 #
 # Each figure is the difference of two runs divided by the difference of their spans, so that
 # starting and ending cancel. Other threads, such as the writer's, are not counted. Fails if a ratio
 # is above its limit, unless --no-check is given. A figure holds for one compiler: compare within a
 # table.
 set -euo pipefail
+shopt -s inherit_errexit
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
@@ -21,10 +23,12 @@ queues=(leased shared array_queue crossbeam_channel)
 
 check=yes
 push=yes
+writer=no
 for option; do
     case $option in
         --no-check) check=no ;;
         --no-push) push=no ;;
+        --writer) writer=yes ;;
         *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
     esac
 done
@@ -39,23 +43,25 @@ target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_director
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# Instructions of the first thread of a program.
-instructions() {
-    rm -f "$folder"/callgrind.*
+# Instructions of one thread of a program; the first is the one that makes the spans.
+instructions() { # number of the thread, program and arguments
+    local thread=$1
+    shift
+    rm -f "$folder"/callgrind*
     valgrind --quiet --tool=callgrind --separate-threads=yes \
         --callgrind-out-file="$folder/callgrind" "$@" >"$folder/said" 2>"$folder/complained" || {
         cat "$folder/said" "$folder/complained" >&2
         echo "instructions.sh: failed: $*" >&2
         return 1
     }
-    awk '$1 == "totals:" { print $2; found = 1; exit } END { exit !found }' "$folder/callgrind-01"
+    awk '$1 == "totals:" { print $2; found = 1; exit } END { exit !found }' "$folder/callgrind-$thread"
 }
 
 # The same for one of many items.
 per_item() { # program and arguments, the last of which is how many
     local at_few at_many
-    at_few=$(instructions "$@" "$few")
-    at_many=$(instructions "$@" "$many")
+    at_few=$(instructions 01 "$@" "$few")
+    at_many=$(instructions 01 "$@" "$many")
     awk -v a="$at_few" -v b="$at_many" -v n="$((many - few))" 'BEGIN { printf "%.1f", (b - a) / n }'
 }
 
@@ -99,6 +105,20 @@ if [[ $push == yes ]]; then
         both=$(per_item "$target/release/push_slots" "$queue" push_drain)
         awk -v queue="$queue" -v push="$pushed" -v both="$both" \
             'BEGIN { printf "%-20s%12.0f%12.0f\n", queue, push, both - push }'
+    done
+fi
+
+if [[ $writer == yes ]]; then
+    few=40000
+    many=160000
+    echo
+    echo "Instructions of the writer per span, on its own thread"
+    echo
+    for case in "${cases[@]}"; do
+        at_few=$(instructions 02 "$target/release/record_spans" "$case" spandrel "$few" 1048576)
+        at_many=$(instructions 02 "$target/release/record_spans" "$case" spandrel "$many" 1048576)
+        awk -v case_name="$case" -v a="$at_few" -v b="$at_many" -v n="$((many - few))" \
+            'BEGIN { printf "%-15s%12.0f\n", case_name, (b - a) / n }'
     done
 fi
 

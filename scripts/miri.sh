@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Miri: the ring, which has all the unsafe code, and those parts of the profiler that call nothing
+# outside Rust. (SQLite is C, which Miri cannot run.)
+#
+#   scripts/miri.sh
+#
+# Needs a nightly toolchain with the components miri and rust-src; SKIPPED without.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "miri.sh: SKIPPED, there is no nightly toolchain with miri" \
+        "(rustup toolchain install nightly --component miri,rust-src)"
+    exit 0
+fi
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/miri
+# Several seeds would find more; the threads of the stress test already meet in many ways.
+cargo +nightly miri test --locked --package spandrel-ring
+# The tables and records of the hot path; without tests of random values, which take Miri minutes.
+cargo +nightly miri test --locked --package spandrel --lib -- \
+    open_spans record:: stats --skip any_

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Loads that are larger, longer and odder than the gate's, each verified span by span, then the ring
+# alone.
+#
+#   scripts/stress.sh [seconds]         of each load; default 20
+#
+# Prints the result line of each load. Stops at the first whose ledger does not balance or whose
+# file does not hold what was sent, and shows it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-20}
+if ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+    exit 2
+fi
+loads=(
+    "--rate 10000 --threads 4"
+    "--rate 100000 --threads 4 --fields 0"
+    "--rate 100000 --threads 4"
+    "--rate 100000 --threads 4 --async"
+    "--rate 100000 --threads 64 --depth 1"
+    "--rate 50000 --threads 256 --depth 16 --fields 6"
+    "--rate max --threads 1 --fields 0"
+    "--rate max --threads 2"
+    "--rate max --threads 16 --fields 6"
+    "--rate max --threads 8 --async"
+)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cargo build --quiet --locked --release --package spandrel-examples --example load_test
+for load in "${loads[@]}"; do
+    # shellcheck disable=SC2086 # the words of a load are options
+    if ! cargo run --quiet --locked --release --example load_test -- --seconds "$seconds" $load \
+        --database "$folder/stress.db" >"$folder/said" 2>&1; then
+        cat "$folder/said"
+        echo "stress.sh: FAILED: $load" >&2
+        exit 1
+    fi
+    printf '%-50s %s\n' "$load" "$(tail -n 1 "$folder/said")"
+done
+SPANDREL_STRESS_SECONDS=$seconds cargo test --locked --release --package spandrel-ring \
+    --test stress nothing_is_lost_for_as_long_as_asked

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# ThreadSanitizer: the ring under stress, then whole recordings that many threads write, flush and
+# close. The standard library is built with it too; SQLite is not, its locks are seen all the same.
+#
+#   scripts/tsan.sh
+#
+# Needs a nightly toolchain with the component rust-src, on Linux; SKIPPED without.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+host=$(rustc -vV | sed -n 's/^host: //p')
+library=$(rustc +nightly --print sysroot 2>/dev/null || true)/lib/rustlib/src/rust/library/Cargo.lock
+if [[ $host != x86_64-unknown-linux-gnu || ! -f $library ]]; then
+    echo "tsan.sh: SKIPPED, it takes x86-64 Linux and a nightly toolchain with rust-src" \
+        "(rustup toolchain install nightly --component rust-src)"
+    exit 0
+fi
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/tsan
+export RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+export RUSTDOCFLAGS=$RUSTFLAGS
+export CARGO_PROFILE_RELEASE_LTO=off # the standard library is not built for it
+# Everything is some ten times slower; limits in time are stretched to match.
+export SPANDREL_TEST_PATIENCE=10
+tested() {
+    cargo +nightly test --locked --release -Zbuild-std --target "$host" \
+        --config 'profile.release.package.libsqlite3-sys.opt-level=1' "$@"
+}
+tested --package spandrel-ring --test stress
+tested --package spandrel-tests \
+    --test close_while_recording --test flush --test async_tasks \
+    --test more_threads_than_partitions
