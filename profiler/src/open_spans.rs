@@ -444,18 +444,21 @@ impl OpenSpans {
             return false; // somebody adds fields right now; this one comes behind them
         }
         let (mut at, end) = (0, (words & RESERVED) as usize);
+        // The last one counts; to overwrite an earlier one would change nothing.
+        let mut last = None;
         while at < end {
             let header = self.field_word(span, at).load(Ordering::Relaxed);
-            if index_of(header) == index_of(field[0]) && len_of(header) == field.len() {
-                // The header last: it has the value of a small number, and the length of a text.
-                for (index, word) in field.iter().enumerate().rev() {
-                    self.field_word(span, at + index).store(*word, Ordering::Release);
-                }
-                return true;
+            if index_of(header) == index_of(field[0]) {
+                last = Some((at, len_of(header)));
             }
             at += len_of(header);
         }
-        false
+        let Some((at, _)) = last.filter(|(_, len)| *len == field.len()) else { return false };
+        // The header last: it has the value of a small number, and the length of a text.
+        for (index, word) in field.iter().enumerate().rev() {
+            self.field_word(span, at + index).store(*word, Ordering::Release);
+        }
+        true
     }
 
     /// Adds fields to a span. What does not fit is left out, whole fields at a time, and the span
@@ -889,6 +892,21 @@ mod tests {
             table.append_fields(place, &[8 << 8]);
         }
         assert_eq!(table.span(place).field_words(), INLINE_WORDS);
+    }
+
+    #[test]
+    fn the_last_value_of_a_field_counts_whatever_its_length() {
+        let table = OpenSpans::new(16, 64);
+        let place = table.insert(1, &new_span(10), &[8 << 8]).unwrap();
+        let wide = [3 << 8, 42];
+        for _ in 0..1000 {
+            table.record_fields(place, &wide);
+            table.record_fields(place, &wide);
+        }
+        assert_eq!(table.span(place).field_words(), 3, "overwritten in place");
+        table.record_fields(place, &[8 << 8 | 1 << 32]);
+        let seen = table.look(0, |_| true);
+        assert_eq!(seen[0].fields.last(), Some(&(8 << 8 | 1 << 32)), "behind the other length");
     }
 
     #[test]
