@@ -28,8 +28,8 @@ use spandrel_benches::{Case, Recorder};
 const THREADS: [usize; 3] = [1, 2, 4];
 /// Spans of one thread between two rests.
 const CHUNK: u64 = 20_000;
-/// Samples of fewer spans, as the warm-up begins with, are too short for the table.
-const SAMPLE_MIN: u64 = 1_000;
+/// With fewer spans than this, starting the threads would be all that is seen.
+const SAMPLE_MIN: u64 = 2_000;
 /// 65,536 slots for each of four threads: two for each span of a chunk, and some room.
 const RING_SLOTS: usize = 524_288;
 /// Tells a process which case and recorder are its, and where to write the medians.
@@ -122,11 +122,10 @@ fn child(job: &str) {
         let id = BenchmarkId::new(recorder.name(), format!("{threads}_threads"));
         group.bench_function(id, |bencher| {
             bencher.iter_custom(|spans| {
-                let took = run(case, threads, spans, &rest);
-                if spans >= SAMPLE_MIN {
-                    samples.push(took.as_nanos() as f64 / spans as f64);
-                }
-                took
+                let made = spans.max(SAMPLE_MIN);
+                let each = run(case, threads, made, &rest).as_nanos() as f64 / made as f64;
+                samples.push(each);
+                Duration::from_nanos((each * spans as f64) as u64)
             });
         });
         samples.sort_by(f64::total_cmp);

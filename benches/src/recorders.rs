@@ -15,7 +15,8 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 pub enum Recorder {
     /// No subscriber.
     Nobody,
-    /// `Registry` without a layer.
+    /// `Registry` without a layer. Nothing tells it then to let go of spans that have closed, so it
+    /// grows: fewer instructions, but more time, than with a layer that does nothing.
     Registry,
     /// `Registry` and a layer that does nothing: the floor of every layer, and the measure of ours.
     Noop,
