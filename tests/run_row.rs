@@ -38,7 +38,8 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
     let uuid = text("uuid");
     assert!(uuid.len() == 32 && uuid.bytes().all(|b| b.is_ascii_hexdigit()), "{uuid}");
     let settings: serde_json::Value = serde_json::from_str(&text("settings")).unwrap();
-    for (name, value) in [("batch_size", 77), ("ring_capacity", 65_536), ("max_open_spans", 1_024)] {
+    for (name, value) in [("batch_size", 77), ("ring_capacity", 65_536), ("max_open_spans", 1_024)]
+    {
         assert_eq!(settings[name], value, "{settings}");
     }
     assert!(before <= number("started_unix_ns") && number("ended_unix_ns") <= after + 1_000_000);
