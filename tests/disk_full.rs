@@ -21,7 +21,7 @@ fn record_until_refused(profiler: &Profiler) -> u64 {
             n += 1;
             ledger::identity(&profiler.stats());
             // However late the writer comes, the ring is not full before the store refuses.
-            if !refused && n % 64 == 0 {
+            if !refused && n.is_multiple_of(64) {
                 let flushed = profiler.flush(Duration::from_secs(1));
                 refused = flushed.is_err() && profiler.stats().last_error.is_some();
             }
