@@ -65,19 +65,24 @@ impl Writer {
             return;
         }
         if self.pending.is_none() {
-            self.prepare();
+            self.prepare(false);
         }
         self.append();
     }
 
-    /// Converts `raw` into a batch; what is drained meanwhile becomes the next `raw`.
-    pub(super) fn prepare(&mut self) {
+    /// Converts `raw` into a batch; what is drained meanwhile becomes the next `raw`. When this is the
+    /// last batch, nothing is: what comes beside the close stays in the ring, see [`Late`].
+    ///
+    /// [`Late`]: crate::late::Late
+    pub(super) fn prepare(&mut self, last: bool) {
         let positions = self.positions();
         // Looked at before the drain: a parent that is not open any more is in the ring by then.
         let open =
             self.converter.self_times.is_crowded().then(|| self.recorder.open.look(0, |_| true));
         // All of it, however much it is: the children of the spans in `raw` must be there.
-        drain_pass(&mut self.consumer, &mut self.next, usize::MAX);
+        if !last {
+            drain_pass(&mut self.consumer, &mut self.next, usize::MAX);
+        }
         if let Some(open) = open {
             self.purge_self_times(open.into_iter().map(|seen| seen.id).collect());
         }

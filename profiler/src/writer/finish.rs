@@ -92,7 +92,7 @@ impl Writer {
             counters.drop_many(Kind::Span, DropReason::StoreError, unfinished);
             return;
         }
-        self.prepare();
+        self.prepare(true);
         let Self { converter, store: Some(store), batch, pending: Some(pending), .. } = self else {
             return;
         };
