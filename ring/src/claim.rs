@@ -84,19 +84,35 @@ impl<'a, T> Claim<'a, T> {
         assert!(index < self.slots as usize, "slot outside the claim");
         // SAFETY: `first + index` lies inside this unpublished claim, and `&mut self` forbids a
         // second reference to any of its slots.
-        unsafe { self.partition.slots.slot_mut(self.first + index as u64) }
+        unsafe { self.partition.slots.cells().slot_mut(self.first + index as u64) }
     }
 
-    /// Hands the slots to the consumer.
+    /// Hands the slots to the consumer, and counts them as one claim of class 0.
     #[inline(always)]
     pub fn publish(self) {
+        self.publish_as(0);
+    }
+
+    /// Hands the slots to the consumer, and counts them as one claim of this class; the count is
+    /// visible to whoever sees the slots. See [`Ring::published`](crate::Ring::published).
+    ///
+    /// # Panics
+    ///
+    /// If `class` is not below [`CLASSES`](crate::CLASSES); what was claimed is a tombstone then.
+    #[inline(always)]
+    pub fn publish_as(self, class: usize) {
+        if self.exclusive {
+            self.partition.count_exclusive(class);
+        } else {
+            self.partition.count_shared(class);
+        }
         self.finish(false);
         std::mem::forget(self);
     }
 
     #[inline(always)]
     fn finish(&self, tombstone: bool) {
-        self.partition.slots.publish(self.first, self.slots as usize, tombstone);
+        self.partition.slots.cells().publish(self.first, self.slots as usize, tombstone);
         if self.exclusive {
             self.partition.commit_exclusive(self.first + u64::from(self.slots));
         }

@@ -42,7 +42,7 @@ impl<T> Lease<T> {
     }
 
     #[inline(always)]
-    fn leased(&self) -> &Partition<T> {
+    pub(crate) fn leased(&self) -> &Partition<T> {
         // SAFETY: the partitions lie in a boxed slice that neither moves nor changes its length for
         // as long as `ring`, which we hold; they are only ever borrowed shared.
         unsafe { self.partition.as_ref() }
@@ -66,7 +66,8 @@ impl<T> Lease<T> {
     }
 
     /// Claims `slots` contiguous slots, fills each with what `value` returns for its index, and
-    /// publishes them: the same as [`try_claim`](Self::try_claim) by hand, in fewer instructions.
+    /// publishes them as one claim of `class`: the same as [`try_claim`](Self::try_claim) by hand,
+    /// in fewer instructions.
     ///
     /// # Errors
     ///
@@ -74,8 +75,8 @@ impl<T> Lease<T> {
     ///
     /// # Panics
     ///
-    /// If `value` does. Nothing is published then, and the slots are claimed again by the next
-    /// claim.
+    /// If `value` does, or `class` is not below [`CLASSES`](crate::CLASSES). Nothing is published
+    /// then, and the slots are claimed again by the next claim.
     ///
     /// # Blocking
     ///
@@ -83,42 +84,24 @@ impl<T> Lease<T> {
     #[inline(always)]
     pub fn try_publish(
         &mut self,
+        class: usize,
         slots: usize,
-        value: impl FnMut(usize) -> T,
+        mut value: impl FnMut(usize) -> T,
     ) -> Result<(), ClaimError> {
         self.ring.admit(slots)?;
-        let first = self.leased().claim_exclusive(slots as u64, || self.ring.waker.wake())?;
-        self.publish(first, slots, value);
-        Ok(())
-    }
-
-    /// As [`try_publish`](Self::try_publish), but gives up, with `false`, wherever it would have to
-    /// look closer: when the ring is closed, and when the partition may be half full.
-    ///
-    /// It calls nothing but `value`, which lets the compiler keep the caller free of spilled
-    /// registers.
-    #[inline(always)]
-    pub fn publish_if_roomy(&mut self, slots: usize, value: impl FnMut(usize) -> T) -> bool {
-        let first = self.leased().tail();
-        if self.ring.admit(slots).is_err() || !self.leased().has_room(first, slots as u64) {
-            return false;
-        }
-        self.publish(first, slots, value);
-        true
-    }
-
-    /// Fills and publishes slots that are certain to be free.
-    #[inline(always)]
-    fn publish(&mut self, first: u64, slots: usize, mut value: impl FnMut(usize) -> T) {
         let partition = self.leased();
+        let first = partition.claim_exclusive(slots as u64, || self.ring.waker.wake())?;
+        let cells = partition.slots.cells();
         for index in 0..slots {
             let value = value(index);
             // SAFETY: the lessee is alone, has room for `slots` slots from `first` on, and has not
             // published them; the reference ends with this statement.
-            unsafe { *partition.slots.slot_mut(first + index as u64) = value };
+            unsafe { *cells.slot_mut(first + index as u64) = value };
         }
-        partition.slots.publish(first, slots, false);
+        partition.count_exclusive(class);
+        cells.publish(first, slots, false);
         partition.commit_exclusive(first + slots as u64);
+        Ok(())
     }
 }
 

@@ -36,6 +36,7 @@ mod ring;
 mod sequence;
 mod slot;
 mod sync;
+mod thread_lease;
 pub mod timestamp;
 mod wake;
 
@@ -45,5 +46,7 @@ mod loom_models;
 pub use claim::{Claim, ClaimError};
 pub use consumer::{Consumer, Drained, Entry};
 pub use lease::Lease;
+pub use partition::CLASSES;
 pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
+pub use thread_lease::{LeaseToken, ThreadLease};
 pub use wake::Waker;

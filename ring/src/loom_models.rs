@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use crate::{ClaimError, Consumer, Ring, RingOptions};
+use crate::{ClaimError, Consumer, Ring, RingOptions, ThreadLease};
 
 /// One partition to lease and a shared one, `slots` each.
 fn ring(slots: usize) -> (Ring<u64>, Consumer<u64>) {
@@ -81,10 +81,37 @@ fn a_publication_in_one_step_is_seen_whole() {
         let (ring, mut consumer) = ring(2);
         let mut lease = ring.lease().unwrap();
         let producer =
-            thread::spawn(move || lease.try_publish(2, |index| index as u64 + 1).unwrap());
+            thread::spawn(move || lease.try_publish(1, 2, |index| index as u64 + 1).unwrap());
         let seen = drain(&mut consumer, LEASED);
         assert!(seen.is_empty() || seen == [1, 2], "half a publication: {seen:?}");
         producer.join().unwrap();
+    });
+}
+
+/// The quick way, round the ring: what is read is whole, and counted before it is seen.
+#[test]
+fn a_quick_publication_is_counted_before_it_is_seen() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(4);
+        let lease = ring.lease().unwrap();
+        let producers = ring.clone();
+        let producer = thread::spawn(move || {
+            let here = ThreadLease::new();
+            here.put(Some(lease));
+            let publish = |values: [u64; 2]| {
+                let fill = |index: usize, slot: &mut u64| *slot = values[index];
+                producers.publish_if_roomy::<2>(here.token(), 1, fill)
+            };
+            let published = [[1, 2], [3, 4]].map(publish);
+            drop(here.take());
+            published.into_iter().filter(|published| *published).count()
+        });
+        let seen = drain(&mut consumer, LEASED);
+        assert!(ring.published()[1] as usize >= seen.len() / 2, "seen before it was counted");
+        let published = producer.join().unwrap();
+        let seen: Vec<_> = seen.into_iter().chain(drain(&mut consumer, LEASED)).collect();
+        assert_eq!(seen, [1, 2, 3, 4][..2 * published]);
+        assert_eq!(ring.published()[1] as usize, published);
     });
 }
 

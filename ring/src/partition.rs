@@ -61,19 +61,33 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering};
 /// fail them all a thread would have to lose against 64 others in a row within some microseconds.
 pub const ATTEMPTS: u32 = 64;
 
+/// Claims are counted by class, from 0 to one less than this, when they are published.
+pub const CLASSES: usize = 4;
+
 /// One disruptor: slots and sequences. See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Partition<T> {
     pub(crate) slots: Slots<T>,
-    /// The producers' line: where the next claim begins.
-    tail: Sequence,
+    producers: CachePadded<Producers>,
     /// How far `tail` may go before a producer has to look at `gating` again. Written and read by
     /// producers only.
     limit: CachePadded<AtomicU64>,
     /// The consumer's line: everything below it is free again.
-    pub(crate) gating: Sequence,
+    pub(crate) gating: CachePadded<Sequence>,
     /// Whether a producer has asked for the consumer since it last came.
     nudged: CachePadded<AtomicBool>,
+}
+
+/// The producers' line.
+#[derive(Debug)]
+struct Producers {
+    /// Where the next claim begins.
+    tail: Sequence,
+    /// Claims published, by class.
+    published: [AtomicU64; CLASSES],
+    /// While the lease lies in a [`ThreadLease`](crate::ThreadLease): the id by which that one
+    /// knows it; else 0.
+    thread_lease: AtomicU64,
 }
 
 /// What a look at the gating sequence brought.
@@ -88,9 +102,13 @@ impl<T: Copy + Default> Partition<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             slots: Slots::new(capacity),
-            tail: Sequence::new(0),
+            producers: CachePadded::new(Producers {
+                tail: Sequence::new(0),
+                published: std::array::from_fn(|_| AtomicU64::new(0)),
+                thread_lease: AtomicU64::new(0),
+            }),
             limit: CachePadded::new(AtomicU64::new(capacity as u64 / 2)),
-            gating: Sequence::new(0),
+            gating: CachePadded::new(Sequence::new(0)),
             nudged: CachePadded::new(AtomicBool::new(false)),
         }
     }
@@ -101,7 +119,7 @@ impl<T> Partition<T> {
     pub(crate) fn backlog(&self) -> u64 {
         // The order matters: `gating` first, so that the difference cannot be negative.
         let gating = self.gating.acquire();
-        self.tail.peek().saturating_sub(gating)
+        self.producers.tail.peek().saturating_sub(gating)
     }
 
     /// Whether the lessee may claim without a look at the gating sequence.
@@ -114,7 +132,7 @@ impl<T> Partition<T> {
     /// Where the next claim begins.
     #[inline(always)]
     pub(crate) fn tail(&self) -> u64 {
-        self.tail.peek()
+        self.producers.tail.peek()
     }
 
     /// Claims `slots` slots for the lessee, who is alone here. Returns the first sequence; the
@@ -125,7 +143,7 @@ impl<T> Partition<T> {
         slots: u64,
         nudge: impl FnOnce(),
     ) -> Result<u64, ClaimError> {
-        let first = self.tail.peek();
+        let first = self.producers.tail.peek();
         // Relaxed: written by this lessee, or by an earlier one whose lease was handed over with
         // Release and Acquire.
         if first + slots > self.limit.load(Ordering::Relaxed)
@@ -139,7 +157,41 @@ impl<T> Partition<T> {
     /// Ends an exclusive claim; its first slot is published already.
     #[inline(always)]
     pub(crate) fn commit_exclusive(&self, next: u64) {
-        self.tail.advance(next);
+        self.producers.tail.advance(next);
+    }
+
+    /// The id of the [`ThreadLease`](crate::ThreadLease) that has this partition.
+    #[inline(always)]
+    pub(crate) fn thread_lease(&self) -> u64 {
+        // Relaxed: a thread asks only for the id that it has written itself.
+        self.producers.thread_lease.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_thread_lease(&self, id: u64) {
+        self.producers.thread_lease.store(id, Ordering::Relaxed);
+    }
+
+    /// Counts a claim that the lessee is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_exclusive(&self, class: usize) {
+        let counter = &self.producers.published[class];
+        // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
+        // with Release and Acquire. The Release of the stamp makes the count visible to whoever
+        // sees the claim.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Counts a claim that one of several producers is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_shared(&self, class: usize) {
+        // Relaxed: as above.
+        self.producers.published[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many claims of each class were published, or are just being published.
+    pub(crate) fn published(&self) -> [u64; CLASSES] {
+        // Relaxed: counts. Whoever has seen a claim sees it counted.
+        std::array::from_fn(|class| self.producers.published[class].load(Ordering::Relaxed))
     }
 
     /// Claims `slots` slots among several producers. Returns the first sequence.
@@ -147,13 +199,13 @@ impl<T> Partition<T> {
     pub(crate) fn claim_shared(&self, slots: u64, nudge: impl FnOnce()) -> Result<u64, ClaimError> {
         let mut past_half = false;
         for _ in 0..ATTEMPTS {
-            let first = self.tail.peek();
+            let first = self.producers.tail.peek();
             // Acquire: pairs with the Release in `look_for_room`, by whichever producer computed
             // this limit; its look at `gating` becomes ours.
             if first + slots > self.limit.load(Ordering::Acquire) {
                 past_half |= matches!(self.look_for_room(first + slots)?, Room::PastHalf);
             }
-            if self.tail.try_advance(first, first + slots) {
+            if self.producers.tail.try_advance(first, first + slots) {
                 if past_half {
                     self.nudge(nudge);
                 }

@@ -1,19 +1,17 @@
 //! A position in a partition that one side writes and the other reads.
 
-use crossbeam_utils::CachePadded;
-
 use crate::sync::{AtomicU64, Ordering};
 
-/// A cache line of its own with a number that only grows.
+/// A number that only grows. Lies in a cache line of its own, or of its own side.
 ///
 /// A sequence counts slots since the ring was made; the slot it names is `sequence & mask`. At a
 /// thousand million slots a second it would take 292 years to wrap, so it never does.
 #[derive(Debug)]
-pub(crate) struct Sequence(CachePadded<AtomicU64>);
+pub(crate) struct Sequence(AtomicU64);
 
 impl Sequence {
     pub(crate) fn new(at: u64) -> Self {
-        Self(CachePadded::new(AtomicU64::new(at)))
+        Self(AtomicU64::new(at))
     }
 
     /// Reads the sequence, and all that its writer did before it moved it here.

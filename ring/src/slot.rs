@@ -76,8 +76,59 @@ impl<T> Slots<T> {
         self.mask + 1
     }
 
+    /// The slots as a producer uses them. Taken once for several steps: what is written to the slots
+    /// might be this struct, for all that the compiler knows, and it would look again each time.
     #[inline(always)]
-    fn at(&self, sequence: u64) -> &Slot<T> {
+    pub(crate) fn cells(&self) -> Cells<'_, T> {
+        Cells { slots: &self.slots, mask: self.mask }
+    }
+
+    /// The slot of `sequence`, to read.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the consumer, has seen `published` answer for the claim that covers
+    /// `sequence`, and has not yet moved its gating sequence past it.
+    #[inline]
+    pub(crate) unsafe fn slot(&self, sequence: u64) -> &T {
+        self.cells().at(sequence).value.with(|value| {
+            // SAFETY: the claimant has published and will not write again; other producers reach
+            // this slot only once the gating sequence has passed it.
+            unsafe { &*value }
+        })
+    }
+
+    /// What is published at `sequence`, if anything is.
+    #[inline]
+    pub(crate) fn published(&self, sequence: u64) -> Option<Published> {
+        // Acquire: pairs with the Release in `publish`.
+        let stamp = self.cells().at(sequence).stamp.load(Ordering::Acquire);
+        (stamp >> SEQUENCE_SHIFT == sequence + 1).then_some(Published {
+            slots: (stamp & LENGTH_MASK) as usize,
+            tombstone: stamp & TOMBSTONE != 0,
+        })
+    }
+}
+
+/// See [`Slots::cells`].
+#[derive(Debug)]
+pub(crate) struct Cells<'a, T> {
+    slots: &'a [Slot<T>],
+    mask: u64,
+}
+
+impl<T> Clone for Cells<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Cells<'_, T> {}
+
+impl<'a, T> Cells<'a, T> {
+    #[inline(always)]
+    fn at(self, sequence: u64) -> &'a Slot<T> {
         let index = (sequence & self.mask) as usize;
         debug_assert!(index < self.slots.len());
         // SAFETY: `mask` is one less than the number of slots, a power of two, and neither changes;
@@ -92,8 +143,7 @@ impl<T> Slots<T> {
     /// The caller has claimed `sequence` and not yet published it, and holds no other reference
     /// to this slot.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref)] // exclusive by contract
-    pub(crate) unsafe fn slot_mut(&self, sequence: u64) -> &mut T {
+    pub(crate) unsafe fn slot_mut(self, sequence: u64) -> &'a mut T {
         self.at(sequence).value.with_mut(|value| {
             // SAFETY: the claim makes this thread the only one that touches the slot: producers
             // own disjoint claims, and the consumer passes the claim's first slot only after
@@ -102,38 +152,12 @@ impl<T> Slots<T> {
         })
     }
 
-    /// The slot of `sequence`, to read.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the consumer, has seen `published` answer for the claim that covers
-    /// `sequence`, and has not yet moved its gating sequence past it.
-    #[inline]
-    pub(crate) unsafe fn slot(&self, sequence: u64) -> &T {
-        self.at(sequence).value.with(|value| {
-            // SAFETY: the claimant has published and will not write again; other producers reach
-            // this slot only once the gating sequence has passed it.
-            unsafe { &*value }
-        })
-    }
-
     /// Publishes the claim of `slots` slots that begins at `sequence`.
     #[inline(always)]
-    pub(crate) fn publish(&self, sequence: u64, slots: usize, tombstone: bool) {
+    pub(crate) fn publish(self, sequence: u64, slots: usize, tombstone: bool) {
         let stamp =
             (sequence + 1) << SEQUENCE_SHIFT | if tombstone { TOMBSTONE } else { 0 } | slots as u64;
         // Release: pairs with the Acquire in `published`; makes every slot of the claim visible.
         self.at(sequence).stamp.store(stamp, Ordering::Release);
-    }
-
-    /// What is published at `sequence`, if anything is.
-    #[inline]
-    pub(crate) fn published(&self, sequence: u64) -> Option<Published> {
-        // Acquire: pairs with the Release in `publish`.
-        let stamp = self.at(sequence).stamp.load(Ordering::Acquire);
-        (stamp >> SEQUENCE_SHIFT == sequence + 1).then_some(Published {
-            slots: (stamp & LENGTH_MASK) as usize,
-            tombstone: stamp & TOMBSTONE != 0,
-        })
     }
 }
