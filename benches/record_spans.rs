@@ -16,8 +16,9 @@ use std::process::ExitCode;
 
 use spandrel_benches::{Case, Recorder};
 
-/// Holds 65,536 slots for the one thread that leases a partition.
-const RING_SLOTS: usize = 131_072;
+/// Holds 131,072 slots for the one thread that leases a partition: valgrind may let the writer wait
+/// until the spans are made, and a full partition would send them the long way.
+const RING_SLOTS: usize = 262_144;
 const FIRST_SPANS: u64 = 30;
 
 fn main() -> ExitCode {

@@ -3,10 +3,12 @@
 //! Looking a callsite up takes no lock and at most [`PROBES`] steps. A callsite is entered once,
 //! under a lock, when it registers (before its first span).
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tracing_core::Metadata;
+
+use crate::record::{self, UPPER_SHIFT};
 
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u16;
@@ -21,14 +23,15 @@ const CALLSITES_MAX: usize = ENTRIES / 4;
 struct Entry {
     /// Address of the metadata, 0 while the entry is free. Written once.
     address: AtomicUsize,
-    /// Valid once `address` is set.
-    number: AtomicU32,
+    /// The number, where it stands in a record: in a word's upper 16 bits. Valid once `address` is
+    /// set.
+    number: AtomicU64,
 }
 
 /// All callsites that this recording has met.
 #[derive(Debug)]
 pub(crate) struct Callsites {
-    entries: Box<[Entry]>,
+    entries: Box<[Entry; ENTRIES]>,
     /// The metadata by number; locked by registration and by the writer only.
     list: Mutex<Vec<&'static Metadata<'static>>>,
 }
@@ -41,30 +44,39 @@ fn address(metadata: &'static Metadata<'static>) -> usize {
 #[inline(always)]
 fn home(address: usize) -> usize {
     // Fibonacci hashing: metadata lie some hundred bytes apart; the product's top bits spread them.
-    ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50) as usize
+    const BITS: u32 = ENTRIES.ilog2();
+    ((address as u32).wrapping_mul(0x9E37_79B9) >> (u32::BITS - BITS)) as usize
 }
 
 fn probe(address: usize) -> impl Iterator<Item = usize> {
     (0..PROBES).map(move |step| (home(address) + step) % ENTRIES)
 }
 
+impl Entry {
+    fn number(&self) -> CallsiteNumber {
+        // Relaxed: valid since `address` was read with Acquire, or under the lock.
+        record::upper_of(self.number.load(Ordering::Relaxed))
+    }
+}
+
 impl Callsites {
     pub(crate) fn new() -> Self {
-        let free = || Entry { address: AtomicUsize::new(0), number: AtomicU32::new(0) };
-        Self {
-            entries: std::iter::repeat_with(free).take(ENTRIES).collect(),
-            list: Mutex::new(Vec::new()),
-        }
+        let free = || Entry { address: AtomicUsize::new(0), number: AtomicU64::new(0) };
+        let entries: Box<[Entry]> = std::iter::repeat_with(free).take(ENTRIES).collect();
+        // So many were taken; an array instead of a slice spares a check in `first_probe`.
+        let entries = entries.try_into().unwrap_or_else(|_| unreachable!());
+        Self { entries, list: Mutex::new(Vec::new()) }
     }
 
-    /// The number of a callsite that is found where it is looked for first.
+    /// The number of a callsite that is found where it is looked for first, in a word's upper 16
+    /// bits.
     #[inline(always)]
-    pub(crate) fn first_probe(&self, metadata: &'static Metadata<'static>) -> Option<u16> {
+    pub(crate) fn first_probe(&self, metadata: &'static Metadata<'static>) -> Option<u64> {
         let address = address(metadata);
-        let entry = self.entries.get(home(address))?;
+        let entry = &self.entries[home(address)];
         // Acquire: as in `number`.
         (entry.address.load(Ordering::Acquire) == address)
-            .then(|| entry.number.load(Ordering::Relaxed) as CallsiteNumber)
+            .then(|| entry.number.load(Ordering::Relaxed))
     }
 
     /// The number of a callsite; registers it if need be. `None` when the table is full.
@@ -77,7 +89,7 @@ impl Callsites {
             match entry.address.load(Ordering::Acquire) {
                 0 => break,
                 found if found == address => {
-                    return Some(entry.number.load(Ordering::Relaxed) as CallsiteNumber);
+                    return Some(entry.number());
                 }
                 _ => {}
             }
@@ -98,13 +110,13 @@ impl Callsites {
                 0 => {
                     let number = list.len();
                     list.push(metadata);
-                    entry.number.store(number as u32, Ordering::Relaxed);
+                    entry.number.store((number as u64) << UPPER_SHIFT, Ordering::Relaxed);
                     // Release: pairs with the Acquire in `number`.
                     entry.address.store(address, Ordering::Release);
                     return Some(number as CallsiteNumber);
                 }
                 found if found == address => {
-                    return Some(entry.number.load(Ordering::Relaxed) as CallsiteNumber);
+                    return Some(entry.number());
                 }
                 _ => {}
             }

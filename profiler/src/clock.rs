@@ -43,10 +43,9 @@ impl Clock {
         if self.tsc { timestamp::read() } else { self.monotonic_ns() as u64 }
     }
 
-    /// Now, if the clock is the time-stamp counter.
-    #[inline(always)]
-    pub(crate) fn tsc_ticks(&self) -> Option<u64> {
-        self.tsc.then(timestamp::read)
+    /// Whether ticks are the time-stamp counter, so that [`timestamp::read`] is as good.
+    pub(crate) fn is_tsc(&self) -> bool {
+        self.tsc
     }
 
     /// The name in column `run.clock`.

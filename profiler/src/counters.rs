@@ -1,7 +1,8 @@
 //! The counters behind the ledger.
 //!
-//! Each partition of the ring has its own, so that a thread with a leased partition counts with
-//! plain stores to lines that nobody else writes. What the ledger shows is derived:
+//! What is published is counted by the ring itself, by [`Kind`], partition by partition, so that a
+//! thread with a leased one counts with plain stores to a line that nobody else writes. What is
+//! dropped is counted here, also partition by partition. What the ledger shows is derived:
 //!
 //! * `recorded = published + dropped by producers + unfinished`
 //! * `in flight = published - stored - dropped by the writer`
@@ -12,7 +13,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+use spandrel_ring::{CLASSES, Ring};
 
+use crate::record::Slot;
 use crate::stats::{DropReason, Dropped};
 
 /// What a ledger is kept of.
@@ -24,6 +27,7 @@ pub(crate) enum Kind {
 }
 
 pub(crate) const KINDS: usize = 3;
+const _: () = assert!(KINDS <= CLASSES, "each kind is a class of the ring's claims");
 
 /// A count for each [`Kind`].
 pub(crate) type PerKind = [u64; KINDS];
@@ -36,8 +40,6 @@ pub(crate) type Drops = [PerKind; REASONS];
 /// What happened at one partition.
 #[derive(Debug)]
 pub(crate) struct PartitionCounters {
-    /// Records that were, or are just being, published.
-    published: [AtomicU64; KINDS],
     dropped: [[AtomicU64; KINDS]; REASONS],
     /// Number of the thread that leases the partition.
     lessee: AtomicU32,
@@ -45,28 +47,7 @@ pub(crate) struct PartitionCounters {
 
 impl PartitionCounters {
     fn new() -> Self {
-        Self {
-            published: Default::default(),
-            dropped: Default::default(),
-            lessee: AtomicU32::new(0),
-        }
-    }
-
-    /// Counts a record that the lessee is about to publish.
-    #[inline]
-    pub(crate) fn publish_exclusive(&self, kind: Kind) {
-        let counter = &self.published[kind as usize];
-        // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
-        // with Release and Acquire. The Release of the slot's stamp makes the count visible to
-        // whoever sees the record.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// Counts a record that one of several producers is about to publish.
-    #[inline]
-    pub(crate) fn publish_shared(&self, kind: Kind) {
-        // Relaxed: as above.
-        self.published[kind as usize].fetch_add(1, Ordering::Relaxed);
+        Self { dropped: Default::default(), lessee: AtomicU32::new(0) }
     }
 
     #[cold]
@@ -194,7 +175,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self, ring: &Ring<Slot>) -> Snapshot {
         // Acquire: pairs with the Release in `add_stored`. What the writer has done is read before
         // what the producers have, so no record is seen stored but not yet published.
         let stored = std::array::from_fn(|kind| self.stored[kind].load(Ordering::Acquire));
@@ -213,10 +194,9 @@ impl Counters {
         }
         for partition in producers {
             add_drops(&mut snapshot.dropped_early, partition.drops());
-            let published = read(&partition.published);
-            for (sum, n) in snapshot.published.iter_mut().zip(published) {
-                *sum += n;
-            }
+        }
+        for (published, n) in snapshot.published.iter_mut().zip(ring.published()) {
+            *published = n;
         }
         snapshot
     }

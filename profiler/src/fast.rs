@@ -5,158 +5,278 @@
 //! the compiler neither saves registers nor keeps values on the stack; that alone was a third of
 //! the instructions. What both paths do is the same, and tested as the same: whatever happens here
 //! may also happen there.
+//!
+//! One comparison says that a span is the first layer's of this profiler, the calling thread's own,
+//! that the thread is outside it (or inside just once), that no other callback is running on it,
+//! and that ticks are the time-stamp counter: the span's `head` holds the number of its owner, which
+//! no other thread of the process and no other profiler has, beside whether that is inside; and
+//! [`local::quick_thread`] is the thread's number only where all the rest holds. Where there is no
+//! span yet, [`local::get_if_owner`] does the same, and tells whether the ring is closed. (A span
+//! that is open then may still be published; [`Late`](crate::late::Late) looks after it.)
 
-use std::sync::Arc;
+use std::thread::panicking;
 
+use spandrel_ring::timestamp;
+use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use crate::counters::Kind;
-use crate::local;
-use crate::open_spans::NewSpan;
-use crate::record::{SLOT_WORDS, slots};
-use crate::recorder::{Recorder, closing};
+use crate::fields::FIELDS_MAX;
+use crate::inline_fields::InlineFields;
+use crate::local::{self, Hot};
+use crate::open_spans::{INSIDE, NewSpan, OpenSpan, OpenSpans, Place, plain_words};
+use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
+use crate::recorder::Recorder;
+use crate::stats::DropReason;
+
+/// Says whether the callback is done.
+#[must_use]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quick {
+    Done,
+    /// The span has fields; call [`Recorder::new_span_with_fields`].
+    HasFields(Hot),
+    /// Nothing was done; call the general path.
+    NotDone,
+}
+
+use Quick::{Done, HasFields, NotDone};
+
+/// The half of `head` that tells whose the span is and whether that thread is inside.
+#[inline(always)]
+fn owner_state(head: u64) -> u32 {
+    head as u32
+}
+
+/// A thread enters the span that it used last. `spans` are those of the first layer.
+#[inline(always)]
+pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
+    let place = local::last_place();
+    let Some(span) = spans.get(place as usize) else { return false };
+    let head = span.head();
+    if !span.has_key(key)
+        || owner_state(head) != local::quick_thread()
+        || !span.begin_own_poll(head, timestamp::read())
+    {
+        return false;
+    }
+    local::of_owner().push_own(place, span);
+    true
+}
+
+/// A thread leaves the innermost span. `spans` are those of the first layer.
+#[inline(always)]
+pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
+    let place = local::innermost_own();
+    let Some(span) = spans.get(place as usize) else { return false };
+    let Some(outside) = is_inside_once(span.head()) else { return false };
+    if !span.has_key(key) {
+        return false;
+    }
+    span.end_own_poll(outside, timestamp::read());
+    local::of_owner().set_last_place(place);
+    local::of_owner().pop_own(span);
+    true
+}
+
+/// If the span is the calling thread's own and that is inside it once: its `head` with the thread
+/// outside.
+#[inline(always)]
+fn is_inside_once(head: u64) -> Option<u64> {
+    let outside = head.wrapping_sub(u64::from(INSIDE));
+    (owner_state(outside) == local::quick_thread()).then_some(outside)
+}
 
 impl Recorder {
-    /// A span is created.
-    #[inline]
-    pub(crate) fn new_span(
-        self: &Arc<Self>,
-        layer: u16,
+    /// A contextual span is created.
+    #[inline(always)]
+    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick {
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
+        let metadata = attributes.metadata();
+        if !attributes.is_contextual() {
+            return NotDone;
+        }
+        if !metadata.fields().is_empty() {
+            return HasFields(hot);
+        }
+        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
+        let start = timestamp::read();
+        // An id that is not used after all does no harm.
+        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+        let root = if root == 0 { id } else { root };
+        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        hot.set_last_place(place);
+        Done
+    }
+
+    /// A contextual span with fields is created. Returns `false`, and has done nothing, where the
+    /// general path is needed.
+    ///
+    /// Once the fields have been visited there is no way back, because code of the user's may have
+    /// run. So what is rare is called from here then, and not left to the general path.
+    #[inline(never)]
+    pub(crate) fn new_span_with_fields(
+        &self,
+        hot: Hot,
         key: u64,
         attributes: &Attributes<'_>,
-        ancestor: impl Fn() -> Option<u64>,
-    ) {
-        if !self.new_span_quickly(layer, key, attributes) {
-            self.new_span_slowly(layer, key, attributes, &ancestor);
+    ) -> bool {
+        if attributes.metadata().fields().len() > FIELDS_MAX || !self.has_inline_words {
+            return false;
         }
+        let Some((place, span)) = self.open.claim_first(key) else { return false };
+        let mut visitor = InlineFields::new(span.inline_fields(), self.field_words_max);
+        attributes.record(&mut visitor);
+        if !visitor.is_inline() {
+            return self.complete_overflowed(hot, place, attributes, &visitor);
+        }
+        let words = visitor.len();
+        match self.origin_quickly(hot, attributes.metadata()) {
+            Some(origin) => self.complete(hot, place, span, origin, words),
+            None => _ = self.complete_slowly(hot, place, attributes.metadata(), words),
+        }
+        true
     }
 
-    /// A contextual span without fields.
+    /// Ends [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    fn new_span_quickly(&self, layer: u16, key: u64, attributes: &Attributes<'_>) -> bool {
-        let metadata = attributes.metadata();
-        if !metadata.fields().is_empty() || !attributes.is_contextual() {
-            return false;
-        }
-        let Some(hot) = local::get_if_set_up(self) else { return false };
-        let Some(callsite) = self.callsites.first_probe(metadata) else { return false };
-        let (parent, root) = match hot.innermost() {
-            None => (0, 0),
-            Some(entered) => match self.open.get(entered.place) {
-                Some(span) if entered.layer == layer && span.is(layer, entered.key) => {
-                    (span.id(), span.root())
-                }
-                _ => return false,
-            },
-        };
-        let Some(start) = self.clock.tsc_ticks() else { return false };
-        let Some(id) = hot.next_id_of_block(start) else { return false };
-        if self.ring.is_closed() {
-            return false;
-        }
+    fn complete(&self, hot: Hot, place: Place, span: &OpenSpan, origin: (u64, u64), words: usize) {
+        let start = timestamp::read();
+        let id = hot.next_id(self, start);
+        let (origin, root) = origin;
         let root = if root == 0 { id } else { root };
-        let thread = hot.thread();
-        let new = NewSpan { layer, callsite, thread, id, parent, root, start, left_out: false };
-        let Some(place) = self.open.insert(key, &new, &[]) else { return false };
+        span.set_words(words);
+        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
         hot.set_last_place(place);
+    }
+
+    /// The same where the parent or the callsite has to be looked for. Says whether the span is
+    /// open now.
+    #[cold]
+    #[inline(never)]
+    fn complete_slowly(
+        &self,
+        hot: Hot,
+        place: Place,
+        metadata: &'static Metadata<'static>,
+        words: usize,
+    ) -> bool {
+        let span = self.open.span(place);
+        let Some(callsite) = self.callsites.number(metadata) else {
+            self.open.remove(place);
+            self.drop_one(Kind::Span, DropReason::CallsitesFull);
+            return false;
+        };
+        let (parent, root) = self.parent(hot, 0);
+        self.complete(hot, place, span, (record::id_and(parent, callsite), root), words);
         true
     }
 
-    /// A thread enters a span.
-    #[inline]
-    pub(crate) fn enter(self: &Arc<Self>, layer: u16, key: u64) {
-        if !self.enter_quickly(layer, key) {
-            self.enter_slowly(layer, key);
-        }
-    }
-
-    /// The span that was used last, by its owner, from outside.
-    #[inline(always)]
-    fn enter_quickly(&self, layer: u16, key: u64) -> bool {
-        let Some(hot) = local::get_if_set_up(self) else { return false };
-        let place = hot.last_place();
-        let Some(span) = self.open.get(place) else { return false };
-        if !span.is_owned(layer, key, hot.thread()) || span.own_since() != 0 {
+    /// The same where the place has no room for all fields. Returns `false`, and has given back the
+    /// place, if the thread's buffer is gone; no code of the user's has run then.
+    #[cold]
+    #[inline(never)]
+    fn complete_overflowed(
+        &self,
+        hot: Hot,
+        place: Place,
+        attributes: &Attributes<'_>,
+        visitor: &InlineFields<'_>,
+    ) -> bool {
+        if visitor.has_failed() {
+            self.open.remove(place);
             return false;
         }
-        let Some(now) = self.clock.tsc_ticks() else { return false };
-        if !hot.push_own(key, place, layer) {
-            return false;
-        }
-        span.begin_own_poll(now);
-        true
-    }
-
-    /// A thread leaves a span.
-    #[inline]
-    pub(crate) fn exit(self: &Arc<Self>, layer: u16, key: u64) {
-        if !self.exit_quickly(layer, key) {
-            self.exit_slowly(layer, key);
-        }
-    }
-
-    /// The innermost span, entered once, by its owner.
-    #[inline(always)]
-    fn exit_quickly(&self, layer: u16, key: u64) -> bool {
-        let Some(hot) = local::get_if_set_up(self) else { return false };
-        // If the owner is inside the span that has this place now, the entry is that span's: one
-        // of an earlier span would lie further out.
-        let Some(place) = hot.innermost_place() else { return false };
-        let Some(span) = self.open.get(place) else { return false };
-        if !span.is_owned(layer, key, hot.thread()) {
-            return false;
-        }
-        let since = span.own_since();
-        if since == 0 || span.is_nested() {
-            return false;
-        }
-        let Some(now) = self.clock.tsc_ticks() else { return false };
-        let Some(busy) = now.checked_sub(since) else { return false };
-        span.end_own_poll(busy);
-        hot.set_last_place(place);
-        hot.pop_shallow();
-        true
-    }
-
-    /// A span closes.
-    #[inline]
-    pub(crate) fn close_span(self: &Arc<Self>, layer: u16, key: u64) {
-        if !self.close_quickly(layer, key) {
-            self.close_slowly(layer, key);
-        }
-    }
-
-    /// The span that was used last, on a thread with a partition of its own that has room.
-    #[inline(always)]
-    fn close_quickly(&self, layer: u16, key: u64) -> bool {
-        let Some(hot) = local::get_if_set_up(self) else { return false };
-        let place = hot.last_place();
-        let Some(span) = self.open.get(place) else { return false };
-        if !span.is(layer, key) || span.has_spilled() {
-            return false;
-        }
-        let Some(end) = self.clock.tsc_ticks() else { return false };
-        // All in one closure, or what it needs would be carried over on the stack.
-        let published = local::with_lease(|lease| {
-            let closing = closing(span, end);
-            if closing.is_wide() {
-                return false;
-            }
-            let counter = self.counters.partition(lease.partition());
-            let words = span.field_words();
-            let n = if words == 0 { 1 } else { 1 + slots(words) };
-            lease.publish_if_roomy(n, |index| match index {
-                0 => {
-                    // Before the record is visible, see the module `counters`.
-                    counter.publish_exclusive(Kind::Span);
-                    closing.narrow(words)
+        if self.complete_slowly(hot, place, attributes.metadata(), visitor.len()) {
+            local::with_cold(|cold| {
+                self.open.append_fields(place, cold.fields.words());
+                if cold.fields.has_left_out() {
+                    self.open.span(place).set_left_out();
                 }
-                index => span.inline_fields_at((index - 1) * SLOT_WORDS),
-            })
+            });
+        }
+        true
+    }
+
+    /// Callsite and parent, and root.
+    #[inline(always)]
+    fn origin_quickly(&self, hot: Hot, metadata: &'static Metadata<'static>) -> Option<(u64, u64)> {
+        let callsite = self.callsites.first_probe(metadata)?;
+        let (parent, root) = self.parent_quickly(hot)?;
+        Some((parent | callsite, root))
+    }
+
+    /// Ids of parent and root, 0 for none, if the innermost span is the thread's own.
+    #[inline(always)]
+    fn parent_quickly(&self, hot: Hot) -> Option<(u64, u64)> {
+        if hot.is_outside() {
+            return Some((0, 0));
+        }
+        let span = self.open.get(local::innermost_own())?;
+        is_inside_once(span.head())?;
+        match span.id() {
+            0 => None,
+            id => Some((id, span.root())),
+        }
+    }
+
+    /// The span that was used last closes, on a thread with a partition of its own that has room.
+    #[inline(always)]
+    pub(crate) fn close_quickly(&self, key: u64) -> bool {
+        // This may call; so it comes before there is anything that would have to be kept.
+        if panicking() {
+            return false;
+        }
+        let Some(span) = self.open.get(local::last_place()) else { return false };
+        let head = span.head();
+        if !span.has_key(key) || owner_state(head) != local::quick_thread() {
+            return false;
+        }
+        let hot = local::of_owner();
+        let end = timestamp::read();
+        let extra = span.extra();
+        if extra != 0 {
+            return self.close_with_fields(hot, span, extra, end);
+        }
+        let class = Kind::Span as usize;
+        let published = self.ring.publish_if_roomy::<1>(hot.lease(), class, |_, slot| {
+            close_into(slot, span, head, end, 0);
         });
         if published {
-            self.open.remove(place, span);
+            OpenSpans::remove_plain(span);
         }
         published
     }
+
+    /// The same if it has fields, and nothing else is out of the ordinary.
+    #[inline(never)]
+    fn close_with_fields(&self, hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
+        let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
+        let class = Kind::Span as usize;
+        let published = self.ring.publish_if_roomy::<2>(hot.lease(), class, |index, slot| {
+            match index {
+                0 => close_into(slot, span, span.head(), end, words),
+                // Behind the last word they are anything.
+                _ => span.copy_inline_fields(slot),
+            }
+        });
+        if published {
+            OpenSpans::remove_plain_with_fields(span);
+        }
+        published
+    }
+}
+
+/// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word, so that one
+/// register is enough for all.
+#[inline(always)]
+fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, end: u64, field_words: usize) {
+    slot[0] = head;
+    slot[1] = span.id();
+    slot[2] = span.origin();
+    slot[3] = span.root() | (field_words as u64) << UPPER_SHIFT;
+    slot[4] = span.start();
+    slot[5] = end;
+    slot[6] = span.own_busy();
 }

@@ -17,16 +17,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::field::{Field, Visit};
 
-const KIND_I32: u8 = 1;
-const KIND_U32: u8 = 2;
-const KIND_I64: u8 = 3;
-const KIND_U64: u8 = 4;
+pub(crate) const KIND_I32: u8 = 1;
+pub(crate) const KIND_U32: u8 = 2;
+pub(crate) const KIND_I64: u8 = 3;
+pub(crate) const KIND_U64: u8 = 4;
 const KIND_I128: u8 = 5;
 const KIND_U128: u8 = 6;
-const KIND_F64: u8 = 7;
-const KIND_BOOL: u8 = 8;
-const KIND_STR: u8 = 9;
+pub(crate) const KIND_F64: u8 = 7;
+pub(crate) const KIND_BOOL: u8 = 8;
+pub(crate) const KIND_STR: u8 = 9;
 const KIND_BYTES: u8 = 10;
+
+/// Most fields of a callsite that a header can tell apart.
+pub(crate) const FIELDS_MAX: usize = 256;
 
 /// The text is shorter than what was recorded.
 const CUT: u8 = 1;
@@ -34,7 +37,8 @@ const CUT: u8 = 1;
 /// A value that comes after a panic in a field's `Debug`.
 const PANICKED: &str = "<panicked>";
 
-fn header(field: usize, kind: u8, flags: u8, low: u32) -> u64 {
+#[inline(always)]
+pub(crate) fn header(field: usize, kind: u8, flags: u8, low: u32) -> u64 {
     u64::from(low) << 32 | u64::from(flags) << 16 | u64::from(kind) << 8 | field as u64
 }
 
@@ -164,11 +168,23 @@ fn put_words(bytes: &[u8], words: &mut [u64]) {
         && let Some(last) = words.last_mut()
     {
         // Most texts are short, and a call of `memcpy` for some bytes costs more than all else.
-        *last = match bytes.last_chunk::<8>() {
-            Some(end) => u64::from_le_bytes(*end) >> (8 * (8 - tail.len())),
-            None => tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-        };
+        *last = tail_word(bytes, tail.len());
     }
+}
+
+/// The last `tail` bytes, from 1 to 7 of them, as a little-endian word filled up with zeros.
+#[inline(always)]
+pub(crate) fn tail_word(bytes: &[u8], tail: usize) -> u64 {
+    if let Some(end) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*end) >> (8 * (8 - tail));
+    }
+    // Two reads that overlap cover four to seven bytes; three single ones cover up to three.
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (low, high) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(low) | u64::from(high) << (8 * (tail - 4));
+    }
+    let at = |index: usize| u64::from(bytes.get(index).copied().unwrap_or(0)) << (8 * index);
+    at(0) | at(1) | at(2)
 }
 
 /// The largest index up to `at` that does not split a character of UTF-8 text.

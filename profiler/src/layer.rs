@@ -9,6 +9,8 @@ use tracing_core::{Event, Interest, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::fast::{self, Quick};
+use crate::open_spans::OpenSpan;
 use crate::recorder::Recorder;
 
 /// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
@@ -20,9 +22,15 @@ use crate::recorder::Recorder;
 /// Under a per-layer filter, the parent of a span is the innermost *recorded* span that its thread
 /// is in, or, if it names a parent that was filtered out, the nearest recorded ancestor of that
 /// one. An event that names a filtered parent belongs to no span.
+#[repr(C)] // `later` first: the compiler would otherwise form the address of `spans` for its own sake
 pub struct ProfilerLayer<S> {
-    /// None for a profiler that is switched off.
-    front: Option<Front>,
+    /// The recorder of a layer that is not a profiler's first one.
+    later: Option<Front>,
+    /// That of the first one, for which there are quick paths. Neither for a profiler that is
+    /// switched off.
+    first: Option<Arc<Recorder>>,
+    /// The places of the open spans, for the first layer; else none.
+    spans: Arc<[OpenSpan]>,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -34,15 +42,66 @@ struct Front {
 
 impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        let front = recorder
-            .map(|recorder| Front { recorder: Arc::clone(recorder), layer: recorder.next_layer() });
-        Self { front, subscriber: PhantomData }
+        let (mut first, mut later) = (None, None);
+        if let Some(recorder) = recorder.map(Arc::clone) {
+            match recorder.next_layer() {
+                0 => first = Some(recorder),
+                layer => later = Some(Front { recorder, layer }),
+            }
+        }
+        let spans = first.as_ref().map_or_else(Arc::default, |recorder| recorder.open.places());
+        Self { later, first, spans, subscriber: PhantomData }
+    }
+
+    /// The recorder and the number of this layer.
+    #[inline]
+    fn front(&self) -> Option<(&Arc<Recorder>, u16)> {
+        match &self.first {
+            Some(recorder) => Some((recorder, 0)),
+            None => self.later.as_ref().map(|front| (&front.recorder, front.layer)),
+        }
+    }
+}
+
+impl<S> ProfilerLayer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    #[inline(never)]
+    fn new_span_slowly(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some((recorder, layer)) = self.front() {
+            // For a parent that was filtered out for us: its nearest ancestor that was not. The
+            // registry is asked for no span that is recorded itself.
+            let ancestor = || context.span(id)?.parent().map(|span| span.id().into_u64());
+            recorder.new_span_slowly(layer, id.into_u64(), attributes, &ancestor);
+        }
+    }
+
+    #[inline(never)]
+    fn enter_slowly(&self, id: &Id) {
+        if let Some((recorder, layer)) = self.front() {
+            recorder.enter_slowly(layer, id.into_u64());
+        }
+    }
+
+    #[inline(never)]
+    fn exit_slowly(&self, id: &Id) {
+        if let Some((recorder, layer)) = self.front() {
+            recorder.exit_slowly(layer, id.into_u64());
+        }
+    }
+
+    #[inline(never)]
+    fn close_slowly(&self, key: u64) {
+        if let Some((recorder, layer)) = self.front() {
+            recorder.close_slowly(layer, key);
+        }
     }
 }
 
 impl<S> fmt::Debug for ProfilerLayer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProfilerLayer").field("enabled", &self.front.is_some()).finish()
+        f.debug_struct("ProfilerLayer").field("enabled", &self.front().is_some()).finish()
     }
 }
 
@@ -51,57 +110,67 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if let Some(front) = &self.front {
+        if let Some((recorder, _)) = self.front() {
             // A full table is reported span by span, where it costs something.
-            let _number = front.recorder.callsites.register(metadata);
+            let _number = recorder.callsites.register(metadata);
         }
         // `never` would disable the callsite for every other layer, too.
         Interest::always()
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            // For a parent that was filtered out for us: its nearest ancestor that was not. The
-            // registry is asked for no span that is recorded itself.
-            let ancestor = || context.span(id)?.parent().map(|span| span.id().into_u64());
-            front.recorder.new_span(front.layer, id.into_u64(), attributes, ancestor);
+        if let Some(recorder) = &self.first {
+            let key = id.into_u64();
+            match recorder.new_span_quickly(key, attributes) {
+                Quick::Done => return,
+                Quick::HasFields(hot) => {
+                    if recorder.new_span_with_fields(hot, key, attributes) {
+                        return;
+                    }
+                }
+                Quick::NotDone => {}
+            }
         }
+        self.new_span_slowly(attributes, id, context);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            front.recorder.record(front.layer, id.into_u64(), values);
+        if let Some((recorder, layer)) = self.front() {
+            recorder.record(layer, id.into_u64(), values);
         }
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            front.recorder.follows_from(front.layer, id.into_u64(), follows.into_u64());
+        if let Some((recorder, layer)) = self.front() {
+            recorder.follows_from(layer, id.into_u64(), follows.into_u64());
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if let Some(front) = &self.front {
+        if let Some((recorder, layer)) = self.front() {
             let ancestor = || context.event_span(event).map(|span| span.id().into_u64());
-            front.recorder.event(front.layer, event, &ancestor);
+            recorder.event(layer, event, &ancestor);
         }
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            front.recorder.enter(front.layer, id.into_u64());
+        if !fast::enter_quickly(&self.spans, id.into_u64()) {
+            self.enter_slowly(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            front.recorder.exit(front.layer, id.into_u64());
+        if !fast::exit_quickly(&self.spans, id.into_u64()) {
+            self.exit_slowly(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(front) = &self.front {
-            front.recorder.close_span(front.layer, id.into_u64());
+        if let Some(recorder) = &self.first
+            && recorder.close_quickly(id.into_u64())
+        {
+            return;
         }
+        self.close_slowly(id.into_u64());
     }
 }

@@ -43,6 +43,7 @@ mod environment;
 mod error;
 mod fast;
 mod fields;
+mod inline_fields;
 mod late;
 mod layer;
 mod local;

@@ -1,46 +1,82 @@
 //! What each thread keeps for itself: its ids, the spans it is in, and its partition of the ring.
 //!
-//! Most of it is reached through [`Hot`]: plain cells without a destructor, each of them one
-//! instruction away, which still answer while the thread's other locals are being destroyed. (One
-//! struct of cells in one thread-local was slower: `LocalKey::with` around a whole callback is not
-//! inlined, and calls back for the address.) What owns memory lives in [`Cold`] and is used where a
-//! span has fields.
+//! Most of it is plain cells without a destructor, which still answer while the thread's other
+//! locals are being destroyed; they are reached through [`Hot`]. What owns memory lives in [`Cold`]
+//! and is used where a field has to be formatted, or a stack is very deep.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
-use std::thread::LocalKey;
 
-use spandrel_ring::Lease;
+use spandrel_ring::{Lease, LeaseToken, ThreadLease};
 
 use crate::fields::FieldBuffer;
-use crate::open_spans::{OpenSpan, OpenSpans, Place};
-use crate::record::Slot;
+use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
+use crate::record::{Slot, THREAD_MAX};
 use crate::recorder::Recorder;
 
 thread_local! {
+    static CELLS: Cells = const { Cells::new() };
+    /// Gives the lease back when the thread ends.
+    static LEASE_END: LeaseEnd = const { LeaseEnd };
+    /// One for each profiler that this thread has recorded for; the first one belongs to the
+    /// profiler that the cells are set up for.
+    static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Plain memory without a destructor. Each use of it is a `CELLS.with` of its own, around as little
+/// as can be: that is inlined, and the address is kept, while one around a whole callback is not.
+struct Cells {
     /// Id of the recorder that the cells are set up for; or `NOBODY`, `MUTED`, or with
     /// `IN_USER_CODE`.
-    static OWNER: Cell<u64> = const { Cell::new(NOBODY) };
+    owner: Cell<u64>,
     /// The thread's number.
-    static THREAD: Cell<u32> = const { Cell::new(0) };
+    thread: Cell<u32>,
+    /// The same, if the quick paths for its own spans are open to it; else `NO_THREAD`.
+    quick_thread: Cell<u32>,
     /// The place that was used last; usually the next callback is for the same span.
-    static LAST_PLACE: Cell<Place> = const { Cell::new(0) };
-    static NEXT_ID: Cell<u64> = const { Cell::new(0) };
-    static IDS_END: Cell<u64> = const { Cell::new(0) };
-    /// When the block of ids was taken, in ticks.
-    static IDS_SINCE: Cell<u64> = const { Cell::new(0) };
-    /// How many spans the thread is in.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The outermost of them; those beyond are in `Cold::deep`.
-    static STACK: [Entry; SHALLOW] = const { [const { Entry::new() }; SHALLOW] };
+    last_place: Cell<Place>,
+    next_id: Cell<u64>,
+    ids_end: Cell<u64>,
+    /// Up to which moment the block of ids is used, in ticks.
+    ids_until: Cell<u64>,
+    /// The partition that only this thread writes; none while there are not enough, and when the
+    /// thread is ending.
+    lease: ThreadLease<Slot>,
+    /// The innermost span that the thread is in; see [`Link`].
+    innermost: Cell<Link>,
+    /// How many of `details`, and of `Cold::details` behind them, may be in use.
+    details_len: Cell<usize>,
+    details: [Cell<Detailed>; DETAILS],
+}
 
-    /// The partition that only this thread writes; none while there are not enough, while it is in
-    /// use, and when the thread is ending.
-    static LEASE: RefCell<Option<Lease<Slot>>> = const { RefCell::new(None) };
+/// The spans that a thread is in are a chain from the innermost one outwards. A link is
+///
+/// * `OUTSIDE`, or
+/// * the place of a span of the first layer that is the thread's own: the table keeps the next link
+///   (and the place, until the thread has left, see [`OpenSpans::remove`]), or
+/// * `DETAILED` and the index of a [`Detailed`].
+type Link = Place;
 
-    /// One for each profiler that this thread has recorded for; the first one belongs to the
-    /// profiler that the cells above are set up for.
-    static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
+const OUTSIDE: Link = Link::MAX;
+const DETAILED: Link = 1 << 31;
+const _: () = assert!(PLACES_MAX < DETAILED as usize);
+
+impl Cells {
+    const fn new() -> Self {
+        Self {
+            owner: Cell::new(NOBODY),
+            thread: Cell::new(0),
+            quick_thread: Cell::new(NO_THREAD),
+            last_place: Cell::new(0),
+            next_id: Cell::new(0),
+            ids_end: Cell::new(0),
+            ids_until: Cell::new(0),
+            lease: ThreadLease::new(),
+            innermost: Cell::new(OUTSIDE),
+            details_len: Cell::new(0),
+            details: [const { Cell::new(Detailed::NONE) }; DETAILS],
+        }
+    }
 }
 
 /// Ids are taken from the common counter in blocks of this many.
@@ -48,8 +84,8 @@ const ID_BLOCK: u64 = 64;
 /// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
 /// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
-/// Spans on the stack of a thread for which no memory has to be allocated.
-const SHALLOW: usize = 64;
+/// Spans of others that a thread can be in before memory has to be allocated for them.
+const DETAILS: usize = 64;
 
 /// `OWNER` of a thread that has not recorded yet.
 const NOBODY: u64 = 0;
@@ -59,62 +95,48 @@ const MUTED: u64 = u64::MAX;
 /// finds it was called by a field's `Debug`.
 const IN_USER_CODE: u64 = 1 << 63;
 
+/// What no thread's number is.
+const NO_THREAD: u32 = u32::MAX;
+/// What `OWNER` never is.
+pub(crate) const NO_OWNER: u64 = 1 << 62;
+
 /// A span that this thread is in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entered {
+pub(crate) enum Entered {
+    /// A span of the first layer, by its owner.
+    Own(Place),
+    /// Any other one.
+    Detailed(usize, Detailed),
+}
+
+/// A span of another layer or of another thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detailed {
     pub(crate) key: u64,
     pub(crate) place: Place,
     pub(crate) layer: u16,
-    /// How many times this thread is inside, if it is not the span's owner; else anything.
-    pub(crate) foreign_depth: u16,
+    /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
+    /// is in use.
+    pub(crate) depth: u16,
     /// Ticks, if the thread is not the span's owner; else anything.
     pub(crate) since: u64,
+    next: Link,
 }
 
-/// Where an `Entered` lies on the stack: its parts in cells of their own, because most callbacks
-/// use few of them.
-struct Entry {
-    key: Cell<u64>,
-    place: Cell<Place>,
-    layer: Cell<u16>,
-    foreign_depth: Cell<u16>,
-    since: Cell<u64>,
+impl Detailed {
+    const NONE: Self = Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
+
+    pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
+        Self { key, place, layer, depth: 1, since, next: OUTSIDE }
+    }
 }
 
-impl Entry {
-    const fn new() -> Self {
-        Self {
-            key: Cell::new(0),
-            place: Cell::new(0),
-            layer: Cell::new(0),
-            foreign_depth: Cell::new(0),
-            since: Cell::new(0),
-        }
-    }
+/// See `LEASE_END`.
+struct LeaseEnd;
 
-    #[inline(always)]
-    fn get(&self) -> Entered {
-        Entered {
-            key: self.key.get(),
-            place: self.place.get(),
-            layer: self.layer.get(),
-            foreign_depth: self.foreign_depth.get(),
-            since: self.since.get(),
-        }
-    }
-
-    #[inline(always)]
-    fn set(&self, entered: Entered) {
-        self.set_own(entered.key, entered.place, entered.layer);
-        self.foreign_depth.set(entered.foreign_depth);
-        self.since.set(entered.since);
-    }
-
-    #[inline(always)]
-    fn set_own(&self, key: u64, place: Place, layer: u16) {
-        self.key.set(key);
-        self.place.set(place);
-        self.layer.set(layer);
+impl Drop for LeaseEnd {
+    fn drop(&mut self) {
+        CELLS.with(|cells| drop(cells.lease.take()));
     }
 }
 
@@ -132,9 +154,11 @@ pub(crate) struct Cold {
     /// The lease, while the cells are set up for another profiler.
     lease: Option<Lease<Slot>>,
     pub(crate) fields: FieldBuffer,
-    /// Spans on the stack beyond the first `SHALLOW`; while the cells are set up for another
-    /// profiler, all of them.
-    deep: Vec<Entered>,
+    /// The innermost span, while the cells are set up for another profiler.
+    innermost: Link,
+    /// Details beyond the first `DETAILS`; while the cells are set up for another profiler, all of
+    /// them.
+    details: Vec<Detailed>,
 }
 
 /// Why a thread's state cannot be had.
@@ -146,16 +170,21 @@ pub(crate) enum Unavailable {
     Muted,
 }
 
-/// `LocalKey::set` is a call of its own, because it could be the first access.
+/// Not `LocalKey::set`, which is a call of its own, because it could be the first access.
 #[inline(always)]
-fn set<T: 'static>(key: &'static LocalKey<Cell<T>>, value: T) {
-    key.with(|cell| cell.set(value));
+fn set<T: 'static>(cell: impl FnOnce(&Cells) -> &Cell<T>, value: T) {
+    CELLS.with(|cells| cell(cells).set(value));
+}
+
+#[inline(always)]
+fn get_cell<T: Copy + 'static>(cell: impl FnOnce(&Cells) -> &Cell<T>) -> T {
+    CELLS.with(|cells| cell(cells).get())
 }
 
 /// The calling thread's state for this profiler.
 #[inline(always)]
 pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
-    if OWNER.get() == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
+    if get_cell(|cells| &cells.owner) == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
 }
 
 /// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and `f` does
@@ -165,15 +194,21 @@ pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
     COLD.try_with(|cold| cold.try_borrow_mut().ok()?.first_mut().map(f)).ok().flatten()
 }
 
-/// From now on nothing is recorded on this thread.
-pub(crate) fn mute_current_thread() {
-    set(&OWNER, MUTED);
+/// The same if `f` may run code of the user's, where the cells are set up.
+pub(crate) fn with_cold_in_user_code<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
+    with_cold(|cold| Hot(()).in_user_code(|| f(cold)))
 }
 
-/// The same, if nothing has to be done for it.
+/// From now on nothing is recorded on this thread.
+pub(crate) fn mute_current_thread() {
+    set(|cells| &cells.owner, MUTED);
+    set(|cells| &cells.quick_thread, NO_THREAD);
+}
+
+/// The same, if nothing has to be done for it and nothing is out of the ordinary for the profiler.
 #[inline(always)]
-pub(crate) fn get_if_set_up(recorder: &Recorder) -> Option<Hot> {
-    (OWNER.get() == recorder.id).then_some(Hot(()))
+pub(crate) fn get_if_owner(owner: u64) -> Option<Hot> {
+    (get_cell(|cells| &cells.owner) == owner).then_some(Hot(()))
 }
 
 /// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
@@ -181,7 +216,7 @@ pub(crate) fn get_if_set_up(recorder: &Recorder) -> Option<Hot> {
 #[cold]
 #[inline(never)]
 fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
-    let owner = OWNER.get();
+    let owner = get_cell(|cells| &cells.owner);
     if owner == MUTED {
         return Err(Unavailable::Muted);
     }
@@ -189,41 +224,58 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
         return Err(Unavailable::Reentrant);
     }
     // What follows allocates, and an allocator may open spans.
-    set(&OWNER, IN_USER_CODE);
+    set(|cells| &cells.owner, IN_USER_CODE);
+    set(|cells| &cells.quick_thread, NO_THREAD);
     let found = COLD.try_with(|cold| {
         let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
         put_away(&mut cold);
         take_out(&mut cold, recorder);
         Ok(())
     });
+    // The partition, if one was found, is the thread's until then.
+    let ends = LEASE_END.try_with(|_| ()).is_ok();
     match found {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) if ends => {}
+        Ok(Ok(())) => CELLS.with(|cells| drop(cells.lease.take())),
         Ok(Err(why)) => {
-            set(&OWNER, owner);
+            set(|cells| &cells.owner, owner);
             return Err(why);
         }
-        // The thread is ending. It gets a number; the stack is empty, or another profiler's.
+        // The thread is ending. It gets a number; the chain is empty, or another profiler's.
         Err(_) => {
-            set(&DEPTH, 0);
-            set(&THREAD, recorder.threads.register_current());
+            CELLS.with(|cells| drop(cells.lease.take()));
+            set(|cells| &cells.innermost, OUTSIDE);
+            set(|cells| &cells.details_len, 0);
+            set(|cells| &cells.thread, recorder.threads.register_current());
         }
     }
-    set(&NEXT_ID, 0);
-    set(&IDS_END, 0);
-    set(&OWNER, recorder.id);
+    set(|cells| &cells.next_id, 0);
+    set(|cells| &cells.ids_end, 0);
+    set(|cells| &cells.owner, recorder.id);
+    open_quick_paths(recorder);
     Ok(Hot(()))
 }
 
-/// Moves lease and stack to where they are while the cells are set up for another profiler.
+/// Lets the thread take the quick paths for its own spans, unless it has none because it shares its
+/// number.
+fn open_quick_paths(recorder: &Recorder) {
+    let thread = get_cell(|cells| &cells.thread);
+    let is_quick = recorder.clock.is_tsc() && thread != THREAD_MAX;
+    set(|cells| &cells.quick_thread, if is_quick { thread } else { NO_THREAD });
+}
+
+/// Moves lease and chain to where they are while the cells are set up for another profiler.
 fn put_away(cold: &mut [Cold]) {
     if let Some(cold) = cold.first_mut() {
-        let shallow = DEPTH.get().min(SHALLOW);
-        STACK.with(|stack| {
-            cold.deep.splice(0..0, stack[..shallow].iter().map(Entry::get));
+        let here = get_cell(|cells| &cells.details_len).min(DETAILS);
+        CELLS.with(|cells| {
+            cold.details.splice(0..0, cells.details[..here].iter().map(Cell::get));
         });
-        cold.lease = take_lease();
+        cold.innermost = get_cell(|cells| &cells.innermost);
+        cold.lease = CELLS.with(|cells| cells.lease.take());
     }
-    set(&DEPTH, 0);
+    set(|cells| &cells.innermost, OUTSIDE);
+    set(|cells| &cells.details_len, 0);
 }
 
 /// Finds, or makes, the state for this profiler and puts it first.
@@ -237,80 +289,96 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
     });
     all.swap(0, index);
     let cold = &mut all[0];
-    set(&THREAD, cold.thread);
-    set(&DEPTH, cold.deep.len());
-    let shallow = cold.deep.len().min(SHALLOW);
-    STACK.with(|stack| {
-        for (entry, entered) in stack.iter().zip(cold.deep.drain(..shallow)) {
-            entry.set(entered);
+    set(|cells| &cells.thread, cold.thread);
+    set(|cells| &cells.innermost, cold.innermost);
+    set(|cells| &cells.details_len, cold.details.len());
+    let here = cold.details.len().min(DETAILS);
+    CELLS.with(|cells| {
+        for (cell, detailed) in cells.details.iter().zip(cold.details.drain(..here)) {
+            cell.set(detailed);
         }
     });
     match cold.lease.take() {
-        Some(lease) => give_lease(Some(lease)),
+        Some(lease) => CELLS.with(|cells| cells.lease.put(Some(lease))),
         None => look_for_lease(recorder),
     }
 }
 
-/// Runs `f` with the thread's lease; `false` if there is none. Whoever records meanwhile, from a
-/// signal handler say, finds it in use and goes to the shared partition.
-#[inline(always)]
-pub(crate) fn with_lease(f: impl FnOnce(&mut Lease<Slot>) -> bool) -> bool {
-    LEASE
-        .try_with(|cell| cell.try_borrow_mut().is_ok_and(|mut lease| lease.as_mut().is_some_and(f)))
-        == Ok(true)
-}
-
-/// Takes the thread's lease away from it.
-fn take_lease() -> Option<Lease<Slot>> {
-    LEASE.try_with(|cell| cell.try_borrow_mut().ok()?.take()).ok().flatten()
-}
-
-fn give_lease(lease: Option<Lease<Slot>>) {
-    // On a thread that is ending there is nowhere to put it, and it is dropped.
-    let _kept = LEASE.try_with(|cell| {
-        if let Ok(mut cell) = cell.try_borrow_mut() {
-            *cell = lease;
-        }
-    });
+/// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal handler
+/// say, finds none and goes to the shared partition.
+pub(crate) fn with_lease<R>(f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> {
+    let mut lease = CELLS.with(|cells| cells.lease.take())?;
+    let result = f(&mut lease);
+    CELLS.with(|cells| cells.lease.put(Some(lease)));
+    Some(result)
 }
 
 /// Takes a free partition for the calling thread, if there is one.
 fn look_for_lease(recorder: &Recorder) {
     let lease = recorder.ring.lease();
     if let Some(lease) = &lease {
-        recorder.counters.partition(lease.partition()).set_lessee(THREAD.get());
+        recorder.counters.partition(lease.partition()).set_lessee(get_cell(|cells| &cells.thread));
     }
-    give_lease(lease);
+    CELLS.with(|cells| cells.lease.put(lease));
+}
+
+/// The number of the calling thread, if the quick paths for its own spans are open to it; else what
+/// is no thread's number.
+#[inline(always)]
+pub(crate) fn quick_thread() -> u32 {
+    get_cell(|cells| &cells.quick_thread)
+}
+
+/// The place that was used last.
+#[inline(always)]
+pub(crate) fn last_place() -> Place {
+    get_cell(|cells| &cells.last_place)
+}
+
+/// The place of the innermost span, if that is of the first layer and the thread's own; else more than
+/// any table has.
+#[inline(always)]
+pub(crate) fn innermost_own() -> Place {
+    get_cell(|cells| &cells.innermost)
+}
+
+/// For a thread that has been found to be the owner of a span, by [`quick_thread`].
+#[inline(always)]
+pub(crate) fn of_owner() -> Hot {
+    Hot(())
 }
 
 impl Hot {
     #[inline(always)]
     pub(crate) fn thread(self) -> u32 {
-        THREAD.get()
+        get_cell(|cells| &cells.thread)
     }
 
+    /// Names the thread's partition, if it has one.
     #[inline(always)]
-    pub(crate) fn last_place(self) -> Place {
-        LAST_PLACE.get()
+    pub(crate) fn lease(self) -> LeaseToken {
+        CELLS.with(|cells| cells.lease.token())
     }
 
     #[inline(always)]
     pub(crate) fn set_last_place(self, place: Place) {
-        set(&LAST_PLACE, place);
+        set(|cells| &cells.last_place, place);
     }
 
     /// Runs `f`, in which code of the user's may run.
     #[inline(always)]
     pub(crate) fn in_user_code<R>(self, f: impl FnOnce() -> R) -> R {
         /// Ends the state also when `f` panics.
-        struct Guard;
+        struct Guard(u32);
         impl Drop for Guard {
             fn drop(&mut self) {
-                set(&OWNER, OWNER.get() & !IN_USER_CODE);
+                set(|cells| &cells.owner, get_cell(|cells| &cells.owner) & !IN_USER_CODE);
+                set(|cells| &cells.quick_thread, self.0);
             }
         }
-        set(&OWNER, OWNER.get() | IN_USER_CODE);
-        let _guard = Guard;
+        set(|cells| &cells.owner, get_cell(|cells| &cells.owner) | IN_USER_CODE);
+        let _guard = Guard(get_cell(|cells| &cells.quick_thread));
+        set(|cells| &cells.quick_thread, NO_THREAD);
         f()
     }
 
@@ -323,11 +391,11 @@ impl Hot {
     /// A new id, if it can be had from the block in hand.
     #[inline(always)]
     pub(crate) fn next_id_of_block(self, now: u64) -> Option<u64> {
-        let id = NEXT_ID.get();
-        if id == IDS_END.get() || now.wrapping_sub(IDS_SINCE.get()) > ID_BLOCK_TICKS {
+        let id = get_cell(|cells| &cells.next_id);
+        if id == get_cell(|cells| &cells.ids_end) || now > get_cell(|cells| &cells.ids_until) {
             return None;
         }
-        set(&NEXT_ID, id + 1);
+        set(|cells| &cells.next_id, id + 1);
         Some(id)
     }
 
@@ -335,20 +403,19 @@ impl Hot {
     #[inline(never)]
     fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
         let id = recorder.take_ids(ID_BLOCK);
-        set(&NEXT_ID, id + 1);
-        set(&IDS_END, id + ID_BLOCK);
-        set(&IDS_SINCE, now);
+        set(|cells| &cells.next_id, id + 1);
+        set(|cells| &cells.ids_end, id + ID_BLOCK);
+        set(|cells| &cells.ids_until, now.saturating_add(ID_BLOCK_TICKS));
         // A good moment to look whether another thread has given back its partition.
-        if !with_lease(|_| true) {
+        if !CELLS.with(|cells| cells.lease.is_leased()) && LEASE_END.try_with(|_| ()).is_ok() {
             look_for_lease(recorder);
         }
         id
     }
 
     /// The place of an open span.
-    #[inline(always)]
     pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
-        let last = LAST_PLACE.get();
+        let last = get_cell(|cells| &cells.last_place);
         // The place may be another profiler's, and lie beyond this table.
         if let Some(span) = open.get(last)
             && span.is(layer, key)
@@ -356,147 +423,147 @@ impl Hot {
             return Some((last, span));
         }
         let found = open.find(layer, key)?;
-        set(&LAST_PLACE, found.0);
+        set(|cells| &cells.last_place, found.0);
         Some(found)
     }
 
-    /// The innermost span of any layer; `None` also if the stack is very deep.
+    /// Whether the thread is in no span.
     #[inline(always)]
-    pub(crate) fn innermost(self) -> Option<Entered> {
-        shallow(DEPTH.get().wrapping_sub(1))
+    pub(crate) fn is_outside(self) -> bool {
+        get_cell(|cells| &cells.innermost) == OUTSIDE
     }
 
-    /// Puts a span on the stack, if there is room without further ado.
+    /// A span of the first layer is now the innermost one; its owner enters it.
     #[inline(always)]
-    fn push_shallow(self, entered: Entered) -> bool {
-        let depth = DEPTH.get();
-        let pushed = set_shallow(depth, entered);
-        if pushed {
-            set(&DEPTH, depth + 1);
+    pub(crate) fn push_own(self, place: Place, span: &OpenSpan) {
+        span.set_outer(get_cell(|cells| &cells.innermost));
+        set(|cells| &cells.innermost, place);
+    }
+
+    /// The owner leaves the innermost span, of the first layer.
+    #[inline(always)]
+    pub(crate) fn pop_own(self, span: &OpenSpan) {
+        set(|cells| &cells.innermost, span.outer());
+    }
+
+    /// Another span is now the innermost one.
+    pub(crate) fn push_detailed(self, detailed: Detailed) {
+        let index = get_cell(|cells| &cells.details_len);
+        let next = get_cell(|cells| &cells.innermost);
+        let detailed = Detailed { next, ..detailed };
+        let put = set_detailed(index, detailed)
+            || with_cold(|cold| cold.details.push(detailed)).is_some();
+        // Else it is a thread that is ending, deeper inside than ever before.
+        if put && index < DETAILED as usize {
+            set(|cells| &cells.details_len, index + 1);
+            set(|cells| &cells.innermost, DETAILED | index as Link);
         }
-        pushed
     }
 
-    /// The place of `innermost`.
-    #[inline(always)]
-    pub(crate) fn innermost_place(self) -> Option<Place> {
-        STACK.with(|stack| Some(stack.get(DEPTH.get().wrapping_sub(1))?.place.get()))
-    }
-
-    /// Puts a span on the stack of its owner, if there is room without further ado.
-    #[inline(always)]
-    pub(crate) fn push_own(self, key: u64, place: Place, layer: u16) -> bool {
-        let depth = DEPTH.get();
-        let pushed = STACK
-            .with(|stack| stack.get(depth).map(|entry| entry.set_own(key, place, layer)).is_some());
-        if pushed {
-            set(&DEPTH, depth + 1);
+    /// The span that a link leads to, and the next link. `None` at the end.
+    fn follow(self, open: &OpenSpans, link: Link) -> Option<(Entered, Link)> {
+        if link == OUTSIDE {
+            return None;
         }
-        pushed
+        if link & DETAILED == 0 {
+            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
+        }
+        let index = (link & !DETAILED) as usize;
+        let detailed = detailed(index)?;
+        Some((Entered::Detailed(index, detailed), detailed.next))
     }
 
-    /// Takes the innermost span off the stack, which has one.
-    #[inline(always)]
-    pub(crate) fn pop_shallow(self) {
-        set(&DEPTH, DEPTH.get() - 1);
+    /// The spans that the thread is in, innermost first.
+    fn chain(self, open: &OpenSpans) -> impl Iterator<Item = Entered> {
+        let mut link = get_cell(|cells| &cells.innermost);
+        std::iter::from_fn(move || {
+            let (entered, next) = self.follow(open, link)?;
+            link = next;
+            Some(entered)
+        })
     }
 
     /// The span that the thread is in: the innermost one of this layer that is still open.
     pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
-        let find = |entered: Entered| {
-            let span = open.span(entered.place);
-            (entered.layer == layer && span.is(layer, entered.key)).then_some(span)
+        self.chain(open).find_map(|entered| match entered {
+            Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
+            Entered::Detailed(_, Detailed { key, place, layer: its, .. }) => {
+                open.get(place).filter(|span| its == layer && span.is(layer, key))
+            }
+        })
+    }
+
+    /// The innermost of the thread's own spans that were closed while it was inside.
+    pub(crate) fn closed(self, open: &OpenSpans) -> Option<(Entered, Place)> {
+        self.chain(open).find_map(|entered| match entered {
+            Entered::Own(place) if open.span(place).is_closed() => Some((entered, place)),
+            _ => None,
+        })
+    }
+
+    /// The innermost of the spans that the thread is in with this key.
+    pub(crate) fn entered(self, open: &OpenSpans, layer: u16, key: u64) -> Option<Entered> {
+        self.chain(open).find(|entered| match *entered {
+            Entered::Own(place) => layer == 0 && open.span(place).has_key(key),
+            Entered::Detailed(_, detailed) => detailed.layer == layer && detailed.key == key,
+        })
+    }
+
+    /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
+    pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
+        let (left, next) = match entered {
+            Entered::Own(place) => (place, open.span(place).outer()),
+            Entered::Detailed(index, detailed) => (DETAILED | index as Link, detailed.next),
         };
-        let mut depth = DEPTH.get();
-        if depth > SHALLOW {
-            let deep = |cold: &mut Cold| cold.deep.iter().rev().copied().find_map(find);
-            if let Some(span) = with_cold(deep).flatten() {
-                return Some(span);
-            }
-            depth = SHALLOW;
+        let inner = self.chain(open).find(|inner| match *inner {
+            Entered::Own(place) => open.span(place).outer() == left,
+            Entered::Detailed(_, detailed) => detailed.next == left,
+        });
+        if get_cell(|cells| &cells.innermost) == left {
+            set(|cells| &cells.innermost, next);
+        } else if let Some(Entered::Own(place)) = inner {
+            open.span(place).set_outer(next);
+        } else if let Some(Entered::Detailed(index, detailed)) = inner {
+            update(index, Detailed { next, ..detailed });
         }
-        (0..depth).rev().filter_map(shallow).find_map(find)
-    }
-
-    /// Where on the stack a span is, innermost first, and its entry.
-    pub(crate) fn position(self, layer: u16, key: u64) -> Option<(usize, Entered)> {
-        let wanted = |entered: &Entered| entered.key == key && entered.layer == layer;
-        let mut depth = DEPTH.get();
-        if depth > SHALLOW {
-            let deep = |cold: &mut Cold| {
-                let index = cold.deep.iter().rposition(wanted)?;
-                Some((SHALLOW + index, cold.deep[index]))
-            };
-            if let Some(found) = with_cold(deep).flatten() {
-                return Some(found);
-            }
-            depth = SHALLOW;
-        }
-        (0..depth)
-            .rev()
-            .filter_map(|index| Some((index, shallow(index)?)))
-            .find(|(_, entered)| wanted(entered))
-    }
-
-    /// Puts a span on the stack.
-    pub(crate) fn push(self, entered: Entered) {
-        if !self.push_shallow(entered) && with_cold(|cold| cold.deep.push(entered)).is_some() {
-            set(&DEPTH, DEPTH.get() + 1);
-        }
-        // Else it is a thread that is ending, deeper inside than ever before.
-    }
-
-    /// Changes an entry of the stack.
-    pub(crate) fn update(self, index: usize, entered: Entered) {
-        if !set_shallow(index, entered) {
-            with_cold(|cold| cold.deep[index - SHALLOW] = entered);
+        if let Entered::Detailed(index, _) = entered {
+            update(index, Detailed::NONE);
+            forget_last_details();
         }
     }
 
-    /// Takes a span off the stack, usually the last one.
-    pub(crate) fn leave(self, index: usize) {
-        if index + 1 == DEPTH.get() && index < SHALLOW {
-            set(&DEPTH, index);
-        } else {
-            self.leave_middle(index);
-        }
-    }
-
-    fn leave_middle(self, index: usize) {
-        let depth = DEPTH.get();
-        if let Some(index) = index.checked_sub(SHALLOW) {
-            with_cold(|cold| cold.deep.remove(index));
-        } else {
-            for at in index + 1..depth.min(SHALLOW) {
-                if let Some(entered) = shallow(at) {
-                    set_shallow(at - 1, entered);
-                }
-            }
-            if depth > SHALLOW
-                && let Some(first) = with_cold(|cold| cold.deep.remove(0))
-            {
-                set_shallow(SHALLOW - 1, first);
-            }
-        }
-        set(&DEPTH, depth - 1);
+    /// Changes the details of a span that the thread is in.
+    pub(crate) fn update(self, index: usize, detailed: Detailed) {
+        update(index, detailed);
     }
 }
 
-#[inline(always)]
-fn shallow(index: usize) -> Option<Entered> {
-    STACK.with(|stack| stack.get(index).map(Entry::get))
+fn detailed(index: usize) -> Option<Detailed> {
+    let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
+    here.or_else(|| with_cold(|cold| cold.details.get(index - DETAILS).copied()).flatten())
 }
 
-/// Says whether there is such an entry.
-#[inline(always)]
-fn set_shallow(index: usize, entered: Entered) -> bool {
-    STACK.with(|stack| match stack.get(index) {
-        Some(entry) => {
-            entry.set(entered);
-            true
+/// Says whether there is such an index in the thread's cells.
+fn set_detailed(index: usize, detailed: Detailed) -> bool {
+    CELLS.with(|cells| cells.details.get(index).map(|cell| cell.set(detailed)).is_some())
+}
+
+fn update(index: usize, detailed: Detailed) {
+    if !set_detailed(index, detailed) {
+        with_cold(|cold| cold.details.get_mut(index - DETAILS).map(|it| *it = detailed));
+    }
+}
+
+/// Shortens the details by those at the end that are not in use.
+fn forget_last_details() {
+    while let Some(last) = get_cell(|cells| &cells.details_len).checked_sub(1)
+        && detailed(last).is_none_or(|detailed| detailed.depth == 0)
+    {
+        if last >= DETAILS {
+            with_cold(|cold| cold.details.truncate(last - DETAILS));
         }
-        None => false,
-    })
+        set(|cells| &cells.details_len, last);
+    }
 }
 
 impl Cold {
@@ -507,7 +574,8 @@ impl Cold {
             thread: recorder.threads.register_current(),
             lease: None,
             fields: FieldBuffer::new(recorder.field_words_max),
-            deep: Vec::with_capacity(SHALLOW),
+            innermost: OUTSIDE,
+            details: Vec::with_capacity(DETAILS),
         }
     }
 }

@@ -1,19 +1,30 @@
 //! The spans that are open right now.
 //!
-//! A fixed table, allocated and touched when the profiler is built: sets of eight places, found by
-//! the key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span
-//! is created and given back when it closes; between them, only callbacks for this very span touch
+//! A fixed table, allocated and touched when the profiler is built: sets of places, found by the
+//! key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span is
+//! created and given back when it closes; between them, only callbacks for this very span touch
 //! it. The state is our own and not in the registry's `Extensions`, because those take a lock and
 //! box every value.
 //!
 //! Two front ends with keys of their own can share the table: a place also knows the number of its
-//! *layer*.
+//! *layer*. The spans of the first layer, usually the only one, are found by their key alone; those
+//! of other layers by its complement, which is no key of a registry. So the quick paths of
+//! [`fast`](crate::fast), which are the first layer's, need not compare layers.
 //!
 //! # Who writes what
 //!
-//! The thread that created a span (its *owner*) writes `own_*` with plain stores. Other threads
-//! that enter the span use read-modify-writes on `foreign_*`. Everything else is written before the
-//! span's `id`, or by a compare-and-swap.
+//! The thread that created a span (its *owner*) writes `head` and `own_*` with plain stores. Other
+//! threads that enter the span use read-modify-writes on `foreign_*`. Everything else is written
+//! before the span's `id`, or by a compare-and-swap.
+//!
+//! A free place has zeros in all that few spans have ([`OpenSpan::extra`] tells whether they are):
+//! a plain span neither writes them when it is created nor clears them when it closes.
+//!
+//! # Busy time
+//!
+//! When its owner enters a span, `own_busy` goes down by the moment, and up by the moment when it
+//! leaves; so one instruction each. It is negative exactly while the owner is inside: no span has been
+//! busy for longer than the clock has run.
 //!
 //! # Readers
 //!
@@ -22,76 +33,107 @@
 //! of the next span in this place also sees that `id` has changed. (A sequence lock; H. Boehm, "Can
 //! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
 
+use std::sync::Arc;
+
 use crate::fields::{Fields, index_of, len_of};
-use crate::record::{self, SLOT_WORDS};
+use crate::record::{self, SLOT_WORDS, THREAD_MAX, UPPER_SHIFT};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
 /// Words of fields that a place holds itself; more go to a spill buffer.
 pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 3 * SLOT_WORDS };
+/// Most places of a table.
+pub(crate) const PLACES_MAX: usize = 1 << 30;
 /// Attempts to win a free place of a set or words of a spill buffer.
 const ATTEMPTS: usize = 16;
 
 /// The index of a place.
 pub(crate) type Place = u32;
 
+/// One place: four cache lines, of which a span without fields uses the first.
 #[derive(Debug, Default)]
-#[repr(align(64))]
-struct KeySet([AtomicU64; WAYS]);
-
-/// One place: four cache lines, of which a span without fields uses the first and a half.
-#[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct OpenSpan {
+    /// The key under which the span is found; 0 while the place is free.
+    key: AtomicU64,
     /// Our id of the span; 0 while the place is free or being filled.
     id: AtomicU64,
-    /// The key under which the span is found, once more.
-    key: AtomicU64,
-    parent: AtomicU64,
+    /// Callsite and parent, as in the [record](record).
+    origin: AtomicU64,
     root: AtomicU64,
     /// Ticks.
     start: AtomicU64,
-    /// `layer << 48 |` [`record::origin`]; 0 while the place is free.
-    meta: AtomicU64,
-    /// Ticks inside the span on its owner's thread, without the stretch that `own_since` began.
+    /// The header of the span's record: its owner, and its polls by the owner, which count when
+    /// they begin. `INSIDE` and `NESTED` stand here too, for the owner's sake.
+    head: AtomicU64,
+    /// Ticks inside the span on its owner's thread; while it is inside, less the moment when it
+    /// came in.
     own_busy: AtomicU64,
+    /// `layer << 48 | flags << 32 | pending << 16 | reserved` words of fields, of which the pending
+    /// ones are not written yet. So it is just the number of words for a span of the first layer
+    /// of which nothing else is out of the ordinary.
+    extra: AtomicU64,
     /// Ticks inside the span on other threads.
     foreign_busy: AtomicU64,
-    /// When the owner entered, in ticks; 0 while it is outside.
-    own_since: AtomicU64,
-    /// Entries from outside; an entry counts when it begins.
-    own_polls: AtomicU64,
-    foreign_polls: AtomicU32,
-    /// How many times the owner is inside once more than `own_since` says.
+    /// Entries by other threads, and those of the owner's for which `head` has no room.
+    foreign_polls: AtomicU64,
+    /// How many times the owner is inside once more than `INSIDE` says.
     own_depth: AtomicU16,
-    /// `FAILED`, `LEFT_OUT`.
-    flags: AtomicU16,
-    /// `written << 16 | reserved`: words of fields.
-    field_words: AtomicU32,
     /// Number of the spill buffer plus one, or 0.
-    spill: AtomicU32,
+    spill: AtomicU16,
+    /// While the owner is inside: the way to the span around this one, as its thread knows it.
+    outer: AtomicU32,
     fields: [AtomicU64; INLINE_WORDS],
 }
 
-const FAILED: u16 = 1;
-/// Whole fields did not fit.
-const LEFT_OUT: u16 = 2;
+/// In the lower half of `head`, beside the number of the owner: it is inside.
+pub(crate) const INSIDE: u32 = 1 << 24;
+/// It is inside more than once.
+const NESTED: u32 = 1 << 25;
+/// One poll in `head`.
+const POLL: u64 = 1 << UPPER_SHIFT;
 
-/// The reserved half of `OpenSpan::field_words`.
-const RESERVED: u32 = 0xFFFF;
+/// The span has failed.
+const FAILED: u64 = 1 << 32;
+/// Whole fields did not fit.
+const LEFT_OUT: u64 = 1 << 33;
+/// `foreign_*` are in use.
+const FOREIGN: u64 = 1 << 34;
+/// `spill` is in use.
+const SPILLED: u64 = 1 << 35;
+/// Where the layer stands in `extra`; 0 is the first one.
+const LAYER_SHIFT: u32 = 48;
+
+/// The reserved words in `extra`, and the pending ones above them.
+const RESERVED: u64 = 0xFFFF;
+const PENDING_SHIFT: u32 = 16;
+const PENDING: u64 = RESERVED << PENDING_SHIFT;
+
+/// How many words of fields there are, unless somebody adds some right now.
+#[inline(always)]
+const fn settled_words(extra: u64) -> Option<usize> {
+    if extra & PENDING == 0 { Some((extra & RESERVED) as usize) } else { None }
+}
+
+/// How many words of fields a span has, if that is all there is to say, and they are at most `max`.
+#[inline(always)]
+pub(crate) const fn plain_words(extra: u64, max: usize) -> Option<usize> {
+    if extra <= max as u64 { Some(extra as usize) } else { None }
+}
+
+/// `key` of a span that was closed while its owner was inside; no key, nor the complement of one.
+const CLOSED: u64 = u64::MAX;
 
 /// What is known of a span when it is created.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewSpan {
-    pub(crate) layer: u16,
-    pub(crate) callsite: u16,
     pub(crate) thread: u32,
     pub(crate) id: u64,
-    pub(crate) parent: u64,
+    /// Callsite and parent, as in the [record](record).
+    pub(crate) origin: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
-    pub(crate) left_out: bool,
 }
 
 /// An open span as it was at one moment.
@@ -111,71 +153,114 @@ pub(crate) struct Seen {
     pub(crate) fields: Vec<u64>,
 }
 
+/// Under which key a span of this layer is found.
+#[inline]
+fn key_in(layer: u16, key: u64) -> u64 {
+    if layer == 0 { key } else { !key }
+}
+
+/// What `own_busy` says at the moment `now`. Ticks end long before the sign.
+#[inline]
+fn busy_until(own_busy: u64, now: u64) -> u64 {
+    if own_busy.cast_signed() < 0 { own_busy.wrapping_add(now) } else { own_busy }
+}
+
 impl OpenSpan {
     // Relaxed in the accessors below: between creation and close only callbacks for this span come
     // here, and `tracing` orders creation before all of them and all of them before the close.
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn id(&self) -> u64 {
         self.id.load(Ordering::Relaxed)
     }
 
-    #[inline]
-    pub(crate) fn parent(&self) -> u64 {
-        self.parent.load(Ordering::Relaxed)
+    /// Callsite and parent, as in the [record](record).
+    #[inline(always)]
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin.load(Ordering::Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn root(&self) -> u64 {
         self.root.load(Ordering::Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&self) -> u64 {
         self.start.load(Ordering::Relaxed)
     }
 
-    /// Layer, callsite and thread.
-    #[inline]
-    pub(crate) fn meta(&self) -> u64 {
-        self.meta.load(Ordering::Relaxed)
+    #[inline(always)]
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
     }
 
-    /// Whether this is the open span of this layer with this key. A place of another layer with an
-    /// equal key has another number in `meta`, or none while it is being filled.
-    #[inline]
+    /// Whether this is the open span of the first layer with this key.
+    #[inline(always)]
+    pub(crate) fn has_key(&self, key: u64) -> bool {
+        self.key.load(Ordering::Relaxed) == key
+    }
+
+    /// Whether this is the open span of this layer with this key.
     pub(crate) fn is(&self, layer: u16, key: u64) -> bool {
-        self.key.load(Ordering::Relaxed) == key && self.meta() >> 48 == u64::from(layer)
+        // Acquire, on every load: as in `look_at`, so that what is compared is of one span.
+        let id = self.id.load(Ordering::Acquire);
+        id != 0
+            && self.key.load(Ordering::Acquire) == key_in(layer, key)
+            && self.extra.load(Ordering::Acquire) >> LAYER_SHIFT == u64::from(layer)
+            && self.id.load(Ordering::Acquire) == id
     }
 
+    /// The thread that has created the span.
+    pub(crate) fn owner(&self) -> u32 {
+        record::thread(self.head())
+    }
+
+    /// The link that [`set_outer`](Self::set_outer) has kept.
+    #[inline(always)]
+    pub(crate) fn outer(&self) -> Place {
+        self.outer.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a link for the owner, who is inside.
+    #[inline(always)]
+    pub(crate) fn set_outer(&self, link: Place) {
+        self.outer.store(link, Ordering::Relaxed);
+    }
+
+    /// Whether the span has been closed while its owner was inside.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has_key(CLOSED)
+    }
+
+    /// Whether its owner may write to the span as such: not if it shares its number with others.
     #[inline]
     pub(crate) fn is_owned_by(&self, thread: u32) -> bool {
-        record::thread(self.meta()) == thread
+        self.owner() == thread && thread != THREAD_MAX
     }
 
-    /// Whether this is the open span of this layer with this key, created by this thread.
-    #[inline(always)]
-    pub(crate) fn is_owned(&self, layer: u16, key: u64, thread: u32) -> bool {
-        self.key.load(Ordering::Relaxed) == key
-            && record::without_callsite(self.meta())
-                == record::without_callsite(u64::from(layer) << 48) | u64::from(thread)
+    pub(crate) fn has_owner_inside(&self) -> bool {
+        self.head() & u64::from(INSIDE) != 0
     }
 
-    /// When the owner entered, 0 while it is outside.
+    /// 0 if the span has no fields and nothing else is out of the ordinary. See [`plain_words`].
     #[inline(always)]
-    pub(crate) fn own_since(&self) -> u64 {
-        self.own_since.load(Ordering::Relaxed)
+    pub(crate) fn extra(&self) -> u64 {
+        self.extra.load(Ordering::Relaxed)
     }
 
-    /// Whether the owner is inside more than once.
+    /// Takes the place, if it is free.
     #[inline(always)]
-    pub(crate) fn is_nested(&self) -> bool {
-        self.own_depth.load(Ordering::Relaxed) != 0
+    fn claim(&self, key: u64) -> bool {
+        // Acquire on success: pairs with the Release in `remove`; the last span of this place is
+        // gone. Release: for the sequence lock.
+        self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// Ticks inside the span on its owner's thread, which is outside now.
     #[inline(always)]
-    pub(crate) fn has_spilled(&self) -> bool {
-        self.spill.load(Ordering::Relaxed) != 0
+    pub(crate) fn own_busy(&self) -> u64 {
+        self.own_busy.load(Ordering::Relaxed)
     }
 
     /// The words of fields from `index` on that the place itself holds, a slot of the ring full.
@@ -188,83 +273,111 @@ impl OpenSpan {
         }
     }
 
-    #[inline]
-    pub(crate) fn busy(&self) -> u64 {
-        self.own_busy.load(Ordering::Relaxed) + self.foreign_busy.load(Ordering::Relaxed)
+    /// The first words of fields, a slot of the ring full. Behind the last word they are anything.
+    #[inline(always)]
+    pub(crate) fn copy_inline_fields(&self, to: &mut [u64; SLOT_WORDS]) {
+        for (to, word) in to.iter_mut().zip(&self.fields) {
+            *to = word.load(Ordering::Relaxed);
+        }
     }
 
-    #[inline]
+    /// Ticks inside the span up to now.
+    pub(crate) fn busy(&self, now: u64) -> u64 {
+        busy_until(self.own_busy(), now).wrapping_add(self.foreign_busy.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn polls(&self) -> u64 {
-        self.own_polls.load(Ordering::Relaxed)
-            + u64::from(self.foreign_polls.load(Ordering::Relaxed))
+        u64::from(record::upper_of(self.head())) + self.foreign_polls.load(Ordering::Relaxed)
     }
 
-    #[inline]
     pub(crate) fn is_failed(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & FAILED != 0
+        self.extra.load(Ordering::Relaxed) & FAILED != 0
     }
 
-    #[inline]
     pub(crate) fn has_left_out(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & LEFT_OUT != 0
+        self.extra.load(Ordering::Relaxed) & LEFT_OUT != 0
+    }
+
+    /// Sets a flag of `extra`.
+    fn mark(&self, flag: u64) {
+        // Release: for the sequence lock.
+        self.extra.fetch_or(flag, Ordering::Release);
     }
 
     pub(crate) fn set_failed(&self) {
-        self.flags.fetch_or(FAILED, Ordering::Relaxed);
+        self.mark(FAILED);
     }
 
     pub(crate) fn set_left_out(&self) {
-        self.flags.fetch_or(LEFT_OUT, Ordering::Relaxed);
+        self.mark(LEFT_OUT);
     }
 
     /// The owner enters. Says whether it was outside.
-    #[inline]
     pub(crate) fn own_enter(&self, now: impl FnOnce() -> u64) -> bool {
-        if self.own_since() == 0 {
-            self.begin_own_poll(now());
+        let head = self.head();
+        if head & u64::from(INSIDE) != 0 {
+            let depth = self.own_depth.load(Ordering::Relaxed);
+            self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
+            self.head.store(head | u64::from(NESTED), Ordering::Release);
+            return false;
+        }
+        let now = now();
+        if self.begin_own_poll(head, now) {
             return true;
         }
-        let depth = self.own_depth.load(Ordering::Relaxed);
-        self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
-        false
+        // No room for one more: what is there moves to the other count.
+        self.mark(FOREIGN);
+        self.foreign_polls.fetch_add(u64::from(record::upper_of(head)), Ordering::Release);
+        self.begin_own_poll(head & (POLL - 1), now)
     }
 
     /// The owner leaves. Says whether it is outside now.
-    #[inline]
     pub(crate) fn own_exit(&self, now: impl FnOnce() -> u64) -> bool {
         let depth = self.own_depth.load(Ordering::Relaxed);
         if depth > 0 {
             self.own_depth.store(depth - 1, Ordering::Relaxed);
+            if depth == 1 {
+                self.head.store(self.head() & !u64::from(NESTED), Ordering::Release);
+            }
             return false;
         }
-        let since = self.own_since();
-        if since != 0 {
-            self.end_own_poll(now().saturating_sub(since));
+        let head = self.head();
+        if head & u64::from(INSIDE) != 0 {
+            // Not before it came in, on two processors whose counters differ by some ticks.
+            let entered = self.own_busy().cast_signed();
+            let now = now().cast_signed().max(entered.wrapping_neg());
+            self.end_own_poll(head - u64::from(INSIDE), now.cast_unsigned());
         }
         true
     }
 
-    /// The owner, who was outside, enters.
+    /// The owner, who was outside, enters. Nothing is done, and `false` returned, if `head` has no room
+    /// for the poll. `head` is what was loaded before.
     #[inline(always)]
-    pub(crate) fn begin_own_poll(&self, now: u64) {
-        let polls = &self.own_polls;
+    pub(crate) fn begin_own_poll(&self, head: u64, now: u64) -> bool {
+        let head = head.wrapping_add(POLL | INSIDE as u64);
+        // The cheapest test there is, for half of the room.
+        if head.cast_signed() < 0 {
+            return false;
+        }
         // Release, here and below: for the sequence lock.
-        polls.store(polls.load(Ordering::Relaxed) + 1, Ordering::Release);
-        // A clock may begin at 0, which says "outside".
-        self.own_since.store(now.max(1), Ordering::Release);
+        self.head.store(head, Ordering::Release);
+        let busy = &self.own_busy;
+        busy.store(busy.load(Ordering::Relaxed).wrapping_sub(now), Ordering::Release);
+        true
     }
 
-    /// The owner, who was inside for so many ticks, leaves.
+    /// The owner, who was inside once, leaves. `head` is what was loaded before, less `INSIDE`.
     #[inline(always)]
-    pub(crate) fn end_own_poll(&self, busy: u64) {
-        // In this order: whoever sees the sum with this stretch also sees that it is over.
-        self.own_since.store(0, Ordering::Release);
-        let sum = &self.own_busy;
-        sum.store(sum.load(Ordering::Relaxed) + busy, Ordering::Release);
+    pub(crate) fn end_own_poll(&self, head: u64, now: u64) {
+        self.head.store(head, Ordering::Release);
+        let busy = &self.own_busy;
+        busy.store(busy.load(Ordering::Relaxed).wrapping_add(now), Ordering::Release);
     }
 
     /// Another thread, which was outside, enters.
     pub(crate) fn begin_foreign_poll(&self) {
+        self.mark(FOREIGN);
         // Release: for the sequence lock.
         self.foreign_polls.fetch_add(1, Ordering::Release);
     }
@@ -277,15 +390,46 @@ impl OpenSpan {
 
     #[inline]
     pub(crate) fn field_words(&self) -> usize {
-        (self.field_words.load(Ordering::Relaxed) & RESERVED) as usize
+        (self.extra.load(Ordering::Relaxed) & RESERVED) as usize
+    }
+
+    /// Where the fields of a span that is being created go.
+    #[inline(always)]
+    pub(crate) fn inline_fields(&self) -> &[AtomicU64; INLINE_WORDS] {
+        &self.fields
+    }
+
+    /// So many words of [`inline_fields`](Self::inline_fields) are written, of a span of the first
+    /// layer that is being created.
+    #[inline(always)]
+    pub(crate) fn set_words(&self, words: usize) {
+        // No read-modify-write: nobody else knows of the span yet.
+        self.extra.store(words as u64, Ordering::Release);
+    }
+
+    /// Completes a span that is being created.
+    #[inline(always)]
+    pub(crate) fn complete(&self, new: &NewSpan) {
+        // Release, here and below: for the sequence lock, see the module's documentation.
+        self.origin.store(new.origin, Ordering::Release);
+        self.root.store(new.root, Ordering::Release);
+        self.start.store(new.start, Ordering::Release);
+        self.head.store(u64::from(new.thread), Ordering::Release);
+        self.own_busy.store(0, Ordering::Release);
+        // Release: pairs with the Acquire in `look`; the span is complete.
+        self.id.store(new.id, Ordering::Release);
     }
 }
 
 /// The table.
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
-    keys: Box<[KeySet]>,
-    spans: Box<[OpenSpan]>,
+    /// All first ways of the sets, then all second ones, and so on.
+    spans: Arc<[OpenSpan]>,
+    /// One less than the number of sets, a power of two.
+    set_mask: usize,
+    /// How many ways may have spans, at least 1.
+    ways_used: AtomicU32,
     /// The last span of each place whose end was decided by `decide_fate`.
     fates: Box<[AtomicU64]>,
     spills: Spills,
@@ -298,31 +442,37 @@ impl OpenSpans {
     pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
         // Twice as many places as asked for: ids of several threads do not spread quite evenly
         // over the sets, and a span finds no place when its own set is full.
-        let places = (2 * spans_max).next_power_of_two().max(WAYS);
+        let places = (2 * spans_max.min(PLACES_MAX / 2)).next_power_of_two().max(WAYS);
         let spills = if cfg!(spandrel_loom) { 1 } else { (spans_max / 16).clamp(16, 4096) };
         let spill_words = field_words_max.saturating_sub(INLINE_WORDS);
         Self {
-            keys: std::iter::repeat_with(KeySet::default).take(places / WAYS).collect(),
             spans: std::iter::repeat_with(OpenSpan::default).take(places).collect(),
+            set_mask: places / WAYS - 1,
+            ways_used: AtomicU32::new(1),
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),
             field_words_max,
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&self, key: u64) -> usize {
         // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
         // bits), the shard (13), a generation (13). Consecutive indices fill the sets evenly; each
         // shard begins at another set; generations would only shuffle. Correctness does not depend
         // on any of this.
-        let shard = (key >> 38) & 0x1FFF;
-        (key ^ shard.wrapping_mul(0x9E37_79B1)) as usize & (self.keys.len() - 1)
+        let shard = (key >> 38) as u32 & 0x1FFF;
+        (key as u32 ^ shard.wrapping_mul(0x9E37_79B9)) as usize & self.set_mask
     }
 
     #[inline]
     pub(crate) fn span(&self, place: Place) -> &OpenSpan {
         &self.spans[place as usize]
+    }
+
+    /// All places.
+    pub(crate) fn places(&self) -> Arc<[OpenSpan]> {
+        Arc::clone(&self.spans)
     }
 
     /// The place with this number, if the table has so many.
@@ -331,90 +481,117 @@ impl OpenSpans {
         self.spans.get(place as usize)
     }
 
+    /// The places of a set.
+    fn ways(&self, key: u64) -> impl Iterator<Item = Place> + use<> {
+        let (first, sets) = (self.set(key), self.set_mask + 1);
+        (0..WAYS).map(move |way| (first + way * sets) as Place)
+    }
+
     /// The place of an open span.
-    #[inline]
     pub(crate) fn find(&self, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
-        let set = self.set(key);
-        let keys = &self.keys[set].0;
-        (0..WAYS).find_map(|way| {
-            // Relaxed: the span was created before this callback, by `tracing`'s own ordering.
-            if keys[way].load(Ordering::Relaxed) != key {
-                return None;
-            }
-            let place = set * WAYS + way;
-            let span = &self.spans[place];
-            span.is(layer, key).then_some((place as Place, span))
+        self.ways(key_in(layer, key)).find_map(|place| {
+            let span = self.span(place);
+            span.is(layer, key).then_some((place, span))
         })
     }
 
-    /// Takes a place for a new span. `None` when its set is full.
+    /// Takes the first place of the set for a span of the first layer, if it is free.
     #[inline(always)]
-    pub(crate) fn insert(&self, key: u64, new: &NewSpan, fields: &[u64]) -> Option<Place> {
-        let place = self.claim(key)?;
+    pub(crate) fn claim_first(&self, key: u64) -> Option<(Place, &OpenSpan)> {
+        let place = self.set(key);
+        let span = self.spans.get(place)?;
+        span.claim(key).then_some((place as Place, span))
+    }
+
+    /// Takes a place for a new span. `None` when its set is full.
+    pub(crate) fn insert(
+        &self,
+        layer: u16,
+        key: u64,
+        new: &NewSpan,
+        fields: &[u64],
+    ) -> Option<Place> {
+        let place = self.claim(key_in(layer, key))?;
         let span = self.span(place);
-        // Release, here and below: for the sequence lock, see the module's documentation.
-        span.parent.store(new.parent, Ordering::Release);
-        span.root.store(new.root, Ordering::Release);
-        span.start.store(new.start, Ordering::Release);
-        span.own_busy.store(0, Ordering::Release);
-        span.foreign_busy.store(0, Ordering::Release);
-        span.own_since.store(0, Ordering::Release);
-        span.own_polls.store(0, Ordering::Release);
-        span.foreign_polls.store(0, Ordering::Release);
-        span.own_depth.store(0, Ordering::Relaxed);
-        span.flags.store(if new.left_out { LEFT_OUT } else { 0 }, Ordering::Release);
-        if fields.len() <= INLINE_WORDS {
-            for (to, word) in span.fields.iter().zip(fields) {
-                to.store(*word, Ordering::Release);
-            }
-            let words = fields.len() as u32;
-            span.field_words.store(words << 16 | words, Ordering::Release);
-        } else {
-            span.field_words.store(0, Ordering::Release);
+        if layer != 0 {
+            span.mark(u64::from(layer) << LAYER_SHIFT);
+        }
+        let inline = if fields.len() <= INLINE_WORDS { fields } else { &[] };
+        for (to, word) in span.fields.iter().zip(inline) {
+            to.store(*word, Ordering::Release);
+        }
+        if fields.len() > INLINE_WORDS {
             self.append_fields(place, fields);
         }
-        span.meta.store(
-            u64::from(new.layer) << 48 | record::origin(new.callsite, new.thread),
-            Ordering::Release,
-        );
-        // Relaxed: for callbacks of this span only, which come after this one.
-        span.key.store(key, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `look`; the span is complete.
-        span.id.store(new.id, Ordering::Release);
+        span.extra.fetch_add(inline.len() as u64, Ordering::Release);
+        span.complete(new);
         Some(place)
     }
 
-    #[inline(always)]
     fn claim(&self, key: u64) -> Option<Place> {
-        let set = self.set(key);
-        let keys = &self.keys[set].0;
         for _ in 0..ATTEMPTS {
-            let way = keys.iter().position(|key| key.load(Ordering::Relaxed) == 0)?;
-            // Acquire on success: pairs with the Release in `remove`; the last span of this place
-            // is gone.
-            if keys[way].compare_exchange(0, key, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                return Some((set * WAYS + way) as Place);
+            let free = |place: &Place| self.span(*place).has_key(0);
+            let (way, place) = self.ways(key).enumerate().find(|(_, place)| free(place))?;
+            // Relaxed: whoever has to see this span has been told of it, and so of this.
+            self.ways_used.fetch_max(way as u32 + 1, Ordering::Relaxed);
+            if self.span(place).claim(key) {
+                return Some(place);
             }
         }
         None
     }
 
+    /// Closes a span and gives its place back: at once, or when its owner leaves, if that is another
+    /// thread and inside (which `tracing` does not let happen). Its place is a link in that thread's
+    /// chain.
+    pub(crate) fn close(&self, place: Place, thread: u32) {
+        let span = self.span(place);
+        if span.has_owner_inside() && !span.is_owned_by(thread) {
+            // In this order: as in `remove`.
+            span.id.store(0, Ordering::Relaxed);
+            span.key.store(CLOSED, Ordering::Release);
+        } else {
+            self.remove(place);
+        }
+    }
+
     /// Gives a place back.
-    #[inline(always)]
-    pub(crate) fn remove(&self, place: Place, span: &OpenSpan) {
+    pub(crate) fn remove(&self, place: Place) {
+        let span = self.span(place);
         // The id first, and Release on what follows: whoever sees the place being cleared sees that
         // the span is gone. (Loom found the other order wrong.)
         span.id.store(0, Ordering::Relaxed);
-        let spill = span.spill.load(Ordering::Relaxed);
-        if spill != 0 {
-            span.spill.store(0, Ordering::Release);
-            self.spills.release(spill);
+        if span.extra.load(Ordering::Relaxed) != 0 {
+            span.foreign_busy.store(0, Ordering::Release);
+            span.foreign_polls.store(0, Ordering::Release);
+            let spill = span.spill.load(Ordering::Relaxed);
+            if spill != 0 {
+                span.spill.store(0, Ordering::Release);
+                self.spills.release(spill);
+            }
+            span.extra.store(0, Ordering::Release);
         }
-        span.meta.store(0, Ordering::Release);
-        span.key.store(0, Ordering::Relaxed);
-        let (set, way) = (place as usize / WAYS, place as usize % WAYS);
-        // Release: pairs with the Acquire in `claim`.
-        self.keys[set].0[way].store(0, Ordering::Release);
+        // The owner may have been inside more than once.
+        span.own_depth.store(0, Ordering::Release);
+        // Release: pairs with the Acquire in `OpenSpan::claim`.
+        span.key.store(0, Ordering::Release);
+    }
+
+    /// The same for a span whose `extra` is 0 and whose owner is outside.
+    #[inline(always)]
+    pub(crate) fn remove_plain(span: &OpenSpan) {
+        // In this order: as in `remove`.
+        span.id.store(0, Ordering::Relaxed);
+        span.key.store(0, Ordering::Release);
+    }
+
+    /// The same for a span with fields.
+    #[inline(always)]
+    pub(crate) fn remove_plain_with_fields(span: &OpenSpan) {
+        // In this order: as in `remove`.
+        span.id.store(0, Ordering::Relaxed);
+        span.extra.store(0, Ordering::Release);
+        span.key.store(0, Ordering::Release);
     }
 
     /// How many more words of fields a span may have.
@@ -439,11 +616,10 @@ impl OpenSpans {
     /// Says whether there was such a field.
     fn overwrite_field(&self, span: &OpenSpan, field: &[u64]) -> bool {
         // Acquire: pairs with the Release in `append_fields`, on whichever thread.
-        let words = span.field_words.load(Ordering::Acquire);
-        if words >> 16 != words & RESERVED {
+        let Some(end) = settled_words(span.extra.load(Ordering::Acquire)) else {
             return false; // somebody adds fields right now; this one comes behind them
-        }
-        let (mut at, end) = (0, (words & RESERVED) as usize);
+        };
+        let mut at = 0;
         // The last one counts; to overwrite an earlier one would change nothing.
         let mut last = None;
         while at < end {
@@ -467,16 +643,23 @@ impl OpenSpans {
     pub(crate) fn append_fields(&self, place: Place, fields: &[u64]) {
         let span = self.span(place);
         for _ in 0..ATTEMPTS {
-            let before = span.field_words.load(Ordering::Relaxed);
-            let start = (before & RESERVED) as usize;
+            // The flags first: to take a spill buffer sets one.
+            let start = span.field_words();
             let room = self.room(span, start, fields.len());
             let kept = if fields.len() > room { whole_fields(fields, room) } else { fields };
-            let (end, words) = (start + kept.len(), kept.len() as u32);
+            let (end, words) = (start + kept.len(), kept.len() as u64);
+            let before = span.extra.load(Ordering::Relaxed);
             // Relaxed: divides the words among threads that record into the same span.
-            if span
-                .field_words
-                .compare_exchange(before, before + words, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
+            if (before & RESERVED) as usize != start
+                || span
+                    .extra
+                    .compare_exchange(
+                        before,
+                        before + (words | words << PENDING_SHIFT),
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    )
+                    .is_err()
             {
                 continue;
             }
@@ -484,7 +667,7 @@ impl OpenSpans {
                 self.field_word(span, index).store(*word, Ordering::Release);
             }
             // Release: pairs with the Acquire in `look`; the words are complete.
-            span.field_words.fetch_add(words << 16, Ordering::Release);
+            span.extra.fetch_sub(words << PENDING_SHIFT, Ordering::Release);
             if kept.len() < fields.len() {
                 span.set_left_out();
             }
@@ -500,8 +683,9 @@ impl OpenSpans {
             return wanted;
         }
         if span.spill.load(Ordering::Acquire) == 0
-            && let Some(spill) = self.spills.claim(span.id() ^ span.start())
+            && let Some(spill) = self.spills.claim(span.key.load(Ordering::Relaxed))
         {
+            span.mark(SPILLED);
             // AcqRel: pairs with itself on another thread that records into the same span.
             if span.spill.compare_exchange(0, spill, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 self.spills.release(spill);
@@ -550,26 +734,31 @@ impl OpenSpans {
         self.fates[place as usize].swap(id, Ordering::AcqRel) != id
     }
 
+    /// The places that may have spans.
+    fn used(&self) -> impl Iterator<Item = (Place, &OpenSpan)> {
+        // Relaxed: as in `claim`.
+        let ways = self.ways_used.load(Ordering::Relaxed) as usize;
+        (0..).zip(self.spans.iter().take(ways * (self.set_mask + 1)))
+    }
+
     /// How many places are taken.
     pub(crate) fn count(&self) -> u64 {
-        let keys = self.keys.iter().flat_map(|set| &set.0);
-        keys.filter(|key| key.load(Ordering::Relaxed) != 0).count() as u64
+        self.used().filter(|(_, span)| !span.has_key(0)).count() as u64
     }
 
     /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no
-    /// particular order. What their owners are inside of counts up to now; where one leaves this
-    /// very moment, its last stretch may be missing.
+    /// particular order. What their owners are inside of counts up to now.
     pub(crate) fn look(&self, now: u64, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
-        let taken = self.keys.iter().enumerate().flat_map(|(set, keys)| {
-            keys.0.iter().enumerate().filter_map(move |(way, key)| {
-                (key.load(Ordering::Relaxed) != 0).then_some(set * WAYS + way)
-            })
-        });
-        taken.filter_map(|place| self.look_at(place as Place, now, &wanted)).collect()
+        self.used().filter_map(|(place, span)| self.look_at(place, span, now, &wanted)).collect()
     }
 
-    fn look_at(&self, place: Place, now: u64, wanted: impl Fn(u64) -> bool) -> Option<Seen> {
-        let span = self.span(place);
+    fn look_at(
+        &self,
+        place: Place,
+        span: &OpenSpan,
+        now: u64,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Option<Seen> {
         // Acquire, on every load: a later load cannot come before an earlier one, and the last one
         // tells whether the place was given to another span meanwhile.
         let id = span.id.load(Ordering::Acquire);
@@ -577,10 +766,9 @@ impl OpenSpans {
         if id == 0 || !wanted(start) {
             return None;
         }
-        let meta = span.meta.load(Ordering::Acquire);
-        let words = span.field_words.load(Ordering::Acquire);
+        let extra = span.extra.load(Ordering::Acquire);
         // Fields that somebody is adding right now are left out for this time.
-        let words = if words >> 16 == words & RESERVED { (words & RESERVED) as usize } else { 0 };
+        let words = settled_words(extra).unwrap_or(0);
         let spill = span.spill.load(Ordering::Acquire);
         let words = if spill == 0 { words.min(INLINE_WORDS) } else { words };
         let fields =
@@ -588,25 +776,23 @@ impl OpenSpans {
                 Some(word) => word.load(Ordering::Acquire),
                 None => self.spills.word(spill, index - INLINE_WORDS).load(Ordering::Acquire),
             });
-        let flags = span.flags.load(Ordering::Acquire);
-        let since = span.own_since.load(Ordering::Acquire);
-        let busy = span.own_busy.load(Ordering::Acquire);
-        // A stretch that is over by now may be part of `busy` already.
-        let is_inside = since != 0 && span.own_since.load(Ordering::Acquire) == since;
-        let running = if is_inside { now.saturating_sub(since) } else { 0 };
+        let origin = span.origin.load(Ordering::Acquire);
+        let head = span.head.load(Ordering::Acquire);
+        let busy = busy_until(span.own_busy.load(Ordering::Acquire), now);
+        // An entry later than `now` has not happened yet.
+        let busy = busy.cast_signed().max(0).cast_unsigned().min(now.saturating_sub(start));
         let seen = Seen {
             place,
-            callsite: record::callsite(meta),
-            thread: record::thread(meta),
+            callsite: record::upper_of(origin),
+            thread: record::thread(head),
             id,
-            parent: span.parent.load(Ordering::Acquire),
+            parent: record::id_of(origin),
             root: span.root.load(Ordering::Acquire),
             start,
-            busy: busy + running + span.foreign_busy.load(Ordering::Acquire),
-            polls: span.own_polls.load(Ordering::Acquire)
-                + u64::from(span.foreign_polls.load(Ordering::Acquire)),
-            failed: flags & FAILED != 0,
-            left_out: flags & LEFT_OUT != 0,
+            busy: busy + span.foreign_busy.load(Ordering::Acquire),
+            polls: u64::from(record::upper_of(head)) + span.foreign_polls.load(Ordering::Acquire),
+            failed: extra & FAILED != 0,
+            left_out: extra & LEFT_OUT != 0,
             fields: fields.collect(),
         };
         (span.id.load(Ordering::Acquire) == id).then_some(seen)
@@ -647,7 +833,7 @@ impl Spills {
 
     /// Takes a free buffer, trying a few from a place that `hint` chooses. Returns its number plus
     /// one.
-    fn claim(&self, hint: u64) -> Option<u32> {
+    fn claim(&self, hint: u64) -> Option<u16> {
         let home = (hint.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
         (0..ATTEMPTS.min(self.taken.len())).find_map(|step| {
             let index = (home + step) % self.taken.len();
@@ -655,17 +841,17 @@ impl Spills {
             self.taken[index]
                 .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
-                .then_some(index as u32 + 1)
+                .then_some(index as u16 + 1)
         })
     }
 
-    fn release(&self, number: u32) {
+    fn release(&self, number: u16) {
         // Release: pairs with the Acquire in `claim`.
         self.taken[number as usize - 1].store(0, Ordering::Release);
     }
 
     #[inline]
-    fn word(&self, number: u32, index: usize) -> &AtomicU64 {
+    fn word(&self, number: u16, index: usize) -> &AtomicU64 {
         &self.words[(number as usize - 1) * self.words_each + index]
     }
 }
@@ -685,14 +871,11 @@ mod loom_models {
     fn span(id: u64) -> NewSpan {
         // Every figure is derived from the id, so that a mixture of two spans shows.
         NewSpan {
-            layer: 1,
-            callsite: id as u16,
             thread: id as u32,
             id,
-            parent: id + 100,
+            origin: record::id_and(id + 100, id as u16),
             root: id + 200,
             start: id + 300,
-            left_out: false,
         }
     }
 
@@ -710,12 +893,12 @@ mod loom_models {
     fn looking_at_a_place_that_changes_hands() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(1, &span(1), &[]).unwrap();
+            let place = table.insert(0, 1, &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
-                    table.remove(place, table.span(place));
-                    table.insert(1, &span(2), &[]).unwrap();
+                    table.remove(place);
+                    table.insert(0, 1, &span(2), &[]).unwrap();
                 })
             };
             table.look(0, |_| true).iter().for_each(check);
@@ -729,12 +912,12 @@ mod loom_models {
     fn two_threads_want_the_last_place() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            table.insert(1, &span(1), &[]).unwrap();
+            table.insert(0, 1, &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || table.insert(3, &span(3), &[]).is_some())
+                thread::spawn(move || table.insert(0, 3, &span(3), &[]).is_some())
             };
-            let mine = table.insert(2, &span(2), &[]).is_some();
+            let mine = table.insert(0, 2, &span(2), &[]).is_some();
             assert!(mine != other.join().unwrap(), "one place was left for two spans");
             assert_eq!(table.count(), 2);
         });
@@ -745,7 +928,7 @@ mod loom_models {
     fn two_threads_record_fields() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 3));
-            let place = table.insert(1, &span(1), &[WORD]).unwrap();
+            let place = table.insert(0, 1, &span(1), &[WORD]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || table.append_fields(place, &[WORD | 1]))
@@ -766,7 +949,7 @@ mod loom_models {
     fn looking_while_fields_are_recorded() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 3));
-            let place = table.insert(1, &span(1), &[WORD]).unwrap();
+            let place = table.insert(0, 1, &span(1), &[WORD]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || table.append_fields(place, &[WORD | 1]))
@@ -788,7 +971,7 @@ mod loom_models {
     fn one_decides_the_fate() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(1, &span(1), &[]).unwrap();
+            let place = table.insert(0, 1, &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || table.decide_fate(place, 1))
@@ -804,16 +987,7 @@ mod tests {
     use super::*;
 
     fn new_span(id: u64) -> NewSpan {
-        NewSpan {
-            layer: 1,
-            callsite: 3,
-            thread: 4,
-            id,
-            parent: 5,
-            root: 6,
-            start: 7,
-            left_out: false,
-        }
+        NewSpan { thread: 4, id, origin: record::id_and(5, 3), root: 6, start: 7 }
     }
 
     #[test]
@@ -824,7 +998,7 @@ mod tests {
             for index in 1..=256_u64 {
                 let generation = index.wrapping_mul(shard + 7) & 0x1FFF;
                 let key = generation << 51 | shard << 38 | index;
-                assert!(table.insert(key, &new_span(key), &[]).is_some(), "{shard} {index}");
+                assert!(table.insert(0, key, &new_span(key), &[]).is_some(), "{shard} {index}");
             }
         }
         assert_eq!(table.count(), 1024);
@@ -833,22 +1007,28 @@ mod tests {
     #[test]
     fn a_full_set_refuses_and_takes_again() {
         let table = OpenSpans::new(1, 0);
-        let places: Vec<_> = (0..100).map(|n| table.insert(n * 2 + 1, &new_span(n), &[])).collect();
+        let places: Vec<_> =
+            (0..100).map(|n| table.insert(0, n * 2 + 1, &new_span(n), &[])).collect();
         assert_eq!(places.iter().flatten().count(), WAYS, "one set in all");
         let first = places[0].unwrap();
-        table.remove(first, table.span(first));
-        assert!(table.insert(1001, &new_span(1001), &[]).is_some());
+        table.remove(first);
+        assert!(table.insert(0, 1001, &new_span(1001), &[]).is_some());
     }
 
     #[test]
     fn layers_do_not_see_each_others_spans() {
         let table = OpenSpans::new(64, 0);
-        let first = table.insert(9, &new_span(100), &[]).unwrap();
-        let second = table.insert(9, &NewSpan { layer: 2, ..new_span(200) }, &[]).unwrap();
+        let places = [0, 1, 2].map(|layer| table.insert(layer, 9, &new_span(100), &[]));
         let find = |layer| table.find(layer, 9).map(|(place, _)| place);
-        assert_eq!((find(1), find(2)), (Some(first), Some(second)));
-        table.remove(first, table.span(first));
-        assert_eq!((find(1), find(2)), (None, Some(second)));
+        assert_eq!([0, 1, 2].map(find), places);
+        assert!(places.iter().all(Option::is_some));
+        table.remove(places[1].unwrap());
+        assert_eq!([0, 1, 2].map(find), [places[0], None, places[2]]);
+        table.remove(places[0].unwrap());
+        table.remove(places[2].unwrap());
+        assert_eq!([0, 1, 2].map(find), [None; 3]);
+        let again = table.insert(0, 9, &new_span(300), &[]);
+        assert_eq!([0, 1, 2].map(find), [again, None, None], "a place forgets its layer");
     }
 
     #[test]
@@ -856,15 +1036,16 @@ mod tests {
         let table = OpenSpans::new(64, 64);
         // Booleans: one word a field.
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
-        let place = table.insert(1, &new_span(10), &fields[..5]).unwrap();
+        let place = table.insert(0, 1, &new_span(10), &fields[..5]).unwrap();
         table.append_fields(place, &fields[5..]);
         let span = table.span(place);
         assert!(span.own_enter(|| 10) && !span.own_enter(|| 11));
-        assert!(!span.own_exit(|| 12) && span.own_exit(|| 13));
+        assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
+        assert!(!span.has_owner_inside() && span.own_exit(|| 14), "it was outside");
         span.begin_foreign_poll();
         span.end_foreign_poll(4);
         table.span(place).set_failed();
-        let seen = table.look(0, |_| true);
+        let seen = table.look(20, |_| true);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].id, seen[0].busy, seen[0].polls), (10, 7, 2));
         assert!(seen[0].failed && !seen[0].left_out);
@@ -876,12 +1057,14 @@ mod tests {
         assert!(span.own_enter(|| 20));
         let seen = table.look(25, |_| true);
         assert_eq!((seen[0].busy, seen[0].polls), (12, 3), "with the entry that goes on");
+        let seen = table.look(19, |_| true);
+        assert_eq!(seen[0].busy, 6, "an entry later than the look is none");
     }
 
     #[test]
     fn fields_that_do_not_fit_are_left_out_whole_and_marked() {
         let table = OpenSpans::new(64, INLINE_WORDS);
-        let place = table.insert(1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
         let wide = [3 << 8, 42]; // an i64 of two words
         for _ in 0..INLINE_WORDS {
             table.append_fields(place, &wide);
@@ -897,7 +1080,7 @@ mod tests {
     #[test]
     fn the_last_value_of_a_field_counts_whatever_its_length() {
         let table = OpenSpans::new(16, 64);
-        let place = table.insert(1, &new_span(10), &[8 << 8]).unwrap();
+        let place = table.insert(0, 1, &new_span(10), &[8 << 8]).unwrap();
         let wide = [3 << 8, 42];
         for _ in 0..1000 {
             table.record_fields(place, &wide);
@@ -910,20 +1093,69 @@ mod tests {
     }
 
     #[test]
+    fn polls_have_no_end() {
+        let table = OpenSpans::new(16, 0);
+        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let span = table.span(place);
+        for n in 0..200_000_u64 {
+            if !span.begin_own_poll(span.head(), 2 * n) {
+                assert!(span.own_enter(|| 2 * n));
+            }
+            assert_eq!(span.polls(), n + 1);
+            assert!(span.own_exit(|| 2 * n + 1));
+        }
+        assert_eq!((span.busy(1 << 40), span.owner()), (200_000, 4));
+        table.remove(place);
+        let place = table.insert(0, 1, &new_span(11), &[]).unwrap();
+        assert_eq!(table.span(place).polls(), 0);
+    }
+
+    #[test]
+    fn an_exit_before_its_entry_takes_no_time() {
+        let table = OpenSpans::new(16, 0);
+        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let span = table.span(place);
+        assert!(span.own_enter(|| 100) && span.own_exit(|| 97));
+        assert_eq!(span.busy(200), 0);
+    }
+
+    #[test]
+    fn a_place_is_given_back_as_it_was_found() {
+        let table = OpenSpans::new(16, 64);
+        let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
+        for layer in [0, 7] {
+            let place = table.insert(layer, 1, &new_span(10), &fields).unwrap();
+            let span = table.span(place);
+            span.begin_foreign_poll();
+            span.end_foreign_poll(9);
+            span.set_failed();
+            span.set_left_out();
+            assert!(span.own_enter(|| 8) && !span.own_enter(|| 9));
+            assert_eq!(plain_words(span.extra(), INLINE_WORDS), None);
+            table.remove(place);
+            let again = table.insert(0, 1, &new_span(11), &[]).unwrap();
+            assert_eq!((again, span.extra()), (place, 0));
+            assert_eq!((span.polls(), span.busy(99), span.has_owner_inside()), (0, 0, false));
+            assert!(span.own_enter(|| 8) && span.own_exit(|| 9), "it is inside once");
+            OpenSpans::remove_plain(span);
+        }
+    }
+
+    #[test]
     fn spill_buffers_come_back() {
         let table = OpenSpans::new(16, 64);
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
         for round in 0..1000 {
-            let place = table.insert(round + 1, &new_span(round + 1), &fields).unwrap();
+            let place = table.insert(0, round + 1, &new_span(round + 1), &fields).unwrap();
             assert!(!table.span(place).has_left_out(), "round {round}");
-            table.remove(place, table.span(place));
+            table.remove(place);
         }
     }
 
     #[test]
     fn only_the_first_decides() {
         let table = OpenSpans::new(16, 0);
-        let place = table.insert(1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
         assert!(table.decide_fate(place, 10));
         assert!(!table.decide_fate(place, 10));
     }

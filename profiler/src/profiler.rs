@@ -274,7 +274,7 @@ impl Handle {
         if let Closing::Running(thread) = &mut *closing {
             let began = Instant::now();
             let thread = thread.take();
-            self.recorder.ring.close();
+            self.recorder.close_ring();
             // An error means that the writer has ended already.
             let _ended = self.send(Control::Close(began + self.close_timeout));
             let ended = self.ended.recv_timeout(self.close_timeout + CLOSE_GRACE);

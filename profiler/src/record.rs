@@ -1,18 +1,21 @@
 //! The records of the ring: plain words, one layout for all front ends.
 //!
 //! ```text
-//!   63          48 47                    24 23        8  7    6    5  4  3    0
-//!  +--------------+------------------------+-----------+----+----+------+------+
-//!  | field words  | thread                 | callsite  | W  | L  |status| kind |
-//!  +--------------+------------------------+-----------+----+----+------+------+
-//!  span:  id, parent, root, start, duration, idle << 20 | polls, [busy, polls if W,] fields
-//!  event: id, span, at, fields                                            L: fields left out, W: wide
+//!   63               48 47         36  35  34   33 32 31  28 27  24 23                     0
+//!  +-------------------+-------------+---+---+-------+------+------+------------------------+
+//!  | polls / f. words  | 0           | W | L |status | kind | 0    | thread                 |
+//!  +-------------------+-------------+---+---+-------+------+------+------------------------+
+//!  span:  id, callsite | parent, field words | root, start, end, busy, [polls if W,] fields
+//!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
 //! ```
 //!
-//! Times are ticks. A span without fields fits one slot: its idle time takes 44 bits (two hours at
-//! 2.4 GHz) and its polls 20; a span beyond that is *wide* and carries both in words of their own.
-//! Words are numbers that mean the same in every process; there is no pointer among them.
+//! `a | b` is a word whose upper 16 bits are `a`. So ids have [`ID_BITS`]: at ten million a second
+//! they last eleven months without a pause, at 10,000 nine hundred years. Times are ticks. The words of a span are those of its
+//! place in the table of open spans as they stand there, so that closing it is copying it; and a
+//! span without fields fits one slot. One with more polls than the header has room for is *wide* and carries them in
+//! a word of its own. Words are numbers that mean the same in every process; there is no pointer
+//! among them.
 
 use spandrel_storage::Status;
 
@@ -25,51 +28,52 @@ pub(crate) const SLOT_WORDS: usize = 7;
 
 /// Thread numbers have 24 bits; the last one stands for all further threads.
 pub(crate) const THREAD_MAX: u32 = (1 << 24) - 1;
+/// Ids have so many bits.
+pub(crate) const ID_BITS: u32 = 48;
+const ID_MAX: u64 = (1 << ID_BITS) - 1;
 
-const KIND_SPAN: u64 = 1;
-const KIND_EVENT: u64 = 2;
-const KIND_LINK: u64 = 3;
+const KIND_SHIFT: u32 = 28;
+const KIND_SPAN: u64 = 0; // so that the head of an open span is the header of its record
+const KIND_EVENT: u64 = 1;
+const KIND_LINK: u64 = 2;
 
-const STATUS_SHIFT: u32 = 4;
-const LEFT_OUT_SHIFT: u32 = 6;
+const STATUS_SHIFT: u32 = 32;
+const LEFT_OUT_SHIFT: u32 = 34;
 const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
-const WIDE: u64 = 1 << 7;
-const CALLSITE_SHIFT: u32 = 8;
-const THREAD_SHIFT: u32 = 24;
-const FIELDS_SHIFT: u32 = 48;
+const WIDE: u64 = 1 << 35;
 
-const POLLS_BITS: u32 = 20;
-const IDLE_MAX: u64 = (1 << (64 - POLLS_BITS)) - 1;
-const POLLS_MAX: u64 = (1 << POLLS_BITS) - 1;
+/// Where the upper 16 bits of a word begin.
+pub(crate) const UPPER_SHIFT: u32 = ID_BITS;
+/// Most polls of a span that is not wide.
+pub(crate) const POLLS_MAX: u64 = 0xFFFF;
 
 /// Words of a span before its fields: narrow, and wide.
 pub(crate) const SPAN_WORDS: usize = 7;
-pub(crate) const SPAN_WORDS_WIDE: usize = 9;
+pub(crate) const SPAN_WORDS_WIDE: usize = 8;
 pub(crate) const EVENT_WORDS: usize = 4;
 pub(crate) const LINK_WORDS: usize = 3;
 
-/// Callsite and thread, as they stand in a header.
-#[inline]
-pub(crate) const fn origin(callsite: u16, thread: u32) -> u64 {
-    (callsite as u64) << CALLSITE_SHIFT | (thread as u64 & THREAD_MAX as u64) << THREAD_SHIFT
-}
-
-const ORIGIN: u64 = origin(u16::MAX, THREAD_MAX);
-
-#[inline]
-pub(crate) const fn callsite(header: u64) -> u16 {
-    (header >> CALLSITE_SHIFT) as u16
-}
-
-#[inline]
-pub(crate) const fn thread(header: u64) -> u32 {
-    (header >> THREAD_SHIFT) as u32 & THREAD_MAX
-}
-
-/// What is left of a header above its callsite: the thread, and whatever stands above it.
+/// A word of an id and 16 bits more.
 #[inline(always)]
-pub(crate) const fn without_callsite(header: u64) -> u64 {
-    header >> THREAD_SHIFT
+pub(crate) const fn id_and(id: u64, upper: u16) -> u64 {
+    id | (upper as u64) << UPPER_SHIFT
+}
+
+/// The id in such a word.
+#[inline(always)]
+pub(crate) const fn id_of(word: u64) -> u64 {
+    word & ID_MAX
+}
+
+/// What is above the id.
+#[inline(always)]
+pub(crate) const fn upper_of(word: u64) -> u16 {
+    (word >> UPPER_SHIFT) as u16
+}
+
+#[inline(always)]
+pub(crate) const fn thread(header: u64) -> u32 {
+    header as u32 & THREAD_MAX
 }
 
 /// How many slots so many words take.
@@ -94,88 +98,35 @@ pub(crate) struct SpanHead {
     pub(crate) polls: u64,
 }
 
-#[cfg(test)]
-impl SpanHead {
-    /// The span as it was when it was written.
-    fn closing(&self) -> ClosingSpan {
-        ClosingSpan {
-            origin: origin(self.callsite, self.thread),
-            status: self.status,
-            left_out: self.left_out,
-            id: self.id,
-            parent: self.parent,
-            root: self.root,
-            start: self.start,
-            duration: self.duration,
-            busy: self.busy,
-            polls: self.polls,
-        }
-    }
-}
-
 /// A span that closes, to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClosingSpan {
-    /// [`origin`], and whatever in the bits above and below it.
+    pub(crate) thread: u32,
+    /// Callsite and parent.
     pub(crate) origin: u64,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
     pub(crate) id: u64,
-    pub(crate) parent: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
-    pub(crate) duration: u64,
+    pub(crate) end: u64,
     pub(crate) busy: u64,
     pub(crate) polls: u64,
 }
 
 impl ClosingSpan {
-    /// Whether busy time and polls need words of their own.
-    #[inline(always)]
-    pub(crate) fn is_wide(&self) -> bool {
-        // A span that several threads are inside at once can be busier than it lasted; the
-        // difference then wraps to a number far above the limit.
-        self.duration.wrapping_sub(self.busy) > IDLE_MAX || self.polls > POLLS_MAX
-    }
-
-    #[inline(always)]
-    fn header(&self, wide: bool, field_words: usize) -> u64 {
-        KIND_SPAN
+    /// The words before the fields, and how many of them count.
+    pub(crate) fn words(&self, field_words: usize) -> ([u64; SPAN_WORDS_WIDE], usize) {
+        let wide = self.polls > POLLS_MAX;
+        let header = KIND_SPAN << KIND_SHIFT
+            | u64::from(self.thread)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
-            | if wide { WIDE } else { 0 }
-            | self.origin & ORIGIN
-            | (field_words as u64) << FIELDS_SHIFT
-    }
-
-    /// The words of a narrow span.
-    #[inline(always)]
-    pub(crate) fn narrow(&self, field_words: usize) -> [u64; SPAN_WORDS] {
-        let idle = self.duration.wrapping_sub(self.busy);
-        [
-            self.header(false, field_words),
-            self.id,
-            self.parent,
-            self.root,
-            self.start,
-            self.duration,
-            idle << POLLS_BITS | self.polls,
-        ]
-    }
-
-    /// The words of a wide span.
-    pub(crate) fn wide(&self, field_words: usize) -> [u64; SPAN_WORDS_WIDE] {
-        [
-            self.header(true, field_words),
-            self.id,
-            self.parent,
-            self.root,
-            self.start,
-            self.duration,
-            0,
-            self.busy,
-            self.polls,
-        ]
+            | if wide { WIDE } else { self.polls << UPPER_SHIFT };
+        let root = id_and(self.root, field_words as u16);
+        let words =
+            [header, self.id, self.origin, root, self.start, self.end, self.busy, self.polls];
+        (words, if wide { SPAN_WORDS_WIDE } else { SPAN_WORDS })
     }
 }
 
@@ -193,11 +144,11 @@ pub(crate) struct EventHead {
 impl EventHead {
     #[inline]
     pub(crate) fn words(&self, field_words: usize) -> [u64; EVENT_WORDS] {
-        let header = KIND_EVENT
+        let header = KIND_EVENT << KIND_SHIFT
+            | u64::from(self.thread)
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
-            | origin(self.callsite, self.thread)
-            | (field_words as u64) << FIELDS_SHIFT;
-        [header, self.id, self.span, self.at]
+            | (field_words as u64) << UPPER_SHIFT;
+        [header, self.id, id_and(self.span, self.callsite), self.at]
     }
 }
 
@@ -210,7 +161,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn words(&self) -> [u64; LINK_WORDS] {
-        [KIND_LINK, self.span, self.follows]
+        [KIND_LINK << KIND_SHIFT, self.span, self.follows]
     }
 }
 
@@ -234,7 +185,7 @@ impl Record<'_> {
 
 /// The kind of a record, from its first word.
 pub(crate) fn kind(header: u64) -> Option<Kind> {
-    match header & 0xF {
+    match (header >> KIND_SHIFT) & 0xF {
         KIND_SPAN => Some(Kind::Span),
         KIND_EVENT => Some(Kind::Event),
         KIND_LINK => Some(Kind::Link),
@@ -245,21 +196,20 @@ pub(crate) fn kind(header: u64) -> Option<Kind> {
 /// Reads one record from the words of its slots. `None` for words that are no record.
 pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     let header = *words.first()?;
-    let (callsite, thread) = (callsite(header), thread(header));
-    let left_out = header & LEFT_OUT != 0;
-    let fields = |start: usize| words.get(start..start + (header >> FIELDS_SHIFT) as usize);
-    match header & 0xF {
-        KIND_SPAN => {
-            let &[_, id, parent, root, start, duration, last, ref rest @ ..] = words else {
+    let (thread, left_out) = (thread(header), header & LEFT_OUT != 0);
+    let fields = |start: usize, n: u16| words.get(start..start + usize::from(n));
+    match kind(header)? {
+        Kind::Span => {
+            let &[_, id, origin, root, start, end, busy, ref rest @ ..] = words else {
                 return None;
             };
-            let wide = header & WIDE != 0;
-            let (busy, polls, start_of_fields) = match (wide, rest) {
-                (true, &[busy, polls, ..]) => (busy, polls, SPAN_WORDS_WIDE),
-                (true, _) => return None,
-                (false, _) => {
-                    (duration.wrapping_sub(last >> POLLS_BITS), last & POLLS_MAX, SPAN_WORDS)
-                }
+            if id == 0 {
+                return None;
+            }
+            let (polls, start_of_fields) = match (header & WIDE != 0, rest) {
+                (true, &[polls, ..]) => (polls, SPAN_WORDS_WIDE),
+                (true, []) => return None,
+                (false, _) => (u64::from(upper_of(header)), SPAN_WORDS),
             };
             let status = match (header >> STATUS_SHIFT) & 3 {
                 0 => Status::Ok,
@@ -268,30 +218,30 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 _ => Status::Unfinished,
             };
             let head = SpanHead {
-                callsite,
+                callsite: upper_of(origin),
                 thread,
                 status,
                 left_out,
                 id,
-                parent,
-                root,
+                parent: id_of(origin),
+                root: id_of(root),
                 start,
-                duration,
+                duration: end.saturating_sub(start),
                 busy,
                 polls,
             };
-            Some(Record::Span(head, fields(start_of_fields)?))
+            Some(Record::Span(head, fields(start_of_fields, upper_of(root))?))
         }
-        KIND_EVENT => {
-            let &[_, id, span, at, ..] = words else { return None };
+        Kind::Event => {
+            let &[_, id, origin, at, ..] = words else { return None };
+            let (callsite, span) = (upper_of(origin), id_of(origin));
             let head = EventHead { callsite, thread, left_out, id, span, at };
-            Some(Record::Event(head, fields(EVENT_WORDS)?))
+            Some(Record::Event(head, fields(EVENT_WORDS, upper_of(header))?))
         }
-        KIND_LINK => {
+        Kind::Link => {
             let &[_, span, follows, ..] = words else { return None };
             Some(Record::Link(Link { span, follows }))
         }
-        _ => None,
     }
 }
 
@@ -305,31 +255,42 @@ mod tests {
             thread: THREAD_MAX,
             status: Status::Panicked,
             left_out: true,
-            id: 1,
-            parent: 2,
-            root: 3,
-            start: 4,
+            id: ID_MAX - 1,
+            parent: ID_MAX,
+            root: ID_MAX - 2,
+            start: u64::MAX - (1 << 50),
             duration: 1 << 50,
-            busy: (1 << 50) - 77,
+            busy: u64::MAX,
             polls: POLLS_MAX,
         }
+    }
+
+    /// The words of the span when it closes, before its fields.
+    fn words(head: SpanHead, field_words: usize) -> Vec<u64> {
+        let closing = ClosingSpan {
+            thread: head.thread,
+            origin: id_and(head.parent, head.callsite),
+            status: head.status,
+            left_out: head.left_out,
+            id: head.id,
+            root: head.root,
+            start: head.start,
+            end: head.start + head.duration,
+            busy: head.busy,
+            polls: head.polls,
+        };
+        let (words, n) = closing.words(field_words);
+        words[..n].to_vec()
     }
 
     #[test]
     fn spans_come_back_as_they_were() {
         let fields = [9, 8, 7];
-        let narrow = head();
-        assert!(!narrow.closing().is_wide());
-        let words = [&narrow.closing().narrow(3)[..], &fields, &[0]].concat();
-        assert_eq!(read(&words), Some(Record::Span(narrow, &fields)));
-        for wide in [
-            SpanHead { busy: 0, ..head() },
-            SpanHead { busy: (1 << 50) + 1, ..head() },
-            SpanHead { polls: POLLS_MAX + 1, ..head() },
-        ] {
-            assert!(wide.closing().is_wide());
-            let words = [&wide.closing().wide(3)[..], &fields].concat();
-            assert_eq!(read(&words), Some(Record::Span(wide, &fields)));
+        for (head, len) in [(head(), 7), (SpanHead { polls: POLLS_MAX + 1, ..head() }, 8)] {
+            let words = words(head, 3);
+            assert_eq!(words.len(), len);
+            let words = [&words[..], &fields, &[0]].concat();
+            assert_eq!(read(&words), Some(Record::Span(head, &fields)));
         }
     }
 
@@ -346,8 +307,9 @@ mod tests {
     fn garbage_is_no_record() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[0; 7]), None);
-        assert_eq!(read(&head().closing().narrow(1)), None, "a field word is missing");
-        assert_eq!(read(&head().closing().wide(0)[..8]), None);
-        assert_eq!(read(&[KIND_EVENT, 1, 2]), None);
+        assert_eq!(read(&words(head(), 1)), None, "a field word is missing");
+        assert_eq!(read(&words(SpanHead { polls: POLLS_MAX + 1, ..head() }, 0)[..7]), None);
+        assert_eq!(read(&[KIND_EVENT << KIND_SHIFT, 1, 2]), None);
+        assert_eq!(read(&[7 << KIND_SHIFT, 1, 2, 3, 4, 5, 6]), None);
     }
 }

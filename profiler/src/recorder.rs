@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Kind};
 use crate::fields::FieldBuffer;
 use crate::late::Late;
-use crate::local::{self, Entered, Hot, Unavailable};
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
+use crate::local::{self, Detailed, Entered, Hot, NO_OWNER, Unavailable};
+use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan, OpenSpans, Place};
 use crate::record::{
-    ClosingSpan, EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS_WIDE, Slot, slots,
+    self, ClosingSpan, EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS_WIDE, Slot, slots,
 };
 use crate::stats::DropReason;
 use crate::threads::Threads;
@@ -33,6 +33,8 @@ pub(crate) type FindAncestor<'a> = &'a dyn Fn() -> Option<u64>;
 pub(crate) struct Recorder {
     /// Tells the recordings of this process apart.
     pub(crate) id: u64,
+    /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
+    quick_owner: AtomicU64,
     pub(crate) clock: Clock,
     pub(crate) ring: Ring<Slot>,
     pub(crate) counters: Counters,
@@ -41,11 +43,13 @@ pub(crate) struct Recorder {
     pub(crate) threads: Threads,
     /// The first id that no thread has taken.
     next_id: AtomicU64,
-    /// The number of the next layer, from 1.
+    /// The number of the next layer.
     next_layer: AtomicU64,
     events: LevelFilter,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
+    /// Whether a span may have all the words that its place has.
+    pub(crate) has_inline_words: bool,
     /// Whether the database does not take what it is given: a full ring is then its fault.
     pub(crate) degraded: AtomicBool,
     /// What is left of the recording once its writer has ended.
@@ -76,19 +80,24 @@ impl Recorder {
         let field_words_max =
             (options.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE));
         let partitions = consumer.partitions();
+        // Relaxed: only has to differ.
+        let id = RECORDERS.fetch_add(1, Ordering::Relaxed);
+        let clock = Clock::start();
         let recorder = Self {
-            // Relaxed: only has to differ.
-            id: RECORDERS.fetch_add(1, Ordering::Relaxed),
-            clock: Clock::start(),
+            id,
+            // The quick paths read the time-stamp counter without asking.
+            quick_owner: AtomicU64::new(if clock.is_tsc() { id } else { NO_OWNER }),
+            clock,
             ring,
             counters: Counters::new(partitions),
             open: OpenSpans::new(options.open_spans_max, field_words_max),
             callsites: Callsites::new(),
             threads: Threads::default(),
             next_id: AtomicU64::new(options.first_id.max(1)),
-            next_layer: AtomicU64::new(1),
+            next_layer: AtomicU64::new(0),
             events: options.events,
             field_words_max,
+            has_inline_words: field_words_max >= INLINE_WORDS,
             degraded: AtomicBool::new(false),
             late: Mutex::new(None),
         };
@@ -100,17 +109,35 @@ impl Recorder {
         self.next_id.fetch_add(n, Ordering::Relaxed)
     }
 
-    /// A number for a front end, by which it knows its own spans.
+    /// What `OWNER` of a thread is for which the quick paths are open.
+    #[inline(always)]
+    pub(crate) fn quick_owner(&self) -> u64 {
+        // Relaxed: as in `Ring::close`.
+        self.quick_owner.load(Ordering::Relaxed)
+    }
+
+    /// Refuses all later records.
+    pub(crate) fn close_ring(&self) {
+        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `Late`.
+        self.quick_owner.store(NO_OWNER, Ordering::Relaxed);
+        self.ring.close();
+    }
+
+    /// A number for a front end, by which it knows its own spans. The first one has 0 and the quick
+    /// paths.
     pub(crate) fn next_layer(&self) -> u16 {
-        // Relaxed: only has to differ. After 65,534 layers numbers come round again; two layers of
-        // one number are told apart by the keys of their spans, unless they sit on different
-        // registries.
-        (self.next_layer.fetch_add(1, Ordering::Relaxed) % 0xFFFF) as u16 + 1
+        // Relaxed: only has to differ. After 65,535 layers numbers from 1 on come round again; two
+        // layers of one number are told apart by the keys of their spans, unless they sit on
+        // different registries.
+        match self.next_layer.fetch_add(1, Ordering::Relaxed) {
+            0 => 0,
+            n => ((n - 1) % 0xFFFF) as u16 + 1,
+        }
     }
 
     /// Counts something that is dropped before it was published.
     #[cold]
-    fn drop_one(&self, kind: Kind, reason: DropReason) {
+    pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
         self.counters.shared().drop_one(kind, reason);
     }
 
@@ -156,11 +183,11 @@ impl Recorder {
         };
         // Before the fields: what the thread owns holds a part of a very deep stack, too.
         let (parent, root) = if attributes.is_contextual() {
-            hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
+            self.parent(hot, layer)
         } else {
             self.explicit_parent(hot, layer, attributes, ancestor)
         };
-        let origin = Origin { layer, callsite, parent, root };
+        let origin = Origin { layer, origin: record::id_and(parent, callsite), root };
         if metadata.fields().is_empty() {
             return self.insert_span(hot, key, origin, &[], false);
         }
@@ -191,18 +218,24 @@ impl Recorder {
         self.insert_span(hot, key, origin, words, left_out);
     }
 
-    #[inline(always)]
     fn insert_span(&self, hot: Hot, key: u64, origin: Origin, fields: &[u64], left_out: bool) {
-        let Origin { layer, callsite, parent, root } = origin;
+        let Origin { layer, origin, root } = origin;
         let start = self.clock.ticks();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
-        let thread = hot.thread();
-        let new = NewSpan { layer, callsite, thread, id, parent, root, start, left_out };
-        match self.open.insert(key, &new, fields) {
-            Some(place) => hot.set_last_place(place),
-            None => self.drop_one(Kind::Span, DropReason::OpenSpansFull),
+        let new = NewSpan { thread: hot.thread(), id, origin, root, start };
+        let Some(place) = self.open.insert(layer, key, &new, fields) else {
+            return self.drop_one(Kind::Span, DropReason::OpenSpansFull);
+        };
+        if left_out {
+            self.open.span(place).set_left_out();
         }
+        hot.set_last_place(place);
+    }
+
+    /// Ids of the contextual parent and its root, 0 for none.
+    pub(crate) fn parent(&self, hot: Hot, layer: u16) -> (u64, u64) {
+        hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
     }
 
     /// Ids of parent and root of a span that names its parent, or has none.
@@ -240,18 +273,21 @@ impl Recorder {
         let Ok(hot) = local::get(self) else { return };
         let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
         if span.is_owned_by(hot.thread()) {
-            if !span.own_enter(|| self.clock.ticks()) {
-                return;
+            if span.own_enter(|| self.clock.ticks()) {
+                match layer {
+                    0 => hot.push_own(place, span),
+                    _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
+                }
             }
-            return hot.push(Entered { key, since: 0, place, layer, foreign_depth: 1 });
-        } else if let Some((index, entered)) = hot.position(layer, key) {
-            let foreign_depth = entered.foreign_depth.saturating_add(1);
-            hot.update(index, Entered { foreign_depth, ..entered });
-            return;
+        } else if let Some(Entered::Detailed(index, mut again)) =
+            hot.entered(&self.open, layer, key)
+        {
+            again.depth = again.depth.saturating_add(1);
+            hot.update(index, again);
+        } else {
+            span.begin_foreign_poll();
+            hot.push_detailed(Detailed::new(layer, key, place, self.clock.ticks()));
         }
-        span.begin_foreign_poll();
-        let since = self.clock.ticks();
-        hot.push(Entered { key, since, place, layer, foreign_depth: 1 });
     }
 
     /// A thread leaves a span: the general case.
@@ -259,27 +295,34 @@ impl Recorder {
     pub(crate) fn exit_slowly(self: &Arc<Self>, layer: u16, key: u64) {
         // As in `enter`.
         let Ok(hot) = local::get(self) else { return };
-        let Some((index, entered)) = hot.position(layer, key) else { return };
-        let span = self.open.span(entered.place);
-        if !span.is(layer, key) {
-            // The span has been closed since, on another thread or inside another callback.
-            hot.leave(index);
+        let Some(entered) = hot.entered(&self.open, layer, key) else {
+            // The span may have been closed since, on another thread or inside another callback.
+            if let Some((closed, place)) = hot.closed(&self.open) {
+                hot.leave(&self.open, closed);
+                self.open.remove(place);
+            }
             return;
+        };
+        let place = match entered {
+            Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
+        };
+        let span = self.open.span(place);
+        if !span.is(layer, key) {
+            return hot.leave(&self.open, entered); // closed, as above
         }
-        hot.set_last_place(entered.place);
+        hot.set_last_place(place);
         if span.is_owned_by(hot.thread()) {
             if !span.own_exit(|| self.clock.ticks()) {
                 return;
             }
-        } else {
-            let foreign_depth = entered.foreign_depth - 1;
-            if foreign_depth > 0 {
-                hot.update(index, Entered { foreign_depth, ..entered });
-                return;
+        } else if let Entered::Detailed(index, mut detailed) = entered {
+            if detailed.depth > 1 {
+                detailed.depth -= 1;
+                return hot.update(index, detailed);
             }
-            span.end_foreign_poll(self.clock.ticks().saturating_sub(entered.since));
+            span.end_foreign_poll(self.clock.ticks().saturating_sub(detailed.since));
         }
-        hot.leave(index);
+        hot.leave(&self.open, entered);
     }
 
     /// Fields are recorded into an open span.
@@ -397,38 +440,41 @@ impl Recorder {
     /// A span closes: the general case.
     #[inline(never)]
     pub(crate) fn close_slowly(self: &Arc<Self>, layer: u16, key: u64) {
-        // Also from inside another callback: the place must be freed, and nothing of the thread's
-        // is needed for that.
-        let found = match local::get(self) {
-            Ok(hot) => hot.find(&self.open, layer, key),
-            Err(_) => self.open.find(layer, key),
+        // Also from inside another callback: the span is over.
+        let hot = local::get(self).ok();
+        let found = match hot {
+            Some(hot) => hot.find(&self.open, layer, key),
+            None => self.open.find(layer, key),
         };
-        if let Some((place, span)) = found {
-            self.close_place(place, span, self.clock.ticks());
+        let Some((place, span)) = found else { return };
+        self.publish_closed(place, span, self.clock.ticks());
+        if let Some(hot) = hot.filter(|hot| span.is_owned_by(hot.thread()))
+            && let Some(entered) = hot.entered(&self.open, layer, key)
+        {
+            // Its own thread is inside.
+            hot.leave(&self.open, entered);
         }
+        self.open.close(place, hot.map_or(0, Hot::thread));
     }
 
-    fn close_place(&self, place: Place, span: &OpenSpan, end: u64) {
-        let closing = closing(span, end);
+    fn publish_closed(&self, place: Place, span: &OpenSpan, end: u64) {
         let field_words = span.field_words();
-        let (narrow, wide) = (closing.narrow(field_words), closing.wide(field_words));
-        let head = if closing.is_wide() { &wide[..] } else { &narrow[..] };
+        let (words, n) = closing(span, end).words(field_words);
         let fields = (0..field_words)
             .step_by(SLOT_WORDS)
             .flat_map(|index| self.open.fields_at(span, index))
             .take(field_words);
-        let mut words = head.iter().copied().chain(fields);
-        let published = self.try_publish(Kind::Span, slots(head.len() + field_words), |_| {
+        let mut words = words[..n].iter().copied().chain(fields);
+        let published = self.try_publish(Kind::Span, slots(n + field_words), |_| {
             std::array::from_fn(|_| words.next().unwrap_or(0))
         });
         if let Err(refused) = published
             // A writer that is closing may have stored this span as unfinished already.
             && (refused.error != ClaimError::Closed
-                || self.open.decide_fate(place, closing.id))
+                || self.open.decide_fate(place, span.id()))
         {
             self.drop_refused(Kind::Span, refused);
         }
-        self.open.remove(place, span);
     }
 
     /// Publishes one record and counts it, or counts it as dropped.
@@ -448,37 +494,23 @@ impl Recorder {
         slots: usize,
         mut value: impl FnMut(usize) -> Slot,
     ) -> Result<(), Refused> {
-        let mut own = Ok(None);
-        let published = local::with_lease(|lease| {
-            let partition = lease.partition();
-            let counter = self.counters.partition(partition);
-            let published = lease.try_publish(slots, |index| {
-                if index == 0 {
-                    // Before the record is visible, see the module `counters`.
-                    counter.publish_exclusive(kind);
-                }
-                value(index)
-            });
-            match published {
-                Ok(()) => {}
-                Err(ClaimError::Full) => own = Ok(Some(partition)),
-                Err(error) => own = Err(Refused { partition, error }),
-            }
-            published.is_ok()
+        let class = kind as usize;
+        let own = local::with_lease(|lease| {
+            (lease.partition(), lease.try_publish(class, slots, &mut value))
         });
-        if published {
-            return Ok(());
-        }
-        let own = own?;
         let shared = self.ring.shared_partition();
         // What is lost is counted where the thread is known.
-        let partition = own.unwrap_or(shared);
+        let partition = match own {
+            Some((_, Ok(()))) => return Ok(()),
+            Some((partition, Err(ClaimError::Full))) => partition,
+            Some((partition, Err(error))) => return Err(Refused { partition, error }),
+            None => shared,
+        };
         let mut claim = self.ring.try_claim(slots).map_err(|error| Refused { partition, error })?;
         for index in 0..slots {
             *claim.slot(index) = value(index);
         }
-        self.counters.partition(shared).publish_shared(kind);
-        claim.publish();
+        claim.publish_as(class);
         Ok(())
     }
 
@@ -496,9 +528,7 @@ impl Recorder {
 }
 
 /// What is written of a span that closes.
-#[inline(always)]
-pub(crate) fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
-    let start = span.start();
+fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
     let status = if std::thread::panicking() {
         Status::Panicked
     } else if span.is_failed() {
@@ -507,15 +537,15 @@ pub(crate) fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
         Status::Ok
     };
     ClosingSpan {
-        origin: span.meta(),
+        thread: span.owner(),
+        origin: span.origin(),
         status,
         left_out: span.has_left_out(),
         id: span.id(),
-        parent: span.parent(),
         root: span.root(),
-        start,
-        duration: end.saturating_sub(start),
-        busy: span.busy(),
+        start: span.start(),
+        end,
+        busy: span.busy(end),
         polls: span.polls(),
     }
 }
@@ -524,9 +554,9 @@ pub(crate) fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
 #[derive(Debug, Clone, Copy)]
 struct Origin {
     layer: u16,
-    callsite: u16,
-    /// Ids, 0 for none.
-    parent: u64,
+    /// Callsite and parent, as in the [record](record).
+    origin: u64,
+    /// An id, 0 for the span's own.
     root: u64,
 }
 

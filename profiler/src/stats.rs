@@ -265,7 +265,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         late.duplicates
     });
     // After the look: whatever it has found was counted as published before it was published.
-    let snapshot = recorder.counters.snapshot();
+    let snapshot = recorder.counters.snapshot(&recorder.ring);
     drop(late);
     let ledger = |kind: Kind, unfinished: u64, duplicates: u64| {
         let index = kind as usize;

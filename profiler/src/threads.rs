@@ -1,5 +1,7 @@
 //! Small numbers for threads.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use parking_lot::Mutex;
 
 use crate::record::THREAD_MAX;
@@ -13,38 +15,38 @@ pub(crate) struct ThreadInfo {
     pub(crate) name: Option<String>,
 }
 
-/// Hands out thread numbers from 1; each thread asks once, at its first span.
+/// Hands out thread numbers from 1; each thread asks once, at its first span. No two threads of a
+/// process have the same number, nor has one thread in two recordings: so the number of a span's owner
+/// also tells whose span it is.
 #[derive(Debug, Default)]
-pub(crate) struct Threads(Mutex<Registered>);
-
-#[derive(Debug, Default)]
-struct Registered {
-    /// By number less one. Kept for as long as the recording, some 100 bytes a thread: a new file
-    /// (see `Writer::replace_file`) wants them all again.
-    list: Vec<ThreadInfo>,
-}
+pub(crate) struct Threads(Mutex<Vec<ThreadInfo>>);
 
 impl Threads {
     /// Registers the calling thread. Beyond 16,777,214 threads all share the last number.
     pub(crate) fn register_current(&self) -> u32 {
-        let (os_id, name) = (os_thread_id(), current_name());
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
+        let info = ThreadInfo { number: 0, os_id: os_thread_id(), name: current_name() };
+        // Relaxed: only has to differ. It stops short of the end, and does not wrap.
+        let next = |number| (number < THREAD_MAX).then_some(number + 1);
+        let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        // Kept for as long as the recording, some 100 bytes a thread: a new file (see
+        // `Writer::replace_file`) wants them all again.
         let mut registered = self.0.lock();
-        let number = u32::try_from(registered.list.len() + 1).unwrap_or(THREAD_MAX);
-        if number > THREAD_MAX {
-            return THREAD_MAX;
+        match number {
+            Ok(number) => registered.push(ThreadInfo { number, ..info }),
+            Err(_) if registered.last().is_some_and(|last| last.number == THREAD_MAX) => {}
+            Err(_) => registered.push(ThreadInfo {
+                number: THREAD_MAX,
+                os_id: 0,
+                name: Some("(further threads)".into()),
+            }),
         }
-        let info = if number == THREAD_MAX {
-            ThreadInfo { number, os_id: 0, name: Some("(further threads)".into()) }
-        } else {
-            ThreadInfo { number, os_id, name }
-        };
-        registered.list.push(info);
-        number
+        number.unwrap_or(THREAD_MAX)
     }
 
-    /// The threads with numbers from `first` (at least 1).
-    pub(crate) fn since(&self, first: usize) -> Vec<ThreadInfo> {
-        self.0.lock().list.get(first.max(1) - 1..).unwrap_or_default().to_vec()
+    /// The threads that were registered after the first `n`.
+    pub(crate) fn since(&self, n: usize) -> Vec<ThreadInfo> {
+        self.0.lock().get(n..).unwrap_or_default().to_vec()
     }
 }
 

@@ -1,5 +1,6 @@
 //! From raw records to rows: ticks to nanoseconds, numbers to database ids, fields to JSON.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use spandrel_storage::{
@@ -38,8 +39,10 @@ pub(super) struct Converter {
     pub(super) self_times: SelfTimes,
     /// By number; known in this file.
     callsites: Vec<Callsite>,
-    /// Database ids by number; 0 for a number that is not known.
-    threads: Vec<i64>,
+    /// Database ids by number.
+    threads: HashMap<u32, i64>,
+    /// The last one asked for.
+    last_thread: (u32, i64),
     json: JsonWriter,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
@@ -52,7 +55,8 @@ impl Converter {
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
-            threads: Vec::new(),
+            threads: HashMap::new(),
+            last_thread: (0, 0),
             json: JsonWriter::default(),
             cut: 0,
         }
@@ -67,6 +71,7 @@ impl Converter {
     pub(super) fn forget_ids(&mut self) {
         self.callsites.clear();
         self.threads.clear();
+        self.last_thread = (0, 0);
     }
 
     /// Takes the intervals of the spans in `raw`, but for its first records, into account for their
@@ -250,22 +255,20 @@ impl Converter {
 
     /// The database id of a thread.
     pub(super) fn thread_id(&mut self, number: u32, store: &mut Store) -> i64 {
-        match self.threads.get(number as usize) {
-            Some(id) if *id != 0 => *id,
-            _ => self.learn_thread(number, store),
+        if self.last_thread.0 != number {
+            let known = self.threads.get(&number).copied();
+            self.last_thread = (number, known.unwrap_or_else(|| self.learn_thread(number, store)));
         }
+        self.last_thread.1
     }
 
     #[cold]
     fn learn_thread(&mut self, number: u32, store: &mut Store) -> i64 {
         for thread in self.recorder.threads.since(self.threads.len()) {
-            let index = thread.number as usize;
-            if self.threads.len() <= index {
-                self.threads.resize(index + 1, 0);
-            }
-            self.threads[index] = store.intern_thread(thread.os_id, thread.name.as_deref());
+            let id = store.intern_thread(thread.os_id, thread.name.as_deref());
+            self.threads.insert(thread.number, id);
         }
-        self.threads.get(number as usize).copied().unwrap_or(0)
+        self.threads.get(&number).copied().unwrap_or(0)
     }
 }
 
