@@ -908,6 +908,34 @@ mod loom_models {
         });
     }
 
+    /// The same on the quick paths, with a field each.
+    #[test]
+    fn looking_at_a_place_that_changes_hands_quickly() {
+        let open = |table: &OpenSpans, id: u64| {
+            let (_, place) = table.claim_first(id).unwrap();
+            place.inline_fields()[0].store(WORD | id, Ordering::Release);
+            place.set_words(1);
+            place.complete(&span(id));
+        };
+        loom::model(move || {
+            let table = Arc::new(OpenSpans::new(1, 2));
+            open(&table, 1);
+            let other = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || {
+                    OpenSpans::remove_plain_with_fields(table.span(0));
+                    open(&table, 2);
+                })
+            };
+            for seen in table.look(400, |_| true) {
+                check(&seen);
+                assert!(seen.fields.is_empty() || seen.fields == [WORD | seen.id], "{seen:?}");
+            }
+            other.join().unwrap();
+            assert_eq!(table.look(400, |_| true)[0].fields, [WORD | 2]);
+        });
+    }
+
     #[test]
     fn two_threads_want_the_last_place() {
         loom::model(|| {
@@ -963,6 +991,29 @@ mod loom_models {
                 );
             }
             other.join().unwrap();
+        });
+    }
+
+    /// The writer looks while the owner enters and leaves: busy time is that of before, of between or
+    /// of after.
+    #[test]
+    fn looking_while_the_owner_enters_and_leaves() {
+        loom::model(|| {
+            let table = Arc::new(OpenSpans::new(1, 0));
+            let place = table.insert(0, 1, &span(1), &[]).unwrap();
+            let other = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || {
+                    let span = table.span(place);
+                    assert!(span.own_enter(|| 310) && span.own_exit(|| 320));
+                })
+            };
+            for seen in table.look(330, |_| true) {
+                check(&seen);
+                assert!([0, 10, 20].contains(&seen.busy) && seen.polls <= 1, "{seen:?}");
+            }
+            other.join().unwrap();
+            assert_eq!(table.look(330, |_| true)[0].busy, 10);
         });
     }
 
