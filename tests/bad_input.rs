@@ -199,6 +199,21 @@ fn no_permission() {
 }
 
 #[test]
+fn ids_that_no_recording_reaches_are_refused() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    recording(scratch.db());
+    let db = Connection::open(scratch.db()).unwrap();
+    db.execute("UPDATE run SET last_id = ?1", [1_i64 << 60]).unwrap();
+    drop(db);
+    refused(scratch.db(), Storage::Corrupt, "move it away");
+    let db = Connection::open(scratch.db()).unwrap();
+    db.execute("UPDATE run SET last_id = 1000000", []).unwrap();
+    drop(db);
+    recording(scratch.db());
+}
+
+#[test]
 fn settings_out_of_range_are_named() {
     let _limit = time_limit(30);
     let scratch = scratch();

@@ -39,6 +39,17 @@ impl Error {
         Self { kind, path: None, message: message.into(), source: None }
     }
 
+    /// A file that is taken for a profile but has ids that no recording reaches.
+    pub(crate) fn damaged_ids(path: &Path) -> Self {
+        let message = format!(
+            "{}: has ids that no recording can reach, so the file is damaged; move it away, or \
+             record into another file",
+            path.display()
+        );
+        let kind = ErrorKind::Storage(spandrel_storage::ErrorKind::Corrupt);
+        Self { kind, path: Some(path.to_path_buf()), message, source: None }
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl std::error::Error + Send + Sync + 'static,

@@ -15,6 +15,7 @@ use crate::control::Control;
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
+use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::stats::{self, DropReason, Report, Stats};
 use crate::writer::{Writer, WriterOptions, WriterState};
@@ -53,6 +54,9 @@ enum Closing {
     Running(Option<JoinHandle<()>>),
     Closed { timed_out: bool, took: Duration },
 }
+
+/// Ids have 48 bits in a record. A recording may use half of them; none will.
+const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
 
 impl Profiler {
     /// Settings with their defaults.
@@ -102,6 +106,9 @@ impl Profiler {
     pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
         let mut store = Store::open(&builder.database, &builder.store)?;
         let first_id = store.next_id();
+        if first_id >= FIRST_ID_MAX {
+            return Err(Error::damaged_ids(&builder.database));
+        }
         let (recorder, consumer) = Recorder::new(&RecorderOptions {
             ring_capacity: builder.ring_capacity,
             partitions: builder.partitions,

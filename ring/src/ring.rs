@@ -158,8 +158,8 @@ impl<T> Ring<T> {
     ///
     /// # Panics
     ///
-    /// If `fill` does, or `class` is not below [`CLASSES`]. Nothing is published then, and the
-    /// partition is not used any more.
+    /// If `fill` does, or `class` is not below [`CLASSES`]. Nothing is published then, and the slots
+    /// are filled again by the next claim.
     ///
     /// # Blocking
     ///
@@ -184,7 +184,16 @@ impl<T> Ring<T> {
         if !partition.has_room(first, N as u64) {
             return false;
         }
+        /// Ends the use, also when `fill` panics.
+        struct InUse<'a, T>(&'a Partition<T>, LeaseToken);
+        impl<T> Drop for InUse<'_, T> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                self.0.set_thread_lease(self.1.id());
+            }
+        }
         partition.set_thread_lease(IN_USE);
+        let _in_use = InUse(partition, token);
         let cells = partition.slots.cells();
         for index in 0..N {
             // SAFETY: this thread has the lease, so it is alone, and while the partition is in use
@@ -195,7 +204,6 @@ impl<T> Ring<T> {
         partition.count_exclusive(class);
         cells.publish(first, N, false);
         partition.commit_exclusive(first + N as u64);
-        partition.set_thread_lease(token.id());
         true
     }
 
