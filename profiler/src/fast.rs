@@ -110,7 +110,7 @@ impl Recorder {
         Done
     }
 
-    /// A contextual span with fields is created. Returns `false`, and has done nothing, where the
+    /// A contextual span with fields is created; all words of a place may be used. Returns `false`, and has done nothing, where the
     /// general path is needed.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
@@ -122,7 +122,7 @@ impl Recorder {
         key: u64,
         attributes: &Attributes<'_>,
     ) -> bool {
-        if attributes.metadata().fields().len() > FIELDS_MAX || !self.has_inline_words {
+        if attributes.metadata().fields().len() > FIELDS_MAX {
             return false;
         }
         let Some((place, span)) = self.open.claim_first(key) else { return false };

@@ -178,9 +178,16 @@ fn put_words(bytes: &[u8], words: &[AtomicU64]) {
     if rest.is_empty() {
         return;
     }
-    let (chunks, tail) = rest.as_chunks::<8>();
-    for (word, chunk) in words.iter().zip(chunks) {
-        put(word, chunk);
+    put_more_words(bytes, words);
+}
+
+/// The same for what is behind the first word. A call of its own, because the compiler unrolls the loop,
+/// and short texts would pay for it.
+#[inline(never)]
+fn put_more_words(bytes: &[u8], words: &[AtomicU64]) {
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter().zip(chunks.get(1..).unwrap_or_default()) {
+        word.store(u64::from_le_bytes(*chunk), Ordering::Release);
     }
     if !tail.is_empty()
         && let Some(last) = words.last()

@@ -458,11 +458,12 @@ impl OpenSpans {
     #[inline(always)]
     fn set(&self, key: u64) -> usize {
         // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
-        // bits), the shard (13), a generation (13). Consecutive indices fill the sets evenly; each
-        // shard begins at another set; generations would only shuffle. Correctness does not depend
-        // on any of this.
-        let shard = (key >> 38) as u32 & 0x1FFF;
-        (key as u32 ^ shard.wrapping_mul(0x9E37_79B9)) as usize & self.set_mask
+        // bits), the shard (13), a generation (13). Fibonacci hashing of the lower 51 bits spreads
+        // consecutive indices and shards evenly; generations would only shuffle, and are shifted
+        // out (but where a table has more than 4,096 sets). Correctness does not depend on any of
+        // this.
+        const GOLDEN: u64 = ((1_u64 << 51) as f64 / 1.618_033_988_749_895) as u64 | 1;
+        (key.wrapping_mul(GOLDEN) >> 39) as usize & self.set_mask
     }
 
     #[inline]
@@ -1172,7 +1173,7 @@ mod tests {
 
     #[test]
     fn a_place_is_given_back_as_it_was_found() {
-        let table = OpenSpans::new(16, 64);
+        let table = OpenSpans::new(1, 64);
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
         for layer in [0, 7] {
             let place = table.insert(layer, 1, &new_span(10), &fields).unwrap();

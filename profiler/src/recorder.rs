@@ -48,8 +48,6 @@ pub(crate) struct Recorder {
     events: LevelFilter,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
-    /// Whether a span may have all the words that its place has.
-    pub(crate) has_inline_words: bool,
     /// Whether the database does not take what it is given: a full ring is then its fault.
     pub(crate) degraded: AtomicBool,
     /// What is left of the recording once its writer has ended.
@@ -83,10 +81,11 @@ impl Recorder {
         // Relaxed: only has to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed);
         let clock = Clock::start();
+        // The quick paths read the time-stamp counter, and use all words of a place, without asking.
+        let is_quick = clock.is_tsc() && field_words_max >= INLINE_WORDS;
         let recorder = Self {
             id,
-            // The quick paths read the time-stamp counter without asking.
-            quick_owner: AtomicU64::new(if clock.is_tsc() { id } else { NO_OWNER }),
+            quick_owner: AtomicU64::new(if is_quick { id } else { NO_OWNER }),
             clock,
             ring,
             counters: Counters::new(partitions),
@@ -97,7 +96,6 @@ impl Recorder {
             next_layer: AtomicU64::new(0),
             events: options.events,
             field_words_max,
-            has_inline_words: field_words_max >= INLINE_WORDS,
             degraded: AtomicBool::new(false),
             late: Mutex::new(None),
         };
