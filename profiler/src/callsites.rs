@@ -16,7 +16,7 @@ pub(crate) type CallsiteNumber = u16;
 const ENTRIES: usize = 16_384;
 const PROBES: usize = 16;
 /// A quarter of the entries, so that a run of [`PROBES`] taken entries does not happen; and all
-/// that the [record](crate::record) has room for.
+/// that the [`record`] has room for.
 const CALLSITES_MAX: usize = ENTRIES / 4;
 
 #[derive(Debug)]

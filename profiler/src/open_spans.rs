@@ -59,7 +59,7 @@ pub(crate) struct OpenSpan {
     key: AtomicU64,
     /// Our id of the span; 0 while the place is free or being filled.
     id: AtomicU64,
-    /// Callsite and parent, as in the [record](record).
+    /// Callsite and parent, as in the [`record`].
     origin: AtomicU64,
     root: AtomicU64,
     /// Ticks.
@@ -130,7 +130,7 @@ const CLOSED: u64 = u64::MAX;
 pub(crate) struct NewSpan {
     pub(crate) thread: u32,
     pub(crate) id: u64,
-    /// Callsite and parent, as in the [record](record).
+    /// Callsite and parent, as in the [`record`].
     pub(crate) origin: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
@@ -174,7 +174,7 @@ impl OpenSpan {
         self.id.load(Ordering::Relaxed)
     }
 
-    /// Callsite and parent, as in the [record](record).
+    /// Callsite and parent, as in the [`record`].
     #[inline(always)]
     pub(crate) fn origin(&self) -> u64 {
         self.origin.load(Ordering::Relaxed)

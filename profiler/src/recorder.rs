@@ -552,7 +552,7 @@ fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
 #[derive(Debug, Clone, Copy)]
 struct Origin {
     layer: u16,
-    /// Callsite and parent, as in the [record](record).
+    /// Callsite and parent, as in the [`record`].
     origin: u64,
     /// An id, 0 for the span's own.
     root: u64,
