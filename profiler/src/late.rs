@@ -17,7 +17,7 @@ pub(crate) struct Late {
     pub(crate) consumer: Consumer<Slot>,
     /// Ids of the spans that were stored, or dropped, as unfinished.
     pub(crate) unfinished: HashSet<u64>,
-    /// Records in the ring that belong to one of those.
+    /// Records that belong to one of those.
     pub(crate) duplicates: u64,
 }
 

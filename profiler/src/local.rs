@@ -95,8 +95,9 @@ const MUTED: u64 = u64::MAX;
 /// finds it was called by a field's `Debug`.
 const IN_USER_CODE: u64 = 1 << 63;
 
-/// What no thread's number is.
-const NO_THREAD: u32 = u32::MAX;
+/// What no thread's number is, nor what becomes of one in the `head` of a span, nor that less
+/// `INSIDE`.
+const NO_THREAD: u32 = 1 << 30;
 /// What `OWNER` never is.
 pub(crate) const NO_OWNER: u64 = 1 << 62;
 

@@ -543,11 +543,12 @@ impl OpenSpans {
     }
 
     /// Closes a span and gives its place back: at once, or when its owner leaves, if that is another
-    /// thread and inside (which `tracing` does not let happen). Its place is a link in that thread's
-    /// chain.
+    /// thread and inside (which `Registry` does not let happen), and the place a link in that
+    /// thread's chain.
     pub(crate) fn close(&self, place: Place, thread: u32) {
         let span = self.span(place);
-        if span.has_owner_inside() && !span.is_owned_by(thread) {
+        let is_first_layers = span.extra() >> LAYER_SHIFT == 0;
+        if is_first_layers && span.has_owner_inside() && !span.is_owned_by(thread) {
             // In this order: as in `remove`.
             span.id.store(0, Ordering::Relaxed);
             span.key.store(CLOSED, Ordering::Release);
@@ -1166,6 +1167,25 @@ mod tests {
         table.remove(place);
         let place = table.insert(0, 1, &new_span(11), &[]).unwrap();
         assert_eq!(table.span(place).polls(), 0);
+    }
+
+    #[test]
+    fn a_place_waits_for_its_owner_to_leave() {
+        let table = OpenSpans::new(1, 0);
+        for (layer, waits) in [(0, true), (1, false)] {
+            let place = table.insert(layer, 1, &new_span(10), &[]).unwrap();
+            let span = table.span(place);
+            assert!(span.own_enter(|| 8));
+            table.close(place, 99);
+            assert_eq!((span.is_closed(), table.count()), (waits, u64::from(waits)));
+            assert_eq!((table.find(layer, 1).is_none(), table.look(9, |_| true).len()), (true, 0));
+            table.remove(place);
+            assert_eq!(table.count(), 0);
+        }
+        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        assert!(table.span(place).own_enter(|| 8));
+        table.close(place, 4);
+        assert_eq!(table.count(), 0, "its own thread need not wait");
     }
 
     #[test]

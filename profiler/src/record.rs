@@ -227,7 +227,8 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 root: id_of(root),
                 start,
                 duration: end.saturating_sub(start),
-                busy,
+                // Below zero if the counters of two processors differed by some ticks.
+                busy: busy.cast_signed().max(0).cast_unsigned(),
                 polls,
             };
             Some(Record::Span(head, fields(start_of_fields, upper_of(root))?))
@@ -260,7 +261,7 @@ mod tests {
             root: ID_MAX - 2,
             start: u64::MAX - (1 << 50),
             duration: 1 << 50,
-            busy: u64::MAX,
+            busy: i64::MAX as u64,
             polls: POLLS_MAX,
         }
     }

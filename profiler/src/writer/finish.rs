@@ -24,10 +24,10 @@ impl Writer {
         }
         let reason =
             if finished.is_ok() { DropReason::StoreError } else { DropReason::WriterPanic };
-        let timed_out = self.give_up_the_rest(reason);
+        let (timed_out, duplicates) = self.give_up_the_rest(reason, &unfinished);
         self.state.set_timed_out(timed_out);
         self.state.measure_cpu();
-        self.conclude(unfinished, timed_out);
+        self.conclude(unfinished, duplicates, timed_out);
     }
 
     fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) {
@@ -113,8 +113,9 @@ impl Writer {
         }
     }
 
-    /// Counts what could not be stored. Says whether there was anything.
-    fn give_up_the_rest(&mut self, reason: DropReason) -> bool {
+    /// Counts what could not be stored. Says whether there was anything, and how many of the records
+    /// belong to spans that are accounted for as unfinished.
+    fn give_up_the_rest(&mut self, reason: DropReason, unfinished: &HashSet<u64>) -> (bool, u64) {
         let mut lost = false;
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, reason);
@@ -125,17 +126,23 @@ impl Writer {
         if self.store.is_none() || lost {
             drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
         }
-        for counts in [self.raw.counts(), self.next.counts()] {
-            self.drop_records(counts, reason);
+        let mut duplicates = 0;
+        for batch in [&self.raw, &self.next] {
+            let mut counts = batch.counts();
             lost |= counts != PerKind::default();
+            let ids = batch.records().filter_map(|record| record.span_id());
+            let twice = ids.filter(|id| unfinished.contains(id)).count() as u64;
+            counts[Kind::Span as usize] -= twice;
+            duplicates += twice;
+            self.drop_records(counts, reason);
         }
-        lost
+        (lost, duplicates)
     }
 
     /// Closes the file and leaves behind what later snapshots need.
-    fn conclude(self, unfinished: HashSet<u64>, timed_out: bool) {
+    fn conclude(self, unfinished: HashSet<u64>, duplicates: u64, timed_out: bool) {
         let Self { recorder, state, consumer, store, .. } = self;
-        *recorder.late.lock() = Some(Late { consumer, unfinished, duplicates: 0 });
+        *recorder.late.lock() = Some(Late { consumer, unfinished, duplicates });
         let Some(mut store) = store else { return };
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
