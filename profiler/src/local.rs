@@ -53,7 +53,7 @@ struct Cells {
 ///
 /// * `OUTSIDE`, or
 /// * the place of a span of the first layer that is the thread's own: the table keeps the next link
-///   (and the place, until the thread has left, see [`OpenSpans::remove`]), or
+///   (and the place, until the thread has left, see [`OpenSpans::close`]), or
 /// * `DETAILED` and the index of a [`Detailed`].
 type Link = Place;
 
