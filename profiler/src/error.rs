@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why an operation of the profiler failed.
-#[derive(Debug)]
+///
+/// `Debug` shows the message, too, because that is what a `main` that returns the error prints.
 pub struct Error {
     kind: ErrorKind,
     path: Option<PathBuf>,
@@ -68,6 +69,12 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.message, self.kind)
     }
 }
 

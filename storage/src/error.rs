@@ -174,14 +174,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// The message, too, because that is what a `main` that returns the error prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("path", &self.0.path)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
+        write!(f, "{self} ({:?})", self.0.kind)
     }
 }
 
