@@ -19,11 +19,14 @@ pub enum Case {
     /// A future that is ready at its third poll, instrumented with a span without fields and
     /// polled by hand.
     Async,
+    /// Eight such futures at once, polled in turns.
+    AsyncTurns,
 }
 
 impl Case {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::NoFields, Self::ThreeFields, Self::Nested, Self::Async];
+    pub const ALL: [Self; 5] =
+        [Self::NoFields, Self::ThreeFields, Self::Nested, Self::Async, Self::AsyncTurns];
 
     /// The name in tables and on the command line.
     #[must_use]
@@ -33,6 +36,7 @@ impl Case {
             Self::ThreeFields => "3_fields",
             Self::Nested => "nested",
             Self::Async => "async",
+            Self::AsyncTurns => "async_turns",
         }
     }
 
@@ -42,13 +46,14 @@ impl Case {
         Self::ALL.into_iter().find(|case| case.name() == name)
     }
 
-    /// Makes so many spans, rounded up to whole nests.
+    /// Makes so many spans, rounded up to whole nests and turns.
     pub fn run(self, spans: u64) {
         match self {
             Self::NoFields => no_fields(spans),
             Self::ThreeFields => three_fields(spans),
             Self::Nested => nested(spans.div_ceil(3)),
             Self::Async => polled(spans),
+            Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
         }
     }
 }
@@ -90,6 +95,23 @@ fn polled(spans: u64) {
     for _ in 0..spans {
         let mut future = pin!(ReadyAfter(3).instrument(info_span!("work")));
         while black_box(future.as_mut().poll(&mut context)).is_pending() {}
+    }
+}
+
+/// Futures that are polled in turns.
+const TURNS: u64 = 8;
+
+#[inline(never)]
+fn polled_in_turns(rounds: u64) {
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..rounds {
+        let mut futures: [_; TURNS as usize] =
+            std::array::from_fn(|_| ReadyAfter(3).instrument(info_span!("work")));
+        for _ in 0..3 {
+            for future in &mut futures {
+                let _ready = black_box(Pin::new(future).poll(&mut context));
+            }
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::counters::Kind;
 use crate::fields::FIELDS_MAX;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
-use crate::open_spans::{INSIDE, NewSpan, OpenSpan, OpenSpans, Place, plain_words};
+use crate::open_spans::{INSIDE, NewSpan, OpenSpan, OpenSpans, Place, first_place, plain_words};
 use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
 use crate::recorder::Recorder;
 use crate::stats::DropReason;
@@ -51,7 +51,23 @@ fn owner_state(head: u64) -> u32 {
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
 pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
-    let place = local::last_place();
+    enter_at(spans, local::last_place(), key)
+}
+
+/// A thread enters a span at the first place of its set: as a rule another task of the thread's than
+/// the one that it was in last. Not together with [`enter_quickly`], which would pay for it.
+#[inline(always)]
+pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
+    let place = first_place(spans, key);
+    let entered = enter_at(spans, place, key);
+    if entered {
+        local::of_owner().set_last_place(place);
+    }
+    entered
+}
+
+#[inline(always)]
+fn enter_at(spans: &[OpenSpan], place: Place, key: u64) -> bool {
     let Some(span) = spans.get(place as usize) else { return false };
     let head = span.head();
     if !span.has_key(key)

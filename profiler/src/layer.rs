@@ -79,6 +79,9 @@ where
 
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
+        if fast::enter_first_place(&self.spans, id.into_u64()) {
+            return;
+        }
         if let Some((recorder, layer)) = self.front() {
             recorder.enter_slowly(layer, id.into_u64());
         }

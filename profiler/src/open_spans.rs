@@ -421,6 +421,25 @@ impl OpenSpan {
     }
 }
 
+/// The set of a table with so many sets, less one, in which a key is.
+#[inline(always)]
+fn set_of(key: u64, set_mask: usize) -> usize {
+    // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
+    // bits), the shard (13), a generation (13). Fibonacci hashing of the lower 51 bits spreads
+    // consecutive indices and shards evenly; generations would only shuffle, and are shifted
+    // out (but where a table has more than 4,096 sets). Correctness does not depend on any of
+    // this.
+    const GOLDEN: u64 = ((1_u64 << 51) as f64 / 1.618_033_988_749_895) as u64 | 1;
+    (key.wrapping_mul(GOLDEN) >> 39) as usize & set_mask
+}
+
+/// Where a span of the first layer is, if it is at the first place of its set, among all the places of
+/// a table.
+#[inline(always)]
+pub(crate) fn first_place(places: &[OpenSpan], key: u64) -> Place {
+    set_of(key, (places.len() / WAYS).wrapping_sub(1)) as Place
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
@@ -457,13 +476,7 @@ impl OpenSpans {
 
     #[inline(always)]
     fn set(&self, key: u64) -> usize {
-        // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
-        // bits), the shard (13), a generation (13). Fibonacci hashing of the lower 51 bits spreads
-        // consecutive indices and shards evenly; generations would only shuffle, and are shifted
-        // out (but where a table has more than 4,096 sets). Correctness does not depend on any of
-        // this.
-        const GOLDEN: u64 = ((1_u64 << 51) as f64 / 1.618_033_988_749_895) as u64 | 1;
-        (key.wrapping_mul(GOLDEN) >> 39) as usize & self.set_mask
+        set_of(key, self.set_mask)
     }
 
     #[inline]
