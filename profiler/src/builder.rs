@@ -114,7 +114,7 @@ impl Builder {
 
     /// Spans that can be open at the same time, at least. The table has twice as many places, because
     /// they are found by hash; a span that finds none is dropped and counted (its children are not).
-    /// Default 16,384, at some 600 bytes each.
+    /// Default 16,384, at some 800 bytes each.
     pub fn max_open_spans(mut self, spans: usize) -> Self {
         self.max_open_spans = spans;
         self
