@@ -11,8 +11,8 @@
 //! and that ticks are the time-stamp counter: the span's `head` holds the number of its owner, which
 //! no other thread of the process and no other profiler has, beside whether that is inside; and
 //! [`local::quick_thread`] is the thread's number only where all the rest holds. Where there is no
-//! span yet, [`local::get_if_owner`] does the same, and tells whether the ring is closed. (A span
-//! that is open then may still be published; [`Late`](crate::late::Late) looks after it.)
+//! span yet, [`local::get_if_owner`] does the same; it also tells whether the ring is closed, which
+//! matters to a span that begins or ends, and not to one that is entered or left.
 
 use std::thread::panicking;
 
@@ -126,8 +126,8 @@ impl Recorder {
         Done
     }
 
-    /// A contextual span with fields is created; all words of a place may be used. Returns `false`, and has done nothing, where the
-    /// general path is needed.
+    /// A contextual span with fields is created; all words of a place may be used. Returns `false`,
+    /// and has done nothing, where the general path is needed.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
     /// run. So what is rare is called from here then, and not left to the general path.
@@ -244,12 +244,14 @@ impl Recorder {
         if panicking() {
             return false;
         }
+        // The owner would be enough, but for a ring that is closed: the span may be in the ledger
+        // as unfinished by then.
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
         let Some(span) = self.open.get(local::last_place()) else { return false };
         let head = span.head();
         if !span.has_key(key) || owner_state(head) != local::quick_thread() {
             return false;
         }
-        let hot = local::of_owner();
         let end = timestamp::read();
         let extra = span.extra();
         if extra != 0 {
@@ -284,8 +286,8 @@ impl Recorder {
     }
 }
 
-/// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word, so that one
-/// register is enough for all.
+/// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word,
+/// so that one register is enough for all.
 #[inline(always)]
 fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, end: u64, field_words: usize) {
     slot[0] = head;

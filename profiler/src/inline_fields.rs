@@ -58,8 +58,8 @@ impl<'a> InlineFields<'a> {
         self.state == State::Inline
     }
 
-    /// Whether later fields would be in the thread's buffer, but there was none. No code of the user's
-    /// has run then.
+    /// Whether later fields would be in the thread's buffer, but there was none. No code of the
+    /// user's has run then.
     pub(crate) fn has_failed(&self) -> bool {
         self.state == State::Failed
     }
@@ -181,8 +181,8 @@ fn put_words(bytes: &[u8], words: &[AtomicU64]) {
     put_more_words(bytes, words);
 }
 
-/// The same for what is behind the first word. A call of its own, because the compiler unrolls the loop,
-/// and short texts would pay for it.
+/// The same for what is behind the first word. A call of its own, because the compiler unrolls the
+/// loop, and short texts would pay for it.
 #[inline(never)]
 fn put_more_words(bytes: &[u8], words: &[AtomicU64]) {
     let (chunks, tail) = bytes.as_chunks::<8>();

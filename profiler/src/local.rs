@@ -188,8 +188,14 @@ pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     if get_cell(|cells| &cells.owner) == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
 }
 
-/// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and `f` does
-/// not run, when that is destroyed: the thread is ending.
+/// The same, if nothing has to be done for it, with what [`Recorder::quick_owner`] says.
+#[inline(always)]
+pub(crate) fn get_if_owner(owner: u64) -> Option<Hot> {
+    (get_cell(|cells| &cells.owner) == owner).then_some(Hot(()))
+}
+
+/// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and
+/// `f` does not run, when that is destroyed: the thread is ending.
 #[inline(always)]
 pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
     COLD.try_with(|cold| cold.try_borrow_mut().ok()?.first_mut().map(f)).ok().flatten()
@@ -206,12 +212,6 @@ pub(crate) fn mute_current_thread() {
     set(|cells| &cells.quick_thread, NO_THREAD);
 }
 
-/// The same, if nothing has to be done for it and nothing is out of the ordinary for the profiler.
-#[inline(always)]
-pub(crate) fn get_if_owner(owner: u64) -> Option<Hot> {
-    (get_cell(|cells| &cells.owner) == owner).then_some(Hot(()))
-}
-
 /// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
 /// span that the thread records for it.
 #[cold]
@@ -225,6 +225,7 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
         return Err(Unavailable::Reentrant);
     }
     // What follows allocates, and an allocator may open spans.
+    let quick_thread = quick_thread();
     set(|cells| &cells.owner, IN_USER_CODE);
     set(|cells| &cells.quick_thread, NO_THREAD);
     let found = COLD.try_with(|cold| {
@@ -240,6 +241,7 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
         Ok(Ok(())) => CELLS.with(|cells| drop(cells.lease.take())),
         Ok(Err(why)) => {
             set(|cells| &cells.owner, owner);
+            set(|cells| &cells.quick_thread, quick_thread);
             return Err(why);
         }
         // The thread is ending. It gets a number; the chain is empty, or another profiler's.
@@ -305,8 +307,8 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
     }
 }
 
-/// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal handler
-/// say, finds none and goes to the shared partition.
+/// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal
+/// handler say, finds none and goes to the shared partition.
 pub(crate) fn with_lease<R>(f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> {
     let mut lease = CELLS.with(|cells| cells.lease.take())?;
     let result = f(&mut lease);
@@ -336,8 +338,8 @@ pub(crate) fn last_place() -> Place {
     get_cell(|cells| &cells.last_place)
 }
 
-/// The place of the innermost span, if that is of the first layer and the thread's own; else more than
-/// any table has.
+/// The place of the innermost span, if that is of the first layer and the thread's own; else more
+/// than any table has.
 #[inline(always)]
 pub(crate) fn innermost_own() -> Place {
     get_cell(|cells| &cells.innermost)
@@ -516,16 +518,18 @@ impl Hot {
             Entered::Own(place) => (place, open.span(place).outer()),
             Entered::Detailed(index, detailed) => (DETAILED | index as Link, detailed.next),
         };
-        let inner = self.chain(open).find(|inner| match *inner {
-            Entered::Own(place) => open.span(place).outer() == left,
-            Entered::Detailed(_, detailed) => detailed.next == left,
-        });
         if get_cell(|cells| &cells.innermost) == left {
             set(|cells| &cells.innermost, next);
-        } else if let Some(Entered::Own(place)) = inner {
-            open.span(place).set_outer(next);
-        } else if let Some(Entered::Detailed(index, detailed)) = inner {
-            update(index, Detailed { next, ..detailed });
+        } else {
+            let inner = self.chain(open).find(|inner| match *inner {
+                Entered::Own(place) => open.span(place).outer() == left,
+                Entered::Detailed(_, detailed) => detailed.next == left,
+            });
+            match inner {
+                Some(Entered::Own(place)) => open.span(place).set_outer(next),
+                Some(Entered::Detailed(index, inner)) => update(index, Detailed { next, ..inner }),
+                None => {}
+            }
         }
         if let Entered::Detailed(index, _) = entered {
             update(index, Detailed::NONE);

@@ -219,6 +219,7 @@ impl OpenSpan {
     /// The link that [`set_outer`](Self::set_outer) has kept.
     #[inline(always)]
     pub(crate) fn outer(&self) -> Place {
+        // Relaxed, and in `set_outer`: only the owner's thread reads and writes it.
         self.outer.load(Ordering::Relaxed)
     }
 
@@ -316,6 +317,8 @@ impl OpenSpan {
     pub(crate) fn own_enter(&self, now: impl FnOnce() -> u64) -> bool {
         let head = self.head();
         if head & u64::from(INSIDE) != 0 {
+            // Relaxed: only the owner's thread reads and writes it while the span is open. Release on
+            // `head`, here and below: for the sequence lock.
             let depth = self.own_depth.load(Ordering::Relaxed);
             self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
             self.head.store(head | u64::from(NESTED), Ordering::Release);
@@ -433,8 +436,8 @@ fn set_of(key: u64, set_mask: usize) -> usize {
     (key.wrapping_mul(GOLDEN) >> 39) as usize & set_mask
 }
 
-/// Where a span of the first layer is, if it is at the first place of its set, among all the places of
-/// a table.
+/// Where a span of the first layer is, if it is at the first place of its set, among all the places
+/// of a table.
 #[inline(always)]
 pub(crate) fn first_place(places: &[OpenSpan], key: u64) -> Place {
     set_of(key, (places.len() / WAYS).wrapping_sub(1)) as Place
@@ -557,7 +560,8 @@ impl OpenSpans {
 
     /// Closes a span and gives its place back: at once, or when its owner leaves, if that is another
     /// thread and inside (which `Registry` does not let happen), and the place a link in that
-    /// thread's chain.
+    /// thread's chain. Should the owner leave at this very moment, the place stays taken: the table is
+    /// smaller by one then, and no span is lost or wrong.
     pub(crate) fn close(&self, place: Place, thread: u32) {
         let span = self.span(place);
         let is_first_layers = span.extra() >> LAYER_SHIFT == 0;

@@ -11,11 +11,12 @@
 //! ```
 //!
 //! `a | b` is a word whose upper 16 bits are `a`. So ids have [`ID_BITS`]: at ten million a second
-//! they last eleven months without a pause, at 10,000 nine hundred years. Times are ticks. The words of a span are those of its
-//! place in the table of open spans as they stand there, so that closing it is copying it; and a
-//! span without fields fits one slot. One with more polls than the header has room for is *wide* and carries them in
-//! a word of its own. Words are numbers that mean the same in every process; there is no pointer
-//! among them.
+//! they last eleven months without a pause, at 10,000 nine hundred years. Times are ticks.
+//!
+//! The words of a span are those of its place in the table of open spans as they stand there, so
+//! that closing it is copying it; and a span without fields fits one slot. One with more polls than
+//! the header has room for is *wide* and carries them in a word of its own. Words are numbers that
+//! mean the same in every process; there is no pointer among them.
 
 use spandrel_storage::Status;
 

@@ -1,7 +1,8 @@
 //! What every front end does with a span: the core between `tracing`'s callbacks and the ring.
 //!
 //! Nothing here takes a lock, allocates or calls the system after a thread's first span (and before
-//! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything is claimed.
+//! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything of the
+//! ring is claimed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -179,7 +180,7 @@ impl Recorder {
         let Some(callsite) = self.callsites.number(metadata) else {
             return self.drop_one(Kind::Span, DropReason::CallsitesFull);
         };
-        // Before the fields: what the thread owns holds a part of a very deep stack, too.
+        // Before the fields: what the thread owns holds a part of a very deep chain, too.
         let (parent, root) = if attributes.is_contextual() {
             self.parent(hot, layer)
         } else {

@@ -167,7 +167,9 @@ impl<T> Partition<T> {
         self.producers.thread_lease.load(Ordering::Relaxed)
     }
 
+    #[inline(always)]
     pub(crate) fn set_thread_lease(&self, id: u64) {
+        // Relaxed: as above; a lease is handed over with Release and Acquire on `taken`.
         self.producers.thread_lease.store(id, Ordering::Relaxed);
     }
 
