@@ -6,7 +6,7 @@
 #   scripts/instructions.sh [--no-check] [--no-push] [--writer]
 #
 # Each figure is the difference of two runs divided by the difference of their spans, so that
-# starting and ending cancel. Other threads, such as the writer's, are not counted. Fails if a ratio
+# starting and ending cancel. Other threads, such as the writer's, are not counted. Fails if a figure
 # is above its limit, unless --no-check is given. The limits are for the time-stamp counter, and not
 # checked where the clock is another one. A figure holds for one compiler: compare within a table.
 set -euo pipefail
@@ -18,7 +18,8 @@ few=12000
 many=36000
 cases=(no_fields 3_fields nested async async_turns)
 limits=(1.4 1.7 1.4 1.4 none)
-recorders=(no_subscriber registry noop_layer extensions spandrel)
+subscriber_limits=(350 550 none none none)
+recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber)
 queues=(leased shared array_queue crossbeam_channel)
 
 check=yes
@@ -93,6 +94,14 @@ for at in "${!cases[@]}"; do
     [[ ${limits[at]} != none ]] || continue
     awk -v own="${figures[${cases[at]},spandrel]}" -v floor="${figures[${cases[at]},noop_layer]}" \
         -v limit="${limits[at]}" 'BEGIN { exit own > limit * floor }' || broken=yes
+done
+echo
+printf '%-14s' "of subscriber"
+for at in "${!cases[@]}"; do
+    printf '%14s' "${subscriber_limits[at]}"
+    [[ ${subscriber_limits[at]} != none ]] || continue
+    awk -v own="${figures[${cases[at]},subscriber]}" -v limit="${subscriber_limits[at]}" \
+        'BEGIN { exit own > limit }' || broken=yes
 done
 echo
 

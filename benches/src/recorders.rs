@@ -2,11 +2,12 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use spandrel::Profiler;
-use tracing::span::{Attributes, Id};
-use tracing::{Subscriber, subscriber};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber, subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -24,12 +25,23 @@ pub enum Recorder {
     Extensions,
     /// `Registry` and spandrel's layer.
     Spandrel,
+    /// The smallest possible subscriber, which only hands out ids: the floor of every subscriber.
+    Ids,
+    /// Spandrel's own subscriber, without `Registry`.
+    Subscriber,
 }
 
 impl Recorder {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 5] =
-        [Self::Nobody, Self::Registry, Self::Noop, Self::Extensions, Self::Spandrel];
+    pub const ALL: [Self; 7] = [
+        Self::Nobody,
+        Self::Registry,
+        Self::Noop,
+        Self::Extensions,
+        Self::Spandrel,
+        Self::Ids,
+        Self::Subscriber,
+    ];
 
     /// The name in tables and on the command line.
     #[must_use]
@@ -40,6 +52,8 @@ impl Recorder {
             Self::Noop => "noop_layer",
             Self::Extensions => "extensions",
             Self::Spandrel => "spandrel",
+            Self::Ids => "ids_only",
+            Self::Subscriber => "subscriber",
         }
     }
 
@@ -69,7 +83,8 @@ impl Recorder {
             Self::Registry => subscriber::set_global_default(registry),
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
-            Self::Spandrel => {
+            Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
+            Self::Spandrel | Self::Subscriber => {
                 let profiler = Profiler::builder()
                     .database(database)
                     .ring_capacity(ring_capacity)
@@ -77,8 +92,12 @@ impl Recorder {
                     .close_timeout(Duration::from_secs(600))
                     .build()
                     .expect("the profiler starts");
-                subscriber::set_global_default(registry.with(profiler.layer::<Registry>()))
-                    .expect("this is the only subscriber");
+                if self == Self::Subscriber {
+                    profiler.subscriber().init().expect("this is the only subscriber");
+                } else {
+                    subscriber::set_global_default(registry.with(profiler.layer::<Registry>()))
+                        .expect("this is the only subscriber");
+                }
                 return Some(profiler);
             }
         }
@@ -90,6 +109,30 @@ impl Recorder {
 struct NoopLayer;
 
 impl<S: Subscriber> Layer<S> for NoopLayer {}
+
+struct IdsOnly(AtomicU64);
+
+impl Subscriber for IdsOnly {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        let id = self.0.load(Ordering::Relaxed);
+        self.0.store(id + 1, Ordering::Relaxed);
+        Id::from_u64(id)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
 
 struct ExtensionsLayer;
 

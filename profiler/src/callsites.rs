@@ -3,6 +3,7 @@
 //! Looking a callsite up takes no lock and at most [`PROBES`] steps. A callsite is entered once,
 //! under a lock, when it registers (before its first span).
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ const ENTRIES: usize = 16_384;
 const PROBES: usize = 16;
 /// A quarter of the entries, so that a run of [`PROBES`] taken entries does not happen; and all
 /// that the [`record`] has room for.
-const CALLSITES_MAX: usize = ENTRIES / 4;
+pub(crate) const CALLSITES_MAX: usize = ENTRIES / 4;
 
 #[derive(Debug)]
 struct Entry {
@@ -34,6 +35,8 @@ pub(crate) struct Callsites {
     entries: Box<[Entry; ENTRIES]>,
     /// The metadata by number; locked by registration and by the writer only.
     list: Mutex<Vec<&'static Metadata<'static>>>,
+    /// The same, for those who take no lock.
+    by_number: Box<[OnceLock<&'static Metadata<'static>>]>,
 }
 
 fn address(metadata: &'static Metadata<'static>) -> usize {
@@ -65,7 +68,8 @@ impl Callsites {
         let entries: Box<[Entry]> = std::iter::repeat_with(free).take(ENTRIES).collect();
         // So many were taken; an array instead of a slice spares a check in `first_probe`.
         let entries = entries.try_into().unwrap_or_else(|_| unreachable!());
-        Self { entries, list: Mutex::new(Vec::new()) }
+        let by_number = std::iter::repeat_with(OnceLock::new).take(CALLSITES_MAX).collect();
+        Self { entries, list: Mutex::new(Vec::new()), by_number }
     }
 
     /// The number of a callsite that is found where it is looked for first, in a word's upper 16
@@ -110,6 +114,7 @@ impl Callsites {
                 0 => {
                     let number = list.len();
                     list.push(metadata);
+                    self.by_number[number].get_or_init(|| metadata);
                     entry.number.store((number as u64) << UPPER_SHIFT, Ordering::Relaxed);
                     // Release: pairs with the Acquire in `number`.
                     entry.address.store(address, Ordering::Release);
@@ -122,6 +127,11 @@ impl Callsites {
             }
         }
         None
+    }
+
+    /// The callsite with this number. Takes no lock.
+    pub(crate) fn metadata(&self, number: CallsiteNumber) -> Option<&'static Metadata<'static>> {
+        self.by_number.get(usize::from(number))?.get().copied()
     }
 
     /// The metadata of the callsites numbered `from` and above.

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     OnWriterThread,
     /// The process was forked; the profiler belongs to the parent.
     Forked,
+    /// The program has a global subscriber already.
+    AlreadyInstalled,
     /// Flushing did not commit everything, because the database refuses to take it.
     Store,
 }

@@ -44,7 +44,7 @@ impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
         let (mut first, mut later) = (None, None);
         if let Some(recorder) = recorder.map(Arc::clone) {
-            match recorder.next_layer() {
+            match recorder.next_layer(false) {
                 0 => first = Some(recorder),
                 layer => later = Some(Front { recorder, layer }),
             }

@@ -16,8 +16,8 @@ use crate::recorder::Recorder;
 
 thread_local! {
     static CELLS: Cells = const { Cells::new() };
-    /// Gives the lease back when the thread ends.
-    static LEASE_END: LeaseEnd = const { LeaseEnd };
+    /// Gives the lease and the free places back when the thread ends.
+    static THREAD_END: ThreadEnd = const { ThreadEnd(Cell::new(Weak::new())) };
     /// One for each profiler that this thread has recorded for; the first one belongs to the
     /// profiler that the cells are set up for.
     static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
@@ -42,6 +42,10 @@ struct Cells {
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     lease: ThreadLease<Slot>,
+    /// Free places for spans of a direct front end, see [`places`](crate::places): the first `free_len`
+    /// of these.
+    free: [Cell<Place>; FREE],
+    free_len: Cell<u32>,
     /// The innermost span that the thread is in; see [`Link`].
     innermost: Cell<Link>,
     /// How many of `details`, and of `Cold::details` behind them, may be in use.
@@ -72,6 +76,8 @@ impl Cells {
             ids_end: Cell::new(0),
             ids_until: Cell::new(0),
             lease: ThreadLease::new(),
+            free: [const { Cell::new(0) }; FREE],
+            free_len: Cell::new(0),
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
             details: [const { Cell::new(Detailed::NONE) }; DETAILS],
@@ -84,6 +90,9 @@ const ID_BLOCK: u64 = 64;
 /// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
 /// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
+/// Free places that a thread keeps. Those of many threads are lost to others, so not too many; and
+/// enough for the nests of spans in usual programs.
+const FREE: usize = 16;
 /// Spans of others that a thread can be in before memory has to be allocated for them.
 const DETAILS: usize = 64;
 
@@ -132,11 +141,33 @@ impl Detailed {
     }
 }
 
-/// See `LEASE_END`.
-struct LeaseEnd;
+/// See `THREAD_END`; with the recorder that the cells are set up for.
+struct ThreadEnd(Cell<Weak<Recorder>>);
 
-impl Drop for LeaseEnd {
+impl ThreadEnd {
+    /// Remembers whom to give things back to. Says whether the thread has an end to come.
+    fn is_for(recorder: &Arc<Recorder>) -> bool {
+        THREAD_END.try_with(|end| end.0.set(Arc::downgrade(recorder))).is_ok()
+    }
+
+    /// Gives the free places back, unless the recorder is gone.
+    fn give_places_back(&self) {
+        let recorder = self.0.take().upgrade();
+        CELLS.with(|cells| {
+            for place in cells.free.iter().take(cells.free_len.replace(0) as usize) {
+                if let Some(recorder) = &recorder {
+                    recorder.open.give_place_back(place.get());
+                }
+            }
+        });
+    }
+}
+
+impl Drop for ThreadEnd {
     fn drop(&mut self) {
+        self.give_places_back();
+        // No place is kept from now on, and no lease taken.
+        set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
     }
 }
@@ -194,6 +225,12 @@ pub(crate) fn get_if_owner(owner: u64) -> Option<Hot> {
     (get_cell(|cells| &cells.owner) == owner).then_some(Hot(()))
 }
 
+/// The same for a look at what the thread is in; also in code of the user's that runs in one of our
+/// callbacks.
+pub(crate) fn look(recorder: &Recorder) -> Option<Hot> {
+    (get_cell(|cells| &cells.owner) & !IN_USER_CODE == recorder.id).then_some(Hot(()))
+}
+
 /// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and
 /// `f` does not run, when that is destroyed: the thread is ending.
 #[inline(always)]
@@ -230,12 +267,13 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     set(|cells| &cells.quick_thread, NO_THREAD);
     let found = COLD.try_with(|cold| {
         let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
+        _ = THREAD_END.try_with(ThreadEnd::give_places_back);
         put_away(&mut cold);
         take_out(&mut cold, recorder);
         Ok(())
     });
     // The partition, if one was found, is the thread's until then.
-    let ends = LEASE_END.try_with(|_| ()).is_ok();
+    let ends = ThreadEnd::is_for(recorder);
     match found {
         Ok(Ok(())) if ends => {}
         Ok(Ok(())) => CELLS.with(|cells| drop(cells.lease.take())),
@@ -410,10 +448,31 @@ impl Hot {
         set(|cells| &cells.ids_end, id + ID_BLOCK);
         set(|cells| &cells.ids_until, now.saturating_add(ID_BLOCK_TICKS));
         // A good moment to look whether another thread has given back its partition.
-        if !CELLS.with(|cells| cells.lease.is_leased()) && LEASE_END.try_with(|_| ()).is_ok() {
+        if !CELLS.with(|cells| cells.lease.is_leased()) && THREAD_END.try_with(|_| ()).is_ok() {
             look_for_lease(recorder);
         }
         id
+    }
+
+    /// A free place that the thread has kept.
+    #[inline(always)]
+    pub(crate) fn take_place(self, open: &OpenSpans) -> Option<(Place, &OpenSpan)> {
+        let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
+        let place = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
+        let span = open.get(place)?;
+        set(|cells| &cells.free_len, last);
+        Some((place, span))
+    }
+
+    /// Keeps a place that is free again, for the thread's next span; if it has not enough of them.
+    #[inline(always)]
+    pub(crate) fn keep_place(self, place: Place, open: &OpenSpans) {
+        let len = get_cell(|cells| &cells.free_len);
+        let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(place)));
+        match kept {
+            Some(()) => set(|cells| &cells.free_len, len + 1),
+            None => give_place_back(place, open),
+        }
     }
 
     /// The place of an open span.
@@ -541,6 +600,12 @@ impl Hot {
     pub(crate) fn update(self, index: usize, detailed: Detailed) {
         update(index, detailed);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn give_place_back(place: Place, open: &OpenSpans) {
+    open.give_place_back(place);
 }
 
 fn detailed(index: usize) -> Option<Detailed> {

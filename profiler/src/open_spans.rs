@@ -11,6 +11,10 @@
 //! of other layers by its complement, which is no key of a registry. So the quick paths of
 //! [`fast`](crate::fast), which are the first layer's, need not compare layers.
 //!
+//! A front end that makes up the keys itself, as our own subscriber does, has places *directly*: the
+//! key names the place, which comes from a list of free ones; see [`places`](crate::places). Such
+//! a front end counts as a layer, with [`DIRECT`] in its number unless it is the first.
+//!
 //! # Who writes what
 //!
 //! The thread that created a span (its *owner*) writes `head` and `own_*` with plain stores. Other
@@ -36,8 +40,9 @@
 use std::sync::Arc;
 
 use crate::fields::{Fields, index_of, len_of};
+use crate::places::{DirectPlaces, key_of, place_of};
 use crate::record::{self, SLOT_WORDS, THREAD_MAX, UPPER_SHIFT};
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
@@ -102,6 +107,8 @@ const LEFT_OUT: u64 = 1 << 33;
 const FOREIGN: u64 = 1 << 34;
 /// `spill` is in use.
 const SPILLED: u64 = 1 << 35;
+/// There has been more than one handle; they are counted in [`DirectPlaces`].
+const CLONED: u64 = 1 << 36;
 /// Where the layer stands in `extra`; 0 is the first one.
 const LAYER_SHIFT: u32 = 48;
 
@@ -124,6 +131,11 @@ pub(crate) const fn plain_words(extra: u64, max: usize) -> Option<usize> {
 
 /// `key` of a span that was closed while its owner was inside; no key, nor the complement of one.
 const CLOSED: u64 = u64::MAX;
+/// `key` of a free place that only a direct front end may take; as little a key.
+const RESERVED_KEY: u64 = u64::MAX >> 1;
+
+/// In the number of a layer that is not the first: its keys name the places.
+pub(crate) const DIRECT: u16 = 1 << 15;
 
 /// What is known of a span when it is created.
 #[derive(Debug, Clone, Copy)]
@@ -248,6 +260,36 @@ impl OpenSpan {
     #[inline(always)]
     pub(crate) fn extra(&self) -> u64 {
         self.extra.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no span here.
+    fn is_free(&self) -> bool {
+        let key = self.key.load(Ordering::Relaxed);
+        key == 0 || key == RESERVED_KEY
+    }
+
+    /// Takes the place from the hashed front ends for good, if it is free.
+    pub(crate) fn reserve(&self) -> bool {
+        // As in `claim`.
+        self.key.compare_exchange(0, RESERVED_KEY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives the span of a direct front end, which is being created, its key.
+    #[inline(always)]
+    pub(crate) fn set_key(&self, key: u64) {
+        // Release: for the sequence lock.
+        self.key.store(key, Ordering::Release);
+    }
+
+    /// There is one more handle, and there may be more than one from now on.
+    pub(crate) fn set_cloned(&self) {
+        self.mark(CLONED);
+    }
+
+    /// Whether there has ever been more than one handle.
+    #[inline(always)]
+    pub(crate) fn is_cloned(&self) -> bool {
+        self.extra() & CLONED != 0
     }
 
     /// Takes the place, if it is free.
@@ -457,6 +499,9 @@ pub(crate) struct OpenSpans {
     spills: Spills,
     /// Most words of fields of one span.
     field_words_max: usize,
+    /// Whether the first layer is a direct one.
+    first_is_direct: AtomicBool,
+    direct: DirectPlaces,
 }
 
 impl OpenSpans {
@@ -474,6 +519,24 @@ impl OpenSpans {
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),
             field_words_max,
+            first_is_direct: AtomicBool::new(false),
+            // The upper half: hashed front ends use the lower ways first.
+            direct: DirectPlaces::new(places / 2, places),
+        }
+    }
+
+    /// The first layer is a direct one.
+    pub(crate) fn set_first_direct(&self) {
+        // Relaxed: whoever uses that layer has it from the caller.
+        self.first_is_direct.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the keys of a layer name the places.
+    #[inline]
+    pub(crate) fn is_direct(&self, layer: u16) -> bool {
+        match layer {
+            0 => self.first_is_direct.load(Ordering::Relaxed),
+            _ => layer & DIRECT != 0,
         }
     }
 
@@ -506,6 +569,10 @@ impl OpenSpans {
 
     /// The place of an open span.
     pub(crate) fn find(&self, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
+        if self.is_direct(layer) {
+            let place = place_of(key);
+            return self.get(place).filter(|span| span.is(layer, key)).map(|span| (place, span));
+        }
         self.ways(key_in(layer, key)).find_map(|place| {
             let span = self.span(place);
             span.is(layer, key).then_some((place, span))
@@ -529,6 +596,45 @@ impl OpenSpans {
         fields: &[u64],
     ) -> Option<Place> {
         let place = self.claim(key_in(layer, key))?;
+        self.fill(place, layer, new, fields);
+        Some(place)
+    }
+
+    /// A free place for a span of a direct front end.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.direct.take(&self.spans)
+    }
+
+    /// Gives back what [`take_place`](Self::take_place) has given.
+    pub(crate) fn give_place_back(&self, place: Place) {
+        self.direct.give_back(&self.spans, place);
+    }
+
+    /// Opens a span of a direct front end in a place that it has taken, and says its key.
+    pub(crate) fn insert_at(&self, place: Place, layer: u16, new: &NewSpan, fields: &[u64]) -> u64 {
+        let key = key_of(place, new.id);
+        self.span(place).set_key(key_in(layer, key));
+        self.fill(place, layer, new, fields);
+        key
+    }
+
+    /// The key of an open span of a direct layer.
+    pub(crate) fn key(&self, layer: u16, span: &OpenSpan) -> u64 {
+        key_in(layer, span.key.load(Ordering::Relaxed)) // the complement's complement
+    }
+
+    /// Another handle of a direct front end's span.
+    pub(crate) fn add_handle(&self, place: Place) {
+        self.direct.add_handle(place);
+        self.span(place).set_cloned();
+    }
+
+    /// Drops one of the handles of a span that is cloned. Says whether it was the last one.
+    pub(crate) fn drop_handle(&self, place: Place) -> bool {
+        self.direct.drop_handle(place)
+    }
+
+    fn fill(&self, place: Place, layer: u16, new: &NewSpan, fields: &[u64]) {
         let span = self.span(place);
         if layer != 0 {
             span.mark(u64::from(layer) << LAYER_SHIFT);
@@ -542,7 +648,6 @@ impl OpenSpans {
         }
         span.extra.fetch_add(inline.len() as u64, Ordering::Release);
         span.complete(new);
-        Some(place)
     }
 
     fn claim(&self, key: u64) -> Option<Place> {
@@ -580,7 +685,11 @@ impl OpenSpans {
         // The id first, and Release on what follows: whoever sees the place being cleared sees that
         // the span is gone. (Loom found the other order wrong.)
         span.id.store(0, Ordering::Relaxed);
-        if span.extra.load(Ordering::Relaxed) != 0 {
+        let extra = span.extra.load(Ordering::Relaxed);
+        if extra != 0 {
+            if extra & CLONED != 0 {
+                self.direct.forget_handles(place);
+            }
             span.foreign_busy.store(0, Ordering::Release);
             span.foreign_polls.store(0, Ordering::Release);
             let spill = span.spill.load(Ordering::Relaxed);
@@ -592,8 +701,13 @@ impl OpenSpans {
         }
         // The owner may have been inside more than once.
         span.own_depth.store(0, Ordering::Release);
-        // Release: pairs with the Acquire in `OpenSpan::claim`.
-        span.key.store(0, Ordering::Release);
+        if self.is_direct((extra >> LAYER_SHIFT) as u16) {
+            span.key.store(RESERVED_KEY, Ordering::Release);
+            self.give_place_back(place);
+        } else {
+            // Release: pairs with the Acquire in `OpenSpan::claim`.
+            span.key.store(0, Ordering::Release);
+        }
     }
 
     /// The same for a span whose `extra` is 0 and whose owner is outside.
@@ -611,6 +725,23 @@ impl OpenSpans {
         span.id.store(0, Ordering::Relaxed);
         span.extra.store(0, Ordering::Release);
         span.key.store(0, Ordering::Release);
+    }
+
+    /// As [`remove_plain`](Self::remove_plain), for a direct front end, which keeps the place.
+    #[inline(always)]
+    pub(crate) fn vacate_plain(span: &OpenSpan) {
+        // In this order: as in `remove`.
+        span.id.store(0, Ordering::Relaxed);
+        span.key.store(RESERVED_KEY, Ordering::Release);
+    }
+
+    /// The same for a span with fields.
+    #[inline(always)]
+    pub(crate) fn vacate_plain_with_fields(span: &OpenSpan) {
+        // In this order: as in `remove`.
+        span.id.store(0, Ordering::Relaxed);
+        span.extra.store(0, Ordering::Release);
+        span.key.store(RESERVED_KEY, Ordering::Release);
     }
 
     /// How many more words of fields a span may have.
@@ -757,12 +888,15 @@ impl OpenSpans {
     fn used(&self) -> impl Iterator<Item = (Place, &OpenSpan)> {
         // Relaxed: as in `claim`.
         let ways = self.ways_used.load(Ordering::Relaxed) as usize;
-        (0..).zip(self.spans.iter().take(ways * (self.set_mask + 1)))
+        let hashed = ways * (self.set_mask + 1);
+        let direct = self.direct.used();
+        let places = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
+        places.filter_map(|place| Some((place as Place, self.spans.get(place)?)))
     }
 
     /// How many places are taken.
     pub(crate) fn count(&self) -> u64 {
-        self.used().filter(|(_, span)| !span.has_key(0)).count() as u64
+        self.used().filter(|(_, span)| !span.is_free()).count() as u64
     }
 
     /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no

@@ -8,7 +8,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 use spandrel_ring::Waker;
 use spandrel_storage::Store;
-use tracing_core::Subscriber;
 
 use crate::builder::Builder;
 use crate::control::Control;
@@ -18,6 +17,7 @@ use crate::layer::ProfilerLayer;
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::stats::{self, DropReason, Report, Stats};
+use crate::subscriber::Subscriber;
 use crate::writer::{Writer, WriterOptions, WriterState};
 
 /// How long after its deadline the writer may still be, before `close` returns without it.
@@ -167,8 +167,16 @@ impl Profiler {
     /// May be called more than once; each layer records what it is shown, so two layers on one
     /// subscriber record everything twice.
     #[must_use]
-    pub fn layer<S: Subscriber>(&self) -> ProfilerLayer<S> {
+    pub fn layer<S: tracing_core::Subscriber>(&self) -> ProfilerLayer<S> {
         ProfilerLayer::new(self.handle.as_ref().map(|handle| &handle.recorder))
+    }
+
+    /// A whole `tracing` subscriber that records into this profiler: faster than a layer, and alone.
+    /// See [`Subscriber`] for which of the two to choose.
+    ///
+    /// Spans of a profiler's first front end, be it a layer or a subscriber, take the quickest way.
+    pub fn subscriber(&self) -> Subscriber {
+        Subscriber::new(self.handle.as_ref().map(|handle| &handle.recorder))
     }
 
     /// Waits until everything that was recorded before this call is committed.

@@ -19,7 +19,7 @@ use crate::counters::{Counters, Kind};
 use crate::fields::FieldBuffer;
 use crate::late::Late;
 use crate::local::{self, Detailed, Entered, Hot, NO_OWNER, Unavailable};
-use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan, OpenSpans, Place};
+use crate::open_spans::{DIRECT, INLINE_WORDS, NewSpan, OpenSpan, OpenSpans, Place};
 use crate::record::{
     self, ClosingSpan, EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS_WIDE, Slot, slots,
 };
@@ -123,14 +123,20 @@ impl Recorder {
     }
 
     /// A number for a front end, by which it knows its own spans. The first one has 0 and the quick
-    /// paths.
-    pub(crate) fn next_layer(&self) -> u16 {
-        // Relaxed: only has to differ. After 65,535 layers numbers from 1 on come round again; two
+    /// paths. If it is `direct`, the keys of its spans are those that it got from
+    /// [`new_span_slowly`](Self::new_span_slowly).
+    pub(crate) fn next_layer(&self, direct: bool) -> u16 {
+        // Relaxed: only has to differ. After 32,767 layers numbers from 1 on come round again; two
         // layers of one number are told apart by the keys of their spans, unless they sit on
         // different registries.
         match self.next_layer.fetch_add(1, Ordering::Relaxed) {
-            0 => 0,
-            n => ((n - 1) % 0xFFFF) as u16 + 1,
+            0 => {
+                if direct {
+                    self.open.set_first_direct();
+                }
+                0
+            }
+            n => (((n - 1) % u64::from(DIRECT - 1)) as u16 + 1) | if direct { DIRECT } else { 0 },
         }
     }
 
@@ -149,7 +155,8 @@ impl Recorder {
         }
     }
 
-    /// A span is created: the general case.
+    /// A span is created: the general case. Returns its key, if it is recorded: `key`, or one that
+    /// is made up if the layer is a direct one.
     #[inline(never)]
     pub(crate) fn new_span_slowly(
         self: &Arc<Self>,
@@ -157,10 +164,13 @@ impl Recorder {
         key: u64,
         attributes: &Attributes<'_>,
         ancestor: FindAncestor<'_>,
-    ) {
+    ) -> Option<u64> {
         match local::get(self) {
             Ok(hot) => self.new_span_in(hot, layer, key, attributes, ancestor),
-            Err(why) => self.drop_reentrant(Kind::Span, why),
+            Err(why) => {
+                self.drop_reentrant(Kind::Span, why);
+                None
+            }
         }
     }
 
@@ -172,13 +182,15 @@ impl Recorder {
         key: u64,
         attributes: &Attributes<'_>,
         ancestor: FindAncestor<'_>,
-    ) {
+    ) -> Option<u64> {
         if self.ring.is_closed() {
-            return self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
+            self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
+            return None;
         }
         let metadata = attributes.metadata();
         let Some(callsite) = self.callsites.number(metadata) else {
-            return self.drop_one(Kind::Span, DropReason::CallsitesFull);
+            self.drop_one(Kind::Span, DropReason::CallsitesFull);
+            return None;
         };
         // Before the fields: what the thread owns holds a part of a very deep chain, too.
         let (parent, root) = if attributes.is_contextual() {
@@ -195,11 +207,9 @@ impl Recorder {
             fields.clear(self.field_words_max);
             hot.in_user_code(|| attributes.record(fields));
             let (words, left_out) = (fields.words(), fields.has_left_out());
-            self.insert_span(hot, key, origin, words, left_out);
+            self.insert_span(hot, key, origin, words, left_out)
         });
-        if inserted.is_none() {
-            self.insert_span_of_ending_thread(hot, key, origin, attributes);
-        }
+        inserted.unwrap_or_else(|| self.insert_span_of_ending_thread(hot, key, origin, attributes))
     }
 
     #[cold]
@@ -210,26 +220,42 @@ impl Recorder {
         key: u64,
         origin: Origin,
         attributes: &Attributes<'_>,
-    ) {
+    ) -> Option<u64> {
         let mut fields = FieldBuffer::new(self.field_words_max);
         hot.in_user_code(|| attributes.record(&mut fields));
         let (words, left_out) = (fields.words(), fields.has_left_out());
-        self.insert_span(hot, key, origin, words, left_out);
+        self.insert_span(hot, key, origin, words, left_out)
     }
 
-    fn insert_span(&self, hot: Hot, key: u64, origin: Origin, fields: &[u64], left_out: bool) {
+    fn insert_span(
+        &self,
+        hot: Hot,
+        key: u64,
+        origin: Origin,
+        fields: &[u64],
+        left_out: bool,
+    ) -> Option<u64> {
         let Origin { layer, origin, root } = origin;
         let start = self.clock.ticks();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
         let new = NewSpan { thread: hot.thread(), id, origin, root, start };
-        let Some(place) = self.open.insert(layer, key, &new, fields) else {
-            return self.drop_one(Kind::Span, DropReason::OpenSpansFull);
+        let inserted = if self.open.is_direct(layer) {
+            let kept = hot.take_place(&self.open).map(|(place, _)| place);
+            let place = kept.or_else(|| self.open.take_place());
+            place.map(|place| (place, self.open.insert_at(place, layer, &new, fields)))
+        } else {
+            self.open.insert(layer, key, &new, fields).map(|place| (place, key))
+        };
+        let Some((place, key)) = inserted else {
+            self.drop_one(Kind::Span, DropReason::OpenSpansFull);
+            return None;
         };
         if left_out {
             self.open.span(place).set_left_out();
         }
         hot.set_last_place(place);
+        Some(key)
     }
 
     /// Ids of the contextual parent and its root, 0 for none.
@@ -262,6 +288,32 @@ impl Recorder {
     ) -> Option<&OpenSpan> {
         let found = hot.find(&self.open, layer, key);
         found.or_else(|| hot.find(&self.open, layer, ancestor()?)).map(|(_, span)| span)
+    }
+
+    /// The span of a direct layer that the thread is in: its key and callsite.
+    pub(crate) fn current(&self, layer: u16) -> Option<(u64, &'static Metadata<'static>)> {
+        let span = local::look(self)?.current(&self.open, layer)?;
+        let metadata = self.callsites.metadata(record::upper_of(span.origin()))?;
+        Some((self.open.key(layer, span), metadata))
+    }
+
+    /// There is one more handle of a span of a direct layer.
+    pub(crate) fn add_handle(&self, layer: u16, key: u64) {
+        if let Some((place, _)) = self.open.find(layer, key) {
+            self.open.add_handle(place);
+        }
+    }
+
+    /// A handle of a span of a direct layer is dropped: the general case. Says whether it was the
+    /// last one; the span is closed then.
+    #[inline(never)]
+    pub(crate) fn drop_handle_slowly(self: &Arc<Self>, layer: u16, key: u64) -> bool {
+        let Some((place, span)) = self.open.find(layer, key) else { return false };
+        if span.is_cloned() && !self.open.drop_handle(place) {
+            return false;
+        }
+        self.close_slowly(layer, key);
+        true
     }
 
     /// A thread enters a span: the general case.

@@ -14,6 +14,12 @@
 //! span yet, [`local::get_if_owner`] does the same; it also tells whether the ring is closed, which
 //! matters to a span that begins or ends, and not to one that is entered or left.
 
+mod layer;
+mod subscriber;
+
+pub(crate) use layer::{Quick, enter_first_place, enter_quickly, exit_quickly};
+pub(crate) use subscriber::{Opened, enter_directly, exit_directly};
+
 use std::thread::panicking;
 
 use spandrel_ring::timestamp;
@@ -21,26 +27,12 @@ use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use crate::counters::Kind;
-use crate::fields::FIELDS_MAX;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
-use crate::open_spans::{INSIDE, NewSpan, OpenSpan, OpenSpans, Place, first_place, plain_words};
+use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
 use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
 use crate::recorder::Recorder;
 use crate::stats::DropReason;
-
-/// Says whether the callback is done.
-#[must_use]
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Quick {
-    Done,
-    /// The span has fields; call [`Recorder::new_span_with_fields`].
-    HasFields(Hot),
-    /// Nothing was done; call the general path.
-    NotDone,
-}
-
-use Quick::{Done, HasFields, NotDone};
 
 /// The half of `head` that tells whose the span is and whether that thread is inside.
 #[inline(always)]
@@ -48,24 +40,7 @@ fn owner_state(head: u64) -> u32 {
     head as u32
 }
 
-/// A thread enters the span that it used last. `spans` are those of the first layer.
-#[inline(always)]
-pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
-    enter_at(spans, local::last_place(), key)
-}
-
-/// A thread enters a span at the first place of its set: as a rule another task of the thread's than
-/// the one that it was in last. Not together with [`enter_quickly`], which would pay for it.
-#[inline(always)]
-pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
-    let place = first_place(spans, key);
-    let entered = enter_at(spans, place, key);
-    if entered {
-        local::of_owner().set_last_place(place);
-    }
-    entered
-}
-
+/// A thread enters a span of its own that is at this place, if that is so.
 #[inline(always)]
 fn enter_at(spans: &[OpenSpan], place: Place, key: u64) -> bool {
     let Some(span) = spans.get(place as usize) else { return false };
@@ -80,21 +55,6 @@ fn enter_at(spans: &[OpenSpan], place: Place, key: u64) -> bool {
     true
 }
 
-/// A thread leaves the innermost span. `spans` are those of the first layer.
-#[inline(always)]
-pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
-    let place = local::innermost_own();
-    let Some(span) = spans.get(place as usize) else { return false };
-    let Some(outside) = is_inside_once(span.head()) else { return false };
-    if !span.has_key(key) {
-        return false;
-    }
-    span.end_own_poll(outside, timestamp::read());
-    local::of_owner().set_last_place(place);
-    local::of_owner().pop_own(span);
-    true
-}
-
 /// If the span is the calling thread's own and that is inside it once: its `head` with the thread
 /// outside.
 #[inline(always)]
@@ -103,45 +63,30 @@ fn is_inside_once(head: u64) -> Option<u64> {
     (owner_state(outside) == local::quick_thread()).then_some(outside)
 }
 
-impl Recorder {
-    /// A contextual span is created.
-    #[inline(always)]
-    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick {
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
-        let metadata = attributes.metadata();
-        if !attributes.is_contextual() {
-            return NotDone;
-        }
-        if !metadata.fields().is_empty() {
-            return HasFields(hot);
-        }
-        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
-        let start = timestamp::read();
-        // An id that is not used after all does no harm.
-        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
-        let root = if root == 0 { id } else { root };
-        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
-        hot.set_last_place(place);
-        Done
-    }
+/// What has become of the fields of a span that is being created.
+enum Completed {
+    /// The span is open and has this id.
+    Open(u64),
+    /// It is dropped and counted; the place is free.
+    Dropped,
+    /// Nothing has happened, and the place is free; the general path is needed.
+    NotDone,
+}
 
-    /// A contextual span with fields is created; all words of a place may be used. Returns `false`,
-    /// and has done nothing, where the general path is needed.
+impl Recorder {
+    /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
+    /// taken.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
     /// run. So what is rare is called from here then, and not left to the general path.
-    #[inline(never)]
-    pub(crate) fn new_span_with_fields(
+    #[inline(always)]
+    fn fill_with_fields(
         &self,
         hot: Hot,
-        key: u64,
+        place: Place,
+        span: &OpenSpan,
         attributes: &Attributes<'_>,
-    ) -> bool {
-        if attributes.metadata().fields().len() > FIELDS_MAX {
-            return false;
-        }
-        let Some((place, span)) = self.open.claim_first(key) else { return false };
+    ) -> Completed {
         let mut visitor = InlineFields::new(span.inline_fields(), self.field_words_max);
         attributes.record(&mut visitor);
         if !visitor.is_inline() {
@@ -149,15 +94,21 @@ impl Recorder {
         }
         let words = visitor.len();
         match self.origin_quickly(hot, attributes.metadata()) {
-            Some(origin) => self.complete(hot, place, span, origin, words),
-            None => _ = self.complete_slowly(hot, place, attributes.metadata(), words),
+            Some(origin) => Completed::Open(self.complete(hot, place, span, origin, words)),
+            None => self.complete_slowly(hot, place, attributes.metadata(), words),
         }
-        true
     }
 
-    /// Ends [`new_span_with_fields`](Self::new_span_with_fields).
+    /// Opens a span whose fields are in its place, and says its id.
     #[inline(always)]
-    fn complete(&self, hot: Hot, place: Place, span: &OpenSpan, origin: (u64, u64), words: usize) {
+    fn complete(
+        &self,
+        hot: Hot,
+        place: Place,
+        span: &OpenSpan,
+        origin: (u64, u64),
+        words: usize,
+    ) -> u64 {
         let start = timestamp::read();
         let id = hot.next_id(self, start);
         let (origin, root) = origin;
@@ -165,10 +116,10 @@ impl Recorder {
         span.set_words(words);
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
         hot.set_last_place(place);
+        id
     }
 
-    /// The same where the parent or the callsite has to be looked for. Says whether the span is
-    /// open now.
+    /// The same where the parent or the callsite has to be looked for.
     #[cold]
     #[inline(never)]
     fn complete_slowly(
@@ -177,20 +128,20 @@ impl Recorder {
         place: Place,
         metadata: &'static Metadata<'static>,
         words: usize,
-    ) -> bool {
+    ) -> Completed {
         let span = self.open.span(place);
         let Some(callsite) = self.callsites.number(metadata) else {
             self.open.remove(place);
             self.drop_one(Kind::Span, DropReason::CallsitesFull);
-            return false;
+            return Completed::Dropped;
         };
         let (parent, root) = self.parent(hot, 0);
-        self.complete(hot, place, span, (record::id_and(parent, callsite), root), words);
-        true
+        let origin = (record::id_and(parent, callsite), root);
+        Completed::Open(self.complete(hot, place, span, origin, words))
     }
 
-    /// The same where the place has no room for all fields. Returns `false`, and has given back the
-    /// place, if the thread's buffer is gone; no code of the user's has run then.
+    /// The same where the place has no room for all fields. Nothing is done if the thread's buffer is
+    /// gone; no code of the user's has run then.
     #[cold]
     #[inline(never)]
     fn complete_overflowed(
@@ -199,12 +150,13 @@ impl Recorder {
         place: Place,
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
-    ) -> bool {
+    ) -> Completed {
         if visitor.has_failed() {
             self.open.remove(place);
-            return false;
+            return Completed::NotDone;
         }
-        if self.complete_slowly(hot, place, attributes.metadata(), visitor.len()) {
+        let completed = self.complete_slowly(hot, place, attributes.metadata(), visitor.len());
+        if let Completed::Open(_) = completed {
             local::with_cold(|cold| {
                 self.open.append_fields(place, cold.fields.words());
                 if cold.fields.has_left_out() {
@@ -212,7 +164,7 @@ impl Recorder {
                 }
             });
         }
-        true
+        completed
     }
 
     /// Callsite and parent, and root.
@@ -237,53 +189,32 @@ impl Recorder {
         }
     }
 
-    /// The span that was used last closes, on a thread with a partition of its own that has room.
+    /// Publishes the record of a span without fields, on a thread with a partition of its own that
+    /// has room.
     #[inline(always)]
-    pub(crate) fn close_quickly(&self, key: u64) -> bool {
-        // This may call; so it comes before there is anything that would have to be kept.
-        if panicking() {
-            return false;
-        }
-        // The owner would be enough, but for a ring that is closed: the span may be in the ledger
-        // as unfinished by then.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
-        let Some(span) = self.open.get(local::last_place()) else { return false };
-        let head = span.head();
-        if !span.has_key(key) || owner_state(head) != local::quick_thread() {
-            return false;
-        }
-        let end = timestamp::read();
-        let extra = span.extra();
-        if extra != 0 {
-            return self.close_with_fields(hot, span, extra, end);
-        }
-        let class = Kind::Span as usize;
-        let published = self.ring.publish_if_roomy::<1>(hot.lease(), class, |_, slot| {
+    fn publish_plain(&self, hot: Hot, span: &OpenSpan, head: u64, end: u64) -> bool {
+        self.ring.publish_if_roomy::<1>(hot.lease(), Kind::Span as usize, |_, slot| {
             close_into(slot, span, head, end, 0);
-        });
-        if published {
-            OpenSpans::remove_plain(span);
-        }
-        published
+        })
     }
 
-    /// The same if it has fields, and nothing else is out of the ordinary.
-    #[inline(never)]
-    fn close_with_fields(&self, hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
-        let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
-        let class = Kind::Span as usize;
-        let published = self.ring.publish_if_roomy::<2>(hot.lease(), class, |index, slot| {
+    /// The same if it has so many words of fields, at most a slot full.
+    #[inline(always)]
+    fn publish_with_fields(&self, hot: Hot, span: &OpenSpan, end: u64, words: usize) -> bool {
+        self.ring.publish_if_roomy::<2>(hot.lease(), Kind::Span as usize, |index, slot| {
             match index {
                 0 => close_into(slot, span, span.head(), end, words),
                 // Behind the last word they are anything.
                 _ => span.copy_inline_fields(slot),
             }
-        });
-        if published {
-            OpenSpans::remove_plain_with_fields(span);
-        }
-        published
+        })
     }
+}
+
+/// How many words of fields a span has, if that is all there is to say and they fit one slot.
+#[inline(always)]
+fn words_of_one_slot(extra: u64) -> Option<usize> {
+    plain_words(extra, SLOT_WORDS)
 }
 
 /// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word,
@@ -297,4 +228,11 @@ fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, end: u64, field_words
     slot[4] = span.start();
     slot[5] = end;
     slot[6] = span.own_busy();
+}
+
+/// Whether the calling thread unwinds. This may call; so it comes before there is anything that would
+/// have to be kept.
+#[inline(always)]
+fn is_panicking() -> bool {
+    panicking()
 }

@@ -1,0 +1,134 @@
+//! The quick paths of a layer: its spans are found by hashing their keys.
+
+use spandrel_ring::timestamp;
+use tracing_core::span::Attributes;
+
+use super::Completed;
+use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use crate::fields::FIELDS_MAX;
+use crate::local::{self, Hot};
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
+use crate::recorder::Recorder;
+
+/// Says whether the callback is done.
+#[must_use]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quick {
+    Done,
+    /// The span has fields; call [`Recorder::new_span_with_fields`].
+    HasFields(Hot),
+    /// Nothing was done; call the general path.
+    NotDone,
+}
+
+use Quick::{Done, HasFields, NotDone};
+
+/// A thread enters the span that it used last. `spans` are those of the first layer.
+#[inline(always)]
+pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
+    enter_at(spans, local::last_place(), key)
+}
+
+/// A thread enters a span at the first place of its set: as a rule another task of the thread's than
+/// the one that it was in last. Not together with [`enter_quickly`], which would pay for it.
+#[inline(always)]
+pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
+    let place = first_place(spans, key);
+    let entered = enter_at(spans, place, key);
+    if entered {
+        local::of_owner().set_last_place(place);
+    }
+    entered
+}
+
+/// A thread leaves the innermost span. `spans` are those of the first layer.
+#[inline(always)]
+pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
+    let place = local::innermost_own();
+    let Some(span) = spans.get(place as usize) else { return false };
+    let Some(outside) = is_inside_once(span.head()) else { return false };
+    if !span.has_key(key) {
+        return false;
+    }
+    span.end_own_poll(outside, timestamp::read());
+    local::of_owner().set_last_place(place);
+    local::of_owner().pop_own(span);
+    true
+}
+
+impl Recorder {
+    /// A contextual span is created.
+    #[inline(always)]
+    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick {
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
+        let metadata = attributes.metadata();
+        if !attributes.is_contextual() {
+            return NotDone;
+        }
+        if !metadata.fields().is_empty() {
+            return HasFields(hot);
+        }
+        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
+        let start = timestamp::read();
+        // An id that is not used after all does no harm.
+        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+        let root = if root == 0 { id } else { root };
+        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        hot.set_last_place(place);
+        Done
+    }
+
+    /// A contextual span with fields is created; all words of a place may be used. Returns `false`,
+    /// and has done nothing, where the general path is needed.
+    #[inline(never)]
+    pub(crate) fn new_span_with_fields(
+        &self,
+        hot: Hot,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> bool {
+        if attributes.metadata().fields().len() > FIELDS_MAX {
+            return false;
+        }
+        let Some((place, span)) = self.open.claim_first(key) else { return false };
+        !matches!(self.fill_with_fields(hot, place, span, attributes), Completed::NotDone)
+    }
+
+    /// The span that was used last closes, on a thread with a partition of its own that has room.
+    #[inline(always)]
+    pub(crate) fn close_quickly(&self, key: u64) -> bool {
+        if is_panicking() {
+            return false;
+        }
+        // The owner would be enough, but for a ring that is closed: the span may be in the ledger
+        // as unfinished by then.
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
+        let Some(span) = self.open.get(local::last_place()) else { return false };
+        let head = span.head();
+        if !span.has_key(key) || owner_state(head) != local::quick_thread() {
+            return false;
+        }
+        let end = timestamp::read();
+        let extra = span.extra();
+        if extra != 0 {
+            return self.close_with_fields(hot, span, extra, end);
+        }
+        let published = self.publish_plain(hot, span, head, end);
+        if published {
+            OpenSpans::remove_plain(span);
+        }
+        published
+    }
+
+    /// The same if it has fields, and nothing else is out of the ordinary.
+    #[inline(never)]
+    fn close_with_fields(&self, hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
+        let Some(words) = words_of_one_slot(extra) else { return false };
+        let published = self.publish_with_fields(hot, span, end, words);
+        if published {
+            OpenSpans::remove_plain_with_fields(span);
+        }
+        published
+    }
+}

@@ -1,0 +1,143 @@
+//! Which spans and events our own subscriber takes.
+//!
+//! `tracing` asks about a callsite once and keeps the answer, so a span of a callsite that is off
+//! costs a load and a comparison. When the filter changes, it is made to ask about all of them again.
+//! Answers are kept here, too, for whoever asks about a single span: no question takes a lock but
+//! the first one about a callsite.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tracing_core::{LevelFilter, Metadata};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::registry::Registry;
+
+use crate::callsites::CALLSITES_MAX;
+use crate::recorder::Recorder;
+
+/// Not asked yet.
+const UNKNOWN: u8 = 0;
+const OFF: u8 = 1;
+const ON: u8 = 2;
+
+/// A filter that can be changed while it is in use.
+pub(crate) struct Filter {
+    targets: Mutex<Targets>,
+    /// By the number of the callsite.
+    answers: Box<[AtomicU8]>,
+}
+
+impl Filter {
+    pub(crate) fn new() -> Self {
+        Self {
+            targets: Mutex::new(everything()),
+            answers: std::iter::repeat_with(|| AtomicU8::new(UNKNOWN))
+                .take(CALLSITES_MAX)
+                .collect(),
+        }
+    }
+
+    /// Whether spans and events of this callsite are wanted.
+    pub(crate) fn is_on(&self, recorder: &Recorder, metadata: &'static Metadata<'static>) -> bool {
+        let number = recorder.callsites.number(metadata).map_or(usize::MAX, usize::from);
+        // Relaxed: a late answer is that of a moment ago.
+        match self.answers.get(number).map(|answer| answer.load(Ordering::Relaxed)) {
+            Some(ON) => true,
+            Some(OFF) => false,
+            _ => self.ask(number, metadata),
+        }
+    }
+
+    #[cold]
+    fn ask(&self, number: usize, metadata: &'static Metadata<'static>) -> bool {
+        // The answer is kept under the lock, so that it is not one of a filter that was replaced.
+        let targets = self.targets.lock();
+        let is_on = targets.would_enable(metadata.target(), metadata.level());
+        if let Some(answer) = self.answers.get(number) {
+            // Relaxed: as above.
+            answer.store(if is_on { ON } else { OFF }, Ordering::Relaxed);
+        }
+        is_on
+    }
+
+    /// Nothing beyond this level is wanted of any callsite.
+    pub(crate) fn max_level(&self) -> Option<LevelFilter> {
+        Layer::<Registry>::max_level_hint(&*self.targets.lock())
+    }
+
+    pub(crate) fn set(&self, targets: Targets) {
+        let mut present = self.targets.lock();
+        *present = targets;
+        for answer in &self.answers {
+            // Relaxed: as above.
+            answer.store(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The filter that takes all there is.
+fn everything() -> Targets {
+    Targets::new().with_default(LevelFilter::TRACE)
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.targets.lock().to_string()).finish()
+    }
+}
+
+/// Changes the filter of a [`Subscriber`](crate::Subscriber) while it is installed.
+///
+/// Made by [`Subscriber::filter_handle`](crate::Subscriber::filter_handle). Once the subscriber is
+/// gone, it does nothing.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let profiler = spandrel::Profiler::builder().database(folder.path().join("profile.db")).build()?;
+/// use tracing::Level;
+///
+/// let subscriber = profiler.subscriber().with_max_level(Level::INFO);
+/// let filter = subscriber.filter_handle();
+/// tracing::subscriber::with_default(subscriber, || {
+///     assert!(tracing::debug_span!("query").is_disabled());
+///     filter.set("info,my_crate::db=debug".parse::<tracing_subscriber::filter::Targets>()?);
+///     assert!(!tracing::debug_span!(target: "my_crate::db", "query").is_disabled());
+///     Ok::<(), tracing_subscriber::filter::ParseError>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FilterHandle(Weak<Filter>);
+
+impl FilterHandle {
+    pub(crate) fn new(filter: &Arc<Filter>) -> Self {
+        Self(Arc::downgrade(filter))
+    }
+
+    /// From now on just what `targets` enables is recorded. Spans that are open go on.
+    ///
+    /// # Blocking
+    ///
+    /// Takes `tracing`'s own lock on its list of callsites and asks about each of them again. No
+    /// thread that records waits for it.
+    pub fn set(&self, targets: Targets) {
+        if let Some(filter) = self.0.upgrade() {
+            filter.set(targets);
+            tracing_core::callsite::rebuild_interest_cache();
+        }
+    }
+
+    /// The same with one level for all targets.
+    pub fn set_max_level(&self, level: impl Into<LevelFilter>) {
+        self.set(Targets::new().with_default(level));
+    }
+
+    /// The present filter; `None` once the subscriber is gone.
+    #[must_use]
+    pub fn targets(&self) -> Option<Targets> {
+        Some(self.0.upgrade()?.targets.lock().clone())
+    }
+}

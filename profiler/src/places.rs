@@ -1,0 +1,236 @@
+//! Places of the table of open spans for front ends whose keys name them.
+//!
+//! A front end that hands out the ids of spans itself need not hash them: an id is the number of a
+//! place and, above it, some bits of the span's own id, so that an id that is used after its span
+//! has closed is found out. Free places are kept by the threads that closed the last spans in them,
+//! which have them in their caches (see [`local`](crate::local)); beyond a few, and when a thread
+//! ends, they go on the common stack of this module.
+//!
+//! The stack is linked through the places (R. K. Treiber, "Systems programming: coping with
+//! parallelism", IBM 1986); its head carries a count of changes, so that a place that has been taken
+//! and given back meanwhile is noticed. Places that were never used come from a counter.
+
+use std::ops::Range;
+
+use crate::open_spans::{OpenSpan, Place};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Bits of a key that name the place; tables are smaller.
+const PLACE_BITS: u32 = 30;
+/// The key of a span that is not recorded: its place is no place of any table.
+pub(crate) const UNRECORDED: u64 = u64::MAX;
+/// Attempts to take a place from the stack, or to put one there. A failed one means that another
+/// thread has succeeded.
+const ATTEMPTS: usize = 64;
+
+/// The key of a span with this id in this place.
+#[inline(always)]
+pub(crate) fn key_of(place: Place, id: u64) -> u64 {
+    id << PLACE_BITS | u64::from(place)
+}
+
+/// The place that a key names; perhaps none of the table.
+#[inline(always)]
+pub(crate) fn place_of(key: u64) -> Place {
+    key as Place & ((1 << PLACE_BITS) - 1)
+}
+
+/// The common stack of free places, and how many handles spans in direct places have.
+#[derive(Debug)]
+pub(crate) struct DirectPlaces {
+    /// `changes << 32 | place + 1`, or 0 in the lower half for an empty stack. A place in the stack
+    /// has its successor's number plus one in the word that otherwise holds the link of a chain.
+    head: AtomicU64,
+    /// The first place that was never used.
+    fresh: AtomicU32,
+    /// The places that may be used directly.
+    range: Range<u32>,
+    /// Handles beyond the first one, for each of `range`.
+    handles: Box<[AtomicU32]>,
+}
+
+impl DirectPlaces {
+    /// For the places from `start` to `end` of a table.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let range = start as u32..end as u32;
+        Self {
+            head: AtomicU64::new(0),
+            fresh: AtomicU32::new(range.start),
+            handles: range.clone().map(|_| AtomicU32::new(0)).collect(),
+            range,
+        }
+    }
+
+    /// The places that may have spans.
+    pub(crate) fn used(&self) -> Range<usize> {
+        // Relaxed: whoever has to see a span has been told of it, and so of this.
+        self.range.start as usize..self.fresh.load(Ordering::Relaxed) as usize
+    }
+
+    /// A free place.
+    pub(crate) fn take(&self, spans: &[OpenSpan]) -> Option<Place> {
+        self.pop(spans).or_else(|| self.take_fresh(spans))
+    }
+
+    fn pop(&self, spans: &[OpenSpan]) -> Option<Place> {
+        for _ in 0..ATTEMPTS {
+            // Acquire: pairs with the Release in `give_back`; the link is written.
+            let head = self.head.load(Ordering::Acquire);
+            let place = (head as u32).checked_sub(1)?;
+            // If somebody else takes the place first this is anything, and the exchange fails.
+            let next = spans.get(place as usize)?.outer();
+            let changed = changed(head) | u64::from(next);
+            // AcqRel: as above, and what is taken is handed on from whoever gave it back.
+            if self
+                .head
+                .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    fn take_fresh(&self, spans: &[OpenSpan]) -> Option<Place> {
+        for _ in 0..ATTEMPTS {
+            let fresh = self.fresh.load(Ordering::Relaxed);
+            let span = spans.get(fresh as usize).filter(|_| fresh < self.range.end)?;
+            // Relaxed: decides only whose the place is; it was never used.
+            let taken =
+                self.fresh.compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed);
+            // A hashed front end may have been here.
+            if taken.is_ok() && span.reserve() {
+                return Some(fresh);
+            }
+        }
+        None
+    }
+
+    /// Gives a place back that has been taken and is free again. Should as many others be faster as
+    /// there are attempts, the table is smaller by one place from then on.
+    pub(crate) fn give_back(&self, spans: &[OpenSpan], place: Place) {
+        let Some(span) = spans.get(place as usize) else { return };
+        for _ in 0..ATTEMPTS {
+            let head = self.head.load(Ordering::Relaxed);
+            span.set_outer(head as u32);
+            let changed = changed(head) | (u64::from(place) + 1);
+            // Release: pairs with the Acquire in `pop`; the link is written, and the place is free.
+            if self
+                .head
+                .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return;
+            }
+        }
+    }
+
+    fn handles(&self, place: Place) -> Option<&AtomicU32> {
+        self.handles.get(place.checked_sub(self.range.start)? as usize)
+    }
+
+    /// There is one more handle.
+    pub(crate) fn add_handle(&self, place: Place) {
+        if let Some(handles) = self.handles(place) {
+            // Relaxed: whoever drops the handle has it from the caller.
+            handles.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// There is one handle less. Says whether it was the last one.
+    pub(crate) fn drop_handle(&self, place: Place) -> bool {
+        // AcqRel: pairs with itself on other threads; whoever drops the last one closes the span
+        // after everything that others have done to it.
+        self.handles(place).is_none_or(|handles| handles.fetch_sub(1, Ordering::AcqRel) == 0)
+    }
+
+    /// The span of this place is gone.
+    pub(crate) fn forget_handles(&self, place: Place) {
+        if let Some(handles) = self.handles(place) {
+            // Relaxed: the place is handed on with Release and Acquire.
+            handles.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The upper half of the head after one more change.
+fn changed(head: u64) -> u64 {
+    (head & !u64::from(u32::MAX)).wrapping_add(1 << 32)
+}
+
+#[cfg(all(test, spandrel_loom))]
+mod loom_models {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    fn table(places: usize) -> Arc<(Vec<OpenSpan>, DirectPlaces)> {
+        Arc::new(((0..places).map(|_| OpenSpan::default()).collect(), DirectPlaces::new(0, places)))
+    }
+
+    /// Two threads take and give back: no place is in two hands.
+    #[test]
+    fn a_place_is_in_one_hand() {
+        loom::model(|| {
+            let table = table(3);
+            let taken: Vec<_> = (0..2).filter_map(|_| table.1.take(&table.0)).collect();
+            taken.iter().for_each(|place| table.1.give_back(&table.0, *place));
+            let other = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || {
+                    let first = table.1.take(&table.0).unwrap();
+                    table.1.give_back(&table.0, first);
+                    table.1.take(&table.0).unwrap()
+                })
+            };
+            let mine = table.1.take(&table.0).unwrap();
+            let others = other.join().unwrap();
+            assert_ne!(mine, others);
+        });
+    }
+
+    /// Two threads drop the last two handles: one of them closes the span.
+    #[test]
+    fn one_drops_the_last_handle() {
+        loom::model(|| {
+            let table = table(1);
+            table.1.add_handle(0);
+            let other = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || table.1.drop_handle(0))
+            };
+            let mine = table.1.drop_handle(0);
+            assert!(mine != other.join().unwrap());
+        });
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_its_place() {
+        for (place, id) in [(0, 1), (7, 1 << 33), (12_345, (1 << 47) - 1)] {
+            assert_eq!(place_of(key_of(place, id)), place);
+        }
+        assert_ne!(key_of(5, 8), key_of(5, 9));
+        assert_eq!(place_of(UNRECORDED), (1 << PLACE_BITS) - 1);
+    }
+
+    #[test]
+    fn every_place_is_given_once_and_again() {
+        let spans: Vec<_> = (0..8).map(|_| OpenSpan::default()).collect();
+        let places = DirectPlaces::new(4, 8);
+        assert!(spans[5].reserve(), "somebody else has it");
+        let take = || places.take(&spans);
+        let mut taken: Vec<_> = std::iter::from_fn(take).collect();
+        taken.sort_unstable();
+        assert_eq!((taken, places.used()), (vec![4, 6, 7], 4..8));
+        places.give_back(&spans, 6);
+        places.give_back(&spans, 4);
+        assert_eq!([take(), take(), take()], [Some(4), Some(6), None], "the last one first");
+    }
+}

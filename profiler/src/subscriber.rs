@@ -1,0 +1,223 @@
+//! The front end that is a whole `tracing` subscriber.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
+use tracing_subscriber::filter::Targets;
+
+use crate::error::{Error, ErrorKind};
+use crate::fast::{self, Opened};
+use crate::filter::{Filter, FilterHandle};
+use crate::open_spans::OpenSpan;
+use crate::places::UNRECORDED;
+use crate::recorder::Recorder;
+
+/// A `tracing` subscriber that records every span and event, and does nothing else.
+///
+/// Made by [`Profiler::subscriber`](crate::Profiler::subscriber).
+///
+/// # Which front end?
+///
+/// | | [`Subscriber`] | [`ProfilerLayer`](crate::ProfilerLayer) on `Registry` |
+/// |---|---|---|
+/// | other layers beside it (`fmt`, OpenTelemetry, ...) | none | any |
+/// | filter | [`with_max_level`](Self::with_max_level), [`with_filter`](Self::with_filter), changed at run time by a [`FilterHandle`] | any per-layer or global one |
+/// | cost of a span | about a third | that of `Registry`, and a third more |
+/// | more than 4,096 live threads | yes | `Registry` panics |
+/// | a span that is opened while a thread's locals are destroyed | recorded | `Registry` panics or aborts |
+/// | a span ends when | its last handle is dropped | its last handle is dropped *and* all of its children have ended |
+///
+/// So: the subscriber if the profile is all that is wanted of `tracing`, the layer otherwise. Both
+/// may be used in one program, each on threads or in scopes of its own; they write to the same file.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let profiler = spandrel::Profiler::builder().database(folder.path().join("profile.db")).build()?;
+/// profiler.subscriber().init()?;
+///
+/// tracing::info_span!("greet", name = "world").in_scope(|| tracing::info!("hello"));
+///
+/// assert_eq!(profiler.close()?.stored, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a subscriber does nothing until it is installed"]
+#[repr(C)] // as for `ProfilerLayer`
+pub struct Subscriber {
+    /// The recorder, if this is the profiler's first front end, for which there are quick paths.
+    first: Option<Arc<Recorder>>,
+    /// The places of the open spans, for the first front end; else none.
+    spans: Arc<[OpenSpan]>,
+    /// The recorder of any front end; none for a profiler that is switched off.
+    recorder: Option<Arc<Recorder>>,
+    /// Tells this subscriber's spans from those of the profiler's other front ends.
+    layer: u16,
+    filter: Arc<Filter>,
+}
+
+impl Subscriber {
+    pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
+        let recorder = recorder.map(Arc::clone);
+        let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(true));
+        let first = recorder.clone().filter(|_| layer == 0);
+        let spans = first.as_ref().map_or_else(Arc::default, |recorder| recorder.open.places());
+        Self { first, spans, recorder, layer, filter: Arc::new(Filter::new()) }
+    }
+
+    /// Records nothing that is more verbose than this.
+    pub fn with_max_level(self, level: impl Into<LevelFilter>) -> Self {
+        self.with_filter(Targets::new().with_default(level))
+    }
+
+    /// Records just what these targets and levels enable; a text like `info,my_crate::db=debug` can
+    /// be parsed into it.
+    pub fn with_filter(self, filter: Targets) -> Self {
+        self.filter.set(filter);
+        self
+    }
+
+    /// What can change the filter while the subscriber is installed.
+    #[must_use]
+    pub fn filter_handle(&self) -> FilterHandle {
+        FilterHandle::new(&self.filter)
+    }
+
+    /// Installs this as the subscriber of the whole program.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyInstalled`] when the program has a global subscriber; nothing is recorded
+    /// by this one then. Use [`tracing::subscriber::with_default`] for a part of a program, or a
+    /// [layer](crate::Profiler::layer) beside others.
+    ///
+    /// [`tracing::subscriber::with_default`]: https://docs.rs/tracing/latest/tracing/subscriber/fn.with_default.html
+    pub fn init(self) -> Result<(), Error> {
+        tracing_core::dispatcher::set_global_default(Dispatch::new(self)).map_err(|source| {
+            let message = "cannot install the subscriber: the program has one already; add the \
+                           profiler to that one as a layer (`Profiler::layer`)";
+            Error::new(ErrorKind::AlreadyInstalled, message).with_source(source)
+        })
+    }
+
+    #[inline(never)]
+    fn new_span_slowly(&self, attributes: &Attributes<'_>) -> u64 {
+        self.recorder
+            .as_ref()
+            // A parent that is not recorded has no ancestor that we know of.
+            .and_then(|recorder| recorder.new_span_slowly(self.layer, 0, attributes, &|| None))
+            .unwrap_or(UNRECORDED)
+    }
+
+    #[inline(never)]
+    fn enter_slowly(&self, key: u64) {
+        if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED) {
+            recorder.enter_slowly(self.layer, key);
+        }
+    }
+
+    #[inline(never)]
+    fn exit_slowly(&self, key: u64) {
+        if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED) {
+            recorder.exit_slowly(self.layer, key);
+        }
+    }
+
+    #[inline(never)]
+    fn close_slowly(&self, key: u64) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.drop_handle_slowly(self.layer, key))
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("enabled", &self.recorder.is_some())
+            .field("filter", &self.filter)
+            .finish()
+    }
+}
+
+impl tracing_core::Subscriber for Subscriber {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let Some(recorder) = &self.recorder else { return false };
+        // `Metadata` of a callsite lives as long as the program; this one need not be the same value,
+        // but the callsite that it names leads to the one that is.
+        self.filter.is_on(recorder, metadata.callsite().0.metadata())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        match &self.recorder {
+            Some(_) => self.filter.max_level(),
+            None => Some(LevelFilter::OFF),
+        }
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let opened = match &self.first {
+            Some(recorder) => match recorder.open_quickly(attributes) {
+                Opened::Open(key) => Some(key),
+                Opened::HasFields(hot) => recorder.open_with_fields(hot, attributes),
+                Opened::NotDone => None,
+            },
+            None => None,
+        };
+        Id::from_u64(opened.unwrap_or_else(|| self.new_span_slowly(attributes)))
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(self.layer, id.into_u64(), values);
+        }
+    }
+
+    fn record_follows_from(&self, id: &Id, follows: &Id) {
+        if let Some(recorder) = &self.recorder {
+            recorder.follows_from(self.layer, id.into_u64(), follows.into_u64());
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.event(self.layer, event, &|| None);
+        }
+    }
+
+    fn enter(&self, id: &Id) {
+        if !fast::enter_directly(&self.spans, id.into_u64()) {
+            self.enter_slowly(id.into_u64());
+        }
+    }
+
+    fn exit(&self, id: &Id) {
+        if !fast::exit_directly(&self.spans, id.into_u64()) {
+            self.exit_slowly(id.into_u64());
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if let Some(recorder) = &self.recorder {
+            recorder.add_handle(self.layer, id.into_u64());
+        }
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        if let Some(recorder) = &self.first
+            && recorder.close_directly(id.into_u64())
+        {
+            return true;
+        }
+        self.close_slowly(id.into_u64())
+    }
+
+    fn current_span(&self) -> Current {
+        let current = self.recorder.as_ref().and_then(|recorder| recorder.current(self.layer));
+        current
+            .map_or_else(Current::none, |(key, metadata)| Current::new(Id::from_u64(key), metadata))
+    }
+}
