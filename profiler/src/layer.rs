@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::fast::{self, Quick};
+use crate::local::Hot;
 use crate::open_spans::OpenSpan;
 use crate::recorder::Recorder;
 
@@ -77,6 +78,23 @@ where
         }
     }
 
+    /// Continues [`on_new_span`](Layer::on_new_span) for a span with fields.
+    #[inline(never)]
+    fn new_span_with_fields(
+        &self,
+        hot: Hot,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: Context<'_, S>,
+    ) {
+        if let Some(recorder) = &self.first
+            && recorder.new_span_with_fields(hot, id.into_u64(), attributes)
+        {
+            return;
+        }
+        self.new_span_slowly(attributes, id, context);
+    }
+
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
         if fast::enter_first_place(&self.spans, id.into_u64()) {
@@ -92,6 +110,17 @@ where
         if let Some((recorder, layer)) = self.front() {
             recorder.exit_slowly(layer, id.into_u64());
         }
+    }
+
+    /// Continues [`on_close`](Layer::on_close) for a span with fields.
+    #[inline(never)]
+    fn close_with_fields(&self, key: u64, end: u64) {
+        if let Some(recorder) = &self.first
+            && recorder.close_with_fields(end)
+        {
+            return;
+        }
+        self.close_slowly(key);
     }
 
     #[inline(never)]
@@ -123,13 +152,10 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(recorder) = &self.first {
-            let key = id.into_u64();
-            match recorder.new_span_quickly(key, attributes) {
-                Quick::Done => return,
+            match recorder.new_span_quickly(id.into_u64(), attributes) {
+                Quick::Done(()) => return,
                 Quick::HasFields(hot) => {
-                    if recorder.new_span_with_fields(hot, key, attributes) {
-                        return;
-                    }
+                    return self.new_span_with_fields(hot, attributes, id, context);
                 }
                 Quick::NotDone => {}
             }
@@ -169,10 +195,12 @@ where
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(recorder) = &self.first
-            && recorder.close_quickly(id.into_u64())
-        {
-            return;
+        if let Some(recorder) = &self.first {
+            match recorder.close_quickly(id.into_u64()) {
+                Quick::Done(()) => return,
+                Quick::HasFields(end) => return self.close_with_fields(id.into_u64(), end),
+                Quick::NotDone => {}
+            }
         }
         self.close_slowly(id.into_u64());
     }

@@ -464,15 +464,15 @@ impl Hot {
         Some((place, span))
     }
 
-    /// Keeps a place that is free again, for the thread's next span; if it has not enough of them.
+    /// Keeps a place that is free again for the thread's next span, if it has not enough of them.
     #[inline(always)]
-    pub(crate) fn keep_place(self, place: Place, open: &OpenSpans) {
+    pub(crate) fn keep_place(self, place: Place) -> bool {
         let len = get_cell(|cells| &cells.free_len);
         let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(place)));
-        match kept {
-            Some(()) => set(|cells| &cells.free_len, len + 1),
-            None => give_place_back(place, open),
+        if kept.is_some() {
+            set(|cells| &cells.free_len, len + 1);
         }
+        kept.is_some()
     }
 
     /// The place of an open span.
@@ -600,12 +600,6 @@ impl Hot {
     pub(crate) fn update(self, index: usize, detailed: Detailed) {
         update(index, detailed);
     }
-}
-
-#[cold]
-#[inline(never)]
-fn give_place_back(place: Place, open: &OpenSpans) {
-    open.give_place_back(place);
 }
 
 fn detailed(index: usize) -> Option<Detailed> {

@@ -612,7 +612,7 @@ impl OpenSpans {
 
     /// Opens a span of a direct front end in a place that it has taken, and says its key.
     pub(crate) fn insert_at(&self, place: Place, layer: u16, new: &NewSpan, fields: &[u64]) -> u64 {
-        let key = key_of(place, new.id);
+        let key = key_of(place, new.id).get();
         self.span(place).set_key(key_in(layer, key));
         self.fill(place, layer, new, fields);
         key

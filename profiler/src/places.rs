@@ -10,6 +10,7 @@
 //! parallelism", IBM 1986); its head carries a count of changes, so that a place that has been taken
 //! and given back meanwhile is noticed. Places that were never used come from a counter.
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use crate::open_spans::{OpenSpan, Place};
@@ -18,15 +19,20 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 /// Bits of a key that name the place; tables are smaller.
 const PLACE_BITS: u32 = 30;
 /// The key of a span that is not recorded: its place is no place of any table.
-pub(crate) const UNRECORDED: u64 = u64::MAX;
+pub(crate) const UNRECORDED: NonZeroU64 = NonZeroU64::MAX;
+/// Set in each key, so that none is zero, which is no id for `tracing`.
+const TAG: NonZeroU64 = match NonZeroU64::new(1 << 63) {
+    Some(tag) => tag,
+    None => NonZeroU64::MIN,
+};
 /// Attempts to take a place from the stack, or to put one there. A failed one means that another
 /// thread has succeeded.
 const ATTEMPTS: usize = 64;
 
 /// The key of a span with this id in this place.
 #[inline(always)]
-pub(crate) fn key_of(place: Place, id: u64) -> u64 {
-    id << PLACE_BITS | u64::from(place)
+pub(crate) fn key_of(place: Place, id: u64) -> NonZeroU64 {
+    TAG | (id << PLACE_BITS | u64::from(place))
 }
 
 /// The place that a key names; perhaps none of the table.
@@ -214,10 +220,10 @@ mod tests {
     #[test]
     fn a_key_names_its_place() {
         for (place, id) in [(0, 1), (7, 1 << 33), (12_345, (1 << 47) - 1)] {
-            assert_eq!(place_of(key_of(place, id)), place);
+            assert_eq!(place_of(key_of(place, id).get()), place);
         }
         assert_ne!(key_of(5, 8), key_of(5, 9));
-        assert_eq!(place_of(UNRECORDED), (1 << PLACE_BITS) - 1);
+        assert_eq!(place_of(UNRECORDED.get()), (1 << PLACE_BITS) - 1);
     }
 
     #[test]

@@ -3,25 +3,12 @@
 use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
-use super::Completed;
-use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use super::Quick::{self, Done, HasFields, NotDone};
+use super::{Completed, enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
 use crate::fields::FIELDS_MAX;
 use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
 use crate::recorder::Recorder;
-
-/// Says whether the callback is done.
-#[must_use]
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Quick {
-    Done,
-    /// The span has fields; call [`Recorder::new_span_with_fields`].
-    HasFields(Hot),
-    /// Nothing was done; call the general path.
-    NotDone,
-}
-
-use Quick::{Done, HasFields, NotDone};
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
@@ -57,9 +44,10 @@ pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
 }
 
 impl Recorder {
-    /// A contextual span is created.
+    /// A contextual span is created. One with fields: see
+    /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick {
+    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick<(), Hot> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -76,12 +64,12 @@ impl Recorder {
         let root = if root == 0 { id } else { root };
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
         hot.set_last_place(place);
-        Done
+        Done(())
     }
 
     /// A contextual span with fields is created; all words of a place may be used. Returns `false`,
     /// and has done nothing, where the general path is needed.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn new_span_with_fields(
         &self,
         hot: Hot,
@@ -96,36 +84,38 @@ impl Recorder {
     }
 
     /// The span that was used last closes, on a thread with a partition of its own that has room.
+    /// One with fields closes at the moment that is returned: see
+    /// [`close_with_fields`](Self::close_with_fields).
     #[inline(always)]
-    pub(crate) fn close_quickly(&self, key: u64) -> bool {
+    pub(crate) fn close_quickly(&self, key: u64) -> Quick<(), u64> {
         if is_panicking() {
-            return false;
+            return NotDone;
         }
         // The owner would be enough, but for a ring that is closed: the span may be in the ledger
         // as unfinished by then.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
-        let Some(span) = self.open.get(local::last_place()) else { return false };
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
+        let Some(span) = self.open.get(local::last_place()) else { return NotDone };
         let head = span.head();
         if !span.has_key(key) || owner_state(head) != local::quick_thread() {
-            return false;
+            return NotDone;
         }
         let end = timestamp::read();
-        let extra = span.extra();
-        if extra != 0 {
-            return self.close_with_fields(hot, span, extra, end);
+        if span.extra() != 0 {
+            return HasFields(end);
         }
-        let published = self.publish_plain(hot, span, head, end);
-        if published {
-            OpenSpans::remove_plain(span);
+        if !self.publish_plain(hot, span, head, end) {
+            return NotDone;
         }
-        published
+        OpenSpans::remove_plain(span);
+        Done(())
     }
 
-    /// The same if it has fields, and nothing else is out of the ordinary.
-    #[inline(never)]
-    fn close_with_fields(&self, hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
-        let Some(words) = words_of_one_slot(extra) else { return false };
-        let published = self.publish_with_fields(hot, span, end, words);
+    /// The span that was used last closes, which has fields; if nothing else is out of the ordinary.
+    #[inline(always)]
+    pub(crate) fn close_with_fields(&self, end: u64) -> bool {
+        let Some(span) = self.open.get(local::last_place()) else { return false };
+        let Some(words) = words_of_one_slot(span.extra()) else { return false };
+        let published = self.publish_with_fields(local::of_owner(), span, end, words);
         if published {
             OpenSpans::remove_plain_with_fields(span);
         }

@@ -17,8 +17,8 @@
 mod layer;
 mod subscriber;
 
-pub(crate) use layer::{Quick, enter_first_place, enter_quickly, exit_quickly};
-pub(crate) use subscriber::{Opened, enter_directly, exit_directly};
+pub(crate) use layer::{enter_first_place, enter_quickly, exit_quickly};
+pub(crate) use subscriber::{enter_directly, exit_directly};
 
 use std::thread::panicking;
 
@@ -33,6 +33,17 @@ use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
 use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
 use crate::recorder::Recorder;
 use crate::stats::DropReason;
+
+/// What a quick path has come to.
+#[must_use]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quick<D, F> {
+    Done(D),
+    /// The span has fields; call the function for those.
+    HasFields(F),
+    /// Nothing was done; call the general path.
+    NotDone,
+}
 
 /// The half of `head` that tells whose the span is and whether that thread is inside.
 #[inline(always)]

@@ -1,27 +1,17 @@
 //! The quick paths of our own subscriber: a span's key names its place.
 
+use std::num::NonZeroU64;
+
 use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
-use super::Completed;
-use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use super::Quick::{self, Done, HasFields, NotDone};
+use super::{Completed, enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
 use crate::fields::FIELDS_MAX;
 use crate::local::{self, Hot};
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans};
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
 use crate::recorder::Recorder;
-
-/// What has become of a new span.
-#[must_use]
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Opened {
-    /// It has this key.
-    Open(u64),
-    /// It has fields; call [`Recorder::open_with_fields`].
-    HasFields(Hot),
-    /// Nothing was done; call the general path.
-    NotDone,
-}
 
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]
@@ -44,36 +34,39 @@ pub(crate) fn exit_directly(spans: &[OpenSpan], key: u64) -> bool {
 }
 
 impl Recorder {
-    /// A contextual span is created.
+    /// A contextual span is created, and its key returned. One with fields: see
+    /// [`open_with_fields`](Self::open_with_fields).
     #[inline(always)]
-    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Opened {
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return Opened::NotDone };
+    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<NonZeroU64, Hot> {
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
-            return Opened::NotDone;
+            return NotDone;
         }
         if !metadata.fields().is_empty() {
-            return Opened::HasFields(hot);
+            return HasFields(hot);
         }
-        let Some((origin, root)) = self.origin_quickly(hot, metadata) else {
-            return Opened::NotDone;
-        };
+        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
         let start = timestamp::read();
         // An id that is not used after all does no harm.
-        let Some(id) = hot.next_id_of_block(start) else { return Opened::NotDone };
-        let Some((place, span)) = hot.take_place(&self.open) else { return Opened::NotDone };
+        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
         let root = if root == 0 { id } else { root };
         let key = key_of(place, id);
-        span.set_key(key);
+        span.set_key(key.get());
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
-        Opened::Open(key)
+        Done(key)
     }
 
     /// A contextual span with fields is created; all words of a place may be used. Returns its key,
     /// or that of no span if it is dropped; or `None`, and has done nothing, where the general path is
     /// needed.
-    #[inline(never)]
-    pub(crate) fn open_with_fields(&self, hot: Hot, attributes: &Attributes<'_>) -> Option<u64> {
+    #[inline(always)]
+    pub(crate) fn open_with_fields(
+        &self,
+        hot: Hot,
+        attributes: &Attributes<'_>,
+    ) -> Option<NonZeroU64> {
         if attributes.metadata().fields().len() > FIELDS_MAX {
             return None;
         }
@@ -81,7 +74,7 @@ impl Recorder {
         match self.fill_with_fields(hot, place, span, attributes) {
             Completed::Open(id) => {
                 let key = key_of(place, id);
-                span.set_key(key);
+                span.set_key(key.get());
                 Some(key)
             }
             Completed::Dropped => Some(UNRECORDED),
@@ -90,44 +83,44 @@ impl Recorder {
     }
 
     /// A handle is dropped of a span that never had another one, on a thread with a partition of its
-    /// own that has room: the span closes.
+    /// own that has room: the span closes. Returns its place, which is free.
+    ///
+    /// One with fields closes at the moment that is returned: see
+    /// [`close_directly_with_fields`](Self::close_directly_with_fields).
     #[inline(always)]
-    pub(crate) fn close_directly(&self, key: u64) -> bool {
+    pub(crate) fn close_directly(&self, key: u64) -> Quick<Place, u64> {
         if is_panicking() {
-            return false;
+            return NotDone;
         }
         // As in `close_quickly`.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let place = place_of(key);
-        let Some(span) = self.open.get(place) else { return false };
+        let Some(span) = self.open.get(place) else { return NotDone };
         let head = span.head();
         if !span.has_key(key) || owner_state(head) != local::quick_thread() {
-            return false;
+            return NotDone;
         }
         let end = timestamp::read();
-        let extra = span.extra();
-        if extra != 0 {
-            return self.close_directly_with_fields(hot, key, extra, end);
+        if span.extra() != 0 {
+            return HasFields(end);
         }
-        let published = self.publish_plain(hot, span, head, end);
-        if published {
-            OpenSpans::vacate_plain(span);
-            hot.keep_place(place, &self.open);
+        if !self.publish_plain(hot, span, head, end) {
+            return NotDone;
         }
-        published
+        OpenSpans::vacate_plain(span);
+        Done(place)
     }
 
-    /// The same if it has fields, and nothing else is out of the ordinary.
-    #[inline(never)]
-    fn close_directly_with_fields(&self, hot: Hot, key: u64, extra: u64, end: u64) -> bool {
-        let Some(words) = words_of_one_slot(extra) else { return false };
+    /// The same for a span with fields, if nothing else is out of the ordinary.
+    #[inline(always)]
+    pub(crate) fn close_directly_with_fields(&self, key: u64, end: u64) -> Option<Place> {
         let place = place_of(key);
-        let Some(span) = self.open.get(place) else { return false };
-        let published = self.publish_with_fields(hot, span, end, words);
-        if published {
-            OpenSpans::vacate_plain_with_fields(span);
-            hot.keep_place(place, &self.open);
+        let span = self.open.get(place)?;
+        let words = words_of_one_slot(span.extra())?;
+        if !self.publish_with_fields(local::of_owner(), span, end, words) {
+            return None;
         }
-        published
+        OpenSpans::vacate_plain_with_fields(span);
+        Some(place)
     }
 }
