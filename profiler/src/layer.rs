@@ -10,7 +10,6 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::fast::{self, Quick};
-use crate::local::Hot;
 use crate::open_spans::OpenSpan;
 use crate::recorder::Recorder;
 
@@ -78,23 +77,6 @@ where
         }
     }
 
-    /// Continues [`on_new_span`](Layer::on_new_span) for a span with fields.
-    #[inline(never)]
-    fn new_span_with_fields(
-        &self,
-        hot: Hot,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        context: Context<'_, S>,
-    ) {
-        if let Some(recorder) = &self.first
-            && recorder.new_span_with_fields(hot, id.into_u64(), attributes)
-        {
-            return;
-        }
-        self.new_span_slowly(attributes, id, context);
-    }
-
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
         if fast::enter_first_place(&self.spans, id.into_u64()) {
@@ -154,9 +136,7 @@ where
         if let Some(recorder) = &self.first {
             match recorder.new_span_quickly(id.into_u64(), attributes) {
                 Quick::Done(()) => return,
-                Quick::HasFields(hot) => {
-                    return self.new_span_with_fields(hot, attributes, id, context);
-                }
+                Quick::HasFields(place) => return recorder.new_span_with_fields(place, attributes),
                 Quick::NotDone => {}
             }
         }

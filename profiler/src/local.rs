@@ -156,7 +156,7 @@ impl ThreadEnd {
         CELLS.with(|cells| {
             for place in cells.free.iter().take(cells.free_len.replace(0) as usize) {
                 if let Some(recorder) = &recorder {
-                    recorder.open.give_place_back(place.get());
+                    let _given = recorder.open.give_place_back(place.get());
                 }
             }
         });

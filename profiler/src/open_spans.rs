@@ -605,9 +605,13 @@ impl OpenSpans {
         self.direct.take(&self.spans)
     }
 
-    /// Gives back what [`take_place`](Self::take_place) has given.
-    pub(crate) fn give_place_back(&self, place: Place) {
+    /// Gives back what [`take_place`](Self::take_place) has given. Always `true`, for whoever ends
+    /// with this.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn give_place_back(&self, place: Place) -> bool {
         self.direct.give_back(&self.spans, place);
+        true
     }
 
     /// Opens a span of a direct front end in a place that it has taken, and says its key.

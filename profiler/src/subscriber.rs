@@ -1,7 +1,6 @@
 //! The front end that is a whole `tracing` subscriber.
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -11,8 +10,7 @@ use tracing_subscriber::filter::Targets;
 use crate::error::{Error, ErrorKind};
 use crate::fast::{self, Quick};
 use crate::filter::{Filter, FilterHandle};
-use crate::local::{self, Hot};
-use crate::open_spans::{OpenSpan, Place};
+use crate::open_spans::OpenSpan;
 use crate::places::UNRECORDED;
 use crate::recorder::Recorder;
 
@@ -102,25 +100,10 @@ impl Subscriber {
         })
     }
 
-    /// Continues `new_span` for a span with fields.
-    #[inline(never)]
-    fn new_span_with_fields(&self, hot: Hot, attributes: &Attributes<'_>) -> Id {
-        let opened = self.first.as_ref().and_then(|it| it.open_with_fields(hot, attributes));
-        match opened {
-            Some(key) => Id::from_non_zero_u64(key),
-            None => self.new_span_slowly(attributes),
-        }
-    }
-
     #[inline(never)]
     fn new_span_slowly(&self, attributes: &Attributes<'_>) -> Id {
-        let key = self
-            .recorder
-            .as_ref()
-            // A parent that is not recorded has no ancestor that we know of.
-            .and_then(|recorder| recorder.new_span_slowly(self.layer, 0, attributes, &|| None))
-            .and_then(NonZeroU64::new);
-        Id::from_non_zero_u64(key.unwrap_or(UNRECORDED))
+        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(self.layer, attributes);
+        Id::from_non_zero_u64(self.recorder.as_ref().map_or(UNRECORDED, open))
     }
 
     #[inline(never)]
@@ -137,30 +120,9 @@ impl Subscriber {
         }
     }
 
-    /// Continues `try_close` for a span with fields.
-    #[inline(never)]
-    fn close_with_fields(&self, key: u64, end: u64) -> bool {
-        let closed = self.first.as_ref().and_then(|it| it.close_directly_with_fields(key, end));
-        match closed {
-            Some(place) if local::of_owner().keep_place(place) => true,
-            Some(place) => self.give_place_back(place),
-            None => self.close_slowly(key),
-        }
-    }
-
     #[inline(never)]
     fn close_slowly(&self, key: u64) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.drop_handle_slowly(self.layer, key))
-    }
-
-    /// Ends `try_close` where the thread does not keep the place itself.
-    #[cold]
-    #[inline(never)]
-    fn give_place_back(&self, place: Place) -> bool {
-        if let Some(recorder) = &self.first {
-            recorder.open.give_place_back(place);
-        }
-        true
     }
 }
 
@@ -196,7 +158,9 @@ impl tracing_core::Subscriber for Subscriber {
         if let Some(recorder) = &self.first {
             match recorder.open_quickly(attributes) {
                 Quick::Done(key) => return Id::from_non_zero_u64(key),
-                Quick::HasFields(hot) => return self.new_span_with_fields(hot, attributes),
+                Quick::HasFields(place) => {
+                    return Id::from_non_zero_u64(recorder.open_with_fields(place, attributes));
+                }
                 Quick::NotDone => {}
             }
         }
@@ -241,16 +205,10 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let key = id.into_u64();
-        if let Some(recorder) = &self.first {
-            match recorder.close_directly(key) {
-                Quick::Done(place) if local::of_owner().keep_place(place) => return true,
-                Quick::Done(place) => return self.give_place_back(place),
-                Quick::HasFields(end) => return self.close_with_fields(key, end),
-                Quick::NotDone => {}
-            }
+        match &self.first {
+            Some(recorder) => recorder.drop_handle(id.into_u64()),
+            None => self.close_slowly(id.into_u64()),
         }
-        self.close_slowly(key)
     }
 
     fn current_span(&self) -> Current {

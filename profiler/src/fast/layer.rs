@@ -4,10 +4,9 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{Completed, enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
-use crate::fields::FIELDS_MAX;
-use crate::local::{self, Hot};
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
+use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use crate::local;
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
 use crate::recorder::Recorder;
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
@@ -44,17 +43,24 @@ pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
 }
 
 impl Recorder {
-    /// A contextual span is created. One with fields: see
+    /// A contextual span is created. One with fields gets a place, and is then up to
     /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick<(), Hot> {
+    pub(crate) fn new_span_quickly(
+        &self,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> Quick<(), (Place, &OpenSpan)> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
             return NotDone;
         }
         if !metadata.fields().is_empty() {
-            return HasFields(hot);
+            if !Self::has_few_fields(metadata) {
+                return NotDone;
+            }
+            return self.open.claim_first(key).map_or(NotDone, HasFields);
         }
         let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
         let start = timestamp::read();
@@ -67,20 +73,14 @@ impl Recorder {
         Done(())
     }
 
-    /// A contextual span with fields is created; all words of a place may be used. Returns `false`,
-    /// and has done nothing, where the general path is needed.
-    #[inline(always)]
+    /// Opens a contextual span with fields in its place.
+    #[inline(never)]
     pub(crate) fn new_span_with_fields(
         &self,
-        hot: Hot,
-        key: u64,
+        (place, span): (Place, &OpenSpan),
         attributes: &Attributes<'_>,
-    ) -> bool {
-        if attributes.metadata().fields().len() > FIELDS_MAX {
-            return false;
-        }
-        let Some((place, span)) = self.open.claim_first(key) else { return false };
-        !matches!(self.fill_with_fields(hot, place, span, attributes), Completed::NotDone)
+    ) {
+        let _id = self.fill_with_fields(local::of_owner(), place, span, attributes);
     }
 
     /// The span that was used last closes, on a thread with a partition of its own that has room.

@@ -20,6 +20,7 @@ mod subscriber;
 pub(crate) use layer::{enter_first_place, enter_quickly, exit_quickly};
 pub(crate) use subscriber::{enter_directly, exit_directly};
 
+use std::sync::atomic::{Ordering, compiler_fence};
 use std::thread::panicking;
 
 use spandrel_ring::timestamp;
@@ -27,6 +28,7 @@ use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use crate::counters::Kind;
+use crate::fields::{FIELDS_MAX, FieldBuffer};
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
@@ -74,22 +76,18 @@ fn is_inside_once(head: u64) -> Option<u64> {
     (owner_state(outside) == local::quick_thread()).then_some(outside)
 }
 
-/// What has become of the fields of a span that is being created.
-enum Completed {
-    /// The span is open and has this id.
-    Open(u64),
-    /// It is dropped and counted; the place is free.
-    Dropped,
-    /// Nothing has happened, and the place is free; the general path is needed.
-    NotDone,
-}
-
 impl Recorder {
+    /// Whether a span with fields may take a quick path.
+    #[inline(always)]
+    fn has_few_fields(metadata: &'static Metadata<'static>) -> bool {
+        metadata.fields().len() <= FIELDS_MAX
+    }
+
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
-    /// taken.
+    /// taken. Says its id; `None` if it is dropped, and the place is free.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
-    /// run. So what is rare is called from here then, and not left to the general path.
+    /// run. So what is rare is called from here, and not left to the general path.
     #[inline(always)]
     fn fill_with_fields(
         &self,
@@ -97,7 +95,7 @@ impl Recorder {
         place: Place,
         span: &OpenSpan,
         attributes: &Attributes<'_>,
-    ) -> Completed {
+    ) -> Option<u64> {
         let mut visitor = InlineFields::new(span.inline_fields(), self.field_words_max);
         attributes.record(&mut visitor);
         if !visitor.is_inline() {
@@ -105,7 +103,7 @@ impl Recorder {
         }
         let words = visitor.len();
         match self.origin_quickly(hot, attributes.metadata()) {
-            Some(origin) => Completed::Open(self.complete(hot, place, span, origin, words)),
+            Some(origin) => Some(self.complete(hot, place, span, origin, words)),
             None => self.complete_slowly(hot, place, attributes.metadata(), words),
         }
     }
@@ -139,20 +137,19 @@ impl Recorder {
         place: Place,
         metadata: &'static Metadata<'static>,
         words: usize,
-    ) -> Completed {
+    ) -> Option<u64> {
         let span = self.open.span(place);
         let Some(callsite) = self.callsites.number(metadata) else {
             self.open.remove(place);
             self.drop_one(Kind::Span, DropReason::CallsitesFull);
-            return Completed::Dropped;
+            return None;
         };
         let (parent, root) = self.parent(hot, 0);
         let origin = (record::id_and(parent, callsite), root);
-        Completed::Open(self.complete(hot, place, span, origin, words))
+        Some(self.complete(hot, place, span, origin, words))
     }
 
-    /// The same where the place has no room for all fields. Nothing is done if the thread's buffer is
-    /// gone; no code of the user's has run then.
+    /// The same where the place has no room for all fields.
     #[cold]
     #[inline(never)]
     fn complete_overflowed(
@@ -161,21 +158,24 @@ impl Recorder {
         place: Place,
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
-    ) -> Completed {
+    ) -> Option<u64> {
+        // Of a thread that is ending and has no buffer any more, all fields go there.
+        let words = if visitor.has_failed() { 0 } else { visitor.len() };
+        let id = self.complete_slowly(hot, place, attributes.metadata(), words)?;
+        let append = |fields: &FieldBuffer| {
+            self.open.append_fields(place, fields.words());
+            if fields.has_left_out() {
+                self.open.span(place).set_left_out();
+            }
+        };
         if visitor.has_failed() {
-            self.open.remove(place);
-            return Completed::NotDone;
+            let mut fields = FieldBuffer::new(self.field_words_max);
+            hot.in_user_code(|| attributes.record(&mut fields));
+            append(&fields);
+        } else {
+            local::with_cold(|cold| append(&cold.fields));
         }
-        let completed = self.complete_slowly(hot, place, attributes.metadata(), visitor.len());
-        if let Completed::Open(_) = completed {
-            local::with_cold(|cold| {
-                self.open.append_fields(place, cold.fields.words());
-                if cold.fields.has_left_out() {
-                    self.open.span(place).set_left_out();
-                }
-            });
-        }
-        completed
+        Some(id)
     }
 
     /// Callsite and parent, and root.
@@ -233,12 +233,23 @@ fn words_of_one_slot(extra: u64) -> Option<usize> {
 #[inline(always)]
 fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, end: u64, field_words: usize) {
     slot[0] = head;
-    slot[1] = span.id();
-    slot[2] = span.origin();
-    slot[3] = span.root() | (field_words as u64) << UPPER_SHIFT;
-    slot[4] = span.start();
     slot[5] = end;
+    slot[1] = span.id();
+    one_by_one();
+    slot[2] = span.origin();
+    one_by_one();
+    slot[3] = span.root() | (field_words as u64) << UPPER_SHIFT;
+    one_by_one();
+    slot[4] = span.start();
+    one_by_one();
     slot[6] = span.own_busy();
+}
+
+/// Keeps the compiler from loading all words before it stores the first one, which takes as many
+/// registers, and those have to be saved. Orders nothing between threads.
+#[inline(always)]
+fn one_by_one() {
+    compiler_fence(Ordering::AcqRel);
 }
 
 /// Whether the calling thread unwinds. This may call; so it comes before there is anything that would

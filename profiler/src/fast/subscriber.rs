@@ -1,13 +1,13 @@
 //! The quick paths of our own subscriber: a span's key names its place.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{Completed, enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
-use crate::fields::FIELDS_MAX;
+use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
 use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
@@ -34,17 +34,23 @@ pub(crate) fn exit_directly(spans: &[OpenSpan], key: u64) -> bool {
 }
 
 impl Recorder {
-    /// A contextual span is created, and its key returned. One with fields: see
-    /// [`open_with_fields`](Self::open_with_fields).
+    /// A contextual span is created, and its key returned. One with fields gets a place, and is then
+    /// up to [`open_with_fields`](Self::open_with_fields).
     #[inline(always)]
-    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<NonZeroU64, Hot> {
+    pub(crate) fn open_quickly(
+        &self,
+        attributes: &Attributes<'_>,
+    ) -> Quick<NonZeroU64, (Place, &OpenSpan)> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
             return NotDone;
         }
         if !metadata.fields().is_empty() {
-            return HasFields(hot);
+            if !Self::has_few_fields(metadata) {
+                return NotDone;
+            }
+            return hot.take_place(&self.open).map_or(NotDone, HasFields);
         }
         let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
         let start = timestamp::read();
@@ -58,69 +64,88 @@ impl Recorder {
         Done(key)
     }
 
-    /// A contextual span with fields is created; all words of a place may be used. Returns its key,
-    /// or that of no span if it is dropped; or `None`, and has done nothing, where the general path is
-    /// needed.
-    #[inline(always)]
+    /// Opens a contextual span with fields in its place. Returns its key, or that of no span if it is
+    /// dropped.
+    #[inline(never)]
     pub(crate) fn open_with_fields(
         &self,
-        hot: Hot,
+        (place, span): (Place, &OpenSpan),
         attributes: &Attributes<'_>,
-    ) -> Option<NonZeroU64> {
-        if attributes.metadata().fields().len() > FIELDS_MAX {
-            return None;
-        }
-        let (place, span) = hot.take_place(&self.open)?;
-        match self.fill_with_fields(hot, place, span, attributes) {
-            Completed::Open(id) => {
+    ) -> NonZeroU64 {
+        match self.fill_with_fields(local::of_owner(), place, span, attributes) {
+            Some(id) => {
                 let key = key_of(place, id);
                 span.set_key(key.get());
-                Some(key)
+                key
             }
-            Completed::Dropped => Some(UNRECORDED),
-            Completed::NotDone => None,
+            None => UNRECORDED,
         }
     }
 
-    /// A handle is dropped of a span that never had another one, on a thread with a partition of its
-    /// own that has room: the span closes. Returns its place, which is free.
+    /// A span is created: the general case. Returns its key, or that of no span if it is dropped.
+    #[inline(never)]
+    pub(crate) fn open_slowly(
+        self: &Arc<Self>,
+        layer: u16,
+        attributes: &Attributes<'_>,
+    ) -> NonZeroU64 {
+        // A parent that is not recorded has no ancestor that we know of.
+        let key = self.new_span_slowly(layer, 0, attributes, &|| None);
+        key.and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
+    }
+
+    /// A handle is dropped, of a span that never had another one: the span closes. Says whether it
+    /// has closed.
     ///
-    /// One with fields closes at the moment that is returned: see
-    /// [`close_directly_with_fields`](Self::close_directly_with_fields).
+    /// In pieces that each end in a call of the next one, so that none saves registers for another.
     #[inline(always)]
-    pub(crate) fn close_directly(&self, key: u64) -> Quick<Place, u64> {
+    pub(crate) fn drop_handle(self: &Arc<Self>, key: u64) -> bool {
         if is_panicking() {
-            return NotDone;
+            return self.drop_handle_slowly(0, key);
         }
         // As in `close_quickly`.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
-        let place = place_of(key);
-        let Some(span) = self.open.get(place) else { return NotDone };
-        let head = span.head();
-        if !span.has_key(key) || owner_state(head) != local::quick_thread() {
-            return NotDone;
+        if local::get_if_owner(self.quick_owner()).is_none() {
+            return self.drop_handle_slowly(0, key);
+        }
+        let Some(span) = self.open.get(place_of(key)) else {
+            return self.drop_handle_slowly(0, key);
+        };
+        if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
+            return self.drop_handle_slowly(0, key);
         }
         let end = timestamp::read();
-        if span.extra() != 0 {
-            return HasFields(end);
+        match span.extra() {
+            0 => self.close_plain(local::of_owner(), span, key, end),
+            _ => self.close_with_fields_directly(local::of_owner(), span, key, end),
         }
-        if !self.publish_plain(hot, span, head, end) {
-            return NotDone;
+    }
+
+    /// A span without fields closes, on a thread with a partition of its own that has room.
+    #[inline(always)]
+    fn close_plain(self: &Arc<Self>, hot: Hot, span: &OpenSpan, key: u64, end: u64) -> bool {
+        if !self.publish_plain(hot, span, span.head(), end) {
+            return self.drop_handle_slowly(0, key);
         }
         OpenSpans::vacate_plain(span);
-        Done(place)
+        hot.keep_place(place_of(key)) || self.open.give_place_back(place_of(key))
     }
 
     /// The same for a span with fields, if nothing else is out of the ordinary.
-    #[inline(always)]
-    pub(crate) fn close_directly_with_fields(&self, key: u64, end: u64) -> Option<Place> {
-        let place = place_of(key);
-        let span = self.open.get(place)?;
-        let words = words_of_one_slot(span.extra())?;
-        if !self.publish_with_fields(local::of_owner(), span, end, words) {
-            return None;
+    #[inline(never)]
+    fn close_with_fields_directly(
+        self: &Arc<Self>,
+        hot: Hot,
+        span: &OpenSpan,
+        key: u64,
+        end: u64,
+    ) -> bool {
+        let Some(words) = words_of_one_slot(span.extra()) else {
+            return self.drop_handle_slowly(0, key);
+        };
+        if !self.publish_with_fields(hot, span, end, words) {
+            return self.drop_handle_slowly(0, key);
         }
         OpenSpans::vacate_plain_with_fields(span);
-        Some(place)
+        hot.keep_place(place_of(key)) || self.open.give_place_back(place_of(key))
     }
 }
