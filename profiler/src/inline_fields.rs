@@ -19,9 +19,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// [`FIELDS_MAX`](crate::fields::FIELDS_MAX) of them.
 #[derive(Debug)]
 pub(crate) struct InlineFields<'a> {
-    /// The words that are still free; none once something has not fitted, so that the order is
-    /// kept.
-    free: &'a [AtomicU64],
+    words: &'a [AtomicU64; INLINE_WORDS],
+    /// How many of them are in use; all once something has not fitted, so that the order is kept.
+    used: usize,
     /// Words that all fields together may have, at least `INLINE_WORDS`.
     limit: usize,
     state: State,
@@ -40,7 +40,7 @@ enum State {
 impl<'a> InlineFields<'a> {
     #[inline(always)]
     pub(crate) fn new(words: &'a [AtomicU64; INLINE_WORDS], limit: usize) -> Self {
-        Self { free: words, limit, state: State::Inline }
+        Self { words, used: 0, limit, state: State::Inline }
     }
 
     /// How many words are in use.
@@ -48,7 +48,7 @@ impl<'a> InlineFields<'a> {
     pub(crate) fn len(&self) -> usize {
         match self.state {
             State::Overflowed(words) => words,
-            _ => INLINE_WORDS - self.free.len(),
+            _ => self.used,
         }
     }
 
@@ -67,20 +67,20 @@ impl<'a> InlineFields<'a> {
     /// One word that is all of the field; `false` if it does not fit.
     #[inline(always)]
     fn push(&mut self, field: &Field, kind: u8, low: u32) -> bool {
-        let [first, free @ ..] = self.free else { return false };
-        self.free = free;
+        let Some(word) = self.words.get(self.used) else { return false };
         // Release, here and below: for the table's sequence lock.
-        first.store(header(field.index(), kind, 0, low), Ordering::Release);
+        word.store(header(field.index(), kind, 0, low), Ordering::Release);
+        self.used += 1;
         true
     }
 
     /// A header and one word.
     #[inline(always)]
     fn push_wide(&mut self, field: &Field, kind: u8, value: u64) -> bool {
-        let [first, second, free @ ..] = self.free else { return false };
-        self.free = free;
+        let Some([first, second, ..]) = self.words.get(self.used..) else { return false };
         first.store(header(field.index(), kind, 0, 0), Ordering::Release);
         second.store(value, Ordering::Release);
+        self.used += 2;
         true
     }
 
@@ -89,9 +89,9 @@ impl<'a> InlineFields<'a> {
     fn push_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
         // `div_ceil` in fewer instructions; no text is so long that this could overflow.
         let words = (bytes.len() + 7) >> 3;
-        let [first, free @ ..] = self.free else { return false };
-        let Some((text, free)) = free.split_at_checked(words) else { return false };
-        self.free = free;
+        let Some([first, free @ ..]) = self.words.get(self.used..) else { return false };
+        let Some(text) = free.get(..words) else { return false };
+        self.used += 1 + words;
         first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
         put_words(bytes, text);
         true
@@ -109,22 +109,23 @@ impl<'a> InlineFields<'a> {
                 buffer.clear(self.limit - used);
             }
             record(buffer);
-            match self.free.split_at_checked(buffer.words().len()) {
-                Some((here, free)) if !buffer.has_left_out() && self.state == State::Inline => {
+            let after = used + buffer.words().len();
+            match self.words.get(used..after) {
+                Some(here) if !buffer.has_left_out() && self.state == State::Inline => {
                     for (to, word) in here.iter().zip(buffer.words()) {
                         to.store(*word, Ordering::Release);
                     }
-                    self.free = free;
+                    self.used = after;
                 }
                 _ => {
                     self.state = State::Overflowed(used);
-                    self.free = &[];
+                    self.used = INLINE_WORDS;
                 }
             }
         });
         if recorded.is_none() {
             self.state = State::Failed;
-            self.free = &[];
+            self.used = INLINE_WORDS;
         }
     }
 

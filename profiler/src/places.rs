@@ -17,7 +17,7 @@ use crate::open_spans::{OpenSpan, Place};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Bits of a key that name the place; tables are smaller.
-const PLACE_BITS: u32 = 30;
+const PLACE_BITS: u32 = Place::BITS;
 /// The key of a span that is not recorded: its place is no place of any table.
 pub(crate) const UNRECORDED: NonZeroU64 = NonZeroU64::MAX;
 /// Set in each key, so that none is zero, which is no id for `tracing`.
@@ -38,7 +38,7 @@ pub(crate) fn key_of(place: Place, id: u64) -> NonZeroU64 {
 /// The place that a key names; perhaps none of the table.
 #[inline(always)]
 pub(crate) fn place_of(key: u64) -> Place {
-    key as Place & ((1 << PLACE_BITS) - 1)
+    key as Place
 }
 
 /// The common stack of free places, and how many handles spans in direct places have.
@@ -223,7 +223,7 @@ mod tests {
             assert_eq!(place_of(key_of(place, id).get()), place);
         }
         assert_ne!(key_of(5, 8), key_of(5, 9));
-        assert_eq!(place_of(UNRECORDED.get()), (1 << PLACE_BITS) - 1);
+        assert_eq!(place_of(UNRECORDED.get()), Place::MAX);
     }
 
     #[test]

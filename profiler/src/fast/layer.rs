@@ -80,7 +80,9 @@ impl Recorder {
         (place, span): (Place, &OpenSpan),
         attributes: &Attributes<'_>,
     ) {
-        let _id = self.fill_with_fields(local::of_owner(), place, span, attributes);
+        let hot = local::of_owner();
+        let _id = self.fill_with_fields(hot, place, span, attributes);
+        hot.set_last_place(place);
     }
 
     /// The span that was used last closes, on a thread with a partition of its own that has room.

@@ -103,28 +103,20 @@ impl Recorder {
         }
         let words = visitor.len();
         match self.origin_quickly(hot, attributes.metadata()) {
-            Some(origin) => Some(self.complete(hot, place, span, origin, words)),
+            Some(origin) => Some(self.complete(hot, span, origin, words)),
             None => self.complete_slowly(hot, place, attributes.metadata(), words),
         }
     }
 
     /// Opens a span whose fields are in its place, and says its id.
     #[inline(always)]
-    fn complete(
-        &self,
-        hot: Hot,
-        place: Place,
-        span: &OpenSpan,
-        origin: (u64, u64),
-        words: usize,
-    ) -> u64 {
+    fn complete(&self, hot: Hot, span: &OpenSpan, origin: (u64, u64), words: usize) -> u64 {
         let start = timestamp::read();
         let id = hot.next_id(self, start);
         let (origin, root) = origin;
         let root = if root == 0 { id } else { root };
         span.set_words(words);
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
-        hot.set_last_place(place);
         id
     }
 
@@ -146,7 +138,7 @@ impl Recorder {
         };
         let (parent, root) = self.parent(hot, 0);
         let origin = (record::id_and(parent, callsite), root);
-        Some(self.complete(hot, place, span, origin, words))
+        Some(self.complete(hot, span, origin, words))
     }
 
     /// The same where the place has no room for all fields.
