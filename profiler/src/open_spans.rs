@@ -131,8 +131,9 @@ pub(crate) const fn plain_words(extra: u64, max: usize) -> Option<usize> {
 
 /// `key` of a span that was closed while its owner was inside; no key, nor the complement of one.
 const CLOSED: u64 = u64::MAX;
-/// `key` of a free place that only a direct front end may take; as little a key.
-const RESERVED_KEY: u64 = u64::MAX >> 1;
+/// `key` of a free place that only a direct front end may take; as little a key of a registry, which
+/// would have to have 2^31 spans, or 8,191 threads. A number of 32 bits for the processor.
+const RESERVED_KEY: u64 = i32::MIN as u64;
 
 /// In the number of a layer that is not the first: its keys name the places.
 pub(crate) const DIRECT: u16 = 1 << 15;

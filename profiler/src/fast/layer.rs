@@ -4,7 +4,7 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use super::{enter_at, is_inside_once, is_panicking, owner_state};
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
 use crate::recorder::Recorder;
@@ -97,15 +97,14 @@ impl Recorder {
         // as unfinished by then.
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let Some(span) = self.open.get(local::last_place()) else { return NotDone };
-        let head = span.head();
-        if !span.has_key(key) || owner_state(head) != local::quick_thread() {
+        if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
             return NotDone;
         }
         let end = timestamp::read();
         if span.extra() != 0 {
             return HasFields(end);
         }
-        if !self.publish_plain(hot, span, head, end) {
+        if !self.publish_plain(hot, span, end) {
             return NotDone;
         }
         OpenSpans::remove_plain(span);
@@ -116,8 +115,7 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn close_with_fields(&self, end: u64) -> bool {
         let Some(span) = self.open.get(local::last_place()) else { return false };
-        let Some(words) = words_of_one_slot(span.extra()) else { return false };
-        let published = self.publish_with_fields(local::of_owner(), span, end, words);
+        let published = self.publish_with_fields(local::of_owner(), span, end);
         if published {
             OpenSpans::remove_plain_with_fields(span);
         }

@@ -84,7 +84,7 @@ impl Recorder {
     }
 
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
-    /// taken. Says its id; `None` if it is dropped, and the place is free.
+    /// taken. Says its id; 0 if it is dropped, and the place is free.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
     /// run. So what is rare is called from here, and not left to the general path.
@@ -95,7 +95,7 @@ impl Recorder {
         place: Place,
         span: &OpenSpan,
         attributes: &Attributes<'_>,
-    ) -> Option<u64> {
+    ) -> u64 {
         let mut visitor = InlineFields::new(span.inline_fields(), self.field_words_max);
         attributes.record(&mut visitor);
         if !visitor.is_inline() {
@@ -103,7 +103,7 @@ impl Recorder {
         }
         let words = visitor.len();
         match self.origin_quickly(hot, attributes.metadata()) {
-            Some(origin) => Some(self.complete(hot, span, origin, words)),
+            Some(origin) => self.complete(hot, span, origin, words),
             None => self.complete_slowly(hot, place, attributes.metadata(), words),
         }
     }
@@ -129,16 +129,16 @@ impl Recorder {
         place: Place,
         metadata: &'static Metadata<'static>,
         words: usize,
-    ) -> Option<u64> {
+    ) -> u64 {
         let span = self.open.span(place);
         let Some(callsite) = self.callsites.number(metadata) else {
             self.open.remove(place);
             self.drop_one(Kind::Span, DropReason::CallsitesFull);
-            return None;
+            return 0;
         };
         let (parent, root) = self.parent(hot, 0);
         let origin = (record::id_and(parent, callsite), root);
-        Some(self.complete(hot, span, origin, words))
+        self.complete(hot, span, origin, words)
     }
 
     /// The same where the place has no room for all fields.
@@ -150,10 +150,13 @@ impl Recorder {
         place: Place,
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
-    ) -> Option<u64> {
+    ) -> u64 {
         // Of a thread that is ending and has no buffer any more, all fields go there.
         let words = if visitor.has_failed() { 0 } else { visitor.len() };
-        let id = self.complete_slowly(hot, place, attributes.metadata(), words)?;
+        let id = self.complete_slowly(hot, place, attributes.metadata(), words);
+        if id == 0 {
+            return 0;
+        }
         let append = |fields: &FieldBuffer| {
             self.open.append_fields(place, fields.words());
             if fields.has_left_out() {
@@ -167,7 +170,7 @@ impl Recorder {
         } else {
             local::with_cold(|cold| append(&cold.fields));
         }
-        Some(id)
+        id
     }
 
     /// Callsite and parent, and root.
@@ -195,37 +198,35 @@ impl Recorder {
     /// Publishes the record of a span without fields, on a thread with a partition of its own that
     /// has room.
     #[inline(always)]
-    fn publish_plain(&self, hot: Hot, span: &OpenSpan, head: u64, end: u64) -> bool {
+    fn publish_plain(&self, hot: Hot, span: &OpenSpan, end: u64) -> bool {
         self.ring.publish_if_roomy::<1>(hot.lease(), Kind::Span as usize, |_, slot| {
-            close_into(slot, span, head, end, 0);
+            close_into(slot, span, end, 0);
         })
     }
 
-    /// The same if it has so many words of fields, at most a slot full.
+    /// The same for one with fields, if nothing else is out of the ordinary and they fit one slot.
     #[inline(always)]
-    fn publish_with_fields(&self, hot: Hot, span: &OpenSpan, end: u64, words: usize) -> bool {
-        self.ring.publish_if_roomy::<2>(hot.lease(), Kind::Span as usize, |index, slot| {
-            match index {
-                0 => close_into(slot, span, span.head(), end, words),
-                // Behind the last word they are anything.
-                _ => span.copy_inline_fields(slot),
-            }
-        })
+    fn publish_with_fields(&self, hot: Hot, span: &OpenSpan, end: u64) -> bool {
+        plain_words(span.extra(), SLOT_WORDS).is_some()
+            && self.ring.publish_if_roomy::<2>(hot.lease(), Kind::Span as usize, |index, slot| {
+                match index {
+                    // Looked at again, rather than kept.
+                    0 => close_into(slot, span, end, span.field_words()),
+                    // Behind the last word they are anything.
+                    _ => span.copy_inline_fields(slot),
+                }
+            })
     }
-}
-
-/// How many words of fields a span has, if that is all there is to say and they fit one slot.
-#[inline(always)]
-fn words_of_one_slot(extra: u64) -> Option<usize> {
-    plain_words(extra, SLOT_WORDS)
 }
 
 /// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word,
 /// so that one register is enough for all.
 #[inline(always)]
-fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, end: u64, field_words: usize) {
-    slot[0] = head;
+fn close_into(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {
     slot[5] = end;
+    one_by_one();
+    slot[0] = span.head();
+    one_by_one();
     slot[1] = span.id();
     one_by_one();
     slot[2] = span.origin();

@@ -7,7 +7,7 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, owner_state, words_of_one_slot};
+use super::{enter_at, is_inside_once, is_panicking, owner_state};
 use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
@@ -73,12 +73,12 @@ impl Recorder {
         attributes: &Attributes<'_>,
     ) -> NonZeroU64 {
         match self.fill_with_fields(local::of_owner(), place, span, attributes) {
-            Some(id) => {
+            0 => UNRECORDED,
+            id => {
                 let key = key_of(place, id);
                 span.set_key(key.get());
                 key
             }
-            None => UNRECORDED,
         }
     }
 
@@ -123,7 +123,7 @@ impl Recorder {
     /// A span without fields closes, on a thread with a partition of its own that has room.
     #[inline(always)]
     fn close_plain(self: &Arc<Self>, hot: Hot, span: &OpenSpan, key: u64, end: u64) -> bool {
-        if !self.publish_plain(hot, span, span.head(), end) {
+        if !self.publish_plain(hot, span, end) {
             return self.drop_handle_slowly(0, key);
         }
         OpenSpans::vacate_plain(span);
@@ -139,10 +139,7 @@ impl Recorder {
         key: u64,
         end: u64,
     ) -> bool {
-        let Some(words) = words_of_one_slot(span.extra()) else {
-            return self.drop_handle_slowly(0, key);
-        };
-        if !self.publish_with_fields(hot, span, end, words) {
+        if !self.publish_with_fields(hot, span, end) {
             return self.drop_handle_slowly(0, key);
         }
         OpenSpans::vacate_plain_with_fields(span);
