@@ -89,9 +89,9 @@ impl<'a> InlineFields<'a> {
     fn push_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
         // `div_ceil` in fewer instructions; no text is so long that this could overflow.
         let words = (bytes.len() + 7) >> 3;
-        let Some([first, free @ ..]) = self.words.get(self.used..) else { return false };
-        let Some(text) = free.get(..words) else { return false };
-        self.used += 1 + words;
+        let after = self.used + 1 + words;
+        let Some([first, text @ ..]) = self.words.get(self.used..after) else { return false };
+        self.used = after;
         first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
         put_words(bytes, text);
         true

@@ -94,17 +94,6 @@ where
         }
     }
 
-    /// Continues [`on_close`](Layer::on_close) for a span with fields.
-    #[inline(never)]
-    fn close_with_fields(&self, key: u64, end: u64) {
-        if let Some(recorder) = &self.first
-            && recorder.close_with_fields(end)
-        {
-            return;
-        }
-        self.close_slowly(key);
-    }
-
     #[inline(never)]
     fn close_slowly(&self, key: u64) {
         if let Some((recorder, layer)) = self.front() {
@@ -136,7 +125,9 @@ where
         if let Some(recorder) = &self.first {
             match recorder.new_span_quickly(id.into_u64(), attributes) {
                 Quick::Done(()) => return,
-                Quick::HasFields(place) => return recorder.new_span_with_fields(place, attributes),
+                Quick::HasFields(place, span) => {
+                    return recorder.new_span_with_fields(place, span, attributes);
+                }
                 Quick::NotDone => {}
             }
         }
@@ -175,12 +166,10 @@ where
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(recorder) = &self.first {
-            match recorder.close_quickly(id.into_u64()) {
-                Quick::Done(()) => return,
-                Quick::HasFields(end) => return self.close_with_fields(id.into_u64(), end),
-                Quick::NotDone => {}
-            }
+        if let Some(recorder) = &self.first
+            && recorder.close_quickly(id.into_u64())
+        {
+            return;
         }
         self.close_slowly(id.into_u64());
     }

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 
-use spandrel_ring::{Lease, LeaseToken, ThreadLease};
+use spandrel_ring::{Borrowed, Lease, ThreadLease};
 
 use crate::fields::FieldBuffer;
 use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
@@ -395,10 +395,15 @@ impl Hot {
         get_cell(|cells| &cells.thread)
     }
 
-    /// Names the thread's partition, if it has one.
+    /// Borrows the thread's partition, if it has one, for the moment of one publication.
     #[inline(always)]
-    pub(crate) fn lease(self) -> LeaseToken {
-        CELLS.with(|cells| cells.lease.token())
+    pub(crate) fn borrow_lease(self) -> Option<Borrowed<Slot>> {
+        CELLS.with(|cells| cells.lease.borrow())
+    }
+
+    #[inline(always)]
+    pub(crate) fn give_lease_back(self, lease: Borrowed<Slot>) {
+        CELLS.with(|cells| cells.lease.give_back(lease));
     }
 
     #[inline(always)]

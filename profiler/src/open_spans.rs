@@ -715,38 +715,27 @@ impl OpenSpans {
         }
     }
 
-    /// The same for a span whose `extra` is 0 and whose owner is outside.
+    /// The same for a span of which `extra` says nothing but that it has fields, and whose owner is
+    /// outside.
     #[inline(always)]
-    pub(crate) fn remove_plain(span: &OpenSpan) {
-        // In this order: as in `remove`.
-        span.id.store(0, Ordering::Relaxed);
-        span.key.store(0, Ordering::Release);
+    pub(crate) fn remove_plain(span: &OpenSpan, extra: u64) {
+        Self::free_plain(span, extra, 0);
     }
 
-    /// The same for a span with fields.
     #[inline(always)]
-    pub(crate) fn remove_plain_with_fields(span: &OpenSpan) {
+    fn free_plain(span: &OpenSpan, extra: u64, free_key: u64) {
         // In this order: as in `remove`.
         span.id.store(0, Ordering::Relaxed);
-        span.extra.store(0, Ordering::Release);
-        span.key.store(0, Ordering::Release);
+        if extra != 0 {
+            span.extra.store(0, Ordering::Release);
+        }
+        span.key.store(free_key, Ordering::Release);
     }
 
     /// As [`remove_plain`](Self::remove_plain), for a direct front end, which keeps the place.
     #[inline(always)]
-    pub(crate) fn vacate_plain(span: &OpenSpan) {
-        // In this order: as in `remove`.
-        span.id.store(0, Ordering::Relaxed);
-        span.key.store(RESERVED_KEY, Ordering::Release);
-    }
-
-    /// The same for a span with fields.
-    #[inline(always)]
-    pub(crate) fn vacate_plain_with_fields(span: &OpenSpan) {
-        // In this order: as in `remove`.
-        span.id.store(0, Ordering::Relaxed);
-        span.extra.store(0, Ordering::Release);
-        span.key.store(RESERVED_KEY, Ordering::Release);
+    pub(crate) fn vacate_plain(span: &OpenSpan, extra: u64) {
+        Self::free_plain(span, extra, RESERVED_KEY);
     }
 
     /// How many more words of fields a span may have.
@@ -1081,7 +1070,7 @@ mod loom_models {
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
-                    OpenSpans::remove_plain_with_fields(table.span(0));
+                    OpenSpans::remove_plain(table.span(0), 1);
                     open(&table, 2);
                 })
             };
@@ -1371,7 +1360,7 @@ mod tests {
             assert_eq!((again, span.extra()), (place, 0));
             assert_eq!((span.polls(), span.busy(99), span.has_owner_inside()), (0, 0, false));
             assert!(span.own_enter(|| 8) && span.own_exit(|| 9), "it is inside once");
-            OpenSpans::remove_plain(span);
+            OpenSpans::remove_plain(span, 0);
         }
     }
 

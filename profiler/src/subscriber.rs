@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use crate::error::{Error, ErrorKind};
 use crate::fast::{self, Quick};
 use crate::filter::{Filter, FilterHandle};
+use crate::local;
 use crate::open_spans::OpenSpan;
 use crate::places::UNRECORDED;
 use crate::recorder::Recorder;
@@ -158,8 +159,9 @@ impl tracing_core::Subscriber for Subscriber {
         if let Some(recorder) = &self.first {
             match recorder.open_quickly(attributes) {
                 Quick::Done(key) => return Id::from_non_zero_u64(key),
-                Quick::HasFields(place) => {
-                    return Id::from_non_zero_u64(recorder.open_with_fields(place, attributes));
+                Quick::HasFields(place, span) => {
+                    let key = recorder.open_with_fields(place, span, attributes);
+                    return Id::from_non_zero_u64(key);
                 }
                 Quick::NotDone => {}
             }
@@ -205,10 +207,12 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        match &self.first {
-            Some(recorder) => recorder.drop_handle(id.into_u64()),
-            None => self.close_slowly(id.into_u64()),
+        if let Some(recorder) = &self.first
+            && let Some(place) = recorder.close_directly(id.into_u64())
+        {
+            return local::of_owner().keep_place(place) || recorder.open.give_place_back(place);
         }
+        self.close_slowly(id.into_u64())
     }
 
     fn current_span(&self) -> Current {

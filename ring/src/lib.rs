@@ -48,5 +48,5 @@ pub use consumer::{Consumer, Drained, Entry};
 pub use lease::Lease;
 pub use partition::CLASSES;
 pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
-pub use thread_lease::{LeaseToken, ThreadLease};
+pub use thread_lease::{Borrowed, ThreadLease};
 pub use wake::Waker;

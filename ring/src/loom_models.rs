@@ -94,13 +94,15 @@ fn a_quick_publication_is_counted_before_it_is_seen() {
     loom::model(|| {
         let (ring, mut consumer) = ring(4);
         let lease = ring.lease().unwrap();
-        let producers = ring.clone();
         let producer = thread::spawn(move || {
             let here = ThreadLease::new();
             here.put(Some(lease));
             let publish = |values: [u64; 2]| {
                 let fill = |index: usize, slot: &mut u64| *slot = values[index];
-                producers.publish_if_roomy::<2>(here.token(), 1, fill)
+                let mut borrowed = here.borrow().unwrap();
+                let published = borrowed.publish_if_roomy::<2>(1, 2, fill);
+                here.give_back(borrowed);
+                published
             };
             let published = [[1, 2], [3, 4]].map(publish);
             drop(here.take());

@@ -85,9 +85,6 @@ struct Producers {
     tail: Sequence,
     /// Claims published, by class.
     published: [AtomicU64; CLASSES],
-    /// While the lease lies in a [`ThreadLease`](crate::ThreadLease): the id by which that one
-    /// knows it; else 0.
-    thread_lease: AtomicU64,
 }
 
 /// What a look at the gating sequence brought.
@@ -105,7 +102,6 @@ impl<T: Copy + Default> Partition<T> {
             producers: CachePadded::new(Producers {
                 tail: Sequence::new(0),
                 published: std::array::from_fn(|_| AtomicU64::new(0)),
-                thread_lease: AtomicU64::new(0),
             }),
             limit: CachePadded::new(AtomicU64::new(capacity as u64 / 2)),
             gating: CachePadded::new(Sequence::new(0)),
@@ -158,19 +154,6 @@ impl<T> Partition<T> {
     #[inline(always)]
     pub(crate) fn commit_exclusive(&self, next: u64) {
         self.producers.tail.advance(next);
-    }
-
-    /// The id of the [`ThreadLease`](crate::ThreadLease) that has this partition.
-    #[inline(always)]
-    pub(crate) fn thread_lease(&self) -> u64 {
-        // Relaxed: a thread asks only for the id that it has written itself.
-        self.producers.thread_lease.load(Ordering::Relaxed)
-    }
-
-    #[inline(always)]
-    pub(crate) fn set_thread_lease(&self, id: u64) {
-        // Relaxed: as above; a lease is handed over with Release and Acquire on `taken`.
-        self.producers.thread_lease.store(id, Ordering::Relaxed);
     }
 
     /// Counts a claim that the lessee is about to publish.

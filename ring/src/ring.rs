@@ -8,7 +8,6 @@ use crate::lease::Lease;
 use crate::partition::{CLASSES, Partition};
 use crate::slot::LENGTH_MAX;
 use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::thread_lease::{IN_USE, LeaseToken};
 use crate::wake::Waker;
 
 /// Most contiguous slots of one claim.
@@ -144,67 +143,6 @@ impl<T> Ring<T> {
         let partition = &self.0.partitions[self.shared_partition()];
         let first = partition.claim_shared(slots as u64, || self.0.waker.wake())?;
         Ok(Claim::new(partition, first, slots, false))
-    }
-
-    /// Fills `N` slots of the partition that the calling thread has leased, each by a call of `fill`
-    /// with its index and the slot as it was left a lap ago, and publishes them as one claim of
-    /// `class`; unless it would have to look closer: `false`, and nothing was done, when the token
-    /// is not of a lease that lies in its [`ThreadLease`](crate::ThreadLease) now, and when the
-    /// partition may be half full.
-    ///
-    /// It does *not* look whether the ring is closed, and it calls nothing but `fill`, which lets the
-    /// compiler keep the caller free of spilled registers. While `fill` runs, from a signal handler
-    /// say, the partition cannot be published to, and its lease cannot be taken.
-    ///
-    /// # Panics
-    ///
-    /// If `fill` does, or `class` is not below [`CLASSES`]. Nothing is published then, and the slots
-    /// are filled again by the next claim.
-    ///
-    /// # Blocking
-    ///
-    /// Never, apart from what `fill` does.
-    #[inline(always)]
-    #[allow(unsafe_code)] // the slots of a leased partition are the lessee's
-    pub fn publish_if_roomy<const N: usize>(
-        &self,
-        token: LeaseToken,
-        class: usize,
-        mut fill: impl FnMut(usize, &mut T),
-    ) -> bool {
-        const { assert!(N > 0 && N <= LENGTH_MAX) }
-        let Some(partition) = self.0.partitions.get(token.partition()) else { return false };
-        // A token is as good as the lease: it names one that lies in a variable of this thread
-        // (neither the variable nor the token can leave it), and the id is taken from the
-        // partition before the lease leaves the variable. Ids never repeat.
-        if partition.thread_lease() != token.id() {
-            return false;
-        }
-        let first = partition.tail();
-        if !partition.has_room(first, N as u64) {
-            return false;
-        }
-        /// Ends the use, also when `fill` panics.
-        struct InUse<'a, T>(&'a Partition<T>, LeaseToken);
-        impl<T> Drop for InUse<'_, T> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                self.0.set_thread_lease(self.1.id());
-            }
-        }
-        partition.set_thread_lease(IN_USE);
-        let _in_use = InUse(partition, token);
-        let cells = partition.slots.cells();
-        for index in 0..N {
-            // SAFETY: this thread has the lease, so it is alone, and while the partition is in use
-            // it does not come here again; there is room for N slots from `first` on, and they are
-            // not published; the reference ends with this statement.
-            fill(index, unsafe { cells.slot_mut(first + index as u64) });
-        }
-        partition.count_exclusive(class);
-        cells.publish(first, N, false);
-        partition.commit_exclusive(first + N as u64);
-        true
     }
 
     /// Refuses all later claims.

@@ -1,12 +1,15 @@
 //! A lease that lies in a thread-local variable.
 
+#![allow(unsafe_code)] // the partition is kept as a pointer; its slots are the lessee's
+
 use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr::NonNull;
 
 use crate::lease::Lease;
+use crate::partition::Partition;
+use crate::slot::LENGTH_MAX;
 
 /// A [`Lease`], or none, made to be a thread-local variable.
 ///
@@ -23,47 +26,77 @@ use crate::lease::Lease;
 /// }
 ///
 /// let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 1024, partitions: 2 });
-/// LEASE.with(|lease| {
-///     lease.put(ring.lease());
-///     let filled = ring.publish_if_roomy::<2>(lease.token(), 0, |index, slot| *slot = index as u64);
-///     assert!(filled);
-///     drop(lease.take());
-/// });
+/// LEASE.with(|lease| lease.put(ring.lease()));
+///
+/// let mut borrowed = LEASE.with(|lease| lease.borrow()).unwrap();
+/// assert!(borrowed.publish_if_roomy::<2>(0, 2, |index, slot| *slot = index as u64));
+/// LEASE.with(|lease| lease.give_back(borrowed));
+///
 /// let mut seen = Vec::new();
 /// consumer.drain(0, usize::MAX, |entry| seen.extend(entry.slots().copied()));
 /// assert_eq!(seen, [0, 1]);
+/// LEASE.with(|lease| drop(lease.take()));
 /// ```
 pub struct ThreadLease<T> {
-    token: Cell<LeaseToken>,
+    /// The partition of `lease`; none while that is borrowed.
+    partition: Cell<Option<NonNull<Partition<T>>>>,
     lease: Cell<Option<ManuallyDrop<Lease<T>>>>,
 }
 
-/// Names a lease that lies in a [`ThreadLease`], or none. Of use only on the thread where it was
-/// made, for [`Ring::publish_if_roomy`](crate::Ring::publish_if_roomy).
-#[derive(Debug, Clone, Copy)]
-pub struct LeaseToken {
-    partition: u32,
-    id: u64,
-    /// Stays on its thread.
-    thread: PhantomData<*const ()>,
-}
+/// A lease that is borrowed from a [`ThreadLease`] for a moment. One that is dropped, and not given
+/// back, stays borrowed for ever: its partition is taken, and its ring never freed.
+///
+/// Stays on its thread.
+#[must_use = "a lease that is not given back is lost"]
+pub struct Borrowed<T>(NonNull<Partition<T>>);
 
-/// The id of no lease.
-const NO_LEASE: u64 = 0;
-/// Stands in a partition for the id of its lease while slots are being filled.
-pub(crate) const IN_USE: u64 = 1;
-
-impl LeaseToken {
-    const NONE: Self = Self { partition: u32::MAX, id: NO_LEASE, thread: PhantomData };
-
+impl<T> Borrowed<T> {
+    /// Fills `slots` slots, at most `N`, each by a call of `fill` with its index and the slot as it was
+    /// left a lap ago, and publishes them as one claim of `class`; unless the partition may be half
+    /// full, or `slots` is not from 1 to `N`: `false`, and nothing was done.
+    ///
+    /// It does *not* look whether the ring is closed, and it calls nothing but `fill`, which lets the
+    /// compiler keep the caller free of spilled registers.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` does, or `class` is not below [`CLASSES`](crate::CLASSES). Nothing is published
+    /// then, and the slots are filled again by the next claim.
+    ///
+    /// # Blocking
+    ///
+    /// Never, apart from what `fill` does.
     #[inline(always)]
-    pub(crate) fn partition(self) -> usize {
-        self.partition as usize
-    }
-
-    #[inline(always)]
-    pub(crate) fn id(self) -> u64 {
-        self.id
+    pub fn publish_if_roomy<const N: usize>(
+        &mut self,
+        class: usize,
+        slots: usize,
+        mut fill: impl FnMut(usize, &mut T),
+    ) -> bool {
+        const { assert!(N > 0 && N <= LENGTH_MAX) }
+        if slots == 0 || slots > N {
+            return false;
+        }
+        // SAFETY: the partition lies in a ring that a lease keeps alive, and that lease lies in the
+        // `ThreadLease` from which this was borrowed. It does not leave it before this is given back,
+        // and is never dropped in it.
+        let partition = unsafe { self.0.as_ref() };
+        let first = partition.tail();
+        if !partition.has_room(first, slots as u64) {
+            return false;
+        }
+        let cells = partition.slots.cells();
+        // Up to the constant, so that few slots are filled without a loop.
+        for index in (0..N).take_while(|index| *index < slots) {
+            // SAFETY: this thread has the lease and has borrowed it here, so it is alone; there is
+            // room for `slots` slots from `first` on, and they are not published; the reference ends
+            // with this statement.
+            fill(index, unsafe { cells.slot_mut(first + index as u64) });
+        }
+        partition.count_exclusive(class);
+        cells.publish(first, slots, false);
+        partition.commit_exclusive(first + slots as u64);
+        true
     }
 }
 
@@ -71,48 +104,49 @@ impl<T> ThreadLease<T> {
     /// Without a lease.
     #[must_use]
     pub const fn new() -> Self {
-        Self { token: Cell::new(LeaseToken::NONE), lease: Cell::new(None) }
+        Self { partition: Cell::new(None), lease: Cell::new(None) }
     }
 
-    /// Names the lease that is here now.
+    /// Borrows the lease that is here. `None` if there is none, and while it is borrowed.
+    ///
+    /// In two steps, and not around a closure, so that a thread-local variable is accessed twice for
+    /// a moment: that is inlined, and one access around all that is done with the lease is not.
     #[inline(always)]
-    #[must_use]
-    pub fn token(&self) -> LeaseToken {
-        self.token.get()
+    pub fn borrow(&self) -> Option<Borrowed<T>> {
+        self.partition.take().map(Borrowed)
     }
 
-    /// Whether there is a lease.
-    #[inline]
+    /// Ends what [`borrow`](Self::borrow) began.
+    #[inline(always)]
+    pub fn give_back(&self, borrowed: Borrowed<T>) {
+        self.partition.set(Some(borrowed.0));
+    }
+
+    /// Whether there is a lease, borrowed or not.
     #[must_use]
     pub fn is_leased(&self) -> bool {
-        self.token.get().id != NO_LEASE
+        let lease = self.lease.take();
+        let is_leased = lease.is_some();
+        self.lease.set(lease);
+        is_leased
     }
 
-    /// Keeps a lease; drops the one that was here before, or the new one while slots of the old
-    /// one's partition are being filled.
+    /// Keeps a lease; drops the one that was here before, or the new one while the old one is
+    /// borrowed.
     pub fn put(&self, lease: Option<Lease<T>>) {
-        /// Not loom's: it only has to differ, and 64 bits never come to an end.
-        static IDS: AtomicU64 = AtomicU64::new(IN_USE + 1);
         drop(self.take());
         let Some(lease) = lease.filter(|_| !self.is_leased()) else { return };
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
-        lease.leased().set_thread_lease(id);
-        // There are far fewer partitions than that; one beyond them would only never be found.
-        let partition = u32::try_from(lease.partition()).unwrap_or(u32::MAX);
-        self.token.set(LeaseToken { partition, id, thread: PhantomData });
+        self.partition.set(Some(NonNull::from(lease.leased())));
         self.lease.set(Some(ManuallyDrop::new(lease)));
     }
 
-    /// Takes the lease out; tokens of it are worth nothing any more. `None` if there is none, and
-    /// while slots of the partition are being filled.
+    /// Takes the lease out. `None` if there is none, and while it is borrowed.
     pub fn take(&self) -> Option<Lease<T>> {
         let lease = self.lease.take()?;
-        if lease.leased().thread_lease() != self.token.get().id {
+        if self.partition.take().is_none() {
             self.lease.set(Some(lease));
             return None;
         }
-        self.token.set(LeaseToken::NONE);
-        lease.leased().set_thread_lease(NO_LEASE);
         Some(ManuallyDrop::into_inner(lease))
     }
 }
@@ -129,13 +163,32 @@ impl<T> fmt::Debug for ThreadLease<T> {
     }
 }
 
+impl<T> fmt::Debug for Borrowed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Borrowed").finish_non_exhaustive()
+    }
+}
+
 #[cfg(all(test, not(spandrel_loom)))]
 mod tests {
     use super::*;
     use crate::{Ring, RingOptions};
 
-    fn publish<const N: usize>(ring: &Ring<u64>, token: LeaseToken, values: [u64; N]) -> bool {
-        ring.publish_if_roomy::<N>(token, 2, |index, slot| *slot = values[index])
+    fn ring() -> (Ring<u64>, crate::Consumer<u64>) {
+        Ring::new(RingOptions { capacity: 64, partitions: 1 })
+    }
+
+    fn publish<const N: usize>(here: &ThreadLease<u64>, values: [u64; N]) -> bool {
+        let Some(mut borrowed) = here.borrow() else { return false };
+        let published = borrowed.publish_if_roomy::<N>(2, N, |index, slot| *slot = values[index]);
+        here.give_back(borrowed);
+        published
+    }
+
+    fn drain(consumer: &mut crate::Consumer<u64>) -> Vec<u64> {
+        let mut seen = Vec::new();
+        consumer.drain(0, usize::MAX, |entry| seen.extend(entry.slots().copied()));
+        seen
     }
 
     #[test]
@@ -145,13 +198,13 @@ mod tests {
 
     #[test]
     fn gives_back_what_it_was_given() {
-        let (ring, _consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
+        let (ring, _consumer) = ring();
         let here = ThreadLease::new();
-        assert!(!here.is_leased() && !publish(&ring, here.token(), [1]));
+        assert!(!here.is_leased() && !publish(&here, [1]));
         here.put(ring.lease());
         assert!(here.is_leased() && ring.lease().is_none());
         assert_eq!(here.take().map(|lease| lease.partition()), Some(0));
-        assert!(!here.is_leased() && here.take().is_none());
+        assert!(!here.is_leased() && here.take().is_none() && !publish(&here, [1]));
         let first = ring.lease();
         assert!(first.is_some(), "it was given back");
         here.put(first);
@@ -161,72 +214,93 @@ mod tests {
 
     #[test]
     fn publishes_up_to_half_a_partition_and_counts() {
-        let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
+        let (ring, mut consumer) = ring();
         let here = ThreadLease::new();
         here.put(ring.lease());
         let capacity = ring.capacities()[0];
         for n in 0..capacity as u64 / 4 {
-            assert!(publish(&ring, here.token(), [n, n]));
+            assert!(publish(&here, [n, n]));
         }
-        assert!(!publish(&ring, here.token(), [0]));
+        assert!(!publish(&here, [0]));
         assert_eq!(ring.published(), [0, 0, capacity as u64 / 4, 0]);
-        let mut seen = Vec::new();
-        consumer.drain(0, usize::MAX, |entry| seen.extend(entry.slots().copied()));
-        assert_eq!(seen, (0..capacity as u64 / 4).flat_map(|n| [n, n]).collect::<Vec<_>>());
+        let expected: Vec<_> = (0..capacity as u64 / 4).flat_map(|n| [n, n]).collect();
+        assert_eq!(drain(&mut consumer), expected);
         drop(here.take());
     }
 
     #[test]
-    fn a_token_is_worth_nothing_once_the_lease_is_elsewhere() {
-        let (ring, _consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
-        let (other, _consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
-        let (here, there) = (ThreadLease::new(), ThreadLease::new());
-        here.put(ring.lease());
-        let old = here.token();
-        assert!(publish(&ring, old, [1]));
-        assert!(!publish(&other, old, [1]), "another ring");
-        there.put(here.take());
-        assert!(!publish(&ring, old, [1]), "another variable");
-        assert!(publish(&ring, there.token(), [1]));
-        drop(there.take());
-        here.put(ring.lease());
-        assert!(!publish(&ring, old, [1]), "another lease of the same partition");
-        assert!(publish(&ring, here.token(), [1]));
-        drop(here.take());
-    }
-
-    #[test]
-    fn nobody_else_gets_the_partition_while_slots_are_filled() {
-        let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
+    fn fewer_slots_than_allowed_are_one_claim_and_none_or_more_are_refused() {
+        let (ring, mut consumer) = ring();
         let here = ThreadLease::new();
         here.put(ring.lease());
-        let token = here.token();
-        assert!(ring.publish_if_roomy::<1>(token, 0, |_, slot| {
-            assert!(!publish(&ring, token, [7]) && !publish(&ring, here.token(), [7]));
+        let mut borrowed = here.borrow().unwrap();
+        let published = [0, 1, 2, 3, 4]
+            .map(|slots| borrowed.publish_if_roomy::<3>(0, slots, |_, slot| *slot = slots as u64));
+        here.give_back(borrowed);
+        assert_eq!(published, [false, true, true, true, false]);
+        assert_eq!(drain(&mut consumer), [1, 2, 2, 3, 3, 3]);
+        drop(here.take());
+    }
+
+    #[test]
+    fn what_is_borrowed_is_nobody_elses() {
+        let (ring, mut consumer) = ring();
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        let mut borrowed = here.borrow().unwrap();
+        assert!(borrowed.publish_if_roomy::<1>(0, 1, |_, slot| {
+            assert!(here.borrow().is_none() && !publish(&here, [7]));
             assert!(here.take().is_none() && here.is_leased());
             here.put(None);
             assert!(ring.lease().is_none());
             *slot = 5;
         }));
-        assert!(publish(&ring, token, [6]));
-        let mut seen = Vec::new();
-        consumer.drain(0, usize::MAX, |entry| seen.extend(entry.slots().copied()));
-        assert_eq!(seen, [5, 6]);
+        here.give_back(borrowed);
+        assert!(publish(&here, [6]));
+        assert_eq!(drain(&mut consumer), [5, 6]);
         assert!(here.take().is_some());
     }
 
     #[test]
-    fn a_panic_while_slots_are_filled_publishes_nothing() {
-        let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 1 });
+    fn a_lease_that_is_not_given_back_is_lost_and_harmless() {
+        let (ring, mut consumer) = ring();
         let here = ThreadLease::new();
         here.put(ring.lease());
+        let _lost = here.borrow();
+        drop(ring);
+        assert!(here.take().is_none() && here.borrow().is_none());
+        assert_eq!(drain(&mut consumer), []);
+        // For Miri, which looks for leaks.
+        drop(here.lease.take().map(ManuallyDrop::into_inner));
+    }
+
+    #[test]
+    fn one_given_back_elsewhere_is_used_there() {
+        let ((ring, mut consumer), (other, mut others)) = (self::ring(), self::ring());
+        let (here, there) = (ThreadLease::new(), ThreadLease::new());
+        here.put(ring.lease());
+        there.put(other.lease());
+        there.give_back(here.borrow().unwrap());
+        assert!(publish(&there, [1]) && !publish(&here, [2]));
+        assert_eq!((drain(&mut consumer), drain(&mut others)), (vec![1], vec![]));
+        assert!(there.take().is_some() && here.take().is_none());
+        drop(here.lease.take().map(ManuallyDrop::into_inner)); // as above
+    }
+
+    #[test]
+    fn a_panic_while_slots_are_filled_publishes_nothing() {
+        let (ring, mut consumer) = ring();
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        let mut borrowed = here.borrow().unwrap();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            ring.publish_if_roomy::<1>(here.token(), 0, |_, _| panic!("wanted"))
+            borrowed.publish_if_roomy::<1>(0, 1, |_, _| panic!("wanted"))
         }));
+        here.give_back(borrowed);
         assert!(panicked.is_err());
         assert_eq!(consumer.drain(0, usize::MAX, |_| {}).entries, 0);
         assert_eq!(ring.published(), [0; 4]);
-        assert!(publish(&ring, here.token(), [1]));
+        assert!(publish(&here, [1]));
         assert_eq!(consumer.drain(0, usize::MAX, |_| {}).entries, 1);
         assert!(here.take().is_some());
     }
@@ -236,7 +310,7 @@ mod tests {
         let (ring, _consumer) = Ring::<u64>::new(RingOptions { capacity: 0, partitions: 1 });
         let here = ThreadLease::new();
         here.put(ring.lease());
-        assert!(!publish(&ring, here.token(), [0; 3]));
+        assert!(!publish(&here, [0; 3]));
         drop(here.take());
     }
 }

@@ -24,7 +24,7 @@ struct Counts {
 }
 
 /// Tries `attempts` claims of one to three slots; every 97th is dropped unpublished. Those of two go
-/// by a token where there is room beyond doubt.
+/// the quick way where there is room beyond doubt.
 fn produce(ring: &Ring<Value>, producer: u64, attempts: u64, counts: &Counts) {
     let here = ThreadLease::new();
     here.put(ring.lease());
@@ -33,7 +33,7 @@ fn produce(ring: &Ring<Value>, producer: u64, attempts: u64, counts: &Counts) {
         let slots = 1 + (attempt % 3) as usize;
         let is_dropped = attempt % 97 == 96;
         let fill = |index: usize, slot: &mut Value| *slot = value(producer, number + index as u64);
-        if slots == 2 && !is_dropped && ring.publish_if_roomy::<2>(here.token(), 0, fill) {
+        if slots == 2 && !is_dropped && publish_quickly(&here, slots, fill) {
             number += 2;
             counts.published.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -62,6 +62,17 @@ fn produce(ring: &Ring<Value>, producer: u64, attempts: u64, counts: &Counts) {
         here.put(lease);
     }
     drop(here.take());
+}
+
+fn publish_quickly(
+    here: &ThreadLease<Value>,
+    slots: usize,
+    fill: impl FnMut(usize, &mut Value),
+) -> bool {
+    let Some(mut borrowed) = here.borrow() else { return false };
+    let published = borrowed.publish_if_roomy::<2>(0, slots, fill);
+    here.give_back(borrowed);
+    published
 }
 
 /// Sets a flag when it goes away, also by a panic: then nobody waits for ever.

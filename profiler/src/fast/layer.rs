@@ -4,7 +4,9 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, owner_state};
+use super::{
+    enter_at, is_inside_once, is_panicking, owner_state, publish_plain, publish_with_fields,
+};
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
 use crate::recorder::Recorder;
@@ -46,11 +48,7 @@ impl Recorder {
     /// A contextual span is created. One with fields gets a place, and is then up to
     /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    pub(crate) fn new_span_quickly(
-        &self,
-        key: u64,
-        attributes: &Attributes<'_>,
-    ) -> Quick<(), (Place, &OpenSpan)> {
+    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick<'_, ()> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -60,14 +58,16 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            return self.open.claim_first(key).map_or(NotDone, HasFields);
+            return match self.open.claim_first(key) {
+                Some((place, span)) => HasFields(place, span),
+                None => NotDone,
+            };
         }
-        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let Some((origin, root)) = self.origin_quickly(hot, metadata, id) else { return NotDone };
         let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
-        let root = if root == 0 { id } else { root };
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
         hot.set_last_place(place);
         Done(())
@@ -77,7 +77,8 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn new_span_with_fields(
         &self,
-        (place, span): (Place, &OpenSpan),
+        place: Place,
+        span: &OpenSpan,
         attributes: &Attributes<'_>,
     ) {
         let hot = local::of_owner();
@@ -86,38 +87,26 @@ impl Recorder {
     }
 
     /// The span that was used last closes, on a thread with a partition of its own that has room.
-    /// One with fields closes at the moment that is returned: see
-    /// [`close_with_fields`](Self::close_with_fields).
     #[inline(always)]
-    pub(crate) fn close_quickly(&self, key: u64) -> Quick<(), u64> {
+    pub(crate) fn close_quickly(&self, key: u64) -> bool {
         if is_panicking() {
-            return NotDone;
+            return false;
         }
         // The owner would be enough, but for a ring that is closed: the span may be in the ledger
         // as unfinished by then.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
-        let Some(span) = self.open.get(local::last_place()) else { return NotDone };
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
+        let Some(span) = self.open.get(local::last_place()) else { return false };
         if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
-            return NotDone;
+            return false;
         }
         let end = timestamp::read();
-        if span.extra() != 0 {
-            return HasFields(end);
-        }
-        if !self.publish_plain(hot, span, end) {
-            return NotDone;
-        }
-        OpenSpans::remove_plain(span);
-        Done(())
-    }
-
-    /// The span that was used last closes, which has fields; if nothing else is out of the ordinary.
-    #[inline(always)]
-    pub(crate) fn close_with_fields(&self, end: u64) -> bool {
-        let Some(span) = self.open.get(local::last_place()) else { return false };
-        let published = self.publish_with_fields(local::of_owner(), span, end);
+        let extra = span.extra();
+        let published = match extra {
+            0 => publish_plain(hot, span, end),
+            _ => publish_with_fields(hot, span, extra, end),
+        };
         if published {
-            OpenSpans::remove_plain_with_fields(span);
+            OpenSpans::remove_plain(span, extra);
         }
         published
     }

@@ -36,13 +36,13 @@ use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
 use crate::recorder::Recorder;
 use crate::stats::DropReason;
 
-/// What a quick path has come to.
+/// What a new span has come to on its quick path.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Quick<D, F> {
-    Done(D),
-    /// The span has fields; call the function for those.
-    HasFields(F),
+pub(crate) enum Quick<'a, T> {
+    Done(T),
+    /// The span has fields, and this place; call the function for those.
+    HasFields(Place, &'a OpenSpan),
     /// Nothing was done; call the general path.
     NotDone,
 }
@@ -102,25 +102,20 @@ impl Recorder {
             return self.complete_overflowed(hot, place, attributes, &visitor);
         }
         let words = visitor.len();
-        match self.origin_quickly(hot, attributes.metadata()) {
-            Some(origin) => self.complete(hot, span, origin, words),
+        let start = timestamp::read();
+        let id = hot.next_id(self, start);
+        match self.origin_quickly(hot, attributes.metadata(), id) {
+            Some((origin, root)) => {
+                span.set_words(words);
+                span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+                id
+            }
             None => self.complete_slowly(hot, place, attributes.metadata(), words),
         }
     }
 
-    /// Opens a span whose fields are in its place, and says its id.
-    #[inline(always)]
-    fn complete(&self, hot: Hot, span: &OpenSpan, origin: (u64, u64), words: usize) -> u64 {
-        let start = timestamp::read();
-        let id = hot.next_id(self, start);
-        let (origin, root) = origin;
-        let root = if root == 0 { id } else { root };
-        span.set_words(words);
-        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
-        id
-    }
-
-    /// The same where the parent or the callsite has to be looked for.
+    /// Opens a span whose fields are in its place, where the parent or the callsite has to be looked
+    /// for. Says its id, as above.
     #[cold]
     #[inline(never)]
     fn complete_slowly(
@@ -137,8 +132,13 @@ impl Recorder {
             return 0;
         };
         let (parent, root) = self.parent(hot, 0);
-        let origin = (record::id_and(parent, callsite), root);
-        self.complete(hot, span, origin, words)
+        let origin = record::id_and(parent, callsite);
+        let start = timestamp::read();
+        let id = hot.next_id(self, start);
+        let root = if root == 0 { id } else { root };
+        span.set_words(words);
+        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        id
     }
 
     /// The same where the place has no room for all fields.
@@ -173,50 +173,55 @@ impl Recorder {
         id
     }
 
-    /// Callsite and parent, and root.
+    /// Callsite and parent, and the root, of a new span with this id; if the innermost span is the
+    /// thread's own.
     #[inline(always)]
-    fn origin_quickly(&self, hot: Hot, metadata: &'static Metadata<'static>) -> Option<(u64, u64)> {
+    fn origin_quickly(
+        &self,
+        hot: Hot,
+        metadata: &'static Metadata<'static>,
+        id: u64,
+    ) -> Option<(u64, u64)> {
         let callsite = self.callsites.first_probe(metadata)?;
-        let (parent, root) = self.parent_quickly(hot)?;
-        Some((parent | callsite, root))
-    }
-
-    /// Ids of parent and root, 0 for none, if the innermost span is the thread's own.
-    #[inline(always)]
-    fn parent_quickly(&self, hot: Hot) -> Option<(u64, u64)> {
         if hot.is_outside() {
-            return Some((0, 0));
+            return Some((callsite, id));
         }
-        let span = self.open.get(local::innermost_own())?;
-        is_inside_once(span.head())?;
-        match span.id() {
+        let parent = self.open.get(local::innermost_own())?;
+        is_inside_once(parent.head())?;
+        match parent.id() {
             0 => None,
-            id => Some((id, span.root())),
+            parent_id => Some((parent_id | callsite, parent.root())),
         }
     }
+}
 
-    /// Publishes the record of a span without fields, on a thread with a partition of its own that
-    /// has room.
-    #[inline(always)]
-    fn publish_plain(&self, hot: Hot, span: &OpenSpan, end: u64) -> bool {
-        self.ring.publish_if_roomy::<1>(hot.lease(), Kind::Span as usize, |_, slot| {
-            close_into(slot, span, end, 0);
-        })
-    }
+/// Publishes the record of a span without fields, of which nothing is out of the ordinary, on a thread
+/// with a partition of its own that has room.
+#[inline(always)]
+fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
+    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
+        close_into(slot, span, end, 0);
+    });
+    hot.give_lease_back(lease);
+    published
+}
 
-    /// The same for one with fields, if nothing else is out of the ordinary and they fit one slot.
-    #[inline(always)]
-    fn publish_with_fields(&self, hot: Hot, span: &OpenSpan, end: u64) -> bool {
-        plain_words(span.extra(), SLOT_WORDS).is_some()
-            && self.ring.publish_if_roomy::<2>(hot.lease(), Kind::Span as usize, |index, slot| {
-                match index {
-                    // Looked at again, rather than kept.
-                    0 => close_into(slot, span, end, span.field_words()),
-                    // Behind the last word they are anything.
-                    _ => span.copy_inline_fields(slot),
-                }
-            })
-    }
+/// The same for one that may have fields, if they fit one slot. `extra` is the span's.
+#[inline(always)]
+fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
+    let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
+    let slots = if words == 0 { 1 } else { 2 };
+    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
+        match index {
+            0 => close_into(slot, span, end, words),
+            // Behind the last word they are anything.
+            _ => span.copy_inline_fields(slot),
+        }
+    });
+    hot.give_lease_back(lease);
+    published
 }
 
 /// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word,

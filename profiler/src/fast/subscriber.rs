@@ -7,8 +7,8 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, owner_state};
-use crate::local::{self, Hot};
+use super::{enter_at, is_inside_once, is_panicking, owner_state, publish_with_fields};
+use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
 use crate::recorder::Recorder;
@@ -37,10 +37,7 @@ impl Recorder {
     /// A contextual span is created, and its key returned. One with fields gets a place, and is then
     /// up to [`open_with_fields`](Self::open_with_fields).
     #[inline(always)]
-    pub(crate) fn open_quickly(
-        &self,
-        attributes: &Attributes<'_>,
-    ) -> Quick<NonZeroU64, (Place, &OpenSpan)> {
+    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<'_, NonZeroU64> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -50,14 +47,16 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            return hot.take_place(&self.open).map_or(NotDone, HasFields);
+            return match hot.take_place(&self.open) {
+                Some((place, span)) => HasFields(place, span),
+                None => NotDone,
+            };
         }
-        let Some((origin, root)) = self.origin_quickly(hot, metadata) else { return NotDone };
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let Some((origin, root)) = self.origin_quickly(hot, metadata, id) else { return NotDone };
         let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
-        let root = if root == 0 { id } else { root };
         let key = key_of(place, id);
         span.set_key(key.get());
         span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
@@ -69,7 +68,8 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn open_with_fields(
         &self,
-        (place, span): (Place, &OpenSpan),
+        place: Place,
+        span: &OpenSpan,
         attributes: &Attributes<'_>,
     ) -> NonZeroU64 {
         match self.fill_with_fields(local::of_owner(), place, span, attributes) {
@@ -94,55 +94,26 @@ impl Recorder {
         key.and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
     }
 
-    /// A handle is dropped, of a span that never had another one: the span closes. Says whether it
-    /// has closed.
-    ///
-    /// In pieces that each end in a call of the next one, so that none saves registers for another.
+    /// A handle is dropped, of a span that never had another one, on a thread with a partition of its
+    /// own that has room: the span closes. Returns its place, which is free.
     #[inline(always)]
-    pub(crate) fn drop_handle(self: &Arc<Self>, key: u64) -> bool {
+    pub(crate) fn close_directly(&self, key: u64) -> Option<Place> {
         if is_panicking() {
-            return self.drop_handle_slowly(0, key);
+            return None;
         }
         // As in `close_quickly`.
-        if local::get_if_owner(self.quick_owner()).is_none() {
-            return self.drop_handle_slowly(0, key);
-        }
-        let Some(span) = self.open.get(place_of(key)) else {
-            return self.drop_handle_slowly(0, key);
-        };
+        let hot = local::get_if_owner(self.quick_owner())?;
+        let place = place_of(key);
+        let span = self.open.get(place)?;
         if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
-            return self.drop_handle_slowly(0, key);
+            return None;
         }
         let end = timestamp::read();
-        match span.extra() {
-            0 => self.close_plain(local::of_owner(), span, key, end),
-            _ => self.close_with_fields_directly(local::of_owner(), span, key, end),
+        let extra = span.extra();
+        if !publish_with_fields(hot, span, extra, end) {
+            return None;
         }
-    }
-
-    /// A span without fields closes, on a thread with a partition of its own that has room.
-    #[inline(always)]
-    fn close_plain(self: &Arc<Self>, hot: Hot, span: &OpenSpan, key: u64, end: u64) -> bool {
-        if !self.publish_plain(hot, span, end) {
-            return self.drop_handle_slowly(0, key);
-        }
-        OpenSpans::vacate_plain(span);
-        hot.keep_place(place_of(key)) || self.open.give_place_back(place_of(key))
-    }
-
-    /// The same for a span with fields, if nothing else is out of the ordinary.
-    #[inline(never)]
-    fn close_with_fields_directly(
-        self: &Arc<Self>,
-        hot: Hot,
-        span: &OpenSpan,
-        key: u64,
-        end: u64,
-    ) -> bool {
-        if !self.publish_with_fields(hot, span, end) {
-            return self.drop_handle_slowly(0, key);
-        }
-        OpenSpans::vacate_plain_with_fields(span);
-        hot.keep_place(place_of(key)) || self.open.give_place_back(place_of(key))
+        OpenSpans::vacate_plain(span, extra);
+        Some(place)
     }
 }
