@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tracing_core::{LevelFilter, Metadata};
+use tracing_core::dispatcher::{self, WeakDispatch};
+use tracing_core::{Dispatch, LevelFilter, Metadata, callsite};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::Registry;
@@ -26,6 +27,8 @@ const ON: u8 = 2;
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
     targets: Mutex<Targets>,
+    /// The subscriber as `tracing` knows it.
+    dispatch: Mutex<Option<WeakDispatch>>,
     /// By the number of the callsite.
     answers: Box<[AtomicU8]>,
 }
@@ -34,6 +37,7 @@ impl Filter {
     pub(crate) fn new() -> Self {
         Self {
             targets: Mutex::new(everything()),
+            dispatch: Mutex::new(None),
             answers: std::iter::repeat_with(|| AtomicU8::new(UNKNOWN))
                 .take(CALLSITES_MAX)
                 .collect(),
@@ -66,6 +70,21 @@ impl Filter {
     /// Nothing beyond this level is wanted of any callsite.
     pub(crate) fn max_level(&self) -> Option<LevelFilter> {
         Layer::<Registry>::max_level_hint(&*self.targets.lock())
+    }
+
+    /// `tracing` knows of the subscriber from now on.
+    pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
+        *self.dispatch.lock() = Some(dispatch.downgrade());
+    }
+
+    /// Makes `tracing` ask about all callsites again.
+    fn rebuild(&self) {
+        let dispatch = self.dispatch.lock().as_ref().and_then(WeakDispatch::upgrade);
+        if let Some(dispatch) = dispatch {
+            // As long as a program has one subscriber, `tracing` asks that of the calling thread, and
+            // the thread need not have one.
+            dispatcher::with_default(&dispatch, callsite::rebuild_interest_cache);
+        }
     }
 
     pub(crate) fn set(&self, targets: Targets) {
@@ -126,7 +145,7 @@ impl FilterHandle {
     pub fn set(&self, targets: Targets) {
         if let Some(filter) = self.0.upgrade() {
             filter.set(targets);
-            tracing_core::callsite::rebuild_interest_cache();
+            filter.rebuild();
         }
     }
 

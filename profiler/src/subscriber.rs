@@ -137,6 +137,10 @@ impl fmt::Debug for Subscriber {
 }
 
 impl tracing_core::Subscriber for Subscriber {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.filter.set_dispatch(dispatch);
+    }
+
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.enabled(metadata) { Interest::always() } else { Interest::never() }
     }

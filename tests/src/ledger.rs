@@ -266,7 +266,9 @@ pub fn self_times(spans: &[Span]) {
 fn union_within(span: &Span, children: &[&Span]) -> i64 {
     let mut intervals: Vec<_> = children
         .iter()
-        .map(|child| (child.start_ns.max(span.start_ns), child.end_ns().min(span.end_ns())))
+        // One that outlives it takes nothing off.
+        .filter(|child| child.end_ns() <= span.end_ns())
+        .map(|child| (child.start_ns.max(span.start_ns), child.end_ns()))
         .filter(|(from, to)| from < to)
         .collect();
     intervals.sort_unstable();

@@ -13,6 +13,7 @@
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
 //! | [`allocations`] | an allocator that counts, by thread |
 //! | [`system`] | calls of the operating system |
+//! | [`witness`] | spandrel's own subscriber between two models |
 
 pub mod allocations;
 pub mod child;
@@ -25,6 +26,7 @@ pub mod programs;
 pub mod scratch;
 pub mod system;
 pub mod tiny_disk;
+pub mod witness;
 
 pub use database::Database;
 pub use limit::{rounds, time_limit};

@@ -146,11 +146,17 @@ impl Recording {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+impl Model {
+    /// A span with this parent was created at `created`.
+    pub fn new_span(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        parent: Option<Id>,
+        created: Instant,
+    ) {
         let mut fields = Visitor::default();
         attributes.record(&mut fields);
-        let parent = context.span(id).and_then(|span| span.parent()).map(|parent| parent.id());
         let mut recording = self.lock();
         let parent = parent.and_then(|parent| recording.index(&parent));
         let index = recording.spans.len();
@@ -162,7 +168,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
             error: fields.0.contains_key("error"),
             fields: fields.0,
             thread: std::thread::current().id(),
-            created: Instant::now(),
+            created,
             closed: None,
             panicked: false,
             polls: 0,
@@ -171,7 +177,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
         });
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+    /// Fields were recorded.
+    pub fn record(&self, id: &Id, values: &Record<'_>) {
         let mut fields = Visitor::default();
         values.record(&mut fields);
         if let Some(span) = self.lock().open(id) {
@@ -180,21 +187,22 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
         }
     }
 
-    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+    /// A span follows from another one.
+    pub fn follows_from(&self, id: &Id, follows: &Id) {
         let mut recording = self.lock();
         if let (Some(id), Some(follows)) = (recording.index(id), recording.index(follows)) {
             recording.links.push((id, follows));
         }
     }
 
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+    /// An event happened in this span.
+    pub fn event(&self, event: &Event<'_>, span: Option<Id>) {
         let mut fields = Visitor::default();
         event.record(&mut fields);
         let message = fields.0.remove("message").map(|message| match message {
             Value::Text(text) => text,
             other => panic!("a message that is no text: {other:?}"),
         });
-        let span = context.event_span(event).map(|span| span.id());
         let mut recording = self.lock();
         let level = *event.metadata().level();
         let span = span.and_then(|id| recording.index(&id));
@@ -205,7 +213,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
         recording.events.push(ModelEvent { at, level, span, message, fields: fields.0 });
     }
 
-    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+    /// The calling thread enters a span.
+    pub fn enter(&self, id: &Id) {
         let thread = std::thread::current().id();
         if let Some(span) = self.lock().open(id) {
             let (_, depth) = span.inside.entry(thread).or_insert_with(|| (Instant::now(), 0));
@@ -216,7 +225,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
         }
     }
 
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+    /// The calling thread leaves a span.
+    pub fn exit(&self, id: &Id) {
         let thread = std::thread::current().id();
         if let Some(span) = self.lock().open(id)
             && let Some((since, depth)) = span.inside.get_mut(&thread)
@@ -230,13 +240,45 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
         }
     }
 
-    fn on_close(&self, id: Id, _: Context<'_, S>) {
+    /// A span closes.
+    pub fn close(&self, id: &Id) {
         let mut recording = self.lock();
-        if let Some(span) = recording.open(&id) {
+        if let Some(span) = recording.open(id) {
             span.closed = Some(Instant::now());
             span.panicked = std::thread::panicking();
             recording.open.remove(&id.into_u64());
         }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let parent = context.span(id).and_then(|span| span.parent()).map(|parent| parent.id());
+        self.new_span(attributes, id, parent, Instant::now());
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        self.record(id, values);
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+        self.follows_from(id, follows);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.event(event, context.event_span(event).map(|span| span.id()));
+    }
+
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        self.enter(id);
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        self.exit(id);
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        self.close(&id);
     }
 }
 
