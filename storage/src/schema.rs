@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction};
 pub const APPLICATION_ID: i32 = 0x5350_414E;
 
 /// `PRAGMA user_version` of the files that this crate writes.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// The data definition of a profile database, with a comment on each column.
 pub fn schema() -> &'static str {
@@ -31,7 +31,10 @@ pub(crate) const TABLES: [&str; 12] = [
 
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
 /// version by one.
-pub(crate) const MIGRATIONS: &[(i32, &str)] = &[];
+pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
+    // An index on span costs more than the row itself, and prevents rows from being copied.
+    (1, "DROP INDEX IF EXISTS span_root"),
+];
 
 /// Makes the tables and views of a new file.
 pub(crate) fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -121,28 +124,31 @@ mod tests {
     fn an_older_file_is_brought_up_step_by_step() {
         let mut conn = fresh();
         let steps: &[(i32, &str)] = &[
-            (1, "ALTER TABLE mark ADD COLUMN one TEXT"),
-            (2, "ALTER TABLE mark RENAME COLUMN one TO two"),
+            (SCHEMA_VERSION, "ALTER TABLE mark ADD COLUMN one TEXT"),
+            (SCHEMA_VERSION + 1, "ALTER TABLE mark RENAME COLUMN one TO two"),
         ];
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
-        assert!(migrate(&tx, steps, 3).unwrap());
+        assert!(migrate(&tx, steps, SCHEMA_VERSION + 2).unwrap());
         tx.commit().unwrap();
-        assert_eq!(version(&conn).unwrap(), 3);
+        assert_eq!(version(&conn).unwrap(), SCHEMA_VERSION + 2);
         conn.prepare("SELECT two FROM mark").unwrap();
     }
 
     #[test]
     fn a_migration_without_a_next_step_or_with_a_fault_leaves_the_file_as_it_was() {
         let mut conn = fresh();
-        let gap: &[(i32, &str)] = &[(1, "DROP TABLE mark")];
-        let fault: &[(i32, &str)] = &[(1, "DROP TABLE mark"), (2, "DROP TABLE no_such_table")];
+        let gap: &[(i32, &str)] = &[(SCHEMA_VERSION, "DROP TABLE mark")];
+        let fault: &[(i32, &str)] = &[
+            (SCHEMA_VERSION, "DROP TABLE mark"),
+            (SCHEMA_VERSION + 1, "DROP TABLE no_such_table"),
+        ];
         let tx = conn.transaction().unwrap();
-        assert!(!migrate(&tx, gap, 3).unwrap());
+        assert!(!migrate(&tx, gap, SCHEMA_VERSION + 2).unwrap());
         tx.rollback().unwrap();
         let tx = conn.transaction().unwrap();
-        migrate(&tx, fault, 3).unwrap_err();
+        migrate(&tx, fault, SCHEMA_VERSION + 2).unwrap_err();
         tx.rollback().unwrap();
-        assert_eq!(version(&conn).unwrap(), 1);
+        assert_eq!(version(&conn).unwrap(), SCHEMA_VERSION);
         assert_eq!(missing_table(&conn).unwrap(), None);
     }
 

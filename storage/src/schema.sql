@@ -1,4 +1,4 @@
--- The profile database of spandrel, version 1. This file is the contract.
+-- The profile database of spandrel, version 2. This file is the contract.
 --
 -- Times are integer nanoseconds. Names that end in _unix_ns count from the Unix epoch; start_ns,
 -- at_ns, until_ns, from_ns, to_ns and seen_ns count from the start of the run
@@ -54,7 +54,8 @@ CREATE TABLE thread (
   name TEXT                        -- NULL: the thread has no name
 ) STRICT;
 
--- A span that closed, or that was open when the recording ended.
+-- A span that closed, or that was open when the recording ended. There is no index but the primary
+-- key: ids grow with time, so a window of time is a range of them.
 CREATE TABLE span (
   id INTEGER PRIMARY KEY,          -- unique in the file; grows with the time of creation
   run_id INTEGER NOT NULL,         -- run.id
@@ -70,9 +71,6 @@ CREATE TABLE span (
   status TEXT NOT NULL,            -- 'ok', 'error', 'panicked' or 'unfinished'
   fields TEXT                      -- JSON object; NULL: no fields
 ) STRICT;
-
--- The only index on span that is kept while recording: small, as it holds roots only.
-CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL;
 
 -- Something that happened at one moment, inside a span or not.
 CREATE TABLE event (

@@ -1,0 +1,33 @@
+//! A file of an older version is read as it is, and brought up when it is recorded into.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use rusqlite::Connection;
+use spandrel_storage::{Reader, StoreOptions};
+
+#[test]
+fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut first = common::store(&path, &StoreOptions::default());
+    let mut batch = common::batch(&mut first, 500);
+    first.append(&mut batch).unwrap();
+    first.close().unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL;
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(conn);
+    assert_eq!(Reader::open(&path).unwrap().counts(1).unwrap().spans, 500, "read as it is");
+    let mut again = common::store(&path, &StoreOptions::default());
+    let mut batch = common::batch(&mut again, 500);
+    again.append(&mut batch).unwrap();
+    again.close().unwrap();
+    let conn = Connection::open(&path).unwrap();
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'span_root'";
+    assert_eq!(conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    let roots = "SELECT count(*) FROM roots";
+    assert_eq!(conn.query_row(roots, [], |row| row.get::<_, i64>(0)).unwrap(), 1_000);
+}
