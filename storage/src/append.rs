@@ -1,14 +1,18 @@
 //! One batch, one transaction.
 
 use std::ops::Range;
+use std::slice;
 use std::time::Instant;
 
-use rusqlite::{Connection, Statement, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::error::{Context, Error, ErrorKind};
+use crate::insert_event;
 use crate::insert_span::InsertSpans;
-use crate::record::{Batch, EventRow, OpenSpanRow, SpanRow, Status, WriterStatRow};
+use crate::record::{Batch, OpenSpanRow, WriterStatRow};
 use crate::rollup::{Rollups, Source, Staged};
+use crate::totals::Totals;
+use crate::transfer::Loaded;
 
 /// What an append did.
 #[derive(Debug, Default)]
@@ -26,36 +30,37 @@ pub struct Appended {
     pub checkpoint_error: Option<Error>,
 }
 
-/// What a batch adds to the row of its run.
-#[derive(Debug, Default)]
-struct Totals {
-    unfinished: i64,
-    links: i64,
-    dropped_spans: i64,
-    dropped_events: i64,
-    last_id: u64,
-    last_ns: i64,
-}
-
-/// Writes the batch. The staged rollups and the largest id hold once the transaction commits.
+/// Writes the batch, of which the image that is loaded is one, if any is. The staged rollups and
+/// the largest id hold once the transaction commits.
 pub(crate) fn write(
     tx: &Transaction<'_>,
     batch: &mut Batch,
     run_id: i64,
     rollups: &Rollups,
     last_id: u64,
+    loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<(Staged, u64)> {
-    // Ascending ids append at the end of the tree; any other order costs up to four times as much.
-    batch.spans.sort_unstable_by_key(|span| span.id);
-    batch.events.sort_unstable_by_key(|event| event.id);
-    let mut totals = Totals { last_id, last_ns: i64::MIN, ..Totals::default() };
+    if loaded.is_none() {
+        // Ascending ids append at the end of the tree; any other order costs up to four times as
+        // much. An image has its rows in order.
+        batch.spans.sort_by_key(|span| span.id);
+        batch.events.sort_by_key(|event| event.id);
+    }
+    let mut totals = Totals::new(last_id);
     let mut staged = rollups.stage();
     if !batch.spans.is_empty() {
-        let mut source = Source::new(rollups, run_id, tx)?;
-        spans(tx, batch, run_id, &mut staged, &mut source, &mut totals)?;
+        spans(tx, batch, run_id, loaded)?;
+        let mut source = Source::new(rollups, run_id, tx);
+        for span in &batch.spans {
+            staged.add(span, &mut source)?;
+            totals.see_span(span);
+        }
     }
     staged.write(run_id, tx)?;
-    events(tx, batch, run_id, &mut totals)?;
+    if !batch.events.is_empty() {
+        events(tx, batch, run_id, loaded)?;
+        batch.events.iter().for_each(|event| totals.see_event(event));
+    }
     links(tx, batch, run_id, &mut totals)?;
     losses(tx, batch, run_id, &mut totals)?;
     if let Some(stat) = &batch.writer_stat {
@@ -64,64 +69,39 @@ pub(crate) fn write(
     if let Some(open) = &batch.open_spans {
         open_spans(tx, open, &batch.text, run_id, &mut totals)?;
     }
-    update_run(tx, batch, run_id, &totals)?;
-    Ok((staged, totals.last_id))
+    totals.add_to_run(tx, batch, run_id)?;
+    Ok((staged, totals.last_id()))
 }
 
+/// Copies the spans of the image and inserts those that it left out; all of them without one.
 fn spans(
     tx: &Transaction<'_>,
     batch: &Batch,
     run_id: i64,
-    staged: &mut Staged,
-    source: &mut Source<'_>,
-    totals: &mut Totals,
+    loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<()> {
-    if batch.spans.is_empty() {
-        return Ok(());
-    }
     let mut insert = InsertSpans::new(tx, run_id);
-    for chunk in insert.chunks(&batch.spans) {
-        insert.execute(chunk, &batch.text)?;
-        for span in chunk {
-            staged.add(span, source)?;
-            totals.see_span(span);
-            totals.unfinished += i64::from(span.status == Status::Unfinished);
-        }
-    }
-    Ok(())
+    let Some(loaded) = loaded else {
+        return insert
+            .chunks(&batch.spans)
+            .try_for_each(|chunk| insert.execute(chunk, &batch.text));
+    };
+    loaded.copy_spans(tx)?;
+    loaded.spans_left(batch).try_for_each(|span| insert.execute(slice::from_ref(span), &batch.text))
 }
 
+/// The same for events.
 fn events(
     tx: &Transaction<'_>,
     batch: &Batch,
     run_id: i64,
-    totals: &mut Totals,
+    loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<()> {
-    if batch.events.is_empty() {
-        return Ok(());
-    }
-    let mut insert = tx.prepare(
-        "INSERT INTO event (id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    insert.raw_bind_parameter(2, run_id)?;
-    for event in &batch.events {
-        bind_event(&mut insert, event, &batch.text)?;
-        insert.raw_execute()?;
-        totals.last_id = totals.last_id.max(event.id).max(event.span_id);
-        totals.last_ns = totals.last_ns.max(event.at_ns);
-    }
-    Ok(())
-}
-
-fn bind_event(insert: &mut Statement<'_>, event: &EventRow, text: &str) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(1, event.id as i64)?;
-    insert.raw_bind_parameter(3, nullable(event.span_id))?;
-    insert.raw_bind_parameter(4, event.callsite_id)?;
-    insert.raw_bind_parameter(5, event.thread_id)?;
-    insert.raw_bind_parameter(6, event.at_ns)?;
-    insert.raw_bind_parameter(7, slice(text, &event.message))?;
-    insert.raw_bind_parameter(8, slice(text, &event.fields))
+    let Some(loaded) = loaded else {
+        return insert_event::all(tx, &mut batch.events.iter(), run_id, &batch.text);
+    };
+    loaded.copy_events(tx)?;
+    insert_event::all(tx, &mut loaded.events_left(batch), run_id, &batch.text)
 }
 
 fn links(
@@ -138,8 +118,7 @@ fn links(
         tx.prepare("INSERT INTO link (span_id, follows_id, run_id) VALUES (?1, ?2, ?3)")?;
     for link in &batch.links {
         let added = insert.execute(params![link.span_id as i64, link.follows_id as i64, run_id])?;
-        totals.links += added as i64;
-        totals.last_id = totals.last_id.max(link.span_id).max(link.follows_id);
+        totals.see_link(link, added);
     }
     Ok(())
 }
@@ -167,9 +146,7 @@ fn losses(
             loss.events as i64,
             loss.thread_id
         ])?;
-        totals.dropped_spans += loss.spans as i64;
-        totals.dropped_events += loss.events as i64;
-        totals.last_ns = totals.last_ns.max(loss.to_ns);
+        totals.see_loss(loss);
     }
     Ok(())
 }
@@ -228,47 +205,12 @@ fn open_spans(
             span.start_ns,
             span.busy_ns,
             span.polls as i64,
-            slice(text, &span.fields),
+            text_at(text, &span.fields),
             seen_ns
         ])?;
-        totals.see_span(span);
-        totals.last_ns = totals.last_ns.max(*seen_ns);
+        totals.see_open_span(span, *seen_ns);
     }
     Ok(())
-}
-
-fn update_run(
-    conn: &Connection,
-    batch: &Batch,
-    run_id: i64,
-    totals: &Totals,
-) -> rusqlite::Result<()> {
-    conn.execute(
-        "UPDATE run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3), spans = spans + ?4,
-           unfinished = unfinished + ?5, events = events + ?6, links = links + ?7,
-           dropped_spans = dropped_spans + ?8, dropped_events = dropped_events + ?9
-         WHERE id = ?1",
-        params![
-            run_id,
-            totals.last_id as i64,
-            totals.last_ns,
-            batch.spans.len() as i64,
-            totals.unfinished,
-            batch.events.len() as i64,
-            totals.links,
-            totals.dropped_spans,
-            totals.dropped_events
-        ],
-    )?;
-    Ok(())
-}
-
-impl Totals {
-    fn see_span(&mut self, span: &SpanRow) {
-        self.last_id = self.last_id.max(span.id).max(span.parent_id).max(span.root_id);
-        let end_ns = span.start_ns.saturating_add(span.duration_ns.unwrap_or(0));
-        self.last_ns = self.last_ns.max(end_ns);
-    }
 }
 
 /// Refuses a batch whose rows point outside of its text, before anything is written.
@@ -290,7 +232,8 @@ pub(crate) fn check(batch: &Batch, path: &std::path::Path) -> Result<(), Error> 
     Ok(())
 }
 
-pub(crate) fn slice<'a>(text: &'a str, range: &Range<usize>) -> Option<&'a str> {
+/// The text of a row; NULL for an empty one.
+pub(crate) fn text_at<'a>(text: &'a str, range: &Range<usize>) -> Option<&'a str> {
     text.get(range.clone()).filter(|text| !text.is_empty())
 }
 

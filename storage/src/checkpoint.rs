@@ -99,14 +99,16 @@ pub(crate) fn wal_path(database: &Path) -> PathBuf {
 
 fn passive(conn: &Connection) -> rusqlite::Result<Frames> {
     // Not allowed to wait: the busy handler is not called in this mode.
-    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+    conn.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], |row| {
         Ok(Frames { all: row.get(1)?, copied: row.get(2)? })
     })
 }
 
 pub(crate) fn run(conn: &Connection, path: &Path, truncate: bool) -> Result<(), Error> {
     let complete = if truncate {
-        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0).map(|b: i64| b == 0))
+        conn.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| {
+            row.get(0).map(|b: i64| b == 0)
+        })
     } else {
         passive(conn).map(|frames| frames.copied == frames.all)
     };
@@ -126,7 +128,7 @@ pub(crate) fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
         Err(error) => return Err(error),
     }
     conn.busy_timeout(std::time::Duration::ZERO).context(path, "close")?;
-    let left = conn.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
+    let left = conn.pragma_update_and_check(Some("main"), "journal_mode", "DELETE", |_| Ok(()));
     match left.context(path, "leave write-ahead mode") {
         Err(error) if error.kind() != ErrorKind::Busy => Err(error),
         _ => Ok(()),

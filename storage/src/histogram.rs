@@ -26,6 +26,7 @@ const BITS: u32 = 6;
 /// How many buckets there are for all of `u64`.
 const BUCKETS: u16 = ((64 - BITS + 1) << BITS) as u16;
 const VERSION: u8 = 1;
+const HINTS: usize = 256;
 
 /// Counts of values in log-linear buckets; any percentile is within 1 % of the exact one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +68,17 @@ impl Histogram {
     #[inline]
     pub fn record(&mut self, value: u64) {
         self.add(index(value), 1);
+    }
+
+    /// Counts one value, and looks first where the last one of its bucket was counted.
+    #[inline]
+    pub(crate) fn record_near(&mut self, value: u64, hints: &mut Hints) {
+        let bucket = index(value);
+        let hint = &mut hints.0[usize::from(bucket) % HINTS];
+        match self.buckets.get_mut(usize::from(*hint)) {
+            Some(entry) if entry.0 == bucket => entry.1 = entry.1.saturating_add(1),
+            _ => *hint = self.add(bucket, 1),
+        }
     }
 
     /// Counts all values of another histogram.
@@ -158,16 +170,31 @@ impl Histogram {
         Ok(Self { buckets })
     }
 
-    #[inline]
-    fn add(&mut self, bucket: u16, count: u64) {
-        match self.buckets.binary_search_by_key(&bucket, |entry| entry.0) {
+    /// Adds to a bucket and says where it is; there are fewer than 65,536.
+    fn add(&mut self, bucket: u16, count: u64) -> u16 {
+        let at = match self.buckets.binary_search_by_key(&bucket, |entry| entry.0) {
             Ok(at) => {
                 if let Some(entry) = self.buckets.get_mut(at) {
                     entry.1 = entry.1.saturating_add(count);
                 }
+                at
             }
-            Err(at) => self.buckets.insert(at, (bucket, count)),
-        }
+            Err(at) => {
+                self.buckets.insert(at, (bucket, count));
+                at
+            }
+        };
+        at as u16
+    }
+}
+
+/// Where buckets of a histogram were found last, by their last digits: of four octaves at once.
+#[derive(Debug)]
+pub(crate) struct Hints([u16; HINTS]);
+
+impl Hints {
+    pub(crate) const fn new() -> Self {
+        Self([0; HINTS])
     }
 }
 

@@ -9,7 +9,7 @@ use std::slice::Chunks;
 
 use rusqlite::{Connection, Statement};
 
-use crate::append::{nullable, slice};
+use crate::append::{nullable, text_at};
 use crate::record::SpanRow;
 
 /// Rows a statement.
@@ -73,7 +73,7 @@ fn prepared<'a, 's>(
 
 fn sql(rows: usize) -> String {
     let mut sql = String::from(
-        "INSERT OR FAIL INTO span (run_id, id, parent_id, root_id, callsite_id, thread_id, start_ns,
+        "INSERT OR ROLLBACK INTO span (run_id, id, parent_id, root_id, callsite_id, thread_id, start_ns,
            duration_ns, busy_ns, self_ns, polls, status, fields) VALUES ",
     );
     for row in 0..rows {
@@ -97,5 +97,5 @@ fn bind(insert: &mut Statement<'_>, at: usize, span: &SpanRow, text: &str) -> ru
     insert.raw_bind_parameter(at + 8, span.self_ns)?;
     insert.raw_bind_parameter(at + 9, span.polls as i64)?;
     insert.raw_bind_parameter(at + 10, span.status.as_str())?;
-    insert.raw_bind_parameter(at + 11, slice(text, &span.fields))
+    insert.raw_bind_parameter(at + 11, text_at(text, &span.fields))
 }

@@ -12,6 +12,8 @@ mod append;
 mod checkpoint;
 mod error;
 mod histogram;
+mod image;
+mod insert_event;
 mod insert_span;
 mod intern;
 mod location;
@@ -24,6 +26,8 @@ mod retention;
 mod rollup;
 mod schema;
 mod store;
+mod totals;
+mod transfer;
 
 pub use append::Appended;
 pub use error::{Error, ErrorKind};

@@ -54,6 +54,10 @@ pub struct StoreOptions {
     /// The file may have so many pages at most; beyond, `append` fails with [`ErrorKind::Full`].
     /// Default: SQLite's own limit.
     pub max_page_count: Option<u32>,
+    /// Batches of at least so many spans and events are copied into the file from an image in
+    /// memory, which costs a third of inserting them one by one, but has to be set up. `usize::MAX`
+    /// turns it off. Default: 128.
+    pub transfer_rows_min: usize,
 }
 
 impl Default for StoreOptions {
@@ -67,6 +71,7 @@ impl Default for StoreOptions {
             max_age: None,
             busy_timeout: Duration::from_millis(250),
             max_page_count: None,
+            transfer_rows_min: 128,
         }
     }
 }

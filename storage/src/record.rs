@@ -219,7 +219,7 @@ pub struct OpenSpanRow {
 /// Everything that one transaction appends.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Closed and unfinished spans, in any order; `append` sorts them by id.
+    /// Closed and unfinished spans, in any order; `append` stores them by id.
     pub spans: Vec<SpanRow>,
     /// Events, in any order.
     pub events: Vec<EventRow>,

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::histogram::Histogram;
+use crate::histogram::{Hints, Histogram};
 use crate::record::{SpanRow, Status};
 
 /// Length of an interval.
@@ -20,6 +21,9 @@ pub(crate) const INTERVAL_NS: i64 = 1_000_000_000;
 const INTERVALS_KEPT: i64 = 2;
 /// Rows that stay in memory at most, some 2 KiB each.
 const ROWS_KEPT: usize = 4_096;
+
+/// Callsites that are found again without a look into a table.
+const RECENT: usize = 64;
 
 #[derive(Debug, Clone, Default)]
 struct Rollup {
@@ -41,6 +45,13 @@ struct Key {
 impl Key {
     fn new(callsite_id: i64, end_ns: i64) -> Self {
         Self { at_ns: end_ns.div_euclid(INTERVAL_NS).saturating_mul(INTERVAL_NS), callsite_id }
+    }
+
+    /// Whether a span that ends at that moment counts here; without a division.
+    #[inline]
+    fn has(&self, span: &SpanRow, end_ns: i64) -> bool {
+        let after = end_ns.wrapping_sub(self.at_ns) as u64;
+        self.callsite_id == span.callsite_id && after < INTERVAL_NS as u64
     }
 }
 
@@ -81,8 +92,19 @@ pub(crate) struct Rollups {
 /// The rows that a transaction changes, as they will stand.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    rows: Rows,
+    rows: Vec<StagedRow>,
+    places: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    /// Places of the rows that were changed last, by the last digits of their callsites: the next
+    /// span of a callsite most often ends in the same interval.
+    recent: [u32; RECENT],
     newest_ns: i64,
+}
+
+#[derive(Debug)]
+struct StagedRow {
+    key: Key,
+    rollup: Rollup,
+    hints: Hints,
 }
 
 impl Rollups {
@@ -91,13 +113,18 @@ impl Rollups {
     }
 
     pub(crate) fn stage(&self) -> Staged {
-        Staged { rows: Rows::default(), newest_ns: self.newest_ns }
+        Staged {
+            rows: Vec::new(),
+            places: HashMap::default(),
+            recent: [0; RECENT],
+            newest_ns: self.newest_ns,
+        }
     }
 
     pub(crate) fn committed(&mut self, staged: Staged) {
         self.newest_ns = staged.newest_ns;
         let oldest = self.newest_ns.saturating_sub(INTERVALS_KEPT * INTERVAL_NS);
-        self.rows.extend(staged.rows);
+        self.rows.extend(staged.rows.into_iter().map(|row| (row.key, row.rollup)));
         self.rows.retain(|key, _| key.at_ns >= oldest);
         if self.rows.len() > ROWS_KEPT {
             self.rows = Rows::default();
@@ -114,20 +141,12 @@ impl Rollups {
 pub(crate) struct Source<'a> {
     rollups: &'a Rollups,
     run_id: i64,
-    select: Statement<'a>,
+    conn: &'a Connection,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(
-        rollups: &'a Rollups,
-        run_id: i64,
-        conn: &'a Connection,
-    ) -> rusqlite::Result<Self> {
-        let select = conn.prepare(
-            "SELECT calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram FROM rollup
-             WHERE run_id = ?1 AND at_ns = ?2 AND callsite_id = ?3",
-        )?;
-        Ok(Self { rollups, run_id, select })
+    pub(crate) fn new(rollups: &'a Rollups, run_id: i64, conn: &'a Connection) -> Self {
+        Self { rollups, run_id, conn }
     }
 
     fn find(&mut self, key: Key) -> rusqlite::Result<Option<Rollup>> {
@@ -137,39 +156,40 @@ impl<'a> Source<'a> {
         if key.at_ns > self.rollups.newest_ns {
             return Ok(None);
         }
-        self.select
-            .query_row(params![self.run_id, key.at_ns, key.callsite_id], |row| {
-                let blob = row.get_ref(6)?.as_blob()?;
-                let histogram = Histogram::decode(blob).map_err(|source| {
-                    let blob = rusqlite::types::Type::Blob;
-                    rusqlite::Error::FromSqlConversionFailure(6, blob, Box::new(source))
-                })?;
-                Ok(Rollup {
-                    calls: row.get(0)?,
-                    errors: row.get(1)?,
-                    sum_ns: row.get(2)?,
-                    busy_ns: row.get(3)?,
-                    self_ns: row.get(4)?,
-                    max_ns: row.get(5)?,
-                    histogram,
-                })
-            })
-            .optional()
+        let mut select = self.conn.prepare(
+            "SELECT calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram FROM rollup
+             WHERE run_id = ?1 AND at_ns = ?2 AND callsite_id = ?3",
+        )?;
+        select.query_row(params![self.run_id, key.at_ns, key.callsite_id], read).optional()
     }
 }
 
+fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
+    let histogram = Histogram::decode(row.get_ref(6)?.as_blob()?).map_err(|source| {
+        rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, Box::new(source))
+    })?;
+    Ok(Rollup {
+        calls: row.get(0)?,
+        errors: row.get(1)?,
+        sum_ns: row.get(2)?,
+        busy_ns: row.get(3)?,
+        self_ns: row.get(4)?,
+        max_ns: row.get(5)?,
+        histogram,
+    })
+}
+
 impl Staged {
+    #[inline]
     pub(crate) fn add(&mut self, span: &SpanRow, source: &mut Source<'_>) -> rusqlite::Result<()> {
         let Some(duration_ns) = span.duration_ns else { return Ok(()) };
-        let key = Key::new(span.callsite_id, span.start_ns.saturating_add(duration_ns));
-        let rollup = match self.rows.get_mut(&key) {
-            Some(rollup) => rollup,
-            None => {
-                let base = source.find(key)?.unwrap_or_default();
-                self.newest_ns = self.newest_ns.max(key.at_ns);
-                self.rows.entry(key).or_insert(base)
-            }
+        let end_ns = span.start_ns.saturating_add(duration_ns);
+        let place = self.recent[span.callsite_id as usize % RECENT] as usize;
+        let row = match self.rows.get(place).is_some_and(|row| row.key.has(span, end_ns)) {
+            true => self.rows.get_mut(place),
+            false => self.find(Key::new(span.callsite_id, end_ns), source)?,
         };
+        let Some(StagedRow { rollup, hints, .. }) = row else { return Ok(()) };
         rollup.calls += 1;
         rollup.errors += i64::from(matches!(span.status, Status::Error | Status::Panicked));
         // Saturating: a sum of hostile durations must not stop the recording.
@@ -177,8 +197,28 @@ impl Staged {
         rollup.busy_ns = rollup.busy_ns.saturating_add(span.busy_ns);
         rollup.self_ns = rollup.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         rollup.max_ns = rollup.max_ns.max(duration_ns);
-        rollup.histogram.record(duration_ns.max(0) as u64);
+        rollup.histogram.record_near(duration_ns.max(0) as u64, hints);
         Ok(())
+    }
+
+    /// The row of a key, which begins as it stands in the file.
+    fn find(
+        &mut self,
+        key: Key,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<Option<&mut StagedRow>> {
+        let place = match self.places.get(&key) {
+            Some(place) => *place,
+            None => {
+                let rollup = source.find(key)?.unwrap_or_default();
+                self.newest_ns = self.newest_ns.max(key.at_ns);
+                self.rows.push(StagedRow { key, rollup, hints: Hints::new() });
+                self.places.insert(key, self.rows.len() - 1);
+                self.rows.len() - 1
+            }
+        };
+        self.recent[key.callsite_id as usize % RECENT] = place as u32;
+        Ok(self.rows.get_mut(place))
     }
 
     pub(crate) fn write(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
@@ -191,7 +231,7 @@ impl Staged {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         let mut blob = Vec::new();
-        for (key, rollup) in &self.rows {
+        for StagedRow { key, rollup, .. } in &self.rows {
             rollup.histogram.encode_into(&mut blob);
             insert.execute(params![
                 run_id,
@@ -215,6 +255,11 @@ impl Staged {
 mod tests {
     use super::*;
 
+    fn row(at_ns: i64, callsite_id: i64) -> StagedRow {
+        let key = Key { at_ns, callsite_id };
+        StagedRow { key, rollup: Rollup::default(), hints: Hints::new() }
+    }
+
     #[test]
     fn memory_is_bounded_by_time_and_by_number() {
         let mut rollups = Rollups::new();
@@ -222,7 +267,7 @@ mod tests {
             let mut staged = rollups.stage();
             for callsite_id in 0..10 {
                 let at_ns = second * INTERVAL_NS;
-                staged.rows.insert(Key { at_ns, callsite_id }, Rollup::default());
+                staged.rows.push(row(at_ns, callsite_id));
                 staged.newest_ns = at_ns;
             }
             rollups.committed(staged);
@@ -230,7 +275,7 @@ mod tests {
         }
         let mut staged = rollups.stage();
         for callsite_id in 0..=ROWS_KEPT as i64 {
-            staged.rows.insert(Key { at_ns: i64::MAX, callsite_id }, Rollup::default());
+            staged.rows.push(row(i64::MAX, callsite_id));
         }
         rollups.committed(staged);
         assert!(rollups.rows.len() <= ROWS_KEPT);

@@ -17,6 +17,7 @@ use crate::options::StoreOptions;
 use crate::record::{Batch, CallsiteInfo, RunInfo};
 use crate::retention::{self, Pruned};
 use crate::rollup::Rollups;
+use crate::transfer::Transfer;
 
 /// The one writer of a profile database.
 ///
@@ -39,6 +40,7 @@ pub struct Store {
     interner: Interner,
     rollups: Rollups,
     wal: Wal,
+    transfer: Transfer,
 }
 
 impl Store {
@@ -60,8 +62,9 @@ impl Store {
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok((conn, interner, last_id)) => Ok(Self {
+            Ok((conn, transfer, interner, last_id)) => Ok(Self {
                 wal: Wal::new(&full),
+                transfer,
                 conn,
                 lock,
                 path: path.to_path_buf(),
@@ -88,8 +91,8 @@ impl Store {
         full: &Path,
         lock: &StoreLock,
         options: &StoreOptions,
-    ) -> Result<(Connection, Interner, u64), Error> {
-        let conn = open::connect(path, full, lock, options)?;
+    ) -> Result<(Connection, Transfer, Interner, u64), Error> {
+        let mut conn = open::connect(path, full, lock, options)?;
         let found = full.symlink_metadata().context(path, "look at the file")?;
         if file_id(full, &found) != *lock.id() {
             let message = "the path was replaced while it was being opened; try again";
@@ -98,7 +101,9 @@ impl Store {
         limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
         let interner = Interner::load(&conn).context(path, "read the callsites")?;
         let last_id = retention::last_id(&conn).context(path, "read the largest id")?;
-        Ok((conn, interner, last_id))
+        let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
+            .context(path, "set up the connection")?;
+        Ok((conn, transfer, interner, last_id))
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -170,7 +175,7 @@ impl Store {
     }
 
     /// Stores the batch in one transaction, wholly or not at all, with what was interned since the
-    /// last one. The batch is sorted, and is left to the caller to clear.
+    /// last one. Its rows may be sorted; it is left to the caller to clear.
     ///
     /// # Errors
     ///
@@ -181,12 +186,25 @@ impl Store {
         append::check(batch, &self.path)?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let started = Instant::now();
+        let loaded = self.transfer.load(&mut self.conn, batch, run_id);
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {
             self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
         }
-        let (staged, last_id) = append::write(&tx, batch, run_id, &self.rollups, self.last_id)
-            .context(&self.path, "store a batch")?;
+        let written =
+            append::write(&tx, batch, run_id, &self.rollups, self.last_id, loaded.as_ref());
+        let (staged, last_id) = match written.context(&self.path, "store a batch") {
+            Ok(written) => written,
+            Err(error) => {
+                let strange = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Sqlite);
+                if loaded.is_some() && strange {
+                    // Perhaps for the image: the next try goes through statements.
+                    tx.rollback().context(&self.path, "roll back")?;
+                    self.transfer.give_up(&self.conn).context(&self.path, "roll back")?;
+                }
+                return Err(error);
+            }
+        };
         append::commit(tx, &self.path)?;
         self.interner.committed();
         self.rollups.committed(staged);
@@ -327,9 +345,14 @@ impl fmt::Debug for Store {
     }
 }
 
+/// Begins a transaction that has the lock for writing.
 fn begin<'a>(conn: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, Error> {
-    conn.transaction_with_behavior(TransactionBehavior::Immediate)
-        .context(path, "begin a transaction")
+    let doing = "begin a transaction";
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Deferred).context(path, doing)?;
+    // IMMEDIATE takes the locks of all attached databases, and images are read-only. A first
+    // statement that writes takes the lock of the file, in the same way.
+    tx.execute("DELETE FROM main.run WHERE false", []).context(path, doing)?;
+    Ok(tx)
 }
 
 fn limit_pages(conn: &Connection, pages: Option<u32>) -> rusqlite::Result<()> {

@@ -1,0 +1,88 @@
+//! What a batch adds to the row of its run.
+
+use rusqlite::{Connection, params};
+
+use crate::record::{Batch, EventRow, LinkRow, LossRow, SpanRow, Status};
+
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    unfinished: i64,
+    links: i64,
+    dropped_spans: i64,
+    dropped_events: i64,
+    last_id: u64,
+    last_ns: i64,
+}
+
+impl Totals {
+    pub(crate) fn new(last_id: u64) -> Self {
+        Self { last_id, last_ns: i64::MIN, ..Self::default() }
+    }
+
+    pub(crate) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    #[inline]
+    pub(crate) fn see_span(&mut self, span: &SpanRow) {
+        self.see_ids(span);
+        self.unfinished += i64::from(span.status == Status::Unfinished);
+    }
+
+    /// Not stored as a span yet: it is not counted.
+    pub(crate) fn see_open_span(&mut self, span: &SpanRow, seen_ns: i64) {
+        self.see_ids(span);
+        self.last_ns = self.last_ns.max(seen_ns);
+    }
+
+    #[inline]
+    fn see_ids(&mut self, span: &SpanRow) {
+        self.last_id = self.last_id.max(span.id).max(span.parent_id).max(span.root_id);
+        let end_ns = span.start_ns.saturating_add(span.duration_ns.unwrap_or(0));
+        self.last_ns = self.last_ns.max(end_ns);
+    }
+
+    #[inline]
+    pub(crate) fn see_event(&mut self, event: &EventRow) {
+        self.last_id = self.last_id.max(event.id).max(event.span_id);
+        self.last_ns = self.last_ns.max(event.at_ns);
+    }
+
+    pub(crate) fn see_link(&mut self, link: &LinkRow, added: usize) {
+        self.links += added as i64;
+        self.last_id = self.last_id.max(link.span_id).max(link.follows_id);
+    }
+
+    pub(crate) fn see_loss(&mut self, loss: &LossRow) {
+        self.dropped_spans += loss.spans as i64;
+        self.dropped_events += loss.events as i64;
+        self.last_ns = self.last_ns.max(loss.to_ns);
+    }
+
+    pub(crate) fn add_to_run(
+        &self,
+        conn: &Connection,
+        batch: &Batch,
+        run_id: i64,
+    ) -> rusqlite::Result<()> {
+        let mut update = conn.prepare(
+            "UPDATE run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3),
+               spans = spans + ?4, unfinished = unfinished + ?5, events = events + ?6,
+               links = links + ?7, dropped_spans = dropped_spans + ?8,
+               dropped_events = dropped_events + ?9
+             WHERE id = ?1",
+        )?;
+        update.execute(params![
+            run_id,
+            self.last_id as i64,
+            self.last_ns,
+            batch.spans.len() as i64,
+            self.unfinished,
+            batch.events.len() as i64,
+            self.links,
+            self.dropped_spans,
+            self.dropped_events
+        ])?;
+        Ok(())
+    }
+}

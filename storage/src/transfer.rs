@@ -1,0 +1,176 @@
+//! Rows that SQLite copies into the file from an image that is made of the batch.
+//!
+//! `INSERT INTO main.span SELECT * FROM batch.span` is compiled to a loop that copies whole cells
+//! when the tables agree: the same columns, types, NOT NULL, STRICT and defaults, no index on the
+//! target that the source has not, no trigger, no foreign key in force, and a conflict that ends the
+//! transaction or the statement (`xferOptimization` in SQLite's `insert.c`). Whether it is, is asked
+//! when a store is opened. A file for which it is not, such as one that somebody has added an index
+//! to, is written through statements, and so is a batch of which no image can be made.
+//!
+//! The image has to change outside of a transaction. It is read-only, so that SQLite can keep it
+//! where it is; that is why transactions do not begin as IMMEDIATE, which would lock every attached
+//! database.
+
+use rusqlite::{Connection, Transaction};
+
+use crate::image::{Image, Rows};
+use crate::record::{Batch, EventRow, SpanRow};
+
+/// The name under which the image is attached.
+const SCHEMA: &str = "batch";
+/// Larger pages make fewer of them to look up.
+const PAGE_SIZE: usize = 65_536;
+/// Batches with longer texts go through statements: an image is in memory twice.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
+const COPY_SPANS: &str = "INSERT OR ROLLBACK INTO main.span SELECT * FROM batch.span";
+const COPY_EVENTS: &str = "INSERT OR ROLLBACK INTO main.event SELECT * FROM batch.event";
+
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    image: Image,
+    rows_min: usize,
+    usable: bool,
+}
+
+/// The image of a batch, attached and ready to be copied.
+#[derive(Debug)]
+pub(crate) struct Loaded<'a> {
+    spans: &'a Rows,
+    events: &'a Rows,
+}
+
+impl Transfer {
+    /// Asks SQLite whether it copies cells; if not, all batches go through statements.
+    pub(crate) fn new(conn: &mut Connection, rows_min: usize) -> rusqlite::Result<Self> {
+        let mut transfer = Self { image: Image::new(PAGE_SIZE), rows_min, usable: true };
+        conn.execute(&format!("ATTACH ':memory:' AS {SCHEMA}"), [])?;
+        if !transfer.would_copy(conn).unwrap_or(false) {
+            transfer.give_up(conn)?;
+        }
+        Ok(transfer)
+    }
+
+    fn would_copy(&mut self, conn: &mut Connection) -> rusqlite::Result<bool> {
+        let Some(image) = self.image.build_empty() else { return Ok(false) };
+        conn.deserialize_read_exact(SCHEMA, image, image.len(), true)?;
+        Ok(same_columns(conn, "span")?
+            && same_columns(conn, "event")?
+            && copies_cells(conn, COPY_SPANS)?
+            && copies_cells(conn, COPY_EVENTS)?)
+    }
+
+    /// Makes and attaches the image of a batch, outside of a transaction; `None` when the batch is
+    /// better, or can only be, inserted through statements.
+    pub(crate) fn load(
+        &mut self,
+        conn: &mut Connection,
+        batch: &Batch,
+        run_id: i64,
+    ) -> Option<Loaded<'_>> {
+        let rows = batch.spans.len() + batch.events.len();
+        let fits = batch.text.len() <= TEXT_BYTES_MAX && u32::try_from(rows).is_ok();
+        if !self.usable || rows < self.rows_min.max(1) || !fits {
+            return None;
+        }
+        let image = self.image.build(batch, run_id)?;
+        // Out of memory, most likely. Statements need less.
+        conn.deserialize_read_exact(SCHEMA, image, image.len(), true).ok()?;
+        Some(Loaded { spans: &self.image.spans, events: &self.image.events })
+    }
+
+    /// From now on all batches go through statements.
+    pub(crate) fn give_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.usable = false;
+        // An image that cannot be read would fail every statement: they read all schemas.
+        conn.execute(&format!("DETACH {SCHEMA}"), [])?;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_usable(&self) -> bool {
+        self.usable
+    }
+}
+
+impl Loaded<'_> {
+    /// Copies the spans of the image into the file.
+    pub(crate) fn copy_spans(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        copy(tx, COPY_SPANS, self.spans.copied)
+    }
+
+    /// Copies the events of the image into the file.
+    pub(crate) fn copy_events(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        copy(tx, COPY_EVENTS, self.events.copied)
+    }
+
+    /// The spans that are not in the image.
+    pub(crate) fn spans_left<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = &'b SpanRow> {
+        self.spans.left.iter().filter_map(|at| batch.spans.get(*at as usize))
+    }
+
+    /// The events that are not in the image.
+    pub(crate) fn events_left<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = &'b EventRow> {
+        self.events.left.iter().filter_map(|at| batch.events.get(*at as usize))
+    }
+}
+
+fn copy(tx: &Transaction<'_>, sql: &str, rows: usize) -> rusqlite::Result<()> {
+    match tx.execute(sql, [])? {
+        copied if copied == rows => Ok(()),
+        copied => Err(rusqlite::Error::StatementChangedRows(copied)),
+    }
+}
+
+fn same_columns(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let columns = |schema: &str| -> rusqlite::Result<Vec<String>> {
+        conn.prepare("SELECT name FROM pragma_table_info(?1, ?2)")?
+            .query_map([table, schema], |row| row.get(0))?
+            .collect()
+    };
+    Ok(columns("main")? == columns(SCHEMA)?)
+}
+
+fn copies_cells(conn: &Connection, sql: &str) -> rusqlite::Result<bool> {
+    let mut explain = conn.prepare(&format!("EXPLAIN {sql}"))?;
+    let codes: Vec<String> = explain.query_map([], |row| row.get(1))?.collect::<Result<_, _>>()?;
+    let has = |code: &str| codes.iter().any(|found| found == code);
+    Ok(has("RowCell") && !has("Column") && !has("MakeRecord"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+
+    fn file(extra: &str) -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let tx = conn.transaction().unwrap();
+        schema::create(&tx).unwrap();
+        tx.execute_batch(extra).unwrap();
+        tx.commit().unwrap();
+        conn
+    }
+
+    /// A newer SQLite that no longer copied cells would only be slower, and nobody would notice.
+    #[test]
+    fn sqlite_copies_cells_into_a_file_of_ours() {
+        let mut conn = file("");
+        assert!(Transfer::new(&mut conn, 1).unwrap().is_usable());
+    }
+
+    #[test]
+    fn tables_that_are_not_as_we_made_them_get_their_rows_through_statements() {
+        for change in [
+            "CREATE INDEX theirs ON span (start_ns)",
+            "CREATE INDEX theirs ON event (at_ns)",
+            "ALTER TABLE span ADD COLUMN theirs TEXT",
+            "ALTER TABLE event RENAME COLUMN message TO theirs",
+            "CREATE TRIGGER theirs AFTER INSERT ON span BEGIN DELETE FROM mark; END",
+        ] {
+            let mut conn = file(change);
+            assert!(!Transfer::new(&mut conn, 1).unwrap().is_usable(), "{change}");
+            conn.execute("SELECT * FROM batch.span", []).unwrap_err();
+        }
+    }
+}
