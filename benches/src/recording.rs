@@ -13,7 +13,7 @@ const NANOSECONDS_APART: u64 = 1_000;
 /// How the spans come about.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// With three fields, as [`Case::ThreeFields`](crate::Case::ThreeFields) makes them: 40 bytes
+    /// With three fields, as [`Case::ThreeFields`](crate::Case::ThreeFields) makes them: 37 bytes
     /// of JSON and the digits of the first one.
     pub fields: bool,
     /// Threads that make spans in turns, each with a block of ids of its own.

@@ -26,7 +26,7 @@ const BITS: u32 = 6;
 /// How many buckets there are for all of `u64`.
 const BUCKETS: u16 = ((64 - BITS + 1) << BITS) as u16;
 const VERSION: u8 = 1;
-const HINTS: usize = 256;
+const HINTS: usize = 512;
 
 /// Counts of values in log-linear buckets; any percentile is within 1 % of the exact one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl Histogram {
     }
 }
 
-/// Where buckets of a histogram were found last, by their last digits: of four octaves at once.
+/// Where buckets of a histogram were found last, by their last digits: of eight octaves at once.
 #[derive(Debug)]
 pub(crate) struct Hints([u16; HINTS]);
 

@@ -138,8 +138,9 @@ pub(crate) fn check_content(path: &Path, conn: &Connection, bytes: u64) -> Resul
 }
 
 fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Result<()> {
-    // Both have to stand before the first table. INCREMENTAL lets retention give pages back; it
-    // costs a page of pointers for some 3,000 pages.
+    // Both have to stand before the first table. INCREMENTAL lets retention give pages back, also
+    // when a limit is set later; it costs 70 instructions a row (of 2,700) and a page of pointers
+    // for some 3,000 pages.
     conn.pragma_update(None, "page_size", options.page_size)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // In rollback mode still, so that the main file says whose it is before there is a log.
