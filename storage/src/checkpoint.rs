@@ -1,20 +1,27 @@
 //! The write-ahead log: its size, its cap, and its way into the main file.
 //!
-//! SQLite starts the log anew at the first commit after all of it was copied, and cuts it to what
-//! that commit wrote (`journal_size_limit` is 0). So the length of the log is what is in use,
-//! but for the time between a complete checkpoint and the next commit.
+//! SQLite starts the log anew at the first commit after all of it was copied. Its file keeps its
+//! length up to [`file_bytes_max`], because cutting it and making it longer again costs a tenth of
+//! what a commit costs; beyond, as after a reader that stayed, it is cut. So what is in use is not
+//! the length of the file but the number of frames, which SQLite tells.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::append::{Appended, elapsed_ns};
 use crate::error::{Context, Error, ErrorKind};
 
+/// A log starts with this many bytes, and each page has so many of its own before it:
+/// <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
+const HEADER_BYTES: u64 = 32;
+const FRAME_HEADER_BYTES: u64 = 24;
+
 #[derive(Debug)]
 pub(crate) struct Wal {
     path: PathBuf,
+    frame_bytes: u64,
     /// Length at the last checkpoint that could not copy all, so as not to try at each commit.
     held_back: u64,
 }
@@ -25,13 +32,27 @@ struct Frames {
     copied: i64,
 }
 
+impl Frames {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { all: row.get(1)?, copied: row.get(2)? })
+    }
+}
+
 impl Wal {
-    pub(crate) fn new(database: &Path) -> Self {
-        Self { path: wal_path(database), held_back: 0 }
+    pub(crate) fn new(conn: &Connection, database: &Path) -> rusqlite::Result<Self> {
+        let page_bytes: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let frame_bytes = FRAME_HEADER_BYTES + u64::from(page_bytes);
+        Ok(Self { path: wal_path(database), frame_bytes, held_back: 0 })
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    fn file_bytes(&self) -> u64 {
         self.path.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// What is in use: all of it until the first commit after a complete checkpoint.
+    fn bytes(&self, frames: &Frames) -> u64 {
+        let frames = u64::try_from(frames.all).unwrap_or(0);
+        if frames == 0 { 0 } else { HEADER_BYTES + frames * self.frame_bytes }
     }
 
     /// Refuses when the log is at its cap and cannot be emptied.
@@ -41,12 +62,13 @@ impl Wal {
         path: &Path,
         bytes_max: u64,
     ) -> Result<(), Error> {
-        let bytes = self.bytes();
-        if bytes < bytes_max {
+        // Not shorter than what is in use, and known without a lock.
+        if self.file_bytes() < bytes_max {
             return Ok(());
         }
         let frames = passive(conn).context(path, "checkpoint")?;
-        if frames.copied == frames.all {
+        let bytes = self.bytes(&frames);
+        if frames.copied == frames.all || bytes < bytes_max {
             return Ok(());
         }
         let message = format!(
@@ -64,7 +86,13 @@ impl Wal {
         checkpoint_bytes: u64,
         appended: &mut Appended,
     ) {
-        let bytes = self.bytes();
+        let bytes = match look(conn).context(path, "look at the write-ahead log") {
+            Ok(frames) => self.bytes(&frames),
+            Err(error) => {
+                appended.checkpoint_error = Some(error);
+                self.file_bytes()
+            }
+        };
         appended.wal_bytes = bytes;
         if bytes < self.held_back {
             self.held_back = 0;
@@ -97,11 +125,19 @@ pub(crate) fn wal_path(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// How long the file of the log may stay: it holds what is written before a checkpoint is complete.
+pub(crate) fn file_bytes_max(checkpoint_bytes: u64) -> i64 {
+    i64::try_from(checkpoint_bytes.saturating_mul(2)).unwrap_or(i64::MAX)
+}
+
 fn passive(conn: &Connection) -> rusqlite::Result<Frames> {
     // Not allowed to wait: the busy handler is not called in this mode.
-    conn.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], |row| {
-        Ok(Frames { all: row.get(1)?, copied: row.get(2)? })
-    })
+    conn.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], Frames::read)
+}
+
+/// Checkpoints nothing.
+fn look(conn: &Connection) -> rusqlite::Result<Frames> {
+    conn.query_row("PRAGMA main.wal_checkpoint(NOOP)", [], Frames::read)
 }
 
 pub(crate) fn run(conn: &Connection, path: &Path, truncate: bool) -> Result<(), Error> {

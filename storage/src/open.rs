@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use crate::checkpoint;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
@@ -173,8 +174,8 @@ fn settle(path: &Path, conn: &Connection, options: &StoreOptions) -> Result<(), 
     let settle = || -> rusqlite::Result<()> {
         conn.pragma_update(None, "synchronous", options.synchronous.as_str())?;
         conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-        // The log is cut as soon as it starts anew, so that its length is what is in use.
-        conn.pragma_update_and_check(None, "journal_size_limit", 0, |_| Ok(()))?;
+        let log_bytes_max = checkpoint::file_bytes_max(options.checkpoint_bytes);
+        conn.pragma_update_and_check(None, "journal_size_limit", log_bytes_max, |_| Ok(()))?;
         // Negative: KiB. Room for a large batch, so that no page is written before the commit.
         conn.pragma_update(None, "cache_size", -16_384)?;
         conn.pragma_update(None, "foreign_keys", false)

@@ -43,6 +43,15 @@ pub struct Store {
     transfer: Transfer,
 }
 
+/// What is read and set up before a store can write.
+struct Opened {
+    conn: Connection,
+    wal: Wal,
+    transfer: Transfer,
+    interner: Interner,
+    last_id: u64,
+}
+
 impl Store {
     /// Opens the database at `path`, or makes it, for recording.
     ///
@@ -62,8 +71,8 @@ impl Store {
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok((conn, transfer, interner, last_id)) => Ok(Self {
-                wal: Wal::new(&full),
+            Ok(Opened { conn, wal, transfer, interner, last_id }) => Ok(Self {
+                wal,
                 transfer,
                 conn,
                 lock,
@@ -91,7 +100,7 @@ impl Store {
         full: &Path,
         lock: &StoreLock,
         options: &StoreOptions,
-    ) -> Result<(Connection, Transfer, Interner, u64), Error> {
+    ) -> Result<Opened, Error> {
         let mut conn = open::connect(path, full, lock, options)?;
         let found = full.symlink_metadata().context(path, "look at the file")?;
         if file_id(full, &found) != *lock.id() {
@@ -103,7 +112,8 @@ impl Store {
         let last_id = retention::last_id(&conn).context(path, "read the largest id")?;
         let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
             .context(path, "set up the connection")?;
-        Ok((conn, transfer, interner, last_id))
+        let wal = Wal::new(&conn, full).context(path, "read the page size")?;
+        Ok(Opened { conn, wal, transfer, interner, last_id })
     }
 
     /// The path, as it was given to [`open`](Self::open).
