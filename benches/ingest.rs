@@ -1,10 +1,11 @@
 //! Appends batches of span rows to a store, for scripts/ingest.sh:
 //! `ingest BATCHES [NAME=NUMBER ...]`.
 //!
-//! The names: `fields` (0 or 1), `rows` (of a batch), `streams`, `block`, `long` (traces open at
-//! once), `wal` (MiB before a checkpoint), `append` (0: the batches are made and not stored, so that
-//! what making them costs can be taken off). Prints what the appends cost on their thread, and what
-//! the closed file holds.
+//! The names: `fields` (0 or 1), `rows` (of a batch), `streams` (threads that make spans in turns),
+//! `block` (ids that a thread takes at once), `long` (traces open at once), `transfer` (rows from
+//! which on a batch is copied; 0 for always), `page` (bytes), `wal` (MiB before a checkpoint),
+//! `append` (0: the batches are made and not stored, so that what making them costs can be taken
+//! off). Prints what the appends cost on their thread, and what the closed file holds.
 
 #![allow(
     clippy::expect_used,
@@ -85,7 +86,8 @@ fn thread_cpu_ns() -> u64 {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "ingest BATCHES [fields=0|1] [rows=N] [streams=N] [block=N] [long=N] [wal=MiB] [append=0|1]"
+        "ingest BATCHES [fields=0|1] [rows=N] [streams=N] [block=N] [long=N] [transfer=N] [page=N] \
+         [wal=MiB] [append=0|1]"
     );
     ExitCode::from(2)
 }
