@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::histogram::{Hints, Histogram};
 use crate::record::{SpanRow, Status};
@@ -51,7 +51,9 @@ impl Key {
     #[inline]
     fn has(&self, span: &SpanRow, end_ns: i64) -> bool {
         let after = end_ns.wrapping_sub(self.at_ns) as u64;
-        self.callsite_id == span.callsite_id && after < INTERVAL_NS as u64
+        // The first interval of all is cut short, as its start is not a number.
+        let whole = self.at_ns != i64::MIN;
+        self.callsite_id == span.callsite_id && after < INTERVAL_NS as u64 && whole
     }
 }
 
@@ -142,11 +144,13 @@ pub(crate) struct Source<'a> {
     rollups: &'a Rollups,
     run_id: i64,
     conn: &'a Connection,
+    /// Compiled when a row is wanted for the first time: rarely.
+    select: Option<Statement<'a>>,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(rollups: &'a Rollups, run_id: i64, conn: &'a Connection) -> Self {
-        Self { rollups, run_id, conn }
+        Self { rollups, run_id, conn, select: None }
     }
 
     fn find(&mut self, key: Key) -> rusqlite::Result<Option<Rollup>> {
@@ -156,10 +160,13 @@ impl<'a> Source<'a> {
         if key.at_ns > self.rollups.newest_ns {
             return Ok(None);
         }
-        let mut select = self.conn.prepare(
-            "SELECT calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram FROM rollup
-             WHERE run_id = ?1 AND at_ns = ?2 AND callsite_id = ?3",
-        )?;
+        let select = match &mut self.select {
+            Some(select) => select,
+            none => none.insert(self.conn.prepare(
+                "SELECT calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram FROM rollup
+                 WHERE run_id = ?1 AND at_ns = ?2 AND callsite_id = ?3",
+            )?),
+        };
         select.query_row(params![self.run_id, key.at_ns, key.callsite_id], read).optional()
     }
 }

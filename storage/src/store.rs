@@ -209,8 +209,8 @@ impl Store {
                 let strange = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Sqlite);
                 if loaded.is_some() && strange {
                     // Perhaps for the image: the next try goes through statements.
-                    tx.rollback().context(&self.path, "roll back")?;
-                    self.transfer.give_up(&self.conn).context(&self.path, "roll back")?;
+                    drop(tx);
+                    self.transfer.give_up(&self.conn).context(&self.path, "give up a batch")?;
                 }
                 return Err(error);
             }

@@ -82,7 +82,7 @@ impl Transfer {
     /// From now on all batches go through statements.
     pub(crate) fn give_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         self.usable = false;
-        // An image that cannot be read would fail every statement: they read all schemas.
+        // Statements read the schemas of all databases, and what is wrong may come to those.
         conn.execute(&format!("DETACH {SCHEMA}"), [])?;
         Ok(())
     }
@@ -157,6 +157,23 @@ mod tests {
     fn sqlite_copies_cells_into_a_file_of_ours() {
         let mut conn = file("");
         assert!(Transfer::new(&mut conn, 1).unwrap().is_usable());
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_does_no_harm_once_it_is_given_up() {
+        let mut conn = file("");
+        let mut transfer = Transfer::new(&mut conn, 1).unwrap();
+        let mut image = transfer.image.build_empty().unwrap().to_vec();
+        // The root of the table span is no page of a table any more.
+        image[PAGE_SIZE] = 0xFF;
+        conn.deserialize_read_exact(SCHEMA, &*image, image.len(), true).unwrap();
+        let tx = conn.transaction().unwrap();
+        copy(&tx, COPY_SPANS, 0).unwrap_err();
+        drop(tx);
+        transfer.give_up(&conn).unwrap();
+        assert!(transfer.load(&mut conn, &Batch::default(), 1).is_none());
+        let count = "SELECT count(*) FROM span";
+        assert_eq!(conn.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }
 
     #[test]
