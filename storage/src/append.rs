@@ -1,14 +1,13 @@
 //! One batch, one transaction.
 
 use std::ops::Range;
-use std::slice;
 use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, params};
 
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
-use crate::insert_span::InsertSpans;
+use crate::insert_span;
 use crate::record::{Batch, OpenSpanRow, WriterStatRow};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::totals::Totals;
@@ -80,14 +79,11 @@ fn spans(
     run_id: i64,
     loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<()> {
-    let mut insert = InsertSpans::new(tx, run_id);
     let Some(loaded) = loaded else {
-        return insert
-            .chunks(&batch.spans)
-            .try_for_each(|chunk| insert.execute(chunk, &batch.text));
+        return insert_span::all(tx, &mut batch.spans.iter(), run_id, &batch.text);
     };
     loaded.copy_spans(tx)?;
-    loaded.spans_left(batch).try_for_each(|span| insert.execute(slice::from_ref(span), &batch.text))
+    insert_span::all(tx, &mut loaded.spans_left(batch), run_id, &batch.text)
 }
 
 /// The same for events.
