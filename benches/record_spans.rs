@@ -1,5 +1,5 @@
-//! Makes so many spans of one case under one recorder, for scripts/instructions.sh and
-//! scripts/syscalls.sh: `record_spans CASE RECORDER SPANS [RING_SLOTS]`.
+//! Makes so many spans of one case under one recorder, for scripts/instructions.sh,
+//! scripts/writer_cost.sh and scripts/syscalls.sh: `record_spans CASE RECORDER SPANS [RING_SLOTS]`.
 //!
 //! The spans lie between the lines `begin` and `end`, each written with one system call; the
 //! thread's first spans come before. Fails if spandrel dropped a span, because what was measured
@@ -46,6 +46,9 @@ fn main() -> ExitCode {
         .expect("the database names its clock");
     println!("clock {clock}");
     println!("{report}");
+    if let Some(cpu) = report.writer_cpu {
+        println!("writer_cpu_ns {}", cpu.as_nanos());
+    }
     if report.dropped.total() > 0 || report.stored < spans {
         eprintln!("spans are missing, so that the figures say nothing: {report}");
         return ExitCode::FAILURE;

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# What a span costs the writer's thread, from the ring into the database, phase by phase.
+#
+#   scripts/writer_cost.sh [CASE ...]      cases of benches/src/cases.rs [default: no_fields 3_fields]
+#
+# Instructions are counted by callgrind; each figure is the difference of two runs divided by the
+# difference of their spans, so that starting and ending cancel. Every instruction stands in one row:
+# our own source files decide, also where the compiler has inlined them; what the standard library
+# and libc take stands with those who called them, shared out by cost where there are several. Where
+# nobody of ours called, it is `other`. The last row is measured without valgrind: processor time, the
+# kernel's share included, the median of five runs.
+#
+#   drain       from the ring into memory of the writer
+#   self times  time of parents less that of their children
+#   convert     ticks to nanoseconds, callsites and threads to ids, rows
+#   fields      values to JSON
+#   pacing      the writer's loop, counters, rows about itself
+#   encode      from rows to what SQLite takes
+#   rollup      sums and percentiles
+#   SQLite      the same without the next row
+#   checkpoint  from the log into the file
+set -euo pipefail
+shopt -s inherit_errexit
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+few=40000
+many=160000
+few_timed=100000
+many_timed=900000
+ring_slots=2097152
+cases=("$@")
+[[ $# -gt 0 ]] || cases=(no_fields 3_fields)
+
+if ! command -v valgrind >/dev/null; then
+    echo "writer_cost.sh: SKIPPED, valgrind is not installed" >&2
+    exit 0
+fi
+
+cargo build --quiet --release --package spandrel-benches --bins
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+program=$target/release/record_spans
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# Instructions of the writer's thread by phase, one a line.
+phases() { # case, spans
+    rm -f "$folder"/callgrind*
+    valgrind --quiet --tool=callgrind --separate-threads=yes \
+        --callgrind-out-file="$folder/callgrind" \
+        "$program" "$1" spandrel "$2" "$ring_slots" >"$folder/said" 2>&1 || {
+        cat "$folder/said" >&2
+        echo "writer_cost.sh: failed: $1 $2" >&2
+        return 1
+    }
+    awk '
+        # A name is given once, with its number; from then on the number stands for it.
+        function name_of(text, names,    number) {
+            match(text, /\([0-9]+\)/)
+            number = substr(text, RSTART, RLENGTH)
+            if (length(text) > RSTART + RLENGTH) names[number] = substr(text, RSTART + RLENGTH + 1)
+            return names[number]
+        }
+        # The phase that a source file belongs to, "" if it is none of ours.
+        function phase_of_file(file) {
+            if (file ~ /\/sqlite3\.c$/) return "SQLite"
+            if (file ~ /\/rusqlite-[^\/]*\/src\//) return "encode"
+            if (file ~ /\/storage\/src\/(rollup|histogram)\.rs$/) return "rollup"
+            if (file ~ /\/storage\/src\//) return "encode"
+            if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/raw\.rs$/) return "drain"
+            if (file ~ /\/profiler\/src\/writer\/(json|keys|digits)\.rs$/) return "fields"
+            if (file ~ /\/profiler\/src\/fields\.rs$/) return "fields"
+            if (file ~ /\/profiler\/src\/writer\/(self_time|id_table)\.rs$/) return "self times"
+            if (file ~ /\/profiler\/src\/(writer\/convert|record|clock)\.rs$/) return "convert"
+            if (file ~ /\/profiler\/src\//) return "pacing"
+            return ""
+        }
+        # The phase of what a function takes in code that is not ours and was inlined into it.
+        function phase_of_function(name, file) {
+            if (name ~ /drain_pass|RawBatch/) return "drain"
+            if (name ~ /Converter::fields|writer::json|JsonWriter/) return "fields"
+            if (name ~ /add_children|SelfTimes/) return "self times"
+            if (name ~ /Converter|::prepare|Timeline/) return "convert"
+            if (name ~ /[Rr]ollup|Histogram/) return "rollup"
+            if (name ~ /spandrel_storage|rusqlite/) return "encode"
+            if (name ~ /spandrel_ring/) return "drain"
+            if (name ~ /spandrel::/) return "pacing"
+            return phase_of_file(file)
+        }
+        # Shares a cost of a function that is not ours out among those who called it.
+        function share_out(name, cost, depth,    at, n, caller) {
+            if (phase[name] != "") { sums[phase[name]] += cost; return }
+            if (depth > 40 || !(called[name] > 0)) { sums["other"] += cost; return }
+            n = callers[name]
+            for (at = 1; at <= n; at++) {
+                caller = caller_of[name, at]
+                share_out(caller, cost * edge[caller, name] / called[name], depth + 1)
+            }
+        }
+        /^fl=/ { file = name_of($0, files); next }
+        /^f[ie]=/ { file = name_of($0, files); next }
+        /^cf[il]=/ { name_of($0, files); next }
+        /^fn=/ {
+            current = name_of($0, functions)
+            if (!(current in phase)) phase[current] = phase_of_function(current, file)
+            next
+        }
+        /^cfn=/ { callee = name_of($0, functions); next }
+        /^calls=/ { call = 1; next }
+        /^[-+*0-9]/ {
+            if (call) {
+                call = 0
+                if (callee == current) next
+                if (!((current, callee) in edge)) caller_of[callee, ++callers[callee]] = current
+                edge[current, callee] += $2
+                called[callee] += $2
+                if (callee ~ /^sqlite3Checkpoint/ && current !~ /^sqlite3Checkpoint/) {
+                    sums["checkpoint"] += $2
+                    sums["SQLite"] -= $2
+                }
+                next
+            }
+            own = phase_of_file(file)
+            if (own == "") own = phase[current]
+            if (own == "") left[current] += $2
+            else sums[own] += $2
+        }
+        END {
+            for (name in left) share_out(name, left[name], 0)
+            for (name in sums) printf "%s\t%.0f\n", name, sums[name]
+        }
+    ' "$folder/callgrind-02"
+}
+
+# Nanoseconds of processor time of the writer's thread: the median of five.
+processor_time() { # case, spans
+    for _ in 1 2 3 4 5; do
+        "$program" "$1" spandrel "$2" "$ring_slots" | sed -n 's/^writer_cpu_ns //p'
+    done | sort -n | sed -n 3p
+}
+
+rows=(drain "self times" convert fields pacing encode rollup SQLite checkpoint other)
+declare -A figures
+for case in "${cases[@]}"; do
+    for spans in "$few" "$many"; do
+        while IFS=$'\t' read -r phase cost; do
+            figures[$case,$phase,$spans]=$cost
+        done < <(phases "$case" "$spans")
+    done
+    [[ -n ${figures[$case,SQLite,$many]:-} ]] || { echo "writer_cost.sh: no figures" >&2; exit 1; }
+    figures[$case,few]=$(processor_time "$case" "$few_timed")
+    figures[$case,many]=$(processor_time "$case" "$many_timed")
+done
+
+echo "Instructions of the writer's thread per span"
+echo
+printf '%-24s' phase
+printf '%12s' "${cases[@]}"
+echo
+line() { # title, phases ...
+    printf '%-24s' "$1"
+    shift
+    local case phase sum
+    for case in "${cases[@]}"; do
+        sum=0
+        for phase in "$@"; do
+            sum=$((sum + ${figures[$case,$phase,$many]:-0} - ${figures[$case,$phase,$few]:-0}))
+        done
+        awk -v sum="$sum" -v n="$((many - few))" 'BEGIN { printf "%12.1f", sum / n }'
+    done
+    echo
+}
+for row in "${rows[@]}"; do line "$row" "$row"; done
+line "without the store" drain "self times" convert fields pacing other
+line "all" "${rows[@]}"
+printf '%-24s' "CPU, ns"
+for case in "${cases[@]}"; do
+    awk -v a="${figures[$case,few]}" -v b="${figures[$case,many]}" \
+        -v n="$((many_timed - few_timed))" 'BEGIN { printf "%12.1f", (b - a) / n }'
+done
+echo
