@@ -337,6 +337,7 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
+    #[inline(always)]
     fn take(&mut self, words: usize) -> Option<&'a [u64]> {
         let (taken, rest) = self.rest.split_at_checked(words)?;
         self.rest = rest;
@@ -347,6 +348,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = FieldValue<'a>;
 
+    #[inline(always)] // whoever matches on the value then matches on the header
     fn next(&mut self) -> Option<FieldValue<'a>> {
         let header = self.take(1)?[0];
         let low = (header >> 32) as u32;

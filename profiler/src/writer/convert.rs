@@ -9,12 +9,13 @@ use spandrel_storage::{
 use tracing_core::Metadata;
 
 use crate::clock::Timeline;
-use crate::fields::{FieldValue, Fields};
+use crate::fields::Fields;
 use crate::open_spans::Seen;
 use crate::record::{EventHead, Record, SpanHead};
 use crate::recorder::Recorder;
 
 use super::json::JsonWriter;
+use super::keys::Keys;
 use super::raw::RawBatch;
 use super::self_time::SelfTimes;
 
@@ -22,9 +23,7 @@ use super::self_time::SelfTimes;
 #[derive(Debug)]
 struct Callsite {
     id: i64,
-    names: Vec<&'static str>,
-    /// For each field the index of the first one of the same name, nearly always its own.
-    first_of_name: Vec<usize>,
+    keys: Keys,
     /// Index of the field `error` of a span.
     error: Option<usize>,
     /// Index of the field `message` of an event.
@@ -195,8 +194,8 @@ impl Converter {
         }
     }
 
-    /// Appends the JSON of fields, without the one at index `skip`. A field that was recorded
-    /// several times has its last value, in its first place.
+    /// Appends the JSON of fields, without the one at index `skip`.
+    #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     fn fields(
         &mut self,
         callsite: u16,
@@ -209,26 +208,8 @@ impl Converter {
         if words.is_empty() && !left_out {
             return start..start;
         }
-        let mut fields: Vec<FieldValue<'_>> = Vec::with_capacity(8);
-        let Callsite { names, first_of_name, .. } = &self.callsites[usize::from(callsite)];
-        for mut field in Fields::new(words) {
-            // A name that a callsite has twice is one key in the object.
-            field.index = first_of_name.get(field.index).copied().unwrap_or(field.index);
-            match fields.iter_mut().find(|known| known.index == field.index) {
-                Some(known) => *known = field,
-                None => fields.push(field),
-            }
-        }
-        let name = |field: &FieldValue<'_>| names.get(field.index).copied().unwrap_or("?");
-        // A message that was cut is told of here, though it stands in a column of its own.
-        let shortened: Vec<_> = fields
-            .iter()
-            .filter_map(|field| field.original.map(|original| (name(field), original)))
-            .collect();
-        self.cut += u64::from(left_out || !shortened.is_empty());
-        fields.retain(|field| Some(field.index) != skip);
-        let named = fields.iter().map(|field| (name(field), *field));
-        self.json.push_object(text, named, &shortened, left_out);
+        let keys = &self.callsites[usize::from(callsite)].keys;
+        self.cut += u64::from(self.json.push_object(text, keys, words, left_out, skip));
         start..text.len()
     }
 
@@ -248,8 +229,7 @@ impl Converter {
             let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
             let index = |wanted| names.iter().position(|name| *name == wanted);
             let (error, message) = (index("error"), index("message"));
-            let first_of_name = names.iter().filter_map(|name| index(name)).collect();
-            self.callsites.push(Callsite { id, names, first_of_name, error, message });
+            self.callsites.push(Callsite { id, keys: Keys::new(&names), error, message });
         }
     }
 

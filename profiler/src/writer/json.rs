@@ -1,12 +1,25 @@
-//! Field values as JSON text, straight into the batch.
+//! Field values as JSON text.
+//!
+//! An object is put together in memory of the writer's own, where texts and keys are stored in whole
+//! words, and goes into the batch as one piece. What nearly all objects are, fields that come once
+//! and in full, is written as it is read; the others are gathered first.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use crate::fields::{FieldValue, Value};
+use super::digits::{self, put_short_decimal, put_u64};
+use super::keys::{HEAD, Key, Keys};
+use crate::fields::{FieldValue, Fields, Value};
 
 /// The reserved key under which an object says what was cut: the original length in bytes by field,
 /// and `"*": null` if whole fields were left out.
-const CUT_KEY: &str = "$cut";
+const CUT_KEY: &[u8] = b",\"$cut\":";
+const LEFT_OUT: &[u8] = b",\"*\":null";
+
+/// The most that a word of fields becomes: a text of control characters takes 6 bytes for each, an
+/// unknown key with a number 28 for a word or two.
+const ROOM_PER_WORD: usize = 56;
+/// Braces, [`CUT_KEY`], [`LEFT_OUT`], and what is stored beside the last number or text.
+const ROOM: usize = 64 + digits::ROOM;
 
 /// Appends `text` as a JSON string.
 pub(crate) fn push_string(out: &mut String, text: &str) {
@@ -15,135 +28,304 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
     {
         out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            control => push_display(out, format_args!("\\u{control:04x}")),
-        }
+        // Escapes are ASCII.
+        out.extend(Escape::new(rest.as_bytes()[at]).bytes().iter().map(|byte| char::from(*byte)));
         rest = &rest[at + 1..];
     }
     out.push_str(rest);
     out.push('"');
 }
 
-/// Appends anything that can be displayed.
-fn push_display(out: &mut String, value: std::fmt::Arguments<'_>) {
-    // Writing to a `String` cannot fail.
-    let _infallible = out.write_fmt(value);
-}
+/// What stands for one byte within a JSON string.
+struct Escape([u8; 6], usize);
 
-/// Appends a decimal number; the digits of most numbers are few, and this is the writer's inner
-/// loop.
-fn push_u64(out: &mut String, mut n: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
+impl Escape {
+    fn new(byte: u8) -> Self {
+        let short = |letter| Self([b'\\', letter, 0, 0, 0, 0], 2);
+        match byte {
+            b'"' | b'\\' => short(byte),
+            b'\n' => short(b'n'),
+            b'\r' => short(b'r'),
+            b'\t' => short(b't'),
+            0..0x20 => Self([b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte)], 6),
+            _ => Self([byte, 0, 0, 0, 0, 0], 1),
         }
     }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+
+    fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
 }
 
-/// Reads texts out of their words, with memory of its own.
+/// The lower half of a byte as a digit.
+fn hex(byte: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(byte & 0xF)]
+}
+
+/// Not zero if there is a byte in the word that has to be escaped.
+#[inline(always)]
+fn specials(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A byte below `n` borrows from its highest bit when `n` is taken away; one that follows such a
+    // byte may, too, which does no harm.
+    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+}
+
+/// Where an object is put together; there is room for all of it.
+struct Cursor<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// Stores a word, of which the first `len` bytes count.
+    #[inline(always)]
+    fn word(&mut self, word: u64, len: usize) {
+        self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.at] = byte;
+        self.at += 1;
+    }
+
+    fn slice(&mut self, bytes: &[u8]) {
+        self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    #[inline(always)]
+    fn key(&mut self, key: &Key) {
+        self.bytes[self.at..self.at + HEAD].copy_from_slice(key.head());
+        if key.len() <= HEAD {
+            self.at += key.len();
+        } else {
+            self.at += HEAD;
+            self.slice(key.rest());
+        }
+    }
+
+    #[inline(always)]
+    fn number(&mut self, n: u64) {
+        self.at += put_u64(&mut self.bytes[self.at..], n);
+    }
+
+    /// A text of `len` bytes, escaped.
+    #[inline(always)]
+    fn text(&mut self, words: &[u64], len: usize) {
+        self.byte(b'"');
+        let mut left = len;
+        for word in words {
+            let n = left.min(8);
+            // Spaces instead of the zeros behind the end.
+            let filled = if n < 8 { word | 0x2020_2020_2020_2020 << (8 * n) } else { *word };
+            if specials(filled) == 0 {
+                self.word(filled, n);
+            } else {
+                for byte in &word.to_le_bytes()[..n] {
+                    self.slice(Escape::new(*byte).bytes());
+                }
+            }
+            left -= n;
+        }
+        self.byte(b'"');
+    }
+
+    #[inline(always)]
+    fn value(&mut self, value: Value<'_>) {
+        match value {
+            Value::I64(n) => {
+                if n < 0 {
+                    self.byte(b'-');
+                }
+                self.number(n.unsigned_abs());
+            }
+            Value::U64(n) => self.number(n),
+            Value::F64(x) => match put_short_decimal(&mut self.bytes[self.at..], x) {
+                Some(len) => self.at += len,
+                // `{:?}` keeps `1.0` a float and uses an exponent where digits would be many.
+                None if x.is_finite() => self.display(format_args!("{x:?}")),
+                // JSON has no such numbers.
+                None => self.display(format_args!("\"{x}\"")),
+            },
+            Value::Bool(true) => self.slice(b"true"),
+            Value::Bool(false) => self.slice(b"false"),
+            Value::Str(words, len) => self.text(words, len),
+            Value::Bytes(words, len) => {
+                self.byte(b'"');
+                for byte in words.iter().flat_map(|word| word.to_le_bytes()).take(len) {
+                    self.slice(&[hex(byte >> 4), hex(byte)]);
+                }
+                self.byte(b'"');
+            }
+            Value::I128(n) => self.display(format_args!("{n}")),
+            Value::U128(n) => self.display(format_args!("{n}")),
+        }
+    }
+
+    #[cold]
+    fn display(&mut self, value: fmt::Arguments<'_>) {
+        // Writing to memory cannot fail.
+        let _infallible = self.write_fmt(value);
+    }
+
+    /// Appends what has been put together.
+    #[inline]
+    fn push_to(self, out: &mut String) {
+        const STEP: usize = 16;
+        let end = self.at;
+        // UTF-8 is checked by so many bytes at a time, but for the last ones, singly.
+        let padded = end.next_multiple_of(STEP);
+        self.bytes[end..end + STEP].copy_from_slice(&[b' '; STEP]);
+        match str::from_utf8(&self.bytes[..padded]) {
+            Ok(text) => out.push_str(&text[..end]),
+            // Somebody has spoiled the ring's memory.
+            Err(_) => out.push_str(&String::from_utf8_lossy(&self.bytes[..end])),
+        }
+    }
+
+    /// Ends an object whose members all began with a comma; nothing if there were none.
+    #[inline]
+    fn close_object(&mut self, start: usize) {
+        if self.at > start {
+            self.bytes[start] = b'{';
+            self.byte(b'}');
+        }
+    }
+}
+
+impl fmt::Write for Cursor<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Writes objects and messages.
 #[derive(Debug, Default)]
 pub(super) struct JsonWriter {
+    /// Where texts are put together.
     bytes: Vec<u8>,
 }
 
 impl JsonWriter {
-    fn bytes(&mut self, words: &[u64], len: usize) -> &[u8] {
-        self.bytes.clear();
-        self.bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        self.bytes.truncate(len);
-        &self.bytes
+    #[inline]
+    fn cursor(&mut self, room: usize) -> Cursor<'_> {
+        if self.bytes.len() < room {
+            self.bytes.resize(room, 0);
+        }
+        Cursor { bytes: &mut self.bytes, at: 0 }
     }
 
-    /// Appends the object of `fields`; nothing at all if there are none. `cut` says that whole
-    /// fields were left out.
-    pub(super) fn push_object<'a>(
+    /// Appends the object of the fields in `words`; nothing at all if there are none. The field
+    /// `skip` stands elsewhere. One that was recorded several times has its last value, in its first
+    /// place. `left_out` says that whole fields are missing. Returns whether anything was cut.
+    #[inline]
+    pub(super) fn push_object(
         &mut self,
         out: &mut String,
-        fields: impl Iterator<Item = (&'a str, FieldValue<'a>)> + Clone,
-        cut: &[(&str, u64)],
+        keys: &Keys,
+        words: &[u64],
         left_out: bool,
-    ) {
-        let mut separator = '{';
-        for (name, field) in fields {
-            out.push(separator);
-            separator = ',';
-            push_string(out, name);
-            out.push(':');
-            self.push_value(out, field.value);
-        }
-        if !cut.is_empty() || left_out {
-            out.push(separator);
-            push_string(out, CUT_KEY);
-            out.push(':');
-            separator = '{';
-            for (name, original) in cut {
-                out.push(separator);
-                separator = ',';
-                push_string(out, name);
-                out.push(':');
-                push_u64(out, *original);
-            }
-            if left_out {
-                out.push(separator);
-                out.push_str("\"*\":null");
-            }
-            out.push('}');
-            separator = ',';
-        }
-        if separator == ',' {
-            out.push('}');
+        skip: Option<usize>,
+    ) -> bool {
+        if left_out || !self.push_plain_object(out, keys, words, skip) {
+            self.push_any_object(out, keys, words, left_out, skip)
+        } else {
+            false
         }
     }
 
-    fn push_value(&mut self, out: &mut String, value: Value<'_>) {
-        match value {
-            Value::I64(n) => {
-                if n < 0 {
-                    out.push('-');
-                }
-                push_u64(out, n.unsigned_abs());
+    /// The same for fields that come once and in full; `false`, and nothing is appended, for others.
+    fn push_plain_object(
+        &mut self,
+        out: &mut String,
+        keys: &Keys,
+        words: &[u64],
+        skip: Option<usize>,
+    ) -> bool {
+        let mut cursor = self.cursor(keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
+        let mut met = 0_u64;
+        for field in Fields::new(words) {
+            let Some(key) = keys.get(field.index) else { return false };
+            if field.original.is_some() || key.first() >= 64 || met & 1 << key.first() != 0 {
+                return false;
             }
-            Value::U64(n) => push_u64(out, n),
-            Value::I128(n) => push_display(out, format_args!("{n}")),
-            Value::U128(n) => push_display(out, format_args!("{n}")),
-            // `{:?}` keeps `1.0` a float and uses an exponent where digits would be many.
-            Value::F64(x) if x.is_finite() => push_display(out, format_args!("{x:?}")),
-            // JSON has no such numbers.
-            Value::F64(x) => push_display(out, format_args!("\"{x}\"")),
-            Value::Bool(value) => out.push_str(if value { "true" } else { "false" }),
-            Value::Str(words, len) => {
-                let bytes = self.bytes(words, len);
-                push_string(out, &String::from_utf8_lossy(bytes));
+            met |= 1 << key.first();
+            if skip == Some(key.first()) {
+                continue;
             }
-            Value::Bytes(words, len) => {
-                out.push('"');
-                for byte in self.bytes(words, len) {
-                    push_display(out, format_args!("{byte:02x}"));
-                }
-                out.push('"');
+            cursor.key(key);
+            cursor.value(field.value);
+        }
+        cursor.close_object(0);
+        cursor.push_to(out);
+        true
+    }
+
+    #[cold]
+    fn push_any_object(
+        &mut self,
+        out: &mut String,
+        keys: &Keys,
+        words: &[u64],
+        left_out: bool,
+        skip: Option<usize>,
+    ) -> bool {
+        let mut fields: Vec<FieldValue<'_>> = Vec::new();
+        for mut field in Fields::new(words) {
+            field.index = keys.get(field.index).map_or(usize::MAX, Key::first);
+            match fields.iter_mut().find(|known| known.index == field.index) {
+                Some(known) => *known = field,
+                None => fields.push(field),
             }
         }
+        // Twice: once with the value, once with the original length.
+        let mut cursor = self.cursor(2 * keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
+        for field in fields.iter().filter(|field| skip != Some(field.index)) {
+            cursor.key(keys.get_or_unknown(field.index));
+            cursor.value(field.value);
+        }
+        // A message that was cut is told of here, though it stands in a column of its own.
+        let is_cut = left_out || fields.iter().any(|field| field.original.is_some());
+        if is_cut {
+            cursor.slice(CUT_KEY);
+            let start = cursor.at;
+            for field in &fields {
+                if let Some(original) = field.original {
+                    cursor.key(keys.get_or_unknown(field.index));
+                    cursor.number(original);
+                }
+            }
+            if left_out {
+                cursor.slice(LEFT_OUT);
+            }
+            cursor.close_object(start);
+        }
+        cursor.close_object(0);
+        cursor.push_to(out);
+        is_cut
     }
 
     /// Appends a value as plain text: for messages.
     pub(super) fn push_plain(&mut self, out: &mut String, value: Value<'_>) {
         match value {
             Value::Str(words, len) => {
-                let bytes = self.bytes(words, len);
-                out.push_str(&String::from_utf8_lossy(bytes));
+                let mut cursor = self.cursor(8 * words.len() + ROOM);
+                words.iter().for_each(|word| cursor.word(*word, 8));
+                cursor.at = len;
+                cursor.push_to(out);
             }
-            other => self.push_value(out, other),
+            other => {
+                let words = if let Value::Bytes(words, _) = other { words.len() } else { 3 };
+                let mut cursor = self.cursor(ROOM_PER_WORD * words + ROOM);
+                cursor.value(other);
+                cursor.push_to(out);
+            }
         }
     }
 }
@@ -153,67 +335,127 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fields::{KIND_BOOL, KIND_F64, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header};
 
-    fn words(bytes: &[u8]) -> Vec<u64> {
+    /// The words of texts, as a visitor leaves them.
+    fn text(field: usize, text: &str, original: Option<u64>) -> Vec<u64> {
         let word = |chunk: &[u8]| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(word)
         };
-        bytes.chunks(8).map(word).collect()
+        let flags = u8::from(original.is_some());
+        let mut words = vec![header(field, KIND_STR, flags, text.len() as u32)];
+        words.extend(original);
+        words.extend(text.as_bytes().chunks(8).map(word));
+        words
     }
 
-    fn object(value: Value<'_>, cut: &[(&str, u64)], left_out: bool) -> serde_json::Value {
-        let mut out = String::new();
-        let field = FieldValue { index: 0, value, original: None };
-        let fields = std::iter::once(("f", field));
-        JsonWriter::default().push_object(&mut out, fields, cut, left_out);
+    fn text_of(
+        names: &[&str],
+        words: &[u64],
+        left_out: bool,
+        skip: Option<usize>,
+    ) -> (String, bool) {
+        let mut out = String::from("before");
+        let mut writer = JsonWriter::default();
+        let cut = writer.push_object(&mut out, &Keys::new(names), words, left_out, skip);
+        (out.split_off("before".len()), cut)
+    }
+
+    fn object(names: &[&str], words: &[u64]) -> serde_json::Value {
+        let (out, _) = text_of(names, words, false, None);
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+    }
+
+    fn value(value: Value<'_>) -> String {
+        let mut writer = JsonWriter::default();
+        let mut cursor = writer.cursor(256);
+        cursor.value(value);
+        let end = cursor.at;
+        String::from_utf8(writer.bytes[..end].to_vec()).unwrap()
     }
 
     proptest! {
         #[test]
-        fn any_text_comes_back(text in any::<String>()) {
-            let words = words(text.as_bytes());
-            let read = object(Value::Str(&words, text.len()), &[], false);
-            prop_assert_eq!(read["f"].as_str(), Some(text.as_str()));
+        fn any_text_comes_back(
+            first in any::<String>(),
+            second in "[ -~\\\\\"\u{1}\n\u{e9}]{0,40}",
+            name in any::<String>(),
+        ) {
+            let words = [text(0, &first, None), text(1, &second, None)].concat();
+            let read = object(&[&name, "b"], &words);
+            prop_assert_eq!(read["b"].as_str(), Some(second.as_str()));
+            if name != "b" {
+                prop_assert_eq!(read[name.as_str()].as_str(), Some(first.as_str()));
+            }
+            let mut plain = String::new();
+            let value = Fields::new(&words).next().unwrap().value;
+            JsonWriter::default().push_plain(&mut plain, value);
+            prop_assert_eq!(plain, first);
         }
 
         #[test]
         fn any_number_comes_back(i in any::<i64>(), u in any::<u64>(), x in any::<f64>()) {
-            prop_assert_eq!(object(Value::I64(i), &[], false)["f"].as_i64(), Some(i));
-            prop_assert_eq!(object(Value::U64(u), &[], false)["f"].as_u64(), Some(u));
+            let words = [
+                header(0, KIND_I64, 0, 0), i as u64, header(1, KIND_U64, 0, 0), u,
+                header(2, KIND_F64, 0, 0), x.to_bits(), header(3, KIND_BOOL, 0, 1),
+            ];
+            let read = object(&["i", "u", "x", "b"], &words);
+            prop_assert_eq!(read["i"].as_i64(), Some(i));
+            prop_assert_eq!(read["u"].as_u64(), Some(u));
+            prop_assert_eq!(read["b"].as_bool(), Some(true));
             if x.is_finite() {
-                let mut out = String::new();
-                JsonWriter::default().push_value(&mut out, Value::F64(x));
-                prop_assert_eq!(out.parse::<f64>().unwrap().to_bits(), x.to_bits());
+                prop_assert_eq!(value(Value::F64(x)).parse::<f64>().unwrap().to_bits(), x.to_bits());
             }
+        }
+
+        #[test]
+        fn whatever_stands_in_the_words_there_is_room(
+            words in prop::collection::vec(
+                prop_oneof![any::<u64>(), (0..12_u64, 0..11_u64, 0..2_u64, 0..50_u64)
+                    .prop_map(|(field, kind, flags, low)| low << 32 | flags << 16 | kind << 8 | field)],
+                0..40,
+            ),
+            left_out in any::<bool>(),
+        ) {
+            let (out, _) = text_of(&["a", "b\"", "a", "message"], &words, left_out, Some(3));
+            prop_assert!(out.is_empty() || serde_json::from_str::<serde_json::Value>(&out).is_ok());
         }
     }
 
     #[test]
     fn what_json_has_no_number_for_is_text() {
-        assert_eq!(object(Value::F64(f64::NAN), &[], false)["f"], "NaN");
-        assert_eq!(object(Value::F64(f64::NEG_INFINITY), &[], false)["f"], "-inf");
-        assert_eq!(object(Value::Bytes(&words(&[0, 255, 16]), 3), &[], false)["f"], "00ff10");
+        assert_eq!(value(Value::F64(f64::NAN)), "\"NaN\"");
+        assert_eq!(value(Value::F64(f64::NEG_INFINITY)), "\"-inf\"");
+        assert_eq!(value(Value::Bytes(&[0x10_ff00], 3)), "\"00ff10\"");
     }
 
     #[test]
     fn wide_numbers_keep_all_their_digits() {
-        let mut out = String::new();
-        JsonWriter::default().push_value(&mut out, Value::I128(i128::MIN));
-        assert_eq!(out, i128::MIN.to_string());
+        assert_eq!(value(Value::I128(i128::MIN)), i128::MIN.to_string());
+        assert_eq!(value(Value::U128(u128::MAX)), u128::MAX.to_string());
+    }
+
+    #[test]
+    fn a_field_has_its_last_value_in_its_first_place() {
+        let small = |field, n| vec![header(field, KIND_U32, 0, n)];
+        let words = [small(0, 1), small(1, 2), small(0, 3), small(2, 4)].concat();
+        let (out, cut) = text_of(&["a", "b", "c"], &words, false, None);
+        assert_eq!((out.as_str(), cut), (r#"{"a":3,"b":2,"c":4}"#, false));
+        // A name that a callsite has twice is one key in the object.
+        assert_eq!(text_of(&["a", "b", "a"], &words, false, None).0, r#"{"a":4,"b":2}"#);
+        assert_eq!(text_of(&["a"], &small(7, 1), false, None).0, r#"{"?":1}"#);
     }
 
     #[test]
     fn what_was_cut_is_said() {
-        let read = object(Value::Bool(true), &[("body", 67_108_864)], true);
-        assert_eq!(read["$cut"]["body"], 67_108_864);
-        assert!(read["$cut"]["*"].is_null() && read["$cut"].get("*").is_some());
-        let mut nothing = String::new();
-        JsonWriter::default().push_object(&mut nothing, std::iter::empty(), &[], false);
-        assert_eq!(nothing, "");
-        JsonWriter::default().push_object(&mut nothing, std::iter::empty(), &[], true);
-        assert_eq!(nothing, r#"{"$cut":{"*":null}}"#);
+        let words = [text(0, "b", Some(67_108_864)), text(1, "m", Some(9))].concat();
+        let (out, cut) = text_of(&["body", "message"], &words, true, Some(1));
+        let expected = r#"{"body":"b","$cut":{"body":67108864,"message":9,"*":null}}"#;
+        assert_eq!((out.as_str(), cut), (expected, true));
+        assert_eq!(text_of(&[], &[], false, None), (String::new(), false));
+        assert_eq!(text_of(&[], &[], true, None), (r#"{"$cut":{"*":null}}"#.into(), true));
+        assert_eq!(text_of(&["m"], &text(0, "m", None), false, Some(0)), (String::new(), false));
     }
 }

@@ -19,9 +19,11 @@
 
 mod commit;
 mod convert;
+mod digits;
 mod finish;
 mod housekeeping;
 mod json;
+mod keys;
 mod losses;
 mod raw;
 mod self_time;
