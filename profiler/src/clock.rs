@@ -7,6 +7,7 @@
 //! The pieces join without a step and are never changed afterwards, so that a parent that began an
 //! hour ago still encloses its child to the nanosecond.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use spandrel_ring::timestamp;
@@ -96,12 +97,34 @@ fn kernel_trusts_tsc() -> bool {
 struct Piece {
     ticks: u64,
     ns: i64,
-    ns_per_tick: f64,
+    rate: Rate,
 }
 
 impl Piece {
+    #[inline(always)]
     fn at(&self, ticks: u64) -> i64 {
-        self.ns + (ticks.saturating_sub(self.ticks) as f64 * self.ns_per_tick) as i64
+        self.ns + self.rate.ns(ticks.saturating_sub(self.ticks))
+    }
+}
+
+/// Nanoseconds a tick, in units of 2^-40: a multiplication and a shift, exact for a clock that ticks
+/// in nanoseconds, and off by a nanosecond after a quarter of an hour elsewhere, where pieces are
+/// shorter in the first weeks and their ends are renewed anyway.
+#[derive(Debug, Clone, Copy)]
+struct Rate(u64);
+
+const RATE_SHIFT: u32 = 40;
+
+impl Rate {
+    /// From any positive rate; none that a clock has overflows.
+    fn new(ns_per_tick: f64) -> Self {
+        Self((ns_per_tick * (1_u64 << RATE_SHIFT) as f64).round() as u64)
+    }
+
+    #[inline(always)]
+    fn ns(self, ticks: u64) -> i64 {
+        // Truncated only after 292 years.
+        ((u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT) as i64
     }
 }
 
@@ -112,6 +135,8 @@ pub(crate) struct Timeline {
     /// Never empty; ordered by ticks. A piece a second in the first half hour, then ever longer
     /// ones, so that a year needs some 20,000.
     pieces: Vec<Piece>,
+    /// Number of the piece that was used last: neighbours in time come one after the other.
+    recent: Cell<usize>,
 }
 
 /// The first rate is measured over at least this long.
@@ -139,8 +164,8 @@ impl Timeline {
         }
         let (ticks, ns) = clock.read_both();
         let ns_per_tick = rate(ticks.saturating_sub(clock.origin_ticks), ns);
-        let first = Piece { ticks: clock.origin_ticks, ns: 0, ns_per_tick };
-        Self { clock, pieces: vec![first] }
+        let first = Piece { ticks: clock.origin_ticks, ns: 0, rate: Rate::new(ns_per_tick) };
+        Self { clock, pieces: vec![first], recent: Cell::new(0) }
     }
 
     fn last(&self) -> Piece {
@@ -166,10 +191,10 @@ impl Timeline {
         let error = ns - predicted;
         let measured = rate(ticks - self.clock.origin_ticks, ns);
         let piece = if error > STEP_NS {
-            Piece { ticks, ns, ns_per_tick: measured }
+            Piece { ticks, ns, rate: Rate::new(measured) }
         } else {
             let steering = (error as f64 / length as f64).clamp(-STEERING_MAX, STEERING_MAX);
-            Piece { ticks, ns: predicted, ns_per_tick: measured * (1.0 + steering) }
+            Piece { ticks, ns: predicted, rate: Rate::new(measured * (1.0 + steering)) }
         };
         self.pieces.push(piece);
     }
@@ -177,20 +202,30 @@ impl Timeline {
     /// Nanoseconds since the start of the run.
     #[inline]
     pub(crate) fn ns(&self, ticks: u64) -> i64 {
-        let last = self.last();
-        if ticks >= last.ticks {
-            return last.at(ticks);
+        let recent = self.recent.get();
+        if let Some(piece) = self.pieces.get(recent)
+            && ticks >= piece.ticks
+            && self.pieces.get(recent + 1).is_none_or(|next| ticks < next.ticks)
+        {
+            return piece.at(ticks);
         }
+        self.find(ticks)
+    }
+
+    #[cold]
+    fn find(&self, ticks: u64) -> i64 {
         let after = self.pieces.partition_point(|piece| piece.ticks <= ticks);
         // Ticks before the first piece (a reading on another processor, some ns early) are its
         // beginning.
-        self.pieces[after.saturating_sub(1)].at(ticks)
+        let at = after.saturating_sub(1);
+        self.recent.set(at);
+        self.pieces[at].at(ticks)
     }
 
     /// The length of so many ticks, at today's rate.
     #[inline]
     pub(crate) fn length_ns(&self, ticks: u64) -> i64 {
-        (ticks as f64 * self.last().ns_per_tick) as i64
+        self.last().rate.ns(ticks)
     }
 
     pub(crate) fn now_ns(&self) -> i64 {
@@ -208,7 +243,8 @@ mod tests {
 
     fn timeline(ns_per_tick: f64) -> Timeline {
         let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 };
-        Timeline { clock, pieces: vec![Piece { ticks: 1_000, ns: 0, ns_per_tick }] }
+        let first = Piece { ticks: 1_000, ns: 0, rate: Rate::new(ns_per_tick) };
+        Timeline { clock, pieces: vec![first], recent: Cell::new(0) }
     }
 
     #[test]
