@@ -22,6 +22,7 @@ mod convert;
 mod digits;
 mod finish;
 mod housekeeping;
+mod id_table;
 mod json;
 mod keys;
 mod losses;

@@ -5,80 +5,105 @@
 //! so the parent's children are complete when the parent arrives, provided that the writer has
 //! looked at every partition once more since (see [`Writer`](super::Writer)).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use super::id_table::IdTable;
 
 /// Intervals that are kept apart for one span; beyond, the older half is put together.
 const INTERVALS_MAX: usize = 1024;
+/// So many lists of intervals are kept for spans to come.
+const SPARE_MAX: usize = 256;
 
 /// A set of moments in nanoseconds, as disjoint intervals in order.
+///
+/// Nearly all children begin after those before them have ended, and most spans have one or none; so
+/// the last interval stands apart, and a list is needed only when there is a second one.
 ///
 /// When a span has more than [`INTERVALS_MAX`] of them, the older ones are summed up and their
 /// order forgotten. A later child that began before their end counts only from there: a child
 /// that was open while more than 512 of its siblings came and went is underestimated by the gaps
 /// between them.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Union {
-    intervals: Vec<(i64, i64)>,
+    /// The last interval; empty if there is none.
+    last: (i64, i64),
+    /// Those before it.
+    earlier: Vec<(i64, i64)>,
     /// Nanoseconds in intervals that were summed up, all of them before `summed_end`.
     summed: i64,
     summed_end: i64,
 }
 
 impl Union {
-    fn add(&mut self, start: i64, end: i64) {
+    /// Adds an interval; takes a list out of `spare` if it needs one.
+    #[inline]
+    fn add(&mut self, start: i64, end: i64, spare: &mut Vec<Vec<(i64, i64)>>) {
+        if start >= end {
+            return;
+        }
+        if self.last.0 == self.last.1 {
+            self.last = (start, end);
+        } else if start > self.last.1 {
+            if self.earlier.capacity() == 0
+                && let Some(list) = spare.pop()
+            {
+                self.earlier = list;
+            }
+            self.earlier.push(self.last);
+            self.last = (start, end);
+            if self.earlier.len() >= INTERVALS_MAX {
+                self.sum_up();
+            }
+        } else if start >= self.last.0 {
+            self.last.1 = self.last.1.max(end);
+        } else {
+            self.add_earlier(start, end);
+        }
+    }
+
+    /// Adds an interval that begins before the last one.
+    #[cold]
+    fn add_earlier(&mut self, start: i64, end: i64) {
         let start = if self.summed == 0 { start } else { start.max(self.summed_end) };
         if start >= end {
             return;
         }
+        self.earlier.push(self.last);
+        let all = &mut self.earlier;
         // Children arrive nearly in the order in which they closed: look from the back.
-        let after = self.intervals.iter().rposition(|&(_, e)| e < start).map_or(0, |at| at + 1);
-        let touched = self.intervals[after..].iter().take_while(|&&(s, _)| s <= end).count();
+        let after = all.iter().rposition(|&(_, e)| e < start).map_or(0, |at| at + 1);
+        let touched = all[after..].iter().take_while(|&&(s, _)| s <= end).count();
         if touched == 0 {
-            self.intervals.insert(after, (start, end));
+            all.insert(after, (start, end));
         } else {
-            let last = self.intervals[after + touched - 1].1;
-            self.intervals[after] = (start.min(self.intervals[after].0), end.max(last));
-            self.intervals.drain(after + 1..after + touched);
+            let last = all[after + touched - 1].1;
+            all[after] = (start.min(all[after].0), end.max(last));
+            all.drain(after + 1..after + touched);
         }
-        if self.intervals.len() > INTERVALS_MAX {
-            for (start, end) in self.intervals.drain(..INTERVALS_MAX / 2) {
-                self.summed += end - start;
-                self.summed_end = end;
-            }
+        self.last = all.pop().unwrap_or((start, end));
+        if self.earlier.len() >= INTERVALS_MAX {
+            self.sum_up();
+        }
+    }
+
+    #[cold]
+    fn sum_up(&mut self) {
+        for (start, end) in self.earlier.drain(..INTERVALS_MAX / 2) {
+            self.summed += end - start;
+            self.summed_end = end;
         }
     }
 
     fn length(&self) -> i64 {
-        self.summed + self.intervals.iter().map(|(start, end)| end - start).sum::<i64>()
-    }
-}
-
-/// Ids are counted up, and one multiplication spreads them well enough.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        let product = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = product ^ (product >> 32);
+        let earlier: i64 = self.earlier.iter().map(|(start, end)| end - start).sum();
+        self.summed + earlier + self.last.1 - self.last.0
     }
 }
 
 /// The children seen so far of spans that have not arrived yet.
 #[derive(Debug)]
 pub(super) struct SelfTimes {
-    children: HashMap<u64, Union, BuildHasherDefault<IdHasher>>,
+    children: IdTable<Union>,
+    /// Empty lists, with their memory.
+    spare: Vec<Vec<(i64, i64)>>,
     /// At so many parents it is time to look for those that will never arrive.
     purge_at: usize,
 }
@@ -86,20 +111,27 @@ pub(super) struct SelfTimes {
 impl SelfTimes {
     /// Expects up to so many open spans.
     pub(super) fn new(open_spans_max: usize) -> Self {
-        Self { children: HashMap::default(), purge_at: 4 * open_spans_max.max(1024) }
+        let purge_at = 4 * open_spans_max.max(1024);
+        Self { children: IdTable::default(), spare: Vec::new(), purge_at }
     }
 
-    /// A child of `parent` was there from `start` to `end`.
+    /// A child of `parent`, which is not 0, was there from `start` to `end`.
+    #[inline]
     pub(super) fn add_child(&mut self, parent: u64, start: i64, end: i64) {
-        self.children.entry(parent).or_default().add(start, end);
+        self.children.entry(parent).add(start, end, &mut self.spare);
     }
 
     /// The self time of a span, whose children are not needed any more.
+    #[inline]
     pub(super) fn take(&mut self, id: u64, duration: i64) -> i64 {
-        match self.children.remove(&id) {
-            Some(children) => (duration - children.length()).max(0),
-            None => duration,
+        let Some(children) = self.children.remove(id) else { return duration };
+        let own = (duration - children.length()).max(0);
+        let mut list = children.earlier;
+        if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
+            list.clear();
+            self.spare.push(list);
         }
+        own
     }
 
     /// Whether so many parents are awaited that some of them must have been dropped.
@@ -109,7 +141,7 @@ impl SelfTimes {
 
     /// Forgets the children of all spans that will not arrive any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
-        self.children.retain(|&id, _| expected(id));
+        self.children.retain(expected);
         self.purge_at = self.purge_at.max(2 * self.children.len());
     }
 }
@@ -126,30 +158,35 @@ mod tests {
             intervals in prop::collection::vec((0..200_i64, 0..40_i64), 0..60)
         ) {
             let mut union = Union::default();
+            let mut spare = Vec::new();
             let mut moments = [false; 300];
             for (start, length) in intervals {
-                union.add(start, start + length);
+                union.add(start, start + length, &mut spare);
                 moments[start as usize..(start + length) as usize].fill(true);
             }
             prop_assert_eq!(union.length(), moments.iter().filter(|m| **m).count() as i64);
-            prop_assert!(union.intervals.is_sorted_by(|a, b| a.1 < b.0));
+            prop_assert!(union.earlier.is_sorted_by(|a, b| a.1 < b.0));
+            prop_assert!(union.earlier.last().is_none_or(|before| before.1 < union.last.0));
         }
     }
 
     #[test]
     fn a_million_children_one_after_the_other_take_little_memory() {
-        let mut union = Union::default();
+        let (mut union, mut spare) = (Union::default(), Vec::new());
         for child in 0..1_000_000 {
-            union.add(child * 10, child * 10 + 7);
+            union.add(child * 10, child * 10 + 7, &mut spare);
         }
         assert_eq!(union.length(), 7_000_000);
-        assert!(union.intervals.len() <= INTERVALS_MAX);
+        assert!(union.earlier.len() <= INTERVALS_MAX);
+        // One that began before all that is summed up counts from there.
+        union.add(1, 9_999_999, &mut spare);
+        assert!(union.length() >= 7_000_000 && union.length() <= 9_999_999);
     }
 
     #[test]
     fn parents_that_never_come_are_forgotten() {
         let mut times = SelfTimes::new(0);
-        for parent in 0..5000 {
+        for parent in 1..5001 {
             times.add_child(parent, 0, 1);
         }
         assert!(times.is_crowded());
