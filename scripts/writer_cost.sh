@@ -70,16 +70,16 @@ phases() { # case, spans
             if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/raw\.rs$/) return "drain"
             if (file ~ /\/profiler\/src\/writer\/(json|keys|digits)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/fields\.rs$/) return "fields"
-            if (file ~ /\/profiler\/src\/writer\/(self_time|id_table)\.rs$/) return "self times"
+            if (file ~ /\/profiler\/src\/writer\/(self_time|id_table|closed_spans)\.rs$/) return "self times"
             if (file ~ /\/profiler\/src\/(writer\/convert|record|clock)\.rs$/) return "convert"
             if (file ~ /\/profiler\/src\//) return "pacing"
             return ""
         }
         # The phase of what a function takes in code that is not ours and was inlined into it.
         function phase_of_function(name, file) {
-            if (name ~ /drain_pass|RawBatch/) return "drain"
+            if (name ~ /drain_pass|drain_until|RawBatch/) return "drain"
             if (name ~ /Converter::fields|writer::json|JsonWriter/) return "fields"
-            if (name ~ /add_children|SelfTimes/) return "self times"
+            if (name ~ /count_late_children|SelfTimes/) return "self times"
             if (name ~ /Converter|::prepare|Timeline/) return "convert"
             if (name ~ /[Rr]ollup|Histogram/) return "rollup"
             if (name ~ /spandrel_storage|rusqlite/) return "encode"

@@ -283,7 +283,7 @@ impl Visit for FieldBuffer {
 
 /// How many words a field takes, from its header, which is one of them.
 pub(crate) fn len_of(header: u64) -> usize {
-    let cut = usize::from((header >> 16) as u8 & CUT != 0);
+    let cut = usize::from(is_cut(header));
     let value = match (header >> 8) as u8 {
         KIND_I64 | KIND_U64 | KIND_F64 => 1,
         KIND_I128 | KIND_U128 => 2,
@@ -291,6 +291,18 @@ pub(crate) fn len_of(header: u64) -> usize {
         _ => 0,
     };
     1 + cut + value
+}
+
+/// Whether the value is not all that was recorded.
+#[inline(always)]
+pub(crate) fn is_cut(header: u64) -> bool {
+    (header >> 16) as u8 & CUT != 0
+}
+
+/// The kind of a value that was not cut.
+#[inline(always)]
+pub(crate) fn whole_kind(header: u64) -> Option<u8> {
+    (!is_cut(header)).then_some((header >> 8) as u8)
 }
 
 /// The field that a header is of.
@@ -337,7 +349,6 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
-    #[inline(always)]
     fn take(&mut self, words: usize) -> Option<&'a [u64]> {
         let (taken, rest) = self.rest.split_at_checked(words)?;
         self.rest = rest;
@@ -348,7 +359,6 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = FieldValue<'a>;
 
-    #[inline(always)] // whoever matches on the value then matches on the header
     fn next(&mut self) -> Option<FieldValue<'a>> {
         let header = self.take(1)?[0];
         let low = (header >> 32) as u32;

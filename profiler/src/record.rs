@@ -42,6 +42,8 @@ const STATUS_SHIFT: u32 = 32;
 const LEFT_OUT_SHIFT: u32 = 34;
 const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
 const WIDE: u64 = 1 << 35;
+/// Set by the writer in its own copy.
+const COUNTED: u64 = 1 << 36;
 
 /// Where the upper 16 bits of a word begin.
 pub(crate) const UPPER_SHIFT: u32 = ID_BITS;
@@ -90,6 +92,8 @@ pub(crate) struct SpanHead {
     pub(crate) thread: u32,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
+    /// Its time was taken off its parent's already.
+    pub(crate) counted: bool,
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) root: u64,
@@ -185,6 +189,7 @@ impl Record<'_> {
 }
 
 /// The kind of a record, from its first word.
+#[inline(always)]
 pub(crate) fn kind(header: u64) -> Option<Kind> {
     match (header >> KIND_SHIFT) & 0xF {
         KIND_SPAN => Some(Kind::Span),
@@ -195,6 +200,7 @@ pub(crate) fn kind(header: u64) -> Option<Kind> {
 }
 
 /// Reads one record from the words of its slots. `None` for words that are no record.
+#[inline]
 pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     let header = *words.first()?;
     let (thread, left_out) = (thread(header), header & LEFT_OUT != 0);
@@ -223,6 +229,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 thread,
                 status,
                 left_out,
+                counted: header & COUNTED != 0,
                 id,
                 parent: id_of(origin),
                 root: id_of(root),
@@ -247,6 +254,37 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     }
 }
 
+/// What the writer looks at before it converts a record of a span.
+#[derive(Debug)]
+pub(crate) struct Kinship<'a> {
+    header: &'a mut u64,
+    pub(crate) id: u64,
+    /// 0 for none, and for one that knows of this span already.
+    pub(crate) parent: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl Kinship<'_> {
+    /// The parent knows of this span: [`SpanHead::counted`].
+    pub(crate) fn set_counted(self) {
+        *self.header |= COUNTED;
+    }
+}
+
+/// The same of any record; `None` if it is not of a span.
+#[inline(always)]
+pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
+    match words {
+        [header, id, origin, _, start, end, ..] if kind(*header) == Some(Kind::Span) => {
+            let parent = if *header & COUNTED == 0 { id_of(*origin) } else { 0 };
+            let id = *id;
+            Some(Kinship { header, id, parent, start: *start, end: (*end).max(*start) })
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +295,7 @@ mod tests {
             thread: THREAD_MAX,
             status: Status::Panicked,
             left_out: true,
+            counted: false,
             id: ID_MAX - 1,
             parent: ID_MAX,
             root: ID_MAX - 2,
@@ -294,6 +333,19 @@ mod tests {
             let words = [&words[..], &fields, &[0]].concat();
             assert_eq!(read(&words), Some(Record::Span(head, &fields)));
         }
+    }
+
+    #[test]
+    fn a_span_that_was_counted_is_otherwise_the_same() {
+        let mut words = words(head(), 0);
+        let kinship = kinship(&mut words).unwrap();
+        let end = head().start + head().duration;
+        let seen = (kinship.id, kinship.parent, kinship.start, kinship.end);
+        assert_eq!(seen, (head().id, head().parent, head().start, end));
+        kinship.set_counted();
+        assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
+        let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
+        assert!(super::kinship(&mut event.words(0)).is_none());
     }
 
     #[test]

@@ -126,12 +126,43 @@ impl<T> Consumer<T> {
         entries_max: usize,
         mut read: impl FnMut(Entry<'_, T>),
     ) -> Drained {
+        self.drain_while(partition, |_, entries| entries < entries_max as u64, &mut read)
+    }
+
+    /// The same for every entry that begins before `end`, a position such as [`tail`](Self::tail)
+    /// tells: however fast the producers are, no more than the ring holds.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition, or `read` panics.
+    ///
+    /// # Blocking
+    ///
+    /// Never by itself.
+    #[inline]
+    pub fn drain_until(
+        &mut self,
+        partition: usize,
+        end: u64,
+        mut read: impl FnMut(Entry<'_, T>),
+    ) -> Drained {
+        self.drain_while(partition, |at, _| at < end, &mut read)
+    }
+
+    /// Drains as long as `wanted` says so, from the position and how many claims were passed.
+    #[inline(always)]
+    fn drain_while(
+        &mut self,
+        partition: usize,
+        wanted: impl Fn(u64, u64) -> bool,
+        read: &mut impl FnMut(Entry<'_, T>),
+    ) -> Drained {
         let partition = &self.ring.partitions[partition];
         partition.nudge_answered();
         let first = partition.gating.peek();
         let mut progress = Progress { partition, next: first };
         let mut drained = Drained::default();
-        for _ in 0..entries_max {
+        while wanted(progress.next, drained.entries + drained.tombstones) {
             let at = progress.next;
             let Some(published) = partition.slots.published(at) else { break };
             progress.next += published.slots as u64;

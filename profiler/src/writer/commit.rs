@@ -1,5 +1,6 @@
 //! From drained records to committed rows, and what happens when that fails.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,11 +8,13 @@ use std::time::{Duration, Instant};
 use spandrel_storage::{Error, ErrorKind};
 
 use super::losses::NewLosses;
-use super::{Writer, drain_pass};
+use super::{STRAGGLER_GRACE, Writer, drain_until};
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
 use crate::stats::DropReason;
 
+/// A batch of a backlog is so many times as large as others.
+const BACKLOG_BATCHES: usize = 4;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -23,8 +26,9 @@ pub(super) struct Pending {
     cut: u64,
     /// Spans that were open when the recording ended.
     pub(super) unfinished: u64,
-    /// Positions of the partitions that this batch reaches up to.
-    positions: Vec<u64>,
+    /// Positions of the partitions that this batch reaches up to; `None` if it is not the last piece
+    /// of what was drained up to there.
+    positions: Option<Vec<u64>>,
     /// Losses that this batch tells of.
     losses: Option<NewLosses>,
 }
@@ -65,56 +69,124 @@ impl Writer {
             return;
         }
         if self.pending.is_none() {
-            self.prepare(false);
+            self.prepare();
         }
         self.append();
     }
 
-    /// Converts `raw` into a batch; what is drained meanwhile becomes the next `raw`. When this is the
-    /// last batch, nothing is: what comes beside the close stays in the ring, see [`Late`].
-    ///
-    /// [`Late`]: crate::late::Late
-    pub(super) fn prepare(&mut self, last: bool) {
-        let positions = self.positions();
-        // Looked at before the drain: a parent that is not open any more is in the ring by then.
-        let open =
-            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(0, |_| true));
-        // All of it, however much it is: the children of the spans in `raw` must be there.
-        if !last {
-            drain_pass(&mut self.consumer, &mut self.next, usize::MAX);
-        }
-        if let Some(open) = open {
-            self.purge_self_times(open.into_iter().map(|seen| seen.id).collect());
-        }
+    /// Converts the next piece of `raw` into a batch.
+    fn prepare(&mut self) {
         self.batches_begun += 1;
-        let converted = catch_unwind(AssertUnwindSafe(|| self.convert()));
-        let mut counts = self.raw.counts();
+        let mut piece = self.raw.piece(0);
+        let converted = catch_unwind(AssertUnwindSafe(|| {
+            if !self.sealed {
+                self.seal();
+            }
+            piece = self.raw.piece(self.piece_max());
+            self.convert(piece.clone());
+        }));
+        if !self.sealed {
+            // Not even that has worked.
+            piece = self.raw.piece(usize::MAX);
+        }
+        self.raw.take(&piece);
+        let mut counts = self.raw.counts(piece);
         if converted.is_err() {
             self.quarantine(counts);
             counts = PerKind::default();
         }
-        self.raw.clear();
-        std::mem::swap(&mut self.raw, &mut self.next);
-        self.raw_since = Instant::now();
+        let positions = self.raw.is_empty().then(|| self.turn_over());
         self.begin_pending(counts, positions);
     }
 
-    fn convert(&mut self) {
+    /// The last batch: all that is left. What comes beside the close stays in the ring, see
+    /// [`Late`].
+    ///
+    /// [`Late`]: crate::late::Late
+    pub(super) fn prepare_last(&mut self) {
+        self.batches_begun += 1;
+        let positions = self.positions();
+        let converted = catch_unwind(AssertUnwindSafe(|| {
+            self.converter.timeline.renew();
+            self.converter.count_late_children(&mut self.raw, &mut self.next);
+            self.convert(self.raw.piece(usize::MAX));
+            std::mem::swap(&mut self.raw, &mut self.next);
+            self.convert(self.raw.piece(usize::MAX));
+        }));
+        let mut counts = PerKind::default();
+        for raw in [&mut self.raw, &mut self.next] {
+            for (sum, n) in counts.iter_mut().zip(raw.counts(raw.piece(usize::MAX))) {
+                *sum += n;
+            }
+            raw.clear();
+        }
+        if converted.is_err() {
+            self.quarantine(counts);
+            counts = PerKind::default();
+        }
+        self.begin_pending(counts, Some(positions));
+    }
+
+    /// Makes `raw` ready to be converted, piece by piece: drains what the partitions have by now
+    /// into `next`, so that all children of its spans are known. Nothing is added to `raw` from here
+    /// on.
+    fn seal(&mut self) {
+        self.raw_positions = self.positions();
+        // Looked at before the drain: a parent that is not open any more is in the ring by then.
+        let open =
+            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(0, |_| true));
+        self.drain_up_to_tails();
+        self.next_since = Instant::now();
+        if let Some(open) = open {
+            self.purge_self_times(open.into_iter().map(|seen| seen.id).collect());
+        }
         self.converter.timeline.renew();
-        self.converter.add_children(&self.raw, self.children_added);
-        self.children_added = 0;
-        self.converter.add_children(&self.next, 0);
+        self.converter.count_late_children(&mut self.raw, &mut self.next);
+        self.sealed = true;
+    }
+
+    /// Drains all that was published before this call: no more than the ring holds.
+    fn drain_up_to_tails(&mut self) {
+        let tails = self.tails();
+        let began = Instant::now();
+        loop {
+            drain_until(&mut self.consumer, &mut self.next, &tails);
+            let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);
+            // Somebody is between claim and publish, and what comes behind may be a child.
+            if all || began.elapsed() >= STRAGGLER_GRACE {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// `raw` is done with: `next` takes its place. Returns up to where `raw` reached.
+    fn turn_over(&mut self) -> Vec<u64> {
+        self.raw.clear();
+        std::mem::swap(&mut self.raw, &mut self.next);
+        self.raw_since = self.next_since;
+        self.sealed = false;
+        std::mem::take(&mut self.raw_positions)
+    }
+
+    /// How many records the next batch may have: more than usual when there is a backlog, because
+    /// large batches are cheaper.
+    fn piece_max(&self) -> usize {
+        let usual = self.options.batch_size;
+        if self.raw.len() > usual { usual.saturating_mul(BACKLOG_BATCHES) } else { usual }
+    }
+
+    fn convert(&mut self, piece: Range<usize>) {
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
         }
         if let Some(store) = &mut self.store {
-            self.converter.convert(&self.raw, store, &mut self.batch);
+            self.converter.convert(&self.raw, piece, store, &mut self.batch);
         }
-        self.children_added = self.next.len();
     }
 
     /// Makes a batch of what has been converted, with the losses so far.
-    fn begin_pending(&mut self, counts: PerKind, positions: Vec<u64>) {
+    fn begin_pending(&mut self, counts: PerKind, positions: Option<Vec<u64>>) {
         let Self { recorder, converter, store, batch, losses, .. } = self;
         let now_ns = converter.timeline.now_ns();
         // Not with every batch: a ring that is full for an hour would fill a table of its own.
@@ -179,7 +251,9 @@ impl Writer {
         if let Some(losses) = pending.losses {
             self.losses.commit(losses);
         }
-        self.committed = pending.positions;
+        if let Some(positions) = pending.positions {
+            self.committed = positions;
+        }
         self.answer_flushes();
     }
 
@@ -191,7 +265,9 @@ impl Writer {
         let unfinished = self.recorder.counters.shared();
         unfinished.drop_many(Kind::Span, DropReason::StoreError, pending.unfinished);
         self.batch.clear();
-        self.committed = pending.positions;
+        if let Some(positions) = pending.positions {
+            self.committed = positions;
+        }
         self.answer_flushes();
     }
 
@@ -208,7 +284,6 @@ impl Writer {
         self.drop_records(counts, DropReason::WriterPanic);
         self.batch.clear();
         self.converter.take_cut();
-        self.children_added = 0;
         self.state.set_error(format!(
             "the writer panicked over batch {}; its {} spans and {} events were dropped",
             self.batches_begun,

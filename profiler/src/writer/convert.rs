@@ -1,6 +1,7 @@
 //! From raw records to rows: ticks to nanoseconds, numbers to database ids, fields to JSON.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use spandrel_storage::{
@@ -11,13 +12,17 @@ use tracing_core::Metadata;
 use crate::clock::Timeline;
 use crate::fields::Fields;
 use crate::open_spans::Seen;
-use crate::record::{EventHead, Record, SpanHead};
+use crate::record::{self, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
 
+use super::closed_spans::ClosedSpans;
 use super::json::JsonWriter;
 use super::keys::Keys;
 use super::raw::RawBatch;
 use super::self_time::SelfTimes;
+
+/// Threads whose ids are at hand without a search.
+const RECENT_THREADS: usize = 64;
 
 /// A callsite as the writer needs it.
 #[derive(Debug)]
@@ -40,8 +45,10 @@ pub(super) struct Converter {
     callsites: Vec<Callsite>,
     /// Database ids by number.
     threads: HashMap<u32, i64>,
-    /// The last one asked for.
-    last_thread: (u32, i64),
+    /// Those asked for last, by the remainder of their numbers. No thread has the number 0.
+    recent_threads: [(u32, i64); RECENT_THREADS],
+    /// Which spans are in the batch that is being converted.
+    closed: ClosedSpans,
     json: JsonWriter,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
@@ -55,7 +62,8 @@ impl Converter {
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
             threads: HashMap::new(),
-            last_thread: (0, 0),
+            recent_threads: [(0, 0); RECENT_THREADS],
+            closed: ClosedSpans::default(),
             json: JsonWriter::default(),
             cut: 0,
         }
@@ -70,36 +78,57 @@ impl Converter {
     pub(super) fn forget_ids(&mut self) {
         self.callsites.clear();
         self.threads.clear();
-        self.last_thread = (0, 0);
+        self.recent_threads = [(0, 0); RECENT_THREADS];
     }
 
-    /// Takes the intervals of the spans in `raw`, but for its first records, into account for their
-    /// parents' self times.
-    pub(super) fn add_children(&mut self, raw: &RawBatch, skipped: usize) {
-        for record in raw.records_from(skipped) {
-            if let Record::Span(head, _) = record
-                && head.parent != 0
-            {
-                let (start, end) = self.interval(&head);
-                self.self_times.add_child(head.parent, start, end);
+    /// Finds the children that come after their parents, in `raw` or in `next`, and takes their time
+    /// off before the parents are converted. All others are met on the way: so nothing has to be
+    /// remembered of a backlog, however large, but a bit for each span.
+    #[inline(never)] // so that `scripts/writer_cost.sh` finds it
+    pub(super) fn count_late_children(&mut self, raw: &mut RawBatch, next: &mut RawBatch) {
+        let Self { timeline, self_times, closed, .. } = self;
+        closed.clear(raw.len());
+        let mut count = |kinship: Kinship<'_>| {
+            let (start, end) = (timeline.ns(kinship.start), timeline.ns(kinship.end));
+            self_times.add_child(kinship.parent, start, end);
+            kinship.set_counted();
+        };
+        raw.for_each_mut(|words| {
+            if let Some(kinship) = record::kinship(words) {
+                closed.insert(kinship.id);
+                if kinship.parent != 0 && closed.may_contain(kinship.parent) {
+                    count(kinship);
+                }
             }
-        }
+        });
+        next.for_each_mut(|words| {
+            if let Some(kinship) = record::kinship(words)
+                && kinship.parent != 0
+                && closed.may_contain(kinship.parent)
+            {
+                count(kinship);
+            }
+        });
     }
 
-    fn interval(&self, head: &SpanHead) -> (i64, i64) {
-        (self.timeline.ns(head.start), self.timeline.ns(head.start + head.duration))
-    }
-
-    /// Appends the rows of all records. The children of its spans have been added before.
-    pub(super) fn convert(&mut self, raw: &RawBatch, store: &mut Store, batch: &mut Batch) {
-        for record in raw.records() {
+    /// Appends the rows of a piece. Late children of its spans have been counted before.
+    #[inline(never)] // so that `scripts/writer_cost.sh` finds it
+    pub(super) fn convert(
+        &mut self,
+        raw: &RawBatch,
+        piece: Range<usize>,
+        store: &mut Store,
+        batch: &mut Batch,
+    ) {
+        self.json.begin(std::mem::take(&mut batch.text));
+        for record in raw.records_of(piece) {
             match record {
                 Record::Span(head, fields) => {
-                    let row = self.span(&head, fields, store, &mut batch.text);
+                    let row = self.span(&head, fields, store);
                     batch.spans.push(row);
                 }
                 Record::Event(head, fields) => {
-                    let row = self.event(&head, fields, store, &mut batch.text);
+                    let row = self.event(&head, fields, store);
                     batch.events.push(row);
                 }
                 Record::Link(link) => {
@@ -107,30 +136,34 @@ impl Converter {
                 }
             }
         }
+        batch.text = self.json.end();
     }
 
-    fn span(
-        &mut self,
-        head: &SpanHead,
-        fields: &[u64],
-        store: &mut Store,
-        text: &mut String,
-    ) -> SpanRow {
-        let (start, end) = self.interval(head);
+    #[inline(always)]
+    fn span(&mut self, head: &SpanHead, fields: &[u64], store: &mut Store) -> SpanRow {
+        let start = self.timeline.ns(head.start);
+        let end = self.timeline.ns(head.start + head.duration);
         let duration = end - start;
+        if head.parent != 0 && !head.counted {
+            self.self_times.add_child(head.parent, start, end);
+        }
         let busy = self.timeline.length_ns(head.busy);
         // Rounding must not make a span busier than it lasted.
         let busy = if head.busy <= head.duration { busy.min(duration) } else { busy };
-        self.learn_callsite(head.callsite, store);
+        let site = self.callsite(head.callsite, store);
+        let (callsite_id, error) = (site.id, site.error);
         let mut status = head.status;
-        if status == Status::Ok && self.has_error(head.callsite, fields) {
+        if let Some(error) = error
+            && status == Status::Ok
+            && Fields::new(fields).any(|field| field.index == error)
+        {
             status = Status::Error;
         }
         SpanRow {
             id: head.id,
             parent_id: head.parent,
             root_id: head.root,
-            callsite_id: self.callsites[usize::from(head.callsite)].id,
+            callsite_id,
             thread_id: self.thread_id(head.thread, store),
             start_ns: start,
             duration_ns: Some(duration),
@@ -138,23 +171,23 @@ impl Converter {
             self_ns: Some(self.self_times.take(head.id, duration)),
             polls: head.polls,
             status,
-            fields: self.fields(head.callsite, fields, head.left_out, None, text),
+            fields: self.fields(head.callsite, fields, head.left_out, None),
         }
     }
 
-    /// A span that is still open.
-    pub(super) fn unfinished(
+    /// The rows of spans that are still open; their fields are appended to `text`.
+    pub(super) fn unfinished<'a>(
         &mut self,
-        seen: &Seen,
+        open: impl IntoIterator<Item = &'a Seen>,
         store: &mut Store,
         text: &mut String,
-    ) -> SpanRow {
-        self.learn_callsite(seen.callsite, store);
-        SpanRow {
+    ) -> Vec<SpanRow> {
+        self.json.begin(std::mem::take(text));
+        let rows = open.into_iter().map(|seen| SpanRow {
             id: seen.id,
             parent_id: seen.parent,
             root_id: seen.root,
-            callsite_id: self.callsites[usize::from(seen.callsite)].id,
+            callsite_id: self.callsite(seen.callsite, store).id,
             thread_id: self.thread_id(seen.thread, store),
             start_ns: self.timeline.ns(seen.start),
             duration_ns: None,
@@ -162,39 +195,35 @@ impl Converter {
             self_ns: None,
             polls: seen.polls,
             status: Status::Unfinished,
-            fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None, text),
-        }
+            fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None),
+        });
+        let rows = rows.collect();
+        *text = self.json.end();
+        rows
     }
 
-    fn event(
-        &mut self,
-        head: &EventHead,
-        fields: &[u64],
-        store: &mut Store,
-        text: &mut String,
-    ) -> EventRow {
-        self.learn_callsite(head.callsite, store);
-        let callsite = &self.callsites[usize::from(head.callsite)];
-        let start = text.len();
-        if let Some(index) = callsite.message
+    fn event(&mut self, head: &EventHead, fields: &[u64], store: &mut Store) -> EventRow {
+        let site = self.callsite(head.callsite, store);
+        let (callsite_id, skip) = (site.id, site.message);
+        let start = self.json.position();
+        if let Some(index) = skip
             && let Some(field) = Fields::new(fields).find(|field| field.index == index)
         {
-            self.json.push_plain(text, field.value);
+            self.json.push_plain(field.value);
         }
-        let message = start..text.len();
-        let skip = callsite.message;
+        let message = start..self.json.position();
         EventRow {
             id: head.id,
             span_id: head.span,
-            callsite_id: self.callsites[usize::from(head.callsite)].id,
+            callsite_id,
             thread_id: self.thread_id(head.thread, store),
             at_ns: self.timeline.ns(head.at),
             message,
-            fields: self.fields(head.callsite, fields, head.left_out, skip, text),
+            fields: self.fields(head.callsite, fields, head.left_out, skip),
         }
     }
 
-    /// Appends the JSON of fields, without the one at index `skip`.
+    /// Writes the JSON of fields, without the one at index `skip`.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     fn fields(
         &mut self,
@@ -202,28 +231,27 @@ impl Converter {
         words: &[u64],
         left_out: bool,
         skip: Option<usize>,
-        text: &mut String,
-    ) -> std::ops::Range<usize> {
-        let start = text.len();
+    ) -> Range<usize> {
+        let start = self.json.position();
         if words.is_empty() && !left_out {
             return start..start;
         }
         let keys = &self.callsites[usize::from(callsite)].keys;
-        self.cut += u64::from(self.json.push_object(text, keys, words, left_out, skip));
-        start..text.len()
+        self.cut += u64::from(self.json.push_object(keys, words, left_out, skip));
+        start..self.json.position()
     }
 
-    fn has_error(&self, callsite: u16, fields: &[u64]) -> bool {
-        self.callsites[usize::from(callsite)]
-            .error
-            .is_some_and(|index| Fields::new(fields).any(|field| field.index == index))
-    }
-
-    /// Makes sure that `callsites` reaches up to this number.
-    fn learn_callsite(&mut self, number: u16, store: &mut Store) {
-        if usize::from(number) < self.callsites.len() {
-            return;
+    /// What is known of a callsite.
+    #[inline(always)]
+    fn callsite(&mut self, number: u16, store: &mut Store) -> &Callsite {
+        if usize::from(number) >= self.callsites.len() {
+            self.learn_callsites(store);
         }
+        &self.callsites[usize::from(number)]
+    }
+
+    #[cold]
+    fn learn_callsites(&mut self, store: &mut Store) {
         for metadata in self.recorder.callsites.since(self.callsites.len()) {
             let id = store.intern_callsite(&describe(metadata));
             let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
@@ -234,12 +262,18 @@ impl Converter {
     }
 
     /// The database id of a thread.
+    #[inline(always)]
     pub(super) fn thread_id(&mut self, number: u32, store: &mut Store) -> i64 {
-        if self.last_thread.0 != number {
-            let known = self.threads.get(&number).copied();
-            self.last_thread = (number, known.unwrap_or_else(|| self.learn_thread(number, store)));
-        }
-        self.last_thread.1
+        let (known, id) = self.recent_threads[number as usize % RECENT_THREADS];
+        if known == number { id } else { self.find_thread(number, store) }
+    }
+
+    #[cold]
+    fn find_thread(&mut self, number: u32, store: &mut Store) -> i64 {
+        let known = self.threads.get(&number).copied();
+        let id = known.unwrap_or_else(|| self.learn_thread(number, store));
+        self.recent_threads[number as usize % RECENT_THREADS] = (number, id);
+        id
     }
 
     #[cold]

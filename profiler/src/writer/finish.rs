@@ -2,16 +2,13 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Writer, drain_pass};
+use super::{STRAGGLER_GRACE, Writer};
 use crate::counters::{Kind, PerKind};
 use crate::late::Late;
 use crate::open_spans::Seen;
 use crate::stats::{self, DropReason};
-
-/// How long a producer may take between claim and publish before the writer gives it up.
-const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
 
 impl Writer {
     /// Ends the recording by the deadline, whatever happens.
@@ -74,9 +71,9 @@ impl Writer {
         let recorder = std::sync::Arc::clone(&self.recorder);
         let mut open = recorder.open.look(recorder.clock.ticks(), |_| true);
         // Those that have closed while we looked are in the ring.
-        drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
-        let closed: HashSet<u64> =
-            self.raw.records().filter_map(|record| record.span_id()).collect();
+        self.drain_all();
+        let drained = self.raw.records().chain(self.next.records());
+        let closed: HashSet<u64> = drained.filter_map(|record| record.span_id()).collect();
         open.retain(|seen| {
             !closed.contains(&seen.id) && recorder.open.decide_fate(seen.place, seen.id)
         });
@@ -92,14 +89,11 @@ impl Writer {
             counters.drop_many(Kind::Span, DropReason::StoreError, unfinished);
             return;
         }
-        self.prepare(true);
+        self.prepare_last();
         let Self { converter, store: Some(store), batch, pending: Some(pending), .. } = self else {
             return;
         };
-        for seen in open {
-            let row = converter.unfinished(seen, store, &mut batch.text);
-            batch.spans.push(row);
-        }
+        batch.spans.extend(converter.unfinished(open, store, &mut batch.text));
         pending.unfinished = open.len() as u64;
         batch.open_spans = (!self.open_spans.is_empty()).then(Vec::new);
         let counts = pending.counts;
@@ -124,11 +118,11 @@ impl Writer {
             lost = true;
         }
         if self.store.is_none() || lost {
-            drain_pass(&mut self.consumer, &mut self.raw, usize::MAX);
+            self.drain_all();
         }
         let mut duplicates = 0;
         for batch in [&self.raw, &self.next] {
-            let mut counts = batch.counts();
+            let mut counts = batch.counts(batch.piece(usize::MAX));
             lost |= counts != PerKind::default();
             let ids = batch.records().filter_map(|record| record.span_id());
             let twice = ids.filter(|id| unfinished.contains(id)).count() as u64;

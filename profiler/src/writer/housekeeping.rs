@@ -150,11 +150,9 @@ impl Writer {
         }
         self.open_spans = ids;
         let Self { converter, store: Some(store), batch, .. } = self else { return };
-        let row = |seen| OpenSpanRow {
-            span: converter.unfinished(seen, store, &mut batch.text),
-            seen_ns: now_ns,
-        };
-        batch.open_spans = Some(seen.iter().map(row).collect());
+        let rows = converter.unfinished(&seen, store, &mut batch.text);
+        let rows = rows.into_iter().map(|span| OpenSpanRow { span, seen_ns: now_ns });
+        batch.open_spans = Some(rows.collect());
     }
 
     pub(super) fn add_writer_stat(&mut self, now_ns: i64, counts: PerKind) {

@@ -7,8 +7,11 @@
 use std::fmt::{self, Write as _};
 
 use super::digits::{self, put_short_decimal, put_u64};
-use super::keys::{HEAD, Key, Keys};
-use crate::fields::{FieldValue, Fields, Value};
+use super::keys::{HEAD, Key, Keys, bit};
+use crate::fields::{
+    self, FieldValue, Fields, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32,
+    KIND_U64, Value,
+};
 
 /// The reserved key under which an object says what was cut: the original length in bytes by field,
 /// and `"*": null` if whole fields were left out.
@@ -114,6 +117,31 @@ impl Cursor<'_> {
         self.at += put_u64(&mut self.bytes[self.at..], n);
     }
 
+    #[inline(always)]
+    fn signed(&mut self, n: i64) {
+        if n < 0 {
+            self.byte(b'-');
+        }
+        self.number(n.unsigned_abs());
+    }
+
+    #[inline(always)]
+    fn float(&mut self, x: f64) {
+        match put_short_decimal(&mut self.bytes[self.at..], x) {
+            Some(len) => self.at += len,
+            // `{:?}` keeps `1.0` a float and uses an exponent where digits would be many.
+            None if x.is_finite() => self.display(format_args!("{x:?}")),
+            // JSON has no such numbers.
+            None => self.display(format_args!("\"{x}\"")),
+        }
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, value: bool) {
+        let (text, len) = if value { (b"true\0\0\0\0", 4) } else { (b"false\0\0\0", 5) };
+        self.word(u64::from_le_bytes(*text), len);
+    }
+
     /// A text of `len` bytes, escaped.
     #[inline(always)]
     fn text(&mut self, words: &[u64], len: usize) {
@@ -135,25 +163,44 @@ impl Cursor<'_> {
         self.byte(b'"');
     }
 
+    /// A value of one of the kinds that nearly all are of, by its header and the words after it.
+    /// Returns what is left of those.
     #[inline(always)]
+    fn plain_value<'a>(&mut self, header: u64, after: &'a [u64]) -> Option<&'a [u64]> {
+        let low = (header >> 32) as u32;
+        match (fields::whole_kind(header)?, after) {
+            (KIND_U32, _) => self.number(low.into()),
+            (KIND_I32, _) => self.signed((low as i32).into()),
+            (KIND_BOOL, _) => self.bool(low != 0),
+            (KIND_I64, [value, after @ ..]) => {
+                self.signed(*value as i64);
+                return Some(after);
+            }
+            (KIND_U64, [value, after @ ..]) => {
+                self.number(*value);
+                return Some(after);
+            }
+            (KIND_F64, [value, after @ ..]) => {
+                self.float(f64::from_bits(*value));
+                return Some(after);
+            }
+            (KIND_STR, after) => {
+                let len = low as usize;
+                let (text, after) = after.split_at_checked(len.div_ceil(8))?;
+                self.text(text, len);
+                return Some(after);
+            }
+            _ => return None,
+        }
+        Some(after)
+    }
+
     fn value(&mut self, value: Value<'_>) {
         match value {
-            Value::I64(n) => {
-                if n < 0 {
-                    self.byte(b'-');
-                }
-                self.number(n.unsigned_abs());
-            }
+            Value::I64(n) => self.signed(n),
             Value::U64(n) => self.number(n),
-            Value::F64(x) => match put_short_decimal(&mut self.bytes[self.at..], x) {
-                Some(len) => self.at += len,
-                // `{:?}` keeps `1.0` a float and uses an exponent where digits would be many.
-                None if x.is_finite() => self.display(format_args!("{x:?}")),
-                // JSON has no such numbers.
-                None => self.display(format_args!("\"{x}\"")),
-            },
-            Value::Bool(true) => self.slice(b"true"),
-            Value::Bool(false) => self.slice(b"false"),
+            Value::F64(x) => self.float(x),
+            Value::Bool(value) => self.bool(value),
             Value::Str(words, len) => self.text(words, len),
             Value::Bytes(words, len) => {
                 self.byte(b'"');
@@ -173,21 +220,6 @@ impl Cursor<'_> {
         let _infallible = self.write_fmt(value);
     }
 
-    /// Appends what has been put together.
-    #[inline]
-    fn push_to(self, out: &mut String) {
-        const STEP: usize = 16;
-        let end = self.at;
-        // UTF-8 is checked by so many bytes at a time, but for the last ones, singly.
-        let padded = end.next_multiple_of(STEP);
-        self.bytes[end..end + STEP].copy_from_slice(&[b' '; STEP]);
-        match str::from_utf8(&self.bytes[..padded]) {
-            Ok(text) => out.push_str(&text[..end]),
-            // Somebody has spoiled the ring's memory.
-            Err(_) => out.push_str(&String::from_utf8_lossy(&self.bytes[..end])),
-        }
-    }
-
     /// Ends an object whose members all began with a comma; nothing if there were none.
     #[inline]
     fn close_object(&mut self, start: usize) {
@@ -205,20 +237,58 @@ impl fmt::Write for Cursor<'_> {
     }
 }
 
-/// Writes objects and messages.
+/// Writes objects and messages, one after the other, into one text.
 #[derive(Debug, Default)]
 pub(super) struct JsonWriter {
-    /// Where texts are put together.
+    /// The text, and memory to go on in.
     bytes: Vec<u8>,
+    /// Where the text ends.
+    at: usize,
 }
 
 impl JsonWriter {
-    #[inline]
-    fn cursor(&mut self, room: usize) -> Cursor<'_> {
-        if self.bytes.len() < room {
-            self.bytes.resize(room, 0);
+    /// Goes on at the end of a text.
+    pub(super) fn begin(&mut self, text: String) {
+        self.at = text.len();
+        self.bytes = text.into_bytes();
+    }
+
+    /// The text as it is now.
+    pub(super) fn end(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.at);
+        // Looked at once for all that was written. It is UTF-8, unless somebody has spoiled the ring's
+        // memory; then what is none is made up for byte by byte, as others know where they begin.
+        let mut text = String::from_utf8(bytes);
+        while let Err(error) = text {
+            let at = error.utf8_error().valid_up_to();
+            let mut bytes = error.into_bytes();
+            bytes[at] = b'?';
+            text = String::from_utf8(bytes);
         }
-        Cursor { bytes: &mut self.bytes, at: 0 }
+        text.unwrap_or_default()
+    }
+
+    /// Where the text ends.
+    #[inline(always)]
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// A place to write so many bytes.
+    #[inline(always)]
+    fn cursor(&mut self, room: usize) -> Cursor<'_> {
+        if self.bytes.len() - self.at < room {
+            self.grow(room);
+        }
+        Cursor { bytes: &mut self.bytes, at: self.at }
+    }
+
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        /// Not each time anew.
+        const STEP: usize = 1024;
+        self.bytes.resize(self.at + room + STEP, 0);
     }
 
     /// Appends the object of the fields in `words`; nothing at all if there are none. The field
@@ -227,50 +297,53 @@ impl JsonWriter {
     #[inline]
     pub(super) fn push_object(
         &mut self,
-        out: &mut String,
         keys: &Keys,
         words: &[u64],
         left_out: bool,
         skip: Option<usize>,
     ) -> bool {
-        if left_out || !self.push_plain_object(out, keys, words, skip) {
-            self.push_any_object(out, keys, words, left_out, skip)
+        if left_out || !self.push_plain_object(keys, words, skip) {
+            self.push_any_object(keys, words, left_out, skip)
         } else {
             false
         }
     }
 
     /// The same for fields that come once and in full; `false`, and nothing is appended, for others.
-    fn push_plain_object(
-        &mut self,
-        out: &mut String,
-        keys: &Keys,
-        words: &[u64],
-        skip: Option<usize>,
-    ) -> bool {
+    #[inline(always)]
+    fn push_plain_object(&mut self, keys: &Keys, words: &[u64], skip: Option<usize>) -> bool {
+        let start = self.at;
         let mut cursor = self.cursor(keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
+        let skip = skip.map_or(0, bit);
         let mut met = 0_u64;
-        for field in Fields::new(words) {
-            let Some(key) = keys.get(field.index) else { return false };
-            if field.original.is_some() || key.first() >= 64 || met & 1 << key.first() != 0 {
+        let mut rest = words;
+        while let [header, after @ ..] = rest {
+            let Some(key) = keys.get(fields::index_of(*header).into()) else { return false };
+            if key.bit() & !met == 0 {
                 return false;
             }
-            met |= 1 << key.first();
-            if skip == Some(key.first()) {
+            met |= key.bit();
+            if key.bit() == skip {
+                if fields::is_cut(*header) {
+                    return false;
+                }
+                rest = rest.get(fields::len_of(*header)..).unwrap_or_default();
                 continue;
             }
             cursor.key(key);
-            cursor.value(field.value);
+            match cursor.plain_value(*header, after) {
+                Some(after) => rest = after,
+                None => return false,
+            }
         }
-        cursor.close_object(0);
-        cursor.push_to(out);
+        cursor.close_object(start);
+        self.at = cursor.at;
         true
     }
 
     #[cold]
     fn push_any_object(
         &mut self,
-        out: &mut String,
         keys: &Keys,
         words: &[u64],
         left_out: bool,
@@ -284,6 +357,7 @@ impl JsonWriter {
                 None => fields.push(field),
             }
         }
+        let start = self.at;
         // Twice: once with the value, once with the original length.
         let mut cursor = self.cursor(2 * keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
         for field in fields.iter().filter(|field| skip != Some(field.index)) {
@@ -306,27 +380,26 @@ impl JsonWriter {
             }
             cursor.close_object(start);
         }
-        cursor.close_object(0);
-        cursor.push_to(out);
+        cursor.close_object(start);
+        self.at = cursor.at;
         is_cut
     }
 
     /// Appends a value as plain text: for messages.
-    pub(super) fn push_plain(&mut self, out: &mut String, value: Value<'_>) {
-        match value {
-            Value::Str(words, len) => {
-                let mut cursor = self.cursor(8 * words.len() + ROOM);
-                words.iter().for_each(|word| cursor.word(*word, 8));
-                cursor.at = len;
-                cursor.push_to(out);
-            }
-            other => {
-                let words = if let Value::Bytes(words, _) = other { words.len() } else { 3 };
-                let mut cursor = self.cursor(ROOM_PER_WORD * words + ROOM);
-                cursor.value(other);
-                cursor.push_to(out);
-            }
+    pub(super) fn push_plain(&mut self, value: Value<'_>) {
+        let words = match value {
+            Value::Str(words, _) | Value::Bytes(words, _) => words.len(),
+            _ => 3,
+        };
+        let mut cursor = self.cursor(ROOM_PER_WORD * words + ROOM);
+        if let Value::Str(words, len) = value {
+            let end = cursor.at + len;
+            words.iter().for_each(|word| cursor.word(*word, 8));
+            cursor.at = end;
+        } else {
+            cursor.value(value);
         }
+        self.at = cursor.at;
     }
 }
 
@@ -335,7 +408,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fields::{KIND_BOOL, KIND_F64, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header};
+    use crate::fields::header;
 
     /// The words of texts, as a visitor leaves them.
     fn text(field: usize, text: &str, original: Option<u64>) -> Vec<u64> {
@@ -357,10 +430,11 @@ mod tests {
         left_out: bool,
         skip: Option<usize>,
     ) -> (String, bool) {
-        let mut out = String::from("before");
         let mut writer = JsonWriter::default();
-        let cut = writer.push_object(&mut out, &Keys::new(names), words, left_out, skip);
-        (out.split_off("before".len()), cut)
+        writer.begin("before".into());
+        let cut = writer.push_object(&Keys::new(names), words, left_out, skip);
+        let text = writer.end();
+        (text.strip_prefix("before").unwrap().to_owned(), cut)
     }
 
     fn object(names: &[&str], words: &[u64]) -> serde_json::Value {
@@ -372,8 +446,8 @@ mod tests {
         let mut writer = JsonWriter::default();
         let mut cursor = writer.cursor(256);
         cursor.value(value);
-        let end = cursor.at;
-        String::from_utf8(writer.bytes[..end].to_vec()).unwrap()
+        writer.at = cursor.at;
+        writer.end()
     }
 
     proptest! {
@@ -389,10 +463,9 @@ mod tests {
             if name != "b" {
                 prop_assert_eq!(read[name.as_str()].as_str(), Some(first.as_str()));
             }
-            let mut plain = String::new();
-            let value = Fields::new(&words).next().unwrap().value;
-            JsonWriter::default().push_plain(&mut plain, value);
-            prop_assert_eq!(plain, first);
+            let mut writer = JsonWriter::default();
+            writer.push_plain(Fields::new(&words).next().unwrap().value);
+            prop_assert_eq!(writer.end(), first);
         }
 
         #[test]
@@ -422,6 +495,16 @@ mod tests {
             let (out, _) = text_of(&["a", "b\"", "a", "message"], &words, left_out, Some(3));
             prop_assert!(out.is_empty() || serde_json::from_str::<serde_json::Value>(&out).is_ok());
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_made_up_for_and_nothing_moves() {
+        let mut writer = JsonWriter::default();
+        writer.begin("caf\u{e9} ".into());
+        writer.push_plain(Value::Str(&[0x2062_ff61_80c3], 6));
+        writer.push_plain(Value::Str(&[0xc3], 1));
+        assert_eq!(writer.position(), 13);
+        assert_eq!(writer.end(), "caf\u{e9} \u{c0}a?b ?");
     }
 
     #[test]

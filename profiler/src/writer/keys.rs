@@ -15,6 +15,14 @@ pub(super) struct Key {
     /// Index of the first field of the same name, nearly always this one: a name that a callsite has
     /// twice is one key.
     first: usize,
+    /// A bit that says the same, none if the index is too large for that.
+    bit: u64,
+}
+
+/// The bit of the field with this index.
+#[inline]
+pub(super) fn bit(field: usize) -> u64 {
+    if field < u64::BITS as usize { 1 << field } else { 0 }
 }
 
 impl Key {
@@ -25,12 +33,17 @@ impl Key {
         let (head, rest) = text.as_bytes().split_at(text.len().min(HEAD));
         let mut padded = [0; HEAD];
         padded[..head.len()].copy_from_slice(head);
-        Self { head: padded, rest: rest.into(), len: text.len(), first }
+        Self { head: padded, rest: rest.into(), len: text.len(), first, bit: bit(first) }
     }
 
     #[inline(always)]
     pub(super) fn head(&self) -> &[u8; HEAD] {
         &self.head
+    }
+
+    #[inline(always)]
+    pub(super) fn bit(&self) -> u64 {
+        self.bit
     }
 
     pub(super) fn rest(&self) -> &[u8] {

@@ -15,8 +15,11 @@
 //! Before a batch is converted, every partition is drained once more, into the next batch. A
 //! child's record is published before its parent's, but perhaps in a partition that was looked at
 //! before the parent's; after the second look all children are known, and
-//! [self times](self_time) are exact.
+//! [self times](self_time) are exact. When that brings a backlog, it is committed in pieces, larger
+//! than usual ones, and what comes meanwhile is drained between them. So the writer never holds
+//! more than about four times what the ring does.
 
+mod closed_spans;
 mod commit;
 mod convert;
 mod digits;
@@ -62,6 +65,8 @@ const ACTIVE_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// The shortest sleep. A consumer that looks too often takes the line that the producers are about
 /// to write; one that sleeps 100 us and more lets them run at full speed.
 const PAUSE_MIN: Duration = Duration::from_micros(200);
+/// How long a producer may take between claim and publish before the writer gives it up.
+const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
 /// How long the writer may go on for its own sake when all handles are gone.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -93,6 +98,7 @@ pub(crate) struct Writer {
     recorder: Arc<Recorder>,
     state: Arc<WriterState>,
     consumer: Consumer<Slot>,
+    ring_slots: usize,
     control: Receiver<Control>,
     store: Option<Store>,
     options: WriterOptions,
@@ -103,8 +109,13 @@ pub(crate) struct Writer {
     next: RawBatch,
     /// When the oldest record of `raw` was drained.
     raw_since: Instant,
-    /// How many records of `raw` have been added to their parents as children already.
-    children_added: usize,
+    /// Whether `raw` is complete and is being converted, piece by piece; only then is there anything
+    /// in `next`.
+    sealed: bool,
+    /// Positions of the partitions up to which `raw` reaches, once it is sealed.
+    raw_positions: Vec<u64>,
+    /// When the oldest record of `next` was drained.
+    next_since: Instant,
     batch: Batch,
     pending: Option<Pending>,
     /// When to try again after the store has refused a batch, or could not be opened.
@@ -144,11 +155,13 @@ impl Writer {
     ) -> Self {
         let timeline = Timeline::start(recorder.clock.clone());
         let partitions = consumer.partitions();
+        let ring_slots = recorder.ring.capacities().iter().sum();
         let now = Instant::now();
         Self {
             converter: Converter::new(Arc::clone(&recorder), timeline, options.open_spans_max),
             recorder,
             state,
+            ring_slots,
             consumer,
             control,
             store: Some(store),
@@ -156,7 +169,9 @@ impl Writer {
             raw: RawBatch::default(),
             next: RawBatch::default(),
             raw_since: now,
-            children_added: 0,
+            sealed: false,
+            raw_positions: Vec::new(),
+            next_since: now,
             batch: Batch::default(),
             pending: None,
             backoff: Backoff::default(),
@@ -237,23 +252,42 @@ impl Writer {
         (0..self.consumer.partitions()).map(|index| self.consumer.position(index)).collect()
     }
 
-    /// Takes what the partitions have, as long as the batch is not full. Returns how many slots.
+    /// Takes what the partitions have, as long as the batch is not full. While the pieces of a backlog
+    /// are committed, takes what comes meanwhile, so that the ring does not fill up behind the
+    /// writer's back; at most as much as the ring holds, and not while the store refuses, when the
+    /// ring is to keep what it can. Returns how many slots.
     fn drain(&mut self) -> u64 {
         self.consumer.backlog();
         self.state.set_high_water(self.consumer.high_water());
-        if self.pending.is_some() || self.raw.len() >= self.options.batch_size {
+        let batch_size = self.options.batch_size;
+        let is_full = if self.sealed {
+            self.next.slots() >= self.ring_slots
+        } else {
+            self.raw.len() >= batch_size
+        };
+        if self.pending.is_some() || is_full {
             return 0;
         }
-        if self.raw.is_empty() {
+        if !self.sealed && self.raw.is_empty() {
             self.raw_since = Instant::now();
         }
-        drain_pass(&mut self.consumer, &mut self.raw, self.options.batch_size)
+        let into = if self.sealed { &mut self.next } else { &mut self.raw };
+        drain_pass(&mut self.consumer, into, batch_size)
+    }
+
+    /// Takes everything there is.
+    fn drain_all(&mut self) {
+        let into = if self.sealed { &mut self.next } else { &mut self.raw };
+        drain_pass(&mut self.consumer, into, usize::MAX);
     }
 
     /// Whether it is time to commit, or to try again.
     fn is_due(&self) -> bool {
         if self.pending.is_some() || self.store.is_none() {
             return self.backoff.is_over();
+        }
+        if self.sealed {
+            return true;
         }
         if !self.raw.is_empty() {
             return self.raw.len() >= self.options.batch_size
@@ -283,7 +317,9 @@ impl Writer {
         let smallest = self.recorder.ring.claim_max() as u64;
         let is_behind = self.pending.is_none()
             && self.store.is_some()
-            && (self.raw.len() >= self.options.batch_size || self.consumer.backlog() > smallest);
+            && (self.sealed
+                || self.raw.len() >= self.options.batch_size
+                || self.consumer.backlog() > smallest);
         if is_behind {
             self.pause = PAUSE_MIN;
             return;
@@ -310,8 +346,17 @@ impl Writer {
 }
 
 /// Drains every partition once, at most `entries_max` records of each. Returns how many slots.
+#[inline(never)] // so that `scripts/writer_cost.sh` finds it
 fn drain_pass(consumer: &mut Consumer<Slot>, into: &mut RawBatch, entries_max: usize) -> u64 {
     (0..consumer.partitions())
         .map(|index| consumer.drain(index, entries_max, |entry| into.push(entry)).slots)
         .sum()
+}
+
+/// Drains every partition up to a position of its own.
+#[inline(never)] // so that `scripts/writer_cost.sh` finds it
+fn drain_until(consumer: &mut Consumer<Slot>, into: &mut RawBatch, positions: &[u64]) {
+    for (partition, end) in positions.iter().enumerate() {
+        consumer.drain_until(partition, *end, |entry| into.push(entry));
+    }
 }

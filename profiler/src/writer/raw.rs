@@ -1,63 +1,112 @@
 //! Records as they came from the ring, waiting to be converted.
 
+use std::ops::Range;
+
 use spandrel_ring::Entry;
 
 use crate::counters::{KINDS, PerKind};
 use crate::record::{self, Record, Slot};
 
-/// Records in the order in which they were drained: their words end to end.
+/// Memory for so many slots is kept from batch to batch, 7 MiB; what a larger one took is given back.
+const SLOTS_KEPT: usize = 131_072;
+
+/// Records in the order in which they were drained: their slots end to end. They are taken from the
+/// front, a piece at a time.
 #[derive(Debug, Default)]
-pub(crate) struct RawBatch {
-    words: Vec<u64>,
-    /// Where each record ends.
-    ends: Vec<usize>,
-    counts: PerKind,
+pub(super) struct RawBatch {
+    slots: Vec<Slot>,
+    /// Where each record ends. A batch does not come near 2^32 slots, a quarter of a TiB.
+    ends: Vec<u32>,
+    /// How many records were taken.
+    taken: usize,
 }
 
 impl RawBatch {
-    pub(crate) fn push(&mut self, entry: Entry<'_, Slot>) {
-        let start = self.words.len();
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry<'_, Slot>) {
         for slot in entry.slots() {
-            self.words.extend_from_slice(slot);
+            self.slots.push(*slot);
         }
-        self.ends.push(self.words.len());
-        if let Some(kind) = record::kind(self.words[start]) {
-            self.counts[kind as usize] += 1;
+        self.ends.push(self.slots.len() as u32);
+    }
+
+    /// Records that are still to be taken.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len() - self.taken
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many slots the records take, those included that were taken already.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The next records to be taken, `most` of them.
+    pub(super) fn piece(&self, most: usize) -> Range<usize> {
+        self.taken..self.ends.len().min(self.taken.saturating_add(most))
+    }
+
+    /// A piece is done with.
+    pub(super) fn take(&mut self, piece: &Range<usize>) {
+        self.taken = piece.end;
+    }
+
+    /// How many records of each kind there are in a piece.
+    pub(super) fn counts(&self, piece: Range<usize>) -> PerKind {
+        let mut counts = [0; KINDS];
+        let mut start = self.start(piece.start);
+        for &end in &self.ends[piece] {
+            if let Some(kind) = self.slots.get(start).and_then(|slot| record::kind(slot[0])) {
+                counts[kind as usize] += 1;
+            }
+            start = end as usize;
         }
+        counts
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+    /// The records that are still to be taken.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.records_of(self.piece(usize::MAX))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// How many records of each kind there are.
-    pub(crate) fn counts(&self) -> PerKind {
-        self.counts
-    }
-
-    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.records_from(0)
-    }
-
-    /// The records but for the first `skipped`.
-    pub(crate) fn records_from(&self, skipped: usize) -> impl Iterator<Item = Record<'_>> {
-        let mut start =
-            skipped.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |e| *e);
-        self.ends.iter().skip(skipped).filter_map(move |&end| {
-            let words = &self.words[start..end];
-            start = end;
+    #[inline]
+    pub(super) fn records_of(&self, piece: Range<usize>) -> impl Iterator<Item = Record<'_>> {
+        let mut start = self.start(piece.start);
+        self.ends[piece].iter().filter_map(move |&end| {
+            let words = self.slots[start..end as usize].as_flattened();
+            start = end as usize;
             record::read(words)
         })
     }
 
-    /// Empties the batch and keeps its memory.
-    pub(crate) fn clear(&mut self) {
-        self.words.clear();
+    /// The words of all records.
+    #[inline]
+    pub(super) fn for_each_mut(&mut self, mut visit: impl FnMut(&mut [u64])) {
+        let mut start = 0;
+        for &end in &self.ends {
+            visit(self.slots[start..end as usize].as_flattened_mut());
+            start = end as usize;
+        }
+    }
+
+    fn start(&self, record: usize) -> usize {
+        record
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .map_or(0, |end| *end as usize)
+    }
+
+    /// Empties the batch and keeps its memory, if it is not out of proportion.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
         self.ends.clear();
-        self.counts = [0; KINDS];
+        self.taken = 0;
+        if self.slots.capacity() > SLOTS_KEPT {
+            self.slots.shrink_to(SLOTS_KEPT);
+            self.ends.shrink_to(SLOTS_KEPT);
+        }
     }
 }
