@@ -18,20 +18,24 @@ Options:
   --threads N       threads that make spans, 1 to 256 [default: 4]
   --depth N         spans nested in each other, 1 to 16 [default: 3]
   --fields N        fields of each span, 0 to 6 [default: 3]
+  --no-events       trees without an event; without fields, too, the verification then looks at
+                    the shape of the trees, and not which of them each span belongs to
   --async           make the spans in tokio tasks that move between threads
+  --ring SLOTS      slots of the profiler's ring [default: the profiler's]
+  --batch SPANS     spans in a batch of the profiler's writer [default: the profiler's]
   --database PATH   the profile database [default: load_test.db]
                     One that a load test made is replaced; another file is never touched.
   -h, --help        this text
 
-One unit of load is a tree: --depth spans, each inside the one before, and one event in the
-innermost. Trees begin at fixed moments, whether or not the ones before were late. The same load
+One unit of load is a tree: --depth spans, each inside the one before, and an event in the innermost. Trees begin at fixed moments, whether or not the ones before were late. The same load
 runs first, for 3 seconds at most, over a layer that does nothing, for comparison.
 
 The last line is for machines:
   RESULT rate= recorded= stored= dropped= unfinished= in_flight= verified=yes|no p99_ns=
-         bytes_per_span=
+         bytes_per_span= writer_ns= ring=
 rate is the spans a second that were made, p99_ns the cost of one span as its thread sees it,
-bytes_per_span the growth of the file.
+bytes_per_span the growth of the file, writer_ns the writer's processor time for each stored span, ring
+the percentage of the ring that was in use at most.
 
 Exit code: 0 verified, 1 the ledger does not balance or the verification failed, 2 wrong usage.";
 
@@ -57,7 +61,10 @@ pub struct Args {
     pub threads: usize,
     pub depth: usize,
     pub fields: usize,
+    pub events: bool,
     pub tasks: bool,
+    pub ring: Option<usize>,
+    pub batch: Option<usize>,
     pub database: PathBuf,
 }
 
@@ -69,7 +76,10 @@ impl Default for Args {
             threads: 4,
             depth: 3,
             fields: 3,
+            events: true,
             tasks: false,
+            ring: None,
+            batch: None,
             database: "load_test.db".into(),
         }
     }
@@ -81,13 +91,28 @@ impl fmt::Display for Args {
         let Self { rate, seconds, threads, depth, fields, .. } = self;
         write!(f, "--rate {rate} --seconds {seconds} --threads {threads}")?;
         write!(f, " --depth {depth} --fields {fields}")?;
-        if self.tasks { f.write_str(" --async") } else { Ok(()) }
+        for (flag, given) in [(" --no-events", !self.events), (" --async", self.tasks)] {
+            if given {
+                f.write_str(flag)?;
+            }
+        }
+        for (flag, value) in [("--ring", self.ring), ("--batch", self.batch)] {
+            if let Some(value) = value {
+                write!(f, " {flag} {value}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Args {
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
+    }
+
+    /// Whether nothing in a span tells which one it is.
+    pub fn nameless(&self) -> bool {
+        self.fields == 0 && !self.events
     }
 
     /// `None` when help was asked for.
@@ -104,8 +129,13 @@ impl Args {
             };
             match flag {
                 "-h" | "--help" => return Ok(None),
-                "--async" if joined.is_some() => return Err("--async takes no value".into()),
+                "--async" | "--no-events" if joined.is_some() => {
+                    return Err(format!("{flag} takes no value"));
+                }
                 "--async" => args.tasks = true,
+                "--no-events" => args.events = false,
+                "--ring" => args.ring = Some(number(flag, &value("slots")?, 1, 1 << 26)?),
+                "--batch" => args.batch = Some(number(flag, &value("spans")?, 1, 1 << 24)?),
                 "--rate" => args.rate = rate(&value("spans a second, or max")?)?,
                 "--seconds" => {
                     args.seconds = number(flag, &value("a number of seconds")?, 0.01, 86_400.0)?;
@@ -117,7 +147,7 @@ impl Args {
                 _ => {
                     return Err(format!(
                         "there is no option {flag}; there are --rate, --seconds, --threads, \
-                         --depth, --fields, --async and --database"
+                         --depth, --fields, --no-events, --async, --ring, --batch and --database"
                     ));
                 }
             }

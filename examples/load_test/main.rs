@@ -8,11 +8,13 @@
 //! the database is opened again and every row in it is compared with what was sent.
 //!
 //! `workload` says what one unit of load is, `schedule` when each is due; `threads` or `tasks` make
-//! them under `generator`; `sent` sums up, `verify` compares with what is `stored`.
+//! them under `generator`; `sent` sums up, `verify` compares with what is `stored`, or with what can be
+//! said of `nameless` spans.
 
 mod args;
 mod database;
 mod generator;
+mod nameless;
 mod report;
 mod schedule;
 mod sent;
@@ -73,11 +75,17 @@ fn run(args: &Args) -> Result<Vec<String>, Box<dyn Error>> {
     let length = args.duration().min(PLAIN_MAX);
     let plain = generator::run(args, length, &plain, "no-op layer", String::new)?;
 
-    let profiler = Profiler::builder()
+    let mut builder = Profiler::builder()
         .database(&args.database)
         .label(format!("{} {args}", database::LABEL))
-        .max_open_spans(open_spans(args))
-        .build()?;
+        .max_open_spans(open_spans(args));
+    if let Some(slots) = args.ring {
+        builder = builder.ring_capacity(slots);
+    }
+    if let Some(spans) = args.batch {
+        builder = builder.batch_size(spans);
+    }
+    let profiler = builder.build()?;
     let empty_bytes = database::bytes(&args.database);
     let dispatch = Dispatch::new(Registry::default().with(profiler.layer()));
     let note = || {
@@ -123,7 +131,7 @@ fn ledger_faults(closed: &Report, (sent, _): &report::Made) -> Vec<String> {
     }
     for (what, counted, expected) in [
         ("spans recorded", closed.recorded, sent.spans),
-        ("events recorded", closed.events.recorded, sent.trees_in_all()),
+        ("events recorded", closed.events.recorded, sent.events),
         ("spans in flight after close", closed.in_flight, 0),
         ("events in flight after close", closed.events.in_flight, 0),
         ("spans unfinished, though all had ended", closed.unfinished, 0),

@@ -20,7 +20,8 @@ pub fn load(args: &Args, replaced: bool) {
     };
     let makers = if args.tasks { "threads of tasks" } else { "threads" };
     println!("load       {rate} for {} s on {threads} {makers}", args.seconds);
-    println!("           trees of {depth} spans with {fields} fields each, and one event");
+    let event = if args.events { ", and one event" } else { "" };
+    println!("           trees of {depth} spans with {fields} fields each{event}");
     let path = database.display();
     println!(
         "database   {path}{}",
@@ -100,7 +101,7 @@ pub fn recording(report: &Report, took: Duration, bytes: u64) {
     println!("\nwriter");
     if let Some(cpu) = report.writer_cpu {
         let share = 100.0 * cpu.as_secs_f64() / took.as_secs_f64().max(1e-9);
-        let each = cpu.as_nanos() as u64 / report.stored.max(1);
+        let each = writer_ns(report);
         let ms = cpu.as_secs_f64() * 1e3;
         println!("  CPU      {ms:.0} ms, {share:.1} % of one processor, {each} ns a span");
     }
@@ -113,6 +114,11 @@ pub fn recording(report: &Report, took: Duration, bytes: u64) {
     let mib = bytes as f64 / f64::from(1 << 20);
     let each = bytes_per_span(report, bytes);
     println!("  file     {mib:.1} MiB, {each:.1} bytes a span with its share of the events");
+}
+
+/// The writer's processor time for each stored span.
+fn writer_ns(report: &Report) -> u64 {
+    report.writer_cpu.map_or(0, |cpu| cpu.as_nanos() as u64 / report.stored.max(1))
 }
 
 pub fn bytes_per_span(report: &Report, bytes: u64) -> f64 {
@@ -133,7 +139,7 @@ pub fn verification(verification: &Verification) {
 pub fn result(report: &Report, ours: &Made, verified: bool, bytes: u64) {
     println!(
         "RESULT rate={} recorded={} stored={} dropped={} unfinished={} in_flight={} verified={} \
-         p99_ns={} bytes_per_span={:.1}",
+         p99_ns={} bytes_per_span={:.1} writer_ns={} ring={}",
         rate(ours),
         report.recorded,
         report.stored,
@@ -143,6 +149,8 @@ pub fn result(report: &Report, ours: &Made, verified: bool, bytes: u64) {
         if verified { "yes" } else { "no" },
         ours.0.service.value_at_quantile(0.99),
         bytes_per_span(report, bytes),
+        writer_ns(report),
+        100 * report.ring_high_water / report.ring_capacity.max(1),
     );
 }
 

@@ -12,6 +12,8 @@ use crate::args::{Args, Rate};
 /// Sleeping overshoots by about half of this; the rest is spent in yields, which leave the
 /// processor to whoever wants it.
 const SLEEP_SHORT_OF: Duration = Duration::from_micros(100);
+/// What is due so soon is waited for without a system call: yielding takes about as long.
+const SPIN_SHORT_OF: Duration = Duration::from_micros(5);
 /// A generator that has fallen behind may catch up for so long after the end.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -68,8 +70,10 @@ fn wait_until(due: Instant) -> Instant {
             return now;
         } else if left > SLEEP_SHORT_OF {
             thread::sleep(left - SLEEP_SHORT_OF);
-        } else {
+        } else if left > SPIN_SHORT_OF {
             thread::yield_now();
+        } else {
+            std::hint::spin_loop();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::args::Args;
 use crate::workload::{DEPTH_MAX, Values, mix};
 
 /// What the spans of one tree cost the thread that made them, from outermost to innermost.
@@ -21,6 +22,7 @@ pub struct Sent {
     /// By lane.
     pub trees: Vec<u64>,
     pub spans: u64,
+    pub events: u64,
     /// Sum of the checksums of the spans' fields.
     pub span_checksum: u64,
     pub event_checksum: u64,
@@ -40,6 +42,7 @@ impl Sent {
         Self {
             trees: vec![0; lanes],
             spans: 0,
+            events: 0,
             span_checksum: 0,
             event_checksum: 0,
             moved: 0,
@@ -49,12 +52,12 @@ impl Sent {
         }
     }
 
-    /// Counts one tree: its values, what it cost, and how late it began.
+    /// Counts one tree of the load: its values, what it cost, and how late it began.
     pub fn add(
         &mut self,
         lane: usize,
         values: &[Values<'_>],
-        fields: usize,
+        args: &Args,
         costs: &Costs,
         late: Duration,
     ) {
@@ -62,11 +65,12 @@ impl Sent {
         self.spans += values.len() as u64;
         self.moved += u64::from(costs.moved);
         for (values, cost) in values.iter().zip(costs.spans) {
-            self.span_checksum = self.span_checksum.wrapping_add(values.checksum(fields));
+            self.span_checksum = self.span_checksum.wrapping_add(values.checksum(args.fields));
             self.service += cost.as_nanos() as u64;
             self.response += (cost + late).as_nanos() as u64;
         }
-        if let Some(innermost) = values.last() {
+        if let Some(innermost) = values.last().filter(|_| args.events) {
+            self.events += 1;
             self.event_checksum = self.event_checksum.wrapping_add(mix(innermost.unit));
         }
         self.finished = Some(Instant::now());
@@ -77,6 +81,7 @@ impl Sent {
             *mine += theirs;
         }
         self.spans += other.spans;
+        self.events += other.events;
         self.span_checksum = self.span_checksum.wrapping_add(other.span_checksum);
         self.event_checksum = self.event_checksum.wrapping_add(other.event_checksum);
         self.moved += other.moved;
@@ -86,7 +91,6 @@ impl Sent {
         self
     }
 
-    /// Also the number of events.
     pub fn trees_in_all(&self) -> u64 {
         self.trees.iter().sum()
     }

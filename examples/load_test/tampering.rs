@@ -9,9 +9,13 @@ use super::*;
 /// Records a small load, spoils a copy of the file with each statement, and returns what the
 /// verifier says.
 fn verdicts<const N: usize>(fields: usize, statements: [&str; N]) -> [String; N] {
+    verdicts_of(Args { fields, ..Args::default() }, statements)
+}
+
+fn verdicts_of<const N: usize>(args: Args, statements: [&str; N]) -> [String; N] {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("good.db");
-    let args = Args { seconds: 0.05, threads: 2, fields, database, ..Args::default() };
+    let args = Args { seconds: 0.05, threads: 2, database, ..args };
     let profiler = Profiler::builder().database(&args.database).build().unwrap();
     let dispatch = Dispatch::new(Registry::default().with(profiler.layer()));
     let (sent, _) = generator::run(&args, args.duration(), &dispatch, "", String::new).unwrap();
@@ -68,6 +72,28 @@ fn a_wrong_parent_is_found_without_fields_too() {
           WHERE id = (SELECT min(id) FROM span WHERE parent_id IS NOT NULL)"],
     );
     assert_ne!(parent, "");
+}
+
+#[test]
+fn a_tree_of_another_shape_is_found_though_its_spans_have_no_names() {
+    let args = Args { fields: 0, events: false, ..Args::default() };
+    let [untouched, gone, fields, parent, root, orphan] = verdicts_of(
+        args,
+        [
+            "",
+            "DELETE FROM span WHERE id = (SELECT max(id) FROM span)",
+            "UPDATE span SET fields = '{}' WHERE id = (SELECT max(id) FROM span)",
+            "UPDATE span SET parent_id = root_id WHERE parent_id <> root_id",
+            "UPDATE span SET root_id = id WHERE parent_id IS NOT NULL",
+            "UPDATE span SET parent_id = NULL WHERE id = (SELECT max(id) FROM span)",
+        ],
+    );
+    assert_eq!(untouched, "");
+    assert!(gone.contains("rows in span"), "{gone}");
+    assert!(fields.contains("has fields"), "{fields}");
+    assert!(parent.contains("by depth"), "{parent}");
+    assert!(root.contains("another root"), "{root}");
+    assert!(orphan.contains("is a root"), "{orphan}");
 }
 
 #[test]

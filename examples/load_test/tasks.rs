@@ -36,6 +36,7 @@ pub fn run(
 ) -> std::io::Result<Sent> {
     let mut runtime = Builder::new_multi_thread();
     let runtime = runtime.worker_threads(args.threads).thread_name("load").enable_time().build()?;
+    let load = Arc::new(args.clone());
     let permits = Arc::new(Semaphore::new(in_flight(args)));
     let wait = (args.rate != Rate::Max).then_some(Duration::from_millis(1));
     let lanes: Vec<_> =
@@ -47,11 +48,12 @@ pub fn run(
         let sequence = n / args.threads as u64;
         let code = |level| Unit { lane, sequence, level }.code();
         let values: Arc<[_]> = (0..args.depth).map(|level| Values::of(code(level))).collect();
-        let (fields, sent, made) = (args.fields, lanes[lane].clone(), made.clone());
+        let load = Arc::clone(&load);
+        let (sent, made) = (lanes[lane].clone(), made.clone());
         let tree = async move {
             let late = due.elapsed();
-            let costs = nest(values.clone(), 0, fields, wait).await;
-            sent.lock().unwrap().add(lane, &values, fields, &costs, late);
+            let costs = nest(values.clone(), 0, load.clone(), wait).await;
+            sent.lock().unwrap().add(lane, &values, &load, &costs, late);
             // Relaxed: only the progress bar reads it.
             made.fetch_add(values.len() as u64, Ordering::Relaxed);
             drop(permit);
@@ -69,16 +71,19 @@ type Tree = Pin<Box<dyn Future<Output = Costs> + Send>>;
 fn nest(
     values: Arc<[Values<'static>]>,
     level: usize,
-    fields: usize,
+    args: Arc<Args>,
     wait: Option<Duration>,
 ) -> Tree {
     let mine = values[level];
+    let fields = args.fields;
     let inside = async move {
         yield_now().await;
         let costs = if level + 1 < values.len() {
-            nest(values, level + 1, fields, wait).await
+            nest(values, level + 1, args, wait).await
         } else {
-            mine.event();
+            if args.events {
+                mine.event();
+            }
             if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
             }

@@ -29,8 +29,8 @@ pub fn run(
             }
             let mut costs = Costs::default();
             let late = due.elapsed();
-            nest(&values, 0, args.fields, &mut costs);
-            sent.add(lane, &values, args.fields, &costs, late);
+            nest(&values, 0, args, &mut costs);
+            sent.add(lane, &values, args, &costs, late);
             // Relaxed: only the progress bar reads it.
             made.fetch_add(args.depth as u64, Ordering::Relaxed);
         }
@@ -38,14 +38,17 @@ pub fn run(
     sent
 }
 
-fn nest(values: &[Values<'_>], level: usize, fields: usize, costs: &mut Costs) {
+fn nest(values: &[Values<'_>], level: usize, args: &Args, costs: &mut Costs) {
     let Some(mine) = values.get(level) else {
-        return values[level - 1].event();
+        if args.events {
+            values[level - 1].event();
+        }
+        return;
     };
     let before = Instant::now();
-    let span = mine.span(fields).entered();
+    let span = mine.span(args.fields).entered();
     let inside = Instant::now();
-    nest(values, level + 1, fields, costs);
+    nest(values, level + 1, args, costs);
     let leaving = Instant::now();
     drop(span);
     costs.spans[level] = (inside - before) + leaving.elapsed();

@@ -14,6 +14,7 @@ use spandrel::Report;
 
 use crate::args::Args;
 use crate::database;
+use crate::nameless;
 use crate::report::group;
 use crate::sent::Sent;
 use crate::stored::{Met, Stored, fields, unit_of, values_of};
@@ -36,20 +37,20 @@ impl Verification {
 
 /// What is wrong with many rows: how often, and the first few.
 #[derive(Debug, Default)]
-struct Faults {
+pub struct Faults {
     count: u64,
     first: Vec<String>,
 }
 
 impl Faults {
-    fn add(&mut self, fault: impl fmt::Display) {
+    pub fn add(&mut self, fault: impl fmt::Display) {
         self.count += 1;
         if self.first.len() < 3 {
             self.first.push(fault.to_string());
         }
     }
 
-    fn check(self, found: String) -> Check {
+    pub fn check(self, found: String) -> Check {
         match (self.count, self.first.join("; ")) {
             (0, _) => Ok(found),
             (1..=3, faults) => Err(faults),
@@ -76,15 +77,17 @@ pub fn verify(
     let conn = database::open(path)?;
     let run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
     let expected = Expected { args, sent, report };
-    let mut stored = Stored::default();
-    let mut met = Met::new(&sent.trees, args.depth);
-    let checks = vec![
-        expected.counts(&conn, run)?,
-        expected.spans(&conn, run, &mut stored, &mut met, bar)?,
-        expected.links(&conn, run, &stored, &mut met, bar)?,
-        expected.events(&conn, run, &stored, &mut met)?,
-        integrity(&conn)?,
-    ];
+    let mut checks = vec![expected.counts(&conn, run)?];
+    if args.nameless() {
+        checks.push(nameless::check(&conn, run, args, sent, bar)?);
+    } else {
+        let mut stored = Stored::default();
+        let mut met = Met::new(&sent.trees, args.depth);
+        checks.push(expected.spans(&conn, run, &mut stored, &mut met, bar)?);
+        checks.push(expected.links(&conn, run, &stored, &mut met, bar)?);
+        checks.push(expected.events(&conn, run, &stored, &mut met)?);
+    }
+    checks.push(integrity(&conn)?);
     Ok(Verification { checks, took: began.elapsed() })
 }
 
@@ -273,7 +276,7 @@ impl Expected<'_> {
                 faults.add(format_args!("event {id}, unit {unit}, is not in its span"));
             }
         }
-        let sent = self.sent.trees_in_all();
+        let sent = self.sent.events;
         let all = format!("{} events, each once and in its span", group(found));
         if found < sent {
             return Ok(faults.check(format!("{all}, of {}", group(sent))));
