@@ -277,6 +277,39 @@ fn a_lease_is_handed_over_with_its_partition() {
     });
 }
 
+/// What was published before something that the consumer has drained, in another partition, lies below
+/// the tail that the consumer reads then, though tails move without handing anything over.
+#[test]
+fn what_came_before_lies_below_the_tail() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(2);
+        let mut lease = ring.lease().unwrap();
+        let closed = Arc::new(AtomicBool::new(false));
+        let child = {
+            let closed = Arc::clone(&closed);
+            thread::spawn(move || {
+                let mut claim = lease.try_claim(1).unwrap();
+                *claim.slot(0) = 1;
+                claim.publish();
+                // Release: pairs with the Acquire below, as a child gives back its parent.
+                closed.store(true, Ordering::Release);
+            })
+        };
+        let parent = {
+            let ring = ring.clone();
+            // Acquire: pairs with the Release above.
+            thread::spawn(move || closed.load(Ordering::Acquire) && push_shared(&ring, 2).is_ok())
+        };
+        let parents = drain(&mut consumer, SHARED);
+        let tail = consumer.tail(LEASED);
+        let mut children = Vec::new();
+        consumer.drain_until(LEASED, tail, |entry| children.extend(entry.slots().copied()));
+        assert!(parents.is_empty() || children == [1], "{parents:?} without {children:?}");
+        child.join().unwrap();
+        parent.join().unwrap();
+    });
+}
+
 /// A wake-up between the consumer's last look and its sleep ends the sleep.
 #[test]
 fn a_wake_up_is_never_lost() {

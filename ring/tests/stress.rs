@@ -189,6 +189,21 @@ fn a_panic_in_the_reader_gives_back_what_it_was_handed() {
 }
 
 #[test]
+fn a_drain_up_to_a_position_leaves_what_begins_there() {
+    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 16, partitions: 1 });
+    let shared = ring.shared_partition();
+    ring.try_claim(2).unwrap().publish();
+    drop(ring.try_claim(1).unwrap());
+    let end = consumer.tail(shared);
+    ring.try_claim(1).unwrap().publish();
+    let drained = consumer.drain_until(shared, end, |_| ());
+    assert_eq!((drained.entries, drained.tombstones, drained.slots), (1, 1, 3));
+    assert_eq!(consumer.position(shared), end);
+    assert_eq!(consumer.drain_until(shared, end, |_| ()).slots, 0);
+    assert_eq!(consumer.drain(shared, usize::MAX, |_| ()).entries, 1);
+}
+
+#[test]
 fn a_closed_ring_refuses_claims_and_still_drains() {
     let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
     let mut lease = ring.lease().unwrap();
