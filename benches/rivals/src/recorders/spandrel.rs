@@ -1,0 +1,81 @@
+//! spandrel itself, with each of its front ends.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use spandrel::{Profiler, Report};
+use tracing::subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::Registry;
+
+use crate::case::Case;
+use crate::recorder::{Arrived, Entry, Recorder, Result, Setup};
+
+const SETTING: &str =
+    "defaults; `flush()` and `close()`. Enlarged: `ring_capacity`, `partitions(1)`";
+const KEEPS: &str = "every span on disk, queryable by SQL while it runs: duration, busy time, polls, \
+    self time, parent, thread, typed fields, status; counts its losses by reason";
+
+/// The layer, on `Registry`: what the other layers are compared with.
+pub const LAYER: Entry = Entry {
+    name: "spandrel layer",
+    packages: &["spandrel"],
+    setting: SETTING,
+    keeps: KEEPS,
+    cases: &Case::ALL,
+    has_queue_size: true,
+    install: |setup| {
+        start(setup, |profiler| {
+            let layer = profiler.layer::<Registry>();
+            subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+        })
+    },
+};
+
+/// The front end that is compared with the fastest rival, the best that there is.
+pub const FASTEST: &Entry = &LAYER;
+
+/// The default, which an enlarged queue is never smaller than.
+const RING_CAPACITY: usize = 65_536;
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn start(
+    setup: &Setup<'_>,
+    install: impl FnOnce(&Profiler) -> std::result::Result<(), subscriber::SetGlobalDefaultError>,
+) -> Result<Box<dyn Recorder>> {
+    let database = setup.folder.join("profile.db");
+    let mut builder = Profiler::builder().database(&database).close_timeout(PATIENCE);
+    if let Some(spans) = setup.queue {
+        // The thread that leases the one partition gets half of the ring, and a span with three
+        // fields takes two slots.
+        let slots = (4 * spans).next_power_of_two().max(RING_CAPACITY);
+        builder = builder.partitions(1).ring_capacity(slots);
+    }
+    let profiler = builder.build()?;
+    install(&profiler)?;
+    Ok(Box::new(Spandrel { profiler, database, report: Report::default() }))
+}
+
+struct Spandrel {
+    profiler: Profiler,
+    database: PathBuf,
+    report: Report,
+}
+
+impl Recorder for Spandrel {
+    fn rest(&mut self, _: u64) -> Result<()> {
+        Ok(self.profiler.flush(PATIENCE)?)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.report = self.profiler.close()?;
+        Ok(())
+    }
+
+    fn arrived(&mut self) -> Result<Option<Arrived>> {
+        let file = rusqlite::Connection::open(&self.database)?;
+        let rows: i64 = file.query_row("SELECT count(*) FROM span", [], |row| row.get(0))?;
+        let said_lost = Some(self.report.dropped.total());
+        Ok(Some(Arrived { records: u64::try_from(rows)?, said_lost }))
+    }
+}
