@@ -30,8 +30,11 @@ if ! command -v c++ >/dev/null; then
     features=(--no-default-features)
 fi
 
-manifest=benches/rivals/Cargo.toml
-cargo build --quiet --locked --release --manifest-path "$manifest" "${features[@]}"
-target=$(cargo metadata --locked --format-version 1 --no-deps --manifest-path "$manifest" |
-    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+# There for the settings in its .cargo/config.toml.
+target=$(
+    cd benches/rivals
+    cargo build --quiet --locked --release "${features[@]}" >&2
+    cargo metadata --locked --format-version 1 --no-deps |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+)
 exec "$target/release/rivals" compare "${options[@]}"

@@ -41,6 +41,13 @@ pub struct Figures {
     values: BTreeMap<(&'static str, Key, String), BTreeMap<usize, f64>>,
 }
 
+impl Key {
+    /// The burst in which a recorder has room for everything, if it can be given it.
+    pub fn roomiest_burst(entry: &Entry) -> Self {
+        if entry.has_queue_size { Self::EnlargedBurst } else { Self::Burst }
+    }
+}
+
 impl Figures {
     pub fn add(&mut self, entry: &Entry, key: Key, name: &str, round: usize, value: f64) {
         self.values.entry((entry.name, key, name.to_owned())).or_default().insert(round, value);

@@ -81,10 +81,20 @@ fn jobs(plan: &Plan) -> Vec<Measurement> {
         .into_iter()
         .map(|case| Measurement { job: Job::Loop(plan.in_a_loop), case, key: Key::Loop(case) })
         .collect();
-    let mut add = |job, key| jobs.push(Measurement { job, case: Case::NoFields, key });
-    add(Job::Singly(plan.singly), Key::Singly);
-    add(Job::Burst { spans: plan.burst, enlarged: false }, Key::Burst);
-    add(Job::Burst { spans: plan.burst, enlarged: true }, Key::EnlargedBurst);
+    let spans = plan.burst;
+    jobs.extend([
+        Measurement { job: Job::Singly(plan.singly), case: Case::NoFields, key: Key::Singly },
+        Measurement {
+            job: Job::Burst { spans, enlarged: false },
+            case: Case::Tree,
+            key: Key::Burst,
+        },
+        Measurement {
+            job: Job::Burst { spans, enlarged: true },
+            case: Case::Tree,
+            key: Key::EnlargedBurst,
+        },
+    ]);
     jobs
 }
 

@@ -52,7 +52,8 @@ pub fn text(machine: &Machine, plan: &Plan, figures: &Figures, headline: &Headli
 fn legend() -> Vec<String> {
     vec![
         "In brackets: times spandrel's layer / times `Registry` and a layer that does nothing. Of several \
-         rounds the median, then the smallest and the largest. `-`: it cannot do that, or cannot be asked. \
+         rounds the median, then the smallest and the largest; of losses the median, and the largest in \
+         brackets. `-`: it cannot do that, or cannot be asked. \
          Keeping nothing, or only sums, is cheaper than keeping every span: see what each keeps, below."
             .to_owned(),
     ]
@@ -97,8 +98,8 @@ fn method(plan: &Plan, figures: &Figures) -> Vec<String> {
              that fastrace is best at."
         ),
         format!(
-            "Each figure is taken in a process of its own, in turns over the recorders, {rounds} times, \
-             each time beginning with another recorder. One thread makes the spans."
+            "Each figure is taken in a process of its own, in turns over the recorders; rounds: {rounds}, \
+             each beginning with another recorder. One thread makes the spans."
         ),
         format!(
             "Instructions: callgrind, on that thread only, the difference of {few} and {many} spans; \
@@ -114,13 +115,15 @@ fn method(plan: &Plan, figures: &Figures) -> Vec<String> {
              the clock, which adds {clock} ns to each (not subtracted)."
         ),
         format!(
-            "Lost: what the output holds after the documented close, counted there, against what was \
-             made: paced as above, and {burst} spans at full speed without a rest, with the default \
-             queue and with one that holds them all where its size is documented. \"Of which it \
-             counts\" is what the recorder itself says."
+            "Without rests: {burst} spans in trees at full speed, beside the recorder's own thread. The \
+             mean is that with a queue that holds them all, where its size is documented; memory that \
+             with the default queue."
         ),
+        "Lost: what the output holds after the documented close, counted there, against what was made. \
+         \"Of which it counts\" is what the recorder itself says."
+            .to_owned(),
         "Memory: growth of the peak resident set (`VmHWM`) from before the recorder was started until \
-         after its close, with default queues; its fixed tables included."
+         after its close; fixed tables included."
             .to_owned(),
     ]
 }

@@ -1,6 +1,6 @@
 //! One table: the recorders once for each of four subjects.
 
-use super::figures::{Figures, Key, Spread};
+use super::figures::{self, Figures, Key};
 use super::text::{number, ratio};
 use crate::case::Case;
 use crate::recorder::Entry;
@@ -15,7 +15,7 @@ enum Style {
     /// With the ratios to spandrel's layer and to the floor.
     Compared,
     /// Also with the smallest and the largest of the rounds.
-    ComparedSpread,
+    Spread,
     /// The median and the largest.
     Worst,
     /// Of KiB, in MiB.
@@ -24,7 +24,8 @@ enum Style {
 
 struct Column {
     heading: String,
-    key: Key,
+    key: fn(&Entry, Case) -> Key,
+    case: Case,
     name: &'static str,
     style: Style,
 }
@@ -45,59 +46,73 @@ pub fn markdown(figures: &Figures) -> String {
 }
 
 fn subjects() -> [(&'static str, Vec<Column>); 4] {
-    let column =
-        |heading: &str, key, name, style| Column { heading: heading.into(), key, name, style };
-    let by_case = |key: fn(Case) -> Key, name, style| {
-        Case::ALL.map(|case| column(case.heading(), key(case), name, style)).into()
+    let column = |heading: &str, key, name, style| Column {
+        heading: heading.into(),
+        key,
+        case: Case::Tree,
+        name,
+        style,
     };
-    let paced = |heading, name, style| column(heading, Key::Singly, name, style);
+    let by_case = |key: fn(&Entry, Case) -> Key, name, style| {
+        Case::ALL.map(|case| Column { case, ..column(case.heading(), key, name, style) }).into()
+    };
+    let paced = |heading, name, style| column(heading, |_, _| Key::Singly, name, style);
+    let burst = |heading, name, style| column(heading, |_, _| Key::Burst, name, style);
+    let enlarged = |heading, name| column(heading, |_, _| Key::EnlargedBurst, name, Style::Worst);
     [
-        ("instructions a span", by_case(Key::Instructions, "each", Style::Compared)),
-        ("ns a span, in a loop", by_case(Key::Loop, "mean_ns", Style::ComparedSpread)),
         (
-            "ns of one span, paced; memory",
+            "instructions a span",
+            by_case(|_, case| Key::Instructions(case), "each", Style::Compared),
+        ),
+        ("ns a span, in a loop", by_case(|_, case| Key::Loop(case), "mean_ns", Style::Spread)),
+        (
+            "ns of one span; memory",
             vec![
-                paced("p50", "p50_ns", Style::ComparedSpread),
-                paced("p99", "p99_ns", Style::ComparedSpread),
-                paced("p99.99", "p99_99_ns", Style::ComparedSpread),
-                paced("MiB, paced", "memory_kib", Style::Memory),
-                column("MiB, full speed", Key::Burst, "memory_kib", Style::Memory),
+                paced("p50, paced", "p50_ns", Style::Spread),
+                paced("p99", "p99_ns", Style::Spread),
+                paced("p99.99", "p99_99_ns", Style::Spread),
+                column(
+                    "mean, trees, no rests",
+                    |entry, _| Key::roomiest_burst(entry),
+                    "mean_ns",
+                    Style::Spread,
+                ),
+                burst("MiB, trees, no rests", "memory_kib", Style::Memory),
             ],
         ),
         (
-            "spans lost, median (worst)",
+            "spans lost",
             vec![
                 paced("paced", "lost", Style::Worst),
-                column("full speed", Key::Burst, "lost", Style::Worst),
-                column("of which it counts", Key::Burst, "said_lost", Style::Worst),
-                column("full speed, queue enlarged", Key::EnlargedBurst, "lost", Style::Worst),
-                column("of which it counts", Key::EnlargedBurst, "said_lost", Style::Worst),
+                burst("trees, no rests", "lost", Style::Worst),
+                burst("of which it counts", "said_lost", Style::Worst),
+                enlarged("the same, queue enlarged", "lost"),
+                enlarged("of which it counts", "said_lost"),
             ],
         ),
     ]
 }
 
 fn cell(figures: &Figures, entry: &Entry, column: &Column) -> String {
-    let Some(own) = figures.spread(entry, column.key, column.name) else {
+    let median = |entry| figures.spread(entry, (column.key)(entry, column.case), column.name);
+    let Some(own) = median(entry) else {
         return "-".to_owned();
     };
     let compared = || {
-        let to = |other| {
-            let other = figures.spread(other, column.key, column.name);
-            other.map_or("-".to_owned(), |other| ratio(own.median / other.median))
-        };
+        let to =
+            |other| median(other).map_or("-".to_owned(), |other| ratio(own.median / other.median));
         format!("({} / {})", to(&spandrel::LAYER), to(FLOOR))
     };
-    let Spread { median, min, max } = own;
+    let figures::Spread { median: middle, min, max } = own;
     match column.style {
-        Style::Compared => format!("{} {}", number(median), compared()),
-        Style::ComparedSpread if min == max => format!("{} {}", number(median), compared()),
-        Style::ComparedSpread => {
-            format!("{} {}, {}..{}", number(median), compared(), number(min), number(max))
+        Style::Compared => format!("{} {}", number(middle), compared()),
+        Style::Spread if min == max => format!("{} {}", number(middle), compared()),
+        Style::Spread => {
+            format!("{} {}, {}..{}", number(middle), compared(), number(min), number(max))
         }
-        Style::Worst if min == max => number(median),
-        Style::Worst => format!("{} ({})", number(median), number(max)),
-        Style::Memory => number(median / 1024.0),
+        Style::Worst if min == max => number(middle),
+        Style::Worst => format!("{} ({})", number(middle), number(max)),
+        Style::Memory => number(middle / 1024.0),
     }
 }
 

@@ -22,7 +22,7 @@ pub const ENTRY: Entry = Entry {
         time, context activation or error fields; `force_flush`, `shutdown`. Enlarged: \
         `max_queue_size`",
     keeps: "every span as `SpanData` with fields and parent, for an exporter, which is not part of the \
-        figure; no busy time in this setting; losses are counted in a log line only",
+        figure; no busy time in this setting; losses are said in a log line at most",
     cases: &Case::ALL,
     has_queue_size: true,
     install,

@@ -12,8 +12,8 @@ use crate::recorder::{Arrived, Entry, Recorder, Result, Setup};
 pub const ENTRY: Entry = Entry {
     name: "puffin",
     packages: &["puffin"],
-    setting: "`profile_scope!`, fields formatted into its one string; a sink that only counts; \
-        `new_frame()` at each rest, or 60 times a second of the paced spans, on the clock",
+    setting: "`profile_scope!`, fields formatted into its one string; a scope in no other is handed over \
+        under a lock, as without a tree each is; a sink that only counts; `new_frame()` at each rest, or 60 times a second of the paced spans, on the clock",
     keeps: "every scope of a frame for a sink, which is not part of the figure: times, nesting, one \
         string; nothing on disk by itself. Not `tracing`: a program is instrumented anew, in frames",
     cases: &[Case::NoFields, Case::ThreeFields, Case::Nested, Case::Tree],

@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry {
     setting: "`Threaded`, no locations, arguments only where there are fields; its unbounded channel; \
         `FlushGuard`",
     keeps: "every entry and exit as JSON text, fields as text; no span that spans threads, no parents \
-        but by nesting; not queryable, whole only after the close; counts no losses",
+        but by nesting; not queryable, JSON only when closed; counts no losses",
     cases: &Case::ALL,
     has_queue_size: false,
     install,

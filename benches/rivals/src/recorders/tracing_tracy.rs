@@ -12,7 +12,7 @@ pub const ENTRY: Entry = Entry {
     packages: &["tracing-tracy", "tracy-client"],
     setting: "not on demand, as by default, so that it records from the start, and keeps everything in \
         memory until a server comes; of the features only `enable`, `only-localhost` and \
-        `manual-lifetime`; no call stacks",
+        `manual-lifetime`; compiled with `TRACY_NO_CALLSTACK`",
     keeps: "every zone for a viewer that connects in time: times, place, fields as text in the name, \
         thread; without one nothing outlives the process; no async spans across threads",
     cases: &Case::ALL,
