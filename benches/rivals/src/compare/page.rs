@@ -103,7 +103,7 @@ fn method(plan: &Plan, figures: &Figures) -> Vec<String> {
         ),
         format!(
             "Instructions: callgrind, on that thread only, the difference of {few} and {many} spans; \
-             once, as they do not vary."
+             once, as they hardly vary."
         ),
         format!(
             "In a loop: the mean of {in_a_loop} spans in chunks of {chunk}. After each chunk everybody has \

@@ -46,14 +46,21 @@ fn start(
     let database = setup.folder.join("profile.db");
     let mut builder = Profiler::builder().database(&database).close_timeout(PATIENCE);
     if let Some(spans) = setup.queue {
-        // The thread that leases the one partition gets half of the ring, and a span with three
-        // fields takes two slots.
-        let slots = (4 * spans).next_power_of_two().max(RING_CAPACITY);
+        // The thread that leases the one partition gets half of the ring.
+        let slots = (2 * spans * slots_per_span(setup.case)).next_power_of_two().max(RING_CAPACITY);
         builder = builder.partitions(1).ring_capacity(slots);
     }
     let profiler = builder.build()?;
     install(&profiler)?;
     Ok(Box::new(Spandrel { profiler, database, report: Report::default() }))
+}
+
+/// As `ring_capacity` says.
+const fn slots_per_span(case: Case) -> usize {
+    match case {
+        Case::ThreeFields => 2,
+        Case::NoFields | Case::Nested | Case::Async | Case::Tree => 1,
+    }
 }
 
 struct Spandrel {
