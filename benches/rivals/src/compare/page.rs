@@ -105,6 +105,10 @@ fn method(plan: &Plan, figures: &Figures) -> Vec<String> {
             "Instructions: callgrind, on that thread only, the difference of {few} and {many} spans; \
              once, as they hardly vary."
         ),
+        "Time in loops and in bursts is processor time of that thread, which is less troubled by other \
+         work on the machine than wall time; nobody waits for anything there but for locks. That of \
+         paced spans is wall time, interruptions included."
+            .to_owned(),
         format!(
             "In a loop: the mean of {in_a_loop} spans in chunks of {chunk}. After each chunk everybody has \
              a rest off the clock, by its documented flush or until its queue is empty, so that nobody \

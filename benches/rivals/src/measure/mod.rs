@@ -3,15 +3,16 @@
 mod memory;
 mod session;
 mod singly;
+mod timer;
 
 pub use singly::RATE;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use crate::case::Case;
 use crate::recorder::{Entry, Result};
 use session::Session;
+use timer::Timer;
 
 /// Spans between two rests: fewer than the smallest queue holds that has no size to set (a future
 /// in a span of fastrace takes four of its 10,240 places), and enough that a rest is not what is seen.
@@ -71,23 +72,18 @@ pub fn run(job: Job, entry: &Entry, case: Case) -> Result<()> {
         }
         Job::Loop(spans) => {
             let mut session = rested(entry, case)?;
-            let (mut ns, mut timed) = (0, 0);
-            chunks(&mut session, spans, |session, spans| {
-                let start = Instant::now();
-                let made = session.run(spans);
-                ns += start.elapsed().as_nanos();
-                timed += made;
-            })?;
-            println!("mean_ns {}", ns as f64 / timed as f64);
+            let mut timer = Timer::default();
+            chunks(&mut session, spans, |session, spans| timer.time(|| session.run(spans)))?;
+            timer.print();
             session.finish()
         }
         Job::Singly(spans) => singly::run(entry, spans),
         Job::Burst { spans, enlarged } => {
             let queue = if enlarged { Some(usize::try_from(spans)?) } else { None };
             let mut session = Session::start(entry, case, queue)?;
-            let start = Instant::now();
-            let made = session.run(spans);
-            println!("mean_ns {}", start.elapsed().as_nanos() as f64 / made as f64);
+            let mut timer = Timer::default();
+            timer.time(|| session.run(spans));
+            timer.print();
             session.finish()
         }
     }

@@ -22,6 +22,7 @@ pub const ALL: &[&Entry] = &[
     &floors::NOBODY,
     &floors::NOOP,
     &spandrel::LAYER,
+    &spandrel::SUBSCRIBER,
     &tracing_chrome::ENTRY,
     &tracing_flame::ENTRY,
     &opentelemetry::ENTRY,

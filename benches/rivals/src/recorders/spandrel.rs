@@ -32,8 +32,19 @@ pub const LAYER: Entry = Entry {
     },
 };
 
-/// The front end that is compared with the fastest rival, the best that there is.
-pub const FASTEST: &Entry = &LAYER;
+/// The subscriber, without `Registry` and without other layers: the best that there is.
+pub const SUBSCRIBER: Entry = Entry {
+    name: "spandrel subscriber",
+    packages: &["spandrel"],
+    setting: SETTING,
+    keeps: KEEPS,
+    cases: &Case::ALL,
+    has_queue_size: true,
+    install: |setup| start(setup, |profiler| subscriber::set_global_default(profiler.subscriber())),
+};
+
+/// The front end that is compared with the fastest rival.
+pub const FASTEST: &Entry = &SUBSCRIBER;
 
 /// The default, which an enlarged queue is never smaller than.
 const RING_CAPACITY: usize = 65_536;
