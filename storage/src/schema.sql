@@ -66,7 +66,8 @@ CREATE TABLE span (
   start_ns INTEGER NOT NULL,       -- when it was created, ns since the start of the run
   duration_ns INTEGER,             -- from creation to close, ns; NULL: unfinished
   busy_ns INTEGER NOT NULL,        -- time inside the span, ns, summed over its entries
-  self_ns INTEGER,                 -- duration less the union of its children; NULL: unfinished
+  self_ns INTEGER,                 -- duration less the union of its children that ended before it;
+                                   -- NULL: unfinished
   polls INTEGER NOT NULL,          -- how many times it was entered
   status TEXT NOT NULL,            -- 'ok', 'error', 'panicked' or 'unfinished'
   fields TEXT                      -- JSON object; NULL: no fields

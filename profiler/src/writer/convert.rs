@@ -168,7 +168,7 @@ impl Converter {
             start_ns: start,
             duration_ns: Some(duration),
             busy_ns: busy,
-            self_ns: Some(self.self_times.take(head.id, duration)),
+            self_ns: Some(self.self_times.take(head.id, start, end)),
             polls: head.polls,
             status,
             fields: self.fields(head.callsite, fields, head.left_out, None),

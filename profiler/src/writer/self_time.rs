@@ -1,9 +1,12 @@
 //! Self time: how much of a span its children do not cover.
 //!
-//! `self_ns` is a span's duration less the *union* of its children's intervals: children that run
-//! side by side count once. A child always closes before its parent (it holds a reference to it),
-//! so the parent's children are complete when the parent arrives, provided that the writer has
-//! looked at every partition once more since (see [`Writer`](super::Writer)).
+//! `self_ns` is a span's duration less the *union* of the intervals of the children that ended before
+//! it did, or with it: children that run side by side count once. So the parent's children are
+//! complete when the parent arrives, provided that the writer has looked at every partition once
+//! more since (see [`Writer`](super::Writer)).
+//!
+//! A child that outlives its parent takes nothing off, wherever it overlaps: the parent has not waited
+//! for it. Under `Registry` there are none, because a child holds a reference to its parent.
 
 use super::id_table::IdTable;
 
@@ -11,6 +14,8 @@ use super::id_table::IdTable;
 const INTERVALS_MAX: usize = 1024;
 /// So many lists of intervals are kept for spans to come.
 const SPARE_MAX: usize = 256;
+/// Children of one span that are kept as they came; beyond, the older half becomes a union.
+const RECENT_MAX: usize = 64;
 
 /// A set of moments in nanoseconds, as disjoint intervals in order.
 ///
@@ -35,7 +40,7 @@ struct Union {
 impl Union {
     /// Adds an interval; takes a list out of `spare` if it needs one.
     #[inline]
-    fn add(&mut self, start: i64, end: i64, spare: &mut Vec<Vec<(i64, i64)>>) {
+    fn add(&mut self, start: i64, end: i64, spare: &mut Spare) {
         if start >= end {
             return;
         }
@@ -98,12 +103,70 @@ impl Union {
     }
 }
 
+/// The children of a span that has not arrived yet, so that nobody knows which of them outlive it.
+#[derive(Debug, Default)]
+struct Children {
+    /// The first one; empty if there is none.
+    first: (i64, i64),
+    /// Those after it, as they came: nearly in the order of their ends.
+    others: Vec<(i64, i64)>,
+    /// Older ones. Should one of those outlive the span after all, up to [`RECENT_MAX`] / 2 others
+    /// do too, and it counts to the span's end.
+    older: Union,
+}
+
+/// Empty lists, with their memory.
+type Spare = Vec<Vec<(i64, i64)>>;
+
+impl Children {
+    /// Adds a child; takes a list out of `spare` if it needs one.
+    #[inline]
+    fn add(&mut self, start: i64, end: i64, spare: &mut Spare) {
+        if start >= end {
+            return;
+        }
+        if self.first.0 == self.first.1 {
+            self.first = (start, end);
+            return;
+        }
+        if self.others.capacity() == 0
+            && let Some(list) = spare.pop()
+        {
+            self.others = list;
+        }
+        self.others.push((start, end));
+        if self.others.len() >= RECENT_MAX {
+            self.unite_older(spare);
+        }
+    }
+
+    #[cold]
+    fn unite_older(&mut self, spare: &mut Spare) {
+        for (start, end) in self.others.drain(..RECENT_MAX / 2) {
+            self.older.add(start, end, spare);
+        }
+    }
+
+    /// How much of a span that ends at `end` they cover.
+    #[inline]
+    fn covered(&mut self, end: i64, spare: &mut Spare) -> i64 {
+        if self.others.is_empty() {
+            return if self.first.1 <= end { self.first.1 - self.first.0 } else { 0 };
+        }
+        for child in [self.first].iter().chain(&self.others) {
+            if child.1 <= end {
+                self.older.add(child.0, child.1, spare);
+            }
+        }
+        self.older.length() - (self.older.last.1 - end.max(self.older.last.0)).max(0)
+    }
+}
+
 /// The children seen so far of spans that have not arrived yet.
 #[derive(Debug)]
 pub(super) struct SelfTimes {
-    children: IdTable<Union>,
-    /// Empty lists, with their memory.
-    spare: Vec<Vec<(i64, i64)>>,
+    children: IdTable<Children>,
+    spare: Spare,
     /// At so many parents it is time to look for those that will never arrive.
     purge_at: usize,
 }
@@ -121,15 +184,17 @@ impl SelfTimes {
         self.children.entry(parent).add(start, end, &mut self.spare);
     }
 
-    /// The self time of a span, whose children are not needed any more.
+    /// The self time of a span that was there from `start` to `end`; its children are not needed any
+    /// more.
     #[inline]
-    pub(super) fn take(&mut self, id: u64, duration: i64) -> i64 {
-        let Some(children) = self.children.remove(id) else { return duration };
-        let own = (duration - children.length()).max(0);
-        let mut list = children.earlier;
-        if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
-            list.clear();
-            self.spare.push(list);
+    pub(super) fn take(&mut self, id: u64, start: i64, end: i64) -> i64 {
+        let Some(mut children) = self.children.remove(id) else { return end - start };
+        let own = (end - start - children.covered(end, &mut self.spare)).max(0);
+        for mut list in [children.others, children.older.earlier] {
+            if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
+                list.clear();
+                self.spare.push(list);
+            }
         }
         own
     }
@@ -192,7 +257,26 @@ mod tests {
         assert!(times.is_crowded());
         times.purge(|id| id % 1000 == 0);
         assert!(!times.is_crowded());
-        assert_eq!(times.take(1000, 10), 9);
-        assert_eq!(times.take(1001, 10), 10);
+        assert_eq!(times.take(1000, 0, 10), 9);
+        assert_eq!(times.take(1001, 0, 10), 10);
+    }
+
+    #[test]
+    fn children_that_outlive_their_parent_take_nothing_off() {
+        for others in [0, 10, 1_000] {
+            let mut times = SelfTimes::new(0);
+            for outliving in 0..30 {
+                times.add_child(1, 50, 101 + outliving);
+            }
+            for n in 0..others {
+                times.add_child(1, 20 + n % 5, 30);
+            }
+            times.add_child(1, 10, 12);
+            times.add_child(1, 90, 100);
+            let expected = 100 - 12 - if others == 0 { 0 } else { 10 };
+            // With more than a list's worth, those that came first are taken to be there to the end.
+            let found = times.take(1, 0, 100);
+            assert!(found == expected || others == 1_000 && found == expected - 40, "{found}");
+        }
     }
 }
