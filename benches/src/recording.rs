@@ -63,7 +63,7 @@ impl Recording {
         let mut store = Store::open(path, options)?;
         store.begin_run(&run())?;
         let callsites = (0..CALLSITES).map(|n| store.intern_callsite(&callsite(n))).collect();
-        let thread = store.intern_thread(1, Some("main"));
+        let thread = store.intern_thread(1, 1, Some("main"));
         let next_block = store.next_id();
         let mut recording = Self {
             store,

@@ -193,6 +193,14 @@ pub(crate) struct Cold {
     details: Vec<Detailed>,
 }
 
+impl Drop for Cold {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.recorder.upgrade() {
+            recorder.threads.ended(self.thread);
+        }
+    }
+}
+
 /// Why a thread's state cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unavailable {
@@ -287,7 +295,9 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
             CELLS.with(|cells| drop(cells.lease.take()));
             set(|cells| &cells.innermost, OUTSIDE);
             set(|cells| &cells.details_len, 0);
-            set(|cells| &cells.thread, recorder.threads.register_current());
+            let thread = recorder.threads.register_current();
+            recorder.threads.ended(thread);
+            set(|cells| &cells.thread, thread);
         }
     }
     set(|cells| &cells.next_id, 0);

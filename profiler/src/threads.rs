@@ -1,5 +1,6 @@
 //! Small numbers for threads.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
@@ -15,38 +16,75 @@ pub(crate) struct ThreadInfo {
     pub(crate) name: Option<String>,
 }
 
+/// The next number of a thread.
+static NUMBERS: AtomicU32 = AtomicU32::new(1);
+
 /// Hands out thread numbers from 1; each thread asks once, at its first span. No two threads of a
 /// process have the same number, nor has one thread in two recordings: so the number of a span's owner
 /// also tells whose span it is.
 #[derive(Debug, Default)]
-pub(crate) struct Threads(Mutex<Vec<ThreadInfo>>);
+pub(crate) struct Threads(Mutex<Registered>);
+
+/// What is remembered of threads: nothing of those that have ended and that the writer has heard of.
+#[derive(Debug, Default)]
+struct Registered {
+    /// Those that the writer has not heard of.
+    new: Vec<ThreadInfo>,
+    /// Those that live, for a new file: that wants them all again.
+    live: HashMap<u32, ThreadInfo>,
+}
 
 impl Threads {
     /// Registers the calling thread. Beyond 16,777,214 threads all share the last number.
     pub(crate) fn register_current(&self) -> u32 {
-        static NUMBERS: AtomicU32 = AtomicU32::new(1);
-        let info = ThreadInfo { number: 0, os_id: os_thread_id(), name: current_name() };
         // Relaxed: only has to differ. It stops short of the end, and does not wrap.
         let next = |number| (number < THREAD_MAX).then_some(number + 1);
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        // Kept for as long as the recording, some 100 bytes a thread: a new file (see
-        // `Writer::replace_file`) wants them all again.
+        let info = match number {
+            Ok(number) => ThreadInfo { number, os_id: os_thread_id(), name: current_name() },
+            Err(_) => {
+                ThreadInfo { number: THREAD_MAX, os_id: 0, name: Some("(further threads)".into()) }
+            }
+        };
         let mut registered = self.0.lock();
-        match number {
-            Ok(number) => registered.push(ThreadInfo { number, ..info }),
-            Err(_) if registered.last().is_some_and(|last| last.number == THREAD_MAX) => {}
-            Err(_) => registered.push(ThreadInfo {
-                number: THREAD_MAX,
-                os_id: 0,
-                name: Some("(further threads)".into()),
-            }),
+        let number = info.number;
+        if registered.live.insert(number, info.clone()).is_none() {
+            registered.new.push(info);
         }
-        number.unwrap_or(THREAD_MAX)
+        number
     }
 
-    /// The threads that were registered after the first `n`.
-    pub(crate) fn since(&self, n: usize) -> Vec<ThreadInfo> {
-        self.0.lock().get(n..).unwrap_or_default().to_vec()
+    /// No thread has had a larger number when this was called.
+    pub(crate) fn last_number() -> u32 {
+        // Relaxed: of threads that register meanwhile, the writer will hear.
+        NUMBERS.load(Ordering::Relaxed)
+    }
+
+    /// The thread with this number has ended.
+    pub(crate) fn ended(&self, number: u32) {
+        if number == THREAD_MAX {
+            return;
+        }
+        let live = &mut self.0.lock().live;
+        live.remove(&number);
+        if live.len() < live.capacity() / 8 {
+            live.shrink_to(live.len() * 2);
+        }
+    }
+
+    /// The threads that were registered since the last call.
+    pub(crate) fn take_new(&self) -> Vec<ThreadInfo> {
+        std::mem::take(&mut self.0.lock().new)
+    }
+
+    /// All that live, and the new ones, as if none had been taken.
+    pub(crate) fn take_all(&self) -> Vec<ThreadInfo> {
+        let mut registered = self.0.lock();
+        let mut all = std::mem::take(&mut registered.new);
+        // A few may be in both.
+        let new: HashSet<_> = all.iter().map(|info| info.number).collect();
+        all.extend(registered.live.values().filter(|info| !new.contains(&info.number)).cloned());
+        all
     }
 }
 
@@ -64,4 +102,30 @@ fn os_thread_id() -> u64 {
         .ok()
         .and_then(|link| link.file_name()?.to_str()?.parse().ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_have_ended_leave_nothing_behind() {
+        let threads = Threads::default();
+        let mut last = 0;
+        for _ in 0..2_000 {
+            let number = threads.register_current();
+            assert!(number > last, "numbers never repeat");
+            last = number;
+            threads.ended(number);
+            if number.is_multiple_of(100) {
+                threads.take_new();
+            }
+        }
+        let lives = threads.register_current();
+        assert!(threads.take_new().len() <= 101);
+        let numbers = |all: Vec<ThreadInfo>| all.iter().map(|info| info.number).collect::<Vec<_>>();
+        assert_eq!(numbers(threads.take_all()), [lives], "for a new file");
+        let registered = threads.0.lock();
+        assert!(registered.live.capacity() < 64, "{}", registered.live.capacity());
+    }
 }

@@ -13,7 +13,8 @@ use crate::record::{CallsiteInfo, CallsiteKind};
 pub(crate) struct Interner {
     callsites: HashMap<CallsiteInfo, i64>,
     last_callsite: i64,
-    last_thread: i64,
+    /// The largest thread id of earlier runs; those of this one are above it.
+    earlier_threads: i64,
     new_callsites: Vec<(i64, CallsiteInfo)>,
     new_threads: Vec<NewThread>,
 }
@@ -34,7 +35,7 @@ impl Interner {
         };
         let mut interner = Self {
             last_callsite: largest("callsite")?,
-            last_thread: largest("thread")?,
+            earlier_threads: largest("thread")?,
             ..Self::default()
         };
         let mut query =
@@ -68,12 +69,14 @@ impl Interner {
         self.last_callsite
     }
 
-    /// Every call is another thread: systems use the ids of threads that have ended again.
-    pub(crate) fn thread(&mut self, run_id: i64, os_id: u64, name: Option<&str>) -> i64 {
-        self.last_thread += 1;
-        let name = name.map(str::to_owned);
-        self.new_threads.push(NewThread { id: self.last_thread, run_id, os_id, name });
-        self.last_thread
+    /// The id of the thread that the caller calls `number`.
+    pub(crate) fn thread_id(&self, number: u32) -> i64 {
+        self.earlier_threads + i64::from(number)
+    }
+
+    pub(crate) fn thread(&mut self, run_id: i64, number: u32, os_id: u64, name: Option<&str>) {
+        let (id, name) = (self.thread_id(number), name.map(str::to_owned));
+        self.new_threads.push(NewThread { id, run_id, os_id, name });
     }
 
     pub(crate) fn has_pending(&self) -> bool {

@@ -178,10 +178,18 @@ impl Store {
         self.interner.callsite(info)
     }
 
-    /// A number for a thread of this run, a new one at each call. Its row is inserted by the next
-    /// append.
-    pub fn intern_thread(&mut self, os_id: u64, name: Option<&str>) -> i64 {
-        self.interner.thread(self.run_id.unwrap_or(0), os_id, name)
+    /// Says who the thread `number` of this run is, once for each number from 1 on, and returns its id.
+    /// Its row is inserted by the next append.
+    pub fn intern_thread(&mut self, number: u32, os_id: u64, name: Option<&str>) -> i64 {
+        self.interner.thread(self.run_id.unwrap_or(0), number, os_id, name);
+        self.interner.thread_id(number)
+    }
+
+    /// The id of a thread of this run. Ids are the numbers counted on from the largest id of earlier
+    /// runs, so that nobody needs a table of them.
+    #[inline]
+    pub fn thread_id(&self, number: u32) -> i64 {
+        self.interner.thread_id(number)
     }
 
     /// Stores the batch in one transaction, wholly or not at all, with what was interned since the

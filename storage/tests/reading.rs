@@ -15,7 +15,7 @@ use spandrel_storage::{
 /// One of everything.
 fn record(path: &Path) -> spandrel_storage::Store {
     let mut store = common::store(path, &StoreOptions::default());
-    let thread_id = store.intern_thread(u64::MAX, Some("main"));
+    let thread_id = store.intern_thread(1, u64::MAX, Some("main"));
     let request = store.intern_callsite(&common::callsite("request"));
     let query = store.intern_callsite(&common::callsite("query"));
     let info = CallsiteInfo { kind: CallsiteKind::Event, level: "WARN", ..common::callsite("e") };
@@ -273,9 +273,9 @@ fn hostile_names_are_data() {
     let mut store = common::store(&path, &StoreOptions::default());
     let first = store.next_id();
     let mut batch = Batch::default();
-    for (name, id) in names.iter().zip(first..) {
+    for ((name, id), number) in names.iter().zip(first..).zip(1..) {
         let callsite_id = store.intern_callsite(&common::callsite(name));
-        let thread_id = store.intern_thread(id, Some(name));
+        let thread_id = store.intern_thread(number, id, Some(name));
         let start = batch.text.len();
         batch.text.push_str(name);
         let fields = start..batch.text.len();

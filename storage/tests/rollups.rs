@@ -46,7 +46,7 @@ proptest! {
         let mut store = common::store(&path, &StoreOptions::default());
         let sites: Vec<i64> =
             (0..4).map(|n| store.intern_callsite(&common::callsite(&format!("site {n}")))).collect();
-        store.intern_thread(1, None);
+        store.intern_thread(1, 1, None);
         for spans in batches {
             let first = store.next_id();
             let rows = spans.into_iter().zip(first..).map(|(made, id)| row(made, id, &sites));

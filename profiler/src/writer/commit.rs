@@ -189,6 +189,9 @@ impl Writer {
     fn begin_pending(&mut self, counts: PerKind, positions: Option<Vec<u64>>) {
         let Self { recorder, converter, store, batch, losses, .. } = self;
         let now_ns = converter.timeline.now_ns();
+        if let Some(store) = store.as_mut() {
+            converter.learn_threads(store); // those that have lost something, too
+        }
         // Not with every batch: a ring that is full for an hour would fill a table of its own.
         let due = self.closing || losses.last_commit_elapsed() >= self.options.flush_interval;
         let new_losses = due.then(|| {

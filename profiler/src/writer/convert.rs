@@ -1,6 +1,6 @@
 //! From raw records to rows: ticks to nanoseconds, numbers to database ids, fields to JSON.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,15 +14,13 @@ use crate::fields::Fields;
 use crate::open_spans::Seen;
 use crate::record::{self, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
+use crate::threads::Threads;
 
 use super::closed_spans::ClosedSpans;
 use super::json::JsonWriter;
 use super::keys::Keys;
 use super::raw::RawBatch;
 use super::self_time::SelfTimes;
-
-/// Threads whose ids are at hand without a search.
-const RECENT_THREADS: usize = 64;
 
 /// A callsite as the writer needs it.
 #[derive(Debug)]
@@ -43,10 +41,7 @@ pub(super) struct Converter {
     pub(super) self_times: SelfTimes,
     /// By number; known in this file.
     callsites: Vec<Callsite>,
-    /// Database ids by number.
-    threads: HashMap<u32, i64>,
-    /// Those asked for last, by the remainder of their numbers. No thread has the number 0.
-    recent_threads: [(u32, i64); RECENT_THREADS],
+    strangers: Strangers,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
     json: JsonWriter,
@@ -61,8 +56,7 @@ impl Converter {
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
-            threads: HashMap::new(),
-            recent_threads: [(0, 0); RECENT_THREADS],
+            strangers: Strangers::default(),
             closed: ClosedSpans::default(),
             json: JsonWriter::default(),
             cut: 0,
@@ -74,11 +68,25 @@ impl Converter {
         std::mem::take(&mut self.cut)
     }
 
-    /// Forgets what the file knows, because it is another file now.
-    pub(super) fn forget_ids(&mut self) {
+    /// Tells the file what the last one knew, because it is another file now.
+    pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();
-        self.threads.clear();
-        self.recent_threads = [(0, 0); RECENT_THREADS];
+        self.strangers = Strangers { before: Threads::last_number(), known: HashSet::new() };
+        for thread in self.recorder.threads.take_all() {
+            store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
+            self.strangers.known.insert(thread.number);
+        }
+    }
+
+    /// Tells the file of the threads that were registered since the last call. Whoever has a record of
+    /// a thread, or its open span, may call this and then find it in the file.
+    pub(super) fn learn_threads(&mut self, store: &mut Store) {
+        for thread in self.recorder.threads.take_new() {
+            store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
+            if thread.number <= self.strangers.before {
+                self.strangers.known.insert(thread.number);
+            }
+        }
     }
 
     /// Finds the children that come after their parents, in `raw` or in `next`, and takes their time
@@ -120,6 +128,7 @@ impl Converter {
         store: &mut Store,
         batch: &mut Batch,
     ) {
+        self.learn_threads(store);
         self.json.begin(std::mem::take(&mut batch.text));
         for record in raw.records_of(piece) {
             match record {
@@ -182,6 +191,7 @@ impl Converter {
         store: &mut Store,
         text: &mut String,
     ) -> Vec<SpanRow> {
+        self.learn_threads(store);
         self.json.begin(std::mem::take(text));
         let rows = open.into_iter().map(|seen| SpanRow {
             id: seen.id,
@@ -264,25 +274,29 @@ impl Converter {
     /// The database id of a thread.
     #[inline(always)]
     pub(super) fn thread_id(&mut self, number: u32, store: &mut Store) -> i64 {
-        let (known, id) = self.recent_threads[number as usize % RECENT_THREADS];
-        if known == number { id } else { self.find_thread(number, store) }
-    }
-
-    #[cold]
-    fn find_thread(&mut self, number: u32, store: &mut Store) -> i64 {
-        let known = self.threads.get(&number).copied();
-        let id = known.unwrap_or_else(|| self.learn_thread(number, store));
-        self.recent_threads[number as usize % RECENT_THREADS] = (number, id);
-        id
-    }
-
-    #[cold]
-    fn learn_thread(&mut self, number: u32, store: &mut Store) -> i64 {
-        for thread in self.recorder.threads.since(self.threads.len()) {
-            let id = store.intern_thread(thread.os_id, thread.name.as_deref());
-            self.threads.insert(thread.number, id);
+        if number <= self.strangers.before {
+            self.strangers.meet(number, store);
         }
-        self.threads.get(&number).copied().unwrap_or(0)
+        store.thread_id(number)
+    }
+}
+
+/// Threads that ended before a new file was begun, which knows only those that lived then.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// Threads with larger numbers are no strangers.
+    before: u32,
+    /// Those that the file knows.
+    known: HashSet<u32>,
+}
+
+impl Strangers {
+    /// A span of such a thread is stored, which closed only now.
+    #[cold]
+    fn meet(&mut self, number: u32, store: &mut Store) {
+        if self.known.insert(number) {
+            store.intern_thread(number, 0, None);
+        }
     }
 }
 

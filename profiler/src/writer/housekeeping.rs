@@ -93,9 +93,9 @@ impl Writer {
     /// Opens the database anew. Says whether there is a store now.
     pub(super) fn reopen(&mut self) -> bool {
         match self.try_reopen() {
-            Ok(store) => {
+            Ok(mut store) => {
+                self.converter.begin_file(&mut store);
                 self.store = Some(store);
-                self.converter.forget_ids();
                 true
             }
             Err(error) => {

@@ -66,7 +66,7 @@ pub fn span(id: u64, callsite_id: i64, thread_id: i64) -> SpanRow {
 /// `count` spans from the next free id, all of one callsite.
 pub fn batch(store: &mut Store, count: u64) -> Batch {
     let callsite_id = store.intern_callsite(&callsite("work"));
-    let thread_id = store.intern_thread(1, Some("main"));
+    let thread_id = store.intern_thread(1, 1, Some("main"));
     let first = store.next_id();
     let spans = (first..first + count).map(|id| span(id, callsite_id, thread_id)).collect();
     Batch { spans, ..Batch::default() }
