@@ -11,8 +11,8 @@ use tracing_subscriber::registry::Registry;
 use crate::case::Case;
 use crate::recorder::{Arrived, Entry, Recorder, Result, Setup};
 
-const SETTING: &str =
-    "defaults; `flush()` and `close()`. Enlarged: `ring_capacity`, `partitions(1)`";
+const SETTING: &str = "defaults, but in the loops `partitions(1)`; `flush()`, `close()`. Enlarged: \
+    also `ring_capacity`";
 const KEEPS: &str = "every span on disk, queryable by SQL while it runs: duration, busy time, polls, \
     self time, parent, thread, typed fields, status; counts its losses by reason";
 
