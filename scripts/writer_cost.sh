@@ -78,7 +78,7 @@ phases() { # case, spans
         # The phase of what a function takes in code that is not ours and was inlined into it.
         function phase_of_function(name, file) {
             if (name ~ /drain_pass|drain_until|RawBatch/) return "drain"
-            if (name ~ /Converter::fields|writer::json|JsonWriter/) return "fields"
+            if (name ~ /Converter::fields|writer::(json|keys|digits)/) return "fields"
             if (name ~ /count_late_children|SelfTimes/) return "self times"
             if (name ~ /Converter|::prepare|Timeline/) return "convert"
             if (name ~ /[Rr]ollup|Histogram/) return "rollup"

@@ -135,8 +135,8 @@ pub(crate) struct Timeline {
     /// Never empty; ordered by ticks. A piece a second in the first half hour, then ever longer
     /// ones, so that a year needs some 20,000.
     pieces: Vec<Piece>,
-    /// Number of the piece that was used last: neighbours in time come one after the other.
-    recent: Cell<usize>,
+    /// The piece that was used last, and where it ends: neighbours in time come one after the other.
+    recent: Cell<(Piece, u64)>,
 }
 
 /// The first rate is measured over at least this long.
@@ -165,7 +165,7 @@ impl Timeline {
         let (ticks, ns) = clock.read_both();
         let ns_per_tick = rate(ticks.saturating_sub(clock.origin_ticks), ns);
         let first = Piece { ticks: clock.origin_ticks, ns: 0, rate: Rate::new(ns_per_tick) };
-        Self { clock, pieces: vec![first], recent: Cell::new(0) }
+        Self { clock, pieces: vec![first], recent: Cell::new((first, u64::MAX)) }
     }
 
     fn last(&self) -> Piece {
@@ -197,19 +197,14 @@ impl Timeline {
             Piece { ticks, ns: predicted, rate: Rate::new(measured * (1.0 + steering)) }
         };
         self.pieces.push(piece);
+        self.recent.set((piece, u64::MAX));
     }
 
     /// Nanoseconds since the start of the run.
     #[inline]
     pub(crate) fn ns(&self, ticks: u64) -> i64 {
-        let recent = self.recent.get();
-        if let Some(piece) = self.pieces.get(recent)
-            && ticks >= piece.ticks
-            && self.pieces.get(recent + 1).is_none_or(|next| ticks < next.ticks)
-        {
-            return piece.at(ticks);
-        }
-        self.find(ticks)
+        let (piece, end) = self.recent.get();
+        if piece.ticks <= ticks && ticks < end { piece.at(ticks) } else { self.find(ticks) }
     }
 
     #[cold]
@@ -217,9 +212,9 @@ impl Timeline {
         let after = self.pieces.partition_point(|piece| piece.ticks <= ticks);
         // Ticks before the first piece (a reading on another processor, some ns early) are its
         // beginning.
-        let at = after.saturating_sub(1);
-        self.recent.set(at);
-        self.pieces[at].at(ticks)
+        let piece = self.pieces[after.saturating_sub(1)];
+        self.recent.set((piece, self.pieces.get(after).map_or(u64::MAX, |next| next.ticks)));
+        piece.at(ticks)
     }
 
     /// The length of so many ticks, at today's rate.
@@ -244,7 +239,7 @@ mod tests {
     fn timeline(ns_per_tick: f64) -> Timeline {
         let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 };
         let first = Piece { ticks: 1_000, ns: 0, rate: Rate::new(ns_per_tick) };
-        Timeline { clock, pieces: vec![first], recent: Cell::new(0) }
+        Timeline { clock, pieces: vec![first], recent: Cell::new((first, u64::MAX)) }
     }
 
     #[test]

@@ -299,10 +299,10 @@ pub(crate) fn is_cut(header: u64) -> bool {
     (header >> 16) as u8 & CUT != 0
 }
 
-/// The kind of a value that was not cut.
+/// The kind of a value.
 #[inline(always)]
-pub(crate) fn whole_kind(header: u64) -> Option<u8> {
-    (!is_cut(header)).then_some((header >> 8) as u8)
+pub(crate) fn kind_of(header: u64) -> u8 {
+    (header >> 8) as u8
 }
 
 /// The field that a header is of.

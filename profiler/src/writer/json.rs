@@ -163,12 +163,12 @@ impl Cursor<'_> {
         self.byte(b'"');
     }
 
-    /// A value of one of the kinds that nearly all are of, by its header and the words after it.
+    /// A value of one of the kinds that nearly all are of, and not cut, by its header and the words after it.
     /// Returns what is left of those.
     #[inline(always)]
     fn plain_value<'a>(&mut self, header: u64, after: &'a [u64]) -> Option<&'a [u64]> {
         let low = (header >> 32) as u32;
-        match (fields::whole_kind(header)?, after) {
+        match (fields::kind_of(header), after) {
             (KIND_U32, _) => self.number(low.into()),
             (KIND_I32, _) => self.signed((low as i32).into()),
             (KIND_BOOL, _) => self.bool(low != 0),
@@ -319,14 +319,11 @@ impl JsonWriter {
         let mut rest = words;
         while let [header, after @ ..] = rest {
             let Some(key) = keys.get(fields::index_of(*header).into()) else { return false };
-            if key.bit() & !met == 0 {
+            if key.bit() & !met == 0 || fields::is_cut(*header) {
                 return false;
             }
             met |= key.bit();
             if key.bit() == skip {
-                if fields::is_cut(*header) {
-                    return false;
-                }
                 rest = rest.get(fields::len_of(*header)..).unwrap_or_default();
                 continue;
             }

@@ -24,9 +24,7 @@ pub(super) struct RawBatch {
 impl RawBatch {
     #[inline]
     pub(super) fn push(&mut self, entry: Entry<'_, Slot>) {
-        for slot in entry.slots() {
-            self.slots.push(*slot);
-        }
+        self.slots.extend(entry.slots().copied());
         self.ends.push(self.slots.len() as u32);
     }
 
