@@ -209,7 +209,8 @@ ORDER BY u.run_id, sum(u.sum_ns) DESC;
 CREATE VIEW slow AS
 SELECT * FROM spans WHERE duration_ns IS NOT NULL ORDER BY duration_ns DESC;
 
--- Spans without a parent, in the order of their start.
+-- Spans without a parent, in the order of their start. Looks at every span of the file, or at those
+-- in a range of ids if one is asked for.
 CREATE VIEW roots AS
 SELECT * FROM spans WHERE parent_id IS NULL ORDER BY run_id, start_ns;
 

@@ -378,3 +378,22 @@ fn limit_pages(conn: &Connection, pages: Option<u32>) -> rusqlite::Result<()> {
     let pages = pages.map_or(4_294_967_294, i64::from);
     conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_has_the_lock_for_writing_from_its_first_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let tx = begin(&mut store.conn, &path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+        drop(tx);
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(begin(&mut store.conn, &path).unwrap_err().kind(), ErrorKind::Busy);
+    }
+}
