@@ -140,3 +140,35 @@ fn children_far_behind_their_parents_in_a_backlog_are_known_to_them() {
     let db = ledger::check_complete(scratch.db(), &report);
     assert!(db.count("SELECT count(*) FROM span WHERE self_ns < duration_ns") > 1_000);
 }
+
+#[test]
+fn a_backlog_that_close_has_no_time_for_is_counted() {
+    let _limit = time_limit(120);
+    let scratch = scratch();
+    let profiler = small(scratch.db())
+        .ring_capacity(1 << 18)
+        .partitions(1)
+        .batch_size(BATCH as usize)
+        .close_timeout(Duration::ZERO)
+        .build()
+        .unwrap();
+    let open = within(&dispatch(&profiler), || {
+        let lock = lock(scratch.db());
+        stall(&profiler);
+        (0..100_000).for_each(|n| drop(info_span!("backlog", n)));
+        lock.execute_batch("ROLLBACK").unwrap();
+        // From here on the store takes what it is given.
+        while profiler.stats().stored == 0 {
+            std::thread::yield_now();
+        }
+        info_span!("open")
+    });
+    let report = profiler.close().unwrap();
+    assert_eq!(report.recorded, 100_002, "{report}");
+    // How far the writer has come is a matter of luck; that the file and the ledger agree, losses and
+    // all, is not.
+    assert_eq!(report.timed_out, report.dropped.total() > 0, "{report:?}");
+    assert_eq!((report.unfinished, report.dropped.store_error), (1, report.dropped.total()));
+    ledger::check(scratch.db(), &report);
+    within(&dispatch(&profiler), || drop(open));
+}

@@ -14,7 +14,7 @@ use crate::counters::{Kind, PerKind};
 use crate::stats::DropReason;
 
 /// A batch of a backlog is so many times as large as others.
-const BACKLOG_BATCHES: usize = 4;
+pub(super) const BACKLOG_BATCHES: usize = 4;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 

@@ -2,13 +2,18 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::commit::BACKLOG_BATCHES;
 use super::{STRAGGLER_GRACE, Writer};
 use crate::counters::{Kind, PerKind};
 use crate::late::Late;
 use crate::open_spans::Seen;
 use crate::stats::{self, DropReason};
+
+/// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
+/// second more, and what is not stored then has to be counted.
+const OVERTIME: Duration = Duration::from_millis(500);
 
 impl Writer {
     /// Ends the recording by the deadline, whatever happens.
@@ -21,13 +26,15 @@ impl Writer {
         }
         let reason =
             if finished.is_ok() { DropReason::StoreError } else { DropReason::WriterPanic };
-        let (timed_out, duplicates) = self.give_up_the_rest(reason, &unfinished);
+        let (lost, duplicates) = self.give_up_the_rest(reason, &unfinished);
+        let timed_out = lost || finished.unwrap_or(false);
         self.state.set_timed_out(timed_out);
         self.state.measure_cpu();
         self.conclude(unfinished, duplicates, timed_out);
     }
 
-    fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) {
+    /// Returns whether a backlog was given up for lack of time.
+    fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) -> bool {
         self.closing = true;
         self.look_after_file();
         // The ring is closed: what was published before that lies below these.
@@ -35,8 +42,10 @@ impl Writer {
         self.commit_up_to(&targets, deadline);
         let open = self.take_open_spans();
         unfinished.extend(open.iter().map(|seen| seen.id));
+        let late = Instant::now() >= deadline + OVERTIME && self.give_up_backlog();
         self.commit_last(&open, deadline);
         self.look_after_file();
+        late
     }
 
     /// Drains and commits until everything below `targets` is in the database.
@@ -53,6 +62,9 @@ impl Writer {
                     std::thread::sleep(self.backoff.until().min(deadline) - Instant::now());
                 }
                 if Instant::now() >= deadline && (self.pending.is_some() || self.store.is_none()) {
+                    return;
+                }
+                if Instant::now() >= deadline + OVERTIME {
                     return;
                 }
             } else if self.positions().iter().zip(targets).all(|(at, target)| at >= target)
@@ -78,6 +90,20 @@ impl Writer {
             !closed.contains(&seen.id) && recorder.open.decide_fate(seen.place, seen.id)
         });
         open
+    }
+
+    /// Counts what has been drained, if that is more than a batch, so that the last batch tells of it.
+    fn give_up_backlog(&mut self) -> bool {
+        let largest = self.options.batch_size.saturating_mul(BACKLOG_BATCHES);
+        if self.pending.is_some() || self.raw.len() + self.next.len() <= largest {
+            return false;
+        }
+        for batch in [&self.raw, &self.next] {
+            self.drop_records(batch.counts(batch.piece(usize::MAX)), DropReason::StoreError);
+        }
+        self.raw.clear();
+        self.next.clear();
+        true
     }
 
     /// The last batch: what is left, and the open spans.
