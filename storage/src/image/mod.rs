@@ -240,6 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn no_page_has_a_single_child() {
+        // A row a leaf, and 136 children at most to a page of 2,048 bytes.
+        for rows in [135, 136, 137, 138, 272, 273, 136 * 136 + 1] {
+            let mut image = Image::new(2_048);
+            let mut batch = batch(rows);
+            batch.text = "x".repeat(1_800);
+            batch.spans.iter_mut().for_each(|span| span.fields = 0..1_800);
+            let conn = open(image.build(&batch, 1).unwrap());
+            let sql = "SELECT count(*) FROM span WHERE length(fields) = 1800";
+            let found: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(found as u64, rows);
+        }
+    }
+
+    #[test]
     fn rows_that_are_too_long_for_a_page_are_named() {
         let mut image = Image::new(2_048);
         let mut batch = batch(100);

@@ -142,11 +142,25 @@ impl Pages {
         self.end_leaf(&mut tree);
         let mut level = tree.leaves;
         while level.len() > 1 {
-            let room = (self.size - INTERIOR_HEADER) / INTERIOR_CELL_MAX;
-            let above = level.chunks(room + 1).map(|children| self.interior(children)).collect();
-            level = above;
+            level = self.level_above(&level);
         }
         level.first().map_or(0, |root| root.page)
+    }
+
+    fn level_above(&mut self, mut level: &[Child]) -> Vec<Child> {
+        let children_max = (self.size - INTERIOR_HEADER) / INTERIOR_CELL_MAX + 1;
+        let mut above = Vec::new();
+        while !level.is_empty() {
+            let mut children = children_max.min(level.len());
+            // One that is left over would have no sibling, and its page no cell: not allowed.
+            if level.len() == children + 1 {
+                children -= 1;
+            }
+            let (first, rest) = level.split_at(children);
+            above.push(self.interior(first));
+            level = rest;
+        }
+        above
     }
 
     fn end_leaf(&mut self, tree: &mut Tree) {
