@@ -29,11 +29,13 @@ pub enum Recorder {
     Ids,
     /// Spandrel's own subscriber, without `Registry`.
     Subscriber,
+    /// The same with `busy_time(false)`: two readings of the clock instead of four.
+    Untimed,
 }
 
 impl Recorder {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Nobody,
         Self::Registry,
         Self::Noop,
@@ -41,6 +43,7 @@ impl Recorder {
         Self::Spandrel,
         Self::Ids,
         Self::Subscriber,
+        Self::Untimed,
     ];
 
     /// The name in tables and on the command line.
@@ -54,6 +57,7 @@ impl Recorder {
             Self::Spandrel => "spandrel",
             Self::Ids => "ids_only",
             Self::Subscriber => "subscriber",
+            Self::Untimed => "untimed",
         }
     }
 
@@ -84,15 +88,16 @@ impl Recorder {
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
             Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
-            Self::Spandrel | Self::Subscriber => {
+            Self::Spandrel | Self::Subscriber | Self::Untimed => {
                 let profiler = Profiler::builder()
                     .database(database)
                     .ring_capacity(ring_capacity)
                     .partitions(threads)
+                    .busy_time(self != Self::Untimed)
                     .close_timeout(Duration::from_secs(600))
                     .build()
                     .expect("the profiler starts");
-                if self == Self::Subscriber {
+                if self != Self::Spandrel {
                     profiler.subscriber().init().expect("this is the only subscriber");
                 } else {
                     subscriber::set_global_default(registry.with(profiler.layer::<Registry>()))

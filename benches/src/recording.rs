@@ -131,7 +131,7 @@ impl Recording {
             thread_id: self.thread,
             start_ns: (at * NANOSECONDS_APART) as i64,
             duration_ns: Some(duration),
-            busy_ns: duration,
+            busy_ns: Some(duration),
             self_ns: Some(duration),
             polls: 1,
             status: Status::Ok,

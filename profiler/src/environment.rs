@@ -53,6 +53,10 @@ pub(crate) fn builder(
     if let Some(level) = parse::<LevelFilter>("SPANDREL_EVENTS", set("SPANDREL_EVENTS"), levels)? {
         builder = builder.events(level);
     }
+    let measured = set("SPANDREL_BUSY_TIME");
+    if let Some(measured) = parse("SPANDREL_BUSY_TIME", measured, "true or false")? {
+        builder = builder.busy_time(measured);
+    }
     Ok(Some(builder))
 }
 
@@ -127,7 +131,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""events":"{}","close_timeout_ms":{},"synchronous":"{:?}","max_bytes":{},"#,
+            r#""events":"{}","busy_time":{},"close_timeout_ms":{},"synchronous":"{:?}","max_bytes":{},"#,
             r#""max_age_s":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -139,6 +143,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         builder.max_open_spans,
         recorder.field_words_max * 8,
         builder.events,
+        builder.busy_time,
         builder.close_timeout.as_millis(),
         builder.store.synchronous,
         optional(builder.store.max_bytes),

@@ -29,8 +29,10 @@ pub struct ProfilerLayer<S> {
     /// That of the first one, for which there are quick paths. Neither for a profiler that is
     /// switched off.
     first: Option<Arc<Recorder>>,
-    /// The places of the open spans, for the first layer; else none.
+    /// The places of the open spans, for the first layer if busy time is measured; else none.
     spans: Arc<[OpenSpan]>,
+    /// The same if it is not measured.
+    untimed: Arc<[OpenSpan]>,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -38,6 +40,16 @@ struct Front {
     recorder: Arc<Recorder>,
     /// Tells this layer's spans from those of another layer of the same profiler.
     layer: u16,
+}
+
+/// The places of the open spans for entries and exits that take the time, and for those that do not; of
+/// the two, one has none.
+pub(crate) fn quick_places(first: Option<&Recorder>) -> [Arc<[OpenSpan]>; 2] {
+    match first {
+        Some(recorder) if recorder.busy_time => [recorder.open.places(), Arc::default()],
+        Some(recorder) => [Arc::default(), recorder.open.places()],
+        None => [Arc::default(), Arc::default()],
+    }
 }
 
 impl<S> ProfilerLayer<S> {
@@ -49,8 +61,8 @@ impl<S> ProfilerLayer<S> {
                 layer => later = Some(Front { recorder, layer }),
             }
         }
-        let spans = first.as_ref().map_or_else(Arc::default, |recorder| recorder.open.places());
-        Self { later, first, spans, subscriber: PhantomData }
+        let [spans, untimed] = quick_places(first.as_deref());
+        Self { later, first, spans, untimed, subscriber: PhantomData }
     }
 
     /// The recorder and the number of this layer.
@@ -79,7 +91,8 @@ where
 
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
-        if fast::enter_first_place(&self.spans, id.into_u64()) {
+        let key = id.into_u64();
+        if fast::enter_first_place(&self.spans, key) || fast::enter_untimed(&self.untimed, key) {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -89,6 +102,9 @@ where
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
+        if fast::exit_untimed(&self.untimed, id.into_u64()) {
+            return;
+        }
         if let Some((recorder, layer)) = self.front() {
             recorder.exit_slowly(layer, id.into_u64());
         }

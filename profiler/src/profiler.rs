@@ -78,6 +78,7 @@ impl Profiler {
     /// | `SPANDREL_MAX_OPEN_SPANS` | [`Builder::max_open_spans`] |
     /// | `SPANDREL_MAX_FIELD_BYTES` | [`Builder::max_field_bytes`] |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `false` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
     ///
@@ -115,6 +116,7 @@ impl Profiler {
             open_spans_max: builder.max_open_spans,
             field_bytes_max: builder.max_field_bytes,
             events: builder.events,
+            busy_time: builder.busy_time,
             first_id,
         });
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

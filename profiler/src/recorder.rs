@@ -47,6 +47,8 @@ pub(crate) struct Recorder {
     /// The number of the next layer.
     next_layer: AtomicU64,
     events: LevelFilter,
+    /// Whether the time inside spans is measured.
+    pub(crate) busy_time: bool,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
     /// Whether the database does not take what it is given: a full ring is then its fault.
@@ -63,6 +65,7 @@ pub(crate) struct RecorderOptions {
     pub(crate) open_spans_max: usize,
     pub(crate) field_bytes_max: usize,
     pub(crate) events: LevelFilter,
+    pub(crate) busy_time: bool,
     /// The first id that is free in the file.
     pub(crate) first_id: u64,
 }
@@ -96,6 +99,7 @@ impl Recorder {
             next_id: AtomicU64::new(options.first_id.max(1)),
             next_layer: AtomicU64::new(0),
             events: options.events,
+            busy_time: options.busy_time,
             field_words_max,
             degraded: AtomicBool::new(false),
             late: Mutex::new(None),
@@ -113,6 +117,11 @@ impl Recorder {
     pub(crate) fn quick_owner(&self) -> u64 {
         // Relaxed: as in `Ring::close`.
         self.quick_owner.load(Ordering::Relaxed)
+    }
+
+    /// The moment of an entry or exit: 0 where busy time is not measured.
+    fn poll_ticks(&self) -> u64 {
+        if self.busy_time { self.clock.ticks() } else { 0 }
     }
 
     /// Refuses all later records.
@@ -324,7 +333,7 @@ impl Recorder {
         let Ok(hot) = local::get(self) else { return };
         let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
         if span.is_owned_by(hot.thread()) {
-            if span.own_enter(|| self.clock.ticks()) {
+            if span.own_enter(|| self.poll_ticks()) {
                 match layer {
                     0 => hot.push_own(place, span),
                     _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
@@ -337,7 +346,7 @@ impl Recorder {
             hot.update(index, again);
         } else {
             span.begin_foreign_poll();
-            hot.push_detailed(Detailed::new(layer, key, place, self.clock.ticks()));
+            hot.push_detailed(Detailed::new(layer, key, place, self.poll_ticks()));
         }
     }
 
@@ -363,7 +372,7 @@ impl Recorder {
         }
         hot.set_last_place(place);
         if span.is_owned_by(hot.thread()) {
-            if !span.own_exit(|| self.clock.ticks()) {
+            if !span.own_exit(|| self.poll_ticks()) {
                 return;
             }
         } else if let Entered::Detailed(index, mut detailed) = entered {
@@ -371,7 +380,7 @@ impl Recorder {
                 detailed.depth -= 1;
                 return hot.update(index, detailed);
             }
-            span.end_foreign_poll(self.clock.ticks().saturating_sub(detailed.since));
+            span.end_foreign_poll(self.poll_ticks().saturating_sub(detailed.since));
         }
         hot.leave(&self.open, entered);
     }

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use crate::error::{Error, ErrorKind};
 use crate::fast::{self, Quick};
 use crate::filter::{Filter, FilterHandle};
+use crate::layer::quick_places;
 use crate::local;
 use crate::open_spans::OpenSpan;
 use crate::places::UNRECORDED;
@@ -48,8 +49,10 @@ use crate::recorder::Recorder;
 pub struct Subscriber {
     /// The recorder, if this is the profiler's first front end, for which there are quick paths.
     first: Option<Arc<Recorder>>,
-    /// The places of the open spans, for the first front end; else none.
+    /// The places of the open spans, for the first front end if busy time is measured; else none.
     spans: Arc<[OpenSpan]>,
+    /// The same if it is not measured.
+    untimed: Arc<[OpenSpan]>,
     /// The recorder of any front end; none for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
     /// Tells this subscriber's spans from those of the profiler's other front ends.
@@ -62,8 +65,8 @@ impl Subscriber {
         let recorder = recorder.map(Arc::clone);
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(true));
         let first = recorder.clone().filter(|_| layer == 0);
-        let spans = first.as_ref().map_or_else(Arc::default, |recorder| recorder.open.places());
-        Self { first, spans, recorder, layer, filter: Arc::new(Filter::new()) }
+        let [spans, untimed] = quick_places(first.as_deref());
+        Self { first, spans, untimed, recorder, layer, filter: Arc::new(Filter::new()) }
     }
 
     /// Records nothing that is more verbose than this.
@@ -109,6 +112,9 @@ impl Subscriber {
 
     #[inline(never)]
     fn enter_slowly(&self, key: u64) {
+        if fast::enter_directly_untimed(&self.untimed, key) {
+            return;
+        }
         if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED.get()) {
             recorder.enter_slowly(self.layer, key);
         }
@@ -116,6 +122,9 @@ impl Subscriber {
 
     #[inline(never)]
     fn exit_slowly(&self, key: u64) {
+        if fast::exit_directly_untimed(&self.untimed, key) {
+            return;
+        }
         if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED.get()) {
             recorder.exit_slowly(self.layer, key);
         }

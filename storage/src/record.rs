@@ -119,8 +119,8 @@ pub struct SpanRow {
     pub start_ns: i64,
     /// From creation to close; `None` for an unfinished span.
     pub duration_ns: Option<i64>,
-    /// Time inside the span, summed over its entries.
-    pub busy_ns: i64,
+    /// Time inside the span, summed over its entries; `None` if that is not measured in this run.
+    pub busy_ns: Option<i64>,
     /// Duration less the union of the children's intervals; `None` for an unfinished span.
     pub self_ns: Option<i64>,
     /// How many times it was entered.

@@ -30,7 +30,8 @@ struct Rollup {
     calls: i64,
     errors: i64,
     sum_ns: i64,
-    busy_ns: i64,
+    /// `None` if it is not measured in this run.
+    busy_ns: Option<i64>,
     self_ns: i64,
     max_ns: i64,
     histogram: Histogram,
@@ -186,6 +187,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
     })
 }
 
+/// The sum with one more, the first one or not; none if one is not known.
+#[inline]
+fn add(sum: Option<i64>, is_first: bool, one: Option<i64>) -> Option<i64> {
+    if is_first { one } else { sum.zip(one).map(|(sum, one)| sum.saturating_add(one)) }
+}
+
 impl Staged {
     #[inline]
     pub(crate) fn add(&mut self, span: &SpanRow, source: &mut Source<'_>) -> rusqlite::Result<()> {
@@ -201,7 +208,7 @@ impl Staged {
         rollup.errors += i64::from(matches!(span.status, Status::Error | Status::Panicked));
         // Saturating: a sum of hostile durations must not stop the recording.
         rollup.sum_ns = rollup.sum_ns.saturating_add(duration_ns);
-        rollup.busy_ns = rollup.busy_ns.saturating_add(span.busy_ns);
+        rollup.busy_ns = add(rollup.busy_ns, rollup.calls == 1, span.busy_ns);
         rollup.self_ns = rollup.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         rollup.max_ns = rollup.max_ns.max(duration_ns);
         rollup.histogram.record_near(duration_ns.max(0) as u64, hints);

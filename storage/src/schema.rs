@@ -33,7 +33,14 @@ pub(crate) const TABLES: [&str; 12] = [
 /// version by one.
 pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
     // An index on span costs more than the row itself, and prevents rows from being copied.
-    (1, "DROP INDEX IF EXISTS span_root"),
+    // And busy time need not be measured.
+    (
+        1,
+        "DROP INDEX IF EXISTS span_root;
+         ALTER TABLE span ALTER busy_ns DROP NOT NULL;
+         ALTER TABLE open_span ALTER busy_ns DROP NOT NULL;
+         ALTER TABLE rollup ALTER busy_ns DROP NOT NULL",
+    ),
 ];
 
 /// Makes the tables and views of a new file.

@@ -65,7 +65,8 @@ CREATE TABLE span (
   thread_id INTEGER NOT NULL,      -- the thread that created it, thread.id
   start_ns INTEGER NOT NULL,       -- when it was created, ns since the start of the run
   duration_ns INTEGER,             -- from creation to close, ns; NULL: unfinished
-  busy_ns INTEGER NOT NULL,        -- time inside the span, ns, summed over its entries
+  busy_ns INTEGER,                 -- time inside the span, ns, summed over its entries;
+                                   -- NULL: not measured in this run
   self_ns INTEGER,                 -- duration less the union of its children that ended before it;
                                    -- NULL: unfinished
   polls INTEGER NOT NULL,          -- how many times it was entered
@@ -123,7 +124,7 @@ CREATE TABLE rollup (
   calls INTEGER NOT NULL,          -- spans that ended in the interval
   errors INTEGER NOT NULL,         -- those with the status 'error' or 'panicked'
   sum_ns INTEGER NOT NULL,         -- sum of duration_ns
-  busy_ns INTEGER NOT NULL,        -- sum of busy_ns
+  busy_ns INTEGER,                 -- sum of busy_ns; NULL: not measured in this run
   self_ns INTEGER NOT NULL,        -- sum of self_ns
   max_ns INTEGER NOT NULL,         -- largest duration_ns
   histogram BLOB NOT NULL,         -- of duration_ns, percentiles within 1 %; see histogram.rs
@@ -159,7 +160,7 @@ CREATE TABLE open_span (
   callsite_id INTEGER NOT NULL,    -- callsite.id
   thread_id INTEGER NOT NULL,      -- the thread that created it, thread.id
   start_ns INTEGER NOT NULL,       -- when it was created
-  busy_ns INTEGER NOT NULL,        -- time inside the span so far, ns
+  busy_ns INTEGER,                 -- time inside the span so far, ns; NULL: not measured
   polls INTEGER NOT NULL,          -- how many times it was entered so far
   fields TEXT,                     -- JSON object; NULL: no fields
   seen_ns INTEGER NOT NULL         -- when the writer looked

@@ -25,7 +25,7 @@ fn row((callsite, end, duration, share, status): Made, id: u64, sites: &[i64]) -
     SpanRow {
         start_ns: end * 10_000_000 - duration,
         duration_ns: (!unfinished).then_some(duration),
-        busy_ns: duration / 2,
+        busy_ns: Some(duration / 2),
         self_ns: (!unfinished).then_some(self_ns),
         status: match status {
             7 => Status::Unfinished,

@@ -47,13 +47,14 @@ fn text() -> impl Strategy<Value = Text> {
 prop_compose! {
     fn span()(
         ids in (id(), id(), id()),
-        numbers in [integer(), integer(), integer(), integer(), integer()],
+        numbers in [integer(), integer(), integer(), integer()],
+        busy_ns in proptest::option::of(integer()),
         duration_ns in proptest::option::of(integer()),
         self_ns in proptest::option::of(integer()),
         status in select(vec![Status::Ok, Status::Error, Status::Panicked, Status::Unfinished]),
         fields in text(),
     ) -> SpanRow {
-        let [callsite_id, thread_id, start_ns, busy_ns, polls] = numbers;
+        let [callsite_id, thread_id, start_ns, polls] = numbers;
         SpanRow {
             id: ids.0, parent_id: ids.1, root_id: ids.2, callsite_id, thread_id, start_ns,
             duration_ns, busy_ns, self_ns, polls: polls as u64, status, fields,

@@ -5,7 +5,8 @@ use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
 use super::{
-    enter_at, is_inside_once, is_panicking, owner_state, publish_plain, publish_with_fields,
+    enter_at, is_inside_once, is_panicking, no_time, owner_state, publish_plain,
+    publish_with_fields,
 };
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
@@ -14,7 +15,13 @@ use crate::recorder::Recorder;
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
 pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
-    enter_at(spans, local::last_place(), key)
+    enter_at(spans, local::last_place(), key, timestamp::read)
+}
+
+/// The same where busy time is not measured.
+#[inline(always)]
+pub(crate) fn enter_untimed(spans: &[OpenSpan], key: u64) -> bool {
+    enter_at(spans, local::last_place(), key, no_time)
 }
 
 /// A thread enters a span at the first place of its set: as a rule another task of the thread's than
@@ -22,7 +29,7 @@ pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
 #[inline(always)]
 pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
     let place = first_place(spans, key);
-    let entered = enter_at(spans, place, key);
+    let entered = enter_at(spans, place, key, timestamp::read);
     if entered {
         local::of_owner().set_last_place(place);
     }
@@ -32,13 +39,24 @@ pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
 /// A thread leaves the innermost span. `spans` are those of the first layer.
 #[inline(always)]
 pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
+    exit_now(spans, key, timestamp::read)
+}
+
+/// The same where busy time is not measured.
+#[inline(always)]
+pub(crate) fn exit_untimed(spans: &[OpenSpan], key: u64) -> bool {
+    exit_now(spans, key, no_time)
+}
+
+#[inline(always)]
+fn exit_now(spans: &[OpenSpan], key: u64, now: impl FnOnce() -> u64) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
     let Some(outside) = is_inside_once(span.head()) else { return false };
     if !span.has_key(key) {
         return false;
     }
-    span.end_own_poll(outside, timestamp::read());
+    span.end_own_poll(outside, now());
     local::of_owner().set_last_place(place);
     local::of_owner().pop_own(span);
     true

@@ -17,8 +17,12 @@
 mod layer;
 mod subscriber;
 
-pub(crate) use layer::{enter_first_place, enter_quickly, exit_quickly};
-pub(crate) use subscriber::{enter_directly, exit_directly};
+pub(crate) use layer::{
+    enter_first_place, enter_quickly, enter_untimed, exit_quickly, exit_untimed,
+};
+pub(crate) use subscriber::{
+    enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
+};
 
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::thread::panicking;
@@ -53,19 +57,26 @@ fn owner_state(head: u64) -> u32 {
     head as u32
 }
 
-/// A thread enters a span of its own that is at this place, if that is so.
+/// A thread enters a span of its own that is at this place, if that is so; now.
 #[inline(always)]
-fn enter_at(spans: &[OpenSpan], place: Place, key: u64) -> bool {
+fn enter_at(spans: &[OpenSpan], place: Place, key: u64, now: impl FnOnce() -> u64) -> bool {
     let Some(span) = spans.get(place as usize) else { return false };
     let head = span.head();
     if !span.has_key(key)
         || owner_state(head) != local::quick_thread()
-        || !span.begin_own_poll(head, timestamp::read())
+        || !span.begin_own_poll(head, now())
     {
         return false;
     }
     local::of_owner().push_own(place, span);
     true
+}
+
+/// The moment of entries and exits where busy time is not measured. Those have paths of their own, so
+/// that the usual ones need not ask: the table of the usual ones is empty then.
+#[inline(always)]
+fn no_time() -> u64 {
+    0
 }
 
 /// If the span is the calling thread's own and that is inside it once: its `head` with the thread

@@ -7,7 +7,7 @@ use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, owner_state, publish_with_fields};
+use super::{enter_at, is_inside_once, is_panicking, no_time, owner_state, publish_with_fields};
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
@@ -16,19 +16,36 @@ use crate::recorder::Recorder;
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]
 pub(crate) fn enter_directly(spans: &[OpenSpan], key: u64) -> bool {
-    enter_at(spans, place_of(key), key)
+    enter_at(spans, place_of(key), key, timestamp::read)
+}
+
+/// The same where busy time is not measured.
+#[inline(always)]
+pub(crate) fn enter_directly_untimed(spans: &[OpenSpan], key: u64) -> bool {
+    enter_at(spans, place_of(key), key, no_time)
 }
 
 /// A thread leaves the innermost span, its own.
 #[inline(always)]
 pub(crate) fn exit_directly(spans: &[OpenSpan], key: u64) -> bool {
+    exit_now(spans, key, timestamp::read)
+}
+
+/// The same where busy time is not measured.
+#[inline(always)]
+pub(crate) fn exit_directly_untimed(spans: &[OpenSpan], key: u64) -> bool {
+    exit_now(spans, key, no_time)
+}
+
+#[inline(always)]
+fn exit_now(spans: &[OpenSpan], key: u64, now: impl FnOnce() -> u64) -> bool {
     let place = place_of(key);
     let Some(span) = spans.get(place as usize) else { return false };
     if place != local::innermost_own() || !span.has_key(key) {
         return false;
     }
     let Some(outside) = is_inside_once(span.head()) else { return false };
-    span.end_own_poll(outside, timestamp::read());
+    span.end_own_poll(outside, now());
     local::of_owner().pop_own(span);
     true
 }

@@ -176,7 +176,7 @@ impl Converter {
             thread_id: self.thread_id(head.thread, store),
             start_ns: start,
             duration_ns: Some(duration),
-            busy_ns: busy,
+            busy_ns: self.recorder.busy_time.then_some(busy),
             self_ns: Some(self.self_times.take(head.id, start, end)),
             polls: head.polls,
             status,
@@ -193,6 +193,7 @@ impl Converter {
     ) -> Vec<SpanRow> {
         self.learn_threads(store);
         self.json.begin(std::mem::take(text));
+        let busy_time = self.recorder.busy_time;
         let rows = open.into_iter().map(|seen| SpanRow {
             id: seen.id,
             parent_id: seen.parent,
@@ -201,7 +202,7 @@ impl Converter {
             thread_id: self.thread_id(seen.thread, store),
             start_ns: self.timeline.ns(seen.start),
             duration_ns: None,
-            busy_ns: self.timeline.length_ns(seen.busy),
+            busy_ns: busy_time.then(|| self.timeline.length_ns(seen.busy)),
             self_ns: None,
             polls: seen.polls,
             status: Status::Unfinished,

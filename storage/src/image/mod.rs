@@ -186,7 +186,7 @@ mod tests {
             thread_id: 1 << (n % 63),
             start_ns: -(1 << (n % 63)),
             duration_ns: (!n.is_multiple_of(3)).then_some(n as i64),
-            busy_ns: i64::MIN + n as i64,
+            busy_ns: Some(i64::MIN + n as i64),
             self_ns: None,
             polls: u64::from(n.is_multiple_of(2)),
             status: crate::Status::Ok,

@@ -109,7 +109,7 @@ impl Encoder {
         record.integer(span.thread_id);
         record.integer(span.start_ns);
         record.optional(span.duration_ns);
-        record.integer(span.busy_ns);
+        record.optional(span.busy_ns);
         record.optional(span.self_ns);
         record.integer(span.polls as i64);
         match span.status {

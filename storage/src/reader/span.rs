@@ -31,7 +31,7 @@ pub struct Span {
     /// From creation to close; `None` for an unfinished span.
     pub duration_ns: Option<i64>,
     /// Time inside the span.
-    pub busy_ns: i64,
+    pub busy_ns: Option<i64>,
     /// Duration less the union of its children; `None` for an unfinished span.
     pub self_ns: Option<i64>,
     /// How many times it was entered.

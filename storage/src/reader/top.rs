@@ -22,8 +22,8 @@ pub struct Top {
     pub errors: u64,
     /// Sum of their durations.
     pub sum_ns: i64,
-    /// Sum of their busy times.
-    pub busy_ns: i64,
+    /// Sum of their busy times; `None` if those were not measured.
+    pub busy_ns: Option<i64>,
     /// Sum of their self times.
     pub self_ns: i64,
     /// The longest duration.
@@ -79,7 +79,8 @@ impl Reader {
                 top.calls = top.calls.saturating_add(number(1)? as u64);
                 top.errors = top.errors.saturating_add(number(2)? as u64);
                 top.sum_ns = top.sum_ns.saturating_add(number(3)?);
-                top.busy_ns = top.busy_ns.saturating_add(number(4)?);
+                let busy: Option<i64> = row.get(4)?;
+                top.busy_ns = top.busy_ns.zip(busy).map(|(sum, busy)| sum.saturating_add(busy));
                 top.self_ns = top.self_ns.saturating_add(number(5)?);
                 top.max_ns = top.max_ns.max(number(6)?);
                 top.histogram.merge(&histogram);
@@ -99,7 +100,7 @@ impl Top {
             calls: 0,
             errors: 0,
             sum_ns: 0,
-            busy_ns: 0,
+            busy_ns: Some(0),
             self_ns: 0,
             max_ns: i64::MIN,
             histogram: Histogram::new(),

@@ -55,7 +55,7 @@ pub fn span(id: u64, callsite_id: i64, thread_id: i64) -> SpanRow {
         thread_id,
         start_ns: id as i64 * 1_000_000,
         duration_ns: Some(1_000_000),
-        busy_ns: 500_000,
+        busy_ns: Some(500_000),
         self_ns: Some(1_000_000),
         polls: 1,
         status: Status::Ok,

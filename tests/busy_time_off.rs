@@ -1,0 +1,56 @@
+//! Without busy time, entries and exits take no reading of the clock; everything else is as ever, and
+//! what was not measured is NULL.
+
+use std::thread;
+
+use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use tracing::{Dispatch, error, info_span};
+
+#[test]
+fn polls_are_counted_and_busy_time_is_null() {
+    let _limit = time_limit(30);
+    for own in [false, true] {
+        let scratch = scratch();
+        let profiler = small(scratch.db()).busy_time(false).build().unwrap();
+        let dispatch = if own { Dispatch::new(profiler.subscriber()) } else { dispatch(&profiler) };
+        let left_open = within(&dispatch, || {
+            let outer = info_span!("outer", n = 1);
+            outer.in_scope(|| {
+                for _ in 0..3 {
+                    info_span!("inner").in_scope(|| outer.in_scope(|| error!("it failed")));
+                }
+            });
+            thread::scope(|scope| {
+                let entered = || within(&dispatch, || outer.in_scope(|| drop(info_span!("there"))));
+                scope.spawn(entered).join().unwrap();
+            });
+            outer.in_scope(|| ());
+            info_span!("left open")
+        });
+        left_open.in_scope(|| ());
+        let report = profiler.close().unwrap();
+        drop(left_open);
+        ledger::settled(&report);
+        assert_eq!((report.stored, report.unfinished), (6, 1));
+        let db = Database::open(scratch.db());
+        assert_eq!(db.count("SELECT count(busy_ns) FROM span"), 0);
+        assert_eq!(db.count("SELECT count(busy_ns) FROM rollup"), 0);
+        let settings = db.count("SELECT settings ->> 'busy_time' FROM run");
+        assert_eq!(settings, 0, "false");
+        let polls = |name: &str| {
+            db.value::<String>(&format!(
+                "SELECT group_concat(polls || ' ' || coalesce(parent_id, 0)) FROM spans
+                 WHERE name = '{name}'"
+            ))
+        };
+        let outer = db.count("SELECT id FROM spans WHERE name = 'outer'");
+        assert_eq!(polls("outer"), "3 0", "own subscriber: {own}");
+        assert_eq!(polls("inner"), vec![format!("1 {outer}"); 3].join(","));
+        assert_eq!(polls("there"), format!("0 {outer}"));
+        assert_eq!(polls("left open"), "1 0");
+        let failed = db.count("SELECT count(*) FROM span WHERE status = 'error' AND self_ns >= 0");
+        assert_eq!(failed, 3, "the event is in the innermost one");
+        let timed = db.count("SELECT count(*) FROM span WHERE duration_ns > 0");
+        assert_eq!(timed, 5);
+    }
+}
