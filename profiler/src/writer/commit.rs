@@ -170,10 +170,13 @@ impl Writer {
     }
 
     /// How many records the next batch may have: more than usual when there is a backlog, because
-    /// large batches are cheaper.
+    /// large batches are cheaper, but not so many that the ring fills up meanwhile.
     fn piece_max(&self) -> usize {
         let usual = self.options.batch_size;
-        if self.raw.len() > usual { usual.saturating_mul(BACKLOG_BATCHES) } else { usual }
+        if self.raw.len() <= usual {
+            return usual;
+        }
+        usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 4).max(usual)
     }
 
     fn convert(&mut self, piece: Range<usize>) {
