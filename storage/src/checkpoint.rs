@@ -6,17 +6,23 @@
 //! the length of the file but the number of frames, which SQLite tells.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row};
 
 use crate::append::{Appended, elapsed_ns};
 use crate::error::{Context, Error, ErrorKind};
+use crate::options::StoreOptions;
 
 /// A log starts with this many bytes, and each page has so many of its own before it:
 /// <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 const HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
+
+/// Between two checkpoints is at least so many times what the first one took ...
+const PAUSE: u32 = 10;
+/// ... unless the log has grown to so many times the length at which one is due.
+const CHECKPOINTS_AT_ONCE: u64 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Wal {
@@ -24,6 +30,14 @@ pub(crate) struct Wal {
     frame_bytes: u64,
     /// Length at the last checkpoint that could not copy all, so as not to try at each commit.
     held_back: u64,
+    last: Option<Last>,
+}
+
+/// The checkpoint before.
+#[derive(Debug)]
+struct Last {
+    ended: Instant,
+    took: Duration,
 }
 
 /// Frames in the log, and how many of them are in the main file.
@@ -42,7 +56,7 @@ impl Wal {
     pub(crate) fn new(conn: &Connection, database: &Path) -> rusqlite::Result<Self> {
         let page_bytes: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let frame_bytes = FRAME_HEADER_BYTES + u64::from(page_bytes);
-        Ok(Self { path: wal_path(database), frame_bytes, held_back: 0 })
+        Ok(Self { path: wal_path(database), frame_bytes, held_back: 0, last: None })
     }
 
     fn file_bytes(&self) -> u64 {
@@ -78,12 +92,13 @@ impl Wal {
         Err(Error::new(ErrorKind::WalFull, path, message))
     }
 
-    /// Checkpoints when the log has grown to `checkpoint_bytes`.
+    /// Checkpoints when the log has grown to `checkpoint_bytes`, or later if the last checkpoint
+    /// took long.
     pub(crate) fn after_commit(
         &mut self,
         conn: &Connection,
         path: &Path,
-        checkpoint_bytes: u64,
+        options: &StoreOptions,
         appended: &mut Appended,
     ) {
         let bytes = match look(conn).context(path, "look at the write-ahead log") {
@@ -97,14 +112,20 @@ impl Wal {
         if bytes < self.held_back {
             self.held_back = 0;
         }
-        if bytes < checkpoint_bytes.max(self.held_back) {
+        if bytes < options.checkpoint_bytes.max(self.held_back) {
+            return;
+        }
+        // Most of a checkpoint is waiting for the disk, twice, however much there is to write. Where
+        // that takes long, fewer and larger ones leave more time for everything else.
+        let rested = |last: &Last| last.ended.elapsed() >= last.took * PAUSE;
+        if bytes < file_bytes_max(options) && !self.last.as_ref().is_none_or(rested) {
             return;
         }
         let started = Instant::now();
         match passive(conn).context(path, "checkpoint") {
             Ok(frames) if frames.copied == frames.all => self.held_back = 0,
             Ok(frames) => {
-                self.held_back = bytes + checkpoint_bytes / 4;
+                self.held_back = bytes + options.checkpoint_bytes / 4;
                 let message = format!(
                     "a reader keeps {} of {} pages of the write-ahead log from the main file; end \
                      its transaction",
@@ -116,6 +137,7 @@ impl Wal {
             Err(error) => appended.checkpoint_error = Some(error),
         }
         appended.checkpoint_ns = elapsed_ns(started);
+        self.last = Some(Last { ended: Instant::now(), took: started.elapsed() });
     }
 }
 
@@ -125,9 +147,10 @@ pub(crate) fn wal_path(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// How long the file of the log may stay: it holds what is written before a checkpoint is complete.
-pub(crate) fn file_bytes_max(checkpoint_bytes: u64) -> i64 {
-    i64::try_from(checkpoint_bytes.saturating_mul(2)).unwrap_or(i64::MAX)
+/// How long the log becomes before a checkpoint if no reader is in the way, and its file stays.
+pub(crate) fn file_bytes_max(options: &StoreOptions) -> u64 {
+    let many = options.checkpoint_bytes.saturating_mul(CHECKPOINTS_AT_ONCE);
+    many.min(options.wal_bytes_max / 2).max(options.checkpoint_bytes)
 }
 
 fn passive(conn: &Connection) -> rusqlite::Result<Frames> {

@@ -229,7 +229,7 @@ impl Store {
         self.last_id = last_id;
         let mut appended =
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
-        self.wal.after_commit(&self.conn, &self.path, self.options.checkpoint_bytes, &mut appended);
+        self.wal.after_commit(&self.conn, &self.path, &self.options, &mut appended);
         appended.file_bytes = self.file_bytes();
         Ok(appended)
     }
@@ -260,12 +260,7 @@ impl Store {
         if pruned.rollups > 0 {
             self.rollups.forget();
         }
-        self.wal.after_commit(
-            &self.conn,
-            &self.path,
-            self.options.checkpoint_bytes,
-            &mut Appended::default(),
-        );
+        self.wal.after_commit(&self.conn, &self.path, &self.options, &mut Appended::default());
         Ok(pruned)
     }
 
