@@ -28,4 +28,5 @@ tested() {
 tested --package spandrel-ring --test stress
 tested --package spandrel-tests \
     --test close_while_recording --test flush --test async_tasks \
-    --test more_threads_than_partitions
+    --test more_threads_than_partitions --test own_subscriber_many_threads \
+    --test own_subscriber_filter
