@@ -25,7 +25,7 @@ trap 'rm -rf "$folder"' EXIT
 # Calls between the marks, and the rest by name.
 trace() { # case, spans
     local slots=$((16 * $2)) # half of it is leased, and half of that wakes the writer; two a span
-    if ! strace -f -o "$folder/trace" "$target/release/record_spans" "$1" spandrel "$2" "$slots" \
+    if ! strace -f -o "$folder/trace" "$target/release/record_spans" "$1" "$recorder" "$2" "$slots" \
         >"$folder/said" 2>&1; then
         cat "$folder/said" >&2
         echo "syscalls.sh: failed: $1, $2 spans" >&2
@@ -52,14 +52,17 @@ trace() { # case, spans
 }
 
 failed=no
-echo "System calls, spandrel as the recorder"
-echo
-printf '%-10s%10s%12s%14s%12s%14s    %s\n' case spans "own thread" "a span" "writer" "a span" \
-    "the writer's most frequent"
-for case in no_fields 3_fields nested async; do
-    for n in 10000 "$spans"; do
-        trace "$case" "$n" || failed=yes
+for recorder in spandrel subscriber; do
+    echo "System calls, the recorder is: $recorder"
+    echo
+    printf '%-10s%10s%12s%14s%12s%14s    %s\n' case spans "own thread" "a span" "writer" "a span" \
+        "the writer's most frequent"
+    for case in no_fields 3_fields nested async; do
+        for n in 10000 "$spans"; do
+            trace "$case" "$n" || failed=yes
+        done
     done
+    echo
 done
 if [[ $failed == yes ]]; then
     echo "syscalls.sh: the thread that makes the spans made system calls" >&2

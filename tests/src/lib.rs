@@ -12,6 +12,7 @@
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
 //! | [`allocations`] | an allocator that counts, by thread |
+//! | [`unallocated`] | the program under which recording must not allocate |
 //! | [`system`] | calls of the operating system |
 //! | [`witness`] | spandrel's own subscriber between two models |
 
@@ -26,6 +27,7 @@ pub mod programs;
 pub mod scratch;
 pub mod system;
 pub mod tiny_disk;
+pub mod unallocated;
 pub mod witness;
 
 pub use database::Database;
