@@ -67,8 +67,8 @@ phases() { # case, spans
             if (file ~ /\/rusqlite-[^\/]*\/src\//) return "encode"
             if (file ~ /\/storage\/src\/(rollup|histogram)\.rs$/) return "rollup"
             if (file ~ /\/storage\/src\//) return "encode"
-            if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/raw\.rs$/) return "drain"
-            if (file ~ /\/profiler\/src\/writer\/(json|keys|digits)\.rs$/) return "fields"
+            if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/(raw|drain)\.rs$/) return "drain"
+            if (file ~ /\/profiler\/src\/writer\/(json|cursor|keys|digits)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/fields\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/writer\/(self_time|id_table|closed_spans)\.rs$/) return "self times"
             if (file ~ /\/profiler\/src\/(writer\/convert|record|clock)\.rs$/) return "convert"
@@ -78,7 +78,7 @@ phases() { # case, spans
         # The phase of what a function takes in code that is not ours and was inlined into it.
         function phase_of_function(name, file) {
             if (name ~ /drain_pass|drain_until|RawBatch/) return "drain"
-            if (name ~ /Converter::fields|writer::(json|keys|digits)/) return "fields"
+            if (name ~ /Converter::fields|writer::(json|cursor|keys|digits)/) return "fields"
             if (name ~ /count_late_children|SelfTimes/) return "self times"
             if (name ~ /Converter|::prepare|Timeline/) return "convert"
             if (name ~ /[Rr]ollup|Histogram/) return "rollup"

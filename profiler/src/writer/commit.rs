@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use spandrel_storage::{Error, ErrorKind};
 
+use super::Writer;
 use super::losses::NewLosses;
-use super::{STRAGGLER_GRACE, Writer, drain_until};
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
 use crate::stats::DropReason;
@@ -143,21 +143,6 @@ impl Writer {
         self.converter.timeline.renew();
         self.converter.count_late_children(&mut self.raw, &mut self.next);
         self.sealed = true;
-    }
-
-    /// Drains all that was published before this call: no more than the ring holds.
-    fn drain_up_to_tails(&mut self) {
-        let tails = self.tails();
-        let began = Instant::now();
-        loop {
-            drain_until(&mut self.consumer, &mut self.next, &tails);
-            let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);
-            // Somebody is between claim and publish, and what comes behind may be a child.
-            if all || began.elapsed() >= STRAGGLER_GRACE {
-                return;
-            }
-            std::thread::yield_now();
-        }
     }
 
     /// `raw` is done with: `next` takes its place. Returns up to where `raw` reached.

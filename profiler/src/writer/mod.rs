@@ -22,7 +22,9 @@
 mod closed_spans;
 mod commit;
 mod convert;
+mod cursor;
 mod digits;
+mod drain;
 mod finish;
 mod housekeeping;
 mod id_table;
@@ -242,45 +244,6 @@ impl Writer {
         }
     }
 
-    /// Where the next claim of each partition begins.
-    fn tails(&self) -> Vec<u64> {
-        (0..self.consumer.partitions()).map(|index| self.consumer.tail(index)).collect()
-    }
-
-    /// Up to where each partition is drained.
-    fn positions(&self) -> Vec<u64> {
-        (0..self.consumer.partitions()).map(|index| self.consumer.position(index)).collect()
-    }
-
-    /// Takes what the partitions have, as long as the batch is not full. While the pieces of a backlog
-    /// are committed, takes what comes meanwhile, so that the ring does not fill up behind the
-    /// writer's back; at most as much as the ring holds, and not while the store refuses, when the
-    /// ring is to keep what it can. Returns how many slots.
-    fn drain(&mut self) -> u64 {
-        self.consumer.backlog();
-        self.state.set_high_water(self.consumer.high_water());
-        let batch_size = self.options.batch_size;
-        let is_full = if self.sealed {
-            self.next.slots() >= self.ring_slots
-        } else {
-            self.raw.len() >= batch_size
-        };
-        if self.pending.is_some() || is_full {
-            return 0;
-        }
-        if !self.sealed && self.raw.is_empty() {
-            self.raw_since = Instant::now();
-        }
-        let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        drain_pass(&mut self.consumer, into, batch_size)
-    }
-
-    /// Takes everything there is.
-    fn drain_all(&mut self) {
-        let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        drain_pass(&mut self.consumer, into, usize::MAX);
-    }
-
     /// Whether it is time to commit, or to try again.
     fn is_due(&self) -> bool {
         if self.pending.is_some() || self.store.is_none() {
@@ -342,21 +305,5 @@ impl Writer {
         if self.consumer.park(pause) {
             self.pause = PAUSE_MIN;
         }
-    }
-}
-
-/// Drains every partition once, at most `entries_max` records of each. Returns how many slots.
-#[inline(never)] // so that `scripts/writer_cost.sh` finds it
-fn drain_pass(consumer: &mut Consumer<Slot>, into: &mut RawBatch, entries_max: usize) -> u64 {
-    (0..consumer.partitions())
-        .map(|index| consumer.drain(index, entries_max, |entry| into.push(entry)).slots)
-        .sum()
-}
-
-/// Drains every partition up to a position of its own.
-#[inline(never)] // so that `scripts/writer_cost.sh` finds it
-fn drain_until(consumer: &mut Consumer<Slot>, into: &mut RawBatch, positions: &[u64]) {
-    for (partition, end) in positions.iter().enumerate() {
-        consumer.drain_until(partition, *end, |entry| into.push(entry));
     }
 }

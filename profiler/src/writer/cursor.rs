@@ -1,0 +1,216 @@
+//! Where JSON is put together: memory that is large enough beforehand, and a place in it.
+//!
+//! Texts, keys and numbers are stored in whole words; what they leave behind the end is overwritten by
+//! what comes next.
+
+use std::fmt::{self, Write as _};
+
+use super::digits::{self, put_short_decimal, put_u64};
+use super::keys::{HEAD, Key};
+use crate::fields::{
+    self, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, Value,
+};
+
+/// The most that a word of fields becomes: a text of control characters takes 6 bytes for each, an
+/// unknown key with a number 28 for a word or two.
+pub(super) const ROOM_PER_WORD: usize = 56;
+/// Braces, what tells of cuts, and what is stored beside the last number or text.
+pub(super) const ROOM: usize = 64 + digits::ROOM;
+
+/// What stands for one byte within a JSON string.
+pub(super) struct Escape([u8; 6], usize);
+
+impl Escape {
+    pub(super) fn new(byte: u8) -> Self {
+        let short = |letter| Self([b'\\', letter, 0, 0, 0, 0], 2);
+        match byte {
+            b'"' | b'\\' => short(byte),
+            b'\n' => short(b'n'),
+            b'\r' => short(b'r'),
+            b'\t' => short(b't'),
+            0..0x20 => Self([b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte)], 6),
+            _ => Self([byte, 0, 0, 0, 0, 0], 1),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
+/// The lower half of a byte as a digit.
+fn hex(byte: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(byte & 0xF)]
+}
+
+/// Not zero if there is a byte in the word that has to be escaped.
+#[inline(always)]
+fn specials(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A byte below `n` borrows from its highest bit when `n` is taken away; one that follows such a
+    // byte may, too, which does no harm.
+    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+}
+
+/// Where an object is put together; there is room for all of it.
+pub(super) struct Cursor<'a> {
+    pub(super) bytes: &'a mut [u8],
+    pub(super) at: usize,
+}
+
+impl Cursor<'_> {
+    /// Stores a word, of which the first `len` bytes count.
+    #[inline(always)]
+    pub(super) fn word(&mut self, word: u64, len: usize) {
+        self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.at] = byte;
+        self.at += 1;
+    }
+
+    pub(super) fn slice(&mut self, bytes: &[u8]) {
+        self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    #[inline(always)]
+    pub(super) fn key(&mut self, key: &Key) {
+        self.bytes[self.at..self.at + HEAD].copy_from_slice(key.head());
+        if key.len() <= HEAD {
+            self.at += key.len();
+        } else {
+            self.at += HEAD;
+            self.slice(key.rest());
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn number(&mut self, n: u64) {
+        self.at += put_u64(&mut self.bytes[self.at..], n);
+    }
+
+    #[inline(always)]
+    fn signed(&mut self, n: i64) {
+        if n < 0 {
+            self.byte(b'-');
+        }
+        self.number(n.unsigned_abs());
+    }
+
+    #[inline(always)]
+    fn float(&mut self, x: f64) {
+        match put_short_decimal(&mut self.bytes[self.at..], x) {
+            Some(len) => self.at += len,
+            // `{:?}` keeps `1.0` a float and uses an exponent where digits would be many.
+            None if x.is_finite() => self.display(format_args!("{x:?}")),
+            // JSON has no such numbers.
+            None => self.display(format_args!("\"{x}\"")),
+        }
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, value: bool) {
+        let (text, len) = if value { (b"true\0\0\0\0", 4) } else { (b"false\0\0\0", 5) };
+        self.word(u64::from_le_bytes(*text), len);
+    }
+
+    /// A text of `len` bytes, escaped.
+    #[inline(always)]
+    fn text(&mut self, words: &[u64], len: usize) {
+        self.byte(b'"');
+        let mut left = len;
+        for word in words {
+            let n = left.min(8);
+            // Spaces instead of the zeros behind the end.
+            let filled = if n < 8 { word | 0x2020_2020_2020_2020 << (8 * n) } else { *word };
+            if specials(filled) == 0 {
+                self.word(filled, n);
+            } else {
+                for byte in &word.to_le_bytes()[..n] {
+                    self.slice(Escape::new(*byte).bytes());
+                }
+            }
+            left -= n;
+        }
+        self.byte(b'"');
+    }
+
+    /// A value of one of the kinds that nearly all are of, and not cut, by its header and the words after it.
+    /// Returns what is left of those.
+    #[inline(always)]
+    pub(super) fn plain_value<'a>(&mut self, header: u64, after: &'a [u64]) -> Option<&'a [u64]> {
+        let low = (header >> 32) as u32;
+        match (fields::kind_of(header), after) {
+            (KIND_U32, _) => self.number(low.into()),
+            (KIND_I32, _) => self.signed((low as i32).into()),
+            (KIND_BOOL, _) => self.bool(low != 0),
+            (KIND_I64, [value, after @ ..]) => {
+                self.signed(*value as i64);
+                return Some(after);
+            }
+            (KIND_U64, [value, after @ ..]) => {
+                self.number(*value);
+                return Some(after);
+            }
+            (KIND_F64, [value, after @ ..]) => {
+                self.float(f64::from_bits(*value));
+                return Some(after);
+            }
+            (KIND_STR, after) => {
+                let len = low as usize;
+                let (text, after) = after.split_at_checked(len.div_ceil(8))?;
+                self.text(text, len);
+                return Some(after);
+            }
+            _ => return None,
+        }
+        Some(after)
+    }
+
+    pub(super) fn value(&mut self, value: Value<'_>) {
+        match value {
+            Value::I64(n) => self.signed(n),
+            Value::U64(n) => self.number(n),
+            Value::F64(x) => self.float(x),
+            Value::Bool(value) => self.bool(value),
+            Value::Str(words, len) => self.text(words, len),
+            Value::Bytes(words, len) => {
+                self.byte(b'"');
+                for byte in words.iter().flat_map(|word| word.to_le_bytes()).take(len) {
+                    self.slice(&[hex(byte >> 4), hex(byte)]);
+                }
+                self.byte(b'"');
+            }
+            Value::I128(n) => self.display(format_args!("{n}")),
+            Value::U128(n) => self.display(format_args!("{n}")),
+        }
+    }
+
+    #[cold]
+    fn display(&mut self, value: fmt::Arguments<'_>) {
+        // Writing to memory cannot fail.
+        let _infallible = self.write_fmt(value);
+    }
+
+    /// Ends an object whose members all began with a comma; nothing if there were none.
+    #[inline]
+    pub(super) fn close_object(&mut self, start: usize) {
+        if self.at > start {
+            self.bytes[start] = b'{';
+            self.byte(b'}');
+        }
+    }
+}
+
+impl fmt::Write for Cursor<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.slice(text.as_bytes());
+        Ok(())
+    }
+}
