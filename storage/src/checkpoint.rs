@@ -117,7 +117,7 @@ impl Wal {
         }
         // Most of a checkpoint is waiting for the disk, twice, however much there is to write. Where
         // that takes long, fewer and larger ones leave more time for everything else.
-        let rested = |last: &Last| last.ended.elapsed() >= last.took * PAUSE;
+        let rested = |last: &Last| last.ended.elapsed() >= last.took.saturating_mul(PAUSE);
         if bytes < file_bytes_max(options) && !self.last.as_ref().is_none_or(rested) {
             return;
         }
