@@ -21,6 +21,7 @@ Options:
   --no-events       trees without an event; without fields, too, the verification then looks at
                     the shape of the trees, and not which of them each span belongs to
   --async           make the spans in tokio tasks that move between threads
+  --subscriber      record by spandrel's own subscriber, without `Registry`
   --ring SLOTS      slots of the profiler's ring [default: the profiler's]
   --batch SPANS     spans in a batch of the profiler's writer [default: the profiler's]
   --database PATH   the profile database [default: load_test.db]
@@ -63,6 +64,7 @@ pub struct Args {
     pub fields: usize,
     pub events: bool,
     pub tasks: bool,
+    pub subscriber: bool,
     pub ring: Option<usize>,
     pub batch: Option<usize>,
     pub database: PathBuf,
@@ -78,6 +80,7 @@ impl Default for Args {
             fields: 3,
             events: true,
             tasks: false,
+            subscriber: false,
             ring: None,
             batch: None,
             database: "load_test.db".into(),
@@ -91,7 +94,12 @@ impl fmt::Display for Args {
         let Self { rate, seconds, threads, depth, fields, .. } = self;
         write!(f, "--rate {rate} --seconds {seconds} --threads {threads}")?;
         write!(f, " --depth {depth} --fields {fields}")?;
-        for (flag, given) in [(" --no-events", !self.events), (" --async", self.tasks)] {
+        let flags = [
+            (" --no-events", !self.events),
+            (" --async", self.tasks),
+            (" --subscriber", self.subscriber),
+        ];
+        for (flag, given) in flags {
             if given {
                 f.write_str(flag)?;
             }
@@ -129,10 +137,11 @@ impl Args {
             };
             match flag {
                 "-h" | "--help" => return Ok(None),
-                "--async" | "--no-events" if joined.is_some() => {
+                "--async" | "--no-events" | "--subscriber" if joined.is_some() => {
                     return Err(format!("{flag} takes no value"));
                 }
                 "--async" => args.tasks = true,
+                "--subscriber" => args.subscriber = true,
                 "--no-events" => args.events = false,
                 "--ring" => args.ring = Some(number(flag, &value("slots")?, 1, 1 << 26)?),
                 "--batch" => args.batch = Some(number(flag, &value("spans")?, 1, 1 << 24)?),

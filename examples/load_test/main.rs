@@ -87,7 +87,10 @@ fn run(args: &Args) -> Result<Vec<String>, Box<dyn Error>> {
     }
     let profiler = builder.build()?;
     let empty_bytes = database::bytes(&args.database);
-    let dispatch = Dispatch::new(Registry::default().with(profiler.layer()));
+    let dispatch = match args.subscriber {
+        true => Dispatch::new(profiler.subscriber()),
+        false => Dispatch::new(Registry::default().with(profiler.layer())),
+    };
     let note = || {
         let stats = profiler.stats();
         let [stored, dropped] = [stats.stored, stats.dropped.total()].map(report::group);
