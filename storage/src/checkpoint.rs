@@ -19,8 +19,9 @@ use crate::options::StoreOptions;
 const HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
 
-/// Between two checkpoints is at least so many times what the first one took ...
-const PAUSE: u32 = 10;
+/// Between two checkpoints is at least so many times what the first one took ... With ten, the log
+/// grows to its limit at a million rows a second already: each is then longer than the one before.
+const PAUSE: u32 = 3;
 /// ... unless the log has grown to so many times the length at which one is due.
 const CHECKPOINTS_AT_ONCE: u64 = 8;
 

@@ -43,7 +43,7 @@ pub struct StoreOptions {
     pub wal_bytes_max: u64,
     /// A commit that leaves the write-ahead log at least this large is followed by a checkpoint,
     /// which takes some 3 ms a MiB and waits for the disk twice. Where the disk is so slow that
-    /// checkpoints would take more than a tenth of the time, they come later: at eight times this
+    /// checkpoints would take more than a quarter of the time, they come later: at eight times this
     /// length, or half of `wal_bytes_max`. Default: 4 MiB.
     pub checkpoint_bytes: u64,
     /// `prune` deletes the oldest rows while the file is larger than this, in bytes. The
