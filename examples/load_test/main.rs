@@ -36,9 +36,6 @@ use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, Registry};
 
-/// The comparison need not take as long as the load itself.
-const PLAIN_MAX: Duration = Duration::from_secs(3);
-
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let args = match Args::parse(words) {
@@ -72,7 +69,7 @@ fn run(args: &Args) -> Result<Vec<String>, Box<dyn Error>> {
     let clock = generator::clock_overhead();
 
     let plain = Dispatch::new(Registry::default().with(Nothing));
-    let length = args.duration().min(PLAIN_MAX);
+    let length = args.duration().min(Duration::from_secs_f64(args.baseline));
     let plain = generator::run(args, length, &plain, "no-op layer", String::new)?;
 
     let mut builder = Profiler::builder()
@@ -111,7 +108,7 @@ fn run(args: &Args) -> Result<Vec<String>, Box<dyn Error>> {
     let mut faults = ledger_faults(&closed, &ours);
     let verified = verification.passed() && faults.is_empty();
     faults.extend(verification.checks.into_iter().filter_map(Result::err));
-    report::result(&closed, &ours, verified, bytes);
+    report::result(&closed, &plain, &ours, verified, bytes);
     Ok(faults)
 }
 

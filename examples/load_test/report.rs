@@ -136,10 +136,10 @@ pub fn verification(verification: &Verification) {
 }
 
 /// For machines.
-pub fn result(report: &Report, ours: &Made, verified: bool, bytes: u64) {
+pub fn result(report: &Report, plain: &Made, ours: &Made, verified: bool, bytes: u64) {
     println!(
         "RESULT rate={} recorded={} stored={} dropped={} unfinished={} in_flight={} verified={} \
-         p99_ns={} bytes_per_span={:.1} writer_ns={} ring={}",
+         p99_ns={} bytes_per_span={:.1} writer_ns={} ring={} p9999_ns={} baseline_p9999_ns={}",
         rate(ours),
         report.recorded,
         report.stored,
@@ -151,6 +151,8 @@ pub fn result(report: &Report, ours: &Made, verified: bool, bytes: u64) {
         bytes_per_span(report, bytes),
         writer_ns(report),
         100 * report.ring_high_water / report.ring_capacity.max(1),
+        ours.0.service.value_at_quantile(0.9999),
+        plain.0.service.value_at_quantile(0.9999),
     );
 }
 

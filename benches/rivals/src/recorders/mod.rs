@@ -23,6 +23,7 @@ pub const ALL: &[&Entry] = &[
     &floors::NOOP,
     &spandrel::LAYER,
     &spandrel::SUBSCRIBER,
+    &spandrel::UNTIMED,
     &tracing_chrome::ENTRY,
     &tracing_flame::ENTRY,
     &opentelemetry::ENTRY,

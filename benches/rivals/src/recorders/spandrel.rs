@@ -25,7 +25,7 @@ pub const LAYER: Entry = Entry {
     cases: &Case::ALL,
     has_queue_size: true,
     install: |setup| {
-        start(setup, |profiler| {
+        start(setup, true, |profiler| {
             let layer = profiler.layer::<Registry>();
             subscriber::set_global_default(tracing_subscriber::registry().with(layer))
         })
@@ -40,11 +40,26 @@ pub const SUBSCRIBER: Entry = Entry {
     keeps: KEEPS,
     cases: &Case::ALL,
     has_queue_size: true,
-    install: |setup| start(setup, |profiler| subscriber::set_global_default(profiler.subscriber())),
+    install: |setup| {
+        start(setup, true, |profiler| subscriber::set_global_default(profiler.subscriber()))
+    },
 };
 
-/// The front end that is compared with the fastest rival.
-pub const FASTEST: &Entry = &SUBSCRIBER;
+/// The same without busy time: what others keep of a span, and as many readings of the clock.
+pub const UNTIMED: Entry = Entry {
+    name: "spandrel subscriber, busy time off",
+    packages: &["spandrel"],
+    setting: "as above, and `busy_time(false)`",
+    keeps: "as above, without busy time",
+    cases: &Case::ALL,
+    has_queue_size: true,
+    install: |setup| {
+        start(setup, false, |profiler| subscriber::set_global_default(profiler.subscriber()))
+    },
+};
+
+/// The front ends that are compared with the fastest rival.
+pub const FASTEST: [&Entry; 2] = [&SUBSCRIBER, &UNTIMED];
 
 /// The default, which an enlarged queue is never smaller than.
 const RING_CAPACITY: usize = 65_536;
@@ -52,10 +67,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 fn start(
     setup: &Setup<'_>,
+    busy_time: bool,
     install: impl FnOnce(&Profiler) -> std::result::Result<(), subscriber::SetGlobalDefaultError>,
 ) -> Result<Box<dyn Recorder>> {
     let database = setup.folder.join("profile.db");
-    let mut builder = Profiler::builder().database(&database).close_timeout(PATIENCE);
+    let mut builder =
+        Profiler::builder().database(&database).busy_time(busy_time).close_timeout(PATIENCE);
     if let Some(spans) = setup.queue {
         // The thread that leases the one partition gets half of the ring.
         let slots = (2 * spans * slots_per_span(setup.case)).next_power_of_two().max(RING_CAPACITY);
