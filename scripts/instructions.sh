@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 few=12000
 many=36000
 cases=(no_fields 3_fields nested async async_turns)
-limits=(1.4 1.7 1.4 1.4 none)
+limits=(1.35 1.65 1.3 1.4 none)
 subscriber_limits=(350 550 none none none)
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber untimed)
 queues=(leased shared array_queue crossbeam_channel)

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::fast::{self, Quick};
-use crate::open_spans::OpenSpan;
+use crate::front::Front;
 use crate::recorder::Recorder;
 
 /// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
@@ -22,56 +22,20 @@ use crate::recorder::Recorder;
 /// Under a per-layer filter, the parent of a span is the innermost *recorded* span that its thread
 /// is in, or, if it names a parent that was filtered out, the nearest recorded ancestor of that
 /// one. An event that names a filtered parent belongs to no span.
-#[repr(C)] // `later` first: the compiler would otherwise form the address of `spans` for its own sake
 pub struct ProfilerLayer<S> {
-    /// The recorder of a layer that is not a profiler's first one.
-    later: Option<Front>,
-    /// That of the first one, for which there are quick paths. Neither for a profiler that is
-    /// switched off.
-    first: Option<Arc<Recorder>>,
-    /// The places of the open spans, for the first layer if busy time is measured; else none.
-    spans: Arc<[OpenSpan]>,
-    /// The same if it is not measured.
-    untimed: Arc<[OpenSpan]>,
+    front: Front,
     subscriber: PhantomData<fn(S)>,
-}
-
-struct Front {
-    recorder: Arc<Recorder>,
-    /// Tells this layer's spans from those of another layer of the same profiler.
-    layer: u16,
-}
-
-/// The places of the open spans for entries and exits that take the time, and for those that do not; of
-/// the two, one has none.
-pub(crate) fn quick_places(first: Option<&Recorder>) -> [Arc<[OpenSpan]>; 2] {
-    match first {
-        Some(recorder) if recorder.busy_time => [recorder.open.places(), Arc::default()],
-        Some(recorder) => [Arc::default(), recorder.open.places()],
-        None => [Arc::default(), Arc::default()],
-    }
 }
 
 impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        let (mut first, mut later) = (None, None);
-        if let Some(recorder) = recorder.map(Arc::clone) {
-            match recorder.next_layer(false) {
-                0 => first = Some(recorder),
-                layer => later = Some(Front { recorder, layer }),
-            }
-        }
-        let [spans, untimed] = quick_places(first.as_deref());
-        Self { later, first, spans, untimed, subscriber: PhantomData }
+        Self { front: Front::new(recorder, false), subscriber: PhantomData }
     }
 
     /// The recorder and the number of this layer.
     #[inline]
     fn front(&self) -> Option<(&Arc<Recorder>, u16)> {
-        match &self.first {
-            Some(recorder) => Some((recorder, 0)),
-            None => self.later.as_ref().map(|front| (&front.recorder, front.layer)),
-        }
+        self.front.recorder().map(|recorder| (recorder, self.front.layer))
     }
 }
 
@@ -92,7 +56,9 @@ where
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
         let key = id.into_u64();
-        if fast::enter_first_place(&self.spans, key) || fast::enter_untimed(&self.untimed, key) {
+        if fast::enter_first_place(&self.front.spans, key)
+            || fast::enter_untimed(&self.front.untimed, key)
+        {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -102,7 +68,7 @@ where
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
-        if fast::exit_untimed(&self.untimed, id.into_u64()) {
+        if fast::exit_untimed(&self.front.untimed, id.into_u64()) {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -138,16 +104,13 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(recorder) = &self.first {
-            match recorder.new_span_quickly(id.into_u64(), attributes) {
-                Quick::Done(()) => return,
-                Quick::HasFields(place, span) => {
-                    return recorder.new_span_with_fields(place, span, attributes);
-                }
-                Quick::NotDone => {}
+        match self.front.quick.new_span_quickly(id.into_u64(), attributes) {
+            Quick::Done(()) => {}
+            Quick::HasFields(place, span) => {
+                self.front.quick.new_span_with_fields(place, span, attributes);
             }
+            Quick::NotDone => self.new_span_slowly(attributes, id, context),
         }
-        self.new_span_slowly(attributes, id, context);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
@@ -170,23 +133,20 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::enter_quickly(&self.spans, id.into_u64()) {
+        if !fast::enter_quickly(&self.front.spans, id.into_u64()) {
             self.enter_slowly(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::exit_quickly(&self.spans, id.into_u64()) {
+        if !fast::exit_quickly(&self.front.spans, id.into_u64()) {
             self.exit_slowly(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if let Some(recorder) = &self.first
-            && recorder.close_quickly(id.into_u64())
-        {
-            return;
+        if !self.front.quick.close_quickly(id.into_u64()) {
+            self.close_slowly(id.into_u64());
         }
-        self.close_slowly(id.into_u64());
     }
 }

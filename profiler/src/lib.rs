@@ -44,6 +44,7 @@ mod error;
 mod fast;
 mod fields;
 mod filter;
+mod front;
 mod inline_fields;
 mod late;
 mod layer;

@@ -471,12 +471,10 @@ impl OpenSpan {
 #[inline(always)]
 fn set_of(key: u64, set_mask: usize) -> usize {
     // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
-    // bits), the shard (13), a generation (13). Fibonacci hashing of the lower 51 bits spreads
-    // consecutive indices and shards evenly; generations would only shuffle, and are shifted
-    // out (but where a table has more than 4,096 sets). Correctness does not depend on any of
-    // this.
-    const GOLDEN: u64 = ((1_u64 << 51) as f64 / 1.618_033_988_749_895) as u64 | 1;
-    (key.wrapping_mul(GOLDEN) >> 39) as usize & set_mask
+    // bits), the shard (13), a generation (13). So consecutive indices of a shard come to lie side by
+    // side, and shards 64 sets apart; the generation stays out (but where a table has more than
+    // 524,288 sets). Correctness does not depend on any of this.
+    (key ^ (key >> 32)) as usize & set_mask
 }
 
 /// Where a span of the first layer is, if it is at the first place of its set, among all the places

@@ -10,9 +10,8 @@ use tracing_subscriber::filter::Targets;
 use crate::error::{Error, ErrorKind};
 use crate::fast::{self, Quick};
 use crate::filter::{Filter, FilterHandle};
-use crate::layer::quick_places;
+use crate::front::Front;
 use crate::local;
-use crate::open_spans::OpenSpan;
 use crate::places::UNRECORDED;
 use crate::recorder::Recorder;
 
@@ -45,28 +44,14 @@ use crate::recorder::Recorder;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a subscriber does nothing until it is installed"]
-#[repr(C)] // as for `ProfilerLayer`
 pub struct Subscriber {
-    /// The recorder, if this is the profiler's first front end, for which there are quick paths.
-    first: Option<Arc<Recorder>>,
-    /// The places of the open spans, for the first front end if busy time is measured; else none.
-    spans: Arc<[OpenSpan]>,
-    /// The same if it is not measured.
-    untimed: Arc<[OpenSpan]>,
-    /// The recorder of any front end; none for a profiler that is switched off.
-    recorder: Option<Arc<Recorder>>,
-    /// Tells this subscriber's spans from those of the profiler's other front ends.
-    layer: u16,
+    front: Front,
     filter: Arc<Filter>,
 }
 
 impl Subscriber {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        let recorder = recorder.map(Arc::clone);
-        let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(true));
-        let first = recorder.clone().filter(|_| layer == 0);
-        let [spans, untimed] = quick_places(first.as_deref());
-        Self { first, spans, untimed, recorder, layer, filter: Arc::new(Filter::new()) }
+        Self { front: Front::new(recorder, true), filter: Arc::new(Filter::new()) }
     }
 
     /// Records nothing that is more verbose than this.
@@ -106,40 +91,42 @@ impl Subscriber {
 
     #[inline(never)]
     fn new_span_slowly(&self, attributes: &Attributes<'_>) -> Id {
-        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(self.layer, attributes);
-        Id::from_non_zero_u64(self.recorder.as_ref().map_or(UNRECORDED, open))
+        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(self.front.layer, attributes);
+        Id::from_non_zero_u64(self.front.recorder().map_or(UNRECORDED, open))
     }
 
     #[inline(never)]
     fn enter_slowly(&self, key: u64) {
-        if fast::enter_directly_untimed(&self.untimed, key) {
+        if fast::enter_directly_untimed(&self.front.untimed, key) {
             return;
         }
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED.get()) {
-            recorder.enter_slowly(self.layer, key);
+        if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
+            recorder.enter_slowly(self.front.layer, key);
         }
     }
 
     #[inline(never)]
     fn exit_slowly(&self, key: u64) {
-        if fast::exit_directly_untimed(&self.untimed, key) {
+        if fast::exit_directly_untimed(&self.front.untimed, key) {
             return;
         }
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| key != UNRECORDED.get()) {
-            recorder.exit_slowly(self.layer, key);
+        if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
+            recorder.exit_slowly(self.front.layer, key);
         }
     }
 
     #[inline(never)]
     fn close_slowly(&self, key: u64) -> bool {
-        self.recorder.as_ref().is_some_and(|recorder| recorder.drop_handle_slowly(self.layer, key))
+        self.front
+            .recorder()
+            .is_some_and(|recorder| recorder.drop_handle_slowly(self.front.layer, key))
     }
 }
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")
-            .field("enabled", &self.recorder.is_some())
+            .field("enabled", &self.front.recorder().is_some())
             .field("filter", &self.filter)
             .finish()
     }
@@ -155,81 +142,77 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let Some(recorder) = &self.recorder else { return false };
+        let Some(recorder) = self.front.recorder() else { return false };
         // `Metadata` of a callsite lives as long as the program; this one need not be the same value,
         // but the callsite that it names leads to the one that is.
         self.filter.is_on(recorder, metadata.callsite().0.metadata())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        match &self.recorder {
+        match self.front.recorder() {
             Some(_) => self.filter.max_level(),
             None => Some(LevelFilter::OFF),
         }
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if let Some(recorder) = &self.first {
-            match recorder.open_quickly(attributes) {
-                Quick::Done(key) => return Id::from_non_zero_u64(key),
-                Quick::HasFields(place, span) => {
-                    let key = recorder.open_with_fields(place, span, attributes);
-                    return Id::from_non_zero_u64(key);
-                }
-                Quick::NotDone => {}
+        let quick = &self.front.quick;
+        match quick.open_quickly(attributes) {
+            Quick::Done(key) => Id::from_non_zero_u64(key),
+            Quick::HasFields(place, span) => {
+                Id::from_non_zero_u64(quick.open_with_fields(place, span, attributes))
             }
+            Quick::NotDone => self.new_span_slowly(attributes),
         }
-        self.new_span_slowly(attributes)
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        if let Some(recorder) = &self.recorder {
-            recorder.record(self.layer, id.into_u64(), values);
+        if let Some(recorder) = self.front.recorder() {
+            recorder.record(self.front.layer, id.into_u64(), values);
         }
     }
 
     fn record_follows_from(&self, id: &Id, follows: &Id) {
-        if let Some(recorder) = &self.recorder {
-            recorder.follows_from(self.layer, id.into_u64(), follows.into_u64());
+        if let Some(recorder) = self.front.recorder() {
+            recorder.follows_from(self.front.layer, id.into_u64(), follows.into_u64());
         }
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Some(recorder) = &self.recorder {
-            recorder.event(self.layer, event, &|| None);
+        if let Some(recorder) = self.front.recorder() {
+            recorder.event(self.front.layer, event, &|| None);
         }
     }
 
     fn enter(&self, id: &Id) {
-        if !fast::enter_directly(&self.spans, id.into_u64()) {
+        if !fast::enter_directly(&self.front.spans, id.into_u64()) {
             self.enter_slowly(id.into_u64());
         }
     }
 
     fn exit(&self, id: &Id) {
-        if !fast::exit_directly(&self.spans, id.into_u64()) {
+        if !fast::exit_directly(&self.front.spans, id.into_u64()) {
             self.exit_slowly(id.into_u64());
         }
     }
 
     fn clone_span(&self, id: &Id) -> Id {
-        if let Some(recorder) = &self.recorder {
-            recorder.add_handle(self.layer, id.into_u64());
+        if let Some(recorder) = self.front.recorder() {
+            recorder.add_handle(self.front.layer, id.into_u64());
         }
         id.clone()
     }
 
     fn try_close(&self, id: Id) -> bool {
-        if let Some(recorder) = &self.first
-            && let Some(place) = recorder.close_directly(id.into_u64())
-        {
-            return local::of_owner().keep_place(place) || recorder.open.give_place_back(place);
+        let quick = &self.front.quick;
+        match quick.close_directly(id.into_u64()) {
+            Some(place) => local::of_owner().keep_place(place) || quick.open.give_place_back(place),
+            None => self.close_slowly(id.into_u64()),
         }
-        self.close_slowly(id.into_u64())
     }
 
     fn current_span(&self) -> Current {
-        let current = self.recorder.as_ref().and_then(|recorder| recorder.current(self.layer));
+        let current = self.front.recorder().and_then(|recorder| recorder.current(self.front.layer));
         current
             .map_or_else(Current::none, |(key, metadata)| Current::new(Id::from_u64(key), metadata))
     }

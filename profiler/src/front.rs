@@ -1,0 +1,67 @@
+//! What every front end holds: the way to the recorder, and the quick ways.
+
+use std::sync::{Arc, OnceLock};
+
+use tracing_core::LevelFilter;
+
+use crate::open_spans::OpenSpan;
+use crate::recorder::{Recorder, RecorderOptions};
+
+/// A front end's side of the recorder.
+///
+/// There is always a recorder to try the quick paths of, so that they need not ask whether there is one:
+/// for a front end that has none of its own it is one that refuses everything.
+#[derive(Debug)]
+#[repr(C)] // as it is here: the compiler forms fewer addresses
+pub(crate) struct Front {
+    /// The recorder, if this is the profiler's first front end.
+    pub(crate) quick: Arc<Recorder>,
+    /// The places of the open spans, for the first front end if busy time is measured; else none.
+    pub(crate) spans: Arc<[OpenSpan]>,
+    /// The same if it is not measured.
+    pub(crate) untimed: Arc<[OpenSpan]>,
+    /// None for a profiler that is switched off.
+    recorder: Option<Arc<Recorder>>,
+    /// Tells this front end's spans from those of the profiler's other ones.
+    pub(crate) layer: u16,
+}
+
+impl Front {
+    /// `direct` says whether the keys of its spans are the recorder's, which name the places.
+    pub(crate) fn new(recorder: Option<&Arc<Recorder>>, direct: bool) -> Self {
+        let recorder = recorder.map(Arc::clone);
+        let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
+        let first = recorder.as_ref().filter(|_| layer == 0);
+        let [spans, untimed] = match first {
+            Some(recorder) if recorder.busy_time => [recorder.open.places(), Arc::default()],
+            Some(recorder) => [Arc::default(), recorder.open.places()],
+            None => [Arc::default(), Arc::default()],
+        };
+        let quick = Arc::clone(first.unwrap_or_else(|| inert()));
+        Self { quick, spans, untimed, recorder, layer }
+    }
+
+    /// The recorder, for whatever the quick paths have not done.
+    #[inline]
+    pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
+    }
+}
+
+/// A recorder that takes nothing: its ring is closed.
+fn inert() -> &'static Arc<Recorder> {
+    static INERT: OnceLock<Arc<Recorder>> = OnceLock::new();
+    INERT.get_or_init(|| {
+        let (recorder, _consumer) = Recorder::new(&RecorderOptions {
+            ring_capacity: 0,
+            partitions: 1,
+            open_spans_max: 1,
+            field_bytes_max: 0,
+            events: LevelFilter::OFF,
+            busy_time: false,
+            first_id: 1,
+        });
+        recorder.close_ring();
+        recorder
+    })
+}
