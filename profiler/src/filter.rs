@@ -55,6 +55,13 @@ impl Filter {
         }
     }
 
+    /// The same about metadata that are not the callsite's own: those of a record that comes from the
+    /// `log` crate have its target, and a callsite in common with all others of their level.
+    #[cold]
+    pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
+        self.targets.lock().would_enable(metadata.target(), metadata.level())
+    }
+
     #[cold]
     fn ask(&self, number: usize, metadata: &'static Metadata<'static>) -> bool {
         // The answer is kept under the lock, so that it is not one of a filter that was replaced.

@@ -143,9 +143,11 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let Some(recorder) = self.front.recorder() else { return false };
-        // `Metadata` of a callsite lives as long as the program; this one need not be the same value,
-        // but the callsite that it names leads to the one that is.
-        self.filter.is_on(recorder, metadata.callsite().0.metadata())
+        let own = metadata.callsite().0.metadata();
+        if !std::ptr::eq(metadata, own) {
+            return self.filter.is_on_once(metadata);
+        }
+        self.filter.is_on(recorder, own)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -123,10 +123,15 @@ pub(crate) fn check_version(path: &Path, conn: &Connection) -> Result<(), Error>
     Ok(())
 }
 
-pub(crate) fn check_content(path: &Path, conn: &Connection, bytes: u64) -> Result<(), Error> {
-    if let Some(table) = schema::missing_table(conn).context(path, "read the schema")? {
-        return Err(corrupt(path, &format!("there is no table {table}")));
+fn check_tables(path: &Path, conn: &Connection) -> Result<(), Error> {
+    match schema::missing_table(conn).context(path, "read the schema")? {
+        Some(table) => Err(corrupt(path, &format!("there is no table {table}"))),
+        None => Ok(()),
     }
+}
+
+pub(crate) fn check_content(path: &Path, conn: &Connection, bytes: u64) -> Result<(), Error> {
+    check_tables(path, conn)?;
     if bytes <= QUICK_CHECK_BYTES_MAX {
         let verdict: String = conn
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -152,6 +157,7 @@ fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Res
 
 fn upgrade(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     let doing = "upgrade the tables";
+    check_tables(path, conn)?; // which all versions have
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).context(path, doing)?;
     let complete =
         schema::migrate(&tx, schema::MIGRATIONS, schema::SCHEMA_VERSION).context(path, doing)?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, Histogram, Reader, RunInfo, SpanRow, Status, Store,
@@ -63,10 +64,20 @@ pub fn span(id: u64, callsite_id: i64, thread_id: i64) -> SpanRow {
     }
 }
 
+/// Another thread of the store at each call.
+fn thread_number(store: &Store) -> u32 {
+    static NUMBERS: Mutex<BTreeMap<PathBuf, u32>> = Mutex::new(BTreeMap::new());
+    let mut numbers = NUMBERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let number = numbers.entry(store.path().to_path_buf()).or_default();
+    *number += 1;
+    *number
+}
+
 /// `count` spans from the next free id, all of one callsite.
 pub fn batch(store: &mut Store, count: u64) -> Batch {
     let callsite_id = store.intern_callsite(&callsite("work"));
-    let thread_id = store.intern_thread(1, 1, Some("main"));
+    let number = thread_number(store);
+    let thread_id = store.intern_thread(number, 1, Some("main"));
     let first = store.next_id();
     let spans = (first..first + count).map(|id| span(id, callsite_id, thread_id)).collect();
     Batch { spans, ..Batch::default() }
