@@ -25,6 +25,8 @@ loads=(
     "--rate max --threads 2"
     "--rate max --threads 16 --fields 6"
     "--rate max --threads 8 --async"
+    "--rate 100000 --threads 4 --subscriber"
+    "--rate max --threads 8 --async --subscriber"
 )
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
