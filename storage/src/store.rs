@@ -192,6 +192,25 @@ impl Store {
         self.interner.thread_id(number)
     }
 
+    /// Which of these spans have a row.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn stored_spans(&self, ids: impl IntoIterator<Item = u64>) -> Result<Vec<u64>, Error> {
+        let find = || -> rusqlite::Result<Vec<u64>> {
+            let mut find = self.conn.prepare("SELECT 1 FROM main.span WHERE id = ?1")?;
+            let mut stored = Vec::new();
+            for id in ids {
+                if find.exists([id as i64])? {
+                    stored.push(id);
+                }
+            }
+            Ok(stored)
+        };
+        find().context(&self.path, "look for spans")
+    }
+
     /// Stores the batch in one transaction, wholly or not at all, with what was interned since the
     /// last one. Its rows may be sorted; it is left to the caller to clear.
     ///

@@ -115,7 +115,7 @@ fn losses(db: &Database, run: i64, report: &Report) {
     assert!(late_spans <= stats.spans.dropped.already_shutdown, "{by_reason:?}");
     assert!(late_events <= stats.events.dropped.already_shutdown, "{by_reason:?}");
     by_reason.remove(late);
-    assert_eq!(by_reason, expected, "loss rows by reason, (spans, events)");
+    assert_eq!(by_reason, expected, "loss rows by reason, (spans, events): {report:?}");
     let sums = db.rows(
         &format!("SELECT dropped_spans, dropped_events FROM run WHERE id = {run}"),
         [],

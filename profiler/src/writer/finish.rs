@@ -85,7 +85,16 @@ impl Writer {
         // Those that have closed while we looked are in the ring.
         self.drain_all();
         let drained = self.raw.records().chain(self.next.records());
-        let closed: HashSet<u64> = drained.filter_map(|record| record.span_id()).collect();
+        let mut closed: HashSet<u64> = drained.filter_map(|record| record.span_id()).collect();
+        // A thread may be sent away between publishing the record of a span and giving back its place;
+        // long enough for the record to be on its way to the file, or in it.
+        closed.extend(self.batch.spans.iter().map(|span| span.id));
+        let ids = open.iter().map(|seen| seen.id);
+        match self.store.as_ref().map(|store| store.stored_spans(ids)) {
+            Some(Ok(stored)) => closed.extend(stored),
+            Some(Err(error)) => self.state.set_error(error.to_string()),
+            None => {}
+        }
         open.retain(|seen| {
             !closed.contains(&seen.id) && recorder.open.decide_fate(seen.place, seen.id)
         });
