@@ -82,3 +82,32 @@ fn they_share_the_table() {
     // The layer's are spread by their ids, and a set may be full.
     assert!(report.stored >= 1_100, "{report:?}");
 }
+
+/// Places that a thread has kept are of one profiler's table, and stay there when it turns to another.
+#[test]
+fn two_profilers_keep_their_places_apart() {
+    let _limit = time_limit(60);
+    let (one, two) = (scratch(), scratch());
+    let profilers =
+        [&one, &two].map(|scratch| small(scratch.db()).max_open_spans(64).build().unwrap());
+    let dispatches = [&profilers[0], &profilers[1]].map(|it| Dispatch::new(it.subscriber()));
+    for round in 0..100 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Nests of other depths, so that places would be missing or in two hands.
+                for turn in 0..6 {
+                    within(&dispatches[turn % 2], || {
+                        let spans: Vec<_> =
+                            (0..1 + (turn + round) % 20).map(|n| info_span!("one", n)).collect();
+                        spans.iter().for_each(|span| span.in_scope(|| ()));
+                    });
+                }
+            });
+        });
+    }
+    for (profiler, scratch) in profilers.iter().zip([&one, &two]) {
+        let report = profiler.close().unwrap();
+        ledger::check_complete(scratch.db(), &report);
+        assert_eq!(report.stats.open, 0);
+    }
+}

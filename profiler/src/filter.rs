@@ -26,17 +26,24 @@ const ON: u8 = 2;
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
-    targets: Mutex<Targets>,
+    present: Mutex<Present>,
     /// The subscriber as `tracing` knows it.
     dispatch: Mutex<Option<WeakDispatch>>,
     /// By the number of the callsite.
     answers: Box<[AtomicU8]>,
 }
 
+struct Present {
+    targets: Targets,
+    /// The callsites that were asked about, with their numbers: answered at once when the filter
+    /// changes, so that nobody else has to.
+    asked: Vec<(usize, &'static Metadata<'static>)>,
+}
+
 impl Filter {
     pub(crate) fn new() -> Self {
         Self {
-            targets: Mutex::new(everything()),
+            present: Mutex::new(Present { targets: everything(), asked: Vec::new() }),
             dispatch: Mutex::new(None),
             answers: std::iter::repeat_with(|| AtomicU8::new(UNKNOWN))
                 .take(CALLSITES_MAX)
@@ -59,24 +66,26 @@ impl Filter {
     /// `log` crate have its target, and a callsite in common with all others of their level.
     #[cold]
     pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
-        self.targets.lock().would_enable(metadata.target(), metadata.level())
+        self.present.lock().targets.would_enable(metadata.target(), metadata.level())
     }
 
     #[cold]
     fn ask(&self, number: usize, metadata: &'static Metadata<'static>) -> bool {
         // The answer is kept under the lock, so that it is not one of a filter that was replaced.
-        let targets = self.targets.lock();
-        let is_on = targets.would_enable(metadata.target(), metadata.level());
-        if let Some(answer) = self.answers.get(number) {
-            // Relaxed: as above.
-            answer.store(if is_on { ON } else { OFF }, Ordering::Relaxed);
+        let mut present = self.present.lock();
+        let is_on = present.targets.would_enable(metadata.target(), metadata.level());
+        // Two threads may ask about the same callsite at once.
+        if let Some(answer) = self.answers.get(number)
+            && answer.swap(answer_of(is_on), Ordering::Relaxed) == UNKNOWN
+        {
+            present.asked.push((number, metadata));
         }
         is_on
     }
 
     /// Nothing beyond this level is wanted of any callsite.
     pub(crate) fn max_level(&self) -> Option<LevelFilter> {
-        Layer::<Registry>::max_level_hint(&*self.targets.lock())
+        Layer::<Registry>::max_level_hint(&self.present.lock().targets)
     }
 
     /// `tracing` knows of the subscriber from now on.
@@ -95,13 +104,20 @@ impl Filter {
     }
 
     pub(crate) fn set(&self, targets: Targets) {
-        let mut present = self.targets.lock();
-        *present = targets;
-        for answer in &self.answers {
-            // Relaxed: as above.
-            answer.store(UNKNOWN, Ordering::Relaxed);
+        let mut present = self.present.lock();
+        for (number, metadata) in &present.asked {
+            let is_on = targets.would_enable(metadata.target(), metadata.level());
+            if let Some(answer) = self.answers.get(*number) {
+                // Relaxed: as above.
+                answer.store(answer_of(is_on), Ordering::Relaxed);
+            }
         }
+        present.targets = targets;
     }
+}
+
+fn answer_of(is_on: bool) -> u8 {
+    if is_on { ON } else { OFF }
 }
 
 /// The filter that takes all there is.
@@ -111,7 +127,7 @@ fn everything() -> Targets {
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Filter").field(&self.targets.lock().to_string()).finish()
+        f.debug_tuple("Filter").field(&self.present.lock().targets.to_string()).finish()
     }
 }
 
@@ -164,6 +180,6 @@ impl FilterHandle {
     /// The present filter; `None` once the subscriber is gone.
     #[must_use]
     pub fn targets(&self) -> Option<Targets> {
-        Some(self.0.upgrade()?.targets.lock().clone())
+        Some(self.0.upgrade()?.present.lock().targets.clone())
     }
 }

@@ -150,9 +150,11 @@ impl ThreadEnd {
         THREAD_END.try_with(|end| end.0.set(Arc::downgrade(recorder))).is_ok()
     }
 
-    /// Gives the free places back, unless the recorder is gone.
+    /// Gives the free places back to the recorder that they are of, unless it is gone.
     fn give_places_back(&self) {
-        let recorder = self.0.take().upgrade();
+        let weak = self.0.take();
+        let recorder = weak.upgrade();
+        self.0.set(weak);
         CELLS.with(|cells| {
             for place in cells.free.iter().take(cells.free_len.replace(0) as usize) {
                 if let Some(recorder) = &recorder {
@@ -273,23 +275,25 @@ fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     let quick_thread = quick_thread();
     set(|cells| &cells.owner, IN_USER_CODE);
     set(|cells| &cells.quick_thread, NO_THREAD);
+    // Also where nothing else can be put away: places are of one recorder's table. (Once `THREAD_END` is
+    // gone there are none.)
+    _ = THREAD_END.try_with(ThreadEnd::give_places_back);
     let found = COLD.try_with(|cold| {
         let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
-        _ = THREAD_END.try_with(ThreadEnd::give_places_back);
         put_away(&mut cold);
         take_out(&mut cold, recorder);
         Ok(())
     });
+    if let Ok(Err(why)) = found {
+        set(|cells| &cells.owner, owner);
+        set(|cells| &cells.quick_thread, quick_thread);
+        return Err(why);
+    }
     // The partition, if one was found, is the thread's until then.
     let ends = ThreadEnd::is_for(recorder);
     match found {
-        Ok(Ok(())) if ends => {}
-        Ok(Ok(())) => CELLS.with(|cells| drop(cells.lease.take())),
-        Ok(Err(why)) => {
-            set(|cells| &cells.owner, owner);
-            set(|cells| &cells.quick_thread, quick_thread);
-            return Err(why);
-        }
+        Ok(_) if ends => {}
+        Ok(_) => CELLS.with(|cells| drop(cells.lease.take())),
         // The thread is ending. It gets a number; the chain is empty, or another profiler's.
         Err(_) => {
             CELLS.with(|cells| drop(cells.lease.take()));

@@ -265,6 +265,7 @@ impl OpenSpan {
 
     /// Whether there is no span here.
     fn is_free(&self) -> bool {
+        // Relaxed: for counting; a moment later it may be otherwise.
         let key = self.key.load(Ordering::Relaxed);
         key == 0 || key == RESERVED_KEY
     }
@@ -623,7 +624,8 @@ impl OpenSpans {
 
     /// The key of an open span of a direct layer.
     pub(crate) fn key(&self, layer: u16, span: &OpenSpan) -> u64 {
-        key_in(layer, span.key.load(Ordering::Relaxed)) // the complement's complement
+        // Relaxed: as in the accessors of `OpenSpan`. The complement's complement is the key.
+        key_in(layer, span.key.load(Ordering::Relaxed))
     }
 
     /// Another handle of a direct front end's span.
