@@ -41,7 +41,10 @@ fn levels_and_targets() {
         filter.set(Targets::new().with_target("db", LevelFilter::TRACE));
         assert!(!open("db").is_disabled() && open("").is_disabled());
     });
-    assert_eq!(filter.targets(), None, "the subscriber is gone");
+    // Whoever has `tracing` ask again (the other test here) holds all subscribers for that long.
+    while filter.targets().is_some() {
+        std::thread::yield_now(); // within the time limit
+    }
     filter.set_max_level(Level::INFO);
     let report = profiler.close().unwrap();
     let db = ledger::check_complete(scratch.db(), &report);
