@@ -4,6 +4,9 @@
 //! not at all. A [`Reader`] queries the same file at any time, also while it is written. The tables
 //! and views are a contract; [`schema()`] prints them with a comment on each column.
 //!
+//! With the feature `query` there are the analyses that the `spandrel` command makes of a profile; a
+//! program that records does without.
+//!
 //! This crate knows nothing of `tracing`, and starts no thread.
 
 #![forbid(unsafe_code)]
@@ -20,6 +23,8 @@ mod location;
 mod lock;
 mod open;
 mod options;
+#[cfg(feature = "query")]
+pub mod query;
 mod reader;
 mod record;
 mod retention;

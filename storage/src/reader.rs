@@ -23,8 +23,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+#[cfg(feature = "query")]
+pub(crate) use self::names::Names;
 pub use self::names::{Callsite, Thread};
 pub use self::run::{Counts, Run};
+#[cfg(feature = "query")]
+pub(crate) use self::span::read_status;
 pub use self::span::{Event, Link, OpenSpan, Span};
 pub use self::top::Top;
 pub use self::writer::{Loss, WriterStat};
@@ -134,7 +138,7 @@ impl Reader {
     }
 
     /// A read transaction.
-    fn begin(&self) -> Result<Transaction<'_>, Error> {
+    pub(crate) fn begin(&self) -> Result<Transaction<'_>, Error> {
         if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {
             let message = "a recording into the file has begun; open it again";
             return Err(Error::new(ErrorKind::Busy, &self.path, message));

@@ -90,12 +90,6 @@ const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, s
 impl Span {
     fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let parent: Option<i64> = row.get(2)?;
-        let status = row.get_ref(11)?.as_str()?;
-        let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
-        let Some(status) = known.into_iter().find(|known| known.as_str() == status) else {
-            let message = format!("unknown status {status:?}");
-            return Err(rusqlite::Error::FromSqlConversionFailure(11, Type::Text, message.into()));
-        };
         Ok(Self {
             id: id(row, 0)?,
             run_id: row.get(1)?,
@@ -108,7 +102,7 @@ impl Span {
             busy_ns: row.get(8)?,
             self_ns: row.get(9)?,
             polls: id(row, 10)?,
-            status,
+            status: read_status(row, 11)?,
             fields: row.get(12)?,
         })
     }
@@ -128,6 +122,16 @@ impl Event {
             fields: row.get(7)?,
         })
     }
+}
+
+/// The status in a column.
+pub(crate) fn read_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
+    let text = row.get_ref(column)?.as_str()?;
+    let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
+    known.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+        let message = format!("unknown status {text:?}");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, message.into())
+    })
 }
 
 fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

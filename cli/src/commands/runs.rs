@@ -1,0 +1,48 @@
+//! `spandrel runs`: the recordings in a file.
+
+use clap::Args;
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, length_ns};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let reader = context.wanted.reader()?;
+    let mut sheet = Sheet::new(vec![
+        Column::right("run", "run"),
+        Column::left("label", "label"),
+        Column::left("started_unix_ns", "start"),
+        Column::right("length_ns", "length"),
+        Column::right("spans", "spans"),
+        Column::right("events", "events"),
+        Column::right("dropped", "dropped"),
+        Column::right("pruned", "pruned").hidden(),
+        Column::left("complete", "complete"),
+        Column::left("uuid", "uuid").hidden(),
+        Column::left("program", "program").hidden(),
+        Column::left("host", "host").hidden(),
+        Column::right("pid", "pid").hidden(),
+    ]);
+    for run in reader.runs()?.iter().rev() {
+        sheet.push(vec![
+            Cell::Number(run.id),
+            run.info.label.clone().map_or(Cell::Null, Cell::Text),
+            context.output.moment(run.info.started_unix_ns),
+            Cell::Ns(length_ns(run)),
+            Cell::Count(run.spans),
+            Cell::Count(run.events),
+            Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
+            Cell::Count(run.pruned_spans.saturating_add(run.pruned_events)),
+            Cell::Bool(run.is_complete()),
+            Cell::Text(run.info.uuid.clone()),
+            Cell::Text(run.info.program.clone()),
+            Cell::Text(run.info.host.clone()),
+            Cell::Number(i64::from(run.info.pid)),
+        ]);
+    }
+    context.output.show(View::new("runs", None, sheet), 0)
+}

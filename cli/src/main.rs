@@ -1,0 +1,32 @@
+//! `spandrel`: ask a profile what is slow, why, and what changed.
+//!
+//! A command reads the profile by the query layer of `spandrel-storage`, makes a [`View`] of what it
+//! found, and [`output`] shows that to people or to programs. Nothing here writes to a profile but the
+//! commands that say so.
+//!
+//! [`View`]: output::View
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod commands;
+mod exit;
+mod failure;
+mod output;
+mod profile;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return output::usage(&error),
+    };
+    let context = arguments.global.context();
+    match commands::run(&arguments.command, &context) {
+        Ok(exit) => exit.into(),
+        Err(failure) => context.output.failure(&failure).into(),
+    }
+}

@@ -1,0 +1,59 @@
+//! Views as programs read them: raw nanoseconds, and all columns.
+//!
+//! The JSON document is a contract with a version, described in the documentation. Members are
+//! added without notice; the version is raised when one changes its meaning or goes away.
+
+use serde_json::{Map, Value, json};
+
+use super::sheet::{Cell, Sheet};
+use super::view::View;
+
+/// Version of the JSON documents.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// One document.
+pub(crate) fn json(view: &View) -> serde_json::Result<String> {
+    let mut document = Map::new();
+    document.insert("schema_version".into(), json!(SCHEMA_VERSION));
+    document.insert("command".into(), json!(view.command));
+    if let Some(header) = &view.header {
+        let members = header.members().into_iter().map(|(key, value)| (key.to_owned(), value));
+        document.extend(members);
+    }
+    document.insert("truncated".into(), json!(view.sheet.is_truncated()));
+    document.insert("total".into(), json!(view.sheet.total));
+    document.extend(view.extra.clone());
+    document.insert("rows".into(), objects(&view.sheet).collect());
+    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+}
+
+/// One object a line.
+pub(crate) fn ndjson(sheet: &Sheet) -> String {
+    objects(sheet).map(|row| format!("{row}\n")).collect()
+}
+
+fn objects(sheet: &Sheet) -> impl Iterator<Item = Value> {
+    sheet.rows.iter().map(|row| {
+        let cells = sheet.columns.iter().zip(row);
+        Value::Object(cells.map(|(column, cell)| (column.key.clone(), cell.value())).collect())
+    })
+}
+
+/// Separated values with a header line.
+pub(crate) fn separated(sheet: &Sheet, by: u8) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().delimiter(by).from_writer(Vec::new());
+    writer.write_record(sheet.columns.iter().map(|column| &column.key))?;
+    for row in &sheet.rows {
+        writer.write_record(row.iter().map(plain))?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// A cell as a field of separated values: nothing for what is not known.
+pub(crate) fn plain(cell: &Cell) -> String {
+    match cell.value() {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        value => value.to_string(),
+    }
+}

@@ -1,0 +1,221 @@
+//! What a command found, on its way to people and programs. The only place that prints.
+
+mod format;
+mod machine;
+mod people;
+mod sheet;
+mod sink;
+pub(crate) mod text;
+mod view;
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+pub(crate) use self::format::{ColorChoice, Format};
+pub(crate) use self::sheet::{Cell, Column, Sheet};
+pub(crate) use self::sink::Destination;
+pub(crate) use self::view::{Header, View, length_ns};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// How to show what was found.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) format: Option<Format>,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) color: ColorChoice,
+    pub(crate) ascii: bool,
+    pub(crate) utc: bool,
+    pub(crate) pager: bool,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    pub(crate) limit: Option<usize>,
+    pub(crate) sort: Option<String>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) fail_empty: bool,
+    pub(crate) strict: bool,
+}
+
+impl Output {
+    /// The format that was asked for, or the one that suits whoever reads.
+    pub(crate) fn format(&self) -> Format {
+        let default = if self.is_terminal() { Format::Table } else { Format::Plain };
+        self.format.unwrap_or(default)
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.path.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Whether what people read has colours.
+    pub(crate) fn is_coloured(&self) -> bool {
+        let wanted = match self.path {
+            Some(_) => self.color == ColorChoice::Always,
+            None => self.color.is_on(&io::stdout()),
+        };
+        self.format() == Format::Table && wanted
+    }
+
+    /// Columns of the terminal; 100 where there is none.
+    pub(crate) fn width(&self) -> usize {
+        let of_terminal = || terminal_size::terminal_size().map(|(width, _)| width.0.into());
+        if self.is_terminal() { of_terminal().unwrap_or(100) } else { 100 }
+    }
+
+    /// Rows to show: those that were asked for, or the command's default; `None`: all.
+    pub(crate) fn limit(&self, default: usize) -> Option<usize> {
+        Some(self.limit.unwrap_or(default)).filter(|limit| *limit > 0)
+    }
+
+    /// Shows a view. Rows are sorted, chosen and cut as was asked for; `limit` is the number of
+    /// rows that people see without asking, 0: all.
+    pub(crate) fn show(&self, mut view: View, limit: usize) -> Result<Exit, Failure> {
+        if self.columns.first().is_some_and(|first| first == "help") {
+            view = columns_of(&view);
+        } else {
+            if let Some(by) = &self.sort {
+                view.sheet.sort(by)?;
+            }
+            view.sheet.truncate(self.limit.unwrap_or(limit));
+            view.sheet.select(&self.columns)?;
+        }
+        self.write(&self.render(&view)?)?;
+        let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
+        Ok(match () {
+            () if self.strict && is_incomplete => Exit::Incomplete,
+            () if self.fail_empty && view.sheet.total == 0 => Exit::NothingMatched,
+            () => Exit::Ok,
+        })
+    }
+
+    fn render(&self, view: &View) -> Result<Vec<u8>, Failure> {
+        let broken =
+            |error: String| Failure::cannot_read(format!("cannot write the rows: {error}"));
+        let format = self.format();
+        Ok(match format {
+            Format::Json => machine::json(view).map_err(|error| broken(error.to_string()))?.into(),
+            Format::Ndjson => machine::ndjson(&view.sheet).into(),
+            Format::Csv => {
+                machine::separated(&view.sheet, b',').map_err(|error| broken(error.to_string()))?
+            }
+            Format::Tsv => {
+                machine::separated(&view.sheet, b'\t').map_err(|error| broken(error.to_string()))?
+            }
+            Format::Table | Format::Plain | Format::Md => {
+                let page = people::render(view, format, self.quiet, self.verbose);
+                self.for_people(&page).into_bytes()
+            }
+        })
+    }
+
+    /// Takes out styles and characters that the reader cannot show.
+    pub(crate) fn for_people(&self, page: &str) -> String {
+        let mut page = if self.is_coloured() {
+            page.into()
+        } else {
+            anstream::adapter::strip_str(page).to_string()
+        };
+        if self.ascii || !is_utf8() {
+            page = text::ascii(&page);
+        }
+        page
+    }
+
+    /// Writes a whole page to where it was asked for.
+    pub(crate) fn write(&self, page: &[u8]) -> Result<(), Failure> {
+        match &self.path {
+            Some(path) => {
+                let mut file = Destination::new(path)?;
+                file.write_all(page).map_err(|source| Failure::cannot_write(path, &source))?;
+                let bytes = file.complete()?;
+                self.say(&format!("wrote {} ({})", path.display(), text::bytes(bytes)));
+                Ok(())
+            }
+            None => {
+                let pager = self.pager && self.format() == Format::Table;
+                sink::print(page, pager).map_err(|source| {
+                    Failure::cannot_read(format!("cannot write the output: {source}"))
+                })
+            }
+        }
+    }
+
+    /// A moment, as the wall clock showed it.
+    pub(crate) fn moment(&self, unix_ns: i64) -> Cell {
+        let zone = if self.utc { TimeZone::UTC } else { TimeZone::system() };
+        let shown = Timestamp::from_nanosecond(unix_ns.into()).map_or_else(
+            |_| unix_ns.to_string(),
+            |moment| moment.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        );
+        Cell::Shown(shown, unix_ns.into())
+    }
+
+    /// Tells people something that is not the output.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.quiet {
+            complain(line);
+        }
+    }
+
+    /// Says why a command failed.
+    pub(crate) fn failure(&self, failure: &Failure) -> Exit {
+        let mut text = format!("{ERROR}error:{ERROR:#} {}", text::clean(&failure.message));
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("\n{HINT}hint:{HINT:#} {}", text::clean(hint)));
+        }
+        if self.color.is_on(&io::stderr()) {
+            complain(&text);
+        } else {
+            complain(&anstream::adapter::strip_str(&text).to_string());
+        }
+        failure.exit
+    }
+}
+
+/// One line on the standard error. Nobody is left to tell if that fails.
+fn complain(line: &str) {
+    let _gone = writeln!(io::stderr(), "{line}");
+}
+
+/// What clap has to say: help and version on the standard output, everything else is wrong usage.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // A reader that went away is no failure.
+    let _gone = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
+}
+
+/// Whether the locale can show more than ASCII, as the C library decides it.
+fn is_utf8() -> bool {
+    let set = |key: &&str| env::var(key).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
+    // Where nothing is said, as in many containers, terminals of today can.
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+/// The columns that a view has, as a view.
+fn columns_of(view: &View) -> View {
+    let columns = vec![
+        Column::left("column", "column"),
+        Column::left("title", "title"),
+        Column::right("shown", "shown"),
+    ];
+    let mut sheet = Sheet::new(columns);
+    for column in &view.sheet.columns {
+        let texts = [&column.key, &column.title].map(|text| Cell::Text(text.clone()));
+        sheet.push([texts.to_vec(), vec![Cell::Bool(column.shown)]].concat());
+    }
+    View::new(view.command, None, sheet)
+}

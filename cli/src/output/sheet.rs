@@ -1,0 +1,266 @@
+//! Rows and columns: what a view shows to people as a table, and gives to programs as they are.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::text;
+use crate::failure::Failure;
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// Not known, or not measured.
+    Null,
+    /// A name or another text of the profile; cleaned where people see it.
+    Text(String),
+    /// How many.
+    Count(u64),
+    /// Any other whole number.
+    Number(i64),
+    /// A length of time, nanoseconds.
+    Ns(i64),
+    /// A number of bytes.
+    Bytes(u64),
+    /// A share of one.
+    Share(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// The id of a span.
+    Span(u64),
+    /// The id of a trace: that of its root.
+    Trace(u64),
+    /// The fields of a span, or another JSON value.
+    Json(Value),
+    /// For people another text than for programs.
+    Shown(String, Value),
+}
+
+impl Cell {
+    /// What people see.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Null => "-".into(),
+            Self::Text(text) => text::clean(text),
+            Self::Count(count) => text::count(*count),
+            Self::Number(number) => number.to_string(),
+            Self::Ns(ns) => text::duration(*ns),
+            Self::Bytes(bytes) => text::bytes(*bytes),
+            Self::Share(share) => text::share(*share),
+            Self::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
+            Self::Span(id) => format!("s{id}"),
+            Self::Trace(id) => format!("t{id}"),
+            Self::Json(Value::Object(fields)) => {
+                let pairs = fields.iter().map(|(key, value)| match value {
+                    Value::String(value) => format!("{key}={value}"),
+                    value => format!("{key}={value}"),
+                });
+                text::clean(&pairs.collect::<Vec<_>>().join(" "))
+            }
+            Self::Json(value) => text::clean(&value.to_string()),
+            Self::Shown(shown, _) => shown.clone(),
+        }
+    }
+
+    /// What programs get.
+    pub(crate) fn value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Count(number)
+            | Self::Bytes(number)
+            | Self::Span(number)
+            | Self::Trace(number) => Value::from(*number),
+            Self::Number(number) | Self::Ns(number) => Value::from(*number),
+            Self::Share(share) => Value::from(*share),
+            Self::Bool(yes) => Value::from(*yes),
+            Self::Json(value) | Self::Shown(_, value) => value.clone(),
+        }
+    }
+
+    /// Nothing is less than something.
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Null, Self::Null) => Ordering::Equal,
+            (Self::Null, _) => Ordering::Less,
+            (_, Self::Null) => Ordering::Greater,
+            (Self::Text(one), Self::Text(other)) => one.cmp(other),
+            (one, other) => match (one.value().as_f64(), other.value().as_f64()) {
+                (Some(one), Some(other)) => one.total_cmp(&other),
+                _ => one.text().cmp(&other.text()),
+            },
+        }
+    }
+}
+
+impl From<Option<i64>> for Cell {
+    /// A length of time that may not be known.
+    fn from(ns: Option<i64>) -> Self {
+        ns.map_or(Self::Null, Self::Ns)
+    }
+}
+
+/// A column.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// Its name for programs, `--sort` and `--columns`; the unit comes last.
+    pub(crate) key: String,
+    /// Its title for people.
+    pub(crate) title: String,
+    /// Whether people see it without asking: `--columns` and `--verbose` show all.
+    pub(crate) shown: bool,
+    /// Texts stand on the left, numbers on the right.
+    pub(crate) left: bool,
+}
+
+impl Column {
+    /// A column of numbers.
+    pub(crate) fn right(key: &str, title: &str) -> Self {
+        Self { key: key.into(), title: title.into(), shown: true, left: false }
+    }
+
+    /// A column of texts.
+    pub(crate) fn left(key: &str, title: &str) -> Self {
+        Self { left: true, ..Self::right(key, title) }
+    }
+
+    /// Only for those who ask for it, and for programs.
+    #[must_use]
+    pub(crate) fn hidden(self) -> Self {
+        Self { shown: false, ..self }
+    }
+}
+
+/// Rows and columns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sheet {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+    /// How many rows there are, those that are not here included.
+    pub(crate) total: u64,
+    /// The column that the rows are sorted by, for people to see.
+    pub(crate) sorted_by: Option<usize>,
+}
+
+impl Sheet {
+    pub(crate) fn new(columns: Vec<Column>) -> Self {
+        Self { columns, ..Self::default() }
+    }
+
+    pub(crate) fn push(&mut self, row: Vec<Cell>) {
+        self.rows.push(row);
+        self.total += 1;
+    }
+
+    /// Some of the rows are missing.
+    pub(crate) fn is_truncated(&self) -> bool {
+        (self.rows.len() as u64) < self.total
+    }
+
+    fn column(&self, key: &str) -> Result<usize, Failure> {
+        let found = |column: &Column| column.key == key || column.title == key;
+        // "dur" means "duration_ns": a key may be cut where that is not ambiguous.
+        let mut beginning = self.columns.iter().enumerate().filter(|(_, c)| c.key.starts_with(key));
+        if let Some(at) = self.columns.iter().position(found) {
+            return Ok(at);
+        }
+        match (beginning.next(), beginning.next()) {
+            (Some((at, _)), None) => Ok(at),
+            _ => {
+                let keys: Vec<_> = self.columns.iter().map(|column| column.key.as_str()).collect();
+                let message = format!("there is no column {key:?}");
+                Err(Failure::usage(message).hint(format!("the columns are {}", keys.join(", "))))
+            }
+        }
+    }
+
+    /// Sorts by a column's key, with `:asc` or `:desc` behind it; numbers fall, texts rise.
+    pub(crate) fn sort(&mut self, by: &str) -> Result<(), Failure> {
+        let (key, order) = by.split_once(':').map_or((by, None), |(key, way)| (key, Some(way)));
+        let at = self.column(key)?;
+        let falling = match order {
+            None => self.columns.get(at).is_some_and(|column| !column.left),
+            Some("asc") => false,
+            Some("desc") => true,
+            Some(other) => {
+                let message = format!("cannot sort {other:?}");
+                return Err(Failure::usage(message).hint(format!("{key}:asc or {key}:desc")));
+            }
+        };
+        self.rows.sort_by(|one, other| match (one.get(at), other.get(at)) {
+            (Some(one), Some(other)) if falling => other.compare(one),
+            (Some(one), Some(other)) => one.compare(other),
+            _ => Ordering::Equal,
+        });
+        self.sorted_by = Some(at);
+        Ok(())
+    }
+
+    /// Keeps the columns of these keys, in this order, and shows them.
+    pub(crate) fn select(&mut self, keys: &[String]) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let kept = keys.iter().map(|key| self.column(key)).collect::<Result<Vec<_>, _>>()?;
+        self.sorted_by = self.sorted_by.and_then(|at| kept.iter().position(|kept| *kept == at));
+        self.columns = kept
+            .iter()
+            .filter_map(|at| self.columns.get(*at).cloned())
+            .map(|column| Column { shown: true, ..column })
+            .collect();
+        for row in &mut self.rows {
+            *row = kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+        }
+        Ok(())
+    }
+
+    /// Keeps the first rows; 0 keeps all.
+    pub(crate) fn truncate(&mut self, limit: usize) {
+        if limit > 0 {
+            self.rows.truncate(limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet() -> Sheet {
+        let mut sheet =
+            Sheet::new(vec![Column::left("name", "span"), Column::right("dur_ns", "dur")]);
+        for (name, ns) in [("b", 2), ("a", 30), ("c", 1)] {
+            sheet.push(vec![Cell::Text(name.into()), Cell::Ns(ns)]);
+        }
+        sheet
+    }
+
+    fn names(sheet: &Sheet) -> String {
+        sheet.rows.iter().map(|row| row[0].text()).collect()
+    }
+
+    #[test]
+    fn numbers_fall_and_texts_rise() {
+        let mut sheet = sheet();
+        sheet.sort("dur").unwrap();
+        assert_eq!(names(&sheet), "abc");
+        sheet.sort("dur_ns:asc").unwrap();
+        assert_eq!(names(&sheet), "cba");
+        sheet.sort("span").unwrap();
+        assert_eq!(names(&sheet), "abc");
+        assert!(sheet.sort("x").unwrap_err().hint.unwrap().contains("name, dur_ns"));
+        assert!(sheet.sort("name:up").is_err());
+    }
+
+    #[test]
+    fn columns_are_chosen_and_rows_are_cut() {
+        let mut sheet = sheet();
+        sheet.select(&["dur_ns".into(), "name".into()]).unwrap();
+        assert_eq!(sheet.rows[0], [Cell::Ns(2), Cell::Text("b".into())]);
+        sheet.truncate(0);
+        assert!(!sheet.is_truncated());
+        sheet.truncate(2);
+        assert!(sheet.is_truncated());
+        assert!(sheet.select(&["no".into()]).is_err());
+    }
+}

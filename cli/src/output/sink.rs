@@ -1,0 +1,98 @@
+//! Where output goes: the terminal, by a pager where it does not fit, a pipe, or a file that appears
+//! when it is complete.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+
+/// The start of every SQLite database.
+const DATABASE: &[u8] = b"SQLite format 3\0";
+
+/// A file that replaces the one at `path` when it is complete; until then nobody sees it.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Destination {
+    /// Refuses to replace a database, which somebody may have recorded for hours.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        let mut start = [0; DATABASE.len()];
+        let known =
+            File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut start));
+        if known.is_ok() && start == DATABASE {
+            let message = format!("{} is a database and is not replaced", path.display());
+            return Err(Failure::cannot_read(message).hint("choose another name for --output"));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|source| Failure::cannot_write(path, &source))?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Makes the file appear; gives its size in bytes.
+    pub(crate) fn complete(self) -> Result<u64, Failure> {
+        let failure = |source: io::Error| Failure::cannot_write(&self.path, &source);
+        let bytes = self.file.as_file().metadata().map_err(failure)?.len();
+        self.file.persist(&self.path).map_err(|error| failure(error.error))?;
+        Ok(bytes)
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes a whole page to the standard output; a reader that went away is no failure.
+pub(crate) fn print(page: &[u8], pager: bool) -> io::Result<()> {
+    let rows = terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| height.0.into());
+    let lines = page.iter().filter(|byte| **byte == b'\n').count();
+    if pager
+        && io::stdout().is_terminal()
+        && lines >= rows
+        && let Some(mut child) = start_pager()
+    {
+        if let Some(input) = &mut child.stdin {
+            quietly(input.write_all(page))?;
+        }
+        drop(child.stdin.take());
+        return child.wait().map(drop);
+    }
+    let mut out = io::stdout().lock();
+    quietly(out.write_all(page).and_then(|()| out.flush()))
+}
+
+/// No failure if it is that the reader went away.
+pub(crate) fn quietly(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// `$SPANDREL_PAGER`, `$PAGER`, or `less`, which then leaves what it showed on the screen.
+fn start_pager() -> Option<Child> {
+    let chosen = ["SPANDREL_PAGER", "PAGER"].iter().find_map(|key| env::var(key).ok());
+    let chosen = chosen.unwrap_or_else(|| "less".into());
+    let mut words = chosen.split_whitespace();
+    let program = words.next()?;
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::piped());
+    if env::var_os("LESS").is_none() {
+        command.env("LESS", "FRX");
+    }
+    command.spawn().ok()
+}

@@ -1,0 +1,188 @@
+//! Values as text for people. What comes from a profile is data: no control character of it reaches
+//! a terminal.
+
+use std::fmt::Write as _;
+
+/// `text` with control characters, and those that turn the direction of writing, escaped.
+pub(crate) fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if character.is_control() || turns {
+            clean.extend(character.escape_default());
+        } else {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds with two decimals and a unit of two characters, so that right-aligned columns have
+/// their decimal points beneath each other: ` 2.02 ms`, `15.72 s `, `4m 02s`.
+pub(crate) fn duration(ns: i64) -> String {
+    let magnitude = ns.unsigned_abs();
+    let sign = if ns < 0 { "-" } else { "" };
+    // Where two decimals round up to the next unit, it is the next unit.
+    let (per_unit, unit) = match magnitude {
+        0..999_995 => (1e3, "µs"),
+        999_995..999_995_000 => (1e6, "ms"),
+        999_995_000..59_995_000_000 => (1e9, "s "),
+        _ => return format!("{sign}{}", long(magnitude)),
+    };
+    format!("{sign}{:.2} {unit}", magnitude as f64 / per_unit)
+}
+
+/// From a minute on.
+fn long(ns: u64) -> String {
+    let seconds = ns.saturating_add(500_000_000) / 1_000_000_000;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    if hours > 0 {
+        format!("{hours}h {minutes:02}m")
+    } else {
+        format!("{minutes}m {:02}s", seconds % 60)
+    }
+}
+
+/// Nanoseconds in a sentence: `2.02 ms`, without the padding of [`duration`].
+pub(crate) fn duration_in_words(ns: i64) -> String {
+    duration(ns).trim_end().to_owned()
+}
+
+/// Bytes: `41 KB`, `118 MB`, `1.2 GB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// A share of one: `73.7%`.
+pub(crate) fn share(share: f64) -> String {
+    if share.is_finite() { format!("{:.1}%", share * 100.0) } else { "-".into() }
+}
+
+/// A bar of eighths of a block, `width` columns for a share of one; something for all but nothing.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
+    let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
+    let mut bar = "█".repeat(eighths / 8);
+    if let Some(part) = (eighths % 8).checked_sub(1).and_then(|part| EIGHTHS.get(part)) {
+        bar.push(*part);
+    }
+    bar
+}
+
+/// The same text in ASCII: what spandrel draws gets a stand-in, all other characters an escape.
+pub(crate) fn ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    for character in text.chars() {
+        let stand_in = match character {
+            '\0'..='\x7f' => {
+                ascii.push(character);
+                continue;
+            }
+            'µ' => "u",
+            '·' => ".",
+            '–' | '—' | '─' => "-",
+            '→' => "->",
+            '…' => "...",
+            '±' => "+-",
+            '≤' => "<=",
+            '≥' => ">=",
+            '×' => "x",
+            '│' | '┤' | '├' | '▏' | '▎' | '▍' | '▌' | '╵' | '⋮' => "|",
+            '▋' | '▊' | '▉' | '█' | '▒' | '▓' | '▇' | '▆' | '▅' | '▄' => "#",
+            '░' | '▁' | '▂' | '▃' => ".",
+            '◆' | '●' => "*",
+            '◄' => "<",
+            '▲' => "^",
+            '▼' => "v",
+            '✓' => "ok",
+            '✗' => "x",
+            '└' => "`",
+            _ => {
+                let _written = write!(ascii, "\\u{{{:x}}}", u32::from(character));
+                continue;
+            }
+        };
+        ascii.push_str(stand_in);
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_decimals_and_round_into_the_next_unit() {
+        for (ns, text) in [
+            (0, "0.00 µs"),
+            (42, "0.04 µs"),
+            (999_994, "999.99 µs"),
+            (999_995, "1.00 ms"),
+            (2_020_000, "2.02 ms"),
+            (999_995_000, "1.00 s "),
+            (15_720_000_000, "15.72 s "),
+            (59_994_000_000, "59.99 s "),
+            (59_995_000_000, "1m 00s"),
+            (242_000_000_000, "4m 02s"),
+            (7_500_000_000_000, "2h 05m"),
+            (-2_020_000, "-2.02 ms"),
+        ] {
+            assert_eq!(duration(ns), text, "{ns}");
+        }
+        assert!(!duration(i64::MIN).is_empty() && !duration(i64::MAX).is_empty());
+    }
+
+    #[test]
+    fn counts_and_bytes() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [999, 41_000, 999_600, 118_000_000, 1_240_000_000].map(bytes),
+            ["999 B", "41 KB", "1.0 MB", "118 MB", "1.2 GB"]
+        );
+    }
+
+    #[test]
+    fn no_control_character_is_left() {
+        let nasty = "a\x1b[31mred\u{9b}31m\r\n\t\u{202e}b\0";
+        let clean = clean(nasty);
+        assert!(!clean.chars().any(|c| c.is_control() || c == '\u{202e}'), "{clean:?}");
+        assert!(clean.starts_with("a\\u{1b}[31mred"));
+        assert!(ascii("µ→█é").is_ascii());
+    }
+
+    #[test]
+    fn bars_grow() {
+        assert_eq!(bar(0.0, 10), "");
+        assert_eq!(bar(0.0001, 10), "▏");
+        assert_eq!(bar(0.5, 10), "█████");
+        assert_eq!(bar(2.0, 3), "███");
+    }
+}

@@ -1,0 +1,137 @@
+//! What a command found: a header, a table or a drawing, and notes.
+
+use serde_json::{Map, Value, json};
+use spandrel_storage::{Loss, Run};
+
+use super::sheet::Sheet;
+use super::text;
+
+/// What a command found, for whichever format is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// The name of the command, for programs.
+    pub(crate) command: &'static str,
+    /// Of which run; none for commands about the file, or about no file.
+    pub(crate) header: Option<Header>,
+    /// What programs get, and people unless there is a drawing.
+    pub(crate) sheet: Sheet,
+    /// What people see instead of the table; may hold styles. It has cleaned what it shows.
+    pub(crate) drawing: Option<String>,
+    /// Further members of the JSON document.
+    pub(crate) extra: Map<String, Value>,
+    /// Lines beneath, for people.
+    pub(crate) notes: Vec<String>,
+}
+
+impl View {
+    pub(crate) fn new(command: &'static str, header: Option<Header>, sheet: Sheet) -> Self {
+        Self { command, header, sheet, ..Self::default() }
+    }
+}
+
+/// Which run, and what of it is missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    run: Run,
+    losses: Vec<Loss>,
+    /// What was asked for, beside the run: the window and the filter.
+    pub(crate) selection: Option<String>,
+}
+
+impl Header {
+    pub(crate) fn new(run: Run, losses: Vec<Loss>) -> Self {
+        Self { run, losses, selection: None }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.run.is_complete()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.run.dropped_spans.saturating_add(self.run.dropped_events)
+    }
+
+    /// How long the run took, or takes so far.
+    pub(crate) fn length_ns(&self) -> i64 {
+        length_ns(&self.run)
+    }
+
+    /// For people; the loss is never left out.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let run = &self.run;
+        let mut line = format!("run {}", run.id);
+        if let Some(label) = &run.info.label {
+            line.push_str(&format!("  \"{}\"", text::clean(label)));
+        }
+        line.push_str(&format!(
+            "   {}   {} spans   {} events",
+            text::duration_in_words(self.length_ns()),
+            text::count(run.spans),
+            text::count(run.events)
+        ));
+        line.push_str(&format!("   {}", dropped(run, &self.losses)));
+        line.push_str(match (run.ended_unix_ns, run.is_complete()) {
+            (Some(_), true) => "   complete ✓",
+            (Some(_), false) => "   ! incomplete: figures are of what was stored",
+            (None, _) => "   not ended: still recording, or killed",
+        });
+        let mut lines = vec![line];
+        if let Some(selection) = &self.selection {
+            lines.push(format!("only {selection}"));
+        }
+        lines
+    }
+
+    /// For programs.
+    pub(crate) fn members(&self) -> Vec<(&'static str, Value)> {
+        let run = &self.run;
+        let losses = self.losses.iter().map(|loss| {
+            json!({
+                "reason": loss.reason, "spans": loss.spans, "events": loss.events,
+                "from_ns": loss.from_ns, "to_ns": loss.to_ns,
+            })
+        });
+        vec![
+            (
+                "run",
+                json!({
+                    "id": run.id, "uuid": run.info.uuid, "label": run.info.label,
+                    "started_unix_ns": run.info.started_unix_ns,
+                    "ended_unix_ns": run.ended_unix_ns,
+                    "length_ns": self.length_ns(), "spans": run.spans, "events": run.events,
+                    "unfinished": run.unfinished,
+                }),
+            ),
+            ("selection", json!(self.selection)),
+            ("complete", json!(self.is_complete())),
+            ("dropped", json!(self.dropped())),
+            ("pruned", json!(run.pruned_spans.saturating_add(run.pruned_events))),
+            ("losses", losses.collect()),
+        ]
+    }
+}
+
+/// How long a run took, or takes so far.
+pub(crate) fn length_ns(run: &Run) -> i64 {
+    run.ended_unix_ns.map_or(run.last_ns, |ended| ended.saturating_sub(run.info.started_unix_ns))
+}
+
+/// `dropped 12,031 (0.8%, ring_full +12.1 s..+16.0 s)`.
+fn dropped(run: &Run, losses: &[Loss]) -> String {
+    let dropped = run.dropped_spans.saturating_add(run.dropped_events);
+    let pruned = run.pruned_spans.saturating_add(run.pruned_events);
+    let mut line = format!("dropped {}", text::count(dropped));
+    if dropped > 0 {
+        let all = run.spans.saturating_add(run.events).saturating_add(dropped);
+        let mut why = vec![text::share(dropped as f64 / all as f64)];
+        why.extend(losses.iter().map(|loss| {
+            let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+            format!("{} {}..{}", text::clean(&loss.reason), at(loss.from_ns), at(loss.to_ns))
+        }));
+        line.push_str(&format!(" ({})", why.join(", ")));
+    }
+    if pruned > 0 {
+        line.push_str(&format!("   pruned {}", text::count(pruned)));
+    }
+    line
+}

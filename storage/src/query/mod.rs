@@ -1,0 +1,10 @@
+//! What people ask of a profile: selections of spans, and the analyses over them.
+//!
+//! Everything here reads; nothing collects spans without a bound, so that a file larger than the
+//! memory can be asked, too. Built with the feature `query`: a program that records needs none of it.
+
+mod scan;
+mod span_ref;
+
+pub use self::scan::{Columns, Scan};
+pub use self::span_ref::SpanRef;

@@ -1,0 +1,66 @@
+//! A row of the table `span` while it is looked at.
+
+use std::sync::Arc;
+
+use crate::reader::{Callsite, Span, Thread};
+use crate::record::Status;
+
+/// A span, closed or unfinished, borrowed from the row that a scan stands on.
+///
+/// See [`Span`] for the meaning of the columns.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct SpanRef<'a> {
+    /// Its id, unique in the file.
+    pub id: u64,
+    /// The run it belongs to.
+    pub run_id: i64,
+    /// The enclosing span.
+    pub parent_id: Option<u64>,
+    /// The outermost ancestor, itself for a root.
+    pub root_id: u64,
+    /// Where in the source.
+    pub callsite: &'a Arc<Callsite>,
+    /// The thread that created it.
+    pub thread: &'a Arc<Thread>,
+    /// When it was created, nanoseconds since the start of the run.
+    pub start_ns: i64,
+    /// From creation to close; `None` for an unfinished span.
+    pub duration_ns: Option<i64>,
+    /// Time inside the span; `None` where the run did not measure it.
+    pub busy_ns: Option<i64>,
+    /// Duration less the union of its children; `None` for an unfinished span.
+    pub self_ns: Option<i64>,
+    /// How many times it was entered.
+    pub polls: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Its fields, a JSON object; `None` also when the scan was not asked for them.
+    pub fields: Option<&'a str>,
+}
+
+impl SpanRef<'_> {
+    /// When it closed; `None` for an unfinished span.
+    pub fn end_ns(&self) -> Option<i64> {
+        Some(self.start_ns.saturating_add(self.duration_ns?))
+    }
+
+    /// A copy that outlives the row.
+    pub fn to_span(&self) -> Span {
+        Span {
+            id: self.id,
+            run_id: self.run_id,
+            parent_id: self.parent_id,
+            root_id: self.root_id,
+            callsite: self.callsite.clone(),
+            thread: self.thread.clone(),
+            start_ns: self.start_ns,
+            duration_ns: self.duration_ns,
+            busy_ns: self.busy_ns,
+            self_ns: self.self_ns,
+            polls: self.polls,
+            status: self.status,
+            fields: self.fields.map(str::to_owned),
+        }
+    }
+}
