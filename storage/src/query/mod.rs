@@ -3,6 +3,7 @@
 //! Everything here reads; nothing collects spans without a bound, so that a file larger than the
 //! memory can be asked, too. Built with the feature `query`: a program that records needs none of it.
 
+pub mod compare;
 mod scan;
 mod span_ref;
 

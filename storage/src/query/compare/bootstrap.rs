@@ -1,0 +1,209 @@
+//! Intervals by drawing blocks of time with replacement.
+
+use std::collections::BTreeMap;
+
+use super::samples::Samples;
+use crate::histogram::Histogram;
+
+/// A change, B over A less one, with its interval: 0.1 is 10 % more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Estimate {
+    /// As measured.
+    pub change: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+/// How intervals are found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Bootstrap {
+    /// How many recordings are drawn for each side.
+    pub draws: usize,
+    /// The share of them that the interval holds, such as 0.95.
+    pub confidence: f64,
+    /// Where the drawing starts: the same seed gives the same interval.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { draws: 1_000, confidence: 0.95, seed: 0x5350_414E_4452_454C }
+    }
+}
+
+/// One side as a table: a row for each block, a column for each bucket that either side uses.
+pub(super) struct Blocks {
+    /// By run, then by block: counts by column.
+    runs: Vec<Vec<Vec<u32>>>,
+    columns: usize,
+}
+
+/// The buckets of two sides, as columns.
+pub(super) struct Buckets(BTreeMap<u64, (usize, u64)>);
+
+impl Buckets {
+    pub(super) fn of(sides: [&Samples; 2]) -> Self {
+        let mut buckets = BTreeMap::new();
+        for histogram in sides.iter().flat_map(|side| side.runs.iter().flatten()) {
+            buckets.extend(histogram.buckets().map(|bucket| (bucket.low, (0, bucket.high))));
+        }
+        for (at, (column, _)) in buckets.values_mut().enumerate() {
+            *column = at;
+        }
+        Self(buckets)
+    }
+
+    fn row(&self, histogram: &Histogram) -> Vec<u32> {
+        let mut row = vec![0; self.0.len()];
+        for bucket in histogram.buckets() {
+            let column = self.0.get(&bucket.low).and_then(|(at, _)| row.get_mut(*at));
+            if let Some(count) = column {
+                *count = u32::try_from(bucket.count).unwrap_or(u32::MAX);
+            }
+        }
+        row
+    }
+
+    pub(super) fn blocks(&self, side: &Samples) -> Blocks {
+        // A run without a span of this name is a run all the same, a block without one a block.
+        let rows = |blocks: &Vec<Histogram>| blocks.iter().map(|block| self.row(block)).collect();
+        Blocks { runs: side.runs.iter().map(rows).collect(), columns: self.0.len() }
+    }
+
+    /// The quantile at `q` of counts by column; between the ends of its bucket by rank, so that a
+    /// change below the width of a bucket is not lost. `None` when nothing was counted.
+    pub(super) fn quantile(&self, counts: &[u64], q: f64) -> Option<f64> {
+        let all: u64 = counts.iter().sum();
+        let rank = (q * all as f64).max(0.5);
+        let mut below = 0.0;
+        for ((low, (_, high)), count) in self.0.iter().zip(counts) {
+            let count = *count as f64;
+            if count > 0.0 && below + count >= rank {
+                let width = (*high - *low) as f64 + 1.0;
+                return Some(*low as f64 + width * (rank - below) / count);
+            }
+            below += count;
+        }
+        None
+    }
+
+    /// The mean of counts by column, from the middles of the buckets.
+    pub(super) fn mean(&self, counts: &[u64]) -> Option<f64> {
+        let all: u64 = counts.iter().sum();
+        let middles = self.0.iter().map(|(low, (_, high))| *low as f64 / 2.0 + *high as f64 / 2.0);
+        let sum: f64 = middles.zip(counts).map(|(middle, count)| middle * *count as f64).sum();
+        (all > 0).then(|| sum / all as f64)
+    }
+}
+
+impl Blocks {
+    /// The sum of all blocks: what was measured.
+    pub(super) fn sum(&self) -> Vec<u64> {
+        let mut sum = vec![0; self.columns];
+        for block in self.runs.iter().flatten() {
+            add(&mut sum, block);
+        }
+        sum
+    }
+
+    /// A recording that could have been: runs drawn with replacement, and blocks of each.
+    pub(super) fn draw(&self, random: &mut Random, sum: &mut Vec<u64>) {
+        sum.clear();
+        sum.resize(self.columns, 0);
+        for _ in 0..self.runs.len() {
+            let Some(blocks) = self.runs.get(random.below(self.runs.len())) else { continue };
+            for _ in 0..blocks.len() {
+                if let Some(block) = blocks.get(random.below(blocks.len())) {
+                    add(sum, block);
+                }
+            }
+        }
+    }
+}
+
+fn add(sum: &mut [u64], block: &[u32]) {
+    for (sum, count) in sum.iter_mut().zip(block) {
+        *sum += u64::from(*count);
+    }
+}
+
+impl Bootstrap {
+    pub(super) fn random(&self) -> Random {
+        Random(self.seed)
+    }
+
+    /// The part of sorted `changes` that the interval holds.
+    pub(super) fn interval(&self, changes: &mut [f64]) -> Option<(f64, f64)> {
+        changes.sort_unstable_by(f64::total_cmp);
+        let tail = (1.0 - self.confidence.clamp(0.0, 1.0)) / 2.0;
+        let last = changes.len().checked_sub(1)?;
+        let at = |share: f64| changes.get((share * last as f64).round() as usize).copied();
+        Some((at(tail)?, at(1.0 - tail)?))
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
+pub(super) struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, 0 if that is 0.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(values: &[u64]) -> Samples {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|value| histogram.record(*value));
+        Samples { runs: vec![vec![histogram]], ..Samples::default() }
+    }
+
+    #[test]
+    fn quantiles_lie_between_the_ends_of_their_bucket() {
+        let values: Vec<u64> = (1..=10_000).map(|value| value * 1_000).collect();
+        let side = samples(&values);
+        let buckets = Buckets::of([&side, &side]);
+        let counts = buckets.blocks(&side).sum();
+        for q in [0.1, 0.5, 0.95, 0.99] {
+            let exact = q * 1e7;
+            let found = buckets.quantile(&counts, q).unwrap();
+            assert!((found / exact - 1.0).abs() < 0.002, "{q}: {found} for {exact}");
+        }
+        assert!((buckets.mean(&counts).unwrap() / 5_000_500.0 - 1.0).abs() < 0.001);
+        assert_eq!(buckets.quantile(&vec![0; counts.len()], 0.5), None);
+    }
+
+    #[test]
+    fn a_draw_has_as_many_blocks_as_there_are() {
+        let one = Histogram::new();
+        let mut two = Histogram::new();
+        two.record(7);
+        let side = Samples { runs: vec![vec![two.clone(); 5], vec![one; 3]], ..Samples::default() };
+        let buckets = Buckets::of([&side, &side]);
+        let blocks = buckets.blocks(&side);
+        let (mut random, mut sum, mut seen) = (Random(1), Vec::new(), Vec::new());
+        for _ in 0..200 {
+            blocks.draw(&mut random, &mut sum);
+            seen.push(sum[0]);
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        // Both runs are empty of it, one is not, or both are not.
+        assert_eq!(seen, [0, 5, 10]);
+    }
+}

@@ -1,0 +1,243 @@
+//! What changed, name by name.
+
+use super::bootstrap::{Blocks, Bootstrap, Buckets, Estimate};
+use super::samples::{SampleSet, Samples, SpanName};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Metric {
+    /// The median duration.
+    P50,
+    /// The 95th percentile of the durations.
+    P95,
+    /// The 99th percentile of the durations.
+    P99,
+    /// The mean duration.
+    Mean,
+    /// How many spans there are.
+    Calls,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::P50, Self::P95, Self::P99, Self::Mean, Self::Calls];
+
+    /// Its name: `p50`, `p95`, `p99`, `mean` or `calls`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Mean => "mean",
+            Self::Calls => "calls",
+        }
+    }
+
+    /// Spans that either side needs before the metric says anything: some must lie beyond a quantile.
+    pub fn samples_min(self) -> u64 {
+        match self {
+            Self::P50 | Self::Mean => 30,
+            Self::P95 => 100,
+            Self::P99 => 200,
+            Self::Calls => 1,
+        }
+    }
+
+    fn of(self, buckets: &Buckets, counts: &[u64]) -> Option<f64> {
+        match self {
+            Self::P50 => buckets.quantile(counts, 0.5),
+            Self::P95 => buckets.quantile(counts, 0.95),
+            Self::P99 => buckets.quantile(counts, 0.99),
+            Self::Mean => buckets.mean(counts),
+            Self::Calls => Some(counts.iter().sum::<u64>() as f64),
+        }
+    }
+}
+
+/// One metric of one name on both sides; nanoseconds, or a number of calls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Delta {
+    /// On side A; `None` if it has no such span.
+    pub a: Option<f64>,
+    /// On side B; `None` if it has no such span.
+    pub b: Option<f64>,
+    /// From A to B; `None` if either side has too few spans.
+    pub estimate: Option<Estimate>,
+}
+
+impl Delta {
+    /// Whether the change is more than chance makes: its interval lies on one side of nothing, and it
+    /// is larger than `noise`, a share of one.
+    pub fn is_significant(&self, noise: f64) -> bool {
+        self.estimate.is_some_and(|estimate| {
+            (estimate.low > 0.0 || estimate.high < 0.0) && estimate.change.abs() > noise
+        })
+    }
+}
+
+/// One name on both sides.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Change {
+    /// Of which spans.
+    pub name: SpanName,
+    /// Those of side A, if there are any.
+    pub a: Option<Samples>,
+    /// Those of side B, if there are any.
+    pub b: Option<Samples>,
+    deltas: [Delta; Metric::ALL.len()],
+}
+
+impl Change {
+    /// A metric on both sides.
+    pub fn delta(&self, metric: Metric) -> Delta {
+        let at = Metric::ALL.iter().position(|known| *known == metric);
+        at.and_then(|at| self.deltas.get(at)).copied().unwrap_or(Delta {
+            a: None,
+            b: None,
+            estimate: None,
+        })
+    }
+
+    fn of(name: &SpanName, a: Option<&Samples>, b: Option<&Samples>, how: &Bootstrap) -> Self {
+        let none = Samples::default();
+        let sides = [a.unwrap_or(&none), b.unwrap_or(&none)];
+        let buckets = Buckets::of(sides);
+        let blocks = sides.map(|side| buckets.blocks(side));
+        let sums = [blocks[0].sum(), blocks[1].sum()];
+        let drawn = draw(&buckets, &blocks, how);
+        let calls_min = sides[0].calls().min(sides[1].calls());
+        let mut drawn = drawn.into_iter();
+        let deltas = Metric::ALL.map(|metric| {
+            let changes = drawn.next().unwrap_or_default();
+            let [a, b] = [&sums[0], &sums[1]].map(|sum| metric.of(&buckets, sum));
+            let [a, b] = [a.filter(|_| sides[0].calls() > 0), b.filter(|_| sides[1].calls() > 0)];
+            let judged = calls_min >= metric.samples_min();
+            let estimate = judged.then(|| estimate(a?, b?, changes, how)).flatten();
+            Delta { a, b, estimate }
+        });
+        Self { name: name.clone(), a: a.cloned(), b: b.cloned(), deltas }
+    }
+}
+
+fn estimate(a: f64, b: f64, mut changes: Vec<f64>, how: &Bootstrap) -> Option<Estimate> {
+    let change = ratio(a, b)?;
+    let (low, high) = how.interval(&mut changes)?;
+    Some(Estimate { change, low: low.min(change), high: high.max(change) })
+}
+
+/// By how much `b` is more than `a`.
+fn ratio(a: f64, b: f64) -> Option<f64> {
+    (a > 0.0).then(|| b / a - 1.0)
+}
+
+/// The change of each metric in each pair of recordings that were drawn.
+fn draw(buckets: &Buckets, sides: &[Blocks; 2], how: &Bootstrap) -> [Vec<f64>; Metric::ALL.len()] {
+    let mut random = how.random();
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let mut changes: [Vec<f64>; Metric::ALL.len()] = Default::default();
+    for _ in 0..how.draws {
+        sides[0].draw(&mut random, &mut a);
+        sides[1].draw(&mut random, &mut b);
+        for (metric, changes) in Metric::ALL.iter().zip(&mut changes) {
+            let drawn = metric.of(buckets, &a).zip(metric.of(buckets, &b));
+            changes.extend(drawn.and_then(|(a, b)| ratio(a, b)));
+        }
+    }
+    changes
+}
+
+/// Two sides, name by name.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The names that either side has, those with most self time on the two sides first.
+    pub changes: Vec<Change>,
+}
+
+impl Comparison {
+    /// Compares side B with side A.
+    pub fn new(a: &SampleSet, b: &SampleSet, how: &Bootstrap) -> Self {
+        let mut names: Vec<&SpanName> = a.names.keys().chain(b.names.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut changes: Vec<Change> =
+            names.into_iter().map(|name| Change::of(name, a.get(name), b.get(name), how)).collect();
+        let self_ns = |side: &Option<Samples>| side.as_ref().map_or(0, Samples::self_ns);
+        changes.sort_by_key(|change| {
+            std::cmp::Reverse(self_ns(&change.a).saturating_add(self_ns(&change.b)))
+        });
+        Self { changes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::Histogram;
+
+    /// Durations about `center_ns` in 64 blocks of 100 spans.
+    fn samples(center_ns: f64, seed: u64) -> Samples {
+        let how = Bootstrap { seed, ..Bootstrap::default() };
+        let mut random = how.random();
+        let mut blocks = Vec::new();
+        for _ in 0..64 {
+            let mut histogram = Histogram::new();
+            for _ in 0..100 {
+                let around: f64 =
+                    (0..12).map(|_| random.below(1_000) as f64 / 1e3).sum::<f64>() - 6.0;
+                histogram.record((center_ns * (1.0 + 0.1 * around)) as u64);
+            }
+            blocks.push(histogram);
+        }
+        Samples { runs: vec![blocks], ..Samples::default() }
+    }
+
+    fn change(a: &Samples, b: &Samples) -> Change {
+        let name = SpanName { name: "n".into(), target: "t".into() };
+        Change::of(&name, Some(a), Some(b), &Bootstrap { draws: 400, ..Bootstrap::default() })
+    }
+
+    #[test]
+    fn ten_percent_more_is_found() {
+        for seed in 0..5 {
+            let found = change(&samples(1e6, seed), &samples(1.1e6, seed + 100));
+            for metric in [Metric::P50, Metric::P95, Metric::P99, Metric::Mean] {
+                let delta = found.delta(metric);
+                assert!(delta.is_significant(0.02), "{metric:?}: {delta:?}");
+                let estimate = delta.estimate.unwrap();
+                assert!(estimate.low < 0.11 && estimate.high > 0.09, "{metric:?}: {delta:?}");
+            }
+            assert!(!found.delta(Metric::Calls).is_significant(0.02));
+        }
+    }
+
+    #[test]
+    fn intervals_hold_what_is_so() {
+        // At 95 %, 100 comparisons of the same with the same find some 5 changes of each metric.
+        let mut alarms = [0; Metric::ALL.len()];
+        for seed in 0..100 {
+            let found = change(&samples(1e6, seed), &samples(1e6, seed + 1_000));
+            for (alarms, metric) in alarms.iter_mut().zip(Metric::ALL) {
+                *alarms += usize::from(found.delta(metric).is_significant(0.0));
+            }
+        }
+        assert!(alarms.iter().all(|alarms| *alarms <= 14), "{alarms:?}");
+        assert!(alarms.iter().sum::<usize>() > 0, "the intervals are too wide: {alarms:?}");
+    }
+
+    #[test]
+    fn too_few_spans_are_not_judged() {
+        let mut histogram = Histogram::new();
+        (0..29).for_each(|_| histogram.record(1_000));
+        let few = Samples { runs: vec![vec![histogram]], ..Samples::default() };
+        let found = change(&few, &samples(2_000.0, 1));
+        assert_eq!(found.delta(Metric::P50).estimate, None);
+        assert!(found.delta(Metric::P50).a.is_some());
+        let name = SpanName { name: "n".into(), target: "t".into() };
+        let gone = Change::of(&name, Some(&few), None, &Bootstrap::default());
+        assert_eq!((gone.delta(Metric::P50).b, gone.delta(Metric::Calls).estimate), (None, None));
+    }
+}

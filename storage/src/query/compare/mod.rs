@@ -1,0 +1,17 @@
+//! Two recordings beside each other: what got slower, and whether that is noise.
+//!
+//! A quantile of one recording is a number; how sure it is, is found by drawing recordings that could
+//! have been, again and again, from the one that was: the bootstrap (Efron, "Bootstrap methods:
+//! another look at the jackknife", Annals of Statistics 7, 1979). Spans that run at the same time are
+//! slow together, so that whole blocks of time are drawn and not single spans (Künsch, "The jackknife
+//! and the bootstrap for general stationary observations", Annals of Statistics 17, 1989); and where a
+//! side has several runs, runs are drawn first and then blocks of each: only then does the interval
+//! know of the noise between runs.
+
+mod bootstrap;
+mod change;
+mod samples;
+
+pub use self::bootstrap::{Bootstrap, Estimate};
+pub use self::change::{Change, Comparison, Delta, Metric};
+pub use self::samples::{SampleSet, Samples, SpanName};
