@@ -40,7 +40,7 @@ pub use histogram::{Bucket, DecodeError, Histogram};
 pub use location::Location;
 pub use options::{StoreOptions, Synchronous};
 pub use reader::{
-    Callsite, Counts, Event, Link, Loss, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
+    Callsite, Counts, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
 };
 pub use record::{
     Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo, SpanRow,

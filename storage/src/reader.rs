@@ -9,6 +9,7 @@
 //! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable,
 //!   as SQLite would make a log for it otherwise.
 
+mod mark;
 mod names;
 mod run;
 mod span;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+pub use self::mark::Mark;
 #[cfg(feature = "query")]
 pub(crate) use self::names::Names;
 pub use self::names::{Callsite, Thread};

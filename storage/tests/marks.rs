@@ -1,0 +1,36 @@
+//! The marks of a run are read in the order of time, those of other runs are not.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use spandrel_storage::{Mark, Reader, StoreOptions};
+
+#[test]
+fn marks_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile.db");
+    drop(common::store(&path, &StoreOptions::default()));
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "INSERT INTO mark (run_id, at_ns, until_ns, label, fields) VALUES
+           (1, 20, NULL, 'later', NULL),
+           (1, 10, 15, 'section', '{\"n\":1}'),
+           (2, 5, NULL, 'of another run', NULL),
+           (1, 20, NULL, 'later', NULL);",
+    )
+    .unwrap();
+    drop(conn);
+
+    let reader = Reader::open(&path).unwrap();
+    let later = Mark { run_id: 1, at_ns: 20, label: "later".to_owned(), ..Mark::default() };
+    let section = Mark {
+        id: 2,
+        run_id: 1,
+        at_ns: 10,
+        until_ns: Some(15),
+        label: "section".to_owned(),
+        fields: Some("{\"n\":1}".to_owned()),
+    };
+    let expected = [section, Mark { id: 1, ..later.clone() }, Mark { id: 4, ..later }];
+    assert_eq!(reader.marks(1).unwrap(), expected);
+    assert_eq!(reader.marks(3).unwrap(), []);
+}
