@@ -4,8 +4,10 @@
 //! memory can be asked, too. Built with the feature `query`: a program that records needs none of it.
 
 pub mod compare;
+mod duration;
 mod scan;
 mod span_ref;
 
+pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
