@@ -5,9 +5,12 @@
 
 pub mod compare;
 mod duration;
+mod filter;
+mod near;
 mod scan;
 mod span_ref;
 
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
+pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;

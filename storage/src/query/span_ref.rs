@@ -9,7 +9,6 @@ use crate::record::Status;
 ///
 /// See [`Span`] for the meaning of the columns.
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
 pub struct SpanRef<'a> {
     /// Its id, unique in the file.
     pub id: u64,
@@ -45,6 +44,12 @@ impl SpanRef<'_> {
         Some(self.start_ns.saturating_add(self.duration_ns?))
     }
 
+    /// The time that it was open but not inside: the duration less the busy time, and not less than
+    /// zero, as a span can be inside of several threads at once. `None` if one of the two is unknown.
+    pub fn idle_ns(&self) -> Option<i64> {
+        Some(self.duration_ns?.saturating_sub(self.busy_ns?).max(0))
+    }
+
     /// A copy that outlives the row.
     pub fn to_span(&self) -> Span {
         Span {
@@ -61,6 +66,26 @@ impl SpanRef<'_> {
             polls: self.polls,
             status: self.status,
             fields: self.fields.map(str::to_owned),
+        }
+    }
+}
+
+impl<'a> From<&'a Span> for SpanRef<'a> {
+    fn from(span: &'a Span) -> Self {
+        Self {
+            id: span.id,
+            run_id: span.run_id,
+            parent_id: span.parent_id,
+            root_id: span.root_id,
+            callsite: &span.callsite,
+            thread: &span.thread,
+            start_ns: span.start_ns,
+            duration_ns: span.duration_ns,
+            busy_ns: span.busy_ns,
+            self_ns: span.self_ns,
+            polls: span.polls,
+            status: span.status,
+            fields: span.fields.as_deref(),
         }
     }
 }

@@ -1,0 +1,90 @@
+//! Comparisons with fields.
+
+use std::borrow::Cow;
+
+use regex_lite::Regex;
+
+use super::error::Fault;
+use super::field_path::Found;
+use super::lexer::{Value, unescape};
+use super::number::Number;
+use super::operator::Operator;
+use super::pattern::Pattern;
+
+/// What the value of a field is compared with.
+#[derive(Debug, Clone)]
+pub(super) struct FieldTest {
+    operator: Operator,
+    /// The value, if it is not in quotes and reads as a number.
+    number: Option<Number>,
+    against: Against,
+}
+
+#[derive(Debug, Clone)]
+enum Against {
+    Pattern(Pattern),
+    Regex(Regex),
+    Order { text: String, quoted: bool },
+}
+
+impl FieldTest {
+    pub(super) fn new(operator: Operator, value: &Value<'_>) -> Result<Self, Fault> {
+        let number = if value.quoted { None } else { Number::parse(value.raw) };
+        let against = if operator.is_search() {
+            Against::Regex(super::term::regex(value)?)
+        } else if operator.is_order() {
+            let mut text = String::new();
+            unescape(value, |c| text.push(c.unwrap_or('*')))?;
+            Against::Order { text, quoted: value.quoted }
+        } else {
+            Against::Pattern(Pattern::whole(value)?)
+        };
+        Ok(Self { operator, number, against })
+    }
+
+    pub(super) fn is_search(&self) -> bool {
+        self.operator.is_search()
+    }
+
+    pub(super) fn holds(&self, found: &Found<'_>) -> bool {
+        let negative = self.operator.is_negative();
+        match &self.against {
+            Against::Order { text, quoted } => self.order_holds(found, text, *quoted),
+            Against::Regex(regex) => {
+                text_of(found).is_some_and(|text| regex.is_match(&text) != negative)
+            }
+            Against::Pattern(pattern) => match (found, self.number) {
+                (Found::Number(left), Some(right)) => {
+                    left.compare(right).is_some_and(|order| self.operator.holds(order))
+                }
+                _ => text_of(found).is_some_and(|text| pattern.matches(&text) != negative),
+            },
+        }
+    }
+
+    fn order_holds(&self, found: &Found<'_>, text: &str, quoted: bool) -> bool {
+        let number = match found {
+            Found::Number(number) if !quoted => Some(*number),
+            // Much of what is recorded as text is a number: all that is recorded with `%`.
+            Found::Text(text) if !quoted => Number::parse(text),
+            _ => None,
+        };
+        let order = match (found, number, self.number) {
+            (_, Some(left), Some(right)) => left.compare(right),
+            (Found::Text(left), None, None) => Some(left.as_ref().cmp(text)),
+            _ => None,
+        };
+        order.is_some_and(|order| self.operator.holds(order))
+    }
+}
+
+fn text_of<'a>(found: &'a Found<'_>) -> Option<Cow<'a, str>> {
+    Some(match found {
+        Found::Null => "null".into(),
+        Found::Bool(true) => "true".into(),
+        Found::Bool(false) => "false".into(),
+        Found::Number(number) => number.to_text().into(),
+        Found::Text(text) => text.as_ref().into(),
+        Found::Nested => return None,
+    })
+}
