@@ -9,8 +9,10 @@ mod filter;
 mod near;
 mod scan;
 mod span_ref;
+mod time;
 
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
+pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
