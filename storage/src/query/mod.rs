@@ -2,17 +2,25 @@
 //!
 //! Everything here reads; nothing collects spans without a bound, so that a file larger than the
 //! memory can be asked, too. Built with the feature `query`: a program that records needs none of it.
+//!
+//! Three small languages say what is looked at, and mean the same on a command line, in a terminal, in
+//! a browser and in a link: a [`Filter`] says which spans (`name=db.* dur>10ms field.shard=7`), a
+//! [`TimeRange`] in what time (`30s`, `14:05..14:06`, `mark:deploy`), a [`RunSelector`] of which run
+//! (`latest~1`, `7`, a label). None of them panics or recurses without bound on any text, and each
+//! says what was wrong with a text, where, and what to write instead.
 
 pub mod compare;
 mod duration;
 mod filter;
 mod near;
+mod run_selector;
 mod scan;
 mod span_ref;
 mod time;
 
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
+pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
