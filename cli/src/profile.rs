@@ -2,13 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use spandrel_storage::query::{
+    Columns, Filter, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange, TimeZone, Window,
+};
 use spandrel_storage::{APPLICATION_ID, Reader, Run};
 
 use crate::failure::Failure;
-use crate::output::Header;
+use crate::output::{Header, text};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone)]
@@ -22,11 +26,13 @@ pub(crate) struct Wanted {
     pub(crate) utc: bool,
 }
 
-/// An open profile, and the run in it.
+/// An open profile, the run in it, and what of that is asked about.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) reader: Reader,
     pub(crate) run: Run,
+    pub(crate) window: Window,
+    pub(crate) filter: Filter,
 }
 
 impl Wanted {
@@ -49,18 +55,91 @@ impl Wanted {
     /// Opens the file and finds the run.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let reader = self.reader()?;
-        let run = reader.latest_run()?.ok_or_else(|| {
-            Failure::cannot_read(format!("{} holds no run", reader.path().display()))
-                .hint("nothing was recorded into it yet")
-        })?;
-        Ok(Profile { reader, run })
+        let selector = RunSelector::parse(self.run.as_deref().unwrap_or_default())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let run = self.find(&reader, &selector)?;
+        self.of_run(reader, run)
+    }
+
+    /// The run that a selector names.
+    pub(crate) fn find(&self, reader: &Reader, which: &RunSelector) -> Result<Run, Failure> {
+        let found = which.resolve(&reader.runs()?).cloned();
+        found.map_err(|error| Failure::cannot_read(format!("{}: {error}", reader.path().display())))
+    }
+
+    /// What is asked about of a run.
+    pub(crate) fn of_run(&self, reader: Reader, run: Run) -> Result<Profile, Failure> {
+        let filter = self.filter()?;
+        let window = self.window(&reader, &run)?;
+        Ok(Profile { reader, run, window, filter })
+    }
+
+    /// The filter; all spans without one.
+    pub(crate) fn filter(&self) -> Result<Filter, Failure> {
+        Filter::parse(self.filter.as_deref().unwrap_or_default())
+            .map_err(|error| Failure::usage(format!("--where: {}", error.render())))
+    }
+
+    /// The window of time of a run; all of it without one.
+    pub(crate) fn window(&self, reader: &Reader, run: &Run) -> Result<Window, Failure> {
+        let [since, until, between] =
+            [&self.since, &self.until, &self.between].map(|text| text.as_deref());
+        let failure = |error: TimeError| Failure::usage(error.to_string());
+        let range = TimeRange::parse(since, until, between).map_err(failure)?;
+        let marks = if range.needs_marks() { reader.marks(run.id)? } else { Vec::new() };
+        range.resolve(&RunTimes::from(run), &marks, &self.zone()).map_err(failure)
+    }
+
+    /// The time zone that times of day are in.
+    pub(crate) fn zone(&self) -> TimeZone {
+        if self.utc { TimeZone::UTC } else { TimeZone::system() }
     }
 }
 
 impl Profile {
-    /// The header of every view: which run, and what is missing.
+    /// The header of every view: which run, what of it, and what is missing.
     pub(crate) fn header(&self) -> Result<Header, Failure> {
-        Ok(Header::new(self.run.clone(), self.reader.losses(self.run.id)?))
+        let mut header = Header::new(self.run.clone(), self.reader.losses(self.run.id)?);
+        header.selection = self.selection();
+        Ok(header)
+    }
+
+    /// Whether the whole run is asked about.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.window.is_all() && self.filter.is_empty()
+    }
+
+    /// What of the run is asked about, in words.
+    fn selection(&self) -> Option<String> {
+        let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+        let window = match (self.window.from_ns, self.window.until_ns) {
+            (None, None) => None,
+            (Some(from), None) => Some(format!("from {}", at(from))),
+            (None, Some(until)) => Some(format!("until {}", at(until))),
+            (Some(from), Some(until)) => Some(format!("{}..{}", at(from), at(until))),
+        };
+        let filter = (!self.filter.is_empty()).then(|| text::clean(&self.filter.to_string()));
+        let parts: Vec<String> = [window, filter].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("   "))
+    }
+
+    /// What a pass over the spans looks at; the filter comes on top of it.
+    pub(crate) fn pass(&self, columns: Columns) -> Scan {
+        let columns = if self.filter.needs_fields() { Columns::All } else { columns };
+        Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns).columns(columns)
+    }
+
+    /// Calls `each` for each span that is asked about, in the order of ids.
+    pub(crate) fn scan(
+        &self,
+        columns: Columns,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let mut matcher = self.filter.matcher();
+        self.reader.scan(&self.pass(columns), |span| {
+            if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(())
     }
 }
 

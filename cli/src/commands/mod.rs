@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
+mod check;
+mod diff;
 mod runs;
+mod sides;
 mod top;
 
 use clap::Subcommand;
@@ -14,14 +17,20 @@ use crate::failure::Failure;
 pub(crate) enum Command {
     /// Where the time went, by span name
     Top(top::Arguments),
+    /// What changed between two recordings, and whether that is noise
+    Diff(diff::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
+    /// Fails when a span got slower or a limit is passed, for a build server
+    Check(check::Arguments),
 }
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Top(arguments) => top::run(arguments, context),
+        Command::Diff(arguments) => diff::run(arguments, context),
+        Command::Check(arguments) => check::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum Format {
     Ndjson,
     /// A Markdown table, for a comment or a summary
     Md,
+    /// Annotations of GitHub Actions (`check` only)
+    Github,
+    /// A JUnit report (`check` only)
+    Junit,
 }
 
 impl Format {

@@ -115,6 +115,10 @@ impl Output {
                 let page = people::render(view, format, self.quiet, self.verbose);
                 self.for_people(&page).into_bytes()
             }
+            Format::Github | Format::Junit => {
+                let message = format!("{} has no such format", view.command);
+                return Err(Failure::usage(message).hint("`spandrel check` has: github and junit"));
+            }
         })
     }
 
@@ -169,9 +173,9 @@ impl Output {
 
     /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
-        let mut text = format!("{ERROR}error:{ERROR:#} {}", text::clean(&failure.message));
+        let mut text = format!("{ERROR}error:{ERROR:#} {}", clean_lines(&failure.message));
         if let Some(hint) = &failure.hint {
-            text.push_str(&format!("\n{HINT}hint:{HINT:#} {}", text::clean(hint)));
+            text.push_str(&format!("\n{HINT}hint:{HINT:#} {}", clean_lines(hint)));
         }
         if self.color.is_on(&io::stderr()) {
             complain(&text);
@@ -180,6 +184,11 @@ impl Output {
         }
         failure.exit
     }
+}
+
+/// Messages can have several lines, such as one that points at a place in another.
+fn clean_lines(message: &str) -> String {
+    message.lines().map(text::clean).collect::<Vec<_>>().join("\n")
 }
 
 /// One line on the standard error. Nobody is left to tell if that fails.

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use super::Format;
 use super::sheet::{Column, Sheet};
 use super::text;
-use super::view::View;
+use super::view::{Header, View};
 
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -14,8 +14,9 @@ const FAINT: Style = Style::new().dimmed();
 /// The view as text with styles; whoever writes it takes them out where there are no colours.
 pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool) -> String {
     let mut page = String::new();
-    if !quiet && let Some(header) = &view.header {
-        for line in header.lines() {
+    let header = view.header.as_ref().map(Header::lines).unwrap_or_default();
+    if !quiet && !(header.is_empty() && view.preamble.is_empty()) {
+        for line in header.iter().chain(&view.preamble) {
             page.push_str(&format!("{HEADING}{line}{HEADING:#}\n"));
         }
         page.push('\n');

@@ -13,6 +13,8 @@ pub(crate) struct View {
     pub(crate) command: &'static str,
     /// Of which run; none for commands about the file, or about no file.
     pub(crate) header: Option<Header>,
+    /// Lines above, in place of a header.
+    pub(crate) preamble: Vec<String>,
     /// What programs get, and people unless there is a drawing.
     pub(crate) sheet: Sheet,
     /// What people see instead of the table; may hold styles. It has cleaned what it shows.

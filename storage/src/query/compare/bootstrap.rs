@@ -132,6 +132,12 @@ fn add(sum: &mut [u64], block: &[u32]) {
 }
 
 impl Bootstrap {
+    /// With intervals that hold this share, from 0 to 1.
+    #[must_use]
+    pub fn confidence(self, confidence: f64) -> Self {
+        Self { confidence, ..self }
+    }
+
     pub(super) fn random(&self) -> Random {
         Random(self.seed)
     }

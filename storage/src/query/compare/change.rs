@@ -77,6 +77,38 @@ impl Delta {
     }
 }
 
+/// One metric of one side, with its interval; nanoseconds, or a number of calls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Measured {
+    /// As measured.
+    pub value: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+impl Samples {
+    /// A metric of these spans alone; `None` when they are too few to say.
+    pub fn measure(&self, metric: Metric, how: &Bootstrap) -> Option<Measured> {
+        let buckets = Buckets::of([self, self]);
+        let blocks = buckets.blocks(self);
+        let value = metric.of(&buckets, &blocks.sum())?;
+        if self.calls() < metric.samples_min() {
+            return None;
+        }
+        let (mut random, mut sum) = (how.random(), Vec::new());
+        let mut values = Vec::with_capacity(how.draws);
+        for _ in 0..how.draws {
+            blocks.draw(&mut random, &mut sum);
+            values.extend(metric.of(&buckets, &sum));
+        }
+        let (low, high) = how.interval(&mut values)?;
+        Some(Measured { value, low: low.min(value), high: high.max(value) })
+    }
+}
+
 /// One name on both sides.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -226,6 +258,15 @@ mod tests {
         }
         assert!(alarms.iter().all(|alarms| *alarms <= 14), "{alarms:?}");
         assert!(alarms.iter().sum::<usize>() > 0, "the intervals are too wide: {alarms:?}");
+    }
+
+    #[test]
+    fn one_side_alone_has_an_interval_too() {
+        let side = samples(1e6, 3);
+        let p95 = side.measure(Metric::P95, &Bootstrap::default()).unwrap();
+        assert!(p95.low <= p95.value && p95.value <= p95.high && p95.low < p95.high, "{p95:?}");
+        assert!((p95.value / 1.164e6 - 1.0).abs() < 0.02, "{p95:?}");
+        assert_eq!(Samples::default().measure(Metric::P50, &Bootstrap::default()), None);
     }
 
     #[test]

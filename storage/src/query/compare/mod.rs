@@ -13,5 +13,5 @@ mod change;
 mod samples;
 
 pub use self::bootstrap::{Bootstrap, Estimate};
-pub use self::change::{Change, Comparison, Delta, Metric};
+pub use self::change::{Change, Comparison, Delta, Measured, Metric};
 pub use self::samples::{SampleSet, Samples, SpanName};

@@ -1,0 +1,179 @@
+//! `spandrel check`: fails when a span got slower, or a limit is passed. For a build server.
+
+mod judge;
+mod reports;
+mod rules;
+
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use serde_json::{Value, json};
+use spandrel_storage::query::compare::{Bootstrap, Comparison};
+
+use self::judge::{Judge, Outcome, Verdict};
+use self::rules::Rules;
+use super::sides::Side;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Format, Sheet, View, text};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Rules are a TOML file:\n\n  \
+    [defaults]\n  percent = 5\n  absolute = \"20us\"\n  samples = 200\n\n  \
+    [[rule]]                      # a limit\n  span = \"http.request\"\n  metric = \"p99\"\n  \
+    max = \"60ms\"\n\n  \
+    [[rule]]                      # a change against the baseline\n  span = \"db.*\"\n  \
+    metric = [\"p50\", \"p95\"]\n  percent = 10\n  absolute = \"0.1ms\"\n\n  \
+    [[rule]]\n  metric = \"dropped\"\n  max = 0\n\n\
+Metrics: p50 p95 p99 mean max calls error_rate, and of the run dropped and unfinished. A change\n\
+fails only if it passes the percent and the absolute limit, all of its interval lies beyond the\n\
+percent, and both sides have the samples. Without --rules: no name gets 5% and 20 us slower at\n\
+p50, p95 or p99, and nothing is dropped.\n\n\
+A run differs from the next one, whatever changed: record several on each side. The runs of the\n\
+baseline are then FILE:*, those to check --run '*'.")]
+pub(crate) struct Arguments {
+    /// What to compare with: FILE, FILE:RUNS or RUNS; '*' for all runs, several by comma
+    #[arg(long, value_name = "BASELINE")]
+    baseline: Option<String>,
+    /// The rules, a TOML file
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let wanted = &context.wanted;
+    let rules = match &arguments.rules {
+        Some(path) => Rules::read(path)?,
+        None => Rules::default(arguments.baseline.is_some())?,
+    };
+    let how = Bootstrap::default().confidence(rules.confidence);
+    let side = Side::parse(wanted.run.as_deref().unwrap_or("latest"), wanted)?;
+    let samples = side.samples(wanted)?;
+    let baseline = match &arguments.baseline {
+        Some(baseline) => {
+            let baseline = Side::parse(baseline, wanted)?;
+            Some((baseline.samples(wanted)?, baseline))
+        }
+        None => None,
+    };
+    let comparison = baseline.as_ref().map(|(before, _)| Comparison::new(before, &samples, &how));
+    let judge = Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), how };
+    let verdicts = judge.judge(&rules);
+    let title = match &baseline {
+        Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),
+        None => side.title(),
+    };
+    let is_complete =
+        side.is_complete() && baseline.as_ref().is_none_or(|(_, side)| side.is_complete());
+    let exit = show(context, &title, &verdicts, &side, is_complete)?;
+    let failed = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Failed);
+    Ok(match exit {
+        Exit::Ok if failed => Exit::CheckFailed,
+        Exit::Ok if context.output.strict && !is_complete => Exit::Incomplete,
+        exit => exit,
+    })
+}
+
+fn show(
+    context: &Context,
+    title: &str,
+    verdicts: &[Verdict],
+    side: &Side,
+    is_complete: bool,
+) -> Result<Exit, Failure> {
+    match context.output.format() {
+        Format::Github => context.output.write(reports::github(verdicts).as_bytes())?,
+        Format::Junit => context.output.write(reports::junit(title, verdicts)?.as_bytes())?,
+        _ => {
+            let mut view = View::new("check", None, sheet(verdicts));
+            view.drawing = Some(drawing(title, verdicts));
+            let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
+            view.extra.extend([
+                ("complete".to_owned(), json!(is_complete)),
+                ("dropped".to_owned(), json!(side.dropped())),
+                ("failed".to_owned(), json!(count(Outcome::Failed))),
+                ("passed".to_owned(), json!(count(Outcome::Passed))),
+                ("not_judged".to_owned(), json!(count(Outcome::NotJudged))),
+            ]);
+            return context.output.show(view, 0);
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn sheet(verdicts: &[Verdict]) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::left("outcome", "outcome"),
+        Column::left("span", "span"),
+        Column::left("metric", "metric"),
+        Column::left("limit", "limit"),
+        Column::left("said", "measured"),
+        Column::right("value", "value"),
+        Column::right("baseline", "baseline"),
+        Column::right("interval_low", "low"),
+        Column::right("interval_high", "high"),
+        Column::right("samples", "samples"),
+    ]);
+    let number = |value: Option<f64>| value.map_or(Cell::Null, |value| Cell::Json(number(value)));
+    for verdict in verdicts {
+        let samples = Some(verdict.samples).filter(|samples| *samples != u64::MAX);
+        sheet.push(vec![
+            Cell::Text(verdict.outcome.as_str().into()),
+            Cell::Text(verdict.span.clone()),
+            Cell::Text(verdict.quantity.as_str().into()),
+            Cell::Text(verdict.limit.clone()),
+            Cell::Text(verdict.said.clone()),
+            number(verdict.value),
+            number(verdict.baseline),
+            number(verdict.interval.map(|(low, _)| low)),
+            number(verdict.interval.map(|(_, high)| high)),
+            samples.map_or(Cell::Null, Cell::Count),
+        ]);
+    }
+    sheet
+}
+
+/// Whole numbers, such as nanoseconds, without a point.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
+}
+
+fn drawing(title: &str, verdicts: &[Verdict]) -> String {
+    let width = |text: fn(&Verdict) -> String| {
+        verdicts.iter().map(|verdict| text(verdict).chars().count()).max().unwrap_or(0)
+    };
+    let rule = |verdict: &Verdict| match verdict.span.is_empty() {
+        true => verdict.quantity.as_str().to_owned(),
+        false => format!("{}  {}", text::clean(&verdict.span), verdict.quantity.as_str()),
+    };
+    let rules = width(rule);
+    let limits = width(|verdict| verdict.limit.clone());
+    let mut drawing = format!("check of {title}\n\n");
+    for verdict in verdicts {
+        let (style, mark) = match verdict.outcome {
+            Outcome::Passed => (GOOD, '✓'),
+            Outcome::Failed => (BAD, '✗'),
+            Outcome::NotJudged => (FAINT, '–'),
+        };
+        drawing.push_str(&format!(
+            " {style}{mark}{style:#} {:rules$}   {:limits$}   {}\n",
+            rule(verdict),
+            verdict.limit,
+            text::clean(&verdict.said),
+        ));
+    }
+    let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+    let (failed, passed) = (count(Outcome::Failed), count(Outcome::Passed));
+    let style = if failed > 0 { BAD } else { GOOD };
+    drawing.push_str(&format!(
+        "\n{style}{failed} failed{style:#}, {passed} passed, {} not judged\n",
+        count(Outcome::NotJudged)
+    ));
+    drawing
+}

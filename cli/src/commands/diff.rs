@@ -1,0 +1,266 @@
+//! `spandrel diff`: what changed between two recordings, and whether that is noise.
+
+use clap::Args;
+use serde_json::{Value, json};
+use spandrel_storage::query::compare::{
+    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples,
+};
+
+use super::sides::Side;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+
+/// Rows that are shown without asking.
+const ROWS: usize = 20;
+/// Sentences at the end.
+const SENTENCES: usize = 5;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel diff                                the last two runs of the newest profile\n  \
+    spandrel diff main.db branch.db              the latest run of each file\n  \
+    spandrel diff 'main.db:*' 'branch.db:*'      all runs of each: the noise between runs counts\n  \
+    spandrel diff label:before label:after -w 'target~^db'\n\n\
+Intervals are found by drawing blocks of time, and runs where a side has several, again and again\n\
+with replacement (a bootstrap). A change is shown as one if its interval lies on one side of\n\
+nothing and it is larger than --noise. With one run a side the intervals know nothing of what\n\
+differs from run to run.")]
+pub(crate) struct Arguments {
+    /// What was before: RUNS, FILE or FILE:RUNS; runs by comma, '*' for all
+    #[arg(default_value = "latest~1")]
+    a: String,
+    /// What is now
+    #[arg(default_value = "latest")]
+    b: String,
+    /// Changes below this share are noise, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    noise: f64,
+    /// The share of what could have been that the intervals hold, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
+    confidence: f64,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    if !(arguments.confidence > 50.0 && arguments.confidence < 100.0) {
+        let message = format!("--confidence {} makes no sense", arguments.confidence);
+        return Err(Failure::usage(message).hint("a percentage between 50 and 100, such as 95"));
+    }
+    if !(arguments.noise >= 0.0 && arguments.noise.is_finite()) {
+        let message = format!("--noise {} makes no sense", arguments.noise);
+        return Err(Failure::usage(message).hint("a percentage, such as 1"));
+    }
+    let sides = [&arguments.a, &arguments.b].map(|side| Side::parse(side, &context.wanted));
+    let [a, b] = sides;
+    let (a, b) = (a?, b?);
+    let samples = [a.samples(&context.wanted)?, b.samples(&context.wanted)?];
+    let how = Bootstrap::default().confidence(arguments.confidence / 100.0);
+    let comparison = Comparison::new(&samples[0], &samples[1], &how);
+    let noise = arguments.noise / 100.0;
+    let mut view = View::new("diff", None, sheet(&comparison, noise, arguments.confidence));
+    view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
+    view.notes = notes(&comparison, noise, &samples);
+    view.extra.extend([
+        ("a".to_owned(), side(&a, &samples[0])),
+        ("b".to_owned(), side(&b, &samples[1])),
+        ("complete".to_owned(), json!(a.is_complete() && b.is_complete())),
+        ("dropped".to_owned(), json!(a.dropped().saturating_add(b.dropped()))),
+        ("confidence".to_owned(), json!(how.confidence)),
+        ("noise".to_owned(), json!(noise)),
+    ]);
+    let exit = context.output.show(view, ROWS)?;
+    let is_incomplete = !(a.is_complete() && b.is_complete());
+    Ok(if context.output.strict && is_incomplete { Exit::Incomplete } else { exit })
+}
+
+fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
+    let traces = text::count(samples.traces());
+    let mut title = format!("{letter}  {}   {traces} traces", side.title());
+    title.push_str(&format!("   dropped {}", text::count(side.dropped())));
+    if !side.is_complete() {
+        title.push_str("   ! incomplete: figures are of what was stored");
+    }
+    title
+}
+
+fn side(side: &Side, samples: &SampleSet) -> Value {
+    let runs = side.runs.iter().map(|run| json!({"id": run.id, "label": run.info.label}));
+    json!({
+        "profile": side.reader.path().to_string_lossy(), "runs": runs.collect::<Value>(),
+        "traces": samples.traces(), "complete": side.is_complete(), "dropped": side.dropped(),
+    })
+}
+
+fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {
+    let mut columns = vec![
+        Column::left("name", "span"),
+        Column::left("target", "target").hidden(),
+        Column::right("calls_change", "calls"),
+    ];
+    for metric in [Metric::P50, Metric::P95, Metric::P99] {
+        columns.push(Column::right(&format!("{}_change", metric.as_str()), metric.as_str()));
+    }
+    columns.push(Column::right("significant", &format!("{confidence}% interval")));
+    for metric in Metric::ALL {
+        let unit = if metric == Metric::Calls { "" } else { "_ns" };
+        let metric = metric.as_str();
+        for key in [format!("{metric}_a{unit}"), format!("{metric}_b{unit}")] {
+            columns.push(Column::right(&key, &key).hidden());
+        }
+        for key in [format!("{metric}_low"), format!("{metric}_high")] {
+            columns.push(Column::right(&key, &key).hidden());
+        }
+    }
+    let mut sheet = Sheet::new(columns);
+    for change in &comparison.changes {
+        sheet.push(row(change, noise));
+    }
+    sheet
+}
+
+fn row(change: &Change, noise: f64) -> Vec<Cell> {
+    let mut row = vec![
+        Cell::Text(change.name.name.clone()),
+        Cell::Text(change.name.target.clone()),
+        cell(change, Metric::Calls, noise),
+    ];
+    row.extend([Metric::P50, Metric::P95, Metric::P99].map(|metric| cell(change, metric, noise)));
+    let strongest = strongest(change, noise);
+    let interval = strongest.and_then(|(metric, delta)| {
+        let estimate = delta.estimate?;
+        let (low, high) = (estimate.low * 100.0, estimate.high * 100.0);
+        Some(format!("{} [{low:+.1}, {high:+.1}]", metric.as_str()))
+    });
+    row.push(Cell::Shown(interval.unwrap_or_default(), json!(strongest.is_some())));
+    for metric in Metric::ALL {
+        let delta = change.delta(metric);
+        row.extend(
+            [delta.a, delta.b]
+                .map(|value| value.map_or(Cell::Null, |value| Cell::Number(value.round() as i64))),
+        );
+        let estimate = delta.estimate;
+        row.extend(
+            [estimate.map(|e| e.low), estimate.map(|e| e.high)].map(|v| Cell::Json(json!(v))),
+        );
+    }
+    row
+}
+
+/// `29.47 -> 3.85 ms ▼87%`: both values, and the change unless it is noise.
+fn cell(change: &Change, metric: Metric, noise: f64) -> Cell {
+    let delta = change.delta(metric);
+    let text = |value: f64| match metric {
+        Metric::Calls => text::count(value as u64),
+        _ => text::duration_in_words(value as i64),
+    };
+    let shown = match (delta.a, delta.b) {
+        (Some(a), Some(b)) => {
+            let (a, b) = (text(a), text(b));
+            // The unit once, if it is the same.
+            let a = match (a.rsplit_once(' '), b.rsplit_once(' ')) {
+                (Some((number, one)), Some((_, other))) if one == other => number.to_owned(),
+                _ => a,
+            };
+            format!("{a} → {b} {}", mark(delta, noise))
+        }
+        (None, Some(b)) => format!("{} new", text(b)),
+        (Some(a), None) => format!("{} gone", text(a)),
+        (None, None) => "-".into(),
+    };
+    Cell::Shown(shown, json!(delta.estimate.map(|estimate| estimate.change)))
+}
+
+/// Six columns wide.
+fn mark(delta: Delta, noise: f64) -> String {
+    match delta.estimate {
+        None => "     ?".into(),
+        Some(estimate) if delta.is_significant(noise) => {
+            let way = if estimate.change > 0.0 { '▲' } else { '▼' };
+            format!("{way}{:>4.0}%", estimate.change.abs() * 100.0)
+        }
+        Some(_) => "     ~".into(),
+    }
+}
+
+/// The change that is farthest from nothing, for the sake of its interval.
+fn strongest(change: &Change, noise: f64) -> Option<(Metric, Delta)> {
+    let durations = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Calls);
+    durations
+        .map(|metric| (metric, change.delta(metric)))
+        .filter(|(_, delta)| delta.is_significant(noise))
+        .max_by(|(_, one), (_, other)| distance(*one).total_cmp(&distance(*other)))
+}
+
+/// How far the interval is from nothing, faster or slower by the same factor being the same.
+fn distance(delta: Delta) -> f64 {
+    delta.estimate.map_or(0.0, |estimate| {
+        let nearest = if estimate.change > 0.0 { estimate.low } else { estimate.high };
+        nearest.max(-0.999_999).ln_1p().abs()
+    })
+}
+
+fn notes(comparison: &Comparison, noise: f64, samples: &[SampleSet; 2]) -> Vec<String> {
+    let mut changed: Vec<(&Change, Metric, Delta)> = comparison
+        .changes
+        .iter()
+        .filter_map(|change| {
+            strongest(change, noise).map(|(metric, delta)| (change, metric, delta))
+        })
+        .collect();
+    let slower = |delta: &Delta| delta.estimate.is_some_and(|estimate| estimate.change > 0.0);
+    let regressions = changed.iter().filter(|(_, _, delta)| slower(delta)).count();
+    let mut notes = vec![format!(
+        "{regressions} slower, {} faster, of {} names.   ~ within noise   ? too few spans",
+        changed.len() - regressions,
+        comparison.changes.len()
+    )];
+    // Where most time was won or lost first.
+    let won = |change: &Change| {
+        let mean = change.delta(Metric::Mean);
+        let calls = change.b.as_ref().map_or(0, Samples::calls) as f64;
+        mean.a.zip(mean.b).map_or(0.0, |(a, b)| (b - a).abs() * calls)
+    };
+    changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
+    let sentences = changed.iter().take(SENTENCES);
+    notes.extend(sentences.filter_map(|(change, metric, delta)| sentence(change, *metric, *delta)));
+    if samples.iter().all(|side| side.runs() < 2) {
+        notes.push(
+            "one run a side: the intervals know nothing of what differs from run to run; record \
+             several and compare FILE:*"
+                .into(),
+        );
+    }
+    notes
+}
+
+/// `db.query: B is 1.8 x faster than A at p50 (1.6 to 2.0)`.
+fn sentence(change: &Change, metric: Metric, delta: Delta) -> Option<String> {
+    let estimate = delta.estimate?;
+    let ratios = [estimate.change, estimate.low, estimate.high].map(|change| 1.0 + change);
+    let faster = estimate.change < 0.0;
+    let [ratio, low, high] = if faster { ratios.map(f64::recip) } else { ratios };
+    let (low, high) = (low.min(high), low.max(high));
+    let name = text::clean(&change.name.name);
+    let way = if faster { "faster" } else { "slower" };
+    let at = if metric == Metric::Mean {
+        "in the mean".into()
+    } else {
+        format!("at {}", metric.as_str())
+    };
+    Some(format!(
+        "{name}: B is {} x {way} than A {at} ({} to {})",
+        factor(ratio),
+        factor(low),
+        factor(high)
+    ))
+}
+
+/// Three digits that say something.
+fn factor(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio < 10.0 => format!("{ratio:.2}"),
+        ratio if ratio < 100.0 => format!("{ratio:.1}"),
+        ratio => format!("{ratio:.0}"),
+    }
+}

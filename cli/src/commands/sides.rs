@@ -1,0 +1,120 @@
+//! The sides of a comparison: runs of this file, or of another one.
+
+use std::path::Path;
+
+use spandrel_storage::query::compare::SampleSet;
+use spandrel_storage::query::{Columns, RunSelector, Scan};
+use spandrel_storage::{Reader, Run};
+
+use crate::failure::Failure;
+use crate::output::text;
+use crate::profile::Wanted;
+
+/// One side: a run or several of one file.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) reader: Reader,
+    pub(super) runs: Vec<Run>,
+}
+
+impl Side {
+    /// `RUNS`, `FILE` or `FILE:RUNS`, where `RUNS` is `*` for all, or selectors by comma.
+    pub(super) fn parse(text: &str, wanted: &Wanted) -> Result<Self, Failure> {
+        let (file, runs) = split(text);
+        let reader = match file {
+            Some(file) => Reader::open(file)?,
+            None => wanted.reader()?,
+        };
+        let all = reader.runs()?;
+        let empty = || {
+            let message = format!("{} holds no run", reader.path().display());
+            Failure::cannot_read(message).hint("record something into it first")
+        };
+        let runs = match runs {
+            "*" if all.is_empty() => return Err(empty()),
+            "*" => all,
+            runs => runs
+                .split(',')
+                .map(|run| {
+                    let run = RunSelector::parse(run.trim())
+                        .map_err(|error| Failure::usage(error.to_string()))?;
+                    wanted.find(&reader, &run)
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Self { reader, runs })
+    }
+
+    /// The durations of its spans; the window and the filter of the command line hold for each run.
+    pub(super) fn samples(&self, wanted: &Wanted) -> Result<SampleSet, Failure> {
+        let filter = wanted.filter()?;
+        let columns = if filter.needs_fields() { Columns::All } else { Columns::Numbers };
+        let mut samples = SampleSet::new();
+        for run in &self.runs {
+            let window = wanted.window(&self.reader, run)?;
+            let scan = Scan::new(run.id).window(window.from_ns, window.until_ns).columns(columns);
+            let mut matcher = filter.matcher();
+            samples.add_run(&self.reader, run, &scan, |span| matcher.matches(span))?;
+        }
+        Ok(samples)
+    }
+
+    /// `run 7 "checkout" of old.db, 2 runs`.
+    pub(super) fn title(&self) -> String {
+        let run = match self.runs.as_slice() {
+            [run] => match &run.info.label {
+                Some(label) => format!("run {} \"{}\"", run.id, text::clean(label)),
+                None => format!("run {}", run.id),
+            },
+            runs => format!("{} runs", runs.len()),
+        };
+        format!("{run} of {}", text::clean(&self.reader.path().display().to_string()))
+    }
+
+    /// Spans and events that its runs lost.
+    pub(super) fn dropped(&self) -> u64 {
+        let lost = self.runs.iter().map(|run| run.dropped_spans.saturating_add(run.dropped_events));
+        lost.fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        self.runs.iter().map(|run| run.unfinished).fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.runs.iter().all(Run::is_complete)
+    }
+}
+
+/// The file, if one is named, and its runs. A name with a colon in it is a file if there is one.
+fn split(text: &str) -> (Option<&Path>, &str) {
+    let is_file = |path: &str| Path::new(path).is_file();
+    if is_file(text) {
+        return (Some(Path::new(text)), "latest");
+    }
+    match text.rsplit_once(':').filter(|(file, _)| is_file(file)) {
+        Some((file, runs)) => (Some(Path::new(file)), runs),
+        // What looks like a path is one, so that a missing file is called so.
+        None if text.ends_with(".db") || text.contains('/') => (Some(Path::new(text)), "latest"),
+        None => (None, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_runs_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a:b.db");
+        std::fs::write(&file, "").unwrap();
+        let name = file.to_str().unwrap();
+        let with_runs = format!("{name}:1,2");
+        assert_eq!(split(name), (Some(file.as_path()), "latest"));
+        assert_eq!(split(&with_runs), (Some(file.as_path()), "1,2"));
+        assert_eq!(split("label:7"), (None, "label:7"));
+        assert_eq!(split("latest~1"), (None, "latest~1"));
+        assert_eq!(split("gone.db"), (Some(Path::new("gone.db")), "latest"));
+    }
+}
