@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use regex_lite::Regex;
-
 use super::error::Fault;
 use super::field_path::Found;
 use super::lexer::{Value, unescape};
 use super::number::Number;
 use super::operator::Operator;
 use super::pattern::Pattern;
+use super::search::Search;
 
 /// What the value of a field is compared with.
 #[derive(Debug, Clone)]
@@ -23,7 +22,7 @@ pub(super) struct FieldTest {
 #[derive(Debug, Clone)]
 enum Against {
     Pattern(Pattern),
-    Regex(Regex),
+    Search(Search),
     Order { text: String, quoted: bool },
 }
 
@@ -31,7 +30,7 @@ impl FieldTest {
     pub(super) fn new(operator: Operator, value: &Value<'_>) -> Result<Self, Fault> {
         let number = if value.quoted { None } else { Number::parse(value.raw) };
         let against = if operator.is_search() {
-            Against::Regex(super::term::regex(value)?)
+            Against::Search(Search::new(value)?)
         } else if operator.is_order() {
             let mut text = String::new();
             unescape(value, |c| text.push(c.unwrap_or('*')))?;
@@ -50,8 +49,8 @@ impl FieldTest {
         let negative = self.operator.is_negative();
         match &self.against {
             Against::Order { text, quoted } => self.order_holds(found, text, *quoted),
-            Against::Regex(regex) => {
-                text_of(found).is_some_and(|text| regex.is_match(&text) != negative)
+            Against::Search(search) => {
+                text_of(found).is_some_and(|text| search.is_match(&text) != negative)
             }
             Against::Pattern(pattern) => match (found, self.number) {
                 (Found::Number(left), Some(right)) => {

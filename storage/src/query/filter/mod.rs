@@ -50,6 +50,7 @@ mod number;
 mod operator;
 mod parser;
 mod pattern;
+mod search;
 mod term;
 
 use std::fmt;

@@ -1,7 +1,5 @@
 //! One term: what it asks, and whether it is so.
 
-use regex_lite::{Regex, RegexBuilder};
-
 use super::super::duration::parse_duration_ns;
 use super::super::{SpanRef, near};
 use super::error::Fault;
@@ -11,10 +9,8 @@ use super::key::{KEYS, Notation, NumberKey, TextKey, level_rank};
 use super::lexer::Value;
 use super::operator::Operator;
 use super::pattern::Pattern;
+use super::search::Search;
 use crate::record::Status;
-
-/// Memory that a regular expression may take when it has been prepared.
-const REGEX_BYTES_MAX: usize = 256 * 1024;
 
 /// What follows `is:` and `has:`.
 const IS: [&str; 5] = ["root", "ok", "error", "panicked", "unfinished"];
@@ -46,7 +42,7 @@ pub(super) enum Test {
 #[derive(Debug, Clone)]
 pub(super) enum TextTest {
     Pattern(Pattern),
-    Regex(Regex),
+    Search(Search),
 }
 
 impl Term {
@@ -81,7 +77,7 @@ impl Term {
                 return Err(fault().hint("it can be compared with = != ~ !~"));
             }
             let how = if operator.is_search() {
-                TextTest::Regex(regex(value)?)
+                TextTest::Search(Search::new(value)?)
             } else {
                 TextTest::Pattern(Pattern::whole(value)?)
             };
@@ -105,7 +101,7 @@ impl Term {
             Test::Text { key, how, negative } => key.with(span, |text| {
                 let found = match how {
                     TextTest::Pattern(pattern) => pattern.matches(text),
-                    TextTest::Regex(regex) => regex.is_match(text),
+                    TextTest::Search(search) => search.is_match(text),
                 };
                 found != *negative
             }),
@@ -148,7 +144,7 @@ impl Term {
     pub(super) fn cost(&self) -> u32 {
         match &self.test {
             Test::Text { how: TextTest::Pattern(_), .. } => 10,
-            Test::Text { how: TextTest::Regex(_), .. } => 50,
+            Test::Text { how: TextTest::Search(_), .. } => 50,
             Test::Level { .. } => 5,
             Test::HasField(_) => 60,
             Test::Field(_, test) => 60 + if test.is_search() { 50 } else { 10 },
@@ -165,14 +161,6 @@ fn is_empty_object(fields: &str) -> bool {
 /// The text of a value, with its quotes.
 fn source(value: &Value<'_>) -> String {
     if value.quoted { format!("\"{}\"", value.raw) } else { value.raw.to_owned() }
-}
-
-/// A regular expression from the text as it stands.
-pub(super) fn regex(value: &Value<'_>) -> Result<Regex, Fault> {
-    RegexBuilder::new(value.raw).size_limit(REGEX_BYTES_MAX).build().map_err(|source| {
-        let fault = Fault::new(value.span.clone(), format!("no regular expression: {source}"));
-        fault.hint("write a backslash before what stands for itself, such as `\\(`")
-    })
 }
 
 fn unknown_key(key: &str, fault: Fault) -> Fault {
