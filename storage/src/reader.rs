@@ -139,6 +139,12 @@ impl Reader {
         &self.path
     }
 
+    /// For statements that are prepared once and run within the transaction of a scan.
+    #[cfg(feature = "query")]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
     /// A read transaction.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>, Error> {
         if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {

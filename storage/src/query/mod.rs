@@ -17,6 +17,10 @@ mod run_selector;
 mod scan;
 mod span_ref;
 mod time;
+mod quick_map;
+mod scan;
+mod span_ref;
+pub mod stacks;
 
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
@@ -24,3 +28,4 @@ pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
+pub use self::stacks::{StackTree, Stacks, Weight};

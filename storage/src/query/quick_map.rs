@@ -1,0 +1,37 @@
+//! Maps whose keys are numbers of our own, for what is asked once a span.
+//!
+//! The default hasher takes as long as all the rest of such a look-up. A multiplication spreads ids
+//! and small numbers well enough (FxHash of rustc); whoever makes a file by hand so that they collide
+//! makes it slow to read, which is why each of these maps has a bound.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A map from a number.
+pub(crate) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_i64(&mut self, value: i64) {
+        self.write_u64(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes its bucket from the low bits, the product is best in the high ones.
+        self.0.rotate_left(26)
+    }
+}

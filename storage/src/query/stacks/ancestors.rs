@@ -1,0 +1,54 @@
+//! Spans by their primary key, while a scan of the same file goes on.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, Row, Statement, params};
+
+use crate::error::{Context, Error};
+use crate::reader::{Callsite, Names, Reader};
+
+/// What a path needs to know of a span.
+pub(super) struct Ancestor {
+    pub(super) parent_id: Option<u64>,
+    pub(super) callsite: Arc<Callsite>,
+}
+
+pub(super) struct Ancestors<'a> {
+    reader: &'a Reader,
+    run_id: i64,
+    names: Names<'a>,
+    closed: Statement<'a>,
+    /// Of a live recording, parents that are open have no row among the closed ones yet.
+    open: Statement<'a>,
+}
+
+impl<'a> Ancestors<'a> {
+    pub(super) fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
+        let conn = reader.connection();
+        let prepare = || -> rusqlite::Result<Self> {
+            let sql = |table: &str| {
+                format!("SELECT parent_id, callsite_id FROM {table} WHERE id = ?1 AND run_id = ?2")
+            };
+            let closed = conn.prepare(&sql("span"))?;
+            let open = conn.prepare(&sql("open_span"))?;
+            Ok(Self { reader, run_id, names: Names::new(conn)?, closed, open })
+        };
+        prepare().context(reader.path(), "read the spans")
+    }
+
+    /// The span, if it is in the file.
+    pub(super) fn get(&mut self, id: u64) -> Result<Option<Ancestor>, Error> {
+        self.find(id as i64).context(self.reader.path(), "read a parent")
+    }
+
+    fn find(&mut self, id: i64) -> rusqlite::Result<Option<Ancestor>> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?));
+        let mut found = self.closed.query_row(params![id, self.run_id], read).optional()?;
+        if found.is_none() {
+            found = self.open.query_row(params![id, self.run_id], read).optional()?;
+        }
+        let Some((parent, callsite)) = found else { return Ok(None) };
+        let callsite = self.names.callsite(callsite)?;
+        Ok(Some(Ancestor { parent_id: parent.map(|id| id as u64), callsite }))
+    }
+}

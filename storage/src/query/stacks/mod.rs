@@ -1,0 +1,147 @@
+//! Where the time went, by path from the root: the tree behind a flame graph.
+//!
+//! Spans come in the order of ids, and all that is kept of them is one node for each distinct path of
+//! names. To find the node of a span, that of its parent has to be known:
+//!
+//! ```text
+//!  span ──parent id──> known? ──yes──> child of that node ──> count it there
+//!                        │ no: an ancestor by primary key, and its ancestors, until one is known
+//!                        └──────────────────────────────> remembered, not counted
+//! ```
+//!
+//! The memory of known spans has a fixed size; forgetting costs a look-up and never a wrong answer. So neither
+//! the order of ids matters (threads take them in blocks: a child on another thread can have a smaller
+//! id than its parent), nor whether the parent was selected. A span is counted when its own row comes
+//! by, once; a parent that is not in the file is [`Frame::MissingParent`].
+//!
+//! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
+
+mod ancestors;
+mod grow;
+mod known;
+mod reshape;
+mod tree;
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use self::ancestors::{Ancestor, Ancestors};
+use self::grow::{Growing, TOP};
+use self::known::Known;
+pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
+use super::SpanRef;
+use crate::error::Error;
+use crate::reader::Reader;
+
+/// Ancestors that are looked at to place one span; a longer chain counts as one without a parent.
+const CHAIN_MAX: usize = 100_000;
+
+/// Adds up spans by path, in one pass; see the [module](self)'s documentation.
+pub struct Stacks<'a> {
+    growing: Growing,
+    known: Known,
+    ancestors: Ancestors<'a>,
+    error: Option<Error>,
+}
+
+impl<'a> Stacks<'a> {
+    /// Nothing counted yet. The spans must be of the run `run_id` in the file that `reader` reads.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
+        Self::with(reader, run_id, Growing::new(), Known::new())
+    }
+
+    fn with(
+        reader: &'a Reader,
+        run_id: i64,
+        growing: Growing,
+        known: Known,
+    ) -> Result<Self, Error> {
+        let ancestors = Ancestors::new(reader, run_id)?;
+        Ok(Self { growing, known, ancestors, error: None })
+    }
+
+    /// Counts a span. Breaks when the file cannot be read; [`finish`](Self::finish) says why.
+    pub fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        match self.place(span) {
+            Ok(node) => {
+                self.growing.count(node, span);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                self.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The tree.
+    ///
+    /// # Errors
+    ///
+    /// When an ancestor could not be read.
+    pub fn finish(self) -> Result<StackTree, Error> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.growing.finish()),
+        }
+    }
+
+    fn place(&mut self, span: &SpanRef<'_>) -> Result<u32, Error> {
+        let parent = match span.parent_id {
+            Some(parent_id) => self.node_of(parent_id)?,
+            None => TOP,
+        };
+        let node = self.growing.child(parent, span.callsite);
+        self.known.seen(span.id, node);
+        Ok(node)
+    }
+
+    /// The node of a span that may not have come by.
+    fn node_of(&mut self, id: u64) -> Result<u32, Error> {
+        if let Some(node) = self.known.get(id) {
+            return Ok(node);
+        }
+        let mut chain = Vec::new();
+        // Brent's way to notice a circle, which only a damaged file has: compare with a place that is
+        // moved up after 1, 2, 4, 8 ... steps.
+        let (mut at, mut marked, mut next_mark) = (id, id, 1);
+        let mut node = loop {
+            let Some(Ancestor { parent_id, callsite }) = self.ancestors.get(at)? else {
+                let missing = self.growing.missing_parent();
+                self.known.looked_up(at, missing);
+                break missing;
+            };
+            chain.push((at, callsite));
+            let Some(parent_id) = parent_id else { break TOP };
+            if let Some(node) = self.known.get(parent_id) {
+                break node;
+            }
+            at = parent_id;
+            if at == marked || chain.len() >= CHAIN_MAX {
+                chain.truncate(1);
+                break self.growing.missing_parent();
+            }
+            if chain.len() == next_mark {
+                (marked, next_mark) = (at, next_mark * 2);
+            }
+        };
+        for (id, callsite) in chain.into_iter().rev() {
+            node = self.growing.child(node, &callsite);
+            self.known.looked_up(id, node);
+        }
+        Ok(node)
+    }
+}
+
+impl fmt::Debug for Stacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stacks").field("growing", &self.growing).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
