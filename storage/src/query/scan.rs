@@ -5,6 +5,7 @@
 //! looked up once each and kept, up to a bound.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -191,8 +192,8 @@ impl Kept {
         thread_id: i64,
         names: &mut Names<'_>,
     ) -> rusqlite::Result<()> {
-        if !self.callsites.contains_key(&callsite_id) {
-            self.callsites.insert(callsite_id, names.callsite(callsite_id)?);
+        if let Entry::Vacant(place) = self.callsites.entry(callsite_id) {
+            place.insert(names.callsite(callsite_id)?);
         }
         if !self.threads.contains_key(&thread_id) {
             if self.threads.len() >= THREADS_MAX {
