@@ -116,6 +116,13 @@ impl Histogram {
         None
     }
 
+    /// The start of a bucket that is nearest to a value: within 1 % of it.
+    #[cfg(feature = "query")]
+    pub(crate) fn edge_near(value: u64) -> u64 {
+        let (low, high) = bounds(index(value));
+        if value - low <= high - value { low } else { high.saturating_add(1) }
+    }
+
     /// The buckets in use, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
         self.buckets.iter().map(|&(bucket, count)| {
