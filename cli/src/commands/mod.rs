@@ -2,6 +2,10 @@
 
 mod check;
 mod diff;
+mod hist;
+#[cfg(test)]
+pub(crate) mod made;
+mod named;
 mod runs;
 mod sides;
 mod top;
@@ -19,6 +23,8 @@ pub(crate) enum Command {
     Top(top::Arguments),
     /// What changed between two recordings, and whether that is noise
     Diff(diff::Arguments),
+    /// How the durations of a name are distributed
+    Hist(hist::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
@@ -31,6 +37,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Top(arguments) => top::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),
+        Command::Hist(arguments) => hist::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
     }
 }

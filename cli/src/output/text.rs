@@ -62,6 +62,13 @@ pub(crate) fn duration_in_words(ns: i64) -> String {
     duration(ns).trim_end().to_owned()
 }
 
+/// Nanoseconds as the command line takes them back: `20ms`, `1500us`.
+pub(crate) fn duration_argument(ns: u64) -> String {
+    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+    let unit = units.into_iter().find(|(_, size)| ns.is_multiple_of(*size) && ns >= *size);
+    unit.map_or_else(|| "0".to_owned(), |(unit, size)| format!("{}{unit}", ns / size))
+}
+
 /// Bytes: `41 KB`, `118 MB`, `1.2 GB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
@@ -95,6 +102,16 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
         bar.push(*part);
     }
     bar
+}
+
+/// A word as a shell takes it: in quotes where it has to be.
+pub(crate) fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The same text in ASCII: what spandrel draws gets a stand-in, all other characters an escape.
@@ -176,6 +193,18 @@ mod tests {
         assert!(!clean.chars().any(|c| c.is_control() || c == '\u{202e}'), "{clean:?}");
         assert!(clean.starts_with("a\\u{1b}[31mred"));
         assert!(ascii("µ→█é").is_ascii());
+    }
+
+    #[test]
+    fn durations_as_arguments() {
+        let texts = [0, 1, 1_500_000, 20_000_000, 3_000_000_000].map(duration_argument);
+        assert_eq!(texts, ["0", "1ns", "1500us", "20ms", "3s"]);
+    }
+
+    #[test]
+    fn words_for_a_shell() {
+        let words = ["db.query", "a b", "", "it's", "$x"].map(shell);
+        assert_eq!(words, ["db.query", "'a b'", "''", r"'it'\''s'", "'$x'"]);
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! `spandrel hist`: how the durations of a name are distributed, on a logarithmic scale.
+//!
+//! Of a whole run from the rollups, whatever the number of spans; of a window or a filter by a scan.
+
+use std::ops::ControlFlow;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use serde_json::json;
+use spandrel_storage::Histogram;
+use spandrel_storage::query::{Bar, Columns, Mode, bars, modes};
+
+use super::named;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Rows of bars, gaps included.
+const ROWS: usize = 16;
+/// Columns that stand beside the bars.
+const BESIDE: usize = 50;
+
+const BAR: Style = AnsiColor::Cyan.on_default();
+const MARK: Style = AnsiColor::Yellow.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel hist http.request\n  \
+    spandrel hist http.request -w field.shard=7 --rows 30\n  \
+    spandrel hist http.request -f csv")]
+pub(crate) struct Arguments {
+    /// Name of the spans
+    name: String,
+    /// Rows of bars at most; more of them are narrower
+    #[arg(long, value_name = "ROWS", default_value_t = ROWS)]
+    rows: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let name = arguments.name.as_str();
+    let histogram = if context.wanted.is_whole_run() {
+        from_rollups(&profile, name)?
+    } else {
+        from_spans(&profile, name)?
+    };
+    let (bars, modes) = (bars(&histogram, arguments.rows), modes(&histogram));
+    let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
+    for (label, q) in QUANTILES {
+        view.extra.insert(format!("{label}_ns"), json!(histogram.percentile(q)));
+    }
+    let groups = modes
+        .iter()
+        .map(|mode| json!({ "from_ns": mode.from_ns, "to_ns": mode.to_ns, "count": mode.count }));
+    view.extra.insert("groups".into(), groups.collect());
+    if histogram.is_empty() {
+        view.notes.extend(named::unknown(&profile, name)?);
+    } else {
+        let width = context.output.width().saturating_sub(BESIDE).clamp(12, 60);
+        view.drawing = Some(draw(&histogram, &bars, width));
+        view.notes.extend(groups_in_words(name, &modes));
+    }
+    context.output.show(view, 0)
+}
+
+fn from_rollups(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
+    let mut histogram = Histogram::new();
+    for top in profile.reader.top(profile.run.id, usize::MAX)? {
+        if top.callsite.name == name {
+            histogram.merge(&top.histogram);
+        }
+    }
+    Ok(histogram)
+}
+
+fn from_spans(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
+    let mut histogram = Histogram::new();
+    profile.scan(Columns::Numbers, |span| {
+        if let Some(ns) = span.duration_ns.filter(|_| span.callsite.name == name) {
+            histogram.record(ns.max(0) as u64);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(histogram)
+}
+
+fn ns(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}
+
+fn sheet(bars: &[Bar]) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::right("from_ns", "from"),
+        Column::right("to_ns", "to"),
+        Column::right("count", "count"),
+        Column::right("cumulative", "cumulative"),
+    ]);
+    let mut cumulative = 0_u64;
+    for bar in bars {
+        cumulative = cumulative.saturating_add(bar.count);
+        sheet.push(vec![
+            Cell::Ns(ns(bar.from_ns)),
+            Cell::Ns(ns(bar.to_ns)),
+            Cell::Count(bar.count),
+            Cell::Count(cumulative),
+        ]);
+    }
+    sheet
+}
+
+fn draw(histogram: &Histogram, bars: &[Bar], width: usize) -> String {
+    let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    let all = histogram.count();
+    let marks: Vec<(&str, u64)> = QUANTILES
+        .iter()
+        .filter_map(|(label, q)| Some((*label, histogram.percentile(*q)?)))
+        .collect();
+    let scale = text::count(highest);
+    let mut page = format!(
+        "{FAINT}{:>9}  0{scale:>w$}  {:>11}  {:>6}{FAINT:#}\n",
+        "from",
+        "count",
+        "cum",
+        w = width - 1
+    );
+    let mut below = 0_u64;
+    for run in bars.chunk_by(|one, other| one.count == 0 && other.count == 0) {
+        if let (Some(last), 2..) = (run.last(), run.len()) {
+            let until = text::duration_in_words(ns(last.to_ns));
+            page.push_str(&format!("{FAINT}{:9}  ⋮  (empty to {until}){FAINT:#}\n", ""));
+            continue;
+        }
+        for bar in run {
+            below = below.saturating_add(bar.count);
+            let drawn = text::bar(bar.count as f64 / highest.max(1) as f64, width);
+            let space = width.saturating_sub(drawn.chars().count());
+            page.push_str(&format!(
+                "{:>9}  {BAR}{drawn}{BAR:#}{:space$}  {:>11}  {:>6}{}\n",
+                text::duration(ns(bar.from_ns)),
+                "",
+                text::count(bar.count),
+                text::share(below as f64 / all as f64),
+                marks_in(bar, &marks)
+            ));
+        }
+    }
+    page
+}
+
+/// The percentiles that lie in a bar.
+fn marks_in(bar: &Bar, marks: &[(&str, u64)]) -> String {
+    let inside = marks.iter().filter(|(_, at)| (bar.from_ns..bar.to_ns).contains(at));
+    let texts: Vec<String> =
+        inside.map(|(label, at)| format!("{label} {}", text::duration_in_words(ns(*at)))).collect();
+    if texts.is_empty() {
+        String::new()
+    } else {
+        format!("  {MARK}◄ {}{MARK:#}", texts.join(", "))
+    }
+}
+
+/// `two groups: 94.8% under 5.66 ms, 5.2% over 22.6 ms`, and how to ask what makes the difference.
+fn groups_in_words(name: &str, modes: &[Mode]) -> Option<String> {
+    let [first, .., last] = modes else { return None };
+    let all: u64 = modes.iter().map(|mode| mode.count).sum();
+    let share = |mode: &Mode| text::share(mode.count as f64 / all as f64);
+    let words = |at: u64| text::duration_in_words(ns(at));
+    let mut parts = vec![format!("{} under {}", share(first), words(first.to_ns))];
+    for mode in modes.get(1..modes.len() - 1).unwrap_or_default() {
+        parts.push(format!(
+            "{} from {} to {}",
+            share(mode),
+            words(mode.from_ns),
+            words(mode.to_ns)
+        ));
+    }
+    parts.push(format!("{} over {}", share(last), words(last.from_ns)));
+    let number = ["two", "three", "four"].get(modes.len() - 2).copied().unwrap_or("several");
+    let before = modes.get(modes.len() - 2)?;
+    let from = text::duration_argument(round_between(before.to_ns, last.from_ns));
+    let name = text::shell(&text::clean(name));
+    Some(format!("{number} groups: {}. `spandrel explain {name} --sel {from}..`", parts.join(", ")))
+}
+
+/// The roundest number that separates two groups.
+fn round_between(low: u64, high: u64) -> u64 {
+    for step in (0..20).rev().map(|power| 10_u64.saturating_pow(power)) {
+        for step in [step.saturating_mul(5), step.saturating_mul(2), step] {
+            let round = high / step * step;
+            if round >= low && round > 0 {
+                return round;
+            }
+        }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(spans: impl IntoIterator<Item = (u64, usize)>) -> Histogram {
+        let mut histogram = Histogram::new();
+        for (ns, count) in spans {
+            (0..count).for_each(|_| histogram.record(ns));
+        }
+        histogram
+    }
+
+    #[test]
+    fn two_groups_in_words() {
+        let fast = (2_900_000..3_900_000).step_by(250).map(|ns| (ns, 1));
+        let slow = (23_000_000..50_000_000).step_by(130_000).map(|ns| (ns, 1));
+        let modes = modes(&of(fast.chain(slow)));
+        let words = groups_in_words("http.request", &modes).unwrap();
+        assert!(words.starts_with("two groups: 95.1% under 3.9"), "{words}");
+        assert!(words.ends_with("`spandrel explain http.request --sel 20ms..`"), "{words}");
+        assert_eq!(groups_in_words("x", &modes[..1]), None);
+    }
+
+    #[test]
+    fn a_round_number_lies_between() {
+        for (low, high, round) in [
+            (5_700_000, 22_600_000, 20_000_000),
+            (990, 1_010, 1_000),
+            (7, 7, 7),
+            (0, 9, 5),
+            (1_234_567, 1_234_569, 1_234_568),
+        ] {
+            assert_eq!(round_between(low, high), round);
+        }
+    }
+
+    #[test]
+    fn gaps_are_folded_and_percentiles_are_marked() {
+        let page = draw(
+            &of([(2_000_000, 940), (30_000_000, 60)]),
+            &bars(&of([(2_000_000, 940), (30_000_000, 60)]), 16),
+            20,
+        );
+        let page = anstream::adapter::strip_str(&page).to_string();
+        let lines: Vec<&str> = page.lines().collect();
+        assert_eq!(lines.len(), 4, "{page}");
+        assert!(lines[1].contains("94.0%") && lines[1].contains("◄ p50 2.0"), "{page}");
+        assert!(lines[2].contains("⋮  (empty to "), "{page}");
+        assert!(lines[3].contains("100.0%") && lines[3].contains("◄ p95"), "{page}");
+    }
+}

@@ -1,0 +1,250 @@
+//! `spandrel top`: where the time went, by span name or by what else spans have in common.
+//!
+//! Of a whole run from the rollups, in milliseconds at any size; of a window, a filter, a thread or a
+//! field by a scan. Either way counts, sums and maxima are exact and percentiles within 1 %, or exact
+//! with `--exact`, which reads the spans a few times more.
+
+mod note;
+
+use std::ops::ControlFlow;
+
+use clap::Args;
+use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups, Key};
+
+use self::note::notes;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Rows that are shown without asking.
+const ROWS: usize = 20;
+
+const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel top                               by self time\n  \
+    spandrel top --sort p99 -n 5               the five with the longest tail\n  \
+    spandrel top --by field.shard -w name=db.query\n  \
+    spandrel top --since 30s --exact -f json")]
+pub(crate) struct Arguments {
+    /// What the spans of a row have in common: name (with its target), target, level, callsite,
+    /// thread, or field.NAME
+    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = parse_by)]
+    by: By,
+    /// Exact percentiles; reads the spans up to five times
+    #[arg(long)]
+    exact: bool,
+}
+
+fn parse_by(text: &str) -> Result<By, String> {
+    match text {
+        "name" => Ok(By::Name),
+        "target" => Ok(By::Target),
+        "level" => Ok(By::Level),
+        "callsite" => Ok(By::Callsite),
+        "thread" => Ok(By::Thread),
+        other => match other.strip_prefix("field.") {
+            Some(name) if !name.is_empty() => Ok(By::Field(name.to_owned())),
+            _ => Err("there are name, target, level, callsite, thread and field.NAME".into()),
+        },
+    }
+}
+
+/// Groups with their percentiles.
+struct Top {
+    groups: Vec<Group>,
+    percentiles: Vec<Vec<Option<i64>>>,
+    /// How long what was looked at took.
+    length_ns: i64,
+    /// Whether the rollups answered, which know no unfinished spans.
+    is_summed: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let is_summed =
+        context.wanted.is_whole_run() && arguments.by.is_in_rollups() && !arguments.exact;
+    let top = if is_summed {
+        from_rollups(&profile, &arguments.by)?
+    } else {
+        from_spans(&profile, arguments)?
+    };
+    let mut sheet = Sheet::new(columns(&arguments.by, &top));
+    let self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
+    for (group, percentiles) in top.groups.iter().zip(&top.percentiles) {
+        sheet.push(cells(&arguments.by, group, percentiles, self_ns, &top));
+    }
+    sheet.sort("self_ns")?;
+    let mut view = View::new("top", Some(profile.header()?), sheet);
+    view.notes = notes(&arguments.by, &top.groups, &top.percentiles);
+    let unfinished = if top.is_summed {
+        profile.run.unfinished
+    } else {
+        top.groups.iter().map(|group| group.unfinished).sum()
+    };
+    if unfinished > 0 {
+        let unfinished = text::count(unfinished);
+        view.notes.push(format!("{unfinished} unfinished spans are in no figure"));
+    }
+    if context.output.verbose {
+        let bound = if arguments.exact { "exact" } else { "within 1%" };
+        let line = format!("percentiles are {bound}; counts, sums and maxima are exact");
+        view.notes.push(line);
+    }
+    view.extra.insert("percentiles_exact".into(), arguments.exact.into());
+    view.extra.insert("unfinished".into(), unfinished.into());
+    context.output.show(view, ROWS)
+}
+
+fn from_rollups(profile: &Profile, by: &By) -> Result<Top, Failure> {
+    let mut groups = Groups::new(by.clone());
+    for top in profile.reader.top(profile.run.id, usize::MAX)? {
+        groups.add_top(&top);
+    }
+    let groups = groups.into_groups();
+    let length_ns = profile.header()?.length_ns();
+    let percentiles = near_percentiles(&groups);
+    Ok(Top { groups, percentiles, length_ns, is_summed: true })
+}
+
+fn near_percentiles(groups: &[Group]) -> Vec<Vec<Option<i64>>> {
+    let of = |group: &Group| QUANTILES.map(|q| group.percentile_ns(q)).to_vec();
+    groups.iter().map(of).collect()
+}
+
+fn from_spans(profile: &Profile, arguments: &Arguments) -> Result<Top, Failure> {
+    let by = &arguments.by;
+    let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
+    let mut groups = Groups::new(by.clone());
+    let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
+    profile.scan(columns, |span| {
+        groups.add(span);
+        first_ns = first_ns.min(span.start_ns);
+        last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
+        ControlFlow::Continue(())
+    })?;
+    let percentiles = if arguments.exact {
+        exact_percentiles(profile, columns, &mut groups)?
+    } else {
+        near_percentiles(groups.groups())
+    };
+    let length_ns = last_ns.saturating_sub(first_ns).max(0);
+    Ok(Top { groups: groups.into_groups(), percentiles, length_ns, is_summed: false })
+}
+
+fn exact_percentiles(
+    profile: &Profile,
+    columns: Columns,
+    groups: &mut Groups,
+) -> Result<Vec<Vec<Option<i64>>>, Failure> {
+    let mut exact = ExactPercentiles::new(groups, &QUANTILES);
+    while exact.begin_pass() {
+        profile.scan(columns, |span| {
+            exact.add(groups, span);
+            ControlFlow::Continue(())
+        })?;
+        exact.end_pass();
+    }
+    Ok((0..groups.groups().len()).map(|at| exact.of(at)).collect())
+}
+
+fn columns(by: &By, top: &Top) -> Vec<Column> {
+    let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
+    let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
+    let mut columns = vec![
+        Column::right("self_ns", "self"),
+        Column::right("self_share", "self%"),
+        Column::right("calls", "calls"),
+        Column::right("total_ns", "total"),
+        Column::right("p50_ns", "p50"),
+        Column::right("p95_ns", "p95"),
+        Column::right("p99_ns", "p99"),
+        Column::right("max_ns", "max"),
+        Column::right("mean_ns", "mean").hidden(),
+        Column::right("busy_share", "busy"),
+        Column::right("idle_ns", "idle").hidden(),
+        hidden_if(none(|group| group.errors), Column::right("errors", "errors")),
+        hidden_if(none(|group| group.unfinished), Column::right("unfinished", "unfinished")),
+        Column::right("rate", "rate").hidden(),
+    ];
+    columns.extend(match by {
+        By::Target => vec![Column::left("target", "target")],
+        By::Level => vec![Column::left("level", "level")],
+        By::Thread => vec![Column::left("thread", "thread")],
+        By::Field(name) => vec![Column::left("value", &text::clean(name))],
+        By::Callsite => vec![
+            Column::left("target", "target"),
+            Column::left("name", "span"),
+            Column::left("place", "place"),
+        ],
+        _ => vec![Column::left("target", "target"), Column::left("name", "span")],
+    });
+    columns
+}
+
+fn cells(
+    by: &By,
+    group: &Group,
+    percentiles: &[Option<i64>],
+    all_self_ns: i64,
+    top: &Top,
+) -> Vec<Cell> {
+    let calls = group.calls as f64;
+    let share = |part: i64, whole: i64| match whole {
+        0 => Cell::Null,
+        whole => Cell::Share(part as f64 / whole as f64),
+    };
+    let closed = |cell: Cell| if group.calls == 0 { Cell::Null } else { cell };
+    let mut cells = vec![
+        Cell::Ns(group.self_ns),
+        share(group.self_ns, all_self_ns),
+        Cell::Count(group.calls),
+        Cell::Ns(group.sum_ns),
+    ];
+    cells.extend(percentiles.iter().map(|ns| Cell::from(*ns)));
+    cells.extend([
+        closed(Cell::Ns(group.max_ns)),
+        closed(Cell::Ns((group.sum_ns as f64 / calls) as i64)),
+        group.busy_ns.map_or(Cell::Null, |busy| share(busy, group.sum_ns)),
+        Cell::from(group.busy_ns.map(|busy| group.sum_ns.saturating_sub(busy).max(0))),
+        Cell::Count(group.errors),
+        if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },
+        rate(calls, top.length_ns),
+    ]);
+    cells.extend(keys(by, group));
+    cells
+}
+
+/// Calls a second.
+fn rate(calls: f64, length_ns: i64) -> Cell {
+    if length_ns <= 0 {
+        return Cell::Null;
+    }
+    let rate = calls / (length_ns as f64 / 1e9);
+    let shown = if rate < 10.0 { format!("{rate:.2}/s") } else { text::count(rate as u64) + "/s" };
+    Cell::Shown(shown, rate.into())
+}
+
+fn keys(by: &By, group: &Group) -> Vec<Cell> {
+    let key = match &group.key {
+        Key::Value(value) => Cell::Text(value.clone()),
+        Key::NoField => Cell::Shown("(no such field)".into(), serde_json::Value::Null),
+        _ => Cell::Text("(others)".into()),
+    };
+    let callsite = &group.callsite;
+    match by {
+        By::Name => vec![Cell::Text(callsite.target.clone()), key],
+        By::Callsite => {
+            let place = callsite.file.as_ref().map(|file| match callsite.line {
+                Some(line) => format!("{file}:{line}"),
+                None => file.clone(),
+            });
+            let target = Cell::Text(callsite.target.clone());
+            vec![target, key, place.map_or(Cell::Null, Cell::Text)]
+        }
+        _ => vec![key],
+    }
+}

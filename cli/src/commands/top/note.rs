@@ -1,0 +1,144 @@
+//! What of the table is worth a second look, in a sentence.
+
+use spandrel_storage::query::{By, Group, Key};
+
+use crate::output::text;
+
+/// Share of the self time of all that makes a row worth a note.
+const SELF_SHARE_MIN: f64 = 0.05;
+/// Share of the time not inside the span that counts as waiting.
+const IDLE_SHARE_MIN: f64 = 0.5;
+/// How many times the median the 95th, or the 99th, percentile must be.
+const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
+/// Calls that a tail needs.
+const CALLS_MIN: u64 = 40;
+/// Share of failed calls.
+const ERROR_SHARE_MIN: f64 = 0.01;
+
+/// A line on the row with the most self time that has something odd, and one on failures.
+pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>]) -> Vec<String> {
+    let mut rows: Vec<(&Group, &[Option<i64>])> =
+        groups.iter().zip(percentiles.iter().map(Vec::as_slice)).collect();
+    rows.retain(|(group, _)| group.calls > 0 && group.key != Key::Others);
+    rows.sort_by_key(|(group, _)| std::cmp::Reverse(group.self_ns));
+    let self_ns = rows.iter().map(|(group, _)| group.self_ns as f64).sum::<f64>();
+    let heavy = rows
+        .iter()
+        .take_while(|(group, _)| group.self_ns as f64 >= self_ns * SELF_SHARE_MIN && self_ns > 0.0);
+    let odd = heavy.filter_map(|(group, percentiles)| odd(by, group, percentiles)).next();
+    let failing = rows
+        .iter()
+        .filter(|(group, _)| group.errors as f64 >= group.calls as f64 * ERROR_SHARE_MIN)
+        .filter(|(group, _)| group.errors > 0)
+        .max_by_key(|(group, _)| group.errors)
+        .map(|(group, _)| failing(by, group));
+    odd.into_iter().chain(failing).collect()
+}
+
+fn name(group: &Group) -> String {
+    match &group.key {
+        Key::Value(value) => text::clean(value),
+        _ => "(no such field)".into(),
+    }
+}
+
+fn odd(by: &By, group: &Group, percentiles: &[Option<i64>]) -> Option<String> {
+    let idle = group.busy_ns.filter(|_| group.sum_ns > 0);
+    let idle = idle.map(|busy| 1.0 - busy as f64 / group.sum_ns as f64);
+    let idle = idle.filter(|idle| *idle >= IDLE_SHARE_MIN);
+    let tail = tail(group, percentiles);
+    let name = name(group);
+    let mut line = match (idle, tail) {
+        (None, None) => return None,
+        (None, Some((which, times))) => {
+            format!("note: the {which} of {name} is {times:.0}x its p50")
+        }
+        (Some(idle), tail) => {
+            let tail = tail.map(|(which, times)| format!(". Its {which} is {times:.0}x its p50"));
+            format!(
+                "note: {name} is {:.0}% idle (waiting){}",
+                idle * 100.0,
+                tail.unwrap_or_default()
+            )
+        }
+    };
+    if tail.is_some() && matches!(by, By::Name | By::Callsite) {
+        line.push_str(&format!(": try `spandrel explain {}`", text::shell(&name)));
+    }
+    Some(line)
+}
+
+/// Which percentile is far from the median, and how many times it.
+fn tail(group: &Group, percentiles: &[Option<i64>]) -> Option<(&'static str, f64)> {
+    let (p50, rest) = percentiles.split_first()?;
+    let p50 = p50.filter(|p50| *p50 > 0 && group.calls >= CALLS_MIN)?;
+    let times = rest.iter().map(|ns| ns.unwrap_or(0) as f64 / p50 as f64);
+    let mut tails = TAILS_MIN.into_iter().zip(times);
+    tails.find(|((_, min), times)| times >= min).map(|((which, _), times)| (which, times))
+}
+
+fn failing(by: &By, group: &Group) -> String {
+    let (errors, calls) = (text::count(group.errors), text::count(group.calls));
+    let share = text::share(group.errors as f64 / group.calls as f64);
+    let name = name(group);
+    let mut line = format!("note: {errors} of {calls} calls of {name} failed ({share})");
+    if matches!(by, By::Name | By::Callsite) {
+        line.push_str(&format!(": try `spandrel slow {} -w has:error`", text::shell(&name)));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use spandrel_storage::query::{Groups, Scan};
+
+    use super::*;
+    use crate::commands::made;
+
+    /// The notes on spans of the names, with durations and busy times in microseconds.
+    fn notes_on(spans: &[(&'static str, i64, i64)]) -> Vec<String> {
+        let spans = spans.iter().map(|&(name, us, busy_us)| made::Span {
+            busy_ns: Some(busy_us * 1000),
+            is_error: us == 13,
+            ..made::Span::new(name, us * 1000)
+        });
+        let (_folder, reader) = made::profile(spans);
+        let mut groups = Groups::new(By::Name);
+        let scan = Scan::new(1);
+        reader
+            .scan(&scan, |span| {
+                groups.add(span);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let quantiles = |group: &Group| [0.5, 0.95, 0.99].map(|q| group.percentile_ns(q)).to_vec();
+        let percentiles: Vec<_> = groups.groups().iter().map(quantiles).collect();
+        notes(&By::Name, groups.groups(), &percentiles)
+    }
+
+    #[test]
+    fn nothing_odd_has_no_note() {
+        assert_eq!(notes_on(&[]), Vec::<String>::new());
+        assert_eq!(notes_on(&[("a", 100, 100); 50]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn waiting_and_a_tail_are_told_of_the_heaviest() {
+        let mut spans = vec![("light", 1, 0); 100];
+        spans.extend([("db query", 2_000, 200); 90]);
+        spans.extend([("db query", 28_000, 2_800); 10]);
+        let line = "note: db query is 90% idle (waiting). Its p95 is 14x its p50: try `spandrel \
+                    explain 'db query'`";
+        assert_eq!(notes_on(&spans), [line]);
+    }
+
+    #[test]
+    fn failures_are_told() {
+        let mut spans = vec![("a", 100, 100); 90];
+        spans.extend([("a", 13, 13); 10]);
+        let line = "note: 10 of 100 calls of a failed (10.0%): try `spandrel slow a -w has:error`";
+        assert_eq!(notes_on(&spans), [line]);
+    }
+}
