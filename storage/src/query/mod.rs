@@ -10,31 +10,29 @@
 //! says what was wrong with a text, where, and what to write instead.
 
 pub mod compare;
-mod duration;
-mod filter;
-mod near;
-mod run_selector;
-mod scan;
-mod span_ref;
-mod time;
 mod distribution;
+mod duration;
 mod exact;
 mod fields;
+mod filter;
 mod groups;
 #[cfg(test)]
 mod made;
+mod near;
 mod quick_map;
+mod run_selector;
 mod scan;
 mod span_ref;
 pub mod stacks;
+mod time;
 
-pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
-pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
-pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::distribution::{Bar, Mode, bars, modes};
+pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::exact::ExactPercentiles;
+pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
 pub use self::groups::{By, Group, Groups, Key};
+pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
-pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
 pub use self::stacks::{StackTree, Stacks, Weight};
+pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
