@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod flame;
 mod hist;
 #[cfg(test)]
 pub(crate) mod made;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Top(top::Arguments),
     /// What changed between two recordings, and whether that is noise
     Diff(diff::Arguments),
+    /// Where the time went, by path from the root, as a flame graph
+    Flame(flame::Arguments),
     /// How the durations of a name are distributed
     Hist(hist::Arguments),
     /// The runs in the file
@@ -37,6 +40,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Top(arguments) => top::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),
+        Command::Flame(arguments) => flame::run(arguments, context),
         Command::Hist(arguments) => hist::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
     }

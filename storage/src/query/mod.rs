@@ -31,6 +31,7 @@ pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::exact::ExactPercentiles;
 pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
 pub use self::groups::{By, Group, Groups, Key};
+pub use self::near::nearest;
 pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;

@@ -5,7 +5,7 @@ const CHARS_MAX: usize = 64;
 
 /// The known words nearest to `word`, the nearest first, at most `most` of them: those that one
 /// letter in three has to be changed of, and those that contain it.
-pub(super) fn nearest<'a>(
+pub fn nearest<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
     most: usize,

@@ -1,0 +1,127 @@
+//! Where the frames of a flame graph stand, as shares of its whole width.
+
+use std::cmp::Reverse;
+
+use spandrel_storage::query::StackTree;
+
+/// A frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Placed {
+    /// Which node of the tree.
+    pub(super) node: usize,
+    pub(super) depth: u32,
+    /// Nanoseconds, or calls.
+    pub(super) weight: i64,
+    /// Where it begins, from 0 to 1.
+    pub(super) start: f64,
+    /// How much of the whole it is, from 0 to 1.
+    pub(super) width: f64,
+}
+
+/// All frames, parents before their children; beside each other the widest first.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) cells: Vec<Placed>,
+    /// The widths of all roots.
+    pub(super) total: i64,
+    /// Paths that are deeper than was asked for.
+    pub(super) deeper: u64,
+    /// Paths that are narrower than was asked for.
+    pub(super) narrow: u64,
+}
+
+impl Layout {
+    /// `depth` levels at most, 0 for all, without what is narrower than `min_share`.
+    pub(super) fn new(tree: &StackTree, widths: &[i64], depth: u32, min_share: f64) -> Self {
+        let mut children = tree.children();
+        for list in &mut children {
+            let name = |at: usize| tree.nodes().get(at).map(|node| node.frame.name());
+            list.sort_by_key(|at| (Reverse(widths.get(*at)), name(*at)));
+        }
+        let roots = children.last().cloned().unwrap_or_default();
+        let weight = |at: usize| widths.get(at).copied().unwrap_or(0);
+        let total = roots.iter().fold(0_i64, |sum, at| sum.saturating_add(weight(*at)));
+        let mut layout = Self { cells: Vec::new(), total, deeper: 0, narrow: 0 };
+        let mut to_place = vec![(roots, 0_u32, 0.0_f64)];
+        while let Some((nodes, level, mut start)) = to_place.pop() {
+            for node in nodes {
+                let width = weight(node) as f64 / total as f64;
+                if width.is_nan() || width <= 0.0 {
+                    continue; // nothing to see: no closed span is under it
+                }
+                if depth > 0 && level >= depth {
+                    layout.deeper += 1;
+                } else if width < min_share {
+                    layout.narrow += 1;
+                } else {
+                    let weight = weight(node);
+                    layout.cells.push(Placed { node, depth: level, weight, start, width });
+                    let below = children.get_mut(node).map(std::mem::take).unwrap_or_default();
+                    to_place.push((below, level + 1, start));
+                }
+                start += width;
+            }
+        }
+        // The deepest were placed first among cousins; by position they read as a tree.
+        layout.cells.sort_by(|one, other| {
+            one.start.total_cmp(&other.start).then(one.depth.cmp(&other.depth))
+        });
+        layout
+    }
+
+    pub(super) fn levels(&self) -> u32 {
+        self.cells.iter().map(|cell| cell.depth + 1).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use spandrel_storage::query::{Scan, Stacks, Weight};
+
+    use super::*;
+    use crate::commands::made::{self, Span};
+
+    /// root 100 = a 60 (of which c 20) + b 30 + 10 of its own.
+    pub(in super::super) fn tree() -> StackTree {
+        let child = |name, parent, ns, self_ns| Span {
+            parent: Some(parent),
+            self_ns,
+            ..Span::new(name, ns)
+        };
+        let root = Span { self_ns: 10, ..Span::new("root", 100) };
+        let spans = [root, child("b", 0, 30, 30), child("a", 0, 60, 40), child("c", 2, 20, 20)];
+        let (_folder, reader) = made::profile(spans);
+        let mut stacks = Stacks::new(&reader, 1).unwrap();
+        reader.scan(&Scan::new(1), |span| stacks.add(span)).unwrap();
+        stacks.finish().unwrap()
+    }
+
+    fn names(tree: &StackTree, layout: &Layout) -> Vec<String> {
+        let cells = layout.cells.iter();
+        cells
+            .map(|cell| {
+                let name = tree.nodes()[cell.node].frame.name();
+                format!("{name} {} {:.0}+{:.0}", cell.depth, cell.start * 100.0, cell.width * 100.0)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn frames_stand_under_their_parents_the_widest_first() {
+        let tree = tree();
+        let widths = tree.widths(Weight::SelfTime);
+        let layout = Layout::new(&tree, &widths, 0, 0.0);
+        assert_eq!(names(&tree, &layout), ["root 0 0+100", "a 1 0+60", "c 2 0+20", "b 1 60+30"]);
+        assert_eq!((layout.total, layout.levels()), (100, 3));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let tree = tree();
+        let widths = tree.widths(Weight::SelfTime);
+        let layout = Layout::new(&tree, &widths, 2, 0.0);
+        assert_eq!((layout.levels(), layout.deeper, layout.narrow), (2, 1, 0));
+        let layout = Layout::new(&tree, &widths, 0, 0.35);
+        assert_eq!((layout.cells.len(), layout.deeper, layout.narrow), (2, 0, 2));
+    }
+}

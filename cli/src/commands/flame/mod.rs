@@ -1,0 +1,211 @@
+//! `spandrel flame`: where the time went, by path from the root.
+//!
+//! One pass over the spans with flat memory (see `spandrel_storage::query::stacks`), drawn as an
+//! icicle: roots on top, children beneath, as wide as their time.
+
+mod icicle;
+mod layout;
+mod svg;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use spandrel_storage::query::{Columns, StackTree, Stacks, Weight};
+
+use self::layout::Layout;
+use super::named;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Destination, Header, Sheet, View, text};
+
+/// Levels that are drawn without asking.
+const DEPTH: u32 = 24;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel flame                                  self time, all roots\n  \
+    spandrel flame --root db.query --weight busy    what is under one name\n  \
+    spandrel flame -w field.shard=7 --svg flame.svg\n  \
+    spandrel flame --min-share 5 -f csv")]
+pub(crate) struct Arguments {
+    /// Only what is under spans of this name
+    #[arg(long, value_name = "NAME")]
+    root: Option<String>,
+    /// What makes a frame wide
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    weight: Width,
+    /// Levels that are drawn; 0: all
+    #[arg(long, value_name = "LEVELS", default_value_t = DEPTH)]
+    depth: u32,
+    /// Leave out frames below this share of the whole, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = parse_percent)]
+    min_share: f64,
+    /// Count a span inside of a span of the same name at the outer one
+    #[arg(long)]
+    collapse_recursion: bool,
+    /// Draw into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Width {
+    /// Self time: duration less the union of the children
+    #[default]
+    #[value(name = "self")]
+    SelfTime,
+    /// Time inside of spans
+    Busy,
+    /// Time from open to close
+    Wall,
+    /// Number of closed spans
+    Calls,
+}
+
+impl Width {
+    fn weight(self) -> Weight {
+        match self {
+            Self::SelfTime => Weight::SelfTime,
+            Self::Busy => Weight::Busy,
+            Self::Wall => Weight::Wall,
+            Self::Calls => Weight::Calls,
+        }
+    }
+
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::SelfTime => "self time",
+            Self::Busy => "busy time",
+            Self::Wall => "time from open to close",
+            Self::Calls => "calls",
+        }
+    }
+
+    /// A width for people.
+    fn text(self, width: i64) -> String {
+        match self {
+            Self::Calls => text::count(width.unsigned_abs()),
+            _ => text::duration_in_words(width),
+        }
+    }
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a number from 0 to 100 is wanted".into()),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let mut stacks = Stacks::new(&profile.reader, profile.run.id)?;
+    profile.scan(Columns::Numbers, |span| stacks.add(span))?;
+    let mut tree = stacks.finish()?;
+    if let Some(name) = &arguments.root {
+        tree = tree.rooted_at(name);
+    }
+    if arguments.collapse_recursion {
+        tree = tree.without_recursion();
+    }
+    if matches!(arguments.weight, Width::Busy) && !tree.has_busy() {
+        return Err(Failure::usage("busy time was not measured in this run")
+            .hint("--weight self or --weight wall"));
+    }
+    let widths = tree.widths(arguments.weight.weight());
+    let layout = Layout::new(&tree, &widths, arguments.depth, arguments.min_share / 100.0);
+    let header = profile.header()?;
+    if let Some(path) = &arguments.svg {
+        let drawn = svg::draw(&tree, &layout, arguments.weight, &header.lines());
+        return write(path, &drawn, &layout, header, context);
+    }
+    let mut view = View::new("flame", Some(header), sheet(&tree, &layout));
+    view.extra.insert("weight".into(), arguments.weight.in_words().into());
+    view.extra.insert("total".into(), layout.total.into());
+    view.extra.insert("cut".into(), tree.cut().into());
+    view.extra.insert("missing_parent".into(), tree.orphans().into());
+    if layout.cells.is_empty() {
+        if let Some(name) = &arguments.root {
+            view.notes.extend(named::unknown(&profile, name)?);
+        }
+    } else {
+        let width = context.output.width();
+        view.drawing = Some(icicle::draw(&tree, &layout, arguments.weight, width));
+        view.notes = notes(&tree, &layout);
+    }
+    context.output.show(view, 0)
+}
+
+fn write(
+    path: &Path,
+    drawn: &str,
+    layout: &Layout,
+    header: Header,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let mut file = Destination::new(path)?;
+    file.write_all(drawn.as_bytes()).map_err(|source| Failure::cannot_write(path, &source))?;
+    let bytes = text::bytes(file.complete()?);
+    context.output.say(&format!("wrote {} ({bytes})", path.display()));
+    Ok(match () {
+        () if context.output.strict && !header.is_complete() => Exit::Incomplete,
+        () if context.output.fail_empty && layout.cells.is_empty() => Exit::NothingMatched,
+        () => Exit::Ok,
+    })
+}
+
+fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut say = |count: u64, what: &str| {
+        if count > 0 {
+            notes.push(format!("{} {what}", text::count(count)));
+        }
+    };
+    say(layout.deeper, "paths are deeper than is drawn: --depth 0, or --root NAME");
+    say(layout.narrow, "paths are narrower than --min-share");
+    say(
+        tree.orphans(),
+        "spans have a parent that is not in the file: dropped, pruned, or still open",
+    );
+    say(tree.cut(), "spans are in paths too deep, or too many, to tell apart: (cut)");
+    let unfinished = tree.nodes().iter().map(|node| node.sums.unfinished).sum();
+    say(unfinished, "unfinished spans have no width");
+    notes
+}
+
+fn sheet(tree: &StackTree, layout: &Layout) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::right("depth", "depth"),
+        Column::right("width", "width"),
+        Column::right("share", "share"),
+        Column::right("calls", "calls"),
+        Column::right("errors", "errors"),
+        Column::right("unfinished", "unfinished"),
+        Column::right("self_ns", "self"),
+        Column::right("busy_ns", "busy"),
+        Column::right("total_ns", "total"),
+        Column::left("name", "span"),
+        Column::left("path", "path"),
+    ]);
+    for cell in &layout.cells {
+        let Some(node) = tree.nodes().get(cell.node) else { continue };
+        let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
+        let sums = &node.sums;
+        sheet.push(vec![
+            Cell::Count(cell.depth.into()),
+            Cell::Number(cell.weight),
+            Cell::Share(cell.width),
+            Cell::Count(sums.calls),
+            Cell::Count(sums.errors),
+            Cell::Count(sums.unfinished),
+            Cell::Ns(sums.self_ns),
+            Cell::from(sums.busy_ns),
+            Cell::Ns(sums.wall_ns),
+            Cell::Text(node.frame.name().into()),
+            Cell::Text(path.join(";")),
+        ]);
+    }
+    sheet
+}
