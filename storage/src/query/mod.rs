@@ -37,3 +37,12 @@ pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
+pub mod critical_path;
+mod scan;
+mod span_ref;
+pub mod trace;
+
+pub use self::critical_path::CriticalPath;
+pub use self::scan::{Columns, Scan};
+pub use self::span_ref::SpanRef;
+pub use self::trace::Trace;
