@@ -4,44 +4,24 @@
 //!     cargo run --release --example load_test -- --rate max --threads 2
 //!     cargo run --release --example load_test -- --help
 //!
-//! The same load goes first over a layer that does nothing, then over the profiler. After `close`
-//! the database is opened again and every row in it is compared with what was sent.
-//!
-//! `workload` says what one unit of load is, `schedule` when each is due; `threads` or `tasks` make
-//! them under `generator`; `sent` sums up, `verify` compares with what is `stored`, or with what can be
-//! said of `nameless` spans.
+//! The load, its recording and the verification are in the library `spandrel-load`; here are the
+//! options, the progress bar and the exit code.
 
-mod args;
-mod database;
-mod generator;
-mod nameless;
-mod report;
-mod schedule;
-mod sent;
-mod stored;
-#[cfg(test)]
-mod tampering;
-mod tasks;
-mod threads;
-mod verify;
-mod workload;
+mod arguments;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use args::Args;
-use spandrel::{Profiler, Report};
-use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::prelude::*;
-use tracing_subscriber::{Layer, Registry};
+use indicatif::{ProgressBar, ProgressStyle};
+use spandrel_load::{Load, Phase, Progress, report};
 
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    let args = match Args::parse(words) {
-        Ok(Some(args)) => args,
+    let load = match arguments::parse(words) {
+        Ok(Some(load)) => load,
         Ok(None) => {
-            println!("{}", args::HELP);
+            println!("{}", arguments::HELP);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -49,7 +29,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&args) {
+    match run(load) {
         Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
         Ok(faults) => {
             faults.iter().for_each(|fault| eprintln!("error: {fault}"));
@@ -63,85 +43,48 @@ fn main() -> ExitCode {
 }
 
 /// Returns what was wrong.
-fn run(args: &Args) -> Result<Vec<String>, Box<dyn Error>> {
-    let replaced = database::make_room(&args.database)?;
-    report::load(args, replaced);
-    let clock = generator::clock_overhead();
-
-    let plain = Dispatch::new(Registry::default().with(Nothing));
-    let length = args.duration().min(Duration::from_secs_f64(args.baseline));
-    let plain = generator::run(args, length, &plain, "no-op layer", String::new)?;
-
-    let mut builder = Profiler::builder()
-        .database(&args.database)
-        .label(format!("{} {args}", database::LABEL))
-        .max_open_spans(open_spans(args));
-    if let Some(slots) = args.ring {
-        builder = builder.ring_capacity(slots);
+fn run(load: Load) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut out = io::stdout();
+    let prepared = load.prepare()?;
+    report::load(&mut out, &prepared)?;
+    let mut bar = None;
+    let outcome = prepared.run(&mut |progress| show(&mut bar, progress));
+    if let Some((_, bar)) = bar {
+        bar.finish_and_clear();
     }
-    if let Some(spans) = args.batch {
-        builder = builder.batch_size(spans);
-    }
-    let profiler = builder.build()?;
-    let empty_bytes = database::bytes(&args.database);
-    let dispatch = match args.subscriber {
-        true => Dispatch::new(profiler.subscriber()),
-        false => Dispatch::new(Registry::default().with(profiler.layer())),
-    };
-    let note = || {
-        let stats = profiler.stats();
-        let [stored, dropped] = [stats.stored, stats.dropped.total()].map(report::group);
-        format!("{stored} stored  {dropped} dropped")
-    };
-    let ours = generator::run(args, args.duration(), &dispatch, "spandrel", note)?;
-    let closed = profiler.close()?;
-    report::latency(args, &plain, &ours, clock);
-
-    let bar = generator::bar("verify", 2 * closed.stored);
-    let verification = verify::verify(&args.database, args, &ours.0, &closed, &bar)?;
-    bar.finish_and_clear();
-    let bytes = database::bytes(&args.database).saturating_sub(empty_bytes);
-    report::recording(&closed, ours.1, bytes);
-    report::verification(&verification);
-    println!("\nlook at it: sqlite3 {} 'select * from top'", args.database.display());
-
-    let mut faults = ledger_faults(&closed, &ours);
-    let verified = verification.passed() && faults.is_empty();
-    faults.extend(verification.checks.into_iter().filter_map(Result::err));
-    report::result(&closed, &plain, &ours, verified, bytes);
-    Ok(faults)
+    let outcome = outcome?;
+    report::outcome(&mut out, &outcome)?;
+    let database = outcome.load.database.display();
+    writeln!(out, "\nlook at it: sqlite3 {database} 'select * from top'")?;
+    report::result(&mut out, &outcome)?;
+    Ok(outcome.faults())
 }
 
-/// A layer that does nothing: what `tracing` itself costs.
-struct Nothing;
-
-impl<S: Subscriber> Layer<S> for Nothing {}
-
-/// Room for all spans that can be open at once, four times over, as the table is divided into sets
-/// that do not fill evenly; at least the default.
-fn open_spans(args: &Args) -> usize {
-    let trees = if args.tasks { tasks::in_flight(args) } else { args.threads };
-    (4 * trees * args.depth).max(16_384)
-}
-
-fn ledger_faults(closed: &Report, (sent, _): &report::Made) -> Vec<String> {
-    let mut faults = Vec::new();
-    if !closed.balances() {
-        faults.push(format!("the ledger does not balance: {closed}"));
-    }
-    for (what, counted, expected) in [
-        ("spans recorded", closed.recorded, sent.spans),
-        ("events recorded", closed.events.recorded, sent.events),
-        ("spans in flight after close", closed.in_flight, 0),
-        ("events in flight after close", closed.events.in_flight, 0),
-        ("spans unfinished, though all had ended", closed.unfinished, 0),
-    ] {
-        if counted != expected {
-            faults.push(format!("the ledger is wrong: {what}: {counted} instead of {expected}"));
+/// A bar for each phase, on stderr, and only when that is a terminal; indicatif looks.
+fn show(bar: &mut Option<(Phase, ProgressBar)>, progress: &Progress) {
+    let begun = bar.as_ref().is_some_and(|(phase, _)| *phase == progress.phase);
+    if !begun {
+        if let Some((_, bar)) = bar {
+            bar.finish_and_clear();
         }
+        let title = match progress.phase {
+            Phase::Baseline => "no-op layer",
+            Phase::Recording => "spandrel",
+            _ => "verify",
+        };
+        let style =
+            ProgressStyle::with_template("{prefix:12} [{bar:32}] {percent:>3}%  {wide_msg}")
+                .unwrap()
+                .progress_chars("=> ");
+        let new = ProgressBar::new(progress.total).with_style(style).with_prefix(title);
+        *bar = Some((progress.phase, new));
     }
-    if closed.timed_out {
-        faults.push("closing took too long and was given up".into());
+    let Some((_, bar)) = bar else { return };
+    bar.set_position(progress.done);
+    if let Some(stats) = &progress.stats {
+        let (spans, dropped) = (progress.spans, stats.dropped.total());
+        bar.set_message(format!("{spans} spans  {} stored  {dropped} dropped", stats.stored));
+    } else if progress.spans > 0 {
+        bar.set_message(format!("{} spans", progress.spans));
     }
-    faults
 }

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -16,54 +16,63 @@ use tokio::task::yield_now;
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Span};
 
-use crate::args::{Args, Rate};
+use crate::error::Error;
 use crate::schedule::Schedule;
 use crate::sent::{Costs, Sent};
+use crate::settings::{Load, Rate};
 use crate::workload::{Unit, Values};
 
 /// Trees under way at once. A bound, so that a load that is too fast cannot fill the memory; low
 /// without a pace, so that threads run out of tasks and steal.
-pub fn in_flight(args: &Args) -> usize {
-    if args.rate == Rate::Max { 32 * args.threads } else { 1_024 }
+pub(crate) fn in_flight(load: &Load) -> usize {
+    if load.rate == Rate::Max { 32 * load.threads } else { 1_024 }
 }
 
-/// Starts all tasks and waits for them. `made` counts spans, for the progress bar.
-pub fn run(
-    args: &Args,
+/// Starts all tasks and waits for them. `made` counts spans, for the progress.
+pub(crate) fn run(
+    load: &Load,
     schedule: &Schedule,
     dispatch: &Dispatch,
     made: &Arc<AtomicU64>,
-) -> std::io::Result<Sent> {
+) -> Result<Sent, Error> {
     let mut runtime = Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(args.threads).thread_name("load").enable_time().build()?;
-    let load = Arc::new(args.clone());
-    let permits = Arc::new(Semaphore::new(in_flight(args)));
-    let wait = (args.rate != Rate::Max).then_some(Duration::from_millis(1));
-    let lanes: Vec<_> =
-        (0..args.threads).map(|_| Arc::new(Mutex::new(Sent::new(args.threads)))).collect();
+    let runtime = runtime.worker_threads(load.threads).thread_name("load").enable_time().build();
+    let runtime = runtime.map_err(|error| Error::generator("start a runtime", error))?;
+    let closed = |error| Error::generator("wait for a task", error);
+    let permits = Arc::new(Semaphore::new(in_flight(load)));
+    let wait = (load.rate != Rate::Max).then_some(Duration::from_millis(1));
+    let sums = (0..load.threads).map(|_| Sent::new(load.threads));
+    let lanes = sums.map(|sum| sum.map(|sum| Arc::new(Mutex::new(sum))));
+    let lanes: Vec<_> = lanes.collect::<Result<_, _>>()?;
+    let shared = Arc::new(load.clone());
     for n in 0.. {
         let Some(due) = schedule.wait_for(n) else { break };
-        let permit = runtime.block_on(permits.clone().acquire_owned()).unwrap();
-        let lane = n as usize % args.threads;
-        let sequence = n / args.threads as u64;
+        let permit = runtime.block_on(permits.clone().acquire_owned()).map_err(closed)?;
+        let lane = n as usize % load.threads;
+        let sequence = n / load.threads as u64;
         let code = |level| Unit { lane, sequence, level }.code();
-        let values: Arc<[_]> = (0..args.depth).map(|level| Values::of(code(level))).collect();
-        let load = Arc::clone(&load);
+        let values: Arc<[_]> = (0..load.depth).map(|level| Values::of(code(level))).collect();
+        let load = Arc::clone(&shared);
         let (sent, made) = (lanes[lane].clone(), made.clone());
         let tree = async move {
             let late = due.elapsed();
             let costs = nest(values.clone(), 0, load.clone(), wait).await;
-            sent.lock().unwrap().add(lane, &values, &load, &costs, late);
-            // Relaxed: only the progress bar reads it.
+            lock(&sent).add(lane, &values, &load, &costs, late);
+            // Relaxed: only the progress is told by it.
             made.fetch_add(values.len() as u64, Ordering::Relaxed);
             drop(permit);
         };
         runtime.spawn(tree.with_subscriber(dispatch.clone()));
     }
     // All permits are back when the last task has ended.
-    drop(runtime.block_on(permits.acquire_many(in_flight(args) as u32)));
-    let sent = Sent::new(args.threads);
-    Ok(lanes.iter().fold(sent, |sum, lane| sum.merge(&lane.lock().unwrap())))
+    drop(runtime.block_on(permits.acquire_many(in_flight(load) as u32)).map_err(closed)?);
+    let sent = Sent::new(load.threads)?;
+    lanes.iter().try_fold(sent, |sum, lane| sum.merge(&lock(lane)))
+}
+
+/// Each addition is whole, or does not show: a task that panicked has left nothing behind.
+fn lock(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
+    sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Tree = Pin<Box<dyn Future<Output = Costs> + Send>>;
@@ -71,17 +80,17 @@ type Tree = Pin<Box<dyn Future<Output = Costs> + Send>>;
 fn nest(
     values: Arc<[Values<'static>]>,
     level: usize,
-    args: Arc<Args>,
+    load: Arc<Load>,
     wait: Option<Duration>,
 ) -> Tree {
     let mine = values[level];
-    let fields = args.fields;
+    let fields = load.fields;
     let inside = async move {
         yield_now().await;
         let costs = if level + 1 < values.len() {
-            nest(values, level + 1, args, wait).await
+            nest(values, level + 1, load, wait).await
         } else {
-            if args.events {
+            if load.events {
                 mine.event();
             }
             if let Some(wait) = wait {

@@ -2,62 +2,60 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
-use crate::args::Args;
+use crate::error::Error;
+use crate::latency::Latencies;
+use crate::settings::Load;
 use crate::workload::{DEPTH_MAX, Values, mix};
 
 /// What the spans of one tree cost the thread that made them, from outermost to innermost.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Costs {
+pub(crate) struct Costs {
     /// To create, enter, exit and close the span, without what happened inside.
-    pub spans: [Duration; DEPTH_MAX],
+    pub(crate) spans: [Duration; DEPTH_MAX],
     /// The tree was polled on more than one thread.
-    pub moved: bool,
+    pub(crate) moved: bool,
 }
 
 /// The sum over many trees.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// By lane.
-    pub trees: Vec<u64>,
-    pub spans: u64,
-    pub events: u64,
+    pub(crate) trees: Vec<u64>,
+    pub(crate) spans: u64,
+    pub(crate) events: u64,
     /// Sum of the checksums of the spans' fields.
-    pub span_checksum: u64,
-    pub event_checksum: u64,
-    pub moved: u64,
-    /// What one span cost, in nanoseconds.
-    pub service: Histogram<u64>,
+    pub(crate) span_checksum: u64,
+    pub(crate) event_checksum: u64,
+    pub(crate) moved: u64,
+    /// What one span cost.
+    pub(crate) service: Latencies,
     /// The same, counted from the moment when its tree was due.
-    pub response: Histogram<u64>,
+    pub(crate) response: Latencies,
     /// When the last tree ended.
-    pub finished: Option<Instant>,
+    pub(crate) finished: Option<Instant>,
 }
 
 impl Sent {
-    pub fn new(lanes: usize) -> Self {
-        // Three digits, and memory that grows with the largest value.
-        let histogram = || Histogram::new(3).unwrap();
-        Self {
+    pub(crate) fn new(lanes: usize) -> Result<Self, Error> {
+        Ok(Self {
             trees: vec![0; lanes],
             spans: 0,
             events: 0,
             span_checksum: 0,
             event_checksum: 0,
             moved: 0,
-            service: histogram(),
-            response: histogram(),
+            service: Latencies::new()?,
+            response: Latencies::new()?,
             finished: None,
-        }
+        })
     }
 
     /// Counts one tree of the load: its values, what it cost, and how late it began.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         lane: usize,
         values: &[Values<'_>],
-        args: &Args,
+        load: &Load,
         costs: &Costs,
         late: Duration,
     ) {
@@ -65,18 +63,18 @@ impl Sent {
         self.spans += values.len() as u64;
         self.moved += u64::from(costs.moved);
         for (values, cost) in values.iter().zip(costs.spans) {
-            self.span_checksum = self.span_checksum.wrapping_add(values.checksum(args.fields));
-            self.service += cost.as_nanos() as u64;
-            self.response += (cost + late).as_nanos() as u64;
+            self.span_checksum = self.span_checksum.wrapping_add(values.checksum(load.fields));
+            self.service.add(cost);
+            self.response.add(cost + late);
         }
-        if let Some(innermost) = values.last().filter(|_| args.events) {
+        if let Some(innermost) = values.last().filter(|_| load.events) {
             self.events += 1;
             self.event_checksum = self.event_checksum.wrapping_add(mix(innermost.unit));
         }
         self.finished = Some(Instant::now());
     }
 
-    pub fn merge(mut self, other: &Self) -> Self {
+    pub(crate) fn merge(mut self, other: &Self) -> Result<Self, Error> {
         for (mine, theirs) in self.trees.iter_mut().zip(&other.trees) {
             *mine += theirs;
         }
@@ -85,13 +83,13 @@ impl Sent {
         self.span_checksum = self.span_checksum.wrapping_add(other.span_checksum);
         self.event_checksum = self.event_checksum.wrapping_add(other.event_checksum);
         self.moved += other.moved;
-        self.service += &other.service;
-        self.response += &other.response;
+        self.service.merge(&other.service)?;
+        self.response.merge(&other.response)?;
         self.finished = self.finished.max(other.finished);
-        self
+        Ok(self)
     }
 
-    pub fn trees_in_all(&self) -> u64 {
+    pub(crate) fn trees_in_all(&self) -> u64 {
         self.trees.iter().sum()
     }
 }

@@ -4,13 +4,13 @@
 //! are as many at each depth as there were trees. One pass in the order of the ids, and eight bytes
 //! a span: a load of a minute at a million a second has sixty million.
 
-use indicatif::ProgressBar;
 use rusqlite::Connection;
 
-use crate::args::Args;
+use crate::faults::{Check, Faults};
+use crate::progress::Rows;
 use crate::report::group;
 use crate::sent::Sent;
-use crate::verify::{Check, Faults};
+use crate::settings::Load;
 use crate::workload::DEPTH_MAX;
 
 /// What was found so far, by id: parents have smaller ids than their children.
@@ -39,12 +39,12 @@ impl Found {
     }
 }
 
-pub fn check(
+pub(crate) fn check(
     conn: &Connection,
     run: i64,
-    args: &Args,
+    load: &Load,
     sent: &Sent,
-    bar: &ProgressBar,
+    looked: &mut Rows<'_>,
 ) -> rusqlite::Result<Check> {
     let mut faults = Faults::default();
     let mut found: Option<Found> = None;
@@ -57,7 +57,7 @@ pub fn check(
     while let Some(row) = rows.next()? {
         let (id, parent, root) = (row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?);
         let found = found.get_or_insert_with(|| Found { first: id, places: Vec::new() });
-        bar.inc(2);
+        looked.add(2);
         if !row.get::<_, bool>(3)? {
             faults.add(format_args!("span {id} has fields, and none were sent"));
         }
@@ -82,7 +82,7 @@ pub fn check(
             }
         };
         match levels.get_mut(level) {
-            Some(spans) if level < args.depth => *spans += 1,
+            Some(spans) if level < load.depth => *spans += 1,
             _ => faults.add(format_args!("span {id} lies deeper than any that was sent")),
         }
         found.push(id, level.min(DEPTH_MAX), root);
@@ -94,9 +94,9 @@ pub fn check(
         return Ok(faults.check(format!("{shape}, {links} of them, and {missing} to dropped ones")));
     }
     let trees = sent.trees_in_all();
-    if missing > 0 || levels[..args.depth].iter().any(|spans| *spans != trees) {
+    if missing > 0 || levels[..load.depth].iter().any(|spans| *spans != trees) {
         faults
-            .add(format_args!("of {trees} trees there are, by depth, {:?}", &levels[..args.depth]));
+            .add(format_args!("of {trees} trees there are, by depth, {:?}", &levels[..load.depth]));
     }
     Ok(faults.check(shape))
 }

@@ -4,87 +4,66 @@
 //! dropped, each row that is there must still be one that was sent, unchanged, once, and linked to
 //! its own parent.
 
-use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use rusqlite::Connection;
 use spandrel::Report;
 
-use crate::args::Args;
 use crate::database;
+use crate::faults::{Check, Faults};
 use crate::nameless;
+use crate::progress::Rows;
 use crate::report::group;
 use crate::sent::Sent;
+use crate::settings::Load;
 use crate::stored::{Met, Stored, fields, unit_of, values_of};
 use crate::workload::{Unit, Values, mix};
 
-/// One thing that was looked at: the finding, or what was wrong.
-pub type Check = Result<String, String>;
-
+/// What the comparison of the finished file with what was sent has found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Verification {
+    /// Everything that was looked at.
     pub checks: Vec<Check>,
+    /// How long that took.
     pub took: Duration,
 }
 
 impl Verification {
+    /// Whether nothing was wrong.
+    #[must_use]
     pub fn passed(&self) -> bool {
         self.checks.iter().all(Result::is_ok)
     }
 }
 
-/// What is wrong with many rows: how often, and the first few.
-#[derive(Debug, Default)]
-pub struct Faults {
-    count: u64,
-    first: Vec<String>,
-}
-
-impl Faults {
-    pub fn add(&mut self, fault: impl fmt::Display) {
-        self.count += 1;
-        if self.first.len() < 3 {
-            self.first.push(fault.to_string());
-        }
-    }
-
-    pub fn check(self, found: String) -> Check {
-        match (self.count, self.first.join("; ")) {
-            (0, _) => Ok(found),
-            (1..=3, faults) => Err(faults),
-            (count, faults) => Err(format!("{} faults: {faults}; ...", group(count))),
-        }
-    }
-}
-
 /// What the load was, and what is said to have become of it.
 struct Expected<'a> {
-    args: &'a Args,
+    load: &'a Load,
     sent: &'a Sent,
     report: &'a Report,
 }
 
-pub fn verify(
+pub(crate) fn verify(
     path: &Path,
-    args: &Args,
+    load: &Load,
     sent: &Sent,
     report: &Report,
-    bar: &ProgressBar,
+    looked: &mut Rows<'_>,
 ) -> rusqlite::Result<Verification> {
     let began = Instant::now();
     let conn = database::open(path)?;
     let run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
-    let expected = Expected { args, sent, report };
+    let expected = Expected { load, sent, report };
     let mut checks = vec![expected.counts(&conn, run)?];
-    if args.nameless() {
-        checks.push(nameless::check(&conn, run, args, sent, bar)?);
+    if load.nameless() {
+        checks.push(nameless::check(&conn, run, load, sent, looked)?);
     } else {
         let mut stored = Stored::default();
-        let mut met = Met::new(&sent.trees, args.depth);
-        checks.push(expected.spans(&conn, run, &mut stored, &mut met, bar)?);
-        checks.push(expected.links(&conn, run, &stored, &mut met, bar)?);
+        let mut met = Met::new(&sent.trees, load.depth);
+        checks.push(expected.spans(&conn, run, &mut stored, &mut met, looked)?);
+        checks.push(expected.links(&conn, run, &stored, &mut met, looked)?);
         checks.push(expected.events(&conn, run, &stored, &mut met)?);
     }
     checks.push(integrity(&conn)?);
@@ -142,9 +121,9 @@ impl Expected<'_> {
         run: i64,
         stored: &mut Stored,
         met: &mut Met,
-        bar: &ProgressBar,
+        looked: &mut Rows<'_>,
     ) -> rusqlite::Result<Check> {
-        let count = self.args.fields;
+        let count = self.load.fields;
         let mut faults = Faults::default();
         let mut checksum = 0_u64;
         let mut select =
@@ -164,7 +143,7 @@ impl Expected<'_> {
                 None => faults.add(format_args!("span {id} has other fields than were sent")),
             }
             stored.push(id, values.map(|values| values.unit).filter(|_| count > 0));
-            bar.inc(1);
+            looked.add(1);
         }
         if count == 0 {
             stored.name_by_events(conn, run)?;
@@ -200,7 +179,7 @@ impl Expected<'_> {
         run: i64,
         stored: &Stored,
         met: &mut Met,
-        bar: &ProgressBar,
+        looked: &mut Rows<'_>,
     ) -> rusqlite::Result<Check> {
         let mut faults = Faults::default();
         let (mut links, mut missing) = (0_u64, 0_u64);
@@ -209,7 +188,7 @@ impl Expected<'_> {
         let mut rows = select.query([run])?;
         while let Some(row) = rows.next()? {
             let (id, parent, root) = (row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?);
-            bar.inc(1);
+            looked.add(1);
             let Some(Some(code)) = stored.unit(id) else { continue };
             let unit = Unit::from_code(code);
             if unit.level == 0 {
@@ -249,7 +228,7 @@ impl Expected<'_> {
     ) -> rusqlite::Result<Check> {
         let mut faults = Faults::default();
         let (mut checksum, mut found) = (0_u64, 0);
-        let mut events = Met::new(&self.sent.trees, self.args.depth);
+        let mut events = Met::new(&self.sent.trees, self.load.depth);
         let mut select =
             conn.prepare("SELECT id, span_id, message, fields FROM event WHERE run_id = ?1")?;
         let mut rows = select.query([run])?;
@@ -266,7 +245,7 @@ impl Expected<'_> {
             if let Err(fault) = events.meet(unit) {
                 faults.add(format_args!("event {id}, unit {unit}, {fault}"));
             }
-            let innermost = Unit::from_code(unit).level + 1 == self.args.depth;
+            let innermost = Unit::from_code(unit).level + 1 == self.load.depth;
             let right = match span.map(|span| stored.unit(span)) {
                 Some(Some(Some(stored))) => stored == unit,
                 Some(_) => !met.has(unit),

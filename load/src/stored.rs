@@ -10,18 +10,18 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// The stored rows by id, each with the unit it holds.
 #[derive(Debug, Default)]
-pub struct Stored {
+pub(crate) struct Stored {
     rows: Vec<(i64, u64)>,
 }
 
 impl Stored {
     /// Rows must come in the order of their ids.
-    pub fn push(&mut self, id: i64, unit: Option<u64>) {
+    pub(crate) fn push(&mut self, id: i64, unit: Option<u64>) {
         self.rows.push((id, unit.unwrap_or(UNKNOWN)));
     }
 
     /// The outer `None`: no row with this id. The inner: its unit is not known.
-    pub fn unit(&self, id: i64) -> Option<Option<u64>> {
+    pub(crate) fn unit(&self, id: i64) -> Option<Option<u64>> {
         let unit = self.rows[self.position(id)?].1;
         Some((unit != UNKNOWN).then_some(unit))
     }
@@ -32,7 +32,7 @@ impl Stored {
 
     /// Spans without fields are known by the event of their tree: its span is the innermost, and
     /// the others follow from parent to parent. A wrong parent shows when all links are compared.
-    pub fn name_by_events(&mut self, conn: &Connection, run: i64) -> rusqlite::Result<()> {
+    pub(crate) fn name_by_events(&mut self, conn: &Connection, run: i64) -> rusqlite::Result<()> {
         // In the order of `rows`.
         let parents = conn
             .prepare("SELECT parent_id FROM span WHERE run_id = ?1 ORDER BY id")?
@@ -53,27 +53,27 @@ impl Stored {
     }
 
     /// The units of all rows, as far as they are known.
-    pub fn units(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+    pub(crate) fn units(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         self.rows.iter().copied().filter(|(_, unit)| *unit != UNKNOWN)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 }
 
 /// The JSON object in a column `fields`; what is none counts as empty.
-pub fn fields(text: Option<String>) -> Map<String, Value> {
+pub(crate) fn fields(text: Option<String>) -> Map<String, Value> {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-pub fn unit_of(fields: &Map<String, Value>) -> Option<u64> {
+pub(crate) fn unit_of(fields: &Map<String, Value>) -> Option<u64> {
     fields.get("unit")?.as_u64()
 }
 
 /// The first `count` fields as they stand in the row; `None` if one is missing, has another type,
 /// or if there are more.
-pub fn values_of(fields: &Map<String, Value>, count: usize) -> Option<Values<'_>> {
+pub(crate) fn values_of(fields: &Map<String, Value>, count: usize) -> Option<Values<'_>> {
     let names = ["unit", "amount", "item", "ratio", "hit", "size"];
     let exact =
         fields.len() == count && names[..count].iter().all(|name| fields.contains_key(*name));
@@ -96,7 +96,7 @@ pub fn values_of(fields: &Map<String, Value>, count: usize) -> Option<Values<'_>
 
 /// The units that have been met, a bit each.
 #[derive(Debug)]
-pub struct Met {
+pub(crate) struct Met {
     /// By lane.
     bits: Vec<Vec<u64>>,
     trees: Vec<u64>,
@@ -106,13 +106,13 @@ pub struct Met {
 
 impl Met {
     /// For what was sent: so many trees on each lane.
-    pub fn new(trees: &[u64], depth: usize) -> Self {
+    pub(crate) fn new(trees: &[u64], depth: usize) -> Self {
         let words = |trees: &u64| vec![0; (*trees as usize * depth).div_ceil(64)];
         Self { bits: trees.iter().map(words).collect(), trees: trees.to_vec(), depth }
     }
 
     /// Whether it was sent and is met for the first time; otherwise says what is wrong.
-    pub fn meet(&mut self, code: u64) -> Result<(), &'static str> {
+    pub(crate) fn meet(&mut self, code: u64) -> Result<(), &'static str> {
         let (word, bit) = self.place(code).ok_or("was never sent")?;
         if *word & bit != 0 {
             return Err("is stored twice");
@@ -121,7 +121,7 @@ impl Met {
         Ok(())
     }
 
-    pub fn has(&mut self, code: u64) -> bool {
+    pub(crate) fn has(&mut self, code: u64) -> bool {
         self.place(code).is_some_and(|(word, bit)| *word & bit != 0)
     }
 

@@ -2,7 +2,9 @@
 
 use tracing::{Span, info, info_span};
 
+/// Most spans nested in each other.
 pub const DEPTH_MAX: usize = 16;
+/// Most fields of a span.
 pub const FIELDS_MAX: usize = 6;
 
 /// Texts that a careless writer of JSON would spoil stand among plain ones.
@@ -12,20 +14,20 @@ const ITEMS: [&str; 8] =
 /// Which span: level 0 is the outermost of the tree `sequence` on the thread (or lane of tasks)
 /// `lane`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unit {
-    pub lane: usize,
-    pub sequence: u64,
-    pub level: usize,
+pub(crate) struct Unit {
+    pub(crate) lane: usize,
+    pub(crate) sequence: u64,
+    pub(crate) level: usize,
 }
 
 impl Unit {
     /// One number that people can read, too: two digits for the level, three for the lane, the rest
     /// for the sequence.
-    pub fn code(self) -> u64 {
+    pub(crate) fn code(self) -> u64 {
         self.sequence * 100_000 + self.lane as u64 * 100 + self.level as u64
     }
 
-    pub fn from_code(code: u64) -> Self {
+    pub(crate) fn from_code(code: u64) -> Self {
         Self {
             lane: (code / 100 % 1_000) as usize,
             sequence: code / 100_000,
@@ -36,18 +38,18 @@ impl Unit {
 
 /// The fields of one span, in the order in which `--fields` adds them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Values<'a> {
-    pub unit: u64,
-    pub amount: i64,
-    pub item: &'a str,
-    pub ratio: f64,
-    pub hit: bool,
-    pub size: u64,
+pub(crate) struct Values<'a> {
+    pub(crate) unit: u64,
+    pub(crate) amount: i64,
+    pub(crate) item: &'a str,
+    pub(crate) ratio: f64,
+    pub(crate) hit: bool,
+    pub(crate) size: u64,
 }
 
 impl Values<'static> {
     /// What the span with this code carries.
-    pub fn of(unit: u64) -> Self {
+    pub(crate) fn of(unit: u64) -> Self {
         let bits = mix(unit);
         Self {
             unit,
@@ -63,7 +65,7 @@ impl Values<'static> {
 impl Values<'_> {
     /// A checksum over the first `fields` fields; the sum over all spans does not depend on their
     /// order.
-    pub fn checksum(&self, fields: usize) -> u64 {
+    pub(crate) fn checksum(&self, fields: usize) -> u64 {
         let text = self.item.bytes().fold(0, |sum, byte| mix(sum ^ u64::from(byte)));
         let all =
             [self.unit, self.amount as u64, text, self.ratio.to_bits(), self.hit.into(), self.size];
@@ -71,7 +73,7 @@ impl Values<'_> {
     }
 
     /// Makes the span; each number of fields is a callsite of its own.
-    pub fn span(&self, fields: usize) -> Span {
+    pub(crate) fn span(&self, fields: usize) -> Span {
         let Self { unit, amount, item, ratio, hit, size } = *self;
         macro_rules! span {
             ($name:literal) => {
@@ -90,13 +92,13 @@ impl Values<'_> {
     }
 
     /// The event of the tree, in the innermost span.
-    pub fn event(&self) {
+    pub(crate) fn event(&self) {
         info!(unit = self.unit, "done");
     }
 }
 
 /// The finalizer of splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
-pub fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,32 +1,41 @@
 //! A verifier that never finds anything proves nothing: here it meets files that were spoiled.
 
 use std::fs;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use spandrel::Profiler;
+use tracing::Dispatch;
+use tracing_subscriber::Registry;
+use tracing_subscriber::prelude::*;
 
-use super::*;
+use crate::progress::{Progress, Rows};
+use crate::run::Made;
+use crate::settings::Load;
+use crate::{generator, verify, workload};
 
 /// Records a small load, spoils a copy of the file with each statement, and returns what the
 /// verifier says.
 fn verdicts<const N: usize>(fields: usize, statements: [&str; N]) -> [String; N] {
-    verdicts_of(Args { fields, ..Args::default() }, statements)
+    verdicts_of(Load { fields, ..Load::default() }, statements)
 }
 
-fn verdicts_of<const N: usize>(args: Args, statements: [&str; N]) -> [String; N] {
+fn verdicts_of<const N: usize>(load: Load, statements: [&str; N]) -> [String; N] {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("good.db");
-    let args = Args { seconds: 0.05, threads: 2, database, ..args };
-    let profiler = Profiler::builder().database(&args.database).build().unwrap();
+    let load = Load { length: Duration::from_millis(50), threads: 2, database, ..load };
+    let profiler = Profiler::builder().database(&load.database).build().unwrap();
     let dispatch = Dispatch::new(Registry::default().with(profiler.layer()));
-    let (sent, _) = generator::run(&args, args.duration(), &dispatch, "", String::new).unwrap();
+    let Made { sent, .. } = generator::run(&load, load.length, &dispatch, &mut |_| ()).unwrap();
     let report = profiler.close().unwrap();
     assert_eq!(report.stored, sent.spans, "{report}");
     statements.map(|statement| {
         let spoiled = folder.path().join("spoiled.db");
-        fs::copy(&args.database, &spoiled).unwrap();
+        fs::copy(&load.database, &spoiled).unwrap();
         Connection::open(&spoiled).unwrap().execute_batch(statement).unwrap();
-        let bar = indicatif::ProgressBar::hidden();
-        let verification = verify::verify(&spoiled, &args, &sent, &report, &bar).unwrap();
+        let mut watch = |_: &Progress| ();
+        let mut looked = Rows::new(&mut watch, 0);
+        let verification = verify::verify(&spoiled, &load, &sent, &report, &mut looked).unwrap();
         verification.checks.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("\n")
     })
 }
@@ -76,9 +85,9 @@ fn a_wrong_parent_is_found_without_fields_too() {
 
 #[test]
 fn a_tree_of_another_shape_is_found_though_its_spans_have_no_names() {
-    let args = Args { fields: 0, events: false, ..Args::default() };
+    let load = Load { fields: 0, events: false, ..Load::default() };
     let [untouched, gone, fields, parent, root, orphan] = verdicts_of(
-        args,
+        load,
         [
             "",
             "DELETE FROM span WHERE id = (SELECT max(id) FROM span)",

@@ -7,7 +7,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::args::{Args, Rate};
+use crate::settings::Load;
 
 /// Sleeping overshoots by about half of this; the rest is spent in yields, which leave the
 /// processor to whoever wants it.
@@ -18,7 +18,7 @@ const SPIN_SHORT_OF: Duration = Duration::from_micros(5);
 const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     start: Instant,
     end: Instant,
     /// Nanoseconds from tree to tree over all lanes; `None`: no pace.
@@ -28,29 +28,22 @@ pub struct Schedule {
 
 impl Schedule {
     /// A load that begins in a moment, when the threads are up.
-    pub fn new(args: &Args, length: Duration) -> Self {
+    pub(crate) fn new(load: &Load, length: Duration) -> Self {
         let start = Instant::now() + Duration::from_millis(20);
-        let (spacing_ns, trees) = match args.rate {
-            Rate::Max => (None, u64::MAX),
-            Rate::PerSecond(rate) => {
-                let trees_per_second = rate as f64 / args.depth as f64;
-                let trees = (trees_per_second * length.as_secs_f64()).round().max(1.0);
-                (Some(1e9 / trees_per_second), trees as u64)
-            }
-        };
-        Self { start, end: start + length, spacing_ns, trees }
+        let trees = load.trees_due(length).unwrap_or(u64::MAX);
+        Self { start, end: start + length, spacing_ns: load.spacing_ns(), trees }
     }
 
-    pub fn start(&self) -> Instant {
+    pub(crate) fn start(&self) -> Instant {
         self.start
     }
 
-    pub fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.end - self.start
     }
 
     /// Waits until tree `n` is due and returns that moment; `None` when the load is over.
-    pub fn wait_for(&self, n: u64) -> Option<Instant> {
+    pub(crate) fn wait_for(&self, n: u64) -> Option<Instant> {
         let Some(spacing_ns) = self.spacing_ns else {
             let now = wait_until(self.start);
             return (now < self.end).then_some(now);

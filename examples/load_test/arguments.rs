@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use spandrel_load::{Load, Rate};
+
+pub const HELP: &str = "\
+Records a known load, closes, opens the file again and verifies every span in it.
+
+Usage: cargo run --release --example load_test -- [OPTIONS]
+
+Options:
+  --rate N|max      spans a second over all threads; max: as fast as they come [default: 10000]
+  --seconds S       how long, fractions allowed [default: 10]
+  --threads N       threads that make spans, 1 to 256 [default: 4]
+  --depth N         spans nested in each other, 1 to 16 [default: 3]
+  --fields N        fields of each span, 0 to 6 [default: 3]
+  --no-events       trees without an event; without fields, too, the verification then looks at
+                    the shape of the trees, and not which of them each span belongs to
+  --async           make the spans in tokio tasks that move between threads
+  --subscriber      record by spandrel's own subscriber, without `Registry`
+  --baseline S      how long the load runs first over a layer that does nothing [default: 3]
+  --ring SLOTS      slots of the profiler's ring [default: the profiler's]
+  --batch SPANS     spans in a batch of the profiler's writer [default: the profiler's]
+  --database PATH   the profile database [default: load_test.db]
+                    One that a load test made is replaced; another file is never touched.
+  -h, --help        this text
+
+One unit of load is a tree: --depth spans, each inside the one before, and an event in the
+innermost. Trees begin at fixed moments, whether or not the ones before were late. The same load
+runs first, and not for longer, over a layer that does nothing, for comparison.
+
+The last line is for machines:
+  RESULT rate= recorded= stored= dropped= unfinished= in_flight= verified=yes|no p99_ns=
+         bytes_per_span= writer_ns= ring= p9999_ns= baseline_p9999_ns=
+rate is the spans a second that were made, p99_ns and p9999_ns the cost of one span as its thread
+sees it (p99.99 also with a layer that does nothing), bytes_per_span the growth of the file,
+writer_ns the writer's processor time for each stored span, ring the percentage of the ring that was
+in use at most.
+
+Exit code: 0 verified, 1 the ledger does not balance or the verification failed, 2 wrong usage.";
+
+/// `None` when help was asked for.
+pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String> {
+    let mut load = Load::default();
+    let mut words = words;
+    while let Some(word) = words.next() {
+        let (flag, joined) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let mut value = |form: &str| {
+            joined.clone().or_else(|| words.next()).ok_or(format!("{flag} needs {form}"))
+        };
+        match flag {
+            "-h" | "--help" => return Ok(None),
+            "--async" | "--no-events" | "--subscriber" if joined.is_some() => {
+                return Err(format!("{flag} takes no value"));
+            }
+            "--async" => load.tasks = true,
+            "--subscriber" => load.subscriber = true,
+            "--no-events" => load.events = false,
+            "--ring" => load.ring = Some(number(flag, &value("slots")?)?),
+            "--batch" => load.batch = Some(number(flag, &value("spans")?)?),
+            "--rate" => load.rate = rate(&value("spans a second, or max")?)?,
+            "--baseline" => {
+                load.baseline = Some(seconds(flag, &value("a number of seconds")?)?);
+            }
+            "--seconds" => {
+                load.length = seconds(flag, &value("a number of seconds")?)?;
+            }
+            "--threads" => load.threads = number(flag, &value("a number")?)?,
+            "--depth" => load.depth = number(flag, &value("a number")?)?,
+            "--fields" => load.fields = number(flag, &value("a number")?)?,
+            "--database" => load.database = value("a path")?.into(),
+            _ => {
+                return Err(format!(
+                    "there is no option {flag}; there are --rate, --seconds, --threads, \
+                     --depth, --fields, --no-events, --async, --subscriber, --baseline, --ring, \
+                     --batch and --database"
+                ));
+            }
+        }
+    }
+    load.check().map_err(|error| error.to_string())?;
+    Ok(Some(load))
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    number("--rate", text).map(Rate::PerSecond).map_err(|error| format!("{error}, or max"))
+}
+
+fn seconds(flag: &str, text: &str) -> Result<Duration, String> {
+    let seconds = number(flag, text)?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("{flag} {text}: give a number of seconds from 0.01 to 86400"))
+}
+
+fn number<T: FromStr>(flag: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{flag} {text}: give a number"))
+}
