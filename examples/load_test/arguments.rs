@@ -1,9 +1,10 @@
 //! The command line.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use spandrel_load::{Load, Rate};
+
+use crate::options::Options;
 
 pub const HELP: &str = "\
 Records a known load, closes, opens the file again and verifies every span in it.
@@ -44,39 +45,25 @@ Exit code: 0 verified, 1 the ledger does not balance or the verification failed,
 /// `None` when help was asked for.
 pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String> {
     let mut load = Load::default();
-    let mut words = words;
-    while let Some(word) = words.next() {
-        let (flag, joined) = match word.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (word.as_str(), None),
-        };
-        let mut value = |form: &str| {
-            joined.clone().or_else(|| words.next()).ok_or(format!("{flag} needs {form}"))
-        };
-        match flag {
+    let mut options = Options::new(words);
+    while let Some(name) = options.next() {
+        match name.as_str() {
             "-h" | "--help" => return Ok(None),
-            "--async" | "--no-events" | "--subscriber" if joined.is_some() => {
-                return Err(format!("{flag} takes no value"));
-            }
-            "--async" => load.tasks = true,
-            "--subscriber" => load.subscriber = true,
-            "--no-events" => load.events = false,
-            "--ring" => load.ring = Some(number(flag, &value("slots")?)?),
-            "--batch" => load.batch = Some(number(flag, &value("spans")?)?),
-            "--rate" => load.rate = rate(&value("spans a second, or max")?)?,
-            "--baseline" => {
-                load.baseline = Some(seconds(flag, &value("a number of seconds")?)?);
-            }
-            "--seconds" => {
-                load.length = seconds(flag, &value("a number of seconds")?)?;
-            }
-            "--threads" => load.threads = number(flag, &value("a number")?)?,
-            "--depth" => load.depth = number(flag, &value("a number")?)?,
-            "--fields" => load.fields = number(flag, &value("a number")?)?,
-            "--database" => load.database = value("a path")?.into(),
+            "--async" => load.tasks = options.flag()?,
+            "--subscriber" => load.subscriber = options.flag()?,
+            "--no-events" => load.events = !options.flag()?,
+            "--ring" => load.ring = Some(options.number()?),
+            "--batch" => load.batch = Some(options.number()?),
+            "--rate" => load.rate = rate(&options.value("spans a second, or max")?)?,
+            "--baseline" => load.baseline = Some(seconds(&name, options.number()?)?),
+            "--seconds" => load.length = seconds(&name, options.number()?)?,
+            "--threads" => load.threads = options.number()?,
+            "--depth" => load.depth = options.number()?,
+            "--fields" => load.fields = options.number()?,
+            "--database" => load.database = options.value("a path")?.into(),
             _ => {
                 return Err(format!(
-                    "there is no option {flag}; there are --rate, --seconds, --threads, \
+                    "there is no option {name}; there are --rate, --seconds, --threads, \
                      --depth, --fields, --no-events, --async, --subscriber, --baseline, --ring, \
                      --batch and --database"
                 ));
@@ -88,18 +75,14 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String
 }
 
 fn rate(text: &str) -> Result<Rate, String> {
-    if text == "max" {
-        return Ok(Rate::Max);
+    match text.parse() {
+        Ok(rate) => Ok(Rate::PerSecond(rate)),
+        Err(_) if text == "max" => Ok(Rate::Max),
+        Err(_) => Err(format!("--rate {text}: give a number, or max")),
     }
-    number("--rate", text).map(Rate::PerSecond).map_err(|error| format!("{error}, or max"))
 }
 
-fn seconds(flag: &str, text: &str) -> Result<Duration, String> {
-    let seconds = number(flag, text)?;
+fn seconds(name: &str, seconds: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds)
-        .map_err(|_| format!("{flag} {text}: give a number of seconds from 0.01 to 86400"))
-}
-
-fn number<T: FromStr>(flag: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{flag} {text}: give a number"))
+        .map_err(|_| format!("{name} {seconds}: give a number of seconds from 0.01 to 86400"))
 }

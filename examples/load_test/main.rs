@@ -8,6 +8,8 @@
 //! options, the progress bar and the exit code.
 
 mod arguments;
+#[path = "../options.rs"]
+mod options;
 
 use std::error::Error;
 use std::io::{self, Write};

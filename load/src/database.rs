@@ -13,20 +13,25 @@ use crate::error::{Error, ErrorKind};
 /// How the labels of all our runs begin; what tells our files from others.
 pub(crate) const LABEL: &str = "load_test";
 
-/// Removes the database of an earlier load test, so that the size of the new one is that of one
-/// run; true if there was one. Refuses to remove anything else.
-pub(crate) fn make_room(path: &Path) -> Result<bool, Error> {
+/// Removes a profile whose runs all have labels that begin with `label`, so that a new one takes its
+/// place; true if there was one. Refuses to remove anything else.
+///
+/// # Errors
+///
+/// `NotOurs` if the file has another run; `Database` if it is no profile, cannot be removed, or is being
+/// recorded.
+pub fn make_room(path: &Path, label: &str) -> Result<bool, Error> {
     if !path.try_exists().map_err(|error| refused(path, error))? {
         return Ok(false);
     }
     // The reader writes nothing, and refuses what is not a profile.
     let runs = Reader::open(path).and_then(|reader| reader.runs()).map_err(Error::store)?;
-    let ours = |run: &Run| run.info.label.as_ref().is_some_and(|label| label.starts_with(LABEL));
+    let ours = |run: &Run| run.info.label.as_ref().is_some_and(|found| found.starts_with(label));
     if let Some(other) = runs.iter().find(|run| !ours(run)) {
         let (path, id) = (path.display(), other.id);
         let message = format!(
-            "{path}: run {id} in it was not made by a load test, so it is not replaced; choose \
-             another path"
+            "{path}: run {id} in it has no label that begins with \"{label}\", so the file is not \
+             replaced; choose another path"
         );
         return Err(Error::new(ErrorKind::NotOurs, message));
     }

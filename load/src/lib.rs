@@ -52,6 +52,7 @@ mod threads;
 mod verify;
 mod workload;
 
+pub use database::make_room;
 pub use error::{Error, ErrorKind};
 pub use faults::Check;
 pub use latency::Latencies;

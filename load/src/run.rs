@@ -63,7 +63,7 @@ impl Load {
     /// removed, or is being recorded.
     pub fn prepare(self) -> Result<Prepared, Error> {
         self.check()?;
-        let replaced = database::make_room(&self.database)?;
+        let replaced = database::make_room(&self.database, database::LABEL)?;
         Ok(Prepared { load: self, replaced })
     }
 }
