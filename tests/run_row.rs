@@ -15,7 +15,8 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
     let scratch = scratch();
     let before = unix_now();
     let label = "it's \"the\" label, \u{1f980}\nin two lines";
-    let profiler = small(scratch.db()).label(label).batch_size(77).build().unwrap();
+    let profiler =
+        small(scratch.db()).label(label).commit("a1b2\"c").batch_size(77).build().unwrap();
     let live = Database::open(scratch.db());
     assert_eq!(live.count("SELECT count(*) FROM run WHERE ended_unix_ns IS NULL"), 1, "live");
     within(&dispatch(&profiler), || drop(info_span!("work")));
@@ -42,6 +43,7 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
     {
         assert_eq!(settings[name], value, "{settings}");
     }
+    assert_eq!(settings["commit"], "a1b2\"c", "{settings}");
     assert!(before <= number("started_unix_ns") && number("ended_unix_ns") <= after + 1_000_000);
     assert!(number("started_unix_ns") <= number("ended_unix_ns"));
 }

@@ -20,6 +20,7 @@ pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 pub struct Builder {
     pub(crate) database: PathBuf,
     pub(crate) label: Option<String>,
+    pub(crate) commit: Option<String>,
     pub(crate) ring_capacity: usize,
     pub(crate) partitions: usize,
     pub(crate) batch_size: usize,
@@ -47,6 +48,7 @@ impl Default for Builder {
         Self {
             database: default_database(),
             label: None,
+            commit: None,
             ring_capacity: 65_536,
             partitions: std::thread::available_parallelism().map_or(4, |n| n.get().min(16)),
             batch_size: 8_192,
@@ -83,6 +85,12 @@ impl Builder {
     /// A name for this run, such as `"checkout, before the index"`.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// The commit of the source that the program was built from, kept with the settings of the run.
+    pub fn commit(mut self, commit: impl Into<String>) -> Self {
+        self.commit = Some(commit.into());
         self
     }
 

@@ -24,6 +24,9 @@ pub(crate) fn builder(
     if let Some(label) = set("SPANDREL_LABEL") {
         builder = builder.label(label.to_string_lossy());
     }
+    if let Some(commit) = set("SPANDREL_COMMIT") {
+        builder = builder.commit(commit.to_string_lossy());
+    }
     let number = |name| parse::<usize>(name, set(name), "a whole number");
     if let Some(slots) = number("SPANDREL_RING_CAPACITY")? {
         builder = builder.ring_capacity(slots);
@@ -126,13 +129,18 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
     let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
     let mut database = String::new();
     push_string(&mut database, &builder.database.display().to_string());
+    let mut commit = String::from("null");
+    if let Some(known) = &builder.commit {
+        commit.clear();
+        push_string(&mut commit, known);
+    }
     let optional = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
     format!(
         concat!(
             r#"{{"version":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
             r#""events":"{}","busy_time":{},"close_timeout_ms":{},"synchronous":"{:?}","max_bytes":{},"#,
-            r#""max_age_s":{}}}"#
+            r#""max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
         database,
@@ -148,6 +156,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         builder.store.synchronous,
         optional(builder.store.max_bytes),
         optional(builder.store.max_age.map(|age| age.as_secs())),
+        commit,
     )
 }
 
@@ -174,6 +183,7 @@ mod tests {
         let variables = [
             ("SPANDREL_DB", "a.db"),
             ("SPANDREL_LABEL", "a label"),
+            ("SPANDREL_COMMIT", "a1b2c3d"),
             ("SPANDREL_RING_CAPACITY", "128"),
             ("SPANDREL_PARTITIONS", "3"),
             ("SPANDREL_BATCH_SIZE", "10"),
@@ -187,6 +197,7 @@ mod tests {
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
+        assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
         assert_eq!((builder.ring_capacity, builder.partitions), (128, 3));
         assert_eq!(builder.batch_size, 10);
         assert_eq!(builder.flush_interval, Duration::from_millis(20));

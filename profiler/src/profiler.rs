@@ -71,6 +71,7 @@ impl Profiler {
     /// |---|---|
     /// | `SPANDREL_DB` | [`Builder::database`] |
     /// | `SPANDREL_LABEL` | [`Builder::label`] |
+    /// | `SPANDREL_COMMIT` | [`Builder::commit`] |
     /// | `SPANDREL_RING_CAPACITY` | [`Builder::ring_capacity`], slots |
     /// | `SPANDREL_PARTITIONS` | [`Builder::partitions`] |
     /// | `SPANDREL_BATCH_SIZE` | [`Builder::batch_size`] |
