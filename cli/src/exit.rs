@@ -6,23 +6,40 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.
-    Ok = 0,
+    Ok,
     /// A check failed.
-    CheckFailed = 1,
+    CheckFailed,
     /// The command line makes no sense.
-    Usage = 2,
+    Usage,
     /// The profile cannot be read, or what was asked for cannot be written.
-    CannotRead = 3,
+    CannotRead,
     /// Nothing matched, and `--fail-empty` was given.
-    NothingMatched = 4,
+    NothingMatched,
     /// The profile is incomplete, and `--strict` was given.
-    Incomplete = 5,
+    Incomplete,
     /// The application that records does not answer.
-    NotAnswering = 6,
+    NotAnswering,
+    /// That of the program that `record` ran.
+    Program(u8),
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::CheckFailed => 1,
+            Self::Usage => 2,
+            Self::CannotRead => 3,
+            Self::NothingMatched => 4,
+            Self::Incomplete => 5,
+            Self::NotAnswering => 6,
+            Self::Program(code) => code,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }

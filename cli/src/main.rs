@@ -14,6 +14,8 @@ mod exit;
 mod failure;
 mod output;
 mod profile;
+#[cfg(unix)]
+mod signals;
 
 use std::process::ExitCode;
 

@@ -98,8 +98,10 @@ impl Prepared {
 
         let profiler = profiler(&load)?;
         let empty_bytes = database::bytes(&load.database);
-        let (made, lag) = record(&load, &profiler, watch)?;
+        let (made, mut lag) = record(&load, &profiler, watch)?;
         let report = profiler.close().map_err(Error::profiler)?;
+        lag.look(Instant::now(), &report);
+        let lag = lag.latencies;
 
         let mut looked = Rows::new(watch, 2 * report.stored);
         let verification = verify::verify(&load.database, &load, &made.sent, &report, &mut looked)
@@ -151,7 +153,7 @@ fn record(
     load: &Load,
     profiler: &Profiler,
     watch: &mut dyn FnMut(&Progress),
-) -> Result<(Made, Latencies), Error> {
+) -> Result<(Made, Lag), Error> {
     let dispatch = match load.subscriber {
         true => Dispatch::new(profiler.subscriber()),
         false => Dispatch::new(Registry::default().with(profiler.layer())),
@@ -162,7 +164,7 @@ fn record(
         lag.look(Instant::now(), &stats);
         watch(&Progress { stats: Some(stats), ..progress(Phase::Recording, moment) });
     })?;
-    Ok((made, lag.latencies))
+    Ok((made, lag))
 }
 
 fn progress(phase: Phase, moment: Moment) -> Progress {

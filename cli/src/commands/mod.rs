@@ -7,6 +7,8 @@ mod hist;
 #[cfg(test)]
 pub(crate) mod made;
 mod named;
+mod load;
+mod record;
 mod runs;
 mod sides;
 mod top;
@@ -28,6 +30,10 @@ pub(crate) enum Command {
     Flame(flame::Arguments),
     /// How the durations of a name are distributed
     Hist(hist::Arguments),
+    /// Make a known load, record it, and verify every span
+    Load(load::Arguments),
+    /// Run a program that holds the layer, and say what was recorded
+    Record(record::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
@@ -42,6 +48,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Check(arguments) => check::run(arguments, context),
         Command::Flame(arguments) => flame::run(arguments, context),
         Command::Hist(arguments) => hist::run(arguments, context),
+        Command::Load(arguments) => load::run(arguments, context),
+        Command::Record(arguments) => record::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
     }
 }

@@ -3,6 +3,7 @@
 mod format;
 mod machine;
 mod people;
+mod progress;
 mod sheet;
 mod sink;
 pub(crate) mod text;

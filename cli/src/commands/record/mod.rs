@@ -1,0 +1,172 @@
+//! `spandrel record`: runs a program that holds the layer, and says what was recorded.
+//!
+//! The program gets the settings by its environment (`Profiler::from_env`), and this terminal: its input,
+//! its output, its signals, its exit code. What there is to say about the profile goes to the standard
+//! error, so that a pipe gets the program's output and nothing else.
+
+mod child;
+#[cfg(unix)]
+mod unix;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use spandrel_storage::{Reader, Run};
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Header, text};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The profile is -o FILE, else --db FILE, else PROGRAM.spandrel.db in the current \
+    folder. A profile\nthat is there gets another run; another file is never touched. The exit code is \
+    the program's.\nCtrl-C goes to the program, which then closes its recording; a second one kills it."
+)]
+pub(crate) struct Arguments {
+    /// A name for the run, such as 'after the index'
+    #[arg(long)]
+    label: Option<String>,
+    /// The program and its arguments, behind --
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let [program, rest @ ..] = arguments.program.as_slice() else {
+        return Err(Failure::usage("no program is named; name it behind --"));
+    };
+    let path = path(program, context)?;
+    let known = last_run(&path)?;
+    let mut command = Command::new(program);
+    command.args(rest).env("SPANDREL_DB", &path);
+    match &arguments.label {
+        Some(label) => command.env("SPANDREL_LABEL", label),
+        None => &mut command,
+    };
+    if let Some(commit) = commit() {
+        command.env("SPANDREL_COMMIT", commit);
+    }
+    let exit = child::run(&mut command, &context.output)?;
+    let runs = runs_after(&path, known)?;
+    if runs.is_empty() {
+        context.output.failure(&nothing_recorded(program));
+    }
+    summarize(&path, &runs, context)?;
+    Ok(match exit {
+        Exit::Ok if runs.is_empty() && context.output.fail_empty => Exit::NothingMatched,
+        Exit::Ok if context.output.strict && !runs.iter().all(Run::is_complete) => Exit::Incomplete,
+        exit => exit,
+    })
+}
+
+/// The file to record into, absolute: the program may go to another folder.
+fn path(program: &OsString, context: &Context) -> Result<PathBuf, Failure> {
+    let named = context.output.path.clone().or_else(|| context.wanted.db.clone());
+    let path = named.unwrap_or_else(|| {
+        let stem = Path::new(program).file_stem();
+        let mut name = stem.map_or_else(|| "profile".into(), OsString::from);
+        name.push(".spandrel.db");
+        name.into()
+    });
+    let path =
+        std::path::absolute(&path).map_err(|source| Failure::cannot_write(&path, &source))?;
+    match path.parent() {
+        Some(folder) if !folder.is_dir() => {
+            let message = format!("there is no folder {}", folder.display());
+            Err(Failure::cannot_read(message).hint("make it first, or choose another with -o"))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// The id of the last run in a file that is a profile; 0 if there is no file yet, or an empty one.
+fn last_run(path: &Path) -> Result<i64, Failure> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Ok(file) if file.is_file() && file.len() == 0 => Ok(0),
+        _ => {
+            let run = Reader::open(path).and_then(|reader| reader.latest_run());
+            let run = run.map_err(|error| {
+                Failure::from(error).hint("choose another file to record into, with -o")
+            })?;
+            Ok(run.map_or(0, |run| run.id))
+        }
+    }
+}
+
+/// What the program, and those that it ran, have recorded.
+fn runs_after(path: &Path, known: i64) -> Result<Vec<Run>, Failure> {
+    match fs::metadata(path) {
+        Ok(file) if file.len() > 0 => {}
+        _ => return Ok(Vec::new()),
+    }
+    let mut runs = Reader::open(path)?.runs()?;
+    runs.retain(|run| run.id > known);
+    Ok(runs)
+}
+
+/// The commit of the current folder, if it is in a repository and `git` is there.
+fn commit() -> Option<String> {
+    if std::env::var_os("SPANDREL_COMMIT").is_some() {
+        return None;
+    }
+    let said = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+    (said.status.success() && !commit.is_empty()).then_some(commit)
+}
+
+fn nothing_recorded(program: &OsString) -> Failure {
+    let program = Path::new(program).display();
+    Failure::cannot_read(format!("{program} recorded nothing")).hint(
+        "it must take the settings from its environment by `spandrel::Profiler::from_env()`, and \
+         install the profiler's `layer()`, as in `registry().with(profiler.layer()).init()`; what it \
+         says itself may tell more",
+    )
+}
+
+/// What there is now, and what to do with it.
+fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let reader = Reader::open(path)?;
+    let say = |line: &str| context.output.say(&context.output.for_people(line));
+    for run in runs {
+        let header = Header::new(run.clone(), reader.losses(run.id)?);
+        header.lines().iter().for_each(|line| say(line));
+        if run.ended_unix_ns.is_none() {
+            say("! the program did not close its recording: what it held last is missing");
+        }
+    }
+    let name = text::clean(&in_a_shell(path));
+    say(&format!("recorded into {name}"));
+    say(&format!("next: spandrel top --db {name}   or slow, tree, flame, report"));
+    Ok(())
+}
+
+/// The path as one types it: relative where it lies in the current folder, quoted where it must be.
+fn in_a_shell(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    let name = short.unwrap_or_else(|| path.to_owned()).display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=~".contains(c);
+    if name.chars().all(plain) { name } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(in_a_shell(Path::new("/a/b.db")), "/a/b.db");
+        assert_eq!(in_a_shell(Path::new("/a b/it's.db")), r"'/a b/it'\''s.db'");
+        let here = std::env::current_dir().unwrap().join("x.db");
+        assert_eq!(in_a_shell(&here), "x.db");
+    }
+}

@@ -1,0 +1,184 @@
+//! `spandrel record`: the program keeps its input, output, signals and exit code, and what it records
+//! is found.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rusqlite::Connection;
+use tracing_subscriber::prelude::*;
+
+/// `spandrel record` in a folder.
+fn record(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.arg("record").args(words).current_dir(folder);
+    for variable in ["SPANDREL_DB", "SPANDREL_LABEL", "SPANDREL_COMMIT"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// This test binary as a program that holds the layer: see `program_with_the_layer`.
+fn recorded(folder: &Path, words: &[&str]) -> Command {
+    let program = std::env::current_exe().unwrap();
+    let own = ["--", program.to_str().unwrap(), "--exact", "program_with_the_layer", "--nocapture"];
+    let mut command = record(folder, &[words, &own].concat());
+    command.env("SPANDREL_TEST_PROGRAM", "yes");
+    command
+}
+
+/// Not a test by itself, but the program that others run.
+#[test]
+fn program_with_the_layer() {
+    if std::env::var_os("SPANDREL_TEST_PROGRAM").is_none() {
+        return;
+    }
+    let profiler = spandrel::Profiler::from_env().unwrap();
+    assert!(profiler.is_enabled());
+    tracing_subscriber::registry().with(profiler.layer()).init();
+    for n in 0..3 {
+        tracing::info_span!("work", n).in_scope(|| tracing::info!("done"));
+    }
+    println!("the program says this");
+    match std::env::var("SPANDREL_TEST_END").as_deref() {
+        Ok("open") => std::process::exit(0),
+        _ => drop(profiler.close().unwrap()),
+    }
+    std::process::exit(7);
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    (out.into_owned(), err.into_owned())
+}
+
+fn text(path: &Path, sql: &str) -> Option<String> {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// The short name of the commit that the sources are at, if they are in a repository.
+fn commit() -> Option<String> {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let said = Command::new("git").args(["-C", folder, "rev-parse", "--short", "HEAD"]).output();
+    let said = said.ok().filter(|said| said.status.success())?;
+    Some(String::from_utf8(said.stdout).unwrap().trim().to_owned())
+}
+
+#[test]
+fn a_program_is_recorded_with_label_and_commit_and_its_exit_code_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a run.db");
+    let words = ["-o", path.to_str().unwrap(), "--label", "after the index"];
+    let output = recorded(Path::new(env!("CARGO_MANIFEST_DIR")), &words).output().unwrap();
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(7), "{out}\n{err}");
+    assert!(out.contains("the program says this"), "{out}");
+    assert!(!out.contains("recorded into"), "only the program writes to the output: {out}");
+    assert!(err.contains("run 1  \"after the index\"") && err.contains("3 spans"), "{err}");
+    assert!(err.contains("complete") && err.contains("spandrel top --db '/"), "{err}");
+    let label = "SELECT label FROM run";
+    assert_eq!(text(&path, label).as_deref(), Some("after the index"));
+    assert_eq!(text(&path, "SELECT settings ->> '$.commit' FROM run"), commit());
+
+    // Another run goes to the same file, and only that one is told of.
+    let output = recorded(folder.path(), &words[..2]).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(err.contains("run 2 ") && !err.contains("run 1 "), "{err}");
+    assert_eq!(text(&path, "SELECT settings ->> '$.commit' FROM run WHERE id = 2"), None);
+}
+
+#[test]
+fn a_recording_that_was_not_closed_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = recorded(folder.path(), &["-o", "open.db", "--strict"]);
+    let output = command.env("SPANDREL_TEST_END", "open").output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(err.contains("did not close its recording"), "{err}");
+    assert_eq!(output.status.code(), Some(5), "{err}");
+}
+
+#[test]
+fn a_program_without_the_layer_runs_and_what_it_lacks_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = record(folder.path(), &["--", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"in and out").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = texts(&output);
+    assert_eq!((output.status.code(), out.as_str()), (Some(0), "in and out"));
+    assert!(err.contains("cat recorded nothing") && err.contains("from_env"), "{err}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is made");
+    let status = record(folder.path(), &["-q", "--fail-empty", "--", "true"]).status().unwrap();
+    assert_eq!(status.code(), Some(4));
+}
+
+#[test]
+fn a_file_that_is_no_profile_is_refused_before_the_program_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    for (file, reason) in [("notes.txt", "not a database"), ("none/x.db", "there is no folder")] {
+        let words = ["-o", file, "--", "touch", "ran"];
+        let output = record(folder.path(), &words).output().unwrap();
+        let (_, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains(reason), "{err}");
+    }
+    assert!(!folder.path().join("ran").exists());
+    assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn a_program_that_cannot_be_run_has_the_exit_code_of_shells() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = record(folder.path(), &["--", "./no such program"]).output().unwrap();
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(127), "{err}");
+    assert!(err.contains("cannot run ./no such program"), "{err}");
+    let output = record(folder.path(), &["--"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Runs a shell that says `ready`, sends signals, each after a line of the shell, and returns the exit
+/// code and what else was said.
+#[cfg(unix)]
+fn signalled(script: &str, signals: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{script}; echo ready; while :; do sleep 0.02; done");
+    let mut child = record(folder.path(), &["-q", "--", "sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    for signal in signals {
+        let mut line = String::new();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "it ended before {signal}");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, pid.as_str()]).status().unwrap().success());
+    }
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    (child.wait().unwrap().code(), rest)
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_reach_the_program_which_ends_in_its_own_way() {
+    for (signal, name) in [("-TERM", "TERM"), ("-INT", "INT"), ("-HUP", "HUP")] {
+        let script = format!("trap 'echo closing; exit 5' {name}");
+        assert_eq!(signalled(&script, &[signal]), (Some(5), "closing\n".into()), "{signal}");
+    }
+    assert_eq!(signalled("true", &["-TERM"]).0, Some(128 + 15), "ended by the signal");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_kills_a_program_that_does_not_end() {
+    assert_eq!(signalled("trap 'echo still here' INT", &["-INT", "-INT"]).0, Some(128 + 9));
+}
