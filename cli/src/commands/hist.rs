@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
     let name = arguments.name.as_str();
-    let histogram = if context.wanted.is_whole_run() {
+    let histogram = if profile.is_whole() {
         from_rollups(&profile, name)?
     } else {
         from_spans(&profile, name)?

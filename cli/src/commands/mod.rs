@@ -4,10 +4,10 @@ mod check;
 mod diff;
 mod flame;
 mod hist;
+mod load;
 #[cfg(test)]
 pub(crate) mod made;
 mod named;
-mod load;
 mod record;
 mod runs;
 mod sides;

@@ -10,6 +10,7 @@
 //! says what was wrong with a text, where, and what to write instead.
 
 pub mod compare;
+pub mod critical_path;
 mod distribution;
 mod duration;
 mod exact;
@@ -25,7 +26,9 @@ mod scan;
 mod span_ref;
 pub mod stacks;
 mod time;
+pub mod trace;
 
+pub use self::critical_path::CriticalPath;
 pub use self::distribution::{Bar, Mode, bars, modes};
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::exact::ExactPercentiles;
@@ -37,12 +40,4 @@ pub use self::scan::{Columns, Scan};
 pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
-pub mod critical_path;
-mod scan;
-mod span_ref;
-pub mod trace;
-
-pub use self::critical_path::CriticalPath;
-pub use self::scan::{Columns, Scan};
-pub use self::span_ref::SpanRef;
 pub use self::trace::Trace;

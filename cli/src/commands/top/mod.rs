@@ -65,8 +65,7 @@ struct Top {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
-    let is_summed =
-        context.wanted.is_whole_run() && arguments.by.is_in_rollups() && !arguments.exact;
+    let is_summed = profile.is_whole() && arguments.by.is_in_rollups() && !arguments.exact;
     let top = if is_summed {
         from_rollups(&profile, &arguments.by)?
     } else {
