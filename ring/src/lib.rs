@@ -25,8 +25,8 @@
 //! ```
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
-//! crate: in the cells of a [`partition`], its claims and leases, and in [`timestamp`] (one
-//! processor instruction).
+//! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], and in
+//! [`timestamp`] (one processor instruction).
 
 mod claim;
 mod consumer;
@@ -36,6 +36,7 @@ mod ring;
 mod sequence;
 mod slot;
 mod sync;
+mod table;
 mod thread_lease;
 pub mod timestamp;
 mod wake;
@@ -48,5 +49,6 @@ pub use consumer::{Consumer, Drained, Entry};
 pub use lease::Lease;
 pub use partition::CLASSES;
 pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
+pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
 pub use wake::Waker;
