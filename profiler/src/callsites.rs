@@ -78,9 +78,10 @@ impl Callsites {
     pub(crate) fn first_probe(&self, metadata: &'static Metadata<'static>) -> Option<u64> {
         let address = address(metadata);
         let entry = &self.entries[home(address)];
-        // Acquire: as in `number`.
-        (entry.address.load(Ordering::Acquire) == address)
-            .then(|| entry.number.load(Ordering::Relaxed))
+        // Acquire: as in `number`, which is read in any case: that spares an address.
+        let found = entry.address.load(Ordering::Acquire);
+        let number = entry.number.load(Ordering::Relaxed);
+        (found == address).then_some(number)
     }
 
     /// The number of a callsite; registers it if need be. `None` when the table is full.

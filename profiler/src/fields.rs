@@ -74,6 +74,11 @@ impl FieldBuffer {
         self.limit = limit.min(self.words.len());
     }
 
+    /// Empties the buffer and allows it all its words but so many, which are in use elsewhere.
+    pub(crate) fn clear_but(&mut self, used: usize) {
+        self.clear(self.words.len().saturating_sub(used));
+    }
+
     #[inline(always)]
     pub(crate) fn words(&self) -> &[u64] {
         &self.words[..self.len]

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use spandrel_ring::Table;
 use tracing_core::LevelFilter;
 
 use crate::open_spans::OpenSpan;
@@ -16,10 +17,11 @@ use crate::recorder::{Recorder, RecorderOptions};
 pub(crate) struct Front {
     /// The recorder, if this is the profiler's first front end.
     pub(crate) quick: Arc<Recorder>,
-    /// The places of the open spans, for the first front end if busy time is measured; else none.
-    pub(crate) spans: Arc<[OpenSpan]>,
+    /// The places of the open spans, for the first front end if busy time is measured; else one that
+    /// is free.
+    pub(crate) spans: Table<OpenSpan>,
     /// The same if it is not measured.
-    pub(crate) untimed: Arc<[OpenSpan]>,
+    pub(crate) untimed: Table<OpenSpan>,
     /// None for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
     /// Tells this front end's spans from those of the profiler's other ones.
@@ -33,9 +35,11 @@ impl Front {
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
         let first = recorder.as_ref().filter(|_| layer == 0);
         let [spans, untimed] = match first {
-            Some(recorder) if recorder.busy_time => [recorder.open.places(), Arc::default()],
-            Some(recorder) => [Arc::default(), recorder.open.places()],
-            None => [Arc::default(), Arc::default()],
+            Some(recorder) if recorder.busy_time => {
+                [recorder.open.places().clone(), Table::default()]
+            }
+            Some(recorder) => [Table::default(), recorder.open.places().clone()],
+            None => [Table::default(), Table::default()],
         };
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
         Self { quick, spans, untimed, recorder, layer }

@@ -12,62 +12,68 @@ use crate::fields::{
     tail_word,
 };
 use crate::local;
-use crate::open_spans::INLINE_WORDS;
+use crate::open_spans::{INLINE_WORDS, OpenSpan};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Collects the fields of a span whose callsite has no more than
 /// [`FIELDS_MAX`](crate::fields::FIELDS_MAX) of them.
+///
+/// Two words, both of which the visits need: whoever opens a span has it set up in as many stores.
 #[derive(Debug)]
 pub(crate) struct InlineFields<'a> {
-    words: &'a [AtomicU64; INLINE_WORDS],
-    /// How many of them are in use; all once something has not fitted, so that the order is kept.
-    used: usize,
-    /// Words that all fields together may have, at least `INLINE_WORDS`.
-    limit: usize,
-    state: State,
+    span: &'a OpenSpan,
+    /// How many of the span's words are in use, if all fields so far are in them; else `OVERFLOWED`
+    /// and that, or `FAILED`: more than there are, so that nothing fits any more, and the order is
+    /// kept.
+    used: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// All fields so far are in the words.
-    Inline,
-    /// Behind so many words, the fields are in the thread's buffer.
-    Overflowed(usize),
-    /// There was no buffer. No code of the user's has run.
-    Failed,
-}
+/// Behind so many words, the fields are in the thread's buffer.
+const OVERFLOWED: u32 = 1 << 16;
+/// There was no buffer. No code of the user's has run.
+const FAILED: u32 = 1 << 17;
+const _: () = assert!(INLINE_WORDS < OVERFLOWED as usize);
 
 impl<'a> InlineFields<'a> {
     #[inline(always)]
-    pub(crate) fn new(words: &'a [AtomicU64; INLINE_WORDS], limit: usize) -> Self {
-        Self { words, used: 0, limit, state: State::Inline }
+    pub(crate) fn new(span: &'a OpenSpan) -> Self {
+        Self { span, used: 0 }
+    }
+
+    /// The span whose fields these are.
+    #[inline(always)]
+    pub(crate) fn span(&self) -> &'a OpenSpan {
+        self.span
     }
 
     /// How many words are in use.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        match self.state {
-            State::Overflowed(words) => words,
-            _ => self.used,
-        }
+        (self.used & (OVERFLOWED - 1)) as usize
     }
 
-    /// Whether all fields are in the words.
+    /// How many words are in use, if all fields are in them.
     #[inline(always)]
-    pub(crate) fn is_inline(&self) -> bool {
-        self.state == State::Inline
+    pub(crate) fn len_if_inline(&self) -> Option<usize> {
+        (self.used < OVERFLOWED).then_some(self.used as usize)
     }
 
     /// Whether later fields would be in the thread's buffer, but there was none. No code of the
     /// user's has run then.
     pub(crate) fn has_failed(&self) -> bool {
-        self.state == State::Failed
+        self.used == FAILED
+    }
+
+    /// The words that are free.
+    #[inline(always)]
+    fn free(&self) -> &'a [AtomicU64] {
+        self.span.inline_fields().get(self.used as usize..).unwrap_or_default()
     }
 
     /// One word that is all of the field; `false` if it does not fit.
     #[inline(always)]
     fn push(&mut self, field: &Field, kind: u8, low: u32) -> bool {
-        let Some(word) = self.words.get(self.used) else { return false };
+        let [word, ..] = self.free() else { return false };
         // Release, here and below: for the table's sequence lock.
         word.store(header(field.index(), kind, 0, low), Ordering::Release);
         self.used += 1;
@@ -77,21 +83,35 @@ impl<'a> InlineFields<'a> {
     /// A header and one word.
     #[inline(always)]
     fn push_wide(&mut self, field: &Field, kind: u8, value: u64) -> bool {
-        let Some([first, second, ..]) = self.words.get(self.used..) else { return false };
+        let [first, second, ..] = self.free() else { return false };
         first.store(header(field.index(), kind, 0, 0), Ordering::Release);
         second.store(value, Ordering::Release);
         self.used += 2;
         true
     }
 
-    /// A header and a text.
+    /// A header and a text of one word.
     #[inline(always)]
+    fn push_short_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
+        if bytes.is_empty() || bytes.len() > 8 {
+            return false;
+        }
+        let word = match bytes.first_chunk::<8>() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => tail_word(bytes, bytes.len()),
+        };
+        let [first, second, ..] = self.free() else { return false };
+        first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
+        second.store(word, Ordering::Release);
+        self.used += 2;
+        true
+    }
+
+    /// A header and a text.
     fn push_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
-        // `div_ceil` in fewer instructions; no text is so long that this could overflow.
-        let words = (bytes.len() + 7) >> 3;
-        let after = self.used + 1 + words;
-        let Some([first, text @ ..]) = self.words.get(self.used..after) else { return false };
-        self.used = after;
+        let words = bytes.len().div_ceil(8);
+        let Some([first, text @ ..]) = self.free().get(..1 + words) else { return false };
+        self.used += 1 + words as u32;
         first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
         put_words(bytes, text);
         true
@@ -104,28 +124,24 @@ impl<'a> InlineFields<'a> {
         }
         let recorded = local::with_cold_in_user_code(|cold| {
             let buffer = &mut cold.fields;
-            let used = self.len();
-            if self.state == State::Inline {
-                buffer.clear(self.limit - used);
+            let (used, was_inline) = (self.len(), self.len_if_inline().is_some());
+            if was_inline {
+                buffer.clear_but(used);
             }
             record(buffer);
-            let after = used + buffer.words().len();
-            match self.words.get(used..after) {
-                Some(here) if !buffer.has_left_out() && self.state == State::Inline => {
+            let here = self.free().get(..buffer.words().len());
+            match here.filter(|_| was_inline && !buffer.has_left_out()) {
+                Some(here) => {
                     for (to, word) in here.iter().zip(buffer.words()) {
                         to.store(*word, Ordering::Release);
                     }
-                    self.used = after;
+                    self.used += here.len() as u32;
                 }
-                _ => {
-                    self.state = State::Overflowed(used);
-                    self.used = INLINE_WORDS;
-                }
+                None => self.used = OVERFLOWED | used as u32,
             }
         });
         if recorded.is_none() {
-            self.state = State::Failed;
-            self.used = INLINE_WORDS;
+            self.used = FAILED;
         }
     }
 
@@ -155,39 +171,19 @@ impl<'a> InlineFields<'a> {
         self.slowly(|buffer| buffer.record_bool(field, value));
     }
 
-    #[cold]
+    /// A text that is not short, or does not fit.
     #[inline(never)]
-    fn str_slowly(&mut self, field: &Field, value: &str) {
-        self.slowly(|buffer| buffer.record_str(field, value));
+    fn longer_str(&mut self, field: &Field, value: &str) {
+        if !self.push_text(field, value.as_bytes()) {
+            self.slowly(|buffer| buffer.record_str(field, value));
+        }
     }
 }
 
 /// Copies bytes into as many little-endian words as they need.
-#[inline(always)]
 fn put_words(bytes: &[u8], words: &[AtomicU64]) {
-    let put = |word: &AtomicU64, bytes: &[u8; 8]| {
-        word.store(u64::from_le_bytes(*bytes), Ordering::Release);
-    };
-    let ([first, words @ ..], Some((chunk, rest))) = (words, bytes.split_first_chunk::<8>()) else {
-        // At most seven bytes.
-        if let [first, ..] = words {
-            first.store(tail_word(bytes, bytes.len()), Ordering::Release);
-        }
-        return;
-    };
-    put(first, chunk);
-    if rest.is_empty() {
-        return;
-    }
-    put_more_words(bytes, words);
-}
-
-/// The same for what is behind the first word. A call of its own, because the compiler unrolls the
-/// loop, and short texts would pay for it.
-#[inline(never)]
-fn put_more_words(bytes: &[u8], words: &[AtomicU64]) {
     let (chunks, tail) = bytes.as_chunks::<8>();
-    for (word, chunk) in words.iter().zip(chunks.get(1..).unwrap_or_default()) {
+    for (word, chunk) in words.iter().zip(chunks) {
         word.store(u64::from_le_bytes(*chunk), Ordering::Release);
     }
     if !tail.is_empty()
@@ -244,8 +240,8 @@ impl Visit for InlineFields<'_> {
 
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
-        if !self.push_text(field, value.as_bytes()) {
-            self.str_slowly(field, value);
+        if !self.push_short_text(field, value.as_bytes()) {
+            self.longer_str(field, value);
         }
     }
 

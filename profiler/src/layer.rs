@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tracing_core::span::{Attributes, Id, Record};
@@ -44,12 +45,18 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     #[inline(never)]
-    fn new_span_slowly(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+    fn new_span_slowly(
+        &self,
+        attributes: &Attributes<'_>,
+        key: NonZeroU64,
+        context: Context<'_, S>,
+    ) {
         if let Some((recorder, layer)) = self.front() {
             // For a parent that was filtered out for us: its nearest ancestor that was not. The
             // registry is asked for no span that is recorded itself.
-            let ancestor = || context.span(id)?.parent().map(|span| span.id().into_u64());
-            recorder.new_span_slowly(layer, id.into_u64(), attributes, &ancestor);
+            let id = Id::from_non_zero_u64(key);
+            let ancestor = || context.span(&id)?.parent().map(|span| span.id().into_u64());
+            recorder.new_span_slowly(layer, key.get(), attributes, &ancestor);
         }
     }
 
@@ -104,12 +111,14 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        match self.front.quick.new_span_quickly(id.into_u64(), attributes) {
+        // The id by value: a reference would keep it in memory on all ways.
+        let key = id.into_non_zero_u64();
+        match self.front.quick.new_span_quickly(key.get(), attributes) {
             Quick::Done(()) => {}
-            Quick::HasFields(place, span) => {
-                self.front.quick.new_span_with_fields(place, span, attributes);
+            Quick::HasFields((), span) => {
+                self.front.quick.new_span_with_fields(span, attributes);
             }
-            Quick::NotDone => self.new_span_slowly(attributes, id, context),
+            Quick::NotDone => self.new_span_slowly(attributes, key, context),
         }
     }
 
@@ -145,7 +154,8 @@ where
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if !self.front.quick.close_quickly(id.into_u64()) {
+        // The first question may call, so it comes before there is anything to be remembered.
+        if fast::is_panicking() || !self.front.quick.close_quickly(id.into_u64()) {
             self.close_slowly(id.into_u64());
         }
     }

@@ -61,9 +61,10 @@ struct Cells {
 /// * `DETAILED` and the index of a [`Detailed`].
 type Link = Place;
 
-const OUTSIDE: Link = Link::MAX;
+/// Below `DETAILED`, so that the processor can compare with it in one instruction.
+const OUTSIDE: Link = DETAILED - 1;
 const DETAILED: Link = 1 << 31;
-const _: () = assert!(PLACES_MAX < DETAILED as usize);
+const _: () = assert!(PLACES_MAX < OUTSIDE as usize);
 
 impl Cells {
     const fn new() -> Self {

@@ -37,7 +37,7 @@
 //! of the next span in this place also sees that `id` has changed. (A sequence lock; H. Boehm, "Can
 //! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
 
-use std::sync::Arc;
+use spandrel_ring::Table;
 
 use crate::fields::{Fields, index_of, len_of};
 use crate::places::{DirectPlaces, key_of, place_of};
@@ -138,13 +138,11 @@ const RESERVED_KEY: u64 = i32::MIN as u64;
 /// In the number of a layer that is not the first: its keys name the places.
 pub(crate) const DIRECT: u16 = 1 << 15;
 
-/// What is known of a span when it is created.
+/// What is known of a span when it is created, beside its origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewSpan {
     pub(crate) thread: u32,
     pub(crate) id: u64,
-    /// Callsite and parent, as in the [`record`].
-    pub(crate) origin: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
 }
@@ -454,11 +452,17 @@ impl OpenSpan {
         self.extra.store(words as u64, Ordering::Release);
     }
 
-    /// Completes a span that is being created.
+    /// Callsite and parent, as in the [`record`], of a span that is being created.
+    #[inline(always)]
+    pub(crate) fn set_origin(&self, origin: u64) {
+        // Release: for the sequence lock, see the module's documentation.
+        self.origin.store(origin, Ordering::Release);
+    }
+
+    /// Completes a span that is being created and has its origin.
     #[inline(always)]
     pub(crate) fn complete(&self, new: &NewSpan) {
-        // Release, here and below: for the sequence lock, see the module's documentation.
-        self.origin.store(new.origin, Ordering::Release);
+        // Release, here and below: as above.
         self.root.store(new.root, Ordering::Release);
         self.start.store(new.start, Ordering::Release);
         self.head.store(u64::from(new.thread), Ordering::Release);
@@ -468,30 +472,28 @@ impl OpenSpan {
     }
 }
 
-/// The set of a table with so many sets, less one, in which a key is.
+/// A number of which the lower bits tell the set of a key.
 #[inline(always)]
-fn set_of(key: u64, set_mask: usize) -> usize {
+fn hash(key: u64) -> usize {
     // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
     // bits), the shard (13), a generation (13). So consecutive indices of a shard come to lie side by
     // side, and shards 64 sets apart; the generation stays out (but where a table has more than
     // 524,288 sets). Correctness does not depend on any of this.
-    (key ^ (key >> 32)) as usize & set_mask
+    (key ^ (key >> 32)) as usize
 }
 
-/// Where a span of the first layer is, if it is at the first place of its set, among all the places
-/// of a table.
+/// The first place of the set of a key.
 #[inline(always)]
-pub(crate) fn first_place(places: &[OpenSpan], key: u64) -> Place {
-    set_of(key, (places.len() / WAYS).wrapping_sub(1)) as Place
+pub(crate) fn first_place(places: &Table<OpenSpan>, key: u64) -> (Place, &OpenSpan) {
+    let (place, span) = places.wrapped_in_first_part(hash(key));
+    (place as Place, span)
 }
 
 /// The table.
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
-    /// All first ways of the sets, then all second ones, and so on.
-    spans: Arc<[OpenSpan]>,
-    /// One less than the number of sets, a power of two.
-    set_mask: usize,
+    /// A part for each way: all first ways of the sets, then all second ones, and so on.
+    spans: Table<OpenSpan>,
     /// How many ways may have spans, at least 1.
     ways_used: AtomicU32,
     /// The last span of each place whose end was decided by `decide_fate`.
@@ -513,8 +515,7 @@ impl OpenSpans {
         let spills = if cfg!(spandrel_loom) { 1 } else { (spans_max / 16).clamp(16, 4096) };
         let spill_words = field_words_max.saturating_sub(INLINE_WORDS);
         Self {
-            spans: std::iter::repeat_with(OpenSpan::default).take(places).collect(),
-            set_mask: places / WAYS - 1,
+            spans: Table::new(WAYS, places / WAYS, OpenSpan::default),
             ways_used: AtomicU32::new(1),
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),
@@ -540,19 +541,15 @@ impl OpenSpans {
         }
     }
 
-    #[inline(always)]
-    fn set(&self, key: u64) -> usize {
-        set_of(key, self.set_mask)
-    }
-
     #[inline]
     pub(crate) fn span(&self, place: Place) -> &OpenSpan {
-        &self.spans[place as usize]
+        &self.spans.cells()[place as usize]
     }
 
     /// All places.
-    pub(crate) fn places(&self) -> Arc<[OpenSpan]> {
-        Arc::clone(&self.spans)
+    #[inline(always)]
+    pub(crate) fn places(&self) -> &Table<OpenSpan> {
+        &self.spans
     }
 
     /// The place with this number, if the table has so many.
@@ -563,8 +560,8 @@ impl OpenSpans {
 
     /// The places of a set.
     fn ways(&self, key: u64) -> impl Iterator<Item = Place> + use<> {
-        let (first, sets) = (self.set(key), self.set_mask + 1);
-        (0..WAYS).map(move |way| (first + way * sets) as Place)
+        let ((first, _), sets) = (first_place(&self.spans, key), self.spans.part_len());
+        (0..WAYS).map(move |way| first + (way * sets) as Place)
     }
 
     /// The place of an open span.
@@ -582,9 +579,8 @@ impl OpenSpans {
     /// Takes the first place of the set for a span of the first layer, if it is free.
     #[inline(always)]
     pub(crate) fn claim_first(&self, key: u64) -> Option<(Place, &OpenSpan)> {
-        let place = self.set(key);
-        let span = self.spans.get(place)?;
-        span.claim(key).then_some((place as Place, span))
+        let (place, span) = first_place(&self.spans, key);
+        span.claim(key).then_some((place, span))
     }
 
     /// Takes a place for a new span. `None` when its set is full.
@@ -592,17 +588,18 @@ impl OpenSpans {
         &self,
         layer: u16,
         key: u64,
+        origin: u64,
         new: &NewSpan,
         fields: &[u64],
     ) -> Option<Place> {
         let place = self.claim(key_in(layer, key))?;
-        self.fill(place, layer, new, fields);
+        self.fill(place, layer, origin, new, fields);
         Some(place)
     }
 
     /// A free place for a span of a direct front end.
     pub(crate) fn take_place(&self) -> Option<Place> {
-        self.direct.take(&self.spans)
+        self.direct.take(self.spans.cells())
     }
 
     /// Gives back what [`take_place`](Self::take_place) has given. Always `true`, for whoever ends
@@ -610,15 +607,22 @@ impl OpenSpans {
     #[cold]
     #[inline(never)]
     pub(crate) fn give_place_back(&self, place: Place) -> bool {
-        self.direct.give_back(&self.spans, place);
+        self.direct.give_back(self.spans.cells(), place);
         true
     }
 
     /// Opens a span of a direct front end in a place that it has taken, and says its key.
-    pub(crate) fn insert_at(&self, place: Place, layer: u16, new: &NewSpan, fields: &[u64]) -> u64 {
+    pub(crate) fn insert_at(
+        &self,
+        place: Place,
+        layer: u16,
+        origin: u64,
+        new: &NewSpan,
+        fields: &[u64],
+    ) -> u64 {
         let key = key_of(place, new.id).get();
         self.span(place).set_key(key_in(layer, key));
-        self.fill(place, layer, new, fields);
+        self.fill(place, layer, origin, new, fields);
         key
     }
 
@@ -639,7 +643,7 @@ impl OpenSpans {
         self.direct.drop_handle(place)
     }
 
-    fn fill(&self, place: Place, layer: u16, new: &NewSpan, fields: &[u64]) {
+    fn fill(&self, place: Place, layer: u16, origin: u64, new: &NewSpan, fields: &[u64]) {
         let span = self.span(place);
         if layer != 0 {
             span.mark(u64::from(layer) << LAYER_SHIFT);
@@ -649,9 +653,10 @@ impl OpenSpans {
             to.store(*word, Ordering::Release);
         }
         if fields.len() > INLINE_WORDS {
-            self.append_fields(place, fields);
+            self.append_fields(span, fields);
         }
         span.extra.fetch_add(inline.len() as u64, Ordering::Release);
+        span.set_origin(origin);
         span.complete(new);
     }
 
@@ -751,7 +756,7 @@ impl OpenSpans {
         while let Some(&header) = fields.first() {
             let Some((field, rest)) = fields.split_at_checked(len_of(header)) else { return };
             if !self.overwrite_field(span, field) {
-                self.append_fields(place, field);
+                self.append_fields(span, field);
             }
             fields = rest;
         }
@@ -784,8 +789,7 @@ impl OpenSpans {
     /// Adds fields to a span. What does not fit is left out, whole fields at a time, and the span
     /// marked so.
     #[cold]
-    pub(crate) fn append_fields(&self, place: Place, fields: &[u64]) {
-        let span = self.span(place);
+    pub(crate) fn append_fields(&self, span: &OpenSpan, fields: &[u64]) {
         for _ in 0..ATTEMPTS {
             // The flags first: to take a spill buffer sets one.
             let start = span.field_words();
@@ -882,7 +886,7 @@ impl OpenSpans {
     fn used(&self) -> impl Iterator<Item = (Place, &OpenSpan)> {
         // Relaxed: as in `claim`.
         let ways = self.ways_used.load(Ordering::Relaxed) as usize;
-        let hashed = ways * (self.set_mask + 1);
+        let hashed = ways * self.spans.part_len();
         let direct = self.direct.used();
         let places = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
         places.filter_map(|place| Some((place as Place, self.spans.get(place)?)))
@@ -1017,13 +1021,11 @@ mod loom_models {
 
     fn span(id: u64) -> NewSpan {
         // Every figure is derived from the id, so that a mixture of two spans shows.
-        NewSpan {
-            thread: id as u32,
-            id,
-            origin: record::id_and(id + 100, id as u16),
-            root: id + 200,
-            start: id + 300,
-        }
+        NewSpan { thread: id as u32, id, root: id + 200, start: id + 300 }
+    }
+
+    fn origin(id: u64) -> u64 {
+        record::id_and(id + 100, id as u16)
     }
 
     fn check(seen: &Seen) {
@@ -1040,12 +1042,12 @@ mod loom_models {
     fn looking_at_a_place_that_changes_hands() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(0, 1, &span(1), &[]).unwrap();
+            let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
                     table.remove(place);
-                    table.insert(0, 1, &span(2), &[]).unwrap();
+                    table.insert(0, 1, origin(2), &span(2), &[]).unwrap();
                 })
             };
             table.look(0, |_| true).iter().for_each(check);
@@ -1087,12 +1089,12 @@ mod loom_models {
     fn two_threads_want_the_last_place() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            table.insert(0, 1, &span(1), &[]).unwrap();
+            table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || table.insert(0, 3, &span(3), &[]).is_some())
+                thread::spawn(move || table.insert(0, 3, origin(3), &span(3), &[]).is_some())
             };
-            let mine = table.insert(0, 2, &span(2), &[]).is_some();
+            let mine = table.insert(0, 2, origin(2), &span(2), &[]).is_some();
             assert!(mine != other.join().unwrap(), "one place was left for two spans");
             assert_eq!(table.count(), 2);
         });
@@ -1103,12 +1105,12 @@ mod loom_models {
     fn two_threads_record_fields() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 3));
-            let place = table.insert(0, 1, &span(1), &[WORD]).unwrap();
+            let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || table.append_fields(place, &[WORD | 1]))
+                thread::spawn(move || table.append_fields(table.span(place), &[WORD | 1]))
             };
-            table.append_fields(place, &[WORD | 2]);
+            table.append_fields(table.span(place), &[WORD | 2]);
             other.join().unwrap();
             let mut words = Vec::new();
             words.extend(table.spilled_fields_at(table.span(place), 0).map(|word| word & 0xFF));
@@ -1124,10 +1126,10 @@ mod loom_models {
     fn looking_while_fields_are_recorded() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 3));
-            let place = table.insert(0, 1, &span(1), &[WORD]).unwrap();
+            let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || table.append_fields(place, &[WORD | 1]))
+                thread::spawn(move || table.append_fields(table.span(place), &[WORD | 1]))
             };
             for seen in table.look(0, |_| true) {
                 check(&seen);
@@ -1147,7 +1149,7 @@ mod loom_models {
     fn looking_while_the_owner_enters_and_leaves() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(0, 1, &span(1), &[]).unwrap();
+            let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
@@ -1169,7 +1171,7 @@ mod loom_models {
     fn one_decides_the_fate() {
         loom::model(|| {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(0, 1, &span(1), &[]).unwrap();
+            let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || table.decide_fate(place, 1))
@@ -1185,8 +1187,10 @@ mod tests {
     use super::*;
 
     fn new_span(id: u64) -> NewSpan {
-        NewSpan { thread: 4, id, origin: record::id_and(5, 3), root: 6, start: 7 }
+        NewSpan { thread: 4, id, root: 6, start: 7 }
     }
+
+    const ORIGIN: u64 = record::id_and(5, 3);
 
     #[test]
     fn a_table_takes_at_least_what_it_was_made_for() {
@@ -1199,7 +1203,7 @@ mod tests {
                 let generation = index.wrapping_mul(shard + 7) & 0x1FFF;
                 let key = generation << 51 | shard << 38 | index;
                 assert!(
-                    table.insert(0, key, &new_span(key >> 3), &[]).is_some(),
+                    table.insert(0, key, ORIGIN, &new_span(key >> 3), &[]).is_some(),
                     "{shard} {index}"
                 );
             }
@@ -1211,17 +1215,17 @@ mod tests {
     fn a_full_set_refuses_and_takes_again() {
         let table = OpenSpans::new(1, 0);
         let places: Vec<_> =
-            (0..100).map(|n| table.insert(0, n * 2 + 1, &new_span(n), &[])).collect();
+            (0..100).map(|n| table.insert(0, n * 2 + 1, ORIGIN, &new_span(n), &[])).collect();
         assert_eq!(places.iter().flatten().count(), WAYS, "one set in all");
         let first = places[0].unwrap();
         table.remove(first);
-        assert!(table.insert(0, 1001, &new_span(1001), &[]).is_some());
+        assert!(table.insert(0, 1001, ORIGIN, &new_span(1001), &[]).is_some());
     }
 
     #[test]
     fn layers_do_not_see_each_others_spans() {
         let table = OpenSpans::new(64, 0);
-        let places = [0, 1, 2].map(|layer| table.insert(layer, 9, &new_span(100), &[]));
+        let places = [0, 1, 2].map(|layer| table.insert(layer, 9, ORIGIN, &new_span(100), &[]));
         let find = |layer| table.find(layer, 9).map(|(place, _)| place);
         assert_eq!([0, 1, 2].map(find), places);
         assert!(places.iter().all(Option::is_some));
@@ -1230,7 +1234,7 @@ mod tests {
         table.remove(places[0].unwrap());
         table.remove(places[2].unwrap());
         assert_eq!([0, 1, 2].map(find), [None; 3]);
-        let again = table.insert(0, 9, &new_span(300), &[]);
+        let again = table.insert(0, 9, ORIGIN, &new_span(300), &[]);
         assert_eq!([0, 1, 2].map(find), [again, None, None], "a place forgets its layer");
     }
 
@@ -1239,8 +1243,8 @@ mod tests {
         let table = OpenSpans::new(64, 64);
         // Booleans: one word a field.
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
-        let place = table.insert(0, 1, &new_span(10), &fields[..5]).unwrap();
-        table.append_fields(place, &fields[5..]);
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
+        table.append_fields(table.span(place), &fields[5..]);
         let span = table.span(place);
         assert!(span.own_enter(|| 10) && !span.own_enter(|| 11));
         assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
@@ -1267,15 +1271,15 @@ mod tests {
     #[test]
     fn fields_that_do_not_fit_are_left_out_whole_and_marked() {
         let table = OpenSpans::new(64, INLINE_WORDS);
-        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
         let wide = [3 << 8, 42]; // an i64 of two words
         for _ in 0..INLINE_WORDS {
-            table.append_fields(place, &wide);
+            table.append_fields(table.span(place), &wide);
         }
         assert_eq!(table.span(place).field_words(), INLINE_WORDS / 2 * 2, "whole fields only");
         assert!(table.span(place).has_left_out());
         for _ in 0..2 {
-            table.append_fields(place, &[8 << 8]);
+            table.append_fields(table.span(place), &[8 << 8]);
         }
         assert_eq!(table.span(place).field_words(), INLINE_WORDS);
     }
@@ -1283,7 +1287,7 @@ mod tests {
     #[test]
     fn the_last_value_of_a_field_counts_whatever_its_length() {
         let table = OpenSpans::new(16, 64);
-        let place = table.insert(0, 1, &new_span(10), &[8 << 8]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[8 << 8]).unwrap();
         let wide = [3 << 8, 42];
         for _ in 0..1000 {
             table.record_fields(place, &wide);
@@ -1298,7 +1302,7 @@ mod tests {
     #[test]
     fn polls_have_no_end() {
         let table = OpenSpans::new(16, 0);
-        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
         let span = table.span(place);
         let polls = if cfg!(miri) { 40_000 } else { 200_000 };
         for n in 0..polls {
@@ -1310,7 +1314,7 @@ mod tests {
         }
         assert_eq!((span.busy(1 << 40), span.owner()), (polls, 4));
         table.remove(place);
-        let place = table.insert(0, 1, &new_span(11), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
         assert_eq!(table.span(place).polls(), 0);
     }
 
@@ -1318,7 +1322,7 @@ mod tests {
     fn a_place_waits_for_its_owner_to_leave() {
         let table = OpenSpans::new(1, 0);
         for (layer, waits) in [(0, true), (1, false)] {
-            let place = table.insert(layer, 1, &new_span(10), &[]).unwrap();
+            let place = table.insert(layer, 1, ORIGIN, &new_span(10), &[]).unwrap();
             let span = table.span(place);
             assert!(span.own_enter(|| 8));
             table.close(place, 99);
@@ -1327,7 +1331,7 @@ mod tests {
             table.remove(place);
             assert_eq!(table.count(), 0);
         }
-        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
         assert!(table.span(place).own_enter(|| 8));
         table.close(place, 4);
         assert_eq!(table.count(), 0, "its own thread need not wait");
@@ -1336,7 +1340,7 @@ mod tests {
     #[test]
     fn an_exit_before_its_entry_takes_no_time() {
         let table = OpenSpans::new(16, 0);
-        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
         let span = table.span(place);
         assert!(span.own_enter(|| 100) && span.own_exit(|| 97));
         assert_eq!(span.busy(200), 0);
@@ -1347,7 +1351,7 @@ mod tests {
         let table = OpenSpans::new(1, 64);
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
         for layer in [0, 7] {
-            let place = table.insert(layer, 1, &new_span(10), &fields).unwrap();
+            let place = table.insert(layer, 1, ORIGIN, &new_span(10), &fields).unwrap();
             let span = table.span(place);
             span.begin_foreign_poll();
             span.end_foreign_poll(9);
@@ -1356,7 +1360,7 @@ mod tests {
             assert!(span.own_enter(|| 8) && !span.own_enter(|| 9));
             assert_eq!(plain_words(span.extra(), INLINE_WORDS), None);
             table.remove(place);
-            let again = table.insert(0, 1, &new_span(11), &[]).unwrap();
+            let again = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
             assert_eq!((again, span.extra()), (place, 0));
             assert_eq!((span.polls(), span.busy(99), span.has_owner_inside()), (0, 0, false));
             assert!(span.own_enter(|| 8) && span.own_exit(|| 9), "it is inside once");
@@ -1369,7 +1373,7 @@ mod tests {
         let table = OpenSpans::new(16, 64);
         let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
         for round in 0..if cfg!(miri) { 50 } else { 1000 } {
-            let place = table.insert(0, round + 1, &new_span(round + 1), &fields).unwrap();
+            let place = table.insert(0, round + 1, ORIGIN, &new_span(round + 1), &fields).unwrap();
             assert!(!table.span(place).has_left_out(), "round {round}");
             table.remove(place);
         }
@@ -1378,7 +1382,7 @@ mod tests {
     #[test]
     fn only_the_first_decides() {
         let table = OpenSpans::new(16, 0);
-        let place = table.insert(0, 1, &new_span(10), &[]).unwrap();
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
         assert!(table.decide_fate(place, 10));
         assert!(!table.decide_fate(place, 10));
     }

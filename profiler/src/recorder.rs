@@ -248,13 +248,13 @@ impl Recorder {
         let start = self.clock.ticks();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
-        let new = NewSpan { thread: hot.thread(), id, origin, root, start };
+        let new = NewSpan { thread: hot.thread(), id, root, start };
         let inserted = if self.open.is_direct(layer) {
             let kept = hot.take_place(&self.open).map(|(place, _)| place);
             let place = kept.or_else(|| self.open.take_place());
-            place.map(|place| (place, self.open.insert_at(place, layer, &new, fields)))
+            place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, fields)))
         } else {
-            self.open.insert(layer, key, &new, fields).map(|place| (place, key))
+            self.open.insert(layer, key, origin, &new, fields).map(|place| (place, key))
         };
         let Some((place, key)) = inserted else {
             self.drop_one(Kind::Span, DropReason::OpenSpansFull);

@@ -1,34 +1,31 @@
 //! The quick paths of a layer: its spans are found by hashing their keys.
 
-use spandrel_ring::timestamp;
+use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{
-    enter_at, is_inside_once, is_panicking, no_time, owner_state, publish_plain,
-    publish_with_fields,
-};
+use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publish_with_fields};
 use crate::local;
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
 use crate::recorder::Recorder;
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
-pub(crate) fn enter_quickly(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn enter_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
     enter_at(spans, local::last_place(), key, timestamp::read)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn enter_untimed(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn enter_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
     enter_at(spans, local::last_place(), key, no_time)
 }
 
 /// A thread enters a span at the first place of its set: as a rule another task of the thread's than
 /// the one that it was in last. Not together with [`enter_quickly`], which would pay for it.
 #[inline(always)]
-pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
-    let place = first_place(spans, key);
+pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
+    let (place, _) = first_place(spans, key);
     let entered = enter_at(spans, place, key, timestamp::read);
     if entered {
         local::of_owner().set_last_place(place);
@@ -38,18 +35,18 @@ pub(crate) fn enter_first_place(spans: &[OpenSpan], key: u64) -> bool {
 
 /// A thread leaves the innermost span. `spans` are those of the first layer.
 #[inline(always)]
-pub(crate) fn exit_quickly(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn exit_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
     exit_now(spans, key, timestamp::read)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn exit_untimed(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
     exit_now(spans, key, no_time)
 }
 
 #[inline(always)]
-fn exit_now(spans: &[OpenSpan], key: u64, now: impl FnOnce() -> u64) -> bool {
+fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
     let Some(outside) = is_inside_once(span.head()) else { return false };
@@ -66,7 +63,11 @@ impl Recorder {
     /// A contextual span is created. One with fields gets a place, and is then up to
     /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    pub(crate) fn new_span_quickly(&self, key: u64, attributes: &Attributes<'_>) -> Quick<'_, ()> {
+    pub(crate) fn new_span_quickly(
+        &self,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> Quick<'_, (), ()> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -76,44 +77,39 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            return match self.open.claim_first(key) {
-                Some((place, span)) => HasFields(place, span),
-                None => NotDone,
-            };
+            let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+            let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+            // What can be done before the fields are visited need not be remembered meanwhile.
+            span.set_origin(callsite);
+            hot.set_last_place(place);
+            return HasFields((), span);
         }
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some((origin, root)) = self.origin_quickly(hot, metadata, id) else { return NotDone };
+        let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+        let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
         let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
-        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        span.set_origin(parent | callsite);
+        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
         hot.set_last_place(place);
         Done(())
     }
 
     /// Opens a contextual span with fields in its place.
     #[inline(never)]
-    pub(crate) fn new_span_with_fields(
-        &self,
-        place: Place,
-        span: &OpenSpan,
-        attributes: &Attributes<'_>,
-    ) {
-        let hot = local::of_owner();
-        let _id = self.fill_with_fields(hot, place, span, attributes);
-        hot.set_last_place(place);
+    pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {
+        let _id = self.fill_with_fields(local::of_owner(), span, attributes);
     }
 
-    /// The span that was used last closes, on a thread with a partition of its own that has room.
+    /// The span that was used last closes, on a thread that does not unwind and has a partition of its
+    /// own with room.
     #[inline(always)]
     pub(crate) fn close_quickly(&self, key: u64) -> bool {
-        if is_panicking() {
-            return false;
-        }
         // The owner would be enough, but for a ring that is closed: the span may be in the ledger
         // as unfinished by then.
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
-        let Some(span) = self.open.get(local::last_place()) else { return false };
+        let (_, span) = self.open.places().wrapped(local::last_place() as usize);
         if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
             return false;
         }

@@ -27,7 +27,7 @@ pub(crate) use subscriber::{
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::thread::panicking;
 
-use spandrel_ring::timestamp;
+use spandrel_ring::{Table, timestamp};
 use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
@@ -36,17 +36,16 @@ use crate::fields::{FIELDS_MAX, FieldBuffer};
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
-use crate::record::{self, SLOT_WORDS, Slot, UPPER_SHIFT};
+use crate::record::{SLOT_WORDS, Slot, UPPER_SHIFT};
 use crate::recorder::Recorder;
-use crate::stats::DropReason;
 
 /// What a new span has come to on its quick path.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Quick<'a, T> {
+pub(crate) enum Quick<'a, T, P> {
     Done(T),
     /// The span has fields, and this place; call the function for those.
-    HasFields(Place, &'a OpenSpan),
+    HasFields(P, &'a OpenSpan),
     /// Nothing was done; call the general path.
     NotDone,
 }
@@ -57,10 +56,11 @@ fn owner_state(head: u64) -> u32 {
     head as u32
 }
 
-/// A thread enters a span of its own that is at this place, if that is so; now.
+/// A thread enters a span of its own that is at this place, if that is so; now. The place may be one
+/// of another table.
 #[inline(always)]
-fn enter_at(spans: &[OpenSpan], place: Place, key: u64, now: impl FnOnce() -> u64) -> bool {
-    let Some(span) = spans.get(place as usize) else { return false };
+fn enter_at(spans: &Table<OpenSpan>, place: Place, key: u64, now: impl FnOnce() -> u64) -> bool {
+    let (place, span) = spans.wrapped(place as usize);
     let head = span.head();
     if !span.has_key(key)
         || owner_state(head) != local::quick_thread()
@@ -68,7 +68,7 @@ fn enter_at(spans: &[OpenSpan], place: Place, key: u64, now: impl FnOnce() -> u6
     {
         return false;
     }
-    local::of_owner().push_own(place, span);
+    local::of_owner().push_own(place as Place, span);
     true
 }
 
@@ -95,60 +95,46 @@ impl Recorder {
     }
 
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
-    /// taken. Says its id; 0 if it is dropped, and the place is free.
+    /// taken, in which its callsite stands already. Returns its id.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
-    /// run. So what is rare is called from here, and not left to the general path.
+    /// run. So what is rare is called from here, and not left to the general path. What is called is
+    /// the visit, so little is to be remembered across it: the span, which the visitor knows.
     #[inline(always)]
-    fn fill_with_fields(
-        &self,
-        hot: Hot,
-        place: Place,
-        span: &OpenSpan,
-        attributes: &Attributes<'_>,
-    ) -> u64 {
-        let mut visitor = InlineFields::new(span.inline_fields(), self.field_words_max);
+    fn fill_with_fields(&self, hot: Hot, span: &OpenSpan, attributes: &Attributes<'_>) -> u64 {
+        let mut visitor = InlineFields::new(span);
         attributes.record(&mut visitor);
-        if !visitor.is_inline() {
-            return self.complete_overflowed(hot, place, attributes, &visitor);
-        }
-        let words = visitor.len();
+        let Some(words) = visitor.len_if_inline() else {
+            return self.complete_overflowed(hot, attributes, &visitor);
+        };
+        let span = visitor.span();
         let start = timestamp::read();
         let id = hot.next_id(self, start);
-        match self.origin_quickly(hot, attributes.metadata(), id) {
-            Some((origin, root)) => {
+        match self.kin_quickly(hot, id) {
+            Some((parent, root)) => {
+                if parent != 0 {
+                    span.set_origin(parent | span.origin());
+                }
                 span.set_words(words);
-                span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+                span.complete(&NewSpan { thread: hot.thread(), id, root, start });
                 id
             }
-            None => self.complete_slowly(hot, place, attributes.metadata(), words),
+            None => self.complete_slowly(hot, span, words),
         }
     }
 
-    /// Opens a span whose fields are in its place, where the parent or the callsite has to be looked
-    /// for. Says its id, as above.
+    /// Opens a span whose fields and callsite are in its place, where the parent has to be looked for.
+    /// Returns its id.
     #[cold]
     #[inline(never)]
-    fn complete_slowly(
-        &self,
-        hot: Hot,
-        place: Place,
-        metadata: &'static Metadata<'static>,
-        words: usize,
-    ) -> u64 {
-        let span = self.open.span(place);
-        let Some(callsite) = self.callsites.number(metadata) else {
-            self.open.remove(place);
-            self.drop_one(Kind::Span, DropReason::CallsitesFull);
-            return 0;
-        };
+    fn complete_slowly(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
         let (parent, root) = self.parent(hot, 0);
-        let origin = record::id_and(parent, callsite);
+        span.set_origin(parent | span.origin());
         let start = timestamp::read();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
         span.set_words(words);
-        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
         id
     }
 
@@ -158,20 +144,17 @@ impl Recorder {
     fn complete_overflowed(
         &self,
         hot: Hot,
-        place: Place,
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
     ) -> u64 {
         // Of a thread that is ending and has no buffer any more, all fields go there.
         let words = if visitor.has_failed() { 0 } else { visitor.len() };
-        let id = self.complete_slowly(hot, place, attributes.metadata(), words);
-        if id == 0 {
-            return 0;
-        }
+        let span = visitor.span();
+        let id = self.complete_slowly(hot, span, words);
         let append = |fields: &FieldBuffer| {
-            self.open.append_fields(place, fields.words());
+            self.open.append_fields(span, fields.words());
             if fields.has_left_out() {
-                self.open.span(place).set_left_out();
+                span.set_left_out();
             }
         };
         if visitor.has_failed() {
@@ -184,24 +167,17 @@ impl Recorder {
         id
     }
 
-    /// Callsite and parent, and the root, of a new span with this id; if the innermost span is the
-    /// thread's own.
+    /// Parent, or 0, and root of a new span with this id; if the innermost span is the thread's own.
     #[inline(always)]
-    fn origin_quickly(
-        &self,
-        hot: Hot,
-        metadata: &'static Metadata<'static>,
-        id: u64,
-    ) -> Option<(u64, u64)> {
-        let callsite = self.callsites.first_probe(metadata)?;
+    fn kin_quickly(&self, hot: Hot, id: u64) -> Option<(u64, u64)> {
         if hot.is_outside() {
-            return Some((callsite, id));
+            return Some((0, id));
         }
         let parent = self.open.get(local::innermost_own())?;
         is_inside_once(parent.head())?;
         match parent.id() {
             0 => None,
-            parent_id => Some((parent_id | callsite, parent.root())),
+            parent_id => Some((parent_id, parent.root())),
         }
     }
 }
@@ -264,6 +240,6 @@ fn one_by_one() {
 /// Whether the calling thread unwinds. This may call; so it comes before there is anything that would
 /// have to be kept.
 #[inline(always)]
-fn is_panicking() -> bool {
+pub(crate) fn is_panicking() -> bool {
     panicking()
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use spandrel_ring::timestamp;
+use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
@@ -15,32 +15,32 @@ use crate::recorder::Recorder;
 
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]
-pub(crate) fn enter_directly(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn enter_directly(spans: &Table<OpenSpan>, key: u64) -> bool {
     enter_at(spans, place_of(key), key, timestamp::read)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn enter_directly_untimed(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn enter_directly_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
     enter_at(spans, place_of(key), key, no_time)
 }
 
 /// A thread leaves the innermost span, its own.
 #[inline(always)]
-pub(crate) fn exit_directly(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn exit_directly(spans: &Table<OpenSpan>, key: u64) -> bool {
     exit_now(spans, key, timestamp::read)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn exit_directly_untimed(spans: &[OpenSpan], key: u64) -> bool {
+pub(crate) fn exit_directly_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
     exit_now(spans, key, no_time)
 }
 
 #[inline(always)]
-fn exit_now(spans: &[OpenSpan], key: u64, now: impl FnOnce() -> u64) -> bool {
+fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> bool {
     let place = place_of(key);
-    let Some(span) = spans.get(place as usize) else { return false };
+    let (_, span) = spans.wrapped(place as usize);
     if place != local::innermost_own() || !span.has_key(key) {
         return false;
     }
@@ -54,7 +54,7 @@ impl Recorder {
     /// A contextual span is created, and its key returned. One with fields gets a place, and is then
     /// up to [`open_with_fields`](Self::open_with_fields).
     #[inline(always)]
-    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<'_, NonZeroU64> {
+    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<'_, NonZeroU64, Place> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -64,24 +64,25 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            return match hot.take_place(&self.open) {
-                Some((place, span)) => HasFields(place, span),
-                None => NotDone,
-            };
+            let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+            let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
+            span.set_origin(callsite);
+            return HasFields(place, span);
         }
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some((origin, root)) = self.origin_quickly(hot, metadata, id) else { return NotDone };
+        let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+        let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
         let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
         let key = key_of(place, id);
         span.set_key(key.get());
-        span.complete(&NewSpan { thread: hot.thread(), id, origin, root, start });
+        span.set_origin(parent | callsite);
+        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
         Done(key)
     }
 
-    /// Opens a contextual span with fields in its place. Returns its key, or that of no span if it is
-    /// dropped.
+    /// Opens a contextual span with fields in its place. Returns its key.
     #[inline(never)]
     pub(crate) fn open_with_fields(
         &self,
@@ -89,14 +90,10 @@ impl Recorder {
         span: &OpenSpan,
         attributes: &Attributes<'_>,
     ) -> NonZeroU64 {
-        match self.fill_with_fields(local::of_owner(), place, span, attributes) {
-            0 => UNRECORDED,
-            id => {
-                let key = key_of(place, id);
-                span.set_key(key.get());
-                key
-            }
-        }
+        let id = self.fill_with_fields(local::of_owner(), span, attributes);
+        let key = key_of(place, id);
+        span.set_key(key.get());
+        key
     }
 
     /// A span is created: the general case. Returns its key, or that of no span if it is dropped.
@@ -121,7 +118,7 @@ impl Recorder {
         // As in `close_quickly`.
         let hot = local::get_if_owner(self.quick_owner())?;
         let place = place_of(key);
-        let span = self.open.get(place)?;
+        let (_, span) = self.open.places().wrapped(place as usize);
         if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
             return None;
         }
