@@ -75,7 +75,7 @@ where
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
-        if fast::exit_untimed(&self.front.untimed, id.into_u64()) {
+        if fast::exit_untimed(&self.front.untimed, id) {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -148,7 +148,7 @@ where
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::exit_quickly(&self.front.spans, id.into_u64()) {
+        if !fast::exit_quickly(&self.front.spans, id) {
             self.exit_slowly(id);
         }
     }

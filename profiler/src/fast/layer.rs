@@ -1,7 +1,7 @@
 //! The quick paths of a layer: its spans are found by hashing their keys.
 
 use spandrel_ring::{Table, timestamp};
-use tracing_core::span::Attributes;
+use tracing_core::span::{Attributes, Id};
 
 use super::Quick::{self, Done, HasFields, NotDone};
 use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publish_with_fields};
@@ -35,22 +35,23 @@ pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
 
 /// A thread leaves the innermost span. `spans` are those of the first layer.
 #[inline(always)]
-pub(crate) fn exit_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
-    exit_now(spans, key, timestamp::read)
+pub(crate) fn exit_quickly(spans: &Table<OpenSpan>, id: &Id) -> bool {
+    exit_now(spans, id, timestamp::read)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
-    exit_now(spans, key, no_time)
+pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, id: &Id) -> bool {
+    exit_now(spans, id, no_time)
 }
 
 #[inline(always)]
-fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> bool {
+fn exit_now(spans: &Table<OpenSpan>, id: &Id, now: impl FnOnce() -> u64) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
     let Some(outside) = is_inside_once(span.head()) else { return false };
-    if !span.has_key(key) {
+    // The id is read no sooner, so that it is compared where it lies.
+    if !span.has_key(id.into_u64()) {
         return false;
     }
     span.end_own_poll(outside, now());
