@@ -17,8 +17,9 @@ use crate::recorder::{Recorder, RecorderOptions};
 pub(crate) struct Front {
     /// The recorder, if this is the profiler's first front end.
     pub(crate) quick: Arc<Recorder>,
-    /// The places of the open spans, for the first front end if busy time is measured; else one that
-    /// is free.
+    /// The places of the open spans, for the first front end; else one that is free.
+    pub(crate) all: Table<OpenSpan>,
+    /// The same if busy time is measured; else one that is free.
     pub(crate) spans: Table<OpenSpan>,
     /// The same if it is not measured.
     pub(crate) untimed: Table<OpenSpan>,
@@ -34,15 +35,14 @@ impl Front {
         let recorder = recorder.map(Arc::clone);
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
         let first = recorder.as_ref().filter(|_| layer == 0);
-        let [spans, untimed] = match first {
-            Some(recorder) if recorder.busy_time => {
-                [recorder.open.places().clone(), Table::default()]
-            }
-            Some(recorder) => [Table::default(), recorder.open.places().clone()],
-            None => [Table::default(), Table::default()],
+        let places = |wanted: bool| match first {
+            Some(recorder) if wanted => recorder.open.places().clone(),
+            _ => Table::default(),
         };
+        let busy_time = first.is_some_and(|recorder| recorder.busy_time);
+        let (all, spans, untimed) = (places(true), places(busy_time), places(!busy_time));
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
-        Self { quick, spans, untimed, recorder, layer }
+        Self { quick, all, spans, untimed, recorder, layer }
     }
 
     /// The recorder, for whatever the quick paths have not done.

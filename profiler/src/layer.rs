@@ -155,7 +155,7 @@ where
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() || !self.front.quick.close_quickly(id.into_u64()) {
+        if fast::is_panicking() || !fast::close_quickly(&self.front.all, id.into_u64()) {
             self.close_slowly(id.into_u64());
         }
     }

@@ -206,8 +206,12 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let quick = &self.front.quick;
-        match quick.close_directly(id.into_u64()) {
+        let Front { quick, all, .. } = &self.front;
+        // The first question may call, so it comes before there is anything to be remembered.
+        if fast::is_panicking() {
+            return self.close_slowly(id.into_u64());
+        }
+        match fast::close_directly(all, id.into_u64()) {
             Some(place) => local::of_owner().keep_place(place) || quick.open.give_place_back(place),
             None => self.close_slowly(id.into_u64()),
         }

@@ -329,3 +329,37 @@ fn a_wake_up_is_never_lost() {
         producer.join().unwrap();
     });
 }
+
+/// A lessee that computes a new limit while the ring is closed does not undo that.
+#[test]
+fn a_limit_that_is_renewed_meanwhile_stays_sealed() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring(4);
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        let closer = {
+            let ring = ring.clone();
+            thread::spawn(move || ring.close())
+        };
+        let mut lease = here.take().unwrap();
+        // Past half, so that the limit is renewed.
+        let claimed = match lease.try_claim(3) {
+            Ok(mut claim) => {
+                (0..3).for_each(|index| *claim.slot(index) = 7);
+                claim.publish();
+                3
+            }
+            Err(why) => {
+                assert_eq!(why, ClaimError::Closed);
+                0
+            }
+        };
+        here.put(Some(lease));
+        closer.join().unwrap();
+        let mut borrowed = here.borrow().unwrap();
+        assert!(!borrowed.publish_if_roomy::<1>(0, 1, |_, slot| *slot = 8), "sealed no more");
+        here.give_back(borrowed);
+        assert_eq!(drain(&mut consumer, LEASED).len(), claimed);
+        drop(here.take());
+    });
+}

@@ -12,7 +12,8 @@
 //!   plain store); in the shared one producers race for it with a compare-and-swap.
 //! * `limit` is how far `tail` may go without another look at `gating`. It is first set to *half*
 //!   a lap past `gating`, so that the producer that crosses half full takes the slow path once,
-//!   where it wakes the consumer, and then to a whole lap.
+//!   where it wakes the consumer, and then to a whole lap. In a leased partition of a ring that is
+//!   closed it is [`SEALED`], for good: so a lessee that asks for room has asked that, too.
 //! * Room is certain before anything is claimed; a claim is never taken back.
 //! * Publication is by slot (module `slot`), never in producer order. In-order
 //!   publication makes every producer wait for the slowest one; with more producers than cores
@@ -64,13 +65,16 @@ pub const ATTEMPTS: u32 = 64;
 /// Claims are counted by class, from 0 to one less than this, when they are published.
 pub const CLASSES: usize = 4;
 
+/// `limit` of a partition whose ring is closed: no claim ends there.
+const SEALED: u64 = 0;
+
 /// One disruptor: slots and sequences. See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Partition<T> {
     pub(crate) slots: Slots<T>,
     producers: CachePadded<Producers>,
-    /// How far `tail` may go before a producer has to look at `gating` again. Written and read by
-    /// producers only.
+    /// How far `tail` may go before a producer has to look at `gating` again, or `SEALED`. Written and
+    /// read by producers, and by whoever closes the ring.
     limit: CachePadded<AtomicU64>,
     /// The consumer's line: everything below it is free again.
     pub(crate) gating: CachePadded<Sequence>,
@@ -103,7 +107,7 @@ impl<T: Copy + Default> Partition<T> {
                 tail: Sequence::new(0),
                 published: std::array::from_fn(|_| AtomicU64::new(0)),
             }),
-            limit: CachePadded::new(AtomicU64::new(capacity as u64 / 2)),
+            limit: CachePadded::new(AtomicU64::new((capacity as u64 / 2).max(SEALED + 1))),
             gating: CachePadded::new(Sequence::new(0)),
             nudged: CachePadded::new(AtomicBool::new(false)),
         }
@@ -118,7 +122,14 @@ impl<T> Partition<T> {
         self.producers.tail.peek().saturating_sub(gating)
     }
 
-    /// Whether the lessee may claim without a look at the gating sequence.
+    /// Refuses all later claims by a lessee that has seen this.
+    pub(crate) fn seal(&self) {
+        // Relaxed: closing is a request, not a hand-over, see `Ring::close`. It is the last change: pairs
+        // with the compare-and-swap in `look_for_room`, which fails from here on.
+        self.limit.store(SEALED, Ordering::Relaxed);
+    }
+
+    /// Whether the lessee may claim without a look at the gating sequence; never once this is sealed.
     #[inline(always)]
     pub(crate) fn has_room(&self, first: u64, slots: u64) -> bool {
         // Relaxed: as in `claim_exclusive`.
@@ -204,6 +215,11 @@ impl<T> Partition<T> {
     #[cold]
     fn look_for_room(&self, end: u64) -> Result<Room, ClaimError> {
         let capacity = self.slots.capacity();
+        // Relaxed: compared with below, and otherwise only with `SEALED`.
+        let before = self.limit.load(Ordering::Relaxed);
+        if before == SEALED {
+            return Err(ClaimError::Closed);
+        }
         let gating = self.gating.acquire();
         let (limit, room) = if end <= gating + capacity / 2 {
             (gating + capacity / 2, Room::Enough)
@@ -212,10 +228,13 @@ impl<T> Partition<T> {
         } else {
             return Err(ClaimError::Full);
         };
-        // Release: pairs with the Acquire in `claim_shared`. Two producers may overwrite each
-        // other's limit with an older, smaller one; that costs another look, never a slot.
-        self.limit.store(limit, Ordering::Release);
-        Ok(room)
+        // Release: pairs with the Acquire in `claim_shared`. No plain store, which could undo `seal`.
+        // Where another producer has been faster, its limit stays: perhaps an older, smaller one;
+        // that costs another look, never a slot. What was seen here holds for this claim.
+        match self.limit.compare_exchange(before, limit, Ordering::Release, Ordering::Relaxed) {
+            Err(SEALED) => Err(ClaimError::Closed),
+            _ => Ok(room),
+        }
     }
 
     /// Calls for the consumer once until it comes.

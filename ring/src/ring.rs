@@ -154,6 +154,8 @@ impl<T> Ring<T> {
     pub fn close(&self) {
         // Relaxed: see `Shared::is_closed`.
         self.0.closed.store(true, Ordering::Relaxed);
+        let (leased, _) = self.0.partitions.split_at(self.shared_partition());
+        leased.iter().for_each(Partition::seal);
     }
 
     /// Whether the ring is closed.

@@ -53,10 +53,10 @@ pub struct Borrowed<T>(NonNull<Partition<T>>);
 impl<T> Borrowed<T> {
     /// Fills `slots` slots, at most `N`, each by a call of `fill` with its index and the slot as it was
     /// left a lap ago, and publishes them as one claim of `class`; unless the partition may be half
-    /// full, or `slots` is not from 1 to `N`: `false`, and nothing was done.
+    /// full, the ring is closed, or `slots` is not from 1 to `N`: `false`, and nothing was done.
     ///
-    /// It does *not* look whether the ring is closed, and it calls nothing but `fill`, which lets the
-    /// compiler keep the caller free of spilled registers.
+    /// It calls nothing but `fill`, which lets the compiler keep the caller free of spilled
+    /// registers.
     ///
     /// # Panics
     ///
@@ -303,6 +303,24 @@ mod tests {
         assert!(publish(&here, [1]));
         assert_eq!(consumer.drain(0, usize::MAX, |_| {}).entries, 1);
         assert!(here.take().is_some());
+    }
+
+    #[test]
+    fn a_closed_ring_refuses_however_much_room_there_is() {
+        let (ring, mut consumer) = ring();
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        assert!(publish(&here, [1]));
+        ring.close();
+        assert!(!publish(&here, [2]));
+        assert_eq!(drain(&mut consumer), [1]);
+        // Nor does one that has a lease from then on, or looks for room.
+        drop(here.take());
+        let mut lease = ring.lease().unwrap();
+        assert_eq!(lease.try_claim(1).err(), Some(crate::ClaimError::Closed));
+        here.put(Some(lease));
+        assert!(!publish(&here, [3]));
+        drop(here.take());
     }
 
     #[test]

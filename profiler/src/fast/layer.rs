@@ -102,27 +102,25 @@ impl Recorder {
     pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {
         let _id = self.fill_with_fields(local::of_owner(), span, attributes);
     }
+}
 
-    /// The span that was used last closes, on a thread that does not unwind and has a partition of its
-    /// own with room.
-    #[inline(always)]
-    pub(crate) fn close_quickly(&self, key: u64) -> bool {
-        // The owner would be enough, but for a ring that is closed: the span may be in the ledger
-        // as unfinished by then.
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
-        let (_, span) = self.open.places().wrapped(local::last_place() as usize);
-        if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
-            return false;
-        }
-        let end = timestamp::read();
-        let extra = span.extra();
-        let published = match extra {
-            0 => publish_plain(hot, span, end),
-            _ => publish_with_fields(hot, span, extra, end),
-        };
-        if published {
-            OpenSpans::remove_plain(span, extra);
-        }
-        published
+/// The span that was used last closes, on a thread that does not unwind and has a partition of its own
+/// with room, which has none once the ring is closed.
+#[inline(always)]
+pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
+    let (_, span) = spans.wrapped(local::last_place() as usize);
+    if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
+        return false;
     }
+    let hot = local::of_owner();
+    let end = timestamp::read();
+    let extra = span.extra();
+    let published = match extra {
+        0 => publish_plain(hot, span, end),
+        _ => publish_with_fields(hot, span, extra, end),
+    };
+    if published {
+        OpenSpans::remove_plain(span, extra);
+    }
+    published
 }

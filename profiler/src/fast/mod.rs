@@ -12,16 +12,17 @@
 //! no other thread of the process and no other profiler has, beside whether that is inside; and
 //! [`local::quick_thread`] is the thread's number only where all the rest holds. Where there is no
 //! span yet, [`local::get_if_owner`] does the same; it also tells whether the ring is closed, which
-//! matters to a span that begins or ends, and not to one that is entered or left.
+//! matters to a span that begins or ends, and not to one that is entered or left. Where a span ends,
+//! a closed ring has no room.
 
 mod layer;
 mod subscriber;
 
 pub(crate) use layer::{
-    enter_first_place, enter_quickly, enter_untimed, exit_quickly, exit_untimed,
+    close_quickly, enter_first_place, enter_quickly, enter_untimed, exit_quickly, exit_untimed,
 };
 pub(crate) use subscriber::{
-    enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
+    close_directly, enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
 };
 
 use std::sync::atomic::{Ordering, compiler_fence};

@@ -7,7 +7,7 @@ use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, is_panicking, no_time, owner_state, publish_with_fields};
+use super::{enter_at, is_inside_once, no_time, owner_state, publish_with_fields};
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
@@ -107,27 +107,23 @@ impl Recorder {
         let key = self.new_span_slowly(layer, 0, attributes, &|| None);
         key.and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
     }
+}
 
-    /// A handle is dropped, of a span that never had another one, on a thread with a partition of its
-    /// own that has room: the span closes. Returns its place, which is free.
-    #[inline(always)]
-    pub(crate) fn close_directly(&self, key: u64) -> Option<Place> {
-        if is_panicking() {
-            return None;
-        }
-        // As in `close_quickly`.
-        let hot = local::get_if_owner(self.quick_owner())?;
-        let place = place_of(key);
-        let (_, span) = self.open.places().wrapped(place as usize);
-        if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
-            return None;
-        }
-        let end = timestamp::read();
-        let extra = span.extra();
-        if !publish_with_fields(hot, span, extra, end) {
-            return None;
-        }
-        OpenSpans::vacate_plain(span, extra);
-        Some(place)
+/// A handle is dropped, of a span that never had another one, on a thread that does not unwind and has
+/// a partition of its own with room, which has none once the ring is closed: the span closes. Returns
+/// its place, which is free.
+#[inline(always)]
+pub(crate) fn close_directly(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
+    let place = place_of(key);
+    let (_, span) = spans.wrapped(place as usize);
+    if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
+        return None;
     }
+    let end = timestamp::read();
+    let extra = span.extra();
+    if !publish_with_fields(local::of_owner(), span, extra, end) {
+        return None;
+    }
+    OpenSpans::vacate_plain(span, extra);
+    Some(place)
 }
