@@ -51,6 +51,9 @@ where
         key: NonZeroU64,
         context: Context<'_, S>,
     ) {
+        if self.front.quick.new_span_with_new_ids(key.get(), attributes) {
+            return;
+        }
         if let Some((recorder, layer)) = self.front() {
             // For a parent that was filtered out for us: its nearest ancestor that was not. The
             // registry is asked for no span that is recorded itself.

@@ -463,8 +463,26 @@ impl Hot {
     #[cold]
     #[inline(never)]
     fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
-        let id = recorder.take_ids(ID_BLOCK);
+        let id = self.take_block(recorder, now);
         set(|cells| &cells.next_id, id + 1);
+        id
+    }
+
+    /// Takes a new block of ids, if the one in hand has no id for this moment. Says whether that was so.
+    pub(crate) fn renew_ids(self, recorder: &Recorder, now: u64) -> bool {
+        let id = self.next_id_of_block(now);
+        match id {
+            // It was only looked for.
+            Some(id) => set(|cells| &cells.next_id, id),
+            None => _ = self.take_block(recorder, now),
+        }
+        id.is_none()
+    }
+
+    /// Takes a new block of ids and returns its first one, which is the next id.
+    fn take_block(self, recorder: &Recorder, now: u64) -> u64 {
+        let id = recorder.take_ids(ID_BLOCK);
+        set(|cells| &cells.next_id, id);
         set(|cells| &cells.ids_end, id + ID_BLOCK);
         set(|cells| &cells.ids_until, now.saturating_add(ID_BLOCK_TICKS));
         // A good moment to look whether another thread has given back its partition.

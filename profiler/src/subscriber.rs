@@ -91,6 +91,9 @@ impl Subscriber {
 
     #[inline(never)]
     fn new_span_slowly(&self, attributes: &Attributes<'_>) -> Id {
+        if let Some(key) = self.front.quick.open_with_new_ids(attributes) {
+            return Id::from_non_zero_u64(key);
+        }
         let open = |recorder: &Arc<Recorder>| recorder.open_slowly(self.front.layer, attributes);
         Id::from_non_zero_u64(self.front.recorder().map_or(UNRECORDED, open))
     }

@@ -97,6 +97,21 @@ impl Recorder {
         Done(())
     }
 
+    /// The same once more with new ids, if that is what was missing: one span of a block's 64 comes here,
+    /// and would else pay for what the general path asks.
+    #[inline(never)]
+    pub(crate) fn new_span_with_new_ids(&self, key: u64, attributes: &Attributes<'_>) -> bool {
+        if !self.renew_ids() {
+            return false;
+        }
+        match self.new_span_quickly(key, attributes) {
+            Done(()) => {}
+            HasFields((), span) => self.new_span_with_fields(span, attributes),
+            NotDone => return false,
+        }
+        true
+    }
+
     /// Opens a contextual span with fields in its place.
     #[inline(never)]
     pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {

@@ -95,6 +95,14 @@ impl Recorder {
         metadata.fields().len() <= FIELDS_MAX
     }
 
+    /// Takes new ids for a thread to which the quick paths are open and which has none left. Says whether
+    /// that was so.
+    #[inline(always)]
+    fn renew_ids(&self) -> bool {
+        local::get_if_owner(self.quick_owner())
+            .is_some_and(|hot| hot.renew_ids(self, timestamp::read()))
+    }
+
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
     /// taken, in which its callsite stands already. Returns its id.
     ///

@@ -82,6 +82,19 @@ impl Recorder {
         Done(key)
     }
 
+    /// The same once more with new ids, if that is what was missing.
+    #[inline(never)]
+    pub(crate) fn open_with_new_ids(&self, attributes: &Attributes<'_>) -> Option<NonZeroU64> {
+        if !self.renew_ids() {
+            return None;
+        }
+        match self.open_quickly(attributes) {
+            Done(key) => Some(key),
+            HasFields(place, span) => Some(self.open_with_fields(place, span, attributes)),
+            NotDone => None,
+        }
+    }
+
     /// Opens a contextual span with fields in its place. Returns its key.
     #[inline(never)]
     pub(crate) fn open_with_fields(
