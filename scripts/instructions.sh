@@ -17,8 +17,8 @@ cd "$(dirname "$0")/.."
 few=12000
 many=36000
 cases=(no_fields 3_fields nested async async_turns)
-limits=(1.35 1.65 1.3 1.4 none)
-subscriber_limits=(350 550 none none none)
+limits=(1.30 1.60 1.25 1.40 none)
+subscriber_limits=(325 530 none none none)
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber untimed)
 queues=(leased shared array_queue crossbeam_channel)
 
