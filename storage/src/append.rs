@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{Batch, OpenSpanRow, WriterStatRow};
+use crate::record::{Batch, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::totals::Totals;
 use crate::transfer::Loaded;
@@ -62,6 +62,7 @@ pub(crate) fn write(
     }
     links(tx, batch, run_id, &mut totals)?;
     losses(tx, batch, run_id, &mut totals)?;
+    marks(tx, &batch.marks, run_id, &mut totals)?;
     if let Some(stat) = &batch.writer_stat {
         writer_stat(tx, stat, run_id)?;
     }
@@ -143,6 +144,30 @@ fn losses(
             loss.thread_id
         ])?;
         totals.see_loss(loss);
+    }
+    Ok(())
+}
+
+fn marks(
+    tx: &Transaction<'_>,
+    marks: &[MarkRow],
+    run_id: i64,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    // The row of another run is never changed, whatever id a mark has.
+    let mut insert = tx.prepare(
+        "INSERT INTO mark (id, run_id, at_ns, until_ns, label, fields)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET until_ns = coalesce(excluded.until_ns, until_ns)
+           WHERE run_id = excluded.run_id",
+    )?;
+    for mark in marks {
+        let MarkRow { id, at_ns, until_ns, label, fields } = mark;
+        insert.execute(params![*id as i64, run_id, at_ns, until_ns, mark_label(label), fields])?;
+        totals.see_mark(mark);
     }
     Ok(())
 }

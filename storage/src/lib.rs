@@ -43,8 +43,8 @@ pub use reader::{
     Callsite, Counts, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
 };
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, OpenSpanRow, RunInfo, SpanRow,
-    Status, Text, WriterStatRow,
+    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow,
+    OpenSpanRow, RunInfo, SpanRow, Status, Text, WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -1,7 +1,7 @@
 //! The rows that a writer appends: plain data, the contract between the writer and the store.
 //!
-//! All times are integer nanoseconds. `start_ns`, `at_ns`, `from_ns` and `to_ns` count from the
-//! start of the run; wall-clock time stands in the `run` row only. Identifiers of spans and events
+//! All times are integer nanoseconds. `start_ns`, `at_ns`, `until_ns`, `from_ns` and `to_ns` count
+//! from the start of the run; wall-clock time stands in the `run` row only. Identifiers of spans and events
 //! are unique in the file, greater than zero and at most [`i64::MAX`]; zero means "none" in the
 //! types of this module and is stored as NULL.
 
@@ -216,6 +216,38 @@ pub struct OpenSpanRow {
     pub seen_ns: i64,
 }
 
+/// Longest label of a mark, in bytes; what is longer is cut.
+pub const MARK_LABEL_BYTES_MAX: usize = 256;
+
+/// The part of a label that is stored: [`MARK_LABEL_BYTES_MAX`] bytes at most, cut at a character's
+/// boundary. Control characters stay; whoever shows a label takes care of them.
+#[must_use]
+pub fn mark_label(label: &str) -> &str {
+    let mut end = label.len().min(MARK_LABEL_BYTES_MAX);
+    while !label.is_char_boundary(end) {
+        end -= 1;
+    }
+    &label[..end]
+}
+
+/// A named moment, or a named section of time.
+///
+/// A row with an id that this run has in the file already gives that one its end: so a section is
+/// seen while it lasts, and what is appended at its end says all of it once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRow {
+    /// Unique in the file; see [`Store::next_mark_id`](crate::Store::next_mark_id).
+    pub id: u64,
+    /// The moment, or the start of the section.
+    pub at_ns: i64,
+    /// End of the section; `None` for a moment, and while the section lasts.
+    pub until_ns: Option<i64>,
+    /// Its name; stored as [`mark_label`] cuts it.
+    pub label: String,
+    /// A JSON object; `None` for none.
+    pub fields: Option<String>,
+}
+
 /// Everything that one transaction appends.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -227,6 +259,8 @@ pub struct Batch {
     pub links: Vec<LinkRow>,
     /// Losses since the last batch.
     pub losses: Vec<LossRow>,
+    /// Marks, and ends of sections.
+    pub marks: Vec<MarkRow>,
     /// A row for `writer_stat`, when one is due.
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
@@ -242,6 +276,7 @@ impl Batch {
             && self.events.is_empty()
             && self.links.is_empty()
             && self.losses.is_empty()
+            && self.marks.is_empty()
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
     }
@@ -252,8 +287,28 @@ impl Batch {
         self.events.clear();
         self.links.clear();
         self.losses.clear();
+        self.marks.clear();
         self.writer_stat = None;
         self.open_spans = None;
         self.text.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_cut_at_a_boundary_between_characters() {
+        assert_eq!(mark_label(""), "");
+        assert_eq!(mark_label("deploy\u{1b}[2J\0"), "deploy\u{1b}[2J\0");
+        let longest = "x".repeat(MARK_LABEL_BYTES_MAX);
+        assert_eq!(mark_label(&longest), longest);
+        for before in 0..4 {
+            let label = "x".repeat(before) + &"\u{1F980}".repeat(100);
+            let cut = mark_label(&label);
+            assert!(label.starts_with(cut));
+            assert_eq!(cut.len(), before + (MARK_LABEL_BYTES_MAX - before) / 4 * 4);
+        }
     }
 }

@@ -99,7 +99,7 @@ CREATE TABLE mark (
   id INTEGER PRIMARY KEY,
   run_id INTEGER NOT NULL,         -- run.id
   at_ns INTEGER NOT NULL,          -- the moment, or the start of the section
-  until_ns INTEGER,                -- end of the section; NULL: a moment
+  until_ns INTEGER,                -- end of the section; NULL: a moment, or it has not ended
   label TEXT NOT NULL,
   fields TEXT                      -- JSON object; NULL: none
 ) STRICT;

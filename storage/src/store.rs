@@ -121,6 +121,11 @@ impl Store {
         &self.path
     }
 
+    /// The path without symbolic links among its folders.
+    pub(crate) fn full_path(&self) -> &Path {
+        &self.full
+    }
+
     /// The run that has begun.
     pub fn run_id(&self) -> Option<i64> {
         self.run_id
@@ -130,6 +135,20 @@ impl Store {
     /// to; ids from here on are free, also after rows were pruned.
     pub fn next_id(&self) -> u64 {
         self.last_id.saturating_add(1)
+    }
+
+    /// One more than the largest id of a mark in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn next_mark_id(&self) -> Result<u64, Error> {
+        let largest = "SELECT coalesce(max(id), 0) FROM mark";
+        let largest: i64 = self
+            .conn
+            .query_row(largest, [], |row| row.get(0))
+            .context(&self.path, "read the largest id of a mark")?;
+        Ok(u64::try_from(largest).unwrap_or(0).saturating_add(1))
     }
 
     /// Begins a run: its row is committed, and what is appended from now on belongs to it.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::record::{Batch, EventRow, LinkRow, LossRow, SpanRow, Status};
+use crate::record::{Batch, EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -57,6 +57,11 @@ impl Totals {
         self.dropped_spans += loss.spans as i64;
         self.dropped_events += loss.events as i64;
         self.last_ns = self.last_ns.max(loss.to_ns);
+    }
+
+    /// Counted nowhere: it is no part of what the program recorded.
+    pub(crate) fn see_mark(&mut self, mark: &MarkRow) {
+        self.last_ns = self.last_ns.max(mark.at_ns).max(mark.until_ns.unwrap_or(i64::MIN));
     }
 
     pub(crate) fn add_to_run(
