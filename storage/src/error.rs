@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Moved,
     /// No run has begun.
     NoRun,
+    /// Nobody answers a request to a live recording.
+    NotAnswering,
     /// An option or a path makes no sense.
     InvalidOption,
     /// A row that the schema refuses, such as an id that is already in the file; trying again with

@@ -2,7 +2,8 @@
 //!
 //! A [`Store`] writes one file, and only one store can at a time. A [`Batch`] goes in as a whole or
 //! not at all. A [`Reader`] queries the same file at any time, also while it is written. The tables
-//! and views are a contract; [`schema()`] prints them with a comment on each column.
+//! and views are a contract; [`schema()`] prints them with a comment on each column. A
+//! [`ControlClient`] asks a live recording for something, through a file beside its profile.
 //!
 //! With the feature `query` there are the analyses that the `spandrel` command makes of a profile; a
 //! program that records does without.
@@ -13,6 +14,7 @@
 
 mod append;
 mod checkpoint;
+mod control;
 mod error;
 mod histogram;
 mod image;
@@ -35,6 +37,7 @@ mod totals;
 mod transfer;
 
 pub use append::Appended;
+pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 pub use error::{Error, ErrorKind};
 pub use histogram::{Bucket, DecodeError, Histogram};
 pub use location::Location;

@@ -213,7 +213,7 @@ pub(crate) fn in_use(path: &Path, by: &str) -> Error {
     )
 }
 
-fn check_type(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+pub(crate) fn check_type(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     if metadata.is_symlink() {
         let message = "a symbolic link, which is not followed; name the file that it points to";
         return Err(Error::new(ErrorKind::Symlink, path, message));
@@ -248,7 +248,8 @@ fn open_existing(path: &Path, full: &Path, id: &FileId, table: &Table) -> Result
     Err(Error::new(ErrorKind::Moved, path, message))
 }
 
-fn create(path: &Path, full: &Path) -> Result<File, Error> {
+/// Makes a file of mode 0600 that must not be there.
+pub(crate) fn create(path: &Path, full: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]

@@ -1,0 +1,262 @@
+//! The side of whoever asks.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, VERSION, connect, is_ours, sidecar, unix_ns,
+};
+use crate::error::{Context, Error, ErrorKind};
+use crate::lock::{self, FileId, ReaderMark, file_id};
+use crate::schema;
+
+/// Between two looks for an answer; the second one is the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
+
+/// What the recording says to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// How the request ended.
+    pub state: AnswerState,
+    /// A JSON object that says what was done; a message if it was refused or failed.
+    pub result: String,
+}
+
+/// Asks a live recording for something, without touching its profile.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use spandrel_storage::{AnswerState, ControlClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut client = ControlClient::open("profile.db")?;
+/// let answer = client.ask("mark", r#"{"label": "deploy"}"#, Duration::from_secs(2))?;
+/// assert_eq!(answer.state, AnswerState::Done, "{}", answer.result);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ControlClient {
+    // Before the mark, so that the connection is closed first.
+    conn: Connection,
+    _mark: ReaderMark,
+    id: FileId,
+    profile: PathBuf,
+    path: PathBuf,
+}
+
+impl ControlClient {
+    /// Finds the way to whoever records into the profile at this path. Never makes a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] without such a profile; [`ErrorKind::NotAnswering`] if nobody records
+    /// into it, or does not listen; the kinds of [`Reader::open`](crate::Reader::open) for a file beside it
+    /// that is not what it should be.
+    pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
+        let profile = profile.as_ref();
+        let full = profile.canonicalize().context(profile, "find the profile")?;
+        let path = sidecar(&full);
+        let metadata = path.symlink_metadata().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => not_recording(profile),
+            _ => Error::io(&path, "look at the file", source),
+        })?;
+        lock::check_type(&path, &metadata)?;
+        let id = file_id(&path, &metadata);
+        let (mark, header) =
+            ReaderMark::new(id.clone(), &path).context(&path, "read the start of the file")?;
+        if header.is_empty() {
+            return Err(not_recording(profile)); // just about to, perhaps
+        }
+        if !is_ours(&header) {
+            let message = "not made by spandrel; move it away, and record anew";
+            return Err(Error::new(ErrorKind::ForeignDatabase, &path, message));
+        }
+        // Others have it for moments only, unless they hang.
+        let conn = connect(&path, Duration::from_secs(1)).context(&path, "open")?;
+        let client = Self { conn, _mark: mark, id, profile: profile.to_owned(), path };
+        client.check_version()?;
+        Ok(client)
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        let application = schema::application_id(&self.conn).map_err(|error| self.lost(error))?;
+        let version = schema::version(&self.conn).map_err(|error| self.lost(error))?;
+        match (application, version) {
+            (APPLICATION_ID, VERSION) => Ok(()),
+            (APPLICATION_ID, newer) if newer > VERSION => {
+                let message = "the recording is one of a newer spandrel; upgrade with \
+                               `cargo install spandrel-cli`";
+                Err(Error::new(ErrorKind::NewerSchema, &self.path, message))
+            }
+            _ => Err(not_recording(&self.profile)),
+        }
+    }
+
+    /// The profile, as it was given to [`open`](Self::open).
+    pub fn profile(&self) -> &Path {
+        &self.profile
+    }
+
+    /// Asks, and waits for the answer until `timeout`; then the request is withdrawn. `arguments` is a
+    /// JSON object.
+    ///
+    /// That the recording refuses is an answer and no error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotAnswering`] if there is no answer in time, or nobody to give one any more; the
+    /// message says whether the request may still be carried out. [`ErrorKind::InvalidOption`] for
+    /// arguments that are too long or no JSON object.
+    ///
+    /// # Blocking
+    ///
+    /// Up to `timeout`, and a moment for withdrawing. A recording looks for requests about every 50 ms;
+    /// one that has to be committed to be carried out takes that much longer.
+    pub fn ask(
+        &mut self,
+        command: &str,
+        arguments: &str,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        self.check_arguments(arguments)?;
+        let deadline = Instant::now() + timeout;
+        self.wait_for_locks(timeout);
+        let id = self.insert(command, arguments).map_err(|error| self.lost(error))?;
+        self.wait_for_locks(PAUSES[1]);
+        let mut pause = PAUSES[0];
+        loop {
+            // Before the answer: one that came before the file went is read.
+            let gone = self.is_gone();
+            if let Some(answer) = self.answer_to(id)? {
+                return Ok(answer);
+            }
+            if gone {
+                let message = "the recording has ended; the request was not answered";
+                return Err(Error::new(ErrorKind::NotAnswering, &self.profile, message));
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return self.withdraw(id, timeout);
+            }
+            std::thread::sleep(pause.min(rest));
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+
+    fn check_arguments(&self, arguments: &str) -> Result<(), Error> {
+        let check = "SELECT json_valid(?1) AND json_type(?1) = 'object'";
+        let is_object = self.conn.query_row(check, [arguments], |row| row.get(0));
+        let message = if arguments.len() > ARGUMENT_BYTES_MAX {
+            format!(
+                "the arguments have {} bytes; {ARGUMENT_BYTES_MAX} are allowed",
+                arguments.len()
+            )
+        } else if !is_object.unwrap_or(false) {
+            "the arguments are not a JSON object; write one, such as {}".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::InvalidOption, &self.path, message))
+    }
+
+    /// Sets how long each of the following statements may wait for somebody's lock.
+    fn wait_for_locks(&self, time: Duration) {
+        // Fails for more milliseconds than a number holds, and then one second stays.
+        let _ = self.conn.busy_timeout(time.min(Duration::from_secs(3_600)));
+    }
+
+    fn insert(&self, command: &str, arguments: &str) -> rusqlite::Result<i64> {
+        let program = std::env::current_exe().unwrap_or_default();
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let by = format!("{} (process {})", crate::mark_label(&name), std::process::id());
+        self.conn.query_row(
+            "INSERT INTO request (at_unix_ns, by, command, arguments, state)
+             VALUES (?1, ?2, ?3, ?4, 'asked') RETURNING id",
+            params![unix_ns(), by, command, arguments],
+            |row| row.get(0),
+        )
+    }
+
+    /// The answer, which is deleted with that.
+    fn answer_to(&self, id: i64) -> Result<Option<Answer>, Error> {
+        let find = "SELECT state, coalesce(result, '') FROM request WHERE id = ?1";
+        let found = self
+            .conn
+            .query_row(find, [id], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
+            .optional();
+        let found = match found.map_err(|error| self.lost(error)) {
+            // Somebody else's lock; there is time until the deadline.
+            Err(error) if error.kind() == ErrorKind::NotAnswering => return Ok(None),
+            found => found?,
+        };
+        let Some((state, result)) = found else {
+            let message = "the request has vanished from the file; it was not answered";
+            return Err(Error::new(ErrorKind::NotAnswering, &self.profile, message));
+        };
+        let state = AnswerState::ALL.into_iter().find(|known| known.as_str() == state);
+        Ok(state.map(|state| {
+            // If this fails, the recorder deletes it after a while.
+            let _ = self.conn.execute("DELETE FROM request WHERE id = ?1", [id]);
+            Answer { state, result }
+        }))
+    }
+
+    /// Takes back what has not been answered, or returns an answer that came just now.
+    fn withdraw(&self, id: i64, timeout: Duration) -> Result<Answer, Error> {
+        self.wait_for_locks(Duration::from_millis(250));
+        let withdraw = "DELETE FROM request WHERE id = ?1 AND state = 'asked'";
+        let what = match self.conn.execute(withdraw, [id]) {
+            Ok(0) => match self.answer_to(id)? {
+                Some(answer) => return Ok(answer),
+                None => {
+                    "the request was taken and may still be carried out; perhaps the recording \
+                     cannot write to its profile"
+                }
+            },
+            Ok(_) => "the request was withdrawn; perhaps the application was killed or is stopped",
+            Err(_) => "the request could not be withdrawn; it will be refused if it is taken late",
+        };
+        let message = format!("no answer within {timeout:?}; {what}");
+        Err(Error::new(ErrorKind::NotAnswering, &self.profile, message))
+    }
+
+    fn is_gone(&self) -> bool {
+        !self
+            .path
+            .symlink_metadata()
+            .is_ok_and(|metadata| file_id(&self.path, &metadata) == self.id)
+    }
+
+    /// What an error of SQLite means to somebody who asks.
+    fn lost(&self, source: rusqlite::Error) -> Error {
+        let error = Error::sqlite(&self.path, "ask", source);
+        match error.kind() {
+            ErrorKind::Busy => {
+                let message = "somebody else holds the lock of the file for requests; end them, or \
+                               try again";
+                Error::new(ErrorKind::NotAnswering, &self.path, message)
+            }
+            ErrorKind::Moved => not_recording(&self.profile),
+            _ => error,
+        }
+    }
+}
+
+fn not_recording(profile: &Path) -> Error {
+    let message = "nobody records into it now who could be asked; start the application with this \
+                   profile, and without SPANDREL_CONTROL=0";
+    Error::new(ErrorKind::NotAnswering, profile, message)
+}
+
+impl fmt::Debug for ControlClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlClient").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! What another process asks of a recording while it goes on.
+//!
+//! A profile has one writer for ever, so a request goes through a file beside it, `<profile>-ctl`: a
+//! small database of its own with one table, in which somebody inserts a row, and the writer of the
+//! profile answers it. Nobody else takes the profile's lock for that.
+//!
+//! ```text
+//!   requester   asked --withdrawn at its timeout--> (deleted)
+//!                 |
+//!   recorder      +--> refused              too old, too long, or not understood
+//!                 +--> taken --> done, refused or failed       (deleted by the requester)
+//! ```
+//!
+//! * The recorder makes the file when it begins and removes it when it ends, under the lock of its
+//!   profile; a file that a killed one left behind is replaced then. A requester never makes it.
+//! * The recorder waits for nobody: what it cannot read or write at once it tries again the next time.
+//! * A request is marked as taken before it is carried out, so it is carried out once at most.
+//! * Requests that are older than [`REQUEST_AGE_MAX`] are refused: a process that was stopped for an
+//!   hour does not do at once what was wanted of it then.
+//!
+//! The file is in rollback mode, which needs no further files, and is never synced: it means nothing
+//! after a power failure. Its mode is 0600. Who can write to it can ask, and nothing more: what stands
+//! in it is data from elsewhere.
+
+mod client;
+mod recorder;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use self::client::{Answer, ControlClient};
+pub use self::recorder::{Control, Request};
+
+use crate::open::harden;
+
+/// `PRAGMA application_id` of the file: ASCII `SPCT`.
+const APPLICATION_ID: i32 = 0x5350_4354;
+/// `PRAGMA user_version` of the file.
+const VERSION: i32 = 1;
+/// Bytes that the arguments of a request may have.
+const ARGUMENT_BYTES_MAX: usize = 32 * 1024;
+/// The recorder refuses requests that are older.
+pub const REQUEST_AGE_MAX: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "CREATE TABLE request (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, so that a late answer meets no other
+  at_unix_ns INTEGER NOT NULL,     -- when it was asked, ns since the Unix epoch
+  by TEXT NOT NULL,                -- who asks: program and process id
+  command TEXT NOT NULL,           -- such as 'mark'
+  arguments TEXT NOT NULL,         -- JSON object
+  state TEXT NOT NULL,             -- 'asked', 'taken', 'done', 'refused' or 'failed'
+  result TEXT                      -- JSON of what was done, or why it was not; NULL: not yet
+) STRICT";
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AnswerState {
+    /// It was carried out.
+    Done,
+    /// It was not understood, or not allowed; nothing was done.
+    Refused,
+    /// It was begun and could not be carried out.
+    Failed,
+}
+
+impl AnswerState {
+    const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Failed];
+
+    /// The text in column `request.state`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The file beside the profile.
+fn sidecar(profile: &Path) -> PathBuf {
+    with_suffix(profile, "-ctl")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens a file that must be there.
+fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(busy_timeout)?;
+    harden(&conn)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    Ok(conn)
+}
+
+/// Whether the start of a file says that it is one of these. One without any content is: its maker
+/// was killed.
+fn is_ours(header: &[u8]) -> bool {
+    header.is_empty()
+        || header.starts_with(b"SQLite format 3\0")
+            && header.get(68..72) == Some(&APPLICATION_ID.to_be_bytes())
+}
+
+fn unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
