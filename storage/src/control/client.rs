@@ -79,7 +79,8 @@ impl ControlClient {
             return Err(Error::new(ErrorKind::ForeignDatabase, &path, message));
         }
         // Others have it for moments only, unless they hang.
-        let conn = connect(&path, Duration::from_secs(1)).context(&path, "open")?;
+        let conn =
+            connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
         let client = Self { conn, _mark: mark, id, profile: profile.to_owned(), path };
         client.check_version()?;
         Ok(client)
@@ -234,18 +235,22 @@ impl ControlClient {
             .is_ok_and(|metadata| file_id(&self.path, &metadata) == self.id)
     }
 
-    /// What an error of SQLite means to somebody who asks.
     fn lost(&self, source: rusqlite::Error) -> Error {
-        let error = Error::sqlite(&self.path, "ask", source);
-        match error.kind() {
-            ErrorKind::Busy => {
-                let message = "somebody else holds the lock of the file for requests; end them, or \
-                               try again";
-                Error::new(ErrorKind::NotAnswering, &self.path, message)
-            }
-            ErrorKind::Moved => not_recording(&self.profile),
-            _ => error,
+        lost(source, &self.profile, &self.path)
+    }
+}
+
+/// What an error of SQLite means to somebody who asks.
+fn lost(source: rusqlite::Error, profile: &Path, path: &Path) -> Error {
+    let error = Error::sqlite(path, "ask", source);
+    match error.kind() {
+        ErrorKind::Busy => {
+            let message = "somebody else holds the lock of the file for requests; end them, or try \
+                           again";
+            Error::new(ErrorKind::NotAnswering, path, message)
         }
+        ErrorKind::Moved => not_recording(profile),
+        _ => error,
     }
 }
 
