@@ -56,6 +56,7 @@ fn fork_while_recording(ending: &str) {
         within(&dispatch, || {
             for n in 0..10_u64 {
                 let span = info_span!("around the fork", n).entered();
+                let mut section = Some(owner.as_ref().unwrap().section("of the parent"));
                 let (mut reader, mut writer) = std::io::pipe().unwrap();
                 let fork = system::fork(|| {
                     let held = owner.take().unwrap();
@@ -65,9 +66,13 @@ fn fork_while_recording(ending: &str) {
                     let began = Instant::now();
                     let flushed = held.flush(Duration::from_secs(5)).unwrap_err().kind();
                     let quick = began.elapsed() < Duration::from_secs(2);
+                    let marked = held.mark("child").unwrap_err().kind() == ErrorKind::Forked;
+                    let refused = marked && !held.section("child").is_recorded();
+                    // The child's copy of a section that the parent has begun.
+                    drop(section.take());
                     let _ = held.stats();
                     let _ = writer.write_all(&[u8::from(flushed == ErrorKind::Forked)]);
-                    let _ = writer.write_all(&[u8::from(quick)]);
+                    let _ = writer.write_all(&[u8::from(quick && refused)]);
                     match ending {
                         "close" => {
                             // Silent: it has nothing to close, and says how far the copy was.
@@ -88,7 +93,13 @@ fn fork_while_recording(ending: &str) {
                 drop(writer);
                 reader.read_to_end(&mut answers).unwrap();
                 let expected = if ending == "close" { &[1, 1, 1][..] } else { &[1, 1][..] };
-                assert_eq!(answers, expected, "flush and close refused, at once");
+                assert_eq!(answers, expected, "flush, mark and close refused, at once");
+                // Until here no copy of it has ended it.
+                let flushed = owner.as_ref().unwrap().flush(Duration::from_secs(20));
+                flushed.unwrap();
+                let db = spandrel_tests::Database::open(scratch.db());
+                assert_eq!(db.count("SELECT count(*) FROM mark WHERE until_ns IS NULL"), 1);
+                drop(section);
                 drop(span);
                 recorded += 1;
             }
@@ -102,5 +113,7 @@ fn fork_while_recording(ending: &str) {
     assert_eq!(report.dropped.total(), report.dropped.ring_full + report.dropped.contended);
     assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'child'"), 0);
     assert_eq!(db.count("SELECT count(*) FROM events"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM mark WHERE label = 'child'"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM mark WHERE until_ns IS NOT NULL"), 10);
     assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'around the fork'"), 10);
 }

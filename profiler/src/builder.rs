@@ -29,6 +29,7 @@ pub struct Builder {
     pub(crate) max_field_bytes: usize,
     pub(crate) events: LevelFilter,
     pub(crate) busy_time: bool,
+    pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
     pub(crate) fault: Option<Fault>,
@@ -57,6 +58,7 @@ impl Default for Builder {
             max_field_bytes: 4_096,
             events: LevelFilter::INFO,
             busy_time: true,
+            control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
             fault: None,
@@ -151,6 +153,17 @@ impl Builder {
     /// NULL in this run; polls are counted all the same. Default `true`.
     pub fn busy_time(mut self, measured: bool) -> Self {
         self.busy_time = measured;
+        self
+    }
+
+    /// Whether other processes of the same user can ask the running recording for something, such as a
+    /// mark: through a small file beside the database, `<database>-ctl`, at which the writer looks
+    /// some 20 to 50 times a second, and which is removed at the end. Default `true`.
+    ///
+    /// If that file cannot be made or read the recording goes on without;
+    /// [`Stats::control_error`](crate::Stats::control_error) says why.
+    pub fn control(mut self, listen: bool) -> Self {
+        self.control = listen;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher};
-use std::str::FromStr;
+use std::str::{FromStr, ParseBoolError};
 use std::time::Duration;
 
 use spandrel_storage::RunInfo;
@@ -56,11 +56,29 @@ pub(crate) fn builder(
     if let Some(level) = parse::<LevelFilter>("SPANDREL_EVENTS", set("SPANDREL_EVENTS"), levels)? {
         builder = builder.events(level);
     }
-    let measured = set("SPANDREL_BUSY_TIME");
-    if let Some(measured) = parse("SPANDREL_BUSY_TIME", measured, "true or false")? {
+    let switch = |name| parse::<Switch>(name, set(name), "true or false, or 1 or 0");
+    if let Some(Switch(measured)) = switch("SPANDREL_BUSY_TIME")? {
         builder = builder.busy_time(measured);
     }
+    if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
+        builder = builder.control(listen);
+    }
     Ok(Some(builder))
+}
+
+/// `true` or `1`, `false` or `0`.
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = ParseBoolError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "1" => Ok(Self(true)),
+            "0" => Ok(Self(false)),
+            text => text.parse().map(Self),
+        }
+    }
 }
 
 fn parse<T: FromStr<Err: Display>>(
@@ -139,8 +157,8 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""events":"{}","busy_time":{},"close_timeout_ms":{},"synchronous":"{:?}","max_bytes":{},"#,
-            r#""max_age_s":{},"commit":{}}}"#
+            r#""events":"{}","busy_time":{},"control":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
         database,
@@ -152,6 +170,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         recorder.field_words_max * 8,
         builder.events,
         builder.busy_time,
+        builder.control,
         builder.close_timeout.as_millis(),
         builder.store.synchronous,
         optional(builder.store.max_bytes),
@@ -193,6 +212,8 @@ mod tests {
             ("SPANDREL_EVENTS", "debug"),
             ("SPANDREL_MAX_BYTES", "50"),
             ("SPANDREL_MAX_AGE_S", "60"),
+            ("SPANDREL_BUSY_TIME", "false"),
+            ("SPANDREL_CONTROL", "0"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
@@ -205,11 +226,14 @@ mod tests {
         assert_eq!(builder.events, LevelFilter::DEBUG);
         assert_eq!(builder.store.max_bytes, Some(50));
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
+        assert_eq!((builder.busy_time, builder.control), (false, false));
     }
 
     #[test]
     fn a_variable_that_makes_no_sense_is_named() {
-        for name in ["SPANDREL_BATCH_SIZE", "SPANDREL_EVENTS", "SPANDREL_MAX_BYTES"] {
+        let names =
+            ["SPANDREL_BATCH_SIZE", "SPANDREL_EVENTS", "SPANDREL_MAX_BYTES", "SPANDREL_CONTROL"];
+        for name in names {
             let error = builder(from(&[("SPANDREL_DB", "a.db"), (name, "many")])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidOption);
             assert!(error.to_string().contains(name) && error.to_string().contains("many"));

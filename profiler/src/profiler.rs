@@ -14,11 +14,13 @@ use crate::control::Control;
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
+use crate::marks::{self, Mark};
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
+use crate::section::Section;
 use crate::stats::{self, DropReason, Report, Stats};
 use crate::subscriber::Subscriber;
-use crate::writer::{Writer, WriterOptions, WriterState};
+use crate::writer::{Requests, Writer, WriterOptions, WriterState};
 
 /// How long after its deadline the writer may still be, before `close` returns without it.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -79,7 +81,8 @@ impl Profiler {
     /// | `SPANDREL_MAX_OPEN_SPANS` | [`Builder::max_open_spans`] |
     /// | `SPANDREL_MAX_FIELD_BYTES` | [`Builder::max_field_bytes`] |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
-    /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `false` |
+    /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
     ///
@@ -124,6 +127,8 @@ impl Profiler {
         let run = environment::describe_run(&builder, &recorder, started);
         store.begin_run(&run)?;
         let state = Arc::new(WriterState::default());
+        state.marks.ids_begin_at(store.next_mark_id()?);
+        let requests = Requests::begin(builder.control, &store, &state);
         let (control, inbox) = crossbeam_channel::unbounded();
         let (ending, ended) = crossbeam_channel::bounded(0);
         // The database may be named relative to a current folder that changes later.
@@ -144,7 +149,7 @@ impl Profiler {
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
-                Writer::new(recorder, state, consumer, inbox, store, options).run();
+                Writer::new(recorder, state, consumer, inbox, store, requests, options).run();
             })
         };
         let thread = thread.map_err(|error| {
@@ -216,6 +221,87 @@ impl Profiler {
         }
     }
 
+    /// Names this moment: a deployment, the start of a test, a click. It is stored in table `mark`, at
+    /// its time among spans.
+    ///
+    /// A label of more than 256 bytes is cut. While the recording goes on, other processes can set
+    /// marks, too; see [`Builder::control`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("profile.db");
+    /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
+    /// profiler.mark("cache is warm")?;
+    /// let report = profiler.close()?;
+    /// assert_eq!(report.marks, 1);
+    /// assert!(profiler.mark("too late").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MarksFull`] when more marks come at once than the writer's channel holds, which is
+    /// some thousand ([`Stats::marks_dropped`] counts it); [`ErrorKind::Closed`] after `close`;
+    /// [`ErrorKind::Forked`] in a forked child. A program can ignore them all. A profiler that is switched
+    /// off takes any mark.
+    ///
+    /// # Blocking
+    ///
+    /// Never: the writer stores it with the next batch.
+    pub fn mark(&self, label: impl Into<String>) -> Result<(), Error> {
+        let Some(handle) = &self.handle else { return Ok(()) };
+        let at = handle.recorder.clock.ticks();
+        if handle.is_forked() {
+            return Err(handle.forked("mark"));
+        }
+        if handle.recorder.ring.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "cannot mark: the profiler is closed"));
+        }
+        let id = handle.state.marks.take_id();
+        let mark = Mark { id, at, until: None, label: marks::cut(label.into()) };
+        handle.state.marks.send(mark).map_err(|_full| {
+            let message = "too many marks at once; this one is dropped, and counted";
+            Error::new(ErrorKind::MarksFull, message)
+        })
+    }
+
+    /// Names a section of the program's time, from now until the guard is dropped. It is in table `mark`
+    /// with its beginning soon after it has begun, and gets its end.
+    ///
+    /// A section belongs to no thread and to no span, and may overlap others.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("profile.db");
+    /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
+    /// {
+    ///     let _section = profiler.section("load test, 100 users");
+    ///     // ...
+    /// }
+    /// assert_eq!(profiler.close()?.marks, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Where [`mark`](Self::mark) is an error, the section is not recorded;
+    /// [`Section::is_recorded`] says so.
+    ///
+    /// # Blocking
+    ///
+    /// Never.
+    pub fn section(&self, label: impl Into<String>) -> Section {
+        match &self.handle {
+            Some(handle) if !handle.is_forked() && !handle.recorder.ring.is_closed() => {
+                let label = marks::cut(label.into());
+                Section::begin(&handle.recorder, &handle.state, handle.pid, label)
+            }
+            _ => Section::none(),
+        }
+    }
+
     /// The ledger now.
     ///
     /// # Blocking
@@ -255,12 +341,14 @@ impl Handle {
         std::process::id() != self.pid
     }
 
+    fn forked(&self, doing: &str) -> Error {
+        let message = format!("cannot {doing}: the profiler belongs to process {}", self.pid);
+        Error::new(ErrorKind::Forked, message)
+    }
+
     fn check_caller(&self, doing: &str) -> Result<(), Error> {
         if self.is_forked() {
-            return Err(Error::new(
-                ErrorKind::Forked,
-                format!("cannot {doing}: the profiler belongs to process {}", self.pid),
-            ));
+            return Err(self.forked(doing));
         }
         if self.state.is_current_thread() {
             return Err(Error::new(

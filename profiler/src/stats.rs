@@ -157,8 +157,16 @@ pub struct Stats {
     pub ring_capacity: u64,
     /// Batches committed.
     pub batches: u64,
+    /// Marks and sections stored, those of other processes included. Marks are no part of a ledger.
+    pub marks: u64,
+    /// Marks, and beginnings or ends of sections, that were lost: more than the writer's channel held,
+    /// or in a batch or file that was.
+    pub marks_dropped: u64,
     /// What last went wrong between the writer and the database.
     pub last_error: Option<String>,
+    /// Why no other process can ask the recording for something, though it should; it goes on
+    /// without. See [`Builder::control`](crate::Builder::control).
+    pub control_error: Option<String>,
     /// Processor time that the writer thread has used, where the system tells (Linux).
     pub writer_cpu: Option<Duration>,
 }
@@ -204,16 +212,19 @@ impl Stats {
                 ledger.in_flight
             )
         };
-        let mut error = String::from("null");
-        if let Some(last_error) = &self.last_error {
-            error.clear();
-            push_string(&mut error, last_error);
-        }
+        let text = |text: &Option<String>| {
+            let mut json = String::new();
+            match text {
+                Some(text) => push_string(&mut json, text),
+                None => json.push_str("null"),
+            }
+            json
+        };
         format!(
             concat!(
                 r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
-                r#""last_error":{}}}"#
+                r#""marks":{{"stored":{},"dropped":{}}},"last_error":{},"control_error":{}}}"#
             ),
             ledger(&self.spans),
             ledger(&self.events),
@@ -224,7 +235,10 @@ impl Stats {
             self.ring_capacity,
             self.batches,
             timed_out,
-            error
+            self.marks,
+            self.marks_dropped,
+            text(&self.last_error),
+            text(&self.control_error),
         )
     }
 }
@@ -294,7 +308,12 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         ring_high_water: writer.high_water(),
         ring_capacity: recorder.ring.capacities().iter().sum::<usize>() as u64,
         batches: snapshot.batches,
+        marks: writer.marks.stored(),
+        // Those that were sent beside the close are still in the channel.
+        marks_dropped: writer.marks.dropped()
+            + if closed { writer.marks.waiting() as u64 } else { 0 },
         last_error: writer.last_error(),
+        control_error: writer.control_error(),
         writer_cpu: writer.cpu(),
     }
 }

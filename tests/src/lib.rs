@@ -9,6 +9,7 @@
 //! | [`comparison`] | the database beside the model |
 //! | [`programs`] | random programs of span operations |
 //! | [`child`] | the test itself run again as another process |
+//! | [`asking`] | asking a recording for something from outside |
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
 //! | [`allocations`] | an allocator that counts, by thread |
@@ -17,6 +18,7 @@
 //! | [`witness`] | spandrel's own subscriber between two models |
 
 pub mod allocations;
+pub mod asking;
 pub mod child;
 pub mod comparison;
 pub mod database;

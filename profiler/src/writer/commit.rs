@@ -9,6 +9,7 @@ use spandrel_storage::{Error, ErrorKind};
 
 use super::Writer;
 use super::losses::NewLosses;
+use super::marks::PendingMarks;
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
 use crate::stats::DropReason;
@@ -31,6 +32,7 @@ pub(super) struct Pending {
     positions: Option<Vec<u64>>,
     /// Losses that this batch tells of.
     losses: Option<NewLosses>,
+    marks: PendingMarks,
 }
 
 /// When to try again.
@@ -190,6 +192,7 @@ impl Writer {
                 &mut batch.losses,
             )
         });
+        let marks = self.add_marks();
         self.add_housekeeping_rows(now_ns, counts);
         self.pending = Some(Pending {
             counts,
@@ -197,6 +200,7 @@ impl Writer {
             unfinished: 0,
             positions,
             losses: new_losses,
+            marks,
         });
     }
 
@@ -239,13 +243,14 @@ impl Writer {
             *sum += n;
         }
         self.unfinished_in_file += pending.unfinished;
+        self.marks_committed(pending.marks);
         if let Some(losses) = pending.losses {
             self.losses.commit(losses);
         }
         if let Some(positions) = pending.positions {
             self.committed = positions;
         }
-        self.answer_flushes();
+        self.answer_waiting();
     }
 
     /// The store will never take the batch in hand.
@@ -255,11 +260,12 @@ impl Writer {
         self.drop_records(pending.counts, DropReason::StoreError);
         let unfinished = self.recorder.counters.shared();
         unfinished.drop_many(Kind::Span, DropReason::StoreError, pending.unfinished);
+        self.lose_marks();
         self.batch.clear();
         if let Some(positions) = pending.positions {
             self.committed = positions;
         }
-        self.answer_flushes();
+        self.answer_waiting();
     }
 
     /// The store has refused the batch: wait, and tell why.
@@ -273,6 +279,7 @@ impl Writer {
     /// The batch in hand could not be converted: it is lost, and counted.
     fn quarantine(&mut self, counts: PerKind) {
         self.drop_records(counts, DropReason::WriterPanic);
+        self.lose_marks();
         self.batch.clear();
         self.converter.take_cut();
         self.state.set_error(format!(

@@ -150,11 +150,13 @@ impl Writer {
             self.drop_records(pending.counts, reason);
             let counters = self.recorder.counters.shared();
             counters.drop_many(Kind::Span, reason, pending.unfinished);
+            self.lose_marks();
             lost = true;
         }
         if self.store.is_none() || lost {
             self.drain_all();
         }
+        self.give_up_marks();
         let mut duplicates = 0;
         for batch in [&self.raw, &self.next] {
             let mut counts = batch.counts(batch.piece(usize::MAX));
@@ -169,7 +171,8 @@ impl Writer {
     }
 
     /// Closes the file and leaves behind what later snapshots need.
-    fn conclude(self, unfinished: HashSet<u64>, duplicates: u64, timed_out: bool) {
+    fn conclude(mut self, unfinished: HashSet<u64>, duplicates: u64, timed_out: bool) {
+        self.end_requests();
         let Self { recorder, state, consumer, store, .. } = self;
         *recorder.late.lock() = Some(Late { consumer, unfinished, duplicates });
         let Some(mut store) = store else { return };

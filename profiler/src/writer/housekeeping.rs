@@ -30,6 +30,7 @@ impl Writer {
             }
         }
         self.look_after_file();
+        self.look_after_requests();
         self.prune();
     }
 
@@ -57,12 +58,14 @@ impl Writer {
                 let lost = std::mem::take(&mut self.stored_in_file);
                 let unfinished = std::mem::take(&mut self.unfinished_in_file);
                 self.recorder.counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
+                self.leave_marks(true);
                 self.leave_file("was deleted while it was recorded into", lost);
             }
             Ok(Location::Renamed) => {
                 // What is stored is safe under the other name.
                 self.stored_in_file = PerKind::default();
                 self.unfinished_in_file = 0;
+                self.leave_marks(false);
                 self.leave_file("was renamed while it was recorded into", PerKind::default());
             }
             Ok(_) => {}
@@ -82,8 +85,11 @@ impl Writer {
         // A batch in hand has the old file's ids in it.
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, DropReason::FileRemoved);
+            self.keep_marks();
             self.batch.clear();
         }
+        // Under the lock of the profile that it belongs to.
+        self.end_requests();
         if let Err(error) = store.close() {
             self.state.set_error(error.to_string());
         }
@@ -96,6 +102,7 @@ impl Writer {
             Ok(mut store) => {
                 self.converter.begin_file(&mut store);
                 self.store = Some(store);
+                self.begin_requests_anew();
                 true
             }
             Err(error) => {
@@ -115,6 +122,7 @@ impl Writer {
                 store.path().display()
             ));
         }
+        self.state.marks.ids_begin_at(store.next_mark_id().map_err(|error| error.to_string())?);
         store.begin_run(&self.options.run).map_err(|error| error.to_string())?;
         Ok(store)
     }

@@ -31,7 +31,9 @@ mod id_table;
 mod json;
 mod keys;
 mod losses;
+mod marks;
 mod raw;
+mod requests;
 mod self_time;
 mod state;
 
@@ -40,7 +42,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use spandrel_ring::Consumer;
 use spandrel_storage::{Batch, RunInfo, Store, StoreOptions};
 
@@ -55,9 +57,12 @@ use crate::recorder::Recorder;
 use commit::{Backoff, Pending};
 use convert::Converter;
 use losses::Losses;
+use marks::MarkRows;
 use raw::RawBatch;
+use requests::Done;
 
 pub(crate) use json::push_string;
+pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;
 
 /// The longest sleep between two looks at an idle ring. The waker cuts it short.
@@ -86,12 +91,14 @@ pub(crate) struct WriterOptions {
     pub(crate) fault: Option<Fault>,
 }
 
-/// Somebody who waits for a flush.
+/// Somebody who waits until something is committed.
 #[derive(Debug)]
 struct Waiting {
     /// Positions of the partitions that have to be committed.
     targets: Vec<u64>,
-    done: Sender<()>,
+    /// How many marks have to be committed.
+    marks: u64,
+    done: Done,
 }
 
 /// The writer thread's state.
@@ -123,6 +130,9 @@ pub(crate) struct Writer {
     /// When to try again after the store has refused a batch, or could not be opened.
     backoff: Backoff,
     losses: Losses,
+    marks: MarkRows,
+    /// What other processes ask for.
+    requests: Requests,
     /// Positions of the partitions up to which everything is committed.
     committed: Vec<u64>,
     waiting: Vec<Waiting>,
@@ -153,6 +163,7 @@ impl Writer {
         consumer: Consumer<Slot>,
         control: Receiver<Control>,
         store: Store,
+        requests: Requests,
         options: WriterOptions,
     ) -> Self {
         let timeline = Timeline::start(recorder.clock.clone());
@@ -178,6 +189,8 @@ impl Writer {
             pending: None,
             backoff: Backoff::default(),
             losses: Losses::default(),
+            marks: MarkRows::default(),
+            requests,
             committed: vec![0; partitions],
             waiting: Vec::new(),
             pause: PAUSE_MIN,
@@ -215,6 +228,7 @@ impl Writer {
             if let Some(deadline) = self.take_control() {
                 return deadline;
             }
+            self.take_requests();
             let drained = self.drain();
             if self.is_due() {
                 if !self.waiting.is_empty() {
@@ -234,8 +248,9 @@ impl Writer {
             match self.control.try_recv() {
                 Ok(Control::Close(deadline)) => return Some(deadline),
                 Ok(Control::Flush(done)) => {
-                    self.waiting.push(Waiting { targets: self.tails(), done });
-                    self.answer_flushes();
+                    let (targets, marks) = (self.tails(), self.marks_so_far());
+                    self.waiting.push(Waiting { targets, marks, done: Done::Thread(done) });
+                    self.answer_waiting();
                 }
                 Err(TryRecvError::Empty) => return None,
                 // Every handle is gone and none has closed, as when `close` panicked.
@@ -252,27 +267,15 @@ impl Writer {
         if self.sealed {
             return true;
         }
+        if !self.waiting.is_empty() || self.marks_are_due() {
+            return true;
+        }
         if !self.raw.is_empty() {
             return self.raw.len() >= self.options.batch_size
-                || !self.waiting.is_empty()
                 || self.raw_since.elapsed() >= self.options.flush_interval;
         }
-        !self.waiting.is_empty()
-            || self.last_commit.elapsed() >= self.options.flush_interval
-                && (self.losses.is_due(&self.recorder.counters) || self.open_spans_are_due())
-    }
-
-    /// Tells those whose records are committed.
-    fn answer_flushes(&mut self) {
-        let committed = &self.committed;
-        self.waiting.retain(|waiting| {
-            let done = committed.iter().zip(&waiting.targets).all(|(at, target)| at >= target);
-            if done {
-                // Whoever has given up waiting has dropped the other end.
-                let _unheard = waiting.done.send(());
-            }
-            !done
-        });
+        self.last_commit.elapsed() >= self.options.flush_interval
+            && (self.losses.is_due(&self.recorder.counters) || self.open_spans_are_due())
     }
 
     /// Sleeps until there is likely something to do.

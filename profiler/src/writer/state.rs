@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::marks::Marks;
+
 /// Shared between the writer thread and the handles of the profiler.
 #[derive(Debug, Default)]
 pub(crate) struct WriterState {
@@ -15,6 +17,8 @@ pub(crate) struct WriterState {
     cpu_ns: AtomicU64,
     timed_out: AtomicBool,
     last_error: Mutex<Option<String>>,
+    control_error: Mutex<Option<String>>,
+    pub(crate) marks: Marks,
     thread: OnceLock<ThreadId>,
 }
 
@@ -64,6 +68,15 @@ impl WriterState {
 
     pub(crate) fn set_error(&self, error: String) {
         *self.last_error.lock() = Some(error);
+    }
+
+    /// Why nobody can ask the recording for something; `None` while everybody can.
+    pub(super) fn set_control_error(&self, error: Option<String>) {
+        *self.control_error.lock() = error;
+    }
+
+    pub(crate) fn control_error(&self) -> Option<String> {
+        self.control_error.lock().clone()
     }
 
     pub(crate) fn last_error(&self) -> Option<String> {

@@ -1,0 +1,146 @@
+//! Marks on their way from the program to the writer.
+//!
+//! They have a channel of their own, of a fixed length: a mark never waits, takes no room from spans in
+//! the ring, and is no part of their ledger. One that finds the channel full is dropped and counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use spandrel_storage::mark_label;
+
+/// Marks that can wait for the writer, which looks for them at least every 50 ms while the store takes
+/// what it is given.
+pub(crate) const MARKS_MAX: usize = 1_024;
+
+/// A mark, or the end of a section, which says all of it once more.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) id: u64,
+    /// In ticks.
+    pub(crate) at: u64,
+    /// In ticks; `None` for a moment, and for a section that begins.
+    pub(crate) until: Option<u64>,
+    pub(crate) label: String,
+}
+
+/// Why a mark was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChannelFull;
+
+/// The channel, and what became of the marks. Kept by the writer's state, so that what is sent beside
+/// the close is found in it by whoever asks later.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    sender: Sender<Mark>,
+    inbox: Receiver<Mark>,
+    next_id: AtomicU64,
+    stored: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        let (sender, inbox) = crossbeam_channel::bounded(MARKS_MAX);
+        Self {
+            sender,
+            inbox,
+            next_id: AtomicU64::new(1),
+            stored: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
+// Relaxed, below: figures of their own, and ids that only have to differ; the channel hands over.
+impl Marks {
+    /// Ids below this are in the file.
+    pub(crate) fn ids_begin_at(&self, id: u64) {
+        self.next_id.fetch_max(id, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Hands a mark to the writer. Never waits.
+    pub(crate) fn send(&self, mark: Mark) -> Result<(), ChannelFull> {
+        match self.sender.try_send(mark) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.drop_many(1);
+                Err(ChannelFull)
+            }
+        }
+    }
+
+    /// The next one, in the order in which they were sent.
+    pub(crate) fn take(&self) -> Option<Mark> {
+        self.inbox.try_recv().ok()
+    }
+
+    /// How many wait for the writer.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbox.len()
+    }
+
+    pub(crate) fn add_stored(&self, n: u64) {
+        self.stored.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// What was stored is in a file that nobody can find any more.
+    pub(crate) fn forget_stored(&self, n: u64) {
+        self.stored.fetch_sub(n, Ordering::Relaxed);
+        self.drop_many(n);
+    }
+
+    pub(crate) fn drop_many(&self, n: u64) {
+        self.dropped.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The part of a label that is stored, and no more memory than for that.
+pub(crate) fn cut(mut label: String) -> String {
+    let len = mark_label(&label).len();
+    if len < label.len() {
+        label.truncate(len);
+        label.shrink_to_fit();
+    }
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(id: u64) -> Mark {
+        Mark { id, at: id, until: None, label: String::new() }
+    }
+
+    #[test]
+    fn a_full_channel_drops_and_counts_and_keeps_the_order() {
+        let marks = Marks::default();
+        for n in 0..MARKS_MAX as u64 {
+            assert_eq!(marks.send(mark(n)), Ok(()));
+        }
+        assert_eq!(marks.send(mark(u64::MAX)), Err(ChannelFull));
+        assert_eq!((marks.dropped(), marks.waiting()), (1, MARKS_MAX));
+        let ids: Vec<_> = std::iter::from_fn(|| marks.take()).map(|mark| mark.id).collect();
+        assert_eq!(ids, (0..MARKS_MAX as u64).collect::<Vec<_>>());
+        assert_eq!(marks.send(mark(7)), Ok(()));
+    }
+
+    #[test]
+    fn a_long_label_keeps_no_memory() {
+        let label = cut("\u{e9}".repeat(1_000_000));
+        assert!(label.len() <= 256 && label.capacity() < 1_024, "{}", label.capacity());
+        assert_eq!(cut("short".to_owned()), "short");
+    }
+}

@@ -1,0 +1,73 @@
+//! A named section of the program's time, as a guard.
+
+use std::sync::Arc;
+
+use crate::marks::Mark;
+use crate::recorder::Recorder;
+use crate::writer::WriterState;
+
+/// A section of time under a name, which lasts until this is dropped; see [`Profiler::section`].
+///
+/// It may be dropped on another thread, and outlive the profiler: a section that has not ended when the
+/// profiler is closed has no end in the file.
+///
+/// [`Profiler::section`]: crate::Profiler::section
+#[derive(Debug)]
+#[must_use = "the section ends when this is dropped"]
+pub struct Section(Option<Begun>);
+
+#[derive(Debug)]
+struct Begun {
+    recorder: Arc<Recorder>,
+    state: Arc<WriterState>,
+    /// The process that the recording belongs to.
+    pid: u32,
+    mark: Mark,
+}
+
+impl Section {
+    /// One that is not recorded.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Begins now. Not recorded if the writer's channel is full.
+    pub(crate) fn begin(
+        recorder: &Arc<Recorder>,
+        state: &Arc<WriterState>,
+        pid: u32,
+        label: String,
+    ) -> Self {
+        let (id, at) = (state.marks.take_id(), recorder.clock.ticks());
+        let mark = |label| Mark { id, at, until: None, label };
+        match state.marks.send(mark(label.clone())) {
+            Ok(()) => Self(Some(Begun {
+                recorder: Arc::clone(recorder),
+                state: Arc::clone(state),
+                pid,
+                mark: mark(label),
+            })),
+            Err(_counted) => Self::none(),
+        }
+    }
+
+    /// Whether it is recorded: not if the profiler is switched off, closed or belongs to the parent of
+    /// this process, or could not take any more marks.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        let Some(Begun { recorder, state, pid, mut mark }) = self.0.take() else { return };
+        let ticks = recorder.clock.ticks();
+        if recorder.ring.is_closed() || std::process::id() != pid {
+            return;
+        }
+        mark.until = Some(ticks);
+        // A full channel has counted it.
+        let _counted = state.marks.send(mark);
+    }
+}

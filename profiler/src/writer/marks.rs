@@ -1,0 +1,112 @@
+//! Marks on their way into a batch. They are counted by themselves: what is asked to be committed
+//! waits for a position among spans and a number of marks.
+
+use spandrel_storage::MarkRow;
+
+use super::Writer;
+use crate::marks::{MARKS_MAX, Mark};
+
+/// What the writer knows of marks.
+#[derive(Debug, Default)]
+pub(super) struct MarkRows {
+    /// For the next batch: those that were asked for from outside.
+    rows: Vec<MarkRow>,
+    /// How many of any kind were taken so far.
+    taken: u64,
+    /// Up to which of those everything is committed, or given up.
+    committed: u64,
+    /// Stored in the present file.
+    in_file: u64,
+}
+
+/// The marks of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PendingMarks {
+    /// Marks and sections that begin; the end of a section is no mark of its own.
+    begun: u64,
+    /// How many were taken so far, with these.
+    taken: u64,
+}
+
+impl MarkRows {
+    /// Takes one for the next batch.
+    pub(super) fn push(&mut self, row: MarkRow) {
+        self.rows.push(row);
+        self.taken += 1;
+    }
+
+    /// Whether all up to a number that [`Writer::marks_so_far`] gave are done with.
+    pub(super) fn are_committed(&self, number: u64) -> bool {
+        self.committed >= number
+    }
+}
+
+impl Writer {
+    /// The number of the last mark that was set or asked for before this call.
+    pub(super) fn marks_so_far(&self) -> u64 {
+        self.marks.taken + self.state.marks.waiting() as u64
+    }
+
+    /// Whether marks should be committed though nothing else comes.
+    pub(super) fn marks_are_due(&self) -> bool {
+        let waiting = self.state.marks.waiting();
+        waiting >= MARKS_MAX / 2
+            || (waiting > 0 || !self.marks.rows.is_empty())
+                && self.last_commit.elapsed() >= self.options.flush_interval
+    }
+
+    /// Adds all that there are to the batch.
+    pub(super) fn add_marks(&mut self) -> PendingMarks {
+        let Self { marks, batch, state, converter, .. } = self;
+        batch.marks.append(&mut marks.rows);
+        for _ in 0..state.marks.waiting() {
+            let Some(Mark { id, at, until, label }) = state.marks.take() else { break };
+            marks.taken += 1;
+            let [at_ns, until_ns] =
+                [Some(at), until].map(|ticks| ticks.map(|ticks| converter.timeline.ns(ticks)));
+            let at_ns = at_ns.unwrap_or_default();
+            batch.marks.push(MarkRow { id, at_ns, until_ns, label, fields: None });
+        }
+        let begun = batch.marks.iter().filter(|mark| mark.until_ns.is_none()).count() as u64;
+        PendingMarks { begun, taken: marks.taken }
+    }
+
+    pub(super) fn marks_committed(&mut self, marks: PendingMarks) {
+        self.state.marks.add_stored(marks.begun);
+        self.marks.in_file += marks.begun;
+        self.marks.committed = marks.taken;
+    }
+
+    /// The marks of the batch in hand are lost with it.
+    pub(super) fn lose_marks(&mut self) {
+        let lost = self.batch.marks.len() as u64;
+        if lost > 0 {
+            self.batch.marks.clear();
+            self.state.marks.drop_many(lost);
+            let done = self.marks.taken - self.marks.rows.len() as u64;
+            let why = "it was lost with the batch in which it was to be stored";
+            self.fail_requests(why, |waiting| waiting.targets.is_empty() && waiting.marks <= done);
+            self.marks.committed = done;
+        }
+    }
+
+    /// The marks of the batch in hand go into the next one, of another file.
+    pub(super) fn keep_marks(&mut self) {
+        let kept = std::mem::take(&mut self.batch.marks);
+        self.marks.rows.splice(0..0, kept);
+    }
+
+    /// The file is left; `lost` if nobody can find it.
+    pub(super) fn leave_marks(&mut self, lost: bool) {
+        let stored = std::mem::take(&mut self.marks.in_file);
+        if lost {
+            self.state.marks.forget_stored(stored);
+        }
+    }
+
+    /// At the end: counts those that no batch has taken. What is in the channel is counted there.
+    pub(super) fn give_up_marks(&mut self) {
+        self.state.marks.drop_many(self.marks.rows.len() as u64);
+        self.marks.rows.clear();
+    }
+}

@@ -1,0 +1,294 @@
+//! What other processes ask of the recording, through the file beside its profile.
+//!
+//! The writer looks for requests between rounds, and answers one when it is committed. It never waits
+//! for the file, and nothing that is wrong with it disturbs the recording: then nobody can ask, and
+//! the ledger says why.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Sender;
+use spandrel_storage::{
+    AnswerState, Control, Error, ErrorKind, Location, MarkRow, Request, Store, mark_label,
+};
+
+use super::{Waiting, Writer, WriterState};
+
+/// Between two looks is at least this long.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// A file that somebody else has locked for so long is worth telling of.
+const BUSY_MAX: Duration = Duration::from_secs(1);
+/// Requests that may wait to be committed, or for their answer to be written.
+const WAITING_MAX: usize = 64;
+/// Sections that other processes may have begun and not ended.
+const SECTIONS_MAX: usize = 64;
+
+/// Whom to tell that something is committed.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A thread that waits for a flush.
+    Thread(Sender<()>),
+    /// A request, and what to answer.
+    Request { id: i64, result: String },
+}
+
+/// The requests to this recording.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// Whether anybody may ask.
+    wanted: bool,
+    control: Option<Control>,
+    last_look: Instant,
+    /// Since when somebody else has had the file for himself.
+    busy_since: Option<Instant>,
+    /// Answers that could not be written yet.
+    unsent: VecDeque<(i64, AnswerState, String)>,
+    /// Sections that have begun.
+    sections: Vec<MarkRow>,
+}
+
+impl Requests {
+    pub(crate) fn begin(wanted: bool, store: &Store, state: &WriterState) -> Self {
+        let mut requests = Self {
+            wanted,
+            control: None,
+            last_look: Instant::now(),
+            busy_since: None,
+            unsent: VecDeque::new(),
+            sections: Vec::new(),
+        };
+        requests.begin_file(store, state);
+        requests
+    }
+
+    /// Makes the file, or removes the one that a killed recorder left.
+    fn begin_file(&mut self, store: &Store, state: &WriterState) {
+        let made = if self.wanted {
+            Control::create(store).map(Some)
+        } else {
+            Control::remove(store).map(|()| None)
+        };
+        self.busy_since = None;
+        state.set_control_error(made.as_ref().err().map(Error::to_string));
+        self.control = made.unwrap_or_default();
+    }
+
+    /// What was asked since the last look. First come answers that could not be written before.
+    fn look(&mut self, state: &WriterState) -> Vec<Request> {
+        self.last_look = Instant::now();
+        self.send_answers(state);
+        let polled = self.control.as_mut().map(Control::poll);
+        self.outcome(polled, state).unwrap_or_default()
+    }
+
+    fn answer(&mut self, id: i64, how: AnswerState, result: impl Into<String>) {
+        if self.unsent.len() == WAITING_MAX {
+            // Nobody has waited for so long.
+            self.unsent.pop_front();
+        }
+        self.unsent.push_back((id, how, result.into()));
+    }
+
+    fn send_answers(&mut self, state: &WriterState) {
+        while let Some((id, how, result)) = self.unsent.front() {
+            let sent = self.control.as_mut().map(|control| control.answer(*id, *how, result));
+            if self.outcome(sent, state).is_none() {
+                return;
+            }
+            self.unsent.pop_front();
+        }
+    }
+
+    /// What came of touching the file: `None` if nothing did.
+    fn outcome<T>(&mut self, result: Option<Result<T, Error>>, state: &WriterState) -> Option<T> {
+        match result? {
+            Ok(value) => {
+                if self.busy_since.take().is_some_and(|since| since.elapsed() >= BUSY_MAX) {
+                    state.set_control_error(None);
+                }
+                Some(value)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => {
+                if self.busy_since.get_or_insert_with(Instant::now).elapsed() >= BUSY_MAX {
+                    state.set_control_error(Some(error.to_string()));
+                }
+                None
+            }
+            Err(error) => {
+                self.control = None;
+                state.set_control_error(Some(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Reads and checks what a mark says; keeps the section that it begins.
+    fn mark(
+        &mut self,
+        request: &Request,
+        at_ns: i64,
+        id: impl FnOnce() -> u64,
+    ) -> Result<MarkRow, String> {
+        let Some(control) = &self.control else { return Err("the recording has ended".into()) };
+        let label = control.argument(request, "label", "text")?.unwrap_or_default();
+        let label = mark_label(&label).to_owned();
+        if label.is_empty() {
+            return Err("the argument label is missing or empty; name the mark".into());
+        }
+        let fields = control.argument(request, "fields", "object")?.filter(|json| json != "{}");
+        let until = control.argument(request, "until", "text")?;
+        let begun = self.sections.iter().position(|section| section.label == label);
+        match (until.as_deref(), begun) {
+            (None, _) => Ok(MarkRow { id: id(), at_ns, until_ns: None, label, fields }),
+            (Some("begin"), None) if self.sections.len() < SECTIONS_MAX => {
+                let section = MarkRow { id: id(), at_ns, until_ns: None, label, fields };
+                self.sections.push(section.clone());
+                Ok(section)
+            }
+            (Some("begin"), None) => {
+                Err(format!("{SECTIONS_MAX} sections have begun and not ended; end some of them"))
+            }
+            (Some("begin"), Some(_)) => {
+                Err("a section of this name has begun already; end it, or choose another name"
+                    .into())
+            }
+            (Some("end"), Some(_)) if fields.is_some() => {
+                Err("fields are given when a section begins; leave them out".into())
+            }
+            (Some("end"), Some(at)) => {
+                let section = self.sections.swap_remove(at);
+                Ok(MarkRow { until_ns: Some(at_ns.max(section.at_ns)), ..section })
+            }
+            (Some("end"), None) => Err("no section of this name has begun".into()),
+            (Some(_), _) => Err("the argument until is neither \"begin\" nor \"end\"".into()),
+        }
+    }
+}
+
+impl Writer {
+    /// Looks for requests, if it is time.
+    pub(super) fn take_requests(&mut self) {
+        if self.requests.control.is_none() || self.requests.last_look.elapsed() < INTERVAL {
+            return;
+        }
+        for request in self.requests.look(&self.state) {
+            self.carry_out(&request);
+        }
+        // What was refused is answered at once.
+        self.requests.send_answers(&self.state);
+    }
+
+    fn carry_out(&mut self, request: &Request) {
+        let is_request = |waiting: &&Waiting| matches!(waiting.done, Done::Request { .. });
+        let done = if self.waiting.iter().filter(is_request).count() >= WAITING_MAX {
+            Err("too many requests wait until the profile can be written; try again later".into())
+        } else {
+            match request.command.as_str() {
+                "mark" => self.mark_asked(request).map(|result| (Vec::new(), result)),
+                "flush" => Ok((self.tails(), "{}".to_owned())),
+                _ => Err(
+                    "not known to this recording, which knows mark and flush; is it older than \
+                          the program that asks?"
+                        .to_owned(),
+                ),
+            }
+        };
+        let id = request.id;
+        match done {
+            Ok((targets, result)) => {
+                let marks = self.marks_so_far();
+                let done = Done::Request { id, result };
+                self.waiting.push(Waiting { targets, marks, done });
+            }
+            Err(why) => self.requests.answer(id, AnswerState::Refused, why),
+        }
+    }
+
+    /// Takes a mark, at the moment at which it was asked for. Returns what to answer.
+    fn mark_asked(&mut self, request: &Request) -> Result<String, String> {
+        // How long ago that is: the clocks themselves may have gone apart since the run began.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_unix_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        let age = now_unix_ns.saturating_sub(request.at_unix_ns).max(0);
+        let at_ns = self.converter.timeline.now_ns().saturating_sub(age).max(0);
+        let row = self.requests.mark(request, at_ns, || self.state.marks.take_id())?;
+        let until = row.until_ns.map_or("null".to_owned(), |until| until.to_string());
+        let result = format!(r#"{{"id":{},"at_ns":{},"until_ns":{until}}}"#, row.id, row.at_ns);
+        self.marks.push(row);
+        Ok(result)
+    }
+
+    /// Tells those whose records and marks are committed.
+    pub(super) fn answer_waiting(&mut self) {
+        let Self { committed, marks, requests, .. } = self;
+        let mut requested = false;
+        self.waiting.retain_mut(|waiting| {
+            let done = marks.are_committed(waiting.marks)
+                && committed.iter().zip(&waiting.targets).all(|(at, target)| at >= target);
+            match &mut waiting.done {
+                _ if !done => {}
+                Done::Thread(sender) => {
+                    // Whoever has given up waiting has dropped the other end.
+                    let _unheard = sender.send(());
+                }
+                Done::Request { id, result } => {
+                    requested = true;
+                    requests.answer(*id, AnswerState::Done, std::mem::take(result));
+                }
+            }
+            !done
+        });
+        if requested {
+            self.requests.send_answers(&self.state);
+        }
+    }
+
+    /// Answers the requests that wait and that this is said of: nothing will come of them.
+    pub(super) fn fail_requests(&mut self, why: &str, is_lost: impl Fn(&Waiting) -> bool) {
+        let requests = &mut self.requests;
+        self.waiting.retain(|waiting| match &waiting.done {
+            Done::Request { id, .. } if is_lost(waiting) => {
+                requests.answer(*id, AnswerState::Failed, why);
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Once a second: whether the file is still there. One that was deleted is made anew.
+    pub(super) fn look_after_requests(&mut self) {
+        let Self { requests, store: Some(_), state, .. } = self else { return };
+        let Some(control) = &requests.control else { return };
+        match control.location() {
+            Ok(Location::InPlace) => {}
+            Ok(Location::Removed) => self.begin_requests_anew(),
+            Ok(_) => {
+                let path = control.path().display();
+                state.set_control_error(Some(format!(
+                    "{path}: replaced by another file, which is left as it is; move it away, and \
+                     record anew, to be able to ask the recording for something"
+                )));
+                requests.control = None;
+            }
+            Err(error) => state.set_control_error(Some(error.to_string())),
+        }
+    }
+
+    /// Makes another file. Its numbers begin anew, so nobody is answered who asked through the old one.
+    pub(super) fn begin_requests_anew(&mut self) {
+        self.end_requests();
+        if let Some(store) = &self.store {
+            self.requests.begin_file(store, &self.state);
+        }
+    }
+
+    /// Answers those who still wait, and removes the file.
+    pub(super) fn end_requests(&mut self) {
+        let why =
+            "the recording has ended, or goes on in another file, and this was not committed yet";
+        self.fail_requests(why, |_| true);
+        self.requests.send_answers(&self.state);
+        self.requests.unsent.clear();
+        self.requests.control = None;
+    }
+}
