@@ -16,6 +16,8 @@ mod append;
 mod checkpoint;
 mod control;
 mod error;
+#[cfg(feature = "query")]
+pub mod export;
 mod histogram;
 mod image;
 mod insert_event;

@@ -1,0 +1,453 @@
+//! The Firefox profiler's processed profile, version 60:
+//! <https://github.com/firefox-devtools/profiler/blob/main/docs-developer/CHANGELOG-formats.md>. Newer
+//! profilers upgrade it on loading.
+//!
+//! Spans and events are markers of their thread: intervals and instants, which the profiler lays out
+//! itself, so that they may overlap. The marker's name is that of the span; the schemas `span` and `event`
+//! say how the rest is shown, with a line for each field that occurs, up to a bound. Marks and losses
+//! are markers of a thread of their own. An unfinished span is an interval without an end. Links have
+//! no place in the format but the field `parent`.
+//!
+//! The format has its columns one after the other, so they wait in a [`Spool`]. Times are milliseconds
+//! since the start of the run, to the nanosecond.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Written;
+use super::error::ExportError;
+use super::fields::{self, Value};
+use super::out::Out;
+use super::source::Source;
+use super::spool::Spool;
+use super::text::{self, integer, json, key, unsigned};
+use crate::query::Columns;
+use crate::reader::{Callsite, Thread};
+
+/// Fields with a line of their own at most; further ones are in the data but not shown.
+const KEYS_MAX: usize = 256;
+
+/// Columns of the table of markers, each a stream.
+const COLUMNS: [&str; 6] = ["name", "startTime", "endTime", "phase", "category", "data"];
+
+/// Categories, with colours; markers go by the status of their span.
+const CATEGORIES: [(&str, &str); 5] = [
+    ("Other", "grey"),
+    ("Span", "blue"),
+    ("Failed span", "red"),
+    ("Event", "yellow"),
+    ("Mark", "purple"),
+];
+
+/// The thread of marks and losses; no thread of a profile has the number.
+const NO_THREAD: i64 = i64::MIN;
+
+/// Where a marker stands, and what it is.
+struct Place<'a> {
+    thread: i64,
+    name: &'a str,
+    from_ns: i64,
+    to_ns: Option<i64>,
+    phase: Phase,
+    category: u64,
+}
+
+/// `MarkerPhase`.
+#[derive(Clone, Copy)]
+enum Phase {
+    Instant = 0,
+    Interval = 1,
+    IntervalStart = 2,
+}
+
+pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
+    let mut firefox = Firefox {
+        spool: Spool::new()?,
+        threads: HashMap::new(),
+        strings: HashMap::new(),
+        strings_json: Vec::new(),
+        span_keys: BTreeSet::new(),
+        event_keys: BTreeSet::new(),
+    };
+    let spans = source.spans(Columns::All, |span| firefox.span(span))?;
+    let events = source.events(|event| firefox.event(event))?;
+    firefox.marks_and_losses(source)?;
+    out.buffer.push(b'{');
+    firefox.meta(source, &mut out.buffer);
+    out.buffer.extend_from_slice(b",\"libs\":[],\"threads\":[");
+    firefox.write_threads(source, out)?;
+    out.buffer.extend_from_slice(b"\n],\"shared\":{");
+    out.buffer.extend_from_slice(EMPTY_TABLES);
+    out.buffer.extend_from_slice(b",\"stringArray\":[");
+    out.buffer.extend_from_slice(&firefox.strings_json);
+    out.buffer.extend_from_slice(b"]}}\n");
+    Ok(Written { spans, events, ..Written::default() })
+}
+
+/// There are no samples, hence no stacks.
+const EMPTY_TABLES: &[u8] = br#""stackTable":{"frame":[],"prefix":[],"length":0},"frameTable":{"address":[],"inlineDepth":[],"category":[],"subcategory":[],"func":[],"nativeSymbol":[],"innerWindowID":[],"line":[],"column":[],"length":0},"funcTable":{"name":[],"isJS":[],"relevantForJS":[],"resource":[],"source":[],"lineNumber":[],"columnNumber":[],"length":0},"resourceTable":{"lib":[],"name":[],"host":[],"type":[],"length":0},"nativeSymbols":{"libIndex":[],"address":[],"name":[],"functionSize":[],"length":0},"sources":{"uuid":[],"filename":[],"length":0}"#;
+
+struct Firefox {
+    spool: Spool,
+    threads: HashMap<i64, Row>,
+    strings: HashMap<String, u64>,
+    strings_json: Vec<u8>,
+    span_keys: BTreeSet<String>,
+    event_keys: BTreeSet<String>,
+}
+
+/// A thread of the profile.
+struct Row {
+    /// The first of its streams is this times the number of columns.
+    number: u32,
+    name: String,
+    markers: u64,
+    from_ns: i64,
+}
+
+impl Firefox {
+    fn span(&mut self, span: &crate::query::SpanRef<'_>) -> Result<(), ExportError> {
+        self.know(span.thread);
+        let is_failure = matches!(span.status, crate::Status::Error | crate::Status::Panicked);
+        let end = span.end_ns().map(|end| end.max(span.start_ns));
+        let place = Place {
+            thread: span.thread.id,
+            name: &span.callsite.name,
+            from_ns: span.start_ns,
+            to_ns: end,
+            phase: if end.is_some() { Phase::Interval } else { Phase::IntervalStart },
+            category: if is_failure { 2 } else { 1 },
+        };
+        let mut keys = std::mem::take(&mut self.span_keys);
+        let marked = self.marker(&place, |out| {
+            out.extend_from_slice(b"{\"type\":\"span\",\"id\":\"s");
+            unsigned(out, span.id);
+            out.push(b'"');
+            if let Some(parent) = span.parent_id {
+                out.extend_from_slice(b",\"parent\":\"s");
+                unsigned(out, parent);
+                out.push(b'"');
+            }
+            out.extend_from_slice(b",\"trace\":\"t");
+            unsigned(out, span.root_id);
+            out.push(b'"');
+            of_callsite(out, span.callsite);
+            key(out, "status");
+            json(out, span.status.as_str());
+            for (name, ns) in [("busy", span.busy_ns), ("self", span.self_ns)] {
+                if let Some(ns) = ns {
+                    key(out, name);
+                    text::scaled(out, ns, 6);
+                }
+            }
+            key(out, "polls");
+            unsigned(out, span.polls);
+            of_fields(out, span.fields, &mut keys);
+            out.push(b'}');
+        });
+        self.span_keys = keys;
+        marked
+    }
+
+    fn event(&mut self, event: &super::source::EventRef<'_>) -> Result<(), ExportError> {
+        self.know(&event.thread);
+        let place = Place {
+            thread: event.thread.id,
+            name: &event.callsite.target,
+            from_ns: event.at_ns,
+            to_ns: None,
+            phase: Phase::Instant,
+            category: 3,
+        };
+        let mut keys = std::mem::take(&mut self.event_keys);
+        let marked = self.marker(&place, |out| {
+            out.extend_from_slice(b"{\"type\":\"event\",\"message\":");
+            json(out, event.name());
+            if let Some(span_id) = event.span_id {
+                out.extend_from_slice(b",\"span\":\"s");
+                unsigned(out, span_id);
+                out.push(b'"');
+            }
+            of_callsite(out, &event.callsite);
+            of_fields(out, event.fields, &mut keys);
+            out.push(b'}');
+        });
+        self.event_keys = keys;
+        marked
+    }
+
+    fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<(), ExportError> {
+        let place = |name, from_ns, to_ns: Option<i64>| Place {
+            thread: NO_THREAD,
+            name,
+            from_ns,
+            to_ns,
+            phase: if to_ns.is_some() { Phase::Interval } else { Phase::Instant },
+            category: 4,
+        };
+        for mark in source.marks()? {
+            let until_ns = mark.until_ns.map(|until| until.max(mark.at_ns));
+            self.marker(&place("mark", mark.at_ns, until_ns), |out| {
+                out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
+                json(out, &mark.label);
+                if let Some(fields) = &mark.fields {
+                    key(out, "fields");
+                    json(out, fields);
+                }
+                out.push(b'}');
+            })?;
+        }
+        for loss in source.losses()? {
+            let to_ns = Some(loss.to_ns.max(loss.from_ns));
+            let text =
+                format!("lost: {} spans, {} events, {}", loss.spans, loss.events, loss.reason);
+            self.marker(&place("loss", loss.from_ns, to_ns), |out| {
+                out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
+                json(out, &text);
+                out.push(b'}');
+            })?;
+        }
+        Ok(())
+    }
+
+    fn know(&mut self, thread: &Thread) {
+        if !self.threads.contains_key(&thread.id) {
+            let name = thread.name.clone().unwrap_or_else(|| format!("thread {}", thread.os_id));
+            self.row(thread.id, name);
+        }
+    }
+
+    fn row(&mut self, thread: i64, name: String) {
+        let number = self.threads.len() as u32;
+        self.threads.insert(thread, Row { number, name, markers: 0, from_ns: i64::MAX });
+    }
+
+    fn marker(
+        &mut self,
+        place: &Place<'_>,
+        data: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ExportError> {
+        let name = self.string(place.name);
+        if place.thread == NO_THREAD && !self.threads.contains_key(&NO_THREAD) {
+            self.row(NO_THREAD, "marks and losses".to_owned());
+        }
+        let Some(row) = self.threads.get_mut(&place.thread) else { return Ok(()) };
+        row.markers += 1;
+        row.from_ns = row.from_ns.min(place.from_ns);
+        let first = row.number * COLUMNS.len() as u32;
+        let time = |out: &mut Vec<u8>, ns: Option<i64>| match ns {
+            Some(ns) => text::scaled(out, ns, 6),
+            None => out.extend_from_slice(b"null"),
+        };
+        let spool = &mut self.spool;
+        let mut column = |at: u32, write: &mut dyn FnMut(&mut Vec<u8>)| {
+            spool.append(first + at, |out, is_first| {
+                if !is_first {
+                    out.push(b',');
+                }
+                write(out);
+            })
+        };
+        column(0, &mut |out| unsigned(out, name))?;
+        column(1, &mut |out| time(out, Some(place.from_ns)))?;
+        column(2, &mut |out| time(out, place.to_ns))?;
+        column(3, &mut |out| unsigned(out, place.phase as u64))?;
+        column(4, &mut |out| unsigned(out, place.category))?;
+        let mut data = Some(data);
+        column(5, &mut |out| {
+            if let Some(data) = data.take() {
+                data(out);
+            }
+        })
+    }
+
+    fn string(&mut self, string: &str) -> u64 {
+        if let Some(number) = self.strings.get(string) {
+            return *number;
+        }
+        let number = self.strings.len() as u64;
+        self.strings.insert(string.to_owned(), number);
+        if number > 0 {
+            self.strings_json.push(b',');
+        }
+        json(&mut self.strings_json, string);
+        number
+    }
+
+    fn write_threads(&self, source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
+        let mut threads: Vec<_> = self.threads.iter().collect();
+        threads.sort_by_key(|(_, row)| row.number);
+        for (thread, row) in threads {
+            let to = &mut out.buffer;
+            to.extend_from_slice(if row.number == 0 { b"\n{" } else { b",\n{" });
+            to.extend_from_slice(b"\"processType\":\"default\",\"processStartupTime\":0");
+            to.extend_from_slice(b",\"processShutdownTime\":null,\"registerTime\":");
+            text::scaled(to, row.from_ns.max(0), 6);
+            to.extend_from_slice(b",\"unregisterTime\":null,\"pausedRanges\":[]");
+            to.extend_from_slice(b",\"showMarkersInTimeline\":true,\"isMainThread\":");
+            to.extend_from_slice(if row.number == 0 { b"true" } else { b"false" });
+            key(to, "name");
+            json(to, &row.name);
+            key(to, "processName");
+            json(to, &source.run.info.program);
+            to.extend_from_slice(b",\"pid\":\"");
+            unsigned(to, source.run.info.pid.into());
+            to.extend_from_slice(b"\",\"tid\":\"");
+            integer(to, if *thread == NO_THREAD { 0 } else { *thread });
+            to.extend_from_slice(b"\",\"samples\":{\"stack\":[],\"time\":[],\"weight\":null,");
+            to.extend_from_slice(
+                b"\"weightType\":\"samples\",\"length\":0},\"markers\":{\"length\":",
+            );
+            unsigned(to, row.markers);
+            for (at, column) in COLUMNS.iter().enumerate() {
+                key(&mut out.buffer, column);
+                out.buffer.push(b'[');
+                let stream = row.number * COLUMNS.len() as u32 + at as u32;
+                self.spool.write(stream, out)?;
+                out.buffer.push(b']');
+            }
+            out.buffer.extend_from_slice(b"}}");
+        }
+        Ok(())
+    }
+
+    fn meta(&self, source: &Source<'_>, out: &mut Vec<u8>) {
+        let info = &source.run.info;
+        out.extend_from_slice(
+            b"\"meta\":{\"interval\":1,\"processType\":0,\"stackwalk\":0,\"version\":24,\
+              \"preprocessedProfileVersion\":60,\"symbolicated\":true,\
+              \"importedFrom\":\"spandrel\"",
+        );
+        key(out, "product");
+        json(out, info.label.as_ref().unwrap_or(&info.program));
+        key(out, "startTime");
+        text::scaled(out, info.started_unix_ns, 6);
+        key(out, "profilingStartTime");
+        out.push(b'0');
+        key(out, "profilingEndTime");
+        text::scaled(out, source.run.last_ns.max(0), 6);
+        key(out, "oscpu");
+        json(out, &info.os);
+        key(out, "arguments");
+        json(out, &info.args);
+        key(out, "categories");
+        for (at, (name, color)) in CATEGORIES.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b"[{\"name\":" } else { b",{\"name\":" });
+            json(out, name);
+            key(out, "color");
+            json(out, color);
+            key(out, "subcategories");
+            out.extend_from_slice(b"[\"Other\"]}");
+        }
+        out.extend_from_slice(b"],\"markerSchema\":[");
+        self.schemas(out);
+        out.extend_from_slice(b"]}");
+    }
+
+    fn schemas(&self, out: &mut Vec<u8>) {
+        schema(out, ("span", "{marker.name}"), SPAN_FIELDS, &self.span_keys);
+        out.push(b',');
+        schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, &self.event_keys);
+        out.push(b',');
+        schema(out, ("note", "{marker.data.text}"), NOTE_FIELDS, &BTreeSet::new());
+    }
+}
+
+/// Key, label and format.
+type Field = (&'static str, &'static str, &'static str);
+
+const SPAN_FIELDS: &[Field] = &[
+    ("id", "Span", "string"),
+    ("parent", "Parent", "string"),
+    ("trace", "Trace", "string"),
+    ("target", "Target", "string"),
+    ("level", "Level", "string"),
+    ("source", "Source", "string"),
+    ("status", "Status", "string"),
+    ("busy", "Busy", "duration"),
+    ("self", "Self", "duration"),
+    ("polls", "Polls", "integer"),
+];
+
+const EVENT_FIELDS: &[Field] = &[
+    ("message", "Message", "string"),
+    ("span", "Span", "string"),
+    ("target", "Target", "string"),
+    ("level", "Level", "string"),
+    ("source", "Source", "string"),
+];
+
+const NOTE_FIELDS: &[Field] = &[("text", "Text", "string"), ("fields", "Fields", "string")];
+
+fn schema(
+    out: &mut Vec<u8>,
+    (name, label): (&str, &str),
+    known: &[Field],
+    keys: &BTreeSet<String>,
+) {
+    out.extend_from_slice(b"{\"name\":");
+    json(out, name);
+    for place in ["tooltipLabel", "tableLabel", "chartLabel"] {
+        key(out, place);
+        json(out, label);
+    }
+    key(out, "display");
+    out.extend_from_slice(b"[\"marker-chart\",\"marker-table\",\"timeline-overview\"]");
+    key(out, "fields");
+    out.push(b'[');
+    let mut field = |is_first: bool, name: &str, label: &str, format: &str| {
+        out.extend_from_slice(if is_first { b"{\"key\":" } else { b",{\"key\":" });
+        json(out, name);
+        key(out, "label");
+        json(out, label);
+        key(out, "format");
+        json(out, format);
+        out.push(b'}');
+    };
+    for (at, (name, label, format)) in known.iter().enumerate() {
+        field(at == 0, name, label, format);
+    }
+    for name in keys {
+        field(false, &format!("field.{name}"), name, "string");
+    }
+    out.extend_from_slice(b"]}");
+}
+
+fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
+    key(out, "target");
+    json(out, &callsite.target);
+    key(out, "level");
+    json(out, &callsite.level);
+    if let Some(file) = &callsite.file {
+        key(out, "source");
+        out.push(b'"');
+        text::json_inner(out, file);
+        if let Some(line) = callsite.line {
+            out.push(b':');
+            unsigned(out, line.into());
+        }
+        out.push(b'"');
+    }
+}
+
+/// Fields as strings, which is what the profiler shows whatever they are.
+fn of_fields(out: &mut Vec<u8>, fields: Option<&str>, keys: &mut BTreeSet<String>) {
+    fields::each(fields.unwrap_or("{}"), &mut |name, value| {
+        if keys.len() < KEYS_MAX && !keys.contains(name) {
+            keys.insert(name.to_owned());
+        }
+        out.extend_from_slice(b",\"field.");
+        text::json_inner(out, name);
+        out.extend_from_slice(b"\":\"");
+        match value {
+            Value::Bool(value) => {
+                out.extend_from_slice(if value { b"true" } else { b"false" });
+            }
+            Value::Integer(value) => integer(out, value),
+            Value::Unsigned(value) => unsigned(out, value),
+            Value::Float(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Value::Text(value) => text::json_inner(out, &value),
+            Value::Json(value) => text::json_inner(out, value),
+        }
+        out.push(b'"');
+    });
+}

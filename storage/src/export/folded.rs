@@ -1,0 +1,64 @@
+//! Folded stacks: a line for each path of names, with the time that no path below it took.
+//!
+//! Read by `flamegraph.pl`, inferno, speedscope and others: names from the root, `;` between them, a
+//! space, a number (nanoseconds; spans for [`Weight::Calls`]). Characters that mean something there are
+//! replaced: `;` and line ends become `_`. Unfinished spans have no times and are not in it.
+
+use super::Written;
+use super::error::ExportError;
+use super::out::Out;
+use super::source::Source;
+use super::text;
+use crate::query::{Columns, Stacks, Weight};
+
+pub(super) fn write(
+    source: &mut Source<'_>,
+    weight: Weight,
+    out: &mut Out<'_>,
+) -> Result<Written, ExportError> {
+    let mut stacks = Stacks::new(source.reader, source.run.id)?;
+    let mut spans = 0;
+    let counted = source.spans(Columns::Numbers, |span| {
+        spans += u64::from(span.duration_ns.is_some());
+        if stacks.add(span).is_break() { Err(ExportError::Stopped) } else { Ok(()) }
+    });
+    // If a look-up failed, it is the reason why the pass stopped.
+    let tree = stacks.finish()?;
+    counted?;
+    for (at, own) in tree.own(weight).into_iter().enumerate() {
+        if own <= 0 {
+            continue;
+        }
+        for (depth, frame) in tree.path(at).into_iter().enumerate() {
+            if depth > 0 {
+                out.buffer.push(b';');
+            }
+            name(&mut out.buffer, frame.name());
+        }
+        out.buffer.push(b' ');
+        text::integer(&mut out.buffer, own);
+        out.buffer.push(b'\n');
+        out.pass()?;
+    }
+    Ok(Written { spans, ..Written::default() })
+}
+
+fn name(out: &mut Vec<u8>, name: &str) {
+    if name.is_empty() {
+        out.extend_from_slice(b"(no name)");
+    }
+    let plain = |byte: u8| if byte == b';' || byte.is_ascii_control() { b'_' } else { byte };
+    out.extend(name.bytes().map(plain));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_end_a_frame_or_a_line() {
+        let mut out = Vec::new();
+        name(&mut out, "a;b\nc d 7\t\u{e9}");
+        assert_eq!(String::from_utf8(out).unwrap(), "a_b_c d 7_\u{e9}");
+    }
+}

@@ -1,0 +1,163 @@
+//! The formats, and what can be chosen.
+
+use crate::query::stacks::Weight;
+
+/// What a profile can be exported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Protocol buffers of Perfetto: slices, instants, flows and counters, for <https://ui.perfetto.dev>.
+    Perfetto,
+    /// The Trace Event Format of Chrome, JSON.
+    Chrome,
+    /// JSON for <https://www.speedscope.app>: slices only.
+    Speedscope,
+    /// A line for each path of names with the time in it, for flame graphs.
+    Folded,
+    /// The processed profile format of <https://profiler.firefox.com>, JSON: spans are markers.
+    Firefox,
+    /// OpenTelemetry's OTLP as JSON, one request of at most a thousand spans a line.
+    OtlpJson,
+    /// Spans as comma-separated values, with a header line.
+    Csv,
+    /// Spans as JSON objects, one a line.
+    Ndjson,
+    /// A profile with a part of the spans.
+    Sqlite,
+}
+
+impl Format {
+    /// All of them, those for people's eyes first.
+    pub const ALL: [Self; 9] = [
+        Self::Perfetto,
+        Self::Chrome,
+        Self::Speedscope,
+        Self::Folded,
+        Self::Firefox,
+        Self::OtlpJson,
+        Self::Csv,
+        Self::Ndjson,
+        Self::Sqlite,
+    ];
+
+    /// Its name on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Perfetto => "perfetto",
+            Self::Chrome => "chrome",
+            Self::Speedscope => "speedscope",
+            Self::Folded => "folded",
+            Self::Firefox => "firefox",
+            Self::OtlpJson => "otlp-json",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    /// How the names of its files end; the first one is usual.
+    pub const fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Perfetto => &[".pftrace", ".perfetto-trace", ".perfetto"],
+            Self::Chrome => &[".trace.json", ".chrome.json", ".json"],
+            Self::Speedscope => &[".speedscope.json", ".speedscope"],
+            Self::Folded => &[".folded", ".collapsed"],
+            Self::Firefox => &[".profile.json", ".firefox.json"],
+            Self::OtlpJson => &[".otlp.jsonl", ".otlp.json", ".otlp"],
+            Self::Csv => &[".csv"],
+            Self::Ndjson => &[".ndjson", ".jsonl"],
+            Self::Sqlite => &[".db", ".sqlite", ".sqlite3"],
+        }
+    }
+
+    /// The format that the name of a file tells, by its longest ending.
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        let endings = Self::ALL
+            .iter()
+            .flat_map(|format| format.endings().iter().map(move |ending| (*ending, *format)));
+        let fitting = endings.filter(|(ending, _)| name.ends_with(ending));
+        fitting.max_by_key(|(ending, _)| ending.len()).map(|(_, format)| format)
+    }
+
+    /// Whether a terminal can show it.
+    pub const fn is_text(self) -> bool {
+        !matches!(self, Self::Perfetto | Self::Sqlite)
+    }
+
+    /// What opens it.
+    pub const fn opened_by(self) -> &'static str {
+        match self {
+            Self::Perfetto => "https://ui.perfetto.dev (runs in your browser; nothing is uploaded)",
+            Self::Chrome => "https://ui.perfetto.dev or chrome://tracing (nothing is uploaded)",
+            Self::Speedscope => {
+                "https://www.speedscope.app (runs in your browser; nothing is uploaded)"
+            }
+            Self::Folded => "inferno-flamegraph, flamegraph.pl or https://www.speedscope.app",
+            Self::Firefox => {
+                "https://profiler.firefox.com (runs in your browser until you choose to upload)"
+            }
+            Self::OtlpJson => "the collector's otlpjsonfile receiver; a line is a request body",
+            Self::Csv => "a spreadsheet, DuckDB or pandas",
+            Self::Ndjson => "jq, DuckDB or pandas",
+            Self::Sqlite => "spandrel --db, sqlite3 or Datasette",
+        }
+    }
+}
+
+/// What to export as, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The format.
+    pub format: Format,
+    /// `folded`: which time is added up.
+    pub weight: Weight,
+    /// `csv`: a quotation mark before text that a spreadsheet would take for a formula.
+    pub csv_safe: bool,
+}
+
+impl Settings {
+    /// The format, with the usual settings.
+    pub fn new(format: Format) -> Self {
+        Self { format, weight: Weight::SelfTime, csv_safe: false }
+    }
+
+    /// Which time `folded` adds up.
+    #[must_use]
+    pub fn weight(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Whether `csv` keeps spreadsheets from taking text for formulas.
+    #[must_use]
+    pub fn csv_safe(self, csv_safe: bool) -> Self {
+        Self { csv_safe, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_ending_tells_the_format() {
+        for (name, format) in [
+            ("slow.pftrace", Some(Format::Perfetto)),
+            ("a.json", Some(Format::Chrome)),
+            ("A.SPEEDSCOPE.JSON", Some(Format::Speedscope)),
+            ("a.profile.json", Some(Format::Firefox)),
+            ("a.otlp.jsonl", Some(Format::OtlpJson)),
+            ("a.jsonl", Some(Format::Ndjson)),
+            ("a.db", Some(Format::Sqlite)),
+            ("a.txt", None),
+            ("pftrace", None),
+        ] {
+            assert_eq!(Format::of_file_name(name), format, "{name}");
+        }
+        for format in Format::ALL {
+            let name = format!("x{}", format.endings()[0]);
+            assert_eq!(Format::of_file_name(&name), Some(format));
+        }
+    }
+}

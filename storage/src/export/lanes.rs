@@ -1,0 +1,413 @@
+//! Lanes: rows in which spans nest as function calls do.
+//!
+//! Viewers draw a row of slices by a stack: what begins later lies inside and has to end earlier. Spans of
+//! asynchronous programs do not keep to that: siblings overlap, children outlive their parents. So a
+//! span goes into the lane of its parent only if the parent is the innermost one open there, and
+//! encloses it; all others get a lane that is free at their start, the lowest of their group (a
+//! thread, or a trace), or a new one:
+//!
+//! ```text
+//!  lane 1  |------------- request -------------|  |--- request ---|
+//!             |-- query --|   |-- render --|
+//!  lane 2             |-- second query --|
+//! ```
+//!
+//! So within a lane, intervals nest or are disjoint, whatever the input; and a slice that lies directly in
+//! another one is its child. Begins and ends are handed on by time, and at one moment in an order
+//! that keeps the stacks right.
+//!
+//! Memory: what is open at one moment, and the number of groups (groups of traces go when nothing of
+//! them is open).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use crate::reader::{Callsite, Span};
+
+/// A row of slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Lane {
+    /// The thread or trace.
+    pub(super) group: u64,
+    /// Counted from 0 in the group.
+    pub(super) number: u32,
+}
+
+/// An open span.
+pub(super) struct Open {
+    pub(super) id: u64,
+    pub(super) end_ns: i64,
+    pub(super) is_unfinished: bool,
+    pub(super) callsite: Arc<Callsite>,
+    pub(super) thread_id: i64,
+}
+
+/// What makes a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GroupBy {
+    /// The thread of the outermost span in a lane.
+    Thread,
+    /// The trace.
+    Trace,
+}
+
+/// What lanes are told of.
+pub(super) trait Slices {
+    /// Why it can fail.
+    type Error;
+
+    /// A span begins, inside whatever is open in its lane. Late ones begin before the last moment
+    /// that was told, in a lane where nothing was open then.
+    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), Self::Error>;
+
+    /// The innermost span of a lane ends; an unfinished one at the end of everything.
+    fn end(&mut self, lane: Lane, open: &Open) -> Result<(), Self::Error>;
+}
+
+/// See the [module](self)'s documentation.
+pub(super) struct Lanes {
+    group_by: GroupBy,
+    groups: HashMap<u64, Group>,
+    /// Lanes in which something is open, from the outside inwards.
+    stacks: HashMap<Lane, Vec<Open>>,
+    lane_of: HashMap<u64, Lane>,
+    /// By end, the inner ones first.
+    ends: BinaryHeap<Reverse<(i64, Reverse<u64>, u64)>>,
+    begun: u64,
+    late: u32,
+    now_ns: i64,
+}
+
+/// Lanes from this number on have one late span each, as nobody knows when they would be free.
+const LATE: u32 = 1 << 31;
+
+#[derive(Default)]
+struct Group {
+    lanes: u32,
+    free: BinaryHeap<Reverse<u32>>,
+}
+
+impl Lanes {
+    pub(super) fn new(group_by: GroupBy) -> Self {
+        Self {
+            group_by,
+            groups: HashMap::new(),
+            stacks: HashMap::new(),
+            lane_of: HashMap::new(),
+            ends: BinaryHeap::new(),
+            begun: 0,
+            late: 0,
+            now_ns: i64::MIN,
+        }
+    }
+
+    /// Places a span. They come by start; late ones are let in.
+    pub(super) fn place<S: Slices>(&mut self, span: &Span, to: &mut S) -> Result<(), S::Error> {
+        let (start, end) = interval(span);
+        let is_late = start < self.now_ns;
+        if !is_late {
+            self.now_ns = start;
+            // A span without length may lie in a parent that ends at the same moment.
+            self.close_until(if start == end { start } else { start.saturating_add(1) }, to)?;
+        }
+        let inside = if is_late { None } else { self.inside_parent(span, end, to)? };
+        let lane = match inside {
+            Some(lane) => lane,
+            None => self.free_lane(span, is_late, to)?,
+        };
+        to.begin(lane, span)?;
+        self.open(lane, span, end);
+        Ok(())
+    }
+
+    /// Ends what is open, at the end of everything.
+    pub(super) fn finish<S: Slices>(&mut self, to: &mut S) -> Result<(), S::Error> {
+        while let Some(Reverse((_, _, id))) = self.ends.pop() {
+            self.close(id, to)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, lane: Lane, span: &Span, end_ns: i64) {
+        self.begun += 1;
+        self.ends.push(Reverse((end_ns, Reverse(self.begun), span.id)));
+        self.lane_of.insert(span.id, lane);
+        self.stacks.entry(lane).or_default().push(Open {
+            id: span.id,
+            end_ns,
+            is_unfinished: span.duration_ns.is_none(),
+            callsite: span.callsite.clone(),
+            thread_id: span.thread.id,
+        });
+    }
+
+    /// Ends what ended before `until_ns`.
+    fn close_until<S: Slices>(&mut self, until_ns: i64, to: &mut S) -> Result<(), S::Error> {
+        while let Some(Reverse((end, _, id))) = self.ends.peek().copied() {
+            if end >= until_ns {
+                break;
+            }
+            self.ends.pop();
+            self.close(id, to)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a span, which is the innermost of its lane; nothing if it was ended before.
+    fn close<S: Slices>(&mut self, id: u64, to: &mut S) -> Result<(), S::Error> {
+        let Some(lane) = self.lane_of.remove(&id) else { return Ok(()) };
+        let Some(stack) = self.stacks.get_mut(&lane) else { return Ok(()) };
+        if let Some(open) = stack.pop() {
+            to.end(lane, &open)?;
+        }
+        if stack.is_empty() {
+            self.stacks.remove(&lane);
+            self.give_back(lane);
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, lane: Lane) {
+        let Some(group) = self.groups.get_mut(&lane.group) else { return };
+        if lane.number >= LATE {
+            return;
+        }
+        group.free.push(Reverse(lane.number));
+        if self.group_by == GroupBy::Trace && group.free.len() == group.lanes as usize {
+            self.groups.remove(&lane.group);
+        }
+    }
+
+    /// The lane of the parent, if the span can lie directly in the parent.
+    fn inside_parent<S: Slices>(
+        &mut self,
+        span: &Span,
+        end: i64,
+        to: &mut S,
+    ) -> Result<Option<Lane>, S::Error> {
+        let Some(parent_id) = span.parent_id else { return Ok(None) };
+        let Some(lane) = self.lane_of.get(&parent_id).copied() else { return Ok(None) };
+        let Some(stack) = self.stacks.get(&lane) else { return Ok(None) };
+        let Some(at) = stack.iter().rposition(|open| open.id == parent_id) else { return Ok(None) };
+        let encloses = stack.get(at).is_some_and(|parent| parent.end_ns >= end);
+        let inner = stack.get(at + 1..).unwrap_or_default();
+        // What ended at this very moment is still open for the sake of spans without length.
+        if !encloses || inner.iter().any(|open| open.end_ns > span.start_ns) {
+            return Ok(None);
+        }
+        let ended: Vec<u64> = inner.iter().rev().map(|open| open.id).collect();
+        for id in ended {
+            self.close(id, to)?;
+        }
+        Ok(Some(lane))
+    }
+
+    /// A lane in which nothing is open.
+    fn free_lane<S: Slices>(
+        &mut self,
+        span: &Span,
+        is_late: bool,
+        to: &mut S,
+    ) -> Result<Lane, S::Error> {
+        let key = match self.group_by {
+            GroupBy::Trace => span.root_id,
+            // With its ancestors, where those are shown.
+            GroupBy::Thread => span
+                .parent_id
+                .and_then(|parent| self.lane_of.get(&parent))
+                .map_or(span.thread.id as u64, |lane| lane.group),
+        };
+        if is_late {
+            self.late += 1;
+            return Ok(Lane { group: key, number: LATE | self.late });
+        }
+        if self.groups.get(&key).is_some_and(|group| group.free.is_empty()) {
+            self.close_until(span.start_ns.saturating_add(1), to)?;
+        }
+        let group = self.groups.entry(key).or_default();
+        let number = match group.free.pop() {
+            Some(Reverse(number)) => number,
+            None => {
+                group.lanes += 1;
+                group.lanes - 1
+            }
+        };
+        Ok(Lane { group: key, number })
+    }
+}
+
+/// From start to end; an unfinished span has none, and no span ends before it starts.
+fn interval(span: &Span) -> (i64, i64) {
+    let start = span.start_ns;
+    (start, span.duration_ns.map_or(i64::MAX, |ns| start.saturating_add(ns.max(0))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::reader::Thread;
+    use crate::record::Status;
+
+    /// What a viewer makes of the lanes: stacks, and where each span lay.
+    #[derive(Default)]
+    struct Viewer {
+        stacks: HashMap<Lane, Vec<u64>>,
+        last: HashMap<Lane, i64>,
+        inside: HashMap<u64, Option<u64>>,
+        lanes: HashMap<u64, Lane>,
+        ended: HashMap<u64, i64>,
+        lateness: usize,
+        now: i64,
+    }
+
+    impl Viewer {
+        fn at(&mut self, lane: Lane, ns: i64) {
+            let last = self.last.entry(lane).or_insert(i64::MIN);
+            assert!(*last <= ns, "lane {lane:?} goes back from {last} to {ns}");
+            *last = ns;
+            self.lateness += usize::from(ns < self.now);
+            self.now = self.now.max(ns);
+        }
+    }
+
+    impl Slices for Viewer {
+        type Error = Infallible;
+
+        fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), Infallible> {
+            self.at(lane, span.start_ns);
+            let stack = self.stacks.entry(lane).or_default();
+            assert!(self.inside.insert(span.id, stack.last().copied()).is_none());
+            stack.push(span.id);
+            self.lanes.insert(span.id, lane);
+            Ok(())
+        }
+
+        fn end(&mut self, lane: Lane, open: &Open) -> Result<(), Infallible> {
+            self.at(lane, open.end_ns);
+            assert_eq!(self.stacks.get_mut(&lane).unwrap().pop(), Some(open.id));
+            self.ended.insert(open.id, open.end_ns);
+            Ok(())
+        }
+    }
+
+    /// `(parent's index, start, duration)`, a negative duration for unfinished, as spans with ids from 1.
+    fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        for (at, (parent, start_ns, duration)) in rows.iter().enumerate() {
+            let id = at as u64 + 1;
+            let parent = parent.filter(|parent| *parent < at).map(|parent| &spans[parent]);
+            spans.push(Span {
+                id,
+                run_id: 1,
+                parent_id: parent.map(|parent| parent.id),
+                root_id: parent.map_or(id, |parent| parent.root_id),
+                callsite: Arc::default(),
+                thread: Arc::new(Thread { id: at as i64 % 3, ..Thread::default() }),
+                start_ns: *start_ns,
+                duration_ns: Some(*duration).filter(|ns| *ns >= 0),
+                busy_ns: None,
+                self_ns: None,
+                polls: 1,
+                status: Status::Ok,
+                fields: None,
+            });
+        }
+        spans
+    }
+
+    fn view(spans: &[Span], group_by: GroupBy) -> Viewer {
+        let (mut lanes, mut viewer) =
+            (Lanes::new(group_by), Viewer { now: i64::MIN, ..Viewer::default() });
+        for span in spans {
+            lanes.place(span, &mut viewer).unwrap();
+        }
+        lanes.finish(&mut viewer).unwrap();
+        assert!(lanes.lane_of.is_empty() && lanes.stacks.is_empty());
+        viewer
+    }
+
+    fn sorted(mut spans: Vec<Span>) -> Vec<Span> {
+        spans.sort_by_key(|span| (span.start_ns, Reverse(interval(span).1), span.id));
+        spans
+    }
+
+    #[test]
+    fn children_lie_in_their_parents_and_siblings_one_after_the_other() {
+        let trees = spans(&[
+            (None, 0, 10),
+            (Some(0), 0, 4),
+            (Some(0), 4, 6),
+            (Some(2), 10, 0),
+            (None, 10, 5),
+            (Some(4), 10, 0),
+            (Some(5), 10, 0),
+        ]);
+        let viewer = view(&sorted(trees), GroupBy::Thread);
+        assert_eq!(viewer.inside[&2], Some(1));
+        assert_eq!(viewer.inside[&3], Some(1));
+        assert_eq!(viewer.inside[&6], Some(5));
+        assert_eq!(viewer.inside[&7], Some(6), "a child without length in a parent without length");
+        assert_eq!(viewer.lanes[&1], viewer.lanes[&2]);
+    }
+
+    #[test]
+    fn a_sibling_that_overlaps_and_a_child_that_outlives_get_lanes_of_their_own() {
+        let trees = spans(&[
+            (None, 0, 10),
+            (Some(0), 1, 5),
+            (Some(0), 2, 6),  // overlaps
+            (Some(2), 3, 1),  // follows its parent there
+            (Some(0), 9, 10), // outlives
+        ]);
+        let viewer = view(&sorted(trees), GroupBy::Trace);
+        assert_eq!((viewer.inside[&2], viewer.inside[&3]), (Some(1), None));
+        assert_eq!((viewer.inside[&4], viewer.inside[&5]), (Some(3), None));
+        assert_eq!(viewer.lanes[&4], viewer.lanes[&3]);
+        assert_eq!(viewer.lanes[&5].number, 1, "the lane that is free again");
+    }
+
+    #[test]
+    fn many_roots_at_one_moment_share_a_lane_when_they_have_no_length() {
+        let roots = spans(&vec![(None, 7, 0); 300]);
+        let viewer = view(&roots, GroupBy::Thread);
+        assert_eq!(viewer.lanes.values().map(|lane| lane.number).max(), Some(0));
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<(Option<usize>, i64, i64)>> {
+        let time = prop_oneof![8 => 0_i64..40, 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
+        let row = (proptest::option::of(0_usize..20), time, -1_i64..20);
+        proptest::collection::vec(row, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn any_forest_nests(rows in rows(), by_trace in any::<bool>()) {
+            let group_by = if by_trace { GroupBy::Trace } else { GroupBy::Thread };
+            let spans = sorted(spans(&rows));
+            let viewer = view(&spans, group_by);
+            prop_assert_eq!(viewer.lateness, 0);
+            for span in &spans {
+                // Whatever lies in another span is its child.
+                if let Some(outer) = viewer.inside[&span.id] {
+                    prop_assert_eq!(Some(outer), span.parent_id);
+                }
+                prop_assert_eq!(viewer.ended[&span.id], interval(span).1);
+                if by_trace {
+                    prop_assert_eq!(viewer.lanes[&span.id].group, span.root_id);
+                }
+            }
+        }
+
+        #[test]
+        fn so_does_one_in_no_order(rows in rows(), by_trace in any::<bool>()) {
+            let group_by = if by_trace { GroupBy::Trace } else { GroupBy::Thread };
+            let spans = spans(&rows);
+            prop_assert_eq!(view(&spans, group_by).ended.len(), spans.len());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Profiles for other programs: viewers, tracing back ends, spreadsheets.
+//!
+//! A format is a file here. Each streams from the reader into an [`io::Write`], with memory for what is
+//! open at one moment and not for what is stored. What is exported is a [`Source`]: a run, or a part
+//! of it, from which formats take spans, events, links, marks and losses.
+//!
+//! Formats that need rows to be slices on a stack get them from `lanes`; those that need the rows of
+//! one thread together put them by in a temporary database (`spool`).
+//!
+//! Names and fields are untrusted: whatever they hold, what is written can be parsed.
+
+mod chrome;
+mod error;
+mod fields;
+mod firefox;
+mod folded;
+mod format;
+mod id_set;
+mod lanes;
+mod order;
+mod otlp;
+mod out;
+mod perfetto;
+mod proto;
+mod rows;
+mod source;
+mod speedscope;
+mod spool;
+mod sqlite;
+mod text;
+mod timeline;
+
+use std::io::Write;
+
+pub use self::error::ExportError;
+pub use self::format::{Format, Settings};
+pub use self::source::Source;
+pub use self::sqlite::copy;
+
+use self::out::Out;
+
+/// What an export holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Spans.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Follows-from links.
+    pub links: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Writes the spans of `source`, and what belongs to them, as far as the format knows of it.
+///
+/// # Errors
+///
+/// When the profile cannot be read, or `out` cannot be written, or whoever watches says stop. `out` may
+/// then hold a part.
+///
+/// # Blocking
+///
+/// Reads all spans of the run, a second or two for a million.
+pub fn export(
+    source: &mut Source<'_>,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<Written, ExportError> {
+    let mut out = Out::new(out);
+    let mut written = match settings.format {
+        Format::Perfetto => perfetto::write(source, &mut out),
+        Format::Chrome => chrome::write(source, &mut out),
+        Format::Speedscope => speedscope::write(source, &mut out),
+        Format::Folded => folded::write(source, settings.weight, &mut out),
+        Format::Firefox => firefox::write(source, &mut out),
+        Format::OtlpJson => otlp::write(source, &mut out),
+        Format::Csv => rows::csv(source, settings.csv_safe, &mut out),
+        Format::Ndjson => rows::ndjson(source, &mut out),
+        Format::Sqlite => Err(ExportError::NotAStream),
+    }?;
+    written.bytes = out.finish()?;
+    Ok(written)
+}

@@ -1,0 +1,141 @@
+//! Perfetto's track events: <https://perfetto.dev/docs/reference/synthetic-track-event>.
+//!
+//! The file is a `Trace`, which is nothing but packets. Field numbers are those of the published
+//! `protos/perfetto/trace`.
+//!
+//! * The process is a track; a thread is a track below it, with the first lane of what it began; more
+//!   lanes ("overlapping") and its events are tracks below the thread. Perfetto draws tracks with one
+//!   name and parent as one.
+//! * A span is a slice, its end without a name: trace processor ends the innermost open slice of the
+//!   track. Packets of spans stand in the order of time, and for one moment in the order that keeps the
+//!   stacks right, as the sort by time is stable.
+//! * An unfinished span has no end and is drawn until the end of the trace.
+//! * Names, categories (targets), keys of fields and source locations are interned: each goes out
+//!   with the first packet that wants it.
+//! * A link is a flow from slice to slice. Marks, losses and what the writer said of itself have tracks
+//!   below the process.
+//!
+//! Times are nanoseconds since the start of the run; what would be before it is put at 0.
+
+mod annotations;
+mod extras;
+mod flows;
+mod interned;
+mod tracks;
+
+use self::annotations::annotations;
+use self::flows::{Flows, Links};
+use self::interned::Interned;
+use self::tracks::Tracks;
+use super::Written;
+use super::error::ExportError;
+use super::lanes::{GroupBy, Lane, Open, Slices};
+use super::out::Out;
+use super::proto::{message, unsigned};
+use super::source::Source;
+use super::timeline;
+use crate::query::Columns;
+use crate::reader::Span;
+
+/// Packets of spans, and those of everything else: each sequence has its own order of time and its own
+/// interned strings.
+#[derive(Clone, Copy)]
+enum Sequence {
+    Spans = 1,
+    Others = 2,
+}
+
+/// `TrackEvent.Type`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Begin = 1,
+    End = 2,
+    Instant = 3,
+    Counter = 4,
+}
+
+pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
+    let links = Links::find(source)?;
+    let mut perfetto = Perfetto {
+        tracks: Tracks::new(source.run, &mut out.buffer),
+        interned: Interned::default(),
+        out,
+        flows: Flows::new(&links)?,
+    };
+    start(Sequence::Spans, &mut perfetto.out.buffer);
+    let spans = timeline::slices(source, Columns::All, GroupBy::Thread, &mut perfetto)?;
+    start(Sequence::Others, &mut perfetto.out.buffer);
+    perfetto.interned = Interned::default();
+    let events = extras::events(source, &mut perfetto)?;
+    extras::marks(source, &mut perfetto)?;
+    extras::losses(source, &mut perfetto)?;
+    extras::counters(source, &mut perfetto)?;
+    Ok(Written { spans, events, links: links.count, bytes: 0 })
+}
+
+struct Perfetto<'o, 'w, 'l> {
+    out: &'o mut Out<'w>,
+    tracks: Tracks,
+    interned: Interned,
+    flows: Flows<'l>,
+}
+
+/// The first packet of a sequence, from which on interned strings hold.
+fn start(sequence: Sequence, out: &mut Vec<u8>) {
+    packet(out, |out| {
+        unsigned(out, 10, sequence as u64); // trusted_packet_sequence_id
+        unsigned(out, 13, 1 | 2); // SEQ_INCREMENTAL_STATE_CLEARED | SEQ_NEEDS_INCREMENTAL_STATE
+    });
+}
+
+/// `Trace.packet`.
+fn packet(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    message(out, 1, write);
+}
+
+/// A packet with a `TrackEvent`, of which `write` writes the rest.
+fn track_event(
+    out: &mut Vec<u8>,
+    interned: &mut Interned,
+    (sequence, at_ns): (Sequence, i64),
+    (kind, track): (Kind, u64),
+    write: impl FnOnce(&mut Vec<u8>, &mut Interned),
+) {
+    packet(out, |out| {
+        unsigned(out, 8, u64::try_from(at_ns).unwrap_or(0)); // timestamp
+        unsigned(out, 10, sequence as u64);
+        unsigned(out, 13, 2); // SEQ_NEEDS_INCREMENTAL_STATE
+        message(out, 11, |out| {
+            unsigned(out, 9, kind as u64);
+            unsigned(out, 11, track);
+            write(out, interned);
+        });
+        interned.write_new(out);
+    });
+}
+
+impl Slices for Perfetto<'_, '_, '_> {
+    type Error = ExportError;
+
+    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), ExportError> {
+        let Self { out, tracks, interned, flows } = self;
+        let track = tracks.lane(lane, &span.thread, &mut out.buffer);
+        let when = (Sequence::Spans, span.start_ns);
+        let links = flows.of(span.id)?;
+        track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
+            interned.callsite(&span.callsite, &span.callsite.name, out);
+            annotations(span, interned, out);
+            flows::write(&links, out);
+        });
+        Ok(out.pass()?)
+    }
+
+    fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
+        let Self { out, tracks, interned, .. } = self;
+        if let (false, Some(track)) = (open.is_unfinished, tracks.known(lane)) {
+            let when = (Sequence::Spans, open.end_ns);
+            track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
+        }
+        Ok(out.pass()?)
+    }
+}
