@@ -14,6 +14,7 @@ mod exit;
 mod failure;
 mod output;
 mod profile;
+mod report;
 #[cfg(unix)]
 mod signals;
 

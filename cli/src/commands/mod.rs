@@ -9,6 +9,7 @@ mod load;
 pub(crate) mod made;
 mod named;
 mod record;
+mod report;
 mod runs;
 mod sides;
 mod top;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Load(load::Arguments),
     /// Run a program that holds the layer, and say what was recorded
     Record(record::Arguments),
+    /// One page with everything, that opens offline
+    Report(report::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
@@ -50,6 +53,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Hist(arguments) => hist::run(arguments, context),
         Command::Load(arguments) => load::run(arguments, context),
         Command::Record(arguments) => record::run(arguments, context),
+        Command::Report(arguments) => report::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
     }
 }

@@ -1,0 +1,92 @@
+//! The run beside a baseline: what got slower or faster, and how sure that is.
+//!
+//! The comparison is that of `spandrel diff`; here it gets words, and numbers for names.
+
+use spandrel_storage::query::compare::{
+    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
+};
+use spandrel_storage::query::Scan;
+use spandrel_storage::{Error, Reader, Run};
+
+use super::Baseline;
+use super::names::Names;
+use crate::report::bounds;
+use crate::report::data::{Diff, DiffQuantile, DiffRow};
+
+/// A change of less is not called one, whatever its interval: percentiles are within 1 % each.
+const NOISE: f64 = 0.02;
+
+const METRICS: [(Metric, f64); 3] = [(Metric::P50, 0.5), (Metric::P95, 0.95), (Metric::P99, 0.99)];
+
+/// Compares the run with the baseline, name by name.
+pub(crate) fn compare(
+    reader: &Reader,
+    run: &Run,
+    baseline: &Baseline<'_>,
+    names: &mut Names,
+) -> Result<Diff, Error> {
+    let how = Bootstrap::default();
+    let before = samples(baseline.reader, baseline.run)?;
+    let after = samples(reader, run)?;
+    let mut diff = Diff {
+        baseline: super::text::cut(&baseline.words, bounds::NAME_CHARS),
+        baseline_spans: baseline.run.spans,
+        baseline_complete: baseline.run.is_complete(),
+        confidence: how.confidence,
+        ..Diff::default()
+    };
+    for change in Comparison::new(&before, &after, &how).changes {
+        let SpanName { name, target, .. } = &change.name;
+        let name = names.of_text(name, target);
+        match (&change.a, &change.b) {
+            (Some(a), Some(b)) => diff.rows.push(row(name, a, b, &change)),
+            (None, _) => diff.appeared.push(name),
+            (_, None) => diff.vanished.push(name),
+        }
+    }
+    diff.left_out = [diff.rows.len(), diff.appeared.len(), diff.vanished.len()]
+        .iter()
+        .map(|length| length.saturating_sub(bounds::DIFF_ROWS) as u64)
+        .sum();
+    diff.rows.truncate(bounds::DIFF_ROWS);
+    diff.appeared.truncate(bounds::DIFF_ROWS);
+    diff.vanished.truncate(bounds::DIFF_ROWS);
+    Ok(diff)
+}
+
+fn samples(reader: &Reader, run: &Run) -> Result<SampleSet, Error> {
+    let mut set = SampleSet::new();
+    set.add_run(reader, run, &Scan::new(run.id), |_| true)?;
+    Ok(set)
+}
+
+fn row(name: i64, a: &Samples, b: &Samples, change: &Change) -> DiffRow {
+    let quantiles = METRICS.map(|(metric, q)| quantile(q, &change.delta(metric)));
+    DiffRow { name, calls_before: a.calls(), calls_after: b.calls(), quantiles: quantiles.into() }
+}
+
+fn quantile(q: f64, delta: &Delta) -> DiffQuantile {
+    let ns = |side: Option<f64>| side.unwrap_or(0.0).max(0.0) as u64;
+    let percent = |share: f64| (share * 1e4).round() / 1e2;
+    let (before_ns, after_ns) = (ns(delta.a), ns(delta.b));
+    let plain = after_ns as f64 / before_ns.max(1) as f64 - 1.0;
+    let (change, low, high) = match delta.estimate {
+        Some(estimate) => (estimate.change, estimate.low, estimate.high),
+        None => (plain, plain, plain),
+    };
+    let verdict = match delta.estimate {
+        None => "unsure",
+        Some(_) if !delta.is_significant(NOISE) => "same",
+        Some(estimate) if estimate.change > 0.0 => "slower",
+        Some(_) => "faster",
+    };
+    DiffQuantile {
+        q,
+        before_ns,
+        after_ns,
+        change: percent(change),
+        low: percent(low),
+        high: percent(high),
+        verdict,
+    }
+}

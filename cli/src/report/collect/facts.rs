@@ -1,0 +1,164 @@
+//! What a page says about the run, and about what was left out of the page.
+
+use std::path::Path;
+
+use spandrel_storage::{Error, Reader, Run};
+
+use super::flame::Pruned;
+use super::text::cut;
+use crate::output::{length_ns, text};
+use crate::report::bounds;
+use crate::report::data::{Diff, MarkFact, RunFacts, Timeline, Trace};
+
+/// The title of a page without one.
+pub(crate) fn title(reader: &Reader, run: &Run) -> String {
+    match &run.info.label {
+        Some(label) => cut(label, bounds::NAME_CHARS),
+        None => format!("{} run {}", file_name(reader.path()), run.id),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// What is known of the run without looking at its spans.
+pub(crate) fn run(reader: &Reader, run: &Run) -> RunFacts {
+    let info = &run.info;
+    let short = |text: &str| cut(text, bounds::VALUE_CHARS);
+    RunFacts {
+        id: run.id,
+        label: info.label.as_deref().map(short),
+        started_unix_ns: info.started_unix_ns.to_string(),
+        length_ns: length_ns(run),
+        state: if run.ended_unix_ns.is_some() { "ended" } else { "open" },
+        program: short(&file_name(Path::new(&info.program))),
+        args: short(&info.args),
+        host: short(&info.host),
+        os: short(&info.os),
+        cpus: info.cpus,
+        pid: info.pid,
+        clock: short(&info.clock),
+        file: short(&file_name(reader.path())),
+        events: run.events,
+        pruned: run.pruned_spans.saturating_add(run.pruned_events),
+        ..RunFacts::default()
+    }
+}
+
+/// The first marks of the run, and how many more there are.
+pub(crate) fn marks(reader: &Reader, run: &Run) -> Result<(Vec<MarkFact>, usize), Error> {
+    let mut marks = reader.marks(run.id)?;
+    let more = marks.len().saturating_sub(bounds::MARKS);
+    marks.truncate(bounds::MARKS);
+    let fact = |mark: spandrel_storage::Mark| MarkFact {
+        label: cut(&mark.label, bounds::NAME_CHARS),
+        at_ns: mark.at_ns,
+        until_ns: mark.until_ns,
+    };
+    Ok((marks.into_iter().map(fact).collect(), more))
+}
+
+/// Sentences about what the page does not show.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub list: Vec<String>,
+}
+
+impl Notes {
+    pub(crate) fn flame(&mut self, pruned: &Pruned) {
+        if pruned.paths > 0 {
+            self.list.push(format!(
+                "Flame graph: {} paths, each less than {} % of the whole, are put together in \
+                 boxes named (pruned); sums hold.",
+                text::count(pruned.paths),
+                bounds::FLAME_SHARE * 100.0
+            ));
+        }
+        if pruned.folded > 0 {
+            self.list.push(format!(
+                "Flame graph: {} spans are in paths deeper than {}, or beyond the first {} paths; \
+                 they are in boxes named (others).",
+                text::count(pruned.folded),
+                bounds::FLAME_DEPTH,
+                text::count(bounds::FLAME_PATHS as u64)
+            ));
+        }
+        if pruned.orphans > 0 {
+            self.list.push(format!(
+                "{} spans have a parent that is not in the profile; the flame graph has them under \
+                 (parent not recorded).",
+                text::count(pruned.orphans)
+            ));
+        }
+    }
+
+    pub(crate) fn marks(&mut self, more: usize) {
+        if more > 0 {
+            self.list.push(format!(
+                "Marks: the first {}; {} more are left out.",
+                bounds::MARKS,
+                text::count(more as u64)
+            ));
+        }
+    }
+
+    pub(crate) fn top(&mut self, more: usize) {
+        if more > 0 {
+            self.list.push(format!(
+                "Table: the {} names with the most self time; {} more are left out.",
+                bounds::TOP_ROWS,
+                text::count(more as u64)
+            ));
+        }
+    }
+
+    pub(crate) fn timeline(&mut self, timeline: &Timeline) {
+        let shown = timeline.id.len() as u64;
+        if shown < timeline.of {
+            self.list.push(format!(
+                "Time order: {} of {} spans, the {} longest of each {}th of the run.",
+                text::count(shown),
+                text::count(timeline.of),
+                bounds::TIMELINE_SPANS,
+                bounds::TIMELINE_PARTS
+            ));
+        }
+    }
+
+    pub(crate) fn traces(&mut self, traces: &[Trace]) {
+        let folded = traces.iter().filter(|trace| trace.rows.iter().any(|row| row.more > 0));
+        let folded = folded.count();
+        if folded > 0 {
+            self.list.push(format!(
+                "Slowest traces: in {folded} of them small spans are folded into rows \"+ n more\"."
+            ));
+        }
+        let not_whole = traces.iter().filter(|trace| !trace.whole).count();
+        if not_whole > 0 {
+            self.list.push(format!(
+                "Slowest traces: {not_whole} are so large that only their longest spans were looked \
+                 at; their critical paths may miss shorter ones."
+            ));
+        }
+    }
+
+    pub(crate) fn diff(&mut self, diff: &Diff) {
+        if diff.left_out > 0 {
+            self.list.push(format!(
+                "Baseline: {} names with little self time are left out.",
+                text::count(diff.left_out)
+            ));
+        }
+    }
+
+    pub(crate) fn names(&mut self, others: u64) {
+        if others > 0 {
+            self.list.push(format!(
+                "{} callsites beyond the first {} names are counted as (others).",
+                text::count(others),
+                text::count(bounds::NAMES as u64)
+            ));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Small numbers for names and threads, so that each text stands in the page once.
+
+use std::collections::HashMap;
+
+use spandrel_storage::{Callsite, Thread};
+
+use super::text::cut;
+use crate::report::bounds;
+use crate::report::data::{NAME_OTHERS, Name};
+
+/// The names that were met, in the order of meeting them.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    list: Vec<Name>,
+    by_callsite: HashMap<i64, i64>,
+    by_text: HashMap<(String, String), i64>,
+    /// Callsites that found no place.
+    others: u64,
+}
+
+impl Names {
+    /// The number of the name of a callsite.
+    pub(crate) fn of_callsite(&mut self, callsite: &Callsite) -> i64 {
+        if let Some(known) = self.by_callsite.get(&callsite.id) {
+            return *known;
+        }
+        let number = self.number(describe(callsite));
+        // A file with callsites without end does not fill the memory; it is slow instead.
+        if self.by_callsite.len() < 16 * bounds::NAMES {
+            self.by_callsite.insert(callsite.id, number);
+        }
+        number
+    }
+
+    /// The number of a name and a target of another file.
+    pub(crate) fn of_text(&mut self, name: &str, target: &str) -> i64 {
+        let callsite = Name { name: name.to_owned(), target: target.to_owned(), ..Name::default() };
+        self.number(callsite)
+    }
+
+    /// The number of a name that may be new.
+    fn number(&mut self, name: Name) -> i64 {
+        // Whole names are told apart, also where they are cut for the page.
+        let key = (name.name.clone(), name.target.clone());
+        if let Some(known) = self.by_text.get(&key) {
+            return *known;
+        }
+        if self.list.len() >= bounds::NAMES {
+            self.others += 1;
+            return NAME_OTHERS;
+        }
+        let number = self.list.len() as i64;
+        self.by_text.insert(key, number);
+        self.list.push(name);
+        number
+    }
+
+    /// How many callsites have no name of their own.
+    pub(crate) fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// The names by number, cut to what a page has room for.
+    pub(crate) fn into_list(self) -> Vec<Name> {
+        let short = |text: &str| cut(text, bounds::NAME_CHARS);
+        let shorten = |name: Name| Name {
+            name: short(&name.name),
+            target: short(&name.target),
+            level: super::text::cut(&name.level, 8),
+            place: short(&name.place),
+        };
+        self.list.into_iter().map(shorten).collect()
+    }
+}
+
+fn describe(callsite: &Callsite) -> Name {
+    let place = match (&callsite.file, callsite.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), None) => file.clone(),
+        (None, _) => String::new(),
+    };
+    Name {
+        name: callsite.name.clone(),
+        target: callsite.target.clone(),
+        level: callsite.level.clone(),
+        place,
+    }
+}
+
+/// The threads that were met.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    list: Vec<String>,
+    by_id: HashMap<i64, u32>,
+}
+
+impl Threads {
+    /// The number of a thread.
+    pub(crate) fn of(&mut self, thread: &Thread) -> u32 {
+        if let Some(known) = self.by_id.get(&thread.id) {
+            return *known;
+        }
+        let text = match &thread.name {
+            Some(name) => cut(name, bounds::NAME_CHARS),
+            None => format!("thread {}", thread.os_id),
+        };
+        if self.list.len() >= bounds::NAMES {
+            let last = self.list.len() - 1;
+            if let Some(text) = self.list.get_mut(last) {
+                "(other threads)".clone_into(text);
+            }
+            return last as u32;
+        }
+        let number = self.list.len() as u32;
+        self.list.push(text);
+        self.by_id.insert(thread.id, number);
+        number
+    }
+
+    pub(crate) fn name(&self, number: u32) -> &str {
+        self.list.get(number as usize).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,57 @@
+// What is known of one span of a trace, in words.
+
+function statusMark(row) {
+  const words = { error: "! error", panicked: "! panicked", unfinished: "… unfinished" };
+  return words[row.status] ? [el("span", { class: "status" }, words[row.status])] : [];
+}
+
+function rowWords(row) {
+  if (row.more > 0) return `${plural(row.more, "more span")} folded`;
+  const words = [nameText(row.name), row.duration_ns === null ? "unfinished" : duration(row.duration_ns)];
+  if (row.critical.length > 0) words.push("on the critical path");
+  if (row.status !== "ok") words.push(row.status);
+  return words.join(", ");
+}
+
+function legend() {
+  return el("ul", { class: "legend" },
+    el("li", null, el("span", { class: "key busy-key", "aria-hidden": "true" }), "busy (its share, from the left)"),
+    el("li", null, el("span", { class: "key idle-key", "aria-hidden": "true" }), "waiting"),
+    el("li", null, el("span", { class: "key path-key", "aria-hidden": "true" }), "◆ on the critical path"));
+}
+
+/** Fields as `key=value`. */
+function fieldList(fields) {
+  return el("span", { class: "fields" }, fields.map(([key, value]) => el("span", { class: "field" },
+    data(key, { class: "key-text" }), "=", data(value))));
+}
+
+function rowDetail(row, trace) {
+  if (row.more > 0) {
+    return [el("h3", null, `+ ${plural(row.more, "more span")}`),
+      el("p", null, `Small spans under one parent, folded: from +${duration(row.start_ns - trace.start_ns)} on, within ${duration(row.duration_ns)}.`)];
+  }
+  const onPath = row.critical.reduce((sum, [from, until]) => sum + until - from, 0);
+  const pairs = [
+    ["duration", row.duration_ns === null ? "unfinished" : duration(row.duration_ns)],
+    ["self", row.self_ns === null ? "" : duration(row.self_ns)],
+    ["busy", row.busy_ns === null ? "not measured" : `${duration(row.busy_ns)}${row.duration_ns ? `, ${percent(row.busy_ns / row.duration_ns)}` : ""}`],
+    ["entered", `${plural(row.polls, "time")}`],
+    ["on the critical path", onPath > 0 ? `${duration(onPath)}, ${percent(onPath / trace.duration_ns)} of the trace` : "no"],
+    ["starts at", `+${duration(row.start_ns - trace.start_ns)} in the trace, +${duration(row.start_ns)} in the run`],
+    ["status", row.status === "ok" ? "ok" : `! ${row.status}`],
+    ["thread", visible(row.thread)],
+    ["id", row.id],
+    ...nameLines(row.name),
+  ];
+  const list = el("dl");
+  for (const [label, value] of pairs) {
+    if (value !== "") list.append(el("dt", null, label), el("dd", null, el("bdi", null, value)));
+  }
+  for (const [key, value] of row.fields) {
+    list.append(el("dt", { class: "field-name" }, data(key)), el("dd", null, data(value)));
+  }
+  return [el("h3", null, nameCell(row.name)), list,
+    el("a", { class: "button", href: address({ view: "sandwich", name: nameKey(row.name) }) }, "callers and callees"),
+    el("a", { class: "button", href: address({ view: "heatmap", name: nameKey(row.name) }) }, "latency over time")];
+}
