@@ -20,7 +20,8 @@ fn sums_of_the_page_are_those_of_the_profile() {
     };
     let flame = &document["flame"];
     let (depth, wall) = (numbers(&flame["depth"]), numbers(&flame["wall_ns"]));
-    let roots: i64 = depth.iter().zip(&wall).filter(|(depth, _)| **depth == 0).map(|two| two.1).sum();
+    let roots: i64 =
+        depth.iter().zip(&wall).filter(|(depth, _)| **depth == 0).map(|two| two.1).sum();
     assert_eq!(roots, sum("SELECT sum(duration_ns) FROM span WHERE parent_id IS NULL"));
     let self_ns: i64 = numbers(&flame["self_ns"]).iter().sum();
     assert_eq!(self_ns, sum("SELECT sum(self_ns) FROM span"));

@@ -40,10 +40,7 @@ fn the_doorbell_rings_when_a_page_does_ask() {
     let bell = Doorbell::new();
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("asks.html");
-    let text = format!(
-        "<!doctype html><img src={}/x onerror=console.error(this)>",
-        bell.address()
-    );
+    let text = format!("<!doctype html><img src={}/x onerror=console.error(this)>", bell.address());
     std::fs::write(&page, text).unwrap();
     let seen = browser.open(&page, "");
     assert!(seen.dom.contains("<img"));

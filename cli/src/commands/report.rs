@@ -96,12 +96,15 @@ fn find_run(wanted: &str, profile: &Reader) -> Result<Run, Failure> {
     };
     let found = match back {
         Some(back) => runs.iter().rev().nth(back),
-        None => runs.iter().rev().find(|run| {
-            run.id.to_string() == wanted || run.info.label.as_deref() == Some(wanted)
-        }),
+        None => runs
+            .iter()
+            .rev()
+            .find(|run| run.id.to_string() == wanted || run.info.label.as_deref() == Some(wanted)),
     };
     found.cloned().ok_or_else(|| {
-        Failure::usage(format!("the baseline {wanted:?} is neither a file nor a run of the profile"))
-            .hint("`spandrel runs` lists the runs")
+        Failure::usage(format!(
+            "the baseline {wanted:?} is neither a file nor a run of the profile"
+        ))
+        .hint("`spandrel runs` lists the runs")
     })
 }

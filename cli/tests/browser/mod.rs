@@ -31,7 +31,8 @@ impl Browser {
         let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
         let path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = env::split_paths(&path).collect();
-        let usual = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        let usual =
+            names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         let program = named.into_iter().chain(usual).find(|path| path.is_file());
         if program.is_none() {
             println!("SKIPPED: no Chromium here; install it, or set SPANDREL_CHROMIUM to its path");
@@ -51,7 +52,11 @@ impl Browser {
             .arg("--headless=new")
             // Inside containers there is no sandbox to be had, and the page is ours.
             .args(["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
-            .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+            ])
             .args(["--enable-logging=stderr", "--v=0", "--window-size=1280,900"])
             .arg("--virtual-time-budget=6000")
             .arg(format!("--user-data-dir={}", self.folder.path().join("user").display()));

@@ -12,7 +12,8 @@ use tracing::{Instrument, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
 /// A name that would run if it were ever taken for markup.
-pub const EVIL: &str = "</script></title><img src=x onerror=document.documentElement.dataset.pwned=1>";
+pub const EVIL: &str =
+    "</script></title><img src=x onerror=document.documentElement.dataset.pwned=1>";
 
 pub struct Recorded {
     pub folder: TempDir,
@@ -67,8 +68,9 @@ impl Recorded {
                 info_span!("trace").in_scope(|| {
                     for part in 0..100_u64 {
                         // Text that cannot be packed to nothing.
-                        let text: String =
-                            (1..12).map(|n| format!("{:x}", mixed(trace * 100 + part, n))).collect();
+                        let text: String = (1..12)
+                            .map(|n| format!("{:x}", mixed(trace * 100 + part, n)))
+                            .collect();
                         drop(info_span!("part", text).entered());
                     }
                 });

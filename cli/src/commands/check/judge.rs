@@ -56,6 +56,9 @@ pub(super) struct Judge<'a> {
     pub(super) samples: &'a SampleSet,
     pub(super) baseline: Option<&'a Comparison>,
     pub(super) how: Bootstrap,
+    /// What the interval of a change does not know, as a share of one: the noise between runs, where
+    /// a side has but one.
+    pub(super) unknown: f64,
 }
 
 impl Judge<'_> {
@@ -105,7 +108,7 @@ impl Judge<'_> {
         if let Bound::Change { percent, absolute } = rule.bound {
             let change = self.baseline.and_then(|all| all.changes.iter().find(|c| c.name == *name));
             return match change {
-                Some(change) => rule.changed(change, percent, absolute),
+                Some(change) => rule.changed(change, percent, absolute, self.unknown),
                 None => rule.not_judged(&name.name, "there is no baseline; give --baseline"),
             };
         }
@@ -185,7 +188,7 @@ impl Rule {
     }
 
     /// By a change from the baseline.
-    fn changed(&self, change: &Change, percent: f64, absolute: f64) -> Verdict {
+    fn changed(&self, change: &Change, percent: f64, absolute: f64, unknown: f64) -> Verdict {
         let Quantity::Metric(metric) = self.quantity else {
             return self.not_judged(&change.name.name, "cannot be compared");
         };
@@ -210,13 +213,17 @@ impl Rule {
             return not_judged(&format!("{} and {} samples, needs {needed}", a, b));
         }
         let limit = percent / 100.0;
-        let failed = estimate.change > limit && now - before > absolute && estimate.low > limit;
+        let (low, high) = (
+            (1.0 + estimate.low) / (1.0 + unknown) - 1.0,
+            (1.0 + estimate.high) * (1.0 + unknown) - 1.0,
+        );
+        let failed = estimate.change > limit && now - before > absolute && low > limit;
         let percent = |share: f64| format!("{:+.1}", share * 100.0);
         let said = format!(
             "{}% [{}, {}]   {} -> {}   n {} / {}",
             percent(estimate.change),
-            percent(estimate.low),
-            percent(estimate.high),
+            percent(low),
+            percent(high),
             self.quantity.text(before),
             self.quantity.text(now),
             text::count(a),
@@ -224,7 +231,7 @@ impl Rule {
         );
         Verdict {
             outcome: if failed { Outcome::Failed } else { Outcome::Passed },
-            interval: Some((estimate.low, estimate.high)),
+            interval: Some((low, high)),
             ..not_judged(&said)
         }
     }

@@ -35,8 +35,10 @@ Metrics: p50 p95 p99 mean max calls error_rate, and of the run dropped and unfin
 fails only if it passes the percent and the absolute limit, all of its interval lies beyond the\n\
 percent, and both sides have the samples. Without --rules: no name gets 5% and 20 us slower at\n\
 p50, p95 or p99, and nothing is dropped.\n\n\
-A run differs from the next one, whatever changed: record several on each side. The runs of the\n\
-baseline are then FILE:*, those to check --run '*'.")]
+A run differs from the next one, whatever changed. Record several on each side, best five: the\n\
+runs of the baseline are then FILE:*, those to check --run '*', and how much runs differ is\n\
+measured. Where a side has but one, they are taken to differ by between_runs percent (default: 5),\n\
+so that a change of one span by less than some 20% is not told from noise.")]
 pub(crate) struct Arguments {
     /// What to compare with: FILE, FILE:RUNS or RUNS; '*' for all runs, several by comma
     #[arg(long, value_name = "BASELINE")]
@@ -63,7 +65,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => None,
     };
     let comparison = baseline.as_ref().map(|(before, _)| Comparison::new(before, &samples, &how));
-    let judge = Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), how };
+    let runs = baseline.as_ref().map_or(1, |(before, _)| before.runs()).min(samples.runs());
+    let judge = Judge {
+        side: &side,
+        samples: &samples,
+        baseline: comparison.as_ref(),
+        how,
+        unknown: if runs < 2 { how.spread(rules.between_runs) } else { 0.0 },
+    };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),

@@ -30,11 +30,20 @@ pub(super) struct Defaults {
     samples: u64,
     /// The share of what could have been that an interval holds.
     pub(super) confidence: f64,
+    /// By how many percent a run differs from the next one, whatever changed. What a side has but
+    /// one run of is that uncertain; of several runs it is measured.
+    between_runs: f64,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { percent: 5.0, absolute: "20us".into(), samples: 200, confidence: 0.95 }
+        Self {
+            percent: 5.0,
+            absolute: "20us".into(),
+            samples: 200,
+            confidence: 0.95,
+            between_runs: 5.0,
+        }
     }
 }
 
@@ -148,6 +157,8 @@ pub(super) struct Rule {
 pub(super) struct Rules {
     pub(super) rules: Vec<Rule>,
     pub(super) confidence: f64,
+    /// As a share of one.
+    pub(super) between_runs: f64,
 }
 
 impl Rules {
@@ -173,6 +184,11 @@ impl Rules {
             let message = format!("{of}: confidence is {confidence}");
             return Err(Failure::usage(message).hint("a share between 0.5 and 1, such as 0.95"));
         }
+        let between_runs = file.defaults.between_runs / 100.0;
+        if !(0.0..10.0).contains(&between_runs) {
+            let message = format!("{of}: between_runs is {}", file.defaults.between_runs);
+            return Err(Failure::usage(message).hint("a percentage, such as 5"));
+        }
         if file.rules.is_empty() {
             return Err(Failure::usage(format!("{of}: there is no [[rule]] in it")));
         }
@@ -181,7 +197,7 @@ impl Rules {
             let of = format!("{of}: rule {}", at + 1);
             entry.rules(&file.defaults, &of, &mut rules)?;
         }
-        Ok(Self { rules, confidence })
+        Ok(Self { rules, confidence, between_runs })
     }
 }
 
@@ -312,6 +328,7 @@ mod tests {
             ("[[rule]]\nspan = \"a\"\nmetric = \"max\"", "max needs max"),
             ("[[rule]]\nspan = \"a\"\nmetric = \"dropped\"\nmax = 0", "of the run"),
             ("[defaults]\nconfidence = 95\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "confidence"),
+            ("[defaults]\nbetween_runs = -1\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "between"),
             ("[[rule", "x"),
         ] {
             let failure = Rules::parse(text, "x").unwrap_err();

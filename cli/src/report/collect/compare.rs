@@ -2,10 +2,10 @@
 //!
 //! The comparison is that of `spandrel diff`; here it gets words, and numbers for names.
 
+use spandrel_storage::query::Scan;
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
-use spandrel_storage::query::Scan;
 use spandrel_storage::{Error, Reader, Run};
 
 use super::Baseline;

@@ -173,7 +173,8 @@ impl FlameTree {
                     let children = below.get_mut(at as usize).map(std::mem::take);
                     let mut children = children.unwrap_or_default();
                     // Ways that led to no selected span.
-                    children.retain(|at| whole.get(*at as usize).is_some_and(|node| node.calls > 0));
+                    children
+                        .retain(|at| whole.get(*at as usize).is_some_and(|node| node.calls > 0));
                     let size = |at: &u32| whole.get(*at as usize).map_or(0, Whole::size);
                     children.sort_by_key(|at| (std::cmp::Reverse(size(at)), *at));
                     let cut = children.partition_point(|at| size(at) >= least);
@@ -198,7 +199,9 @@ impl FlameTree {
     fn whole(&self) -> Vec<Whole> {
         let mut whole: Vec<Whole> = self.nodes.iter().map(Whole::of).collect();
         for at in (1..self.nodes.len()).rev() {
-            let Some(parent) = self.nodes.get(at).map(|node| node.parent as usize) else { continue };
+            let Some(parent) = self.nodes.get(at).map(|node| node.parent as usize) else {
+                continue;
+            };
             if let Some(child) = whole.get(at).copied()
                 && let Some(parent) = whole.get_mut(parent)
             {
@@ -309,10 +312,7 @@ mod tests {
     }
 
     fn roots_wall(flame: &Flame) -> i64 {
-        (0..flame.name.len())
-            .filter(|at| flame.depth[*at] == 0)
-            .map(|at| flame.wall_ns[at])
-            .sum()
+        (0..flame.name.len()).filter(|at| flame.depth[*at] == 0).map(|at| flame.wall_ns[at]).sum()
     }
 
     #[test]

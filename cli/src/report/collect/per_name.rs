@@ -85,9 +85,9 @@ impl PerName {
     fn heat(&self, name: i64) -> HeatName {
         let mut cells: Vec<_> = self.cells.iter().map(|(at, count)| (*at, *count)).collect();
         cells.sort_unstable();
-        let flat = cells.into_iter().flat_map(|((column, bin), count)| {
-            [u64::from(column), u64::from(bin), count]
-        });
+        let flat = cells
+            .into_iter()
+            .flat_map(|((column, bin), count)| [u64::from(column), u64::from(bin), count]);
         HeatName { name, cells: flat.collect() }
     }
 }
@@ -116,7 +116,11 @@ impl AllNames {
             return;
         };
         let column = self.window.column(row.start_ns);
-        self.names.entry(row.name).or_insert_with(PerName::new).add(row, duration_ns.max(0), column);
+        self.names.entry(row.name).or_insert_with(PerName::new).add(
+            row,
+            duration_ns.max(0),
+            column,
+        );
     }
 
     /// The names with the most self time, and how many were left out.
@@ -136,7 +140,8 @@ impl AllNames {
                 *all.cells.entry(*at).or_default() += count;
             }
         }
-        let mut most: Vec<_> = self.names.iter().filter(|(name, _)| **name != NAME_OTHERS).collect();
+        let mut most: Vec<_> =
+            self.names.iter().filter(|(name, _)| **name != NAME_OTHERS).collect();
         most.sort_by_key(|(name, per)| (std::cmp::Reverse(per.total_ns), **name));
         let mut names = vec![all.heat(NAME_ALL)];
         names.extend(most.iter().take(bounds::HEAT_NAMES).map(|(name, per)| per.heat(**name)));
@@ -168,9 +173,10 @@ mod tests {
 
     #[test]
     fn moments_outside_the_window_fall_into_its_ends() {
-        assert_eq!([-5, 0, 99, 100, 7_999, 8_000, i64::MAX].map(|at| WINDOW.column(at)), [
-            0, 0, 0, 1, 79, 79, 79
-        ]);
+        assert_eq!(
+            [-5, 0, 99, 100, 7_999, 8_000, i64::MAX].map(|at| WINDOW.column(at)),
+            [0, 0, 0, 1, 79, 79, 79]
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl SlowestRoots {
 
     pub(crate) fn add(&mut self, row: &Row) {
         self.seen += u64::from(row.parent.is_none());
-        let Some(duration_ns) = row.duration_ns.filter(|_| !self.roots_only || row.parent.is_none())
+        let Some(duration_ns) =
+            row.duration_ns.filter(|_| !self.roots_only || row.parent.is_none())
         else {
             return;
         };

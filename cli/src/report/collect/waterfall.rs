@@ -173,7 +173,13 @@ impl<'a> Tree<'a> {
     }
 
     /// The row for the children that are not shown.
-    fn folded(&self, at: usize, depth: u32, shown: &HashSet<usize>, extra: u64) -> Option<TraceRow> {
+    fn folded(
+        &self,
+        at: usize,
+        depth: u32,
+        shown: &HashSet<usize>,
+        extra: u64,
+    ) -> Option<TraceRow> {
         let hidden = self.children(at).iter().filter(|at| !shown.contains(at));
         let (mut more, mut from_ns, mut until_ns) = (extra, i64::MAX, i64::MIN);
         for child in hidden {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::samples::Samples;
+use super::student::{normal_quantile, widening};
 use crate::histogram::Histogram;
 
 /// A change, B over A less one, with its interval: 0.1 is 10 % more.
@@ -35,12 +36,19 @@ impl Default for Bootstrap {
     }
 }
 
+/// Blocks of a run that make a long one.
+const LONG: usize = 8;
+
 /// One side as a table: a row for each block, a column for each bucket that either side uses.
 pub(super) struct Blocks {
     /// By run, then by block: counts by column.
     runs: Vec<Vec<Vec<u32>>>,
     columns: usize,
 }
+
+/// How many things an interval is drawn from; what is drawn of each side is the least of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drawn(pub(super) usize);
 
 /// The buckets of two sides, as columns.
 pub(super) struct Buckets(BTreeMap<u64, (usize, u64)>);
@@ -110,6 +118,29 @@ impl Blocks {
         sum
     }
 
+    /// The same side in long blocks.
+    pub(super) fn long(&self) -> Self {
+        let join = |blocks: &[Vec<u32>]| {
+            let mut joined = vec![0_u32; self.columns];
+            for block in blocks {
+                for (sum, count) in joined.iter_mut().zip(block) {
+                    *sum = sum.saturating_add(*count);
+                }
+            }
+            joined
+        };
+        let runs = self.runs.iter().map(|blocks| blocks.chunks(LONG).map(join).collect());
+        Self { runs: runs.collect(), columns: self.columns }
+    }
+
+    /// What a draw draws first: runs, or the blocks of the only one.
+    pub(super) fn drawn(&self) -> Drawn {
+        match self.runs.as_slice() {
+            [only] => Drawn(only.len()),
+            runs => Drawn(runs.len()),
+        }
+    }
+
     /// A recording that could have been: runs drawn with replacement, and blocks of each.
     pub(super) fn draw(&self, random: &mut Random, sum: &mut Vec<u64>) {
         sum.clear();
@@ -138,17 +169,35 @@ impl Bootstrap {
         Self { confidence, ..self }
     }
 
+    /// How far two runs may lie apart, of which each has this standard deviation, as a share of one.
+    pub fn spread(&self, deviation: f64) -> f64 {
+        deviation
+            * 2_f64.sqrt()
+            * normal_quantile(0.5 + self.confidence.clamp(0.0, 0.999_999) / 2.0)
+    }
+
     pub(super) fn random(&self) -> Random {
         Random(self.seed)
     }
 
-    /// The part of sorted `changes` that the interval holds.
-    pub(super) fn interval(&self, changes: &mut [f64]) -> Option<(f64, f64)> {
-        changes.sort_unstable_by(f64::total_cmp);
+    /// The part of the drawn `values` that the interval around what was measured holds, made wider
+    /// for what few things it was drawn from. Ratios: all are greater than nothing.
+    pub(super) fn interval(
+        &self,
+        measured: f64,
+        values: &mut [f64],
+        Drawn(things): Drawn,
+    ) -> Option<(f64, f64)> {
+        values.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.confidence.clamp(0.0, 1.0)) / 2.0;
-        let last = changes.len().checked_sub(1)?;
-        let at = |share: f64| changes.get((share * last as f64).round() as usize).copied();
-        Some((at(tail)?, at(1.0 - tail)?))
+        let last = values.len().checked_sub(1)?;
+        let at = |share: f64| values.get((share * last as f64).round() as usize).copied();
+        let (low, high) = (at(tail)?.min(measured), at(1.0 - tail)?.max(measured));
+        let by = widening(things, self.confidence);
+        let wider = |end: f64| {
+            if measured > 0.0 && end > 0.0 { measured * (end / measured).powf(by) } else { end }
+        };
+        Some((wider(low), wider(high)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What changed, name by name.
 
-use super::bootstrap::{Blocks, Bootstrap, Buckets, Estimate};
+use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate};
 use super::samples::{SampleSet, Samples, SpanName};
 
 /// What is compared.
@@ -98,14 +98,18 @@ impl Samples {
         if self.calls() < metric.samples_min() {
             return None;
         }
-        let (mut random, mut sum) = (how.random(), Vec::new());
-        let mut values = Vec::with_capacity(how.draws);
-        for _ in 0..how.draws {
-            blocks.draw(&mut random, &mut sum);
-            values.extend(metric.of(&buckets, &sum));
+        let (mut low, mut high) = (value, value);
+        for blocks in [blocks.long(), blocks] {
+            let (mut random, mut sum) = (how.random(), Vec::new());
+            let mut values = Vec::with_capacity(how.draws);
+            for _ in 0..how.draws {
+                blocks.draw(&mut random, &mut sum);
+                values.extend(metric.of(&buckets, &sum));
+            }
+            let interval = how.interval(value, &mut values, blocks.drawn())?;
+            (low, high) = (low.min(interval.0), high.max(interval.1));
         }
-        let (low, high) = how.interval(&mut values)?;
-        Some(Measured { value, low: low.min(value), high: high.max(value) })
+        Some(Measured { value, low, high })
     }
 }
 
@@ -139,46 +143,60 @@ impl Change {
         let buckets = Buckets::of(sides);
         let blocks = sides.map(|side| buckets.blocks(side));
         let sums = [blocks[0].sum(), blocks[1].sum()];
-        let drawn = draw(&buckets, &blocks, how);
+        let mut drawn = [draw(&buckets, &blocks, how), {
+            let long = [blocks[0].long(), blocks[1].long()];
+            draw(&buckets, &long, how)
+        }];
         let calls_min = sides[0].calls().min(sides[1].calls());
-        let mut drawn = drawn.into_iter();
+        let mut at = 0..;
         let deltas = Metric::ALL.map(|metric| {
-            let changes = drawn.next().unwrap_or_default();
+            let at = at.next().unwrap_or_default();
+            let ratios = drawn.each_mut().map(|(ratios, things)| {
+                (ratios.get_mut(at).map(std::mem::take).unwrap_or_default(), *things)
+            });
             let [a, b] = [&sums[0], &sums[1]].map(|sum| metric.of(&buckets, sum));
             let [a, b] = [a.filter(|_| sides[0].calls() > 0), b.filter(|_| sides[1].calls() > 0)];
             let judged = calls_min >= metric.samples_min();
-            let estimate = judged.then(|| estimate(a?, b?, changes, how)).flatten();
+            let estimate = judged.then(|| estimate(a?, b?, ratios, how)).flatten();
             Delta { a, b, estimate }
         });
         Self { name: name.clone(), a: a.cloned(), b: b.cloned(), deltas }
     }
 }
 
-fn estimate(a: f64, b: f64, mut changes: Vec<f64>, how: &Bootstrap) -> Option<Estimate> {
-    let change = ratio(a, b)?;
-    let (low, high) = how.interval(&mut changes)?;
-    Some(Estimate { change, low: low.min(change), high: high.max(change) })
+/// From the ratios that were drawn in short blocks and in long ones: the wider interval counts.
+fn estimate(a: f64, b: f64, ratios: [(Vec<f64>, Drawn); 2], how: &Bootstrap) -> Option<Estimate> {
+    let measured = ratio(a, b)?;
+    let (mut low, mut high) = (measured, measured);
+    for (mut ratios, things) in ratios {
+        let interval = how.interval(measured, &mut ratios, things)?;
+        (low, high) = (low.min(interval.0), high.max(interval.1));
+    }
+    Some(Estimate { change: measured - 1.0, low: low - 1.0, high: high - 1.0 })
 }
 
-/// By how much `b` is more than `a`.
+/// How many times `a` `b` is.
 fn ratio(a: f64, b: f64) -> Option<f64> {
-    (a > 0.0).then(|| b / a - 1.0)
+    (a > 0.0).then(|| b / a)
 }
 
-/// The change of each metric in each pair of recordings that were drawn.
-fn draw(buckets: &Buckets, sides: &[Blocks; 2], how: &Bootstrap) -> [Vec<f64>; Metric::ALL.len()] {
+/// The ratio of each metric in each pair of recordings that were drawn.
+type Ratios = [Vec<f64>; Metric::ALL.len()];
+
+fn draw(buckets: &Buckets, sides: &[Blocks; 2], how: &Bootstrap) -> (Ratios, Drawn) {
     let mut random = how.random();
     let (mut a, mut b) = (Vec::new(), Vec::new());
-    let mut changes: [Vec<f64>; Metric::ALL.len()] = Default::default();
+    let mut ratios = Ratios::default();
     for _ in 0..how.draws {
         sides[0].draw(&mut random, &mut a);
         sides[1].draw(&mut random, &mut b);
-        for (metric, changes) in Metric::ALL.iter().zip(&mut changes) {
+        for (metric, ratios) in Metric::ALL.iter().zip(&mut ratios) {
             let drawn = metric.of(buckets, &a).zip(metric.of(buckets, &b));
-            changes.extend(drawn.and_then(|(a, b)| ratio(a, b)));
+            ratios.extend(drawn.and_then(|(a, b)| ratio(a, b)));
         }
     }
-    changes
+    let [one, other] = [sides[0].drawn(), sides[1].drawn()];
+    (ratios, Drawn(one.0.min(other.0)))
 }
 
 /// Two sides, name by name.

@@ -6,11 +6,13 @@
 //! slow together, so that whole blocks of time are drawn and not single spans (Künsch, "The jackknife
 //! and the bootstrap for general stationary observations", Annals of Statistics 17, 1989); and where a
 //! side has several runs, runs are drawn first and then blocks of each: only then does the interval
-//! know of the noise between runs.
+//! know of the noise between runs. Noise that lasts longer than a block is found by drawing long blocks,
+//! too; the wider interval counts. From few runs or few blocks an interval is made wider still.
 
 mod bootstrap;
 mod change;
 mod samples;
+mod student;
 
 pub use self::bootstrap::{Bootstrap, Estimate};
 pub use self::change::{Change, Comparison, Delta, Measured, Metric};
