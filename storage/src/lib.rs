@@ -20,12 +20,15 @@ mod error;
 pub mod export;
 mod histogram;
 mod image;
+mod indexes;
 mod insert_event;
 mod insert_span;
 mod intern;
 mod location;
 mod lock;
 mod open;
+#[cfg(feature = "query")]
+mod optimize;
 mod options;
 #[cfg(feature = "query")]
 pub mod query;
@@ -42,7 +45,11 @@ pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 pub use error::{Error, ErrorKind};
 pub use histogram::{Bucket, DecodeError, Histogram};
+#[cfg(feature = "query")]
+pub use indexes::Indexes;
 pub use location::Location;
+#[cfg(feature = "query")]
+pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};
 pub use reader::{
     Callsite, Counts, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,

@@ -145,6 +145,16 @@ impl Reader {
         &self.conn
     }
 
+    /// Which indexes the profile has: `spandrel optimize` makes them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    #[cfg(feature = "query")]
+    pub fn indexes(&self) -> Result<crate::Indexes, Error> {
+        self.query("look for indexes", |tx| crate::indexes::present(tx))
+    }
+
     /// A read transaction.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>, Error> {
         if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {
@@ -155,7 +165,7 @@ impl Reader {
     }
 
     /// Runs a query in a read transaction of its own.
-    fn query<T>(
+    pub(crate) fn query<T>(
         &self,
         doing: &str,
         query: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

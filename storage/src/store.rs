@@ -9,6 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use crate::append::{self, Appended};
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
+use crate::indexes;
 use crate::intern::Interner;
 use crate::location::{self, Location};
 use crate::lock::{StoreLock, file_id};
@@ -107,6 +108,7 @@ impl Store {
             let message = "the path was replaced while it was being opened; try again";
             return Err(Error::new(ErrorKind::Moved, path, message));
         }
+        drop_indexes(path, &mut conn)?;
         limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
         let interner = Interner::load(&conn).context(path, "read the callsites")?;
         let last_id = retention::last_id(&conn).context(path, "read the largest id")?;
@@ -404,6 +406,18 @@ fn begin<'a>(conn: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, E
     // statement that writes takes the lock of the file, in the same way.
     tx.execute("DELETE FROM main.run WHERE false", []).context(path, doing)?;
     Ok(tx)
+}
+
+/// Takes away what an analysis made: an index on spans costs more than they do, and rows could not be
+/// copied.
+fn drop_indexes(path: &Path, conn: &mut Connection) -> Result<(), Error> {
+    let doing = "take the indexes away";
+    if !indexes::any(conn).context(path, doing)? {
+        return Ok(());
+    }
+    let tx = begin(conn, path)?;
+    indexes::drop_all(&tx).context(path, doing)?;
+    append::commit(tx, path)
 }
 
 fn limit_pages(conn: &Connection, pages: Option<u32>) -> rusqlite::Result<()> {

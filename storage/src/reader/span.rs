@@ -126,10 +126,10 @@ impl Event {
 
 /// The status in a column.
 pub(crate) fn read_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
-    let text = row.get_ref(column)?.as_str()?;
+    let text = row.get_ref(column)?.as_bytes()?;
     let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
-    known.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-        let message = format!("unknown status {text:?}");
+    known.into_iter().find(|status| status.as_str().as_bytes() == text).ok_or_else(|| {
+        let message = format!("unknown status {:?}", String::from_utf8_lossy(text));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, message.into())
     })
 }
@@ -246,30 +246,6 @@ impl Reader {
              ORDER BY id"
         );
         self.query("read a trace", |tx| collect(tx, &sql, params![root_id as i64]))
-    }
-
-    /// At most `max` spans under a root, itself included, and how many there are; in the order of ids.
-    #[cfg(feature = "query")]
-    pub(crate) fn trace(&self, root_id: u64, max: usize) -> Result<(Vec<Span>, u64), Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM span WHERE root_id = ?1
-               AND id BETWEEN (SELECT max(first_id) FROM run WHERE first_id <= ?1)
-               AND (SELECT last_id FROM run WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT 1)
-             ORDER BY id"
-        );
-        self.query("read a trace", |tx| {
-            let mut names = Names::new(tx)?;
-            let mut query = tx.prepare(&sql)?;
-            let mut rows = query.query([root_id as i64])?;
-            let (mut spans, mut total) = (Vec::new(), 0);
-            while let Some(row) = rows.next()? {
-                total += 1;
-                if spans.len() < max {
-                    spans.push(Span::read(row, &mut names)?);
-                }
-            }
-            Ok((spans, total))
-        })
     }
 
     /// The slowest closed spans of the run, of all names or of one.

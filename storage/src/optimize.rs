@@ -1,0 +1,255 @@
+//! Making the indexes of a profile whose recording has ended, and taking them away.
+//!
+//! It works in write-ahead mode, a transaction a step: others can read meanwhile, and a process that is
+//! killed leaves a file as it was after the last step. What SQLite sorts beyond 16 MiB goes to the folder
+//! for temporary files (`SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::checkpoint;
+use crate::error::{Context, Error, ErrorKind};
+use crate::indexes::{self, BY_SPAN, INDEXES, ZONES, ZONES_SQL};
+use crate::lock::StoreLock;
+use crate::open;
+use crate::options::StoreOptions;
+
+/// Spans that make a zone. A window reads up to two zones more than it needs.
+const ZONE_SPANS: u32 = 4_096;
+/// Instructions of SQLite's machine between two calls of the progress.
+const INSTRUCTIONS_A_CALL: u64 = 1 << 20;
+/// What a row takes it: to read and to sort it, and then to put it into the index.
+const INSTRUCTIONS_A_ROW: u64 = 11;
+
+/// How far `optimize` is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct OptimizeProgress {
+    /// What is being made.
+    pub index: &'static str,
+    /// How much of everything is done, from 0 to 1: an estimate.
+    pub share: f64,
+}
+
+/// What `optimize` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Optimized {
+    /// The indexes that were made or taken away.
+    pub changed: Vec<&'static str>,
+    /// Bytes of the file before.
+    pub bytes_before: u64,
+    /// Bytes of the file afterwards. Pages that came free are used by the next recording.
+    pub bytes_after: u64,
+}
+
+/// Makes the indexes that a profile lacks. A recording into the file takes them away again.
+///
+/// `progress` is called from time to time.
+///
+/// # Errors
+///
+/// `InUse` while somebody records into the file; `Full` when there is no room for the indexes, which
+/// take about half of what the spans take; otherwise as for [`Store::open`](crate::Store::open). What
+/// was made before an error stays.
+///
+/// # Blocking
+///
+/// A few seconds for a million spans.
+pub fn optimize(
+    path: impl AsRef<Path>,
+    progress: impl FnMut(OptimizeProgress) + Send + 'static,
+) -> Result<Optimized, Error> {
+    let progress = Arc::new(Mutex::new(progress));
+    change(path.as_ref(), |path, conn| {
+        let steps = steps(conn).context(path, "look for indexes")?;
+        // Sorting must not be done in memory alone, which all connections of ours ask for.
+        conn.pragma_update(None, "temp_store", "DEFAULT").context(path, "set up the connection")?;
+        let all: u64 = steps.iter().map(|step| step.rows).sum();
+        let mut before = 0;
+        for step in steps.iter().copied() {
+            let progress = progress.clone();
+            let say = move |rows: u64| {
+                let share = (before + rows.min(step.rows)) as f64 / all.max(1) as f64;
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress(OptimizeProgress { index: step.name, share });
+            };
+            make(conn, step, say.clone())
+                .context(path, &format!("make the index {}", step.name))?;
+            merge(conn, path)?;
+            say(step.rows);
+            before += step.rows;
+        }
+        Ok(steps.iter().map(|step| step.name).collect())
+    })
+}
+
+/// Takes the indexes of a profile away.
+///
+/// # Errors
+///
+/// As for [`optimize`].
+///
+/// # Blocking
+///
+/// Reads the indexes once.
+pub fn drop_indexes(path: impl AsRef<Path>) -> Result<Optimized, Error> {
+    change(path.as_ref(), |path, conn| {
+        let doing = "take the indexes away";
+        let present = indexes::present(conn).context(path, doing)?;
+        let tx = begin(conn).context(path, doing)?;
+        indexes::drop_all(&tx).context(path, doing)?;
+        tx.commit().context(path, doing)?;
+        Ok(present.names().collect())
+    })
+}
+
+/// Changes a profile that nobody records into.
+fn change(
+    path: &Path,
+    change: impl FnOnce(&Path, &mut Connection) -> Result<Vec<&'static str>, Error>,
+) -> Result<Optimized, Error> {
+    let full = path.canonicalize().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            let message = "there is no such file; check the path, or record something first";
+            Error::new(ErrorKind::NotFound, path, message)
+        }
+        _ => Error::io(path, "resolve the path", source),
+    })?;
+    let bytes = || Ok(fs::metadata(&full).context(path, "look at the file")?.len());
+    let bytes_before = bytes()?;
+    if bytes_before == 0 {
+        let message = "not a profile: it is empty; choose another path";
+        return Err(Error::new(ErrorKind::NotADatabase, path, message));
+    }
+    let lock = StoreLock::acquire(path, &full)?;
+    let mut conn = open::connect(path, &full, &lock, &StoreOptions::default())?;
+    let changed = change(path, &mut conn);
+    // In any case, so that the file is again as a recording leaves it.
+    let finished = checkpoint::finish(&conn, path);
+    let closed = conn.close().map_err(|(_, source)| Error::sqlite(path, "close", source));
+    drop(lock);
+    let changed = changed?;
+    finished.and(closed)?;
+    Ok(Optimized { changed, bytes_before, bytes_after: bytes()? })
+}
+
+/// Something to make.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    name: &'static str,
+    /// The statement that makes it; the zones take more than one.
+    sql: &'static str,
+    /// Rows to read.
+    rows: u64,
+}
+
+fn steps(conn: &Connection) -> rusqlite::Result<Vec<Step>> {
+    let rows = |table: &str| -> rusqlite::Result<u64> {
+        let sql = format!("SELECT coalesce(sum({table}s - pruned_{table}s), 0) FROM run");
+        let rows: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
+        Ok(u64::try_from(rows).unwrap_or(0))
+    };
+    let (spans, events) = (rows("span")?, rows("event")?);
+    let present: Vec<_> = indexes::present(conn)?.names().collect();
+    let zones = Step { name: ZONES, sql: ZONES_SQL, rows: spans };
+    let rows = |name| if name == BY_SPAN { events } else { spans };
+    let indexes = INDEXES.map(|(name, sql)| Step { name, sql, rows: rows(name) });
+    let mut steps = vec![zones];
+    steps.extend(indexes);
+    steps.retain(|step| !present.contains(&step.name));
+    Ok(steps)
+}
+
+/// Makes one of them in a transaction.
+fn make(
+    conn: &mut Connection,
+    step: Step,
+    say: impl FnMut(u64) + Send + 'static,
+) -> rusqlite::Result<()> {
+    if step.name == ZONES {
+        let tx = begin(conn)?;
+        make_zones(&tx, say)?;
+        return tx.commit();
+    }
+    let say = Arc::new(Mutex::new((0, say)));
+    let call = move || {
+        let mut state = say.lock().unwrap_or_else(PoisonError::into_inner);
+        let (instructions, say) = &mut *state;
+        *instructions += INSTRUCTIONS_A_CALL;
+        say(*instructions / INSTRUCTIONS_A_ROW);
+        false
+    };
+    conn.progress_handler(INSTRUCTIONS_A_CALL as i32, Some(call))?;
+    let made = begin(conn).and_then(|tx| {
+        // One that only has the name.
+        indexes::drop_index(&tx, step.name)?;
+        tx.execute_batch(step.sql)?;
+        tx.commit()
+    });
+    conn.progress_handler(0, None::<fn() -> bool>)?;
+    made
+}
+
+/// Between which moments the spans of a stretch of ids began.
+struct Zone {
+    first_id: i64,
+    last_id: i64,
+    run_id: i64,
+    from_ns: i64,
+    to_ns: i64,
+    spans: u32,
+}
+
+fn make_zones(tx: &Transaction<'_>, mut say: impl FnMut(u64)) -> rusqlite::Result<()> {
+    tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{ZONES}; {ZONES_SQL}"))?;
+    let mut insert = tx.prepare(&format!("INSERT INTO {ZONES} VALUES (?1, ?2, ?3, ?4, ?5)"))?;
+    let mut insert = |zone: &Zone| {
+        let Zone { first_id, last_id, run_id, from_ns, to_ns, .. } = *zone;
+        insert.execute(params![first_id, last_id, run_id, from_ns, to_ns])
+    };
+    let mut query = tx.prepare("SELECT id, run_id, start_ns FROM main.span ORDER BY id")?;
+    let mut rows = query.query([])?;
+    let mut zone: Option<Zone> = None;
+    let mut read = 0;
+    while let Some(row) = rows.next()? {
+        let (id, run_id, at_ns): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if let Some(zone) = zone.as_mut()
+            && zone.run_id == run_id
+            && zone.spans < ZONE_SPANS
+        {
+            zone.last_id = id;
+            zone.from_ns = zone.from_ns.min(at_ns);
+            zone.to_ns = zone.to_ns.max(at_ns);
+            zone.spans += 1;
+            continue;
+        }
+        // Zones of a run lie side by side, so that neighbours can be read as one.
+        let mut first_id = id;
+        if let Some(full) = zone.take() {
+            insert(&full)?;
+            read += u64::from(full.spans);
+            say(read);
+            first_id = if full.run_id == run_id { full.last_id.saturating_add(1) } else { id };
+        }
+        zone = Some(Zone { first_id, last_id: id, run_id, from_ns: at_ns, to_ns: at_ns, spans: 1 });
+    }
+    zone.iter().try_for_each(|last| insert(last).map(drop))
+}
+
+fn begin(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    conn.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// Brings the log into the file, so that it does not grow by all indexes together. Readers that are in
+/// the way only put it off.
+fn merge(conn: &Connection, path: &Path) -> Result<(), Error> {
+    match checkpoint::run(conn, path, false) {
+        Err(error) if error.kind() != ErrorKind::Busy => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! From rows of SQLite to spans with names.
+//!
+//! Reading a value costs three calls of SQLite, and a name in a hash table as much again. So only those
+//! columns are read that are asked for, and the names of callsites and threads, which the store numbers
+//! from one, stand in a table by their number.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::{Params, Row, Transaction};
+
+use super::{Columns, SpanRef};
+use crate::reader::{Callsite, Names, Thread, read_status};
+
+/// Names that are kept in a table, and as many again of higher numbers; a program can have any number
+/// of threads.
+const NAMES_MAX: usize = 16_384;
+
+/// Reads spans of one run; the names outlive a transaction.
+pub(crate) struct Rows {
+    run_id: i64,
+    columns: Columns,
+    callsites: Kept<Callsite>,
+    threads: Kept<Thread>,
+}
+
+impl Rows {
+    pub(crate) fn new(run_id: i64, columns: Columns) -> Self {
+        Self { run_id, columns, callsites: Kept::default(), threads: Kept::default() }
+    }
+
+    pub(crate) fn run_id(&self) -> i64 {
+        self.run_id
+    }
+
+    /// What a statement has to select, in this order.
+    pub(crate) fn selected(&self) -> &'static str {
+        match self.columns {
+            Columns::All => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, polls, status, fields"
+            }
+            Columns::Numbers => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, polls, status"
+            }
+        }
+    }
+
+    /// Calls `each` for each row of a statement.
+    pub(crate) fn read(
+        &mut self,
+        tx: &Transaction<'_>,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let mut names = Names::new(tx)?;
+        let mut query = tx.prepare(sql)?;
+        let mut rows = query.query(params)?;
+        while let Some(row) = rows.next()? {
+            if each(&self.span(row, &mut names)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn span<'a>(
+        &'a mut self,
+        row: &'a Row<'_>,
+        names: &mut Names<'_>,
+    ) -> rusqlite::Result<SpanRef<'a>> {
+        let number = |at: usize| -> rusqlite::Result<i64> { Ok(row.get_ref(at)?.as_i64()?) };
+        let maybe =
+            |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
+        let fields = match self.columns {
+            Columns::All => row.get_ref(11)?.as_str_or_null()?,
+            Columns::Numbers => None,
+        };
+        Ok(SpanRef {
+            id: number(0)? as u64,
+            run_id: self.run_id,
+            parent_id: maybe(1)?.map(|id| id as u64),
+            root_id: number(2)? as u64,
+            callsite: self.callsites.get(number(3)?, |id| names.callsite(id))?,
+            thread: self.threads.get(number(4)?, |id| names.thread(id))?,
+            start_ns: number(5)?,
+            duration_ns: maybe(6)?,
+            busy_ns: maybe(7)?,
+            self_ns: maybe(8)?,
+            polls: number(9)? as u64,
+            status: read_status(row, 10)?,
+            fields,
+        })
+    }
+}
+
+/// Names by number.
+struct Kept<T> {
+    /// The small numbers.
+    table: Vec<Option<Arc<T>>>,
+    /// The others.
+    others: HashMap<i64, Arc<T>>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { table: Vec::new(), others: HashMap::new() }
+    }
+}
+
+impl<T> Kept<T> {
+    fn get(
+        &mut self,
+        id: i64,
+        look_up: impl FnOnce(i64) -> rusqlite::Result<Arc<T>>,
+    ) -> rusqlite::Result<&Arc<T>> {
+        match usize::try_from(id).ok().filter(|at| *at < NAMES_MAX) {
+            Some(at) => {
+                if at >= self.table.len() {
+                    self.table.resize(at + 1, None);
+                }
+                match &mut self.table[at] {
+                    Some(known) => Ok(known),
+                    unknown => Ok(unknown.insert(look_up(id)?)),
+                }
+            }
+            None => {
+                if self.others.len() >= NAMES_MAX && !self.others.contains_key(&id) {
+                    self.others.clear();
+                }
+                match self.others.entry(id) {
+                    Entry::Occupied(known) => Ok(known.into_mut()),
+                    Entry::Vacant(unknown) => Ok(unknown.insert(look_up(id)?)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_up_once_and_their_number_is_bounded() {
+        let mut kept = Kept::default();
+        let mut looked_up = 0;
+        let mut get = |kept: &mut Kept<i64>, id: i64| {
+            let found = kept.get(id, |id| {
+                looked_up += 1;
+                Ok(Arc::new(id))
+            });
+            assert_eq!(**found.unwrap(), id);
+            looked_up
+        };
+        for id in [1, 16_383, 16_384, -1, i64::MAX, 1, -1, i64::MIN, i64::MAX] {
+            get(&mut kept, id);
+        }
+        assert_eq!(get(&mut kept, 1), 6);
+        for id in 0..40_000 {
+            get(&mut kept, id << 20);
+        }
+        assert!(kept.others.len() <= NAMES_MAX && kept.table.len() <= NAMES_MAX);
+    }
+}

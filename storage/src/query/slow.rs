@@ -1,0 +1,230 @@
+//! The slowest spans.
+//!
+//! [`Slowest`] is fed any selection of spans and keeps as many as are wanted. Without a selection
+//! [`Reader::slowest`] knows more: an index has them in order, and without one SQLite passes over
+//! whatever is quicker than those that were found so far.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+use rusqlite::params;
+
+use super::rows::Rows;
+use super::scan::Condition;
+use super::{Columns, Scan, SpanRef};
+use crate::error::{Context, Error};
+use crate::indexes::BY_DURATION;
+use crate::reader::{Reader, Span};
+
+/// SlowBy which time spans are slow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowBy {
+    /// From creation to close.
+    #[default]
+    Duration,
+    /// Not in their children.
+    SelfTime,
+    /// Inside the span.
+    Busy,
+    /// Not inside the span: waiting.
+    Idle,
+}
+
+impl SlowBy {
+    /// The time of a span; `None` where it is not known, as the duration of an unfinished one.
+    pub fn of(self, span: &SpanRef<'_>) -> Option<i64> {
+        match self {
+            Self::Duration => span.duration_ns,
+            Self::SelfTime => span.self_ns,
+            Self::Busy => span.busy_ns,
+            Self::Idle => Some(span.duration_ns?.saturating_sub(span.busy_ns?)),
+        }
+    }
+
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Duration => "duration_ns",
+            Self::SelfTime => "self_ns",
+            Self::Busy => "busy_ns",
+            Self::Idle => "(duration_ns - busy_ns)",
+        }
+    }
+}
+
+/// Keeps the slowest spans of those that it is fed; of equally slow ones those with the higher ids.
+#[derive(Debug, Clone)]
+pub struct Slowest {
+    by: SlowBy,
+    limit: usize,
+    /// The quickest on top.
+    kept: BinaryHeap<Reverse<Kept>>,
+    seen: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    ns: i64,
+    span: Span,
+}
+
+impl Slowest {
+    /// Keeps at most `limit` spans.
+    pub fn new(by: SlowBy, limit: usize) -> Self {
+        Self { by, limit, kept: BinaryHeap::new(), seen: 0 }
+    }
+
+    /// Looks at a span.
+    pub fn add(&mut self, span: &SpanRef<'_>) {
+        let Some(ns) = self.by.of(span) else { return };
+        self.seen += 1;
+        if self.kept.len() >= self.limit {
+            match self.kept.peek() {
+                Some(Reverse(quickest)) if (ns, span.id) > quickest.key() => {
+                    self.kept.pop();
+                }
+                _ => return,
+            }
+        }
+        self.kept.push(Reverse(Kept { ns, span: span.to_span() }));
+    }
+
+    /// How many spans it was fed that have such a time.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The spans, the slowest in front.
+    pub fn into_spans(self) -> Vec<Span> {
+        self.kept.into_sorted_vec().into_iter().map(|Reverse(kept)| kept.span).collect()
+    }
+
+    /// What a span must at least take to be kept.
+    fn bound_ns(&self) -> Option<i64> {
+        let Reverse(quickest) = self.kept.peek()?;
+        (self.kept.len() >= self.limit).then_some(quickest.ns)
+    }
+}
+
+impl Kept {
+    fn key(&self) -> (i64, u64) {
+        (self.ns, self.span.id)
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Kept {}
+
+impl PartialOrd for Kept {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Kept {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// The slowest so far, and where to look.
+struct Search {
+    slowest: Slowest,
+    /// ` AND callsite_id IN (...)`, or nothing.
+    callsites: String,
+}
+
+impl Condition for Search {
+    fn sql(&self) -> String {
+        let time = self.slowest.by.sql();
+        match self.slowest.bound_ns() {
+            Some(bound) => format!("{} AND {time} >= {bound}", self.callsites),
+            None => format!("{} AND {time} IS NOT NULL", self.callsites),
+        }
+    }
+}
+
+impl Reader {
+    /// The slowest spans of a run, of all names or of one, with their fields.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// A millisecond in a profile with indexes when it goes by duration; otherwise looks at the whole
+    /// run, some 0.05 s for a million spans.
+    pub fn slowest(
+        &self,
+        run_id: i64,
+        name: Option<&str>,
+        by: SlowBy,
+        limit: usize,
+    ) -> Result<Vec<Span>, Error> {
+        let slowest = Slowest::new(by, limit);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let callsites = self.callsites_of(name)?;
+        if by == SlowBy::Duration && self.indexes()?.durations {
+            return self.slowest_by_index(run_id, &callsites, slowest);
+        }
+        let callsites = match name {
+            Some(_) => {
+                let ids: Vec<String> = callsites.iter().map(i64::to_string).collect();
+                format!(" AND callsite_id IN ({})", ids.join(","))
+            }
+            None => String::new(),
+        };
+        let mut search = Search { slowest, callsites };
+        let scan = Scan::new(run_id).columns(Columns::All);
+        self.scan_if(&scan, &mut search, |search, span| {
+            search.slowest.add(span);
+            ControlFlow::Continue(())
+        })?;
+        Ok(search.slowest.into_spans())
+    }
+
+    /// The callsites of spans with this name, or of all.
+    fn callsites_of(&self, name: Option<&str>) -> Result<Vec<i64>, Error> {
+        self.query("read the callsites", |tx| {
+            let sql = "SELECT id FROM callsite WHERE kind = 'span' AND (?1 IS NULL OR name = ?1)
+                       ORDER BY id";
+            tx.prepare(sql)?.query_map([name], |row| row.get(0))?.collect()
+        })
+    }
+
+    fn slowest_by_index(
+        &self,
+        run_id: i64,
+        callsites: &[i64],
+        mut slowest: Slowest,
+    ) -> Result<Vec<Span>, Error> {
+        let mut rows = Rows::new(run_id, Columns::All);
+        let sql = format!(
+            "SELECT {} FROM span INDEXED BY {BY_DURATION}
+             WHERE run_id = ?1 AND callsite_id = ?2 AND duration_ns >= ?3
+             ORDER BY duration_ns DESC, id DESC LIMIT ?4",
+            rows.selected()
+        );
+        let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
+        for callsite_id in callsites {
+            let tx = self.begin()?;
+            let bound = slowest.bound_ns().unwrap_or(i64::MIN);
+            let params = params![run_id, callsite_id, bound, limit];
+            let read = rows.read(&tx, &sql, params, |span| {
+                slowest.add(span);
+                ControlFlow::Continue(())
+            });
+            let _complete = read.context(self.path(), "read the slowest spans")?;
+        }
+        Ok(slowest.into_spans())
+    }
+}

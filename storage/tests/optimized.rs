@@ -1,0 +1,228 @@
+//! A profile with indexes gives the same answers as one without, and can be recorded into again.
+#![cfg(feature = "query")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use spandrel_storage::query::{SlowBy, Columns, Scan, Slowest, Trace};
+use spandrel_storage::{
+    Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
+};
+
+/// Appends spans with these parents, starts and durations, a third of them unfinished or without
+/// busy time, of three callsites.
+fn append(store: &mut Store, thread_id: i64, spans: &[(u8, i64, i64)]) {
+    let callsites = ["a", "b", "c"].map(|name| store.intern_callsite(&common::callsite(name)));
+    let first = store.next_id();
+    let mut rows: Vec<SpanRow> = Vec::new();
+    for (n, (parent, start_ns, duration)) in spans.iter().enumerate() {
+        let id = first + 2 * n as u64;
+        let parent = rows.get(rows.len().wrapping_sub(usize::from(*parent)));
+        let mut row = common::span(id, callsites[n % 3], thread_id);
+        if let Some(parent) = parent {
+            (row.parent_id, row.root_id) = (parent.id, parent.root_id);
+        }
+        (row.start_ns, row.duration_ns) = (*start_ns, Some(*duration));
+        (row.self_ns, row.busy_ns) = (Some(duration / 2), Some(duration / 3));
+        if n % 3 == 2 {
+            (row.duration_ns, row.self_ns, row.status) = (None, None, Status::Unfinished);
+        }
+        rows.push(row);
+    }
+    store.append(&mut Batch { spans: rows, ..Batch::default() }).unwrap();
+}
+
+fn scan(reader: &Reader, scan: &Scan) -> Vec<Span> {
+    let mut spans = Vec::new();
+    reader
+        .scan(scan, |span| {
+            spans.push(span.to_span());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    spans
+}
+
+/// Whatever an index or SQLite decides, decided row by row.
+fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
+    let reader = Reader::open(path).unwrap();
+    let all = common::spans(&reader, run_id);
+    let whole = Scan::new(run_id).columns(Columns::All);
+    assert_eq!(scan(&reader, &whole), all);
+    let (from, until) = window;
+    let inside = |span: &&Span| {
+        from.is_none_or(|from| span.start_ns >= from)
+            && until.is_none_or(|until| span.start_ns < until)
+    };
+    let expected: Vec<Span> = all.iter().filter(inside).cloned().collect();
+    assert_eq!(scan(&reader, &whole.window(from, until)), expected);
+
+    for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy, SlowBy::Idle] {
+        for (name, limit) in [(None, 5), (Some("b"), 3), (Some("none"), 3), (None, 100_000)] {
+            let mut slowest = Slowest::new(by, limit);
+            let keep = |span: &spandrel_storage::query::SpanRef<'_>| {
+                if name.is_none_or(|name| name == span.callsite.name) {
+                    slowest.add(span);
+                }
+                ControlFlow::Continue(())
+            };
+            reader.scan(&whole, keep).unwrap();
+            let found = reader.slowest(run_id, name, by, limit).unwrap();
+            assert_eq!(found, slowest.into_spans(), "{by:?} {name:?}");
+        }
+    }
+    for root_id in [all.first(), all.last()].into_iter().flatten().map(|span| span.root_id) {
+        let expected: Vec<&Span> = all.iter().filter(|span| span.root_id == root_id).collect();
+        let trace = Trace::read(&reader, root_id, usize::MAX).unwrap().unwrap();
+        assert_eq!(trace.spans.iter().collect::<Vec<_>>(), expected);
+        let cut = Trace::read(&reader, root_id, 1).unwrap().unwrap();
+        assert_eq!((cut.spans.len(), cut.total), (1, expected.len() as u64));
+        assert_eq!(cut.is_truncated(), expected.len() > 1);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #[test]
+    fn the_same_answers_with_indexes_and_without(
+        spans in vec((0_u8..4, 0_i64..400, 0_i64..50), 1..300),
+        repeat in 1_usize..20,
+        from in proptest::option::of(-10_i64..5_000),
+        length in proptest::option::of(0_i64..5_000),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        for _run in 0..2 {
+            let mut store = common::store(&path, &StoreOptions::default());
+            let thread_id = store.intern_thread(1, 1, Some("main"));
+            for n in 0..repeat {
+                let later = |(parent, start, length): &(u8, i64, i64)| {
+                    (*parent, start + n as i64 * 300, *length)
+                };
+                append(&mut store, thread_id, &spans.iter().map(later).collect::<Vec<_>>());
+            }
+            store.close().unwrap();
+        }
+        let window = (from, length.map(|length| from.unwrap_or(0) + length));
+        check(&path, 1, window);
+        optimize(&path, |_| ()).unwrap();
+        check(&path, 1, window);
+        check(&path, 2, window);
+    }
+}
+
+fn indexes(path: &Path) -> Vec<&'static str> {
+    Reader::open(path).unwrap().indexes().unwrap().names().collect()
+}
+
+const ALL: [&str; 4] = ["span_zone", "span_by_duration", "span_by_root", "event_by_span"];
+
+fn recorded(path: &Path, count: u64) {
+    let mut store = common::store(path, &StoreOptions::default());
+    let mut batch = common::batch(&mut store, count);
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn a_file_with_indexes_loses_them_when_it_is_recorded_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(&path, 10_000);
+    assert!(indexes(&path).is_empty());
+    let made = optimize(&path, |_| ()).unwrap();
+    assert_eq!(made.changed, ALL);
+    assert!(made.bytes_after > made.bytes_before);
+    assert_eq!(indexes(&path), ALL);
+    assert!(!common::sidecar(&path, "-wal").exists(), "one plain file again");
+    assert!(optimize(&path, |_| ()).unwrap().changed.is_empty(), "nothing left to make");
+
+    recorded(&path, 10_000);
+    assert!(indexes(&path).is_empty());
+    common::assert_counted(&path, 1);
+    common::assert_counted(&path, 2);
+    let conn = Connection::open(&path).unwrap();
+    let objects = "SELECT count(*) FROM sqlite_schema WHERE name IN
+        ('span_zone', 'span_by_duration', 'span_by_root', 'event_by_span')";
+    assert_eq!(conn.query_row(objects, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn indexes_can_be_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(&path, 5_000);
+    optimize(&path, |_| ()).unwrap();
+    assert_eq!(drop_indexes(&path).unwrap().changed, ALL);
+    assert!(indexes(&path).is_empty());
+    assert!(drop_indexes(&path).unwrap().changed.is_empty());
+}
+
+#[test]
+fn not_while_somebody_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let store = common::store(&path, &StoreOptions::default());
+    let refused = optimize(&path, |_| ()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InUse);
+    assert!(refused.to_string().contains("it is recording"), "{refused}");
+    assert_eq!(drop_indexes(&path).unwrap_err().kind(), ErrorKind::InUse);
+    store.close().unwrap();
+    optimize(&path, |_| ()).unwrap();
+}
+
+#[test]
+fn a_typo_makes_no_file_and_a_foreign_one_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    assert_eq!(optimize(&path, |_| ()).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(optimize(&path, |_| ()).unwrap_err().kind(), ErrorKind::NotADatabase);
+    assert_eq!(std::fs::read(&path).unwrap(), b"");
+    std::fs::remove_file(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(optimize(&path, |_| ()).unwrap_err().kind(), ErrorKind::ForeignDatabase);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn an_index_that_only_has_the_name_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(&path, 1_000);
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE INDEX span_by_duration ON span (start_ns)").unwrap();
+    drop(conn);
+    assert!(indexes(&path).is_empty());
+    check(&path, 1, (Some(0), None));
+    optimize(&path, |_| ()).unwrap();
+    assert_eq!(indexes(&path), ALL);
+    check(&path, 1, (Some(0), None));
+}
+
+#[test]
+fn progress_grows_from_nothing_to_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(&path, 300_000);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let listener = said.clone();
+    optimize(&path, move |progress| listener.lock().unwrap().push(progress)).unwrap();
+    let said = said.lock().unwrap();
+    assert!(said.windows(2).all(|two| two[0].share <= two[1].share), "{said:?}");
+    assert!(said.iter().all(|progress| (0.0..=1.0).contains(&progress.share)));
+    assert!(said.first().unwrap().share < 0.1 && said.last().unwrap().share == 1.0, "{said:?}");
+    for index in ["span_zone", "span_by_duration"] {
+        assert!(said.iter().any(|progress| progress.index == index), "{index}");
+    }
+}
