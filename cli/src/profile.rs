@@ -110,7 +110,7 @@ impl Profile {
     }
 
     /// What of the run is asked about, in words.
-    fn selection(&self) -> Option<String> {
+    pub(crate) fn selection(&self) -> Option<String> {
         let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
         let window = match (self.window.from_ns, self.window.until_ns) {
             (None, None) => None,

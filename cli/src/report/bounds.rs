@@ -10,16 +10,10 @@ pub(crate) const NAME_CHARS: usize = 200;
 pub(crate) const VALUE_CHARS: usize = 300;
 /// Fields of a span or an event.
 pub(crate) const FIELDS: usize = 24;
-/// Bytes of a span's fields that are kept while its trace is read.
-pub(crate) const FIELD_BYTES: usize = 8_192;
 /// Boxes of the flame tree below this share of the whole are put together.
 pub(crate) const FLAME_SHARE: f64 = 0.000_5;
 /// Boxes of the flame tree on the page.
 pub(crate) const FLAME_NODES: usize = 8_000;
-/// Paths that are told apart while the spans are read.
-pub(crate) const FLAME_PATHS: usize = 60_000;
-/// Depth of a path; what is deeper counts for its ancestor.
-pub(crate) const FLAME_DEPTH: u32 = 200;
 /// Parts of the window of which the timeline has the longest spans.
 pub(crate) const TIMELINE_PARTS: usize = 64;
 /// Spans of each part.
@@ -33,7 +27,9 @@ pub(crate) const BINS_PER_OCTAVE: u32 = 2;
 /// Slowest traces that may be asked for.
 pub(crate) const TRACES: usize = 100;
 /// Spans of a trace that are looked at.
-pub(crate) const TRACE_SPANS: usize = 4_000;
+pub(crate) const TRACE_SPANS: usize = 50_000;
+/// Spans of a trace of which events are looked for.
+pub(crate) const EVENT_SPANS: usize = 5_000;
 /// Rows of a trace's waterfall.
 pub(crate) const TRACE_ROWS: usize = 250;
 /// Events of a trace.

@@ -163,7 +163,6 @@ pub(crate) struct Flame {
     pub self_ns: Vec<i64>,
     /// Sum of busy times.
     pub busy_ns: Vec<i64>,
-    pub max_ns: Vec<i64>,
 }
 
 /// The longest spans of each part of the window, in the order of their start.
@@ -194,7 +193,7 @@ pub(crate) struct Trace {
     pub duration_ns: i64,
     /// How many spans it has.
     pub spans: u64,
-    /// Whether all of them were looked at for the critical path.
+    /// Whether all of them were looked at, and not the first only.
     pub whole: bool,
     pub rows: Vec<TraceRow>,
     /// Time on the critical path by name, the longest first.
@@ -220,7 +219,9 @@ pub(crate) struct TraceRow {
     pub status: &'static str,
     pub thread: String,
     pub fields: Vec<(String, String)>,
-    /// From and until, of each stretch in which it is on the critical path.
+    /// Whether it is on the critical path, itself or by its children.
+    pub on_path: bool,
+    /// From and until, of each stretch in which it is to blame itself.
     pub critical: Vec<(i64, i64)>,
     /// How many spans were folded into this row; 0 for a span.
     pub more: u64,

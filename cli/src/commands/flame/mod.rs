@@ -19,6 +19,7 @@ use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Destination, Header, Sheet, View, text};
+use crate::report;
 
 /// Levels that are drawn without asking.
 const DEPTH: u32 = 24;
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// Draw into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Write a page with the flame graph, to zoom and search, that opens offline
+    #[arg(long, value_name = "FILE", conflicts_with = "svg")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -71,6 +75,16 @@ impl Width {
             Self::Busy => Weight::Busy,
             Self::Wall => Weight::Wall,
             Self::Calls => Weight::Calls,
+        }
+    }
+
+    /// What a page calls it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::SelfTime => "self",
+            Self::Busy => "busy",
+            Self::Wall => "wall",
+            Self::Calls => "calls",
         }
     }
 
@@ -113,6 +127,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if matches!(arguments.weight, Width::Busy) && !tree.has_busy() {
         return Err(Failure::usage("busy time was not measured in this run")
             .hint("--weight self or --weight wall"));
+    }
+    if let Some(path) = &arguments.html {
+        let weight = arguments.weight.key();
+        return report::write(path, &context.output, || report::flame(&profile, &tree, weight));
     }
     let widths = tree.widths(arguments.weight.weight());
     let layout = Layout::new(&tree, &widths, arguments.depth, arguments.min_share / 100.0);

@@ -2,14 +2,12 @@
 //!
 //! The comparison is that of `spandrel diff`; here it gets words, and numbers for names.
 
-use spandrel_storage::query::Scan;
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
-use spandrel_storage::{Error, Reader, Run};
 
-use super::Baseline;
 use super::names::Names;
+use super::text::cut;
 use crate::report::bounds;
 use crate::report::data::{Diff, DiffQuantile, DiffRow};
 
@@ -18,24 +16,27 @@ const NOISE: f64 = 0.02;
 
 const METRICS: [(Metric, f64); 3] = [(Metric::P50, 0.5), (Metric::P95, 0.95), (Metric::P99, 0.99)];
 
-/// Compares the run with the baseline, name by name.
-pub(crate) fn compare(
-    reader: &Reader,
-    run: &Run,
-    baseline: &Baseline<'_>,
-    names: &mut Names,
-) -> Result<Diff, Error> {
+/// The run and what it is compared with.
+#[derive(Debug)]
+pub(crate) struct Baseline {
+    /// What the baseline is, in words.
+    pub words: String,
+    pub before: SampleSet,
+    pub after: SampleSet,
+    pub is_complete: bool,
+}
+
+/// Compares name by name.
+pub(crate) fn compare(baseline: &Baseline, names: &mut Names) -> Diff {
     let how = Bootstrap::default();
-    let before = samples(baseline.reader, baseline.run)?;
-    let after = samples(reader, run)?;
     let mut diff = Diff {
-        baseline: super::text::cut(&baseline.words, bounds::NAME_CHARS),
-        baseline_spans: baseline.run.spans,
-        baseline_complete: baseline.run.is_complete(),
+        baseline: cut(&baseline.words, bounds::NAME_CHARS),
+        baseline_spans: baseline.before.iter().map(|(_, samples)| samples.calls()).sum(),
+        baseline_complete: baseline.is_complete,
         confidence: how.confidence,
         ..Diff::default()
     };
-    for change in Comparison::new(&before, &after, &how).changes {
+    for change in Comparison::new(&baseline.before, &baseline.after, &how).changes {
         let SpanName { name, target, .. } = &change.name;
         let name = names.of_text(name, target);
         match (&change.a, &change.b) {
@@ -51,13 +52,7 @@ pub(crate) fn compare(
     diff.rows.truncate(bounds::DIFF_ROWS);
     diff.appeared.truncate(bounds::DIFF_ROWS);
     diff.vanished.truncate(bounds::DIFF_ROWS);
-    Ok(diff)
-}
-
-fn samples(reader: &Reader, run: &Run) -> Result<SampleSet, Error> {
-    let mut set = SampleSet::new();
-    set.add_run(reader, run, &Scan::new(run.id), |_| true)?;
-    Ok(set)
+    diff
 }
 
 fn row(name: i64, a: &Samples, b: &Samples, change: &Change) -> DiffRow {
@@ -80,13 +75,6 @@ fn quantile(q: f64, delta: &Delta) -> DiffQuantile {
         Some(estimate) if estimate.change > 0.0 => "slower",
         Some(_) => "faster",
     };
-    DiffQuantile {
-        q,
-        before_ns,
-        after_ns,
-        change: percent(change),
-        low: percent(low),
-        high: percent(high),
-        verdict,
-    }
+    let [change, low, high] = [change, low, high].map(percent);
+    DiffQuantile { q, before_ns, after_ns, change, low, high, verdict }
 }

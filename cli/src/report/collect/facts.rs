@@ -2,16 +2,52 @@
 
 use std::path::Path;
 
+use spandrel_storage::query::StackTree;
 use spandrel_storage::{Error, Reader, Run};
 
 use super::flame::Pruned;
+use super::losses::losses;
 use super::text::cut;
 use crate::output::{length_ns, text};
+use crate::profile::Profile;
 use crate::report::bounds;
-use crate::report::data::{Diff, MarkFact, RunFacts, Timeline, Trace};
+use crate::report::data::{Diff, Document, MarkFact, RunFacts, Timeline, Trace, Window};
 
-/// The title of a page without one.
-pub(crate) fn title(reader: &Reader, run: &Run) -> String {
+/// All of a document that is known without looking at the spans.
+///
+/// # Errors
+///
+/// When the profile cannot be read.
+pub(crate) fn about(
+    profile: &Profile,
+    command: &'static str,
+    notes: &mut Notes,
+) -> Result<Document, Error> {
+    let Profile { reader, run: of, window, .. } = profile;
+    let from_ns = window.from_ns.unwrap_or(0);
+    let until_ns = window.until_ns.unwrap_or(i64::MAX).min(of.last_ns.saturating_add(1));
+    let (marks, more) = marks(reader, of)?;
+    notes.marks(more);
+    Ok(Document {
+        command,
+        generator: format!("spandrel {}", env!("CARGO_PKG_VERSION")),
+        title: title(reader, of),
+        complete: of.is_complete(),
+        dropped: of.dropped_spans.saturating_add(of.dropped_events),
+        selection: profile.selection().map_or_else(String::new, |words| cut(&words, 400)),
+        run: run(reader, of),
+        losses: losses(reader.losses(of.id)?, of.last_ns),
+        marks,
+        window: Window {
+            from_ns,
+            until_ns: until_ns.max(from_ns.saturating_add(1)),
+            columns: bounds::COLUMNS,
+        },
+        ..Document::default()
+    })
+}
+
+fn title(reader: &Reader, run: &Run) -> String {
     match &run.info.label {
         Some(label) => cut(label, bounds::NAME_CHARS),
         None => format!("{} run {}", file_name(reader.path()), run.id),
@@ -23,7 +59,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// What is known of the run without looking at its spans.
-pub(crate) fn run(reader: &Reader, run: &Run) -> RunFacts {
+fn run(reader: &Reader, run: &Run) -> RunFacts {
     let info = &run.info;
     let short = |text: &str| cut(text, bounds::VALUE_CHARS);
     RunFacts {
@@ -47,7 +83,7 @@ pub(crate) fn run(reader: &Reader, run: &Run) -> RunFacts {
 }
 
 /// The first marks of the run, and how many more there are.
-pub(crate) fn marks(reader: &Reader, run: &Run) -> Result<(Vec<MarkFact>, usize), Error> {
+fn marks(reader: &Reader, run: &Run) -> Result<(Vec<MarkFact>, usize), Error> {
     let mut marks = reader.marks(run.id)?;
     let more = marks.len().saturating_sub(bounds::MARKS);
     marks.truncate(bounds::MARKS);
@@ -66,7 +102,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn flame(&mut self, pruned: &Pruned) {
+    pub(crate) fn flame(&mut self, tree: &StackTree, pruned: &Pruned) {
         if pruned.paths > 0 {
             self.list.push(format!(
                 "Flame graph: {} paths, each less than {} % of the whole, are put together in \
@@ -75,20 +111,18 @@ impl Notes {
                 bounds::FLAME_SHARE * 100.0
             ));
         }
-        if pruned.folded > 0 {
+        if tree.cut() > 0 {
             self.list.push(format!(
-                "Flame graph: {} spans are in paths deeper than {}, or beyond the first {} paths; \
-                 they are in boxes named (others).",
-                text::count(pruned.folded),
-                bounds::FLAME_DEPTH,
-                text::count(bounds::FLAME_PATHS as u64)
+                "Flame graph: {} spans are in paths too deep, or too many, to tell apart; they are \
+                 in boxes named (others).",
+                text::count(tree.cut()),
             ));
         }
-        if pruned.orphans > 0 {
+        if tree.orphans() > 0 {
             self.list.push(format!(
                 "{} spans have a parent that is not in the profile; the flame graph has them under \
                  (parent not recorded).",
-                text::count(pruned.orphans)
+                text::count(tree.orphans())
             ));
         }
     }
@@ -126,7 +160,11 @@ impl Notes {
         }
     }
 
-    pub(crate) fn traces(&mut self, traces: &[Trace]) {
+    pub(crate) fn traces(&mut self, traces: &[Trace], are_slowest: bool) {
+        if !are_slowest {
+            self.list
+                .push("Slowest traces: those of the longest spans that are asked about.".into());
+        }
         let folded = traces.iter().filter(|trace| trace.rows.iter().any(|row| row.more > 0));
         let folded = folded.count();
         if folded > 0 {
@@ -137,8 +175,9 @@ impl Notes {
         let not_whole = traces.iter().filter(|trace| !trace.whole).count();
         if not_whole > 0 {
             self.list.push(format!(
-                "Slowest traces: {not_whole} are so large that only their longest spans were looked \
-                 at; their critical paths may miss shorter ones."
+                "Slowest traces: {not_whole} are so large that only their first {} spans were looked \
+                 at; their critical paths may miss later ones.",
+                text::count(bounds::TRACE_SPANS as u64)
             ));
         }
     }

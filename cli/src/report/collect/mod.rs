@@ -1,14 +1,12 @@
 //! From a profile to the document of a page, in a few passes over its spans with flat memory.
 //!
-//! The first pass finds sums, percentiles, paths, the longest spans and the slowest roots; the second
-//! one reads the spans of those traces, and a third the events in them. No pass keeps more than
-//! [`super::bounds`] allows, so that ten million spans take no more memory than ten thousand.
+//! One pass finds sums, percentiles, paths, the longest spans and the slowest roots. Then those traces
+//! are read one by one, and the events in them. Nothing is kept beyond what [`super::bounds`] allows, so
+//! that ten million spans take no more memory than ten thousand.
 
 mod compare;
-mod critical_path;
 mod facts;
 mod flame;
-mod in_order;
 mod longest;
 mod losses;
 mod names;
@@ -19,123 +17,117 @@ mod text;
 mod trace_events;
 mod waterfall;
 
-use std::ops::ControlFlow;
+use std::collections::HashMap;
 
-use spandrel_storage::query::{Columns, Scan, SpanRef};
-use spandrel_storage::{Error, Reader, Run, Status};
+use spandrel_storage::Status;
+use spandrel_storage::query::{Columns, SpanRef, StackTree, Stacks, Trace};
 
-use self::flame::FlameTree;
-use self::in_order::InOrder;
 use self::longest::Longest;
 use self::names::{Names, Threads};
 use self::per_name::AllNames;
 use self::row::Row;
-use self::slowest::{SlowestRoots, Traces};
+use self::slowest::SlowestRoots;
 use super::bounds;
-use super::data::{Document, SCHEMA_VERSION, Trace, Window};
+use super::data::{self, Document, SCHEMA_VERSION, Window};
+use crate::failure::Failure;
+use crate::profile::Profile;
+
+pub(crate) use self::compare::Baseline;
 
 /// What a page is to show.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
-    /// `report`, or `flame` for a page with the flame graph only.
-    pub command: &'static str,
     pub title: Option<&'a str>,
-    /// What the widths of the flame graph mean at first.
-    pub weight: Weight,
     /// How many of the slowest traces.
     pub traces: usize,
-    pub baseline: Option<Baseline<'a>>,
+    pub baseline: Option<Baseline>,
 }
 
-/// What the widths of a flame graph mean.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Weight {
-    /// Time that was not in a child
-    #[default]
-    #[value(name = "self")]
-    SelfTime,
-    /// Time that was not waited
-    Busy,
-    /// Durations
-    Wall,
-}
-
-impl Weight {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::SelfTime => "self",
-            Self::Busy => "busy",
-            Self::Wall => "wall",
-        }
-    }
-}
-
-/// The run to compare with.
-#[derive(Debug)]
-pub(crate) struct Baseline<'a> {
-    pub reader: &'a Reader,
-    pub run: &'a Run,
-    /// What it is, in words.
-    pub words: String,
-}
-
-/// Makes the document.
+/// The document of a page with everything.
 ///
 /// # Errors
 ///
-/// When a profile cannot be read.
-pub(crate) fn collect(reader: &Reader, run: &Run, asked: &Asked<'_>) -> Result<Document, Error> {
-    let is_report = asked.command == "report";
-    let window = Window { from_ns: 0, until_ns: run.last_ns.max(1), columns: bounds::COLUMNS };
-    let mut texts = Texts::default();
-    let first = FirstPass::over(reader, run, window, asked, &mut texts)?;
-    let mut document = Document {
-        schema_version: SCHEMA_VERSION,
-        command: asked.command,
-        generator: format!("spandrel {}", env!("CARGO_PKG_VERSION")),
-        title: asked.title.map_or_else(|| facts::title(reader, run), |title| text::cut(title, 200)),
-        complete: run.is_complete(),
-        dropped: run.dropped_spans.saturating_add(run.dropped_events),
-        run: facts::run(reader, run),
-        losses: losses::losses(reader.losses(run.id)?, run.last_ns),
-        marks: facts::marks(reader, run)?,
-        window,
-        ..Document::default()
-    };
-    first.totals.put(&mut document);
-    let pruned = first.flame.finish();
-    document.run.orphans = pruned.orphans;
+/// When the profile cannot be read.
+pub(crate) fn report(profile: &Profile, asked: &Asked<'_>) -> Result<Document, Failure> {
     let mut notes = facts::Notes::default();
-    notes.flame(&pruned);
-    document.flame = pruned.flame;
-    document.flame.weight = asked.weight.as_str();
-    if is_report {
-        document.run.traces = first.slowest.seen;
-        let (top, more) = first.names.top();
-        notes.top(more);
-        document.top = top;
-        document.heatmap = Some(first.names.heatmap());
-        let timeline = first.longest.finish(&texts.threads);
-        notes.timeline(&timeline);
-        document.timeline = Some(timeline);
-        document.traces = read_traces(reader, run, first.slowest, &mut texts)?;
-        notes.traces(&document.traces);
-        if let Some(baseline) = &asked.baseline {
-            let diff = compare::compare(reader, run, baseline, &mut texts.names)?;
-            notes.diff(&diff);
-            document.diff = Some(diff);
-        }
+    let mut document = facts::about(profile, "report", &mut notes)?;
+    if let Some(title) = asked.title {
+        document.title = text::cut(title, bounds::NAME_CHARS);
     }
-    notes.names(texts.names.others());
-    document.notes = notes.list;
-    document.truncated = !document.notes.is_empty();
-    document.names = texts.names.into_list();
-    Ok(document)
+    let mut texts = Texts::default();
+    let pass = Pass::over(profile, document.window, asked, &mut texts)?;
+    pass.totals.put(&mut document);
+    document.run.traces = pass.slowest.seen;
+    show_flame(&mut document, &pass.tree, "self", &mut texts.names, &mut notes);
+    let (top, more) = pass.names.top();
+    notes.top(more);
+    document.top = top;
+    document.heatmap = Some(pass.names.heatmap());
+    let timeline = pass.longest.finish(&texts.threads);
+    notes.timeline(&timeline);
+    document.timeline = Some(timeline);
+    document.traces = read_traces(profile, pass.slowest, &mut texts.names)?;
+    notes.traces(&document.traces, profile.filter.is_empty());
+    if let Some(baseline) = &asked.baseline {
+        let diff = compare::compare(baseline, &mut texts.names);
+        notes.diff(&diff);
+        document.diff = Some(diff);
+    }
+    Ok(finished(document, texts.names, notes))
+}
+
+/// The document of a page with nothing but a flame graph, of which `weight` are the widths at first.
+///
+/// # Errors
+///
+/// When the profile cannot be read.
+pub(crate) fn flame(
+    profile: &Profile,
+    tree: &StackTree,
+    weight: &'static str,
+) -> Result<Document, Failure> {
+    let mut notes = facts::Notes::default();
+    let mut document = facts::about(profile, "flame", &mut notes)?;
+    let mut names = Names::default();
+    let count = |of: fn(&spandrel_storage::query::stacks::Sums) -> u64| -> u64 {
+        tree.nodes().iter().map(|node| of(&node.sums)).sum()
+    };
+    document.run.spans = count(|sums| sums.calls.saturating_add(sums.unfinished));
+    document.run.unfinished = count(|sums| sums.unfinished);
+    document.run.errors = count(|sums| sums.errors);
+    document.run.has_busy = tree.has_busy();
+    show_flame(&mut document, tree, weight, &mut names, &mut notes);
+    Ok(finished(document, names, notes))
+}
+
+fn show_flame(
+    document: &mut Document,
+    tree: &StackTree,
+    weight: &'static str,
+    names: &mut Names,
+    notes: &mut facts::Notes,
+) {
+    let pruned = flame::prune(tree, names);
+    notes.flame(tree, &pruned);
+    document.run.orphans = tree.orphans();
+    document.flame = pruned.flame;
+    document.flame.weight = weight;
+}
+
+fn finished(document: Document, names: Names, mut notes: facts::Notes) -> Document {
+    notes.names(names.others());
+    Document {
+        schema_version: SCHEMA_VERSION,
+        truncated: !notes.list.is_empty(),
+        notes: notes.list,
+        names: names.into_list(),
+        ..document
+    }
 }
 
 /// Numbers for texts, the same in all passes.
 #[derive(Debug, Default)]
-pub(crate) struct Texts {
+struct Texts {
     names: Names,
     threads: Threads,
 }
@@ -152,7 +144,6 @@ impl Texts {
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
-            polls: span.polls,
             status: span.status,
         }
     }
@@ -173,7 +164,7 @@ impl Totals {
         self.spans += 1;
         self.unfinished += u64::from(row.status == Status::Unfinished);
         self.errors += u64::from(row.is_error());
-        self.not_busy += u64::from(row.busy_ns.is_none());
+        self.not_busy += u64::from(row.busy_ns.is_none() && row.duration_ns.is_some());
     }
 
     fn put(&self, document: &mut Document) {
@@ -184,73 +175,58 @@ impl Totals {
     }
 }
 
-/// What one look at all spans finds.
+/// What one look at all spans that are asked about finds.
 #[derive(Debug)]
-struct FirstPass {
+struct Pass {
     totals: Totals,
-    flame: FlameTree,
+    tree: StackTree,
     names: AllNames,
     longest: Longest,
     slowest: SlowestRoots,
 }
 
-impl FirstPass {
+impl Pass {
     fn over(
-        reader: &Reader,
-        run: &Run,
+        profile: &Profile,
         window: Window,
         asked: &Asked<'_>,
         texts: &mut Texts,
-    ) -> Result<Self, Error> {
-        let mut pass = Self {
-            totals: Totals::default(),
-            flame: FlameTree::new(),
-            names: AllNames::new(window),
-            longest: Longest::new(window),
-            slowest: SlowestRoots::new(asked.traces),
-        };
-        let is_report = asked.command == "report";
-        let mut in_order = InOrder::default();
-        reader.scan(&Scan::new(run.id), |span| {
+    ) -> Result<Self, Failure> {
+        let mut totals = Totals::default();
+        let mut names = AllNames::new(window);
+        let mut longest = Longest::new(window);
+        let mut slowest = SlowestRoots::new(asked.traces, profile.filter.is_empty());
+        let mut stacks = Stacks::new(&profile.reader, profile.run.id)?;
+        profile.scan(Columns::Numbers, |span| {
             let row = texts.row(span);
-            pass.totals.add(&row);
-            if is_report {
-                pass.names.add(&row);
-                pass.longest.add(&row);
-                pass.slowest.add(&row);
-            }
-            in_order.push(row, |row| pass.flame.add(&row));
-            ControlFlow::Continue(())
+            totals.add(&row);
+            names.add(&row);
+            longest.add(&row);
+            slowest.add(&row);
+            stacks.add(span)
         })?;
-        in_order.finish(|row| pass.flame.add(&row));
-        Ok(pass)
+        Ok(Self { totals, tree: stacks.finish()?, names, longest, slowest })
     }
 }
 
 /// Reads the slowest traces with their events.
 fn read_traces(
-    reader: &Reader,
-    run: &Run,
+    profile: &Profile,
     slowest: SlowestRoots,
-    texts: &mut Texts,
-) -> Result<Vec<Trace>, Error> {
-    let mut traces: Traces = slowest.into_traces();
-    if traces.is_empty() {
-        return Ok(Vec::new());
-    }
-    reader.scan(&Scan::new(run.id).columns(Columns::All), |span| {
-        if traces.wants(span.root_id) {
-            traces.add(&texts.row(span), span.fields);
-        }
-        ControlFlow::Continue(())
-    })?;
+    names: &mut Names,
+) -> Result<Vec<data::Trace>, Failure> {
     let mut list = Vec::new();
-    let mut of_span = std::collections::HashMap::new();
-    for (at, kept) in traces.into_list().into_iter().enumerate() {
-        let (trace, ids) = waterfall::lay_out(kept, &texts.threads);
-        of_span.extend(ids.into_iter().map(|id| (id, at)));
-        list.push(trace);
+    let mut of_span = HashMap::new();
+    for root in slowest.into_roots() {
+        // Retention may have deleted it meanwhile.
+        let Some(trace) = Trace::read(&profile.reader, root, bounds::TRACE_SPANS)? else {
+            continue;
+        };
+        // Events of a trace are wanted up to a number, and so are the ids of its spans.
+        let ids = trace.spans.iter().take(bounds::EVENT_SPANS).map(|span| span.id);
+        of_span.extend(ids.map(|id| (id, list.len())));
+        list.push(waterfall::lay_out(&trace, names));
     }
-    trace_events::read(reader, run, &of_span, &mut list)?;
+    trace_events::read(&profile.reader, &profile.run, &of_span, &mut list)?;
     Ok(list)
 }

@@ -87,6 +87,14 @@ fn describe(callsite: &Callsite) -> Name {
     }
 }
 
+/// A thread by its name, or by its number.
+pub(crate) fn thread_text(thread: &Thread) -> String {
+    match &thread.name {
+        Some(name) => cut(name, bounds::NAME_CHARS),
+        None => format!("thread {}", thread.os_id),
+    }
+}
+
 /// The threads that were met.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
@@ -100,10 +108,7 @@ impl Threads {
         if let Some(known) = self.by_id.get(&thread.id) {
             return *known;
         }
-        let text = match &thread.name {
-            Some(name) => cut(name, bounds::NAME_CHARS),
-            None => format!("thread {}", thread.os_id),
-        };
+        let text = thread_text(thread);
         if self.list.len() >= bounds::NAMES {
             let last = self.list.len() - 1;
             if let Some(text) = self.list.get_mut(last) {

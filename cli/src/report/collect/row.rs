@@ -16,18 +16,10 @@ pub(crate) struct Row {
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
     pub self_ns: Option<i64>,
-    pub polls: u64,
     pub status: Status,
-    /// Whether it is asked about, and not only the way to spans that are.
-    pub selected: bool,
 }
 
 impl Row {
-    /// When it closed; for an unfinished span, never.
-    pub(crate) fn end_ns(&self) -> i64 {
-        self.duration_ns.map_or(i64::MAX, |duration| self.start_ns.saturating_add(duration))
-    }
-
     pub(crate) fn is_error(&self) -> bool {
         matches!(self.status, Status::Error | Status::Panicked)
     }
@@ -49,9 +41,7 @@ pub(crate) mod tests {
             duration_ns: Some(duration_ns),
             busy_ns: Some(duration_ns / 2),
             self_ns: Some(duration_ns),
-            polls: 1,
             status: Status::Ok,
-            selected: true,
         }
     }
 }

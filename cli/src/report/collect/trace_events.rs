@@ -8,7 +8,7 @@ use super::text;
 use crate::report::bounds;
 use crate::report::data::{EventFact, Trace};
 
-/// Reads the events of spans; `of_span` says which trace a span is of.
+/// Reads the events of spans; `of_span` says which trace a span is of. Does not look at the others.
 pub(crate) fn read(
     reader: &Reader,
     run: &Run,

@@ -6,90 +6,104 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use super::critical_path::{Stretch, critical_path};
-use super::names::Threads;
-use super::row::Row;
-use super::slowest::Kept;
+use spandrel_storage::Span;
+use spandrel_storage::query::{CriticalPath, Trace};
+
+use super::names::{Names, thread_text};
 use super::text;
 use crate::report::bounds;
-use crate::report::data::{CriticalShare, NAME_OTHERS, Trace, TraceRow};
+use crate::report::data::{self, CriticalShare, NAME_NO_PARENT, NAME_OTHERS, TraceRow};
 
-/// Lays a trace out, and lists the ids of its spans. A trace whose root is missing has its first span
-/// for one; `None` if none of its spans is there any more.
-pub(crate) fn lay_out(kept: Kept, threads: &Threads) -> Option<(Trace, Vec<u64>)> {
-    let (root, of) = (kept.root, kept.of);
-    let (rows, fields) = kept.into_rows();
-    let root = rows.iter().find(|row| row.id == root).or(rows.first()).copied()?;
-    let path = critical_path(&rows, root.id);
-    let tree = Tree::new(&rows, root.id);
+/// Lays a trace out.
+pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
+    let path = CriticalPath::of(trace);
+    let tree = Tree::new(trace);
     let shown = tree.shown(&path);
-    let mut stretches: HashMap<usize, Vec<(i64, i64)>> = HashMap::new();
-    for stretch in path.iter().rev() {
-        let list = stretches.entry(stretch.at).or_default();
-        if list.len() < bounds::CRITICAL_STRETCHES {
-            list.push((stretch.from_ns, stretch.until_ns));
-        }
-    }
-    let mut trace = Trace {
-        id: format!("t{}", root.id),
-        name: root.name,
-        start_ns: root.start_ns,
-        duration_ns: root.duration_ns.unwrap_or(0),
-        spans: of,
-        whole: rows.len() as u64 == of,
-        critical: shares(&rows, &path),
-        ..Trace::default()
-    };
-    // What was not kept at all is folded under the root.
-    let lost = of.saturating_sub(tree.reached);
-    let mut stack = vec![Step::Span(tree.root, 0)];
+    let (start_ns, until_ns) = trace.interval_ns();
+    let root = trace.root().and_then(|at| trace.spans.get(at));
+    let mut rows = Vec::new();
+    let mut stretches = stretches(&path);
+    // What was not read at all is folded at the end.
+    let unread = trace.total.saturating_sub(trace.spans.len() as u64);
+    let mut stack: Vec<Step> =
+        tree.folded(None, 0, &shown, unread).map(Step::Folded).into_iter().collect();
+    stack.extend(
+        tree.tops.iter().rev().filter(|at| shown.contains(at)).map(|at| Step::Span(*at, 0)),
+    );
     while let Some(step) = stack.pop() {
-        match step {
-            Step::Folded(row) => trace.rows.push(*row),
-            Step::Span(at, depth) => {
-                let Some(row) = rows.get(at) else { continue };
-                let critical = stretches.remove(&at).unwrap_or_default();
-                let fields = text::fields(fields.get(&row.id).map(AsRef::as_ref));
-                trace.rows.push(TraceRow { fields, critical, ..describe(row, depth, threads) });
-                let extra = if at == tree.root { lost } else { 0 };
-                if let Some(folded) = tree.folded(at, depth + 1, &shown, extra) {
-                    stack.push(Step::Folded(Box::new(folded)));
-                }
-                let children = tree.children(at).iter().rev().filter(|at| shown.contains(at));
-                stack.extend(children.map(|at| Step::Span(*at, depth + 1)));
+        let (at, depth) = match step {
+            Step::Folded(row) => {
+                rows.push(row);
+                continue;
             }
-        }
+            Step::Span(at, depth) => (at, depth),
+        };
+        let Some(span) = trace.spans.get(at) else { continue };
+        rows.push(TraceRow {
+            on_path: path.contains(at),
+            critical: stretches.remove(&at).unwrap_or_default(),
+            ..describe(span, depth, names)
+        });
+        stack.extend(tree.folded(Some(at), depth + 1, &shown, 0).map(Step::Folded));
+        let children: Vec<usize> = trace.children(at).filter(|at| shown.contains(at)).collect();
+        stack.extend(children.into_iter().rev().map(|at| Step::Span(at, depth + 1)));
     }
-    Some((trace, rows.iter().map(|row| row.id).collect()))
+    data::Trace {
+        id: format!("t{}", trace.root_id),
+        name: root.map_or(NAME_NO_PARENT, |root| names.of_callsite(&root.callsite)),
+        start_ns,
+        duration_ns: until_ns.saturating_sub(start_ns),
+        spans: trace.total,
+        whole: !trace.is_truncated(),
+        rows,
+        critical: shares(trace, &path, names),
+        ..data::Trace::default()
+    }
 }
 
 enum Step {
     Span(usize, u32),
-    Folded(Box<TraceRow>),
+    Folded(TraceRow),
 }
 
-fn describe(row: &Row, depth: u32, threads: &Threads) -> TraceRow {
+fn describe(span: &Span, depth: u32, names: &mut Names) -> TraceRow {
     TraceRow {
-        id: format!("s{}", row.id),
-        name: row.name,
+        id: format!("s{}", span.id),
+        name: names.of_callsite(&span.callsite),
         depth,
-        start_ns: row.start_ns,
-        duration_ns: row.duration_ns,
-        busy_ns: row.busy_ns,
-        self_ns: row.self_ns,
-        polls: row.polls,
-        status: row.status.as_str(),
-        thread: threads.name(row.thread).to_owned(),
+        start_ns: span.start_ns,
+        duration_ns: span.duration_ns,
+        busy_ns: span.busy_ns,
+        self_ns: span.self_ns,
+        polls: span.polls,
+        status: span.status.as_str(),
+        thread: thread_text(&span.thread),
+        fields: text::fields(span.fields.as_deref()),
         ..TraceRow::default()
     }
 }
 
+/// When each span is on the path, by place.
+fn stretches(path: &CriticalPath) -> HashMap<usize, Vec<(i64, i64)>> {
+    let mut stretches: HashMap<usize, Vec<(i64, i64)>> = HashMap::new();
+    for section in path.sections() {
+        if let Some(at) = section.span {
+            let list = stretches.entry(at).or_default();
+            if list.len() < bounds::CRITICAL_STRETCHES {
+                list.push((section.from_ns, section.until_ns));
+            }
+        }
+    }
+    stretches
+}
+
 /// Time on the path by name.
-fn shares(rows: &[Row], path: &[Stretch]) -> Vec<CriticalShare> {
+fn shares(trace: &Trace, path: &CriticalPath, names: &mut Names) -> Vec<CriticalShare> {
     let mut by_name: HashMap<i64, i64> = HashMap::new();
-    for stretch in path {
-        let name = rows.get(stretch.at).map_or(NAME_OTHERS, |row| row.name);
-        *by_name.entry(name).or_default() += stretch.until_ns - stretch.from_ns;
+    for section in path.sections() {
+        let span = section.span.and_then(|at| trace.spans.get(at));
+        let name = span.map_or(NAME_NO_PARENT, |span| names.of_callsite(&span.callsite));
+        *by_name.entry(name).or_default() += section.length_ns();
     }
     let mut shares: Vec<_> =
         by_name.into_iter().map(|(name, ns)| CriticalShare { name, ns }).collect();
@@ -97,73 +111,53 @@ fn shares(rows: &[Row], path: &[Stretch]) -> Vec<CriticalShare> {
     shares
 }
 
-/// Who is below whom. Spans whose parent was not kept stand below the root.
+/// Who is below whom.
 struct Tree<'a> {
-    rows: &'a [Row],
-    root: usize,
-    below: Vec<Vec<usize>>,
-    parents: Vec<usize>,
-    /// Spans under the root, itself included.
-    reached: u64,
+    trace: &'a Trace,
+    /// The root, and spans whose parent is missing.
+    tops: Vec<usize>,
+    parents: Vec<Option<usize>>,
 }
 
 impl<'a> Tree<'a> {
-    fn new(rows: &'a [Row], root: u64) -> Self {
-        let places: HashMap<u64, usize> =
-            rows.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
-        let root = places.get(&root).copied().unwrap_or(0);
-        let mut below = vec![Vec::new(); rows.len()];
-        let mut parents = vec![root; rows.len()];
-        for (at, row) in rows.iter().enumerate().filter(|(at, _)| *at != root) {
-            let parent = row.parent.and_then(|id| places.get(&id)).copied();
-            let parent = parent.filter(|parent| *parent != at).unwrap_or(root);
-            if let (Some(list), Some(slot)) = (below.get_mut(parent), parents.get_mut(at)) {
-                list.push(at);
-                *slot = parent;
+    fn new(trace: &'a Trace) -> Self {
+        let orphans = trace.orphans().flat_map(|(_, places)| places.iter().copied());
+        let tops = trace.root().into_iter().chain(orphans).collect();
+        let mut parents = vec![None; trace.spans.len()];
+        for at in 0..trace.spans.len() {
+            for child in trace.children(at) {
+                if let Some(parent) = parents.get_mut(child) {
+                    *parent = Some(at);
+                }
             }
         }
-        let mut tree = Self { rows, root, below, parents, reached: 0 };
-        tree.reached = tree.size(root).0;
-        tree
-    }
-
-    fn children(&self, at: usize) -> &[usize] {
-        self.below.get(at).map_or(&[], Vec::as_slice)
-    }
-
-    /// How many spans are under one, itself included, and when the first begins and the last ends.
-    fn size(&self, at: usize) -> (u64, i64, i64) {
-        let (mut spans, mut from_ns, mut until_ns) = (0, i64::MAX, i64::MIN);
-        let mut stack = vec![at];
-        while let Some(at) = stack.pop() {
-            let Some(row) = self.rows.get(at) else { continue };
-            spans += 1;
-            from_ns = from_ns.min(row.start_ns);
-            until_ns = until_ns.max(row.start_ns.saturating_add(row.duration_ns.unwrap_or(0)));
-            stack.extend(self.children(at));
-        }
-        (spans, from_ns, until_ns)
+        Self { trace, tops, parents }
     }
 
     /// The spans to show: those on the path, then the longest, each with its ancestors.
-    fn shown(&self, path: &[Stretch]) -> HashSet<usize> {
-        let mut on_path: HashMap<usize, i64> = HashMap::new();
-        for stretch in path {
-            *on_path.entry(stretch.at).or_default() += stretch.until_ns - stretch.from_ns;
+    fn shown(&self, path: &CriticalPath) -> HashSet<usize> {
+        let mut blame: HashMap<usize, i64> = HashMap::new();
+        for section in path.sections() {
+            if let Some(at) = section.span {
+                *blame.entry(at).or_default() += section.length_ns();
+            }
         }
-        let mut wanted: Vec<usize> = (0..self.rows.len()).collect();
+        let mut wanted: Vec<usize> = (0..self.trace.spans.len()).collect();
         wanted.sort_by_key(|at| {
-            let row = self.rows.get(*at);
-            let duration = row.map_or(0, |row| row.duration_ns.unwrap_or(i64::MAX));
-            (Reverse(on_path.get(at).copied().unwrap_or(0)), Reverse(duration), *at)
+            let duration =
+                self.trace.spans.get(*at).map(|span| span.duration_ns.unwrap_or(i64::MAX));
+            (Reverse(blame.get(at).copied().unwrap_or(0)), Reverse(duration), *at)
         });
-        let mut shown = HashSet::from([self.root]);
+        let mut shown: HashSet<usize> = self.trace.root().into_iter().collect();
         for at in wanted {
             let mut chain = Vec::new();
-            let mut up = at;
-            while !shown.contains(&up) && chain.len() <= bounds::TRACE_ROWS {
-                chain.push(up);
-                up = self.parents.get(up).copied().unwrap_or(self.root);
+            let mut up = Some(at);
+            while let Some(next) = up.filter(|up| !shown.contains(up)) {
+                chain.push(next);
+                up = self.parents.get(next).copied().flatten();
+                if chain.len() > bounds::TRACE_ROWS {
+                    break;
+                }
             }
             if shown.len() + chain.len() <= bounds::TRACE_ROWS {
                 shown.extend(chain);
@@ -172,34 +166,35 @@ impl<'a> Tree<'a> {
         shown
     }
 
-    /// The row for the children that are not shown.
+    /// The row for the children of a span, or for those on top, that are not shown.
     fn folded(
         &self,
-        at: usize,
+        at: Option<usize>,
         depth: u32,
         shown: &HashSet<usize>,
-        extra: u64,
+        unread: u64,
     ) -> Option<TraceRow> {
-        let hidden = self.children(at).iter().filter(|at| !shown.contains(at));
-        let (mut more, mut from_ns, mut until_ns) = (extra, i64::MAX, i64::MIN);
-        for child in hidden {
-            let (spans, from, until) = self.size(*child);
-            more += spans;
-            from_ns = from_ns.min(from);
-            until_ns = until_ns.max(until);
+        let mut stack: Vec<usize> = match at {
+            Some(at) => self.trace.children(at).collect(),
+            None => self.tops.clone(),
+        };
+        stack.retain(|at| !shown.contains(at));
+        let (mut more, mut from_ns, mut until_ns) = (unread, i64::MAX, i64::MIN);
+        while let Some(at) = stack.pop() {
+            let Some(span) = self.trace.spans.get(at) else { continue };
+            more += 1;
+            from_ns = from_ns.min(span.start_ns);
+            until_ns = until_ns.max(self.trace.end_ns(span));
+            stack.extend(self.trace.children(at));
         }
-        if more == 0 {
-            return None;
-        }
-        let row = self.rows.get(at)?;
         if from_ns > until_ns {
-            (from_ns, until_ns) = (row.start_ns, row.start_ns);
+            (from_ns, until_ns) = self.trace.interval_ns();
         }
-        Some(TraceRow {
+        (more > 0).then(|| TraceRow {
             name: NAME_OTHERS,
             depth,
             start_ns: from_ns,
-            duration_ns: Some(until_ns - from_ns),
+            duration_ns: Some(until_ns.saturating_sub(from_ns)),
             status: "more",
             more,
             ..TraceRow::default()
@@ -209,57 +204,57 @@ impl<'a> Tree<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::span;
-    use super::super::slowest::SlowestRoots;
     use super::*;
+    use crate::commands::made::{Span as Made, profile};
 
-    fn laid_out(rows: &[Row]) -> Trace {
-        let mut slowest = SlowestRoots::new(1, true);
-        rows.iter().for_each(|row| slowest.add(row));
-        let mut traces = slowest.into_traces();
-        rows.iter().for_each(|row| traces.add(row, None));
-        lay_out(traces.into_list().remove(0), &Threads::default()).unwrap().0
+    fn laid_out(spans: Vec<Made>, max: usize) -> data::Trace {
+        let (_folder, reader) = profile(spans);
+        let root = reader.run(1).unwrap().unwrap().first_id;
+        let trace = Trace::read(&reader, root, max).unwrap().unwrap();
+        lay_out(&trace, &mut Names::default())
+    }
+
+    fn child(parent: usize, duration_ns: i64) -> Made {
+        Made { parent: Some(parent), ..Made::new("child", duration_ns) }
+    }
+
+    fn shown_and_folded(trace: &data::Trace) -> (u64, u64) {
+        let spans = trace.rows.iter().filter(|row| row.more == 0).count() as u64;
+        (spans, trace.rows.iter().map(|row| row.more).sum())
     }
 
     #[test]
-    fn a_small_trace_is_shown_whole_in_the_order_of_start() {
-        let rows = [
-            span(1, 0, 0, 0, 100),
-            span(2, 1, 1, 10, 20),
-            span(3, 2, 2, 12, 5),
-            span(4, 1, 3, 40, 50),
-        ];
-        let trace = laid_out(&rows);
-        let shown: Vec<_> = trace.rows.iter().map(|row| (row.id.as_str(), row.depth)).collect();
-        assert_eq!(shown, [("s1", 0), ("s2", 1), ("s3", 2), ("s4", 1)]);
-        assert_eq!((trace.spans, trace.whole), (4, true));
-        assert_eq!(trace.rows[3].critical, [(40, 90)]);
+    fn a_small_trace_is_shown_whole_with_its_path() {
+        let trace = laid_out(vec![Made::new("root", 100), child(0, 20), child(1, 5)], 100);
+        let depths: Vec<_> = trace.rows.iter().map(|row| row.depth).collect();
+        assert_eq!((depths, trace.whole), (vec![0, 1, 2], true));
+        assert!(trace.rows.iter().all(|row| row.on_path));
         assert_eq!(trace.critical.iter().map(|share| share.ns).sum::<i64>(), 100);
     }
 
     #[test]
     fn each_span_of_a_large_trace_is_in_a_row_or_folded_into_one() {
-        let mut rows = vec![span(1, 0, 0, 0, 1_000_000)];
-        for n in 0..9_000_u64 {
-            let parent = if n % 3 == 0 { 1 } else { n + 1 - n % 3 + 1 };
-            rows.push(span(n + 2, parent, 1, n as i64 * 100, 1 + n as i64 % 1_000));
-        }
-        let trace = laid_out(&rows);
-        assert_eq!((trace.spans, trace.whole), (9_001, false));
-        let spans = trace.rows.iter().filter(|row| row.more == 0).count() as u64;
-        let folded: u64 = trace.rows.iter().map(|row| row.more).sum();
-        assert_eq!(spans + folded, 9_001);
-        assert_eq!(spans, bounds::TRACE_ROWS as u64);
+        let mut spans = vec![Made::new("root", 1_000_000)];
+        spans.extend(
+            (0..2_000).map(|n| child(if n % 3 == 0 { 0 } else { n - n % 3 + 1 }, 1 + n as i64)),
+        );
+        let trace = laid_out(spans.clone(), 10_000);
+        assert_eq!(
+            shown_and_folded(&trace),
+            (bounds::TRACE_ROWS as u64, 2_001 - bounds::TRACE_ROWS as u64)
+        );
+        let cut = laid_out(spans, 1_000);
+        let (shown, folded) = shown_and_folded(&cut);
+        assert_eq!((shown + folded, cut.whole), (2_001, false));
     }
 
     #[test]
     fn a_deep_trace_does_not_overflow() {
-        let rows: Vec<_> =
-            (0..3_900_u64).map(|n| span(n + 1, n, 0, n as i64, 10_000 - 2 * n as i64)).collect();
-        let trace = laid_out(&rows);
-        let folded: u64 = trace.rows.iter().map(|row| row.more).sum();
-        let spans = trace.rows.iter().filter(|row| row.more == 0).count() as u64;
-        assert_eq!(spans + folded, 3_900);
-        assert!(trace.rows.len() > 1);
+        let mut spans = vec![Made::new("root", 1_000_000)];
+        spans.extend((0..3_000).map(|n| child(n, 900_000 - n as i64)));
+        let trace = laid_out(spans, 10_000);
+        let (shown, folded) = shown_and_folded(&trace);
+        assert_eq!(shown + folded, 3_001);
+        assert!(shown > 1);
     }
 }

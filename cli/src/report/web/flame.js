@@ -3,14 +3,15 @@
 const WEIGHTS = [
   ["self", "self time", "a box is as wide as the self times in it: nothing is counted twice"],
   ["busy", "busy time", "a box is as wide as the time in it that was not waited"],
-  ["wall", "wall time", "a box is as wide as its durations; children that ran side by side are shrunk to fit"],
+  ["wall", "wall time", "a box is as wide as its durations; children that ran side by side make their parent wider"],
+  ["calls", "calls", "a box is as wide as the number of spans in it"],
 ];
 
 let flameTree = null;
 
 /** Parents, children, and what each node has of each weight. */
 function makeFlameTree() {
-  const { name, depth, self_ns: self, busy_ns: busy, wall_ns: wall } = doc.flame;
+  const { name, depth, calls, self_ns: self, busy_ns: busy, wall_ns: wall } = doc.flame;
   const size = name.length;
   const parent = new Int32Array(size).fill(-1);
   const children = Array.from({ length: size }, () => []);
@@ -26,18 +27,20 @@ function makeFlameTree() {
     }
     path.push(at);
   }
-  const all = { self: new Float64Array(size), busy: new Float64Array(size), wall: new Float64Array(size) };
-  const own = { self: Float64Array.from(self), busy: new Float64Array(size), wall: new Float64Array(size) };
-  const busyOf = new Float64Array(size);
-  // A node stands before its children.
-  for (let at = size - 1; at >= 0; at -= 1) {
-    const sum = (list) => children[at].reduce((total, child) => total + list[child], 0);
-    busyOf[at] = busy[at] > 0 ? busy[at] : sum(busyOf);
-    own.busy[at] = Math.max(0, busyOf[at] - sum(busyOf));
-    all.self[at] = own.self[at] + sum(all.self);
-    all.busy[at] = own.busy[at] + sum(all.busy);
-    all.wall[at] = wall[at] > 0 ? wall[at] : sum(all.wall);
-    own.wall[at] = Math.max(0, all.wall[at] - sum(all.wall));
+  const sums = { self, busy, wall, calls };
+  const all = {};
+  const own = {};
+  for (const [weight, list] of Object.entries(sums)) {
+    all[weight] = new Float64Array(size);
+    own[weight] = new Float64Array(size);
+    // Self times and calls add up; busy and wall times hold those of children, unless they ran side by side.
+    const adds = weight === "self" || weight === "calls";
+    // A node stands before its children.
+    for (let at = size - 1; at >= 0; at -= 1) {
+      const below = children[at].reduce((sum, child) => sum + all[weight][child], 0);
+      all[weight][at] = adds ? list[at] + below : Math.max(list[at], below);
+      own[weight][at] = all[weight][at] - below;
+    }
   }
   const total = {};
   for (const weight of Object.keys(all)) total[weight] = roots.reduce((sum, at) => sum + all[weight][at], 0);
@@ -65,24 +68,21 @@ function layOut(tops, valueOf, childrenOf, nameOf, badOf) {
   const total = tops.reduce((sum, at) => sum + valueOf(at), 0);
   if (!(total > 0)) return boxes;
   const stack = [];
-  const place = (list, from, until, row) => {
-    const sum = list.reduce((part, at) => part + valueOf(at), 0);
-    // Children that ran side by side have more time than their parent.
-    const scale = Math.min(1 / total, sum > 0 ? (until - from) / sum : 0);
+  const place = (list, from, row) => {
     let x = from;
     for (const at of [...list].sort((a, b) => (nameOf(a) < 0) - (nameOf(b) < 0) || valueOf(b) - valueOf(a))) {
-      const wide = valueOf(at) * scale;
+      const wide = valueOf(at) / total;
       if (wide > 1e-7) {
         pushBox(boxes, x, x + wide, row, nameOf(at), badOf(at), at, valueOf(at) / total);
-        stack.push([at, x, x + wide, row + 1]);
+        stack.push([at, x, row + 1]);
       }
       x += wide;
     }
   };
-  place(tops, 0, 1, 0);
+  place(tops, 0, 0);
   while (stack.length > 0) {
-    const [at, from, until, row] = stack.pop();
-    place(childrenOf(at), from, until, row);
+    const [at, from, row] = stack.pop();
+    place(childrenOf(at), from, row);
   }
   return boxes;
 }
@@ -94,19 +94,23 @@ function flameBoxes(weight) {
 }
 
 function flameLines(node, weight, share) {
-  const { calls, errors, wall_ns: wall, max_ns: max } = doc.flame;
+  const { calls, errors, wall_ns: wall } = doc.flame;
   const { all, own } = flameTree;
   const word = WEIGHTS.find(([key]) => key === weight)[1];
   return [
-    [word, `${duration(all[weight][node])}, ${percent(share)} of all`],
-    ["of its own", duration(own[weight][node])],
+    [word, `${weighed(all[weight][node])}, ${percent(share)} of all`],
+    ["of its own", weighed(own[weight][node])],
     ["calls", count(calls[node])],
     ["errors", errors[node] > 0 ? `! ${count(errors[node])}` : ""],
     ["durations", duration(wall[node])],
-    ["longest", max[node] > 0 ? duration(max[node]) : ""],
     ["path", flamePath(node)],
     ...nameLines(doc.flame.name[node]),
   ];
+}
+
+/** A value of the chosen weight. */
+function weighed(value) {
+  return weight === "calls" ? count(value) : duration(value);
 }
 
 function flamePath(node) {
@@ -186,7 +190,7 @@ function flameView() {
   const fill = () => {
     boxes = flameBoxes(weight);
     icicle.set(boxes);
-    all.textContent = `all: ${duration(flameTree.total[weight])}, ${plural(boxes.x0.length, "box", "boxes")}`;
+    all.textContent = `all: ${weighed(flameTree.total[weight])}, ${plural(boxes.x0.length, "box", "boxes")}`;
     if (search.input.value) search.input.dispatchEvent(new Event("input"));
   };
   const node = el("div", null, bar, icicle.node, detail.node);

@@ -60,6 +60,7 @@ function build() {
       el("div", { class: "tools" }, themeButton,
         el("button", { type: "button", class: "tool", "aria-label": "help", onclick: () => help.showModal() }, "? help"))),
     banner() || "",
+    doc.selection ? el("p", { class: "selection" }, el("b", null, "Only "), data(doc.selection)) : "",
     tabs,
     el("main", null, views.map((view) => view.section)),
     el("footer", null, el("p", null, `${visible(doc.generator)} · opens offline, loads nothing`)));
@@ -132,6 +133,7 @@ async function readData() {
 
 async function start() {
   doc = await readData();
+  document.title = visible(doc.title);
   startTheme(route().theme);
   const page = build();
   page.current = showView(page);

@@ -1,5 +1,12 @@
 // One name with all its callers above and all its callees below, wherever it stands.
 
+/** The number that the tree has for a name: there, names of several targets are one. */
+function nameInFlame(number) {
+  if (number === null || doc.flame.name.includes(number)) return number;
+  const found = doc.flame.name.find((other) => other >= 0 && number >= 0 && doc.names[other].name === doc.names[number].name);
+  return found === undefined ? null : found;
+}
+
 /** Nodes of the name that are not inside another node of it: each of their times counts once. */
 function outermost(name) {
   const { parent } = flameTree;
@@ -95,7 +102,7 @@ function sandwichView() {
         const word = WEIGHTS.find(([key]) => key === weight)[1];
         const whole = shown[which].node[0].value;
         return [nameText(node.name), [
-          [word, `${duration(node.value)}, ${percent(node.value / whole)} of this name`],
+          [word, `${weighed(node.value)}, ${percent(node.value / whole)} of this name`],
           ["calls", count(node.calls)],
           ["errors", node.errors > 0 ? `! ${count(node.errors)}` : ""],
           ...nameLines(node.name),
@@ -137,7 +144,7 @@ function sandwichView() {
     search: search.input,
     show: (wanted) => {
       takeWeight(wanted.weight || doc.flame.weight);
-      shown.name = findName(wanted.name);
+      shown.name = nameInFlame(findName(wanted.name));
       bar.replaceChildren(weightChoice(fill), search.node);
       search.input.value = wanted.q || "";
       fill();
@@ -164,8 +171,8 @@ function namesTable(rows, chosen) {
         value: (row) => nameText(row.name),
         cell: (row) => el("a", { href: address({ view: "sandwich", name: nameKey(row.name), weight }) }, nameCell(row.name)),
       },
-      { key: "self", title: "self", help: "without its callees", number: true, value: (row) => row.self, cell: (row) => duration(row.self) },
-      { key: "total", title: "total", help: "with its callees; recursion counts once", number: true, value: (row) => row.total, cell: (row) => duration(row.total) },
+      { key: "self", title: "self", help: "without its callees", number: true, value: (row) => row.self, cell: (row) => weighed(row.self) },
+      { key: "total", title: "total", help: "with its callees; recursion counts once", number: true, value: (row) => row.total, cell: (row) => weighed(row.total) },
     ],
   });
 }

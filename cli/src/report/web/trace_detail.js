@@ -8,7 +8,7 @@ function statusMark(row) {
 function rowWords(row) {
   if (row.more > 0) return `${plural(row.more, "more span")} folded`;
   const words = [nameText(row.name), row.duration_ns === null ? "unfinished" : duration(row.duration_ns)];
-  if (row.critical.length > 0) words.push("on the critical path");
+  if (row.on_path) words.push("on the critical path");
   if (row.status !== "ok") words.push(row.status);
   return words.join(", ");
 }
@@ -37,7 +37,7 @@ function rowDetail(row, trace) {
     ["self", row.self_ns === null ? "" : duration(row.self_ns)],
     ["busy", row.busy_ns === null ? "not measured" : `${duration(row.busy_ns)}${row.duration_ns ? `, ${percent(row.busy_ns / row.duration_ns)}` : ""}`],
     ["entered", `${plural(row.polls, "time")}`],
-    ["on the critical path", onPath > 0 ? `${duration(onPath)}, ${percent(onPath / trace.duration_ns)} of the trace` : "no"],
+    ["on the critical path", row.on_path ? `${duration(onPath)} of its own, ${percent(onPath / trace.duration_ns)} of the trace` : "no"],
     ["starts at", `+${duration(row.start_ns - trace.start_ns)} in the trace, +${duration(row.start_ns)} in the run`],
     ["status", row.status === "ok" ? "ok" : `! ${row.status}`],
     ["thread", visible(row.thread)],

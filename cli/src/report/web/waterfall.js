@@ -66,7 +66,7 @@ class Waterfall {
   /** Time on the critical path by name, as a bar and as text. */
   critical() {
     const { trace } = this;
-    if (trace.critical.length === 0) return el("p", null, "No critical path: the root is unfinished.");
+    if (trace.critical.length === 0) return el("p", null, "No critical path: the trace has no length.");
     const bar = el("div", { class: "critical-bar", "aria-hidden": "true" });
     const list = el("ul", { class: "critical" });
     trace.critical.slice(0, 8).forEach((share) => {
@@ -81,7 +81,7 @@ class Waterfall {
     const rest = trace.critical.slice(8);
     if (rest.length > 0) list.append(el("li", null, `${plural(rest.length, "more name")}, ${duration(rest.reduce((sum, one) => sum + one.ns, 0))}`));
     return el("section", null, el("h3", null, "◆ critical path: what the trace waited for"), bar, list,
-      trace.whole ? null : el("p", { class: "hint" }, "! Only the longest spans were looked at: the path may miss shorter ones."));
+      trace.whole ? null : el("p", { class: "hint" }, "! Only the first spans were looked at: the path may miss later ones."));
   }
 
   /** Rows that are neither folded nor filtered out. */
@@ -91,7 +91,7 @@ class Waterfall {
     this.trace.rows.forEach((row, at) => {
       if (row.depth > closedAt) return;
       closedAt = this.closed.has(at) ? row.depth : Infinity;
-      if (!this.onlyCritical || row.critical.length > 0) rows.push(at);
+      if (!this.onlyCritical || row.on_path) rows.push(at);
     });
     return rows;
   }
@@ -121,7 +121,7 @@ class Waterfall {
     const row = this.trace.rows[at];
     const next = this.trace.rows[at + 1];
     const parent = Boolean(next && next.depth > row.depth);
-    const critical = row.critical.length > 0;
+    const critical = row.on_path;
     const label = el("div", { class: "row-label" });
     label.style.paddingInlineStart = `${Math.min(row.depth, 24) * 14 + 4}px`;
     label.append(parent
