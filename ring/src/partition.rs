@@ -13,7 +13,7 @@
 //! * `limit` is how far `tail` may go without another look at `gating`. It is first set to *half*
 //!   a lap past `gating`, so that the producer that crosses half full takes the slow path once,
 //!   where it wakes the consumer, and then to a whole lap. In a leased partition of a ring that is
-//!   closed it is [`SEALED`], for good: so a lessee that asks for room has asked that, too.
+//!   closed it is `SEALED`, for good: so a lessee that asks for room has asked that, too.
 //! * Room is certain before anything is claimed; a claim is never taken back.
 //! * Publication is by slot (module `slot`), never in producer order. In-order
 //!   publication makes every producer wait for the slowest one; with more producers than cores
@@ -124,9 +124,10 @@ impl<T> Partition<T> {
 
     /// Refuses all later claims by a lessee that has seen this.
     pub(crate) fn seal(&self) {
-        // Relaxed: closing is a request, not a hand-over, see `Ring::close`. It is the last change: pairs
-        // with the compare-and-swap in `look_for_room`, which fails from here on.
-        self.limit.store(SEALED, Ordering::Relaxed);
+        // Relaxed: closing is a request, not a hand-over, see `Ring::close`. A read-modify-write: pairs with
+        // the compare-and-swap in `look_for_room`, which either comes before and is overwritten, or
+        // fails. (Loom lets a plain store come between what that has read and what it writes.)
+        _ = self.limit.swap(SEALED, Ordering::Relaxed);
     }
 
     /// Whether the lessee may claim without a look at the gating sequence; never once this is sealed.
