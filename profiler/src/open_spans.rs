@@ -1062,6 +1062,7 @@ mod loom_models {
     fn looking_at_a_place_that_changes_hands_quickly() {
         let open = |table: &OpenSpans, id: u64| {
             let (_, place) = table.claim_first(id).unwrap();
+            place.set_origin(origin(id));
             place.inline_fields()[0].store(WORD | id, Ordering::Release);
             place.set_words(1);
             place.complete(&span(id));
