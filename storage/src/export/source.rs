@@ -12,9 +12,9 @@ use rusqlite::{Row, params};
 
 use super::error::ExportError;
 use super::id_set::IdSet;
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::query::{Columns, Scan, SpanRef};
-use crate::reader::{Callsite, Loss, Names, Reader, Run, Thread};
+use crate::reader::{Callsite, Loss, Mark, Names, Reader, Run, Thread};
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: usize = 20_000;
@@ -89,14 +89,6 @@ impl Counters {
         let values = [self.stored_per_second, self.ring_high_water, self.open_spans];
         Self::NAMES.into_iter().zip(values)
     }
-}
-
-/// A named moment or section.
-pub(super) struct Mark {
-    pub(super) at_ns: i64,
-    pub(super) until_ns: Option<i64>,
-    pub(super) label: String,
-    pub(super) fields: Option<String>,
 }
 
 impl<'a> Source<'a> {
@@ -296,23 +288,9 @@ impl<'a> Source<'a> {
 
     /// The marks in the window.
     pub(super) fn marks(&self) -> Result<Vec<Mark>, ExportError> {
-        let tx = self.reader.begin()?;
-        let read = || -> rusqlite::Result<Vec<Mark>> {
-            let mut query = tx.prepare(
-                "SELECT at_ns, until_ns, label, fields FROM mark WHERE run_id = ?1 ORDER BY at_ns, id",
-            )?;
-            let marks = query.query_map([self.run.id], |row| {
-                Ok(Mark {
-                    at_ns: row.get(0)?,
-                    until_ns: row.get(1)?,
-                    label: row.get(2)?,
-                    fields: row.get(3)?,
-                })
-            })?;
-            marks.collect()
-        };
-        let marks = read().context(self.reader.path(), "read the marks")?;
-        Ok(marks.into_iter().filter(|mark| self.in_window(mark.at_ns)).collect())
+        let mut marks = self.reader.marks(self.run.id)?;
+        marks.retain(|mark| self.in_window(mark.at_ns));
+        Ok(marks)
     }
 
     /// The losses that can lie in the window.
