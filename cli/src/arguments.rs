@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use crate::commands::Command;
-use crate::output::{ColorChoice, Format, Output};
+use crate::output::{AnyFormat, ColorChoice, Output};
 use crate::profile::Wanted;
 
 /// Asks a profile of spandrel what is slow, why, and what changed.
@@ -76,7 +76,7 @@ pub(crate) struct Global {
     columns: Vec<String>,
     /// How it is written [default: table on a terminal, else plain]
     #[arg(short, long, global = true, value_enum, help_heading = "How to show it")]
-    format: Option<Format>,
+    format: Option<AnyFormat>,
     /// Write into this file, which appears when it is complete
     #[arg(short, long, global = true, value_name = "FILE", help_heading = "How to show it")]
     output: Option<PathBuf>,
@@ -118,6 +118,8 @@ pub(crate) struct Global {
 pub(crate) struct Context {
     pub(crate) wanted: Wanted,
     pub(crate) output: Output,
+    /// `--format`, for `export`, which has formats of its own.
+    pub(crate) any_format: Option<AnyFormat>,
 }
 
 impl Global {
@@ -134,7 +136,7 @@ impl Global {
                 utc: this.utc,
             },
             output: Output {
-                format: this.format,
+                format: this.format.and_then(AnyFormat::of_view),
                 path: this.output,
                 color: this.color,
                 ascii: this.ascii,
@@ -148,6 +150,7 @@ impl Global {
                 fail_empty: this.fail_empty,
                 strict: this.strict,
             },
+            any_format: this.format,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use spandrel_storage::export::Source;
 use spandrel_storage::query::{
     Columns, Filter, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange, TimeZone, Window,
 };
@@ -127,6 +128,20 @@ impl Profile {
     pub(crate) fn pass(&self, columns: Columns) -> Scan {
         let columns = if self.filter.needs_fields() { Columns::All } else { columns };
         Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns).columns(columns)
+    }
+
+    /// What is asked about, for an export.
+    pub(crate) fn source(&self) -> Source<'_> {
+        let mut source = Source::new(&self.reader, &self.run);
+        if !self.window.is_all() {
+            source = source.window(self.window.from_ns, self.window.until_ns);
+        }
+        if self.filter.is_empty() {
+            return source;
+        }
+        let columns = self.pass(Columns::Numbers).columns;
+        let mut matcher = self.filter.matcher();
+        source.filter(columns, move |span| matcher.matches(span))
     }
 
     /// Calls `each` for each span that is asked about, in the order of ids.

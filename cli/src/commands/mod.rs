@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod export;
 mod flame;
 mod hist;
 mod load;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Flame(flame::Arguments),
     /// How the durations of a name are distributed
     Hist(hist::Arguments),
+    /// Write the spans for other programs: viewers, tracing back ends, spreadsheets
+    Export(export::Arguments),
     /// Make a known load, record it, and verify every span
     Load(load::Arguments),
     /// Run a program that holds the layer, and say what was recorded
@@ -45,12 +48,14 @@ pub(crate) enum Command {
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
+    export::only_there(command, context)?;
     match command {
         Command::Top(arguments) => top::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),
         Command::Flame(arguments) => flame::run(arguments, context),
         Command::Hist(arguments) => hist::run(arguments, context),
+        Command::Export(arguments) => export::run(arguments, context),
         Command::Load(arguments) => load::run(arguments, context),
         Command::Record(arguments) => record::run(arguments, context),
         Command::Report(arguments) => report::run(arguments, context),

@@ -1,6 +1,8 @@
 //! The formats, and when to use colours.
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use spandrel_storage::export;
 
 /// How a view is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +34,67 @@ impl Format {
     }
 }
 
+/// What `--format` takes: how a view is written, or what `spandrel export` makes.
+///
+/// Options that all commands have are read in one way by all of them, so that both kinds are one. Help
+/// lists those of views; the ones of exports are in the help of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnyFormat {
+    /// How a view is written.
+    View(Format),
+    /// What an export is; CSV and NDJSON are views, too, and are [`View`](Self::View).
+    Export(export::Format),
+}
+
+impl ValueEnum for AnyFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: &[AnyFormat] = &[
+            AnyFormat::View(Format::Table),
+            AnyFormat::View(Format::Plain),
+            AnyFormat::View(Format::Csv),
+            AnyFormat::View(Format::Tsv),
+            AnyFormat::View(Format::Json),
+            AnyFormat::View(Format::Ndjson),
+            AnyFormat::View(Format::Md),
+            AnyFormat::Export(export::Format::Perfetto),
+            AnyFormat::Export(export::Format::Chrome),
+            AnyFormat::Export(export::Format::Speedscope),
+            AnyFormat::Export(export::Format::Folded),
+            AnyFormat::Export(export::Format::Firefox),
+            AnyFormat::Export(export::Format::OtlpJson),
+            AnyFormat::Export(export::Format::Sqlite),
+        ];
+        ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::View(format) => format.to_possible_value(),
+            Self::Export(format) => Some(PossibleValue::new(format.name()).hide(true)),
+        }
+    }
+}
+
+impl AnyFormat {
+    /// How a view is written, if this says it.
+    pub(crate) fn of_view(self) -> Option<Format> {
+        match self {
+            Self::View(format) => Some(format),
+            Self::Export(_) => None,
+        }
+    }
+
+    /// What is exported, if this says it.
+    pub(crate) fn of_export(self) -> Option<export::Format> {
+        match self {
+            Self::Export(format) => Some(format),
+            Self::View(Format::Csv) => Some(export::Format::Csv),
+            Self::View(Format::Ndjson) => Some(export::Format::Ndjson),
+            Self::View(_) => None,
+        }
+    }
+}
+
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -51,6 +114,19 @@ impl ColorChoice {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_of_an_export_is_known() {
+        for format in export::Format::ALL {
+            let any = AnyFormat::from_str(format.name(), false).unwrap();
+            assert_eq!(any.of_export(), Some(format));
         }
     }
 }

@@ -18,9 +18,10 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub(crate) use self::format::{ColorChoice, Format};
+pub(crate) use self::format::{AnyFormat, ColorChoice, Format};
+pub(crate) use self::progress::Progress;
 pub(crate) use self::sheet::{Cell, Column, Sheet};
-pub(crate) use self::sink::Destination;
+pub(crate) use self::sink::{Destination, NewDatabase};
 pub(crate) use self::view::{Header, View, length_ns};
 
 use crate::exit::Exit;

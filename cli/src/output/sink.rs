@@ -2,12 +2,12 @@
 //! when it is complete.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::failure::Failure;
 
@@ -24,15 +24,8 @@ pub(crate) struct Destination {
 impl Destination {
     /// Refuses to replace a database, which somebody may have recorded for hours.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
-        let mut start = [0; DATABASE.len()];
-        let known =
-            File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut start));
-        if known.is_ok() && start == DATABASE {
-            let message = format!("{} is a database and is not replaced", path.display());
-            return Err(Failure::cannot_read(message).hint("choose another name for --output"));
-        }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+        refuse_database(path)?;
+        let file = NamedTempFile::new_in(folder_of(path))
             .map_err(|source| Failure::cannot_write(path, &source))?;
         Ok(Self { path: path.into(), file })
     }
@@ -54,6 +47,50 @@ impl Write for Destination {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// A database that appears at `path` when it is complete. Until then it is in a folder beside it, with
+/// whatever files SQLite makes.
+#[derive(Debug)]
+pub(crate) struct NewDatabase {
+    path: PathBuf,
+    folder: TempDir,
+}
+
+impl NewDatabase {
+    /// Refuses to replace a database, as [`Destination`] does.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        refuse_database(path)?;
+        let folder = tempfile::Builder::new().prefix(".spandrel-").tempdir_in(folder_of(path));
+        let folder = folder.map_err(|source| Failure::cannot_write(path, &source))?;
+        Ok(Self { path: path.into(), folder })
+    }
+
+    /// Where it is until it is complete.
+    pub(crate) fn until_complete(&self) -> PathBuf {
+        self.folder.path().join("profile.db")
+    }
+
+    /// Makes the file appear.
+    pub(crate) fn complete(self) -> Result<(), Failure> {
+        fs::rename(self.until_complete(), &self.path)
+            .map_err(|source| Failure::cannot_write(&self.path, &source))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+fn refuse_database(path: &Path) -> Result<(), Failure> {
+    let mut start = [0; DATABASE.len()];
+    let known = File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut start));
+    if known.is_ok() && start == DATABASE {
+        let message = format!("{} is a database and is not replaced", path.display());
+        return Err(Failure::cannot_read(message).hint("choose another name for --output"));
+    }
+    Ok(())
 }
 
 /// Writes a whole page to the standard output; a reader that went away is no failure.
