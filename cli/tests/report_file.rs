@@ -97,5 +97,5 @@ fn a_run_is_compared_with_a_baseline() {
     assert_eq!(rows.len(), 5, "each name is in both");
     assert_eq!(rows[0]["quantiles"].as_array().unwrap().len(), 3);
     let out = recorded.spandrel(&["report", "--baseline", "nothing like that"]);
-    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(out.status.code(), Some(3));
 }
