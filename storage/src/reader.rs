@@ -155,13 +155,24 @@ impl Reader {
         self.query("look for indexes", |tx| crate::indexes::present(tx))
     }
 
+    #[cfg(feature = "query")]
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
     /// A read transaction.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.check_mode()?;
+        self.conn.unchecked_transaction().context(&self.path, "begin to read")
+    }
+
+    /// Whether what was opened as immutable still is.
+    pub(crate) fn check_mode(&self) -> Result<(), Error> {
         if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {
             let message = "a recording into the file has begun; open it again";
             return Err(Error::new(ErrorKind::Busy, &self.path, message));
         }
-        self.conn.unchecked_transaction().context(&self.path, "begin to read")
+        Ok(())
     }
 
     /// Runs a query in a read transaction of its own.

@@ -26,6 +26,7 @@ mod rows;
 mod scan;
 mod slow;
 mod span_ref;
+pub mod sql;
 pub mod stacks;
 mod time;
 pub mod trace;
