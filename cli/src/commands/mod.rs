@@ -13,6 +13,7 @@ mod record;
 mod report;
 mod runs;
 mod sides;
+mod sql;
 mod top;
 
 use clap::Subcommand;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Report(report::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
+    /// Ask with a query of your own, which only reads
+    Sql(sql::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
     Check(check::Arguments),
 }
@@ -60,5 +63,6 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Record(arguments) => record::run(arguments, context),
         Command::Report(arguments) => report::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
+        Command::Sql(arguments) => sql::run(arguments, context),
     }
 }

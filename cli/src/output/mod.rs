@@ -6,6 +6,7 @@ mod people;
 mod progress;
 mod sheet;
 mod sink;
+mod stream;
 pub(crate) mod text;
 mod view;
 
@@ -21,7 +22,8 @@ use jiff::tz::TimeZone;
 pub(crate) use self::format::{AnyFormat, ColorChoice, Format};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::sheet::{Cell, Column, Sheet};
-pub(crate) use self::sink::{Destination, NewDatabase};
+pub(crate) use self::sink::{Destination, NewDatabase, quietly};
+pub(crate) use self::stream::Stream;
 pub(crate) use self::view::{Header, View, length_ns};
 
 use crate::exit::Exit;
@@ -171,6 +173,11 @@ impl Output {
         if !self.quiet {
             complain(line);
         }
+    }
+
+    /// Tells people, however quiet they want it, that there is less than they asked for.
+    pub(crate) fn warn(&self, line: &str) {
+        complain(line);
     }
 
     /// Says why a command failed.

@@ -30,6 +30,11 @@ impl Destination {
         Ok(Self { path: path.into(), file })
     }
 
+    /// The file that will appear.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the file appear; gives its size in bytes.
     pub(crate) fn complete(self) -> Result<u64, Failure> {
         let failure = |source: io::Error| Failure::cannot_write(&self.path, &source);

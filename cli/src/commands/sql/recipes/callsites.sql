@@ -1,0 +1,4 @@
+-- Where in the source the spans are made, and how many of each.
+SELECT c.name, c.level, coalesce(c.file || ':' || c.line, c.module) AS place, sum(u.calls) AS calls
+FROM rollup AS u JOIN callsite AS c ON c.id = u.callsite_id
+WHERE u.run_id = :run GROUP BY c.id ORDER BY calls DESC
