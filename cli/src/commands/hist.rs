@@ -44,11 +44,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
     let name = arguments.name.as_str();
-    let histogram = if profile.is_whole() {
-        from_rollups(&profile, name)?
-    } else {
-        from_spans(&profile, name)?
-    };
+    let histogram = durations(&profile, name)?;
     let (bars, modes) = (bars(&histogram, arguments.rows), modes(&histogram));
     let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
     for (label, q) in QUANTILES {
@@ -66,6 +62,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(groups_in_words(name, &modes));
     }
     context.output.show(view, 0)
+}
+
+/// The durations of a name, of what is asked about.
+pub(super) fn durations(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
+    if profile.is_whole() { from_rollups(profile, name) } else { from_spans(profile, name) }
 }
 
 fn from_rollups(profile: &Profile, name: &str) -> Result<Histogram, Failure> {

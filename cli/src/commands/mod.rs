@@ -3,6 +3,7 @@
 mod check;
 mod diff;
 mod export;
+mod explain;
 mod flame;
 mod hist;
 mod load;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Top(top::Arguments),
     /// What changed between two recordings, and whether that is noise
     Diff(diff::Arguments),
+    /// What the slow spans of a name have in common
+    Explain(explain::Arguments),
     /// Where the time went, by path from the root, as a flame graph
     Flame(flame::Arguments),
     /// How the durations of a name are distributed
@@ -56,6 +59,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Top(arguments) => top::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),
+        Command::Explain(arguments) => explain::run(arguments, context),
         Command::Flame(arguments) => flame::run(arguments, context),
         Command::Hist(arguments) => hist::run(arguments, context),
         Command::Export(arguments) => export::run(arguments, context),

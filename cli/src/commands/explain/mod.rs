@@ -1,0 +1,216 @@
+//! `spandrel explain`: what the slow spans of a name have in common that the others have not.
+//!
+//! Two passes over the spans with bounded memory; what counts as a finding, and the guard against
+//! chance, are in `spandrel_storage::query::explain`.
+
+mod drawing;
+mod selection;
+
+use std::ops::ControlFlow;
+
+use clap::{Args, ValueEnum};
+use spandrel_storage::query::explain::{Finding, Value};
+use spandrel_storage::query::{Columns, Explain, Explanation, Scan};
+
+use self::selection::Selection;
+use super::{hist, named};
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, length_ns, text};
+use crate::profile::Profile;
+
+/// Findings that are shown without asking.
+const ROWS: usize = 12;
+/// Selected spans below which a finding is but a hint.
+const FEW: u64 = 20;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel explain http.request                          the slowest 5%\n  \
+    spandrel explain http.request --sel 20ms..             all from 20 ms on\n  \
+    spandrel explain http.request --sel has:error          those that failed\n  \
+    spandrel explain http.request --sel p99.. --since 5m --against all")]
+pub(crate) struct Arguments {
+    /// Name of the spans
+    name: String,
+    /// Which of them to explain: p95.., 20ms.., 10ms..50ms, or a filter
+    #[arg(long, value_name = "WHICH", default_value = "p95..")]
+    sel: String,
+    /// What they are compared with
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    against: Against,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Against {
+    /// The spans of the name that are not selected
+    #[default]
+    Rest,
+    /// All spans of the name
+    All,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let wanted = selection::parse(&arguments.sel)?;
+    let profile = context.wanted.profile()?;
+    let name = arguments.name.as_str();
+    let mut selection = wanted.of(&hist::durations(&profile, name)?);
+    let explanation = explain(&profile, arguments, &mut selection)?;
+    let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
+    let all = explanation.selected.saturating_add(explanation.rest);
+    for (key, count) in [
+        ("selected", explanation.selected),
+        ("rest", explanation.rest),
+        ("tested", explanation.tested as u64),
+        ("children_of_selected", explanation.children_of.0),
+        ("children_of_rest", explanation.children_of.1),
+    ] {
+        view.extra.insert(key.into(), count.into());
+    }
+    let words = wanted.in_words(&selection);
+    view.extra.insert("selection_of_spans".into(), words.as_str().into());
+    let folded = explanation.folded.iter();
+    let folded = folded.map(|f| serde_json::json!({ "field": f.name, "distinct": f.distinct }));
+    view.extra.insert("folded".into(), folded.collect());
+    if all == 0 {
+        view.notes.extend(named::unknown(&profile, name)?);
+    } else {
+        let against = match arguments.against {
+            Against::Rest => "the rest",
+            Against::All => "all",
+        };
+        let (few, many) = (text::count(explanation.selected), text::count(all));
+        let title = format!("{few} of {many} spans ({words}) against {against}");
+        let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
+        view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
+        view.notes = notes(name, &explanation, context.output.verbose);
+    }
+    context.output.show(view, ROWS)
+}
+
+fn explain(
+    profile: &Profile,
+    arguments: &Arguments,
+    selection: &mut Selection,
+) -> Result<Explanation, Failure> {
+    let mut explain = Explain::new(length_ns(&profile.run).max(profile.run.last_ns));
+    profile.scan(Columns::All, |span| {
+        if span.callsite.name == arguments.name {
+            explain.add(span, selection.has(span));
+        }
+        ControlFlow::Continue(())
+    })?;
+    explain.begin_children();
+    // Children may be outside of the window, and need not pass the filter.
+    profile.reader.scan(&Scan::new(profile.run.id), |span| {
+        explain.add_child(span);
+        ControlFlow::Continue(())
+    })?;
+    Ok(explain.finish(arguments.against == Against::All))
+}
+
+/// What values a finding is about, for people.
+fn value_text(finding: &Finding) -> String {
+    let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+    match &finding.value {
+        Value::Text(value) => text::clean(value),
+        Value::Absent => "(no such field)".into(),
+        Value::AtLeast(number) => format!(">= {number}"),
+        Value::Below(number) => format!("< {number}"),
+        Value::Window { from_ns, until_ns } => format!("{}..{}", at(*from_ns), at(*until_ns)),
+        _ => String::new(),
+    }
+}
+
+fn sheet(explanation: &Explanation) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::left("kind", "kind").hidden(),
+        Column::left("field", "field"),
+        Column::left("value", "value"),
+        Column::right("selected_share", "selected"),
+        Column::right("other_share", "other"),
+        Column::right("difference", "difference"),
+        Column::right("selected", "selected spans").hidden(),
+        Column::right("rest", "rest spans").hidden(),
+        Column::right("p_value", "p").hidden(),
+        Column::right("error", "error").hidden(),
+    ]);
+    for finding in &explanation.findings {
+        let count = |count: Option<u64>| count.map_or(Cell::Null, Cell::Count);
+        let p = format!("{:.1e}", finding.p_value);
+        sheet.push(vec![
+            Cell::Text(finding.kind.as_str().into()),
+            Cell::Text(finding.name.clone()),
+            Cell::Text(match &finding.value {
+                Value::Text(value) => value.clone(),
+                Value::Window { from_ns, until_ns } => format!("{from_ns}..{until_ns}"),
+                _ => value_text(finding),
+            }),
+            Cell::Share(finding.selected),
+            Cell::Share(finding.other),
+            Cell::Share(finding.difference()),
+            count(finding.counts.map(|counts| counts.0)),
+            count(finding.counts.map(|counts| counts.1)),
+            Cell::Shown(p, finding.p_value.into()),
+            Cell::Share(finding.error),
+        ]);
+    }
+    sheet
+}
+
+fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let tested = text::count(explanation.tested as u64);
+    let (selected, rest) = (explanation.selected, explanation.rest);
+    if selected == 0 || rest == 0 {
+        let which = if selected == 0 { "no span is selected" } else { "all spans are selected" };
+        notes.push(format!("{which}: there is nothing to compare"));
+    } else if selected < FEW {
+        notes.push(format!("only {selected} spans are selected: what is found is but a hint"));
+    }
+    if explanation.findings.is_empty() && selected > 0 && rest > 0 {
+        notes.push(format!("nothing sets them apart: {tested} candidates are no more than chance"));
+    } else if verbose {
+        notes.push(format!(
+            "{tested} candidates were tested; of what is shown 1% may be chance \
+             (Benjamini-Hochberg)"
+        ));
+    }
+    let folded = explanation.folded.iter();
+    let folded: Vec<String> = folded
+        .map(|f| format!("{} (about {} distinct)", text::clean(&f.name), text::count(f.distinct)))
+        .collect();
+    if !folded.is_empty() {
+        notes.push(format!("too many values to compare: {}", folded.join(", ")));
+    }
+    let (of_selected, of_rest) = explanation.children_of;
+    if of_selected < selected || of_rest < rest {
+        notes.push(format!(
+            "child time is of a sample: {} selected spans, {} of the rest",
+            text::count(of_selected),
+            text::count(of_rest)
+        ));
+    }
+    if explanation.fields_left_out {
+        notes.push("there are too many fields to look at all of them".into());
+    }
+    notes.extend(next_step(name, explanation));
+    notes
+}
+
+/// How to see some of those spans.
+fn next_step(name: &str, explanation: &Explanation) -> Option<String> {
+    use spandrel_storage::query::{explain::Kind, quote};
+    let is_field = |f: &&Finding| {
+        let plain = f.name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c));
+        f.kind == Kind::Field && f.difference() > 0.0 && plain
+    };
+    let finding = explanation.findings.iter().find(is_field)?;
+    let Value::Text(value) = &finding.value else { return None };
+    if value.chars().any(char::is_control) {
+        return None;
+    }
+    let filter = text::shell(&format!("field.{}={}", finding.name, quote(value)));
+    Some(format!("see some: `spandrel slow {} -w {filter}`", text::shell(&text::clean(name))))
+}
