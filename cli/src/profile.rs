@@ -15,6 +15,9 @@ use spandrel_storage::{APPLICATION_ID, Reader, Run};
 use crate::failure::Failure;
 use crate::output::{Header, text};
 
+/// Spans from which on it is worth it to have indexes.
+const LARGE: u64 = 1_000_000;
+
 /// What was asked for on the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -122,6 +125,14 @@ impl Profile {
         let filter = (!self.filter.is_empty()).then(|| text::clean(&self.filter.to_string()));
         let parts: Vec<String> = [window, filter].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("   "))
+    }
+
+    /// What to tell people when a look at a large profile had to read all of it for want of an index.
+    pub(crate) fn read_everything(&self, used_index: bool) -> Option<String> {
+        let spans = self.run.spans.saturating_sub(self.run.pruned_spans);
+        (!used_index && self.run.ended_unix_ns.is_some() && spans >= LARGE).then(|| {
+            format!("looked at {} spans; `spandrel optimize` makes indexes", text::count(spans))
+        })
     }
 
     /// What a pass over the spans looks at; the filter comes on top of it.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
-use spandrel_storage::query::{SlowBy, Columns, Scan, Slowest, Trace};
+use spandrel_storage::query::{Columns, Scan, SlowBy, Slowest, Trace};
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
 };

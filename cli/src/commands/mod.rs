@@ -6,16 +6,20 @@ mod export;
 mod explain;
 mod flame;
 mod hist;
+mod info;
 mod load;
 #[cfg(test)]
 pub(crate) mod made;
 mod named;
+mod optimize;
 mod record;
 mod report;
 mod runs;
 mod sides;
 mod sql;
+mod slow;
 mod top;
+mod tree;
 
 use clap::Subcommand;
 
@@ -28,6 +32,10 @@ use crate::failure::Failure;
 pub(crate) enum Command {
     /// Where the time went, by span name
     Top(top::Arguments),
+    /// The slowest spans
+    Slow(slow::Arguments),
+    /// One trace as a waterfall, with its critical path
+    Tree(tree::Arguments),
     /// What changed between two recordings, and whether that is noise
     Diff(diff::Arguments),
     /// What the slow spans of a name have in common
@@ -48,6 +56,10 @@ pub(crate) enum Command {
     Runs(runs::Arguments),
     /// Ask with a query of your own, which only reads
     Sql(sql::Arguments),
+    /// The file: its size, runs, losses, writer and indexes
+    Info(info::Arguments),
+    /// Make indexes for a profile that has ended, so that large ones are quick to ask
+    Optimize(optimize::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
     Check(check::Arguments),
 }
@@ -57,6 +69,10 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
     export::only_there(command, context)?;
     match command {
         Command::Top(arguments) => top::run(arguments, context),
+        Command::Slow(arguments) => slow::run(arguments, context),
+        Command::Tree(arguments) => tree::run(arguments, context),
+        Command::Info(arguments) => info::run(arguments, context),
+        Command::Optimize(arguments) => optimize::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),
         Command::Explain(arguments) => explain::run(arguments, context),

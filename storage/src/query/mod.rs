@@ -18,12 +18,13 @@ pub mod explain;
 mod fields;
 mod filter;
 mod groups;
+mod inside;
 #[cfg(test)]
 mod made;
 mod near;
 mod quick_map;
-mod run_selector;
 mod rows;
+mod run_selector;
 mod scan;
 mod slow;
 mod span_ref;

@@ -43,6 +43,14 @@ impl SlowBy {
         }
     }
 
+    /// Its column in the table of spans, or what it would be called there.
+    pub fn column(self) -> &'static str {
+        match self {
+            Self::Idle => "idle_ns",
+            other => other.sql(),
+        }
+    }
+
     fn sql(self) -> &'static str {
         match self {
             Self::Duration => "duration_ns",

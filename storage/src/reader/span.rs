@@ -109,7 +109,7 @@ impl Span {
 }
 
 impl Event {
-    fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let span: Option<i64> = row.get(2)?;
         Ok(Self {
             id: id(row, 0)?,

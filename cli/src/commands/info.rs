@@ -1,0 +1,289 @@
+//! `spandrel info`: the file, its runs, what they lost, how the writer did, and which indexes there are.
+//!
+//! Reads small tables only, so that it is quick whatever the number of spans.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use spandrel_storage::{Indexes, Loss, Run, SCHEMA_VERSION, WriterStat};
+
+use super::optimize::purpose;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, length_ns, text};
+use crate::profile::Profile;
+
+/// Runs that are shown without asking.
+const ROWS: usize = 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+/// What the file system says.
+struct Files {
+    path: PathBuf,
+    bytes: u64,
+    wal_bytes: u64,
+}
+
+/// Whether somebody records into a run, as far as can be told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ended,
+    /// Its process is there.
+    Live,
+    /// It has no end, and its process is gone.
+    Killed,
+    /// It has no end, and nothing is known of its process.
+    NotEnded,
+}
+
+impl State {
+    fn of(run: &Run) -> Self {
+        let process = PathBuf::from(format!("/proc/{}", run.info.pid));
+        match run.ended_unix_ns {
+            Some(_) => Self::Ended,
+            None if !Path::new("/proc/self/exe").exists() => Self::NotEnded,
+            // Another program may have got the number since.
+            None => match fs::read_link(process.join("exe")) {
+                Ok(program) if program == Path::new(&run.info.program) => Self::Live,
+                Ok(_) => Self::Killed,
+                Err(_) if process.exists() => Self::NotEnded,
+                Err(_) => Self::Killed,
+            },
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Live => "live",
+            Self::Killed => "killed",
+            Self::NotEnded => "not ended",
+        }
+    }
+}
+
+pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let files = Files::of(profile.reader.path())?;
+    let runs = profile.reader.runs()?;
+    let losses = profile.reader.losses(profile.run.id)?;
+    let stats = profile.reader.writer_stats(profile.run.id)?;
+    let indexes = profile.reader.indexes()?;
+    let state = State::of(&profile.run);
+    let mut sheet = sheet(context);
+    for run in runs.iter().rev() {
+        let losses = profile.reader.losses(run.id)?;
+        sheet.push(cells(context, run, &losses));
+    }
+    let mut view = View::new("info", None, sheet);
+    view.preamble.push(first_line(&files, &profile.run, state));
+    view.notes.extend(writer_line(&profile, &stats));
+    view.notes.extend(losses.iter().map(loss_line));
+    view.notes.push(indexes_line(indexes));
+    view.notes.push(bytes_line(&files, &runs));
+    let run = &profile.run;
+    let member = |key: &str, value: Value| (key.to_owned(), value);
+    view.extra.extend([
+        member("file", json!(files.path.display().to_string())),
+        member("file_bytes", json!(files.bytes)),
+        member("wal_bytes", json!(files.wal_bytes)),
+        member("schema", json!(SCHEMA_VERSION)),
+        member("run_id", json!(run.id)),
+        member("state", json!(state.word())),
+        member("pid", json!(run.info.pid)),
+        member("program", json!(run.info.program)),
+        member("host", json!(run.info.host)),
+        member("os", json!(run.info.os)),
+        member("clock", json!(run.info.clock)),
+        member("settings", parsed(&run.info.settings)),
+        member("report", run.report.as_deref().map_or(Value::Null, parsed)),
+        member("bytes_per_span", json!(bytes_per_span(&files, &runs))),
+        member("is_optimized", json!(indexes.are_complete())),
+        member("indexes", indexes.names().collect()),
+        member("writer", writer(&profile, &stats)),
+        member("losses", losses.iter().map(loss).collect()),
+    ]);
+    context.output.show(view, ROWS)
+}
+
+impl Files {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let mut wal = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+        wal.push("-wal");
+        let bytes = fs::metadata(path)
+            .map_err(|source| Failure::cannot_read(format!("{}: {source}", path.display())))?
+            .len();
+        // A file that was closed in order has no log.
+        let wal_bytes = fs::metadata(wal).map_or(0, |metadata| metadata.len());
+        Ok(Self { path: path.to_owned(), bytes, wal_bytes })
+    }
+}
+
+fn sheet(context: &Context) -> Sheet {
+    let verbose = |column: Column| if context.output.verbose { column } else { column.hidden() };
+    Sheet::new(vec![
+        Column::right("run", "run"),
+        Column::left("label", "label"),
+        Column::left("started_unix_ns", "start"),
+        Column::right("length_ns", "length"),
+        Column::right("spans", "spans"),
+        Column::right("events", "events"),
+        Column::right("dropped", "dropped"),
+        verbose(Column::right("pruned", "pruned")),
+        Column::left("state", "state"),
+        Column::left("complete", "complete"),
+        verbose(Column::left("uuid", "uuid")),
+    ])
+}
+
+fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
+    let reasons: Vec<String> = losses.iter().map(|loss| text::clean(&loss.reason)).collect();
+    let complete = match (run.is_complete(), reasons.first()) {
+        (true, _) => "✓".to_owned(),
+        (false, Some(reason)) => format!("✗ {reason}"),
+        (false, None) => "✗".to_owned(),
+    };
+    vec![
+        Cell::Number(run.id),
+        run.info.label.clone().map_or(Cell::Null, Cell::Text),
+        context.output.moment(run.info.started_unix_ns),
+        Cell::Ns(length_ns(run)),
+        Cell::Count(run.spans),
+        Cell::Count(run.events),
+        Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
+        Cell::Count(run.pruned_spans.saturating_add(run.pruned_events)),
+        Cell::Text(State::of(run).word().into()),
+        Cell::Shown(complete, run.is_complete().into()),
+        Cell::Text(run.info.uuid.clone()),
+    ]
+}
+
+/// `profile.db   118 MB + wal 2.1 MB   schema 3   live: pid 4121 recording`
+fn first_line(files: &Files, run: &Run, state: State) -> String {
+    let path = text::clean(&files.path.display().to_string());
+    let mut line = format!("{path}   {}", text::bytes(files.bytes));
+    if files.wal_bytes > 0 {
+        line.push_str(&format!(" + wal {}", text::bytes(files.wal_bytes)));
+    }
+    line.push_str(&format!("   schema {SCHEMA_VERSION}   "));
+    let pid = run.info.pid;
+    line.push_str(&match state {
+        State::Ended => "nobody records".to_owned(),
+        State::Live => format!("live: pid {pid} recording"),
+        State::Killed => format!("run {} was killed: pid {pid} is gone", run.id),
+        State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),
+    });
+    line
+}
+
+/// Spans a second over the last interval in which the writer stored any.
+fn spans_per_second(stats: &[WriterStat]) -> Option<f64> {
+    let [.., before, last] = stats else { return None };
+    let ns = last.at_ns.saturating_sub(before.at_ns);
+    (ns > 0).then(|| last.stored.saturating_sub(before.stored) as f64 / (ns as f64 / 1e9))
+}
+
+fn ring_capacity(run: &Run) -> Option<u64> {
+    parsed(&run.info.settings).get("ring_capacity")?.as_u64()
+}
+
+/// The longest commit of the whole run.
+fn largest_batch_ns(stats: &[WriterStat]) -> u64 {
+    stats.iter().map(|stat| stat.largest_batch_ns).max().unwrap_or(0)
+}
+
+fn writer_line(profile: &Profile, stats: &[WriterStat]) -> Option<String> {
+    let last = stats.last()?;
+    let mut parts = Vec::new();
+    let length_ns = length_ns(&profile.run);
+    if length_ns > 0 {
+        let rate = last.stored as f64 / (length_ns as f64 / 1e9);
+        parts.push(format!("{} spans/s", text::count(rate.round() as u64)));
+    }
+    if let Some(rate) = spans_per_second(stats) {
+        parts.push(format!("at last {} spans/s", text::count(rate.round() as u64)));
+    }
+    parts.push(format!("{} batches", text::count(last.batches)));
+    let largest = i64::try_from(largest_batch_ns(stats)).unwrap_or(i64::MAX);
+    parts.push(format!("longest commit {}", text::duration_in_words(largest)));
+    let fill = match ring_capacity(&profile.run).filter(|capacity| *capacity > 0) {
+        Some(capacity) => text::share(last.ring_high_water as f64 / capacity as f64),
+        None => format!("{} slots", text::count(last.ring_high_water)),
+    };
+    parts.push(format!("ring at most {fill} full"));
+    parts.push(format!("last commit +{}", text::duration_in_words(last.at_ns)));
+    parts.push(format!("log {}", text::bytes(last.wal_bytes)));
+    if last.open_spans > 0 {
+        parts.push(format!("{} open spans", text::count(last.open_spans)));
+    }
+    Some(format!("writer: {}", parts.join(", ")))
+}
+
+fn writer(profile: &Profile, stats: &[WriterStat]) -> Value {
+    let Some(last) = stats.last() else { return Value::Null };
+    json!({
+        "at_ns": last.at_ns, "recorded": last.recorded, "stored": last.stored,
+        "dropped": parsed(&last.dropped), "events_recorded": last.events_recorded,
+        "events_stored": last.events_stored, "events_dropped": parsed(&last.events_dropped),
+        "batches": last.batches, "largest_batch_ns": largest_batch_ns(stats),
+        "ring_high_water": last.ring_high_water, "ring_capacity": ring_capacity(&profile.run),
+        "wal_bytes": last.wal_bytes, "file_bytes": last.file_bytes,
+        "open_spans": last.open_spans, "spans_per_second": spans_per_second(stats),
+    })
+}
+
+fn loss(loss: &Loss) -> Value {
+    json!({
+        "reason": loss.reason, "spans": loss.spans, "events": loss.events,
+        "from_ns": loss.from_ns, "to_ns": loss.to_ns,
+    })
+}
+
+fn loss_line(loss: &Loss) -> String {
+    let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+    format!(
+        "! lost {} spans and {} events: {}, {}..{}",
+        text::count(loss.spans),
+        text::count(loss.events),
+        text::clean(&loss.reason),
+        at(loss.from_ns),
+        at(loss.to_ns)
+    )
+}
+
+fn indexes_line(indexes: Indexes) -> String {
+    if indexes.are_complete() {
+        return "indexes: all (`spandrel optimize --drop` takes them away)".to_owned();
+    }
+    let names: Vec<&str> = indexes.names().map(purpose).collect();
+    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    format!("indexes: {there}; `spandrel optimize` makes them once the recording has ended")
+}
+
+fn rows(runs: &[Run]) -> u64 {
+    let rows = |run: &Run| run.spans.saturating_sub(run.pruned_spans);
+    runs.iter().map(rows).fold(0, u64::saturating_add)
+}
+
+/// Of all that is in the file; `None` without spans.
+fn bytes_per_span(files: &Files, runs: &[Run]) -> Option<f64> {
+    let rows = rows(runs);
+    (rows > 0).then(|| files.bytes.saturating_add(files.wal_bytes) as f64 / rows as f64)
+}
+
+fn bytes_line(files: &Files, runs: &[Run]) -> String {
+    match bytes_per_span(files, runs) {
+        Some(bytes) => format!("{bytes:.0} bytes a span, everything included"),
+        None => "no spans yet".to_owned(),
+    }
+}
+
+/// JSON of the file; as text where it is none.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}

@@ -1,0 +1,72 @@
+//! `spandrel optimize`: indexes for a profile whose recording has ended.
+
+use clap::Args;
+use serde_json::json;
+use spandrel_storage::{drop_indexes, optimize};
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Makes `slow`, `tree` and windows of time quick in profiles of millions of \
+    spans; the file grows by about half. A recording into the file takes the indexes away again.\n\n\
+    Examples:\n  \
+    spandrel optimize\n  \
+    spandrel optimize --drop          take the indexes away"
+)]
+pub(crate) struct Arguments {
+    /// Take the indexes away
+    #[arg(long)]
+    drop: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let path = context.wanted.path()?;
+    let done = if arguments.drop {
+        drop_indexes(&path)?
+    } else {
+        let mut progress = context.output.progress();
+        optimize(&path, move |now| {
+            progress.show(|| format!("making {} {:.0}%", now.index, now.share * 100.0));
+        })?
+    };
+    let mut sheet = Sheet::new(vec![Column::left("index", "index"), Column::left("for", "for")]);
+    for name in &done.changed {
+        sheet.push([name, purpose(name)].map(|text| Cell::Text(text.into())).to_vec());
+    }
+    let mut view = View::new("optimize", None, sheet);
+    let bytes = [done.bytes_before, done.bytes_after];
+    let [before, after] = bytes.map(text::bytes);
+    let what = match (done.changed.len(), arguments.drop) {
+        (0, false) => format!("{}: nothing to make, all indexes are there", path.display()),
+        (0, true) => format!("{}: there are no indexes to take away", path.display()),
+        (_, false) => format!("{}: made these indexes, {before} → {after}", path.display()),
+        (_, true) => format!(
+            "{}: took these indexes away; the next recording uses their room ({after})",
+            path.display()
+        ),
+    };
+    if done.changed.is_empty() {
+        view.drawing = Some(format!("{}\n", text::clean(&what)));
+    } else {
+        view.preamble.push(text::clean(&what));
+    }
+    view.extra.insert("dropped_indexes".into(), json!(arguments.drop));
+    view.extra.insert("bytes_before".into(), json!(done.bytes_before));
+    view.extra.insert("bytes_after".into(), json!(done.bytes_after));
+    context.output.show(view, 0)
+}
+
+/// What an index is for.
+pub(super) fn purpose(name: &str) -> &'static str {
+    match name {
+        "span_zone" => "windows of time",
+        "span_by_duration" => "slow",
+        "span_by_root" => "tree",
+        "event_by_span" => "tree --events",
+        _ => "-",
+    }
+}

@@ -1,0 +1,225 @@
+//! `spandrel slow`: the slowest spans, and in which of their fields they differ.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use spandrel_storage::Span;
+use spandrel_storage::query::{Columns, SlowBy, Slowest};
+
+use super::named;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Rows that are shown without asking.
+const ROWS: usize = 20;
+/// Spans that are kept when all are asked for: memory is bounded, and nobody reads more.
+const ROWS_MAX: usize = 50_000;
+/// Fields that people get a column of.
+const FIELDS_MAX: usize = 5;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel slow                            of all names\n  \
+    spandrel slow http.request -n 3\n  \
+    spandrel slow --by self -w 'target~^db'  not counting what their children took\n  \
+    spandrel slow --since 30s -f json")]
+pub(crate) struct Arguments {
+    /// Name of the spans [default: all]
+    name: Option<String>,
+    /// The time that counts
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+}
+
+/// The time that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// From creation to close
+    #[default]
+    Dur,
+    /// Not in children
+    #[value(name = "self")]
+    SelfTime,
+    /// Inside the span, running
+    Busy,
+    /// Not inside the span, waiting
+    Idle,
+}
+
+impl By {
+    fn slow_by(self) -> SlowBy {
+        match self {
+            Self::Dur => SlowBy::Duration,
+            Self::SelfTime => SlowBy::SelfTime,
+            Self::Busy => SlowBy::Busy,
+            Self::Idle => SlowBy::Idle,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let name = arguments.name.as_deref();
+    let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
+    let (spans, total) = find(&profile, name, arguments.by.slow_by(), limit)?;
+    let is_indexed =
+        profile.is_whole() && arguments.by == By::Dur && profile.reader.indexes()?.durations;
+    let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
+    sheet.total = total.max(sheet.total);
+    let mut view = View::new("slow", Some(profile.header()?), sheet);
+    view.extra.insert("by".into(), json!(arguments.by.slow_by().column()));
+    view.extra.insert("name".into(), json!(name));
+    view.extra.insert("used_index".into(), json!(is_indexed));
+    match (spans.first(), name) {
+        (Some(slowest), _) => view.notes.push(next_step(slowest, name)),
+        (None, Some(name)) => view.notes.extend(named::unknown(&profile, name)?),
+        (None, None) => {}
+    }
+    view.notes.extend(profile.read_everything(is_indexed));
+    context.output.show(view, ROWS)
+}
+
+/// The slowest spans, and how many there are of what was asked for.
+fn find(
+    profile: &Profile,
+    name: Option<&str>,
+    by: SlowBy,
+    limit: usize,
+) -> Result<(Vec<Span>, u64), Failure> {
+    if profile.is_whole() {
+        let spans = profile.reader.slowest(profile.run.id, name, by, limit)?;
+        let top = profile.reader.top(profile.run.id, usize::MAX)?;
+        let named = top.iter().filter(|row| name.is_none_or(|name| name == row.callsite.name));
+        return Ok((spans, named.map(|row| row.calls).sum()));
+    }
+    let mut slowest = Slowest::new(by, limit);
+    profile.scan(Columns::Numbers, |span| {
+        if name.is_none_or(|name| name == span.callsite.name) {
+            slowest.add(span);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let total = slowest.seen();
+    let mut spans = slowest.into_spans();
+    profile.reader.read_fields(&mut spans)?;
+    Ok((spans, total))
+}
+
+fn next_step(slowest: &Span, name: Option<&str>) -> String {
+    let id = slowest.id;
+    let name = text::clean(&text::shell(name.unwrap_or(&slowest.callsite.name)));
+    format!("`spandrel tree s{id}` for one, `spandrel explain {name}` for the pattern")
+}
+
+fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
+    let fields: Vec<Map<String, Value>> = spans.iter().map(fields_of).collect();
+    let keys = if for_people { differing(&fields) } else { Vec::new() };
+    let mut columns = vec![
+        Column::right("duration_ns", "dur"),
+        Column::right("busy_ns", "busy"),
+        Column::right("self_ns", "self").hidden(),
+        Column::left("start_ns", "when"),
+        Column::left("id", "id"),
+        Column::left("root_id", "trace"),
+        Column::left("target", "target").hidden(),
+        Column::left("name", "span"),
+        Column::left("status", "status").hidden(),
+        Column::left("thread", "thread").hidden(),
+    ];
+    for column in &mut columns {
+        column.shown &= with_name || column.key != "name";
+    }
+    columns.extend(keys.iter().map(|key| Column::left(&format!("field.{key}"), &text::clean(key))));
+    let mut all = Column::left("fields", "fields");
+    all.shown = false;
+    columns.push(all);
+    let mut sheet = Sheet::new(columns);
+    for (span, fields) in spans.iter().zip(fields) {
+        let mut row = cells(span);
+        row.extend(keys.iter().map(|key| match fields.get(key) {
+            None => Cell::Null,
+            Some(Value::String(text)) => Cell::Text(text.clone()),
+            Some(value) => Cell::Json(value.clone()),
+        }));
+        row.push(Cell::Json(Value::Object(fields)));
+        sheet.push(row);
+    }
+    sheet
+}
+
+fn cells(span: &Span) -> Vec<Cell> {
+    let thread =
+        span.thread.name.clone().unwrap_or_else(|| format!("thread {}", span.thread.os_id));
+    let when = format!("+{}", text::duration_in_words(span.start_ns));
+    vec![
+        span.duration_ns.into(),
+        span.busy_ns.into(),
+        span.self_ns.into(),
+        Cell::Shown(when, span.start_ns.into()),
+        Cell::Span(span.id),
+        Cell::Trace(span.root_id),
+        Cell::Text(span.callsite.target.clone()),
+        Cell::Text(span.callsite.name.clone()),
+        Cell::Text(span.status.as_str().into()),
+        Cell::Text(thread),
+    ]
+}
+
+/// The fields of a span; one that are no JSON object are a field by themselves.
+fn fields_of(span: &Span) -> Map<String, Value> {
+    let Some(text) = &span.fields else { return Map::new() };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::from_iter([("fields".to_owned(), Value::String(text.clone()))]),
+    }
+}
+
+/// The keys that most of these spans have, but for those whose value is the same in all.
+fn differing(fields: &[Map<String, Value>]) -> Vec<String> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    for key in fields.iter().flat_map(Map::keys) {
+        let count = counts.entry(key).or_insert(0);
+        if *count == 0 {
+            order.push(key);
+        }
+        *count += 1;
+    }
+    let differs = |key: &&str| {
+        let first = fields.first().and_then(|fields| fields.get(*key));
+        fields.len() < 2 || fields.iter().any(|fields| fields.get(*key) != first)
+    };
+    order.retain(differs);
+    order.sort_by_key(|key| std::cmp::Reverse(counts.get(key).copied()));
+    order.truncate(FIELDS_MAX);
+    order.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(fields: &[Value]) -> Vec<String> {
+        let object = |value: &Value| value.as_object().cloned().unwrap();
+        differing(&fields.iter().map(object).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_commonest_fields_that_differ_become_columns() {
+        let spans = [
+            json!({ "same": 1, "rare": 1, "shard": 7 }),
+            json!({ "same": 1, "shard": 7 }),
+            json!({ "same": 1, "shard": 8 }),
+        ];
+        assert_eq!(keys(&spans), ["shard", "rare"]);
+        assert_eq!(keys(&spans[..1]), ["same", "rare", "shard"], "of one span, all");
+        assert!(keys(&[]).is_empty());
+        let many: Map<String, Value> = (0..50).map(|n| (format!("k{n}"), json!(n))).collect();
+        assert_eq!(keys(&[Value::Object(many), json!({})]).len(), FIELDS_MAX);
+    }
+}

@@ -1,0 +1,239 @@
+//! `spandrel tree`: one trace as a waterfall, with its critical path.
+
+mod lines;
+mod waterfall;
+
+use clap::Args;
+use serde_json::{Value, json};
+use spandrel_storage::query::{Columns, CriticalPath, SlowBy, Slowest, Trace, parse_duration_ns};
+use spandrel_storage::{Event, Link};
+use std::ops::ControlFlow;
+
+use self::lines::{Lines, Wanted};
+use self::waterfall::Waterfall;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Spans of a trace that are kept in memory.
+const SPANS_MAX: usize = 100_000;
+/// Events of a trace that are kept in memory.
+const EVENTS_MAX: usize = 10_000;
+/// Children of a span that are shown without asking.
+const CHILDREN: usize = 20;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel tree                         the trace of the slowest span\n  \
+    spandrel tree s8925 --events\n  \
+    spandrel tree t8925 --depth 3 --min-dur 1ms\n  \
+    spandrel tree -w 'name=http.* field.shard=7'")]
+pub(crate) struct Arguments {
+    /// A span (s123) or a trace (t123) [default: the slowest span of what is asked about]
+    id: Option<String>,
+    /// Levels of children at most
+    #[arg(long, value_name = "LEVELS")]
+    depth: Option<usize>,
+    /// Only spans that take at least this long, and those that are unfinished
+    #[arg(long, value_name = "DURATION")]
+    min_dur: Option<String>,
+    /// Children of a span at most, the longest; 0: all
+    #[arg(long, value_name = "SPANS", default_value_t = CHILDREN)]
+    children: usize,
+    /// The events in the spans, too
+    #[arg(long)]
+    events: bool,
+}
+
+/// A trace, and what was found out about it.
+struct Found {
+    trace: Trace,
+    path: CriticalPath,
+    events: Vec<Event>,
+    events_total: u64,
+    links: Vec<Link>,
+    /// The span that was asked for.
+    asked: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let min_ns = match &arguments.min_dur {
+        Some(text) => parse_duration_ns(text)
+            .map_err(|error| Failure::usage(format!("--min-dur: {error}")))?,
+        None => 0,
+    };
+    let Some(found) = find(&profile, arguments)? else {
+        let mut view = View::new("tree", Some(profile.header()?), sheet_of(None));
+        view.notes.push("no span matches, so there is no trace to show".into());
+        return context.output.show(view, 0);
+    };
+    let mut view = View::new("tree", Some(profile.header()?), sheet_of(Some(&found)));
+    members(&mut view, &found);
+    let wanted = Wanted { depth: arguments.depth, min_ns, children: arguments.children };
+    let lines = Lines::of(&found, &wanted);
+    let waterfall = Waterfall { found: &found, width: context.output.width() };
+    view.drawing = Some(waterfall.draw(&lines));
+    notes(&mut view, &found);
+    let used_index = profile.reader.indexes()?.traces;
+    view.extra.insert("used_index".into(), json!(used_index));
+    view.notes.extend(profile.read_everything(used_index));
+    // The drawing has limits of its own.
+    context.output.show(view, 0)
+}
+
+/// Finds the trace that was asked for; `None` when nothing matches.
+fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<Found>, Failure> {
+    let (root_id, asked) = match &arguments.id {
+        Some(id) => {
+            let (root_id, asked) = root_of(profile, id)?;
+            (root_id, asked)
+        }
+        None => match slowest(profile)? {
+            Some(root_id) => (root_id, None),
+            None => return Ok(None),
+        },
+    };
+    let Some(trace) = Trace::read(&profile.reader, root_id, SPANS_MAX)? else {
+        let message = format!("there is no trace t{root_id}");
+        return Err(Failure::cannot_read(message).hint("`spandrel slow` lists traces"));
+    };
+    let path = CriticalPath::of(&trace);
+    let links = trace.links(&profile.reader)?;
+    let (events, events_total) =
+        if arguments.events { trace.events(&profile.reader, EVENTS_MAX)? } else { (Vec::new(), 0) };
+    Ok(Some(Found { trace, path, events, events_total, links, asked }))
+}
+
+/// The root of the span or trace that an id names, and the span.
+fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure> {
+    let wrong =
+        || Failure::usage(format!("{text:?} is no id")).hint("a span is s123, a trace t123");
+    let number = |digits: &str| digits.parse::<u64>().map_err(|_| wrong());
+    if let Some(trace) = text.strip_prefix('t') {
+        return Ok((number(trace)?, None));
+    }
+    let span_id = number(text.strip_prefix('s').unwrap_or(text))?;
+    match profile.reader.root_of(span_id)? {
+        Some(root_id) => Ok((root_id, Some(span_id))),
+        None => Err(Failure::cannot_read(format!("there is no span s{span_id}"))
+            .hint("it may be open still, dropped or pruned; `spandrel slow` lists spans")),
+    }
+}
+
+/// The trace of the slowest span that is asked about.
+fn slowest(profile: &Profile) -> Result<Option<u64>, Failure> {
+    let spans = if profile.is_whole() {
+        profile.reader.slowest(profile.run.id, None, SlowBy::Duration, 1)?
+    } else {
+        let mut slowest = Slowest::new(SlowBy::Duration, 1);
+        profile.scan(Columns::Numbers, |span| {
+            slowest.add(span);
+            ControlFlow::Continue(())
+        })?;
+        slowest.into_spans()
+    };
+    Ok(spans.first().map(|span| span.root_id))
+}
+
+/// All spans of the trace for programs, those at the top first.
+fn sheet_of(found: Option<&Found>) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::left("id", "id"),
+        Column::left("parent_id", "parent"),
+        Column::right("depth", "depth"),
+        Column::left("name", "span"),
+        Column::left("target", "target"),
+        Column::right("start_ns", "start"),
+        Column::right("duration_ns", "dur"),
+        Column::right("busy_ns", "busy"),
+        Column::right("self_ns", "self"),
+        Column::right("critical_ns", "critical"),
+        Column::right("on_critical_path", "on path"),
+        Column::left("status", "status"),
+        Column::left("thread", "thread"),
+        Column::left("fields", "fields"),
+    ]);
+    let Some(found) = found else { return sheet };
+    let mut critical_ns = vec![0_i64; found.trace.spans.len()];
+    for section in found.path.sections() {
+        if let Some(sum) = section.span.and_then(|place| critical_ns.get_mut(place)) {
+            *sum = sum.saturating_add(section.length_ns());
+        }
+    }
+    for (place, depth) in lines::all(&found.trace) {
+        let Some(span) = found.trace.spans.get(place) else { continue };
+        let fields = span.fields.as_deref().map_or(Value::Null, |text| {
+            serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+        });
+        sheet.push(vec![
+            Cell::Span(span.id),
+            span.parent_id.map_or(Cell::Null, Cell::Span),
+            Cell::Count(depth as u64),
+            Cell::Text(span.callsite.name.clone()),
+            Cell::Text(span.callsite.target.clone()),
+            Cell::Ns(span.start_ns),
+            span.duration_ns.into(),
+            span.busy_ns.into(),
+            span.self_ns.into(),
+            Cell::Ns(critical_ns.get(place).copied().unwrap_or(0)),
+            Cell::Bool(found.path.contains(place)),
+            Cell::Text(span.status.as_str().into()),
+            span.thread.name.clone().map_or(Cell::Null, Cell::Text),
+            Cell::Json(fields),
+        ]);
+    }
+    sheet.total = sheet.total.max(found.trace.total);
+    sheet
+}
+
+fn members(view: &mut View, found: &Found) {
+    let trace = &found.trace;
+    let (from_ns, until_ns) = trace.interval_ns();
+    let length_ns = until_ns.saturating_sub(from_ns);
+    let path = found.path.by_callsite(trace).into_iter().map(|(callsite, ns)| {
+        let name = callsite.as_ref().map(|callsite| callsite.name.as_str());
+        json!({ "name": name, "is_root": callsite.is_none(), "ns": ns,
+            "share": ns as f64 / length_ns.max(1) as f64 })
+    });
+    let events = found.events.iter().map(|event| {
+        json!({ "span_id": event.span_id, "at_ns": event.at_ns, "level": event.callsite.level,
+            "message": event.message, "fields": event.fields })
+    });
+    let links = found.links.iter();
+    let links = links.map(|link| json!({ "span_id": link.span_id, "follows_id": link.follows_id }));
+    let missing: Vec<u64> = trace.orphans().map(|(parent, _)| parent).collect();
+    view.extra.insert("trace_id".into(), json!(trace.root_id));
+    view.extra.insert("start_ns".into(), json!(from_ns));
+    view.extra.insert("duration_ns".into(), json!(length_ns));
+    view.extra.insert("critical_path".into(), path.collect());
+    view.extra.insert("missing_parents".into(), json!(missing));
+    view.extra.insert("links".into(), links.collect());
+    view.extra.insert("events".into(), events.collect());
+}
+
+fn notes(view: &mut View, found: &Found) {
+    let trace = &found.trace;
+    if trace.is_truncated() {
+        view.notes.push(format!(
+            "! only the first {} of {} spans of this trace were read: figures are of those",
+            text::count(trace.spans.len() as u64),
+            text::count(trace.total)
+        ));
+    }
+    if found.events_total > found.events.len() as u64 {
+        view.notes.push(format!(
+            "! only {} of {} events were read",
+            text::count(found.events.len() as u64),
+            text::count(found.events_total)
+        ));
+    }
+    for link in found.links.iter().take(CHILDREN) {
+        view.notes.push(format!("s{} follows from s{}", link.span_id, link.follows_id));
+    }
+    if let Some(more) = found.links.len().checked_sub(CHILDREN).filter(|more| *more > 0) {
+        view.notes.push(format!("… {} more links", text::count(more as u64)));
+    }
+}

@@ -1,0 +1,231 @@
+//! The drawing of a trace: a line a span, and where in time it lies.
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+use spandrel_storage::{Span, Status};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::Found;
+use super::lines::{Line, Lines};
+use crate::output::text;
+
+const PATH: Style = AnsiColor::Yellow.on_default().bold();
+const BAR: Style = AnsiColor::Cyan.on_default();
+const FAINT: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default();
+
+/// Levels that are indented; deeper ones are numbered.
+const INDENTED_MAX: usize = 12;
+/// Columns of names, at most.
+const NAME_MAX: usize = 34;
+/// Columns that stand beside names and bars.
+const BESIDE: usize = 36;
+/// Characters of the fields of a span.
+const FIELDS_MAX: usize = 60;
+/// Callsites of the critical path that are named.
+const BLAMED_MAX: usize = 6;
+
+pub(super) struct Waterfall<'a> {
+    pub(super) found: &'a Found,
+    pub(super) width: usize,
+}
+
+impl Waterfall<'_> {
+    pub(super) fn draw(&self, lines: &Lines) -> String {
+        let names: Vec<String> = lines.0.iter().map(|line| self.name(line)).collect();
+        let widest = names.iter().map(|name| name.width()).max().unwrap_or(0).min(NAME_MAX);
+        let columns = self.width.saturating_sub(widest + BESIDE).clamp(16, 80);
+        let mut page = String::new();
+        for (line, name) in lines.0.iter().zip(&names) {
+            let name = fit(name, widest);
+            let row = match line {
+                Line::Span { place, .. } => self.span(*place, &name, columns),
+                Line::Event { place, .. } => self.event(*place, &name, columns),
+                Line::Missing { .. } => format!("  {FAINT}{}{FAINT:#}", name.trim_end()),
+                Line::More { spans, ns, depth } => {
+                    let ns = text::duration_in_words(*ns);
+                    let spans = text::count(*spans);
+                    let what = if *depth == 0 { "lines" } else { "children" };
+                    format!("  {FAINT}{}… {spans} more {what}, {ns} total{FAINT:#}", indent(*depth))
+                }
+            };
+            page.push_str(row.trim_end());
+            page.push('\n');
+        }
+        page.push_str(&self.summary());
+        page
+    }
+
+    fn name(&self, line: &Line) -> String {
+        match line {
+            Line::Span { place, depth } => {
+                let span = self.found.trace.spans.get(*place);
+                let name = span.map_or("", |span| span.callsite.name.as_str());
+                format!("{}{}", indent(*depth), text::clean(name))
+            }
+            Line::Event { place, depth } => {
+                let event = self.found.events.get(*place);
+                let level = event.map_or("", |event| event.callsite.level.as_str());
+                format!("{}· {}", indent(*depth), text::clean(level))
+            }
+            Line::Missing { id, depth } => {
+                format!("{}(parent s{id} missing: dropped, pruned or still open)", indent(*depth))
+            }
+            Line::More { .. } => String::new(),
+        }
+    }
+
+    fn span(&self, place: usize, name: &str, columns: usize) -> String {
+        let Some(span) = self.found.trace.spans.get(place) else { return String::new() };
+        let is_root = self.found.trace.root() == Some(place);
+        let on_path = self.found.path.contains(place);
+        let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
+        let duration = span.duration_ns.map_or_else(|| "open ".into(), text::duration);
+        let bar = self.bar(span, is_root, columns);
+        let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
+        let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
+        match (is_root, span.self_ns, busy) {
+            (true, Some(self_ns), _) => {
+                row.push_str(&format!("self {}", text::duration_in_words(self_ns)));
+            }
+            (_, _, Some((busy, duration))) => {
+                row.push_str(&format!("busy {:>3.0}%", busy as f64 / duration as f64 * 100.0));
+            }
+            _ => {}
+        }
+        match span.status {
+            Status::Ok => {}
+            status => row.push_str(&format!("  {BAD}{}{BAD:#}", status.as_str())),
+        }
+        let fields = fields(span);
+        if !fields.is_empty() {
+            row.push_str(&format!("  {FAINT}{fields}{FAINT:#}"));
+        }
+        if self.found.asked == Some(span.id) && !is_root {
+            row.push_str(&format!("  {PATH}◄ s{}{PATH:#}", span.id));
+        }
+        row
+    }
+
+    fn event(&self, place: usize, name: &str, columns: usize) -> String {
+        let Some(event) = self.found.events.get(place) else { return String::new() };
+        let (from_ns, _) = self.found.trace.interval_ns();
+        let at = format!("+{}", text::duration(event.at_ns.saturating_sub(from_ns)));
+        let column = self.column(event.at_ns, columns).min(columns.saturating_sub(1));
+        let bar = format!("{}·{}", " ".repeat(column), " ".repeat(columns - column - 1));
+        let message = event.message.as_deref().unwrap_or_default();
+        let message = fit(&text::clean(message), FIELDS_MAX);
+        format!("  {FAINT}{name} {at:>10}  {bar}  {}{FAINT:#}", message.trim_end())
+    }
+
+    /// The column in which a moment lies; the last one and beyond for the end.
+    fn column(&self, at_ns: i64, columns: usize) -> usize {
+        let (from_ns, until_ns) = self.found.trace.interval_ns();
+        let length = until_ns.saturating_sub(from_ns).max(1) as f64;
+        let share = at_ns.saturating_sub(from_ns) as f64 / length;
+        (share.clamp(0.0, 1.0) * columns as f64) as usize
+    }
+
+    fn bar(&self, span: &Span, is_root: bool, columns: usize) -> String {
+        if is_root {
+            return format!("├{}┤", "─".repeat(columns.saturating_sub(2)));
+        }
+        let (from_ns, until_ns) = self.found.trace.interval_ns();
+        let end_ns = self.found.trace.end_ns(span);
+        let outside = span.start_ns >= until_ns || end_ns < from_ns;
+        let from = self.column(span.start_ns, columns).min(columns.saturating_sub(1));
+        let until = self.column(end_ns, columns).clamp(from + 1, columns);
+        let length = until - from;
+        let bar = if outside {
+            "→".to_owned()
+        } else if (end_ns.saturating_sub(span.start_ns) as f64)
+            < until_ns.saturating_sub(from_ns) as f64 / columns as f64
+        {
+            "▏".to_owned()
+        } else {
+            running_last(span, length)
+        };
+        let after = columns - from - bar.width().min(columns - from);
+        format!("{}{bar}{}", " ".repeat(from), " ".repeat(after))
+    }
+
+    fn summary(&self) -> String {
+        let length = self.found.path.length_ns().max(1) as f64;
+        let mut blamed = self.found.path.by_callsite(&self.found.trace);
+        let self_at = blamed.iter().position(|(callsite, _)| callsite.is_none());
+        // The root by itself stands last, as what is left.
+        let own = self_at.map(|at| blamed.remove(at));
+        let more = blamed.len().saturating_sub(BLAMED_MAX);
+        let others = blamed.split_off(blamed.len() - more);
+        let share = |ns: i64| text::share(ns as f64 / length);
+        let mut parts: Vec<String> = blamed
+            .iter()
+            .filter_map(|(callsite, ns)| {
+                Some(format!("{} {}", text::clean(&callsite.as_ref()?.name), share(*ns)))
+            })
+            .collect();
+        if more > 0 {
+            let ns = others.iter().fold(0_i64, |sum, (_, ns)| sum.saturating_add(*ns));
+            parts.push(format!("{more} others {}", share(ns)));
+        }
+        parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
+        format!(
+            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{FAINT:#}\n",
+            parts.join("  ")
+        )
+    }
+}
+
+/// A bar with the share of the time in which it ran; where in the span that was, nobody knows.
+fn running_last(span: &Span, length: usize) -> String {
+    match span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0) {
+        Some((busy, duration)) => {
+            let share = (busy as f64 / duration as f64).clamp(0.0, 1.0);
+            let running = (share * length as f64).round() as usize;
+            format!("{}{}", "░".repeat(length - running), "▒".repeat(running))
+        }
+        None => "─".repeat(length),
+    }
+}
+
+fn indent(depth: usize) -> String {
+    match depth.checked_sub(INDENTED_MAX) {
+        None | Some(0) => "  ".repeat(depth),
+        Some(_) => format!("{}{depth}› ", "  ".repeat(INDENTED_MAX)),
+    }
+}
+
+/// Exactly so many columns.
+fn fit(text: &str, columns: usize) -> String {
+    let width = text.width();
+    if width <= columns {
+        return format!("{text}{}", " ".repeat(columns - width));
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for character in text.chars() {
+        let wide = character.width().unwrap_or(0);
+        if used + wide + 1 > columns {
+            break;
+        }
+        used += wide;
+        cut.push(character);
+    }
+    cut.push('…');
+    format!("{cut}{}", " ".repeat(columns.saturating_sub(used + 1)))
+}
+
+fn fields(span: &Span) -> String {
+    let Some(fields) = &span.fields else { return String::new() };
+    let shown = match serde_json::from_str(fields) {
+        Ok(Value::Object(fields)) => {
+            let pairs = fields.iter().map(|(key, value)| match value {
+                Value::String(value) => format!("{key}={value}"),
+                value => format!("{key}={value}"),
+            });
+            pairs.collect::<Vec<_>>().join(" ")
+        }
+        _ => fields.clone(),
+    };
+    fit(&text::clean(&shown), FIELDS_MAX).trim_end().to_owned()
+}
