@@ -133,13 +133,13 @@ function drawHeat(context, width, height, heat, cell) {
   context.fillStyle = colors.panel;
   context.fillRect(x(0), y(heat.high + 1), x(1) - x(0), y(heat.low) - y(heat.high + 1));
   drawHeatGrid(context, width, height, heat);
+  drawHeatBands(context, heat, x, y);
   const wide = (x(1) - x(0)) / window.columns;
   for (const [key, number] of heat.cells) {
     const [column, bin] = [Math.floor(key / 1000), key % 1000];
     context.fillStyle = heatColor(Math.log1p(number) / Math.log1p(heat.most));
     context.fillRect(x(column / window.columns), y(bin + 1), wide + 0.3, y(bin) - y(bin + 1));
   }
-  drawHeatBands(context, heat, x, y);
   for (const [q, dash] of [[0.5, []], [0.95, [4, 3]]]) drawHeatLine(context, heat, x, y, q, dash);
   if (cell) {
     context.strokeStyle = colors.ink;
@@ -171,7 +171,7 @@ function drawHeatGrid(context, width, height, heat) {
   }
 }
 
-/** Losses as stripes, marks as lines with their names. */
+/** Behind the cells: losses as stripes, marks as lines with their names. */
 function drawHeatBands(context, heat, x, y) {
   const pattern = stripes(context, colors.bad);
   const [top, bottom] = [y(heat.high + 1), y(heat.low)];
