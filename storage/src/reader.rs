@@ -31,6 +31,8 @@ pub use self::names::{Callsite, Thread};
 pub use self::run::{Counts, Run};
 #[cfg(feature = "query")]
 pub(crate) use self::span::read_status;
+#[cfg(feature = "query")]
+pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
 pub use self::span::{Event, Link, OpenSpan, Span};
 pub use self::top::Top;
 pub use self::writer::{Loss, WriterStat};

@@ -63,6 +63,11 @@ impl Limits {
             Self { max_bytes: options.max_bytes, cutoff_unix_ns: options.max_age.map(ago) };
         (limits.max_bytes.is_some() || limits.cutoff_unix_ns.is_some()).then_some(limits)
     }
+
+    /// Rows that began before this moment go.
+    pub(crate) fn before(cutoff_unix_ns: i64) -> Self {
+        Self { max_bytes: None, cutoff_unix_ns: Some(cutoff_unix_ns) }
+    }
 }
 
 /// One step of deleting.

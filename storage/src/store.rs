@@ -293,9 +293,23 @@ impl Store {
         let Some(limits) = retention::Limits::new(&self.options, now_unix_ns) else {
             return Ok(Pruned::default());
         };
+        self.prune_to(&limits)
+    }
+
+    /// Deletes some of what began before this moment, whatever the options say; as
+    /// [`prune`](Self::prune) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append); nothing is deleted then.
+    pub fn prune_before(&mut self, cutoff_unix_ns: i64) -> Result<Pruned, Error> {
+        self.prune_to(&retention::Limits::before(cutoff_unix_ns))
+    }
+
+    fn prune_to(&mut self, limits: &retention::Limits) -> Result<Pruned, Error> {
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let tx = begin(&mut self.conn, &self.path)?;
-        let pruned = retention::prune(&tx, &limits).context(&self.path, "prune")?;
+        let pruned = retention::prune(&tx, limits).context(&self.path, "prune")?;
         append::commit(tx, &self.path)?;
         if pruned.rollups > 0 {
             self.rollups.forget();

@@ -1,23 +1,30 @@
 //! The commands, one file each.
 
 mod check;
+mod completions;
 mod diff;
 mod export;
 mod explain;
+mod doctor;
 mod flame;
+mod guide;
 mod hist;
 mod info;
 mod load;
 #[cfg(test)]
 pub(crate) mod made;
+mod man;
+mod mark;
 mod named;
 mod optimize;
+mod prune;
 mod record;
 mod report;
 mod runs;
 mod sides;
 mod sql;
 mod slow;
+mod tail;
 mod top;
 mod tree;
 
@@ -52,6 +59,8 @@ pub(crate) enum Command {
     Record(record::Arguments),
     /// One page with everything, that opens offline
     Report(report::Arguments),
+    /// Spans as they are committed, of a live recording
+    Tail(tail::Arguments),
     /// The runs in the file
     Runs(runs::Arguments),
     /// Ask with a query of your own, which only reads
@@ -62,6 +71,18 @@ pub(crate) enum Command {
     Optimize(optimize::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
     Check(check::Arguments),
+    /// What is wrong with the recording, and how to mend it
+    Doctor(doctor::Arguments),
+    /// Name a moment or a section in a live recording
+    Mark(mark::Arguments),
+    /// Delete the oldest spans of a profile that nobody records into
+    Prune(prune::Arguments),
+    /// A page to begin with, for people and programs
+    Guide(guide::Arguments),
+    /// What a shell needs to complete the command line
+    Completions(completions::Arguments),
+    /// The pages of the manual
+    Man(man::Arguments),
 }
 
 /// Runs a command.
@@ -83,6 +104,13 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Record(arguments) => record::run(arguments, context),
         Command::Report(arguments) => report::run(arguments, context),
         Command::Runs(arguments) => runs::run(arguments, context),
+        Command::Doctor(arguments) => doctor::run(arguments, context),
+        Command::Mark(arguments) => mark::run(arguments, context),
+        Command::Prune(arguments) => prune::run(arguments, context),
+        Command::Guide(arguments) => guide::run(arguments, context),
+        Command::Completions(arguments) => completions::run(arguments, context),
+        Command::Man(arguments) => man::run(arguments, context),
+        Command::Tail(arguments) => tail::run(arguments, context),
         Command::Sql(arguments) => sql::run(arguments, context),
     }
 }

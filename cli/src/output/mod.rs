@@ -70,6 +70,11 @@ impl Output {
         self.format() == Format::Table && wanted
     }
 
+    /// Whether only ASCII may be written.
+    pub(crate) fn is_ascii(&self) -> bool {
+        self.ascii || !is_utf8()
+    }
+
     /// Columns of the terminal; 100 where there is none.
     pub(crate) fn width(&self) -> usize {
         let of_terminal = || terminal_size::terminal_size().map(|(width, _)| width.0.into());
@@ -133,7 +138,7 @@ impl Output {
         } else {
             anstream::adapter::strip_str(page).to_string()
         };
-        if self.ascii || !is_utf8() {
+        if self.is_ascii() {
             page = text::ascii(&page);
         }
         page

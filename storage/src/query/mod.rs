@@ -17,6 +17,7 @@ mod exact;
 pub mod explain;
 mod fields;
 mod filter;
+pub mod follow;
 mod groups;
 mod inside;
 #[cfg(test)]

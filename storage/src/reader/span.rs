@@ -84,11 +84,13 @@ pub struct OpenSpan {
     pub seen_ns: i64,
 }
 
-const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
+pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     duration_ns, busy_ns, self_ns, polls, status, fields";
+pub(crate) const EVENT_COLUMNS: &str =
+    "id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields";
 
 impl Span {
-    fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let parent: Option<i64> = row.get(2)?;
         Ok(Self {
             id: id(row, 0)?,
@@ -178,7 +180,7 @@ impl Reader {
     /// When the file cannot be read.
     pub fn events(&self, run_id: i64, mut each: impl FnMut(Event)) -> Result<(), Error> {
         let sql = format!(
-            "SELECT id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields FROM event
+            "SELECT {EVENT_COLUMNS} FROM event
              WHERE id > ?1 AND id <= ?2 AND run_id = ?3 ORDER BY id LIMIT {PIECE_ROWS}"
         );
         self.pieces(run_id, &sql, "read the events", |row, names| {

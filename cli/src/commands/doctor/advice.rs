@@ -1,0 +1,304 @@
+//! From facts to findings. Names of settings are those of `spandrel::Builder` and of its environment.
+
+use std::collections::BTreeMap;
+
+use super::facts::Facts;
+use crate::output::text;
+
+/// How bad it is, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// Data are missing.
+    Problem,
+    /// Data may go missing, or figures mislead.
+    Warning,
+    /// It could be better.
+    Hint,
+}
+
+impl Severity {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Problem => "problem",
+            Self::Warning => "warning",
+            Self::Hint => "hint",
+        }
+    }
+}
+
+/// What was found, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    pub(super) topic: &'static str,
+    pub(super) evidence: String,
+    pub(super) advice: String,
+}
+
+fn finding(
+    severity: Severity,
+    topic: &'static str,
+    evidence: String,
+    advice: impl Into<String>,
+) -> Finding {
+    Finding { severity, topic, evidence, advice: advice.into() }
+}
+
+/// A ring that was so full may overflow the next time.
+const RING_SHARE: f64 = 0.5;
+/// A log of this length was kept by a reader that stayed.
+const LOG_BYTES: u64 = 64 << 20;
+/// A commit that takes this long is one of a slow or busy disk.
+const BATCH_NS: u64 = 250_000_000;
+const FILE_BYTES: u64 = 2_000_000_000;
+const CALLSITES: i64 = 2_000;
+const THREADS: i64 = 1_000;
+
+/// All findings.
+pub(super) fn all(facts: &Facts) -> Vec<Finding> {
+    let mut findings = losses(facts);
+    findings.extend(writer(facts));
+    findings.extend(ends(facts));
+    findings.extend(file(facts));
+    findings
+}
+
+/// What was dropped, by reason.
+fn losses(facts: &Facts) -> Vec<Finding> {
+    let mut reasons: BTreeMap<&str, (u64, i64, i64)> = BTreeMap::new();
+    for loss in &facts.losses {
+        let entry = reasons.entry(&loss.reason).or_insert((0, loss.from_ns, loss.to_ns));
+        entry.0 = entry.0.saturating_add(loss.spans).saturating_add(loss.events);
+        entry.1 = entry.1.min(loss.from_ns);
+        entry.2 = entry.2.max(loss.to_ns);
+    }
+    let found = reasons.into_iter().map(|(reason, (lost, from_ns, to_ns))| {
+        let all = facts.spans.saturating_add(facts.dropped).max(1);
+        let evidence = format!(
+            "{} spans and events dropped ({}), {reason}, from +{} to +{}",
+            text::count(lost),
+            text::share(lost as f64 / all as f64),
+            text::duration_in_words(from_ns),
+            text::duration_in_words(to_ns)
+        );
+        finding(Severity::Problem, "losses", evidence, way_out(reason, facts))
+    });
+    found.collect()
+}
+
+fn way_out(reason: &str, facts: &Facts) -> String {
+    let twice = |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
+    match reason {
+        "ring_full" => format!(
+            "record fewer spans with a filter of the layer, or give the ring more room: \
+             .ring_capacity({0}) or SPANDREL_RING_CAPACITY={0}",
+            twice("ring_capacity", 65_536)
+        ),
+        "contended" => "give more threads a partition of their own: .partitions(n) or \
+                        SPANDREL_PARTITIONS=n, n being the number of busy threads"
+            .into(),
+        "open_spans_full" => format!(
+            "more spans are open at once than there are places: .max_open_spans({0}) or \
+             SPANDREL_MAX_OPEN_SPANS={0}; or spans are never closed: `spandrel sql --recipe unfinished`",
+            twice("max_open_spans", 16_384)
+        ),
+        "callsites_full" => "spans are made by more places in the source than the table holds; \
+                             filter targets that you do not need"
+            .into(),
+        "reentrant" => "a field's Debug makes spans of its own; those are not recorded".into(),
+        "already_shutdown" => "spans ended during or after close(); close the profiler after the \
+                               threads and the runtime have ended"
+            .into(),
+        "store_error" => "the disk was full or refused to be written; free space, or choose \
+                          another disk by .database(path) or SPANDREL_DB"
+            .into(),
+        "file_removed" => "the file was deleted while it was recorded into; keep others away \
+                           from it, and limit its size by SPANDREL_MAX_BYTES"
+            .into(),
+        "writer_panic" => "the writer met an error of its own; please report it with the \
+                           program's standard error"
+            .into(),
+        _ => "this reason is one of a newer spandrel; `cargo install spandrel-cli` upgrades".into(),
+    }
+}
+
+/// How the writer got on.
+fn writer(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let high = facts.stats.iter().map(|stat| stat.ring_high_water).max().unwrap_or(0);
+    if let Some(capacity) = facts.setting("ring_capacity").filter(|capacity| *capacity > 0) {
+        let share = high as f64 / capacity as f64;
+        if share >= RING_SHARE && facts.losses.iter().all(|loss| loss.reason != "ring_full") {
+            findings.push(finding(
+                Severity::Warning,
+                "ring",
+                format!(
+                    "{} of {} slots were in use at once ({})",
+                    text::count(high),
+                    text::count(capacity),
+                    text::share(share)
+                ),
+                format!(
+                    "give it more room before it overflows: SPANDREL_RING_CAPACITY={}",
+                    capacity.saturating_mul(2)
+                ),
+            ));
+        }
+    }
+    let slowest = facts.stats.iter().map(|stat| stat.largest_batch_ns).max().unwrap_or(0);
+    if slowest >= BATCH_NS {
+        let ns = i64::try_from(slowest).unwrap_or(i64::MAX);
+        findings.push(finding(
+            Severity::Warning,
+            "commits",
+            format!("the longest commit took {}", text::duration_in_words(ns)),
+            "the disk is slow or busy: record to a local disk (SPANDREL_DB), or give the ring more \
+             room for that long (SPANDREL_RING_CAPACITY)",
+        ));
+    }
+    if facts.clock == "monotonic" {
+        findings.push(finding(
+            Severity::Hint,
+            "clock",
+            "spans were stamped by the system's monotonic clock".into(),
+            "the processor's counter was not usable, as in some virtual machines; each span costs \
+             some 100 ns more, its times are right",
+        ));
+    }
+    if facts.callsites > CALLSITES {
+        findings.push(finding(
+            Severity::Hint,
+            "callsites",
+            format!("{} places in the source make spans or events", facts.callsites),
+            "a filter of the layer leaves out targets that you do not need",
+        ));
+    }
+    if facts.threads > THREADS {
+        findings.push(finding(
+            Severity::Hint,
+            "threads",
+            format!("{} threads made spans", facts.threads),
+            "threads that live for one task cost more to record than those of a pool",
+        ));
+    }
+    findings
+}
+
+/// How runs and spans ended.
+fn ends(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !facts.ended && facts.recorder_gone {
+        findings.push(finding(
+            Severity::Problem,
+            "end",
+            "the run has no end, and its process is gone".into(),
+            "the program was killed, or ended without close(): what was committed is here, at most \
+             the last half second is not; call close(), or hold the profiler until main returns",
+        ));
+    }
+    if facts.report_timed_out {
+        findings.push(finding(
+            Severity::Problem,
+            "end",
+            "close() ran out of time".into(),
+            "give it more: .close_timeout(duration)",
+        ));
+    }
+    if facts.earlier_killed > 0 {
+        findings.push(finding(
+            Severity::Hint,
+            "runs",
+            format!("{} earlier runs have no end", facts.earlier_killed),
+            "they were killed, or ended without close(); `spandrel runs` lists them",
+        ));
+    }
+    if facts.unfinished > 0 {
+        findings.push(finding(
+            Severity::Warning,
+            "unfinished",
+            format!("{} spans were open when the run ended", text::count(facts.unfinished)),
+            "they count in no percentile; close the profiler after the work has ended, or see which: \
+             `spandrel sql --recipe unfinished`",
+        ));
+    }
+    findings
+}
+
+/// The file itself.
+fn file(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if facts.log_bytes >= LOG_BYTES {
+        findings.push(finding(
+            Severity::Warning,
+            "log",
+            format!("the write-ahead log has {}", text::bytes(facts.log_bytes)),
+            "somebody reads in a transaction that stays open, so that the log cannot be emptied; at \
+             256 MiB the writer has to wait: end that reader",
+        ));
+    }
+    let is_limited = ["max_bytes", "max_age_s"].iter().any(|key| facts.setting(key).is_some());
+    if facts.file_bytes >= FILE_BYTES && !is_limited {
+        findings.push(finding(
+            Severity::Hint,
+            "size",
+            format!("the file has {}, and nothing limits it", text::bytes(facts.file_bytes)),
+            "SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S while it is recorded, `spandrel prune` after",
+        ));
+    }
+    if facts.schema_is_older() {
+        findings.push(finding(
+            Severity::Hint,
+            "schema",
+            format!("the file has schema version {}", facts.schema),
+            "the next recording into it upgrades it; it can be read as it is",
+        ));
+    }
+    if facts.open_to_others != 0 {
+        findings.push(finding(
+            Severity::Hint,
+            "permissions",
+            format!("others may use the file (mode has {:03o})", facts.open_to_others),
+            "fields of spans can hold what is not for everybody: chmod 600",
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_the_profiler_has_a_way_out() {
+        let facts = Facts::default();
+        let unknown = way_out("unheard of", &facts);
+        for reason in spandrel::DropReason::ALL {
+            let way = way_out(reason.as_str(), &facts);
+            assert_ne!(way, unknown, "{}", reason.as_str());
+        }
+        assert!(way_out("ring_full", &facts).contains("SPANDREL_RING_CAPACITY=262144"));
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is() {
+        let facts = Facts { ended: true, schema: 99, ..Facts::default() };
+        assert_eq!(all(&facts), []);
+    }
+
+    #[test]
+    fn each_fact_brings_its_finding() {
+        let topics = |facts: Facts| -> Vec<&str> {
+            all(&Facts { schema: 99, ..facts }).iter().map(|finding| finding.topic).collect()
+        };
+        assert_eq!(topics(Facts { recorder_gone: true, ..Facts::default() }), ["end"]);
+        assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
+        assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);
+        assert_eq!(topics(Facts { file_bytes: FILE_BYTES, ..Facts::default() }), ["size"]);
+        assert_eq!(topics(Facts { open_to_others: 0o44, ..Facts::default() }), ["permissions"]);
+        assert_eq!(topics(Facts { clock: "monotonic".into(), ..Facts::default() }), ["clock"]);
+        assert_eq!(topics(Facts { earlier_killed: 2, ..Facts::default() }), ["runs"]);
+        assert_eq!(topics(Facts { threads: THREADS + 1, ..Facts::default() }), ["threads"]);
+        assert_eq!(topics(Facts { callsites: CALLSITES + 1, ..Facts::default() }), ["callsites"]);
+        assert_eq!(topics(Facts { report_timed_out: true, ..Facts::default() }), ["end"]);
+    }
+}

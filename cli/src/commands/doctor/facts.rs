@@ -1,0 +1,110 @@
+//! What is known of a recording without looking at its spans.
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_storage::{Loss, Run, SCHEMA_VERSION, WriterStat};
+
+use crate::failure::Failure;
+use crate::profile::Profile;
+
+/// The facts; what is not known is `None`.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) losses: Vec<Loss>,
+    pub(super) stats: Vec<WriterStat>,
+    settings: Value,
+    pub(super) clock: String,
+    pub(super) spans: u64,
+    pub(super) unfinished: u64,
+    pub(super) dropped: u64,
+    pub(super) ended: bool,
+    pub(super) recorder_gone: bool,
+    pub(super) earlier_killed: usize,
+    pub(super) report_timed_out: bool,
+    pub(super) callsites: i64,
+    pub(super) threads: i64,
+    pub(super) schema: i64,
+    pub(super) file_bytes: u64,
+    pub(super) log_bytes: u64,
+    /// Permissions that others have, as in `0o44`.
+    pub(super) open_to_others: u32,
+}
+
+impl Facts {
+    pub(super) fn collect(profile: &Profile) -> Result<Self, Failure> {
+        let (reader, run) = (&profile.reader, &profile.run);
+        let path = reader.path();
+        let metadata = fs::metadata(path).ok();
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let mut sql = Sql::open(path, SqlLimits::default())?;
+        let earlier = reader.runs()?;
+        let killed = |other: &&Run| other.id < run.id && other.ended_unix_ns.is_none();
+        let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+        let report = run.report.as_deref().map_or(Value::Null, json);
+        Ok(Self {
+            losses: reader.losses(run.id)?,
+            stats: reader.writer_stats(run.id)?,
+            settings: json(&run.info.settings),
+            clock: run.info.clock.clone(),
+            spans: run.spans,
+            unfinished: run.unfinished,
+            dropped: run.dropped_spans.saturating_add(run.dropped_events),
+            ended: run.ended_unix_ns.is_some(),
+            recorder_gone: crate::commands::tail::is_gone(run),
+            earlier_killed: earlier.iter().filter(killed).count(),
+            report_timed_out: report.get("timed_out") == Some(&Value::Bool(true)),
+            callsites: number(&mut sql, "SELECT count(*) FROM callsite")?,
+            threads: number(
+                &mut sql,
+                &format!("SELECT count(*) FROM thread WHERE run_id = {}", run.id),
+            )?,
+            schema: number(&mut sql, "PRAGMA user_version")?,
+            file_bytes: metadata.as_ref().map_or(0, fs::Metadata::len),
+            log_bytes: fs::metadata(log).map_or(0, |metadata| metadata.len()),
+            open_to_others: metadata.as_ref().map_or(0, open_to_others),
+        })
+    }
+
+    /// A setting of the recording that is a number.
+    pub(super) fn setting(&self, key: &str) -> Option<u64> {
+        self.settings.get(key)?.as_u64()
+    }
+
+    pub(super) fn schema_is_older(&self) -> bool {
+        self.schema < i64::from(SCHEMA_VERSION)
+    }
+}
+
+#[cfg(unix)]
+fn open_to_others(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &fs::Metadata) -> u32 {
+    0
+}
+
+/// The one number that a query answers with.
+fn number(sql: &mut Sql, query: &str) -> Result<i64, Failure> {
+    #[derive(Default)]
+    struct One(i64);
+    impl SqlRows for One {
+        fn columns(&mut self, _: &[String]) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn row(&mut self, values: &[SqlValue<'_>]) -> ControlFlow<()> {
+            if let Some(SqlValue::Integer(number)) = values.first() {
+                self.0 = *number;
+            }
+            ControlFlow::Break(())
+        }
+    }
+    let mut one = One::default();
+    sql.run(query, None, &mut one)?;
+    Ok(one.0)
+}

@@ -1,0 +1,60 @@
+//! `spandrel doctor`: what is wrong with a recording, the figure that shows it, and the way out.
+
+mod advice;
+mod facts;
+
+use clap::Args;
+
+use self::advice::{Finding, Severity};
+use self::facts::Facts;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Findings are problems (data are missing), warnings (they soon may be, or \
+figures mislead) and\nhints. With --strict the exit code is 1 if there is a problem."
+)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let facts = Facts::collect(&profile)?;
+    let mut findings = advice::all(&facts);
+    findings.sort_by_key(|finding| finding.severity);
+    let mut sheet = Sheet::new(vec![
+        Column::left("severity", "severity"),
+        Column::left("topic", "topic"),
+        Column::left("evidence", "what was found"),
+        Column::left("advice", "the way out"),
+    ]);
+    for finding in &findings {
+        let texts = [finding.severity.as_str(), finding.topic, &finding.evidence, &finding.advice];
+        sheet.push(texts.map(|text| Cell::Text(text.into())).to_vec());
+    }
+    let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
+    let mut view = View::new("doctor", Some(profile.header()?), sheet);
+    view.drawing = Some(drawing(&findings));
+    let exit = context.output.show(view, 0)?;
+    Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })
+}
+
+/// Each finding with its way out beneath.
+fn drawing(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return "✓ nothing to complain about\n".into();
+    }
+    let mut drawing = String::new();
+    for Finding { severity, topic, evidence, advice } in findings {
+        let mark = match severity {
+            Severity::Problem => "✗",
+            Severity::Warning => "!",
+            Severity::Hint => "·",
+        };
+        let (evidence, advice) = (text::clean(evidence), text::clean(advice));
+        drawing.push_str(&format!("{mark} {topic}: {evidence}\n    {advice}\n"));
+    }
+    drawing
+}

@@ -1,0 +1,16 @@
+//! `spandrel guide`: a page for people and programs that meet spandrel for the first time.
+
+use clap::Args;
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let page = context.output.for_people(include_str!("guide.md"));
+    context.output.write(page.as_bytes())?;
+    Ok(Exit::Ok)
+}

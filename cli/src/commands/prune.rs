@@ -1,0 +1,223 @@
+//! `spandrel prune`: deletes the oldest spans of a profile that nobody records into.
+//!
+//! The steps are those of a recording with a limit: a bounded number of rows in a transaction each, what
+//! was deleted is counted in its run, and runs, callsites and losses stay. So it can be interrupted at
+//! any moment.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde_json::json;
+use spandrel_storage::query::parse_duration_ns;
+use spandrel_storage::{Error, ErrorKind, Pruned, Run, Store, StoreOptions};
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel prune --keep 24h --dry-run\n  \
+    spandrel prune --max-bytes 2GB\n  \
+    spandrel prune --runs 5                      only the last five runs keep their spans\n\n\
+Spans and events are deleted, the oldest first; the rows of runs and what they dropped stay, so that\n\
+the ledger still adds up. A profile that somebody records into is left alone: give the recording\n\
+SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S instead.")]
+pub(crate) struct Arguments {
+    /// Deletes what began longer ago than this
+    #[arg(long, value_name = "TIME")]
+    keep: Option<String>,
+    /// Deletes the oldest until the file is not larger than this, such as 500MB or 2GB
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<String>,
+    /// Deletes the spans of all but so many runs
+    #[arg(long, value_name = "RUNS")]
+    runs: Option<usize>,
+    /// Says what would be deleted, and does nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let path = context.wanted.path()?;
+    let reader = context.wanted.reader()?;
+    let runs = reader.runs()?;
+    drop(reader);
+    let (cutoff, bytes) = limits(arguments, &runs)?;
+    if cutoff.is_none() && bytes.is_none() {
+        let failure = Failure::usage("nothing says what may go");
+        return Err(failure.hint("--keep 24h, --max-bytes 2GB or --runs 5"));
+    }
+    let before = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    if arguments.dry_run {
+        return dry_run(context, &runs, cutoff, bytes, before);
+    }
+    let options = StoreOptions { max_bytes: bytes, ..StoreOptions::default() };
+    let mut store = Store::open(&path, &options).map_err(|error| match error.kind() {
+        ErrorKind::InUse | ErrorKind::Busy => Failure::from(error)
+            .hint("end the recording, or give it SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S"),
+        _ => error.into(),
+    })?;
+    let (mut spans, mut events) = (0_u64, 0_u64);
+    let mut steps = |step: &mut dyn FnMut() -> Result<Pruned, Error>| -> Result<(), Error> {
+        loop {
+            let pruned = step()?;
+            spans = spans.saturating_add(pruned.spans);
+            events = events.saturating_add(pruned.events);
+            if !pruned.more {
+                return Ok(());
+            }
+        }
+    };
+    if let Some(cutoff) = cutoff {
+        steps(&mut || store.prune_before(cutoff))?;
+    }
+    steps(&mut || store.prune())?;
+    store.close()?;
+    let after = std::fs::metadata(&path).map_or(before, |metadata| metadata.len());
+    show(context, "deleted", Deleted { spans, events }, before, Some(after))
+}
+
+struct Deleted {
+    spans: u64,
+    events: u64,
+}
+
+fn show(
+    context: &Context,
+    what: &str,
+    deleted: Deleted,
+    before: u64,
+    after: Option<u64>,
+) -> Result<Exit, Failure> {
+    let Deleted { spans, events } = deleted;
+    let mut sheet = Sheet::new(vec![
+        Column::right("spans", "spans"),
+        Column::right("events", "events"),
+        Column::right("bytes_before", "before"),
+        Column::right("bytes_after", "after"),
+    ]);
+    let bytes_after = after.map_or(Cell::Null, Cell::Bytes);
+    sheet.push(vec![Cell::Count(spans), Cell::Count(events), Cell::Bytes(before), bytes_after]);
+    let mut view = View::new("prune", None, sheet);
+    let [spans, events] = [spans, events].map(text::count);
+    let mut line = format!("{what} {spans} spans and {events} events");
+    if let Some(after) = after {
+        let [before, after] = [before, after].map(text::bytes);
+        line.push_str(&format!("; the file has {after}, it had {before}"));
+    }
+    view.drawing = Some(line + "\n");
+    view.extra.insert("dry_run".into(), json!(after.is_none()));
+    if after == Some(before) {
+        view.notes.push("free pages stay in the file and are used by the next recording; with --max-bytes they are given back".into());
+    }
+    context.output.show(view, 0)
+}
+
+/// What would go, without touching the file.
+fn dry_run(
+    context: &Context,
+    runs: &[Run],
+    cutoff: Option<i64>,
+    bytes: Option<u64>,
+    before: u64,
+) -> Result<Exit, Failure> {
+    let reader = context.wanted.reader()?;
+    let (mut spans, mut events) = (0_u64, 0_u64);
+    for run in runs {
+        let Some(cutoff) = cutoff else { break };
+        let until = cutoff.saturating_sub(run.info.started_unix_ns);
+        if until <= 0 {
+            continue;
+        }
+        if run.last_ns < until {
+            spans = spans.saturating_add(run.spans.saturating_sub(run.pruned_spans));
+            events = events.saturating_add(run.events.saturating_sub(run.pruned_events));
+            continue;
+        }
+        reader.spans(run.id, |span| spans += u64::from(span.start_ns < until))?;
+        reader.events(run.id, |event| events += u64::from(event.at_ns < until))?;
+    }
+    // By bytes it is a share: rows are deleted from the front until the rest fits.
+    if let Some(max) = bytes.filter(|max| before > *max) {
+        let share = 1.0 - max as f64 / before as f64;
+        let stored = |run: &Run| {
+            [
+                run.spans.saturating_sub(run.pruned_spans),
+                run.events.saturating_sub(run.pruned_events),
+            ]
+        };
+        let all = runs.iter().map(stored).fold([0_u64; 2], |[s, e], [spans, events]| {
+            [s.saturating_add(spans), e.saturating_add(events)]
+        });
+        let [by_spans, by_events] = all.map(|rows| (rows as f64 * share).round() as u64);
+        (spans, events) = (spans.max(by_spans), events.max(by_events));
+    }
+    let about = if bytes.is_some() { "would delete about" } else { "would delete" };
+    show(context, about, Deleted { spans, events }, before, None)
+}
+
+/// The moment before which everything goes, and how large the file may be.
+fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u64>), Failure> {
+    let keep = arguments.keep.as_deref().map(parse_duration_ns).transpose();
+    let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
+    let bytes = arguments.max_bytes.as_deref().map(parse_bytes).transpose()?;
+    let before_runs = match arguments.runs {
+        Some(0) => {
+            let failure = Failure::usage("--runs 0 would leave nothing");
+            return Err(failure.hint("keep one run at least, or delete the file"));
+        }
+        // Before the first run that stays; if all stay, nothing is that old.
+        Some(kept) => Some(match runs.len().checked_sub(kept).and_then(|at| runs.get(at)) {
+            Some(run) => run.info.started_unix_ns,
+            None => i64::MIN,
+        }),
+        None => None,
+    };
+    let before_age = keep.map(|keep| unix_ns().saturating_sub(keep));
+    Ok(([before_age, before_runs].into_iter().flatten().max(), bytes))
+}
+
+/// `2GB`, `500MB`, `1GiB`, or a plain number of bytes.
+fn parse_bytes(text: &str) -> Result<u64, Failure> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1.0),
+        "k" | "kb" => Some(1e3),
+        "m" | "mb" => Some(1e6),
+        "g" | "gb" => Some(1e9),
+        "t" | "tb" => Some(1e12),
+        "kib" => Some(1024.0),
+        "mib" => Some(1_048_576.0),
+        "gib" => Some(1_073_741_824.0),
+        _ => None,
+    };
+    let bytes = number.parse::<f64>().ok().zip(unit).map(|(number, unit)| number * unit);
+    bytes.filter(|bytes| *bytes >= 1.0 && *bytes < 1e18).map(|bytes| bytes as u64).ok_or_else(
+        || {
+            let failure = Failure::usage(format!("--max-bytes: {text:?} is no size"));
+            failure.hint("write one as 500MB, 2GB or 1GiB")
+        },
+    )
+}
+
+fn unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let sizes = ["1", "500MB", "2 GB", "1GiB", "1.5k"].map(|text| parse_bytes(text).unwrap());
+        assert_eq!(sizes, [1, 500_000_000, 2_000_000_000, 1 << 30, 1_500]);
+        for wrong in ["", "GB", "-1", "1 parsec", "1e9", "0", "nan", "9999999999TB"] {
+            assert_eq!(parse_bytes(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+    }
+}

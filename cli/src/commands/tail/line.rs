@@ -1,0 +1,195 @@
+//! Spans and events as lines.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+use spandrel_storage::{Event, Span, Status};
+
+use crate::failure::Failure;
+use crate::output::{Cell, Format, Output, text};
+
+/// Members of a span, in order; an event has those that it can have.
+const COLUMNS: [&str; 18] = [
+    "kind",
+    "run",
+    "id",
+    "trace_id",
+    "parent_id",
+    "name",
+    "target",
+    "level",
+    "thread",
+    "start_unix_ns",
+    "start_ns",
+    "duration_ns",
+    "busy_ns",
+    "self_ns",
+    "polls",
+    "status",
+    "message",
+    "fields",
+];
+
+/// How lines are written.
+#[derive(Debug)]
+pub(super) struct Lines {
+    format: Format,
+    zone: TimeZone,
+    coloured: bool,
+    ascii: bool,
+}
+
+impl Lines {
+    pub(super) fn new(output: &Output) -> Result<Self, Failure> {
+        let format = output.format();
+        match format {
+            Format::Table | Format::Plain | Format::Csv | Format::Tsv | Format::Ndjson => {}
+            _ => {
+                let failure = Failure::usage("tail has no such format: it has no end");
+                return Err(failure.hint("it has table, plain, csv, tsv and ndjson"));
+            }
+        }
+        let zone = if output.utc { TimeZone::UTC } else { TimeZone::system() };
+        Ok(Self { format, zone, coloured: output.is_coloured(), ascii: output.is_ascii() })
+    }
+
+    pub(super) fn header(&self, out: &mut impl Write) -> io::Result<()> {
+        match self.format {
+            Format::Csv | Format::Tsv => self.separated(out, COLUMNS.map(String::from).iter()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn span(&self, out: &mut impl Write, span: &Span, started: i64) -> io::Result<()> {
+        if !self.is_for_people() {
+            return self.record(out, span_members(span, started));
+        }
+        let duration = span.duration_ns.map_or_else(|| "unfinished".into(), text::duration);
+        let busy = span
+            .busy_ns
+            .map_or_else(String::new, |busy| format!("busy {}", text::duration_in_words(busy)));
+        let fields = fields(span.fields.as_deref());
+        let status = match span.status {
+            Status::Ok | Status::Unfinished => "",
+            Status::Error => "  ERROR",
+            Status::Panicked => "  PANICKED",
+        };
+        let line = format!(
+            "{}  {duration:>11}  {busy:<14}  {}{status}  {fields}  t{}",
+            self.time(started.saturating_add(span.start_ns)),
+            text::clean(&span.callsite.name),
+            span.root_id
+        );
+        self.people(out, &line, !status.is_empty())
+    }
+
+    pub(super) fn event(
+        &self,
+        out: &mut impl Write,
+        event: &Event,
+        started: i64,
+    ) -> io::Result<()> {
+        if !self.is_for_people() {
+            return self.record(out, event_members(event, started));
+        }
+        let span = event.span_id.map_or_else(String::new, |id| format!("  in s{id}"));
+        let line = format!(
+            "{}  {:>11}  {}  {}  {}{span}",
+            self.time(started.saturating_add(event.at_ns)),
+            text::clean(&event.callsite.level),
+            text::clean(&event.callsite.target),
+            text::clean(event.message.as_deref().unwrap_or_default()),
+            fields(event.fields.as_deref())
+        );
+        self.people(out, &line, event.callsite.level == "ERROR")
+    }
+
+    fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Plain)
+    }
+
+    fn people(&self, out: &mut impl Write, line: &str, is_bad: bool) -> io::Result<()> {
+        let line = if self.ascii { text::ascii(line) } else { line.to_owned() };
+        let style = anstyle::AnsiColor::Red.on_default();
+        if self.coloured && is_bad {
+            writeln!(out, "{style}{}{style:#}", line.trim_end())
+        } else {
+            writeln!(out, "{}", line.trim_end())
+        }
+    }
+
+    fn record(&self, out: &mut impl Write, members: Map<String, Value>) -> io::Result<()> {
+        if self.format == Format::Ndjson {
+            return writeln!(out, "{}", Value::Object(members));
+        }
+        let fields = COLUMNS.map(|column| match members.get(column) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        });
+        self.separated(out, fields.iter())
+    }
+
+    fn separated<'f>(
+        &self,
+        out: &mut impl Write,
+        fields: impl Iterator<Item = &'f String>,
+    ) -> io::Result<()> {
+        let by = if self.format == Format::Tsv { b'\t' } else { b',' };
+        let mut writer = csv::WriterBuilder::new().delimiter(by).from_writer(Vec::new());
+        writer.write_record(fields)?;
+        let line = writer.into_inner().map_err(|error| error.into_error())?;
+        out.write_all(&line)
+    }
+
+    /// The time of day.
+    fn time(&self, unix_ns: i64) -> String {
+        Timestamp::from_nanosecond(unix_ns.into()).map_or_else(
+            |_| unix_ns.to_string(),
+            |moment| moment.to_zoned(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string(),
+        )
+    }
+}
+
+/// Fields as pairs.
+fn fields(json: Option<&str>) -> String {
+    let value = json.and_then(|json| serde_json::from_str(json).ok());
+    value.map_or_else(String::new, |value: Value| Cell::Json(value).text())
+}
+
+/// Fields as they are; as a text if they are no JSON.
+fn value(json: Option<&str>) -> Value {
+    json.map_or(Value::Null, |json| serde_json::from_str(json).unwrap_or_else(|_| json.into()))
+}
+
+fn span_members(span: &Span, started: i64) -> Map<String, Value> {
+    let members = json!({
+        "kind": "span", "run": span.run_id, "id": span.id, "trace_id": span.root_id,
+        "parent_id": span.parent_id, "name": span.callsite.name, "target": span.callsite.target,
+        "level": span.callsite.level, "thread": span.thread.name,
+        "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
+        "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
+        "polls": span.polls, "status": span.status.as_str(), "fields": value(span.fields.as_deref()),
+    });
+    object(members)
+}
+
+fn event_members(event: &Event, started: i64) -> Map<String, Value> {
+    let members = json!({
+        "kind": "event", "run": event.run_id, "id": event.id, "parent_id": event.span_id,
+        "name": event.callsite.name, "target": event.callsite.target,
+        "level": event.callsite.level, "thread": event.thread.name,
+        "start_unix_ns": started.saturating_add(event.at_ns), "start_ns": event.at_ns,
+        "message": event.message, "fields": value(event.fields.as_deref()),
+    });
+    object(members)
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,291 @@
+//! `spandrel tail`: spans as they are committed.
+//!
+//! What "each once" means, and how late spans are found, is told in
+//! [`spandrel_storage::query::follow`]. Between two looks there are 100 ms, and a look at a file that
+//! nobody has changed takes some microseconds.
+
+mod line;
+mod recorder;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use spandrel_storage::query::follow::{Follow, Polled};
+use spandrel_storage::query::{Matcher, SpanRef};
+use spandrel_storage::{Reader, Run, Span};
+
+use self::line::Lines;
+use self::recorder::Interrupt;
+pub(crate) use self::recorder::is_gone;
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Stream, quietly, text};
+use crate::profile::Profile;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+/// After so many looks at a file that nobody changed it is asked whether the recorder is alive.
+const QUIET_LOOKS: u32 = 20;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    spandrel tail -w 'name~http dur>20ms'        slow requests, as they end\n  \
+    spandrel tail -n 20 --events                 the last 20 spans first; events, too\n  \
+    spandrel tail -f ndjson | jq .duration_ns\n  \
+    spandrel tail --follow-runs                  goes on when the program is started again\n\n\
+Spans come when they are committed, about half a second after their end; each comes once. It ends with\n\
+the run, with Ctrl-C, or when the reader of the pipe goes away, always with exit code 0.")]
+pub(crate) struct Arguments {
+    /// Events, too; --where is about spans only
+    #[arg(long)]
+    events: bool,
+    /// Goes on with the next run when this one ends
+    #[arg(long)]
+    follow_runs: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let wanted = &context.wanted;
+    if [&wanted.since, &wanted.until, &wanted.between].iter().any(|time| time.is_some()) {
+        let failure = Failure::usage("tail shows what comes and takes no window of time");
+        return Err(failure.hint("`spandrel slow --since 30s` looks back"));
+    }
+    let lines = Lines::new(&context.output)?;
+    let interrupt = Interrupt::listen()
+        .map_err(|source| Failure::cannot_read(format!("cannot listen for Ctrl-C: {source}")))?;
+    let profile = wanted.profile()?;
+    let mut tail = Tail {
+        lines,
+        out: context.output.stream(false)?,
+        matcher: profile.filter.matcher(),
+        interrupt,
+        context,
+        events: arguments.events,
+        seen: 0,
+        matched: 0,
+        missed: 0,
+        lag_ns: None,
+        began: Instant::now(),
+    };
+    let ended = tail.follow(&profile, arguments.follow_runs)?;
+    tail.finish(ended)
+}
+
+/// Why it ended.
+enum Ended {
+    Interrupted,
+    ReaderGone,
+    Run(String),
+}
+
+struct Tail<'a> {
+    lines: Lines,
+    out: Stream<'a>,
+    matcher: Matcher,
+    interrupt: Interrupt,
+    context: &'a Context,
+    events: bool,
+    seen: u64,
+    matched: u64,
+    missed: u64,
+    lag_ns: Option<i64>,
+    began: Instant,
+}
+
+impl Tail<'_> {
+    fn follow(&mut self, profile: &Profile, follow_runs: bool) -> Result<Ended, Failure> {
+        let mut follow = Follow::new(&profile.reader, profile.run.id, self.events)?;
+        if self.write(|tail| tail.header())?.is_break() || self.last(profile, &follow)?.is_break() {
+            return Ok(Ended::ReaderGone);
+        }
+        let mut run = profile.run.clone();
+        let mut newer: Option<Reader> = None;
+        loop {
+            let reader = newer.as_ref().unwrap_or(&profile.reader);
+            let why = match self.run(reader, &mut follow, &run)? {
+                Ended::Run(why) => why,
+                other => return Ok(other),
+            };
+            self.missed += follow.missed();
+            if !follow_runs {
+                return Ok(Ended::Run(why));
+            }
+            self.context.output.say(&format!("{why}; waiting for the next run"));
+            let Some((reader, next)) = self.next_run(run.id)? else {
+                return Ok(Ended::Interrupted);
+            };
+            self.context.output.say(&format!("run {} has begun", next.id));
+            follow = Follow::from_start(&reader, next.id, self.events)?;
+            (newer, run) = (Some(reader), next);
+        }
+    }
+
+    /// Follows one run to its end.
+    fn run(&mut self, reader: &Reader, follow: &mut Follow, run: &Run) -> Result<Ended, Failure> {
+        let mut quiet = 0;
+        loop {
+            if self.interrupt.is_set() {
+                return Ok(Ended::Interrupted);
+            }
+            // Before the poll, which then reads all that there is.
+            let is_changed = follow.is_changed(reader)?;
+            let latest = reader.run(run.id)?;
+            let is_over = latest.as_ref().is_none_or(|run| run.ended_unix_ns.is_some());
+            if is_changed || is_over {
+                quiet = 0;
+                if self.show_all(reader, follow, run)?.is_break() {
+                    return Ok(Ended::ReaderGone);
+                }
+            } else {
+                quiet += 1;
+            }
+            if is_over {
+                return Ok(Ended::Run(format!("run {} has ended", run.id)));
+            }
+            if quiet % QUIET_LOOKS == QUIET_LOOKS - 1 && is_gone(run) {
+                let why = format!(
+                    "process {} is gone and has not ended run {}: it was killed",
+                    run.info.pid, run.id
+                );
+                return Ok(Ended::Run(why));
+            }
+            self.interrupt.wait(PAUSE);
+        }
+    }
+
+    fn show_all(
+        &mut self,
+        reader: &Reader,
+        follow: &mut Follow,
+        run: &Run,
+    ) -> Result<ControlFlow<()>, Failure> {
+        loop {
+            let polled = follow.poll(reader)?;
+            if self.show(&polled, run)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if !polled.more || self.interrupt.is_set() {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+
+    fn show(&mut self, polled: &Polled, run: &Run) -> Result<ControlFlow<()>, Failure> {
+        let started = run.info.started_unix_ns;
+        if let Some(end_ns) =
+            polled.spans.iter().filter_map(|span| SpanRef::from(span).end_ns()).max()
+        {
+            self.lag_ns = Some(unix_ns().saturating_sub(started.saturating_add(end_ns)).max(0));
+        }
+        self.write(|tail| {
+            let mut events = polled.events.iter().peekable();
+            for span in &polled.spans {
+                let end_ns = SpanRef::from(span).end_ns().unwrap_or(span.start_ns);
+                while let Some(event) = events.next_if(|event| event.at_ns <= end_ns) {
+                    tail.lines.event(&mut tail.out, event, started)?;
+                }
+                tail.seen += 1;
+                if tail.matcher.matches(&SpanRef::from(span)) {
+                    tail.matched += 1;
+                    tail.lines.span(&mut tail.out, span, started)?;
+                }
+            }
+            events.try_for_each(|event| tail.lines.event(&mut tail.out, event, started))
+        })
+    }
+
+    fn header(&mut self) -> std::io::Result<()> {
+        self.lines.header(&mut self.out)
+    }
+
+    /// The last spans that match, of before.
+    fn last(&mut self, profile: &Profile, follow: &Follow) -> Result<ControlFlow<()>, Failure> {
+        let wanted = self.context.output.limit.unwrap_or(0);
+        let mut last: Vec<Span> = Vec::new();
+        if wanted > 0 {
+            follow.before(&profile.reader, |span| {
+                if self.matcher.matches(&SpanRef::from(&span)) {
+                    last.push(span);
+                }
+                if last.len() < wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        last.sort_by_key(|span| (SpanRef::from(span).end_ns(), span.id));
+        let started = profile.run.info.started_unix_ns;
+        self.write(|tail| {
+            last.iter().try_for_each(|span| tail.lines.span(&mut tail.out, span, started))
+        })
+    }
+
+    /// Writes and flushes; a break if nobody reads any more.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> std::io::Result<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let written = write(self).and_then(|()| self.out.flush());
+        let is_gone = written.is_err();
+        quietly(written)
+            .map_err(|source| Failure::cannot_read(format!("cannot write the output: {source}")))?;
+        Ok(if is_gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Waits for a run that is newer than this one, perhaps in a file that was made anew.
+    fn next_run(&self, run_id: i64) -> Result<Option<(Reader, Run)>, Failure> {
+        let mut looks = 0_u32;
+        loop {
+            // Opening a file means checking it, so not at each look.
+            if looks.is_multiple_of(5)
+                && let Ok(reader) = self.context.wanted.reader()
+                && let Some(run) = reader.latest_run()?
+                && run.id != run_id
+            {
+                return Ok(Some((reader, run)));
+            }
+            looks += 1;
+            if self.interrupt.is_set() {
+                return Ok(None);
+            }
+            self.interrupt.wait(PAUSE);
+        }
+    }
+
+    fn finish(self, ended: Ended) -> Result<Exit, Failure> {
+        let Self { out, context, seen, matched, missed, lag_ns, began, .. } = self;
+        if matches!(ended, Ended::ReaderGone) {
+            return Ok(Exit::Ok);
+        }
+        out.finish()?;
+        let took = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let mut line = format!(
+            "{} matched of {} in {}",
+            text::count(matched),
+            text::count(seen),
+            text::duration_in_words(took)
+        );
+        if let Some(lag_ns) = lag_ns {
+            line.push_str(&format!(
+                "; the newest came {} after its end",
+                text::duration_in_words(lag_ns)
+            ));
+        }
+        if missed > 0 {
+            let missed = text::count(missed);
+            line.push_str(&format!(
+                "; ! {missed} came too late, or were deleted, and are not shown"
+            ));
+        }
+        if let Ended::Run(why) = ended {
+            line = format!("{why}. {line}");
+        }
+        context.output.say(&line);
+        Ok(if context.output.fail_empty && matched == 0 { Exit::NothingMatched } else { Exit::Ok })
+    }
+}
+
+fn unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}

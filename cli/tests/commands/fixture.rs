@@ -1,0 +1,173 @@
+//! A profile that is the same on every machine: two runs of a made-up shop, with losses, errors, marks,
+//! and names that nobody should print as they are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use spandrel_storage::{
+    Batch, CallsiteInfo, CallsiteKind, EventRow, LossRow, RunInfo, SpanRow, Status, Store,
+    StoreOptions, WriterStatRow,
+};
+use tempfile::TempDir;
+
+/// A name with what terminals, databases and browsers would obey.
+pub const NASTY: &str = "\u{1b}[31m<b>x</b>\u{202e}'; DROP TABLE span; --\n";
+
+/// The folder with `shop.db`, which no test may change.
+pub fn profile() -> &'static Path {
+    static PROFILE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    &PROFILE
+        .get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("shop.db");
+            write(&path);
+            (folder, path)
+        })
+        .1
+}
+
+/// `spandrel` with an environment of its own, and the profile.
+pub fn spandrel(words: &[&str]) -> Command {
+    let mut command = bare(words);
+    command.env("SPANDREL_DB", profile());
+    command
+}
+
+/// `spandrel` without a profile.
+pub fn bare(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.args(words).env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("COLUMNS", "100");
+    command
+}
+
+/// Runs it; what it said on both ways out, and its exit code.
+pub fn run(command: &mut Command) -> (String, String, i32) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(stdout), text(stderr), status.code().unwrap_or(-1))
+}
+
+fn info(number: u32) -> RunInfo {
+    RunInfo {
+        uuid: format!("{number:032x}"),
+        label: Some(format!("load {number}")),
+        started_unix_ns: 1_760_000_000_000_000_000 + i64::from(number) * 3_600_000_000_000,
+        pid: 4_000 + number,
+        program: "/usr/bin/shop".into(),
+        args: "[]".into(),
+        host: "host of the fixture".into(),
+        os: "linux x86_64".into(),
+        cpus: 2,
+        clock: "tsc".into(),
+        settings: r#"{"ring_capacity":65536,"max_bytes":null}"#.into(),
+    }
+}
+
+fn callsite(store: &mut Store, name: &str, kind: CallsiteKind) -> i64 {
+    store.intern_callsite(&CallsiteInfo {
+        kind,
+        name: name.into(),
+        target: "shop".into(),
+        level: "INFO",
+        module: Some("shop".into()),
+        file: Some("src/main.rs".into()),
+        line: Some(7),
+    })
+}
+
+/// Makes the profile.
+pub fn write(path: &Path) {
+    for number in 1..=2 {
+        let mut store = Store::open(path, &StoreOptions::default()).unwrap();
+        store.begin_run(&info(number)).unwrap();
+        let mut batch = batch(&mut store, number);
+        store.append(&mut batch).unwrap();
+        let ended = info(number).started_unix_ns + 10_000_000_000;
+        store.end_run(ended, r#"{"timed_out":false}"#).unwrap();
+        store.close().unwrap();
+    }
+}
+
+/// A hundred requests with a query each; in the second run queries take twice as long.
+fn batch(store: &mut Store, number: u32) -> Batch {
+    let span = CallsiteKind::Span;
+    let [request, query, nasty] =
+        ["http.request", "db.query", NASTY].map(|name| callsite(store, name, span));
+    let event = callsite(store, "event src/main.rs:9", CallsiteKind::Event);
+    let thread_id = store.intern_thread(1, 77, Some("worker"));
+    let first = store.next_id();
+    let mut batch = Batch::default();
+    for at in 0..100_u64 {
+        let id = first + at * 4;
+        let fields = push(&mut batch.text, &format!(r#"{{"shard":{},"route":"/cart"}}"#, at % 5));
+        let start_ns = at as i64 * 100_000_000;
+        let query_ns = (at as i64 % 10 + 1) * 1_000_000 * i64::from(number);
+        let status = if at % 25 == 24 { Status::Error } else { Status::Ok };
+        let row = |id, parent_id, callsite_id, start_ns, duration_ns: i64, self_ns: i64, fields| {
+            SpanRow {
+                id,
+                parent_id,
+                root_id: first + at * 4,
+                callsite_id,
+                thread_id,
+                start_ns,
+                duration_ns: Some(duration_ns),
+                busy_ns: Some(duration_ns / 2),
+                self_ns: Some(self_ns),
+                polls: 2,
+                status: if parent_id == 0 { status } else { Status::Ok },
+                fields,
+            }
+        };
+        let child = if at % 50 == 0 { nasty } else { query };
+        batch.spans.push(row(id, 0, request, start_ns, query_ns + 500_000, 500_000, fields));
+        batch.spans.push(row(id + 1, id, child, start_ns + 250_000, query_ns, query_ns, 0..0));
+        if status == Status::Error {
+            let message = push(&mut batch.text, "no answer \u{1b}[2J");
+            let at_ns = start_ns + 300_000;
+            batch.events.push(EventRow {
+                id: id + 2,
+                span_id: id,
+                callsite_id: event,
+                thread_id,
+                at_ns,
+                message,
+                fields: 0..0,
+            });
+        }
+    }
+    if number == 1 {
+        batch.losses.push(LossRow {
+            reason: "ring_full",
+            from_ns: 2_000_000_000,
+            to_ns: 4_000_000_000,
+            spans: 12,
+            events: 1,
+            thread_id: None,
+        });
+    }
+    batch.writer_stat = Some(WriterStatRow {
+        at_ns: 9_950_000_000,
+        recorded: 200,
+        stored: 200,
+        dropped: "{}".into(),
+        events_recorded: 4,
+        events_stored: 4,
+        events_dropped: "{}".into(),
+        batches: 1,
+        largest_batch_ns: 3_000_000,
+        ring_high_water: 40_000,
+        wal_bytes: 0,
+        file_bytes: 40_960,
+        open_spans: 0,
+    });
+    batch
+}
+
+/// Where the text stands in the batch.
+fn push(all: &mut String, text: &str) -> std::ops::Range<usize> {
+    let start = all.len();
+    all.push_str(text);
+    start..all.len()
+}

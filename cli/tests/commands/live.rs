@@ -1,0 +1,101 @@
+//! A profile that is recorded into meanwhile: each span is followed once, marks arrive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use spandrel::Profiler;
+use spandrel_storage::Reader;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::fixture::{bare, run};
+
+/// Spans from several threads, some of which stay open for long, so that ids are committed in disorder.
+fn work(profiler: &Profiler, done: &AtomicBool) {
+    let subscriber = Arc::new(tracing_subscriber::registry().with(profiler.layer()));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let subscriber = subscriber.clone();
+            scope.spawn(move || {
+                let _default = tracing::subscriber::set_default(subscriber);
+                let mut long = std::collections::VecDeque::new();
+                let mut number = 0_u64;
+                while !done.load(Ordering::Relaxed) {
+                    number += 1;
+                    let _span = tracing::info_span!("short", number).entered();
+                    if number.is_multiple_of(10) {
+                        long.push_back(tracing::info_span!("long", number));
+                    }
+                    if long.len() > 200 {
+                        long.pop_front();
+                    }
+                    if number.is_multiple_of(50) {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_span_is_missed_and_none_comes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.db");
+    let profiler = Profiler::builder().database(&path).build().unwrap();
+    let done = AtomicBool::new(false);
+    let mut command = bare(&["tail", "-f", "csv", "--db", path.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The header comes when the following has begun; nothing is recorded before.
+    assert!(lines.next().unwrap().unwrap().starts_with("kind,run,id,"));
+    let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut note = |line: String| {
+        *seen.entry(line.split(',').nth(2).unwrap().parse().unwrap()).or_default() += 1;
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| work(&profiler, &done));
+        (&mut lines).take(20_000).for_each(|line| note(line.unwrap()));
+        done.store(true, Ordering::Relaxed);
+    });
+    profiler.close().unwrap();
+    lines.for_each(|line| note(line.unwrap()));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("run 1 has ended") && !said.contains("came too late"), "{said}");
+    assert_eq!(seen.values().max(), Some(&1), "some came twice");
+    let mut stored = BTreeSet::new();
+    Reader::open(&path)
+        .unwrap()
+        .spans(1, |span| {
+            stored.insert(span.id);
+        })
+        .unwrap();
+    assert!(stored.len() > 20_000 && seen.keys().eq(&stored), "{} of {}", seen.len(), stored.len());
+}
+
+#[test]
+fn a_mark_arrives_and_a_wrong_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.db");
+    let profiler = Profiler::builder().database(&path).build().unwrap();
+    let mark = |words: &[&str]| run(bare(&["mark"]).args(words).arg("--db").arg(&path));
+    let (out, err, code) = mark(&["deploy", "--field", "commit=e4f5a6b", "--field", "canary=true"]);
+    assert_eq!((out.as_str(), code), ("deploy set\n", 0), "{err}");
+    assert_eq!(mark(&["warm up", "--begin"]).2, 0);
+    assert_eq!(mark(&["warm up", "--end"]).2, 0);
+    let (_, err, code) = mark(&["never begun", "--end"]);
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("no section of this name"), "{err}");
+    profiler.close().unwrap();
+    assert_eq!(mark(&["too late"]).2, 6);
+    let marks = Reader::open(&path).unwrap().marks(1).unwrap();
+    let labels: Vec<_> =
+        marks.iter().map(|mark| (mark.label.as_str(), mark.until_ns.is_some())).collect();
+    assert_eq!(labels, [("deploy", false), ("warm up", true)]);
+    assert_eq!(marks[0].fields.as_deref(), Some(r#"{"commit":"e4f5a6b","canary":true}"#));
+}

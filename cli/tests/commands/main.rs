@@ -1,0 +1,10 @@
+//! The command as its users meet it: what it prints, its exit codes, and what it leaves alone.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod contract;
+mod fixture;
+mod json;
+mod live;
+mod prune;
+mod snapshots;
+mod sql;
