@@ -19,7 +19,7 @@ fn chapters() -> BTreeMap<String, Members> {
     let mut chapter = String::new();
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
-            chapter = heading.trim_matches('`').to_owned();
+            chapter = heading.replace('`', "");
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         if let ["", member, types, ..] = cells.as_slice()
