@@ -18,7 +18,9 @@ use super::Command;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{AnyFormat, Cell, Column, Destination, NewDatabase, Progress, Sheet, View, text};
+use crate::output::{
+    AnyFormat, Cell, Column, Destination, NewDatabase, Progress, Sheet, View, text,
+};
 use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
