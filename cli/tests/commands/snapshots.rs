@@ -1,10 +1,16 @@
 //! What each command prints of the fixture. `SNAPSHOTS=overwrite cargo test` writes what is printed now.
 
-use super::fixture::{NASTY, run, spandrel};
+use std::path::Path;
+
+use super::fixture::{NASTY, bare, profile, run, spandrel};
 
 /// What is said on both ways out, and the exit code.
 fn said(words: &[&str]) -> String {
-    let (out, err, code) = run(&mut spandrel(words));
+    // Help shows what the environment says.
+    let mut command = if words.first() == Some(&"help") { bare(words) } else { spandrel(words) };
+    let (out, err, code) = run(&mut command);
+    let path = profile().to_str().unwrap();
+    let [out, err] = [out, err].map(|text| text.replace(path, "shop.db"));
     for text in [&out, &err] {
         // What a profile says never reaches a terminal as it is.
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{words:?}: {text:?}");
@@ -12,16 +18,28 @@ fn said(words: &[&str]) -> String {
     format!("$ spandrel {}\n{out}{err}exit {code}\n", words.join(" "))
 }
 
+/// With the file of that name; or writes it, where that is asked for.
+fn compare(name: &str, said: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/snapshots");
+    let path = folder.join(format!("{name}.txt"));
+    if std::env::var_os("SNAPSHOTS").is_some_and(|wish| wish == "overwrite") {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, said).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; SNAPSHOTS=overwrite makes it", path.display())
+    });
+    if said != expected {
+        panic!("{name} says\n{said}\nand not\n{expected}\nSNAPSHOTS=overwrite accepts it");
+    }
+}
+
 macro_rules! snapshots {
     ($($name:ident: $($word:literal)*;)*) => {$(
         #[test]
         fn $name() {
-            let path = concat!("snapshots/", stringify!($name), ".txt");
-            let expected = snapbox::Data::read_from(
-                &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands").join(path),
-                None,
-            );
-            snapbox::assert_data_eq!(said(&[$($word),*]), expected.raw());
+            compare(stringify!($name), &said(&[$($word),*]));
         }
     )*};
 }
