@@ -24,7 +24,8 @@ Options:
   --lose N            spans of each run that are lost for a full ring [default: 0]
   --unfinished N      requests of each run that never come to an end [default: 2]
   --runs N            runs in the file, 1 to 100 [default: 1]
-  --slower NAME=F     in the last run, spans with this name take F times as long; may be repeated
+  --slower NAME=F     in the last runs, spans with this name take F times as long; may be repeated
+  --slower-runs N     how many runs those are [default: 1]
   --database PATH     the profile database [default: generated.db]
                       One that this program made is replaced; another file is never touched.
   -h, --help          this text
@@ -49,6 +50,7 @@ pub struct Settings {
     pub unfinished: u64,
     pub runs: u64,
     pub slower: Vec<(String, f64)>,
+    pub slower_runs: u64,
     pub database: PathBuf,
 }
 
@@ -66,6 +68,7 @@ impl Default for Settings {
             unfinished: 2,
             runs: 1,
             slower: Vec::new(),
+            slower_runs: 1,
             database: "generated.db".into(),
         }
     }
@@ -77,7 +80,12 @@ impl fmt::Display for Settings {
         let Self { spans, rate, seed, names, fields, threads, slow, lose, unfinished, .. } = self;
         write!(f, "--spans {spans} --rate {rate} --seed {seed} --names {names} --fields {fields}")?;
         write!(f, " --threads {threads} --slow {slow} --lose {lose} --unfinished {unfinished}")?;
-        self.slower.iter().try_for_each(|(name, factor)| write!(f, " --slower {name}={factor}"))
+        self.slower.iter().try_for_each(|(name, factor)| write!(f, " --slower {name}={factor}"))?;
+        if self.slower.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " --slower-runs {}", self.slower_runs)
+        }
     }
 }
 
@@ -99,12 +107,13 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Settings>, St
             "--unfinished" => settings.unfinished = options.number()?,
             "--runs" => settings.runs = options.number_within(1, 100)?,
             "--slower" => settings.slower.push(slower(&options.value("a name and a factor")?)?),
+            "--slower-runs" => settings.slower_runs = options.number_within(1, 100)?,
             "--database" => settings.database = options.value("a path")?.into(),
             _ => {
                 return Err(format!(
                     "there is no option {name}; there are --spans, --rate, --seed, --names, \
-                     --fields, --threads, --slow, --lose, --unfinished, --runs, --slower and \
-                     --database"
+                     --fields, --threads, --slow, --lose, --unfinished, --runs, --slower, \
+                     --slower-runs and --database"
                 ));
             }
         }

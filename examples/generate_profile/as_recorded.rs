@@ -143,6 +143,20 @@ fn a_slower_span_is_slower_in_the_last_run_only_by_its_factor() {
 }
 
 #[test]
+fn a_slower_span_is_slower_in_as_many_runs_as_asked() {
+    let slower = vec![("render".to_owned(), 1.5)];
+    let (_folder, db, _) = generate(Settings { runs: 3, slower, slower_runs: 2, ..small() });
+    let mean = |run: u32| {
+        let sql = "SELECT CAST(avg(duration_ns) AS INTEGER) FROM spans WHERE name = 'render'";
+        db.count(&format!("{sql} AND run_id = {run}")) as f64
+    };
+    for run in [2, 3] {
+        let ratio = mean(run) / mean(1);
+        assert!((1.45..1.55).contains(&ratio), "run {run}: {ratio}");
+    }
+}
+
+#[test]
 fn the_share_of_slow_queries_is_as_asked() {
     let (_folder, db, _) = generate(Settings { slow: 0.2, ..small() });
     let slow = "SELECT count(*) FROM spans WHERE name = 'db.query' AND duration_ns > 15e6";

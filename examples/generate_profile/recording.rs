@@ -74,8 +74,8 @@ pub fn record(
 ) -> Result<Totals, Error> {
     let places = callsites::spans(settings.names);
     let seed = Random::new(settings.seed.wrapping_add(run)).bits();
-    let last = run == settings.runs && !settings.slower.is_empty();
-    let shapes = Shapes::new(settings, seed, &places, last);
+    let slower = run + settings.slower_runs > settings.runs;
+    let shapes = Shapes::new(settings, seed, &places, slower);
     let mut timeline = Timeline::new(settings, shapes);
 
     // Nobody else has anything in this file that a power failure could take.
