@@ -14,6 +14,8 @@ mod exit;
 mod failure;
 mod output;
 mod profile;
+#[cfg(test)]
+mod reference;
 mod report;
 #[cfg(unix)]
 mod signals;
