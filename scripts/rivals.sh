@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # spandrel beside other recorders of spans: instructions, nanoseconds, losses and memory, each in a
-# process of its own, in turns. Prints the page docs/rivals.md.
+# process of its own, in turns. Prints the page docs/src/rivals.md.
 #
 #   scripts/rivals.sh [--quick] [--rounds N] [--check] [--write]
 #
@@ -18,7 +18,7 @@ while (($#)); do
     case $1 in
         --quick | --check) options+=("$1") ;;
         --rounds) options+=("$1" "${2:?--rounds needs a number}"); shift ;;
-        --write) options+=(--write docs/rivals.md) ;;
+        --write) options+=(--write docs/src/rivals.md) ;;
         *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
     esac
     shift
