@@ -35,6 +35,8 @@ pub(crate) use self::span::read_status;
 pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
 pub use self::span::{Event, Link, OpenSpan, Span};
 pub use self::top::Top;
+#[cfg(feature = "query")]
+pub(crate) use self::writer::read_writer_stat;
 pub use self::writer::{Loss, WriterStat};
 
 use crate::checkpoint::wal_path;

@@ -31,6 +31,8 @@ pub struct Scan {
     pub from_ns: Option<i64>,
     /// Spans that start at this moment or later are left out.
     pub until_ns: Option<i64>,
+    /// Only spans whose ids are in this range, both ends included; no others are looked at.
+    pub ids: Option<(u64, u64)>,
     /// What is read of each span.
     pub columns: Columns,
 }
@@ -49,7 +51,7 @@ pub enum Columns {
 impl Scan {
     /// All spans of a run, without their fields.
     pub fn new(run_id: i64) -> Self {
-        Self { run_id, from_ns: None, until_ns: None, columns: Columns::Numbers }
+        Self { run_id, from_ns: None, until_ns: None, ids: None, columns: Columns::Numbers }
     }
 
     /// With the fields, or without.
@@ -63,6 +65,23 @@ impl Scan {
     #[must_use]
     pub fn window(self, from_ns: Option<i64>, until_ns: Option<i64>) -> Self {
         Self { from_ns, until_ns, ..self }
+    }
+
+    /// Only spans with ids from `first` to `last`. As ids grow with time, this bounds what a pass
+    /// reads; see [`Reader::id_near`].
+    #[must_use]
+    pub fn ids(self, first: u64, last: u64) -> Self {
+        Self { ids: Some((first, last)), ..self }
+    }
+
+    /// The part of a range that is asked for.
+    fn cut(&self, range: Range) -> Range {
+        let Some((first, last)) = self.ids else { return range };
+        let bound = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        Range {
+            after: range.after.max(bound(first).saturating_sub(1)),
+            last: range.last.min(bound(last)),
+        }
     }
 
     fn has_window(&self) -> bool {
@@ -142,7 +161,8 @@ impl Reader {
             }
             Ok(vec![all])
         };
-        read().context(self.path(), "find the spans")
+        let ranges = read().context(self.path(), "find the spans")?;
+        Ok(ranges.into_iter().map(|range| scan.cut(range)).collect())
     }
 }
 

@@ -27,6 +27,25 @@ pub struct Loss {
     pub thread_id: Option<i64>,
 }
 
+/// The columns of `writer_stat`, in the order of the schema.
+pub(crate) fn read_writer_stat(row: &Row<'_>) -> rusqlite::Result<WriterStat> {
+    Ok(WriterStat {
+        at_ns: row.get(0)?,
+        recorded: count(row, 1)?,
+        stored: count(row, 2)?,
+        dropped: row.get(3)?,
+        events_recorded: count(row, 4)?,
+        events_stored: count(row, 5)?,
+        events_dropped: row.get(6)?,
+        batches: count(row, 7)?,
+        largest_batch_ns: count(row, 8)?,
+        ring_high_water: count(row, 9)?,
+        wal_bytes: count(row, 10)?,
+        file_bytes: count(row, 11)?,
+        open_spans: count(row, 12)?,
+    })
+}
+
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)? as u64)
 }
@@ -70,24 +89,7 @@ impl Reader {
                    file_bytes, open_spans
                  FROM writer_stat WHERE run_id = ?1 ORDER BY at_ns",
             )?;
-            let read = |row: &Row<'_>| {
-                Ok(WriterStat {
-                    at_ns: row.get(0)?,
-                    recorded: count(row, 1)?,
-                    stored: count(row, 2)?,
-                    dropped: row.get(3)?,
-                    events_recorded: count(row, 4)?,
-                    events_stored: count(row, 5)?,
-                    events_dropped: row.get(6)?,
-                    batches: count(row, 7)?,
-                    largest_batch_ns: count(row, 8)?,
-                    ring_high_water: count(row, 9)?,
-                    wal_bytes: count(row, 10)?,
-                    file_bytes: count(row, 11)?,
-                    open_spans: count(row, 12)?,
-                })
-            };
-            query.query_map([run_id], read)?.collect()
+            query.query_map([run_id], read_writer_stat)?.collect()
         })
     }
 }

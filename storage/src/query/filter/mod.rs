@@ -55,6 +55,7 @@ mod term;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use self::error::FilterError;
 pub use self::key::KEYS;
@@ -62,6 +63,8 @@ pub use self::matcher::Matcher;
 
 use self::expression::Expression;
 use super::SpanRef;
+use crate::reader::{Callsite, Thread};
+use crate::record::Status;
 
 /// Longer texts are refused.
 const BYTES_MAX: usize = 8 * 1024;
@@ -119,6 +122,33 @@ impl Filter {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { expression: Expression::all([self.expression, other.expression]) }
+    }
+
+    /// The first term that looks at more than the callsite: name, target, module, file, level. Without
+    /// one, [`matches_callsite`](Self::matches_callsite) tells which spans are meant.
+    pub fn term_beyond_callsite(&self) -> Option<&str> {
+        let beyond = self.expression.terms().find(|term| !term.is_of_callsite());
+        beyond.map(|term| term.source.as_str())
+    }
+
+    /// Whether the spans of a callsite are meant; of no use if a term looks at
+    /// [more](Self::term_beyond_callsite) than that.
+    pub fn matches_callsite(&self, callsite: &Arc<Callsite>) -> bool {
+        self.matches(&SpanRef {
+            id: 0,
+            run_id: 0,
+            parent_id: None,
+            root_id: 0,
+            callsite,
+            thread: &Arc::new(Thread::default()),
+            start_ns: 0,
+            duration_ns: None,
+            busy_ns: None,
+            self_ns: None,
+            polls: 0,
+            status: Status::Ok,
+            fields: None,
+        })
     }
 
     /// Whether a term looks at the fields. If not, they need not be read.
