@@ -12,6 +12,8 @@ mod arguments;
 mod commands;
 mod exit;
 mod failure;
+#[cfg(feature = "tui")]
+mod live;
 mod output;
 mod profile;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod export;
 mod flame;
+pub(crate) mod flame;
 mod guide;
 mod hist;
 mod info;

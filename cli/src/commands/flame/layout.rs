@@ -6,33 +6,33 @@ use spandrel_storage::query::StackTree;
 
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     /// Which node of the tree.
-    pub(super) node: usize,
-    pub(super) depth: u32,
+    pub(crate) node: usize,
+    pub(crate) depth: u32,
     /// Nanoseconds, or calls.
-    pub(super) weight: i64,
+    pub(crate) weight: i64,
     /// Where it begins, from 0 to 1.
-    pub(super) start: f64,
+    pub(crate) start: f64,
     /// How much of the whole it is, from 0 to 1.
-    pub(super) width: f64,
+    pub(crate) width: f64,
 }
 
 /// All frames, parents before their children; beside each other the widest first.
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) cells: Vec<Placed>,
+pub(crate) struct Layout {
+    pub(crate) cells: Vec<Placed>,
     /// The widths of all roots.
-    pub(super) total: i64,
+    pub(crate) total: i64,
     /// Paths that are deeper than was asked for.
-    pub(super) deeper: u64,
+    pub(crate) deeper: u64,
     /// Paths that are narrower than was asked for.
-    pub(super) narrow: u64,
+    pub(crate) narrow: u64,
 }
 
 impl Layout {
     /// `depth` levels at most, 0 for all, without what is narrower than `min_share`.
-    pub(super) fn new(tree: &StackTree, widths: &[i64], depth: u32, min_share: f64) -> Self {
+    pub(crate) fn new(tree: &StackTree, widths: &[i64], depth: u32, min_share: f64) -> Self {
         let mut children = tree.children();
         for list in &mut children {
             let name = |at: usize| tree.nodes().get(at).map(|node| node.frame.name());
@@ -69,7 +69,7 @@ impl Layout {
         layout
     }
 
-    pub(super) fn levels(&self) -> u32 {
+    pub(crate) fn levels(&self) -> u32 {
         self.cells.iter().map(|cell| cell.depth + 1).max().unwrap_or(0)
     }
 }

@@ -4,7 +4,7 @@
 //! icicle: roots on top, children beneath, as wide as their time.
 
 mod icicle;
-mod layout;
+pub(crate) mod layout;
 mod svg;
 
 use std::io::Write as _;

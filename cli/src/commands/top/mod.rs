@@ -28,7 +28,8 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top                               by self time\n  \
     spandrel top --sort p99 -n 5               the five with the longest tail\n  \
     spandrel top --by field.shard -w name=db.query\n  \
-    spandrel top --since 30s --exact -f json")]
+    spandrel top --since 30s --exact -f json\n  \
+    spandrel top --live                        while the program runs; ? for help")]
 pub(crate) struct Arguments {
     /// What the spans of a row have in common: name (with its target), target, level, callsite,
     /// thread, or field.NAME
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// Exact percentiles; reads the spans up to five times
     #[arg(long)]
     exact: bool,
+    /// Show it on the whole terminal, anew each second
+    #[arg(long, conflicts_with_all = ["by", "exact"])]
+    live: bool,
 }
 
 fn parse_by(text: &str) -> Result<By, String> {
@@ -64,6 +68,9 @@ struct Top {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    if arguments.live {
+        return live(context);
+    }
     let profile = context.wanted.profile()?;
     let is_summed = profile.is_whole() && arguments.by.is_in_rollups() && !arguments.exact;
     let top = if is_summed {
@@ -96,6 +103,17 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
+}
+
+#[cfg(feature = "tui")]
+fn live(context: &Context) -> Result<Exit, Failure> {
+    crate::live::run(context)
+}
+
+#[cfg(not(feature = "tui"))]
+fn live(_context: &Context) -> Result<Exit, Failure> {
+    Err(Failure::usage("--live is not in this build")
+        .hint("`cargo install spandrel-cli` with its default features has it"))
 }
 
 fn from_rollups(profile: &Profile, by: &By) -> Result<Top, Failure> {

@@ -1,0 +1,394 @@
+//! What is on the screen and why: the state between a key and a drawing. Reads nothing, draws nothing.
+
+use spandrel_storage::query::Filter;
+
+use super::columns::ColumnName;
+use super::keys::Action;
+use super::page::{Ask, Looked, Page, Row, RowKey, Subject};
+use super::window::{SECOND_NS, Window, floor};
+use crate::output::text;
+
+/// Bytes that can be typed.
+const TYPED_MAX: usize = 512;
+
+/// What fills the screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum View {
+    #[default]
+    Table,
+    Detail(RowKey),
+    Open,
+    Flame,
+    Help,
+}
+
+/// A line of text that is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) of: InputOf,
+    pub(crate) text: String,
+    /// Why it cannot be taken as it stands.
+    pub(crate) fault: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InputOf {
+    Filter,
+    Mark,
+}
+
+/// Which rows are in the table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    pub(crate) text: String,
+    filter: Filter,
+}
+
+impl Chosen {
+    /// Understands a filter, if it is one that names can pass.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let filter = Filter::parse(text).map_err(|error| match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        })?;
+        match filter.term_beyond_callsite() {
+            Some(term) => Err(format!(
+                "`{}` asks single spans; the table has names: name target module file level",
+                text::clean(term)
+            )),
+            None => Ok(Self { text: text.trim().to_owned(), filter }),
+        }
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.filter.is_empty()
+            || row.callsites.iter().any(|callsite| self.filter.matches_callsite(callsite))
+    }
+}
+
+/// What has to be done beside drawing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Nothing,
+    /// Something else is to be read.
+    Look,
+    Mark(String),
+    /// A row is to be written to a file.
+    Export,
+    Redraw,
+    Suspend,
+    Quit,
+}
+
+/// The state.
+#[derive(Debug, Default)]
+pub(crate) struct App {
+    pub(crate) page: Option<Box<Page>>,
+    /// Why there is no new page.
+    pub(crate) missing: Option<String>,
+    pub(crate) view: View,
+    /// Where help goes back to.
+    pub(crate) before_help: View,
+    pub(crate) window: Window,
+    /// Where time stands still; `None`: it goes on.
+    pub(crate) until_ns: Option<i64>,
+    pub(crate) sort: ColumnName,
+    pub(crate) is_reversed: bool,
+    pub(crate) chosen: Chosen,
+    /// The filter as it was before typing began.
+    pub(crate) chosen_before: Chosen,
+    pub(crate) input: Option<Input>,
+    /// The rows of the page that are shown, in their order.
+    pub(crate) order: Vec<usize>,
+    pub(crate) selected: Option<RowKey>,
+    /// The first line that is shown, of the table and of what else is longer than the screen.
+    pub(crate) top: usize,
+    /// Lines that fit, and that there are; known when it was drawn.
+    pub(crate) lines_shown: usize,
+    pub(crate) lines_total: usize,
+    /// What was said last, until the next key.
+    pub(crate) message: Option<String>,
+    /// The wall clock.
+    pub(crate) clock: String,
+}
+
+impl App {
+    /// What is to be read.
+    pub(crate) fn ask(&self) -> Ask {
+        let subject = match &self.view {
+            View::Detail(key) => Subject::Detail(key.clone()),
+            View::Open => Subject::Open,
+            View::Flame => Subject::Flame,
+            View::Table | View::Help => Subject::Table,
+        };
+        Ask { window: self.window, until_ns: self.until_ns, subject }
+    }
+
+    /// A new page has been read.
+    pub(crate) fn take(&mut self, mut page: Box<Page>) {
+        self.missing = None;
+        // What is open is only known of the present.
+        if self.until_ns.is_some()
+            && let Some(before) = &mut self.page
+            && let (Looked::Open(old), Looked::Open(new)) = (&mut before.subject, &mut page.subject)
+        {
+            std::mem::swap(old, new);
+        }
+        // Another run begins at its own end.
+        let run_id = self.page.as_ref().map(|page| page.health.run.id);
+        if run_id.is_some_and(|id| id != page.health.run.id) && self.until_ns.take().is_some() {
+            self.message = Some("a new run has begun".into());
+        }
+        self.page = Some(page);
+        self.arrange();
+    }
+
+    /// Puts the rows in order.
+    fn arrange(&mut self) {
+        let Some(page) = &self.page else { return };
+        let rows = &page.rows;
+        let mut shown: Vec<(usize, &Row)> =
+            rows.iter().enumerate().filter(|(_, row)| self.chosen.has(row)).collect();
+        shown.sort_by(|(_, one), (_, other)| {
+            let order = self.sort.order(one, other);
+            let order = if self.is_reversed { order.reverse() } else { order };
+            order.then_with(|| one.key.cmp(&other.key))
+        });
+        self.order = shown.into_iter().map(|(at, _)| at).collect();
+        let is_shown = self.selected.as_ref().is_some_and(|key| self.place_of(key).is_some());
+        if !is_shown {
+            self.selected = self.row_at(0).map(|row| row.key.clone());
+        }
+    }
+
+    /// The row at a place of the order.
+    pub(crate) fn row_at(&self, place: usize) -> Option<&Row> {
+        self.page.as_ref()?.rows.get(*self.order.get(place)?)
+    }
+
+    fn place_of(&self, key: &RowKey) -> Option<usize> {
+        (0..self.order.len()).find(|place| self.row_at(*place).is_some_and(|row| row.key == *key))
+    }
+
+    /// The place of the selected row.
+    pub(crate) fn place(&self) -> usize {
+        self.selected.as_ref().and_then(|key| self.place_of(key)).unwrap_or(0)
+    }
+
+    /// The selected row, or that of the detail.
+    pub(crate) fn row(&self) -> Option<&Row> {
+        let key = match &self.view {
+            View::Detail(key) => Some(key),
+            _ => self.selected.as_ref(),
+        }?;
+        self.page.as_ref()?.rows.iter().find(|row| row.key == *key)
+    }
+
+    /// Does what a key means.
+    pub(crate) fn apply(&mut self, action: Action) -> Effect {
+        self.message = None;
+        match action {
+            Action::Quit => return Effect::Quit,
+            Action::Suspend => return Effect::Suspend,
+            Action::Redraw => return Effect::Redraw,
+            Action::Move(rows) => self.scroll(rows),
+            Action::Screen(screens) => {
+                let rows = self.lines_shown.saturating_sub(1).max(1);
+                self.scroll(screens.saturating_mul(isize::try_from(rows).unwrap_or(1)));
+            }
+            Action::First => self.scroll(isize::MIN),
+            Action::Last => self.scroll(isize::MAX),
+            Action::Enter => return self.enter(),
+            Action::Back => return self.back(),
+            Action::Help => return self.help(),
+            Action::Open => return self.toggle(View::Open),
+            Action::Flame => return self.toggle(View::Flame),
+            Action::Filter => {
+                self.chosen_before = self.chosen.clone();
+                let text = self.chosen.text.clone();
+                let effect = if self.view == View::Table { Effect::Nothing } else { Effect::Look };
+                self.go(View::Table);
+                self.input = Some(Input { of: InputOf::Filter, text, fault: None });
+                return effect;
+            }
+            Action::Mark => {
+                self.input = Some(Input { of: InputOf::Mark, text: String::new(), fault: None });
+            }
+            Action::SortNext => {
+                let all = ColumnName::ALL;
+                let at = all.iter().position(|column| *column == self.sort).unwrap_or(0);
+                self.sort_by(all.get(at + 1).copied().unwrap_or(ColumnName::Rate));
+            }
+            Action::SortBy(column) => self.sort_by(column),
+            Action::Reverse => {
+                self.is_reversed = !self.is_reversed;
+                self.arrange();
+            }
+            Action::Window(window) => {
+                self.window = window;
+                return Effect::Look;
+            }
+            Action::Pause => return self.pause(),
+            Action::Step(tenths) => return self.step(tenths),
+            Action::Export => return Effect::Export,
+            Action::Type(_)
+            | Action::Erase
+            | Action::EraseWord
+            | Action::EraseAll
+            | Action::Accept
+            | Action::Cancel => return self.edit(action),
+        }
+        Effect::Nothing
+    }
+
+    fn go(&mut self, view: View) {
+        if self.view != view {
+            self.view = view;
+            self.top = 0;
+        }
+    }
+
+    fn scroll(&mut self, rows: isize) {
+        if self.view == View::Table {
+            let last = self.order.len().saturating_sub(1);
+            let place = self.place().saturating_add_signed(rows).min(last);
+            self.selected = self.row_at(place).map(|row| row.key.clone());
+        } else {
+            let last = self.lines_total.saturating_sub(self.lines_shown);
+            self.top = self.top.saturating_add_signed(rows).min(last);
+        }
+    }
+
+    fn sort_by(&mut self, column: ColumnName) {
+        (self.sort, self.is_reversed) = (column, false);
+        self.go(View::Table);
+        self.arrange();
+    }
+
+    fn enter(&mut self) -> Effect {
+        match (&self.view, &self.selected) {
+            (View::Table, Some(key)) => {
+                let key = key.clone();
+                self.go(View::Detail(key));
+                Effect::Look
+            }
+            (View::Help, _) => self.back(),
+            _ => Effect::Nothing,
+        }
+    }
+
+    fn back(&mut self) -> Effect {
+        match self.view {
+            View::Table => {
+                self.chosen = Chosen::default();
+                self.arrange();
+                Effect::Nothing
+            }
+            View::Help => {
+                let view = std::mem::take(&mut self.before_help);
+                self.go(view);
+                Effect::Look
+            }
+            _ => {
+                self.go(View::Table);
+                Effect::Look
+            }
+        }
+    }
+
+    fn help(&mut self) -> Effect {
+        if self.view == View::Help {
+            return self.back();
+        }
+        self.before_help = self.view.clone();
+        self.go(View::Help);
+        Effect::Nothing
+    }
+
+    fn toggle(&mut self, view: View) -> Effect {
+        let view = if self.view == view { View::Table } else { view };
+        self.go(view);
+        Effect::Look
+    }
+
+    fn pause(&mut self) -> Effect {
+        self.until_ns = match (self.until_ns, &self.page) {
+            (None, Some(page)) => Some(page.until_ns),
+            _ => None,
+        };
+        Effect::Look
+    }
+
+    fn step(&mut self, tenths: i64) -> Effect {
+        let Some(page) = &self.page else { return Effect::Nothing };
+        if self.window == Window::Whole {
+            self.message = Some("the whole run has no other time: 1 2 3 choose a window".into());
+            return Effect::Nothing;
+        }
+        let now = self.until_ns.unwrap_or(page.end_ns);
+        let until = now.saturating_add(self.window.step_ns().saturating_mul(tenths));
+        let first = self.window.length_ns().unwrap_or(SECOND_NS);
+        let until = floor(until, SECOND_NS).max(first);
+        self.until_ns = (until < page.end_ns).then_some(until);
+        Effect::Look
+    }
+
+    fn edit(&mut self, action: Action) -> Effect {
+        let Some(input) = &mut self.input else { return Effect::Nothing };
+        match action {
+            Action::Type(letter) if input.text.len() + letter.len_utf8() <= TYPED_MAX => {
+                input.text.push(letter);
+            }
+            Action::Erase => {
+                input.text.pop();
+            }
+            Action::EraseWord => {
+                let kept = input.text.trim_end();
+                let kept = kept.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+                input.text.truncate(kept);
+            }
+            Action::EraseAll => input.text.clear(),
+            Action::Cancel => return self.cancel(),
+            Action::Accept => return self.accept(),
+            _ => {}
+        }
+        self.try_filter();
+        Effect::Nothing
+    }
+
+    /// A filter is in force while it is typed, as far as it is understood.
+    fn try_filter(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        if input.of == InputOf::Filter {
+            match Chosen::parse(&input.text) {
+                Ok(chosen) => (self.chosen, input.fault) = (chosen, None),
+                Err(fault) => input.fault = Some(fault),
+            }
+            self.arrange();
+        }
+    }
+
+    fn cancel(&mut self) -> Effect {
+        if self.input.take().is_some_and(|input| input.of == InputOf::Filter) {
+            self.chosen = std::mem::take(&mut self.chosen_before);
+            self.arrange();
+        }
+        Effect::Nothing
+    }
+
+    fn accept(&mut self) -> Effect {
+        match self.input.take() {
+            Some(input) if input.fault.is_some() => self.input = Some(input),
+            Some(input) if input.of == InputOf::Mark && !input.text.trim().is_empty() => {
+                self.message = Some("asking the recording for a mark ...".into());
+                return Effect::Mark(input.text.trim().to_owned());
+            }
+            _ => {}
+        }
+        Effect::Nothing
+    }
+}
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

@@ -1,0 +1,203 @@
+use super::*;
+use crate::live::made::{page, row};
+use crate::live::page::State;
+
+fn app(rows: Vec<Row>) -> App {
+    let mut app = App { lines_shown: 10, ..App::default() };
+    app.take(page(rows, Looked::Table));
+    app
+}
+
+fn three() -> App {
+    app(vec![row("db.query", 2_000), row("db.begin", 100), row("render", 900)])
+}
+
+fn names(app: &App) -> Vec<&str> {
+    (0..app.order.len()).map(|at| app.row_at(at).unwrap().key.name.as_str()).collect()
+}
+
+fn type_in(app: &mut App, text: &str) {
+    text.chars().for_each(|letter| assert_eq!(app.apply(Action::Type(letter)), Effect::Nothing));
+}
+
+#[test]
+fn rows_are_sorted_by_any_column_and_turned_around() {
+    let mut app = three();
+    assert_eq!(names(&app), ["db.query", "render", "db.begin"]);
+    app.apply(Action::Reverse);
+    assert_eq!(names(&app), ["db.begin", "render", "db.query"]);
+    app.apply(Action::SortBy(ColumnName::Name));
+    assert_eq!(names(&app), ["db.begin", "db.query", "render"]);
+    for _ in ColumnName::ALL {
+        app.apply(Action::SortNext);
+    }
+    assert_eq!(app.sort, ColumnName::Name);
+}
+
+#[test]
+fn the_selection_stays_with_its_name() {
+    let mut app = three();
+    app.apply(Action::Move(1));
+    assert_eq!(app.selected.as_ref().unwrap().name, "render");
+    app.take(page(vec![row("new", 9_000), row("render", 10), row("z", 1)], Looked::Table));
+    assert_eq!((app.selected.as_ref().unwrap().name.as_str(), app.place()), ("render", 1));
+    app.take(page(vec![row("new", 9_000)], Looked::Table));
+    assert_eq!(app.selected.as_ref().unwrap().name, "new");
+    app.take(page(Vec::new(), Looked::Table));
+    assert_eq!((app.selected.clone(), app.apply(Action::Enter)), (None, Effect::Nothing));
+}
+
+#[test]
+fn moves_stop_at_both_ends() {
+    let mut app = three();
+    for action in [Action::Move(-5), Action::First, Action::Screen(-1), Action::Move(isize::MIN)] {
+        app.apply(action);
+        assert_eq!(app.place(), 0);
+    }
+    for action in [Action::Last, Action::Screen(9), Action::Move(isize::MAX)] {
+        app.apply(action);
+        assert_eq!(app.place(), 2);
+    }
+}
+
+#[test]
+fn a_filter_is_in_force_while_it_is_typed_and_esc_brings_the_old_one_back() {
+    let mut app = three();
+    app.apply(Action::Filter);
+    type_in(&mut app, "name=db.*");
+    assert_eq!(names(&app), ["db.query", "db.begin"]);
+    assert_eq!((app.apply(Action::Accept), app.input.clone()), (Effect::Nothing, None));
+    app.apply(Action::Filter);
+    app.apply(Action::EraseAll);
+    type_in(&mut app, "render");
+    assert_eq!(names(&app), ["render"]);
+    app.apply(Action::Cancel);
+    assert_eq!(names(&app), ["db.query", "db.begin"]);
+    app.apply(Action::Back);
+    assert_eq!(app.order.len(), 3);
+}
+
+#[test]
+fn a_filter_on_single_spans_is_refused_with_the_term() {
+    let mut app = three();
+    app.apply(Action::Filter);
+    type_in(&mut app, "name=db.* dur>10ms");
+    let fault = app.input.as_ref().unwrap().fault.clone().unwrap();
+    assert!(fault.contains("`dur>10ms`") && fault.contains("name target"), "{fault}");
+    app.apply(Action::Accept);
+    assert!(app.input.is_some(), "it stays to be mended");
+    assert_eq!(names(&app), ["db.query", "db.begin"], "the last that was understood");
+    app.apply(Action::EraseWord);
+    assert_eq!(app.input.as_ref().unwrap().fault, None);
+    for wrong in ["nmae=x", "(", "level<=info field.a=1", "has:error"] {
+        Chosen::parse(wrong).unwrap_err();
+    }
+    for right in ["", "level<=info", "target~^shop not name=render", "module=a file=b or x"] {
+        Chosen::parse(right).unwrap();
+    }
+}
+
+#[test]
+fn enter_and_esc_go_in_and_out() {
+    let mut app = three();
+    assert_eq!(app.apply(Action::Enter), Effect::Look);
+    assert!(matches!(&app.ask().subject, Subject::Detail(key) if key.name == "db.query"));
+    app.apply(Action::Help);
+    assert_eq!(app.view, View::Help);
+    app.apply(Action::Back);
+    assert!(matches!(app.view, View::Detail(_)));
+    assert_eq!((app.apply(Action::Back), app.view.clone()), (Effect::Look, View::Table));
+    for (action, view) in [(Action::Open, View::Open), (Action::Flame, View::Flame)] {
+        app.apply(action);
+        assert_eq!(app.view, view);
+        app.apply(action);
+        assert_eq!(app.view, View::Table);
+    }
+}
+
+#[test]
+fn time_stands_still_goes_back_and_comes_to_the_present_again() {
+    let mut app = three();
+    assert_eq!((app.apply(Action::Pause), app.until_ns), (Effect::Look, Some(120 * SECOND_NS)));
+    app.apply(Action::Pause);
+    assert_eq!(app.until_ns, None);
+    app.apply(Action::Step(-1));
+    assert_eq!(app.until_ns, Some(114 * SECOND_NS));
+    app.apply(Action::Step(-1_000));
+    assert_eq!(app.until_ns, Some(60 * SECOND_NS), "a whole window at least");
+    app.apply(Action::Step(1_000));
+    assert_eq!(app.until_ns, None);
+    app.apply(Action::Window(Window::Whole));
+    assert_eq!(app.apply(Action::Step(-1)), Effect::Nothing);
+    assert!(app.message.is_some());
+}
+
+#[test]
+fn what_was_open_when_time_stopped_stays() {
+    let mut app = three();
+    app.apply(Action::Open);
+    let line = |name: &str| {
+        let (_folder, reader) = crate::commands::made::profile([crate::commands::made::Span::new(
+            if name == "old" { "old" } else { "new" },
+            1,
+        )]);
+        let mut spans = Vec::new();
+        reader.spans(1, |span| spans.push(span)).unwrap();
+        spans.pop().unwrap()
+    };
+    let names_of = |app: &App| match &app.page.as_ref().unwrap().subject {
+        Looked::Table => vec!["table".to_owned()],
+        Looked::Detail(detail) => {
+            detail.slowest.iter().map(|span| span.callsite.name.clone()).collect()
+        }
+        _ => Vec::new(),
+    };
+    // The same page with another subject is taken as it is.
+    let detail = |span| {
+        Looked::Detail(Box::new(crate::live::page::Detail {
+            key: crate::live::page::RowKey { name: "old".into(), target: "shop".into() },
+            points: Vec::new(),
+            slowest: vec![span],
+            looked: crate::live::page::LookedAt::default(),
+            open: Vec::new(),
+        }))
+    };
+    app.take(page(Vec::new(), detail(line("old"))));
+    assert_eq!(names_of(&app), ["old"]);
+    app.apply(Action::Pause);
+    app.take(page(Vec::new(), detail(line("new"))));
+    assert_eq!(names_of(&app), ["new"]);
+}
+
+#[test]
+fn another_run_begins_at_its_own_end() {
+    let mut app = three();
+    app.apply(Action::Pause);
+    let mut other = page(Vec::new(), Looked::Table);
+    other.health.run.id += 1;
+    other.health.state = State::Recording;
+    app.take(other);
+    assert_eq!(app.until_ns, None);
+    assert_eq!(app.message.as_deref(), Some("a new run has begun"));
+}
+
+#[test]
+fn a_mark_needs_a_label() {
+    let mut app = three();
+    app.apply(Action::Mark);
+    type_in(&mut app, " ");
+    assert_eq!((app.apply(Action::Accept), app.input.clone()), (Effect::Nothing, None));
+    app.apply(Action::Mark);
+    type_in(&mut app, "deploy 7");
+    assert_eq!(app.apply(Action::Accept), Effect::Mark("deploy 7".into()));
+}
+
+#[test]
+fn no_endless_text_can_be_typed() {
+    let mut app = three();
+    app.apply(Action::Mark);
+    (0..10_000).for_each(|_| {
+        app.apply(Action::Type('é'));
+    });
+    assert!(app.input.as_ref().unwrap().text.len() <= TYPED_MAX);
+}

@@ -1,0 +1,150 @@
+//! The columns of the table: what they are called, mean, hold, and how rows are put in order by them.
+
+use std::cmp::Ordering;
+
+use super::page::Row;
+use crate::output::text;
+
+/// A column that the table can be sorted by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ColumnName {
+    Rate,
+    P50,
+    P95,
+    P99,
+    Max,
+    Busy,
+    Errors,
+    #[default]
+    SelfTime,
+    Name,
+}
+
+impl ColumnName {
+    /// In the order of the screen.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Rate,
+        Self::P50,
+        Self::P95,
+        Self::P99,
+        Self::Max,
+        Self::Busy,
+        Self::Errors,
+        Self::SelfTime,
+        Self::Name,
+    ];
+
+    /// The key that sorts by it.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Rate => 'R',
+            Self::P50 => 'M',
+            Self::P95 => 'P',
+            Self::P99 => 'T',
+            Self::Max => 'X',
+            Self::Busy => 'B',
+            Self::Errors => 'E',
+            Self::SelfTime => 'L',
+            Self::Name => 'N',
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Rate => "rate/s",
+            Self::P50 => "p50",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Max => "max",
+            Self::Busy => "busy",
+            Self::Errors => "errors",
+            Self::SelfTime => "self",
+            Self::Name => "span",
+        }
+    }
+
+    /// For the help screen.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Rate => "spans of the name that ended, a second",
+            Self::P50 => "half of the spans took longer (within 1%, as p95 and p99)",
+            Self::P95 => "one in 20 took longer",
+            Self::P99 => "one in 100 took longer",
+            Self::Max => "the longest duration; exact",
+            Self::Busy => "time inside the span, of its duration; the rest is waiting",
+            Self::Errors => "spans that failed or panicked",
+            Self::SelfTime => "duration less that of the children, summed up over the window",
+            Self::Name => "the name of the spans, and their target where there is room",
+        }
+    }
+
+    /// Columns on the screen, but for the name, which takes what is left.
+    pub(crate) fn width(self) -> u16 {
+        match self {
+            Self::Rate => 8,
+            Self::P50 | Self::P95 | Self::P99 | Self::Max | Self::SelfTime => 9,
+            Self::Busy => 5,
+            Self::Errors => 7,
+            Self::Name => 0,
+        }
+    }
+
+    /// What a row has in it.
+    pub(crate) fn text(self, row: &Row) -> String {
+        match self {
+            Self::Rate => rate(row.rate),
+            Self::P50 => text::duration(row.p50_ns),
+            Self::P95 => text::duration(row.p95_ns),
+            Self::P99 => text::duration(row.p99_ns),
+            Self::Max => text::duration(row.sums.max_ns),
+            Self::Busy => row.busy_share().map_or("-".into(), |share| {
+                if share.is_finite() { format!("{:.0}%", share * 100.0) } else { "-".into() }
+            }),
+            Self::Errors => text::count(row.sums.errors),
+            Self::SelfTime => text::duration(row.sums.self_ns),
+            Self::Name => text::clean(&row.key.name),
+        }
+    }
+
+    /// The order of two rows: the larger first, names from A to Z.
+    pub(crate) fn order(self, one: &Row, other: &Row) -> Ordering {
+        let number = |row: &Row| match self {
+            Self::P50 => row.p50_ns,
+            Self::P95 => row.p95_ns,
+            Self::P99 => row.p99_ns,
+            Self::Max => row.sums.max_ns,
+            Self::Errors => i64::try_from(row.sums.errors).unwrap_or(i64::MAX),
+            _ => row.sums.self_ns,
+        };
+        match self {
+            Self::Rate => other.rate.total_cmp(&one.rate),
+            Self::Busy => {
+                let share = |row: &Row| row.busy_share().unwrap_or(-1.0);
+                share(other).total_cmp(&share(one))
+            }
+            Self::Name => one.key.cmp(&other.key),
+            _ => number(other).cmp(&number(one)),
+        }
+    }
+
+    /// The column with this title, as the command line names it, with `_ns` or without.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let name = name.strip_suffix("_ns").unwrap_or(name);
+        let name = match name {
+            "rate" => "rate/s",
+            "name" => "span",
+            "busy_share" => "busy",
+            other => other,
+        };
+        Self::ALL.into_iter().find(|column| column.title() == name)
+    }
+}
+
+/// A number a second, with decimals where they matter.
+pub(crate) fn rate(rate: f64) -> String {
+    if rate >= 10.0 || rate == 0.0 {
+        text::count(rate.round() as u64)
+    } else {
+        format!("{rate:.1}")
+    }
+}

@@ -1,0 +1,69 @@
+//! Keys, and what the columns and the figures of the header mean.
+
+use super::canvas::Canvas;
+use super::theme::{BOLD, FAINT, PLAIN, TITLE};
+use crate::live::app::App;
+use crate::live::columns::ColumnName;
+use crate::live::keys::KEYS;
+
+/// What the first line says.
+const HEADER: [(&str, &str); 9] = [
+    ("● rec", "a process records; ■ ended: in order; ! killed: it is gone, without an end"),
+    ("spans/s", "spans that ended, a second, over the last five whole seconds"),
+    ("dropped", "spans and events that are missing in the file, for whatever reason"),
+    ("ring", "the most of the ring that was ever in use; at 100% spans are dropped"),
+    ("lag", "how old the newest row in the file is"),
+    ("db", "the file with its log"),
+    ("|| until", "time stands still at this moment: p goes on, the arrows move it"),
+    ("trend", "spans that ended in each second of the last minute, each row on its own scale"),
+    ("window", "what the figures are of; it may begin some seconds earlier, rates know that"),
+];
+
+enum Line {
+    Title(&'static str),
+    Entry(String, &'static str),
+    Blank,
+}
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
+    let lines = lines();
+    let shown = usize::from(canvas.height());
+    let top = app.top.min(lines.len().saturating_sub(shown));
+    for (y, line) in lines.iter().skip(top).take(shown).enumerate() {
+        let y = u16::try_from(y).unwrap_or(u16::MAX);
+        match line {
+            Line::Title(title) => {
+                canvas.put(1, y, title, TITLE);
+            }
+            Line::Entry(name, meaning) => {
+                let x = canvas.put(2, y, name, BOLD).max(14);
+                let columns = canvas.width().saturating_sub(x + 1);
+                canvas.put_cut(x + 1, y, meaning, columns, PLAIN);
+            }
+            Line::Blank => {}
+        }
+    }
+    if top + shown < lines.len() {
+        let last = canvas.height().saturating_sub(1);
+        canvas.put_right(0, last, " more: j ", canvas.width(), FAINT);
+    }
+    (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
+}
+
+fn lines() -> Vec<Line> {
+    let mut lines = vec![Line::Title("Keys")];
+    lines.extend(KEYS.iter().map(|(keys, meaning)| Line::Entry((*keys).into(), *meaning)));
+    lines.extend([Line::Blank, Line::Title("Columns, and the key that sorts by each")]);
+    lines.extend(ColumnName::ALL.iter().map(|column| {
+        Line::Entry(format!("{} {}", column.letter(), column.title()), column.meaning())
+    }));
+    lines.extend([Line::Blank, Line::Title("Header")]);
+    lines.extend(HEADER.iter().map(|(name, meaning)| Line::Entry((*name).into(), *meaning)));
+    lines.extend([
+        Line::Blank,
+        Line::Title("Open spans"),
+        Line::Entry("!".into(), "older than ten times the p99 of its name, and than a second"),
+        Line::Entry(String::new(), "(30 s, if none of the name ended in the window)"),
+    ]);
+    lines
+}

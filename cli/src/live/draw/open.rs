@@ -1,0 +1,93 @@
+//! The open spans by thread: what each is doing now, and what hangs.
+
+use super::canvas::Canvas;
+use super::theme::{BAD, BOLD, FAINT, PLAIN, WARN};
+use crate::live::app::App;
+use crate::live::page::{Looked, OpenLine, State};
+use crate::output::text;
+
+/// A line of the screen: a thread, or a span under it.
+enum Line<'a> {
+    Thread(&'a OpenLine, usize),
+    Span(&'a OpenLine),
+}
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
+    let Some(page) = &app.page else { return };
+    let Looked::Open(open) = &page.subject else {
+        canvas.put(2, 1, "reading ...", FAINT);
+        return;
+    };
+    let stalled = open.iter().filter(|line| line.is_stalled).count();
+    let when = match page.health.state {
+        State::Recording | State::Silent(_) => "as the recording last looked",
+        State::Ended => "none: the run has ended",
+        State::Killed | State::Unknown => "shortly before the recording stopped",
+    };
+    let x = canvas.put(1, 0, &format!("{} open, {when}", text::count(open.len() as u64)), FAINT);
+    if stalled > 0 {
+        let text = format!("! {} stalled", text::count(stalled as u64));
+        canvas.put(x.saturating_add(2), 0, &text, BAD);
+    }
+    let lines = lines(open);
+    let shown = usize::from(canvas.height().saturating_sub(1));
+    let top = app.top.min(lines.len().saturating_sub(shown));
+    for (y, line) in lines.iter().skip(top).take(shown).enumerate() {
+        let y = u16::try_from(y + 1).unwrap_or(u16::MAX);
+        match line {
+            Line::Thread(first, count) => thread(canvas, y, first, *count),
+            Line::Span(line) => span(canvas, y, line),
+        }
+    }
+    (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
+}
+
+fn lines(open: &[OpenLine]) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    let of_thread =
+        open.chunk_by(|one, other| one.span.span.thread.id == other.span.span.thread.id);
+    for spans in of_thread {
+        lines.extend(spans.first().map(|first| Line::Thread(first, spans.len())));
+        lines.extend(spans.iter().map(Line::Span));
+    }
+    lines
+}
+
+fn thread(canvas: &mut Canvas<'_>, y: u16, first: &OpenLine, count: usize) {
+    let thread = &first.span.span.thread;
+    let name = match &thread.name {
+        Some(name) => text::clean(name),
+        None => format!("thread {}", thread.os_id),
+    };
+    let x = canvas.put(1, y, &name, BOLD);
+    canvas.put(x.saturating_add(2), y, &format!("{} open", text::count(count as u64)), FAINT);
+}
+
+fn span(canvas: &mut Canvas<'_>, y: u16, line: &OpenLine) {
+    let style = if line.is_stalled { BAD } else { PLAIN };
+    let age = text::duration_in_words(line.age_ns);
+    canvas.put_right(0, y, &age, 11, style);
+    if line.is_stalled {
+        canvas.put(12, y, "!", style);
+    }
+    let span = &line.span.span;
+    // Deeper than half of the screen, the depth is said by a number.
+    let room = usize::from(canvas.width() / 2) / 2;
+    let indent =
+        if line.depth > room { format!("{:>room$} ", line.depth) } else { "  ".repeat(line.depth) };
+    let x = canvas.put(14, y, &indent, FAINT);
+    let x = canvas.put(x, y, &text::clean(&span.callsite.name), style);
+    let x = canvas.put(x.saturating_add(2), y, &format!("s{}", span.id), FAINT);
+    let x = match span.busy_ns {
+        Some(busy) => {
+            let share = busy as f64 / line.age_ns.max(1) as f64;
+            let text = format!("busy {}", text::share(share.min(1.0)));
+            canvas.put(x.saturating_add(2), y, &text, FAINT)
+        }
+        None => x,
+    };
+    if let Some(fields) = &span.fields {
+        let columns = canvas.width().saturating_sub(x + 2);
+        canvas.put_cut(x.saturating_add(2), y, &text::clean(fields), columns, WARN);
+    }
+}

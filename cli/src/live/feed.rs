@@ -1,0 +1,133 @@
+//! The thread that reads, so that a key is answered at once however long a read takes.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use spandrel_storage::{AnswerState, ControlClient};
+
+use super::page::{Ask, Page};
+use super::source::{Missing, Source};
+use crate::failure::Failure;
+use crate::output::text;
+
+/// Time from the beginning of a read to that of the next.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a recording may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the terminal wants.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Look(Ask),
+    /// A mark with this label.
+    Mark(String),
+}
+
+/// What the thread has to say.
+#[derive(Debug)]
+pub(crate) enum News {
+    Page(Box<Page>),
+    /// Nothing to show at the moment, and why.
+    Missing(String),
+    /// What became of a mark.
+    Told(String),
+}
+
+/// The thread; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    orders: Option<Sender<Order>>,
+    pub(crate) news: Receiver<News>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Feed {
+    /// Reads once, for what is asked for without a terminal: a file that is no profile. Then goes on
+    /// reading on a thread of its own.
+    pub(crate) fn start(mut source: Source, ask: Ask) -> Result<Self, Failure> {
+        let first = match source.read(&ask) {
+            Ok(page) => News::Page(Box::new(page)),
+            Err(Missing::Wait(why)) => News::Missing(why),
+            Err(Missing::Failed(failure)) => return Err(failure),
+        };
+        let (orders, taken) = channel();
+        let (tell, news) = channel();
+        // The receiver is below.
+        let _told = tell.send(first);
+        let thread = thread::Builder::new()
+            .name("reader".into())
+            .spawn(move || read_on(&mut source, ask, &taken, &tell))
+            .map_err(|error: io::Error| {
+                Failure::cannot_read(format!("cannot start a thread: {error}"))
+            })?;
+        Ok(Self { orders: Some(orders), news, thread: Some(thread) })
+    }
+
+    /// Gives an order; `false` if the thread has ended.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of it has been told.
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn read_on(source: &mut Source, mut ask: Ask, orders: &Receiver<Order>, tell: &Sender<News>) {
+    let mut next = Instant::now() + PERIOD;
+    loop {
+        match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(Order::Look(wanted)) => {
+                ask = wanted;
+                // Only the last of several keys is looked after.
+                while let Ok(order) = orders.try_recv() {
+                    match order {
+                        Order::Look(wanted) => ask = wanted,
+                        Order::Mark(label) => {
+                            let _gone = tell.send(News::Told(mark(source, &label)));
+                        }
+                    }
+                }
+            }
+            Ok(Order::Mark(label)) => {
+                let _gone = tell.send(News::Told(mark(source, &label)));
+                continue;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        next = Instant::now() + PERIOD;
+        let news = match source.read(&ask) {
+            Ok(page) => News::Page(Box::new(page)),
+            Err(Missing::Wait(why)) => News::Missing(why),
+            Err(Missing::Failed(failure)) => News::Missing(failure.message),
+        };
+        if tell.send(news).is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks the recording for a mark, and says what became of it.
+fn mark(source: &Source, label: &str) -> String {
+    let Some(path) = source.path() else {
+        return "no mark: there is no profile".into();
+    };
+    let arguments = json!({ "label": label }).to_string();
+    let asked = ControlClient::open(path)
+        .and_then(|mut client| client.ask("mark", &arguments, ANSWER_WITHIN));
+    match asked {
+        Ok(answer) if answer.state == AnswerState::Done => format!("marked \"{label}\""),
+        Ok(answer) => format!("no mark: {}", text::clean(&answer.result)),
+        Err(error) => format!("no mark: {error}"),
+    }
+}

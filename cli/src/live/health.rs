@@ -1,0 +1,93 @@
+//! How the recording is: whether it goes on, how far behind it is, and what it lost.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use spandrel_storage::{Error, Reader, Run, WriterStat};
+
+use super::page::State;
+use super::window::SECOND_NS;
+
+/// A recording stores something at least once a second, if only about itself.
+const SILENT_NS: i64 = 5 * SECOND_NS;
+
+/// What was dropped, by reason; read again when there is more of it.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    run_id: i64,
+    total: u64,
+    by_reason: Vec<(String, u64)>,
+}
+
+impl Dropped {
+    pub(crate) fn read(&mut self, reader: &Reader, run: &Run) -> Result<Vec<(String, u64)>, Error> {
+        let total = run.dropped_spans.saturating_add(run.dropped_events);
+        if (self.run_id, self.total) != (run.id, total) {
+            let mut by_reason = BTreeMap::<String, u64>::new();
+            for loss in reader.losses(run.id)? {
+                let sum = by_reason.entry(loss.reason).or_default();
+                *sum = sum.saturating_add(loss.spans).saturating_add(loss.events);
+            }
+            let mut by_reason: Vec<_> = by_reason.into_iter().collect();
+            by_reason.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            *self = Self { run_id: run.id, total, by_reason };
+        }
+        Ok(self.by_reason.clone())
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(crate) fn now_unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whether somebody records, given how old the newest row is.
+pub(crate) fn state(run: &Run, age_ns: i64, is_alive: impl FnOnce(&Run) -> Option<bool>) -> State {
+    if run.ended_unix_ns.is_some() {
+        return State::Ended;
+    }
+    match is_alive(run) {
+        Some(false) => State::Killed,
+        Some(true) if age_ns < SILENT_NS => State::Recording,
+        Some(true) => State::Silent(age_ns),
+        None if age_ns.abs() < SILENT_NS => State::Recording,
+        None => State::Unknown,
+    }
+}
+
+/// Whether the process of a run lives; `None` if it ran elsewhere.
+#[cfg(unix)]
+pub(crate) fn is_alive(run: &Run) -> Option<bool> {
+    let here = rustix::system::uname();
+    if here.nodename().to_str() != Ok(run.info.host.as_str()) {
+        return None;
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(run.info.pid).ok()?)?;
+    match rustix::process::test_kill_process(pid) {
+        Ok(()) | Err(rustix::io::Errno::PERM) => Some(true),
+        Err(_) => Some(false),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_alive(_run: &Run) -> Option<bool> {
+    None
+}
+
+/// The most of the ring that was ever in use, of one.
+pub(crate) fn ring_share(run: &Run, stat: Option<&WriterStat>) -> Option<f64> {
+    let settings: serde_json::Value = serde_json::from_str(&run.info.settings).ok()?;
+    let slots = settings.get("ring_capacity")?.as_u64().filter(|slots| *slots > 0)?;
+    Some(stat?.ring_high_water as f64 / slots as f64)
+}
+
+/// The file with its log.
+pub(crate) fn bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    size(path).saturating_add(size(Path::new(&log)))
+}

@@ -1,0 +1,182 @@
+//! Looks at spans themselves, which the table does without: each reads a bounded number of them.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use spandrel_storage::query::{Scan, SpanRef, Stacks};
+use spandrel_storage::{Error, OpenSpan, Reader, Run, Span};
+
+use super::page::{Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
+use super::window::{SECOND_NS, floor};
+
+/// Ids that are read at most, from the end of the window backwards.
+const IDS_MAX: u64 = 50_000;
+/// Slow spans that are kept.
+const SLOWEST: usize = 20;
+/// Points of percentiles over time, at most.
+const POINTS: i64 = 60;
+/// The longest time that percentiles are shown over.
+const OVER_TIME_MAX_NS: i64 = 300 * SECOND_NS;
+/// An open span is stalled if it is older than so many times the p99 of its name ...
+const STALLED_P99: i64 = 10;
+/// ... and older than this.
+const STALLED_MIN_NS: i64 = SECOND_NS;
+/// Of names of which no span ended in the window, those older than this are stalled.
+const STALLED_UNKNOWN_NS: i64 = 30 * SECOND_NS;
+
+/// The part of a run that is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) from_ns: i64,
+    pub(crate) until_ns: i64,
+    /// Whether nothing is stored behind it.
+    pub(crate) is_end: bool,
+}
+
+impl Part<'_> {
+    /// Calls `each` for the last spans of the part.
+    fn look(
+        &self,
+        reader: &Reader,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<LookedAt, Error> {
+        let run = self.run;
+        let end = if self.is_end {
+            run.last_id.saturating_add(1)
+        } else {
+            reader.id_near(run.id, self.until_ns)?
+        };
+        let bound = end.saturating_sub(IDS_MAX).max(run.first_id);
+        let begin = reader.id_near(run.id, self.from_ns)?.max(bound);
+        let scan = Scan::new(run.id)
+            .ids(begin, end.saturating_sub(1))
+            .window(Some(self.from_ns), Some(self.until_ns));
+        let is_all = begin > bound || bound == run.first_id;
+        let mut looked = LookedAt { spans: 0, from_ns: None, is_all };
+        reader.scan(&scan, |span| {
+            looked.spans += 1;
+            looked.from_ns =
+                Some(looked.from_ns.map_or(span.start_ns, |from| from.min(span.start_ns)));
+            each(span)
+        })?;
+        Ok(looked)
+    }
+}
+
+/// One name: over time, its slowest spans, and those that are open.
+pub(crate) fn detail(
+    reader: &Reader,
+    part: &Part<'_>,
+    key: &RowKey,
+    row: Option<&Row>,
+) -> Result<Detail, Error> {
+    let callsites: Vec<i64> =
+        row.iter().flat_map(|row| &row.callsites).map(|callsite| callsite.id).collect();
+    let points =
+        if callsites.is_empty() { Vec::new() } else { over_time(reader, part, &callsites)? };
+    let is_it =
+        |span: &SpanRef<'_>| span.callsite.name == key.name && span.callsite.target == key.target;
+    let mut slowest: Vec<Span> = Vec::new();
+    let looked = part.look(reader, |span| {
+        let least = slowest.get(SLOWEST - 1).and_then(|slow| slow.duration_ns);
+        if is_it(span) && span.duration_ns > least {
+            let at = slowest.partition_point(|slow| slow.duration_ns >= span.duration_ns);
+            slowest.insert(at, span.to_span());
+            slowest.truncate(SLOWEST);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut open = reader.open_spans(part.run.id)?;
+    open.retain(|open| is_it(&SpanRef::from(&open.span)));
+    open.sort_by_key(|open| open.span.start_ns);
+    Ok(Detail { key: key.clone(), points, slowest, looked, open })
+}
+
+/// Percentiles over the window, or over its end if it is long.
+fn over_time(reader: &Reader, part: &Part<'_>, callsites: &[i64]) -> Result<Vec<Point>, Error> {
+    let length = part.until_ns.saturating_sub(part.from_ns).clamp(SECOND_NS, OVER_TIME_MAX_NS);
+    let step = floor(length + (POINTS - 1) * SECOND_NS, POINTS * SECOND_NS) / POINTS;
+    let step = step.max(SECOND_NS);
+    let until = floor(part.until_ns.saturating_sub(1), SECOND_NS).saturating_add(SECOND_NS);
+    let from = floor(until.saturating_sub(length), step).max(0);
+    let count = (until.saturating_sub(from)).div_euclid(step) + 1;
+    let mut points: Vec<Point> = (0..count.clamp(1, POINTS + 2))
+        .map(|at| Point { at_ns: from.saturating_add(at * step), ..Point::default() })
+        .filter(|point| point.at_ns < until)
+        .collect();
+    reader.rollups(part.run.id, from, until, callsites, |rollup| {
+        let at = rollup.at_ns.saturating_sub(from).div_euclid(step);
+        if let Some(point) = usize::try_from(at).ok().and_then(|at| points.get_mut(at)) {
+            point.calls = point.calls.saturating_add(rollup.calls);
+            point.histogram.merge(&rollup.histogram);
+        }
+    })?;
+    Ok(points)
+}
+
+/// Where the time went, by path.
+pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
+    let mut stacks = Stacks::new(reader, part.run.id)?;
+    let looked = part.look(reader, |span| stacks.add(span))?;
+    Ok(Flame { tree: stacks.finish()?, looked })
+}
+
+/// The open spans by thread, children under their parents; threads with a stalled span first.
+pub(crate) fn lines(open: Vec<OpenSpan>, rows: &[Row]) -> Vec<OpenLine> {
+    let p99: HashMap<(&str, &str), i64> = rows
+        .iter()
+        .map(|row| ((row.key.name.as_str(), row.key.target.as_str()), row.p99_ns))
+        .collect();
+    let lines = nested(open).into_iter().map(|(span, depth)| {
+        let age_ns = span.seen_ns.saturating_sub(span.span.start_ns).max(0);
+        let callsite = &span.span.callsite;
+        let usual = p99.get(&(callsite.name.as_str(), callsite.target.as_str()));
+        let is_stalled = age_ns > stalled_after_ns(usual.copied());
+        OpenLine { span, depth, age_ns, is_stalled }
+    });
+    let mut lines: Vec<OpenLine> = lines.collect();
+    let stalled: HashSet<i64> =
+        lines.iter().filter(|line| line.is_stalled).map(|line| line.span.span.thread.id).collect();
+    lines.sort_by_key(|line| !stalled.contains(&line.span.span.thread.id));
+    lines
+}
+
+/// The age from which on an open span is stalled, given the p99 of its name.
+fn stalled_after_ns(p99_ns: Option<i64>) -> i64 {
+    p99_ns.map_or(STALLED_UNKNOWN_NS, |p99| p99.saturating_mul(STALLED_P99).max(STALLED_MIN_NS))
+}
+
+/// Spans by thread, each behind its parent, with the number of spans of the thread that it is in.
+fn nested(mut spans: Vec<OpenSpan>) -> Vec<(OpenSpan, usize)> {
+    let name = |open: &OpenSpan| open.span.thread.name.clone();
+    spans.sort_by_cached_key(|open| (name(open), open.span.thread.id, open.span.id));
+    let threads: HashMap<u64, i64> =
+        spans.iter().map(|open| (open.span.id, open.span.thread.id)).collect();
+    let mut children: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut roots = Vec::new();
+    for (at, open) in spans.iter().enumerate() {
+        let parent = open.span.parent_id.filter(|parent| {
+            threads.get(parent) == Some(&open.span.thread.id) && *parent != open.span.id
+        });
+        match parent {
+            Some(parent) => children.entry(parent).or_default().push(at),
+            None => roots.push(at),
+        }
+    }
+    let mut order: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
+    let mut to_place: Vec<(usize, usize)> = roots.into_iter().rev().map(|at| (at, 0)).collect();
+    while let Some((at, depth)) = to_place.pop() {
+        order.push((at, depth));
+        let id = spans.get(at).map_or(0, |open| open.span.id);
+        let below = children.remove(&id).unwrap_or_default();
+        to_place.extend(below.into_iter().rev().map(|at| (at, depth + 1)));
+    }
+    let mut spans: Vec<Option<OpenSpan>> = spans.into_iter().map(Some).collect();
+    let mut take = |at: usize| spans.get_mut(at).and_then(Option::take);
+    let mut placed: Vec<(OpenSpan, usize)> =
+        order.into_iter().filter_map(|(at, depth)| Some((take(at)?, depth))).collect();
+    // A circle of parents, which only a damaged file has.
+    placed.extend(spans.into_iter().flatten().map(|open| (open, 0)));
+    placed
+}

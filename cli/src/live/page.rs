@@ -1,0 +1,161 @@
+//! What the screen shows at one moment, as it was read from the profile.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use spandrel_storage::query::StackTree;
+use spandrel_storage::{Callsite, Histogram, OpenSpan, Run, Span};
+
+use super::sums::Sums;
+use super::window::Window;
+
+/// What the terminal asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) window: Window,
+    /// The end of the window; `None`: the newest, and it goes on.
+    pub(crate) until_ns: Option<i64>,
+    pub(crate) subject: Subject,
+}
+
+/// What is read beside the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    #[default]
+    Table,
+    /// One row of the table.
+    Detail(RowKey),
+    Open,
+    Flame,
+}
+
+/// A row of the table is a name with its target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RowKey {
+    pub(crate) name: String,
+    pub(crate) target: String,
+}
+
+/// One read of the profile.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) path: PathBuf,
+    pub(crate) health: Health,
+    pub(crate) window: Window,
+    pub(crate) from_ns: i64,
+    /// Nothing was stored behind this moment, or it was not asked for.
+    pub(crate) until_ns: i64,
+    /// The end of what is stored.
+    pub(crate) end_ns: i64,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) subject: Looked,
+}
+
+/// How the recording is.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) run: Run,
+    pub(crate) state: State,
+    /// How far what is stored is behind the clock; of a recording on this machine.
+    pub(crate) lag_ns: Option<i64>,
+    /// The most of the ring that was ever in use, of one.
+    pub(crate) ring_share: Option<f64>,
+    /// Reasons, and how many spans and events were dropped for each.
+    pub(crate) dropped: Vec<(String, u64)>,
+    /// The file with its log.
+    pub(crate) bytes: u64,
+    /// Spans that ended, by second; the last one is not over.
+    pub(crate) spans_by_second: Vec<u64>,
+}
+
+/// Whether somebody records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Recording,
+    /// The process lives, and has stored nothing for so long.
+    Silent(i64),
+    Ended,
+    /// It has no end, and its process is gone.
+    Killed,
+    /// It has no end; its process is elsewhere, so that nobody knows.
+    Unknown,
+}
+
+/// One name in the window.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) key: RowKey,
+    /// The places that make spans of this name.
+    pub(crate) callsites: Vec<Arc<Callsite>>,
+    pub(crate) sums: Sums,
+    pub(crate) p50_ns: i64,
+    pub(crate) p95_ns: i64,
+    pub(crate) p99_ns: i64,
+    /// Calls a second; what is shown of the last minute.
+    pub(crate) rate: f64,
+    pub(crate) trend: Vec<u64>,
+}
+
+impl Row {
+    pub(crate) fn busy_share(&self) -> Option<f64> {
+        let busy = self.sums.busy_ns?;
+        (self.sums.sum_ns > 0).then(|| busy as f64 / self.sums.sum_ns as f64)
+    }
+}
+
+/// What was read for the [`Subject`].
+#[derive(Debug)]
+pub(crate) enum Looked {
+    Table,
+    Detail(Box<Detail>),
+    Open(Vec<OpenLine>),
+    Flame(Box<Flame>),
+}
+
+/// One name.
+#[derive(Debug)]
+pub(crate) struct Detail {
+    pub(crate) key: RowKey,
+    /// Percentiles over time, the oldest first.
+    pub(crate) points: Vec<Point>,
+    /// The slowest among the spans that were looked at.
+    pub(crate) slowest: Vec<Span>,
+    pub(crate) looked: LookedAt,
+    pub(crate) open: Vec<OpenSpan>,
+}
+
+/// The spans that ended in some time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Point {
+    pub(crate) at_ns: i64,
+    pub(crate) calls: u64,
+    pub(crate) histogram: Histogram,
+}
+
+/// How much was looked at, where the profile is larger than what can be read each second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LookedAt {
+    pub(crate) spans: u64,
+    /// Where it began; `None` when there was no span.
+    pub(crate) from_ns: Option<i64>,
+    /// Whether that was all of the window.
+    pub(crate) is_all: bool,
+}
+
+/// An open span in the tree of its thread.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenLine {
+    pub(crate) span: OpenSpan,
+    /// How many spans of the same thread it is inside of.
+    pub(crate) depth: usize,
+    pub(crate) age_ns: i64,
+    /// Older than what is usual for its name.
+    pub(crate) is_stalled: bool,
+}
+
+/// Where the time went, by path.
+#[derive(Debug)]
+pub(crate) struct Flame {
+    pub(crate) tree: StackTree,
+    pub(crate) looked: LookedAt,
+}

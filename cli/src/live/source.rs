@@ -1,0 +1,208 @@
+//! The profile as it is read again and again: which file, which run, and what is kept between reads.
+//!
+//! A file that is not there yet is waited for, and so is one that went away; one that was replaced is
+//! opened anew. Each read holds the file for moments only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use spandrel_storage::query::RunSelector;
+use spandrel_storage::{ErrorKind, Reader, Run};
+
+use super::health::{self, Dropped};
+use super::look::{self, Part};
+use super::page::{Ask, Health, Looked, Page, Subject};
+use super::rows::{Callsites, rows};
+use super::sums::{Blocks, Trends};
+use super::window::SECOND_NS;
+use crate::failure::Failure;
+use crate::profile::Wanted;
+
+/// Why there is nothing new to show.
+#[derive(Debug)]
+pub(crate) enum Missing {
+    /// It may come: the file, or a run in it.
+    Wait(String),
+    /// The profile cannot be read.
+    Failed(Failure),
+}
+
+impl From<spandrel_storage::Error> for Missing {
+    fn from(error: spandrel_storage::Error) -> Self {
+        match error.kind() {
+            // Somebody begins to record, or holds a lock.
+            ErrorKind::Busy | ErrorKind::NotFound => Self::Wait(error.to_string()),
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// The file and the run that are shown.
+#[derive(Debug)]
+pub(crate) struct Source {
+    wanted: Wanted,
+    selector: RunSelector,
+    open: Option<Open>,
+    /// Whether there ever was a file.
+    was_open: bool,
+}
+
+/// An open file, and what is kept of it.
+#[derive(Debug)]
+struct Open {
+    reader: Reader,
+    path: PathBuf,
+    identity: Option<Identity>,
+    run_id: i64,
+    has_ended: bool,
+    callsites: Callsites,
+    blocks: Blocks,
+    trends: Trends,
+    dropped: Dropped,
+}
+
+impl Source {
+    /// Checks what was asked for, not yet whether it is there.
+    pub(crate) fn new(wanted: Wanted) -> Result<Self, Failure> {
+        let selector = RunSelector::parse(wanted.run.as_deref().unwrap_or_default())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { wanted, selector, open: None, was_open: false })
+    }
+
+    /// The file that was read last.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.open.as_ref().map(|open| open.path.as_path())
+    }
+
+    /// Reads what is asked for. After a failure the file is opened anew.
+    pub(crate) fn read(&mut self, ask: &Ask) -> Result<Page, Missing> {
+        let read = self.try_read(ask);
+        if read.is_err() {
+            self.open = None;
+        }
+        read
+    }
+
+    fn try_read(&mut self, ask: &Ask) -> Result<Page, Missing> {
+        if self.open.as_ref().is_some_and(|open| open.identity != identity(&open.path)) {
+            self.open = None;
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.find()?,
+        };
+        let run = self.run(&open.reader)?;
+        open.turn_to(&run);
+        let page = open.page(run, ask);
+        self.open = Some(open);
+        page
+    }
+
+    fn find(&mut self) -> Result<Open, Missing> {
+        let path = self.wanted.path().map_err(|failure| {
+            Missing::Wait(format!("{}; it is shown when there is one", failure.message))
+        })?;
+        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if bytes == 0 {
+            let path = path.display();
+            return Err(Missing::Wait(if self.was_open {
+                format!("{path} is gone; it is shown again when a recording makes it")
+            } else {
+                format!("{path} is not there yet; it is shown when a recording makes it")
+            }));
+        }
+        let identity = identity(&path);
+        let reader = Reader::open(&path)?;
+        self.was_open = true;
+        Ok(Open {
+            reader,
+            path,
+            identity,
+            run_id: 0,
+            has_ended: false,
+            callsites: Callsites::default(),
+            blocks: Blocks::default(),
+            trends: Trends::default(),
+            dropped: Dropped::default(),
+        })
+    }
+
+    fn run(&self, reader: &Reader) -> Result<Run, Missing> {
+        let runs = reader.runs()?;
+        if runs.is_empty() {
+            let path = reader.path().display();
+            return Err(Missing::Wait(format!("{path} holds no run yet")));
+        }
+        let found = self.selector.resolve(&runs).cloned();
+        found.map_err(|error| Missing::Failed(Failure::cannot_read(error.to_string())))
+    }
+}
+
+impl Open {
+    /// Forgets what was kept of another run, and what may have changed at the end of this one.
+    fn turn_to(&mut self, run: &Run) {
+        let has_ended = run.ended_unix_ns.is_some();
+        if (self.run_id, self.has_ended) != (run.id, has_ended) {
+            (self.run_id, self.has_ended) = (run.id, has_ended);
+            self.blocks = Blocks::default();
+            self.trends = Trends::default();
+        }
+    }
+
+    fn page(&mut self, run: Run, ask: &Ask) -> Result<Page, Missing> {
+        let reader = &self.reader;
+        let recent = run.last_ns.saturating_sub(10 * SECOND_NS);
+        let stats = reader.writer_stats_since(run.id, recent)?;
+        let stat = stats.last();
+        let end_ns = stat.map_or(run.last_ns, |stat| stat.at_ns.max(run.last_ns)).max(0);
+        let end_ns = end_ns.saturating_add(1);
+        let until_ns = ask.until_ns.map_or(end_ns, |until| until.clamp(1, end_ns));
+        let from_ns = ask.window.from_ns(until_ns);
+        let sums = self.blocks.read(reader, run.id, ask.window, until_ns, end_ns)?;
+        self.trends.read(reader, run.id, until_ns, end_ns)?;
+        let length_ns = until_ns.saturating_sub(from_ns);
+        let rows = rows(reader, &mut self.callsites, sums, &self.trends, length_ns)?;
+        let part = Part { run: &run, from_ns, until_ns, is_end: until_ns == end_ns };
+        let subject = match &ask.subject {
+            Subject::Table => Looked::Table,
+            Subject::Detail(key) => {
+                let row = rows.iter().find(|row| row.key == *key);
+                Looked::Detail(Box::new(look::detail(reader, &part, key, row)?))
+            }
+            Subject::Open => Looked::Open(look::lines(reader.open_spans(run.id)?, &rows)),
+            Subject::Flame => Looked::Flame(Box::new(look::flame(reader, &part)?)),
+        };
+        let age_ns =
+            health::now_unix_ns().saturating_sub(run.info.started_unix_ns).saturating_sub(end_ns);
+        let state = health::state(&run, age_ns, health::is_alive);
+        let is_live =
+            matches!(state, super::page::State::Recording | super::page::State::Silent(_));
+        let health = Health {
+            state,
+            lag_ns: is_live.then_some(age_ns.max(0)),
+            ring_share: health::ring_share(&run, stat),
+            dropped: self.dropped.read(reader, &run)?,
+            bytes: health::bytes(&self.path),
+            spans_by_second: self.trends.of_all(),
+            run,
+        };
+        let path = self.path.clone();
+        Ok(Page { path, health, window: ask.window, from_ns, until_ns, end_ns, rows, subject })
+    }
+}
+
+/// What tells a file from another one at the same path.
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Elsewhere an open file cannot be replaced.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|_| (0, 0))
+}

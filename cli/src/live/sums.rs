@@ -1,0 +1,196 @@
+//! The rollups of a window, added up by callsite.
+//!
+//! Each second only what is new is read: what has been added up to blocks stays, once no more rows are
+//! to be expected in it. A span that is stored later than that (its recorder was [`SETTLED_NS`] behind
+//! and out of order) is missing here until the window is read anew; when the run has ended, it is.
+
+use std::collections::{HashMap, VecDeque};
+
+use spandrel_storage::query::Rollup;
+use spandrel_storage::{Error, Histogram, Reader};
+
+use super::window::{SECOND_NS, Window, floor};
+
+/// How long after its end a block is read again.
+const SETTLED_NS: i64 = 5 * SECOND_NS;
+/// Seconds of a trend.
+pub(crate) const TREND_SECONDS: usize = 60;
+
+/// The closed spans of a callsite in some time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Sums {
+    pub(crate) calls: u64,
+    pub(crate) errors: u64,
+    pub(crate) sum_ns: i64,
+    /// Those of which the busy time is known.
+    pub(crate) busy_ns: Option<i64>,
+    pub(crate) self_ns: i64,
+    pub(crate) max_ns: i64,
+    pub(crate) histogram: Histogram,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.busy_ns = match (self.calls, self.busy_ns, other.busy_ns) {
+            (0, _, busy) => busy,
+            (_, Some(one), Some(other)) => Some(one.saturating_add(other)),
+            _ => None,
+        };
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.self_ns = self.self_ns.saturating_add(other.self_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.merge(&other.histogram);
+    }
+}
+
+impl From<Rollup> for Sums {
+    fn from(rollup: Rollup) -> Self {
+        Self {
+            calls: rollup.calls,
+            errors: rollup.errors,
+            sum_ns: rollup.sum_ns,
+            busy_ns: rollup.busy_ns,
+            self_ns: rollup.self_ns,
+            max_ns: rollup.max_ns,
+            histogram: rollup.histogram,
+        }
+    }
+}
+
+pub(crate) type ByCallsite = HashMap<i64, Sums>;
+
+fn add_all(to: &mut ByCallsite, from: &ByCallsite) {
+    for (callsite, sums) in from {
+        to.entry(*callsite).or_default().add(sums);
+    }
+}
+
+/// The sums of the window that was asked for last, by blocks.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    window: Window,
+    /// Start and sums of blocks that do not change any more.
+    settled: VecDeque<(i64, ByCallsite)>,
+    /// Of the whole run: everything before `before_ns`.
+    before: ByCallsite,
+    before_ns: i64,
+}
+
+impl Blocks {
+    /// The sums from where the window begins to `until_ns`; `end_ns` is the end of what is stored.
+    pub(crate) fn read(
+        &mut self,
+        reader: &Reader,
+        run_id: i64,
+        window: Window,
+        until_ns: i64,
+        end_ns: i64,
+    ) -> Result<ByCallsite, Error> {
+        if window != self.window {
+            *self = Self { window, ..Self::default() };
+        }
+        let from_ns = window.from_ns(until_ns);
+        let is_whole = window == Window::Whole;
+        let mut total = ByCallsite::new();
+        let mut at = if is_whole { self.before_ns } else { from_ns };
+        self.settled.retain(|(start, _)| (from_ns..until_ns).contains(start));
+        while at < until_ns {
+            let next = at.saturating_add(window.block_ns());
+            let is_settled = next <= end_ns.saturating_sub(SETTLED_NS);
+            match self.settled.iter().find(|(start, _)| *start == at) {
+                Some((_, block)) => add_all(&mut total, block),
+                None => {
+                    // Of a block that goes beyond, only a part is asked for.
+                    let block = read_block(reader, run_id, at, next.min(until_ns))?;
+                    if is_settled && is_whole {
+                        add_all(&mut self.before, &block);
+                        self.before_ns = next;
+                    } else {
+                        add_all(&mut total, &block);
+                        if is_settled && next <= until_ns {
+                            self.settled.push_back((at, block));
+                        }
+                    }
+                }
+            }
+            at = next;
+        }
+        if is_whole {
+            add_all(&mut total, &self.before);
+        }
+        Ok(total)
+    }
+}
+
+fn read_block(
+    reader: &Reader,
+    run_id: i64,
+    from_ns: i64,
+    until_ns: i64,
+) -> Result<ByCallsite, Error> {
+    let mut block = ByCallsite::new();
+    reader.rollups(run_id, from_ns, until_ns, &[], |rollup| {
+        let callsite = rollup.callsite_id;
+        block.entry(callsite).or_default().add(&rollup.into());
+    })?;
+    Ok(block)
+}
+
+/// How many spans ended in each second, by callsite.
+#[derive(Debug, Default)]
+pub(crate) struct Trends {
+    /// Start of a second, and the calls in it.
+    seconds: VecDeque<(i64, HashMap<i64, u64>)>,
+}
+
+impl Trends {
+    /// Brings the seconds up to the one that holds the moment before `until_ns`.
+    pub(crate) fn read(
+        &mut self,
+        reader: &Reader,
+        run_id: i64,
+        until_ns: i64,
+        end_ns: i64,
+    ) -> Result<(), Error> {
+        let last = floor(until_ns.saturating_sub(1), SECOND_NS);
+        let first = last.saturating_sub((TREND_SECONDS as i64 - 1) * SECOND_NS);
+        let settled = end_ns.saturating_sub(SETTLED_NS + SECOND_NS);
+        self.seconds.retain(|(at, _)| (first..=last).contains(at) && *at <= settled);
+        // Steps back through time have a gap at the front; then all is read anew.
+        if self.seconds.front().is_some_and(|(at, _)| *at > first.max(0)) {
+            self.seconds.clear();
+        }
+        let from = self.seconds.back().map_or(first.max(0), |(at, _)| at + SECOND_NS);
+        let mut at = from;
+        while at <= last {
+            self.seconds.push_back((at, HashMap::new()));
+            at += SECOND_NS;
+        }
+        let seconds = &mut self.seconds;
+        reader.rollups(run_id, from, last.saturating_add(SECOND_NS), &[], |rollup| {
+            let start = floor(rollup.at_ns, SECOND_NS);
+            if let Some((_, calls)) = seconds.iter_mut().rev().find(|(at, _)| *at == start) {
+                *calls.entry(rollup.callsite_id).or_default() += rollup.calls;
+            }
+        })
+    }
+
+    /// Calls in each second, the last one at the end.
+    pub(crate) fn of(&self, callsites: &[i64]) -> Vec<u64> {
+        let calls = self.seconds.iter().map(|(_, calls)| {
+            callsites.iter().filter_map(|callsite| calls.get(callsite)).fold(0, add)
+        });
+        calls.collect()
+    }
+
+    /// Calls of all callsites in each second.
+    pub(crate) fn of_all(&self) -> Vec<u64> {
+        self.seconds.iter().map(|(_, calls)| calls.values().fold(0, add)).collect()
+    }
+}
+
+fn add(sum: u64, calls: &u64) -> u64 {
+    sum.saturating_add(*calls)
+}
