@@ -2,6 +2,7 @@
 //! terminal as it found it.
 
 #![cfg(all(unix, feature = "tui"))]
+#![allow(clippy::panic, clippy::unwrap_used)] // what a test shares with the others
 
 use std::io::{Read, Write};
 use std::path::Path;

@@ -6,7 +6,6 @@ mod diff;
 mod doctor;
 mod explain;
 mod export;
-mod flame;
 pub(crate) mod flame;
 mod guide;
 mod hist;

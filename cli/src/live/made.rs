@@ -92,7 +92,7 @@ pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
             line: None,
         });
         let number = if thread == "worker-1" { 1 } else { 2 };
-        let thread_id = store.intern_thread(number, number, Some(thread));
+        let thread_id = store.intern_thread(number, u64::from(number), Some(thread));
         let from = batch.text.len();
         batch.text.push_str(r#"{"shard":7}"#);
         let span = SpanRow {

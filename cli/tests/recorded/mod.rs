@@ -134,7 +134,7 @@ async fn request(number: u64, bell: &str) {
     );
     span.in_scope(|| {
         info!("\u{202e}turned \u{1b}[31mred {EVIL}");
-        if number % 50 == 0 {
+        if number.is_multiple_of(50) {
             error!(markup, "it failed");
         }
         drop(info_span!("\u{202e}\u{2066}\u{1b}[2J&lt;b&gt;").entered());

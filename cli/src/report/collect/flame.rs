@@ -156,8 +156,6 @@ fn put(flame: &mut Flame, name: i64, depth: u32, sums: &Whole) {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use spandrel_storage::query::{Scan, Stacks};
 
     use super::*;

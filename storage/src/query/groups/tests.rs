@@ -65,10 +65,11 @@ fn pass(reader: &Reader, mut each: impl FnMut(&SpanRef<'_>)) {
         .unwrap();
 }
 
-/// Calls, errors, sum, busy, self, max and histogram by key.
-fn exact_figures(
-    groups: &Groups,
-) -> BTreeMap<String, (u64, u64, i64, Option<i64>, i64, i64, Vec<u8>)> {
+/// Calls, errors, sum, busy, self, max and histogram.
+type Sums = (u64, u64, i64, Option<i64>, i64, i64, Vec<u8>);
+
+/// By key.
+fn exact_figures(groups: &Groups) -> BTreeMap<String, Sums> {
     let groups = groups.groups().iter().filter(|group| group.calls > 0);
     groups
         .map(|g| {

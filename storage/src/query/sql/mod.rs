@@ -205,7 +205,7 @@ impl Sql {
             return Err(SqlError::refused("refused: the statement does more than reading"));
         }
         bind(&mut statement, parameters).map_err(failure)??;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         if rows.columns(&names).is_break() {
             return Ok(SqlEnd::Broken);
         }
