@@ -5,7 +5,7 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{callsite, run_info, span, store};
+use common::{callsite, span, store};
 use proptest::prelude::*;
 use spandrel_storage::query::follow::Follow;
 use spandrel_storage::{Batch, OpenSpanRow, Reader, Store, StoreOptions};
@@ -143,8 +143,8 @@ fn a_run_is_followed_from_its_start_and_in_pieces() {
     let path = folder.path().join("p.db");
     let mut store = new_store(&path);
     commit(&mut store, &[1, 2, 3]);
-    store.begin_run(&run_info()).unwrap();
-    store.intern_thread(1, 2, None);
+    drop(store);
+    let mut store = new_store(&path); // a run of its own
     let ids: Vec<u64> = (4..45_004).collect();
     commit(&mut store, &ids);
     let reader = Reader::open(&path).unwrap();

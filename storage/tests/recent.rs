@@ -71,7 +71,7 @@ fn an_id_near_a_moment_is_found_and_bounds_a_scan() {
     };
     assert_eq!(ids(4_999, 5_001), [4_999, 5_000, 5_001]);
     assert_eq!(ids(9_999, u64::MAX), [9_999, 10_000]);
-    assert_eq!(ids(7, 6), []);
+    assert_eq!(ids(7, 6), Vec::<u64>::new());
     assert_eq!(ids(0, 2), [1, 2]);
 }
 

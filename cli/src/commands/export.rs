@@ -35,7 +35,7 @@ use crate::signals;
     Without a format and a file: the formats, and what opens them.")]
 pub(crate) struct Arguments {
     /// What to write [default: what the name of the file says]
-    #[arg(value_enum, value_name = "FORMAT")]
+    #[arg(id = "export_format", value_enum, value_name = "FORMAT")]
     format: Option<Name>,
     /// folded: the time that is added up
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]

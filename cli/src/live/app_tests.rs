@@ -86,7 +86,7 @@ fn a_filter_on_single_spans_is_refused_with_the_term() {
     assert!(fault.contains("`dur>10ms`") && fault.contains("name target"), "{fault}");
     app.apply(Action::Accept);
     assert!(app.input.is_some(), "it stays to be mended");
-    assert_eq!(names(&app), ["db.query", "db.begin"], "the last that was understood");
+    assert!(names(&app).is_empty(), "the last that was understood: a name with `dur` in it");
     app.apply(Action::EraseWord);
     assert_eq!(app.input.as_ref().unwrap().fault, None);
     for wrong in ["nmae=x", "(", "level<=info field.a=1", "has:error"] {

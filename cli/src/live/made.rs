@@ -54,7 +54,6 @@ pub(crate) fn page(rows: Vec<Row>, subject: Looked) -> Box<Page> {
     run.ended_unix_ns = None;
     run.info.label = Some("checkout".into());
     Box::new(Page {
-        path: "shop.db".into(),
         health: Health {
             run,
             state: State::Recording,
@@ -92,7 +91,10 @@ pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
             line: None,
         });
         let number = if thread == "worker-1" { 1 } else { 2 };
-        let thread_id = store.intern_thread(number, u64::from(number), Some(thread));
+        if parent_id == 0 {
+            store.intern_thread(number, u64::from(number), Some(thread));
+        }
+        let thread_id = store.thread_id(number);
         let from = batch.text.len();
         batch.text.push_str(r#"{"shard":7}"#);
         let span = SpanRow {

@@ -1,6 +1,5 @@
 //! What the screen shows at one moment, as it was read from the profile.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use spandrel_storage::query::StackTree;
@@ -39,7 +38,6 @@ pub(crate) struct RowKey {
 /// One read of the profile.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) path: PathBuf,
     pub(crate) health: Health,
     pub(crate) window: Window,
     pub(crate) from_ns: i64,

@@ -186,8 +186,7 @@ impl Open {
             spans_by_second: self.trends.of_all(),
             run,
         };
-        let path = self.path.clone();
-        Ok(Page { path, health, window: ask.window, from_ns, until_ns, end_ns, rows, subject })
+        Ok(Page { health, window: ask.window, from_ns, until_ns, end_ns, rows, subject })
     }
 }
 

@@ -156,6 +156,10 @@ impl Output {
             }
             None => {
                 let pager = self.pager && self.format() == Format::Table;
+                // Programs get what a profile says as it is; a terminal never does.
+                let for_terminal = (self.is_terminal() && !self.format().is_for_people())
+                    .then(|| text::for_terminal(&String::from_utf8_lossy(page)));
+                let page = for_terminal.as_ref().map_or(page, |page| page.as_bytes());
                 sink::print(page, pager).map_err(|source| {
                     Failure::cannot_read(format!("cannot write the output: {source}"))
                 })

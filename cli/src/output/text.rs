@@ -18,6 +18,12 @@ pub(crate) fn clean(text: &str) -> String {
     clean
 }
 
+/// A page of many lines, cleaned.
+pub(crate) fn for_terminal(page: &str) -> String {
+    let lines = page.split('\n').map(|line| line.split('\t').map(clean).collect::<Vec<_>>());
+    lines.map(|cells| cells.join("\t")).collect::<Vec<_>>().join("\n")
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -192,6 +198,7 @@ mod tests {
         let clean = clean(nasty);
         assert!(!clean.chars().any(|c| c.is_control() || c == '\u{202e}'), "{clean:?}");
         assert!(clean.starts_with("a\\u{1b}[31mred"));
+        assert_eq!(for_terminal("a\tb\x1b\n"), "a\tb\\u{1b}\n");
         assert!(ascii("µ→█é").is_ascii());
     }
 

@@ -15,7 +15,7 @@ use crate::profile::Profile;
 pub(super) struct Facts {
     pub(super) losses: Vec<Loss>,
     pub(super) stats: Vec<WriterStat>,
-    settings: Value,
+    pub(super) settings: Value,
     pub(super) clock: String,
     pub(super) spans: u64,
     pub(super) unfinished: u64,

@@ -1,6 +1,6 @@
 //! Rows of one table as they are committed, each once, whatever the order of their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Row, params};
 
@@ -41,6 +41,8 @@ pub(super) struct Cursor {
     missed: u64,
     /// Spans that were open, and the poll in which they were listed last.
     open: BTreeMap<i64, u64>,
+    /// Those of them that have been found and are listed still: the list is of a moment ago.
+    found: BTreeSet<i64>,
     polls: u64,
 }
 
@@ -65,7 +67,17 @@ impl Cursor {
             seen.insert(row.get(0)?);
         }
         let open = BTreeMap::new();
-        let mut cursor = Self { table, run_id, top, seen, counted, missed: 0, open, polls: 0 };
+        let mut cursor = Self {
+            table,
+            run_id,
+            top,
+            seen,
+            counted,
+            missed: 0,
+            open,
+            found: BTreeSet::new(),
+            polls: 0,
+        };
         cursor.note_open(conn)?;
         Ok(cursor)
     }
@@ -82,6 +94,7 @@ impl Cursor {
             counted: 0,
             missed: 0,
             open: BTreeMap::new(),
+            found: BTreeSet::new(),
             polls: 0,
         })
     }
@@ -155,8 +168,9 @@ impl Cursor {
         }
         for id in &late {
             self.open.remove(id);
+            self.found.insert(*id);
         }
-        let known: std::collections::BTreeSet<i64> = late.iter().copied().collect();
+        let known: BTreeSet<i64> = late.iter().copied().collect();
         let piece = format!(
             "SELECT id FROM {} WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3",
             self.table.name
@@ -186,12 +200,16 @@ impl Cursor {
         }
         let mut listed = conn.prepare("SELECT id FROM open_span WHERE run_id = ?1")?;
         let mut rows = listed.query([self.run_id])?;
+        let mut still = BTreeSet::new();
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            if !self.seen.has(id) {
+            if self.found.contains(&id) {
+                still.insert(id);
+            } else if !self.seen.has(id) {
                 self.open.insert(id, self.polls);
             }
         }
+        self.found = still;
         let (seen, polls) = (&self.seen, self.polls);
         self.open.retain(|id, listed| *listed + POLLS_EXPECTED > polls && !seen.has(*id));
         // The newest can be found by their ids, too.
