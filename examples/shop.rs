@@ -73,7 +73,7 @@ async fn checkout(number: u64, pool: Arc<Semaphore>) {
     query(number, &pool).await;
     for attempt in 1..=3 {
         tracing::Span::current().record("attempts", attempt);
-        let failed = chance(number, 10 + attempt) % 5 == 0;
+        let failed = chance(number, 10 + attempt).is_multiple_of(5);
         let paying = async {
             sleep(Duration::from_micros(1_500 + chance(number, attempt) % 3_000)).await;
             if failed {

@@ -157,7 +157,7 @@ impl Open {
         let end_ns = stat.map_or(run.last_ns, |stat| stat.at_ns.max(run.last_ns)).max(0);
         let end_ns = end_ns.saturating_add(1);
         let until_ns = ask.until_ns.map_or(end_ns, |until| until.clamp(1, end_ns));
-        let from_ns = ask.window.from_ns(until_ns);
+        let from_ns = ask.window.start_ns(until_ns);
         let sums = self.blocks.read(reader, run.id, ask.window, until_ns, end_ns)?;
         self.trends.read(reader, run.id, until_ns, end_ns)?;
         let length_ns = until_ns.saturating_sub(from_ns);

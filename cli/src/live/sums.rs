@@ -91,7 +91,7 @@ impl Blocks {
         if window != self.window {
             *self = Self { window, ..Self::default() };
         }
-        let from_ns = window.from_ns(until_ns);
+        let from_ns = window.start_ns(until_ns);
         let is_whole = window == Window::Whole;
         let mut total = ByCallsite::new();
         let mut at = if is_whole { self.before_ns } else { from_ns };

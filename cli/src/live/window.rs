@@ -48,7 +48,7 @@ impl Window {
     }
 
     /// Where the window that ends at a moment begins: at the start of a block.
-    pub(crate) fn from_ns(self, until_ns: i64) -> i64 {
+    pub(crate) fn start_ns(self, until_ns: i64) -> i64 {
         let from = self.length_ns().map_or(0, |length| until_ns.saturating_sub(length));
         floor(from, self.block_ns()).max(0)
     }
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn a_window_begins_with_a_block() {
         let second = SECOND_NS;
-        assert_eq!(Window::Minute.from_ns(63 * second + 1), 0);
-        assert_eq!(Window::Minute.from_ns(66 * second), 5 * second);
-        assert_eq!(Window::TenSeconds.from_ns(66 * second + 5), 56 * second);
-        assert_eq!(Window::Whole.from_ns(1_000 * second), 0);
+        assert_eq!(Window::Minute.start_ns(63 * second + 1), 0);
+        assert_eq!(Window::Minute.start_ns(66 * second), 5 * second);
+        assert_eq!(Window::TenSeconds.start_ns(66 * second + 5), 56 * second);
+        assert_eq!(Window::Whole.start_ns(1_000 * second), 0);
         for window in Window::ALL {
-            assert_eq!(window.from_ns(0), 0);
-            assert!(window.from_ns(i64::MAX) <= i64::MAX && window.from_ns(i64::MIN) == 0);
+            assert_eq!(window.start_ns(0), 0);
+            assert!(window.start_ns(i64::MAX) >= 0 && window.start_ns(i64::MIN) == 0);
         }
     }
 }

@@ -56,6 +56,8 @@ impl ValueEnum for AnyFormat {
             AnyFormat::View(Format::Json),
             AnyFormat::View(Format::Ndjson),
             AnyFormat::View(Format::Md),
+            AnyFormat::View(Format::Github),
+            AnyFormat::View(Format::Junit),
             AnyFormat::Export(export::Format::Perfetto),
             AnyFormat::Export(export::Format::Chrome),
             AnyFormat::Export(export::Format::Speedscope),

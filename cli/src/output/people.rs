@@ -15,8 +15,9 @@ const FAINT: Style = Style::new().dimmed();
 pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool) -> String {
     let mut page = String::new();
     let header = view.header.as_ref().map(Header::lines).unwrap_or_default();
-    if !quiet && !(header.is_empty() && view.preamble.is_empty()) {
-        for line in header.iter().chain(&view.preamble) {
+    let above: Vec<&String> = header.iter().chain(&view.preamble).collect();
+    if !quiet && !above.is_empty() {
+        for line in above {
             page.push_str(&format!("{HEADING}{line}{HEADING:#}\n"));
         }
         page.push('\n');

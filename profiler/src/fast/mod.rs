@@ -220,7 +220,7 @@ fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool 
     published
 }
 
-/// Writes the record of a plain span, without its fields: see the module [`record`]. Word by word,
+/// Writes the record of a plain span, without its fields: see the module [`record`](crate::record). Word by word,
 /// so that one register is enough for all.
 #[inline(always)]
 fn close_into(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {

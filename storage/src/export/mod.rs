@@ -1,6 +1,6 @@
 //! Profiles for other programs: viewers, tracing back ends, spreadsheets.
 //!
-//! A format is a file here. Each streams from the reader into an [`io::Write`], with memory for what is
+//! A format is a file here. Each streams from the reader into an [`Write`], with memory for what is
 //! open at one moment and not for what is stored. What is exported is a [`Source`]: a run, or a part
 //! of it, from which formats take spans, events, links, marks and losses.
 //!

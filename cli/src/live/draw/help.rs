@@ -52,13 +52,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
 
 fn lines() -> Vec<Line> {
     let mut lines = vec![Line::Title("Keys")];
-    lines.extend(KEYS.iter().map(|(keys, meaning)| Line::Entry((*keys).into(), *meaning)));
+    lines.extend(KEYS.iter().map(|(keys, meaning)| Line::Entry((*keys).into(), meaning)));
     lines.extend([Line::Blank, Line::Title("Columns, and the key that sorts by each")]);
     lines.extend(ColumnName::ALL.iter().map(|column| {
         Line::Entry(format!("{} {}", column.letter(), column.title()), column.meaning())
     }));
     lines.extend([Line::Blank, Line::Title("Header")]);
-    lines.extend(HEADER.iter().map(|(name, meaning)| Line::Entry((*name).into(), *meaning)));
+    lines.extend(HEADER.iter().map(|(name, meaning)| Line::Entry((*name).into(), meaning)));
     lines.extend([
         Line::Blank,
         Line::Title("Open spans"),

@@ -42,13 +42,11 @@ pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, look: Look) {
 
 fn waiting(canvas: &mut Canvas<'_>, app: &App) {
     let why = app.missing.as_deref().unwrap_or("reading ...");
-    let mut y = 1;
     // In lines, as paths are long.
     let columns = usize::from(canvas.width().saturating_sub(3)).max(1);
     let letters: Vec<char> = text::clean(why).chars().collect();
-    for line in letters.chunks(columns) {
+    for (y, line) in (1..).zip(letters.chunks(columns)) {
         canvas.put(2, y, &line.iter().collect::<String>(), WARN);
-        y += 1;
     }
 }
 

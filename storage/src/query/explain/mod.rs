@@ -3,10 +3,10 @@
 //! Every span of the name is in one of two classes, selected or rest. Two passes look for what is more
 //! frequent among the selected: the first at fields, status, thread, place in the source, moment and
 //! own time; the second at the children of a sample. What remains has passed a test against chance
-//! (see [`significance`]) and makes a difference that matters, and is ordered by it.
+//! (see `significance`) and makes a difference that matters, and is ordered by it.
 //!
-//! Memory is bounded, whatever the number of spans and values: see [`frequent`] for values,
-//! [`numbers`] for numbers, [`children`] for the sample.
+//! Memory is bounded, whatever the number of spans and values: see `frequent` for values,
+//! `numbers` for numbers, `children` for the sample.
 
 mod attribute;
 mod children;

@@ -3,7 +3,7 @@
 //! What a query can do is limited from several sides, each of which would do for most attempts:
 //!
 //! * the file is opened read-only, and the connection is `query_only`;
-//! * an authorizer refuses whatever is not reading while a statement is compiled ([`guard`]), and
+//! * an authorizer refuses whatever is not reading while a statement is compiled (`guard`), and
 //!   SQLite must say of a statement that it only reads;
 //! * one text is one statement; nothing can be attached;
 //! * there are limits on time, rows, bytes, the length of a value, and the memory that SQLite takes.
