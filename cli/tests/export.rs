@@ -1,0 +1,192 @@
+//! `spandrel export`: which format is meant, where it goes, and that nothing half-written stays.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use spandrel_storage::{
+    Batch, CallsiteInfo, CallsiteKind, Reader, RunInfo, SpanRow, Status, Store, StoreOptions,
+};
+
+/// A profile with so many spans.
+fn profile(folder: &Path, spans: u64) {
+    let mut store = Store::open(folder.join("given.db"), &StoreOptions::default()).unwrap();
+    store.begin_run(&RunInfo { uuid: "0123456789abcdef".repeat(2), ..RunInfo::default() }).unwrap();
+    let callsite_id = store.intern_callsite(&CallsiteInfo {
+        kind: CallsiteKind::Span,
+        name: "work".into(),
+        target: "test".into(),
+        level: "INFO",
+        module: None,
+        file: None,
+        line: None,
+    });
+    let thread_id = store.intern_thread(1, 1, Some("main"));
+    let row = |id| SpanRow {
+        id,
+        parent_id: 0,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        start_ns: id as i64 * 1000,
+        duration_ns: Some(900),
+        busy_ns: Some(450),
+        self_ns: Some(900),
+        polls: 1,
+        status: Status::Ok,
+        fields: 0..0,
+    };
+    let mut batch = Batch { spans: (1..=spans).map(row).collect(), ..Batch::default() };
+    store.append(&mut batch).unwrap();
+    store.end_run(2_000_000_000, "{}").unwrap();
+    store.close().unwrap();
+}
+
+fn spandrel(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.args(["--db", "given.db"]).args(words).current_dir(folder);
+    command.env_remove("SPANDREL_DB").stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output and standard error.
+fn run(folder: &Path, words: &[&str]) -> (i32, Vec<u8>, String) {
+    let Output { status, stdout, stderr } = spandrel(folder, words).output().unwrap();
+    (status.code().unwrap(), stdout, String::from_utf8(stderr).unwrap())
+}
+
+/// The files in the folder.
+fn files(folder: &Path) -> Vec<String> {
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut files: Vec<String> = fs::read_dir(folder).unwrap().map(|e| name(e.unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_ending_tells_the_format_and_the_file_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 3);
+    for (name, starts) in [
+        ("a.pftrace", &b"\x0a"[..]),
+        ("a.json", b"{\"displayTimeUnit\""),
+        ("a.speedscope.json", b"{\"$schema\""),
+        ("a.folded", b"work 2700"),
+        ("a.profile.json", b"{\"meta\""),
+        ("a.otlp.jsonl", b"{\"resourceSpans\""),
+        ("a.csv", b"id,parent_id"),
+        ("a.ndjson", b"{\"id\":1,"),
+        ("a.sqlite", b"SQLite format 3\0"),
+    ] {
+        let (code, out, said) = run(folder.path(), &["export", "-o", name]);
+        assert_eq!((code, out.len()), (0, 0), "{said}");
+        assert!(said.starts_with(&format!("wrote {name} (")) && said.contains("Open: "), "{said}");
+        assert!(fs::read(folder.path().join(name)).unwrap().starts_with(starts), "{name}");
+    }
+    let copy = Reader::open(folder.path().join("a.sqlite")).unwrap();
+    assert_eq!(copy.latest_run().unwrap().unwrap().spans, 3);
+    assert_eq!(files(folder.path()).len(), 10, "{:?}", files(folder.path()));
+}
+
+#[test]
+fn a_format_can_be_said_in_two_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 3);
+    let folded = b"work 2700\n".to_vec();
+    for words in [
+        &["export", "folded"][..],
+        &["export", "--format", "folded"],
+        &["export", "-f", "folded", "folded"],
+        &["-f", "folded", "export"],
+    ] {
+        let (code, out, said) = run(folder.path(), words);
+        assert_eq!((code, out, said.as_str()), (0, folded.clone(), ""), "{words:?}");
+    }
+    let (code, out, _) = run(folder.path(), &["export", "csv", "-w", "dur>1s"]);
+    assert_eq!((code, out.split(|byte| *byte == b'\n').count()), (0, 2), "a header and no span");
+    let (code, ..) = run(folder.path(), &["export", "csv", "-w", "dur>1s", "--fail-empty"]);
+    assert_eq!(code, 4);
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 3);
+    for (words, code, says) in [
+        (&["export", "-o", "a.txt"][..], 2, "does not say which format"),
+        (&["export", "sqlite"], 2, "spandrel export sqlite -o profile.db"),
+        (&["export", "csv", "-f", "chrome"], 2, "two formats: csv and --format chrome"),
+        (&["export", "-f", "table", "-o", "a.csv"], 2, "names no format of an export"),
+        (&["top", "-f", "perfetto"], 2, "perfetto is a format of `spandrel export`"),
+        (&["export", "csv", "-o", "given.db"], 3, "is a database and is not replaced"),
+        (&["export", "sqlite", "-o", "given.db"], 3, "is a database and is not replaced"),
+        (&["export", "csv", "-o", "missing/a.csv"], 3, "cannot write"),
+        (&["export", "csv", "--db", "missing.db"], 3, "missing.db"),
+    ] {
+        let (exit, out, said) = run(folder.path(), words);
+        assert_eq!((exit, out.len()), (code, 0), "{words:?} {said}");
+        assert!(said.contains(says), "{words:?} {said}");
+    }
+    assert_eq!(files(folder.path()), ["given.db"]);
+    assert_eq!(Reader::open(folder.path().join("given.db")).unwrap().runs().unwrap().len(), 1);
+}
+
+#[test]
+fn without_a_format_and_a_file_the_formats_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = run(folder.path(), &["export"]);
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(code, 0);
+    for format in spandrel_storage::export::Format::ALL {
+        assert!(out.contains(format.name()) && out.contains(format.endings()[0]), "{out}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 20_000);
+    let mut child = spandrel(folder.path(), &["export", "csv"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_no_half_written_file() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 200_000);
+    for name in ["a.pftrace", "a.sqlite"] {
+        let mut child = spandrel(folder.path(), &["export", "-o", name])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What it writes into is there before it writes; whether it is done by the time the signal
+        // arrives, nobody can say.
+        while files(folder.path()).iter().all(|file| !file.starts_with('.')) {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let left = files(folder.path());
+        if output.status.success() {
+            assert_eq!(left, [name, "given.db"], "complete");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        } else {
+            assert_eq!(output.status.signal(), Some(2), "{output:?}");
+            assert_eq!(left, ["given.db"]);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Profiles with known rows, and the programs that read exports of them.
+
+pub mod node;
+pub mod profile;
+
+pub use self::profile::{Given, Made, SpanSpec, forests};

@@ -1,0 +1,107 @@
+//! CSV and NDJSON hold every column of every span.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use spandrel_storage::export::{Format, Settings};
+use spandrel_tests_exports::profile::{STARTED_UNIX_NS, id};
+use spandrel_tests_exports::{Given, Made, forests};
+
+/// The rows as they have to be, by column.
+fn expected(made: &Made) -> Vec<Vec<(&'static str, Value)>> {
+    let given = &made.given;
+    let row = |at: usize| {
+        let span = &given.spans[at];
+        let name = made.name(at);
+        vec![
+            ("id", id(at).into()),
+            ("parent_id", given.parent_id(at).into()),
+            ("root_id", given.root_id(at).into()),
+            ("run_id", 1.into()),
+            ("name", name.into()),
+            ("target", format!("shop::{name}").into()),
+            ("level", "INFO".into()),
+            ("module", "shop".into()),
+            ("file", "src/\"shop\".rs".into()),
+            ("line", 7.into()),
+            ("thread", given.threads[span.thread].clone().into()),
+            ("thread_os_id", 4711.into()),
+            ("start_ns", span.start_ns.into()),
+            ("start_unix_ns", STARTED_UNIX_NS.saturating_add(span.start_ns).into()),
+            ("duration_ns", span.duration_ns.into()),
+            ("busy_ns", span.duration_ns.map(|ns| ns / 3).into()),
+            ("self_ns", given.self_ns(at).into()),
+            ("polls", (at as u64 % 4).into()),
+            ("status", given.status(at).as_str().into()),
+        ]
+    };
+    (0..given.spans.len()).map(row).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn check_csv(made: &Made) {
+    let (bytes, written) = made.export(Format::Csv);
+    let mut reader = csv::Reader::from_reader(&bytes[..]);
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+    assert_eq!((rows.len(), written.spans), (made.given.spans.len(), rows.len() as u64));
+    for ((row, expected), span) in rows.iter().zip(expected(made)).zip(&made.given.spans) {
+        assert_eq!(row.len(), expected.len() + 1);
+        for (at, (name, value)) in expected.iter().enumerate() {
+            assert_eq!((&header[at], &row[at]), (*name, text(value).as_str()));
+        }
+        assert_eq!(&row[expected.len()], span.fields.as_deref().unwrap_or_default());
+    }
+}
+
+fn check_ndjson(made: &Made) {
+    let (bytes, _) = made.export(Format::Ndjson);
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.lines().count(), made.given.spans.len());
+    for ((line, expected), span) in text.lines().zip(expected(made)).zip(&made.given.spans) {
+        // A string that no Unicode text can be is JSON, but not for every reader.
+        let row: Value = serde_json::from_str(&line.replace("\\ud800", "?")).unwrap();
+        for (name, value) in expected {
+            assert_eq!(row[name], value, "{name}");
+        }
+        match span.fields.as_deref().filter(|fields| !fields.contains("\\ud800")) {
+            Some("no JSON") => assert_eq!(row["fields"]["fields"], "no JSON"),
+            Some(fields) => {
+                assert_eq!(row["fields"], serde_json::from_str::<Value>(fields).unwrap())
+            }
+            None => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_column_of_every_span(given in forests()) {
+        let made = given.make();
+        check_csv(&made);
+        check_ndjson(&made);
+    }
+}
+
+#[test]
+fn a_spreadsheet_takes_nothing_for_a_formula() {
+    let span = spandrel_tests_exports::SpanSpec { duration_ns: Some(1), ..Default::default() };
+    let names = vec!["=HYPERLINK(\"http://x\")".to_owned()];
+    let made = Given { spans: vec![span], names, threads: vec![None], ..Given::default() }.make();
+    let name = |settings: &Settings| {
+        let (bytes, _) = made.export_as(settings);
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        reader.records().next().unwrap().unwrap()[4].to_owned()
+    };
+    let settings = Settings::new(Format::Csv);
+    assert_eq!(name(&settings), "=HYPERLINK(\"http://x\")");
+    assert_eq!(name(&settings.csv_safe(true)), "'=HYPERLINK(\"http://x\")");
+}
