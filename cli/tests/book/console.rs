@@ -195,7 +195,7 @@ if [[ $1 == run && " $* " == *" --example "* ]]; then
     exec "$BOOK_CARGO" run --locked $BOOK_RELEASE --manifest-path "$BOOK_REPOSITORY/Cargo.toml" "${words[@]}"
 fi
 "$BOOK_CARGO" "$@"
-if [[ $1 == new ]]; then cp "$BOOK_REPOSITORY/Cargo.lock" "$2/"; fi
+if [[ $1 == new ]]; then cp "$BOOK_REPOSITORY/Cargo.lock" "${!#}/"; fi
 "#;
 
 /// Whether the page says what the command says.
