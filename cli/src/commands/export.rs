@@ -12,9 +12,9 @@ use std::time::Instant;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
-use spandrel_storage::query::Weight;
 
 use super::Command;
+use super::flame::Width;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -65,31 +65,6 @@ impl ValueEnum for Name {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.name()).help(self.0.opened_by()))
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Width {
-    /// Self time: duration less the union of the children
-    #[default]
-    #[value(name = "self")]
-    SelfTime,
-    /// Time inside of spans
-    Busy,
-    /// Time from open to close
-    Wall,
-    /// Number of closed spans
-    Calls,
-}
-
-impl Width {
-    fn weight(self) -> Weight {
-        match self {
-            Self::SelfTime => Weight::SelfTime,
-            Self::Busy => Weight::Busy,
-            Self::Wall => Weight::Wall,
-            Self::Calls => Weight::Calls,
-        }
     }
 }
 

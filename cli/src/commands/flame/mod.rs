@@ -54,8 +54,9 @@ pub(crate) struct Arguments {
     html: Option<PathBuf>,
 }
 
+/// The time that a stack is as wide as.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Width {
+pub(crate) enum Width {
     /// Self time: duration less the union of the children
     #[default]
     #[value(name = "self")]
@@ -69,7 +70,7 @@ enum Width {
 }
 
 impl Width {
-    fn weight(self) -> Weight {
+    pub(crate) fn weight(self) -> Weight {
         match self {
             Self::SelfTime => Weight::SelfTime,
             Self::Busy => Weight::Busy,
