@@ -75,9 +75,18 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
     let total = weight.text(layout.total);
     let mut page =
         format!("{FAINT}width: {}, {total} in all; children beneath{FAINT:#}\n", weight.in_words());
-    for depth in 0..layout.levels() {
+    // Beneath the deepest frame with a cell of its own one row says that there is more.
+    let cells = layout.cells.iter().filter(|cell| cell.width * columns as f64 >= 2.0);
+    let last = cells.map(|cell| cell.depth + 2).max().unwrap_or(1);
+    for depth in 0..layout.levels().min(last) {
         let cells = layout.cells.iter().filter(|cell| cell.depth == depth);
         page.push_str(&row(tree, cells, weight, columns).render());
+    }
+    let left_out = layout.levels().saturating_sub(last);
+    if left_out > 0 {
+        page.push_str(&format!(
+            "{FAINT}{left_out} deeper levels are too narrow to draw; --root NAME looks closer{FAINT:#}\n"
+        ));
     }
     page
 }
