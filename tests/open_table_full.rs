@@ -11,8 +11,13 @@ const CROWD: u64 = 40_000;
 fn spans_beyond_the_table_are_counted_and_their_children_kept() {
     let _limit = time_limit(60);
     let scratch = scratch();
-    // The default table: 16,384 open spans.
-    let profiler = spandrel::Profiler::builder().database(scratch.db()).build().unwrap();
+    // The default table: 16,384 open spans. The ring holds all that is recorded here, so that nothing
+    // depends on when the writer comes.
+    let profiler = spandrel::Profiler::builder()
+        .database(scratch.db())
+        .ring_capacity(1 << 18)
+        .build()
+        .unwrap();
     let report = within(&dispatch(&profiler), || {
         let root = info_span!("root").entered();
         let mut crowd: Vec<_> = (1..16_384_u64).map(|n| info_span!("crowd", n)).collect();
