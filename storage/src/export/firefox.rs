@@ -21,6 +21,7 @@ use super::source::Source;
 use super::spool::Spool;
 use super::text::{self, integer, json, key, unsigned};
 use crate::query::Columns;
+use crate::query::quick_map::QuickMap;
 use crate::reader::{Callsite, Thread};
 
 /// Fields with a line of their own at most; further ones are in the data but not shown.
@@ -62,7 +63,7 @@ enum Phase {
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     let mut firefox = Firefox {
         spool: Spool::new()?,
-        threads: HashMap::new(),
+        threads: QuickMap::default(),
         strings: HashMap::new(),
         strings_json: Vec::new(),
         span_keys: BTreeSet::new(),
@@ -88,7 +89,7 @@ const EMPTY_TABLES: &[u8] = br#""stackTable":{"frame":[],"prefix":[],"length":0}
 
 struct Firefox {
     spool: Spool,
-    threads: HashMap<i64, Row>,
+    threads: QuickMap<i64, Row>,
     strings: HashMap<String, u64>,
     strings_json: Vec<u8>,
     span_keys: BTreeSet<String>,

@@ -4,7 +4,7 @@
 //! take them in blocks), so that ten million spans take a few megabytes; pieces without any are not
 //! kept.
 
-use std::collections::HashMap;
+use crate::query::quick_map::QuickMap;
 
 /// Ids in a piece.
 const PIECE: u64 = 32_768;
@@ -12,7 +12,7 @@ const PIECE: u64 = 32_768;
 /// A set of ids.
 #[derive(Default)]
 pub(super) struct IdSet {
-    pieces: HashMap<u64, Box<[u64; (PIECE / 64) as usize]>>,
+    pieces: QuickMap<u64, Box<[u64; (PIECE / 64) as usize]>>,
 }
 
 impl IdSet {

@@ -20,9 +20,10 @@
 //! them is open).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use crate::query::quick_map::QuickMap;
 use crate::reader::{Callsite, Span};
 
 /// A row of slices.
@@ -68,10 +69,10 @@ pub(super) trait Slices {
 /// See the [module](self)'s documentation.
 pub(super) struct Lanes {
     group_by: GroupBy,
-    groups: HashMap<u64, Group>,
+    groups: QuickMap<u64, Group>,
     /// Lanes in which something is open, from the outside inwards.
-    stacks: HashMap<Lane, Vec<Open>>,
-    lane_of: HashMap<u64, Lane>,
+    stacks: QuickMap<Lane, Vec<Open>>,
+    lane_of: QuickMap<u64, Lane>,
     /// By end, the inner ones first.
     ends: BinaryHeap<Reverse<(i64, Reverse<u64>, u64)>>,
     begun: u64,
@@ -92,9 +93,9 @@ impl Lanes {
     pub(super) fn new(group_by: GroupBy) -> Self {
         Self {
             group_by,
-            groups: HashMap::new(),
-            stacks: HashMap::new(),
-            lane_of: HashMap::new(),
+            groups: QuickMap::default(),
+            stacks: QuickMap::default(),
+            lane_of: QuickMap::default(),
             ends: BinaryHeap::new(),
             begun: 0,
             late: 0,
@@ -245,6 +246,7 @@ fn interval(span: &Span) -> (i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::convert::Infallible;
 
     use proptest::prelude::*;

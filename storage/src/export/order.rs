@@ -5,6 +5,8 @@
 //! comes later than the window allows is handed on late, which [`Lanes`](super::lanes::Lanes) can
 //! place.
 
+use std::cmp::Reverse;
+
 use crate::query::SpanRef;
 use crate::reader::Span;
 
@@ -14,17 +16,37 @@ const SPANS_MAX: usize = 32_768;
 /// Bytes of fields that are held back at most, about.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The window.
+/// The window. Its spans stay where they are; what is sorted, and moved once the first half has gone, is a
+/// fifth of their size.
 pub(super) struct Order {
-    held: Vec<Span>,
+    keys: Vec<Key>,
+    spans: Vec<Option<Span>>,
+    free: Vec<u32>,
     bytes: usize,
     spans_max: usize,
     bytes_max: usize,
 }
 
+/// The place of a span in the order, and among the spans of the window. Of those that start together, what
+/// lasts longest encloses the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    start_ns: i64,
+    end_ns: Reverse<i64>,
+    id: u64,
+    at: u32,
+}
+
 impl Order {
     pub(super) fn new() -> Self {
-        Self { held: Vec::new(), bytes: 0, spans_max: SPANS_MAX, bytes_max: BYTES_MAX }
+        Self {
+            keys: Vec::new(),
+            spans: Vec::new(),
+            free: Vec::new(),
+            bytes: 0,
+            spans_max: SPANS_MAX,
+            bytes_max: BYTES_MAX,
+        }
     }
 
     /// Takes a span; hands on the earliest half of the window when it is full.
@@ -34,9 +56,11 @@ impl Order {
         each: &mut impl FnMut(Span) -> Result<(), E>,
     ) -> Result<(), E> {
         self.bytes += span.fields.map_or(0, str::len);
-        self.held.push(span.to_span());
-        if self.held.len() >= self.spans_max || self.bytes >= self.bytes_max {
-            self.hand_on(self.held.len().div_ceil(2), each)?;
+        let end = span.duration_ns.map_or(i64::MAX, |ns| span.start_ns.saturating_add(ns));
+        let at = self.keep(span.to_span());
+        self.keys.push(Key { start_ns: span.start_ns, end_ns: Reverse(end), id: span.id, at });
+        if self.keys.len() >= self.spans_max || self.bytes >= self.bytes_max {
+            self.hand_on(self.keys.len().div_ceil(2), each)?;
         }
         Ok(())
     }
@@ -46,7 +70,18 @@ impl Order {
         mut self,
         each: &mut impl FnMut(Span) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.hand_on(self.held.len(), each)
+        self.hand_on(self.keys.len(), each)
+    }
+
+    fn keep(&mut self, span: Span) -> u32 {
+        if let Some(at) = self.free.pop()
+            && let Some(place) = self.spans.get_mut(at as usize)
+        {
+            *place = Some(span);
+            return at;
+        }
+        self.spans.push(Some(span));
+        (self.spans.len() - 1) as u32
     }
 
     fn hand_on<E>(
@@ -54,13 +89,13 @@ impl Order {
         count: usize,
         each: &mut impl FnMut(Span) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Stable, and quick for what is nearly sorted. Of those that start together, what lasts
-        // longest encloses the others.
-        self.held.sort_by_key(|span| {
-            let end = span.duration_ns.map_or(i64::MAX, |ns| span.start_ns.saturating_add(ns));
-            (span.start_ns, std::cmp::Reverse(end), span.id)
-        });
-        for span in self.held.drain(..count) {
+        // Stable sorts are quick for what is nearly sorted.
+        self.keys.sort();
+        for key in self.keys.drain(..count) {
+            let Some(span) = self.spans.get_mut(key.at as usize).and_then(Option::take) else {
+                continue;
+            };
+            self.free.push(key.at);
             self.bytes -= span.fields.as_ref().map_or(0, String::len);
             each(span)?;
         }

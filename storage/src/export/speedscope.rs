@@ -8,8 +8,6 @@
 //! Times are whole nanoseconds since the start of the run. Speedscope loads a file into one string: some
 //! hundred megabytes are its limit, about five million spans.
 
-use std::collections::HashMap;
-
 use super::Written;
 use super::error::ExportError;
 use super::lanes::{GroupBy, Lane, Open, Slices};
@@ -19,14 +17,15 @@ use super::spool::Spool;
 use super::text::{integer, json, key, unsigned};
 use super::timeline;
 use crate::query::Columns;
+use crate::query::quick_map::QuickMap;
 use crate::reader::{Callsite, Span, Thread};
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     let mut speedscope = Speedscope {
         spool: Spool::new()?,
-        profiles: HashMap::new(),
-        thread_names: HashMap::new(),
-        frames: HashMap::new(),
+        profiles: QuickMap::default(),
+        thread_names: QuickMap::default(),
+        frames: QuickMap::default(),
         frames_json: Vec::new(),
         last_ns: source.run.last_ns,
     };
@@ -47,10 +46,10 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
 
 struct Speedscope {
     spool: Spool,
-    profiles: HashMap<Lane, Profile>,
-    thread_names: HashMap<u64, String>,
+    profiles: QuickMap<Lane, Profile>,
+    thread_names: QuickMap<u64, String>,
     /// By callsite, and whether the span is unfinished.
-    frames: HashMap<(i64, bool), u64>,
+    frames: QuickMap<(i64, bool), u64>,
     frames_json: Vec<u8>,
     last_ns: i64,
 }

@@ -4,12 +4,11 @@
 //! They are kept in a temporary database of SQLite, which is in memory while it is small, otherwise a
 //! file that nobody else sees and that vanishes with the connection (`$SQLITE_TMPDIR` says where).
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, params};
 
 use super::error::ExportError;
 use super::out::Out;
+use crate::query::quick_map::QuickMap;
 
 /// Bytes that wait in memory at most, beside the cache of the database.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -17,7 +16,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Streams of bytes.
 pub(super) struct Spool {
     conn: Connection,
-    streams: HashMap<u32, Stream>,
+    streams: QuickMap<u32, Stream>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -47,7 +46,7 @@ impl Spool {
         let conn = temporary()?;
         conn.execute_batch("CREATE TABLE piece (key INTEGER PRIMARY KEY, bytes BLOB NOT NULL)")
             .map_err(ExportError::Spool)?;
-        Ok(Self { conn, streams: HashMap::new(), bytes: 0, bytes_max: BYTES_MAX })
+        Ok(Self { conn, streams: QuickMap::default(), bytes: 0, bytes_max: BYTES_MAX })
     }
 
     /// Appends what `write` writes to a stream. Whether it is the first of that stream is told.

@@ -23,7 +23,7 @@ mod inside;
 #[cfg(test)]
 mod made;
 mod near;
-mod quick_map;
+pub(crate) mod quick_map;
 mod recent;
 mod rows;
 mod run_selector;

@@ -2,7 +2,7 @@
 //!
 //! The default hasher takes as long as all the rest of such a look-up. A multiplication spreads ids
 //! and small numbers well enough (FxHash of rustc); whoever makes a file by hand so that they collide
-//! makes it slow to read, which is why each of these maps has a bound.
+//! makes it slow to read, which is why each of these maps has a bound, or holds what is open at one moment.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::super::proto::{message, string, unsigned};
+use crate::query::quick_map::QuickMap;
 use crate::reader::Callsite;
 
 /// Keys that are interned at most; further ones are written where they stand. Field names come from the
@@ -13,7 +14,7 @@ const KEYS_MAX: usize = 65_536;
 /// The strings of one sequence of packets.
 #[derive(Default)]
 pub(super) struct Interned {
-    callsites: HashMap<i64, Numbers>,
+    callsites: QuickMap<i64, Numbers>,
     names: HashMap<String, u64>,
     categories: HashMap<String, u64>,
     keys: HashMap<String, u64>,

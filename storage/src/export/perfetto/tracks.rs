@@ -1,10 +1,9 @@
 //! The rows that events are drawn in, each described once, before its first event.
 
-use std::collections::HashMap;
-
 use super::super::lanes::Lane;
 use super::super::proto::{message, signed, string, unsigned};
 use super::packet;
+use crate::query::quick_map::QuickMap;
 use crate::reader::{Run, Thread};
 
 /// The process: the track that all others are below.
@@ -14,9 +13,9 @@ const PROCESS: u64 = 1;
 pub(super) struct Tracks {
     pid: u32,
     next: u64,
-    threads: HashMap<u64, u64>,
-    lanes: HashMap<Lane, u64>,
-    events: HashMap<i64, u64>,
+    threads: QuickMap<u64, u64>,
+    lanes: QuickMap<Lane, u64>,
+    events: QuickMap<i64, u64>,
 }
 
 impl Tracks {
@@ -35,9 +34,9 @@ impl Tracks {
         Self {
             pid: run.info.pid,
             next: PROCESS + 1,
-            threads: HashMap::new(),
-            lanes: HashMap::new(),
-            events: HashMap::new(),
+            threads: QuickMap::default(),
+            lanes: QuickMap::default(),
+            events: QuickMap::default(),
         }
     }
 
