@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use spandrel_storage::export::Source;
 use spandrel_storage::query::{
-    Columns, Filter, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange, TimeZone, Window,
+    By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange,
+    TimeZone, Window,
 };
 use spandrel_storage::{APPLICATION_ID, Reader, Run};
 
@@ -139,6 +140,25 @@ impl Profile {
     pub(crate) fn pass(&self, columns: Columns) -> Scan {
         let columns = if self.filter.needs_fields() { Columns::All } else { columns };
         Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns).columns(columns)
+    }
+
+    /// The groups of the spans that are asked about, and the time that these span; from the sums of an
+    /// optimized profile where they say enough.
+    pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {
+        let mut groups = Groups::new(by.clone());
+        let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
+        if self.filter.is_empty() {
+            let extent = self.reader.add_window(&self.pass(columns), &mut groups)?;
+            return Ok((groups, extent.length_ns()));
+        }
+        let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
+        self.scan(columns, |span| {
+            groups.add(span);
+            first_ns = first_ns.min(span.start_ns);
+            last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
+            ControlFlow::Continue(())
+        })?;
+        Ok((groups, last_ns.saturating_sub(first_ns).max(0)))
     }
 
     /// What is asked about, for an export.

@@ -4,28 +4,34 @@
 //! rows could not be copied (see `transfer.rs`). So indexes are made afterwards, by `optimize`, and
 //! [`drop_all`] takes them away before the file is recorded into again.
 //!
-//! A window of time needs no index. Ids grow with time, but for the order among threads within
-//! some milliseconds; so it is enough to know for each few thousand rows between which moments they
-//! began. Those are the *zones*: 0.01 bytes a span instead of 16, and made in a single pass. Each
-//! belongs to one run, and a run has either all of its zones or none, since nothing is ever added to a
-//! run that has ended. Rows that are pruned later leave a zone wider than it need be, which is no fault.
+//! A window of time needs no index, but zones (`zones.rs`).
 //!
 //! What was measured on 10 million spans (557 MB): `(callsite_id, run_id, duration_ns)` takes 15.0
 //! bytes a span; `(root_id)` takes 12.3, and 9.3 without the roots, which the primary key finds;
-//! `(run_id, start_ns)` takes 16.2, which is what the zones spare. `ANALYZE` is not run: our queries name
+//! `(run_id, start_ns)` takes 16.2, which is what the zones spare. Roots by duration are an index of
+//! their own, as those of other indexes would have to be looked for among their children. `ANALYZE` is not run: our queries name
 //! their index, and SQLite chooses these for others without statistics. No index begins with `run_id`:
 //! SQLite would take it for every query that names a run and a range of ids, and sort what it finds.
 
 use rusqlite::{Connection, Transaction};
 
+#[cfg(feature = "query")]
+use crate::zones::{SUMS_SQL, ZONES_SQL};
+
 /// The indexes, by name, and the statements that make them, as SQLite keeps them.
-pub(crate) const INDEXES: [(&str, &str); 3] = [
+pub(crate) const INDEXES: [(&str, &str); 4] = [
     (BY_DURATION, "CREATE INDEX span_by_duration ON span (callsite_id, run_id, duration_ns)"),
+    (
+        ROOTS_BY_DURATION,
+        "CREATE INDEX root_by_duration ON span (duration_ns, run_id) WHERE parent_id IS NULL",
+    ),
     (BY_ROOT, "CREATE INDEX span_by_root ON span (root_id) WHERE parent_id IS NOT NULL"),
     (BY_SPAN, "CREATE INDEX event_by_span ON event (span_id) WHERE span_id IS NOT NULL"),
 ];
 /// The slowest spans of a callsite.
 pub(crate) const BY_DURATION: &str = "span_by_duration";
+/// The slowest traces.
+pub(crate) const ROOTS_BY_DURATION: &str = "root_by_duration";
 /// The spans of a trace, but for its root.
 pub(crate) const BY_ROOT: &str = "span_by_root";
 /// The events in a span.
@@ -33,25 +39,20 @@ pub(crate) const BY_SPAN: &str = "event_by_span";
 
 /// The table of zones.
 pub(crate) const ZONES: &str = "span_zone";
-/// And the statement that makes it.
-#[cfg(feature = "query")]
-pub(crate) const ZONES_SQL: &str = "CREATE TABLE span_zone (
-  first_id INTEGER PRIMARY KEY,    -- the zone begins with this id, if there is such a span
-  last_id INTEGER NOT NULL,        -- the last span in it
-  run_id INTEGER NOT NULL,         -- run.id
-  from_ns INTEGER NOT NULL,        -- its spans started at this moment or later,
-  to_ns INTEGER NOT NULL           -- and at this one at the latest
-) STRICT";
+/// The table of their sums.
+pub(crate) const SUMS: &str = "span_zone_sum";
 
 /// Which indexes a profile has.
 #[cfg(feature = "query")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Indexes {
-    /// Windows of time: which ids they can have.
+    /// Windows of time: which ids they can have, and what stands in sum.
     pub windows: bool,
     /// The slowest spans of a callsite.
     pub durations: bool,
+    /// The slowest traces.
+    pub roots: bool,
     /// The spans of a trace.
     pub traces: bool,
     /// The events in a span.
@@ -62,7 +63,7 @@ pub struct Indexes {
 impl Indexes {
     /// Whether there is nothing left to make.
     pub fn are_complete(&self) -> bool {
-        self.windows && self.durations && self.traces && self.events
+        self.windows && self.durations && self.roots && self.traces && self.events
     }
 
     /// The names of those that are there, in the file.
@@ -70,6 +71,7 @@ impl Indexes {
         let all = [
             (self.windows, ZONES),
             (self.durations, BY_DURATION),
+            (self.roots, ROOTS_BY_DURATION),
             (self.traces, BY_ROOT),
             (self.events, BY_SPAN),
         ];
@@ -85,10 +87,11 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     let mut has = |name: &str, sql: &str| -> rusqlite::Result<bool> {
         Ok(find.query_row([name, sql], |row| row.get::<_, i64>(0))? > 0)
     };
-    let [durations, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
+    let [durations, roots, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
     Ok(Indexes {
-        windows: has(ZONES, ZONES_SQL)?,
+        windows: has(ZONES, ZONES_SQL)? && has(SUMS, SUMS_SQL)?,
         durations: durations?,
+        roots: roots?,
         traces: traces?,
         events: events?,
     })
@@ -96,9 +99,13 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
 
 /// Whether the file has any of them, or something of their names.
 pub(crate) fn any(conn: &Connection) -> rusqlite::Result<bool> {
-    let [one, two, three] = INDEXES.map(|(name, _)| name);
-    let sql = "SELECT count(*) FROM main.sqlite_schema WHERE name IN (?1, ?2, ?3, ?4)";
-    conn.query_row(sql, [one, two, three, ZONES], |row| Ok(row.get::<_, i64>(0)? > 0))
+    let mut find = conn.prepare("SELECT count(*) FROM main.sqlite_schema WHERE name = ?1")?;
+    for name in INDEXES.map(|(name, _)| name).into_iter().chain([ZONES, SUMS]) {
+        if find.query_row([name], |row| row.get::<_, i64>(0))? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes all of them away, also what only has their names.
@@ -106,7 +113,15 @@ pub(crate) fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (name, _) in INDEXES {
         drop_index(tx, name)?;
     }
-    tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{ZONES}"))
+    drop_zones(tx)
+}
+
+/// Takes the tables of zones away.
+pub(crate) fn drop_zones(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for table in [ZONES, SUMS] {
+        tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{table}"))?;
+    }
+    Ok(())
 }
 
 /// Takes one index away, if it is there.

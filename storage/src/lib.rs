@@ -40,6 +40,8 @@ mod schema;
 mod store;
 mod totals;
 mod transfer;
+#[cfg(feature = "query")]
+mod zones;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};

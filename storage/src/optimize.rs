@@ -9,17 +9,16 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::checkpoint;
 use crate::error::{Context, Error, ErrorKind};
-use crate::indexes::{self, BY_SPAN, INDEXES, ZONES, ZONES_SQL};
+use crate::indexes::{self, BY_SPAN, INDEXES, ZONES};
 use crate::lock::StoreLock;
 use crate::open;
 use crate::options::StoreOptions;
+use crate::zones;
 
-/// Spans that make a zone. A window reads up to two zones more than it needs.
-const ZONE_SPANS: u32 = 4_096;
 /// Instructions of SQLite's machine between two calls of the progress.
 const INSTRUCTIONS_A_CALL: u64 = 1 << 20;
 /// What a row takes it: to read and to sort it, and then to put it into the index.
@@ -142,7 +141,7 @@ fn change(
 #[derive(Debug, Clone, Copy)]
 struct Step {
     name: &'static str,
-    /// The statement that makes it; the zones take more than one.
+    /// The statement that makes it; zones take more than that.
     sql: &'static str,
     /// Rows to read.
     rows: u64,
@@ -156,7 +155,7 @@ fn steps(conn: &Connection) -> rusqlite::Result<Vec<Step>> {
     };
     let (spans, events) = (rows("span")?, rows("event")?);
     let present: Vec<_> = indexes::present(conn)?.names().collect();
-    let zones = Step { name: ZONES, sql: ZONES_SQL, rows: spans };
+    let zones = Step { name: ZONES, sql: "", rows: spans };
     let rows = |name| if name == BY_SPAN { events } else { spans };
     let indexes = INDEXES.map(|(name, sql)| Step { name, sql, rows: rows(name) });
     let mut steps = vec![zones];
@@ -173,7 +172,7 @@ fn make(
 ) -> rusqlite::Result<()> {
     if step.name == ZONES {
         let tx = begin(conn)?;
-        make_zones(&tx, say)?;
+        zones::make(&tx, say)?;
         return tx.commit();
     }
     let say = Arc::new(Mutex::new((0, say)));
@@ -193,52 +192,6 @@ fn make(
     });
     conn.progress_handler(0, None::<fn() -> bool>)?;
     made
-}
-
-/// Between which moments the spans of a stretch of ids began.
-struct Zone {
-    first_id: i64,
-    last_id: i64,
-    run_id: i64,
-    from_ns: i64,
-    to_ns: i64,
-    spans: u32,
-}
-
-fn make_zones(tx: &Transaction<'_>, mut say: impl FnMut(u64)) -> rusqlite::Result<()> {
-    tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{ZONES}; {ZONES_SQL}"))?;
-    let mut insert = tx.prepare(&format!("INSERT INTO {ZONES} VALUES (?1, ?2, ?3, ?4, ?5)"))?;
-    let mut insert = |zone: &Zone| {
-        let Zone { first_id, last_id, run_id, from_ns, to_ns, .. } = *zone;
-        insert.execute(params![first_id, last_id, run_id, from_ns, to_ns])
-    };
-    let mut query = tx.prepare("SELECT id, run_id, start_ns FROM main.span ORDER BY id")?;
-    let mut rows = query.query([])?;
-    let mut zone: Option<Zone> = None;
-    let mut read = 0;
-    while let Some(row) = rows.next()? {
-        let (id, run_id, at_ns): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if let Some(zone) = zone.as_mut()
-            && zone.run_id == run_id
-            && zone.spans < ZONE_SPANS
-        {
-            zone.last_id = id;
-            zone.from_ns = zone.from_ns.min(at_ns);
-            zone.to_ns = zone.to_ns.max(at_ns);
-            zone.spans += 1;
-            continue;
-        }
-        // Zones of a run lie side by side, so that neighbours can be read as one.
-        let mut first_id = id;
-        if let Some(full) = zone.take() {
-            insert(&full)?;
-            read += u64::from(full.spans);
-            say(read);
-            first_id = if full.run_id == run_id { full.last_id.saturating_add(1) } else { id };
-        }
-        zone = Some(Zone { first_id, last_id: id, run_id, from_ns: at_ns, to_ns: at_ns, spans: 1 });
-    }
-    zone.iter().try_for_each(|last| insert(last).map(drop))
 }
 
 fn begin(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {

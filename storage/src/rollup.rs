@@ -25,16 +25,43 @@ const ROWS_KEPT: usize = 4_096;
 /// Callsites that are found again without a look into a table.
 const RECENT: usize = 64;
 
+/// The sums of some closed spans.
 #[derive(Debug, Clone, Default)]
-struct Rollup {
-    calls: i64,
-    errors: i64,
-    sum_ns: i64,
+pub(crate) struct Rollup {
+    pub(crate) calls: i64,
+    pub(crate) errors: i64,
+    pub(crate) sum_ns: i64,
     /// `None` if it is not measured in this run.
-    busy_ns: Option<i64>,
-    self_ns: i64,
-    max_ns: i64,
-    histogram: Histogram,
+    pub(crate) busy_ns: Option<i64>,
+    pub(crate) self_ns: i64,
+    pub(crate) max_ns: i64,
+    pub(crate) histogram: Histogram,
+}
+
+/// What is summed up of a closed span.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summand {
+    pub(crate) duration_ns: i64,
+    pub(crate) busy_ns: Option<i64>,
+    pub(crate) self_ns: Option<i64>,
+    pub(crate) is_error: bool,
+}
+
+impl Rollup {
+    #[inline]
+    pub(crate) fn add(&mut self, span: Summand, hints: &mut Hints) {
+        self.calls += 1;
+        self.errors += i64::from(span.is_error);
+        // Saturating: a sum of hostile durations must not stop the recording.
+        self.sum_ns = self.sum_ns.saturating_add(span.duration_ns);
+        self.busy_ns = match self.calls {
+            1 => span.busy_ns,
+            _ => self.busy_ns.zip(span.busy_ns).map(|(sum, one)| sum.saturating_add(one)),
+        };
+        self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
+        self.max_ns = self.max_ns.max(span.duration_ns);
+        self.histogram.record_near(span.duration_ns.max(0) as u64, hints);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -187,12 +214,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
     })
 }
 
-/// The sum with one more, the first one or not; none if one is not known.
-#[inline]
-fn add(sum: Option<i64>, is_first: bool, one: Option<i64>) -> Option<i64> {
-    if is_first { one } else { sum.zip(one).map(|(sum, one)| sum.saturating_add(one)) }
-}
-
 impl Staged {
     #[inline]
     pub(crate) fn add(&mut self, span: &SpanRow, source: &mut Source<'_>) -> rusqlite::Result<()> {
@@ -204,14 +225,13 @@ impl Staged {
             false => self.find(Key::new(span.callsite_id, end_ns), source)?,
         };
         let Some(StagedRow { rollup, hints, .. }) = row else { return Ok(()) };
-        rollup.calls += 1;
-        rollup.errors += i64::from(matches!(span.status, Status::Error | Status::Panicked));
-        // Saturating: a sum of hostile durations must not stop the recording.
-        rollup.sum_ns = rollup.sum_ns.saturating_add(duration_ns);
-        rollup.busy_ns = add(rollup.busy_ns, rollup.calls == 1, span.busy_ns);
-        rollup.self_ns = rollup.self_ns.saturating_add(span.self_ns.unwrap_or(0));
-        rollup.max_ns = rollup.max_ns.max(duration_ns);
-        rollup.histogram.record_near(duration_ns.max(0) as u64, hints);
+        let summand = Summand {
+            duration_ns,
+            busy_ns: span.busy_ns,
+            self_ns: span.self_ns,
+            is_error: matches!(span.status, Status::Error | Status::Panicked),
+        };
+        rollup.add(summand, hints);
         Ok(())
     }
 

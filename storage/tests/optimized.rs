@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
-use spandrel_storage::query::{Columns, Scan, SlowBy, Slowest, Trace};
+use spandrel_storage::query::{By, Columns, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which};
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
 };
@@ -49,6 +49,57 @@ fn scan(reader: &Reader, scan: &Scan) -> Vec<Span> {
     spans
 }
 
+fn slowest(reader: &Reader, scan: &Scan, by: SlowBy) {
+    for (which, limit) in [
+        (Which::All, 5),
+        (Which::Named("b"), 3),
+        (Which::Named("none"), 3),
+        (Which::All, 100_000),
+        (Which::Roots, 1),
+        (Which::Roots, 100_000),
+    ] {
+        let mut slowest = Slowest::new(by, limit);
+        let keep = |span: &SpanRef<'_>| {
+            let is_wanted = match which {
+                Which::Named(name) => name == span.callsite.name,
+                Which::Roots => span.parent_id.is_none(),
+                _ => true,
+            };
+            if is_wanted {
+                slowest.add(span);
+            }
+            ControlFlow::Continue(())
+        };
+        reader.scan(scan, keep).unwrap();
+        let found = reader.slowest(scan, which, by, limit).unwrap();
+        assert_eq!(found, slowest.into_spans(), "{by:?} {which:?}");
+    }
+}
+
+/// Groups of sums are those of the spans one by one, whatever was summed up.
+fn sums(reader: &Reader, scan: &Scan, by: &By) {
+    let (mut one_by_one, mut in_sum) = (Groups::new(by.clone()), Groups::new(by.clone()));
+    let mut times: Option<(i64, i64)> = None;
+    let count = |span: &SpanRef<'_>| {
+        one_by_one.add(span);
+        let (from, to) = (span.start_ns, span.end_ns().unwrap_or(span.start_ns));
+        times = Some(times.map_or((from, to), |all| (all.0.min(from), all.1.max(to))));
+        ControlFlow::Continue(())
+    };
+    reader.scan(scan, count).unwrap();
+    let extent = reader.add_window(scan, &mut in_sum).unwrap();
+    match times {
+        Some(times) => assert_eq!((extent.from_ns, extent.to_ns), times),
+        None => assert_eq!(extent.length_ns(), 0),
+    }
+    let text = |groups: Groups| {
+        let mut rows: Vec<_> = groups.into_groups().iter().map(|row| format!("{row:?}")).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(text(in_sum), text(one_by_one), "{by:?}");
+}
+
 /// Whatever an index or SQLite decides, decided row by row.
 fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
     let reader = Reader::open(path).unwrap();
@@ -63,18 +114,12 @@ fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
     let expected: Vec<Span> = all.iter().filter(inside).cloned().collect();
     assert_eq!(scan(&reader, &whole.window(from, until)), expected);
 
-    for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy, SlowBy::Idle] {
-        for (name, limit) in [(None, 5), (Some("b"), 3), (Some("none"), 3), (None, 100_000)] {
-            let mut slowest = Slowest::new(by, limit);
-            let keep = |span: &spandrel_storage::query::SpanRef<'_>| {
-                if name.is_none_or(|name| name == span.callsite.name) {
-                    slowest.add(span);
-                }
-                ControlFlow::Continue(())
-            };
-            reader.scan(&whole, keep).unwrap();
-            let found = reader.slowest(run_id, name, by, limit).unwrap();
-            assert_eq!(found, slowest.into_spans(), "{by:?} {name:?}");
+    for part in [whole, whole.window(from, until)] {
+        for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy, SlowBy::Idle] {
+            slowest(&reader, &part, by);
+        }
+        for by in [By::Name, By::Level, By::Callsite, By::Thread] {
+            sums(&reader, &part, &by);
         }
     }
     for root_id in [all.first(), all.last()].into_iter().flatten().map(|span| span.root_id) {
@@ -117,11 +162,44 @@ proptest! {
     }
 }
 
+/// Twelve zones, of which a window holds some as a whole.
+#[test]
+fn the_middle_of_a_window_comes_from_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    let thread_id = store.intern_thread(1, 1, Some("main"));
+    for n in 0..50 {
+        let spans: Vec<_> = (0..1_000).map(|at| (0, n * 1_000 + at * 7 % 1_000, at % 97)).collect();
+        append(&mut store, thread_id, &spans);
+    }
+    store.close().unwrap();
+    optimize(&path, |_| ()).unwrap();
+    let whole = Scan::new(1);
+    for (from, until) in [(9_000, 40_500), (0, 40_500), (9_000, 50_000), (20_000, 20_001)] {
+        sums(&Reader::open(&path).unwrap(), &whole.window(Some(from), Some(until)), &By::Name);
+    }
+    let window = whole.window(Some(9_000), Some(40_500));
+    let calls = || {
+        let mut groups = Groups::new(By::Name);
+        Reader::open(&path).unwrap().add_window(&window, &mut groups).unwrap();
+        groups.groups().iter().map(|group| group.calls).sum::<u64>()
+    };
+    let before = calls();
+    let conn = Connection::open(&path).unwrap();
+    let changed = conn.execute("UPDATE span_zone_sum SET calls = calls + 1", []).unwrap();
+    assert!(changed > 20, "{changed}");
+    // Six or seven zones of three names lie in it.
+    let more = calls() - before;
+    assert!((9..changed as u64).contains(&more), "{more} of {changed}");
+}
+
 fn indexes(path: &Path) -> Vec<&'static str> {
     Reader::open(path).unwrap().indexes().unwrap().names().collect()
 }
 
-const ALL: [&str; 4] = ["span_zone", "span_by_duration", "span_by_root", "event_by_span"];
+const ALL: [&str; 5] =
+    ["span_zone", "span_by_duration", "root_by_duration", "span_by_root", "event_by_span"];
 
 fn recorded(path: &Path, count: u64) {
     let mut store = common::store(path, &StoreOptions::default());

@@ -1,6 +1,7 @@
 //! `spandrel hist`: how the durations of a name are distributed, on a logarithmic scale.
 //!
-//! Of a whole run from the rollups, whatever the number of spans; of a window or a filter by a scan.
+//! Of a whole run from the rollups, whatever the number of spans, and of a window of an optimized
+//! profile from its sums; of a filter by a scan.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::json;
 use spandrel_storage::Histogram;
-use spandrel_storage::query::{Bar, Columns, Mode, bars, modes};
+use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
 
 use super::named;
 use crate::arguments::Context;
@@ -81,6 +82,12 @@ fn from_rollups(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
 
 fn from_spans(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
     let mut histogram = Histogram::new();
+    if profile.filter.is_empty() {
+        let (groups, _) = profile.groups(&By::Callsite)?;
+        let named = groups.groups().iter().filter(|group| group.callsite.name == name);
+        named.for_each(|group| histogram.merge(&group.histogram));
+        return Ok(histogram);
+    }
     profile.scan(Columns::Numbers, |span| {
         if let Some(ns) = span.duration_ns.filter(|_| span.callsite.name == name) {
             histogram.record(ns.max(0) as u64);

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
-use spandrel_storage::Span;
-use spandrel_storage::query::{Columns, SlowBy, Slowest};
+use spandrel_storage::query::{By as GroupBy, Columns, SlowBy, Slowest, Which};
+use spandrel_storage::{Callsite, Span};
 
 use super::named;
 use crate::arguments::Context;
@@ -67,8 +67,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let name = arguments.name.as_deref();
     let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
     let (spans, total) = find(&profile, name, arguments.by.slow_by(), limit)?;
-    let is_indexed =
-        profile.is_whole() && arguments.by == By::Dur && profile.reader.indexes()?.durations;
+    let indexes = profile.reader.indexes()?;
+    let is_indexed = match profile.window.is_all() {
+        true => profile.filter.is_empty() && arguments.by == By::Dur && indexes.durations,
+        false => indexes.windows,
+    };
     let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
     sheet.total = total.max(sheet.total);
     let mut view = View::new("slow", Some(profile.header()?), sheet);
@@ -91,11 +94,10 @@ fn find(
     by: SlowBy,
     limit: usize,
 ) -> Result<(Vec<Span>, u64), Failure> {
-    if profile.is_whole() {
-        let spans = profile.reader.slowest(profile.run.id, name, by, limit)?;
-        let top = profile.reader.top(profile.run.id, usize::MAX)?;
-        let named = top.iter().filter(|row| name.is_none_or(|name| name == row.callsite.name));
-        return Ok((spans, named.map(|row| row.calls).sum()));
+    if profile.filter.is_empty() && (profile.window.is_all() || profile.reader.indexes()?.windows) {
+        let which = name.map_or(Which::All, Which::Named);
+        let spans = profile.reader.slowest(&profile.pass(Columns::All), which, by, limit)?;
+        return Ok((spans, calls(profile, name)?));
     }
     let mut slowest = Slowest::new(by, limit);
     profile.scan(Columns::Numbers, |span| {
@@ -108,6 +110,19 @@ fn find(
     let mut spans = slowest.into_spans();
     profile.reader.read_fields(&mut spans)?;
     Ok((spans, total))
+}
+
+/// How many closed spans of a name, or of all, there are in the window.
+fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
+    let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
+    if profile.window.is_all() {
+        let top = profile.reader.top(profile.run.id, usize::MAX)?;
+        let calls = top.iter().filter(|row| is_named(&row.callsite)).map(|row| row.calls);
+        return Ok(calls.sum());
+    }
+    let (groups, _) = profile.groups(&GroupBy::Callsite)?;
+    let groups = groups.groups().iter().filter(|group| is_named(&group.callsite));
+    Ok(groups.map(|group| group.calls).sum())
 }
 
 fn next_step(slowest: &Span, name: Option<&str>) -> String {

@@ -167,10 +167,23 @@ impl Groups {
 
     /// Counts the spans of a callsite that the rollups have summed up.
     pub fn add_top(&mut self, top: &Top) {
+        self.add_sums(top, 0);
+    }
+
+    /// Counts the spans of a callsite that were summed up, and unfinished ones beside them.
+    pub(crate) fn add_sums(&mut self, top: &Top, unfinished: u64) {
         let at = self.of_callsite(&top.callsite);
         if let Some(group) = self.groups.get_mut(at) {
-            group.merge(top);
+            group.unfinished = group.unfinished.saturating_add(unfinished);
+            if top.calls > 0 {
+                group.merge(top);
+            }
         }
+    }
+
+    /// What the groups are made by.
+    pub(crate) fn by(&self) -> &By {
+        &self.by
     }
 
     /// The groups so far, in the order in which they were met.

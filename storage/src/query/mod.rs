@@ -34,6 +34,7 @@ pub mod sql;
 pub mod stacks;
 mod time;
 pub mod trace;
+mod window_sums;
 
 pub use self::critical_path::CriticalPath;
 pub use self::distribution::{Bar, Mode, bars, modes};
@@ -46,8 +47,9 @@ pub use self::near::nearest;
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
-pub use self::slow::{SlowBy, Slowest};
+pub use self::slow::{SlowBy, Slowest, Which};
 pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
 pub use self::trace::Trace;
+pub use self::window_sums::Extent;

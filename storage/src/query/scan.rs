@@ -74,6 +74,11 @@ impl Scan {
         Self { ids: Some((first, last)), ..self }
     }
 
+    /// Whether it looks at all spans of the run.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.has_window() && self.ids.is_none()
+    }
+
     /// The part of a range that is asked for.
     fn cut(&self, range: Range) -> Range {
         let Some((first, last)) = self.ids else { return range };
@@ -84,7 +89,7 @@ impl Scan {
         }
     }
 
-    fn has_window(&self) -> bool {
+    pub(super) fn has_window(&self) -> bool {
         self.from_ns.is_some() || self.until_ns.is_some()
     }
 
@@ -135,10 +140,22 @@ impl Reader {
         &self,
         scan: &Scan,
         condition: &mut C,
+        each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let ranges = self.ranges(scan)?;
+        self.scan_ranges(scan, ranges, condition, each)
+    }
+
+    /// A scan of some ranges only.
+    pub(super) fn scan_ranges<C: Condition>(
+        &self,
+        scan: &Scan,
+        ranges: Vec<Range>,
+        condition: &mut C,
         mut each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut rows = Rows::new(scan.run_id, scan.columns);
-        for mut range in self.ranges(scan)? {
+        for mut range in ranges {
             while range.after < range.last {
                 let tx = self.begin()?;
                 let sql = scan.condition() + &condition.sql();
@@ -168,9 +185,9 @@ impl Reader {
 
 /// Ids after `after` up to `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
-    after: i64,
-    last: i64,
+pub(super) struct Range {
+    pub(super) after: i64,
+    pub(super) last: i64,
 }
 
 impl Range {
@@ -222,10 +239,15 @@ fn of_zones(conn: &Connection, scan: &Scan) -> rusqlite::Result<Option<Vec<Range
             continue;
         }
         let zone = Range { after: zone.get(0)?, last: zone.get(1)? };
-        match ranges.last_mut().filter(|before| before.last == zone.after) {
-            Some(before) => before.last = zone.last,
-            None => ranges.push(zone),
-        }
+        join(&mut ranges, zone);
     }
     Ok(is_any.then_some(ranges))
+}
+
+/// Appends a range, as one with the last if they are neighbours.
+pub(super) fn join(ranges: &mut Vec<Range>, range: Range) {
+    match ranges.last_mut().filter(|before| before.last == range.after) {
+        Some(before) => before.last = range.last,
+        None => ranges.push(range),
+    }
 }

@@ -1,8 +1,8 @@
 //! The slowest spans.
 //!
-//! [`Slowest`] is fed any selection of spans and keeps as many as are wanted. Without a selection
-//! [`Reader::slowest`] knows more: an index has them in order, and without one SQLite passes over
-//! whatever is quicker than those that were found so far.
+//! [`Slowest`] is fed any selection of spans and keeps as many as are wanted. Where it goes by name or
+//! time only, [`Reader::slowest`] knows more: of a run an index has them in order, and without one, or
+//! of a window, SQLite passes over whatever is quicker than those that were found so far.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,10 +14,10 @@ use super::rows::Rows;
 use super::scan::Condition;
 use super::{Columns, Scan, SpanRef};
 use crate::error::{Context, Error};
-use crate::indexes::BY_DURATION;
+use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
 use crate::reader::{Reader, Span};
 
-/// SlowBy which time spans are slow.
+/// By which time spans are slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowBy {
@@ -59,6 +59,19 @@ impl SlowBy {
             Self::Idle => "(duration_ns - busy_ns)",
         }
     }
+}
+
+/// Of which spans the slowest are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Which<'a> {
+    /// Of all.
+    #[default]
+    All,
+    /// Of those of a name.
+    Named(&'a str),
+    /// Of those without a parent, so that they are the slowest traces.
+    Roots,
 }
 
 /// Keeps the slowest spans of those that it is fed; of equally slow ones those with the higher ids.
@@ -144,22 +157,22 @@ impl Ord for Kept {
 /// The slowest so far, and where to look.
 struct Search {
     slowest: Slowest,
-    /// ` AND callsite_id IN (...)`, or nothing.
-    callsites: String,
+    /// As SQL that begins with ` AND `, or nothing.
+    which: String,
 }
 
 impl Condition for Search {
     fn sql(&self) -> String {
-        let time = self.slowest.by.sql();
+        let (which, time) = (&self.which, self.slowest.by.sql());
         match self.slowest.bound_ns() {
-            Some(bound) => format!("{} AND {time} >= {bound}", self.callsites),
-            None => format!("{} AND {time} IS NOT NULL", self.callsites),
+            Some(bound) => format!("{which} AND {time} >= {bound}"),
+            None => format!("{which} AND {time} IS NOT NULL"),
         }
     }
 }
 
 impl Reader {
-    /// The slowest spans of a run, of all names or of one, with their fields.
+    /// The slowest spans of what a scan looks at, with their fields.
     ///
     /// # Errors
     ///
@@ -167,12 +180,12 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// A millisecond in a profile with indexes when it goes by duration; otherwise looks at the whole
-    /// run, some 0.05 s for a million spans.
+    /// Some milliseconds for a whole run of a profile with indexes when it goes by duration; otherwise
+    /// looks at all that the scan does, but hands out next to nothing of it.
     pub fn slowest(
         &self,
-        run_id: i64,
-        name: Option<&str>,
+        scan: &Scan,
+        which: Which<'_>,
         by: SlowBy,
         limit: usize,
     ) -> Result<Vec<Span>, Error> {
@@ -180,28 +193,41 @@ impl Reader {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let callsites = self.callsites_of(name)?;
-        if by == SlowBy::Duration && self.indexes()?.durations {
-            return self.slowest_by_index(run_id, &callsites, slowest);
+        let indexes = self.indexes()?;
+        if by == SlowBy::Duration && scan.is_whole() {
+            match which {
+                Which::Roots if indexes.roots => {
+                    let place = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
+                    return self.by_index(scan.run_id, &[place], slowest);
+                }
+                Which::All | Which::Named(_) if indexes.durations => {
+                    let place =
+                        |id: &i64| format!("INDEXED BY {BY_DURATION} WHERE callsite_id = {id}");
+                    let places: Vec<_> = self.callsites_of(which)?.iter().map(place).collect();
+                    return self.by_index(scan.run_id, &places, slowest);
+                }
+                _ => {}
+            }
         }
-        let callsites = match name {
-            Some(_) => {
-                let ids: Vec<String> = callsites.iter().map(i64::to_string).collect();
+        let which = match which {
+            Which::All => String::new(),
+            Which::Roots => " AND parent_id IS NULL".into(),
+            Which::Named(_) => {
+                let ids: Vec<_> = self.callsites_of(which)?.iter().map(i64::to_string).collect();
                 format!(" AND callsite_id IN ({})", ids.join(","))
             }
-            None => String::new(),
         };
-        let mut search = Search { slowest, callsites };
-        let scan = Scan::new(run_id).columns(Columns::All);
-        self.scan_if(&scan, &mut search, |search, span| {
+        let mut search = Search { slowest, which };
+        self.scan_if(&scan.columns(Columns::All), &mut search, |search, span| {
             search.slowest.add(span);
             ControlFlow::Continue(())
         })?;
         Ok(search.slowest.into_spans())
     }
 
-    /// The callsites of spans with this name, or of all.
-    fn callsites_of(&self, name: Option<&str>) -> Result<Vec<i64>, Error> {
+    /// The callsites of spans with a name, or of all.
+    fn callsites_of(&self, which: Which<'_>) -> Result<Vec<i64>, Error> {
+        let name = if let Which::Named(name) = which { Some(name) } else { None };
         self.query("read the callsites", |tx| {
             let sql = "SELECT id FROM callsite WHERE kind = 'span' AND (?1 IS NULL OR name = ?1)
                        ORDER BY id";
@@ -209,25 +235,24 @@ impl Reader {
         })
     }
 
-    fn slowest_by_index(
+    /// Of each of these places in indexes, the slowest spans.
+    fn by_index(
         &self,
         run_id: i64,
-        callsites: &[i64],
+        places: &[String],
         mut slowest: Slowest,
     ) -> Result<Vec<Span>, Error> {
         let mut rows = Rows::new(run_id, Columns::All);
-        let sql = format!(
-            "SELECT {} FROM span INDEXED BY {BY_DURATION}
-             WHERE run_id = ?1 AND callsite_id = ?2 AND duration_ns >= ?3
-             ORDER BY duration_ns DESC, id DESC LIMIT ?4",
-            rows.selected()
-        );
         let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
-        for callsite_id in callsites {
+        for place in places {
+            let sql = format!(
+                "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
+                 ORDER BY duration_ns DESC, id DESC LIMIT ?3",
+                rows.selected()
+            );
             let tx = self.begin()?;
             let bound = slowest.bound_ns().unwrap_or(i64::MIN);
-            let params = params![run_id, callsite_id, bound, limit];
-            let read = rows.read(&tx, &sql, params, |span| {
+            let read = rows.read(&tx, &sql, params![run_id, bound, limit], |span| {
                 slowest.add(span);
                 ControlFlow::Continue(())
             });

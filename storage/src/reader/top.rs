@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rusqlite::Row;
 use rusqlite::types::Type;
 
 use super::Reader;
@@ -67,23 +68,11 @@ impl Reader {
             let mut by_callsite: HashMap<i64, Top> = HashMap::new();
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
-                let number = |at: usize| row.get::<_, i64>(at);
-                let blob = row.get_ref(7)?.as_blob()?;
-                let histogram = Histogram::decode(blob).map_err(|source| {
-                    rusqlite::Error::FromSqlConversionFailure(7, Type::Blob, Box::new(source))
-                })?;
                 let top = match by_callsite.get_mut(&id) {
                     Some(top) => top,
                     None => by_callsite.entry(id).or_insert(Top::new(names.callsite(id)?)),
                 };
-                top.calls = top.calls.saturating_add(number(1)? as u64);
-                top.errors = top.errors.saturating_add(number(2)? as u64);
-                top.sum_ns = top.sum_ns.saturating_add(number(3)?);
-                let busy: Option<i64> = row.get(4)?;
-                top.busy_ns = top.busy_ns.zip(busy).map(|(sum, busy)| sum.saturating_add(busy));
-                top.self_ns = top.self_ns.saturating_add(number(5)?);
-                top.max_ns = top.max_ns.max(number(6)?);
-                top.histogram.merge(&histogram);
+                top.add_row(row, 1)?;
             }
             Ok(by_callsite.into_values().collect::<Vec<_>>())
         })?;
@@ -94,7 +83,8 @@ impl Reader {
 }
 
 impl Top {
-    fn new(callsite: Arc<Callsite>) -> Self {
+    /// No span yet.
+    pub(crate) fn new(callsite: Arc<Callsite>) -> Self {
         Self {
             callsite,
             calls: 0,
@@ -105,5 +95,28 @@ impl Top {
             max_ns: i64::MIN,
             histogram: Histogram::new(),
         }
+    }
+
+    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns` and
+    /// `histogram`, of which the first stands in this column.
+    pub(crate) fn add_row(&mut self, row: &Row<'_>, first: usize) -> rusqlite::Result<()> {
+        let number = |at: usize| row.get::<_, i64>(first + at);
+        let calls = number(0)?;
+        if calls == 0 {
+            return Ok(());
+        }
+        let blob = row.get_ref(first + 6)?.as_blob()?;
+        let histogram = Histogram::decode(blob).map_err(|source| {
+            rusqlite::Error::FromSqlConversionFailure(first + 6, Type::Blob, Box::new(source))
+        })?;
+        self.calls = self.calls.saturating_add(calls as u64);
+        self.errors = self.errors.saturating_add(number(1)? as u64);
+        self.sum_ns = self.sum_ns.saturating_add(number(2)?);
+        let busy: Option<i64> = row.get(first + 3)?;
+        self.busy_ns = self.busy_ns.zip(busy).map(|(sum, busy)| sum.saturating_add(busy));
+        self.self_ns = self.self_ns.saturating_add(number(4)?);
+        self.max_ns = self.max_ns.max(number(5)?);
+        self.histogram.merge(&histogram);
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `spandrel top`: where the time went, by span name or by what else spans have in common.
 //!
-//! Of a whole run from the rollups, in milliseconds at any size; of a window, a filter, a thread or a
-//! field by a scan. Either way counts, sums and maxima are exact and percentiles within 1 %, or exact
+//! Of a whole run from the rollups, in milliseconds at any size, and nearly so of a window of an
+//! optimized profile; of a filter, a thread or a field by a scan. Either way counts, sums and maxima are exact and percentiles within 1 %, or exact
 //! with `--exact`, which reads the spans a few times more.
 
 mod note;
@@ -135,20 +135,12 @@ fn near_percentiles(groups: &[Group]) -> Vec<Vec<Option<i64>>> {
 fn from_spans(profile: &Profile, arguments: &Arguments) -> Result<Top, Failure> {
     let by = &arguments.by;
     let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
-    let mut groups = Groups::new(by.clone());
-    let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-    profile.scan(columns, |span| {
-        groups.add(span);
-        first_ns = first_ns.min(span.start_ns);
-        last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
-        ControlFlow::Continue(())
-    })?;
+    let (mut groups, length_ns) = profile.groups(by)?;
     let percentiles = if arguments.exact {
         exact_percentiles(profile, columns, &mut groups)?
     } else {
         near_percentiles(groups.groups())
     };
-    let length_ns = last_ns.saturating_sub(first_ns).max(0);
     Ok(Top { groups: groups.into_groups(), percentiles, length_ns, is_summed: false })
 }
 

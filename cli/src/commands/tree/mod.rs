@@ -5,7 +5,9 @@ mod waterfall;
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::query::{Columns, CriticalPath, SlowBy, Slowest, Trace, parse_duration_ns};
+use spandrel_storage::query::{
+    Columns, CriticalPath, SlowBy, Slowest, Trace, Which, parse_duration_ns,
+};
 use spandrel_storage::{Event, Link};
 use std::ops::ControlFlow;
 
@@ -125,8 +127,9 @@ fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure>
 
 /// The trace of the slowest span that is asked about.
 fn slowest(profile: &Profile) -> Result<Option<u64>, Failure> {
-    let spans = if profile.is_whole() {
-        profile.reader.slowest(profile.run.id, None, SlowBy::Duration, 1)?
+    let spans = if profile.filter.is_empty() {
+        let scan = profile.pass(Columns::All);
+        profile.reader.slowest(&scan, Which::Roots, SlowBy::Duration, 1)?
     } else {
         let mut slowest = Slowest::new(SlowBy::Duration, 1);
         profile.scan(Columns::Numbers, |span| {
