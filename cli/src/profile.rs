@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use spandrel_storage::export::Source;
 use spandrel_storage::query::{
     By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange,
-    TimeZone, Window,
+    TimeZone, Window, quote,
 };
 use spandrel_storage::{APPLICATION_ID, Reader, Run};
 
@@ -142,6 +142,20 @@ impl Profile {
         Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns).columns(columns)
     }
 
+    /// Calls `each` for each span of a name that is asked about.
+    pub(crate) fn scan_named(
+        &self,
+        name: &str,
+        columns: Columns,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let named = Filter::parse(&format!("name={}", quote(name)))
+            .map_err(|error| Failure::usage(error.render()))?;
+        let filter = named.and(self.filter.clone());
+        self.reader.scan_filtered(&self.pass(columns), &filter, each)?;
+        Ok(())
+    }
+
     /// The groups of the spans that are asked about, and the time that these span; from the sums of an
     /// optimized profile where they say enough.
     pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {
@@ -179,12 +193,9 @@ impl Profile {
     pub(crate) fn scan(
         &self,
         columns: Columns,
-        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
-        let mut matcher = self.filter.matcher();
-        self.reader.scan(&self.pass(columns), |span| {
-            if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
-        })?;
+        self.reader.scan_filtered(&self.pass(columns), &self.filter, each)?;
         Ok(())
     }
 }

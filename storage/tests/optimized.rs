@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
-use spandrel_storage::query::{By, Columns, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which};
+use spandrel_storage::query::{
+    By, Columns, Filter, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which,
+};
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
 };
@@ -100,6 +102,52 @@ fn sums(reader: &Reader, scan: &Scan, by: &By) {
     assert_eq!(text(in_sum), text(one_by_one), "{by:?}");
 }
 
+/// Filters of which SQLite can decide all, a part, or nothing.
+const FILTERS: [&str; 24] = [
+    "name=b",
+    "name=b or name=c",
+    "-name=b dur>20ns",
+    "name=none",
+    "name~. level<=info",
+    "dur>20ns",
+    "dur<=20ns self>=4ns",
+    "not dur>20ns",
+    "dur!=20ns",
+    "self=7ns",
+    "busy<7ns",
+    "idle>3ns",
+    "status=unfinished",
+    "status!=unfinished",
+    "has:error",
+    "is:root",
+    "not is:root",
+    "has:parent name=a",
+    "parent=s3",
+    "trace=t1 or dur>40ns",
+    "id<90 polls>0",
+    "start>=100ns start<300ns",
+    "has:fields",
+    "field.n=1 or thread=main",
+];
+
+fn filtered(reader: &Reader, scan: &Scan, text: &str) {
+    let filter = Filter::parse(text).unwrap();
+    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    let all = |span: &SpanRef<'_>| {
+        if filter.matches(span) {
+            expected.push(span.id);
+        }
+        ControlFlow::Continue(())
+    };
+    reader.scan(scan, all).unwrap();
+    let some = |span: &SpanRef<'_>| {
+        found.push(span.id);
+        ControlFlow::Continue(())
+    };
+    reader.scan_filtered(scan, &filter, some).unwrap();
+    assert_eq!(found, expected, "{text}");
+}
+
 /// Whatever an index or SQLite decides, decided row by row.
 fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
     let reader = Reader::open(path).unwrap();
@@ -117,6 +165,9 @@ fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
     for part in [whole, whole.window(from, until)] {
         for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy, SlowBy::Idle] {
             slowest(&reader, &part, by);
+        }
+        for text in FILTERS {
+            filtered(&reader, &part, text);
         }
         for by in [By::Name, By::Level, By::Callsite, By::Thread] {
             sums(&reader, &part, &by);

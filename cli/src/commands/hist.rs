@@ -88,8 +88,8 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
         named.for_each(|group| histogram.merge(&group.histogram));
         return Ok(histogram);
     }
-    profile.scan(Columns::Numbers, |span| {
-        if let Some(ns) = span.duration_ns.filter(|_| span.callsite.name == name) {
+    profile.scan_named(name, Columns::Numbers, |span| {
+        if let Some(ns) = span.duration_ns {
             histogram.record(ns.max(0) as u64);
         }
         ControlFlow::Continue(())

@@ -9,14 +9,15 @@
 //! zones (`indexes.rs`), only those that the window touches are read.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::SpanRef;
 use super::rows::Rows;
+use super::{Filter, SpanRef};
 use crate::error::{Context, Error};
 use crate::indexes::ZONES;
-use crate::reader::Reader;
+use crate::reader::{Callsite, Names, Reader};
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: u32 = 50_000;
@@ -115,6 +116,15 @@ impl Condition for () {
     }
 }
 
+/// What SQLite can decide of a filter.
+struct Sieve(String);
+
+impl Condition for Sieve {
+    fn sql(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl Reader {
     /// Calls `each` for each span that `scan` asks for, in the order of ids, which is roughly that
     /// of their starts. Ends early when `each` breaks.
@@ -133,6 +143,42 @@ impl Reader {
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.scan_if(scan, &mut (), |(), span| each(span))
+    }
+
+    /// A scan that hands out the spans that a filter means; of those that SQLite can tell it is
+    /// quicker than to look at all.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`scan`](Self::scan) at most.
+    pub fn scan_filtered(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if filter.is_empty() {
+            return self.scan(scan, each);
+        }
+        let mut sieve = Sieve(filter.sieve(&self.callsites_of_spans()?));
+        let mut matcher = filter.matcher();
+        self.scan_if(scan, &mut sieve, |_, span| {
+            if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
+        })
+    }
+
+    fn callsites_of_spans(&self) -> Result<Vec<Arc<Callsite>>, Error> {
+        self.query("read the callsites", |tx| {
+            let mut names = Names::new(tx)?;
+            let mut query =
+                tx.prepare("SELECT id FROM callsite WHERE kind = 'span' ORDER BY id")?;
+            let ids = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+            ids.into_iter().map(|id| names.callsite(id)).collect()
+        })
     }
 
     /// A scan with a further condition, which `each` may change.

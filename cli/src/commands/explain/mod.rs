@@ -95,15 +95,18 @@ fn explain(
     selection: &mut Selection,
 ) -> Result<Explanation, Failure> {
     let mut explain = Explain::new(length_ns(&profile.run).max(profile.run.last_ns));
-    profile.scan(Columns::All, |span| {
-        if span.callsite.name == arguments.name {
-            explain.add(span, selection.has(span));
-        }
+    let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
+    profile.scan_named(&arguments.name, Columns::All, |span| {
+        explain.add(span, selection.has(span));
+        first_ns = first_ns.min(span.start_ns);
+        last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
         ControlFlow::Continue(())
     })?;
     explain.begin_children();
-    // Children may be outside of the window, and need not pass the filter.
-    profile.reader.scan(&Scan::new(profile.run.id), |span| {
+    // Children may be outside of the window, and need not pass the filter; what of them counts lies in
+    // their parents.
+    let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
+    profile.reader.scan(&scan, |span| {
         explain.add_child(span);
         ControlFlow::Continue(())
     })?;

@@ -51,6 +51,7 @@ mod operator;
 mod parser;
 mod pattern;
 mod search;
+mod sieve;
 mod term;
 
 use std::fmt;
@@ -63,8 +64,7 @@ pub use self::matcher::Matcher;
 
 use self::expression::Expression;
 use super::SpanRef;
-use crate::reader::{Callsite, Thread};
-use crate::record::Status;
+use crate::reader::Callsite;
 
 /// Longer texts are refused.
 const BYTES_MAX: usize = 8 * 1024;
@@ -134,21 +134,12 @@ impl Filter {
     /// Whether the spans of a callsite are meant; of no use if a term looks at
     /// [more](Self::term_beyond_callsite) than that.
     pub fn matches_callsite(&self, callsite: &Arc<Callsite>) -> bool {
-        self.matches(&SpanRef {
-            id: 0,
-            run_id: 0,
-            parent_id: None,
-            root_id: 0,
-            callsite,
-            thread: &Arc::new(Thread::default()),
-            start_ns: 0,
-            duration_ns: None,
-            busy_ns: None,
-            self_ns: None,
-            polls: 0,
-            status: Status::Ok,
-            fields: None,
-        })
+        sieve::holds(&self.expression, callsite)
+    }
+
+    /// What SQLite can decide of it, in a profile with these callsites.
+    pub(super) fn sieve(&self, callsites: &[Arc<Callsite>]) -> String {
+        sieve::sieve(&self.expression, callsites)
     }
 
     /// Whether a term looks at the fields. If not, they need not be read.
