@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# What questions cost on a large profile: each command of `spandrel`, as recorded and once optimized.
+#
+#   scripts/queries.sh [SPANS] [ROUNDS]
+#
+# Makes a profile of SPANS spans (default: 10000000) at 10,000 a second, and asks each command ROUNDS
+# times (default: 3); prints the medians in milliseconds, the whole process from start to end, and the
+# largest memory of all rounds. Then the exports, in spans a second. Wants two processors with nothing
+# else to do, and some 6 GB of disk.
+#
+# With the default number of spans it checks what is promised: `info`, `runs`, `top` and `hist` under
+# 100 ms; once optimized also `slow`, `tree` and a window of a minute; exports at 500,000 spans/s at
+# least; memory under 100 MB throughout. Exit code 1 if one of these does not hold.
+set -euo pipefail
+shopt -s inherit_errexit
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+spans=${1:-10000000}
+rounds=${2:-3}
+[[ $spans =~ ^[1-9][0-9]*$ && $rounds =~ ^[1-9][0-9]*$ ]] ||
+    { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+[[ -x /usr/bin/time ]] ||
+    { echo "queries.sh: /usr/bin/time is not installed (apt install time)" >&2; exit 2; }
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cargo build --quiet --locked --release --package spandrel-examples --example generate_profile
+cargo build --quiet --locked --release --package spandrel-cli
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+spandrel=$target/release/spandrel
+profile=$folder/large.db
+export SPANDREL_DB=$profile
+"$target/release/examples/generate_profile" --spans "$spans" --database "$profile"
+echo
+
+# Asks once; appends milliseconds and KiB of memory to two files of that name.
+ask() { # name, command...
+    local name=$1 start=$EPOCHREALTIME end
+    shift
+    /usr/bin/time --quiet -o "$folder/memory" -f %M "$spandrel" "$@" >"$folder/said" 2>"$folder/errors" ||
+        { echo "queries.sh: spandrel $*: $(head -n 3 "$folder/errors")" >&2; exit 1; }
+    end=$EPOCHREALTIME
+    echo $(((${end/./} - ${start/./}) / 1000)) >>"$folder/$name.ms"
+    tail -n 1 "$folder/memory" >>"$folder/$name.kib"
+}
+
+median() { sort -n "$folder/$1.ms" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+most() { sort -n "$folder/$1.kib" | tail -n 1; }
+
+broken=()
+# What must be below its limit.
+hold() { # what, figure, limit
+    ((spans != 10000000 || $2 < $3)) || broken+=("$1: $2, and it must be below $3")
+}
+
+# Commands, and from when on they must take less than 100 ms.
+questions=(
+    "always|info"
+    "always|runs"
+    "always|top"
+    "always|hist http.request"
+    "optimized|slow"
+    "optimized|slow http.request"
+    "optimized|tree"
+    "optimized|top --since 1m"
+    "optimized|hist http.request --since 1m"
+    "optimized|slow http.request --since 1m"
+    "optimized|tree --since 1m"
+    "-|flame --since 1m"
+    "-|explain http.request --since 1m"
+    "-|top --by thread --since 1m"
+    "-|top -w status=error"
+    "-|top --by thread"
+    "-|hist http.request -w field.shard=7"
+    "-|slow --by busy"
+    "-|flame"
+    "-|explain http.request"
+    "-|diff latest latest"
+    "-|check --baseline latest"
+    "-|doctor"
+    "-|sql 'SELECT count(*) FROM span'"
+    "-|report -o $folder/report.html"
+)
+
+ask_all() { # recorded or optimized
+    local line command words round
+    for line in "${questions[@]}"; do
+        command=${line#*|}
+        eval "words=($command)"
+        for ((round = 1; round <= rounds; round++)); do
+            ask "$1 ${command//\//_}" "${words[@]}"
+        done
+    done
+}
+
+ask_all recorded
+ask optimize optimize
+ask_all optimized
+
+printf '%-42s%14s%14s%12s\n' "spandrel ..." "recorded, ms" "optimized, ms" "memory, MB"
+for line in "${questions[@]}"; do
+    when=${line%%|*} command=${line#*|}
+    recorded=$(median "recorded ${command//\//_}")
+    optimized=$(median "optimized ${command//\//_}")
+    kib=$(most "recorded ${command//\//_}")
+    kib_optimized=$(most "optimized ${command//\//_}")
+    ((kib >= kib_optimized)) || kib=$kib_optimized
+    printf '%-42s%14d%14d%12.1f\n' "${command/$folder/.}" "$recorded" "$optimized" \
+        "$(awk "BEGIN { print $kib * 1.024 / 1000 }")"
+    [[ $when != always ]] || hold "$command, ms" "$recorded" 100
+    [[ $when == - ]] || hold "$command, optimized, ms" "$optimized" 100
+    hold "$command, KiB" "$kib" 97656
+done
+printf '%-42s%14d%26.1f\n' optimize "$(median optimize)" \
+    "$(awk "BEGIN { print $(most optimize) * 1.024 / 1000 }")"
+hold "optimize, KiB" "$(most optimize)" 97656
+
+printf '\n%-42s%14s%14s%12s\n' "spandrel export --format ..." ms "spans/s" "memory, MB"
+for format in chrome perfetto folded speedscope firefox otlp-json csv ndjson sqlite; do
+    for ((round = 1; round <= rounds; round++)); do
+        ask "export $format" export --format "$format" -o "$folder/exported"
+        rm -f "$folder/exported"
+    done
+    ms=$(median "export $format") kib=$(most "export $format")
+    printf '%-42s%14d%14d%12.1f\n' "$format" "$ms" $((spans * 1000 / ms)) \
+        "$(awk "BEGIN { print $kib * 1.024 / 1000 }")"
+    hold "export $format, ms for 500,000 spans/s" "$ms" $((spans / 500))
+    hold "export $format, KiB" "$kib" 97656
+done
+
+if ((${#broken[@]} > 0)); then
+    printf 'queries.sh: %s\n' "${broken[@]}" >&2
+    exit 1
+fi
