@@ -120,7 +120,10 @@ impl Children {
             .iter()
             .filter_map(|(n, number)| Some((*number, *at.get(n.as_str())?)))
             .collect();
-        for ((class, place, name), spent) in &self.spent {
+        // In an order of their own: sums of fractions depend on it, and the same question has one answer.
+        let mut all: Vec<_> = self.spent.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| **key);
+        for ((class, place, name), spent) in all {
             let drawn = self.samples.get(*class).and_then(|sample| sample.get(*place));
             let row = by_number.get(name).and_then(|row| shares.get_mut(*row));
             if let (Some(drawn), Some((_, moments))) = (drawn, row)
