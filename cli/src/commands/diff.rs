@@ -1,7 +1,7 @@
 //! `spandrel diff`: what changed between two recordings, and whether that is noise.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples,
 };
@@ -62,8 +62,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
     view.notes = notes(&comparison, noise, &samples);
     view.extra.extend([
-        ("a".to_owned(), side(&a, &samples[0])),
-        ("b".to_owned(), side(&b, &samples[1])),
+        ("a".to_owned(), a.members(&samples[0])),
+        ("b".to_owned(), b.members(&samples[1])),
         ("complete".to_owned(), json!(a.is_complete() && b.is_complete())),
         ("dropped".to_owned(), json!(a.dropped().saturating_add(b.dropped()))),
         ("confidence".to_owned(), json!(how.confidence)),
@@ -82,14 +82,6 @@ fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
         title.push_str("   ! incomplete: figures are of what was stored");
     }
     title
-}
-
-fn side(side: &Side, samples: &SampleSet) -> Value {
-    let runs = side.runs.iter().map(|run| json!({"id": run.id, "label": run.info.label}));
-    json!({
-        "profile": side.reader.path().to_string_lossy(), "runs": runs.collect::<Value>(),
-        "traces": samples.traces(), "complete": side.is_complete(), "dropped": side.dropped(),
-    })
 }
 
 fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {

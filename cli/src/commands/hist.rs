@@ -48,6 +48,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let histogram = durations(&profile, name)?;
     let (bars, modes) = (bars(&histogram, arguments.rows), modes(&histogram));
     let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
+    view.extra.insert("name".into(), json!(name));
+    view.extra.insert("calls".into(), json!(histogram.count()));
     for (label, q) in QUANTILES {
         view.extra.insert(format!("{label}_ns"), json!(histogram.percentile(q)));
     }

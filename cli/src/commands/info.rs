@@ -57,13 +57,18 @@ impl State {
         }
     }
 
-    fn word(self) -> &'static str {
+    /// What programs read.
+    fn key(self) -> &'static str {
         match self {
             Self::Ended => "ended",
             Self::Live => "live",
             Self::Killed => "killed",
-            Self::NotEnded => "not ended",
+            Self::NotEnded => "not_ended",
         }
+    }
+
+    fn cell(self) -> Cell {
+        Cell::Shown(self.key().replace('_', " "), self.key().into())
     }
 }
 
@@ -88,13 +93,14 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     view.notes.push(bytes_line(&files, &runs));
     let run = &profile.run;
     let member = |key: &str, value: Value| (key.to_owned(), value);
+    let header = profile.header()?;
+    view.extra.extend(header.members().into_iter().map(|(key, value)| member(key, value)));
     view.extra.extend([
         member("file", json!(files.path.display().to_string())),
         member("file_bytes", json!(files.bytes)),
         member("wal_bytes", json!(files.wal_bytes)),
         member("schema", json!(SCHEMA_VERSION)),
-        member("run_id", json!(run.id)),
-        member("state", json!(state.word())),
+        member("state", json!(state.key())),
         member("pid", json!(run.info.pid)),
         member("program", json!(run.info.program)),
         member("host", json!(run.info.host)),
@@ -106,7 +112,6 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         member("is_optimized", json!(indexes.are_complete())),
         member("indexes", indexes.names().collect()),
         member("writer", writer(&profile, &stats)),
-        member("losses", losses.iter().map(loss).collect()),
     ]);
     context.output.show(view, ROWS)
 }
@@ -157,7 +162,7 @@ fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
         Cell::Count(run.events),
         Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
         Cell::Count(run.pruned_spans.saturating_add(run.pruned_events)),
-        Cell::Text(State::of(run).word().into()),
+        State::of(run).cell(),
         Cell::Shown(complete, run.is_complete().into()),
         Cell::Text(run.info.uuid.clone()),
     ]
@@ -234,13 +239,6 @@ fn writer(profile: &Profile, stats: &[WriterStat]) -> Value {
         "ring_high_water": last.ring_high_water, "ring_capacity": ring_capacity(&profile.run),
         "wal_bytes": last.wal_bytes, "file_bytes": last.file_bytes,
         "open_spans": last.open_spans, "spans_per_second": spans_per_second(stats),
-    })
-}
-
-fn loss(loss: &Loss) -> Value {
-    json!({
-        "reason": loss.reason, "spans": loss.spans, "events": loss.events,
-        "from_ns": loss.from_ns, "to_ns": loss.to_ns,
     })
 }
 

@@ -69,9 +69,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     sheet.push(vec![Cell::Text(arguments.label.clone()), Cell::Text(what.into())]);
     let mut view = View::new("mark", None, sheet);
     view.drawing = Some(format!("{} {what}\n", crate::output::text::clean(&arguments.label)));
-    if let Ok(answer) = serde_json::from_str::<Value>(&answer.result) {
-        view.extra.insert("answer".into(), answer);
-    }
+    let answer = serde_json::from_str(&answer.result).unwrap_or(Value::Null);
+    view.extra.insert("answer".into(), answer);
     context.output.show(view, 0)
 }
 

@@ -6,6 +6,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod export;
+mod fields;
 pub(crate) mod flame;
 mod guide;
 mod hist;

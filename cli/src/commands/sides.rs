@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use spandrel_storage::query::compare::SampleSet;
 use spandrel_storage::query::{Columns, RunSelector, Scan};
 use spandrel_storage::{Reader, Run};
@@ -69,6 +70,15 @@ impl Side {
             runs => format!("{} runs", runs.len()),
         };
         format!("{run} of {}", text::clean(&self.reader.path().display().to_string()))
+    }
+
+    /// For programs.
+    pub(super) fn members(&self, samples: &SampleSet) -> Value {
+        let runs = self.runs.iter().map(|run| json!({"id": run.id, "label": run.info.label}));
+        json!({
+            "profile": self.reader.path().to_string_lossy(), "runs": runs.collect::<Value>(),
+            "traces": samples.traces(), "complete": self.is_complete(), "dropped": self.dropped(),
+        })
     }
 
     /// Spans and events that its runs lost.

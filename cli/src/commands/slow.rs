@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use spandrel_storage::query::{By as GroupBy, Columns, SlowBy, Slowest, Which};
 use spandrel_storage::{Callsite, Span};
 
-use super::named;
+use super::{fields, named};
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -132,7 +132,8 @@ fn next_step(slowest: &Span, name: Option<&str>) -> String {
 }
 
 fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
-    let fields: Vec<Map<String, Value>> = spans.iter().map(fields_of).collect();
+    let fields: Vec<Option<Map<String, Value>>> =
+        spans.iter().map(|span| fields::of(span.fields.as_deref())).collect();
     let keys = if for_people { differing(&fields) } else { Vec::new() };
     let mut columns = vec![
         Column::right("duration_ns", "dur"),
@@ -140,7 +141,7 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
         Column::right("self_ns", "self").hidden(),
         Column::left("start_ns", "when"),
         Column::left("id", "id"),
-        Column::left("root_id", "trace"),
+        Column::left("trace_id", "trace"),
         Column::left("target", "target").hidden(),
         Column::left("name", "span"),
         Column::left("status", "status").hidden(),
@@ -156,20 +157,24 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
     let mut sheet = Sheet::new(columns);
     for (span, fields) in spans.iter().zip(fields) {
         let mut row = cells(span);
-        row.extend(keys.iter().map(|key| match fields.get(key) {
-            None => Cell::Null,
-            Some(Value::String(text)) => Cell::Text(text.clone()),
-            Some(value) => Cell::Json(value.clone()),
-        }));
-        row.push(Cell::Json(Value::Object(fields)));
+        row.extend(keys.iter().map(
+            |key| match fields.as_ref().and_then(|fields| fields.get(key)) {
+                None => Cell::Null,
+                Some(Value::String(text)) => Cell::Text(text.clone()),
+                Some(value) => Cell::Json(value.clone()),
+            },
+        ));
+        row.push(Cell::Json(json!(fields)));
         sheet.push(row);
     }
     sheet
 }
 
 fn cells(span: &Span) -> Vec<Cell> {
-    let thread =
-        span.thread.name.clone().unwrap_or_else(|| format!("thread {}", span.thread.os_id));
+    let thread = match &span.thread.name {
+        Some(name) => Cell::Text(name.clone()),
+        None => Cell::Shown(format!("thread {}", span.thread.os_id), Value::Null),
+    };
     let when = format!("+{}", text::duration_in_words(span.start_ns));
     vec![
         span.duration_ns.into(),
@@ -181,24 +186,15 @@ fn cells(span: &Span) -> Vec<Cell> {
         Cell::Text(span.callsite.target.clone()),
         Cell::Text(span.callsite.name.clone()),
         Cell::Text(span.status.as_str().into()),
-        Cell::Text(thread),
+        thread,
     ]
 }
 
-/// The fields of a span; one that are no JSON object are a field by themselves.
-fn fields_of(span: &Span) -> Map<String, Value> {
-    let Some(text) = &span.fields else { return Map::new() };
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::from_iter([("fields".to_owned(), Value::String(text.clone()))]),
-    }
-}
-
 /// The keys that most of these spans have, but for those whose value is the same in all.
-fn differing(fields: &[Map<String, Value>]) -> Vec<String> {
+fn differing(fields: &[Option<Map<String, Value>>]) -> Vec<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut order: Vec<&str> = Vec::new();
-    for key in fields.iter().flat_map(Map::keys) {
+    for key in fields.iter().flatten().flat_map(Map::keys) {
         let count = counts.entry(key).or_insert(0);
         if *count == 0 {
             order.push(key);
@@ -206,8 +202,9 @@ fn differing(fields: &[Map<String, Value>]) -> Vec<String> {
         *count += 1;
     }
     let differs = |key: &&str| {
-        let first = fields.first().and_then(|fields| fields.get(*key));
-        fields.len() < 2 || fields.iter().any(|fields| fields.get(*key) != first)
+        let of = |fields: &'_ Option<Map<String, Value>>| fields.as_ref()?.get(*key).cloned();
+        let first = fields.first().and_then(of);
+        fields.len() < 2 || fields.iter().any(|fields| of(fields) != first)
     };
     order.retain(differs);
     order.sort_by_key(|key| std::cmp::Reverse(counts.get(key).copied()));
@@ -220,7 +217,7 @@ mod tests {
     use super::*;
 
     fn keys(fields: &[Value]) -> Vec<String> {
-        let object = |value: &Value| value.as_object().cloned().unwrap();
+        let object = |value: &Value| value.as_object().cloned();
         differing(&fields.iter().map(object).collect::<Vec<_>>())
     }
 
@@ -235,6 +232,6 @@ mod tests {
         assert_eq!(keys(&spans[..1]), ["same", "rare", "shard"], "of one span, all");
         assert!(keys(&[]).is_empty());
         let many: Map<String, Value> = (0..50).map(|n| (format!("k{n}"), json!(n))).collect();
-        assert_eq!(keys(&[Value::Object(many), json!({})]).len(), FIELDS_MAX);
+        assert_eq!(keys(&[Value::Object(many), Value::Null]).len(), FIELDS_MAX);
     }
 }

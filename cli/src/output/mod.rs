@@ -99,12 +99,24 @@ impl Output {
             view.sheet.select(&self.columns)?;
         }
         self.write(&self.render(&view)?)?;
+        self.say_aside(&view);
         let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
         Ok(match () {
             () if self.strict && is_incomplete => Exit::Incomplete,
             () if self.fail_empty && view.sheet.total == 0 => Exit::NothingMatched,
             () => Exit::Ok,
         })
+    }
+
+    /// What formats of rows alone have no room for is said beside them.
+    fn say_aside(&self, view: &View) {
+        if !matches!(self.format(), Format::Csv | Format::Tsv | Format::Ndjson) {
+            return;
+        }
+        let missing = view.header.as_ref().and_then(Header::missing);
+        for line in missing.into_iter().chain(people::cut(&view.sheet)) {
+            self.say(&self.for_people(&line));
+        }
     }
 
     fn render(&self, view: &View) -> Result<Vec<u8>, Failure> {

@@ -27,10 +27,8 @@ pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool
         (Some(drawing), _) => page.push_str(drawing),
         (None, _) => page.push_str(&table(&view.sheet, format, all_columns)),
     }
-    if view.sheet.is_truncated() {
-        let (shown, total) = (view.sheet.rows.len() as u64, view.sheet.total);
-        let (shown, total) = (text::count(shown), text::count(total));
-        page.push_str(&format!("{FAINT}{shown} of {total} shown; -n 0 shows all.{FAINT:#}\n"));
+    if let Some(cut) = cut(&view.sheet) {
+        page.push_str(&format!("{FAINT}{cut}{FAINT:#}\n"));
     }
     if !quiet && !view.notes.is_empty() {
         page.push('\n');
@@ -40,6 +38,12 @@ pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool
         }
     }
     page
+}
+
+/// That there are more rows.
+pub(crate) fn cut(sheet: &Sheet) -> Option<String> {
+    let (shown, total) = (text::count(sheet.rows.len() as u64), text::count(sheet.total));
+    sheet.is_truncated().then(|| format!("{shown} of {total} shown; -n 0 shows all."))
 }
 
 /// The rows as a table.

@@ -84,6 +84,15 @@ impl Header {
         lines
     }
 
+    /// What is not in the file, if anything: for formats without a header.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let pruned = self.run.pruned_spans.saturating_add(self.run.pruned_events);
+        (self.dropped() > 0 || pruned > 0).then(|| {
+            let missing = dropped(&self.run, &self.losses);
+            format!("! run {}: {missing}; figures are of what was stored", self.run.id)
+        })
+    }
+
     /// For programs.
     pub(crate) fn members(&self) -> Vec<(&'static str, Value)> {
         let run = &self.run;

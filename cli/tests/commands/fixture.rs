@@ -48,7 +48,7 @@ pub fn run(command: &mut Command) -> (String, String, i32) {
     (text(stdout), text(stderr), status.code().unwrap_or(-1))
 }
 
-fn info(number: u32) -> RunInfo {
+pub fn info(number: u32) -> RunInfo {
     RunInfo {
         uuid: format!("{number:032x}"),
         label: Some(format!("load {number}")),
@@ -64,7 +64,7 @@ fn info(number: u32) -> RunInfo {
     }
 }
 
-fn callsite(store: &mut Store, name: &str, kind: CallsiteKind) -> i64 {
+pub fn callsite(store: &mut Store, name: &str, kind: CallsiteKind) -> i64 {
     store.intern_callsite(&CallsiteInfo {
         kind,
         name: name.into(),
@@ -166,7 +166,7 @@ fn batch(store: &mut Store, number: u32) -> Batch {
 }
 
 /// Where the text stands in the batch.
-fn push(all: &mut String, text: &str) -> std::ops::Range<usize> {
+pub fn push(all: &mut String, text: &str) -> std::ops::Range<usize> {
     let start = all.len();
     all.push_str(text);
     start..all.len()

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::TryRecvError;
 use std::thread;
+use std::time::Duration;
 
 use spandrel::Profiler;
 use spandrel_storage::Reader;
@@ -39,6 +42,39 @@ fn work(profiler: &Profiler, done: &AtomicBool) {
             });
         }
     });
+}
+
+/// The lines of `spandrel tail` on a recording that does `work` when the following has begun.
+pub fn followed(path: &Path, words: &[&str], work: impl FnOnce()) -> Vec<String> {
+    let profiler = Profiler::builder().database(path).build().unwrap();
+    let marked = "a first span, to see that the following has begun";
+    let subscriber = Arc::new(tracing_subscriber::registry().with(profiler.layer()));
+    let _default = tracing::subscriber::set_default(subscriber);
+    let db = path.to_str().unwrap();
+    let mut command = bare(&[&["tail", "--db", db], words].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, lines) = std::sync::mpsc::channel();
+    let out = child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        BufReader::new(out).lines().try_for_each(|line| sender.send(line.unwrap()))
+    });
+    // One of these is committed after the following has begun.
+    let first = loop {
+        drop(tracing::error_span!(target: "first", "first", marked));
+        profiler.flush(Duration::from_secs(60)).unwrap();
+        match lines.try_recv() {
+            Ok(line) => break line,
+            Err(TryRecvError::Empty) => thread::yield_now(),
+            Err(TryRecvError::Disconnected) => panic!("tail has ended: {:?}", child.wait()),
+        }
+    };
+    work();
+    profiler.close().unwrap();
+    reader.join().unwrap().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = std::iter::once(first).chain(lines);
+    all.filter(|line| !line.contains(marked)).collect()
 }
 
 #[test]

@@ -26,8 +26,12 @@ impl Outcome {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
-            Self::NotJudged => "not judged",
+            Self::NotJudged => "not_judged",
         }
+    }
+
+    pub(super) fn in_words(self) -> String {
+        self.as_str().replace('_', " ")
     }
 }
 

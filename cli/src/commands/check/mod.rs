@@ -80,7 +80,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let is_complete =
         side.is_complete() && baseline.as_ref().is_none_or(|(_, side)| side.is_complete());
-    let exit = show(context, &title, &verdicts, &side, is_complete)?;
+    let dropped = baseline.as_ref().map_or(0, |(_, baseline)| baseline.dropped());
+    let dropped = side.dropped().saturating_add(dropped);
+    let sides = [
+        ("checked".to_owned(), side.members(&samples)),
+        ("baseline".to_owned(), baseline.as_ref().map_or(Value::Null, |(set, b)| b.members(set))),
+        ("complete".to_owned(), json!(is_complete)),
+        ("dropped".to_owned(), json!(dropped)),
+    ];
+    let exit = show(context, &title, &verdicts, sides)?;
     let failed = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Failed);
     Ok(match exit {
         Exit::Ok if failed => Exit::CheckFailed,
@@ -93,8 +101,7 @@ fn show(
     context: &Context,
     title: &str,
     verdicts: &[Verdict],
-    side: &Side,
-    is_complete: bool,
+    sides: [(String, Value); 4],
 ) -> Result<Exit, Failure> {
     match context.output.format() {
         Format::Github => context.output.write(reports::github(verdicts).as_bytes())?,
@@ -103,9 +110,8 @@ fn show(
             let mut view = View::new("check", None, sheet(verdicts));
             view.drawing = Some(drawing(title, verdicts));
             let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
+            view.extra.extend(sides);
             view.extra.extend([
-                ("complete".to_owned(), json!(is_complete)),
-                ("dropped".to_owned(), json!(side.dropped())),
                 ("failed".to_owned(), json!(count(Outcome::Failed))),
                 ("passed".to_owned(), json!(count(Outcome::Passed))),
                 ("not_judged".to_owned(), json!(count(Outcome::NotJudged))),
@@ -123,34 +129,55 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
         Column::left("metric", "metric"),
         Column::left("limit", "limit"),
         Column::left("said", "measured"),
+        Column::right("value_ns", "value_ns"),
+        Column::right("baseline_ns", "baseline_ns"),
+        Column::right("low_ns", "low_ns"),
+        Column::right("high_ns", "high_ns"),
         Column::right("value", "value"),
         Column::right("baseline", "baseline"),
-        Column::right("interval_low", "low"),
-        Column::right("interval_high", "high"),
+        Column::right("low", "low"),
+        Column::right("high", "high"),
+        Column::right("change_low", "change_low"),
+        Column::right("change_high", "change_high"),
         Column::right("samples", "samples"),
     ]);
-    let number = |value: Option<f64>| value.map_or(Cell::Null, |value| Cell::Json(number(value)));
     for verdict in verdicts {
         let samples = Some(verdict.samples).filter(|samples| *samples != u64::MAX);
-        sheet.push(vec![
-            Cell::Text(verdict.outcome.as_str().into()),
+        let mut row = vec![
+            Cell::Shown(verdict.outcome.in_words(), verdict.outcome.as_str().into()),
             Cell::Text(verdict.span.clone()),
             Cell::Text(verdict.quantity.as_str().into()),
             Cell::Text(verdict.limit.clone()),
             Cell::Text(verdict.said.clone()),
-            number(verdict.value),
-            number(verdict.baseline),
-            number(verdict.interval.map(|(low, _)| low)),
-            number(verdict.interval.map(|(_, high)| high)),
-            samples.map_or(Cell::Null, Cell::Count),
-        ]);
+        ];
+        row.extend(measured(verdict));
+        row.push(samples.map_or(Cell::Null, Cell::Count));
+        sheet.push(row);
     }
     sheet
 }
 
-/// Whole numbers, such as nanoseconds, without a point.
-fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
+/// Value, baseline and interval: as nanoseconds, or as numbers; the interval of a change as shares.
+fn measured(verdict: &Verdict) -> [Cell; 10] {
+    let (low, high) = verdict.interval.unzip();
+    let (of_value, of_change) = match verdict.baseline {
+        Some(_) => ([None, None], [low, high]),
+        None => ([low, high], [None, None]),
+    };
+    let values = [verdict.value, verdict.baseline, of_value[0], of_value[1]];
+    let ns = |value: f64| Cell::Ns(value.round() as i64);
+    let time = values.map(|value| value.filter(|_| verdict.quantity.is_time()));
+    let [value_ns, baseline_ns, low_ns, high_ns] = time.map(|v| v.map_or(Cell::Null, ns));
+    let other = values.map(|value| value.filter(|_| !verdict.quantity.is_time()));
+    let [value, baseline, low, high] = other.map(|v| v.map_or(Cell::Null, number));
+    let [change_low, change_high] = of_change.map(|v| v.map_or(Cell::Null, number));
+    [value_ns, baseline_ns, low_ns, high_ns, value, baseline, low, high, change_low, change_high]
+}
+
+/// Whole numbers without a point.
+fn number(value: f64) -> Cell {
+    let is_whole = value.fract() == 0.0 && value.abs() < 9e15;
+    Cell::Json(if is_whole { json!(value as i64) } else { json!(value) })
 }
 
 fn drawing(title: &str, verdicts: &[Verdict]) -> String {

@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let explanation = explain(&profile, arguments, &mut selection)?;
     let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
+    view.extra.insert("name".into(), name.into());
     for (key, count) in [
         ("selected", explanation.selected),
         ("rest", explanation.rest),
@@ -138,18 +139,24 @@ fn sheet(explanation: &Explanation) -> Sheet {
         Column::right("rest", "rest spans").hidden(),
         Column::right("p_value", "p").hidden(),
         Column::right("error", "error").hidden(),
+        Column::right("from_ns", "from").hidden(),
+        Column::right("until_ns", "until").hidden(),
     ]);
     for finding in &explanation.findings {
         let count = |count: Option<u64>| count.map_or(Cell::Null, Cell::Count);
         let p = format!("{:.1e}", finding.p_value);
+        let window = match finding.value {
+            Value::Window { from_ns, until_ns } => Some((from_ns, until_ns)),
+            _ => None,
+        };
         sheet.push(vec![
             Cell::Text(finding.kind.as_str().into()),
             Cell::Text(finding.name.clone()),
-            Cell::Text(match &finding.value {
-                Value::Text(value) => value.clone(),
-                Value::Window { from_ns, until_ns } => format!("{from_ns}..{until_ns}"),
-                _ => value_text(finding),
-            }),
+            match &finding.value {
+                Value::Text(value) => Cell::Text(value.clone()),
+                Value::Absent => Cell::Shown(value_text(finding), serde_json::Value::Null),
+                _ => Cell::Text(value_text(finding)),
+            },
             Cell::Share(finding.selected),
             Cell::Share(finding.other),
             Cell::Share(finding.difference()),
@@ -157,6 +164,8 @@ fn sheet(explanation: &Explanation) -> Sheet {
             count(finding.counts.map(|counts| counts.1)),
             Cell::Shown(p, finding.p_value.into()),
             Cell::Share(finding.error),
+            window.map_or(Cell::Null, |(from_ns, _)| Cell::Ns(from_ns)),
+            window.map_or(Cell::Null, |(_, until_ns)| Cell::Ns(until_ns)),
         ]);
     }
     sheet

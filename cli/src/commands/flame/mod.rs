@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use spandrel_storage::query::{Columns, StackTree, Stacks, Weight};
 
 use self::layout::Layout;
@@ -79,7 +80,7 @@ impl Width {
         }
     }
 
-    /// What a page calls it.
+    /// What pages and programs call it.
     fn key(self) -> &'static str {
         match self {
             Self::SelfTime => "self",
@@ -95,6 +96,14 @@ impl Width {
             Self::Busy => "busy time",
             Self::Wall => "time from open to close",
             Self::Calls => "calls",
+        }
+    }
+
+    /// A width for programs: as nanoseconds, and as a number of calls; the other is not known.
+    fn cells(self, width: i64) -> [Cell; 2] {
+        match self {
+            Self::Calls => [Cell::Null, Cell::Count(width.unsigned_abs())],
+            _ => [Cell::Ns(width), Cell::Null],
         }
     }
 
@@ -140,11 +149,20 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let drawn = svg::draw(&tree, &layout, arguments.weight, &header.lines());
         return write(path, &drawn, &layout, header, context);
     }
-    let mut view = View::new("flame", Some(header), sheet(&tree, &layout));
-    view.extra.insert("weight".into(), arguments.weight.in_words().into());
-    view.extra.insert("total".into(), layout.total.into());
-    view.extra.insert("cut".into(), tree.cut().into());
-    view.extra.insert("missing_parent".into(), tree.orphans().into());
+    let mut view = View::new("flame", Some(header), sheet(&tree, &layout, arguments.weight));
+    let [ns, calls] = arguments.weight.cells(layout.total).map(|cell| cell.value());
+    for (key, value) in [
+        ("weight", arguments.weight.key().into()),
+        ("root", json!(arguments.root)),
+        ("total_width_ns", ns),
+        ("total_width_calls", calls),
+        ("too_deep", layout.deeper.into()),
+        ("too_narrow", layout.narrow.into()),
+        ("cut", tree.cut().into()),
+        ("missing_parent", tree.orphans().into()),
+    ] {
+        view.extra.insert(key.into(), value);
+    }
     if layout.cells.is_empty() {
         if let Some(name) = &arguments.root {
             view.notes.extend(named::unknown(&profile, name)?);
@@ -194,10 +212,11 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
     notes
 }
 
-fn sheet(tree: &StackTree, layout: &Layout) -> Sheet {
+fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
     let mut sheet = Sheet::new(vec![
         Column::right("depth", "depth"),
-        Column::right("width", "width"),
+        Column::right("width_ns", "width"),
+        Column::right("width_calls", "width in calls"),
         Column::right("share", "share"),
         Column::right("calls", "calls"),
         Column::right("errors", "errors"),
@@ -212,9 +231,11 @@ fn sheet(tree: &StackTree, layout: &Layout) -> Sheet {
         let Some(node) = tree.nodes().get(cell.node) else { continue };
         let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
         let sums = &node.sums;
+        let [width_ns, width_calls] = weight.cells(cell.weight);
         sheet.push(vec![
             Cell::Count(cell.depth.into()),
-            Cell::Number(cell.weight),
+            width_ns,
+            width_calls,
             Cell::Share(cell.width),
             Cell::Count(sums.calls),
             Cell::Count(sums.errors),

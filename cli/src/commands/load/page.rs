@@ -173,7 +173,7 @@ impl Page<'_> {
             "ring_capacity": report.ring_capacity,
             "bytes": self.bytes,
             "bytes_per_span": self.outcome.bytes_per_span(),
-            "writer_ns_per_span": self.outcome.writer_ns(),
+            "writer_cost_ns": self.outcome.writer_ns(),
         });
         match figures {
             Value::Object(figures) => figures,

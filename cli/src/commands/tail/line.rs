@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 use spandrel_storage::{Event, Span, Status};
 
+use crate::commands::fields;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Output, text};
 
@@ -70,7 +71,7 @@ impl Lines {
         let busy = span
             .busy_ns
             .map_or_else(String::new, |busy| format!("busy {}", text::duration_in_words(busy)));
-        let fields = fields(span.fields.as_deref());
+        let fields = pairs(span.fields.as_deref());
         let status = match span.status {
             Status::Ok | Status::Unfinished => "",
             Status::Error => "  ERROR",
@@ -101,7 +102,7 @@ impl Lines {
             text::clean(&event.callsite.level),
             text::clean(&event.callsite.target),
             text::clean(event.message.as_deref().unwrap_or_default()),
-            fields(event.fields.as_deref())
+            pairs(event.fields.as_deref())
         );
         self.people(out, &line, event.callsite.level == "ERROR")
     }
@@ -154,14 +155,9 @@ impl Lines {
 }
 
 /// Fields as pairs.
-fn fields(json: Option<&str>) -> String {
-    let value = json.and_then(|json| serde_json::from_str(json).ok());
-    value.map_or_else(String::new, |value: Value| Cell::Json(value).text())
-}
-
-/// Fields as they are; as a text if they are no JSON.
-fn value(json: Option<&str>) -> Value {
-    json.map_or(Value::Null, |json| serde_json::from_str(json).unwrap_or_else(|_| json.into()))
+fn pairs(json: Option<&str>) -> String {
+    let fields = fields::of(json);
+    fields.map_or_else(String::new, |fields| Cell::Json(Value::Object(fields)).text())
 }
 
 fn span_members(span: &Span, started: i64) -> Map<String, Value> {
@@ -171,7 +167,7 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
         "level": span.callsite.level, "thread": span.thread.name,
         "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
-        "polls": span.polls, "status": span.status.as_str(), "fields": value(span.fields.as_deref()),
+        "polls": span.polls, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
     });
     object(members)
 }
@@ -182,7 +178,7 @@ fn event_members(event: &Event, started: i64) -> Map<String, Value> {
         "name": event.callsite.name, "target": event.callsite.target,
         "level": event.callsite.level, "thread": event.thread.name,
         "start_unix_ns": started.saturating_add(event.at_ns), "start_ns": event.at_ns,
-        "message": event.message, "fields": value(event.fields.as_deref()),
+        "message": event.message, "fields": fields::value(event.fields.as_deref()),
     });
     object(members)
 }

@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 
 use self::lines::{Lines, Wanted};
 use self::waterfall::Waterfall;
+use super::fields;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -69,11 +70,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let Some(found) = find(&profile, arguments)? else {
         let mut view = View::new("tree", Some(profile.header()?), sheet_of(None));
+        members(&mut view, None);
         view.notes.push("no span matches, so there is no trace to show".into());
         return context.output.show(view, 0);
     };
     let mut view = View::new("tree", Some(profile.header()?), sheet_of(Some(&found)));
-    members(&mut view, &found);
+    members(&mut view, Some(&found));
     let wanted = Wanted { depth: arguments.depth, min_ns, children: arguments.children };
     let lines = Lines::of(&found, &wanted);
     let waterfall = Waterfall { found: &found, width: context.output.width() };
@@ -168,9 +170,6 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
     }
     for (place, depth) in lines::all(&found.trace) {
         let Some(span) = found.trace.spans.get(place) else { continue };
-        let fields = span.fields.as_deref().map_or(Value::Null, |text| {
-            serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
-        });
         sheet.push(vec![
             Cell::Span(span.id),
             span.parent_id.map_or(Cell::Null, Cell::Span),
@@ -185,25 +184,34 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             Cell::Bool(found.path.contains(place)),
             Cell::Text(span.status.as_str().into()),
             span.thread.name.clone().map_or(Cell::Null, Cell::Text),
-            Cell::Json(fields),
+            Cell::Json(fields::value(span.fields.as_deref())),
         ]);
     }
     sheet.total = sheet.total.max(found.trace.total);
     sheet
 }
 
-fn members(view: &mut View, found: &Found) {
+/// What the document says beside the spans, whether a trace was found or not.
+fn members(view: &mut View, found: Option<&Found>) {
+    let none = json!({
+        "trace_id": null, "start_ns": null, "duration_ns": null, "critical_path": [],
+        "missing_parents": [], "links": [], "events": [], "used_index": false,
+    });
+    if let Value::Object(none) = none {
+        view.extra.extend(none);
+    }
+    let Some(found) = found else { return };
     let trace = &found.trace;
     let (from_ns, until_ns) = trace.interval_ns();
     let length_ns = until_ns.saturating_sub(from_ns);
     let path = found.path.by_callsite(trace).into_iter().map(|(callsite, ns)| {
         let name = callsite.as_ref().map(|callsite| callsite.name.as_str());
-        json!({ "name": name, "is_root": callsite.is_none(), "ns": ns,
+        json!({ "name": name, "is_root": callsite.is_none(), "critical_ns": ns,
             "share": ns as f64 / length_ns.max(1) as f64 })
     });
     let events = found.events.iter().map(|event| {
         json!({ "span_id": event.span_id, "at_ns": event.at_ns, "level": event.callsite.level,
-            "message": event.message, "fields": event.fields })
+            "message": event.message, "fields": fields::value(event.fields.as_deref()) })
     });
     let links = found.links.iter();
     let links = links.map(|link| json!({ "span_id": link.span_id, "follows_id": link.follows_id }));
