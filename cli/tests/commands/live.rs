@@ -14,7 +14,7 @@ use spandrel::Profiler;
 use spandrel_storage::Reader;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, run};
+use super::fixture::{bare, run, spandrel};
 
 /// Spans from several threads, some of which stay open for long, so that ids are committed in disorder.
 fn work(profiler: &Profiler, done: &AtomicBool) {
@@ -112,6 +112,37 @@ fn no_span_is_missed_and_none_comes_twice() {
         })
         .unwrap();
     assert!(stored.len() > 20_000 && seen.keys().eq(&stored), "{} of {}", seen.len(), stored.len());
+}
+
+#[test]
+fn events_are_asked_for_what_they_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |name: &str, filter: &str| -> Vec<String> {
+        let filter = format!("target=first or {filter}");
+        let words = ["-f", "csv", "--events", "-w", &filter];
+        let lines = followed(&folder.path().join(name), &words, || {
+            let _span = tracing::info_span!("around").entered();
+            tracing::warn!(shard = 7, "no answer");
+            tracing::info!(shard = 8, "an answer");
+        });
+        let of = |line: &String| line.split(',').next().unwrap().to_owned();
+        let events = lines.iter().filter(|line| line.contains("answer"));
+        let spans = lines.iter().filter(|line| line.contains(",around,"));
+        events.chain(spans).map(of).collect()
+    };
+    assert_eq!(said("a.db", "field.shard=7"), ["event"]);
+    assert_eq!(said("b.db", "level<=warn or dur>=0s"), ["event", "span"]);
+    assert_eq!(said("c.db", "dur>=0s"), ["span"], "an event has no duration");
+    assert_eq!(said("d.db", "field.message~answer"), ["event", "event"]);
+    assert_eq!(said("e.db", "not dur>1h"), ["event", "event", "span"]);
+}
+
+#[test]
+fn conditions_that_no_event_meets_are_named() {
+    let tail = |filter: &str| run(&mut spandrel(&["tail", "--events", "-w", filter])).1;
+    let err = tail("level=warn or dur>1s status=ok");
+    assert!(err.starts_with("false for each event: dur>1s, status=ok\n"), "{err}");
+    assert!(!tail("level=warn field.a=1").contains("false for"), "all can be asked of events");
 }
 
 #[test]

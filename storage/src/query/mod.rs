@@ -41,7 +41,7 @@ pub use self::distribution::{Bar, Mode, bars, modes};
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
-pub use self::filter::{Filter, FilterError, KEYS, Matcher, quote};
+pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, quote};
 pub use self::groups::{By, Group, Groups, Key};
 pub use self::near::nearest;
 pub use self::recent::Rollup;

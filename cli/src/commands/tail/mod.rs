@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use spandrel_storage::query::follow::{Follow, Polled};
-use spandrel_storage::query::{Matcher, SpanRef};
-use spandrel_storage::{Reader, Run, Span};
+use spandrel_storage::query::{EventMatcher, Filter, Matcher, SpanRef};
+use spandrel_storage::{Event, Reader, Run, Span};
 
 use self::line::Lines;
 use self::recorder::Interrupt;
@@ -34,12 +34,16 @@ const QUIET_LOOKS: u32 = 20;
 #[command(after_long_help = "Examples:\n  \
     spandrel tail -w 'name~http dur>20ms'        slow requests, as they end\n  \
     spandrel tail -n 20 --events                 the last 20 spans first; events, too\n  \
+    spandrel tail --events -w 'level<=warn or dur>1s'\n  \
     spandrel tail -f ndjson | jq .duration_ns\n  \
     spandrel tail --follow-runs                  goes on when the program is started again\n\n\
 Spans come when they are committed, about half a second after their end; each comes once. It ends with\n\
-the run, with Ctrl-C, or when the reader of the pipe goes away, always with exit code 0.")]
+the run, with Ctrl-C, or when the reader of the pipe goes away, always with exit code 0.\n\n\
+--where holds for events, too, by what they have themselves: name, target, level, module, file, thread,\n\
+start, parent (the span around), fields, and the message as field.message. An event has no duration, no\n\
+status and the like: a condition on those is false for it. has:error is an event of level ERROR.")]
 pub(crate) struct Arguments {
-    /// Events, too; --where is about spans only
+    /// Events, too; --where asks them for what they have: name, target, level, thread, fields
     #[arg(long)]
     events: bool,
     /// Goes on with the next run when this one ends
@@ -57,10 +61,16 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let interrupt = Interrupt::listen()
         .map_err(|source| Failure::cannot_read(format!("cannot listen for Ctrl-C: {source}")))?;
     let profile = wanted.profile()?;
+    if arguments.events
+        && let Some(line) = beyond_events(&profile.filter)
+    {
+        context.output.say(&line);
+    }
     let mut tail = Tail {
         lines,
         out: context.output.stream(false)?,
         matcher: profile.filter.matcher(),
+        event_matcher: profile.filter.event_matcher(),
         interrupt,
         context,
         events: arguments.events,
@@ -74,6 +84,13 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     tail.finish(ended)
 }
 
+/// Which conditions are about spans only.
+fn beyond_events(filter: &Filter) -> Option<String> {
+    let terms = filter.terms_beyond_events();
+    let terms: Vec<String> = terms.into_iter().map(text::clean).collect();
+    (!terms.is_empty()).then(|| format!("false for each event: {}", terms.join(", ")))
+}
+
 /// Why it ended.
 enum Ended {
     Interrupted,
@@ -85,6 +102,7 @@ struct Tail<'a> {
     lines: Lines,
     out: Stream<'a>,
     matcher: Matcher,
+    event_matcher: EventMatcher,
     interrupt: Interrupt,
     context: &'a Context,
     events: bool,
@@ -185,7 +203,7 @@ impl Tail<'_> {
             for span in &polled.spans {
                 let end_ns = SpanRef::from(span).end_ns().unwrap_or(span.start_ns);
                 while let Some(event) = events.next_if(|event| event.at_ns <= end_ns) {
-                    tail.lines.event(&mut tail.out, event, started)?;
+                    tail.event(event, started)?;
                 }
                 tail.seen += 1;
                 if tail.matcher.matches(&SpanRef::from(span)) {
@@ -193,8 +211,17 @@ impl Tail<'_> {
                     tail.lines.span(&mut tail.out, span, started)?;
                 }
             }
-            events.try_for_each(|event| tail.lines.event(&mut tail.out, event, started))
+            events.try_for_each(|event| tail.event(event, started))
         })
+    }
+
+    fn event(&mut self, event: &Event, started: i64) -> std::io::Result<()> {
+        self.seen += 1;
+        if !self.event_matcher.matches(event) {
+            return Ok(());
+        }
+        self.matched += 1;
+        self.lines.event(&mut self.out, event, started)
     }
 
     fn header(&mut self) -> std::io::Result<()> {

@@ -37,8 +37,13 @@
 //! `7.0`, and a quoted `"7"` is text. For `<` and its like text that reads as a number is one, as
 //! much of what is recorded with `%` is text; a number and a text have no order. `true`, `false`
 //! and `null` are written as in JSON. Objects and arrays can only be asked for with `has:`.
+//!
+//! Events, where they are asked for, have name, target, level, module, file, thread, start, parent and
+//! fields, among which the message is `field.message`; `has:error` is level ERROR. All else they have
+//! not: a comparison with it is false.
 
 mod error;
+mod event;
 mod expression;
 mod field;
 mod field_path;
@@ -59,6 +64,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use self::error::FilterError;
+pub use self::event::EventMatcher;
 pub use self::key::KEYS;
 pub use self::matcher::Matcher;
 
