@@ -8,3 +8,4 @@ mod live;
 mod prune;
 mod snapshots;
 mod sql;
+mod tree;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use spandrel_storage::query::{
     Columns, CriticalPath, SlowBy, Slowest, Trace, Which, parse_duration_ns,
 };
-use spandrel_storage::{Event, Link};
+use spandrel_storage::{Event, Link, Span};
 use std::ops::ControlFlow;
 
 use self::lines::{Lines, Wanted};
@@ -29,12 +29,13 @@ const CHILDREN: usize = 20;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
-    spandrel tree                         the trace of the slowest span\n  \
+    spandrel tree                         the slowest trace\n  \
     spandrel tree s8925 --events\n  \
     spandrel tree t8925 --depth 3 --min-dur 1ms\n  \
-    spandrel tree -w 'name=http.* field.shard=7'")]
+    spandrel tree --since 30s             the slowest trace that began in this window\n  \
+    spandrel tree -w 'name=db.* field.shard=7'      the trace of the slowest such span")]
 pub(crate) struct Arguments {
-    /// A span (s123) or a trace (t123) [default: the slowest span of what is asked about]
+    /// A span (s123) or a trace (t123) [default: the slowest trace; with --where, that of the slowest such span]
     id: Option<String>,
     /// Levels of children at most
     #[arg(long, value_name = "LEVELS")]
@@ -127,20 +128,24 @@ fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure>
     }
 }
 
-/// The trace of the slowest span that is asked about.
+/// The slowest trace; of a filter, or where no root has closed yet, the trace of the slowest span.
 fn slowest(profile: &Profile) -> Result<Option<u64>, Failure> {
-    let spans = if profile.filter.is_empty() {
-        let scan = profile.pass(Columns::All);
-        profile.reader.slowest(&scan, Which::Roots, SlowBy::Duration, 1)?
-    } else {
-        let mut slowest = Slowest::new(SlowBy::Duration, 1);
-        profile.scan(Columns::Numbers, |span| {
-            slowest.add(span);
-            ControlFlow::Continue(())
-        })?;
-        slowest.into_spans()
-    };
-    Ok(spans.first().map(|span| span.root_id))
+    if profile.filter.is_empty()
+        && let Some(root) = slowest_root(profile)?
+    {
+        return Ok(Some(root.id));
+    }
+    let mut slowest = Slowest::new(SlowBy::Duration, 1);
+    profile.scan(Columns::Numbers, |span| {
+        slowest.add(span);
+        ControlFlow::Continue(())
+    })?;
+    Ok(slowest.into_spans().first().map(|span| span.root_id))
+}
+
+fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
+    let scan = profile.pass(Columns::Numbers);
+    Ok(profile.reader.slowest(&scan, Which::Roots, SlowBy::Duration, 1)?.pop())
 }
 
 /// All spans of the trace for programs, those at the top first.
