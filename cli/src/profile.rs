@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output::{Header, text};
 
 /// Spans from which on it is worth it to have indexes.
-const LARGE: u64 = 1_000_000;
+pub(crate) const LARGE: u64 = 1_000_000;
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone)]
@@ -95,6 +95,11 @@ impl Wanted {
         range.resolve(&RunTimes::from(run), &marks, &self.zone()).map_err(failure)
     }
 
+    /// Whether a window of time is asked about.
+    pub(crate) fn has_window(&self) -> bool {
+        [&self.since, &self.until, &self.between].iter().any(|time| time.is_some())
+    }
+
     /// The time zone that times of day are in.
     pub(crate) fn zone(&self) -> TimeZone {
         if self.utc { TimeZone::UTC } else { TimeZone::system() }
@@ -129,11 +134,17 @@ impl Profile {
     }
 
     /// What to tell people when a look at a large profile had to read all of it for want of an index.
-    pub(crate) fn read_everything(&self, used_index: bool) -> Option<String> {
-        let spans = self.run.spans.saturating_sub(self.run.pruned_spans);
-        (!used_index && self.run.ended_unix_ns.is_some() && spans >= LARGE).then(|| {
-            format!("looked at {} spans; `spandrel optimize` makes indexes", text::count(spans))
-        })
+    pub(crate) fn read_everything(&self, has_index: bool) -> Option<String> {
+        read_everything(std::slice::from_ref(&self.run), has_index)
+    }
+
+    /// The same after a pass over what is asked about: an index spares the rest of the run if that is a
+    /// window of time; whoever asks about a whole run has to read all of it.
+    pub(crate) fn passed_over_everything(&self) -> Result<Option<String>, Failure> {
+        if self.window.is_all() {
+            return Ok(None);
+        }
+        Ok(self.read_everything(self.reader.indexes()?.windows))
     }
 
     /// What a pass over the spans looks at; the filter comes on top of it.
@@ -198,6 +209,17 @@ impl Profile {
         self.reader.scan_filtered(&self.pass(columns), &self.filter, each)?;
         Ok(())
     }
+}
+
+/// What to tell people when all of these runs had to be read for want of an index.
+pub(crate) fn read_everything(runs: &[Run], has_index: bool) -> Option<String> {
+    let spans = runs.iter().map(|run| run.spans.saturating_sub(run.pruned_spans));
+    let spans = spans.fold(0, u64::saturating_add);
+    let has_ended = runs.iter().all(|run| run.ended_unix_ns.is_some());
+    (!has_index && has_ended && spans >= LARGE).then(|| {
+        let spans = text::count(spans);
+        format!("looked at {spans} spans; `spandrel optimize` makes indexes, and this quicker")
+    })
 }
 
 /// The profile in a folder that was written last.

@@ -61,6 +61,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut view = View::new("diff", None, sheet(&comparison, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
     view.notes = notes(&comparison, noise, &samples);
+    for side in [&a, &b] {
+        view.notes.extend(side.passed_over_everything(&context.wanted)?);
+    }
+    view.notes.dedup();
     view.extra.extend([
         ("a".to_owned(), a.members(&samples[0])),
         ("b".to_owned(), b.members(&samples[1])),

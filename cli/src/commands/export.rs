@@ -93,6 +93,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     refuse_terminal(format, context)?;
     let profile = context.wanted.profile()?;
     let written = guarded(&profile, &settings, context)?;
+    profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
     Ok(match () {
         () if context.output.strict && !profile.run.is_complete() => Exit::Incomplete,
         () if context.output.fail_empty && written.spans == 0 => Exit::NothingMatched,

@@ -64,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.drawing = Some(draw(&histogram, &bars, width));
         view.notes.extend(groups_in_words(name, &modes));
     }
+    if !profile.is_whole() {
+        view.notes.extend(profile.passed_over_everything()?);
+    }
     context.output.show(view, 0)
 }
 

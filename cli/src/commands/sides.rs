@@ -9,7 +9,7 @@ use spandrel_storage::{Reader, Run};
 
 use crate::failure::Failure;
 use crate::output::text;
-use crate::profile::Wanted;
+use crate::profile::{Wanted, read_everything};
 
 /// One side: a run or several of one file.
 #[derive(Debug)]
@@ -70,6 +70,17 @@ impl Side {
             runs => format!("{} runs", runs.len()),
         };
         format!("{run} of {}", text::clean(&self.reader.path().display().to_string()))
+    }
+
+    /// What to tell people if its runs had to be read as a whole for a window of time.
+    pub(super) fn passed_over_everything(
+        &self,
+        wanted: &Wanted,
+    ) -> Result<Option<String>, Failure> {
+        if !wanted.has_window() {
+            return Ok(None);
+        }
+        Ok(read_everything(&self.runs, self.reader.indexes()?.windows))
     }
 
     /// For programs.

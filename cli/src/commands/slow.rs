@@ -83,7 +83,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         (None, Some(name)) => view.notes.extend(named::unknown(&profile, name)?),
         (None, None) => {}
     }
-    view.notes.extend(profile.read_everything(is_indexed));
+    view.notes.extend(if profile.is_whole() && arguments.by == By::Dur {
+        profile.read_everything(is_indexed)
+    } else {
+        profile.passed_over_everything()?
+    });
     context.output.show(view, ROWS)
 }
 

@@ -4,6 +4,7 @@
 mod contract;
 mod fixture;
 mod json;
+mod large;
 mod live;
 mod prune;
 mod snapshots;

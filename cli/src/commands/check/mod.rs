@@ -88,7 +88,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         ("complete".to_owned(), json!(is_complete)),
         ("dropped".to_owned(), json!(dropped)),
     ];
-    let exit = show(context, &title, &verdicts, sides)?;
+    let mut notes = Vec::new();
+    for side in std::iter::once(&side).chain(baseline.as_ref().map(|(_, side)| side)) {
+        notes.extend(side.passed_over_everything(wanted)?);
+    }
+    let exit = show(context, &title, &verdicts, sides, notes)?;
     let failed = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Failed);
     Ok(match exit {
         Exit::Ok if failed => Exit::CheckFailed,
@@ -102,6 +106,7 @@ fn show(
     title: &str,
     verdicts: &[Verdict],
     sides: [(String, Value); 4],
+    notes: Vec<String>,
 ) -> Result<Exit, Failure> {
     match context.output.format() {
         Format::Github => context.output.write(reports::github(verdicts).as_bytes())?,
@@ -111,6 +116,7 @@ fn show(
             view.drawing = Some(drawing(title, verdicts));
             let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
             view.extra.extend(sides);
+            view.notes = notes;
             view.extra.extend([
                 ("failed".to_owned(), json!(count(Outcome::Failed))),
                 ("passed".to_owned(), json!(count(Outcome::Passed))),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use crate::output::text;
+use crate::profile::LARGE;
 
 /// How bad it is, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -245,6 +246,16 @@ fn file(facts: &Facts) -> Vec<Finding> {
             "SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S while it is recorded, `spandrel prune` after",
         ));
     }
+    let is_over = facts.ended || facts.recorder_gone;
+    if facts.stored >= LARGE && is_over && !facts.has_indexes {
+        findings.push(finding(
+            Severity::Hint,
+            "indexes",
+            format!("the file has {} spans and not all indexes", text::count(facts.stored)),
+            "`spandrel optimize` makes them: `slow`, `tree` and windows of time are quick then, and \
+             the file larger by about half",
+        ));
+    }
     if facts.schema_is_older() {
         findings.push(finding(
             Severity::Hint,
@@ -294,6 +305,10 @@ mod tests {
         assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);
         assert_eq!(topics(Facts { file_bytes: FILE_BYTES, ..Facts::default() }), ["size"]);
+        let large =
+            |ended, has_indexes| Facts { stored: LARGE, ended, has_indexes, ..Facts::default() };
+        assert_eq!(topics(large(true, false)), ["indexes"]);
+        assert!(topics(large(true, true)).is_empty() && topics(large(false, false)).is_empty());
         assert_eq!(topics(Facts { open_to_others: 0o44, ..Facts::default() }), ["permissions"]);
         assert_eq!(topics(Facts { clock: "monotonic".into(), ..Facts::default() }), ["clock"]);
         assert_eq!(topics(Facts { earlier_killed: 2, ..Facts::default() }), ["runs"]);

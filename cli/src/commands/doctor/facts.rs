@@ -26,6 +26,9 @@ pub(super) struct Facts {
     pub(super) report_timed_out: bool,
     pub(super) callsites: i64,
     pub(super) threads: i64,
+    /// Spans of all runs of the file.
+    pub(super) stored: u64,
+    pub(super) has_indexes: bool,
     pub(super) schema: i64,
     pub(super) file_bytes: u64,
     pub(super) log_bytes: u64,
@@ -43,6 +46,7 @@ impl Facts {
         let mut sql = Sql::open(path, SqlLimits::default())?;
         let earlier = reader.runs()?;
         let killed = |other: &&Run| other.id < run.id && other.ended_unix_ns.is_none();
+        let stored = earlier.iter().map(|run| run.spans.saturating_sub(run.pruned_spans));
         let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         let report = run.report.as_deref().map_or(Value::Null, json);
         Ok(Self {
@@ -62,6 +66,8 @@ impl Facts {
                 &mut sql,
                 &format!("SELECT count(*) FROM thread WHERE run_id = {}", run.id),
             )?,
+            stored: stored.fold(0, u64::saturating_add),
+            has_indexes: reader.indexes()?.are_complete(),
             schema: number(&mut sql, "PRAGMA user_version")?,
             file_bytes: metadata.as_ref().map_or(0, fs::Metadata::len),
             log_bytes: fs::metadata(log).map_or(0, |metadata| metadata.len()),

@@ -87,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
         view.notes = notes(name, &explanation, context.output.verbose);
     }
+    view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
 }
 

@@ -138,6 +138,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return Err(Failure::usage("busy time was not measured in this run")
             .hint("--weight self or --weight wall"));
     }
+    let note = profile.passed_over_everything()?;
+    if let Some(note) =
+        note.as_ref().filter(|_| arguments.html.is_some() || arguments.svg.is_some())
+    {
+        context.output.say(note);
+    }
     if let Some(path) = &arguments.html {
         let weight = arguments.weight.key();
         return report::write(path, &context.output, || report::flame(&profile, &tree, weight));
@@ -172,6 +178,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.drawing = Some(icicle::draw(&tree, &layout, arguments.weight, width));
         view.notes = notes(&tree, &layout);
     }
+    view.notes.extend(note);
     context.output.show(view, 0)
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let wanted = &context.wanted;
-    if [&wanted.since, &wanted.until, &wanted.between].iter().any(|time| time.is_some()) {
+    if wanted.has_window() {
         let failure = Failure::usage("tail shows what comes and takes no window of time");
         return Err(failure.hint("`spandrel slow --since 30s` looks back"));
     }

@@ -100,6 +100,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let line = format!("percentiles are {bound}; counts, sums and maxima are exact");
         view.notes.push(line);
     }
+    if !is_summed {
+        view.notes.extend(profile.passed_over_everything()?);
+    }
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)

@@ -84,7 +84,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     notes(&mut view, &found);
     let used_index = profile.reader.indexes()?.traces;
     view.extra.insert("used_index".into(), json!(used_index));
-    view.notes.extend(profile.read_everything(used_index));
+    let note = profile.read_everything(used_index);
+    view.notes.extend(match arguments.id {
+        Some(_) => note,
+        None => note.or(profile.passed_over_everything()?),
+    });
     // The drawing has limits of its own.
     context.output.show(view, 0)
 }
