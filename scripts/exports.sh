@@ -20,4 +20,4 @@ elif mkdir -p "$packages" && timeout 300 npm install --silent --no-audit --no-fu
 else
     echo "exports.sh: SKIPPED, npm cannot install what the tests ask" >&2
 fi
-cargo test --manifest-path tests/exports/Cargo.toml -- --nocapture
+cargo test --locked --manifest-path tests/exports/Cargo.toml --target-dir "$target" -- --nocapture
