@@ -234,14 +234,12 @@ fn arrows(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError
     let pid = source.run.info.pid;
     let mut drawn = 0;
     source.links(|link| {
-        let (Some(later), Some((start, duration, thread))) = (link.later, link.earlier) else {
-            return Ok(());
-        };
+        let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return Ok(()) };
         drawn += 1;
         // From the end of the earlier span, if that is before the later one begins.
-        let end = duration.map_or(i64::MAX, |ns| start.saturating_add(ns.max(0)));
-        let from = end.min(later.0).max(start);
-        for (phase, at, thread) in [("s", from, thread), ("f", later.0.max(from), later.1)] {
+        let from = earlier.end_ns.min(later.start_ns).max(earlier.start_ns);
+        let to = later.start_ns.max(from);
+        for (phase, at, thread) in [("s", from, earlier.thread_id), ("f", to, later.thread_id)] {
             begin(&mut out.buffer, phase, "link", "follows from");
             key(&mut out.buffer, "id");
             unsigned(&mut out.buffer, drawn);

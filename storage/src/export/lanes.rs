@@ -191,7 +191,10 @@ impl Lanes {
         let Some(lane) = self.lane_of.get(&parent_id).copied() else { return Ok(None) };
         let Some(stack) = self.stacks.get(&lane) else { return Ok(None) };
         let Some(at) = stack.iter().rposition(|open| open.id == parent_id) else { return Ok(None) };
-        let encloses = stack.get(at).is_some_and(|parent| parent.end_ns >= end);
+        // What never ends does not lie in what ends, however late.
+        let encloses = stack.get(at).is_some_and(|parent| {
+            parent.end_ns >= end && (parent.is_unfinished || span.duration_ns.is_some())
+        });
         let inner = stack.get(at + 1..).unwrap_or_default();
         // What ended at this very moment is still open for the sake of spans without length.
         if !encloses || inner.iter().any(|open| open.end_ns > span.start_ns) {

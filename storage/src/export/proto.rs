@@ -35,8 +35,12 @@ pub(super) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
     fixed(out, field, value.to_bits());
 }
 
-/// A field of type string.
+/// A field of type string, with `␀` for NUL: Perfetto's trace processor puts NUL between the texts of its
+/// answers, where one of a name would shift all that come after it.
 pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
+    if value.contains('\0') {
+        return string(out, field, &value.replace('\0', "\u{2400}"));
+    }
     tag(out, field, 2);
     varint(out, value.len() as u64);
     out.extend_from_slice(value.as_bytes());
@@ -71,6 +75,9 @@ mod tests {
         out.clear();
         string(&mut out, 2, "testing");
         assert_eq!(out, b"\x12\x07testing");
+        out.clear();
+        string(&mut out, 2, "\0-");
+        assert_eq!(out, "\x12\x04\u{2400}-".as_bytes());
         out.clear();
         message(&mut out, 3, |out| unsigned(out, 1, 150));
         assert_eq!(out, [0x1a, 0x03, 0x08, 0x96, 0x01]);

@@ -64,12 +64,20 @@ pub(super) struct Linked {
     pub(super) span_id: u64,
     /// The span that it follows from.
     pub(super) follows_id: u64,
-    /// Start and thread of the later span, if it is stored.
-    pub(super) later: Option<(i64, i64)>,
+    /// Where the later span is, if it is stored.
+    pub(super) later: Option<Place>,
     /// The trace of the earlier span, if it is stored.
     pub(super) follows_root: Option<u64>,
-    /// Start, duration and thread of the earlier one, if it is exported, too.
-    pub(super) earlier: Option<(i64, Option<i64>, i64)>,
+    /// Where the earlier one is, if it is exported, too.
+    pub(super) earlier: Option<Place>,
+}
+
+/// Where a span is.
+pub(super) struct Place {
+    pub(super) start_ns: i64,
+    /// `i64::MAX` for an unfinished one.
+    pub(super) end_ns: i64,
+    pub(super) thread_id: i64,
 }
 
 /// What the writer said of itself at the end of an interval.
@@ -252,8 +260,8 @@ impl<'a> Source<'a> {
         mut each: impl FnMut(&Linked) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         let sql = format!(
-            "SELECT l.rowid, l.span_id, l.follows_id, b.start_ns, b.thread_id, a.start_ns,
-               a.duration_ns, a.thread_id, a.root_id
+            "SELECT l.rowid, l.span_id, l.follows_id, a.root_id, b.start_ns, b.duration_ns,
+               b.thread_id, a.start_ns, a.duration_ns, a.thread_id
              FROM link AS l LEFT JOIN span AS a ON a.id = l.follows_id AND a.run_id = ?4
              LEFT JOIN span AS b ON b.id = l.span_id AND b.run_id = ?4
              WHERE (l.span_id, l.rowid) > (?1, ?2) AND l.span_id <= ?3 AND l.run_id = ?4
@@ -354,18 +362,19 @@ fn event<'row>(row: &'row Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Ev
 }
 
 fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
-    let (later, earlier): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(5)?);
     Ok(Linked {
         span_id: row.get::<_, i64>(1)? as u64,
         follows_id: row.get::<_, i64>(2)? as u64,
-        follows_root: row.get::<_, Option<i64>>(8)?.map(|id| id as u64),
-        later: match later {
-            Some(start) => Some((start, row.get(4)?)),
-            None => None,
-        },
-        earlier: match earlier {
-            Some(start) => Some((start, row.get(6)?, row.get(7)?)),
-            None => None,
-        },
+        follows_root: row.get::<_, Option<i64>>(3)?.map(|id| id as u64),
+        later: place(row, 4)?,
+        earlier: place(row, 7)?,
     })
+}
+
+/// Start, duration and thread, in the columns from this one on.
+fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
+    let Some(start_ns) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+    let duration_ns: Option<i64> = row.get(column + 1)?;
+    let end_ns = duration_ns.map_or(i64::MAX, |ns| start_ns.saturating_add(ns.max(0)));
+    Ok(Some(Place { start_ns, end_ns, thread_id: row.get(column + 2)? }))
 }

@@ -1,6 +1,7 @@
 //! Profiles with known rows, and the programs that read exports of them.
 
 pub mod node;
+pub mod perfetto;
 pub mod profile;
 
 pub use self::profile::{Given, Made, SpanSpec, forests};

@@ -18,6 +18,33 @@ pub fn file(path: &str) -> Option<PathBuf> {
     found
 }
 
+/// The folder with Perfetto's trace processor as WebAssembly, named by this variable.
+const TRACE_PROCESSOR: &str = "SPANDREL_TEST_TRACE_PROCESSOR";
+
+/// What trace processor finds in a trace: rows of texts for each query.
+pub type Found = Vec<Vec<Vec<Option<String>>>>;
+
+/// Has Perfetto's trace processor read a trace and answer queries; says aloud if it is not there.
+pub fn ask_trace_processor(trace: &Path, queries: &[&str]) -> Option<Found> {
+    let Some(folder) = std::env::var_os(TRACE_PROCESSOR) else {
+        eprintln!(
+            "SKIPPED: no trace processor; scripts/exports.sh gets it, and sets {TRACE_PROCESSOR}"
+        );
+        return None;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/trace_processor.mjs");
+    let output = Command::new("node")
+        .arg(script)
+        .arg(folder)
+        .arg(trace)
+        .args(queries)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(|rows| serde_json::from_str(rows).unwrap()).collect())
+}
+
 /// Runs a program with node.
 pub fn run(program: &Path, arguments: &[&str], home: &Path) -> Output {
     Command::new("node")

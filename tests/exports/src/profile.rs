@@ -14,6 +14,10 @@ use tempfile::TempDir;
 pub const STARTED_UNIX_NS: i64 = 1_700_000_000_123_456_789;
 pub const UUID: &str = "00112233445566778899aabbccddeeff";
 
+/// What the writer said of itself after a second, by the names that viewers show.
+pub const COUNTERS: [(&str, i64); 3] =
+    [("spans stored per second", 9), ("ring slots in use, most so far", 42), ("open spans", 3)];
+
 /// A span to be stored, with the index of its parent.
 #[derive(Debug, Clone, Default)]
 pub struct SpanSpec {
@@ -178,11 +182,11 @@ impl Given {
         batch.writer_stat = Some(WriterStatRow {
             at_ns: 1_000_000_000,
             recorded: 10,
-            stored: 9,
+            stored: COUNTERS[0].1 as u64,
             dropped: "{}".into(),
             events_dropped: "{}".into(),
-            ring_high_water: 42,
-            open_spans: 3,
+            ring_high_water: COUNTERS[1].1 as u64,
+            open_spans: COUNTERS[2].1 as u64,
             ..WriterStatRow::default()
         });
         store.append(&mut batch).unwrap();

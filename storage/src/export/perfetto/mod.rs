@@ -80,6 +80,11 @@ struct Perfetto<'o, 'w, 'l> {
     flows: Flows<'l>,
 }
 
+/// A time stamp.
+fn at(ns: i64) -> u64 {
+    u64::try_from(ns).unwrap_or(0)
+}
+
 /// The first packet of a sequence, from which on interned strings hold.
 fn start(sequence: Sequence, out: &mut Vec<u8>) {
     packet(out, |out| {
@@ -102,7 +107,7 @@ fn track_event(
     write: impl FnOnce(&mut Vec<u8>, &mut Interned),
 ) {
     packet(out, |out| {
-        unsigned(out, 8, u64::try_from(at_ns).unwrap_or(0)); // timestamp
+        unsigned(out, 8, at(at_ns)); // timestamp
         unsigned(out, 10, sequence as u64);
         unsigned(out, 13, 2); // SEQ_NEEDS_INCREMENTAL_STATE
         message(out, 11, |out| {
@@ -121,20 +126,23 @@ impl Slices for Perfetto<'_, '_, '_> {
         let Self { out, tracks, interned, flows } = self;
         let track = tracks.lane(lane, &span.thread, &mut out.buffer);
         let when = (Sequence::Spans, span.start_ns);
-        let links = flows.of(span.id)?;
+        let links = flows.of(span.id, false)?;
         track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
             interned.callsite(&span.callsite, &span.callsite.name, out);
             annotations(span, interned, out);
-            flows::write(&links, out);
+            out.extend_from_slice(&links);
         });
         Ok(out.pass()?)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        let Self { out, tracks, interned, .. } = self;
+        let Self { out, tracks, interned, flows } = self;
         if let (false, Some(track)) = (open.is_unfinished, tracks.known(lane)) {
             let when = (Sequence::Spans, open.end_ns);
-            track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
+            let links = flows.of(open.id, true)?;
+            track_event(&mut out.buffer, interned, when, (Kind::End, track), |out, _| {
+                out.extend_from_slice(&links);
+            });
         }
         Ok(out.pass()?)
     }
