@@ -5,7 +5,7 @@
 //! id is that of their trace (`t12`), or of a further lane of it (`t12.1`) for what overlaps. The target is
 //! an argument. An unfinished span has no end.
 //!
-//! Events are instants of their thread, links flow arrows between threads, marks and losses slices and
+//! Events are instants of their thread, links arrows between threads, marks and losses slices and
 //! global instants, what the writer said of itself counters. A profile holds how often a span was polled
 //! and the sum of its busy time, not when: so polls are no slices, but `polls`, `busy_ns` and
 //! `busy_share` are arguments.
@@ -229,7 +229,8 @@ fn arguments(out: &mut Vec<u8>, span: &Span) {
     out.push(b'}');
 }
 
-/// Flow arrows, for links whose two spans are both exported.
+/// Arrows, for links whose two spans are both exported. An asynchronous slice has room for one arrow at
+/// most, so that each arrow has two slices of its own, without length, in the rows of the threads.
 fn arrows(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
     let pid = source.run.info.pid;
     let mut drawn = 0;
@@ -239,13 +240,22 @@ fn arrows(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError
         // From the end of the earlier span, if that is before the later one begins.
         let from = earlier.end_ns.min(later.start_ns).max(earlier.start_ns);
         let to = later.start_ns.max(from);
-        for (phase, at, thread) in [("s", from, earlier.thread_id), ("f", to, later.thread_id)] {
-            begin(&mut out.buffer, phase, "link", "follows from");
-            key(&mut out.buffer, "id");
+        let ends = [
+            ("followed by", "flow_out", from, earlier.thread_id),
+            ("follows from", "flow_in", to, later.thread_id),
+        ];
+        for (name, way, at_ns, thread_id) in ends {
+            begin(&mut out.buffer, "X", "link", name);
+            place(&mut out.buffer, pid, thread_id, at_ns);
+            out.buffer.extend_from_slice(b",\"dur\":0,\"bind_id\":\"");
             unsigned(&mut out.buffer, drawn);
-            place(&mut out.buffer, pid, thread, at);
-            let end: &[u8] = if phase == "f" { b",\"bp\":\"e\"}" } else { b"}" };
-            out.buffer.extend_from_slice(end);
+            out.buffer.push(b'"');
+            key(&mut out.buffer, way);
+            out.buffer.extend_from_slice(b"true,\"args\":{\"from\":");
+            id(&mut out.buffer, 's', link.follows_id);
+            key(&mut out.buffer, "to");
+            id(&mut out.buffer, 's', link.span_id);
+            out.buffer.extend_from_slice(b"}}");
         }
         Ok(out.pass()?)
     })?;

@@ -33,13 +33,8 @@ pub fn ask_trace_processor(trace: &Path, queries: &[&str]) -> Option<Found> {
         return None;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/trace_processor.mjs");
-    let output = Command::new("node")
-        .arg(script)
-        .arg(folder)
-        .arg(trace)
-        .args(queries)
-        .output()
-        .unwrap();
+    let output =
+        Command::new("node").arg(script).arg(folder).arg(trace).args(queries).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     Some(text.lines().map(|rows| serde_json::from_str(rows).unwrap()).collect())

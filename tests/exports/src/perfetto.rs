@@ -72,11 +72,8 @@ pub fn import(bytes: &[u8]) -> Import {
     nothing_unknown(&trace);
     let mut import = Import::default();
     let mut sequences: HashMap<u32, Strings> = HashMap::new();
-    let mut events: Vec<Event> = trace
-        .packet
-        .iter()
-        .filter_map(|packet| import.packet(packet, &mut sequences))
-        .collect();
+    let mut events: Vec<Event> =
+        trace.packet.iter().filter_map(|packet| import.packet(packet, &mut sequences)).collect();
     events.sort_by_key(|event| event.at_ns);
     let mut stacks: HashMap<u64, Vec<usize>> = HashMap::new();
     for event in events {
@@ -89,7 +86,11 @@ pub fn import(bytes: &[u8]) -> Import {
 fn nothing_unknown(message: &dyn MessageDyn) {
     let descriptor = message.descriptor_dyn();
     let unknown = message.special_fields_dyn().unknown_fields().iter().next();
-    assert!(unknown.is_none(), "{} has a field that is not its own: {unknown:?}", descriptor.name());
+    assert!(
+        unknown.is_none(),
+        "{} has a field that is not its own: {unknown:?}",
+        descriptor.name()
+    );
     for field in descriptor.fields() {
         let values: Vec<ReflectValueRef<'_>> = match field.get_reflect(message) {
             ReflectFieldRef::Optional(value) => value.value().into_iter().collect(),

@@ -99,8 +99,7 @@ fn check_span(made: &Made, import: &Import, index: usize, number: usize) {
             let fields: BTreeMap<String, Value> = serde_json::from_str(fields).unwrap();
             let expected: Value =
                 fields.iter().map(|(key, value)| (shown(key), shown_value(value))).collect();
-            let found: Value =
-                rest.iter().map(|(key, value)| (*key, (*value).clone())).collect();
+            let found: Value = rest.iter().map(|(key, value)| (*key, (*value).clone())).collect();
             assert_eq!(found, expected);
         }
     }
@@ -163,14 +162,16 @@ fn check_others(made: &Made, import: &Import) {
         let is_region = ["marks", "losses"].contains(&track.name.as_str());
         is_region.then(|| (track.name.clone(), event.name.clone().unwrap(), event.at_ns, end_ns))
     };
-    let slices = import.slices.iter().filter_map(|slice| {
-        of(&slice.begin, slice.end.as_ref().map(|end| end.at_ns))
-    });
+    let slices = import
+        .slices
+        .iter()
+        .filter_map(|slice| of(&slice.begin, slice.end.as_ref().map(|end| end.at_ns)));
     let instants = import.instants.iter().filter_map(|event| of(event, None));
     let found: BTreeSet<Region> = slices.chain(instants).collect();
-    let marks = given.marks.iter().map(|(from, until, label)| {
-        ("marks".to_owned(), label.clone(), at(*from), until.map(at))
-    });
+    let marks = given
+        .marks
+        .iter()
+        .map(|(from, until, label)| ("marks".to_owned(), label.clone(), at(*from), until.map(at)));
     let losses = given.losses.iter().map(|(from, to, _)| {
         ("losses".to_owned(), "lost: ring_full".to_owned(), at(*from), Some(at(*to)))
     });
@@ -234,9 +235,9 @@ fn check_with_trace_processor(made: &Made) -> bool {
         .map(|index| {
             let (span, name) = (&given.spans[index], shown(made.name(index)));
             let from = at(span.start_ns);
-            let dur = span.duration_ns.map_or(-1, |ns| {
-                (at(span.start_ns.saturating_add(ns)) - from) as i64
-            });
+            let dur = span
+                .duration_ns
+                .map_or(-1, |ns| (at(span.start_ns.saturating_add(ns)) - from) as i64);
             let category = format!("shop::{name}");
             vec![text(&id(index)), text(&name), Some(category), text(&from), text(&dur)]
         })
@@ -259,7 +260,8 @@ fn check_with_trace_processor(made: &Made) -> bool {
     });
     assert_eq!(events, expected.collect());
     let counters: BTreeSet<_> = found[4].iter().cloned().collect();
-    let expected = COUNTERS.map(|(name, value)| vec![text(&name), text(&1_000_000_000), text(&value)]);
+    let expected =
+        COUNTERS.map(|(name, value)| vec![text(&name), text(&1_000_000_000), text(&value)]);
     assert_eq!(counters, expected.into());
     true
 }
@@ -309,7 +311,6 @@ fn trace_processor_finds_children_in_their_parents() {
         vec![Some(id(index).to_string()), parent, thread, process]
     };
     // What overlaps has a row of its own.
-    let expected =
-        [row(0, None), row(1, Some(0)), row(2, Some(1)), row(3, None), row(4, Some(3))];
+    let expected = [row(0, None), row(1, Some(0)), row(2, Some(1)), row(3, None), row(4, Some(3))];
     assert_eq!(*rows, expected);
 }

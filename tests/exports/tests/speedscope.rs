@@ -1,6 +1,7 @@
-//! speedscope: the file fits the published schema, and balances as its importer demands.
+//! speedscope: the file fits the published schema, and its own importer finds every span.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -10,7 +11,7 @@ use spandrel_tests_exports::{Given, Made, forests, node, profile};
 /// What speedscope does with an evented profile: opens and closes have to balance, and time never goes
 /// back (<https://github.com/jlfwong/speedscope/blob/main/src/lib/file-format.ts>). Gives how long each
 /// frame was open in sum, and how often.
-fn import(made: &Made, file: &Value) -> HashMap<String, (u64, i128)> {
+fn import(file: &Value) -> HashMap<String, (u64, i128)> {
     let frames = file["shared"]["frames"].as_array().unwrap();
     let mut open: HashMap<String, (u64, i128)> = HashMap::new();
     for profile in file["profiles"].as_array().unwrap() {
@@ -33,7 +34,6 @@ fn import(made: &Made, file: &Value) -> HashMap<String, (u64, i128)> {
         assert!(stack.is_empty());
         assert!(last <= profile["endValue"].as_i64().unwrap());
     }
-    let _made = made;
     open
 }
 
@@ -42,7 +42,7 @@ fn check(made: &Made) -> Value {
     assert_eq!(written.spans, made.given.spans.len() as u64);
     let file: Value = serde_json::from_slice(&bytes).unwrap();
     let mut expected: HashMap<String, (u64, i128)> = HashMap::new();
-    let imported = import(made, &file);
+    let imported = import(&file);
     for (at, span) in made.given.spans.iter().enumerate() {
         let Some(duration_ns) = span.duration_ns else { continue };
         let sum = expected.entry(made.name(at).to_owned()).or_default();
@@ -63,6 +63,65 @@ proptest! {
     #[test]
     fn opens_and_closes_balance(given in forests()) {
         check(&given.make());
+    }
+}
+
+/// A frame, from when to when it is open.
+type Call = (String, i64, i64);
+
+/// What speedscope itself makes of the file; calls without length are none to it.
+fn calls_by_speedscope(folder: &Path, file: &Path, json: &Value) -> Vec<Call> {
+    let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/speedscope.cjs"));
+    let arguments = [folder, file].map(|path| path.to_str().unwrap());
+    let output = node::run(script, &arguments, file.parent().unwrap());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let profiles = json["profiles"].as_array().unwrap();
+    assert_eq!(text.lines().count(), profiles.len());
+    let mut calls = Vec::new();
+    for (line, profile) in text.lines().zip(profiles) {
+        let imported: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&imported["name"], &imported["unit"]), (&profile["name"], &profile["unit"]));
+        // It shows each profile from its own start.
+        let start = profile["startValue"].as_i64().unwrap();
+        calls.extend(imported["calls"].as_array().unwrap().iter().map(|call| {
+            let at = |index: usize| start + call[index].as_i64().unwrap();
+            (call[0].as_str().unwrap().to_owned(), at(2), at(3))
+        }));
+    }
+    calls.sort();
+    calls
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn speedscope_itself_finds_every_span(mut given in forests()) {
+        let Some(schema) = node::file("speedscope/dist/release/file-format-schema.json") else {
+            return Ok(());
+        };
+        // Its numbers are doubles, which cannot tell such neighbours.
+        for span in &mut given.spans {
+            span.start_ns = span.start_ns.clamp(-1_000_000_000_000, 1_000_000_000_000);
+            span.duration_ns = span.duration_ns.map(|ns| ns.min(1_000_000_000_000));
+        }
+        given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(0, 1_000_000_000_000));
+        let made = given.make();
+        let (bytes, file) = (made.export(Format::Speedscope).0, made.folder.path().join("a.json"));
+        std::fs::write(&file, &bytes).unwrap();
+        let json: Value = serde_json::from_slice(&bytes).unwrap();
+        let ends = json["profiles"].as_array().unwrap().iter().map(|it| it["endValue"].as_i64());
+        let last = ends.max().flatten().unwrap_or_default();
+        let mut expected: Vec<Call> = made.given.spans.iter().enumerate().map(|(at, span)| {
+            let (name, start) = (made.name(at), span.start_ns);
+            match span.duration_ns {
+                Some(ns) => (name.to_owned(), start, start + ns),
+                None => (format!("{name} (unfinished)"), start, last),
+            }
+        }).filter(|(_, start, end)| start < end).collect();
+        expected.sort();
+        prop_assert_eq!(calls_by_speedscope(schema.parent().unwrap(), &file, &json), expected);
     }
 }
 
