@@ -20,8 +20,8 @@ use crate::profile::Profile;
 
 /// Rows of bars, gaps included.
 const ROWS: usize = 16;
-/// Columns that stand beside the bars.
-const BESIDE: usize = 50;
+/// Columns that stand beside the bars, without the percentiles.
+const BESIDE: usize = 34;
 
 const BAR: Style = AnsiColor::Cyan.on_default();
 const MARK: Style = AnsiColor::Yellow.on_default().bold();
@@ -60,8 +60,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if histogram.is_empty() {
         view.notes.extend(named::unknown(&profile, name)?);
     } else {
-        let width = context.output.width().saturating_sub(BESIDE).clamp(12, 60);
-        view.drawing = Some(draw(&histogram, &bars, width));
+        view.drawing = Some(draw(&histogram, &bars, context.output.width()));
+        view.is_chart = true;
         view.notes.extend(groups_in_words(name, &modes));
     }
     if !profile.is_whole() {
@@ -126,13 +126,15 @@ fn sheet(bars: &[Bar]) -> Sheet {
     sheet
 }
 
-fn draw(histogram: &Histogram, bars: &[Bar], width: usize) -> String {
+fn draw(histogram: &Histogram, bars: &[Bar], columns: usize) -> String {
     let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let all = histogram.count();
     let marks: Vec<(&str, u64)> = QUANTILES
         .iter()
         .filter_map(|(label, q)| Some((*label, histogram.percentile(*q)?)))
         .collect();
+    let beside = bars.iter().map(|bar| marks_in(bar, &marks).chars().count()).max().unwrap_or(0);
+    let width = columns.saturating_sub(BESIDE + beside).clamp(12, 60);
     let scale = text::count(highest);
     let mut page = format!(
         "{FAINT}{:>9}  0{scale:>w$}  {:>11}  {:>6}{FAINT:#}\n",
@@ -158,7 +160,7 @@ fn draw(histogram: &Histogram, bars: &[Bar], width: usize) -> String {
                 "",
                 text::count(bar.count),
                 text::share(below as f64 / all as f64),
-                marks_in(bar, &marks)
+                styled(&marks_in(bar, &marks))
             ));
         }
     }
@@ -170,11 +172,11 @@ fn marks_in(bar: &Bar, marks: &[(&str, u64)]) -> String {
     let inside = marks.iter().filter(|(_, at)| (bar.from_ns..bar.to_ns).contains(at));
     let texts: Vec<String> =
         inside.map(|(label, at)| format!("{label} {}", text::duration_in_words(ns(*at)))).collect();
-    if texts.is_empty() {
-        String::new()
-    } else {
-        format!("  {MARK}◄ {}{MARK:#}", texts.join(", "))
-    }
+    if texts.is_empty() { String::new() } else { format!("  ◄ {}", texts.join(", ")) }
+}
+
+fn styled(marks: &str) -> String {
+    if marks.is_empty() { String::new() } else { format!("{MARK}{marks}{MARK:#}") }
 }
 
 /// `two groups: 94.8% under 5.66 ms, 5.2% over 22.6 ms`, and how to ask what makes the difference.
@@ -200,8 +202,13 @@ fn groups_in_words(name: &str, modes: &[Mode]) -> Option<String> {
     Some(format!("{number} groups: {}. `spandrel explain {name} --sel {from}..`", parts.join(", ")))
 }
 
-/// The roundest number that separates two groups.
+/// The roundest number that separates two groups; where one begins as the other ends, three digits of it.
 fn round_between(low: u64, high: u64) -> u64 {
+    if low >= high {
+        let digits = high.max(1).ilog10().saturating_sub(2);
+        let step = 10_u64.saturating_pow(digits);
+        return (high + step / 2) / step * step;
+    }
     for step in (0..20).rev().map(|power| 10_u64.saturating_pow(power)) {
         for step in [step.saturating_mul(5), step.saturating_mul(2), step] {
             let round = high / step * step;

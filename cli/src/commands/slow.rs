@@ -141,11 +141,11 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
     let keys = if for_people { differing(&fields) } else { Vec::new() };
     let mut columns = vec![
         Column::right("duration_ns", "dur"),
-        Column::right("busy_ns", "busy"),
+        Column::right("busy_ns", "busy").spare(1),
         Column::right("self_ns", "self").hidden(),
         Column::left("start_ns", "when"),
         Column::left("id", "id"),
-        Column::left("trace_id", "trace"),
+        Column::left("trace_id", "trace").spare(250),
         Column::left("target", "target").hidden(),
         Column::left("name", "span"),
         Column::left("status", "status").hidden(),
@@ -154,7 +154,11 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
     for column in &mut columns {
         column.shown &= with_name || column.key != "name";
     }
-    columns.extend(keys.iter().map(|key| Column::left(&format!("field.{key}"), &text::clean(key))));
+    columns.extend(keys.iter().enumerate().map(|(at, key)| {
+        // The last ones tell least.
+        let spare = u8::try_from(at).map_or(u8::MAX, |at| at.saturating_add(2));
+        Column::left(&format!("field.{key}"), &text::clean(key)).spare(spare)
+    }));
     let mut all = Column::left("fields", "fields");
     all.shown = false;
     columns.push(all);

@@ -1,5 +1,6 @@
 //! What a command found, on its way to people and programs. The only place that prints.
 
+mod fit;
 mod format;
 mod machine;
 mod people;
@@ -26,6 +27,7 @@ pub(crate) use self::sink::{Destination, NewDatabase, quietly};
 pub(crate) use self::stream::Stream;
 pub(crate) use self::view::{Header, View, length_ns};
 
+use self::people::Manner;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -98,7 +100,7 @@ impl Output {
             view.sheet.truncate(self.limit.unwrap_or(limit));
             view.sheet.select(&self.columns)?;
         }
-        self.write(&self.render(&view)?)?;
+        self.write(&self.render(&mut view)?)?;
         self.say_aside(&view);
         let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
         Ok(match () {
@@ -119,7 +121,7 @@ impl Output {
         }
     }
 
-    fn render(&self, view: &View) -> Result<Vec<u8>, Failure> {
+    fn render(&self, view: &mut View) -> Result<Vec<u8>, Failure> {
         let broken =
             |error: String| Failure::cannot_read(format!("cannot write the rows: {error}"));
         let format = self.format();
@@ -133,7 +135,17 @@ impl Output {
                 machine::separated(&view.sheet, b'\t').map_err(|error| broken(error.to_string()))?
             }
             Format::Table | Format::Plain | Format::Md => {
-                let page = people::render(view, format, self.quiet, self.verbose);
+                let page = people::render(
+                    view,
+                    Manner {
+                        format,
+                        quiet: self.quiet,
+                        all_columns: self.verbose,
+                        chosen: !self.columns.is_empty(),
+                        width: (format == Format::Table && self.is_terminal())
+                            .then(|| self.width()),
+                    },
+                );
                 self.for_people(&page).into_bytes()
             }
             Format::Github | Format::Junit => {

@@ -4,6 +4,7 @@ use anstyle::Style;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::Format;
+use super::fit;
 use super::sheet::{Column, Sheet};
 use super::text;
 use super::view::{Header, View};
@@ -11,21 +12,51 @@ use super::view::{Header, View};
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
+/// How a view is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) format: Format,
+    /// Only what was asked for.
+    pub(crate) quiet: bool,
+    /// Whether also columns that are hidden otherwise.
+    pub(crate) all_columns: bool,
+    /// Whether the columns were chosen by whoever asks.
+    pub(crate) chosen: bool,
+    /// Columns of the terminal, if it is one.
+    pub(crate) width: Option<usize>,
+}
+
 /// The view as text with styles; whoever writes it takes them out where there are no colours.
-pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool) -> String {
+pub(crate) fn render(view: &mut View, manner: Manner) -> String {
+    let Manner { format, quiet, all_columns, chosen, width } = manner;
     let mut page = String::new();
+    let cut_lines = |text: &str| width.map_or_else(|| text.into(), |width| fit::lines(text, width));
+    let wrapped = |line: &str| width.map_or_else(|| line.into(), |width| text::wrap(line, width));
     let header = view.header.as_ref().map(Header::lines).unwrap_or_default();
     let above: Vec<&String> = header.iter().chain(&view.preamble).collect();
     if !quiet && !above.is_empty() {
         for line in above {
-            page.push_str(&format!("{HEADING}{line}{HEADING:#}\n"));
+            page.push_str(&format!("{HEADING}{}{HEADING:#}\n", wrapped(line)));
         }
         page.push('\n');
     }
     match (&view.drawing, format) {
         (Some(drawing), Format::Md) => page.push_str(&format!("```text\n{drawing}```\n")),
-        (Some(drawing), _) => page.push_str(drawing),
-        (None, _) => page.push_str(&table(&view.sheet, format, all_columns)),
+        (Some(drawing), _) if view.is_chart => page.push_str(&cut_lines(drawing)),
+        (Some(drawing), _) => {
+            drawing.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
+        }
+        (None, _) if all_columns || chosen => {
+            page.push_str(&table(&view.sheet, format, all_columns));
+        }
+        (None, _) => {
+            let hidden = width.map(|width| fit::columns(&mut view.sheet, width));
+            page.push_str(&cut_lines(&table(&view.sheet, format, false)));
+            if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
+                let line = format!("no room for {}; -v shows all columns", hidden.join(", "));
+                page.push_str(&format!("{FAINT}{}{FAINT:#}\n", wrapped(&line)));
+            }
+        }
     }
     if let Some(cut) = cut(&view.sheet) {
         page.push_str(&format!("{FAINT}{cut}{FAINT:#}\n"));
@@ -33,7 +64,7 @@ pub(crate) fn render(view: &View, format: Format, quiet: bool, all_columns: bool
     if !quiet && !view.notes.is_empty() {
         page.push('\n');
         for note in &view.notes {
-            page.push_str(note);
+            page.push_str(&wrapped(note));
             page.push('\n');
         }
     }

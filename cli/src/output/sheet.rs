@@ -111,17 +111,25 @@ pub(crate) struct Column {
     pub(crate) shown: bool,
     /// Texts stand on the left, numbers on the right.
     pub(crate) left: bool,
+    /// Where there is no room, those with higher numbers go first; 0: never.
+    pub(crate) spare: u8,
 }
 
 impl Column {
     /// A column of numbers.
     pub(crate) fn right(key: &str, title: &str) -> Self {
-        Self { key: key.into(), title: title.into(), shown: true, left: false }
+        Self { key: key.into(), title: title.into(), shown: true, left: false, spare: 0 }
     }
 
     /// A column of texts.
     pub(crate) fn left(key: &str, title: &str) -> Self {
         Self { left: true, ..Self::right(key, title) }
+    }
+
+    /// Can be done without where there is no room: the higher, the sooner.
+    #[must_use]
+    pub(crate) fn spare(self, spare: u8) -> Self {
+        Self { spare, ..self }
     }
 
     /// Only for those who ask for it, and for programs.

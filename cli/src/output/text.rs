@@ -1,6 +1,8 @@
 //! Values as text for people. What comes from a profile is data: no control character of it reaches
 //! a terminal.
 
+use unicode_width::UnicodeWidthStr;
+
 use std::fmt::Write as _;
 
 /// `text` with control characters, and those that turn the direction of writing, escaped.
@@ -158,6 +160,30 @@ pub(crate) fn ascii(text: &str) -> String {
     ascii
 }
 
+/// Breaks a text between words; what follows the first line stands two to the right.
+pub(crate) fn wrap(text: &str, width: usize) -> String {
+    let (mut lines, mut used, mut is_new) = (String::new(), 0, true);
+    for word in text.split(' ') {
+        let wide = anstream::adapter::strip_str(word).to_string().width();
+        if !is_new && used + 1 + wide > width {
+            lines.truncate(lines.trim_end().len());
+            lines.push_str("\n  ");
+            (used, is_new) = (2, true);
+        }
+        // Blanks at which a line was broken are gone.
+        if is_new && wide == 0 && !lines.is_empty() {
+            continue;
+        }
+        if !is_new {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        (used, is_new) = (used + wide, false);
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,5 +246,12 @@ mod tests {
         assert_eq!(bar(0.0001, 10), "▏");
         assert_eq!(bar(0.5, 10), "█████");
         assert_eq!(bar(2.0, 3), "███");
+    }
+
+    #[test]
+    fn notes_break_between_words() {
+        assert_eq!(wrap("one two three", 7), "one two\n  three");
+        assert_eq!(wrap("a   wide   gap", 8), "a   wide\n  gap");
+        assert_eq!(wrap("unbreakable", 4), "unbreakable");
     }
 }

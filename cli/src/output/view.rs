@@ -19,6 +19,9 @@ pub(crate) struct View {
     pub(crate) sheet: Sheet,
     /// What people see instead of the table; may hold styles. It has cleaned what it shows.
     pub(crate) drawing: Option<String>,
+    /// Whether the drawing is a chart: of that, a terminal that is too narrow shows a part, while texts
+    /// go on in the next line.
+    pub(crate) is_chart: bool,
     /// Further members of the JSON document.
     pub(crate) extra: Map<String, Value>,
     /// Lines beneath, for people.

@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let title = format!("{few} of {many} spans ({words}) against {against}");
         let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
         view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
+        view.is_chart = true;
         view.notes = notes(name, &explanation, context.output.verbose);
     }
     view.notes.extend(profile.passed_over_everything()?);

@@ -176,6 +176,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     } else {
         let width = context.output.width();
         view.drawing = Some(icicle::draw(&tree, &layout, arguments.weight, width));
+        view.is_chart = true;
         view.notes = notes(&tree, &layout);
     }
     view.notes.extend(note);

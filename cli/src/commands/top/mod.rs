@@ -168,18 +168,21 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
     let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
     let mut columns = vec![
         Column::right("self_ns", "self"),
-        Column::right("self_share", "self%"),
+        Column::right("self_share", "self%").spare(7),
         Column::right("calls", "calls"),
-        Column::right("total_ns", "total"),
-        Column::right("p50_ns", "p50"),
-        Column::right("p95_ns", "p95"),
+        Column::right("total_ns", "total").spare(6),
+        Column::right("p50_ns", "p50").spare(3),
+        Column::right("p95_ns", "p95").spare(2),
         Column::right("p99_ns", "p99"),
-        Column::right("max_ns", "max"),
+        Column::right("max_ns", "max").spare(8),
         Column::right("mean_ns", "mean").hidden(),
-        Column::right("busy_share", "busy"),
+        Column::right("busy_share", "busy").spare(5),
         Column::right("idle_ns", "idle").hidden(),
-        hidden_if(none(|group| group.errors), Column::right("errors", "errors")),
-        hidden_if(none(|group| group.unfinished), Column::right("unfinished", "unfinished")),
+        hidden_if(none(|group| group.errors), Column::right("errors", "errors").spare(4)),
+        hidden_if(
+            none(|group| group.unfinished),
+            Column::right("unfinished", "unfinished").spare(4),
+        ),
         Column::right("rate", "rate").hidden(),
     ];
     columns.extend(match by {
@@ -188,11 +191,11 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         By::Thread => vec![Column::left("thread", "thread")],
         By::Field(name) => vec![Column::left("value", &text::clean(name))],
         By::Callsite => vec![
-            Column::left("target", "target"),
+            Column::left("target", "target").spare(9),
             Column::left("name", "span"),
             Column::left("place", "place"),
         ],
-        _ => vec![Column::left("target", "target"), Column::left("name", "span")],
+        _ => vec![Column::left("target", "target").spare(9), Column::left("name", "span")],
     });
     columns
 }

@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let lines = Lines::of(&found, &wanted);
     let waterfall = Waterfall { found: &found, width: context.output.width() };
     view.drawing = Some(waterfall.draw(&lines));
+    view.is_chart = true;
     notes(&mut view, &found);
     let used_index = profile.reader.indexes()?.traces;
     view.extra.insert("used_index".into(), json!(used_index));

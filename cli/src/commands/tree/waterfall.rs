@@ -169,10 +169,11 @@ impl Waterfall<'_> {
             parts.push(format!("{more} others {}", share(ns)));
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
-        format!(
-            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{FAINT:#}\n",
+        let line = format!(
+            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{FAINT:#}",
             parts.join("  ")
-        )
+        );
+        text::wrap(&line, self.width) + "\n"
     }
 }
 

@@ -129,7 +129,11 @@ fn parts(page: &Page) -> Vec<Part> {
         parts.push(Part { rank: 4, text: format!("ring {:.0}%", share * 100.0), style });
     }
     if let Some(lag) = health.lag_ns {
-        let lag = text::duration_in_words(lag / 1_000_000 * 1_000_000);
+        // Tenths of a millisecond would be noise, and flicker.
+        let lag = match lag / 1_000_000 {
+            ms @ ..10_000 => format!("{ms} ms"),
+            ms => text::duration_in_words(ms.saturating_mul(1_000_000)),
+        };
         parts.push(Part { rank: 3, text: format!("lag {lag}"), style: PLAIN });
     }
     parts.push(Part { rank: 6, text: format!("db {}", text::bytes(health.bytes)), style: PLAIN });
