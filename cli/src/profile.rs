@@ -217,8 +217,8 @@ pub(crate) fn read_everything(runs: &[Run], has_index: bool) -> Option<String> {
     let spans = spans.fold(0, u64::saturating_add);
     let has_ended = runs.iter().all(|run| run.ended_unix_ns.is_some());
     (!has_index && has_ended && spans >= LARGE).then(|| {
-        let spans = text::count(spans);
-        format!("looked at {spans} spans; `spandrel optimize` makes indexes, and this quicker")
+        let spans = text::counted(spans, "span");
+        format!("looked at {spans}; `spandrel optimize` makes indexes, and this quicker")
     })
 }
 

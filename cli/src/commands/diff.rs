@@ -79,8 +79,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 }
 
 fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
-    let traces = text::count(samples.traces());
-    let mut title = format!("{letter}  {}   {traces} traces", side.title());
+    let traces = text::counted(samples.traces(), "trace");
+    let mut title = format!("{letter}  {}   {traces}", side.title());
     title.push_str(&format!("   dropped {}", text::count(side.dropped())));
     if !side.is_complete() {
         title.push_str("   ! incomplete: figures are of what was stored");
@@ -207,9 +207,9 @@ fn notes(comparison: &Comparison, noise: f64, samples: &[SampleSet; 2]) -> Vec<S
     let slower = |delta: &Delta| delta.estimate.is_some_and(|estimate| estimate.change > 0.0);
     let regressions = changed.iter().filter(|(_, _, delta)| slower(delta)).count();
     let mut notes = vec![format!(
-        "{regressions} slower, {} faster, of {} names.   ~ within noise   ? too few spans",
+        "{regressions} slower, {} faster, of {}.   ~ within noise   ? too few spans",
         changed.len() - regressions,
-        comparison.changes.len()
+        text::counted(comparison.changes.len() as u64, "name")
     )];
     // Where most time was won or lost first.
     let won = |change: &Change| {

@@ -224,18 +224,19 @@ fn failure(error: ExportError, path: &Path) -> Failure {
 fn report(path: &Path, format: Format, written: &Written, profile: &Profile, context: &Context) {
     let bytes = text::bytes(written.bytes);
     let mut line =
-        format!("wrote {} ({bytes}, {} spans", path.display(), text::count(written.spans));
-    for (count, what) in [(written.events, "events"), (written.links, "links")] {
+        format!("wrote {} ({bytes}, {}", path.display(), text::counted(written.spans, "span"));
+    for (count, what) in [(written.events, "event"), (written.links, "link")] {
         if count > 0 {
-            line.push_str(&format!(", {} {what}", text::count(count)));
+            line.push_str(&format!(", {}", text::counted(count, what)));
         }
     }
     line.push_str(&format!("). Open: {}", format.opened_by()));
     context.output.say(&text::clean(&line));
     let dropped = profile.run.dropped_spans;
     if dropped > 0 {
-        let dropped = text::count(dropped);
-        context.output.say(&format!("note: the run lost {dropped} spans, which are missing here"));
+        let lost = text::counted(dropped, "span");
+        let are = text::agree(dropped, "is", "are");
+        context.output.say(&format!("note: the run lost {lost}, which {are} missing here"));
     }
 }
 

@@ -213,18 +213,18 @@ fn writer_line(profile: &Profile, stats: &[WriterStat]) -> Option<String> {
     if let Some(rate) = spans_per_second(stats) {
         parts.push(format!("at last {} spans/s", text::count(rate.round() as u64)));
     }
-    parts.push(format!("{} batches", text::count(last.batches)));
+    parts.push(text::counted(last.batches, "batch"));
     let largest = i64::try_from(largest_batch_ns(stats)).unwrap_or(i64::MAX);
     parts.push(format!("longest commit {}", text::duration_in_words(largest)));
     let fill = match ring_capacity(&profile.run).filter(|capacity| *capacity > 0) {
         Some(capacity) => text::share(last.ring_high_water as f64 / capacity as f64),
-        None => format!("{} slots", text::count(last.ring_high_water)),
+        None => text::counted(last.ring_high_water, "slot"),
     };
     parts.push(format!("ring at most {fill} full"));
     parts.push(format!("last commit +{}", text::duration_in_words(last.at_ns)));
     parts.push(format!("log {}", text::bytes(last.wal_bytes)));
     if last.open_spans > 0 {
-        parts.push(format!("{} open spans", text::count(last.open_spans)));
+        parts.push(text::counted(last.open_spans, "open span"));
     }
     Some(format!("writer: {}", parts.join(", ")))
 }
@@ -245,9 +245,9 @@ fn writer(profile: &Profile, stats: &[WriterStat]) -> Value {
 fn loss_line(loss: &Loss) -> String {
     let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
     format!(
-        "! lost {} spans and {} events: {}, {}..{}",
-        text::count(loss.spans),
-        text::count(loss.events),
+        "! lost {} and {}: {}, {}..{}",
+        text::counted(loss.spans, "span"),
+        text::counted(loss.events, "event"),
         text::clean(&loss.reason),
         at(loss.from_ns),
         at(loss.to_ns)

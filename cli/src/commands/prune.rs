@@ -101,8 +101,8 @@ fn show(
     let bytes_after = after.map_or(Cell::Null, Cell::Bytes);
     sheet.push(vec![Cell::Count(spans), Cell::Count(events), Cell::Bytes(before), bytes_after]);
     let mut view = View::new("prune", None, sheet);
-    let [spans, events] = [spans, events].map(text::count);
-    let mut line = format!("{what} {spans} spans and {events} events");
+    let spans = text::counted(spans, "span");
+    let mut line = format!("{what} {spans} and {}", text::counted(events, "event"));
     if let Some(after) = after {
         let [before, after] = [before, after].map(text::bytes);
         line.push_str(&format!("; the file has {after}, it had {before}"));

@@ -67,7 +67,7 @@ impl Side {
                 Some(label) => format!("run {} \"{}\"", run.id, text::clean(label)),
                 None => format!("run {}", run.id),
             },
-            runs => format!("{} runs", runs.len()),
+            runs => text::counted(runs.len() as u64, "run"),
         };
         format!("{run} of {}", text::clean(&self.reader.path().display().to_string()))
     }

@@ -39,6 +39,21 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A number of something, `noun` being one of them: `1 span`, `2,000 spans`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let ending = match noun {
+        _ if number == 1 => "",
+        noun if noun.ends_with("ch") || noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", count(number))
+}
+
+/// The word that agrees with a number, such as `is` or `are`.
+pub(crate) fn agree<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
+    if number == 1 { one } else { more }
+}
+
 /// Nanoseconds with two decimals and a unit of two characters, so that right-aligned columns have
 /// their decimal points beneath each other: ` 2.02 ms`, `15.72 s `, `4m 02s`.
 pub(crate) fn duration(ns: i64) -> String {
@@ -216,6 +231,14 @@ mod tests {
             [999, 41_000, 999_600, 118_000_000, 1_240_000_000].map(bytes),
             ["999 B", "41 KB", "1.0 MB", "118 MB", "1.2 GB"]
         );
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let spans = [0, 1, 2, 1_234].map(|number| counted(number, "span"));
+        assert_eq!(spans, ["0 spans", "1 span", "2 spans", "1,234 spans"]);
+        assert_eq!([1, 3].map(|number| counted(number, "batch")), ["1 batch", "3 batches"]);
+        assert_eq!([0, 1, 2].map(|number| agree(number, "is", "are")), ["are", "is", "are"]);
     }
 
     #[test]

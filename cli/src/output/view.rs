@@ -69,10 +69,10 @@ impl Header {
             line.push_str(&format!("  \"{}\"", text::clean(label)));
         }
         line.push_str(&format!(
-            "   {}   {} spans   {} events",
+            "   {}   {}   {}",
             text::duration_in_words(self.length_ns()),
-            text::count(run.spans),
-            text::count(run.events)
+            text::counted(run.spans, "span"),
+            text::counted(run.events, "event")
         ));
         line.push_str(&format!("   {}", dropped(run, &self.losses)));
         line.push_str(match (run.ended_unix_ns, run.is_complete()) {

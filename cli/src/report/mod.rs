@@ -35,7 +35,11 @@ pub(crate) fn write(
     let bytes = text::bytes(file.complete()?);
     let lost = match document.dropped {
         0 => String::new(),
-        dropped => format!("; {} spans and events were lost, as it says", text::count(dropped)),
+        dropped => {
+            let what = text::agree(dropped, "span or event", "spans and events");
+            let were = text::agree(dropped, "was", "were");
+            format!("; {} {what} {were} lost, as it says", text::count(dropped))
+        }
     };
     let name = text::clean(&path.display().to_string());
     output.say(&format!("wrote {name} ({bytes}, opens offline{lost})"));

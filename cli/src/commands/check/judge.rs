@@ -119,7 +119,7 @@ impl Judge<'_> {
         let calls = samples.calls();
         if calls < rule.samples {
             let said =
-                format!("{} samples, needs {}", text::count(calls), text::count(rule.samples));
+                format!("{}, needs {}", text::counted(calls, "sample"), text::count(rule.samples));
             return Verdict { samples: calls, ..rule.not_judged(&name.name, &said) };
         }
         let (value, interval) = match rule.quantity {
@@ -135,8 +135,8 @@ impl Judge<'_> {
 }
 
 fn too_few(samples: &Samples, metric: Metric) -> String {
-    let (calls, needed) = (text::count(samples.calls()), text::count(metric.samples_min()));
-    format!("{calls} samples, {} needs {needed}", metric.as_str())
+    let (calls, needed) = (samples.calls(), text::count(metric.samples_min()));
+    format!("{}, {} needs {needed}", text::counted(calls, "sample"), metric.as_str())
 }
 
 impl Rule {
@@ -211,10 +211,10 @@ impl Rule {
         }
         let needed = self.samples.max(metric.samples_min());
         let (Some(estimate), Some(before), Some(now)) = (delta.estimate, delta.a, delta.b) else {
-            return not_judged(&format!("{} and {} samples, needs {needed}", a, b));
+            return not_judged(&format!("{a} and {}, needs {needed}", text::counted(b, "sample")));
         };
         if a.min(b) < needed {
-            return not_judged(&format!("{} and {} samples, needs {needed}", a, b));
+            return not_judged(&format!("{a} and {}, needs {needed}", text::counted(b, "sample")));
         }
         let limit = percent / 100.0;
         let (low, high) = (

@@ -76,8 +76,9 @@ fn losses(facts: &Facts) -> Vec<Finding> {
     let found = reasons.into_iter().map(|(reason, (lost, from_ns, to_ns))| {
         let all = facts.spans.saturating_add(facts.dropped).max(1);
         let evidence = format!(
-            "{} spans and events dropped ({}), {reason}, from +{} to +{}",
+            "{} {} dropped ({}), {reason}, from +{} to +{}",
             text::count(lost),
+            text::agree(lost, "span or event", "spans and events"),
             text::share(lost as f64 / all as f64),
             text::duration_in_words(from_ns),
             text::duration_in_words(to_ns)
@@ -123,6 +124,10 @@ fn way_out(reason: &str, facts: &Facts) -> String {
     }
 }
 
+fn number(number: i64) -> String {
+    text::count(number.unsigned_abs())
+}
+
 /// How the writer got on.
 fn writer(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -134,9 +139,10 @@ fn writer(facts: &Facts) -> Vec<Finding> {
                 Severity::Warning,
                 "ring",
                 format!(
-                    "{} of {} slots were in use at once ({})",
+                    "{} of {} {} in use at once ({})",
                     text::count(high),
-                    text::count(capacity),
+                    text::counted(capacity, "slot"),
+                    text::agree(high, "was", "were"),
                     text::share(share)
                 ),
                 format!(
@@ -170,7 +176,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
         findings.push(finding(
             Severity::Hint,
             "callsites",
-            format!("{} places in the source make spans or events", facts.callsites),
+            format!("{} places in the source make spans or events", number(facts.callsites)),
             "a filter of the layer leaves out targets that you do not need",
         ));
     }
@@ -178,7 +184,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
         findings.push(finding(
             Severity::Hint,
             "threads",
-            format!("{} threads made spans", facts.threads),
+            format!("{} threads made spans", number(facts.threads)),
             "threads that live for one task cost more to record than those of a pool",
         ));
     }
@@ -209,16 +215,24 @@ fn ends(facts: &Facts) -> Vec<Finding> {
         findings.push(finding(
             Severity::Hint,
             "runs",
-            format!("{} earlier runs have no end", facts.earlier_killed),
-            "they were killed, or ended without close(); `spandrel runs` lists them",
+            format!(
+                "{} {} no end",
+                text::counted(facts.earlier_killed as u64, "earlier run"),
+                text::agree(facts.earlier_killed as u64, "has", "have")
+            ),
+            "killed, or ended without close(); `spandrel runs` lists all",
         ));
     }
     if facts.unfinished > 0 {
         findings.push(finding(
             Severity::Warning,
             "unfinished",
-            format!("{} spans were open when the run ended", text::count(facts.unfinished)),
-            "they count in no percentile; close the profiler after the work has ended, or see which: \
+            format!(
+                "{} {} open when the run ended",
+                text::counted(facts.unfinished, "span"),
+                text::agree(facts.unfinished, "was", "were")
+            ),
+            "what is unfinished counts in no percentile; close the profiler after the work has ended, or see which: \
              `spandrel sql --recipe unfinished`",
         ));
     }
@@ -251,7 +265,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
         findings.push(finding(
             Severity::Hint,
             "indexes",
-            format!("the file has {} spans and not all indexes", text::count(facts.stored)),
+            format!("the file has {} and not all indexes", text::counted(facts.stored, "span")),
             "`spandrel optimize` makes them: `slow`, `tree` and windows of time are quick then, and \
              the file larger by about half",
         ));

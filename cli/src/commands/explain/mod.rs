@@ -81,8 +81,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             Against::Rest => "the rest",
             Against::All => "all",
         };
-        let (few, many) = (text::count(explanation.selected), text::count(all));
-        let title = format!("{few} of {many} spans ({words}) against {against}");
+        let (few, many) = (text::count(explanation.selected), text::counted(all, "span"));
+        let title = format!("{few} of {many} ({words}) against {against}");
         let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
         view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
         view.is_chart = true;
@@ -175,19 +175,20 @@ fn sheet(explanation: &Explanation) -> Sheet {
 
 fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    let tested = text::count(explanation.tested as u64);
+    let tested = text::counted(explanation.tested as u64, "candidate");
     let (selected, rest) = (explanation.selected, explanation.rest);
     if selected == 0 || rest == 0 {
         let which = if selected == 0 { "no span is selected" } else { "all spans are selected" };
         notes.push(format!("{which}: there is nothing to compare"));
     } else if selected < FEW {
-        notes.push(format!("only {selected} spans are selected: what is found is but a hint"));
+        let selected = text::counted(selected, "selected span");
+        notes.push(format!("only {selected}: what is found is but a hint"));
     }
     if explanation.findings.is_empty() && selected > 0 && rest > 0 {
-        notes.push(format!("nothing sets them apart: {tested} candidates are no more than chance"));
+        notes.push(format!("nothing sets them apart: {tested}, and no more than chance"));
     } else if verbose {
         notes.push(format!(
-            "{tested} candidates were tested; of what is shown 1% may be chance \
+            "tested {tested}; of what is shown 1% may be chance \
              (Benjamini-Hochberg)"
         ));
     }
@@ -201,8 +202,8 @@ fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
     let (of_selected, of_rest) = explanation.children_of;
     if of_selected < selected || of_rest < rest {
         notes.push(format!(
-            "child time is of a sample: {} selected spans, {} of the rest",
-            text::count(of_selected),
+            "child time is of a sample: {}, {} of the rest",
+            text::counted(of_selected, "selected span"),
             text::count(of_rest)
         ));
     }

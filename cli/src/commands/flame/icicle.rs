@@ -85,7 +85,9 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
     let left_out = layout.levels().saturating_sub(last);
     if left_out > 0 {
         page.push_str(&format!(
-            "{FAINT}{left_out} deeper levels are too narrow to draw; --root NAME looks closer{FAINT:#}\n"
+            "{FAINT}{} {} too narrow to draw; --root NAME looks closer{FAINT:#}\n",
+            text::counted(left_out.into(), "deeper level"),
+            text::agree(left_out.into(), "is", "are")
         ));
     }
     page

@@ -203,20 +203,20 @@ fn write(
 
 fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut say = |count: u64, what: &str| {
+    let mut say = |count: u64, noun: &str, verbs: (&str, &str), what: &str| {
         if count > 0 {
-            notes.push(format!("{} {what}", text::count(count)));
+            let verb = text::agree(count, verbs.0, verbs.1);
+            notes.push(format!("{} {verb} {what}", text::counted(count, noun)));
         }
     };
-    say(layout.deeper, "paths are deeper than is drawn: --depth 0, or --root NAME");
-    say(layout.narrow, "paths are narrower than --min-share");
-    say(
-        tree.orphans(),
-        "spans have a parent that is not in the file: dropped, pruned, or still open",
-    );
-    say(tree.cut(), "spans are in paths too deep, or too many, to tell apart: (cut)");
+    let (are, have) = (("is", "are"), ("has", "have"));
+    say(layout.deeper, "path", are, "deeper than is drawn: --depth 0, or --root NAME");
+    say(layout.narrow, "path", are, "narrower than --min-share");
+    let why = "a parent that is not in the file: dropped, pruned, or still open";
+    say(tree.orphans(), "span", have, why);
+    say(tree.cut(), "span", are, "in paths too deep, or too many, to tell apart: (cut)");
     let unfinished = tree.nodes().iter().map(|node| node.sums.unfinished).sum();
-    say(unfinished, "unfinished spans have no width");
+    say(unfinished, "unfinished span", have, "no width");
     notes
 }
 

@@ -53,11 +53,11 @@ fn frame(svg: &mut String, tree: &StackTree, cell: &Placed, weight: Width) {
     let y = TOP + ROW * f64::from(cell.depth);
     let name = text::clean(node.frame.name());
     let title = format!(
-        "{}\n{} ({}), {} calls, self {}",
+        "{}\n{} ({}), {}, self {}",
         path.join(" > "),
         weight.text(cell.weight),
         text::share(cell.width),
-        text::count(node.sums.calls),
+        text::counted(node.sums.calls, "call"),
         text::duration_in_words(node.sums.self_ns),
     );
     let (hue, light) = colour(&name);
@@ -126,7 +126,7 @@ mod tests {
         let layout = Layout::new(&tree, &tree.widths(Weight::SelfTime), 0, 0.0);
         let svg = draw(&tree, &layout, Width::SelfTime, &["run 1".into()]);
         assert_eq!(svg.matches("<rect x=").count(), 4);
-        assert!(svg.contains("<title>root &gt; a &gt; c&#10;0.02 µs (20.0%), 1 calls"), "{svg}");
+        assert!(svg.contains("<title>root &gt; a &gt; c&#10;0.02 µs (20.0%), 1 call"), "{svg}");
         assert!(svg.contains("x=\"720.00\" y=\"62\" width=\"360.00\""), "{svg}");
     }
 

@@ -135,8 +135,9 @@ impl Page<'_> {
             lines.push_str(&format!("      {}\n", text::clean(&fault)));
         }
         if let Some(due) = self.outcome.fell_behind() {
-            let [made, due] = [self.outcome.made.spans(), due].map(text::count);
-            lines.push_str(&format!("      fell behind: {made} of {due} spans made\n"));
+            let made = text::count(self.outcome.made.spans());
+            let due = text::counted(due, "span");
+            lines.push_str(&format!("      fell behind: {made} of {due} made\n"));
         }
         lines
     }

@@ -191,10 +191,9 @@ fn show(
         }
     }
     if dropped > 0 {
-        let dropped = text::count(dropped);
-        view.notes.push(format!(
-            "! {dropped} spans and events of this file were dropped: `spandrel runs`"
-        ));
+        let what = text::agree(dropped, "span or event", "spans and events");
+        let (were, dropped) = (text::agree(dropped, "was", "were"), text::count(dropped));
+        view.notes.push(format!("! {dropped} {what} of this file {were} dropped: `spandrel runs`"));
     }
     let exit = context.output.show(view, 0)?;
     Ok(if context.output.strict && !is_complete { Exit::Incomplete } else { exit })
@@ -243,11 +242,11 @@ fn missing(context: &Context) -> Result<(bool, u64), Failure> {
 
 /// A loud line if there is more than was read.
 fn cut(end: SqlEnd, read: u64) -> Option<String> {
-    let rows = text::count(read);
+    let rows = text::counted(read, "row");
     match end {
-        SqlEnd::RowsCut => Some(format!("! cut after {rows} rows; --max-rows 0 reads all")),
+        SqlEnd::RowsCut => Some(format!("! cut after {rows}; --max-rows 0 reads all")),
         SqlEnd::BytesCut => {
-            Some(format!("! cut after {rows} rows for their size; --max-rows 0 reads all"))
+            Some(format!("! cut after {rows} for their size; --max-rows 0 reads all"))
         }
         _ => None,
     }

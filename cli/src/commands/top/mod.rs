@@ -92,8 +92,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         top.groups.iter().map(|group| group.unfinished).sum()
     };
     if unfinished > 0 {
-        let unfinished = text::count(unfinished);
-        view.notes.push(format!("{unfinished} unfinished spans are in no figure"));
+        let are = text::agree(unfinished, "is", "are");
+        let unfinished = text::counted(unfinished, "unfinished span");
+        view.notes.push(format!("{unfinished} {are} in no figure"));
     }
     if context.output.verbose {
         let bound = if arguments.exact { "exact" } else { "within 1%" };

@@ -78,10 +78,10 @@ fn tail(group: &Group, percentiles: &[Option<i64>]) -> Option<(&'static str, f64
 }
 
 fn failing(by: &By, group: &Group) -> String {
-    let (errors, calls) = (text::count(group.errors), text::count(group.calls));
+    let (errors, calls) = (text::count(group.errors), text::counted(group.calls, "call"));
     let share = text::share(group.errors as f64 / group.calls as f64);
     let name = name(group);
-    let mut line = format!("note: {errors} of {calls} calls of {name} failed ({share})");
+    let mut line = format!("note: {errors} of {calls} of {name} failed ({share})");
     if matches!(by, By::Name | By::Callsite) {
         line.push_str(&format!(": try `spandrel slow {} -w has:error`", text::shell(&name)));
     }

@@ -239,22 +239,22 @@ fn notes(view: &mut View, found: &Found) {
     let trace = &found.trace;
     if trace.is_truncated() {
         view.notes.push(format!(
-            "! only the first {} of {} spans of this trace were read: figures are of those",
+            "! only the first {} of {} of this trace were read: figures are of those",
             text::count(trace.spans.len() as u64),
-            text::count(trace.total)
+            text::counted(trace.total, "span")
         ));
     }
     if found.events_total > found.events.len() as u64 {
         view.notes.push(format!(
-            "! only {} of {} events were read",
+            "! only {} of {} were read",
             text::count(found.events.len() as u64),
-            text::count(found.events_total)
+            text::counted(found.events_total, "event")
         ));
     }
     for link in found.links.iter().take(CHILDREN) {
         view.notes.push(format!("s{} follows from s{}", link.span_id, link.follows_id));
     }
     if let Some(more) = found.links.len().checked_sub(CHILDREN).filter(|more| *more > 0) {
-        view.notes.push(format!("… {} more links", text::count(more as u64)));
+        view.notes.push(format!("… {}", text::counted(more as u64, "more link")));
     }
 }

@@ -22,6 +22,7 @@ const NAME_MAX: usize = 34;
 const BESIDE: usize = 36;
 /// Characters of the fields of a span.
 const FIELDS_MAX: usize = 60;
+const CHILDREN: (&str, &str) = ("child", "children");
 /// Callsites of the critical path that are named.
 const BLAMED_MAX: usize = 6;
 
@@ -44,8 +45,9 @@ impl Waterfall<'_> {
                 Line::Missing { .. } => format!("  {FAINT}{}{FAINT:#}", name.trim_end()),
                 Line::More { spans, ns, depth } => {
                     let ns = text::duration_in_words(*ns);
+                    let (one, more) = if *depth == 0 { ("line", "lines") } else { CHILDREN };
+                    let what = text::agree(*spans, one, more);
                     let spans = text::count(*spans);
-                    let what = if *depth == 0 { "lines" } else { "children" };
                     format!("  {FAINT}{}… {spans} more {what}, {ns} total{FAINT:#}", indent(*depth))
                 }
             };
@@ -166,7 +168,8 @@ impl Waterfall<'_> {
             .collect();
         if more > 0 {
             let ns = others.iter().fold(0_i64, |sum, (_, ns)| sum.saturating_add(*ns));
-            parts.push(format!("{more} others {}", share(ns)));
+            let others = text::counted(more as u64, "other");
+            parts.push(format!("{others} {}", share(ns)));
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
         let line = format!(

@@ -40,12 +40,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
 
 /// What a look took in.
 pub(super) fn looked(looked: &LookedAt) -> String {
-    let spans = text::count(looked.spans);
+    let spans = text::counted(looked.spans, "span");
     match (looked.is_all, looked.from_ns) {
-        (true, _) | (_, None) => format!("all {spans} spans of the window"),
+        (true, _) | (_, None) => format!("all {spans} of the window"),
         (false, Some(from)) => {
             let from = text::duration_in_words(from);
-            format!("the last {spans} spans of the window, from +{from}")
+            format!("the last {spans} of the window, from +{from}")
         }
     }
 }

@@ -178,9 +178,7 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
     canvas.put_within(at, y, &right, columns, FAINT);
     let room = at.saturating_sub(2);
     let left = match &app.view {
-        View::Table if app.chosen.text.is_empty() => {
-            format!("{} names", text::count(app.order.len() as u64))
-        }
+        View::Table if app.chosen.text.is_empty() => text::counted(app.order.len() as u64, "name"),
         View::Table => format!(
             "/{}  {} of {}",
             text::clean(&app.chosen.text),

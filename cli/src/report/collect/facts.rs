@@ -105,24 +105,27 @@ impl Notes {
     pub(crate) fn flame(&mut self, tree: &StackTree, pruned: &Pruned) {
         if pruned.paths > 0 {
             self.list.push(format!(
-                "Flame graph: {} paths, each less than {} % of the whole, are put together in \
+                "Flame graph: {}, each less than {} % of the whole, {} put together in \
                  boxes named (pruned); sums hold.",
-                text::count(pruned.paths),
-                bounds::FLAME_SHARE * 100.0
+                text::counted(pruned.paths, "path"),
+                bounds::FLAME_SHARE * 100.0,
+                text::agree(pruned.paths, "is", "are")
             ));
         }
         if tree.cut() > 0 {
             self.list.push(format!(
-                "Flame graph: {} spans are in paths too deep, or too many, to tell apart; they are \
-                 in boxes named (others).",
-                text::count(tree.cut()),
+                "Flame graph: {} {} in paths too deep, or too many, to tell apart: in boxes named \
+                 (others).",
+                text::counted(tree.cut(), "span"),
+                text::agree(tree.cut(), "is", "are")
             ));
         }
         if tree.orphans() > 0 {
             self.list.push(format!(
-                "{} spans have a parent that is not in the profile; the flame graph has them under \
-                 (parent not recorded).",
-                text::count(tree.orphans())
+                "{} {} a parent that is not in the profile: under (parent not recorded) in the flame \
+                 graph.",
+                text::counted(tree.orphans(), "span"),
+                text::agree(tree.orphans(), "has", "have")
             ));
         }
     }
@@ -130,9 +133,10 @@ impl Notes {
     pub(crate) fn marks(&mut self, more: usize) {
         if more > 0 {
             self.list.push(format!(
-                "Marks: the first {}; {} more are left out.",
+                "Marks: the first {}; {} more {} left out.",
                 bounds::MARKS,
-                text::count(more as u64)
+                text::count(more as u64),
+                text::agree(more as u64, "is", "are")
             ));
         }
     }
@@ -140,9 +144,10 @@ impl Notes {
     pub(crate) fn top(&mut self, more: usize) {
         if more > 0 {
             self.list.push(format!(
-                "Table: the {} names with the most self time; {} more are left out.",
+                "Table: the {} names with the most self time; {} more {} left out.",
                 bounds::TOP_ROWS,
-                text::count(more as u64)
+                text::count(more as u64),
+                text::agree(more as u64, "is", "are")
             ));
         }
     }
@@ -151,9 +156,9 @@ impl Notes {
         let shown = timeline.id.len() as u64;
         if shown < timeline.of {
             self.list.push(format!(
-                "Time order: {} of {} spans, the {} longest of each {}th of the run.",
+                "Time order: {} of {}, the {} longest of each {}th of the run.",
                 text::count(shown),
-                text::count(timeline.of),
+                text::counted(timeline.of, "span"),
                 bounds::TIMELINE_SPANS,
                 bounds::TIMELINE_PARTS
             ));
@@ -175,9 +180,10 @@ impl Notes {
         let not_whole = traces.iter().filter(|trace| !trace.whole).count();
         if not_whole > 0 {
             self.list.push(format!(
-                "Slowest traces: {not_whole} are so large that only their first {} spans were looked \
-                 at; their critical paths may miss later ones.",
-                text::count(bounds::TRACE_SPANS as u64)
+                "Slowest traces: of {not_whole} only the first {} spans were looked at, for {} size; the \
+                 critical path may miss later ones.",
+                text::count(bounds::TRACE_SPANS as u64),
+                text::agree(not_whole as u64, "its", "their")
             ));
         }
     }
@@ -185,8 +191,9 @@ impl Notes {
     pub(crate) fn diff(&mut self, diff: &Diff) {
         if diff.left_out > 0 {
             self.list.push(format!(
-                "Baseline: {} names with little self time are left out.",
-                text::count(diff.left_out)
+                "Baseline: {} with little self time {} left out.",
+                text::counted(diff.left_out, "name"),
+                text::agree(diff.left_out, "is", "are")
             ));
         }
     }
@@ -194,9 +201,10 @@ impl Notes {
     pub(crate) fn names(&mut self, others: u64) {
         if others > 0 {
             self.list.push(format!(
-                "{} callsites beyond the first {} names are counted as (others).",
-                text::count(others),
-                text::count(bounds::NAMES as u64)
+                "{} beyond the first {} names {} counted as (others).",
+                text::counted(others, "callsite"),
+                text::count(bounds::NAMES as u64),
+                text::agree(others, "is", "are")
             ));
         }
     }
