@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::commands::Command;
+use crate::commands::completions::candidates;
 use crate::output::{AnyFormat, ColorChoice, Output};
 use crate::profile::Wanted;
 
@@ -45,7 +47,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "SPANDREL_DB")]
     db: Option<PathBuf>,
     /// The run: latest, latest~1, 7, a label, or the start of a uuid [default: latest]
-    #[arg(long, global = true, value_name = "RUN")]
+    #[arg(long, global = true, value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
     run: Option<String>,
     /// Spans that started at this moment or later: 30s (ago), +5s (after the start), 14:05, mark:LABEL
     #[arg(long, global = true, value_name = "TIME", conflicts_with = "between")]
@@ -57,7 +59,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TIME..TIME")]
     between: Option<String>,
     /// Spans for which this holds, such as 'name~^db dur>10ms field.shard=7'
-    #[arg(short = 'w', long = "where", global = true, value_name = "EXPR")]
+    #[arg(short = 'w', long = "where", global = true, value_name = "EXPR", add = ArgValueCompleter::new(candidates::conditions))]
     filter: Option<String>,
     /// Rows that are shown at most; 0: all
     #[arg(short = 'n', long, global = true, value_name = "ROWS", help_heading = "How to show it")]

@@ -41,6 +41,11 @@ pub(crate) struct Profile {
 }
 
 impl Wanted {
+    /// A file, or the newest profile here, without more.
+    pub(crate) fn of_file(db: Option<PathBuf>) -> Self {
+        Self { db, run: None, since: None, until: None, between: None, filter: None, utc: false }
+    }
+
     /// The file: the one that was named, or the newest profile in the current folder.
     pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
         match &self.db {

@@ -7,10 +7,12 @@ use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 use spandrel_storage::Histogram;
 use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
 
+use super::completions::candidates;
 use super::named;
 use crate::arguments::Context;
 use crate::exit::Exit;
@@ -36,6 +38,7 @@ const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
     spandrel hist http.request -f csv")]
 pub(crate) struct Arguments {
     /// Name of the spans
+    #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: String,
     /// Rows of bars at most; more of them are narrower
     #[arg(long, value_name = "ROWS", default_value_t = ROWS)]

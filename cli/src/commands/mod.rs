@@ -1,7 +1,7 @@
 //! The commands, one file each.
 
 mod check;
-mod completions;
+pub(crate) mod completions;
 mod diff;
 mod doctor;
 mod explain;

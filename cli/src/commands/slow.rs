@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
 use spandrel_storage::query::{By as GroupBy, Columns, SlowBy, Slowest, Which};
 use spandrel_storage::{Callsite, Span};
 
+use super::completions::candidates;
 use super::{fields, named};
 use crate::arguments::Context;
 use crate::exit::Exit;
@@ -30,6 +32,7 @@ const FIELDS_MAX: usize = 5;
     spandrel slow --since 30s -f json")]
 pub(crate) struct Arguments {
     /// Name of the spans [default: all]
+    #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: Option<String>,
     /// The time that counts
     #[arg(long, value_enum, default_value_t)]

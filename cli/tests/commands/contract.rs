@@ -170,9 +170,7 @@ fn shells_and_manuals_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (script, err, code) = run(&mut bare(&["completions", shell]));
         assert_eq!(code, 0, "{err}");
-        for command in commands {
-            assert!(script.contains(command), "{shell} does not know {command}");
-        }
+        assert!(script.contains("SPANDREL_COMPLETE"), "{shell} does not ask: {script}");
     }
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man1");

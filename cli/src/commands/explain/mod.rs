@@ -9,10 +9,12 @@ mod selection;
 use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use spandrel_storage::query::explain::{Finding, Value};
 use spandrel_storage::query::{Columns, Explain, Explanation, Scan};
 
 use self::selection::Selection;
+use super::completions::candidates;
 use super::{hist, named};
 use crate::arguments::Context;
 use crate::exit::Exit;
@@ -33,6 +35,7 @@ const FEW: u64 = 20;
     spandrel explain http.request --sel p99.. --since 5m --against all")]
 pub(crate) struct Arguments {
     /// Name of the spans
+    #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: String,
     /// Which of them to explain: p95.., 20ms.., 10ms..50ms, or a filter
     #[arg(long, value_name = "WHICH", default_value = "p95..")]

@@ -11,10 +11,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 use spandrel_storage::query::{Columns, StackTree, Stacks, Weight};
 
 use self::layout::Layout;
+use super::completions::candidates;
 use super::named;
 use crate::arguments::Context;
 use crate::exit::Exit;
@@ -33,7 +35,7 @@ const DEPTH: u32 = 24;
     spandrel flame --min-share 5 -f csv")]
 pub(crate) struct Arguments {
     /// Only what is under spans of this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::names))]
     root: Option<String>,
     /// What makes a frame wide
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]

@@ -4,6 +4,7 @@ mod lines;
 mod waterfall;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 use spandrel_storage::query::{
     Columns, CriticalPath, SlowBy, Slowest, Trace, Which, parse_duration_ns,
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 
 use self::lines::{Lines, Wanted};
 use self::waterfall::Waterfall;
+use super::completions::candidates;
 use super::fields;
 use crate::arguments::Context;
 use crate::exit::Exit;
@@ -36,6 +38,7 @@ const CHILDREN: usize = 20;
     spandrel tree -w 'name=db.* field.shard=7'      the trace of the slowest such span")]
 pub(crate) struct Arguments {
     /// A span (s123) or a trace (t123) [default: the slowest trace; with --where, that of the slowest such span]
+    #[arg(add = ArgValueCompleter::new(candidates::traces))]
     id: Option<String>,
     /// Levels of children at most
     #[arg(long, value_name = "LEVELS")]
