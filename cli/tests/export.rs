@@ -144,6 +144,50 @@ fn without_a_format_and_a_file_the_formats_are_listed() {
 }
 
 #[test]
+fn what_a_format_has_no_place_for_is_counted_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 3);
+    // The file is as good as one from a recorder for whoever reads it.
+    let conn = rusqlite::Connection::open(folder.path().join("given.db")).unwrap();
+    conn.execute_batch(
+        "UPDATE span SET duration_ns = NULL, busy_ns = NULL, self_ns = NULL, status = 'unfinished'
+           WHERE id = 3;
+         INSERT INTO event (id, run_id, span_id, callsite_id, thread_id, at_ns)
+           VALUES (4, 1, 1, 1, 1, 1500), (5, 1, NULL, 1, 1, 1600);
+         INSERT INTO link (span_id, follows_id, run_id) VALUES (2, 1, 1);
+         INSERT INTO mark (run_id, at_ns, label) VALUES (1, 0, 'deploy');
+         UPDATE run SET events = 2, links = 1, last_id = 5;",
+    )
+    .unwrap();
+    drop(conn);
+    let note = |format: &str, listed: &str| {
+        format!("note: {format} has no place for {listed}: left out here\n")
+    };
+    for (format, listed) in [
+        ("perfetto", None),
+        ("chrome", None),
+        ("firefox", Some("1 link")),
+        ("sqlite", None),
+        ("otlp-json", Some("1 event and 1 mark")),
+        ("speedscope", Some("2 events, 1 link and 1 mark")),
+        ("csv", Some("2 events, 1 link and 1 mark")),
+        ("ndjson", Some("2 events, 1 link and 1 mark")),
+        ("folded", Some("1 unfinished span, 2 events, 1 link and 1 mark")),
+    ] {
+        let (code, _, said) = run(folder.path(), &["export", format, "-o", "out"]);
+        let expected = listed.map(|listed| note(format, listed)).unwrap_or_default();
+        let (first, rest) = said.split_once('\n').unwrap();
+        assert!(first.starts_with("wrote out ("), "{said}");
+        assert_eq!((code, rest), (0, expected.as_str()), "{format}");
+        fs::remove_file(folder.path().join("out")).unwrap();
+    }
+    let (_, _, said) = run(folder.path(), &["export", "folded", "-w", "id=s3"]);
+    assert_eq!(said, note("folded", "1 unfinished span and 1 mark"), "on the standard output, too");
+    let (_, _, said) = run(folder.path(), &["export", "folded", "--quiet"]);
+    assert_eq!(said, "");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let folder = tempfile::tempdir().unwrap();
     profile(folder.path(), 20_000);

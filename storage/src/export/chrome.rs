@@ -49,11 +49,11 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         Ok(out.pass()?)
     })?;
     let links = arrows(source, out)?;
-    marks(source, out)?;
+    let marks = marks(source, out)?;
     losses(source, out)?;
     counters(source, out)?;
     out.buffer.extend_from_slice(b"\n]}\n");
-    Ok(Written { spans, events, links, bytes: 0 })
+    Ok(Written { spans, events, links, marks, ..Written::default() })
 }
 
 /// All up to the events, and a first one, so that each of the others can begin with a comma.
@@ -286,8 +286,9 @@ fn region(
     }
 }
 
-fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
-    for (number, mark) in source.marks()?.into_iter().enumerate() {
+fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
+    let marks = source.marks()?;
+    for (number, mark) in marks.iter().enumerate() {
         let times = (mark.at_ns, mark.until_ns);
         region(&mut out.buffer, source.run.info.pid, ("mark", number), &mark.label, times, |out| {
             if let Some(fields) = &mark.fields {
@@ -297,7 +298,7 @@ fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
         });
         out.pass()?;
     }
-    Ok(())
+    Ok(marks.len() as u64)
 }
 
 fn losses(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {

@@ -71,7 +71,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     };
     let spans = source.spans(Columns::All, |span| firefox.span(span))?;
     let events = source.events(|event| firefox.event(event))?;
-    firefox.marks_and_losses(source)?;
+    let marks = firefox.marks_and_losses(source)?;
     out.buffer.push(b'{');
     firefox.meta(source, &mut out.buffer);
     out.buffer.extend_from_slice(b",\"libs\":[],\"threads\":[");
@@ -81,7 +81,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     out.buffer.extend_from_slice(b",\"stringArray\":[");
     out.buffer.extend_from_slice(&firefox.strings_json);
     out.buffer.extend_from_slice(b"]}}\n");
-    Ok(Written { spans, events, ..Written::default() })
+    Ok(Written { spans, events, marks, ..Written::default() })
 }
 
 /// There are no samples, hence no stacks.
@@ -176,7 +176,7 @@ impl Firefox {
         marked
     }
 
-    fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<(), ExportError> {
+    fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<u64, ExportError> {
         let place = |name, from_ns, to_ns: Option<i64>| Place {
             thread: NO_THREAD,
             name,
@@ -185,7 +185,8 @@ impl Firefox {
             phase: if to_ns.is_some() { Phase::Interval } else { Phase::Instant },
             category: 4,
         };
-        for mark in source.marks()? {
+        let marks = source.marks()?;
+        for mark in &marks {
             let until_ns = mark.until_ns.map(|until| until.max(mark.at_ns));
             self.marker(&place("mark", mark.at_ns, until_ns), |out| {
                 out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
@@ -207,7 +208,7 @@ impl Firefox {
                 out.push(b'}');
             })?;
         }
-        Ok(())
+        Ok(marks.len() as u64)
     }
 
     fn know(&mut self, thread: &Thread) {

@@ -49,8 +49,26 @@ pub struct Written {
     pub events: u64,
     /// Follows-from links.
     pub links: u64,
+    /// Marks.
+    pub marks: u64,
     /// Bytes.
     pub bytes: u64,
+    /// What it does not hold, though it was chosen.
+    pub left_out: LeftOut,
+}
+
+/// What was chosen, but has no place in the format. So much is chosen as is written and left out together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Spans: unfinished ones, where only times count.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Follows-from links.
+    pub links: u64,
+    /// Marks.
+    pub marks: u64,
 }
 
 /// Writes the spans of `source`, and what belongs to them, as far as the format knows of it.
@@ -81,5 +99,6 @@ pub fn export(
         Format::Sqlite => Err(ExportError::NotAStream),
     }?;
     written.bytes = out.finish()?;
+    written.left_out = source.left_out(&written)?;
     Ok(written)
 }

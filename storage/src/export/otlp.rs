@@ -62,7 +62,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     if in_request > 0 {
         out.buffer.extend_from_slice(END_OF_REQUEST);
     }
-    Ok(Written { spans, events: events.written, links: links.written, bytes: 0 })
+    Ok(Written { spans, events: events.written, links: links.written, ..Written::default() })
 }
 
 const END_OF_REQUEST: &[u8] = b"]}]}]}\n";

@@ -63,6 +63,8 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
     let Copy { store, threads, mut written, .. } = copy;
     store.close()?;
     finish(source, path, &threads, &written)?;
+    written.marks = source.reader.marks(source.run.id)?.len() as u64;
+    written.left_out = source.left_out(&written)?;
     written.bytes = path.metadata().context(path, "look at the copy")?.len();
     Ok(written)
 }

@@ -69,8 +69,9 @@ fn region(
 pub(super) fn marks(
     source: &Source<'_>,
     perfetto: &mut Perfetto<'_, '_, '_>,
-) -> Result<(), ExportError> {
-    for mark in source.marks()? {
+) -> Result<u64, ExportError> {
+    let marks = source.marks()?;
+    for mark in &marks {
         let times = (mark.at_ns, mark.until_ns);
         region(perfetto, ("marks", &mark.label), times, |out, interned| {
             if let Some(fields) = &mark.fields {
@@ -78,7 +79,7 @@ pub(super) fn marks(
             }
         })?;
     }
-    Ok(())
+    Ok(marks.len() as u64)
 }
 
 pub(super) fn losses(

@@ -67,10 +67,10 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     start(Sequence::Others, &mut perfetto.out.buffer);
     perfetto.interned = Interned::default();
     let events = extras::events(source, &mut perfetto)?;
-    extras::marks(source, &mut perfetto)?;
+    let marks = extras::marks(source, &mut perfetto)?;
     extras::losses(source, &mut perfetto)?;
     extras::counters(source, &mut perfetto)?;
-    Ok(Written { spans, events, links: links.count, bytes: 0 })
+    Ok(Written { spans, events, links: links.count, marks, ..Written::default() })
 }
 
 struct Perfetto<'o, 'w, 'l> {

@@ -1,29 +1,25 @@
 //! `spandrel export`: the spans for other programs.
 //!
-//! The formats are those of `spandrel_storage::export`; here is where they go: a file that appears
-//! when it is complete, or the standard output.
+//! The formats are those of `spandrel_storage::export`; here is which one is meant, and what is said of
+//! what was written. Where it goes, and how that can be stopped, is in `write`.
 
-use std::io::{self, IsTerminal, Write};
-use std::ops::ControlFlow;
+mod watch;
+mod write;
+
+use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
+use spandrel_storage::export::{Format, LeftOut, Settings, Written};
 
 use super::Command;
 use super::flame::Width;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{
-    AnyFormat, Cell, Column, Destination, NewDatabase, Progress, Sheet, View, text,
-};
+use crate::output::{AnyFormat, Cell, Column, Sheet, View, text};
 use crate::profile::Profile;
-#[cfg(unix)]
-use crate::signals;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -92,7 +88,13 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         Settings::new(format).weight(arguments.weight.weight()).csv_safe(arguments.csv_safe);
     refuse_terminal(format, context)?;
     let profile = context.wanted.profile()?;
-    let written = guarded(&profile, &settings, context)?;
+    let written = write::guarded(&profile, &settings, context)?;
+    if let Some(path) = &context.output.path {
+        report(path, format, &written, &profile, context);
+    }
+    if let Some(note) = left_out(format, &written.left_out) {
+        context.output.say(&note);
+    }
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
     Ok(match () {
         () if context.output.strict && !profile.run.is_complete() => Exit::Incomplete,
@@ -136,90 +138,6 @@ fn refuse_terminal(format: Format, context: &Context) -> Result<(), Failure> {
         .hint(format!("spandrel export {name} -o profile{ending}")))
 }
 
-/// Exports; when somebody wants this program to end, it ends when the half-written file is removed.
-fn guarded(profile: &Profile, settings: &Settings, context: &Context) -> Result<Written, Failure> {
-    let stop = std::sync::Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    {
-        let wish = std::sync::Arc::new(std::sync::Mutex::new(None));
-        let act = {
-            let (stop, wish) = (stop.clone(), wish.clone());
-            move |new: signals::Wish| {
-                if stop.swap(true, Ordering::Relaxed) {
-                    signals::give_in(new); // said twice
-                }
-                *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(new);
-            }
-        };
-        let guard = signals::guard(act)
-            .map_err(|source| Failure::cannot_read(format!("signals: {source}")))?;
-        let written = write(profile, settings, context, &stop);
-        drop(guard);
-        if written.is_err()
-            && let Some(wish) = *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-        {
-            signals::give_in(wish);
-        }
-        written
-    }
-    #[cfg(not(unix))]
-    write(profile, settings, context, &stop)
-}
-
-fn write(
-    profile: &Profile,
-    settings: &Settings,
-    context: &Context,
-    stop: &AtomicBool,
-) -> Result<Written, Failure> {
-    let mut watch = Watch::new(profile, context);
-    let mut source = profile.source().watched_by(|rows| {
-        watch.show(rows);
-        if stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
-    let Some(path) = &context.output.path else {
-        let out = io::stdout().lock();
-        let written = export::export(&mut source, settings, &mut Stoppable { out, stop });
-        return match written {
-            // A reader that went away has seen enough.
-            Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(Written::default())
-            }
-            written => written.map_err(|error| failure(error, Path::new("the standard output"))),
-        };
-    };
-    let written = if settings.format == Format::Sqlite {
-        let database = NewDatabase::new(path)?;
-        let written = export::copy(&mut source, &database.until_complete())
-            .map_err(|error| failure(error, path))?;
-        database.complete()?;
-        written
-    } else {
-        let mut file = Destination::new(path)?;
-        let written =
-            export::export(&mut source, settings, &mut Stoppable { out: &mut file, stop })
-                .map_err(|error| failure(error, path))?;
-        file.complete()?;
-        written
-    };
-    drop(source);
-    drop(watch);
-    report(path, settings.format, &written, profile, context);
-    Ok(written)
-}
-
-fn failure(error: ExportError, path: &Path) -> Failure {
-    match error {
-        ExportError::Profile(error) => error.into(),
-        ExportError::Write(source) => Failure::cannot_write(path, &source),
-        other => Failure::cannot_read(other.to_string()),
-    }
-}
-
 /// Says where it is, and what opens it.
 fn report(path: &Path, format: Format, written: &Written, profile: &Profile, context: &Context) {
     let bytes = text::bytes(written.bytes);
@@ -240,55 +158,27 @@ fn report(path: &Path, format: Format, written: &Written, profile: &Profile, con
     }
 }
 
-/// A writer that fails when somebody wants this program to end.
-struct Stoppable<'a, W> {
-    out: W,
-    stop: &'a AtomicBool,
-}
-
-impl<W: Write> Write for Stoppable<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the export was stopped"));
-        }
-        self.out.write(bytes)
+/// What the format has no place for, if there is anything.
+fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
+    let counts = [
+        (left_out.spans, "unfinished span"),
+        (left_out.events, "event"),
+        (left_out.links, "link"),
+        (left_out.marks, "mark"),
+    ];
+    let mut listed = String::new();
+    let mut counts = counts.into_iter().filter(|(count, _)| *count > 0).peekable();
+    while let Some((count, what)) = counts.next() {
+        let joint = match (listed.is_empty(), counts.peek()) {
+            (true, _) => "",
+            (false, Some(_)) => ", ",
+            (false, None) => " and ",
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        listed.push_str(&format!("{joint}{} {what}{plural}", text::count(count)));
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// How far it is.
-struct Watch {
-    line: Progress,
-    began: Instant,
-    rows: u64,
-}
-
-impl Watch {
-    fn new(profile: &Profile, context: &Context) -> Self {
-        let run = &profile.run;
-        let spans = run.spans.saturating_sub(run.pruned_spans);
-        let events = run.events.saturating_sub(run.pruned_events);
-        let rows = spans.saturating_add(events).saturating_add(run.links);
-        Self { line: context.output.progress(), began: Instant::now(), rows }
-    }
-
-    /// `exporting ████████▎            41%  412,000 rows/s  3 s left`
-    fn show(&mut self, rows: u64) {
-        let (began, all) = (self.began, self.rows);
-        self.line.show(|| {
-            // Some formats look at some rows twice; and a live run grows.
-            let share = (rows as f64 / all.max(1) as f64).min(1.0);
-            let seconds = began.elapsed().as_secs_f64().max(1e-3);
-            let rate = text::count((rows as f64 / seconds) as u64);
-            let bar = text::bar(share, 20);
-            let left = seconds / share.max(1e-9) * (1.0 - share);
-            let percent = (share * 100.0) as u64;
-            format!("exporting {bar:<20} {percent:>3}%  {rate} rows/s  {left:.0} s left")
-        });
-    }
+    let name = format.name();
+    (!listed.is_empty()).then(|| format!("note: {name} has no place for {listed}: left out here"))
 }
 
 /// The formats, and what opens them.

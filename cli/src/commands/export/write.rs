@@ -1,0 +1,120 @@
+//! Where an export goes: a file that appears when it is complete, or the standard output.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
+
+use super::watch::Watch;
+use crate::arguments::Context;
+use crate::failure::Failure;
+use crate::output::{Destination, NewDatabase};
+use crate::profile::Profile;
+#[cfg(unix)]
+use crate::signals;
+
+/// Exports; when somebody wants this program to end, it ends when the half-written file is removed.
+pub(super) fn guarded(
+    profile: &Profile,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Written, Failure> {
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    {
+        let wish = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let act = {
+            let (stop, wish) = (stop.clone(), wish.clone());
+            move |new: signals::Wish| {
+                if stop.swap(true, Ordering::Relaxed) {
+                    signals::give_in(new); // said twice
+                }
+                *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(new);
+            }
+        };
+        let guard = signals::guard(act)
+            .map_err(|source| Failure::cannot_read(format!("signals: {source}")))?;
+        let written = write(profile, settings, context, &stop);
+        drop(guard);
+        if written.is_err()
+            && let Some(wish) = *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
+            signals::give_in(wish);
+        }
+        written
+    }
+    #[cfg(not(unix))]
+    write(profile, settings, context, &stop)
+}
+
+fn write(
+    profile: &Profile,
+    settings: &Settings,
+    context: &Context,
+    stop: &AtomicBool,
+) -> Result<Written, Failure> {
+    let mut watch = Watch::new(profile, context);
+    let mut source = profile.source().watched_by(|rows| {
+        watch.show(rows);
+        if stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    let Some(path) = &context.output.path else {
+        let out = io::stdout().lock();
+        let written = export::export(&mut source, settings, &mut Stoppable { out, stop });
+        return match written {
+            // A reader that went away has seen enough.
+            Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(Written::default())
+            }
+            written => written.map_err(|error| failure(error, Path::new("the standard output"))),
+        };
+    };
+    let written = if settings.format == Format::Sqlite {
+        let database = NewDatabase::new(path)?;
+        let written = export::copy(&mut source, &database.until_complete())
+            .map_err(|error| failure(error, path))?;
+        database.complete()?;
+        written
+    } else {
+        let mut file = Destination::new(path)?;
+        let written =
+            export::export(&mut source, settings, &mut Stoppable { out: &mut file, stop })
+                .map_err(|error| failure(error, path))?;
+        file.complete()?;
+        written
+    };
+    Ok(written)
+}
+
+fn failure(error: ExportError, path: &Path) -> Failure {
+    match error {
+        ExportError::Profile(error) => error.into(),
+        ExportError::Write(source) => Failure::cannot_write(path, &source),
+        other => Failure::cannot_read(other.to_string()),
+    }
+}
+
+/// A writer that fails when somebody wants this program to end.
+struct Stoppable<'a, W> {
+    out: W,
+    stop: &'a AtomicBool,
+}
+
+impl<W: Write> Write for Stoppable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the export was stopped"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,96 @@
+//! The links of a source.
+
+use rusqlite::{Row, params};
+
+use super::super::error::ExportError;
+use super::{PIECE_ROWS, Source};
+use crate::error::Error;
+
+/// A link, and where its spans are.
+pub(in crate::export) struct Linked {
+    /// The later span.
+    pub(in crate::export) span_id: u64,
+    /// The span that it follows from.
+    pub(in crate::export) follows_id: u64,
+    /// Where the later span is, if it is stored.
+    pub(in crate::export) later: Option<Place>,
+    /// The trace of the earlier span, if it is stored.
+    pub(in crate::export) follows_root: Option<u64>,
+    /// Where the earlier one is, if it is exported, too.
+    pub(in crate::export) earlier: Option<Place>,
+}
+
+/// Where a span is.
+pub(in crate::export) struct Place {
+    pub(in crate::export) start_ns: i64,
+    /// `i64::MAX` for an unfinished one.
+    pub(in crate::export) end_ns: i64,
+    pub(in crate::export) thread_id: i64,
+}
+
+impl Source<'_> {
+    /// The links of the chosen spans in the order of spans, after a pass over those. Gives their number.
+    pub(in crate::export) fn links(
+        &mut self,
+        mut each: impl FnMut(&Linked) -> Result<(), ExportError>,
+    ) -> Result<u64, ExportError> {
+        let mut count = 0;
+        if self.run.links == 0 {
+            self.passed.links = Some(0);
+            return Ok(0);
+        }
+        let sql = format!(
+            "SELECT l.rowid, l.span_id, l.follows_id, a.root_id, b.start_ns, b.duration_ns,
+               b.thread_id, a.start_ns, a.duration_ns, a.thread_id
+             FROM link AS l LEFT JOIN span AS a ON a.id = l.follows_id AND a.run_id = ?4
+             LEFT JOIN span AS b ON b.id = l.span_id AND b.run_id = ?4
+             WHERE (l.span_id, l.rowid) > (?1, ?2) AND l.span_id <= ?3 AND l.run_id = ?4
+             ORDER BY l.span_id, l.rowid LIMIT {PIECE_ROWS}"
+        );
+        let mut after = ((self.run.first_id as i64).saturating_sub(1), i64::MAX);
+        loop {
+            let (reader, last) = (self.reader, self.last_id()?);
+            let tx = reader.begin()?;
+            let context = |error| Error::sqlite(reader.path(), "read the links", error);
+            let mut query = tx.prepare(&sql).map_err(context)?;
+            let mut rows =
+                query.query(params![after.0, after.1, last, self.run.id]).map_err(context)?;
+            let mut read = 0;
+            while let Some(row) = rows.next().map_err(context)? {
+                read += 1;
+                self.tell()?;
+                let mut link = linked(row).map_err(context)?;
+                after = (link.span_id as i64, row.get(0).map_err(context)?);
+                if !self.has_span(link.follows_id) {
+                    link.earlier = None;
+                }
+                if self.has_span(link.span_id) {
+                    count += 1;
+                    each(&link)?;
+                }
+            }
+            if read < PIECE_ROWS {
+                self.passed.links = Some(count);
+                return Ok(count);
+            }
+        }
+    }
+}
+
+fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
+    Ok(Linked {
+        span_id: row.get::<_, i64>(1)? as u64,
+        follows_id: row.get::<_, i64>(2)? as u64,
+        follows_root: row.get::<_, Option<i64>>(3)?.map(|id| id as u64),
+        later: place(row, 4)?,
+        earlier: place(row, 7)?,
+    })
+}
+
+/// Start, duration and thread, in the columns from this one on.
+fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
+    let Some(start_ns) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+    let duration_ns: Option<i64> = row.get(column + 1)?;
+    let end_ns = duration_ns.map_or(i64::MAX, |ns| start_ns.saturating_add(ns.max(0)));
+    Ok(Some(Place { start_ns, end_ns, thread_id: row.get(column + 2)? }))
+}

@@ -1,0 +1,215 @@
+//! What is exported: a run or a part of it, and the passes over it.
+//!
+//! Of a part, a span is chosen by its start and by a filter. An event goes with its span; without a
+//! filter, also by its own time, as it need not be in a span. Links go with their later span. Marks and
+//! losses go by time, whatever the filter: they are about everything.
+
+mod events;
+mod links;
+mod moments;
+
+pub(super) use self::events::EventRef;
+pub(super) use self::links::Linked;
+pub(super) use self::moments::Counters;
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::error::ExportError;
+use super::id_set::IdSet;
+use super::{LeftOut, Written};
+use crate::query::{Columns, Scan, SpanRef};
+use crate::reader::{Reader, Run};
+
+/// Rows that one read transaction reads at most.
+const PIECE_ROWS: usize = 20_000;
+
+/// Rows after which whoever watches is told.
+const TELL_ROWS: u64 = 4096;
+
+/// Chooses spans.
+type Filter<'a> = Box<dyn FnMut(&SpanRef<'_>) -> bool + 'a>;
+
+/// Is told how many rows were looked at, and can stop it.
+type Watch<'a> = Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>;
+
+/// What is exported: a run, or a part of it.
+pub struct Source<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) run: &'a Run,
+    window: (Option<i64>, Option<i64>),
+    filter: Option<(Columns, Filter<'a>)>,
+    watch: Watch<'a>,
+    looked_at: u64,
+    /// The spans that were chosen, when not all are.
+    chosen: Option<IdSet>,
+    passed: Passed,
+}
+
+/// How many rows the last pass of each kind found, if there was one.
+#[derive(Default)]
+struct Passed {
+    spans: u64,
+    events: Option<u64>,
+    links: Option<u64>,
+}
+
+impl<'a> Source<'a> {
+    /// A whole run.
+    pub fn new(reader: &'a Reader, run: &'a Run) -> Self {
+        Self {
+            reader,
+            run,
+            window: (None, None),
+            filter: None,
+            watch: Box::new(|_| ControlFlow::Continue(())),
+            looked_at: 0,
+            chosen: None,
+            passed: Passed::default(),
+        }
+    }
+
+    /// Only spans that start in the window from `from_ns` to before `until_ns`, nanoseconds since the
+    /// start of the run.
+    #[must_use]
+    pub fn window(mut self, from_ns: Option<i64>, until_ns: Option<i64>) -> Self {
+        self.window = (from_ns, until_ns);
+        self.chosen_from_now_on()
+    }
+
+    /// Only spans for which `filter` says yes; it looks at `columns` of them.
+    #[must_use]
+    pub fn filter(
+        mut self,
+        columns: Columns,
+        filter: impl FnMut(&SpanRef<'_>) -> bool + 'a,
+    ) -> Self {
+        self.filter = Some((columns, Box::new(filter)));
+        self.chosen_from_now_on()
+    }
+
+    /// Tells `watch` now and then how many rows of spans, events and links were looked at; when it
+    /// breaks, the export fails with [`ExportError::Stopped`].
+    #[must_use]
+    pub fn watched_by(mut self, watch: impl FnMut(u64) -> ControlFlow<()> + 'a) -> Self {
+        self.watch = Box::new(watch);
+        self
+    }
+
+    fn chosen_from_now_on(mut self) -> Self {
+        let is_part = self.filter.is_some() || self.window != (None, None);
+        self.chosen = is_part.then(IdSet::default);
+        self
+    }
+
+    fn tell(&mut self) -> Result<(), ExportError> {
+        self.looked_at += 1;
+        let is_due = self.looked_at.is_multiple_of(TELL_ROWS);
+        if is_due && (self.watch)(self.looked_at).is_break() {
+            return Err(ExportError::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Whether a span was chosen by a pass over the spans.
+    pub(super) fn has_span(&self, id: u64) -> bool {
+        self.chosen.as_ref().is_none_or(|chosen| chosen.contains(id))
+    }
+
+    /// Whether all spans are exported.
+    pub(super) fn is_whole(&self) -> bool {
+        self.chosen.is_none()
+    }
+
+    fn in_window(&self, at_ns: i64) -> bool {
+        self.window.0.is_none_or(|from| at_ns >= from)
+            && self.window.1.is_none_or(|until| at_ns < until)
+    }
+
+    fn has_event(&self, span_id: Option<u64>, at_ns: i64) -> bool {
+        let goes_with_span = span_id.is_some_and(|id| self.has_span(id));
+        self.is_whole() || goes_with_span || self.filter.is_none() && self.in_window(at_ns)
+    }
+
+    /// The chosen spans in the order of ids.
+    pub(super) fn spans(
+        &mut self,
+        columns: Columns,
+        mut each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
+    ) -> Result<u64, ExportError> {
+        let mut filter = self.filter.take();
+        let for_filter = filter.as_ref().map_or(Columns::Numbers, |(columns, _)| *columns);
+        let columns = if for_filter == Columns::All { Columns::All } else { columns };
+        let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
+        let (mut count, mut failure) = (0, None);
+        let mut one = |this: &mut Self, span: &SpanRef<'_>| {
+            this.tell()?;
+            if filter.as_mut().is_some_and(|(_, filter)| !filter(span)) {
+                return Ok(());
+            }
+            if let Some(chosen) = &mut this.chosen {
+                chosen.insert(span.id);
+            }
+            count += 1;
+            each(span)
+        };
+        let read = self.reader.scan(&scan, |span| match one(self, span) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        self.filter = filter;
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                read?;
+                self.passed.spans = count;
+                Ok(count)
+            }
+        }
+    }
+
+    /// Finds out which spans are chosen, for formats that have to know beforehand.
+    pub(super) fn choose(&mut self) -> Result<(), ExportError> {
+        if !self.is_whole() {
+            self.spans(Columns::Numbers, |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// What of the chosen rows is not in what was written.
+    pub(super) fn left_out(&mut self, written: &Written) -> Result<LeftOut, ExportError> {
+        let events = match self.passed.events {
+            Some(events) => events,
+            None if self.is_whole() => self.run.events.saturating_sub(self.run.pruned_events),
+            None => self.events(|_| Ok(()))?,
+        };
+        let links = match self.passed.links {
+            Some(links) => links,
+            None => self.links(|_| Ok(()))?,
+        };
+        Ok(LeftOut {
+            spans: self.passed.spans.saturating_sub(written.spans),
+            events: events.saturating_sub(written.events),
+            links: links.saturating_sub(written.links),
+            marks: (self.marks()?.len() as u64).saturating_sub(written.marks),
+        })
+    }
+
+    /// Where a live run ends now.
+    fn last_id(&self) -> Result<i64, ExportError> {
+        let run = self.reader.run(self.run.id)?;
+        Ok(run.map_or(self.run.last_id, |run| run.last_id) as i64)
+    }
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("run", &self.run.id)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
