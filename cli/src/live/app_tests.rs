@@ -132,41 +132,31 @@ fn time_stands_still_goes_back_and_comes_to_the_present_again() {
     assert!(app.message.is_some());
 }
 
+/// Which spans are open is only known of the present, so that one who looks at a moment keeps those.
 #[test]
 fn what_was_open_when_time_stopped_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = crate::live::made::open_spans(&folder.path().join("open.db"));
+    let lines = |count: usize| {
+        Looked::Open(crate::live::look::lines(all.iter().take(count).cloned().collect(), &[]))
+    };
+    let open = |app: &App| match &app.page.as_ref().unwrap().subject {
+        Looked::Open(lines) => lines.len(),
+        other => panic!("{other:?}"),
+    };
+    assert!(all.len() > 2);
     let mut app = three();
     app.apply(Action::Open);
-    let line = |name: &str| {
-        let (_folder, reader) = crate::commands::made::profile([crate::commands::made::Span::new(
-            if name == "old" { "old" } else { "new" },
-            1,
-        )]);
-        let mut spans = Vec::new();
-        reader.spans(1, |span| spans.push(span)).unwrap();
-        spans.pop().unwrap()
-    };
-    let names_of = |app: &App| match &app.page.as_ref().unwrap().subject {
-        Looked::Table => vec!["table".to_owned()],
-        Looked::Detail(detail) => {
-            detail.slowest.iter().map(|span| span.callsite.name.clone()).collect()
-        }
-        _ => Vec::new(),
-    };
-    // The same page with another subject is taken as it is.
-    let detail = |span| {
-        Looked::Detail(Box::new(crate::live::page::Detail {
-            key: crate::live::page::RowKey { name: "old".into(), target: "shop".into() },
-            points: Vec::new(),
-            slowest: vec![span],
-            looked: crate::live::page::LookedAt::default(),
-            open: Vec::new(),
-        }))
-    };
-    app.take(page(Vec::new(), detail(line("old"))));
-    assert_eq!(names_of(&app), ["old"]);
+    app.take(page(Vec::new(), lines(2)));
+    app.take(page(Vec::new(), lines(3)));
+    assert_eq!(open(&app), 3, "time goes on");
     app.apply(Action::Pause);
-    app.take(page(Vec::new(), detail(line("new"))));
-    assert_eq!(names_of(&app), ["new"]);
+    app.take(page(Vec::new(), lines(1)));
+    app.take(page(Vec::new(), lines(0)));
+    assert_eq!(open(&app), 3, "time stands still");
+    app.apply(Action::Pause);
+    app.take(page(Vec::new(), lines(1)));
+    assert_eq!(open(&app), 1);
 }
 
 #[test]
