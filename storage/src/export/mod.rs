@@ -9,6 +9,7 @@
 //!
 //! Names and fields are untrusted: whatever they hold, what is written can be parsed.
 
+mod callsite;
 mod chrome;
 mod error;
 mod fields;

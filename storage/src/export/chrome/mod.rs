@@ -13,9 +13,12 @@
 //! Threads go by their number in the profile, as the operating system gives its numbers again; that one
 //! is in the name. Time stamps are microseconds since the start of the run, with decimals.
 
+mod extras;
+
 use std::collections::HashSet;
 
 use super::Written;
+use super::callsite;
 use super::error::ExportError;
 use super::fields;
 use super::lanes::{GroupBy, Lane, Open, Slices};
@@ -24,7 +27,7 @@ use super::source::Source;
 use super::text::{self, integer, json, key, unsigned};
 use super::timeline;
 use crate::query::Columns;
-use crate::reader::{Callsite, Span, Thread};
+use crate::reader::{Span, Thread};
 use crate::record::Status;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
@@ -43,15 +46,15 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
             key(&mut out.buffer, "span");
             id(&mut out.buffer, 's', span_id);
         }
-        callsite(&mut out.buffer, &event.callsite);
+        callsite::members(&mut out.buffer, &event.callsite, "file");
         more_fields(&mut out.buffer, event.fields);
         out.buffer.extend_from_slice(b"}}");
         Ok(out.pass()?)
     })?;
-    let links = arrows(source, out)?;
-    let marks = marks(source, out)?;
-    losses(source, out)?;
-    counters(source, out)?;
+    let links = extras::arrows(source, out)?;
+    let marks = extras::marks(source, out)?;
+    extras::losses(source, out)?;
+    extras::counters(source, out)?;
     out.buffer.extend_from_slice(b"\n]}\n");
     Ok(Written { spans, events, links, marks, ..Written::default() })
 }
@@ -113,23 +116,6 @@ fn id(out: &mut Vec<u8>, letter: char, id: u64) {
     out.extend_from_slice(&[b'"', letter as u8]);
     unsigned(out, id);
     out.push(b'"');
-}
-
-fn callsite(out: &mut Vec<u8>, callsite: &Callsite) {
-    key(out, "target");
-    json(out, &callsite.target);
-    key(out, "level");
-    json(out, &callsite.level);
-    if let Some(file) = &callsite.file {
-        key(out, "file");
-        out.push(b'"');
-        text::json_inner(out, file);
-        if let Some(line) = callsite.line {
-            out.push(b':');
-            unsigned(out, line.into());
-        }
-        out.push(b'"');
-    }
 }
 
 fn more_fields(out: &mut Vec<u8>, fields: Option<&str>) {
@@ -204,7 +190,7 @@ fn arguments(out: &mut Vec<u8>, span: &Span) {
         key(out, "parent");
         id(out, 's', parent);
     }
-    callsite(out, &span.callsite);
+    callsite::members(out, &span.callsite, "file");
     if span.status != Status::Ok {
         key(out, "status");
         json(out, span.status.as_str());
@@ -227,105 +213,4 @@ fn arguments(out: &mut Vec<u8>, span: &Span) {
     }
     more_fields(out, span.fields.as_deref());
     out.push(b'}');
-}
-
-/// Arrows, for links whose two spans are both exported. An asynchronous slice has room for one arrow at
-/// most, so that each arrow has two slices of its own, without length, in the rows of the threads.
-fn arrows(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
-    let pid = source.run.info.pid;
-    let mut drawn = 0;
-    source.links(|link| {
-        let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return Ok(()) };
-        drawn += 1;
-        // From the end of the earlier span, if that is before the later one begins.
-        let from = earlier.end_ns.min(later.start_ns).max(earlier.start_ns);
-        let to = later.start_ns.max(from);
-        let ends = [
-            ("followed by", "flow_out", from, earlier.thread_id),
-            ("follows from", "flow_in", to, later.thread_id),
-        ];
-        for (name, way, at_ns, thread_id) in ends {
-            begin(&mut out.buffer, "X", "link", name);
-            place(&mut out.buffer, pid, thread_id, at_ns);
-            out.buffer.extend_from_slice(b",\"dur\":0,\"bind_id\":\"");
-            unsigned(&mut out.buffer, drawn);
-            out.buffer.push(b'"');
-            key(&mut out.buffer, way);
-            out.buffer.extend_from_slice(b"true,\"args\":{\"from\":");
-            id(&mut out.buffer, 's', link.follows_id);
-            key(&mut out.buffer, "to");
-            id(&mut out.buffer, 's', link.span_id);
-            out.buffer.extend_from_slice(b"}}");
-        }
-        Ok(out.pass()?)
-    })?;
-    Ok(drawn)
-}
-
-/// A slice of its own, from `from_ns` to `to_ns`; and an instant over all rows.
-fn region(
-    out: &mut Vec<u8>,
-    pid: u32,
-    (category, number): (&str, usize),
-    name: &str,
-    (from_ns, to_ns): (i64, Option<i64>),
-    arguments: impl FnOnce(&mut Vec<u8>),
-) {
-    begin(out, "i", category, name);
-    place(out, pid, 0, from_ns);
-    out.extend_from_slice(b",\"s\":\"g\",\"args\":{");
-    arguments(out);
-    out.extend_from_slice(b"}}");
-    let Some(to_ns) = to_ns.filter(|to| *to >= from_ns) else { return };
-    for (phase, at) in [("b", from_ns), ("e", to_ns)] {
-        begin(out, phase, category, name);
-        key(out, "id");
-        unsigned(out, number as u64);
-        place(out, pid, 0, at);
-        out.push(b'}');
-    }
-}
-
-fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
-    let marks = source.marks()?;
-    for (number, mark) in marks.iter().enumerate() {
-        let times = (mark.at_ns, mark.until_ns);
-        region(&mut out.buffer, source.run.info.pid, ("mark", number), &mark.label, times, |out| {
-            if let Some(fields) = &mark.fields {
-                out.extend_from_slice(b"\"fields\":");
-                fields::object(out, fields);
-            }
-        });
-        out.pass()?;
-    }
-    Ok(marks.len() as u64)
-}
-
-fn losses(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
-    for (number, loss) in source.losses()?.into_iter().enumerate() {
-        let times = (loss.from_ns, Some(loss.to_ns));
-        let name = format!("lost: {}", loss.reason);
-        region(&mut out.buffer, source.run.info.pid, ("loss", number), &name, times, |out| {
-            out.extend_from_slice(b"\"spans\":");
-            unsigned(out, loss.spans);
-            key(out, "events");
-            unsigned(out, loss.events);
-        });
-        out.pass()?;
-    }
-    Ok(())
-}
-
-fn counters(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
-    for sample in source.counters()? {
-        for (name, value) in sample.values() {
-            begin(&mut out.buffer, "C", "writer", name);
-            place(&mut out.buffer, source.run.info.pid, 0, sample.at_ns);
-            out.buffer.extend_from_slice(b",\"args\":{\"value\":");
-            unsigned(&mut out.buffer, value);
-            out.buffer.extend_from_slice(b"}}");
-        }
-        out.pass()?;
-    }
-    Ok(())
 }

@@ -10,19 +10,21 @@
 //! * Links go to spans that are stored, even if those are not exported.
 //! * An unfinished span ends with the run, and has the attribute `spandrel.unfinished`.
 
-use std::fmt::Write as _;
+mod attributes;
 
 use rusqlite::{Connection, Rows, params};
 
 use super::Written;
 use super::error::ExportError;
-use super::fields::{self, Value};
+use super::fields;
 use super::out::Out;
 use super::source::Source;
 use super::spool::temporary;
-use super::text::{self, hex, integer, json, key, unsigned};
+use super::text::{self, hex, json, key, unsigned};
 use crate::query::{Columns, SpanRef};
 use crate::record::Status;
+
+use self::attributes::{Attributes, attributes};
 
 /// Spans of one request at most.
 const SPANS_MAX: usize = 1000;
@@ -89,7 +91,7 @@ impl Otlp {
         let mut head = b"{\"resourceSpans\":[{\"resource\":{\"attributes\":[".to_vec();
         let name = std::path::Path::new(&info.program).file_name();
         let name = name.map_or(info.program.as_str().into(), |name| name.to_string_lossy());
-        let mut attributes = Attributes { out: &mut head, is_first: true };
+        let mut attributes = Attributes::new(&mut head);
         attributes.text("service.name", &name);
         attributes.text("service.instance.id", &info.uuid);
         attributes.text("host.name", &info.host);
@@ -168,113 +170,6 @@ fn span_id(out: &mut Vec<u8>, name: &str, id: u64) {
     out.push(b'"');
 }
 
-/// Gives the kind, which tracing-opentelemetry takes from a field, too.
-fn attributes(span: &SpanRef<'_>, out: &mut Vec<u8>) -> u8 {
-    let mut kind = 1;
-    let mut attributes = Attributes { out, is_first: true };
-    attributes.of_callsite(span.callsite);
-    attributes.integer("thread.id", span.thread.os_id as i64);
-    if let Some(name) = &span.thread.name {
-        attributes.text("thread.name", name);
-    }
-    if let Some(busy_ns) = span.busy_ns {
-        attributes.integer("busy_ns", busy_ns);
-        if let Some(duration_ns) = span.duration_ns {
-            attributes.integer("idle_ns", duration_ns.saturating_sub(busy_ns));
-        }
-    }
-    if let Some(self_ns) = span.self_ns {
-        attributes.integer("self_ns", self_ns);
-    }
-    attributes.integer("polls", i64::try_from(span.polls).unwrap_or(i64::MAX));
-    if span.duration_ns.is_none() {
-        attributes.begin("spandrel.unfinished");
-        attributes.out.extend_from_slice(b"{\"boolValue\":true}}");
-    }
-    fields::each(span.fields.unwrap_or("{}"), &mut |name, value| {
-        if let ("otel.kind", Value::Text(text)) = (name, &value) {
-            kind = match text.to_ascii_lowercase().as_str() {
-                "server" => 2,
-                "client" => 3,
-                "producer" => 4,
-                "consumer" => 5,
-                _ => 1,
-            };
-        }
-        attributes.value(name, value);
-    });
-    kind
-}
-
-/// A list of `KeyValue`.
-struct Attributes<'a> {
-    out: &'a mut Vec<u8>,
-    is_first: bool,
-}
-
-impl Attributes<'_> {
-    fn begin(&mut self, name: &str) {
-        if !self.is_first {
-            self.out.push(b',');
-        }
-        self.is_first = false;
-        self.out.extend_from_slice(b"{\"key\":");
-        json(self.out, name);
-        self.out.extend_from_slice(b",\"value\":");
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.begin(name);
-        self.out.extend_from_slice(b"{\"stringValue\":");
-        json(self.out, text);
-        self.out.extend_from_slice(b"}}");
-    }
-
-    fn integer(&mut self, name: &str, value: i64) {
-        self.begin(name);
-        self.out.extend_from_slice(b"{\"intValue\":\"");
-        integer(self.out, value);
-        self.out.extend_from_slice(b"\"}}");
-    }
-
-    fn value(&mut self, name: &str, value: Value<'_>) {
-        match value {
-            Value::Integer(value) => self.integer(name, value),
-            // OTLP knows no larger numbers.
-            Value::Unsigned(value) => self.text(name, &value.to_string()),
-            Value::Text(text) => self.text(name, &text),
-            Value::Json(json) => self.text(name, json),
-            Value::Bool(value) => {
-                self.begin(name);
-                let value = if value { "true" } else { "false" };
-                self.out.extend_from_slice(b"{\"boolValue\":");
-                self.out.extend_from_slice(value.as_bytes());
-                self.out.extend_from_slice(b"}}");
-            }
-            Value::Float(value) => {
-                let mut digits = String::new();
-                // Into a string, which cannot fail.
-                let _written = write!(digits, "{value:e}");
-                self.begin(name);
-                self.out.extend_from_slice(b"{\"doubleValue\":");
-                self.out.extend_from_slice(digits.as_bytes());
-                self.out.extend_from_slice(b"}}");
-            }
-        }
-    }
-
-    fn of_callsite(&mut self, callsite: &crate::reader::Callsite) {
-        self.text("level", &callsite.level);
-        self.text("target", &callsite.target);
-        if let Some(file) = &callsite.file {
-            self.text("code.file.path", file);
-        }
-        if let Some(line) = callsite.line {
-            self.integer("code.line.number", line.into());
-        }
-    }
-}
-
 /// Events and links, put by until their spans come.
 fn attachments(source: &mut Source<'_>, otlp: &Otlp) -> Result<Connection, ExportError> {
     let conn = temporary()?;
@@ -300,7 +195,7 @@ fn attachments(source: &mut Source<'_>, otlp: &Otlp) -> Result<Connection, Expor
             otlp.unix(&mut json_of, "timeUnixNano", event.at_ns);
             key(&mut json_of, "attributes");
             json_of.push(b'[');
-            let mut attributes = Attributes { out: &mut json_of, is_first: true };
+            let mut attributes = Attributes::new(&mut json_of);
             attributes.of_callsite(&event.callsite);
             fields::each(event.fields.unwrap_or("{}"), &mut |name, value| {
                 attributes.value(name, value);

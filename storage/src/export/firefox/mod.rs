@@ -11,9 +11,13 @@
 //! The format has its columns one after the other, so they wait in a [`Spool`]. Times are milliseconds
 //! since the start of the run, to the nanosecond.
 
+mod schema;
+mod threads;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::Written;
+use super::callsite;
 use super::error::ExportError;
 use super::fields::{self, Value};
 use super::out::Out;
@@ -22,22 +26,13 @@ use super::spool::Spool;
 use super::text::{self, integer, json, key, unsigned};
 use crate::query::Columns;
 use crate::query::quick_map::QuickMap;
-use crate::reader::{Callsite, Thread};
+use crate::reader::Thread;
 
 /// Fields with a line of their own at most; further ones are in the data but not shown.
 const KEYS_MAX: usize = 256;
 
 /// Columns of the table of markers, each a stream.
 const COLUMNS: [&str; 6] = ["name", "startTime", "endTime", "phase", "category", "data"];
-
-/// Categories, with colours; markers go by the status of their span.
-const CATEGORIES: [(&str, &str); 5] = [
-    ("Other", "grey"),
-    ("Span", "blue"),
-    ("Failed span", "red"),
-    ("Event", "yellow"),
-    ("Mark", "purple"),
-];
 
 /// The thread of marks and losses; no thread of a profile has the number.
 const NO_THREAD: i64 = i64::MIN;
@@ -73,19 +68,16 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     let events = source.events(|event| firefox.event(event))?;
     let marks = firefox.marks_and_losses(source)?;
     out.buffer.push(b'{');
-    firefox.meta(source, &mut out.buffer);
+    schema::meta(source, [&firefox.span_keys, &firefox.event_keys], &mut out.buffer);
     out.buffer.extend_from_slice(b",\"libs\":[],\"threads\":[");
     firefox.write_threads(source, out)?;
     out.buffer.extend_from_slice(b"\n],\"shared\":{");
-    out.buffer.extend_from_slice(EMPTY_TABLES);
+    out.buffer.extend_from_slice(threads::EMPTY_TABLES);
     out.buffer.extend_from_slice(b",\"stringArray\":[");
     out.buffer.extend_from_slice(&firefox.strings_json);
     out.buffer.extend_from_slice(b"]}}\n");
     Ok(Written { spans, events, marks, ..Written::default() })
 }
-
-/// There are no samples, hence no stacks.
-const EMPTY_TABLES: &[u8] = br#""stackTable":{"frame":[],"prefix":[],"length":0},"frameTable":{"address":[],"inlineDepth":[],"category":[],"subcategory":[],"func":[],"nativeSymbol":[],"innerWindowID":[],"line":[],"column":[],"length":0},"funcTable":{"name":[],"isJS":[],"relevantForJS":[],"resource":[],"source":[],"lineNumber":[],"columnNumber":[],"length":0},"resourceTable":{"lib":[],"name":[],"host":[],"type":[],"length":0},"nativeSymbols":{"libIndex":[],"address":[],"name":[],"functionSize":[],"length":0},"sources":{"uuid":[],"filename":[],"length":0}"#;
 
 struct Firefox {
     spool: Spool,
@@ -131,7 +123,7 @@ impl Firefox {
             out.extend_from_slice(b",\"trace\":\"t");
             unsigned(out, span.root_id);
             out.push(b'"');
-            of_callsite(out, span.callsite);
+            callsite::members(out, span.callsite, "source");
             key(out, "status");
             json(out, span.status.as_str());
             for (name, ns) in [("busy", span.busy_ns), ("self", span.self_ns)] {
@@ -168,7 +160,7 @@ impl Firefox {
                 unsigned(out, span_id);
                 out.push(b'"');
             }
-            of_callsite(out, &event.callsite);
+            callsite::members(out, &event.callsite, "source");
             of_fields(out, event.fields, &mut keys);
             out.push(b'}');
         });
@@ -273,161 +265,6 @@ impl Firefox {
         }
         json(&mut self.strings_json, string);
         number
-    }
-
-    fn write_threads(&self, source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
-        let mut threads: Vec<_> = self.threads.iter().collect();
-        threads.sort_by_key(|(_, row)| row.number);
-        for (thread, row) in threads {
-            let to = &mut out.buffer;
-            to.extend_from_slice(if row.number == 0 { b"\n{" } else { b",\n{" });
-            to.extend_from_slice(b"\"processType\":\"default\",\"processStartupTime\":0");
-            to.extend_from_slice(b",\"processShutdownTime\":null,\"registerTime\":");
-            text::scaled(to, row.from_ns.max(0), 6);
-            to.extend_from_slice(b",\"unregisterTime\":null,\"pausedRanges\":[]");
-            to.extend_from_slice(b",\"showMarkersInTimeline\":true,\"isMainThread\":");
-            to.extend_from_slice(if row.number == 0 { b"true" } else { b"false" });
-            key(to, "name");
-            json(to, &row.name);
-            key(to, "processName");
-            json(to, &source.run.info.program);
-            to.extend_from_slice(b",\"pid\":\"");
-            unsigned(to, source.run.info.pid.into());
-            to.extend_from_slice(b"\",\"tid\":\"");
-            integer(to, if *thread == NO_THREAD { 0 } else { *thread });
-            to.extend_from_slice(b"\",\"samples\":{\"stack\":[],\"time\":[],\"weight\":null,");
-            to.extend_from_slice(
-                b"\"weightType\":\"samples\",\"length\":0},\"markers\":{\"length\":",
-            );
-            unsigned(to, row.markers);
-            for (at, column) in COLUMNS.iter().enumerate() {
-                key(&mut out.buffer, column);
-                out.buffer.push(b'[');
-                let stream = row.number * COLUMNS.len() as u32 + at as u32;
-                self.spool.write(stream, out)?;
-                out.buffer.push(b']');
-            }
-            out.buffer.extend_from_slice(b"}}");
-        }
-        Ok(())
-    }
-
-    fn meta(&self, source: &Source<'_>, out: &mut Vec<u8>) {
-        let info = &source.run.info;
-        out.extend_from_slice(
-            b"\"meta\":{\"interval\":1,\"processType\":0,\"stackwalk\":0,\"version\":24,\
-              \"preprocessedProfileVersion\":60,\"symbolicated\":true,\
-              \"importedFrom\":\"spandrel\"",
-        );
-        key(out, "product");
-        json(out, info.label.as_ref().unwrap_or(&info.program));
-        key(out, "startTime");
-        text::scaled(out, info.started_unix_ns, 6);
-        key(out, "profilingStartTime");
-        out.push(b'0');
-        key(out, "profilingEndTime");
-        text::scaled(out, source.run.last_ns.max(0), 6);
-        key(out, "oscpu");
-        json(out, &info.os);
-        key(out, "arguments");
-        json(out, &info.args);
-        key(out, "categories");
-        for (at, (name, color)) in CATEGORIES.iter().enumerate() {
-            out.extend_from_slice(if at == 0 { b"[{\"name\":" } else { b",{\"name\":" });
-            json(out, name);
-            key(out, "color");
-            json(out, color);
-            key(out, "subcategories");
-            out.extend_from_slice(b"[\"Other\"]}");
-        }
-        out.extend_from_slice(b"],\"markerSchema\":[");
-        self.schemas(out);
-        out.extend_from_slice(b"]}");
-    }
-
-    fn schemas(&self, out: &mut Vec<u8>) {
-        schema(out, ("span", "{marker.name}"), SPAN_FIELDS, &self.span_keys);
-        out.push(b',');
-        schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, &self.event_keys);
-        out.push(b',');
-        schema(out, ("note", "{marker.data.text}"), NOTE_FIELDS, &BTreeSet::new());
-    }
-}
-
-/// Key, label and format.
-type Field = (&'static str, &'static str, &'static str);
-
-const SPAN_FIELDS: &[Field] = &[
-    ("id", "Span", "string"),
-    ("parent", "Parent", "string"),
-    ("trace", "Trace", "string"),
-    ("target", "Target", "string"),
-    ("level", "Level", "string"),
-    ("source", "Source", "string"),
-    ("status", "Status", "string"),
-    ("busy", "Busy", "duration"),
-    ("self", "Self", "duration"),
-    ("polls", "Polls", "integer"),
-];
-
-const EVENT_FIELDS: &[Field] = &[
-    ("message", "Message", "string"),
-    ("span", "Span", "string"),
-    ("target", "Target", "string"),
-    ("level", "Level", "string"),
-    ("source", "Source", "string"),
-];
-
-const NOTE_FIELDS: &[Field] = &[("text", "Text", "string"), ("fields", "Fields", "string")];
-
-fn schema(
-    out: &mut Vec<u8>,
-    (name, label): (&str, &str),
-    known: &[Field],
-    keys: &BTreeSet<String>,
-) {
-    out.extend_from_slice(b"{\"name\":");
-    json(out, name);
-    for place in ["tooltipLabel", "tableLabel", "chartLabel"] {
-        key(out, place);
-        json(out, label);
-    }
-    key(out, "display");
-    out.extend_from_slice(b"[\"marker-chart\",\"marker-table\",\"timeline-overview\"]");
-    key(out, "fields");
-    out.push(b'[');
-    let mut field = |is_first: bool, name: &str, label: &str, format: &str| {
-        out.extend_from_slice(if is_first { b"{\"key\":" } else { b",{\"key\":" });
-        json(out, name);
-        key(out, "label");
-        json(out, label);
-        key(out, "format");
-        json(out, format);
-        out.push(b'}');
-    };
-    for (at, (name, label, format)) in known.iter().enumerate() {
-        field(at == 0, name, label, format);
-    }
-    for name in keys {
-        field(false, &format!("field.{name}"), name, "string");
-    }
-    out.extend_from_slice(b"]}");
-}
-
-fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
-    key(out, "target");
-    json(out, &callsite.target);
-    key(out, "level");
-    json(out, &callsite.level);
-    if let Some(file) = &callsite.file {
-        key(out, "source");
-        out.push(b'"');
-        text::json_inner(out, file);
-        if let Some(line) = callsite.line {
-            out.push(b':');
-            unsigned(out, line.into());
-        }
-        out.push(b'"');
     }
 }
 

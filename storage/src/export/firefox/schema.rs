@@ -1,0 +1,118 @@
+//! What the profiler is told beside the markers: the run, the categories, and how each type is shown.
+
+use std::collections::BTreeSet;
+
+use super::super::source::Source;
+use super::super::text::{self, json, key};
+
+/// Categories, with colours; markers go by the status of their span.
+const CATEGORIES: [(&str, &str); 5] = [
+    ("Other", "grey"),
+    ("Span", "blue"),
+    ("Failed span", "red"),
+    ("Event", "yellow"),
+    ("Mark", "purple"),
+];
+
+/// Writes what is known of the run, the categories, and how markers are shown, with the keys of the
+/// fields that spans and events have.
+pub(super) fn meta(source: &Source<'_>, keys: [&BTreeSet<String>; 2], out: &mut Vec<u8>) {
+    let info = &source.run.info;
+    out.extend_from_slice(
+        b"\"meta\":{\"interval\":1,\"processType\":0,\"stackwalk\":0,\"version\":24,\
+          \"preprocessedProfileVersion\":60,\"symbolicated\":true,\
+          \"importedFrom\":\"spandrel\"",
+    );
+    key(out, "product");
+    json(out, info.label.as_ref().unwrap_or(&info.program));
+    key(out, "startTime");
+    text::scaled(out, info.started_unix_ns, 6);
+    key(out, "profilingStartTime");
+    out.push(b'0');
+    key(out, "profilingEndTime");
+    text::scaled(out, source.run.last_ns.max(0), 6);
+    key(out, "oscpu");
+    json(out, &info.os);
+    key(out, "arguments");
+    json(out, &info.args);
+    key(out, "categories");
+    for (at, (name, color)) in CATEGORIES.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"[{\"name\":" } else { b",{\"name\":" });
+        json(out, name);
+        key(out, "color");
+        json(out, color);
+        key(out, "subcategories");
+        out.extend_from_slice(b"[\"Other\"]}");
+    }
+    out.extend_from_slice(b"],\"markerSchema\":[");
+    schemas(keys, out);
+    out.extend_from_slice(b"]}");
+}
+
+fn schemas([of_spans, of_events]: [&BTreeSet<String>; 2], out: &mut Vec<u8>) {
+    schema(out, ("span", "{marker.name}"), SPAN_FIELDS, of_spans);
+    out.push(b',');
+    schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, of_events);
+    out.push(b',');
+    schema(out, ("note", "{marker.data.text}"), NOTE_FIELDS, &BTreeSet::new());
+}
+
+/// Key, label and format.
+type Field = (&'static str, &'static str, &'static str);
+
+const SPAN_FIELDS: &[Field] = &[
+    ("id", "Span", "string"),
+    ("parent", "Parent", "string"),
+    ("trace", "Trace", "string"),
+    ("target", "Target", "string"),
+    ("level", "Level", "string"),
+    ("source", "Source", "string"),
+    ("status", "Status", "string"),
+    ("busy", "Busy", "duration"),
+    ("self", "Self", "duration"),
+    ("polls", "Polls", "integer"),
+];
+
+const EVENT_FIELDS: &[Field] = &[
+    ("message", "Message", "string"),
+    ("span", "Span", "string"),
+    ("target", "Target", "string"),
+    ("level", "Level", "string"),
+    ("source", "Source", "string"),
+];
+
+const NOTE_FIELDS: &[Field] = &[("text", "Text", "string"), ("fields", "Fields", "string")];
+
+fn schema(
+    out: &mut Vec<u8>,
+    (name, label): (&str, &str),
+    known: &[Field],
+    keys: &BTreeSet<String>,
+) {
+    out.extend_from_slice(b"{\"name\":");
+    json(out, name);
+    for place in ["tooltipLabel", "tableLabel", "chartLabel"] {
+        key(out, place);
+        json(out, label);
+    }
+    key(out, "display");
+    out.extend_from_slice(b"[\"marker-chart\",\"marker-table\",\"timeline-overview\"]");
+    key(out, "fields");
+    out.push(b'[');
+    let mut field = |is_first: bool, name: &str, label: &str, format: &str| {
+        out.extend_from_slice(if is_first { b"{\"key\":" } else { b",{\"key\":" });
+        json(out, name);
+        key(out, "label");
+        json(out, label);
+        key(out, "format");
+        json(out, format);
+        out.push(b'}');
+    };
+    for (at, (name, label, format)) in known.iter().enumerate() {
+        field(at == 0, name, label, format);
+    }
+    for name in keys {
+        field(false, &format!("field.{name}"), name, "string");
+    }
+    out.extend_from_slice(b"]}");
+}
