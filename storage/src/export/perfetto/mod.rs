@@ -126,7 +126,7 @@ impl Slices for Perfetto<'_, '_, '_> {
         let Self { out, tracks, interned, flows } = self;
         let track = tracks.lane(lane, &span.thread, &mut out.buffer);
         let when = (Sequence::Spans, span.start_ns);
-        let links = flows.of(span.id, false)?;
+        let links = flows.of(span.id)?;
         track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
             interned.callsite(&span.callsite, &span.callsite.name, out);
             annotations(span, interned, out);
@@ -136,13 +136,10 @@ impl Slices for Perfetto<'_, '_, '_> {
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        let Self { out, tracks, interned, flows } = self;
+        let Self { out, tracks, interned, .. } = self;
         if let (false, Some(track)) = (open.is_unfinished, tracks.known(lane)) {
             let when = (Sequence::Spans, open.end_ns);
-            let links = flows.of(open.id, true)?;
-            track_event(&mut out.buffer, interned, when, (Kind::End, track), |out, _| {
-                out.extend_from_slice(&links);
-            });
+            track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
         }
         Ok(out.pass()?)
     }
