@@ -8,7 +8,8 @@
 //! With the feature `query` there are the analyses that the `spandrel` command makes of a profile; a
 //! program that records does without.
 //!
-//! This crate knows nothing of `tracing`, and starts no thread.
+//! This crate knows nothing of `tracing`, and starts no thread; only an export that has to put rows by
+//! has one, until it ends.
 
 #![forbid(unsafe_code)]
 

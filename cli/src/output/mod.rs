@@ -1,5 +1,6 @@
 //! What a command found, on its way to people and programs. The only place that prints.
 
+mod behind;
 mod fit;
 mod format;
 mod machine;
@@ -20,6 +21,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use self::behind::Behind;
 pub(crate) use self::format::{AnyFormat, ColorChoice, Format};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::sheet::{Cell, Column, Sheet};

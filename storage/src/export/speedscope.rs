@@ -128,11 +128,12 @@ impl Speedscope {
         })
     }
 
-    fn write_profiles(&self, out: &mut Out<'_>) -> Result<(), ExportError> {
-        let mut profiles: Vec<_> = self.profiles.iter().collect();
+    fn write_profiles(&mut self, out: &mut Out<'_>) -> Result<(), ExportError> {
+        let Self { spool, profiles, thread_names, .. } = self;
+        let mut profiles: Vec<_> = profiles.iter().collect();
         profiles.sort_by_key(|(lane, _)| (lane.group, lane.number));
         for (at, (lane, profile)) in profiles.into_iter().enumerate() {
-            let thread = self.thread_names.get(&lane.group).map_or("thread", String::as_str);
+            let thread = thread_names.get(&lane.group).map_or("thread", String::as_str);
             let name = match lane.number {
                 0 => thread.to_owned(),
                 number => format!("{thread}, overlapping {number}"),
@@ -147,7 +148,7 @@ impl Speedscope {
             }
             key(&mut out.buffer, "events");
             out.buffer.push(b'[');
-            self.spool.write(profile.stream, out)?;
+            spool.write(profile.stream, out)?;
             out.buffer.extend_from_slice(b"\n]}");
         }
         Ok(())

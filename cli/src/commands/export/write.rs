@@ -10,7 +10,7 @@ use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
 use super::watch::Watch;
 use crate::arguments::Context;
 use crate::failure::Failure;
-use crate::output::{Destination, NewDatabase};
+use crate::output::{Behind, Destination, NewDatabase};
 use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
@@ -65,9 +65,10 @@ fn write(
         }
     });
     let Some(path) = &context.output.path else {
-        let out = io::stdout().lock();
-        let written = export::export(&mut source, settings, &mut Stoppable { out, stop });
-        return match written {
+        let written = behind(io::stdout(), |out| {
+            export::export(&mut source, settings, &mut Stoppable { out, stop })
+        });
+        return match written.map(|(written, _)| written) {
             // A reader that went away has seen enough.
             Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ok(Written::default())
@@ -82,14 +83,24 @@ fn write(
         database.complete()?;
         written
     } else {
-        let mut file = Destination::new(path)?;
-        let written =
-            export::export(&mut source, settings, &mut Stoppable { out: &mut file, stop })
-                .map_err(|error| failure(error, path))?;
+        let (written, file) = behind(Destination::new(path)?, |out| {
+            export::export(&mut source, settings, &mut Stoppable { out, stop })
+        })
+        .map_err(|error| failure(error, path))?;
         file.complete()?;
         written
     };
     Ok(written)
+}
+
+/// Exports, and writes meanwhile.
+fn behind<W: Write + Send + 'static>(
+    out: W,
+    export: impl FnOnce(&mut Behind<W>) -> Result<Written, ExportError>,
+) -> Result<(Written, W), ExportError> {
+    let mut out = Behind::new(out).map_err(ExportError::Write)?;
+    let written = export(&mut out)?;
+    Ok((written, out.finish().map_err(ExportError::Write)?))
 }
 
 fn failure(error: ExportError, path: &Path) -> Failure {

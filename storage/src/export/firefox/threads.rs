@@ -11,7 +11,7 @@ pub(super) const EMPTY_TABLES: &[u8] = br#""stackTable":{"frame":[],"prefix":[],
 
 impl Firefox {
     pub(super) fn write_threads(
-        &self,
+        &mut self,
         source: &Source<'_>,
         out: &mut Out<'_>,
     ) -> Result<(), ExportError> {
