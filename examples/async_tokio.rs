@@ -69,6 +69,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{order:5}  {threads:7}  {polls:5}  {duration:11.3}  {busy:8.3}  {idle:4.0} %");
     }
     println!("\n{report}");
-    println!("look at it: sqlite3 {database} 'select * from top'");
+    println!("look at it: spandrel top --db {database}");
     Ok(())
 }

@@ -84,6 +84,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", line?);
     }
     println!("\n{report}");
-    println!("look at it: sqlite3 {database} 'select * from slow'");
+    println!("look at it: spandrel slow --db {database}");
     Ok(())
 }

@@ -18,6 +18,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let report = profiler.close()?;
     println!("{report}");
-    println!("look at it: sqlite3 profile.db 'select * from top'");
+    println!("look at it: spandrel top");
     Ok(())
 }

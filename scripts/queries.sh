@@ -5,8 +5,9 @@
 #
 # Makes a profile of SPANS spans (default: 10000000) at 10,000 a second, and asks each command ROUNDS
 # times (default: 3); prints the medians in milliseconds, the whole process from start to end, and the
-# largest memory of all rounds. Then the exports, in spans a second. Wants two processors with nothing
-# else to do, and some 6 GB of disk.
+# largest memory of all rounds. Then the exports, in spans a second: to whoever reads them from the
+# standard output, and to a file, where the disk has a say. Wants two processors with nothing else to do,
+# and some 12 GB of disk.
 #
 # With the default number of spans it checks what is promised: `info`, `runs`, `top` and `hist` under
 # 100 ms; once optimized also `slow`, `tree` and a window of a minute; exports at 500,000 spans/s at
@@ -37,7 +38,7 @@ echo
 ask() { # name, command...
     local name=$1 start=$EPOCHREALTIME end
     shift
-    /usr/bin/time --quiet -o "$folder/memory" -f %M "$spandrel" "$@" >"$folder/said" 2>"$folder/errors" ||
+    /usr/bin/time --quiet -o "$folder/memory" -f %M "$spandrel" "$@" >"${said:-$folder/said}" 2>"$folder/errors" ||
         { echo "queries.sh: spandrel $*: $(head -n 3 "$folder/errors")" >&2; exit 1; }
     end=$EPOCHREALTIME
     echo $(((${end/./} - ${start/./}) / 1000)) >>"$folder/$name.ms"
@@ -115,15 +116,22 @@ printf '%-42s%14d%26.1f\n' optimize "$(median optimize)" \
     "$(awk "BEGIN { print $(most optimize) * 1.024 / 1000 }")"
 hold "optimize, KiB" "$(most optimize)" 97656
 
-printf '\n%-42s%14s%14s%12s\n' "spandrel export --format ..." ms "spans/s" "memory, MB"
+printf '\n%-30s%14s%14s%14s%12s\n' "spandrel export --format ..." "spans/s" "to a file" "bytes/span" \
+    "memory, MB"
 for format in chrome perfetto folded speedscope firefox otlp-json csv ndjson sqlite; do
+    to_file=(-o "$folder/exported")
     for ((round = 1; round <= rounds; round++)); do
-        ask "export $format" export --format "$format" -o "$folder/exported"
+        ask "export $format, file" export --format "$format" "${to_file[@]}"
+        bytes=$(stat -c %s "$folder/exported")
         rm -f "$folder/exported"
+        # A database is nothing to stream.
+        [[ $format != sqlite ]] || { cp "$folder/export $format, file.ms" "$folder/export $format.ms"; continue; }
+        said=/dev/null ask "export $format" export --format "$format"
     done
-    ms=$(median "export $format") kib=$(most "export $format")
-    printf '%-42s%14d%14d%12.1f\n' "$format" "$ms" $((spans * 1000 / ms)) \
-        "$(awk "BEGIN { print $kib * 1.024 / 1000 }")"
+    ms=$(median "export $format") file_ms=$(median "export $format, file")
+    kib=$(most "export $format, file")
+    printf '%-30s%14d%14d%14d%12.1f\n' "$format" $((spans * 1000 / ms)) $((spans * 1000 / file_ms)) \
+        $((bytes / spans)) "$(awk "BEGIN { print $kib * 1.024 / 1000 }")"
     hold "export $format, ms for 500,000 spans/s" "$ms" $((spans / 500))
     hold "export $format, KiB" "$kib" 97656
 done

@@ -57,7 +57,7 @@ fn run(load: Load) -> Result<Vec<String>, Box<dyn Error>> {
     let outcome = outcome?;
     report::outcome(&mut out, &outcome)?;
     let database = outcome.load.database.display();
-    writeln!(out, "\nlook at it: sqlite3 {database} 'select * from top'")?;
+    writeln!(out, "\nlook at it: spandrel top --db {database}")?;
     report::result(&mut out, &outcome)?;
     Ok(outcome.faults())
 }

@@ -1,15 +1,10 @@
 //! What is on the screen and why: the state between a key and a drawing. Reads nothing, draws nothing.
 
-use spandrel_storage::query::Filter;
-
 use super::columns::ColumnName;
+use super::input::{Chosen, Input, InputOf};
 use super::keys::Action;
 use super::page::{Ask, Looked, Page, Row, RowKey, Subject};
 use super::window::{SECOND_NS, Window, floor};
-use crate::output::text;
-
-/// Bytes that can be typed.
-const TYPED_MAX: usize = 512;
 
 /// What fills the screen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,50 +15,6 @@ pub(crate) enum View {
     Open,
     Flame,
     Help,
-}
-
-/// A line of text that is typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Input {
-    pub(crate) of: InputOf,
-    pub(crate) text: String,
-    /// Why it cannot be taken as it stands.
-    pub(crate) fault: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InputOf {
-    Filter,
-    Mark,
-}
-
-/// Which rows are in the table.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Chosen {
-    pub(crate) text: String,
-    filter: Filter,
-}
-
-impl Chosen {
-    /// Understands a filter, if it is one that names can pass.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let filter = Filter::parse(text).map_err(|error| match error.hint() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
-        })?;
-        match filter.term_beyond_callsite() {
-            Some(term) => Err(format!(
-                "`{}` asks single spans; the table has names: name target module file level",
-                text::clean(term)
-            )),
-            None => Ok(Self { text: text.trim().to_owned(), filter }),
-        }
-    }
-
-    fn has(&self, row: &Row) -> bool {
-        self.filter.is_empty()
-            || row.callsites.iter().any(|callsite| self.filter.matches_callsite(callsite))
-    }
 }
 
 /// What has to be done beside drawing.
@@ -144,7 +95,7 @@ impl App {
     }
 
     /// Puts the rows in order.
-    fn arrange(&mut self) {
+    pub(super) fn arrange(&mut self) {
         let Some(page) = &self.page else { return };
         let rows = &page.rows;
         let mut shown: Vec<(usize, &Row)> =
@@ -331,61 +282,6 @@ impl App {
         let until = floor(until, SECOND_NS).max(first);
         self.until_ns = (until < page.end_ns).then_some(until);
         Effect::Look
-    }
-
-    fn edit(&mut self, action: Action) -> Effect {
-        let Some(input) = &mut self.input else { return Effect::Nothing };
-        match action {
-            Action::Type(letter) if input.text.len() + letter.len_utf8() <= TYPED_MAX => {
-                input.text.push(letter);
-            }
-            Action::Erase => {
-                input.text.pop();
-            }
-            Action::EraseWord => {
-                let kept = input.text.trim_end();
-                let kept = kept.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-                input.text.truncate(kept);
-            }
-            Action::EraseAll => input.text.clear(),
-            Action::Cancel => return self.cancel(),
-            Action::Accept => return self.accept(),
-            _ => {}
-        }
-        self.try_filter();
-        Effect::Nothing
-    }
-
-    /// A filter is in force while it is typed, as far as it is understood.
-    fn try_filter(&mut self) {
-        let Some(input) = &mut self.input else { return };
-        if input.of == InputOf::Filter {
-            match Chosen::parse(&input.text) {
-                Ok(chosen) => (self.chosen, input.fault) = (chosen, None),
-                Err(fault) => input.fault = Some(fault),
-            }
-            self.arrange();
-        }
-    }
-
-    fn cancel(&mut self) -> Effect {
-        if self.input.take().is_some_and(|input| input.of == InputOf::Filter) {
-            self.chosen = std::mem::take(&mut self.chosen_before);
-            self.arrange();
-        }
-        Effect::Nothing
-    }
-
-    fn accept(&mut self) -> Effect {
-        match self.input.take() {
-            Some(input) if input.fault.is_some() => self.input = Some(input),
-            Some(input) if input.of == InputOf::Mark && !input.text.trim().is_empty() => {
-                self.message = Some("asking the recording for a mark ...".into());
-                return Effect::Mark(input.text.trim().to_owned());
-            }
-            _ => {}
-        }
-        Effect::Nothing
     }
 }
 

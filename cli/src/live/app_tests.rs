@@ -189,5 +189,5 @@ fn no_endless_text_can_be_typed() {
     (0..10_000).for_each(|_| {
         app.apply(Action::Type('é'));
     });
-    assert!(app.input.as_ref().unwrap().text.len() <= TYPED_MAX);
+    assert!(app.input.as_ref().unwrap().text.len() <= crate::live::input::TYPED_MAX);
 }

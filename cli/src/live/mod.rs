@@ -17,6 +17,7 @@ mod draw;
 mod export;
 mod feed;
 mod health;
+mod input;
 mod keys;
 mod look;
 #[cfg(test)]
@@ -39,7 +40,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use self::app::{App, Chosen, Effect};
+use self::app::{App, Effect};
+use self::input::Chosen;
 use self::columns::ColumnName;
 use self::draw::Look;
 use self::feed::{Feed, News, Order};

@@ -81,7 +81,7 @@ pub struct LeftOut {
 ///
 /// # Blocking
 ///
-/// Reads all spans of the run, a second or two for a million.
+/// Reads all spans of the run, one to two seconds for a million.
 pub fn export(
     source: &mut Source<'_>,
     settings: &Settings,

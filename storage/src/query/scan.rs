@@ -135,8 +135,8 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// Reads the run's rows, some 0.2 s for a million; of a window, those around it where the profile has
-    /// indexes, and otherwise it looks at all of them, some 0.05 s for a million.
+    /// Reads the run's rows, some 0.4 s for a million; of a window, those around it where the profile has
+    /// indexes, and otherwise it looks at all of them, some 0.08 s for a million.
     pub fn scan(
         &self,
         scan: &Scan,

@@ -52,7 +52,7 @@ impl Trace {
     ///
     /// # Blocking
     ///
-    /// Milliseconds in a profile with indexes; otherwise looks at the whole run, some 0.05 s for a million
+    /// Milliseconds in a profile with indexes; otherwise looks at the whole run, some 0.1 s for a million
     /// spans.
     pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
         let max = max.min(u32::MAX as usize);

@@ -57,7 +57,7 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// As [`scan`](Self::scan); of a window of a profile with indexes, some milliseconds, if
+    /// As [`scan`](Self::scan); of a window of a profile with indexes, some ten milliseconds, if
     /// [the groups can be made of sums](super::By::is_in_rollups).
     pub fn add_window(&self, scan: &Scan, groups: &mut Groups) -> Result<Extent, Error> {
         let mut extent = Extent::NOTHING;

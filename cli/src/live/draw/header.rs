@@ -5,7 +5,8 @@ use ratatui::style::Style;
 use super::canvas::{Canvas, width};
 use super::theme::{BAD, BANNER, BOLD, FAINT, GOOD, PLAIN, TITLE, TREND, WARN};
 use super::trend::sparkline;
-use crate::live::app::{App, InputOf, View};
+use crate::live::app::{App, View};
+use crate::live::input::InputOf;
 use crate::live::page::{Health, Page, State};
 use crate::output::text;
 
