@@ -33,6 +33,7 @@ mod optimize;
 mod options;
 #[cfg(feature = "query")]
 pub mod query;
+mod quick_map;
 mod reader;
 mod record;
 mod retention;

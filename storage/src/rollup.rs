@@ -5,13 +5,11 @@
 //! nothing, and a kill leaves rows that say what the span rows say. A span that arrives late is
 //! merged with the row in the file.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::histogram::{Hints, Histogram};
+use crate::quick_map::QuickMap;
 use crate::record::{SpanRow, Status};
 
 /// Length of an interval.
@@ -85,31 +83,7 @@ impl Key {
     }
 }
 
-/// Keys are small numbers of our own; a multiplication spreads them well enough (FxHash of
-/// rustc). The default hasher would take a tenth of the whole cost of a row.
-#[derive(Debug, Default, Clone, Copy)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_i64(&mut self, value: i64) {
-        self.write_u64(value as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its bucket from the low bits, the product is best in the high ones.
-        self.0.rotate_left(26)
-    }
-}
-
-type Rows = HashMap<Key, Rollup, BuildHasherDefault<KeyHasher>>;
+type Rows = QuickMap<Key, Rollup>;
 
 /// The rows of the present intervals, as they stand in the file.
 #[derive(Debug)]
@@ -123,7 +97,7 @@ pub(crate) struct Rollups {
 #[derive(Debug)]
 pub(crate) struct Staged {
     rows: Vec<StagedRow>,
-    places: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    places: QuickMap<Key, usize>,
     /// Places of the rows that were changed last, by the last digits of their callsites: the next
     /// span of a callsite most often ends in the same interval.
     recent: [u32; RECENT],
@@ -145,7 +119,7 @@ impl Rollups {
     pub(crate) fn stage(&self) -> Staged {
         Staged {
             rows: Vec::new(),
-            places: HashMap::default(),
+            places: QuickMap::default(),
             recent: [0; RECENT],
             newest_ns: self.newest_ns,
         }

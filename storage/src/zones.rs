@@ -14,7 +14,7 @@ use rusqlite::{Row, Statement, Transaction, params};
 
 use crate::histogram::Hints;
 use crate::indexes::{self, SUMS, ZONES};
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::read_status;
 use crate::record::Status;
 use crate::rollup::{Rollup, Summand};

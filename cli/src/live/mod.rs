@@ -41,10 +41,10 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use self::app::{App, Effect};
-use self::input::Chosen;
 use self::columns::ColumnName;
 use self::draw::Look;
 use self::feed::{Feed, News, Order};
+use self::input::Chosen;
 use self::signals::Signals;
 use self::source::Source;
 use self::terminal::Screen;

@@ -4,7 +4,7 @@
 //! take them in blocks), so that ten million spans take a few megabytes; pieces without any are not
 //! kept.
 
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 
 /// Ids in a piece.
 const PIECE: u64 = 32_768;

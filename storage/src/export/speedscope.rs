@@ -17,7 +17,7 @@ use super::spool::Spool;
 use super::text::{integer, json, key, unsigned};
 use super::timeline;
 use crate::query::Columns;
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::{Callsite, Span, Thread};
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::error::ExportError;
 use super::out::Out;
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 
 /// Bytes that wait in memory at most, and as many again on their way, beside the cache of the database.
 const BYTES_MAX: usize = 8 * 1024 * 1024;

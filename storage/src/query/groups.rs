@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::SpanRef;
 use super::fields::field_text;
-use super::quick_map::QuickMap;
 use crate::histogram::Histogram;
+use crate::quick_map::QuickMap;
 use crate::reader::{Callsite, Top};
 use crate::record::Status;
 

@@ -23,7 +23,6 @@ mod inside;
 #[cfg(test)]
 mod made;
 mod near;
-pub(crate) mod quick_map;
 mod recent;
 mod rows;
 mod run_selector;

@@ -8,11 +8,11 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Transaction, params};
 
-use super::quick_map::QuickMap;
 use super::scan::{Range, join};
 use super::{Groups, Scan, SpanRef};
 use crate::error::{Context, Error};
 use crate::indexes::{self, SUMS, ZONES};
+use crate::quick_map::QuickMap;
 use crate::reader::{Names, Reader, Top};
 
 /// From the first start to the last end of some spans.

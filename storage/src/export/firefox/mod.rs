@@ -25,7 +25,7 @@ use super::source::Source;
 use super::spool::Spool;
 use super::text::{self, integer, json, key, unsigned};
 use crate::query::Columns;
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::Thread;
 
 /// Fields with a line of their own at most; further ones are in the data but not shown.

@@ -23,7 +23,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::{Callsite, Span};
 
 /// A row of slices.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::super::proto::{message, string, unsigned};
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::Callsite;
 
 /// Keys that are interned at most; further ones are written where they stand. Field names come from the

@@ -3,7 +3,7 @@
 use super::super::lanes::Lane;
 use super::super::proto::{message, signed, string, unsigned};
 use super::packet;
-use crate::query::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 use crate::reader::{Run, Thread};
 
 /// The process: the track that all others are below.

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use super::super::SpanRef;
-use super::super::quick_map::QuickMap;
 use super::significance::Moments;
+use crate::quick_map::QuickMap;
 
 /// Spans of a class whose children are looked at.
 pub(super) const SAMPLE_MAX: usize = 10_000;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::SpanRef;
-use super::super::quick_map::QuickMap;
 use super::tree::{Frame, StackNode, StackTree, Sums};
+use crate::quick_map::QuickMap;
 use crate::reader::Callsite;
 
 /// Frames of a path at most; what is deeper is counted under [`Frame::Cut`].

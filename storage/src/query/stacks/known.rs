@@ -5,7 +5,7 @@
 //! stay open longer, as that of a whole program does, come back by a look-up and are kept apart, so
 //! that spans without children do not push them out.
 
-use super::super::quick_map::QuickMap;
+use crate::quick_map::QuickMap;
 
 /// The last spans that are remembered: `1 << RECENT_BITS`.
 const RECENT_BITS: u32 = 18;
