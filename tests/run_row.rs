@@ -48,6 +48,32 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
     assert!(number("started_unix_ns") <= number("ended_unix_ns"));
 }
 
+/// The start of the run on the wall clock and the start of a span since then make the wall clock's time of
+/// the span, however long it took to build the profiler.
+#[test]
+fn spans_are_when_the_wall_clock_says() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    // A table that takes a while to make.
+    let profiler = small(scratch.db()).max_open_spans(1 << 20).build().unwrap();
+    let (before, after) = within(&dispatch(&profiler), || {
+        let before = unix_now();
+        let span = info_span!("work");
+        let after = unix_now();
+        drop(span);
+        (before, after)
+    });
+    let report = profiler.close().unwrap();
+    let db = ledger::check_complete(scratch.db(), &report);
+    let at = db.value::<i64>("SELECT started_unix_ns + start_ns FROM span, run");
+    // Two clocks, of which one may be slewed meanwhile.
+    let slack = 2_000_000;
+    assert!((before - slack..=after + slack).contains(&at), "{before} {at} {after}");
+    let ended = db.value::<i64>("SELECT ended_unix_ns FROM run");
+    let last = db.value::<i64>("SELECT started_unix_ns + last_ns FROM run");
+    assert!(last <= ended + slack, "{last} {ended}");
+}
+
 #[test]
 fn the_report_in_the_run_row_is_the_one_that_close_returns() {
     let _limit = time_limit(30);

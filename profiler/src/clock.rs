@@ -8,7 +8,7 @@
 //! hour ago still encloses its child to the nanosecond.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_ring::timestamp;
 
@@ -52,6 +52,17 @@ impl Clock {
     /// The name in column `run.clock`.
     pub(crate) fn name(&self) -> &'static str {
         if self.tsc { "tsc" } else { "monotonic" }
+    }
+
+    /// Zero of the run on the wall clock. The best of several tries: an interruption between the two
+    /// readings makes it late, nothing makes it early.
+    pub(crate) fn origin_unix(&self) -> Duration {
+        let read = || {
+            let since_origin = self.origin.elapsed();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            now.saturating_sub(since_origin)
+        };
+        (0..8).map(|_| read()).min().unwrap_or_default()
     }
 
     fn monotonic_ns(&self) -> i64 {

@@ -96,7 +96,8 @@ fn parse<T: FromStr<Err: Display>>(
 }
 
 /// The row for table `run`.
-pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder, started: Duration) -> RunInfo {
+pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder) -> RunInfo {
+    let started = recorder.clock.origin_unix();
     let program = std::env::current_exe().unwrap_or_default();
     RunInfo {
         uuid: uuid(),

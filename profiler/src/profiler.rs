@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
@@ -123,8 +123,7 @@ impl Profiler {
             busy_time: builder.busy_time,
             first_id,
         });
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let run = environment::describe_run(&builder, &recorder, started);
+        let run = environment::describe_run(&builder, &recorder);
         store.begin_run(&run)?;
         let state = Arc::new(WriterState::default());
         state.marks.ids_begin_at(store.next_mark_id()?);

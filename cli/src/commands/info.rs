@@ -276,7 +276,10 @@ fn bytes_per_span(files: &Files, runs: &[Run]) -> Option<f64> {
 
 fn bytes_line(files: &Files, runs: &[Run]) -> String {
     match bytes_per_span(files, runs) {
-        Some(bytes) => format!("{bytes:.0} bytes a span, everything included"),
+        Some(bytes) => {
+            let bytes = text::count(bytes.round() as u64);
+            format!("{bytes} bytes a span, everything included")
+        }
         None => "no spans yet".to_owned(),
     }
 }
