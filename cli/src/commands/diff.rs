@@ -92,12 +92,14 @@ fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {
     let mut columns = vec![
         Column::left("name", "span"),
         Column::left("target", "target").hidden(),
-        Column::right("calls_change", "calls"),
+        Column::right("calls_change", "calls").spare(9),
     ];
     for metric in [Metric::P50, Metric::P95, Metric::P99] {
-        columns.push(Column::right(&format!("{}_change", metric.as_str()), metric.as_str()));
+        let column = Column::right(&format!("{}_change", metric.as_str()), metric.as_str());
+        // Where there is no room, the tail is what people look for; the mean is said beneath.
+        columns.push(if metric == Metric::P50 { column.spare(8) } else { column });
     }
-    columns.push(Column::right("significant", &format!("{confidence}% interval")));
+    columns.push(Column::right("significant", &format!("{confidence}% interval")).spare(7));
     for metric in Metric::ALL {
         let unit = if metric == Metric::Calls { "" } else { "_ns" };
         let metric = metric.as_str();

@@ -51,7 +51,13 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
         }
         (None, _) => {
             let hidden = width.map(|width| fit::columns(&mut view.sheet, width));
-            page.push_str(&cut_lines(&table(&view.sheet, format, false)));
+            let rows = table(&view.sheet, format, false);
+            // A list of texts goes on in the next line; of rows of numbers that would be a muddle.
+            if view.sheet.columns.iter().all(|column| column.left || !column.shown) {
+                rows.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
+            } else {
+                page.push_str(&cut_lines(&rows));
+            }
             if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
                 let line = format!("no room for {}; -v shows all columns", hidden.join(", "));
                 page.push_str(&format!("{FAINT}{}{FAINT:#}\n", wrapped(&line)));
