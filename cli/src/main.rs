@@ -16,6 +16,7 @@ mod failure;
 mod live;
 mod output;
 mod profile;
+mod recorder;
 #[cfg(test)]
 mod reference;
 mod report;

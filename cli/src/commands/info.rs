@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, length_ns, text};
 use crate::profile::Profile;
+use crate::recorder::State;
 
 /// Runs that are shown without asking.
 const ROWS: usize = 20;
@@ -27,49 +28,6 @@ struct Files {
     path: PathBuf,
     bytes: u64,
     wal_bytes: u64,
-}
-
-/// Whether somebody records into a run, as far as can be told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Ended,
-    /// Its process is there.
-    Live,
-    /// It has no end, and its process is gone.
-    Killed,
-    /// It has no end, and nothing is known of its process.
-    NotEnded,
-}
-
-impl State {
-    fn of(run: &Run) -> Self {
-        let process = PathBuf::from(format!("/proc/{}", run.info.pid));
-        match run.ended_unix_ns {
-            Some(_) => Self::Ended,
-            None if !Path::new("/proc/self/exe").exists() => Self::NotEnded,
-            // Another program may have got the number since.
-            None => match fs::read_link(process.join("exe")) {
-                Ok(program) if program == Path::new(&run.info.program) => Self::Live,
-                Ok(_) => Self::Killed,
-                Err(_) if process.exists() => Self::NotEnded,
-                Err(_) => Self::Killed,
-            },
-        }
-    }
-
-    /// What programs read.
-    fn key(self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::Live => "live",
-            Self::Killed => "killed",
-            Self::NotEnded => "not_ended",
-        }
-    }
-
-    fn cell(self) -> Cell {
-        Cell::Shown(self.key().replace('_', " "), self.key().into())
-    }
 }
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -162,13 +120,18 @@ fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
         Cell::Count(run.events),
         Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
         Cell::Count(run.pruned_spans.saturating_add(run.pruned_events)),
-        State::of(run).cell(),
+        state_cell(run),
         Cell::Shown(complete, run.is_complete().into()),
         Cell::Text(run.info.uuid.clone()),
     ]
 }
 
 /// `profile.db   118 MB + wal 2.1 MB   schema 3   live: pid 4121 recording`
+fn state_cell(run: &Run) -> Cell {
+    let key = State::of(run).key();
+    Cell::Shown(key.replace('_', " "), key.into())
+}
+
 fn first_line(files: &Files, run: &Run, state: State) -> String {
     let path = text::clean(&files.path.display().to_string());
     let mut line = format!("{path}   {}", text::bytes(files.bytes));

@@ -58,25 +58,6 @@ pub(crate) fn state(run: &Run, age_ns: i64, is_alive: impl FnOnce(&Run) -> Optio
     }
 }
 
-/// Whether the process of a run lives; `None` if it ran elsewhere.
-#[cfg(unix)]
-pub(crate) fn is_alive(run: &Run) -> Option<bool> {
-    let here = rustix::system::uname();
-    if here.nodename().to_str() != Ok(run.info.host.as_str()) {
-        return None;
-    }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(run.info.pid).ok()?)?;
-    match rustix::process::test_kill_process(pid) {
-        Ok(()) | Err(rustix::io::Errno::PERM) => Some(true),
-        Err(_) => Some(false),
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn is_alive(_run: &Run) -> Option<bool> {
-    None
-}
-
 /// The most of the ring that was ever in use, of one.
 pub(crate) fn ring_share(run: &Run, stat: Option<&WriterStat>) -> Option<f64> {
     let settings: serde_json::Value = serde_json::from_str(&run.info.settings).ok()?;

@@ -174,7 +174,7 @@ impl Open {
         };
         let age_ns =
             health::now_unix_ns().saturating_sub(run.info.started_unix_ns).saturating_sub(end_ns);
-        let state = health::state(&run, age_ns, health::is_alive);
+        let state = health::state(&run, age_ns, crate::recorder::is_alive);
         let is_live =
             matches!(state, super::page::State::Recording | super::page::State::Silent(_));
         let health = Health {

@@ -5,6 +5,7 @@ use spandrel_storage::{Loss, Run};
 
 use super::sheet::Sheet;
 use super::text;
+use crate::recorder::State;
 
 /// What a command found, for whichever format is asked for.
 #[derive(Debug, Default)]
@@ -75,10 +76,12 @@ impl Header {
             text::counted(run.events, "event")
         ));
         line.push_str(&format!("   {}", dropped(run, &self.losses)));
-        line.push_str(match (run.ended_unix_ns, run.is_complete()) {
-            (Some(_), true) => "   complete ✓",
-            (Some(_), false) => "   ! incomplete: figures are of what was stored",
-            (None, _) => "   not ended: still recording, or killed",
+        line.push_str(match (State::of(run), run.is_complete()) {
+            (State::Ended, true) => "   complete ✓",
+            (State::Ended, false) => "   ! incomplete: figures are of what was stored",
+            (State::Live, _) => "   still recording",
+            (State::Killed, _) => "   ! killed: it has no end, and its process is gone",
+            (State::NotEnded, _) => "   not ended: still recording, or killed",
         });
         let mut lines = vec![line];
         if let Some(selection) = &self.selection {

@@ -58,7 +58,7 @@ impl Facts {
             unfinished: run.unfinished,
             dropped: run.dropped_spans.saturating_add(run.dropped_events),
             ended: run.ended_unix_ns.is_some(),
-            recorder_gone: crate::commands::tail::is_gone(run),
+            recorder_gone: crate::recorder::is_alive(run) == Some(false),
             earlier_killed: earlier.iter().filter(killed).count(),
             report_timed_out: report.get("timed_out") == Some(&Value::Bool(true)),
             callsites: number(&mut sql, "SELECT count(*) FROM callsite")?,

@@ -4,8 +4,8 @@
 //! [`spandrel_storage::query::follow`]. Between two looks there are 100 ms, and a look at a file that
 //! nobody has changed takes some microseconds.
 
+mod interrupt;
 mod line;
-mod recorder;
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -16,9 +16,8 @@ use spandrel_storage::query::follow::{Follow, Polled};
 use spandrel_storage::query::{EventMatcher, Filter, Matcher, SpanRef};
 use spandrel_storage::{Event, Reader, Run, Span};
 
+use self::interrupt::Interrupt;
 use self::line::Lines;
-use self::recorder::Interrupt;
-pub(crate) use self::recorder::is_gone;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -163,7 +162,9 @@ impl Tail<'_> {
             if is_over {
                 return Ok(Ended::Run(format!("run {} has ended", run.id)));
             }
-            if quiet % QUIET_LOOKS == QUIET_LOOKS - 1 && is_gone(run) {
+            if quiet % QUIET_LOOKS == QUIET_LOOKS - 1
+                && crate::recorder::is_alive(run) == Some(false)
+            {
                 let why = format!(
                     "process {} is gone and has not ended run {}: it was killed",
                     run.info.pid, run.id

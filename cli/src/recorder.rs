@@ -1,0 +1,102 @@
+//! Whether the process that records a run is alive, as far as can be told from outside.
+
+use spandrel_storage::Run;
+
+/// How a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It was closed.
+    Ended,
+    /// It has no end, and its process is there.
+    Live,
+    /// It has no end, and its process is gone.
+    Killed,
+    /// It has no end; its process is on another machine, or none can be asked about.
+    NotEnded,
+}
+
+impl State {
+    pub(crate) fn of(run: &Run) -> Self {
+        match is_alive(run) {
+            _ if run.ended_unix_ns.is_some() => Self::Ended,
+            Some(true) => Self::Live,
+            Some(false) => Self::Killed,
+            None => Self::NotEnded,
+        }
+    }
+
+    /// What programs read.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Live => "live",
+            Self::Killed => "killed",
+            Self::NotEnded => "not_ended",
+        }
+    }
+}
+
+/// Whether the process of a run is there; `None` if it ran elsewhere, where nobody can ask.
+#[cfg(unix)]
+pub(crate) fn is_alive(run: &Run) -> Option<bool> {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+
+    if rustix::system::uname().nodename().to_str() != Ok(run.info.host.as_str()) {
+        return None;
+    }
+    let pid = Pid::from_raw(i32::try_from(run.info.pid).ok()?)?;
+    match test_kill_process(pid) {
+        Ok(()) | Err(Errno::PERM) => Some(is_program(run)),
+        Err(Errno::SRCH) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_alive(_run: &Run) -> Option<bool> {
+    None
+}
+
+/// Whether it is still the same program, where Linux tells: a number is given out again. One that was
+/// built anew while it ran is the same.
+#[cfg(unix)]
+fn is_program(run: &Run) -> bool {
+    std::fs::read_link(format!("/proc/{}/exe", run.info.pid)).map_or(true, |program| {
+        let program = program.to_string_lossy();
+        program.strip_suffix(" (deleted)").unwrap_or(&program) == run.info.program
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::commands::made;
+
+    #[test]
+    fn a_process_is_there_gone_another_one_or_elsewhere() {
+        let (_folder, reader) = made::profile([made::Span::new("a", 1)]);
+        let mut run = reader.runs().unwrap().remove(0);
+        run.ended_unix_ns = None;
+        run.info.host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        run.info.pid = std::process::id();
+        run.info.program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
+        assert_eq!(State::of(&run), State::Live);
+        run.info.host.push_str(".elsewhere");
+        assert_eq!(State::of(&run), State::NotEnded);
+        run.info.host.truncate(run.info.host.len() - ".elsewhere".len());
+        // No system of ours has so many processes.
+        run.info.pid = i32::MAX as u32;
+        assert_eq!(State::of(&run), State::Killed);
+        run.info.pid = u32::MAX;
+        assert_eq!(State::of(&run), State::NotEnded);
+        #[cfg(target_os = "linux")]
+        {
+            run.info.pid = std::process::id();
+            run.info.program = "/bin/another".into();
+            assert_eq!(State::of(&run), State::Killed);
+        }
+        run.ended_unix_ns = Some(1);
+        assert_eq!(State::of(&run), State::Ended);
+    }
+}
