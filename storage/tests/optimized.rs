@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use spandrel_storage::query::{
-    By, Columns, Filter, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which,
+    By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which,
 };
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
@@ -95,7 +95,13 @@ fn sums(reader: &Reader, scan: &Scan, by: &By) {
         None => assert_eq!(extent.length_ns(), 0),
     }
     let text = |groups: Groups| {
-        let mut rows: Vec<_> = groups.into_groups().iter().map(|row| format!("{row:?}")).collect();
+        // A group names the callsite of it that was met first, which may be another one.
+        let row = |row: &Group| {
+            let sums =
+                (row.calls, row.errors, row.unfinished, row.sum_ns, row.busy_ns, row.self_ns);
+            format!("{:?} {sums:?} {} {:?}", row.key, row.max_ns, row.histogram)
+        };
+        let mut rows: Vec<_> = groups.into_groups().iter().map(row).collect();
         rows.sort();
         rows
     };
