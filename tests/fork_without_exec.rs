@@ -115,5 +115,7 @@ fn fork_while_recording(ending: &str) {
     assert_eq!(db.count("SELECT count(*) FROM events"), 0);
     assert_eq!(db.count("SELECT count(*) FROM mark WHERE label = 'child'"), 0);
     assert_eq!(db.count("SELECT count(*) FROM mark WHERE until_ns IS NOT NULL"), 10);
-    assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'around the fork'"), 10);
+    // The other threads leave no room in the ring now and then.
+    let around = db.count("SELECT count(*) FROM spans WHERE name = 'around the fork'");
+    assert!((10_u64.saturating_sub(report.dropped.total())..=10).contains(&around), "{around}");
 }
