@@ -18,6 +18,24 @@ pub(crate) struct Behind<W> {
     thread: Option<JoinHandle<io::Result<W>>>,
 }
 
+impl<W> Behind<W> {
+    fn end(&mut self) -> io::Result<W> {
+        // The thread ends with the channel.
+        drop(mem::replace(&mut self.pieces, sync_channel(0).0));
+        let Some(thread) = self.thread.take() else {
+            return Err(io::Error::other("the output has failed before"));
+        };
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes panicked")))
+    }
+}
+
+/// Waits for the thread: whoever gives up, as after Ctrl-C, leaves no file that is half written.
+impl<W> Drop for Behind<W> {
+    fn drop(&mut self) {
+        let _given_up = self.end();
+    }
+}
+
 impl<W: Write + Send + 'static> Behind<W> {
     /// Starts the thread.
     pub(crate) fn new(mut out: W) -> io::Result<Self> {
@@ -39,15 +57,6 @@ impl<W: Write + Send + 'static> Behind<W> {
     /// Waits until all is written.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.end()
-    }
-
-    fn end(&mut self) -> io::Result<W> {
-        // The thread ends with the channel.
-        drop(mem::replace(&mut self.pieces, sync_channel(0).0));
-        let Some(thread) = self.thread.take() else {
-            return Err(io::Error::other("the output has failed before"));
-        };
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes panicked")))
     }
 }
 
@@ -98,6 +107,32 @@ mod tests {
             behind.write_all(piece).unwrap();
         }
         assert_eq!(behind.finish().unwrap().1, pieces.concat());
+    }
+
+    #[test]
+    fn whoever_gives_up_leaves_nothing_behind() {
+        /// Slow to write, and says when it is gone.
+        struct Slow(std::sync::Arc<std::sync::atomic::AtomicBool>);
+        impl Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                thread::yield_now();
+                Ok(bytes.len().min(1))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                // Relaxed: joining the thread orders it.
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let gone = std::sync::Arc::default();
+        let mut behind = Behind::new(Slow(std::sync::Arc::clone(&gone))).unwrap();
+        behind.write_all(&[0; 10_000]).unwrap();
+        drop(behind);
+        assert!(gone.load(std::sync::atomic::Ordering::Relaxed));
     }
 
     #[test]
