@@ -3,11 +3,12 @@
 //! it would have without us.
 
 use std::io::{Read, Write};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use spandrel::ErrorKind;
 use spandrel_tests::{child, dispatch, ledger, rounds, scratch, small, system, time_limit, within};
-use tracing::{info, info_span};
+use tracing::{Dispatch, info, info_span};
 
 const TEST: &str = "a_forked_child_is_silent";
 
@@ -18,32 +19,55 @@ fn a_forked_child_is_silent() {
         None => {
             let rounds = rounds(1);
             let _limit = time_limit(120 * rounds);
-            for ending in ["drop", "close", "leak", "exit"].repeat(rounds as usize) {
-                child::plan(TEST, ending).start().succeed();
+            let plans = ["drop", "close", "leak", "exit", "drop threads", "exit threads"];
+            for plan in plans.repeat(rounds as usize) {
+                child::plan(TEST, plan).start().succeed();
             }
         }
-        Some(ending) => fork_while_recording(ending),
+        Some(plan) => match plan.strip_suffix(" threads") {
+            Some(ending) => fork_while_recording(ending, true),
+            None => fork_while_recording(plan, false),
+        },
     }
 }
 
-fn fork_while_recording(ending: &str) {
+/// `threads_begin_and_end` says whether threads do so all the time, and with them all that we know of
+/// a thread.
+fn fork_while_recording(ending: &str, threads_begin_and_end: bool) {
     let _limit = time_limit(60);
     let scratch = scratch();
     let profiler = small(scratch.db()).ring_capacity(65_536).build().unwrap();
-    let dispatch = dispatch(&profiler);
+    // A `Registry` has a lock of its own for threads that begin and end.
+    let dispatch = match threads_begin_and_end {
+        true => Dispatch::new(profiler.subscriber()),
+        false => dispatch(&profiler),
+    };
     // The child's copy is the last clone there, so that its drop is the one that would close.
     let mut owner = Some(profiler);
+    // `tracing` has a lock, too, for spans that are made for the first time: a child that needs it
+    // must not find another thread in it.
+    let all_known = Barrier::new(4);
     let recorded: u64 = std::thread::scope(|scope| {
         let (halt, threads): (Vec<_>, Vec<_>) = (0..3)
             .map(|thread| {
                 let (halt, halted) = std::sync::mpsc::channel::<()>();
-                let dispatch = &dispatch;
+                let (dispatch, all_known) = (&dispatch, &all_known);
                 let record = move || {
                     within(dispatch, || {
                         let mut n = 0_u64;
                         while halted.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                            drop(info_span!("parent", thread, n));
+                            let record = || drop(info_span!("parent", thread, n));
+                            if n > 0 && threads_begin_and_end {
+                                std::thread::scope(|scope| {
+                                    scope.spawn(|| within(dispatch, record));
+                                });
+                            } else {
+                                record();
+                            }
                             n += 1;
+                            if n == 1 {
+                                all_known.wait();
+                            }
                             std::thread::yield_now();
                         }
                         n
@@ -52,6 +76,7 @@ fn fork_while_recording(ending: &str) {
                 (halt, scope.spawn(record))
             })
             .unzip();
+        all_known.wait();
         let mut recorded = 0;
         within(&dispatch, || {
             for n in 0..10_u64 {
@@ -70,7 +95,7 @@ fn fork_while_recording(ending: &str) {
                     let refused = marked && !held.section("child").is_recorded();
                     // The child's copy of a section that the parent has begun.
                     drop(section.take());
-                    let _ = held.stats();
+                    let refused = refused && held.stats().recorded == 0;
                     let _ = writer.write_all(&[u8::from(flushed == ErrorKind::Forked)]);
                     let _ = writer.write_all(&[u8::from(quick && refused)]);
                     match ending {

@@ -6,9 +6,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
 use tracing_core::Metadata;
 
+use crate::mutex::Mutex;
 use crate::record::{self, UPPER_SHIFT};
 
 /// The number of a callsite within this recording.
@@ -109,7 +109,8 @@ impl Callsites {
     #[cold]
     pub(crate) fn register(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
         let address = address(metadata);
-        let mut list = self.list.lock();
+        // In a forked child it may be nobody's: the callsite is then refused as if the table were full.
+        let mut list = self.list.lock()?;
         for index in probe(address) {
             let entry = &self.entries[index];
             // Relaxed: entries are written under the lock that we hold.
@@ -140,6 +141,7 @@ impl Callsites {
 
     /// The metadata of the callsites numbered `from` and above.
     pub(crate) fn since(&self, from: usize) -> Vec<&'static Metadata<'static>> {
-        self.list.lock().get(from..).unwrap_or_default().to_vec()
+        let list = self.list.lock();
+        list.and_then(|list| Some(list.get(from..)?.to_vec())).unwrap_or_default()
     }
 }

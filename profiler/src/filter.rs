@@ -9,7 +9,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
 use tracing_core::dispatcher::{self, WeakDispatch};
 use tracing_core::{Dispatch, LevelFilter, Metadata, callsite};
 use tracing_subscriber::Layer;
@@ -17,6 +16,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::Registry;
 
 use crate::callsites::CALLSITES_MAX;
+use crate::mutex::Mutex;
 use crate::recorder::Recorder;
 
 /// Not asked yet.
@@ -66,13 +66,16 @@ impl Filter {
     /// `log` crate have its target, and a callsite in common with all others of their level.
     #[cold]
     pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
-        self.present.lock().targets.would_enable(metadata.target(), metadata.level())
+        let enabled =
+            |present: &Present| present.targets.would_enable(metadata.target(), metadata.level());
+        self.present.lock().is_some_and(|present| enabled(&present))
     }
 
     #[cold]
     fn ask(&self, number: usize, metadata: &'static Metadata<'static>) -> bool {
         // The answer is kept under the lock, so that it is not one of a filter that was replaced.
-        let mut present = self.present.lock();
+        // A forked child that cannot have it wants nothing.
+        let Some(mut present) = self.present.lock() else { return false };
         let is_on = present.targets.would_enable(metadata.target(), metadata.level());
         // Two threads may ask about the same callsite at once.
         if let Some(answer) = self.answers.get(number)
@@ -85,17 +88,22 @@ impl Filter {
 
     /// Nothing beyond this level is wanted of any callsite.
     pub(crate) fn max_level(&self) -> Option<LevelFilter> {
-        Layer::<Registry>::max_level_hint(&self.present.lock().targets)
+        let Some(present) = self.present.lock() else { return Some(LevelFilter::OFF) };
+        Layer::<Registry>::max_level_hint(&present.targets)
     }
 
     /// `tracing` knows of the subscriber from now on.
     pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
-        *self.dispatch.lock() = Some(dispatch.downgrade());
+        if let Some(mut known) = self.dispatch.lock() {
+            *known = Some(dispatch.downgrade());
+        }
     }
 
     /// Makes `tracing` ask about all callsites again.
     fn rebuild(&self) {
-        let dispatch = self.dispatch.lock().as_ref().and_then(WeakDispatch::upgrade);
+        let known = self.dispatch.lock();
+        let dispatch = known.as_deref().and_then(|known| known.as_ref()?.upgrade());
+        drop(known);
         if let Some(dispatch) = dispatch {
             // As long as a program has one subscriber, `tracing` asks that of the calling thread, and
             // the thread need not have one.
@@ -104,7 +112,7 @@ impl Filter {
     }
 
     pub(crate) fn set(&self, targets: Targets) {
-        let mut present = self.present.lock();
+        let Some(mut present) = self.present.lock() else { return };
         for (number, metadata) in &present.asked {
             let is_on = targets.would_enable(metadata.target(), metadata.level());
             if let Some(answer) = self.answers.get(*number) {
@@ -127,7 +135,8 @@ fn everything() -> Targets {
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Filter").field(&self.present.lock().targets.to_string()).finish()
+        let targets = self.present.lock().map(|present| present.targets.to_string());
+        f.debug_tuple("Filter").field(&targets).finish()
     }
 }
 
@@ -180,6 +189,8 @@ impl FilterHandle {
     /// The present filter; `None` once the subscriber is gone.
     #[must_use]
     pub fn targets(&self) -> Option<Targets> {
-        Some(self.0.upgrade()?.present.lock().targets.clone())
+        let filter = self.0.upgrade()?;
+        let present = filter.present.lock()?;
+        Some(present.targets.clone())
     }
 }

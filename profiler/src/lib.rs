@@ -50,6 +50,7 @@ mod late;
 mod layer;
 mod local;
 mod marks;
+mod mutex;
 mod open_spans;
 mod places;
 mod profiler;

@@ -5,7 +5,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use parking_lot::Mutex;
 use spandrel_ring::Waker;
 use spandrel_storage::Store;
 
@@ -15,6 +14,7 @@ use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
 use crate::marks::{self, Mark};
+use crate::mutex::Mutex;
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::section::Section;
@@ -301,14 +301,18 @@ impl Profiler {
         }
     }
 
-    /// The ledger now.
+    /// The ledger now. In a forked child it is empty.
     ///
     /// # Blocking
     ///
     /// Never for long: it reads counters, and the table of open spans once.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.handle.as_ref().map(|handle| handle.stats()).unwrap_or_default()
+        match &self.handle {
+            // The copy may have been made in the middle of a change.
+            Some(handle) if !handle.is_forked() => handle.stats(),
+            _ => Stats::default(),
+        }
     }
 
     /// Stops recording, commits what remains, and joins the writer thread.
@@ -375,7 +379,7 @@ impl Handle {
             return Ok(Report::default());
         }
         self.check_caller("close")?;
-        let mut closing = self.closing.lock();
+        let Some(mut closing) = self.closing.lock() else { return Ok(Report::default()) };
         if let Closing::Running(thread) = &mut *closing {
             let began = Instant::now();
             let thread = thread.take();
@@ -422,6 +426,11 @@ impl Drop for Handle {
         if !self.is_forked() {
             // Nobody is there to read the report; it stands in the database, too.
             let _report = self.close();
+            return;
         }
+        // The channels have locks of their own, which another thread of the parent may have held.
+        let (nobodys, _) = crossbeam_channel::unbounded();
+        std::mem::forget(std::mem::replace(&mut self.control, nobodys));
+        std::mem::forget(std::mem::replace(&mut self.ended, crossbeam_channel::never()));
     }
 }

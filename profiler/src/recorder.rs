@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use spandrel_ring::{ClaimError, Consumer, Ring};
 use spandrel_storage::Status;
 use tracing_core::span::{Attributes, Record};
@@ -19,6 +18,7 @@ use crate::counters::{Counters, Kind};
 use crate::fields::FieldBuffer;
 use crate::late::Late;
 use crate::local::{self, Detailed, Entered, Hot, NO_OWNER, Unavailable};
+use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, NewSpan, OpenSpan, OpenSpans, Place};
 use crate::record::{
     self, ClosingSpan, EVENT_WORDS, EventHead, Link, SLOT_WORDS, SPAN_WORDS_WIDE, Slot, slots,

@@ -272,15 +272,16 @@ impl fmt::Display for Report {
 
 /// The state of a recording now.
 pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
-    let mut late = recorder.late.lock();
+    let mut guard = recorder.late.lock();
+    let late = guard.as_deref_mut().and_then(Option::as_mut);
     let closed = late.is_some();
-    let duplicates = late.as_mut().map_or(0, |late| {
+    let duplicates = late.map_or(0, |late| {
         late.look();
         late.duplicates
     });
     // After the look: whatever it has found was counted as published before it was published.
     let snapshot = recorder.counters.snapshot(&recorder.ring);
-    drop(late);
+    drop(guard);
     let ledger = |kind: Kind, unfinished: u64, duplicates: u64| {
         let index = kind as usize;
         let published = snapshot.published[index] - duplicates;

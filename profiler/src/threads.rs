@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::Mutex;
-
+use crate::mutex::Mutex;
 use crate::record::THREAD_MAX;
 
 /// What is known of a thread.
@@ -46,9 +45,11 @@ impl Threads {
                 ThreadInfo { number: THREAD_MAX, os_id: 0, name: Some("(further threads)".into()) }
             }
         };
-        let mut registered = self.0.lock();
         let number = info.number;
-        if registered.live.insert(number, info.clone()).is_none() {
+        // A forked child goes without: its spans are stored nowhere.
+        if let Some(mut registered) = self.0.lock()
+            && registered.live.insert(number, info.clone()).is_none()
+        {
             registered.new.push(info);
         }
         number
@@ -65,7 +66,8 @@ impl Threads {
         if number == THREAD_MAX {
             return;
         }
-        let live = &mut self.0.lock().live;
+        let Some(mut registered) = self.0.lock() else { return };
+        let live = &mut registered.live;
         live.remove(&number);
         if live.len() < live.capacity() / 8 {
             live.shrink_to(live.len() * 2);
@@ -74,12 +76,12 @@ impl Threads {
 
     /// The threads that were registered since the last call.
     pub(crate) fn take_new(&self) -> Vec<ThreadInfo> {
-        std::mem::take(&mut self.0.lock().new)
+        self.0.lock().map_or_else(Vec::new, |mut registered| std::mem::take(&mut registered.new))
     }
 
     /// All that live, and the new ones, as if none had been taken.
     pub(crate) fn take_all(&self) -> Vec<ThreadInfo> {
-        let mut registered = self.0.lock();
+        let Some(mut registered) = self.0.lock() else { return Vec::new() };
         let mut all = std::mem::take(&mut registered.new);
         // A few may be in both.
         let new: HashSet<_> = all.iter().map(|info| info.number).collect();
@@ -125,7 +127,7 @@ mod tests {
         assert!(threads.take_new().len() <= 101);
         let numbers = |all: Vec<ThreadInfo>| all.iter().map(|info| info.number).collect::<Vec<_>>();
         assert_eq!(numbers(threads.take_all()), [lives], "for a new file");
-        let registered = threads.0.lock();
+        let registered = threads.0.lock().unwrap();
         assert!(registered.live.capacity() < 64, "{}", registered.live.capacity());
     }
 }

@@ -174,7 +174,9 @@ impl Writer {
     fn conclude(mut self, unfinished: HashSet<u64>, duplicates: u64, timed_out: bool) {
         self.end_requests();
         let Self { recorder, state, consumer, store, .. } = self;
-        *recorder.late.lock() = Some(Late { consumer, unfinished, duplicates });
+        if let Some(mut late) = recorder.late.lock() {
+            *late = Some(Late { consumer, unfinished, duplicates });
+        }
         let Some(mut store) = store else { return };
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::marks::Marks;
+use crate::mutex::Mutex;
 
 /// Shared between the writer thread and the handles of the profiler.
 #[derive(Debug, Default)]
@@ -67,19 +66,23 @@ impl WriterState {
     }
 
     pub(crate) fn set_error(&self, error: String) {
-        *self.last_error.lock() = Some(error);
+        if let Some(mut last) = self.last_error.lock() {
+            *last = Some(error);
+        }
     }
 
     /// Why nobody can ask the recording for something; `None` while everybody can.
     pub(super) fn set_control_error(&self, error: Option<String>) {
-        *self.control_error.lock() = error;
+        if let Some(mut last) = self.control_error.lock() {
+            *last = error;
+        }
     }
 
     pub(crate) fn control_error(&self) -> Option<String> {
-        self.control_error.lock().clone()
+        self.control_error.lock()?.clone()
     }
 
     pub(crate) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().clone()
+        self.last_error.lock()?.clone()
     }
 }
