@@ -42,7 +42,7 @@ fn the_doorbell_rings_when_a_page_does_ask() {
     let page = folder.path().join("asks.html");
     let text = format!("<!doctype html><img src={}/x onerror=console.error(this)>", bell.address());
     std::fs::write(&page, text).unwrap();
-    let seen = browser.open(&page, "");
+    let seen = browser.open_once(&page, "");
     assert!(seen.dom.contains("<img"));
     assert!(bell.rang(), "a request would not be noticed");
 }

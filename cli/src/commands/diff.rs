@@ -24,8 +24,8 @@ const SENTENCES: usize = 5;
     spandrel diff 'main.db:*' 'branch.db:*'      all runs of each: the noise between runs counts\n  \
     spandrel diff label:before label:after -w 'target~^db'\n\n\
 Intervals are found by drawing blocks of time, and runs where a side has several, again and again\n\
-with replacement (a bootstrap). A change is shown as one if its interval lies on one side of\n\
-nothing and it is larger than --noise. With one run a side the intervals know nothing of what\n\
+with replacement (a bootstrap). A change is shown as one if it is more than chance makes among so\n\
+many figures, and larger than --noise. With one run a side the intervals know nothing of what\n\
 differs from run to run.")]
 pub(crate) struct Arguments {
     /// What was before: RUNS, FILE or FILE:RUNS; runs by comma, '*' for all
@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
     /// Changes below this share are noise, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     noise: f64,
-    /// The share of what could have been that the intervals hold, in percent
+    /// The share of what could have been that the intervals hold, in percent; of the changes that are
+    /// shown, the rest may be chance
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
     confidence: f64,
 }
@@ -106,9 +107,14 @@ fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {
         for key in [format!("{metric}_a{unit}"), format!("{metric}_b{unit}")] {
             columns.push(Column::right(&key, &key).hidden());
         }
+        if metric == Metric::Mean.as_str() {
+            columns.push(Column::right("mean_change", "mean").hidden());
+        }
         for key in [format!("{metric}_low"), format!("{metric}_high")] {
             columns.push(Column::right(&key, &key).hidden());
         }
+        let key = format!("{metric}_significant");
+        columns.push(Column::right(&key, &key).hidden());
     }
     let mut sheet = Sheet::new(columns);
     for change in &comparison.changes {
@@ -138,9 +144,14 @@ fn row(change: &Change, noise: f64) -> Vec<Cell> {
                 .map(|value| value.map_or(Cell::Null, |value| Cell::Number(value.round() as i64))),
         );
         let estimate = delta.estimate;
+        if metric == Metric::Mean {
+            row.push(Cell::Json(json!(estimate.map(|estimate| estimate.change))));
+        }
         row.extend(
             [estimate.map(|e| e.low), estimate.map(|e| e.high)].map(|v| Cell::Json(json!(v))),
         );
+        let significant = estimate.map(|_| delta.is_significant(noise));
+        row.push(Cell::Json(json!(significant)));
     }
     row
 }

@@ -31,6 +31,7 @@ mod slow;
 mod span_ref;
 pub mod sql;
 pub mod stacks;
+mod statistics;
 mod time;
 pub mod trace;
 mod window_sums;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::few::{chance, widening};
 use super::samples::Samples;
-use super::student::{normal_quantile, widening};
 use crate::histogram::Histogram;
+use crate::query::statistics::normal::normal_quantile;
 
 /// A change, B over A less one, with its interval: 0.1 is 10 % more.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Estimate {
     pub low: f64,
     /// The upper end of the interval.
     pub high: f64,
+    /// How likely chance alone makes a change as far from nothing as this one.
+    pub p_value: f64,
 }
 
 /// How intervals are found.
@@ -174,6 +177,11 @@ impl Bootstrap {
         deviation
             * 2_f64.sqrt()
             * normal_quantile(0.5 + self.confidence.clamp(0.0, 0.999_999) / 2.0)
+    }
+
+    /// How likely chance alone makes a ratio as far from one as `measured`, of which this is the interval.
+    pub(super) fn chance(&self, measured: f64, interval: (f64, f64), Drawn(things): Drawn) -> f64 {
+        chance(measured, interval, things, self.confidence)
     }
 
     pub(super) fn random(&self) -> Random {

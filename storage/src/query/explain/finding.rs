@@ -1,7 +1,9 @@
 //! What was found, and which of it is worth showing.
 
-use super::significance;
+use crate::query::statistics::discoveries;
 
+/// Of what is shown, so much may be chance.
+const FALSE_DISCOVERY_RATE: f64 = 0.01;
 /// Differences below this share are not worth a line.
 const DIFFERENCE_MIN: f64 = 0.02;
 /// A window must hold this much more of the selected: bursts of load make small ones.
@@ -176,7 +178,7 @@ pub(super) fn chosen(
     against_all: bool,
 ) -> Vec<Finding> {
     let p_values: Vec<f64> = candidates.iter().map(|candidate| candidate.p_value).collect();
-    let limit = significance::limit(&p_values);
+    let limit = discoveries::limit(&p_values, FALSE_DISCOVERY_RATE);
     candidates.retain(|c| limit.is_some_and(|limit| c.p_value <= limit) && c.matters());
     let best_of = |candidate: &Candidate, is_threshold: bool| {
         let same = candidates.iter().filter(|other| other.group() == candidate.group());

@@ -3,34 +3,9 @@
 //! Shares by the two-proportion test, with the correction for continuity; means by Welch's; the
 //! largest difference of two distributions by Kolmogorov and Smirnov, and over all windows of a line by
 //! Kuiper ("Tests concerning random points on a circle", 1960), whose statistic is that very
-//! difference, so that having chosen the best window is accounted for. Many candidates are tried at
-//! once, so those that stay are chosen by Benjamini and Hochberg ("Controlling the false discovery
-//! rate", 1995).
+//! difference, so that having chosen the best window is accounted for.
 
-/// Of what is shown, so much may be chance.
-const FALSE_DISCOVERY_RATE: f64 = 0.01;
-
-/// Probability that a normal variable is at least that far from its mean, on either side.
-pub(super) fn normal_tails(z: f64) -> f64 {
-    // Abramowitz and Stegun, 7.1.26 would do near the middle; this one (W. J. Cody's form by Press and
-    // others, "Numerical Recipes", erfc with a relative error below 1.2e-7) holds in the tails.
-    let x = z.abs() / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.5 * x);
-    let coefficients = [
-        -1.265_512_23,
-        1.000_023_68,
-        0.374_091_96,
-        0.096_784_18,
-        -0.186_288_06,
-        0.278_868_07,
-        -1.135_203_98,
-        1.488_515_87,
-        -0.822_152_23,
-        0.170_872_77,
-    ];
-    let polynomial = coefficients.iter().rev().fold(0.0, |sum, c| sum * t + c);
-    (t * (polynomial - x * x).exp()).clamp(0.0, 1.0)
-}
+use crate::query::statistics::normal::normal_tails;
 
 /// Of two classes, so many of all each.
 pub(super) fn proportions(counts: [u64; 2], all: [u64; 2]) -> f64 {
@@ -118,30 +93,12 @@ fn series(lambda: f64, term: impl Fn(f64, f64) -> f64) -> f64 {
     (1..=100).map(|n| term(f64::from(n), lambda)).sum::<f64>().clamp(0.0, 1.0)
 }
 
-/// The largest probability that is still shown, of all that were tried; `None`: nothing is.
-pub(super) fn limit(p_values: &[f64]) -> Option<f64> {
-    let mut sorted = p_values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let all = sorted.len() as f64;
-    let passes = |at: usize, p: f64| p <= (at + 1) as f64 / all * FALSE_DISCOVERY_RATE;
-    let last = sorted.iter().enumerate().rposition(|(at, p)| passes(at, *p))?;
-    sorted.get(last).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn near(got: f64, expected: f64) {
         assert!((got - expected).abs() <= expected.abs() * 0.01 + 1e-12, "{got} {expected}");
-    }
-
-    #[test]
-    fn tails_of_the_normal_distribution() {
-        for (z, p) in [(0.0, 1.0), (1.0, 0.317_311), (-1.959_964, 0.05), (5.0, 5.733e-7)] {
-            near(normal_tails(z), p);
-        }
-        assert!(normal_tails(50.0) < 1e-300);
     }
 
     #[test]
@@ -170,15 +127,5 @@ mod tests {
         assert_eq!(means(of(&[0.9; 9]), of(&[0.3; 5])), 0.0);
         assert!(means(of(&[0.1, 0.9, 0.2, 0.8]), of(&[0.2, 0.8, 0.3, 0.9])) > 0.5);
         assert_eq!(means(of(&[1.0]), of(&[0.0])), 1.0);
-    }
-
-    #[test]
-    fn a_hundred_candidates_need_more_than_one() {
-        let mut p_values = vec![0.5; 99];
-        p_values.push(0.001);
-        assert_eq!(limit(&p_values), None);
-        p_values.push(0.000_01);
-        assert_eq!(limit(&p_values), Some(0.000_01));
-        assert_eq!(limit(&[]), None);
     }
 }

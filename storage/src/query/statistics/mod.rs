@@ -1,0 +1,5 @@
+//! Probabilities: what chance alone would make.
+
+pub(super) mod discoveries;
+pub(super) mod normal;
+pub(super) mod student;
