@@ -25,8 +25,9 @@ const SENTENCES: usize = 5;
     spandrel diff label:before label:after -w 'target~^db'\n\n\
 Intervals are found by drawing blocks of time, and runs where a side has several, again and again\n\
 with replacement (a bootstrap). A change is shown as one if it is more than chance makes among so\n\
-many figures, and larger than --noise. With one run a side the intervals know nothing of what\n\
-differs from run to run.")]
+many figures, and larger than --noise.\n\n\
+A run differs from the next one, whatever changed: record several on each side, best five. Where a\n\
+side has but one, runs are taken to differ by --between-runs.")]
 pub(crate) struct Arguments {
     /// What was before: RUNS, FILE or FILE:RUNS; runs by comma, '*' for all
     #[arg(default_value = "latest~1")]
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// shown, the rest may be chance
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
     confidence: f64,
+    /// By how much a run differs from the next one, where a side has but one, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
+    between_runs: f64,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -52,16 +56,29 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let message = format!("--noise {} makes no sense", arguments.noise);
         return Err(Failure::usage(message).hint("a percentage, such as 1"));
     }
+    if !(arguments.between_runs >= 0.0 && arguments.between_runs.is_finite()) {
+        let message = format!("--between-runs {} makes no sense", arguments.between_runs);
+        return Err(Failure::usage(message).hint("a percentage, such as 2"));
+    }
     let sides = [&arguments.a, &arguments.b].map(|side| Side::parse(side, &context.wanted));
     let [a, b] = sides;
     let (a, b) = (a?, b?);
     let samples = [a.samples(&context.wanted)?, b.samples(&context.wanted)?];
-    let how = Bootstrap::default().confidence(arguments.confidence / 100.0);
+    let how = Bootstrap::default()
+        .confidence(arguments.confidence / 100.0)
+        .between_runs(arguments.between_runs / 100.0);
     let comparison = Comparison::new(&samples[0], &samples[1], &how);
     let noise = arguments.noise / 100.0;
     let mut view = View::new("diff", None, sheet(&comparison, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
-    view.notes = notes(&comparison, noise, &samples);
+    view.notes = notes(&comparison, noise);
+    let single = samples.iter().any(|side| side.runs() < 2);
+    if single {
+        view.notes.push(format!(
+            "one run a side: runs are taken to differ by {}%; record several and compare FILE:*",
+            arguments.between_runs
+        ));
+    }
     for side in [&a, &b] {
         view.notes.extend(side.passed_over_everything(&context.wanted)?);
     }
@@ -73,6 +90,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         ("dropped".to_owned(), json!(a.dropped().saturating_add(b.dropped()))),
         ("confidence".to_owned(), json!(how.confidence)),
         ("noise".to_owned(), json!(noise)),
+        ("between_runs".to_owned(), json!(single.then_some(how.between_runs))),
     ]);
     let exit = context.output.show(view, ROWS)?;
     let is_incomplete = !(a.is_complete() && b.is_complete());
@@ -209,7 +227,7 @@ fn distance(delta: Delta) -> f64 {
     })
 }
 
-fn notes(comparison: &Comparison, noise: f64, samples: &[SampleSet; 2]) -> Vec<String> {
+fn notes(comparison: &Comparison, noise: f64) -> Vec<String> {
     let mut changed: Vec<(&Change, Metric, Delta)> = comparison
         .changes
         .iter()
@@ -233,13 +251,6 @@ fn notes(comparison: &Comparison, noise: f64, samples: &[SampleSet; 2]) -> Vec<S
     changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
     let sentences = changed.iter().take(SENTENCES);
     notes.extend(sentences.filter_map(|(change, metric, delta)| sentence(change, *metric, *delta)));
-    if samples.iter().all(|side| side.runs() < 2) {
-        notes.push(
-            "one run a side: the intervals know nothing of what differs from run to run; record \
-             several and compare FILE:*"
-                .into(),
-        );
-    }
     notes
 }
 

@@ -60,9 +60,6 @@ pub(super) struct Judge<'a> {
     pub(super) samples: &'a SampleSet,
     pub(super) baseline: Option<&'a Comparison>,
     pub(super) how: Bootstrap,
-    /// What the interval of a change does not know, as a share of one: the noise between runs, where
-    /// a side has but one.
-    pub(super) unknown: f64,
 }
 
 impl Judge<'_> {
@@ -112,7 +109,7 @@ impl Judge<'_> {
         if let Bound::Change { percent, absolute } = rule.bound {
             let change = self.baseline.and_then(|all| all.changes.iter().find(|c| c.name == *name));
             return match change {
-                Some(change) => rule.changed(change, percent, absolute, self.unknown),
+                Some(change) => rule.changed(change, percent, absolute),
                 None => rule.not_judged(&name.name, "there is no baseline; give --baseline"),
             };
         }
@@ -192,7 +189,7 @@ impl Rule {
     }
 
     /// By a change from the baseline.
-    fn changed(&self, change: &Change, percent: f64, absolute: f64, unknown: f64) -> Verdict {
+    fn changed(&self, change: &Change, percent: f64, absolute: f64) -> Verdict {
         let Quantity::Metric(metric) = self.quantity else {
             return self.not_judged(&change.name.name, "cannot be compared");
         };
@@ -217,10 +214,7 @@ impl Rule {
             return not_judged(&format!("{a} and {}, needs {needed}", text::counted(b, "sample")));
         }
         let limit = percent / 100.0;
-        let (low, high) = (
-            (1.0 + estimate.low) / (1.0 + unknown) - 1.0,
-            (1.0 + estimate.high) * (1.0 + unknown) - 1.0,
-        );
+        let (low, high) = (estimate.low, estimate.high);
         let failed = estimate.change > limit && now - before > absolute && low > limit;
         let percent = |share: f64| format!("{:+.1}", share * 100.0);
         let said = format!(

@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         Some(path) => Rules::read(path)?,
         None => Rules::default(arguments.baseline.is_some())?,
     };
-    let how = Bootstrap::default().confidence(rules.confidence);
+    let how = Bootstrap::default().confidence(rules.confidence).between_runs(rules.between_runs);
     let side = Side::parse(wanted.run.as_deref().unwrap_or("latest"), wanted)?;
     let samples = side.samples(wanted)?;
     let baseline = match &arguments.baseline {
@@ -65,14 +65,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => None,
     };
     let comparison = baseline.as_ref().map(|(before, _)| Comparison::new(before, &samples, &how));
-    let runs = baseline.as_ref().map_or(1, |(before, _)| before.runs()).min(samples.runs());
-    let judge = Judge {
-        side: &side,
-        samples: &samples,
-        baseline: comparison.as_ref(),
-        how,
-        unknown: if runs < 2 { how.spread(rules.between_runs) } else { 0.0 },
-    };
+    let judge = Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), how };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::few::{chance, widening};
+use super::few::{chance, upper, widening};
 use super::samples::Samples;
 use crate::histogram::Histogram;
 use crate::query::statistics::normal::normal_quantile;
@@ -29,13 +29,17 @@ pub struct Bootstrap {
     pub draws: usize,
     /// The share of them that the interval holds, such as 0.95.
     pub confidence: f64,
+    /// The standard deviation of a run, as a share of one: how much it differs from the next one, whatever
+    /// changed. Of sides that have several runs each it is measured; where one has but one, its
+    /// interval tells nothing of it, and is made wider by so much.
+    pub between_runs: f64,
     /// Where the drawing starts: the same seed gives the same interval.
     pub seed: u64,
 }
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self { draws: 1_000, confidence: 0.95, seed: 0x5350_414E_4452_454C }
+        Self { draws: 1_000, confidence: 0.95, between_runs: 0.02, seed: 0x5350_414E_4452_454C }
     }
 }
 
@@ -172,11 +176,25 @@ impl Bootstrap {
         Self { confidence, ..self }
     }
 
-    /// How far two runs may lie apart, of which each has this standard deviation, as a share of one.
-    pub fn spread(&self, deviation: f64) -> f64 {
-        deviation
-            * 2_f64.sqrt()
-            * normal_quantile(0.5 + self.confidence.clamp(0.0, 0.999_999) / 2.0)
+    /// With sides of one run that differ from the next one by this share, whatever changed.
+    #[must_use]
+    pub fn between_runs(self, between_runs: f64) -> Self {
+        Self { between_runs, ..self }
+    }
+
+    /// How far two single runs may lie apart, as a share of one.
+    fn spread(&self) -> f64 {
+        self.between_runs.max(0.0) * 2_f64.sqrt() * normal_quantile(upper(self.confidence))
+    }
+
+    /// The interval of a ratio of two sides, of which one is a single run. What differs within runs and
+    /// what differs between them has nothing to do with each other: so squares are added up.
+    pub(super) fn of_single_runs(&self, measured: f64, (low, high): (f64, f64)) -> (f64, f64) {
+        let wider = |end: f64| {
+            let by = (end / measured).ln().hypot(self.spread().ln_1p());
+            if measured > 0.0 && end > 0.0 { by.exp() } else { 1.0 + self.spread() }
+        };
+        (measured / wider(low), measured * wider(high))
     }
 
     /// How likely chance alone makes a ratio as far from one as `measured`, of which this is the interval.

@@ -157,6 +157,7 @@ impl Change {
             let long = [blocks[0].long(), blocks[1].long()];
             draw(&buckets, &long, how)
         }];
+        let single = sides.iter().any(|side| side.runs.len() < 2);
         let calls_min = sides[0].calls().min(sides[1].calls());
         let mut at = 0..;
         let deltas = Metric::ALL.map(|metric| {
@@ -167,7 +168,7 @@ impl Change {
             let [a, b] = [&sums[0], &sums[1]].map(|sum| metric.of(&buckets, sum));
             let [a, b] = [a.filter(|_| sides[0].calls() > 0), b.filter(|_| sides[1].calls() > 0)];
             let judged = calls_min >= metric.samples_min();
-            let estimate = judged.then(|| estimate(a?, b?, ratios, how)).flatten();
+            let estimate = judged.then(|| estimate(a?, b?, ratios, single, how)).flatten();
             Delta { a, b, estimate, believed: 1.0 - how.confidence }
         });
         Self { name: name.clone(), a: a.cloned(), b: b.cloned(), deltas }
@@ -176,11 +177,20 @@ impl Change {
 
 /// From the ratios that were drawn in short blocks and in long ones: the wider interval counts, and what
 /// chance makes more likely.
-fn estimate(a: f64, b: f64, ratios: [(Vec<f64>, Drawn); 2], how: &Bootstrap) -> Option<Estimate> {
+fn estimate(
+    a: f64,
+    b: f64,
+    ratios: [(Vec<f64>, Drawn); 2],
+    single: bool,
+    how: &Bootstrap,
+) -> Option<Estimate> {
     let measured = ratio(a, b)?;
     let (mut low, mut high, mut p_value) = (measured, measured, 0.0_f64);
     for (mut ratios, things) in ratios {
-        let interval = how.interval(measured, &mut ratios, things)?;
+        let mut interval = how.interval(measured, &mut ratios, things)?;
+        if single {
+            interval = how.of_single_runs(measured, interval);
+        }
         (low, high) = (low.min(interval.0), high.max(interval.1));
         p_value = p_value.max(how.chance(measured, interval, things));
     }
@@ -269,9 +279,13 @@ mod tests {
         Samples { runs: vec![blocks], ..Samples::default() }
     }
 
+    /// Of sides that differ in nothing but what is drawn.
+    const HOW: Bootstrap =
+        Bootstrap { draws: 400, confidence: 0.95, between_runs: 0.0, seed: 0x5350_414E };
+
     fn change(a: &Samples, b: &Samples) -> Change {
         let name = SpanName { name: "n".into(), target: "t".into() };
-        Change::of(&name, Some(a), Some(b), &Bootstrap { draws: 400, ..Bootstrap::default() })
+        Change::of(&name, Some(a), Some(b), &HOW)
     }
 
     #[test]
@@ -304,7 +318,6 @@ mod tests {
 
     #[test]
     fn of_many_names_the_one_that_changed_is_found() {
-        let how = Bootstrap { draws: 400, ..Bootstrap::default() };
         let (mut single, mut together) = (0, 0);
         for round in 0..4 {
             let side = |seed: u64, slower: f64| {
@@ -316,7 +329,7 @@ mod tests {
                 }
                 side
             };
-            let comparison = Comparison::new(&side(0, 1.0), &side(100, 1.1), &how);
+            let comparison = Comparison::new(&side(0, 1.0), &side(100, 1.1), &HOW);
             for change in &comparison.changes {
                 for delta in Metric::ALL.map(|metric| change.delta(metric)) {
                     let is_significant = delta.is_significant(0.0);
@@ -333,6 +346,28 @@ mod tests {
         }
         // Of 380 figures that have not changed some 15 look as if they had.
         assert!(single >= 5 && together <= 2, "{single} by themselves, {together} together");
+    }
+
+    #[test]
+    fn single_runs_are_taken_to_differ() {
+        let name = SpanName { name: "n".into(), target: "t".into() };
+        let [a, b] = [samples(1e6, 1), samples(1.04e6, 2)];
+        let p50 = |a: &Samples, b: &Samples, between_runs: f64| {
+            let how = Bootstrap { between_runs, ..HOW };
+            Change::of(&name, Some(a), Some(b), &how).delta(Metric::P50)
+        };
+        assert!(p50(&a, &b, 0.0).is_significant(0.0));
+        let wider = p50(&a, &b, 0.02);
+        assert!(!wider.is_significant(0.0), "4 % are no more than two runs of 2 % make");
+        let estimate = wider.estimate.unwrap();
+        assert!(estimate.low < 0.0 && estimate.high > 0.09 && estimate.p_value > 0.05);
+        // Of several runs on each side it is known.
+        let runs = |side: &Samples| {
+            let runs = vec![side.runs[0].clone(); 5];
+            Samples { runs, ..Samples::default() }
+        };
+        assert!(p50(&runs(&a), &runs(&b), 0.02).is_significant(0.0));
+        assert!(!p50(&runs(&a), &b, 0.02).is_significant(0.0));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::query::statistics::normal::{normal_quantile, normal_tails};
 use crate::query::statistics::student::{student_quantile, student_tails};
 
 /// Of an interval that holds this share, the end above.
-fn upper(confidence: f64) -> f64 {
+pub(super) fn upper(confidence: f64) -> f64 {
     0.5 + confidence.clamp(0.0, 0.999_999) / 2.0
 }
 
