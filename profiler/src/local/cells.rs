@@ -1,0 +1,78 @@
+//! What answers at any moment of a thread's life.
+
+use std::cell::Cell;
+
+use spandrel_ring::ThreadLease;
+
+use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
+use super::{NO_THREAD, NOBODY};
+use crate::open_spans::Place;
+use crate::record::Slot;
+
+thread_local! {
+    pub(super) static CELLS: Cells = const { Cells::new() };
+}
+
+/// Plain memory without a destructor. Each use of it is a `CELLS.with` of its own, around as little
+/// as can be: that is inlined, and the address is kept, while one around a whole callback is not.
+pub(super) struct Cells {
+    /// Id of the recorder that the cells are set up for; or `NOBODY`, `MUTED`, or with
+    /// `IN_USER_CODE`.
+    pub(super) owner: Cell<u64>,
+    /// The thread's number.
+    pub(super) thread: Cell<u32>,
+    /// The same, if the quick paths for its own spans are open to it; else `NO_THREAD`.
+    pub(super) quick_thread: Cell<u32>,
+    /// The place that was used last; usually the next callback is for the same span.
+    pub(super) last_place: Cell<Place>,
+    pub(super) next_id: Cell<u64>,
+    pub(super) ids_end: Cell<u64>,
+    /// Up to which moment the block of ids is used, in ticks.
+    pub(super) ids_until: Cell<u64>,
+    /// The partition that only this thread writes; none while there are not enough, and when the
+    /// thread is ending.
+    pub(super) lease: ThreadLease<Slot>,
+    /// Free places for spans of a direct front end, see [`places`](crate::places): the first `free_len`
+    /// of these.
+    pub(super) free: [Cell<Place>; FREE],
+    pub(super) free_len: Cell<u32>,
+    /// The innermost span that the thread is in; see [`Link`].
+    pub(super) innermost: Cell<Link>,
+    /// How many of `details`, and of `Cold::details` behind them, may be in use.
+    pub(super) details_len: Cell<usize>,
+    pub(super) details: [Cell<Detailed>; DETAILS],
+}
+
+impl Cells {
+    const fn new() -> Self {
+        Self {
+            owner: Cell::new(NOBODY),
+            thread: Cell::new(0),
+            quick_thread: Cell::new(NO_THREAD),
+            last_place: Cell::new(0),
+            next_id: Cell::new(0),
+            ids_end: Cell::new(0),
+            ids_until: Cell::new(0),
+            lease: ThreadLease::new(),
+            free: [const { Cell::new(0) }; FREE],
+            free_len: Cell::new(0),
+            innermost: Cell::new(OUTSIDE),
+            details_len: Cell::new(0),
+            details: [const { Cell::new(Detailed::NONE) }; DETAILS],
+        }
+    }
+}
+
+/// Free places that a thread keeps. Those of many threads are lost to others, so not too many; and
+/// enough for the nests of spans in usual programs.
+pub(super) const FREE: usize = 16;
+/// Not `LocalKey::set`, which is a call of its own, because it could be the first access.
+#[inline(always)]
+pub(super) fn set<T: 'static>(cell: impl FnOnce(&Cells) -> &Cell<T>, value: T) {
+    CELLS.with(|cells| cell(cells).set(value));
+}
+
+#[inline(always)]
+pub(super) fn get_cell<T: Copy + 'static>(cell: impl FnOnce(&Cells) -> &Cell<T>) -> T {
+    CELLS.with(|cells| cell(cells).get())
+}

@@ -1,0 +1,197 @@
+//! The spans that a thread is in.
+
+use std::cell::Cell;
+
+use super::cells::{CELLS, get_cell, set};
+use super::{Hot, with_cold};
+use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
+
+/// The spans that a thread is in are a chain from the innermost one outwards. A link is
+///
+/// * `OUTSIDE`, or
+/// * the place of a span of the first layer that is the thread's own: the table keeps the next link
+///   (and the place, until the thread has left, see [`OpenSpans::close`]), or
+/// * `DETAILED` and the index of a [`Detailed`].
+pub(super) type Link = Place;
+
+/// Below `DETAILED`, so that the processor can compare with it in one instruction.
+pub(super) const OUTSIDE: Link = DETAILED - 1;
+const DETAILED: Link = 1 << 31;
+const _: () = assert!(PLACES_MAX < OUTSIDE as usize);
+
+/// Spans of others that a thread can be in before memory has to be allocated for them.
+pub(super) const DETAILS: usize = 64;
+
+/// A span that this thread is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Entered {
+    /// A span of the first layer, by its owner.
+    Own(Place),
+    /// Any other one.
+    Detailed(usize, Detailed),
+}
+
+/// A span of another layer or of another thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detailed {
+    pub(crate) key: u64,
+    pub(crate) place: Place,
+    pub(crate) layer: u16,
+    /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
+    /// is in use.
+    pub(crate) depth: u16,
+    /// Ticks, if the thread is not the span's owner; else anything.
+    pub(crate) since: u64,
+    next: Link,
+}
+
+impl Detailed {
+    pub(super) const NONE: Self =
+        Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
+
+    pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
+        Self { key, place, layer, depth: 1, since, next: OUTSIDE }
+    }
+}
+
+impl Hot {
+    /// Whether the thread is in no span.
+    #[inline(always)]
+    pub(crate) fn is_outside(self) -> bool {
+        get_cell(|cells| &cells.innermost) == OUTSIDE
+    }
+
+    /// A span of the first layer is now the innermost one; its owner enters it.
+    #[inline(always)]
+    pub(crate) fn push_own(self, place: Place, span: &OpenSpan) {
+        span.set_outer(get_cell(|cells| &cells.innermost));
+        set(|cells| &cells.innermost, place);
+    }
+
+    /// The owner leaves the innermost span, of the first layer.
+    #[inline(always)]
+    pub(crate) fn pop_own(self, span: &OpenSpan) {
+        set(|cells| &cells.innermost, span.outer());
+    }
+
+    /// Another span is now the innermost one.
+    pub(crate) fn push_detailed(self, detailed: Detailed) {
+        let index = get_cell(|cells| &cells.details_len);
+        let next = get_cell(|cells| &cells.innermost);
+        let detailed = Detailed { next, ..detailed };
+        let put = set_detailed(index, detailed)
+            || with_cold(|cold| cold.details.push(detailed)).is_some();
+        // Else it is a thread that is ending, deeper inside than ever before.
+        if put && index < DETAILED as usize {
+            set(|cells| &cells.details_len, index + 1);
+            set(|cells| &cells.innermost, DETAILED | index as Link);
+        }
+    }
+
+    /// The span that a link leads to, and the next link. `None` at the end.
+    fn follow(self, open: &OpenSpans, link: Link) -> Option<(Entered, Link)> {
+        if link == OUTSIDE {
+            return None;
+        }
+        if link & DETAILED == 0 {
+            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
+        }
+        let index = (link & !DETAILED) as usize;
+        let detailed = detailed(index)?;
+        Some((Entered::Detailed(index, detailed), detailed.next))
+    }
+
+    /// The spans that the thread is in, innermost first.
+    fn chain(self, open: &OpenSpans) -> impl Iterator<Item = Entered> {
+        let mut link = get_cell(|cells| &cells.innermost);
+        std::iter::from_fn(move || {
+            let (entered, next) = self.follow(open, link)?;
+            link = next;
+            Some(entered)
+        })
+    }
+
+    /// The span that the thread is in: the innermost one of this layer that is still open.
+    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
+        self.chain(open).find_map(|entered| match entered {
+            Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
+            Entered::Detailed(_, Detailed { key, place, layer: its, .. }) => {
+                open.get(place).filter(|span| its == layer && span.is(layer, key))
+            }
+        })
+    }
+
+    /// The innermost of the thread's own spans that were closed while it was inside.
+    pub(crate) fn closed(self, open: &OpenSpans) -> Option<(Entered, Place)> {
+        self.chain(open).find_map(|entered| match entered {
+            Entered::Own(place) if open.span(place).is_closed() => Some((entered, place)),
+            _ => None,
+        })
+    }
+
+    /// The innermost of the spans that the thread is in with this key.
+    pub(crate) fn entered(self, open: &OpenSpans, layer: u16, key: u64) -> Option<Entered> {
+        self.chain(open).find(|entered| match *entered {
+            Entered::Own(place) => layer == 0 && open.span(place).has_key(key),
+            Entered::Detailed(_, detailed) => detailed.layer == layer && detailed.key == key,
+        })
+    }
+
+    /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
+    pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
+        let (left, next) = match entered {
+            Entered::Own(place) => (place, open.span(place).outer()),
+            Entered::Detailed(index, detailed) => (DETAILED | index as Link, detailed.next),
+        };
+        if get_cell(|cells| &cells.innermost) == left {
+            set(|cells| &cells.innermost, next);
+        } else {
+            let inner = self.chain(open).find(|inner| match *inner {
+                Entered::Own(place) => open.span(place).outer() == left,
+                Entered::Detailed(_, detailed) => detailed.next == left,
+            });
+            match inner {
+                Some(Entered::Own(place)) => open.span(place).set_outer(next),
+                Some(Entered::Detailed(index, inner)) => update(index, Detailed { next, ..inner }),
+                None => {}
+            }
+        }
+        if let Entered::Detailed(index, _) = entered {
+            update(index, Detailed::NONE);
+            forget_last_details();
+        }
+    }
+
+    /// Changes the details of a span that the thread is in.
+    pub(crate) fn update(self, index: usize, detailed: Detailed) {
+        update(index, detailed);
+    }
+}
+
+fn detailed(index: usize) -> Option<Detailed> {
+    let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
+    here.or_else(|| with_cold(|cold| cold.details.get(index - DETAILS).copied()).flatten())
+}
+
+/// Says whether there is such an index in the thread's cells.
+fn set_detailed(index: usize, detailed: Detailed) -> bool {
+    CELLS.with(|cells| cells.details.get(index).map(|cell| cell.set(detailed)).is_some())
+}
+
+fn update(index: usize, detailed: Detailed) {
+    if !set_detailed(index, detailed) {
+        with_cold(|cold| cold.details.get_mut(index - DETAILS).map(|it| *it = detailed));
+    }
+}
+
+/// Shortens the details by those at the end that are not in use.
+fn forget_last_details() {
+    while let Some(last) = get_cell(|cells| &cells.details_len).checked_sub(1)
+        && detailed(last).is_none_or(|detailed| detailed.depth == 0)
+    {
+        if last >= DETAILS {
+            with_cold(|cold| cold.details.truncate(last - DETAILS));
+        }
+        set(|cells| &cells.details_len, last);
+    }
+}

@@ -1,0 +1,62 @@
+//! Ids of spans, which each thread takes in blocks.
+
+use super::Hot;
+use super::cells::{CELLS, get_cell, set};
+use super::owned::{has_end, look_for_lease};
+use crate::recorder::Recorder;
+
+/// Ids are taken from the common counter in blocks of this many.
+const ID_BLOCK: u64 = 64;
+/// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
+/// burns 6,400 ids a second.
+const ID_BLOCK_TICKS: u64 = 25_000_000;
+impl Hot {
+    /// A new id. Ids are unique in the file and grow with time.
+    #[inline(always)]
+    pub(crate) fn next_id(self, recorder: &Recorder, now: u64) -> u64 {
+        self.next_id_of_block(now).unwrap_or_else(|| self.next_block(recorder, now))
+    }
+
+    /// A new id, if it can be had from the block in hand.
+    #[inline(always)]
+    pub(crate) fn next_id_of_block(self, now: u64) -> Option<u64> {
+        let id = get_cell(|cells| &cells.next_id);
+        if id == get_cell(|cells| &cells.ids_end) || now > get_cell(|cells| &cells.ids_until) {
+            return None;
+        }
+        set(|cells| &cells.next_id, id + 1);
+        Some(id)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
+        let id = self.take_block(recorder, now);
+        set(|cells| &cells.next_id, id + 1);
+        id
+    }
+
+    /// Takes a new block of ids, if the one in hand has no id for this moment. Says whether that was so.
+    pub(crate) fn renew_ids(self, recorder: &Recorder, now: u64) -> bool {
+        let id = self.next_id_of_block(now);
+        match id {
+            // It was only looked for.
+            Some(id) => set(|cells| &cells.next_id, id),
+            None => _ = self.take_block(recorder, now),
+        }
+        id.is_none()
+    }
+
+    /// Takes a new block of ids and returns its first one, which is the next id.
+    fn take_block(self, recorder: &Recorder, now: u64) -> u64 {
+        let id = recorder.take_ids(ID_BLOCK);
+        set(|cells| &cells.next_id, id);
+        set(|cells| &cells.ids_end, id + ID_BLOCK);
+        set(|cells| &cells.ids_until, now.saturating_add(ID_BLOCK_TICKS));
+        // A good moment to look whether another thread has given back its partition.
+        if !CELLS.with(|cells| cells.lease.is_leased()) && has_end() {
+            look_for_lease(recorder);
+        }
+        id
+    }
+}

@@ -1,0 +1,206 @@
+//! What a thread owns for each profiler, and how its cells change hands between them.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Weak};
+
+use spandrel_ring::Lease;
+
+use super::cells::{CELLS, FREE, get_cell, set};
+use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
+use super::{Hot, IN_USER_CODE, MUTED, NO_THREAD, Unavailable, quick_thread};
+use crate::fields::FieldBuffer;
+use crate::record::{Slot, THREAD_MAX};
+use crate::recorder::Recorder;
+
+thread_local! {
+    /// Gives the lease and the free places back when the thread ends.
+    static THREAD_END: ThreadEnd = const { ThreadEnd(Cell::new(Weak::new())) };
+    /// One for each profiler that this thread has recorded for; the first one belongs to the
+    /// profiler that the cells are set up for.
+    pub(super) static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
+}
+
+/// See `THREAD_END`; with the recorder that the cells are set up for.
+struct ThreadEnd(Cell<Weak<Recorder>>);
+
+impl ThreadEnd {
+    /// Remembers whom to give things back to. Says whether the thread has an end to come.
+    fn is_for(recorder: &Arc<Recorder>) -> bool {
+        THREAD_END.try_with(|end| end.0.set(Arc::downgrade(recorder))).is_ok()
+    }
+
+    /// Gives the free places back to the recorder that they are of, unless it is gone.
+    fn give_places_back(&self) {
+        let weak = self.0.take();
+        let recorder = weak.upgrade();
+        self.0.set(weak);
+        CELLS.with(|cells| {
+            for place in cells.free.iter().take(cells.free_len.replace(0) as usize) {
+                if let Some(recorder) = &recorder {
+                    let _given = recorder.open.give_place_back(place.get());
+                }
+            }
+        });
+    }
+}
+
+impl Drop for ThreadEnd {
+    fn drop(&mut self) {
+        self.give_places_back();
+        // No place is kept from now on, and no lease taken.
+        set(|cells| &cells.free_len, FREE as u32 + 1);
+        CELLS.with(|cells| drop(cells.lease.take()));
+    }
+}
+
+/// The part of a thread's state for one profiler that owns something.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    recorder_id: u64,
+    recorder: Weak<Recorder>,
+    thread: u32,
+    /// The lease, while the cells are set up for another profiler.
+    lease: Option<Lease<Slot>>,
+    pub(crate) fields: FieldBuffer,
+    /// The innermost span, while the cells are set up for another profiler.
+    innermost: Link,
+    /// Details beyond the first `DETAILS`; while the cells are set up for another profiler, all of
+    /// them.
+    pub(super) details: Vec<Detailed>,
+}
+
+impl Drop for Cold {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.recorder.upgrade() {
+            recorder.threads.ended(self.thread);
+        }
+    }
+}
+
+impl Cold {
+    fn new(recorder: &Arc<Recorder>) -> Self {
+        Self {
+            recorder_id: recorder.id,
+            recorder: Arc::downgrade(recorder),
+            thread: recorder.threads.register_current(),
+            lease: None,
+            fields: FieldBuffer::new(recorder.field_words_max),
+            innermost: OUTSIDE,
+            details: Vec::with_capacity(DETAILS),
+        }
+    }
+}
+
+/// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
+/// span that the thread records for it.
+#[cold]
+#[inline(never)]
+pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
+    let owner = get_cell(|cells| &cells.owner);
+    if owner == MUTED {
+        return Err(Unavailable::Muted);
+    }
+    if owner & IN_USER_CODE != 0 {
+        return Err(Unavailable::Reentrant);
+    }
+    // What follows allocates, and an allocator may open spans.
+    let quick_thread = quick_thread();
+    set(|cells| &cells.owner, IN_USER_CODE);
+    set(|cells| &cells.quick_thread, NO_THREAD);
+    // Also where nothing else can be put away: places are of one recorder's table. (Once `THREAD_END` is
+    // gone there are none.)
+    _ = THREAD_END.try_with(ThreadEnd::give_places_back);
+    let found = COLD.try_with(|cold| {
+        let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
+        put_away(&mut cold);
+        take_out(&mut cold, recorder);
+        Ok(())
+    });
+    if let Ok(Err(why)) = found {
+        set(|cells| &cells.owner, owner);
+        set(|cells| &cells.quick_thread, quick_thread);
+        return Err(why);
+    }
+    // The partition, if one was found, is the thread's until then.
+    let ends = ThreadEnd::is_for(recorder);
+    match found {
+        Ok(_) if ends => {}
+        Ok(_) => CELLS.with(|cells| drop(cells.lease.take())),
+        // The thread is ending. It gets a number; the chain is empty, or another profiler's.
+        Err(_) => {
+            CELLS.with(|cells| drop(cells.lease.take()));
+            set(|cells| &cells.innermost, OUTSIDE);
+            set(|cells| &cells.details_len, 0);
+            let thread = recorder.threads.register_current();
+            recorder.threads.ended(thread);
+            set(|cells| &cells.thread, thread);
+        }
+    }
+    set(|cells| &cells.next_id, 0);
+    set(|cells| &cells.ids_end, 0);
+    set(|cells| &cells.owner, recorder.id);
+    open_quick_paths(recorder);
+    Ok(Hot(()))
+}
+
+/// Lets the thread take the quick paths for its own spans, unless it has none because it shares its
+/// number.
+fn open_quick_paths(recorder: &Recorder) {
+    let thread = get_cell(|cells| &cells.thread);
+    let is_quick = recorder.clock.is_tsc() && thread != THREAD_MAX;
+    set(|cells| &cells.quick_thread, if is_quick { thread } else { NO_THREAD });
+}
+
+/// Moves lease and chain to where they are while the cells are set up for another profiler.
+fn put_away(cold: &mut [Cold]) {
+    if let Some(cold) = cold.first_mut() {
+        let here = get_cell(|cells| &cells.details_len).min(DETAILS);
+        CELLS.with(|cells| {
+            cold.details.splice(0..0, cells.details[..here].iter().map(Cell::get));
+        });
+        cold.innermost = get_cell(|cells| &cells.innermost);
+        cold.lease = CELLS.with(|cells| cells.lease.take());
+    }
+    set(|cells| &cells.innermost, OUTSIDE);
+    set(|cells| &cells.details_len, 0);
+}
+
+/// Finds, or makes, the state for this profiler and puts it first.
+fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
+    let found = all.iter().position(|cold| cold.recorder_id == recorder.id);
+    let index = found.unwrap_or_else(|| {
+        // Profilers that are gone are forgotten here, and not on any hot path.
+        all.retain(|cold| cold.recorder.strong_count() > 0);
+        all.push(Cold::new(recorder));
+        all.len() - 1
+    });
+    all.swap(0, index);
+    let cold = &mut all[0];
+    set(|cells| &cells.thread, cold.thread);
+    set(|cells| &cells.innermost, cold.innermost);
+    set(|cells| &cells.details_len, cold.details.len());
+    let here = cold.details.len().min(DETAILS);
+    CELLS.with(|cells| {
+        for (cell, detailed) in cells.details.iter().zip(cold.details.drain(..here)) {
+            cell.set(detailed);
+        }
+    });
+    match cold.lease.take() {
+        Some(lease) => CELLS.with(|cells| cells.lease.put(Some(lease))),
+        None => look_for_lease(recorder),
+    }
+}
+
+/// Takes a free partition for the calling thread, if there is one.
+pub(super) fn look_for_lease(recorder: &Recorder) {
+    let lease = recorder.ring.lease();
+    if let Some(lease) = &lease {
+        recorder.counters.partition(lease.partition()).set_lessee(get_cell(|cells| &cells.thread));
+    }
+    CELLS.with(|cells| cells.lease.put(lease));
+}
+
+/// Whether what the thread is given now will be given back when it ends.
+pub(super) fn has_end() -> bool {
+    THREAD_END.try_with(|_| ()).is_ok()
+}

@@ -1,0 +1,49 @@
+//! What stands beside each other in the words of a place.
+
+use crate::record::UPPER_SHIFT;
+
+/// In the lower half of `head`, beside the number of the owner: it is inside.
+pub(crate) const INSIDE: u32 = 1 << 24;
+/// It is inside more than once.
+pub(super) const NESTED: u32 = 1 << 25;
+/// One poll in `head`.
+pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
+
+/// The span has failed.
+pub(super) const FAILED: u64 = 1 << 32;
+/// Whole fields did not fit.
+pub(super) const LEFT_OUT: u64 = 1 << 33;
+/// `foreign_*` are in use.
+pub(super) const FOREIGN: u64 = 1 << 34;
+/// `spill` is in use.
+pub(super) const SPILLED: u64 = 1 << 35;
+/// There has been more than one handle; they are counted in [`DirectPlaces`](crate::places::DirectPlaces).
+pub(super) const CLONED: u64 = 1 << 36;
+/// Where the layer stands in `extra`; 0 is the first one.
+pub(super) const LAYER_SHIFT: u32 = 48;
+
+/// The reserved words in `extra`, and the pending ones above them.
+pub(super) const RESERVED: u64 = 0xFFFF;
+pub(super) const PENDING_SHIFT: u32 = 16;
+pub(super) const PENDING: u64 = RESERVED << PENDING_SHIFT;
+
+/// How many words of fields there are, unless somebody adds some right now.
+#[inline(always)]
+pub(super) const fn settled_words(extra: u64) -> Option<usize> {
+    if extra & PENDING == 0 { Some((extra & RESERVED) as usize) } else { None }
+}
+
+/// How many words of fields a span has, if that is all there is to say, and they are at most `max`.
+#[inline(always)]
+pub(crate) const fn plain_words(extra: u64, max: usize) -> Option<usize> {
+    if extra <= max as u64 { Some(extra as usize) } else { None }
+}
+
+/// `key` of a span that was closed while its owner was inside; no key, nor the complement of one.
+pub(super) const CLOSED: u64 = u64::MAX;
+/// `key` of a free place that only a direct front end may take; as little a key of a registry, which
+/// would have to have 2^31 spans, or 8,191 threads. A number of 32 bits for the processor.
+pub(super) const RESERVED_KEY: u64 = i32::MIN as u64;
+
+/// In the number of a layer that is not the first: its keys name the places.
+pub(crate) const DIRECT: u16 = 1 << 15;

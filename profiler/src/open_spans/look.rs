@@ -1,0 +1,93 @@
+//! Looking at open spans from another thread.
+
+use super::bits::{FAILED, LEFT_OUT, settled_words};
+use super::polls::busy_until;
+use super::{INLINE_WORDS, OpenSpan, OpenSpans, Place};
+use crate::record;
+use crate::sync::Ordering;
+
+/// An open span as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) place: Place,
+    pub(crate) callsite: u16,
+    pub(crate) thread: u32,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) busy: u64,
+    pub(crate) polls: u64,
+    pub(crate) failed: bool,
+    pub(crate) left_out: bool,
+    pub(crate) fields: Vec<u64>,
+}
+
+impl OpenSpans {
+    /// The places that may have spans.
+    fn used(&self) -> impl Iterator<Item = (Place, &OpenSpan)> {
+        // Relaxed: as in `claim`.
+        let ways = self.ways_used.load(Ordering::Relaxed) as usize;
+        let hashed = ways * self.spans.part_len();
+        let direct = self.direct.used();
+        let places = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
+        places.filter_map(|place| Some((place as Place, self.spans.get(place)?)))
+    }
+
+    /// How many places are taken.
+    pub(crate) fn count(&self) -> u64 {
+        self.used().filter(|(_, span)| !span.is_free()).count() as u64
+    }
+
+    /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no
+    /// particular order. What their owners are inside of counts up to now.
+    pub(crate) fn look(&self, now: u64, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
+        self.used().filter_map(|(place, span)| self.look_at(place, span, now, &wanted)).collect()
+    }
+
+    fn look_at(
+        &self,
+        place: Place,
+        span: &OpenSpan,
+        now: u64,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Option<Seen> {
+        // Acquire, on every load: a later load cannot come before an earlier one, and the last one
+        // tells whether the place was given to another span meanwhile.
+        let id = span.id.load(Ordering::Acquire);
+        let start = span.start.load(Ordering::Acquire);
+        if id == 0 || !wanted(start) {
+            return None;
+        }
+        let extra = span.extra.load(Ordering::Acquire);
+        // Fields that somebody is adding right now are left out for this time.
+        let words = settled_words(extra).unwrap_or(0);
+        let spill = span.spill.load(Ordering::Acquire);
+        let words = if spill == 0 { words.min(INLINE_WORDS) } else { words };
+        let fields =
+            (0..words.min(self.field_words_max)).map(|index| match span.fields.get(index) {
+                Some(word) => word.load(Ordering::Acquire),
+                None => self.spills.word(spill, index - INLINE_WORDS).load(Ordering::Acquire),
+            });
+        let origin = span.origin.load(Ordering::Acquire);
+        let head = span.head.load(Ordering::Acquire);
+        let busy = busy_until(span.own_busy.load(Ordering::Acquire), now);
+        // An entry later than `now` has not happened yet.
+        let busy = busy.cast_signed().max(0).cast_unsigned().min(now.saturating_sub(start));
+        let seen = Seen {
+            place,
+            callsite: record::upper_of(origin),
+            thread: record::thread(head),
+            id,
+            parent: record::id_of(origin),
+            root: span.root.load(Ordering::Acquire),
+            start,
+            busy: busy + span.foreign_busy.load(Ordering::Acquire),
+            polls: u64::from(record::upper_of(head)) + span.foreign_polls.load(Ordering::Acquire),
+            failed: extra & FAILED != 0,
+            left_out: extra & LEFT_OUT != 0,
+            fields: fields.collect(),
+        };
+        (span.id.load(Ordering::Acquire) == id).then_some(seen)
+    }
+}

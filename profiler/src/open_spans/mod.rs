@@ -1,0 +1,84 @@
+//! The spans that are open right now.
+//!
+//! A fixed table, allocated and touched when the profiler is built: sets of places, found by the
+//! key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span is
+//! created and given back when it closes; between them, only callbacks for this very span touch
+//! it. The state is our own and not in the registry's `Extensions`, because those take a lock and
+//! box every value.
+//!
+//! Two front ends with keys of their own can share the table: a place also knows the number of its
+//! *layer*. The spans of the first layer, usually the only one, are found by their key alone; those
+//! of other layers by its complement, which is no key of a registry. So the quick paths of
+//! [`fast`](crate::fast), which are the first layer's, need not compare layers.
+//!
+//! A front end that makes up the keys itself, as our own subscriber does, has places *directly*: the
+//! key names the place, which comes from a list of free ones; see [`places`](crate::places). Such
+//! a front end counts as a layer, with [`DIRECT`] in its number unless it is the first.
+//!
+//! # Who writes what
+//!
+//! The thread that created a span (its *owner*) writes `head` and `own_*` with plain stores. Other
+//! threads that enter the span use read-modify-writes on `foreign_*`. Everything else is written
+//! before the span's `id`, or by a compare-and-swap.
+//!
+//! A free place has zeros in all that few spans have ([`OpenSpan::extra`] tells whether they are):
+//! a plain span neither writes them when it is created nor clears them when it closes.
+//!
+//! # Busy time
+//!
+//! When its owner enters a span, `own_busy` goes down by the moment, and up by the moment when it
+//! leaves; so one instruction each. It is negative exactly while the owner is inside: no span has been
+//! busy for longer than the clock has run.
+//!
+//! # Readers
+//!
+//! The writer thread looks at open spans for the live view and when it closes. It reads `id`, the
+//! rest, and `id` again. Data are stored with Release and loaded with Acquire: whoever sees a value
+//! of the next span in this place also sees that `id` has changed. (A sequence lock; H. Boehm, "Can
+//! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
+
+mod bits;
+mod fields;
+mod look;
+#[cfg(all(test, spandrel_loom))]
+mod loom_models;
+mod polls;
+mod span;
+mod spills;
+mod table;
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests;
+
+use crate::record::SLOT_WORDS;
+
+pub(crate) use self::bits::{DIRECT, INSIDE, plain_words};
+pub(crate) use self::look::Seen;
+pub(crate) use self::span::OpenSpan;
+pub(crate) use self::table::{OpenSpans, first_place};
+
+// Loom explores every interleaving of every access: two ways and two words are enough for it.
+const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
+/// Words of fields that a place holds itself; more go to a spill buffer.
+pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 3 * SLOT_WORDS };
+/// Most places of a table.
+pub(crate) const PLACES_MAX: usize = 1 << 30;
+/// Attempts to win a free place of a set or words of a spill buffer.
+const ATTEMPTS: usize = 16;
+
+/// The index of a place.
+pub(crate) type Place = u32;
+
+/// What is known of a span when it is created, beside its origin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewSpan {
+    pub(crate) thread: u32,
+    pub(crate) id: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+}
+
+/// Under which key a span of this layer is found.
+#[inline]
+fn key_in(layer: u16, key: u64) -> u64 {
+    if layer == 0 { key } else { !key }
+}

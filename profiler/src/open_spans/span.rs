@@ -1,0 +1,245 @@
+//! One open span, and the place that it has in the table.
+
+use super::bits::{CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY};
+use super::{INLINE_WORDS, NewSpan, Place, key_in};
+use crate::record::{self, SLOT_WORDS, THREAD_MAX};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+/// One place: four cache lines, of which a span without fields uses the first.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub(crate) struct OpenSpan {
+    /// The key under which the span is found; 0 while the place is free.
+    pub(super) key: AtomicU64,
+    /// Our id of the span; 0 while the place is free or being filled.
+    pub(super) id: AtomicU64,
+    /// Callsite and parent, as in the [`record`].
+    pub(super) origin: AtomicU64,
+    pub(super) root: AtomicU64,
+    /// Ticks.
+    pub(super) start: AtomicU64,
+    /// The header of the span's record: its owner, and its polls by the owner, which count when
+    /// they begin. `INSIDE` and `NESTED` stand here too, for the owner's sake.
+    pub(super) head: AtomicU64,
+    /// Ticks inside the span on its owner's thread; while it is inside, less the moment when it
+    /// came in.
+    pub(super) own_busy: AtomicU64,
+    /// `layer << 48 | flags << 32 | pending << 16 | reserved` words of fields, of which the pending
+    /// ones are not written yet. So it is just the number of words for a span of the first layer
+    /// of which nothing else is out of the ordinary.
+    pub(super) extra: AtomicU64,
+    /// Ticks inside the span on other threads.
+    pub(super) foreign_busy: AtomicU64,
+    /// Entries by other threads, and those of the owner's for which `head` has no room.
+    pub(super) foreign_polls: AtomicU64,
+    /// How many times the owner is inside once more than `INSIDE` says.
+    pub(super) own_depth: AtomicU16,
+    /// Number of the spill buffer plus one, or 0.
+    pub(super) spill: AtomicU16,
+    /// While the owner is inside: the way to the span around this one, as its thread knows it.
+    pub(super) outer: AtomicU32,
+    pub(super) fields: [AtomicU64; INLINE_WORDS],
+}
+
+impl OpenSpan {
+    // Relaxed in the accessors below: between creation and close only callbacks for this span come
+    // here, and `tracing` orders creation before all of them and all of them before the close.
+
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Callsite and parent, as in the [`record`].
+    #[inline(always)]
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn root(&self) -> u64 {
+        self.root.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the open span of the first layer with this key.
+    #[inline(always)]
+    pub(crate) fn has_key(&self, key: u64) -> bool {
+        self.key.load(Ordering::Relaxed) == key
+    }
+
+    /// Whether this is the open span of this layer with this key.
+    pub(crate) fn is(&self, layer: u16, key: u64) -> bool {
+        // Acquire, on every load: as in `look_at`, so that what is compared is of one span.
+        let id = self.id.load(Ordering::Acquire);
+        id != 0
+            && self.key.load(Ordering::Acquire) == key_in(layer, key)
+            && self.extra.load(Ordering::Acquire) >> LAYER_SHIFT == u64::from(layer)
+            && self.id.load(Ordering::Acquire) == id
+    }
+
+    /// The thread that has created the span.
+    pub(crate) fn owner(&self) -> u32 {
+        record::thread(self.head())
+    }
+
+    /// The link that [`set_outer`](Self::set_outer) has kept.
+    #[inline(always)]
+    pub(crate) fn outer(&self) -> Place {
+        // Relaxed, and in `set_outer`: only the owner's thread reads and writes it.
+        self.outer.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a link for the owner, who is inside.
+    #[inline(always)]
+    pub(crate) fn set_outer(&self, link: Place) {
+        self.outer.store(link, Ordering::Relaxed);
+    }
+
+    /// Whether the span has been closed while its owner was inside.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has_key(CLOSED)
+    }
+
+    /// Whether its owner may write to the span as such: not if it shares its number with others.
+    #[inline]
+    pub(crate) fn is_owned_by(&self, thread: u32) -> bool {
+        self.owner() == thread && thread != THREAD_MAX
+    }
+
+    pub(crate) fn has_owner_inside(&self) -> bool {
+        self.head() & u64::from(INSIDE) != 0
+    }
+
+    /// 0 if the span has no fields and nothing else is out of the ordinary. See [`plain_words`](super::plain_words).
+    #[inline(always)]
+    pub(crate) fn extra(&self) -> u64 {
+        self.extra.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no span here.
+    pub(super) fn is_free(&self) -> bool {
+        // Relaxed: for counting; a moment later it may be otherwise.
+        let key = self.key.load(Ordering::Relaxed);
+        key == 0 || key == RESERVED_KEY
+    }
+
+    /// Takes the place from the hashed front ends for good, if it is free.
+    pub(crate) fn reserve(&self) -> bool {
+        // As in `claim`.
+        self.key.compare_exchange(0, RESERVED_KEY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives the span of a direct front end, which is being created, its key.
+    #[inline(always)]
+    pub(crate) fn set_key(&self, key: u64) {
+        // Release: for the sequence lock.
+        self.key.store(key, Ordering::Release);
+    }
+
+    /// There is one more handle, and there may be more than one from now on.
+    pub(crate) fn set_cloned(&self) {
+        self.mark(CLONED);
+    }
+
+    /// Whether there has ever been more than one handle.
+    #[inline(always)]
+    pub(crate) fn is_cloned(&self) -> bool {
+        self.extra() & CLONED != 0
+    }
+
+    /// Takes the place, if it is free.
+    #[inline(always)]
+    pub(super) fn claim(&self, key: u64) -> bool {
+        // Acquire on success: pairs with the Release in `remove`; the last span of this place is
+        // gone. Release: for the sequence lock.
+        self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The words of fields from `index` on that the place itself holds, a slot of the ring full.
+    /// Behind the last word they are anything.
+    #[inline(always)]
+    pub(crate) fn inline_fields_at(&self, index: usize) -> [u64; SLOT_WORDS] {
+        match self.fields.get(index..index + SLOT_WORDS) {
+            Some(words) => std::array::from_fn(|at| words[at].load(Ordering::Relaxed)),
+            None => [0; SLOT_WORDS],
+        }
+    }
+
+    /// The first words of fields, a slot of the ring full. Behind the last word they are anything.
+    #[inline(always)]
+    pub(crate) fn copy_inline_fields(&self, to: &mut [u64; SLOT_WORDS]) {
+        for (to, word) in to.iter_mut().zip(&self.fields) {
+            *to = word.load(Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.extra.load(Ordering::Relaxed) & FAILED != 0
+    }
+
+    pub(crate) fn has_left_out(&self) -> bool {
+        self.extra.load(Ordering::Relaxed) & LEFT_OUT != 0
+    }
+
+    /// Sets a flag of `extra`.
+    pub(super) fn mark(&self, flag: u64) {
+        // Release: for the sequence lock.
+        self.extra.fetch_or(flag, Ordering::Release);
+    }
+
+    pub(crate) fn set_failed(&self) {
+        self.mark(FAILED);
+    }
+
+    pub(crate) fn set_left_out(&self) {
+        self.mark(LEFT_OUT);
+    }
+
+    #[inline]
+    pub(crate) fn field_words(&self) -> usize {
+        (self.extra.load(Ordering::Relaxed) & RESERVED) as usize
+    }
+
+    /// Where the fields of a span that is being created go.
+    #[inline(always)]
+    pub(crate) fn inline_fields(&self) -> &[AtomicU64; INLINE_WORDS] {
+        &self.fields
+    }
+
+    /// So many words of [`inline_fields`](Self::inline_fields) are written, of a span of the first
+    /// layer that is being created.
+    #[inline(always)]
+    pub(crate) fn set_words(&self, words: usize) {
+        // No read-modify-write: nobody else knows of the span yet.
+        self.extra.store(words as u64, Ordering::Release);
+    }
+
+    /// Callsite and parent, as in the [`record`], of a span that is being created.
+    #[inline(always)]
+    pub(crate) fn set_origin(&self, origin: u64) {
+        // Release: for the sequence lock, see the module's documentation.
+        self.origin.store(origin, Ordering::Release);
+    }
+
+    /// Completes a span that is being created and has its origin.
+    #[inline(always)]
+    pub(crate) fn complete(&self, new: &NewSpan) {
+        // Release, here and below: as above.
+        self.root.store(new.root, Ordering::Release);
+        self.start.store(new.start, Ordering::Release);
+        self.head.store(u64::from(new.thread), Ordering::Release);
+        self.own_busy.store(0, Ordering::Release);
+        // Release: pairs with the Acquire in `look`; the span is complete.
+        self.id.store(new.id, Ordering::Release);
+    }
+}

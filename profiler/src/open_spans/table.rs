@@ -1,0 +1,288 @@
+//! All places, and how spans come and go.
+
+use spandrel_ring::Table;
+
+use super::bits::{CLONED, CLOSED, DIRECT, LAYER_SHIFT, RESERVED_KEY};
+use super::spills::Spills;
+use super::{ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, key_in};
+use crate::places::{DirectPlaces, key_of, place_of};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// A number of which the lower bits tell the set of a key.
+#[inline(always)]
+fn hash(key: u64) -> usize {
+    // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
+    // bits), the shard (13), a generation (13). So consecutive indices of a shard come to lie side by
+    // side, and shards 64 sets apart; the generation stays out (but where a table has more than
+    // 524,288 sets). Correctness does not depend on any of this.
+    (key ^ (key >> 32)) as usize
+}
+
+/// The first place of the set of a key.
+#[inline(always)]
+pub(crate) fn first_place(places: &Table<OpenSpan>, key: u64) -> (Place, &OpenSpan) {
+    let (place, span) = places.wrapped_in_first_part(hash(key));
+    (place as Place, span)
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct OpenSpans {
+    /// A part for each way: all first ways of the sets, then all second ones, and so on.
+    pub(super) spans: Table<OpenSpan>,
+    /// How many ways may have spans, at least 1.
+    pub(super) ways_used: AtomicU32,
+    /// The last span of each place whose end was decided by `decide_fate`.
+    pub(super) fates: Box<[AtomicU64]>,
+    pub(super) spills: Spills,
+    /// Most words of fields of one span.
+    pub(super) field_words_max: usize,
+    /// Whether the first layer is a direct one.
+    pub(super) first_is_direct: AtomicBool,
+    pub(super) direct: DirectPlaces,
+}
+
+impl OpenSpans {
+    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields.
+    pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
+        // Twice as many places as asked for: ids of several threads do not spread quite evenly
+        // over the sets, and a span finds no place when its own set is full.
+        let places = (2 * spans_max.min(PLACES_MAX / 2)).next_power_of_two().max(WAYS);
+        let spills = if cfg!(spandrel_loom) { 1 } else { (spans_max / 16).clamp(16, 4096) };
+        let spill_words = field_words_max.saturating_sub(INLINE_WORDS);
+        Self {
+            spans: Table::new(WAYS, places / WAYS, OpenSpan::default),
+            ways_used: AtomicU32::new(1),
+            fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
+            spills: Spills::new(spills, spill_words),
+            field_words_max,
+            first_is_direct: AtomicBool::new(false),
+            // The upper half: hashed front ends use the lower ways first.
+            direct: DirectPlaces::new(places / 2, places),
+        }
+    }
+
+    /// The first layer is a direct one.
+    pub(crate) fn set_first_direct(&self) {
+        // Relaxed: whoever uses that layer has it from the caller.
+        self.first_is_direct.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the keys of a layer name the places.
+    #[inline]
+    pub(crate) fn is_direct(&self, layer: u16) -> bool {
+        match layer {
+            0 => self.first_is_direct.load(Ordering::Relaxed),
+            _ => layer & DIRECT != 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn span(&self, place: Place) -> &OpenSpan {
+        &self.spans.cells()[place as usize]
+    }
+
+    /// All places.
+    #[inline(always)]
+    pub(crate) fn places(&self) -> &Table<OpenSpan> {
+        &self.spans
+    }
+
+    /// The place with this number, if the table has so many.
+    #[inline(always)]
+    pub(crate) fn get(&self, place: Place) -> Option<&OpenSpan> {
+        self.spans.get(place as usize)
+    }
+
+    /// The places of a set.
+    fn ways(&self, key: u64) -> impl Iterator<Item = Place> + use<> {
+        let ((first, _), sets) = (first_place(&self.spans, key), self.spans.part_len());
+        (0..WAYS).map(move |way| first + (way * sets) as Place)
+    }
+
+    /// The place of an open span.
+    pub(crate) fn find(&self, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
+        if self.is_direct(layer) {
+            let place = place_of(key);
+            return self.get(place).filter(|span| span.is(layer, key)).map(|span| (place, span));
+        }
+        self.ways(key_in(layer, key)).find_map(|place| {
+            let span = self.span(place);
+            span.is(layer, key).then_some((place, span))
+        })
+    }
+
+    /// Takes the first place of the set for a span of the first layer, if it is free.
+    #[inline(always)]
+    pub(crate) fn claim_first(&self, key: u64) -> Option<(Place, &OpenSpan)> {
+        let (place, span) = first_place(&self.spans, key);
+        span.claim(key).then_some((place, span))
+    }
+
+    /// Takes a place for a new span. `None` when its set is full.
+    pub(crate) fn insert(
+        &self,
+        layer: u16,
+        key: u64,
+        origin: u64,
+        new: &NewSpan,
+        fields: &[u64],
+    ) -> Option<Place> {
+        let place = self.claim(key_in(layer, key))?;
+        self.fill(place, layer, origin, new, fields);
+        Some(place)
+    }
+
+    /// A free place for a span of a direct front end.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.direct.take(self.spans.cells())
+    }
+
+    /// Gives back what [`take_place`](Self::take_place) has given. Always `true`, for whoever ends
+    /// with this.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn give_place_back(&self, place: Place) -> bool {
+        self.direct.give_back(self.spans.cells(), place);
+        true
+    }
+
+    /// Opens a span of a direct front end in a place that it has taken, and says its key.
+    pub(crate) fn insert_at(
+        &self,
+        place: Place,
+        layer: u16,
+        origin: u64,
+        new: &NewSpan,
+        fields: &[u64],
+    ) -> u64 {
+        let key = key_of(place, new.id).get();
+        self.span(place).set_key(key_in(layer, key));
+        self.fill(place, layer, origin, new, fields);
+        key
+    }
+
+    /// The key of an open span of a direct layer.
+    pub(crate) fn key(&self, layer: u16, span: &OpenSpan) -> u64 {
+        // Relaxed: as in the accessors of `OpenSpan`. The complement's complement is the key.
+        key_in(layer, span.key.load(Ordering::Relaxed))
+    }
+
+    /// Another handle of a direct front end's span.
+    pub(crate) fn add_handle(&self, place: Place) {
+        self.direct.add_handle(place);
+        self.span(place).set_cloned();
+    }
+
+    /// Drops one of the handles of a span that is cloned. Says whether it was the last one.
+    pub(crate) fn drop_handle(&self, place: Place) -> bool {
+        self.direct.drop_handle(place)
+    }
+
+    fn fill(&self, place: Place, layer: u16, origin: u64, new: &NewSpan, fields: &[u64]) {
+        let span = self.span(place);
+        if layer != 0 {
+            span.mark(u64::from(layer) << LAYER_SHIFT);
+        }
+        let inline = if fields.len() <= INLINE_WORDS { fields } else { &[] };
+        for (to, word) in span.fields.iter().zip(inline) {
+            to.store(*word, Ordering::Release);
+        }
+        if fields.len() > INLINE_WORDS {
+            self.append_fields(span, fields);
+        }
+        span.extra.fetch_add(inline.len() as u64, Ordering::Release);
+        span.set_origin(origin);
+        span.complete(new);
+    }
+
+    fn claim(&self, key: u64) -> Option<Place> {
+        for _ in 0..ATTEMPTS {
+            let free = |place: &Place| self.span(*place).has_key(0);
+            let (way, place) = self.ways(key).enumerate().find(|(_, place)| free(place))?;
+            // Relaxed: whoever has to see this span has been told of it, and so of this.
+            self.ways_used.fetch_max(way as u32 + 1, Ordering::Relaxed);
+            if self.span(place).claim(key) {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// Closes a span and gives its place back: at once, or when its owner leaves, if that is another
+    /// thread and inside (which `Registry` does not let happen), and the place a link in that
+    /// thread's chain. Should the owner leave at this very moment, the place stays taken: the table is
+    /// smaller by one then, and no span is lost or wrong.
+    pub(crate) fn close(&self, place: Place, thread: u32) {
+        let span = self.span(place);
+        let is_first_layers = span.extra() >> LAYER_SHIFT == 0;
+        if is_first_layers && span.has_owner_inside() && !span.is_owned_by(thread) {
+            // In this order: as in `remove`.
+            span.id.store(0, Ordering::Relaxed);
+            span.key.store(CLOSED, Ordering::Release);
+        } else {
+            self.remove(place);
+        }
+    }
+
+    /// Gives a place back.
+    pub(crate) fn remove(&self, place: Place) {
+        let span = self.span(place);
+        // The id first, and Release on what follows: whoever sees the place being cleared sees that
+        // the span is gone. (Loom found the other order wrong.)
+        span.id.store(0, Ordering::Relaxed);
+        let extra = span.extra.load(Ordering::Relaxed);
+        if extra != 0 {
+            if extra & CLONED != 0 {
+                self.direct.forget_handles(place);
+            }
+            span.foreign_busy.store(0, Ordering::Release);
+            span.foreign_polls.store(0, Ordering::Release);
+            let spill = span.spill.load(Ordering::Relaxed);
+            if spill != 0 {
+                span.spill.store(0, Ordering::Release);
+                self.spills.release(spill);
+            }
+            span.extra.store(0, Ordering::Release);
+        }
+        // The owner may have been inside more than once.
+        span.own_depth.store(0, Ordering::Release);
+        if self.is_direct((extra >> LAYER_SHIFT) as u16) {
+            span.key.store(RESERVED_KEY, Ordering::Release);
+            self.give_place_back(place);
+        } else {
+            // Release: pairs with the Acquire in `OpenSpan::claim`.
+            span.key.store(0, Ordering::Release);
+        }
+    }
+
+    /// The same for a span of which `extra` says nothing but that it has fields, and whose owner is
+    /// outside.
+    #[inline(always)]
+    pub(crate) fn remove_plain(span: &OpenSpan, extra: u64) {
+        Self::free_plain(span, extra, 0);
+    }
+
+    #[inline(always)]
+    fn free_plain(span: &OpenSpan, extra: u64, free_key: u64) {
+        // In this order: as in `remove`.
+        span.id.store(0, Ordering::Relaxed);
+        if extra != 0 {
+            span.extra.store(0, Ordering::Release);
+        }
+        span.key.store(free_key, Ordering::Release);
+    }
+
+    /// As [`remove_plain`](Self::remove_plain), for a direct front end, which keeps the place.
+    #[inline(always)]
+    pub(crate) fn vacate_plain(span: &OpenSpan, extra: u64) {
+        Self::free_plain(span, extra, RESERVED_KEY);
+    }
+
+    /// Decides, once and for all, who speaks for a span that is open while the profiler closes:
+    /// the first caller for this id. Used on the cold path only.
+    pub(crate) fn decide_fate(&self, place: Place, id: u64) -> bool {
+        // AcqRel: pairs with itself on the other thread.
+        self.fates[place as usize].swap(id, Ordering::AcqRel) != id
+    }
+}

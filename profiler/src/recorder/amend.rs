@@ -1,0 +1,56 @@
+//! What is added to a span that is open.
+
+use std::sync::Arc;
+
+use tracing_core::span::Record;
+
+use super::Recorder;
+use crate::counters::Kind;
+use crate::fields::FieldBuffer;
+use crate::local::{self, Unavailable};
+use crate::record::Link;
+
+impl Recorder {
+    /// Fields are recorded into an open span.
+    pub(crate) fn record(self: &Arc<Self>, layer: u16, key: u64, values: &Record<'_>) {
+        let hot = match local::get(self) {
+            Ok(hot) => hot,
+            Err(why) => {
+                if why == Unavailable::Reentrant
+                    && let Some((_, span)) = self.open.find(layer, key)
+                {
+                    // From inside another callback: the span goes on, marked as incomplete.
+                    span.set_left_out();
+                }
+                return;
+            }
+        };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        let record = |fields: &mut FieldBuffer| {
+            fields.clear(self.open.field_room(place));
+            hot.in_user_code(|| values.record(fields));
+            // The values' own code may have closed the span meanwhile.
+            if !span.is(layer, key) {
+                return;
+            }
+            self.open.record_fields(place, fields.words());
+            if fields.has_left_out() {
+                span.set_left_out();
+            }
+        };
+        if local::with_cold(|cold| record(&mut cold.fields)).is_none() {
+            record(&mut FieldBuffer::new(self.field_words_max));
+        }
+    }
+
+    /// A span follows from another one.
+    pub(crate) fn follows_from(self: &Arc<Self>, layer: u16, key: u64, follows: u64) {
+        let both = self.open.find(layer, key).zip(self.open.find(layer, follows));
+        let Some(((_, span), (_, follows))) = both else { return };
+        if let Err(why) = local::get(self) {
+            return self.drop_reentrant(Kind::Link, why);
+        }
+        let [header, span, follows] = Link { span: span.id(), follows: follows.id() }.words();
+        self.publish(Kind::Link, 1, |_| [header, span, follows, 0, 0, 0, 0]);
+    }
+}

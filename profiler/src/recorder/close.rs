@@ -1,0 +1,96 @@
+//! A span closes.
+
+use std::sync::Arc;
+
+use spandrel_ring::ClaimError;
+use spandrel_storage::Status;
+
+use super::Recorder;
+use crate::counters::Kind;
+use crate::local::{self, Hot};
+use crate::open_spans::{OpenSpan, Place};
+use crate::record::{ClosingSpan, SLOT_WORDS, slots};
+
+impl Recorder {
+    /// There is one more handle of a span of a direct layer.
+    pub(crate) fn add_handle(&self, layer: u16, key: u64) {
+        if let Some((place, _)) = self.open.find(layer, key) {
+            self.open.add_handle(place);
+        }
+    }
+
+    /// A handle of a span of a direct layer is dropped: the general case. Says whether it was the
+    /// last one; the span is closed then.
+    #[inline(never)]
+    pub(crate) fn drop_handle_slowly(self: &Arc<Self>, layer: u16, key: u64) -> bool {
+        let Some((place, span)) = self.open.find(layer, key) else { return false };
+        if span.is_cloned() && !self.open.drop_handle(place) {
+            return false;
+        }
+        self.close_slowly(layer, key);
+        true
+    }
+
+    /// A span closes: the general case.
+    #[inline(never)]
+    pub(crate) fn close_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+        // Also from inside another callback: the span is over.
+        let hot = local::get(self).ok();
+        let found = match hot {
+            Some(hot) => hot.find(&self.open, layer, key),
+            None => self.open.find(layer, key),
+        };
+        let Some((place, span)) = found else { return };
+        self.publish_closed(place, span, self.clock.ticks());
+        if let Some(hot) = hot.filter(|hot| span.is_owned_by(hot.thread()))
+            && let Some(entered) = hot.entered(&self.open, layer, key)
+        {
+            // Its own thread is inside.
+            hot.leave(&self.open, entered);
+        }
+        self.open.close(place, hot.map_or(0, Hot::thread));
+    }
+
+    fn publish_closed(&self, place: Place, span: &OpenSpan, end: u64) {
+        let field_words = span.field_words();
+        let (words, n) = closing(span, end).words(field_words);
+        let fields = (0..field_words)
+            .step_by(SLOT_WORDS)
+            .flat_map(|index| self.open.fields_at(span, index))
+            .take(field_words);
+        let mut words = words[..n].iter().copied().chain(fields);
+        let published = self.try_publish(Kind::Span, slots(n + field_words), |_| {
+            std::array::from_fn(|_| words.next().unwrap_or(0))
+        });
+        if let Err(refused) = published
+            // A writer that is closing may have stored this span as unfinished already.
+            && (refused.error != ClaimError::Closed
+                || self.open.decide_fate(place, span.id()))
+        {
+            self.drop_refused(Kind::Span, refused);
+        }
+    }
+}
+
+/// What is written of a span that closes.
+fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
+    let status = if std::thread::panicking() {
+        Status::Panicked
+    } else if span.is_failed() {
+        Status::Error
+    } else {
+        Status::Ok
+    };
+    ClosingSpan {
+        thread: span.owner(),
+        origin: span.origin(),
+        status,
+        left_out: span.has_left_out(),
+        id: span.id(),
+        root: span.root(),
+        start: span.start(),
+        end,
+        busy: span.busy(end),
+        polls: span.polls(),
+    }
+}

@@ -1,0 +1,78 @@
+//! Threads enter spans and leave them.
+
+use std::sync::Arc;
+
+use tracing_core::Metadata;
+
+use super::Recorder;
+use crate::local::{self, Detailed, Entered};
+use crate::record;
+
+impl Recorder {
+    /// The span of a direct layer that the thread is in: its key and callsite.
+    pub(crate) fn current(&self, layer: u16) -> Option<(u64, &'static Metadata<'static>)> {
+        let span = local::look(self)?.current(&self.open, layer)?;
+        let metadata = self.callsites.metadata(record::upper_of(span.origin()))?;
+        Some((self.open.key(layer, span), metadata))
+    }
+
+    /// A thread enters a span: the general case.
+    #[inline(never)]
+    pub(crate) fn enter_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+        // A callback inside another one is ignored: its span goes on without this poll. There is
+        // nothing to count, the span itself is not lost.
+        let Ok(hot) = local::get(self) else { return };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        if span.is_owned_by(hot.thread()) {
+            if span.own_enter(|| self.poll_ticks()) {
+                match layer {
+                    0 => hot.push_own(place, span),
+                    _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
+                }
+            }
+        } else if let Some(Entered::Detailed(index, mut again)) =
+            hot.entered(&self.open, layer, key)
+        {
+            again.depth = again.depth.saturating_add(1);
+            hot.update(index, again);
+        } else {
+            span.begin_foreign_poll();
+            hot.push_detailed(Detailed::new(layer, key, place, self.poll_ticks()));
+        }
+    }
+
+    /// A thread leaves a span: the general case.
+    #[inline(never)]
+    pub(crate) fn exit_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+        // As in `enter`.
+        let Ok(hot) = local::get(self) else { return };
+        let Some(entered) = hot.entered(&self.open, layer, key) else {
+            // The span may have been closed since, on another thread or inside another callback.
+            if let Some((closed, place)) = hot.closed(&self.open) {
+                hot.leave(&self.open, closed);
+                self.open.remove(place);
+            }
+            return;
+        };
+        let place = match entered {
+            Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
+        };
+        let span = self.open.span(place);
+        if !span.is(layer, key) {
+            return hot.leave(&self.open, entered); // closed, as above
+        }
+        hot.set_last_place(place);
+        if span.is_owned_by(hot.thread()) {
+            if !span.own_exit(|| self.poll_ticks()) {
+                return;
+            }
+        } else if let Entered::Detailed(index, mut detailed) = entered {
+            if detailed.depth > 1 {
+                detailed.depth -= 1;
+                return hot.update(index, detailed);
+            }
+            span.end_foreign_poll(self.poll_ticks().saturating_sub(detailed.since));
+        }
+        hot.leave(&self.open, entered);
+    }
+}

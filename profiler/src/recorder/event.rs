@@ -1,0 +1,84 @@
+//! Something happens.
+
+use std::sync::Arc;
+
+use tracing_core::{Event, Level, Metadata};
+
+use super::{FindAncestor, Recorder};
+use crate::counters::Kind;
+use crate::fields::FieldBuffer;
+use crate::local::{self, Hot};
+use crate::open_spans::OpenSpan;
+use crate::record::{EVENT_WORDS, EventHead, slots};
+use crate::stats::DropReason;
+
+impl Recorder {
+    /// Something happens.
+    #[inline]
+    pub(crate) fn event(
+        self: &Arc<Self>,
+        layer: u16,
+        event: &Event<'_>,
+        ancestor: FindAncestor<'_>,
+    ) {
+        let level = *event.metadata().level();
+        let kept = level <= self.events;
+        if !kept && level != Level::ERROR {
+            return;
+        }
+        match local::get(self) {
+            Ok(hot) => self.event_in(hot, layer, event, kept, ancestor),
+            Err(why) if kept => self.drop_reentrant(Kind::Event, why),
+            Err(_) => {}
+        }
+    }
+
+    fn event_in(
+        &self,
+        hot: Hot,
+        layer: u16,
+        event: &Event<'_>,
+        kept: bool,
+        ancestor: FindAncestor<'_>,
+    ) {
+        let span = if event.is_contextual() {
+            hot.current(&self.open, layer)
+        } else {
+            let parent = event.parent().map(|parent| parent.into_u64());
+            parent.and_then(|key| self.find_or_ancestor(hot, layer, key, ancestor))
+        };
+        if *event.metadata().level() == Level::ERROR
+            && let Some(span) = span
+        {
+            span.set_failed();
+        }
+        if !kept {
+            return;
+        }
+        let span = span.map_or(0, OpenSpan::id);
+        let published =
+            local::with_cold(|cold| self.publish_event(hot, &mut cold.fields, span, event));
+        if published.is_none() {
+            let mut fields = FieldBuffer::new(self.field_words_max);
+            self.publish_event(hot, &mut fields, span, event);
+        }
+    }
+
+    fn publish_event(&self, hot: Hot, fields: &mut FieldBuffer, span: u64, event: &Event<'_>) {
+        let metadata: &'static Metadata<'static> = event.metadata();
+        let Some(callsite) = self.callsites.number(metadata) else {
+            return self.drop_one(Kind::Event, DropReason::CallsitesFull);
+        };
+        let at = self.clock.ticks();
+        fields.clear(self.field_words_max);
+        hot.in_user_code(|| event.record(fields));
+        let id = hot.next_id(self, at);
+        let (thread, left_out) = (hot.thread(), fields.has_left_out());
+        let head = EventHead { callsite, thread, left_out, id, span, at };
+        let words = fields.words();
+        let mut all = head.words(words.len()).into_iter().chain(words.iter().copied());
+        self.publish(Kind::Event, slots(EVENT_WORDS + words.len()), |_| {
+            std::array::from_fn(|_| all.next().unwrap_or(0))
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! What every front end does with a span: the core between `tracing`'s callbacks and the ring.
+//!
+//! Nothing here takes a lock, allocates or calls the system after a thread's first span (and before
+//! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything of the
+//! ring is claimed.
+
+mod amend;
+mod close;
+mod enter_exit;
+mod event;
+mod new_span;
+mod publish;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use spandrel_ring::{Consumer, Ring};
+use tracing_core::LevelFilter;
+
+use crate::callsites::Callsites;
+use crate::clock::Clock;
+use crate::counters::{Counters, Kind};
+use crate::late::Late;
+use crate::local::{NO_OWNER, Unavailable};
+use crate::mutex::Mutex;
+use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
+use crate::record::{SLOT_WORDS, SPAN_WORDS_WIDE, Slot};
+use crate::stats::DropReason;
+use crate::threads::Threads;
+
+/// Finds the key of a span's nearest ancestor that was not filtered out for a front end.
+pub(crate) type FindAncestor<'a> = &'a dyn Fn() -> Option<u64>;
+
+/// A recording: everything that application threads and the writer share.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// Tells the recordings of this process apart.
+    pub(crate) id: u64,
+    /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
+    quick_owner: AtomicU64,
+    pub(crate) clock: Clock,
+    pub(crate) ring: Ring<Slot>,
+    pub(crate) counters: Counters,
+    pub(crate) open: OpenSpans,
+    pub(crate) callsites: Callsites,
+    pub(crate) threads: Threads,
+    /// The first id that no thread has taken.
+    next_id: AtomicU64,
+    /// The number of the next layer.
+    next_layer: AtomicU64,
+    events: LevelFilter,
+    /// Whether the time inside spans is measured.
+    pub(crate) busy_time: bool,
+    /// Most words of fields of one span or event.
+    pub(crate) field_words_max: usize,
+    /// Whether the database does not take what it is given: a full ring is then its fault.
+    pub(crate) degraded: AtomicBool,
+    /// What is left of the recording once its writer has ended.
+    pub(crate) late: Mutex<Option<Late>>,
+}
+
+/// The sizes of a [`Recorder`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecorderOptions {
+    pub(crate) ring_capacity: usize,
+    pub(crate) partitions: usize,
+    pub(crate) open_spans_max: usize,
+    pub(crate) field_bytes_max: usize,
+    pub(crate) events: LevelFilter,
+    pub(crate) busy_time: bool,
+    /// The first id that is free in the file.
+    pub(crate) first_id: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
+        static RECORDERS: AtomicU64 = AtomicU64::new(1);
+        let (ring, consumer) = Ring::new(spandrel_ring::RingOptions {
+            capacity: options.ring_capacity,
+            partitions: options.partitions,
+        });
+        // A record must fit half of the smallest partition, or it might never find room.
+        let record_words = (ring.claim_max() / 2).max(1) * SLOT_WORDS;
+        let field_words_max =
+            (options.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE));
+        let partitions = consumer.partitions();
+        // Relaxed: only has to differ.
+        let id = RECORDERS.fetch_add(1, Ordering::Relaxed);
+        let clock = Clock::start();
+        // The quick paths read the time-stamp counter, and use all words of a place, without asking.
+        let is_quick = clock.is_tsc() && field_words_max >= INLINE_WORDS;
+        let recorder = Self {
+            id,
+            quick_owner: AtomicU64::new(if is_quick { id } else { NO_OWNER }),
+            clock,
+            ring,
+            counters: Counters::new(partitions),
+            open: OpenSpans::new(options.open_spans_max, field_words_max),
+            callsites: Callsites::new(),
+            threads: Threads::default(),
+            next_id: AtomicU64::new(options.first_id.max(1)),
+            next_layer: AtomicU64::new(0),
+            events: options.events,
+            busy_time: options.busy_time,
+            field_words_max,
+            degraded: AtomicBool::new(false),
+            late: Mutex::new(None),
+        };
+        (Arc::new(recorder), consumer)
+    }
+
+    pub(crate) fn take_ids(&self, n: u64) -> u64 {
+        // Relaxed: only has to be unique and to grow.
+        self.next_id.fetch_add(n, Ordering::Relaxed)
+    }
+
+    /// What `OWNER` of a thread is for which the quick paths are open.
+    #[inline(always)]
+    pub(crate) fn quick_owner(&self) -> u64 {
+        // Relaxed: as in `Ring::close`.
+        self.quick_owner.load(Ordering::Relaxed)
+    }
+
+    /// The moment of an entry or exit: 0 where busy time is not measured.
+    fn poll_ticks(&self) -> u64 {
+        if self.busy_time { self.clock.ticks() } else { 0 }
+    }
+
+    /// Refuses all later records.
+    pub(crate) fn close_ring(&self) {
+        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `Late`.
+        self.quick_owner.store(NO_OWNER, Ordering::Relaxed);
+        self.ring.close();
+    }
+
+    /// A number for a front end, by which it knows its own spans. The first one has 0 and the quick
+    /// paths. If it is `direct`, the keys of its spans are those that it got from
+    /// [`new_span_slowly`](Self::new_span_slowly).
+    pub(crate) fn next_layer(&self, direct: bool) -> u16 {
+        // Relaxed: only has to differ. After 32,767 layers numbers from 1 on come round again; two
+        // layers of one number are told apart by the keys of their spans, unless they sit on
+        // different registries.
+        match self.next_layer.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                if direct {
+                    self.open.set_first_direct();
+                }
+                0
+            }
+            n => (((n - 1) % u64::from(DIRECT - 1)) as u16 + 1) | if direct { DIRECT } else { 0 },
+        }
+    }
+
+    /// Counts something that is dropped before it was published.
+    #[cold]
+    pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
+        self.counters.shared().drop_one(kind, reason);
+    }
+
+    /// Counts what is lost because a callback was called from inside another one.
+    #[cold]
+    #[inline(never)]
+    fn drop_reentrant(&self, kind: Kind, why: Unavailable) {
+        if why == Unavailable::Reentrant {
+            self.drop_one(kind, DropReason::Reentrant);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A span is created.
+
+use std::sync::Arc;
+
+use tracing_core::span::Attributes;
+
+use super::{FindAncestor, Recorder};
+use crate::counters::Kind;
+use crate::fields::FieldBuffer;
+use crate::local::{self, Hot};
+use crate::open_spans::{NewSpan, OpenSpan};
+use crate::record;
+use crate::stats::DropReason;
+
+impl Recorder {
+    /// A span is created: the general case. Returns its key, if it is recorded: `key`, or one that
+    /// is made up if the layer is a direct one.
+    #[inline(never)]
+    pub(crate) fn new_span_slowly(
+        self: &Arc<Self>,
+        layer: u16,
+        key: u64,
+        attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<u64> {
+        match local::get(self) {
+            Ok(hot) => self.new_span_in(hot, layer, key, attributes, ancestor),
+            Err(why) => {
+                self.drop_reentrant(Kind::Span, why);
+                None
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn new_span_in(
+        &self,
+        hot: Hot,
+        layer: u16,
+        key: u64,
+        attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<u64> {
+        if self.ring.is_closed() {
+            self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
+            return None;
+        }
+        let metadata = attributes.metadata();
+        let Some(callsite) = self.callsites.number(metadata) else {
+            self.drop_one(Kind::Span, DropReason::CallsitesFull);
+            return None;
+        };
+        // Before the fields: what the thread owns holds a part of a very deep chain, too.
+        let (parent, root) = if attributes.is_contextual() {
+            self.parent(hot, layer)
+        } else {
+            self.explicit_parent(hot, layer, attributes, ancestor)
+        };
+        let origin = Origin { layer, origin: record::id_and(parent, callsite), root };
+        if metadata.fields().is_empty() {
+            return self.insert_span(hot, key, origin, &[], false);
+        }
+        let inserted = local::with_cold(|cold| {
+            let fields = &mut cold.fields;
+            fields.clear(self.field_words_max);
+            hot.in_user_code(|| attributes.record(fields));
+            let (words, left_out) = (fields.words(), fields.has_left_out());
+            self.insert_span(hot, key, origin, words, left_out)
+        });
+        inserted.unwrap_or_else(|| self.insert_span_of_ending_thread(hot, key, origin, attributes))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_span_of_ending_thread(
+        &self,
+        hot: Hot,
+        key: u64,
+        origin: Origin,
+        attributes: &Attributes<'_>,
+    ) -> Option<u64> {
+        let mut fields = FieldBuffer::new(self.field_words_max);
+        hot.in_user_code(|| attributes.record(&mut fields));
+        let (words, left_out) = (fields.words(), fields.has_left_out());
+        self.insert_span(hot, key, origin, words, left_out)
+    }
+
+    fn insert_span(
+        &self,
+        hot: Hot,
+        key: u64,
+        origin: Origin,
+        fields: &[u64],
+        left_out: bool,
+    ) -> Option<u64> {
+        let Origin { layer, origin, root } = origin;
+        let start = self.clock.ticks();
+        let id = hot.next_id(self, start);
+        let root = if root == 0 { id } else { root };
+        let new = NewSpan { thread: hot.thread(), id, root, start };
+        let inserted = if self.open.is_direct(layer) {
+            let kept = hot.take_place(&self.open).map(|(place, _)| place);
+            let place = kept.or_else(|| self.open.take_place());
+            place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, fields)))
+        } else {
+            self.open.insert(layer, key, origin, &new, fields).map(|place| (place, key))
+        };
+        let Some((place, key)) = inserted else {
+            self.drop_one(Kind::Span, DropReason::OpenSpansFull);
+            return None;
+        };
+        if left_out {
+            self.open.span(place).set_left_out();
+        }
+        hot.set_last_place(place);
+        Some(key)
+    }
+
+    /// Ids of the contextual parent and its root, 0 for none.
+    pub(crate) fn parent(&self, hot: Hot, layer: u16) -> (u64, u64) {
+        hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
+    }
+
+    /// Ids of parent and root of a span that names its parent, or has none.
+    #[inline(never)]
+    fn explicit_parent(
+        &self,
+        hot: Hot,
+        layer: u16,
+        attributes: &Attributes<'_>,
+        ancestor: FindAncestor<'_>,
+    ) -> (u64, u64) {
+        attributes
+            .parent()
+            .and_then(|parent| self.find_or_ancestor(hot, layer, parent.into_u64(), ancestor))
+            .map_or((0, 0), |span| (span.id(), span.root()))
+    }
+
+    /// An open span, or the nearest recorded ancestor of one that was filtered out.
+    pub(super) fn find_or_ancestor(
+        &self,
+        hot: Hot,
+        layer: u16,
+        key: u64,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&OpenSpan> {
+        let found = hot.find(&self.open, layer, key);
+        found.or_else(|| hot.find(&self.open, layer, ancestor()?)).map(|(_, span)| span)
+    }
+}
+
+/// Where a new span comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    layer: u16,
+    /// Callsite and parent, as in the [`record`].
+    origin: u64,
+    /// An id, 0 for the span's own.
+    root: u64,
+}
