@@ -10,7 +10,7 @@
 # and some 12 GB of disk.
 #
 # With the default number of spans it checks what is promised: `info`, `runs`, `top` and `hist` under
-# 100 ms; once optimized also `slow`, `tree` and a window of a minute; exports at 500,000 spans/s at
+# 100 ms; once optimized also `slow`, `tree`, `flame` and a window of a minute; exports at 500,000 spans/s at
 # least; memory under 100 MB throughout. Exit code 1 if one of these does not hold.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -67,14 +67,14 @@ questions=(
     "optimized|hist http.request --since 1m"
     "optimized|slow http.request --since 1m"
     "optimized|tree --since 1m"
-    "-|flame --since 1m"
+    "optimized|flame --since 1m"
     "-|explain http.request --since 1m"
     "-|top --by thread --since 1m"
     "-|top -w status=error"
     "-|top --by thread"
     "-|hist http.request -w field.shard=7"
     "-|slow --by busy"
-    "-|flame"
+    "optimized|flame"
     "-|explain http.request"
     "-|diff latest latest"
     "-|check --baseline latest"

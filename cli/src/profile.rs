@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use spandrel_storage::export::Source;
 use spandrel_storage::query::{
-    By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, TimeError, TimeRange,
-    TimeZone, Window, quote,
+    By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, StackTree, Stacks,
+    TimeError, TimeRange, TimeZone, Window, quote,
 };
 use spandrel_storage::{APPLICATION_ID, Reader, Run};
 
@@ -189,6 +189,17 @@ impl Profile {
             ControlFlow::Continue(())
         })?;
         Ok((groups, last_ns.saturating_sub(first_ns).max(0)))
+    }
+
+    /// The spans that are asked about by path; from the sums of an optimized profile without a filter.
+    pub(crate) fn stacks(&self) -> Result<StackTree, Failure> {
+        let mut stacks = Stacks::new(&self.reader, self.run.id)?;
+        if self.filter.is_empty() {
+            self.reader.add_stacks(&self.pass(Columns::Numbers), &mut stacks)?;
+        } else {
+            self.scan(Columns::Numbers, |span| stacks.add(span))?;
+        }
+        Ok(stacks.finish()?)
     }
 
     /// What is asked about, for an export.

@@ -16,6 +16,8 @@
 use rusqlite::{Connection, Transaction};
 
 #[cfg(feature = "query")]
+use crate::query::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL};
+#[cfg(feature = "query")]
 use crate::zones::{SUMS_SQL, ZONES_SQL};
 
 /// The indexes, by name, and the statements that make them, as SQLite keeps them.
@@ -42,6 +44,11 @@ pub(crate) const ZONES: &str = "span_zone";
 /// The table of their sums.
 pub(crate) const SUMS: &str = "span_zone_sum";
 
+/// The table of paths.
+pub(crate) const PATHS: &str = "span_path";
+/// The table of their sums.
+pub(crate) const PATH_SUMS: &str = "span_zone_path";
+
 /// Which indexes a profile has.
 #[cfg(feature = "query")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +56,8 @@ pub(crate) const SUMS: &str = "span_zone_sum";
 pub struct Indexes {
     /// Windows of time: which ids they can have, and what stands in sum.
     pub windows: bool,
+    /// Flame graphs: what stands in sum by path.
+    pub paths: bool,
     /// The slowest spans of a callsite.
     pub durations: bool,
     /// The slowest traces.
@@ -63,13 +72,14 @@ pub struct Indexes {
 impl Indexes {
     /// Whether there is nothing left to make.
     pub fn are_complete(&self) -> bool {
-        self.windows && self.durations && self.roots && self.traces && self.events
+        self.windows && self.paths && self.durations && self.roots && self.traces && self.events
     }
 
     /// The names of those that are there, in the file.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             (self.windows, ZONES),
+            (self.paths, PATHS),
             (self.durations, BY_DURATION),
             (self.roots, ROOTS_BY_DURATION),
             (self.traces, BY_ROOT),
@@ -90,6 +100,7 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     let [durations, roots, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
     Ok(Indexes {
         windows: has(ZONES, ZONES_SQL)? && has(SUMS, SUMS_SQL)?,
+        paths: has(PATHS, PATHS_SQL)? && has(PATH_SUMS, PATH_SUMS_SQL)?,
         durations: durations?,
         roots: roots?,
         traces: traces?,
@@ -100,7 +111,7 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
 /// Whether the file has any of them, or something of their names.
 pub(crate) fn any(conn: &Connection) -> rusqlite::Result<bool> {
     let mut find = conn.prepare("SELECT count(*) FROM main.sqlite_schema WHERE name = ?1")?;
-    for name in INDEXES.map(|(name, _)| name).into_iter().chain([ZONES, SUMS]) {
+    for name in INDEXES.map(|(name, _)| name).into_iter().chain([ZONES, SUMS, PATHS, PATH_SUMS]) {
         if find.query_row([name], |row| row.get::<_, i64>(0))? > 0 {
             return Ok(true);
         }
@@ -116,12 +127,21 @@ pub(crate) fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_zones(tx)
 }
 
-/// Takes the tables of zones away.
+/// Takes the tables of zones away, and what belongs to them.
 pub(crate) fn drop_zones(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for table in [ZONES, SUMS] {
-        tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{table}"))?;
-    }
-    Ok(())
+    drop_tables(tx, [ZONES, SUMS])?;
+    drop_path_sums(tx)
+}
+
+/// Takes the sums by path away.
+pub(crate) fn drop_path_sums(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    drop_tables(tx, [PATHS, PATH_SUMS])
+}
+
+fn drop_tables(tx: &Transaction<'_>, tables: [&str; 2]) -> rusqlite::Result<()> {
+    tables
+        .iter()
+        .try_for_each(|table| tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{table}")))
 }
 
 /// Takes one index away, if it is there.

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
+use spandrel_storage::query::stacks::StackNode;
 use spandrel_storage::query::{
-    By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, Trace, Which,
+    By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, StackTree, Stacks, Trace,
+    Which,
 };
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
@@ -108,6 +110,26 @@ fn sums(reader: &Reader, scan: &Scan, by: &By) {
     assert_eq!(text(in_sum), text(one_by_one), "{by:?}");
 }
 
+/// What the spans of each path sum up to.
+fn by_path(tree: &StackTree) -> Vec<String> {
+    let path = |at: usize| tree.path(at).iter().map(|frame| frame.name()).collect::<Vec<_>>();
+    let row = |(at, node): (usize, &StackNode)| format!("{:?} {:?}", path(at), node.sums);
+    let mut rows: Vec<_> = tree.nodes().iter().enumerate().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// Stacks of sums are those of the spans one by one.
+fn stacks(reader: &Reader, scan: &Scan) -> Vec<String> {
+    let mut one_by_one = Stacks::new(reader, scan.run_id).unwrap();
+    reader.scan(scan, |span| one_by_one.add(span)).unwrap();
+    let mut in_sum = Stacks::new(reader, scan.run_id).unwrap();
+    reader.add_stacks(scan, &mut in_sum).unwrap();
+    let in_sum = by_path(&in_sum.finish().unwrap());
+    assert_eq!(in_sum, by_path(&one_by_one.finish().unwrap()));
+    in_sum
+}
+
 /// Filters of which SQLite can decide all, a part, or nothing.
 const FILTERS: [&str; 24] = [
     "name=b",
@@ -172,6 +194,7 @@ fn check(path: &Path, run_id: i64, window: (Option<i64>, Option<i64>)) {
         for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy, SlowBy::Idle] {
             slowest(&reader, &part, by);
         }
+        stacks(&reader, &part);
         for text in FILTERS {
             filtered(&reader, &part, text);
         }
@@ -251,12 +274,114 @@ fn the_middle_of_a_window_comes_from_sums() {
     assert!((9..changed as u64).contains(&more), "{more} of {changed}");
 }
 
+/// Spans in zones enough for some to lie in a window as a whole: `n` is under `parent(n)`, in turns of
+/// three names.
+fn in_zones(path: &Path, spans: u64, parent: impl Fn(u64) -> Option<u64>) {
+    let mut store = common::store(path, &StoreOptions::default());
+    let thread_id = store.intern_thread(1, 1, Some("main"));
+    let callsites = ["a", "b", "c"].map(|name| store.intern_callsite(&common::callsite(name)));
+    let first = store.next_id();
+    let row = |n: u64| {
+        let mut row = common::span(first + n, callsites[n as usize % 3], thread_id);
+        row.parent_id = parent(n).map_or(0, |parent| first + parent);
+        (row.start_ns, row.duration_ns, row.self_ns) = (n as i64, Some(9), Some(n as i64 % 7));
+        row
+    };
+    store.append(&mut Batch { spans: (0..spans).map(row).collect(), ..Batch::default() }).unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn the_middle_of_a_flame_graph_comes_from_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    // Some have parents that are not in the file, far behind the last span, or in another zone.
+    in_zones(&path, 30_000, |n| match n % 10 {
+        0 => None,
+        1 => Some(1_000_000 + n),
+        2 => Some(n / 2),
+        _ => Some(n - 1),
+    });
+    optimize(&path, |_| ()).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let whole = Scan::new(1);
+    for (from, until) in [(9_000, 22_500), (0, 22_500), (9_000, 50_000), (7_000, 7_001), (-9, -1)] {
+        stacks(&reader, &whole.window(Some(from), Some(until)));
+    }
+    let (all, window) = (stacks(&reader, &whole), whole.window(Some(9_000), Some(22_500)));
+    assert!(all.iter().any(|row| row.starts_with("[\"(missing parent)\"")), "{all:?}");
+    let count = |scan: &Scan| {
+        let mut stacks = Stacks::new(&reader, 1).unwrap();
+        reader.add_stacks(scan, &mut stacks).unwrap();
+        let tree = stacks.finish().unwrap();
+        tree.nodes().iter().map(|node| node.sums.calls).sum::<u64>()
+    };
+    let before = (count(&whole), count(&window));
+    assert_eq!(before, (30_000, 13_500));
+    let conn = Connection::open(&path).unwrap();
+    let changed = conn.execute("UPDATE span_zone_path SET calls = calls + 1", []).unwrap() as u64;
+    let more = count(&window) - before.1;
+    assert_eq!(count(&whole) - before.0, changed);
+    // Two or three of the eight zones lie in it.
+    assert!((changed / 8..changed / 2).contains(&more), "{more} of {changed}");
+
+    // What does not fit together is an error, and no graph.
+    conn.execute("DELETE FROM span_path WHERE id = 1", []).unwrap();
+    let mut stacks = Stacks::new(&reader, 1).unwrap();
+    let error = reader.add_stacks(&whole, &mut stacks).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("is not behind its parent"), "{error}");
+}
+
+#[test]
+fn a_run_of_too_many_paths_has_no_sums_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let conn = Connection::open(&path).unwrap();
+        conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    // Every span has a path of its own: so many are cut.
+    in_zones(&path, 70_000, |n| n.checked_sub(1).map(|n| n / 3));
+    optimize(&path, |_| ()).unwrap();
+    assert_eq!(indexes(&path), ALL);
+    assert_eq!((count("span_path"), count("span_zone_path")), (0, 0));
+    stacks(&Reader::open(&path).unwrap(), &Scan::new(1));
+
+    // A thousand paths in each zone: so many sums are not worth it.
+    std::fs::remove_file(&path).unwrap();
+    in_zones(&path, 300_000, |n| (n % 1_000).checked_sub(1).map(|at| n - 1 - at * 2 / 3));
+    optimize(&path, |_| ()).unwrap();
+    assert_eq!((count("span_path"), count("span_zone_path")), (0, 0));
+}
+
+#[test]
+fn a_profile_that_has_zones_gets_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(&path, 10_000);
+    optimize(&path, |_| ()).unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("DROP TABLE span_path; DROP TABLE span_zone_path").unwrap();
+    assert_eq!(optimize(&path, |_| ()).unwrap().changed, ["span_path"]);
+    conn.execute_batch("DROP TABLE span_zone").unwrap();
+    assert_eq!(optimize(&path, |_| ()).unwrap().changed, ["span_zone", "span_path"]);
+    check(&path, 1, (Some(0), None));
+}
+
 fn indexes(path: &Path) -> Vec<&'static str> {
     Reader::open(path).unwrap().indexes().unwrap().names().collect()
 }
 
-const ALL: [&str; 5] =
-    ["span_zone", "span_by_duration", "root_by_duration", "span_by_root", "event_by_span"];
+const ALL: [&str; 6] = [
+    "span_zone",
+    "span_path",
+    "span_by_duration",
+    "root_by_duration",
+    "span_by_root",
+    "event_by_span",
+];
 
 fn recorded(path: &Path, count: u64) {
     let mut store = common::store(path, &StoreOptions::default());
@@ -284,7 +409,8 @@ fn a_file_with_indexes_loses_them_when_it_is_recorded_into() {
     common::assert_counted(&path, 2);
     let conn = Connection::open(&path).unwrap();
     let objects = "SELECT count(*) FROM sqlite_schema WHERE name IN
-        ('span_zone', 'span_by_duration', 'span_by_root', 'event_by_span')";
+        ('span_zone', 'span_path', 'span_zone_path', 'span_by_duration', 'span_by_root',
+         'event_by_span')";
     assert_eq!(conn.query_row(objects, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -357,7 +483,7 @@ fn progress_grows_from_nothing_to_all() {
     assert!(said.windows(2).all(|two| two[0].share <= two[1].share), "{said:?}");
     assert!(said.iter().all(|progress| (0.0..=1.0).contains(&progress.share)));
     assert!(said.first().unwrap().share < 0.1 && said.last().unwrap().share == 1.0, "{said:?}");
-    for index in ["span_zone", "span_by_duration"] {
+    for index in ["span_zone", "span_path", "span_by_duration"] {
         assert!(said.iter().any(|progress| progress.index == index), "{index}");
     }
 }

@@ -64,7 +64,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 pub(super) fn purpose(name: &str) -> &'static str {
     match name {
         "span_zone" => "windows of time",
+        "span_path" => "flame",
         "span_by_duration" => "slow",
+        "root_by_duration" => "the slowest traces",
         "span_by_root" => "tree",
         "event_by_span" => "tree --events",
         _ => "-",

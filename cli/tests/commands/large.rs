@@ -29,14 +29,15 @@ fn in_window<'a>(words: &[&'a str]) -> Vec<&'a str> {
 
 const NAME: &str = "http.request";
 
-/// Whole runs have to be read whatever indexes there are, but for `slow` and `tree`.
-const WITHOUT_A_WINDOW: [(&[&str], bool); 9] = [
+/// Whole runs have to be read whatever indexes there are, but for `slow`, `tree` and `flame`.
+const WITHOUT_A_WINDOW: [(&[&str], bool); 10] = [
     (&["top"], false),
     (&["top", "--exact"], false),
     (&["slow"], true),
     (&["slow", "--by", "self"], false),
     (&["tree"], true),
-    (&["flame"], false),
+    (&["flame"], true),
+    (&["flame", "-w", "dur>1us"], false),
     (&["hist", NAME], false),
     (&["explain", NAME], false),
     (&["diff"], false),

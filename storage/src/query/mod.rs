@@ -33,6 +33,7 @@ pub mod sql;
 pub mod stacks;
 mod statistics;
 mod time;
+mod touched;
 pub mod trace;
 mod window_sums;
 

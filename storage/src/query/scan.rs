@@ -14,9 +14,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::rows::Rows;
+use super::touched::touched;
 use super::{Filter, SpanRef};
 use crate::error::{Context, Error};
-use crate::indexes::ZONES;
 use crate::reader::{Callsite, Names, Reader};
 
 /// Rows that one read transaction reads at most.
@@ -219,10 +219,11 @@ impl Reader {
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Vec<Range>> {
             let Some(all) = of_run(&tx, scan.run_id)? else { return Ok(Vec::new()) };
-            if scan.has_window() && crate::indexes::present(&tx)?.windows {
-                return Ok(of_zones(&tx, scan)?.unwrap_or_else(|| vec![all]));
-            }
-            Ok(vec![all])
+            let zones = if scan.has_window() { touched(&tx, scan)? } else { None };
+            let Some(zones) = zones else { return Ok(vec![all]) };
+            let mut ranges = Vec::new();
+            zones.iter().for_each(|zone| join(&mut ranges, zone.range()));
+            Ok(ranges)
         };
         let ranges = read().context(self.path(), "find the spans")?;
         Ok(ranges.into_iter().map(|range| scan.cut(range)).collect())
@@ -267,27 +268,6 @@ fn of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<Range>> {
         Ok(Range { after: row.get::<_, i64>(0)?.saturating_sub(1), last: row.get(1)? })
     };
     conn.query_row(sql, [run_id], read).optional()
-}
-
-/// Those of the zones that the window touches; `None` when the run has no zones.
-fn of_zones(conn: &Connection, scan: &Scan) -> rusqlite::Result<Option<Vec<Range>>> {
-    let sql = format!(
-        "SELECT first_id - 1, last_id,
-           (?2 IS NULL OR to_ns >= ?2) AND (?3 IS NULL OR from_ns < ?3) FROM {ZONES} WHERE run_id = ?1
-         ORDER BY first_id"
-    );
-    let mut query = conn.prepare(&sql)?;
-    let mut zones = query.query(params![scan.run_id, scan.from_ns, scan.until_ns])?;
-    let (mut ranges, mut is_any): (Vec<Range>, _) = (Vec::new(), false);
-    while let Some(zone) = zones.next()? {
-        is_any = true;
-        if !zone.get::<_, bool>(2)? {
-            continue;
-        }
-        let zone = Range { after: zone.get(0)?, last: zone.get(1)? };
-        join(&mut ranges, zone);
-    }
-    Ok(is_any.then_some(ranges))
 }
 
 /// Appends a range, as one with the last if they are neighbours.

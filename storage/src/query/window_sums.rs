@@ -6,12 +6,13 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Transaction, params};
+use rusqlite::Transaction;
 
 use super::scan::{Range, join};
+use super::touched::{Touched, touched};
 use super::{Groups, Scan, SpanRef};
 use crate::error::{Context, Error};
-use crate::indexes::{self, SUMS, ZONES};
+use crate::indexes::SUMS;
 use crate::quick_map::QuickMap;
 use crate::reader::{Names, Reader, Top};
 
@@ -39,9 +40,10 @@ impl Extent {
     }
 }
 
-/// What a window touches.
-struct Touched {
-    sums: QuickMap<i64, (Top, u64)>,
+/// What of a window stands in sum, and what does not.
+struct Sums {
+    /// The closed spans, and how many unfinished ones.
+    by_callsite: QuickMap<i64, (Top, u64)>,
     extent: Extent,
     /// What has to be read span by span.
     rest: Vec<Range>,
@@ -67,69 +69,54 @@ impl Reader {
             ControlFlow::Continue(())
         };
         let has_sums = scan.has_window() && scan.ids.is_none() && groups.by().is_in_rollups();
-        let touched = if has_sums { self.touched(scan)? } else { None };
-        let Some(touched) = touched else {
+        let Some(sums) = (if has_sums { self.window_sums(scan)? } else { None }) else {
             self.scan(scan, |span| one(groups, span))?;
             return Ok(extent);
         };
-        self.scan_ranges(scan, touched.rest, &mut (), |(), span| one(groups, span))?;
-        let mut sums: Vec<_> = touched.sums.into_iter().collect();
-        sums.sort_unstable_by_key(|(id, _)| *id);
-        for (_, (top, unfinished)) in &sums {
+        self.scan_ranges(scan, sums.rest, &mut (), |(), span| one(groups, span))?;
+        let mut by_callsite: Vec<_> = sums.by_callsite.into_iter().collect();
+        by_callsite.sort_unstable_by_key(|(id, _)| *id);
+        for (_, (top, unfinished)) in &by_callsite {
             groups.add_sums(top, *unfinished);
         }
-        extent.add(touched.extent.from_ns, touched.extent.to_ns);
+        extent.add(sums.extent.from_ns, sums.extent.to_ns);
         Ok(extent)
     }
 
-    /// What a window touches; `None` when the run has no zones.
-    fn touched(&self, scan: &Scan) -> Result<Option<Touched>, Error> {
+    /// `None` when the run has no zones.
+    fn window_sums(&self, scan: &Scan) -> Result<Option<Sums>, Error> {
         let tx = self.begin()?;
-        let read = || -> rusqlite::Result<Option<Touched>> {
-            let sql = format!("SELECT count(*) FROM {ZONES} WHERE run_id = ?1");
-            let is_any = indexes::present(&tx)?.windows
-                && tx.query_row(&sql, [scan.run_id], |row| Ok(row.get::<_, i64>(0)? > 0))?;
-            if is_any { zones(&tx, scan).map(Some) } else { Ok(None) }
+        let read = || -> rusqlite::Result<Option<Sums>> {
+            touched(&tx, scan)?.map(|zones| sums(&tx, &zones)).transpose()
         };
         read().context(self.path(), "read the sums")
     }
 }
 
-fn zones(tx: &Transaction<'_>, scan: &Scan) -> rusqlite::Result<Touched> {
-    let mut touched =
-        Touched { sums: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
+fn sums(tx: &Transaction<'_>, zones: &[Touched]) -> rusqlite::Result<Sums> {
+    let mut sums =
+        Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
     let mut names = Names::new(tx)?;
-    let mut query = tx.prepare(&format!(
-        "SELECT first_id, last_id, from_ns, end_ns,
-           (?2 IS NULL OR from_ns >= ?2) AND (?3 IS NULL OR to_ns < ?3)
-         FROM {ZONES}
-         WHERE run_id = ?1 AND (?2 IS NULL OR to_ns >= ?2) AND (?3 IS NULL OR from_ns < ?3)
-         ORDER BY first_id"
-    ))?;
     let mut select = tx.prepare(&format!(
         "SELECT callsite_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram
          FROM {SUMS} WHERE first_id = ?1"
     ))?;
-    let mut zones = query.query(params![scan.run_id, scan.from_ns, scan.until_ns])?;
-    while let Some(zone) = zones.next()? {
-        let first_id: i64 = zone.get(0)?;
-        let is_inside: bool = zone.get(4)?;
-        if !is_inside {
-            let range = Range { after: first_id.saturating_sub(1), last: zone.get(1)? };
-            join(&mut touched.rest, range);
+    for zone in zones {
+        if !zone.is_inside {
+            join(&mut sums.rest, zone.range());
             continue;
         }
-        touched.extent.add(zone.get(2)?, zone.get(3)?);
-        let mut rows = select.query([first_id])?;
+        sums.extent.add(zone.from_ns, zone.end_ns);
+        let mut rows = select.query([zone.first_id])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            let (top, unfinished) = match touched.sums.get_mut(&id) {
+            let (top, unfinished) = match sums.by_callsite.get_mut(&id) {
                 Some(sums) => sums,
-                None => touched.sums.entry(id).or_insert((Top::new(names.callsite(id)?), 0)),
+                None => sums.by_callsite.entry(id).or_insert((Top::new(names.callsite(id)?), 0)),
             };
             *unfinished = unfinished.saturating_add(row.get::<_, i64>(1)?.unsigned_abs());
             top.add_row(row, 2)?;
         }
     }
-    Ok(touched)
+    Ok(sums)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_storage::query::{Columns, StackTree, Stacks, Weight};
+use spandrel_storage::query::{StackTree, Weight};
 
 use self::layout::Layout;
 use super::completions::candidates;
@@ -127,9 +127,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
-    let mut stacks = Stacks::new(&profile.reader, profile.run.id)?;
-    profile.scan(Columns::Numbers, |span| stacks.add(span))?;
-    let mut tree = stacks.finish()?;
+    let mut tree = profile.stacks()?;
     if let Some(name) = &arguments.root {
         tree = tree.rooted_at(name);
     }
@@ -140,7 +138,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return Err(Failure::usage("busy time was not measured in this run")
             .hint("--weight self or --weight wall"));
     }
-    let note = profile.passed_over_everything()?;
+    let note = match profile.filter.is_empty() {
+        true => profile.read_everything(profile.reader.indexes()?.paths),
+        false => profile.passed_over_everything()?,
+    };
     if let Some(note) =
         note.as_ref().filter(|_| arguments.html.is_some() || arguments.svg.is_some())
     {

@@ -71,6 +71,15 @@ impl Growing {
         }
     }
 
+    /// The child of a node for a frame of another tree, with what it sums up to there.
+    pub(super) fn add_like(&mut self, parent: u32, frame: &Frame, sums: &Sums) -> u32 {
+        let node = self.child_like(parent, frame);
+        if let Some(all) = self.sums(node) {
+            all.merge(sums, false);
+        }
+        node
+    }
+
     /// The root that stands for all parents that are not in the file.
     pub(super) fn missing_parent(&mut self) -> u32 {
         self.special(TOP, MISSING_PARENT, Frame::MissingParent)

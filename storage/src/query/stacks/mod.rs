@@ -15,10 +15,14 @@
 //! by, once; a parent that is not in the file is [`Frame::MissingParent`].
 //!
 //! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
+//!
+//! An optimized profile has the sums by path of every few thousand spans; with
+//! [`Reader::add_stacks`] only the rest is read span by span.
 
 mod ancestors;
 mod grow;
 mod known;
+pub(crate) mod path_sums;
 mod reshape;
 mod tree;
 

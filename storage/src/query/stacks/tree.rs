@@ -70,9 +70,9 @@ impl Sums {
     /// Adds spans of another path. Those that are inside of spans that are here already
     /// (`nested`) take no more busy time and no more time from open to close.
     pub(super) fn merge(&mut self, other: &Self, nested: bool) {
-        self.calls += other.calls;
-        self.unfinished += other.unfinished;
-        self.errors += other.errors;
+        self.calls = self.calls.saturating_add(other.calls);
+        self.unfinished = self.unfinished.saturating_add(other.unfinished);
+        self.errors = self.errors.saturating_add(other.errors);
         self.self_ns = self.self_ns.saturating_add(other.self_ns);
         if !nested {
             self.busy_ns = self.busy_ns.zip(other.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
