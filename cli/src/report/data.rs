@@ -270,6 +270,8 @@ pub(crate) struct Diff {
     pub baseline_complete: bool,
     /// Confidence of the intervals, such as 0.95.
     pub confidence: f64,
+    /// By what share single runs are taken to differ; none where it was measured.
+    pub between_runs: Option<f64>,
     pub rows: Vec<DiffRow>,
     /// Names in one of the two only.
     pub appeared: Vec<i64>,

@@ -29,11 +29,13 @@ pub(crate) struct Baseline {
 /// Compares name by name.
 pub(crate) fn compare(baseline: &Baseline, names: &mut Names) -> Diff {
     let how = Bootstrap::default();
+    let single = [&baseline.before, &baseline.after].iter().any(|side| side.runs() < 2);
     let mut diff = Diff {
         baseline: cut(&baseline.words, bounds::NAME_CHARS),
         baseline_spans: baseline.before.iter().map(|(_, samples)| samples.calls()).sum(),
         baseline_complete: baseline.is_complete,
         confidence: how.confidence,
+        between_runs: single.then_some(how.between_runs),
         ..Diff::default()
     };
     for change in Comparison::new(&baseline.before, &baseline.after, &how).changes {

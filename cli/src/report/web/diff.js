@@ -59,7 +59,7 @@ function diffView() {
         diff.baseline_complete ? "" : el("b", { class: "bad" }, " ! The baseline is incomplete.")),
       el("p", null, diffSentence(diff)), rows,
       lone("Only in this run", diff.appeared), lone("Only in the baseline", diff.vanished),
-      el("p", { class: "hint" }, `In brackets: the interval of the change at ${percent(diff.confidence)}, by drawing blocks of time. ▲ slower and ▼ faster are said only where it excludes no change, and the change is more than 2 %.`)),
+      el("p", { class: "hint" }, `In brackets: the interval of the change at ${percent(diff.confidence)}, by drawing blocks of time. ▲ slower and ▼ faster are said only where the change is more than chance makes among so many figures, and more than 2 %.${diff.between_runs === null ? "" : ` A single run tells nothing of the next one: runs are taken to differ by ${percent(diff.between_runs)}.`}`)),
     search: rows.search,
     show: () => {},
     paint: () => {},
