@@ -208,12 +208,7 @@ impl Profile {
         if !self.window.is_all() {
             source = source.window(self.window.from_ns, self.window.until_ns);
         }
-        if self.filter.is_empty() {
-            return source;
-        }
-        let columns = self.pass(Columns::Numbers).columns;
-        let mut matcher = self.filter.matcher();
-        source.filter(columns, move |span| matcher.matches(span))
+        source.filter(self.filter.clone())
     }
 
     /// Calls `each` for each span that is asked about, in the order of ids.

@@ -47,6 +47,7 @@ pub use self::groups::{By, Group, Groups, Key};
 pub use self::near::nearest;
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};
+pub(crate) use self::scan::Condition;
 pub use self::scan::{Columns, Scan};
 pub use self::slow::{SlowBy, Slowest, Which};
 pub use self::span_ref::SpanRef;

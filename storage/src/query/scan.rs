@@ -107,6 +107,12 @@ pub(crate) trait Condition {
     /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing. It is
     /// asked again for each piece, as it may become narrower.
     fn sql(&self) -> String;
+
+    /// A piece is done, in which so many rows were looked at, by SQLite or by us. The scan ends when this
+    /// breaks.
+    fn looked_at(&mut self, _rows: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Nothing else.
@@ -164,11 +170,20 @@ impl Reader {
         if filter.is_empty() {
             return self.scan(scan, each);
         }
-        let mut sieve = Sieve(filter.sieve(&self.callsites_of_spans()?));
+        let mut sieve = Sieve(self.sieve(filter)?);
         let mut matcher = filter.matcher();
         self.scan_if(scan, &mut sieve, |_, span| {
             if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
         })
+    }
+
+    /// What SQLite can decide of a filter, as SQL for a [`Condition`].
+    pub(crate) fn sieve(&self, filter: &Filter) -> Result<String, Error> {
+        if filter.is_empty() {
+            Ok(String::new())
+        } else {
+            Ok(filter.sieve(&self.callsites_of_spans()?))
+        }
     }
 
     fn callsites_of_spans(&self) -> Result<Vec<Arc<Callsite>>, Error> {
@@ -206,7 +221,9 @@ impl Reader {
                 let tx = self.begin()?;
                 let sql = scan.condition() + &condition.sql();
                 let piece = range.piece(&tx, &mut rows, &sql, |span| each(condition, span));
-                if piece.context(self.path(), "read the spans")?.is_break() {
+                let (flow, looked_at) = piece.context(self.path(), "read the spans")?;
+                drop(tx);
+                if flow.is_break() || condition.looked_at(looked_at).is_break() {
                     return Ok(());
                 }
             }
@@ -238,18 +255,20 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// Reads the first rows, and takes them from the range.
+    /// Reads the first rows, and takes them from the range. Says how many were looked at; 0 if fewer than a
+    /// piece has.
     fn piece(
         &mut self,
         tx: &Transaction<'_>,
         rows: &mut Rows,
         condition: &str,
         each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
-    ) -> rusqlite::Result<ControlFlow<()>> {
+    ) -> rusqlite::Result<(ControlFlow<()>, u64)> {
         // How many rows SQLite passes over is not seen here, so it is asked beforehand.
         let end = "SELECT id FROM span WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";
         let params = params![self.after, self.last, PIECE_ROWS - 1];
         let end = tx.query_row(end, params, |row| row.get(0)).optional()?;
+        let looked_at = if end.is_some() { u64::from(PIECE_ROWS) } else { 0 };
         let end = end.unwrap_or(self.last);
         let sql = format!(
             "SELECT {} FROM span NOT INDEXED
@@ -258,7 +277,7 @@ impl Range {
         );
         let read = rows.read(tx, &sql, params![self.after, end, rows.run_id()], each);
         self.after = end;
-        read
+        Ok((read?, looked_at))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use spandrel_storage::export::{Format, Settings, Source, Written, copy, export};
+use spandrel_storage::query::{Filter, quote};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, Reader, Run, RunInfo, SpanRow,
     Status, Store, StoreOptions, WriterStatRow,
@@ -266,8 +267,8 @@ fn part<'a>(
     name: Option<&str>,
 ) -> Source<'a> {
     let source = Source::new(reader, run).window(from_ns, until_ns);
-    let Some(name) = name.map(str::to_owned) else { return source };
-    source.filter(spandrel_storage::query::Columns::Numbers, move |span| span.callsite.name == name)
+    let Some(name) = name else { return source };
+    source.filter(Filter::parse(&format!("name={}", quote(name))).unwrap())
 }
 
 /// Names that are not nice.

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 use super::error::ExportError;
 use super::id_set::IdSet;
 use super::{LeftOut, Written};
-use crate::query::{Columns, Scan, SpanRef};
+use crate::query::{Columns, Condition, Filter, Matcher, Scan, SpanRef};
 use crate::reader::{Reader, Run};
 
 /// Rows that one read transaction reads at most.
@@ -26,9 +26,6 @@ const PIECE_ROWS: usize = 20_000;
 
 /// Rows after which whoever watches is told.
 const TELL_ROWS: u64 = 4096;
-
-/// Chooses spans.
-type Filter<'a> = Box<dyn FnMut(&SpanRef<'_>) -> bool + 'a>;
 
 /// Is told how many rows were looked at, and can stop it.
 type Watch<'a> = Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>;
@@ -38,7 +35,7 @@ pub struct Source<'a> {
     pub(super) reader: &'a Reader,
     pub(super) run: &'a Run,
     window: (Option<i64>, Option<i64>),
-    filter: Option<(Columns, Filter<'a>)>,
+    filter: Filter,
     watch: Watch<'a>,
     looked_at: u64,
     /// The spans that were chosen, when not all are.
@@ -61,7 +58,7 @@ impl<'a> Source<'a> {
             reader,
             run,
             window: (None, None),
-            filter: None,
+            filter: Filter::all(),
             watch: Box::new(|_| ControlFlow::Continue(())),
             looked_at: 0,
             chosen: None,
@@ -77,14 +74,10 @@ impl<'a> Source<'a> {
         self.chosen_from_now_on()
     }
 
-    /// Only spans for which `filter` says yes; it looks at `columns` of them.
+    /// Only spans that `filter` means.
     #[must_use]
-    pub fn filter(
-        mut self,
-        columns: Columns,
-        filter: impl FnMut(&SpanRef<'_>) -> bool + 'a,
-    ) -> Self {
-        self.filter = Some((columns, Box::new(filter)));
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
         self.chosen_from_now_on()
     }
 
@@ -97,18 +90,19 @@ impl<'a> Source<'a> {
     }
 
     fn chosen_from_now_on(mut self) -> Self {
-        let is_part = self.filter.is_some() || self.window != (None, None);
+        let is_part = !self.filter.is_empty() || self.window != (None, None);
         self.chosen = is_part.then(IdSet::default);
         self
     }
 
     fn tell(&mut self) -> Result<(), ExportError> {
         self.looked_at += 1;
-        let is_due = self.looked_at.is_multiple_of(TELL_ROWS);
-        if is_due && (self.watch)(self.looked_at).is_break() {
-            return Err(ExportError::Stopped);
-        }
-        Ok(())
+        if self.looked_at.is_multiple_of(TELL_ROWS) { self.tell_now() } else { Ok(()) }
+    }
+
+    fn tell_now(&mut self) -> Result<(), ExportError> {
+        let flow = (self.watch)(self.looked_at);
+        if flow.is_break() { Err(ExportError::Stopped) } else { Ok(()) }
     }
 
     /// Whether a span was chosen by a pass over the spans.
@@ -128,47 +122,35 @@ impl<'a> Source<'a> {
 
     fn has_event(&self, span_id: Option<u64>, at_ns: i64) -> bool {
         let goes_with_span = span_id.is_some_and(|id| self.has_span(id));
-        self.is_whole() || goes_with_span || self.filter.is_none() && self.in_window(at_ns)
+        self.is_whole() || goes_with_span || self.filter.is_empty() && self.in_window(at_ns)
     }
 
     /// The chosen spans in the order of ids.
     pub(super) fn spans(
         &mut self,
         columns: Columns,
-        mut each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
+        each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
-        let mut filter = self.filter.take();
-        let for_filter = filter.as_ref().map_or(Columns::Numbers, |(columns, _)| *columns);
-        let columns = if for_filter == Columns::All { Columns::All } else { columns };
+        let columns = if self.filter.needs_fields() { Columns::All } else { columns };
         let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
-        let (mut count, mut failure) = (0, None);
-        let mut one = |this: &mut Self, span: &SpanRef<'_>| {
-            this.tell()?;
-            if filter.as_mut().is_some_and(|(_, filter)| !filter(span)) {
-                return Ok(());
-            }
-            if let Some(chosen) = &mut this.chosen {
-                chosen.insert(span.id);
-            }
-            count += 1;
-            each(span)
+        let reader = self.reader;
+        let mut pass = Pass {
+            sieve: reader.sieve(&self.filter)?,
+            matcher: (!self.filter.is_empty()).then(|| self.filter.matcher()),
+            source: self,
+            each,
+            in_piece: 0,
+            count: 0,
+            failure: None,
         };
-        let read = self.reader.scan(&scan, |span| match one(self, span) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        });
-        self.filter = filter;
-        match failure {
-            Some(failure) => Err(failure),
-            None => {
-                read?;
-                self.passed.spans = count;
-                Ok(count)
-            }
+        let read = reader.scan_if(&scan, &mut pass, Pass::span);
+        let Pass { count, failure, .. } = pass;
+        if let Some(failure) = failure {
+            return Err(failure);
         }
+        read?;
+        self.passed.spans = count;
+        Ok(count)
     }
 
     /// Finds out which spans are chosen, for formats that have to know beforehand.
@@ -202,6 +184,66 @@ impl<'a> Source<'a> {
     fn last_id(&self) -> Result<i64, ExportError> {
         let run = self.reader.run(self.run.id)?;
         Ok(run.map_or(self.run.last_id, |run| run.last_id) as i64)
+    }
+}
+
+/// A pass over the chosen spans.
+struct Pass<'p, 'a, E> {
+    source: &'p mut Source<'a>,
+    /// What SQLite decides of the filter, and all of it.
+    sieve: String,
+    matcher: Option<Matcher>,
+    each: E,
+    /// Spans that SQLite has handed out of the present piece.
+    in_piece: u64,
+    count: u64,
+    failure: Option<ExportError>,
+}
+
+impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Pass<'_, '_, E> {
+    fn span(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        let passed = self.try_span(span);
+        self.flow(passed)
+    }
+
+    fn try_span(&mut self, span: &SpanRef<'_>) -> Result<(), ExportError> {
+        self.in_piece += 1;
+        self.source.tell()?;
+        if self.matcher.as_mut().is_some_and(|matcher| !matcher.matches(span)) {
+            return Ok(());
+        }
+        if let Some(chosen) = &mut self.source.chosen {
+            chosen.insert(span.id);
+        }
+        self.count += 1;
+        (self.each)(span)
+    }
+
+    fn flow(&mut self, passed: Result<(), ExportError>) -> ControlFlow<()> {
+        match passed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Condition for Pass<'_, '_, E> {
+    fn sql(&self) -> String {
+        self.sieve.clone()
+    }
+
+    /// Whoever watches hears of the rows that SQLite has passed over, too.
+    fn looked_at(&mut self, rows: u64) -> ControlFlow<()> {
+        let passed_over = rows.saturating_sub(std::mem::take(&mut self.in_piece));
+        if passed_over == 0 {
+            return ControlFlow::Continue(());
+        }
+        self.source.looked_at += passed_over;
+        let told = self.source.tell_now();
+        self.flow(told)
     }
 }
 
