@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
+use spandrel_storage::export::{Format, Settings, Source, export};
 use spandrel_storage::query::stacks::StackNode;
 use spandrel_storage::query::{
     By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, StackTree, Stacks, Trace,
@@ -291,6 +292,16 @@ fn in_zones(path: &Path, spans: u64, parent: impl Fn(u64) -> Option<u64>) {
     store.close().unwrap();
 }
 
+/// The folded stacks, how many spans are in them, and how many events are not.
+fn folded(path: &Path) -> (String, u64, u64) {
+    let reader = Reader::open(path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    let mut out = Vec::new();
+    let settings = Settings::new(Format::Folded);
+    let written = export(&mut Source::new(&reader, &run), &settings, &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), written.spans, written.left_out.spans)
+}
+
 #[test]
 fn the_middle_of_a_flame_graph_comes_from_sums() {
     let folder = tempfile::tempdir().unwrap();
@@ -302,12 +313,14 @@ fn the_middle_of_a_flame_graph_comes_from_sums() {
         2 => Some(n / 2),
         _ => Some(n - 1),
     });
+    let folded_before = folded(&path);
     optimize(&path, |_| ()).unwrap();
     let reader = Reader::open(&path).unwrap();
     let whole = Scan::new(1);
     for (from, until) in [(9_000, 22_500), (0, 22_500), (9_000, 50_000), (7_000, 7_001), (-9, -1)] {
         stacks(&reader, &whole.window(Some(from), Some(until)));
     }
+    assert_eq!(folded(&path), folded_before, "whoever counts");
     let (all, window) = (stacks(&reader, &whole), whole.window(Some(9_000), Some(22_500)));
     assert!(all.iter().any(|row| row.starts_with("[\"(missing parent)\"")), "{all:?}");
     let count = |scan: &Scan| {
@@ -322,6 +335,7 @@ fn the_middle_of_a_flame_graph_comes_from_sums() {
     let changed = conn.execute("UPDATE span_zone_path SET calls = calls + 1", []).unwrap() as u64;
     let more = count(&window) - before.1;
     assert_eq!(count(&whole) - before.0, changed);
+    assert_eq!(folded(&path).1 - folded_before.1, changed);
     // Two or three of the eight zones lie in it.
     assert!((changed / 8..changed / 2).contains(&more), "{more} of {changed}");
 

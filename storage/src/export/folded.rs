@@ -9,22 +9,15 @@ use super::error::ExportError;
 use super::out::Out;
 use super::source::Source;
 use super::text;
-use crate::query::{Columns, Stacks, Weight};
+use crate::query::{Columns, Scan, StackTree, Stacks, Weight};
 
 pub(super) fn write(
     source: &mut Source<'_>,
     weight: Weight,
     out: &mut Out<'_>,
 ) -> Result<Written, ExportError> {
-    let mut stacks = Stacks::new(source.reader, source.run.id)?;
-    let mut spans = 0;
-    let counted = source.spans(Columns::Numbers, |span| {
-        spans += u64::from(span.duration_ns.is_some());
-        if stacks.add(span).is_break() { Err(ExportError::Stopped) } else { Ok(()) }
-    });
-    // If a look-up failed, it is the reason why the pass stopped.
-    let tree = stacks.finish()?;
-    counted?;
+    let tree = stacks(source)?;
+    let spans = tree.nodes().iter().map(|node| node.sums.calls).sum();
     for (at, own) in tree.own(weight).into_iter().enumerate() {
         if own <= 0 {
             continue;
@@ -41,6 +34,24 @@ pub(super) fn write(
         out.pass()?;
     }
     Ok(Written { spans, ..Written::default() })
+}
+
+fn stacks(source: &mut Source<'_>) -> Result<StackTree, ExportError> {
+    let mut stacks = Stacks::new(source.reader, source.run.id)?;
+    // Of a part it has to be known which spans are in it, for what belongs to them.
+    if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
+        source.reader.add_stacks(&Scan::new(source.run.id), &mut stacks)?;
+        let tree = stacks.finish()?;
+        source.passed_by(tree.nodes().iter().map(|n| n.sums.calls + n.sums.unfinished).sum());
+        return Ok(tree);
+    }
+    let counted = source.spans(Columns::Numbers, |span| {
+        if stacks.add(span).is_break() { Err(ExportError::Stopped) } else { Ok(()) }
+    });
+    // If a look-up failed, it is the reason why the pass stopped.
+    let tree = stacks.finish()?;
+    counted?;
+    Ok(tree)
 }
 
 fn name(out: &mut Vec<u8>, name: &str) {

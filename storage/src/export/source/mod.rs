@@ -153,6 +153,11 @@ impl<'a> Source<'a> {
         Ok(count)
     }
 
+    /// So many spans were counted without a pass.
+    pub(super) fn passed_by(&mut self, spans: u64) {
+        self.passed.spans = spans;
+    }
+
     /// Finds out which spans are chosen, for formats that have to know beforehand.
     pub(super) fn choose(&mut self) -> Result<(), ExportError> {
         if !self.is_whole() {

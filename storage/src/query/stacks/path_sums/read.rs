@@ -64,6 +64,16 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether [`add_stacks`](Self::add_stacks) need not read every span of a run.
+    pub(crate) fn has_path_sums(&self, run_id: i64) -> Result<bool, Error> {
+        let tx = self.begin()?;
+        let read = || -> rusqlite::Result<bool> {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {PATHS} WHERE run_id = ?1)");
+            Ok(indexes::present(&tx)?.paths && tx.query_row(&sql, [run_id], |row| row.get(0))?)
+        };
+        read().context(self.path(), "look for sums by path")
+    }
+
     /// `None` when the run has no sums by path.
     fn path_sums(&self, scan: &Scan) -> Result<Option<PathSums>, Error> {
         let tx = self.begin()?;
