@@ -66,9 +66,8 @@ impl Filter {
     /// `log` crate have its target, and a callsite in common with all others of their level.
     #[cold]
     pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
-        let enabled =
-            |present: &Present| present.targets.would_enable(metadata.target(), metadata.level());
-        self.present.lock().is_some_and(|present| enabled(&present))
+        let present = self.present.lock();
+        present.is_some_and(|p| p.targets.would_enable(metadata.target(), metadata.level()))
     }
 
     #[cold]

@@ -14,7 +14,7 @@ use spandrel_storage::export::{Format, Settings, Source, export};
 use spandrel_storage::query::stacks::StackNode;
 use spandrel_storage::query::{
     By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, StackTree, Stacks, Trace,
-    Which,
+    Weight, Which,
 };
 use spandrel_storage::{
     Batch, ErrorKind, Reader, Span, SpanRow, Status, Store, StoreOptions, drop_indexes, optimize,
@@ -323,12 +323,12 @@ fn the_middle_of_a_flame_graph_comes_from_sums() {
     assert_eq!(folded(&path), folded_before, "whoever counts");
     let (all, window) = (stacks(&reader, &whole), whole.window(Some(9_000), Some(22_500)));
     assert!(all.iter().any(|row| row.starts_with("[\"(missing parent)\"")), "{all:?}");
-    let count = |scan: &Scan| {
+    let tree = |scan: &Scan| {
         let mut stacks = Stacks::new(&reader, 1).unwrap();
         reader.add_stacks(scan, &mut stacks).unwrap();
-        let tree = stacks.finish().unwrap();
-        tree.nodes().iter().map(|node| node.sums.calls).sum::<u64>()
+        stacks.finish().unwrap()
     };
+    let count = |scan: &Scan| tree(scan).calls();
     let before = (count(&whole), count(&window));
     assert_eq!(before, (30_000, 13_500));
     let conn = Connection::open(&path).unwrap();
@@ -338,6 +338,20 @@ fn the_middle_of_a_flame_graph_comes_from_sums() {
     assert_eq!(folded(&path).1 - folded_before.1, changed);
     // Two or three of the eight zones lie in it.
     assert!((changed / 8..changed / 2).contains(&more), "{more} of {changed}");
+
+    // Sums that no program has written are no panic.
+    let most = "UPDATE span_zone_path SET calls = MOST, sum_ns = MOST, self_ns = MOST,
+        unfinished = MOST, errors = MOST, busy_ns = MOST";
+    conn.execute(&most.replace("MOST", "9223372036854775807"), []).unwrap();
+    let damaged = tree(&whole);
+    assert_eq!(
+        (damaged.spans(), damaged.calls(), damaged.orphans()),
+        (u64::MAX, u64::MAX, u64::MAX)
+    );
+    for weight in [Weight::SelfTime, Weight::Busy, Weight::Wall, Weight::Calls] {
+        assert_eq!(damaged.widths(weight).iter().max(), Some(&i64::MAX));
+    }
+    assert_eq!(folded(&path).1, u64::MAX);
 
     // What does not fit together is an error, and no graph.
     conn.execute("DELETE FROM span_path WHERE id = 1", []).unwrap();

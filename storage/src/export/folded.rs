@@ -17,7 +17,7 @@ pub(super) fn write(
     out: &mut Out<'_>,
 ) -> Result<Written, ExportError> {
     let tree = stacks(source)?;
-    let spans = tree.nodes().iter().map(|node| node.sums.calls).sum();
+    let spans = tree.calls();
     for (at, own) in tree.own(weight).into_iter().enumerate() {
         if own <= 0 {
             continue;
@@ -42,7 +42,7 @@ fn stacks(source: &mut Source<'_>) -> Result<StackTree, ExportError> {
     if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
         source.reader.add_stacks(&Scan::new(source.run.id), &mut stacks)?;
         let tree = stacks.finish()?;
-        source.passed_by(tree.nodes().iter().map(|n| n.sums.calls + n.sums.unfinished).sum());
+        source.passed_by(tree.spans());
         return Ok(tree);
     }
     let counted = source.spans(Columns::Numbers, |span| {

@@ -218,7 +218,8 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
     let why = "a parent that is not in the file: dropped, pruned, or still open";
     say(tree.orphans(), "span", have, why);
     say(tree.cut(), "span", are, "in paths too deep, or too many, to tell apart: (cut)");
-    let unfinished = tree.nodes().iter().map(|node| node.sums.unfinished).sum();
+    let unfinished =
+        tree.nodes().iter().map(|node| node.sums.unfinished).fold(0, u64::saturating_add);
     say(unfinished, "unfinished span", have, "no width");
     notes
 }

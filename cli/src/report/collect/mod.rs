@@ -90,7 +90,7 @@ pub(crate) fn flame(
     let mut document = facts::about(profile, "flame", &mut notes)?;
     let mut names = Names::default();
     let count = |of: fn(&spandrel_storage::query::stacks::Sums) -> u64| -> u64 {
-        tree.nodes().iter().map(|node| of(&node.sums)).sum()
+        tree.nodes().iter().map(|node| of(&node.sums)).fold(0, u64::saturating_add)
     };
     document.run.spans = count(|sums| sums.calls.saturating_add(sums.unfinished));
     document.run.unfinished = count(|sums| sums.unfinished);

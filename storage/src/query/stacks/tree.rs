@@ -54,6 +54,11 @@ impl Default for Sums {
 }
 
 impl Sums {
+    /// Closed and unfinished spans.
+    pub fn spans(&self) -> u64 {
+        self.calls.saturating_add(self.unfinished)
+    }
+
     #[inline]
     pub(super) fn count(&mut self, span: &SpanRef<'_>) {
         let Some(duration_ns) = span.duration_ns else {
@@ -129,6 +134,16 @@ impl StackTree {
         &self.nodes
     }
 
+    /// Closed and unfinished spans of all paths.
+    pub fn spans(&self) -> u64 {
+        total(self.nodes.iter())
+    }
+
+    /// Closed spans of all paths.
+    pub fn calls(&self) -> u64 {
+        self.nodes.iter().map(|node| node.sums.calls).fold(0, u64::saturating_add)
+    }
+
     /// Whether busy time was measured for all spans.
     pub fn has_busy(&self) -> bool {
         self.nodes.iter().all(|node| node.sums.busy_ns.is_some())
@@ -144,12 +159,11 @@ impl StackTree {
         let is_missing = |node: &StackNode| node.frame == Frame::MissingParent;
         let parent = |node: &StackNode| self.nodes.get(node.parent?);
         let orphans = self.nodes.iter().filter(|node| parent(node).is_some_and(is_missing));
-        orphans.map(|node| node.sums.calls + node.sums.unfinished).sum()
+        total(orphans)
     }
 
     fn count_of(&self, wanted: impl Fn(&Frame) -> bool) -> u64 {
-        let found = self.nodes.iter().filter(|node| wanted(&node.frame));
-        found.map(|node| node.sums.calls + node.sums.unfinished).sum()
+        total(self.nodes.iter().filter(|node| wanted(&node.frame)))
     }
 
     /// Each node's children; behind the last node's those of the top, the roots.
@@ -209,4 +223,9 @@ impl StackTree {
         }
         own
     }
+}
+
+/// Saturating: the sums of a damaged file may be anything.
+fn total<'a>(nodes: impl Iterator<Item = &'a StackNode>) -> u64 {
+    nodes.map(|node| node.sums.spans()).fold(0, u64::saturating_add)
 }
