@@ -8,8 +8,9 @@ use rusqlite::{Connection, Transaction, params};
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{Batch, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
+use crate::record::{Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
 use crate::rollup::{Rollups, Source, Staged};
+use crate::run_row::RunRow;
 use crate::totals::Totals;
 use crate::transfer::Loaded;
 
@@ -27,18 +28,24 @@ pub struct Appended {
     pub file_bytes: u64,
     /// Why the checkpoint failed or could not empty the log; the batch is stored all the same.
     pub checkpoint_error: Option<Error>,
+    /// Time of the deletion of old rows that made up for the batch; zero where nothing is limited.
+    pub prune_ns: u64,
+    /// Why old rows could not be deleted, so that the file may be larger than it should; the batch is
+    /// stored all the same.
+    pub prune_error: Option<Error>,
 }
 
 /// Writes the batch, of which the image that is loaded is one, if any is. The staged rollups and
-/// the largest id hold once the transaction commits.
+/// the totals hold once the transaction commits.
 pub(crate) fn write(
     tx: &Transaction<'_>,
     batch: &mut Batch,
-    run_id: i64,
+    run: &RunRow,
     rollups: &Rollups,
     last_id: u64,
     loaded: Option<&Loaded<'_>>,
-) -> rusqlite::Result<(Staged, u64)> {
+) -> rusqlite::Result<(Staged, Totals)> {
+    let run_id = run.id;
     if loaded.is_none() {
         // Ascending ids append at the end of the tree; any other order costs up to four times as
         // much. An image has its rows in order.
@@ -60,17 +67,18 @@ pub(crate) fn write(
         events(tx, batch, run_id, loaded)?;
         batch.events.iter().for_each(|event| totals.see_event(event));
     }
-    links(tx, batch, run_id, &mut totals)?;
-    losses(tx, batch, run_id, &mut totals)?;
+    links(tx, &batch.links, run_id, &mut totals)?;
+    losses(tx, &batch.losses, run_id, &mut totals)?;
     marks(tx, &batch.marks, run_id, &mut totals)?;
     if let Some(stat) = &batch.writer_stat {
         writer_stat(tx, stat, run_id)?;
     }
     if let Some(open) = &batch.open_spans {
+        tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id])?;
         open_spans(tx, open, &batch.text, run_id, &mut totals)?;
     }
-    totals.add_to_run(tx, batch, run_id)?;
-    Ok((staged, totals.last_id()))
+    run.add(tx, &totals)?;
+    Ok((staged, totals))
 }
 
 /// Copies the spans of the image and inserts those that it left out; all of them without one.
@@ -101,39 +109,39 @@ fn events(
     insert_event::all(tx, &mut loaded.events_left(batch), run_id, &batch.text)
 }
 
-fn links(
-    tx: &Transaction<'_>,
-    batch: &Batch,
+pub(crate) fn links(
+    tx: &Connection,
+    links: &[LinkRow],
     run_id: i64,
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
-    if batch.links.is_empty() {
+    if links.is_empty() {
         return Ok(());
     }
     // Links are a set: saying twice that one span follows from another adds nothing.
     let mut insert =
         tx.prepare("INSERT INTO link (span_id, follows_id, run_id) VALUES (?1, ?2, ?3)")?;
-    for link in &batch.links {
+    for link in links {
         let added = insert.execute(params![link.span_id as i64, link.follows_id as i64, run_id])?;
         totals.see_link(link, added);
     }
     Ok(())
 }
 
-fn losses(
-    tx: &Transaction<'_>,
-    batch: &Batch,
+pub(crate) fn losses(
+    tx: &Connection,
+    losses: &[LossRow],
     run_id: i64,
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
-    if batch.losses.is_empty() {
+    if losses.is_empty() {
         return Ok(());
     }
     let mut insert = tx.prepare(
         "INSERT INTO loss (run_id, reason, from_ns, to_ns, spans, events, thread_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for loss in &batch.losses {
+    for loss in losses {
         insert.execute(params![
             run_id,
             loss.reason,
@@ -148,8 +156,8 @@ fn losses(
     Ok(())
 }
 
-fn marks(
-    tx: &Transaction<'_>,
+pub(crate) fn marks(
+    tx: &Connection,
     marks: &[MarkRow],
     run_id: i64,
     totals: &mut Totals,
@@ -166,13 +174,26 @@ fn marks(
     )?;
     for mark in marks {
         let MarkRow { id, at_ns, until_ns, label, fields } = mark;
-        insert.execute(params![*id as i64, run_id, at_ns, until_ns, mark_label(label), fields])?;
+        let values = params![*id as i64, run_id, at_ns, until_ns, mark_label(label), fields];
+        if insert.execute(values)? == 0 {
+            return Err(mark_of_another_run());
+        }
         totals.see_mark(mark);
     }
     Ok(())
 }
 
-fn writer_stat(conn: &Connection, stat: &WriterStatRow, run_id: i64) -> rusqlite::Result<()> {
+/// As SQLite says it of other tables.
+fn mark_of_another_run() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    rusqlite::Error::SqliteFailure(code, Some("UNIQUE constraint failed: mark.id".to_owned()))
+}
+
+pub(crate) fn writer_stat(
+    conn: &Connection,
+    stat: &WriterStatRow,
+    run_id: i64,
+) -> rusqlite::Result<()> {
     // A second row for the same moment replaces the first: the counts are running totals.
     conn.execute(
         "INSERT OR REPLACE INTO writer_stat (run_id, at_ns, recorded, stored, dropped,
@@ -199,14 +220,13 @@ fn writer_stat(conn: &Connection, stat: &WriterStatRow, run_id: i64) -> rusqlite
     Ok(())
 }
 
-fn open_spans(
-    tx: &Transaction<'_>,
+pub(crate) fn open_spans(
+    tx: &Connection,
     open: &[OpenSpanRow],
     text: &str,
     run_id: i64,
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run_id])?;
     if open.is_empty() {
         return Ok(());
     }
@@ -240,7 +260,7 @@ pub(crate) fn check(batch: &Batch, path: &std::path::Path) -> Result<(), Error> 
     let spans = batch.spans.iter().chain(open).map(|span| &span.fields);
     let events = batch.events.iter().flat_map(|event| [&event.message, &event.fields]);
     for range in spans.chain(events) {
-        if !range.is_empty() && batch.text.get(range.clone()).is_none() {
+        if !is_in(&batch.text, range) {
             let message = format!(
                 "a row points at the text {}..{} of {} bytes; the batch cannot be stored",
                 range.start,
@@ -251,6 +271,11 @@ pub(crate) fn check(batch: &Batch, path: &std::path::Path) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// Whether a row's text is there.
+pub(crate) fn is_in(text: &str, range: &Range<usize>) -> bool {
+    range.is_empty() || text.get(range.clone()).is_some()
 }
 
 /// The text of a row; NULL for an empty one.

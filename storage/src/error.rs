@@ -78,6 +78,12 @@ impl Error {
         &self.0.path
     }
 
+    /// Whether the same call can succeed later, without anything being wrong with the file.
+    pub(crate) fn may_pass(&self) -> bool {
+        use ErrorKind::{Busy, Full, Io, WalFull};
+        matches!(self.kind(), Busy | Full | Io | WalFull)
+    }
+
     pub(crate) fn new(kind: ErrorKind, path: &Path, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -167,6 +173,15 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
             ErrorKind::InvalidBatch
         }
         _ => ErrorKind::Sqlite,
+    }
+}
+
+/// Whether a statement was refused for what is in its row; other errors stay errors.
+pub(crate) fn is_refused(result: rusqlite::Result<()>) -> rusqlite::Result<bool> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(error) if kind_of(&error) == ErrorKind::InvalidBatch => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

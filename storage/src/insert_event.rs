@@ -16,25 +16,35 @@ pub(crate) fn all(
     if events.peek().is_none() {
         return Ok(());
     }
-    let mut insert = conn.prepare(
-        "INSERT OR ROLLBACK INTO event
-           (id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    insert.raw_bind_parameter(2, run_id)?;
-    for event in events {
-        bind(&mut insert, event, text)?;
-        insert.raw_execute()?;
-    }
-    Ok(())
+    let mut insert = Insert::new(conn, "ROLLBACK", run_id)?;
+    events.try_for_each(|event| insert.row(event, text))
 }
 
-fn bind(insert: &mut Statement<'_>, event: &EventRow, text: &str) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(1, event.id as i64)?;
-    insert.raw_bind_parameter(3, nullable(event.span_id))?;
-    insert.raw_bind_parameter(4, event.callsite_id)?;
-    insert.raw_bind_parameter(5, event.thread_id)?;
-    insert.raw_bind_parameter(6, event.at_ns)?;
-    insert.raw_bind_parameter(7, text_at(text, &event.message))?;
-    insert.raw_bind_parameter(8, text_at(text, &event.fields))
+/// A statement for event rows.
+#[derive(Debug)]
+pub(crate) struct Insert<'a>(Statement<'a>);
+
+impl<'a> Insert<'a> {
+    /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
+    pub(crate) fn new(conn: &'a Connection, conflict: &str, run_id: i64) -> rusqlite::Result<Self> {
+        let mut insert = conn.prepare(&format!(
+            "INSERT OR {conflict} INTO main.event
+               (id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+        ))?;
+        insert.raw_bind_parameter(2, run_id)?;
+        Ok(Self(insert))
+    }
+
+    pub(crate) fn row(&mut self, event: &EventRow, text: &str) -> rusqlite::Result<()> {
+        let insert = &mut self.0;
+        insert.raw_bind_parameter(1, event.id as i64)?;
+        insert.raw_bind_parameter(3, nullable(event.span_id))?;
+        insert.raw_bind_parameter(4, event.callsite_id)?;
+        insert.raw_bind_parameter(5, event.thread_id)?;
+        insert.raw_bind_parameter(6, event.at_ns)?;
+        insert.raw_bind_parameter(7, text_at(text, &event.message))?;
+        insert.raw_bind_parameter(8, text_at(text, &event.fields))?;
+        insert.raw_execute().map(|_| ())
+    }
 }

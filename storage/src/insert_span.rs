@@ -22,31 +22,41 @@ pub(crate) fn all(
     }
     // An id that is there already ends the transaction: no copies of pages are kept to undo the
     // statement alone.
-    let mut insert = conn.prepare(
-        "INSERT OR ROLLBACK INTO span (id, run_id, parent_id, root_id, callsite_id, thread_id,
-           start_ns, duration_ns, busy_ns, self_ns, polls, status, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    // Stays bound from one execution to the next.
-    insert.raw_bind_parameter(2, run_id)?;
-    for span in spans {
-        bind(&mut insert, span, text)?;
-        insert.raw_execute()?;
-    }
-    Ok(())
+    let mut insert = Insert::new(conn, "ROLLBACK", run_id)?;
+    spans.try_for_each(|span| insert.row(span, text))
 }
 
-fn bind(insert: &mut Statement<'_>, span: &SpanRow, text: &str) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(1, span.id as i64)?;
-    insert.raw_bind_parameter(3, nullable(span.parent_id))?;
-    insert.raw_bind_parameter(4, span.root_id as i64)?;
-    insert.raw_bind_parameter(5, span.callsite_id)?;
-    insert.raw_bind_parameter(6, span.thread_id)?;
-    insert.raw_bind_parameter(7, span.start_ns)?;
-    insert.raw_bind_parameter(8, span.duration_ns)?;
-    insert.raw_bind_parameter(9, span.busy_ns)?;
-    insert.raw_bind_parameter(10, span.self_ns)?;
-    insert.raw_bind_parameter(11, span.polls as i64)?;
-    insert.raw_bind_parameter(12, span.status.as_str())?;
-    insert.raw_bind_parameter(13, text_at(text, &span.fields))
+/// A statement for span rows.
+#[derive(Debug)]
+pub(crate) struct Insert<'a>(Statement<'a>);
+
+impl<'a> Insert<'a> {
+    /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
+    pub(crate) fn new(conn: &'a Connection, conflict: &str, run_id: i64) -> rusqlite::Result<Self> {
+        let mut insert = conn.prepare(&format!(
+            "INSERT OR {conflict} INTO main.span (id, run_id, parent_id, root_id, callsite_id,
+               thread_id, start_ns, duration_ns, busy_ns, self_ns, polls, status, fields)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        ))?;
+        // Stays bound from one execution to the next.
+        insert.raw_bind_parameter(2, run_id)?;
+        Ok(Self(insert))
+    }
+
+    pub(crate) fn row(&mut self, span: &SpanRow, text: &str) -> rusqlite::Result<()> {
+        let insert = &mut self.0;
+        insert.raw_bind_parameter(1, span.id as i64)?;
+        insert.raw_bind_parameter(3, nullable(span.parent_id))?;
+        insert.raw_bind_parameter(4, span.root_id as i64)?;
+        insert.raw_bind_parameter(5, span.callsite_id)?;
+        insert.raw_bind_parameter(6, span.thread_id)?;
+        insert.raw_bind_parameter(7, span.start_ns)?;
+        insert.raw_bind_parameter(8, span.duration_ns)?;
+        insert.raw_bind_parameter(9, span.busy_ns)?;
+        insert.raw_bind_parameter(10, span.self_ns)?;
+        insert.raw_bind_parameter(11, span.polls as i64)?;
+        insert.raw_bind_parameter(12, span.status.as_str())?;
+        insert.raw_bind_parameter(13, text_at(text, &span.fields))?;
+        insert.raw_execute().map(|_| ())
+    }
 }

@@ -5,9 +5,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
+use crate::error::is_refused;
+use crate::ids::LastIds;
 use crate::record::{CallsiteInfo, CallsiteKind};
+
+/// Between the ids of threads and those of threads that were moved out of somebody's way.
+const MOVED_THREADS_ABOVE: i64 = 1 << 24;
 
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
@@ -17,27 +22,24 @@ pub(crate) struct Interner {
     earlier_threads: i64,
     new_callsites: Vec<(i64, CallsiteInfo)>,
     new_threads: Vec<NewThread>,
+    /// Threads whose id somebody else has taken, by number, with the id that they have instead.
+    moved_threads: HashMap<u32, i64>,
 }
 
 #[derive(Debug)]
 struct NewThread {
     id: i64,
+    number: u32,
     run_id: i64,
     os_id: u64,
     name: Option<String>,
 }
 
 impl Interner {
-    pub(crate) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let largest = |table: &str| {
-            let sql = format!("SELECT coalesce(max(id), 0) FROM {table}");
-            conn.query_row(&sql, [], |row| row.get(0))
-        };
-        let mut interner = Self {
-            last_callsite: largest("callsite")?,
-            earlier_threads: largest("thread")?,
-            ..Self::default()
-        };
+    /// Reads the callsites; new ones, and threads, get numbers above those in use.
+    pub(crate) fn load(conn: &Connection, last: &LastIds) -> rusqlite::Result<Self> {
+        let mut interner =
+            Self { last_callsite: last.callsite, earlier_threads: last.thread, ..Self::default() };
         let mut query =
             conn.prepare("SELECT id, kind, name, target, level, module, file, line FROM callsite")?;
         let mut rows = query.query([])?;
@@ -71,12 +73,17 @@ impl Interner {
 
     /// The id of the thread that the caller calls `number`.
     pub(crate) fn thread_id(&self, number: u32) -> i64 {
-        self.earlier_threads + i64::from(number)
+        if !self.moved_threads.is_empty()
+            && let Some(id) = self.moved_threads.get(&number)
+        {
+            return *id;
+        }
+        self.earlier_threads.saturating_add(i64::from(number))
     }
 
     pub(crate) fn thread(&mut self, run_id: i64, number: u32, os_id: u64, name: Option<&str>) {
         let (id, name) = (self.thread_id(number), name.map(str::to_owned));
-        self.new_threads.push(NewThread { id, run_id, os_id, name });
+        self.new_threads.push(NewThread { id, number, run_id, os_id, name });
     }
 
     pub(crate) fn has_pending(&self) -> bool {
@@ -86,37 +93,79 @@ impl Interner {
     /// Inserts what is pending; [`committed`](Self::committed) follows when the transaction has.
     pub(crate) fn insert(&self, conn: &Connection) -> rusqlite::Result<()> {
         if !self.new_callsites.is_empty() {
-            let mut insert = conn.prepare(
-                "INSERT INTO callsite (id, kind, name, target, level, module, file, line)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
-            for (id, c) in &self.new_callsites {
-                insert.execute(params![
-                    id,
-                    c.kind.as_str(),
-                    c.name,
-                    c.target,
-                    c.level,
-                    c.module,
-                    c.file,
-                    c.line
-                ])?;
+            let mut insert = conn.prepare(INSERT_CALLSITE)?;
+            for (id, callsite) in &self.new_callsites {
+                insert_callsite(&mut insert, *id, callsite)?;
             }
         }
         if !self.new_threads.is_empty() {
-            let mut insert = conn
-                .prepare("INSERT INTO thread (id, run_id, os_id, name) VALUES (?1, ?2, ?3, ?4)")?;
-            for t in &self.new_threads {
-                insert.execute(params![t.id, t.run_id, t.os_id as i64, t.name])?;
-            }
+            let mut insert = conn.prepare(INSERT_THREAD)?;
+            self.new_threads.iter().try_for_each(|thread| insert_thread(&mut insert, thread))?;
         }
         Ok(())
+    }
+
+    /// Inserts what is pending, and gives another number to what somebody else has taken the number of,
+    /// above those in use. In a transaction that is rolled back: what is pending stays so.
+    pub(crate) fn mend(&mut self, conn: &Connection, last: &LastIds) -> rusqlite::Result<Renamed> {
+        let mut renamed = Renamed::default();
+        self.last_callsite = self.last_callsite.max(last.callsite);
+        let insert = &mut conn.prepare(INSERT_CALLSITE)?;
+        for (id, callsite) in &mut self.new_callsites {
+            if !is_refused(insert_callsite(insert, *id, callsite))? {
+                continue;
+            }
+            self.last_callsite += 1;
+            let old = std::mem::replace(id, self.last_callsite);
+            renamed.callsites.insert(old, *id);
+            self.callsites.insert(callsite.clone(), *id);
+            insert_callsite(insert, *id, callsite)?;
+        }
+        let insert = &mut conn.prepare(INSERT_THREAD)?;
+        let pending = self.new_threads.iter().map(|thread| thread.id).max().unwrap_or(0);
+        // Far above, so that threads to come do not meet those that were moved.
+        let mut next = last.thread.max(pending).saturating_add(MOVED_THREADS_ABOVE);
+        for thread in &mut self.new_threads {
+            if !is_refused(insert_thread(insert, thread))? {
+                continue;
+            }
+            next += 1;
+            let old = std::mem::replace(&mut thread.id, next);
+            renamed.threads.insert(old, next);
+            self.moved_threads.insert(thread.number, next);
+            insert_thread(insert, thread)?;
+        }
+        Ok(renamed)
     }
 
     pub(crate) fn committed(&mut self) {
         self.new_callsites.clear();
         self.new_threads.clear();
     }
+}
+
+/// Numbers of callsites and threads in a batch that are others now.
+#[derive(Debug, Default)]
+pub(crate) struct Renamed {
+    pub(crate) callsites: HashMap<i64, i64>,
+    pub(crate) threads: HashMap<i64, i64>,
+}
+
+const INSERT_CALLSITE: &str =
+    "INSERT INTO main.callsite (id, kind, name, target, level, module, file, line)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const INSERT_THREAD: &str =
+    "INSERT INTO main.thread (id, run_id, os_id, name) VALUES (?1, ?2, ?3, ?4)";
+
+fn insert_callsite(insert: &mut Statement<'_>, id: i64, c: &CallsiteInfo) -> rusqlite::Result<()> {
+    let kind = c.kind.as_str();
+    insert.execute(params![id, kind, c.name, c.target, c.level, c.module, c.file, c.line])?;
+    Ok(())
+}
+
+fn insert_thread(insert: &mut Statement<'_>, t: &NewThread) -> rusqlite::Result<()> {
+    insert.execute(params![t.id, t.run_id, t.os_id as i64, t.name])?;
+    Ok(())
 }
 
 fn kind_of(text: &str) -> Option<CallsiteKind> {

@@ -20,6 +20,7 @@ mod error;
 #[cfg(feature = "query")]
 pub mod export;
 mod histogram;
+mod ids;
 mod image;
 mod indexes;
 mod insert_event;
@@ -27,6 +28,7 @@ mod insert_span;
 mod intern;
 mod location;
 mod lock;
+mod mend;
 mod open;
 #[cfg(feature = "query")]
 mod optimize;
@@ -38,6 +40,7 @@ mod reader;
 mod record;
 mod retention;
 mod rollup;
+mod run_row;
 mod schema;
 mod store;
 mod totals;
@@ -52,6 +55,7 @@ pub use histogram::{Bucket, DecodeError, Histogram};
 #[cfg(feature = "query")]
 pub use indexes::Indexes;
 pub use location::Location;
+pub use mend::{FreshIds, Mended};
 #[cfg(feature = "query")]
 pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};

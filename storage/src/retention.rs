@@ -7,6 +7,11 @@
 //!
 //! Pages of deleted rows are used again. They are given back to the file system only while the file
 //! is larger than it may be, which takes `auto_vacuum = INCREMENTAL`.
+//!
+//! A recording deletes after each batch, in proportion to what the batch has taken: until there is
+//! room for another one like it, or for twice as much if the file was larger than it may be from the
+//! beginning. So the file passes its limit by one batch at most, however fast rows come, and a batch
+//! never waits for more than its own share.
 
 use std::time::Duration;
 
@@ -14,10 +19,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::options::StoreOptions;
 
-/// Rows of a table that a call deletes at most; a batch of the writer has about as many.
-const STEP_ROWS: i64 = 8_192;
-/// Pages that a call gives back at most.
-const STEP_PAGES: i64 = 128;
+/// Rows of a table that a call deletes at most if nothing else is said; a batch of the writer has about
+/// as many.
+const CALL_ROWS: u64 = 8_192;
+/// Rows that are deleted between two looks at what is left.
+const STEP_ROWS: u64 = 1_024;
+/// Pages that a call gives back, at least.
+const CALL_PAGES: u64 = 128;
 
 /// What a call of [`Store::prune`](crate::Store::prune) deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,12 +39,54 @@ pub struct Pruned {
     pub rollups: u64,
     /// Whether there is more to do; call again.
     pub more: bool,
+    /// How many of them were of the run that is being recorded.
+    pub(crate) live: Live,
+}
+
+/// What was deleted of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Live {
+    run_id: i64,
+    pub(crate) spans: i64,
+    pub(crate) events: i64,
+}
+
+/// How much a call deletes before it leaves the rest to the next one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// So many rows ...
+    rows: u64,
+    /// ... and so many bytes of pages that come free.
+    bytes: u64,
+}
+
+impl Pace {
+    /// A small step.
+    pub(crate) fn step() -> Self {
+        Self { rows: CALL_ROWS, bytes: 0 }
+    }
+
+    /// What makes up for a batch, twice over.
+    pub(crate) fn after_batch(rows: u64, bytes: u64) -> Self {
+        Self { rows: 2 * rows, bytes: bytes.saturating_mul(2) }
+    }
+
+    fn is_over(self, pruned: &Pruned, freed: u64) -> bool {
+        pruned.spans + pruned.events >= self.rows && freed >= self.bytes
+    }
+
+    /// Rows of a table for one statement, if so many were deleted already.
+    fn rows_left(self, deleted: u64) -> u64 {
+        self.rows.max(STEP_ROWS).saturating_sub(deleted)
+    }
 }
 
 /// What may stay.
 #[derive(Debug)]
 pub(crate) struct Limits {
     max_bytes: Option<u64>,
+    /// What is to stay free below that, for the next batch.
+    room: u64,
     /// Rows that began before this moment go.
     cutoff_unix_ns: Option<i64>,
 }
@@ -55,54 +105,73 @@ enum Table {
 }
 
 impl Limits {
-    pub(crate) fn new(options: &StoreOptions, now_unix_ns: i64) -> Option<Self> {
+    /// `batch_bytes` is what a batch takes.
+    pub(crate) fn new(options: &StoreOptions, now_unix_ns: i64, batch_bytes: u64) -> Option<Self> {
         let ago = |age: Duration| {
             now_unix_ns.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
         };
-        let limits =
-            Self { max_bytes: options.max_bytes, cutoff_unix_ns: options.max_age.map(ago) };
+        let max_bytes = options.max_bytes.unwrap_or(0);
+        let limits = Self {
+            max_bytes: options.max_bytes,
+            // A sixteenth at least, and not so much that hardly anything is kept.
+            room: batch_bytes.max(max_bytes / 16).min(max_bytes / 2),
+            cutoff_unix_ns: options.max_age.map(ago),
+        };
         (limits.max_bytes.is_some() || limits.cutoff_unix_ns.is_some()).then_some(limits)
     }
 
     /// Rows that began before this moment go.
     pub(crate) fn before(cutoff_unix_ns: i64) -> Self {
-        Self { max_bytes: None, cutoff_unix_ns: Some(cutoff_unix_ns) }
+        Self { max_bytes: None, room: 0, cutoff_unix_ns: Some(cutoff_unix_ns) }
     }
 }
 
-/// One step of deleting.
-pub(crate) fn prune(tx: &Transaction<'_>, limits: &Limits) -> rusqlite::Result<Pruned> {
-    let mut pruned = Pruned::default();
+/// Deletes at a pace. `run_id` is the run that is being recorded.
+pub(crate) fn prune(
+    tx: &Transaction<'_>,
+    limits: &Limits,
+    pace: Pace,
+    run_id: Option<i64>,
+) -> rusqlite::Result<Pruned> {
+    let live = Live { run_id: run_id.unwrap_or(0), ..Live::default() };
+    let mut pruned = Pruned { live, ..Pruned::default() };
     if let Some(horizon) = limits.cutoff_unix_ns.map(|at| moment_of(tx, at)).transpose()?.flatten()
     {
+        let rows = pace.rows.max(STEP_ROWS);
         for table in [Table::Span, Table::Event] {
-            delete_oldest(tx, table, Some(horizon), &mut pruned)?;
+            let deleted = delete_before(tx, table, horizon, rows, &mut pruned)?;
+            pruned.more |= deleted >= rows;
         }
         delete_companions(tx, horizon, &mut pruned)?;
     }
     if let Some(max_bytes) = limits.max_bytes {
-        // A sixteenth of room, so that the next batches fit into pages that are free by then.
-        let room = max_bytes / 16;
-        if used_bytes(tx)? > max_bytes - room {
-            if let Some((table, _)) = oldest(tx)? {
-                delete_oldest(tx, table, None, &mut pruned)?;
-            }
+        let target = max_bytes - limits.room;
+        let before = used_bytes(tx)?;
+        let mut used = before;
+        while used > target && !pace.is_over(&pruned, before.saturating_sub(used)) {
+            let Some((table, _)) = oldest(tx)? else { break };
+            let left = match pace.bytes {
+                0 => pace.rows_left(pruned.spans + pruned.events),
+                _ => STEP_ROWS,
+            };
+            delete_first(tx, table, left.min(STEP_ROWS), &mut pruned)?;
+            used = used_bytes(tx)?;
+        }
+        if before > target {
             let horizon = oldest(tx)?.map(|(_, moment)| moment);
             let horizon = horizon.unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 });
             delete_companions(tx, horizon, &mut pruned)?;
             let deleted = pruned.spans + pruned.events + pruned.rollups > 0;
-            pruned.more |= deleted && used_bytes(tx)? > max_bytes - room;
+            pruned.more |= deleted && used_bytes(tx)? > target;
         }
-        pruned.more |= give_back(tx, max_bytes)?;
+        pruned.more |= give_back(tx, max_bytes, pace)?;
     }
     Ok(pruned)
 }
 
-/// One less than the first id that is free.
-pub(crate) fn last_id(conn: &Connection) -> rusqlite::Result<u64> {
-    let largest: i64 =
-        conn.query_row("SELECT coalesce(max(last_id), 0) FROM run", [], |row| row.get(0))?;
-    Ok(u64::try_from(largest).unwrap_or(0))
+/// The size of the file once its log is merged.
+pub(crate) fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    Ok(number(conn, "page_count")? * number(conn, "page_size")?)
 }
 
 /// A moment of the wall clock as one of the run that was going on.
@@ -131,55 +200,100 @@ fn oldest(tx: &Transaction<'_>) -> rusqlite::Result<Option<(Table, Moment)>> {
     })
 }
 
-/// Deletes from the rows with the smallest ids, those before the horizon if there is one, and
-/// counts them in their runs.
-fn delete_oldest(
+impl Table {
+    /// Names of the table, of the moment of a row, and of the count in `run`.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Span => ("span", "start_ns", "pruned_spans"),
+            Self::Event => ("event", "at_ns", "pruned_events"),
+        }
+    }
+}
+
+/// Deletes the rows with the smallest ids. A range of the primary key: nothing is looked at but which
+/// run the rows are of.
+fn delete_first(
     tx: &Transaction<'_>,
     table: Table,
-    horizon: Option<Moment>,
+    rows: u64,
     pruned: &mut Pruned,
 ) -> rusqlite::Result<()> {
-    let (name, at, column) = match table {
-        Table::Span => ("span", "start_ns", "pruned_spans"),
-        Table::Event => ("event", "at_ns", "pruned_events"),
-    };
-    let horizon = horizon.unwrap_or(Moment { run_id: i64::MAX, at_ns: i64::MAX });
-    let step = format!("(SELECT id, run_id, {at} AS at FROM {name} ORDER BY id LIMIT {STEP_ROWS})");
+    let (name, ..) = table.names();
+    let last = format!("SELECT max(id) FROM (SELECT id FROM main.{name} ORDER BY id LIMIT ?1)");
+    let last: Option<i64> = tx.query_row(&last, [rows as i64], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(()) };
+    let mut first_run =
+        tx.prepare(&format!("SELECT run_id FROM main.{name} WHERE id <= ?1 ORDER BY id LIMIT 1"))?;
+    let mut delete =
+        tx.prepare(&format!("DELETE FROM main.{name} WHERE id <= ?1 AND run_id = ?2"))?;
+    // Runs follow each other, so that this is once, or twice.
+    while let Some(run_id) = first_run.query_row([last], |row| row.get(0)).optional()? {
+        let deleted = delete.execute([last, run_id])?;
+        count_deleted(tx, table, run_id, deleted, last, pruned)?;
+    }
+    Ok(())
+}
+
+/// Of the rows with the smallest ids, deletes those before the horizon, and says how many.
+fn delete_before(
+    tx: &Transaction<'_>,
+    table: Table,
+    horizon: Moment,
+    rows: u64,
+    pruned: &mut Pruned,
+) -> rusqlite::Result<u64> {
+    let (name, at, _) = table.names();
+    let step = format!("(SELECT id, run_id, {at} AS at FROM {name} ORDER BY id LIMIT {rows})");
     let mut runs = tx.prepare(&format!(
-        "SELECT run_id, count(*), max(id) FROM {step} WHERE (run_id, at) < (?1, ?2)
-         GROUP BY run_id"
+        "SELECT run_id, max(id) FROM {step} WHERE (run_id, at) < (?1, ?2) GROUP BY run_id"
     ))?;
     let runs = runs
-        .query_map([horizon.run_id, horizon.at_ns], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
-        .collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
-    let mut deleted = 0;
-    for (run_id, _, last_id) in runs {
-        let rows = tx.execute(
+        .query_map([horizon.run_id, horizon.at_ns], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, i64)>, _>>()?;
+    let mut all = 0;
+    for (run_id, last_id) in runs {
+        let deleted = tx.execute(
             &format!(
                 "DELETE FROM {name} WHERE id <= ?1 AND run_id = ?2 AND (run_id, {at}) < (?3, ?4)"
             ),
             params![last_id, run_id, horizon.run_id, horizon.at_ns],
         )?;
-        tx.execute(
-            &format!("UPDATE run SET {column} = {column} + ?2 WHERE id = ?1"),
-            params![run_id, rows as i64],
-        )?;
-        if matches!(table, Table::Span) {
+        count_deleted(tx, table, run_id, deleted, last_id, pruned)?;
+        all += deleted as u64;
+    }
+    Ok(all)
+}
+
+/// Counts deleted rows in their run, and deletes the links of spans.
+fn count_deleted(
+    tx: &Transaction<'_>,
+    table: Table,
+    run_id: i64,
+    deleted: usize,
+    last_id: i64,
+    pruned: &mut Pruned,
+) -> rusqlite::Result<()> {
+    let (.., column) = table.names();
+    tx.execute(
+        &format!("UPDATE main.run SET {column} = {column} + ?2 WHERE id = ?1"),
+        params![run_id, deleted as i64],
+    )?;
+    let is_live = run_id == pruned.live.run_id;
+    match table {
+        Table::Span => {
             tx.execute(
-                "DELETE FROM link WHERE span_id <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM span WHERE id = span_id)",
+                "DELETE FROM main.link WHERE span_id <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)",
                 [last_id],
             )?;
+            pruned.spans += deleted as u64;
+            pruned.live.spans += if is_live { deleted as i64 } else { 0 };
         }
-        deleted += rows as u64;
+        Table::Event => {
+            pruned.events += deleted as u64;
+            pruned.live.events += if is_live { deleted as i64 } else { 0 };
+        }
     }
-    match table {
-        Table::Span => pruned.spans += deleted,
-        Table::Event => pruned.events += deleted,
-    }
-    pruned.more |= deleted >= STEP_ROWS as u64;
     Ok(())
 }
 
@@ -195,16 +309,16 @@ fn delete_companions(
            SELECT run_id, at_ns, callsite_id FROM rollup
            WHERE (run_id, at_ns) < (?1, ?2) AND (run_id < ?1 OR at_ns + interval_ns <= ?2)
            ORDER BY run_id, at_ns, callsite_id LIMIT ?3)",
-        [run_id, at_ns, STEP_ROWS],
+        [run_id, at_ns, CALL_ROWS as i64],
     )?;
     let stats = tx.execute(
         "DELETE FROM writer_stat WHERE (run_id, at_ns) IN (
            SELECT run_id, at_ns FROM writer_stat WHERE (run_id, at_ns) < (?1, ?2)
            ORDER BY run_id, at_ns LIMIT ?3)",
-        [run_id, at_ns, STEP_ROWS],
+        [run_id, at_ns, CALL_ROWS as i64],
     )?;
     pruned.rollups += rollups as u64;
-    pruned.more |= rollups.max(stats) as i64 >= STEP_ROWS;
+    pruned.more |= rollups.max(stats) as i64 >= CALL_ROWS as i64;
     for table in ["mark", "gauge"] {
         let rows = tx.execute(
             &format!(
@@ -212,9 +326,9 @@ fn delete_companions(
                    SELECT id FROM (SELECT id, run_id, at_ns FROM {table} ORDER BY id LIMIT ?3)
                    WHERE (run_id, at_ns) < (?1, ?2))"
             ),
-            [run_id, at_ns, STEP_ROWS],
+            [run_id, at_ns, CALL_ROWS as i64],
         )?;
-        pruned.more |= rows as i64 >= STEP_ROWS;
+        pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }
     for table in ["thread", "open_span"] {
         // Of whole runs only: a thread may still record, and losses name threads.
@@ -224,36 +338,41 @@ fn delete_companions(
                    SELECT id FROM (SELECT id, run_id FROM {table} ORDER BY id LIMIT ?2)
                    WHERE run_id < min(?1, (SELECT max(id) FROM run)))"
             ),
-            [run_id, STEP_ROWS],
+            [run_id, CALL_ROWS as i64],
         )?;
-        pruned.more |= rows as i64 >= STEP_ROWS;
+        pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }
     Ok(())
 }
 
-fn number(tx: &Transaction<'_>, pragma: &str) -> rusqlite::Result<u64> {
-    let value: i64 = tx.pragma_query_value(None, pragma, |row| row.get(0))?;
+fn number(conn: &Connection, pragma: &str) -> rusqlite::Result<u64> {
+    let value: i64 = conn.pragma_query_value(Some("main"), pragma, |row| row.get(0))?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 
-fn used_bytes(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
-    let used = number(tx, "page_count")?.saturating_sub(number(tx, "freelist_count")?);
-    Ok(used * number(tx, "page_size")?)
+pub(crate) fn used_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    let used = number(conn, "page_count")?.saturating_sub(number(conn, "freelist_count")?);
+    Ok(used * number(conn, "page_size")?)
 }
 
 /// Shortens a file that is larger than it may be; true when there is more to give back.
-fn give_back(tx: &Transaction<'_>, max_bytes: u64) -> rusqlite::Result<bool> {
+fn give_back(tx: &Transaction<'_>, max_bytes: u64, pace: Pace) -> rusqlite::Result<bool> {
+    let page_size = number(tx, "page_size")?.max(1);
     let excess = || -> rusqlite::Result<u64> {
-        let bytes = number(tx, "page_count")? * number(tx, "page_size")?;
-        Ok(if number(tx, "freelist_count")? == 0 { 0 } else { bytes.saturating_sub(max_bytes) })
+        let pages = number(tx, "page_count")?.saturating_sub(max_bytes / page_size);
+        Ok(pages.min(number(tx, "freelist_count")?))
     };
-    if excess()? == 0 {
+    let before = excess()?;
+    if before == 0 {
         return Ok(false);
     }
+    let pages = before.min(CALL_PAGES.max(pace.bytes / page_size));
     // Works as long as it is stepped: a row a page.
-    let mut vacuum = tx.prepare(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut vacuum = tx.prepare(&format!("PRAGMA main.incremental_vacuum({pages})"))?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
     drop(rows);
-    Ok(excess()? > 0)
+    let after = excess()?;
+    // A file that was made without `auto_vacuum` stays as long as it is.
+    Ok(0 < after && after < before)
 }

@@ -4,20 +4,23 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::append::{self, Appended};
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
+use crate::ids::LastIds;
 use crate::indexes;
 use crate::intern::Interner;
 use crate::location::{self, Location};
 use crate::lock::{StoreLock, file_id};
+use crate::mend::{self, FreshIds, Mended, Moved, Trial};
 use crate::open;
 use crate::options::StoreOptions;
 use crate::record::{Batch, CallsiteInfo, RunInfo};
-use crate::retention::{self, Pruned};
+use crate::retention::{self, Pace, Pruned};
 use crate::rollup::Rollups;
+use crate::run_row::RunRow;
 use crate::transfer::Transfer;
 
 /// The one writer of a profile database.
@@ -36,12 +39,19 @@ pub struct Store {
     path: PathBuf,
     full: PathBuf,
     options: StoreOptions,
-    run_id: Option<i64>,
+    run: Option<RunRow>,
+    /// The largest number of each kind when the file was opened.
+    first: LastIds,
     last_id: u64,
+    moved: Moved,
     interner: Interner,
     rollups: Rollups,
     wal: Wal,
     transfer: Transfer,
+    /// What a batch takes, as a limited file has seen lately.
+    batch_bytes: u64,
+    /// Whether old rows could not be deleted after the last batch.
+    is_overdue: bool,
 }
 
 /// What is read and set up before a store can write.
@@ -50,7 +60,7 @@ struct Opened {
     wal: Wal,
     transfer: Transfer,
     interner: Interner,
-    last_id: u64,
+    last: LastIds,
 }
 
 impl Store {
@@ -72,7 +82,7 @@ impl Store {
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok(Opened { conn, wal, transfer, interner, last_id }) => Ok(Self {
+            Ok(Opened { conn, wal, transfer, interner, last }) => Ok(Self {
                 wal,
                 transfer,
                 conn,
@@ -80,10 +90,14 @@ impl Store {
                 path: path.to_path_buf(),
                 full,
                 options: options.clone(),
-                run_id: None,
-                last_id,
+                run: None,
+                first: last,
+                last_id: u64::try_from(last.id).unwrap_or(0),
+                moved: Moved::default(),
                 interner,
                 rollups: Rollups::new(),
+                batch_bytes: 0,
+                is_overdue: false,
             }),
             Err(error) => {
                 let ours = || lock.file().and_then(|file| location::locate(file, lock.id(), &full));
@@ -110,12 +124,12 @@ impl Store {
         }
         drop_indexes(path, &mut conn)?;
         limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
-        let interner = Interner::load(&conn).context(path, "read the callsites")?;
-        let last_id = retention::last_id(&conn).context(path, "read the largest id")?;
+        let last = LastIds::read(&conn).context(path, "read the largest ids")?;
+        let interner = Interner::load(&conn, &last).context(path, "read the callsites")?;
         let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
             .context(path, "set up the connection")?;
         let wal = Wal::new(&conn, full).context(path, "read the page size")?;
-        Ok(Opened { conn, wal, transfer, interner, last_id })
+        Ok(Opened { conn, wal, transfer, interner, last })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -130,7 +144,7 @@ impl Store {
 
     /// The run that has begun.
     pub fn run_id(&self) -> Option<i64> {
-        self.run_id
+        self.run.as_ref().map(|run| run.id)
     }
 
     /// One more than the largest id of a span or event in the file, and than any that a row refers
@@ -164,31 +178,12 @@ impl Store {
         let doing = "begin a run";
         let tx = begin(&mut self.conn, &self.path)?;
         let first_id = self.last_id.saturating_add(1) as i64;
-        tx.execute(
-            "INSERT INTO run (uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
-               clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
-               dropped_spans, dropped_events, pruned_spans, pruned_events)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12 - 1, 0, 0, 0, 0, 0, 0,
-               0, 0, 0)",
-            params![
-                run.uuid,
-                run.label,
-                run.started_unix_ns,
-                run.pid,
-                run.program,
-                run.args,
-                run.host,
-                run.os,
-                run.cpus,
-                run.clock,
-                run.settings,
-                first_id
-            ],
-        )
-        .context(&self.path, doing)?;
-        let run_id = tx.last_insert_rowid();
+        let run = RunRow::begin(&tx, self.first.run.saturating_add(1), first_id, run)
+            .context(&self.path, doing)?;
         append::commit(tx, &self.path)?;
-        self.run_id = Some(run_id);
+        let run_id = run.id;
+        self.run = Some(run);
+        self.moved = Moved::default();
         self.rollups = Rollups::new();
         Ok(run_id)
     }
@@ -202,7 +197,7 @@ impl Store {
     /// Says who the thread `number` of this run is, once for each number from 1 on, and returns its id.
     /// Its row is inserted by the next append.
     pub fn intern_thread(&mut self, number: u32, os_id: u64, name: Option<&str>) -> i64 {
-        self.interner.thread(self.run_id.unwrap_or(0), number, os_id, name);
+        self.interner.thread(self.run_id().unwrap_or(0), number, os_id, name);
         self.interner.thread_id(number)
     }
 
@@ -213,17 +208,18 @@ impl Store {
         self.interner.thread_id(number)
     }
 
-    /// Which of these spans have a row.
+    /// Which of these spans have a row of this run.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
     pub fn stored_spans(&self, ids: impl IntoIterator<Item = u64>) -> Result<Vec<u64>, Error> {
         let find = || -> rusqlite::Result<Vec<u64>> {
-            let mut find = self.conn.prepare("SELECT 1 FROM main.span WHERE id = ?1")?;
+            let sql = "SELECT 1 FROM main.span WHERE id = ?1 AND run_id = ?2";
+            let mut find = self.conn.prepare(sql)?;
             let mut stored = Vec::new();
             for id in ids {
-                if find.exists([id as i64])? {
+                if find.exists([self.moved.span(id) as i64, self.run_id().unwrap_or(0)])? {
                     stored.push(id);
                 }
             }
@@ -238,20 +234,22 @@ impl Store {
     /// # Errors
     ///
     /// `Busy`, `Full`, `WalFull` and `Io` may pass: try the same batch again. `InvalidBatch` does
-    /// not. `NoRun` when no run has begun.
+    /// not, but [`mend`](Self::mend) helps. `NoRun` when no run has begun.
     pub fn append(&mut self, batch: &mut Batch) -> Result<Appended, Error> {
-        let run_id = self.require_run()?;
+        let run_id = self.require_run()?.id;
+        self.moved.apply(batch);
         append::check(batch, &self.path)?;
+        let used = self.make_room()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let started = Instant::now();
         let loaded = self.transfer.load(&mut self.conn, batch, run_id);
+        let Some(run) = &mut self.run else { return Ok(Appended::default()) };
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {
             self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
         }
-        let written =
-            append::write(&tx, batch, run_id, &self.rollups, self.last_id, loaded.as_ref());
-        let (staged, last_id) = match written.context(&self.path, "store a batch") {
+        let written = append::write(&tx, batch, run, &self.rollups, self.last_id, loaded.as_ref());
+        let (staged, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
             Err(error) => {
                 let strange = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Sqlite);
@@ -266,12 +264,71 @@ impl Store {
         append::commit(tx, &self.path)?;
         self.interner.committed();
         self.rollups.committed(staged);
-        self.last_id = last_id;
+        self.last_id = totals.last_id();
+        run.sums.add(&totals);
         let mut appended =
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
         self.wal.after_commit(&self.conn, &self.path, &self.options, &mut appended);
+        if let Some(used) = used {
+            let rows = (batch.spans.len() + batch.events.len()) as u64;
+            self.prune_after(used, rows, &mut appended);
+        }
         appended.file_bytes = self.file_bytes();
         Ok(appended)
+    }
+
+    /// Before a batch into a limited file: how many bytes of it are in use. What could not be deleted
+    /// after the batch before is deleted first.
+    fn make_room(&mut self) -> Result<Option<u64>, Error> {
+        if self.options.max_bytes.is_none() && self.options.max_age.is_none() {
+            return Ok(None);
+        }
+        if self.is_overdue {
+            match self.prune_at(unix_ns(), Pace::after_batch(1, self.batch_bytes)) {
+                // A file of which nothing can be deleted is better than none.
+                Err(error) if error.may_pass() => return Err(error),
+                _ => self.is_overdue = false,
+            }
+        }
+        let used = retention::used_bytes(&self.conn).context(&self.path, "look at the pages")?;
+        Ok(Some(used))
+    }
+
+    /// After a batch of so many rows: deletes what makes up for it.
+    fn prune_after(&mut self, used_before: u64, rows: u64, appended: &mut Appended) {
+        let started = Instant::now();
+        let pruned = retention::used_bytes(&self.conn)
+            .context(&self.path, "look at the pages")
+            .and_then(|used| {
+                let bytes = used.saturating_sub(used_before);
+                self.batch_bytes = bytes.max(self.batch_bytes - self.batch_bytes / 8);
+                self.prune_at(unix_ns(), Pace::after_batch(rows, bytes))
+            });
+        appended.prune_ns = append::elapsed_ns(started);
+        self.is_overdue = pruned.is_err();
+        appended.prune_error = pruned.err();
+    }
+
+    /// Takes out of a batch what the schema refuses, so that the rest can be appended; nothing is stored
+    /// yet. A row whose id a row of another run has gets another one, from `fresh`, which is asked for
+    /// an id above one, and may have none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append), but `InvalidBatch`: the same batch can be tried again.
+    pub fn mend(&mut self, batch: &mut Batch, fresh: FreshIds<'_>) -> Result<Mended, Error> {
+        let doing = "look for the rows that are refused";
+        let run_id = self.require_run()?.id;
+        let tx = begin(&mut self.conn, &self.path)?;
+        let mut trial = Trial { tx: &tx, run_id, moved: &mut self.moved, fresh };
+        let mended = trial.mend(batch, &mut self.interner).context(&self.path, doing)?;
+        tx.rollback().context(&self.path, doing)?;
+        if mended.renumbered > 0 {
+            let tx = begin(&mut self.conn, &self.path)?;
+            mend::mend_references(&tx, run_id, &self.moved).context(&self.path, doing)?;
+            append::commit(tx, &self.path)?;
+        }
+        Ok(mended)
     }
 
     /// Deletes some of what `max_bytes` and `max_age` no longer allow: a bounded number of the
@@ -283,17 +340,12 @@ impl Store {
     ///
     /// As for [`append`](Self::append); nothing is deleted then.
     pub fn prune(&mut self) -> Result<Pruned, Error> {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
-        self.prune_at(now)
+        self.prune_at(unix_ns(), Pace::step())
     }
 
-    pub(crate) fn prune_at(&mut self, now_unix_ns: i64) -> Result<Pruned, Error> {
-        let Some(limits) = retention::Limits::new(&self.options, now_unix_ns) else {
-            return Ok(Pruned::default());
-        };
-        self.prune_to(&limits)
+    fn prune_at(&mut self, now_unix_ns: i64, pace: Pace) -> Result<Pruned, Error> {
+        let limits = retention::Limits::new(&self.options, now_unix_ns, self.batch_bytes);
+        limits.map_or_else(|| Ok(Pruned::default()), |limits| self.prune_to(&limits, pace))
     }
 
     /// Deletes some of what began before this moment, whatever the options say; as
@@ -303,19 +355,33 @@ impl Store {
     ///
     /// As for [`append`](Self::append); nothing is deleted then.
     pub fn prune_before(&mut self, cutoff_unix_ns: i64) -> Result<Pruned, Error> {
-        self.prune_to(&retention::Limits::before(cutoff_unix_ns))
+        self.prune_to(&retention::Limits::before(cutoff_unix_ns), Pace::step())
     }
 
-    fn prune_to(&mut self, limits: &retention::Limits) -> Result<Pruned, Error> {
+    fn prune_to(&mut self, limits: &retention::Limits, pace: Pace) -> Result<Pruned, Error> {
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let tx = begin(&mut self.conn, &self.path)?;
-        let pruned = retention::prune(&tx, limits).context(&self.path, "prune")?;
+        let run_id = self.run.as_ref().map(|run| run.id);
+        let pruned = retention::prune(&tx, limits, pace, run_id).context(&self.path, "prune")?;
         append::commit(tx, &self.path)?;
+        if let Some(run) = &mut self.run {
+            run.sums.pruned_spans += pruned.live.spans;
+            run.sums.pruned_events += pruned.live.events;
+        }
         if pruned.rollups > 0 {
             self.rollups.forget();
         }
         self.wal.after_commit(&self.conn, &self.path, &self.options, &mut Appended::default());
         Ok(pruned)
+    }
+
+    /// The size that the file has once its write-ahead log is merged.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        retention::bytes(&self.conn).context(&self.path, "look at the pages")
     }
 
     /// Whether the path still names the file that is being written.
@@ -356,16 +422,14 @@ impl Store {
     ///
     /// As for [`append`](Self::append).
     pub fn end_run(&mut self, ended_unix_ns: i64, report_json: &str) -> Result<(), Error> {
-        let run_id = self.require_run()?;
+        self.require_run()?;
         let doing = "end the run";
+        let Some(run) = &self.run else { return Ok(()) };
         let tx = begin(&mut self.conn, &self.path)?;
         self.interner.insert(&tx).context(&self.path, doing)?;
-        tx.execute(
-            "UPDATE run SET ended_unix_ns = ?2, report = ?3 WHERE id = ?1",
-            params![run_id, ended_unix_ns, report_json],
-        )
-        .and_then(|_| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run_id]))
-        .context(&self.path, doing)?;
+        run.end(&tx, ended_unix_ns, report_json)
+            .and_then(|()| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run.id]))
+            .context(&self.path, doing)?;
         append::commit(tx, &self.path)?;
         self.interner.committed();
         Ok(())
@@ -390,8 +454,8 @@ impl Store {
         merged.and(closed)
     }
 
-    fn require_run(&self) -> Result<i64, Error> {
-        self.run_id.ok_or_else(|| {
+    fn require_run(&self) -> Result<&RunRow, Error> {
+        self.run.as_ref().ok_or_else(|| {
             let message = "no run has begun; call begin_run first";
             Error::new(ErrorKind::NoRun, &self.path, message)
         })
@@ -406,10 +470,17 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("path", &self.path)
-            .field("run_id", &self.run_id)
+            .field("run_id", &self.run_id())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// Now, in nanoseconds since the Unix epoch.
+fn unix_ns() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Begins a transaction that has the lock for writing.

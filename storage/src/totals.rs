@@ -1,17 +1,22 @@
-//! What a batch adds to the row of its run.
+//! What a batch adds to the row of its run, and what all of them have.
 
 use rusqlite::{Connection, params};
 
-use crate::record::{Batch, EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
+use crate::record::{EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
-    unfinished: i64,
-    links: i64,
-    dropped_spans: i64,
-    dropped_events: i64,
-    last_id: u64,
-    last_ns: i64,
+    pub(crate) spans: i64,
+    pub(crate) unfinished: i64,
+    pub(crate) events: i64,
+    pub(crate) links: i64,
+    pub(crate) dropped_spans: i64,
+    pub(crate) dropped_events: i64,
+    /// Deleted by retention; no batch adds to it.
+    pub(crate) pruned_spans: i64,
+    pub(crate) pruned_events: i64,
+    pub(crate) last_id: u64,
+    pub(crate) last_ns: i64,
 }
 
 impl Totals {
@@ -26,6 +31,7 @@ impl Totals {
     #[inline]
     pub(crate) fn see_span(&mut self, span: &SpanRow) {
         self.see_ids(span);
+        self.spans += 1;
         self.unfinished += i64::from(span.status == Status::Unfinished);
     }
 
@@ -44,6 +50,7 @@ impl Totals {
 
     #[inline]
     pub(crate) fn see_event(&mut self, event: &EventRow) {
+        self.events += 1;
         self.last_id = self.last_id.max(event.id).max(event.span_id);
         self.last_ns = self.last_ns.max(event.at_ns);
     }
@@ -64,14 +71,10 @@ impl Totals {
         self.last_ns = self.last_ns.max(mark.at_ns).max(mark.until_ns.unwrap_or(i64::MIN));
     }
 
-    pub(crate) fn add_to_run(
-        &self,
-        conn: &Connection,
-        batch: &Batch,
-        run_id: i64,
-    ) -> rusqlite::Result<()> {
+    /// Says how many rows there were to add to: one, or none.
+    pub(crate) fn add_to_run(&self, conn: &Connection, run_id: i64) -> rusqlite::Result<usize> {
         let mut update = conn.prepare(
-            "UPDATE run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3),
+            "UPDATE main.run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3),
                spans = spans + ?4, unfinished = unfinished + ?5, events = events + ?6,
                links = links + ?7, dropped_spans = dropped_spans + ?8,
                dropped_events = dropped_events + ?9
@@ -81,13 +84,30 @@ impl Totals {
             run_id,
             self.last_id as i64,
             self.last_ns,
-            batch.spans.len() as i64,
+            self.spans,
             self.unfinished,
-            batch.events.len() as i64,
+            self.events,
             self.links,
             self.dropped_spans,
             self.dropped_events
-        ])?;
-        Ok(())
+        ])
+    }
+
+    /// Adds those of a batch that is committed.
+    pub(crate) fn add(&mut self, batch: &Self) {
+        for (sum, n) in [
+            (&mut self.spans, batch.spans),
+            (&mut self.unfinished, batch.unfinished),
+            (&mut self.events, batch.events),
+            (&mut self.links, batch.links),
+            (&mut self.dropped_spans, batch.dropped_spans),
+            (&mut self.dropped_events, batch.dropped_events),
+            (&mut self.pruned_spans, batch.pruned_spans),
+            (&mut self.pruned_events, batch.pruned_events),
+        ] {
+            *sum = sum.saturating_add(n);
+        }
+        self.last_id = self.last_id.max(batch.last_id);
+        self.last_ns = self.last_ns.max(batch.last_ns);
     }
 }

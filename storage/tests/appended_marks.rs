@@ -84,8 +84,13 @@ fn a_section_gets_its_end_and_keeps_it() {
     store.close().unwrap();
     // The mark of an earlier run is never changed.
     let mut store = common::store(&path, &StoreOptions::default());
-    append(&mut store, vec![mark(1, 50, Some(70), "other")]);
+    let marks = vec![mark(1, 50, Some(70), "other")];
+    let mut batch = Batch { marks, ..Batch::default() };
+    assert_eq!(store.append(&mut batch).unwrap_err().kind(), ErrorKind::InvalidBatch);
+    assert_eq!(store.mend(&mut batch, &mut |_| None).unwrap().renumbered, 1);
+    store.append(&mut batch).unwrap();
     assert_eq!((rows(&path)[0].1, rows(&path)[0].3), (1, Some(7)));
+    assert_eq!(rows(&path).last().map(|row| row.3), Some(Some(70)));
 }
 
 #[test]

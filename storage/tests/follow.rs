@@ -161,15 +161,12 @@ fn a_run_is_followed_from_its_start_and_in_pieces() {
 fn what_retention_took_before_it_was_seen_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
-    let options =
-        StoreOptions { max_age: Some(std::time::Duration::ZERO), ..StoreOptions::default() };
-    let mut store = store(&path, &options);
-    store.intern_thread(1, 1, None);
+    let mut store = new_store(&path);
     commit(&mut store, &[1, 2]);
     let reader = Reader::open(&path).unwrap();
     let mut follow = Follow::new(&reader, 1, false).unwrap();
     commit(&mut store, &[3, 4, 5]);
-    store.prune().unwrap();
+    store.prune_before(i64::MAX).unwrap();
     assert!(poll(&mut follow, &reader).is_empty());
     assert_eq!(follow.missed(), 3);
     commit(&mut store, &[6]);

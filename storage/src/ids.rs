@@ -1,0 +1,179 @@
+//! The largest numbers in a file, so that new rows get numbers that nobody has.
+//!
+//! What the row of a run says of its ids is not enough: somebody may have thrown the row away and left
+//! the rest of the run. So all tables are asked, also for what they refer to: a run, callsite or thread
+//! whose row is gone must not come back as another one. Tables without an index are asked for their
+//! newest rows only; numbers grow with time, so the largest ones are there.
+
+use rusqlite::{Connection, Row};
+
+/// Newest rows of a table that are looked at; some milliseconds for all tables.
+const NEWEST: u32 = 16_384;
+/// The same for rollups, which are a hundred times as long as other rows.
+const NEWEST_ROLLUPS: u32 = 256;
+
+/// The largest number of each kind, 0 for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LastIds {
+    /// Of spans and events, references to spans without a row included.
+    pub(crate) id: i64,
+    pub(crate) run: i64,
+    pub(crate) callsite: i64,
+    pub(crate) thread: i64,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Id,
+    Run,
+    Callsite,
+    Thread,
+}
+
+use Kind::{Callsite, Id, Run, Thread};
+
+/// The columns of a table that hold numbers, and by what its newest rows are found; nothing if an index
+/// finds the largest number, or if it is a table of few rows.
+type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
+
+const TABLES: [Columns; 13] = [
+    ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id)], None),
+    ("callsite", &[("id", Callsite)], None),
+    ("thread", &[("id", Thread), ("run_id", Run)], Some(("id", NEWEST))),
+    (
+        "span",
+        &[
+            ("id", Id),
+            ("parent_id", Id),
+            ("root_id", Id),
+            ("run_id", Run),
+            ("callsite_id", Callsite),
+            ("thread_id", Thread),
+        ],
+        Some(("id", NEWEST)),
+    ),
+    (
+        "event",
+        &[
+            ("id", Id),
+            ("span_id", Id),
+            ("run_id", Run),
+            ("callsite_id", Callsite),
+            ("thread_id", Thread),
+        ],
+        Some(("id", NEWEST)),
+    ),
+    ("link", &[("span_id", Id), ("follows_id", Id), ("run_id", Run)], Some(("rowid", NEWEST))),
+    ("mark", &[("run_id", Run)], Some(("id", NEWEST))),
+    ("gauge", &[("run_id", Run)], Some(("id", NEWEST))),
+    ("rollup", &[("run_id", Run)], None),
+    (
+        "rollup",
+        &[("callsite_id", Callsite)],
+        Some(("run_id DESC, at_ns DESC, callsite_id", NEWEST_ROLLUPS)),
+    ),
+    ("writer_stat", &[("run_id", Run)], None),
+    (
+        "open_span",
+        &[
+            ("id", Id),
+            ("parent_id", Id),
+            ("root_id", Id),
+            ("run_id", Run),
+            ("callsite_id", Callsite),
+            ("thread_id", Thread),
+        ],
+        None,
+    ),
+    ("loss", &[("run_id", Run), ("thread_id", Thread)], Some(("id", NEWEST))),
+];
+
+impl LastIds {
+    /// Asks all tables.
+    pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        let mut last = Self::default();
+        for (table, columns, newest) in TABLES {
+            last.ask(conn, table, columns, newest)?;
+        }
+        Ok(last)
+    }
+
+    fn ask(
+        &mut self,
+        conn: &Connection,
+        table: &str,
+        columns: &[(&str, Kind)],
+        newest: Option<(&str, u32)>,
+    ) -> rusqlite::Result<()> {
+        let largest: Vec<_> = (0..columns.len()).map(|at| format!("max(c{at})")).collect();
+        let named: Vec<_> =
+            columns.iter().enumerate().map(|(at, (name, _))| format!("{name} AS c{at}")).collect();
+        let (largest, named) = (largest.join(", "), named.join(", "));
+        let sql = match newest {
+            Some((order, rows)) => format!(
+                "SELECT {largest} FROM (SELECT {named} FROM main.{table} ORDER BY {order} DESC \
+                 LIMIT {rows})"
+            ),
+            None => format!("SELECT {largest} FROM (SELECT {named} FROM main.{table})"),
+        };
+        let read = |row: &Row<'_>| -> rusqlite::Result<()> {
+            for (at, (_, kind)) in columns.iter().enumerate() {
+                let number = row.get::<_, Option<i64>>(at)?.unwrap_or(0);
+                let last = match kind {
+                    Id => &mut self.id,
+                    Run => &mut self.run,
+                    Callsite => &mut self.callsite,
+                    Thread => &mut self.thread,
+                };
+                *last = number.max(*last);
+            }
+            Ok(())
+        };
+        conn.query_row(&sql, [], read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+
+    #[test]
+    fn every_column_that_holds_a_number_of_ours_is_asked() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let tx = conn.transaction().unwrap();
+        schema::create(&tx).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(LastIds::read(&conn).unwrap(), LastIds::default());
+        for table in schema::TABLES {
+            let mut columns = conn.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
+            let names: Vec<String> = columns
+                .query_map([table], |row| row.get(0))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            for name in names {
+                let ours = matches!(
+                    name.as_str(),
+                    "run_id"
+                        | "callsite_id"
+                        | "thread_id"
+                        | "span_id"
+                        | "follows_id"
+                        | "parent_id"
+                        | "root_id"
+                        | "last_id"
+                ) || (name == "id"
+                    && matches!(
+                        table,
+                        "run" | "callsite" | "thread" | "span" | "event" | "open_span"
+                    ));
+                let asked = TABLES.iter().any(|(asked, columns, _)| {
+                    *asked == table && columns.iter().any(|(column, _)| *column == name)
+                });
+                assert_eq!(asked, ours, "{table}.{name}");
+            }
+        }
+    }
+}

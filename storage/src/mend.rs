@@ -1,0 +1,365 @@
+//! A batch that the schema refuses, made into one that it takes.
+//!
+//! A batch is stored as a whole or not at all. When it is refused for what is in it, such as an id that
+//! is there already, trying again would be for ever: so each row is tried by itself, in a transaction
+//! that is rolled back, and what is refused leaves the batch and is counted. The rest is then appended
+//! like any other batch.
+//!
+//! An id that a row of *another* run has is no fault of ours: somebody has put that row there, with SQL
+//! or by merging files. Our row gets another id, and so does whoever refers to it.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use crate::append::{self, is_in};
+use crate::error::is_refused;
+use crate::ids::LastIds;
+use crate::insert_event;
+use crate::insert_span;
+use crate::intern::{Interner, Renamed};
+use crate::record::{Batch, EventRow, SpanRow, Status};
+use crate::totals::Totals;
+
+/// Ids of spans that are remembered for those who refer to them; beyond, such rows are refused.
+const MOVED_MAX: usize = 131_072;
+/// Rows with smaller ids than a span by more than this are no children of it: ids grow with time but
+/// for the blocks of them that threads have.
+const BLOCKS: u64 = 65_536;
+
+/// What was taken out of a batch, and what was changed in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mended {
+    /// Spans that are refused, without the unfinished ones.
+    pub spans: u64,
+    /// Unfinished spans that are refused.
+    pub unfinished: u64,
+    /// Events that are refused.
+    pub events: u64,
+    /// Links that are refused.
+    pub links: u64,
+    /// Marks, and ends of sections, that are refused.
+    pub marks: u64,
+    /// Losses, open spans and rows about the writer that are refused: none of the recorded data.
+    pub others: u64,
+    /// Rows that have got another number, because a row of another run had theirs.
+    pub renumbered: u64,
+}
+
+impl Mended {
+    /// Whether the batch is no other than it was.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Where ids come from that are above one, and that no span or event to come has.
+pub type FreshIds<'a> = &'a mut dyn FnMut(u64) -> Option<u64>;
+
+/// Ids of this run that are others in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    spans: HashMap<u64, u64>,
+    marks: HashMap<u64, u64>,
+}
+
+impl Moved {
+    /// The id that a span has in the file.
+    pub(crate) fn span(&self, id: u64) -> u64 {
+        self.spans.get(&id).copied().unwrap_or(id)
+    }
+
+    /// Lets all rows of a batch refer to what is in the file.
+    pub(crate) fn apply(&self, batch: &mut Batch) {
+        if self.spans.is_empty() && self.marks.is_empty() {
+            return;
+        }
+        let open = batch.open_spans.iter_mut().flatten().map(|open| &mut open.span);
+        for span in batch.spans.iter_mut().chain(open) {
+            span.parent_id = self.span(span.parent_id);
+            span.root_id = self.span(span.root_id);
+        }
+        for event in &mut batch.events {
+            event.span_id = self.span(event.span_id);
+        }
+        for link in &mut batch.links {
+            link.span_id = self.span(link.span_id);
+            link.follows_id = self.span(link.follows_id);
+        }
+        for mark in &mut batch.marks {
+            mark.id = self.marks.get(&mark.id).copied().unwrap_or(mark.id);
+        }
+    }
+}
+
+/// What a batch is tried with.
+pub(crate) struct Trial<'a, 'f> {
+    pub(crate) tx: &'a Transaction<'a>,
+    pub(crate) run_id: i64,
+    pub(crate) moved: &'a mut Moved,
+    pub(crate) fresh: FreshIds<'f>,
+}
+
+impl Trial<'_, '_> {
+    /// Takes out of the batch, or changes, what the schema refuses. The caller rolls back.
+    pub(crate) fn mend(
+        &mut self,
+        batch: &mut Batch,
+        interner: &mut Interner,
+    ) -> rusqlite::Result<Mended> {
+        let last = LastIds::read(self.tx)?;
+        let renamed = interner.mend(self.tx, &last)?;
+        rename(batch, &renamed);
+        let mut mended = Mended {
+            renumbered: (renamed.callsites.len() + renamed.threads.len()) as u64,
+            ..Mended::default()
+        };
+        self.spans(batch, &last, &mut mended)?;
+        self.events(batch, &last, &mut mended)?;
+        self.others(batch, &mut mended)?;
+        self.moved.apply(batch);
+        Ok(mended)
+    }
+
+    fn spans(
+        &mut self,
+        batch: &mut Batch,
+        last: &LastIds,
+        mended: &mut Mended,
+    ) -> rusqlite::Result<()> {
+        let tx = self.tx;
+        let Batch { spans, text, .. } = batch;
+        let mut insert = insert_span::Insert::new(tx, "ABORT", self.run_id)?;
+        let mut failed = Ok(());
+        spans.retain_mut(|span| {
+            let before = mended.renumbered;
+            match self.span(span, text, &mut insert, last, mended) {
+                Ok(true) => true,
+                Ok(false) => {
+                    mended.renumbered = before;
+                    if span.status == Status::Unfinished {
+                        mended.unfinished += 1;
+                    } else {
+                        mended.spans += 1;
+                    }
+                    false
+                }
+                Err(error) => {
+                    failed = Err(error);
+                    true
+                }
+            }
+        });
+        failed
+    }
+
+    /// Whether the schema takes a span, with another id if need be.
+    fn span(
+        &mut self,
+        span: &mut SpanRow,
+        text: &str,
+        insert: &mut insert_span::Insert<'_>,
+        last: &LastIds,
+        mended: &mut Mended,
+    ) -> rusqlite::Result<bool> {
+        if !is_in(text, &span.fields) {
+            return Ok(false);
+        }
+        if !is_refused(insert.row(span, text))? {
+            return Ok(true);
+        }
+        if !self.is_anothers("span", span.id)? || self.moved.spans.len() >= MOVED_MAX {
+            return Ok(false);
+        }
+        let Some(id) = (self.fresh)(u64::try_from(last.id).unwrap_or(0)) else { return Ok(false) };
+        let old = std::mem::replace(&mut span.id, id);
+        if is_refused(insert.row(span, text))? {
+            return Ok(false);
+        }
+        self.moved.spans.insert(old, id);
+        mended.renumbered += 1;
+        Ok(true)
+    }
+
+    fn events(
+        &mut self,
+        batch: &mut Batch,
+        last: &LastIds,
+        mended: &mut Mended,
+    ) -> rusqlite::Result<()> {
+        let tx = self.tx;
+        let Batch { events, text, .. } = batch;
+        let mut insert = insert_event::Insert::new(tx, "ABORT", self.run_id)?;
+        let mut failed = Ok(());
+        events.retain_mut(|event| match self.event(event, text, &mut insert, last, mended) {
+            Ok(taken) => {
+                mended.events += u64::from(!taken);
+                taken
+            }
+            Err(error) => {
+                failed = Err(error);
+                true
+            }
+        });
+        failed
+    }
+
+    /// The same for an event, to which nothing refers.
+    fn event(
+        &mut self,
+        event: &mut EventRow,
+        text: &str,
+        insert: &mut insert_event::Insert<'_>,
+        last: &LastIds,
+        mended: &mut Mended,
+    ) -> rusqlite::Result<bool> {
+        if !is_in(text, &event.message) || !is_in(text, &event.fields) {
+            return Ok(false);
+        }
+        if !is_refused(insert.row(event, text))? {
+            return Ok(true);
+        }
+        if !self.is_anothers("event", event.id)? {
+            return Ok(false);
+        }
+        let Some(id) = (self.fresh)(u64::try_from(last.id).unwrap_or(0)) else { return Ok(false) };
+        event.id = id;
+        let taken = !is_refused(insert.row(event, text))?;
+        mended.renumbered += u64::from(taken);
+        Ok(taken)
+    }
+
+    /// What has no ids of its own, or ids that matter to nobody else.
+    fn others(&mut self, batch: &mut Batch, mended: &mut Mended) -> rusqlite::Result<()> {
+        let (tx, run_id) = (self.tx, self.run_id);
+        let totals = &mut Totals::new(0);
+        let refused = sift(tx, &mut batch.links, |rows| append::links(tx, rows, run_id, totals))?;
+        mended.links += refused;
+        self.marks(batch, mended)?;
+        mended.others +=
+            sift(tx, &mut batch.losses, |rows| append::losses(tx, rows, run_id, totals))?;
+        if let Some(open) = &mut batch.open_spans {
+            tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id])?;
+            let text = &batch.text;
+            let before = open.len();
+            open.retain(|open| is_in(text, &open.span.fields));
+            mended.others += (before - open.len()) as u64;
+            mended.others +=
+                sift(tx, open, |rows| append::open_spans(tx, rows, text, run_id, totals))?;
+        }
+        if let Some(stat) = &batch.writer_stat
+            && is_refused(append::writer_stat(tx, stat, run_id))?
+        {
+            batch.writer_stat = None;
+            mended.others += 1;
+        }
+        Ok(())
+    }
+
+    fn marks(&mut self, batch: &mut Batch, mended: &mut Mended) -> rusqlite::Result<()> {
+        let (tx, run_id) = (self.tx, self.run_id);
+        let totals = &mut Totals::new(0);
+        let mut next: i64 =
+            tx.query_row("SELECT coalesce(max(id), 0) FROM main.mark", [], |row| row.get(0))?;
+        next = batch.marks.iter().map(|mark| mark.id as i64).fold(next, i64::max);
+        for mark in &mut batch.marks {
+            if self.is_anothers("mark", mark.id)? && self.moved.marks.len() < MOVED_MAX {
+                // Far above, so that marks to come do not meet those that were moved.
+                next = next.saturating_add(1 << 20);
+                self.moved.marks.insert(mark.id, next as u64);
+                mark.id = next as u64;
+                mended.renumbered += 1;
+            }
+        }
+        mended.marks += sift(tx, &mut batch.marks, |rows| append::marks(tx, rows, run_id, totals))?;
+        Ok(())
+    }
+
+    /// Whether a row of another run has this id.
+    fn is_anothers(&self, table: &str, id: u64) -> rusqlite::Result<bool> {
+        let sql = format!("SELECT run_id FROM main.{table} WHERE id = ?1");
+        let run: Option<i64> = self.tx.query_row(&sql, [id as i64], |row| row.get(0)).optional()?;
+        Ok(run.is_some_and(|run| run != self.run_id))
+    }
+}
+
+/// Removes the rows that are refused, and says how many: all at once if none is.
+fn sift<T>(
+    conn: &Connection,
+    rows: &mut Vec<T>,
+    mut insert: impl FnMut(&[T]) -> rusqlite::Result<()>,
+) -> rusqlite::Result<u64> {
+    conn.execute_batch("SAVEPOINT sift")?;
+    let refused = is_refused(insert(rows))?;
+    conn.execute_batch(if refused { "ROLLBACK TO sift; RELEASE sift" } else { "RELEASE sift" })?;
+    if !refused {
+        return Ok(0);
+    }
+    let before = rows.len();
+    let mut failed = Ok(());
+    rows.retain(|row| match is_refused(insert(std::slice::from_ref(row))) {
+        Ok(refused) => !refused,
+        Err(error) => {
+            failed = Err(error);
+            true
+        }
+    });
+    failed.map(|()| (before - rows.len()) as u64)
+}
+
+fn rename(batch: &mut Batch, renamed: &Renamed) {
+    if renamed.callsites.is_empty() && renamed.threads.is_empty() {
+        return;
+    }
+    let callsite = |id: &mut i64| *id = renamed.callsites.get(id).copied().unwrap_or(*id);
+    let thread = |id: &mut i64| *id = renamed.threads.get(id).copied().unwrap_or(*id);
+    let open = batch.open_spans.iter_mut().flatten().map(|open| &mut open.span);
+    for span in batch.spans.iter_mut().chain(open) {
+        callsite(&mut span.callsite_id);
+        thread(&mut span.thread_id);
+    }
+    for event in &mut batch.events {
+        callsite(&mut event.callsite_id);
+        thread(&mut event.thread_id);
+    }
+    batch.losses.iter_mut().filter_map(|loss| loss.thread_id.as_mut()).for_each(thread);
+}
+
+/// Rows of this run that were stored before the span that they refer to got another id.
+pub(crate) fn mend_references(
+    tx: &Transaction<'_>,
+    run_id: i64,
+    moved: &Moved,
+) -> rusqlite::Result<()> {
+    let Some(first) = moved.spans.keys().min() else { return Ok(()) };
+    let from = first.saturating_sub(BLOCKS) as i64;
+    for (table, columns) in [
+        ("span", &["parent_id", "root_id"][..]),
+        ("event", &["span_id"]),
+        ("link", &["span_id", "follows_id"]),
+    ] {
+        for column in columns {
+            let key = if table == "link" { "span_id" } else { "id" };
+            let mut select = tx.prepare(&format!(
+                "SELECT rowid, {column} FROM main.{table}
+                 WHERE {key} >= ?1 AND run_id = ?2 AND {column} IS NOT NULL"
+            ))?;
+            let mut wrong = Vec::new();
+            let mut rows = select.query([from, run_id])?;
+            while let Some(row) = rows.next()? {
+                let (rowid, id): (i64, i64) = (row.get(0)?, row.get(1)?);
+                if let Some(now) = moved.spans.get(&(id as u64)) {
+                    wrong.push((rowid, *now as i64));
+                }
+            }
+            let mut update =
+                tx.prepare(&format!("UPDATE main.{table} SET {column} = ?2 WHERE rowid = ?1"))?;
+            for (rowid, now) in wrong {
+                update.execute([rowid, now])?;
+            }
+        }
+    }
+    Ok(())
+}

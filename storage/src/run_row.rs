@@ -1,0 +1,101 @@
+//! The row of the run that is being recorded.
+
+use rusqlite::{Connection, params};
+
+use crate::record::RunInfo;
+use crate::totals::Totals;
+
+/// The run that is being recorded, as its row says it: enough to write the row again, should somebody
+/// throw it away while the run goes on.
+#[derive(Debug)]
+pub(crate) struct RunRow {
+    pub(crate) id: i64,
+    first_id: i64,
+    info: RunInfo,
+    /// Of all that was committed.
+    pub(crate) sums: Totals,
+}
+
+impl RunRow {
+    /// Inserts the row of a run that begins; its number is at least `id`, and none that is taken.
+    pub(crate) fn begin(
+        conn: &Connection,
+        id: i64,
+        first_id: i64,
+        info: &RunInfo,
+    ) -> rusqlite::Result<Self> {
+        let taken: i64 =
+            conn.query_row("SELECT coalesce(max(id), 0) FROM main.run", [], |row| row.get(0))?;
+        let last_id = u64::try_from(first_id.saturating_sub(1)).unwrap_or(0);
+        let run = Self {
+            id: id.max(taken.saturating_add(1)),
+            first_id,
+            info: info.clone(),
+            sums: Totals { last_ns: 0, ..Totals::new(last_id) },
+        };
+        run.insert(conn)?;
+        Ok(run)
+    }
+
+    /// Adds what a batch has; writes the row anew if it is gone.
+    pub(crate) fn add(&self, conn: &Connection, totals: &Totals) -> rusqlite::Result<()> {
+        if totals.add_to_run(conn, self.id)? == 0 {
+            self.insert(conn)?;
+            totals.add_to_run(conn, self.id)?;
+        }
+        Ok(())
+    }
+
+    /// Says when and how it has ended; writes the row anew if it is gone.
+    pub(crate) fn end(
+        &self,
+        conn: &Connection,
+        ended_unix_ns: i64,
+        report: &str,
+    ) -> rusqlite::Result<()> {
+        let sql = "UPDATE main.run SET ended_unix_ns = ?2, report = ?3 WHERE id = ?1";
+        let values = params![self.id, ended_unix_ns, report];
+        if conn.execute(sql, values)? == 0 {
+            self.insert(conn)?;
+            conn.execute(sql, values)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let Self { id, first_id, info, sums } = self;
+        conn.execute(
+            "INSERT INTO main.run (id, uuid, label, started_unix_ns, pid, program, args, host, os,
+               cpus, clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
+               dropped_spans, dropped_events, pruned_spans, pruned_events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+               ?18, ?19, ?20, ?21, ?22, ?23)",
+            params![
+                id,
+                info.uuid,
+                info.label,
+                info.started_unix_ns,
+                info.pid,
+                info.program,
+                info.args,
+                info.host,
+                info.os,
+                info.cpus,
+                info.clock,
+                info.settings,
+                first_id,
+                sums.last_id() as i64,
+                sums.last_ns,
+                sums.spans,
+                sums.unfinished,
+                sums.events,
+                sums.links,
+                sums.dropped_spans,
+                sums.dropped_events,
+                sums.pruned_spans,
+                sums.pruned_events,
+            ],
+        )?;
+        Ok(())
+    }
+}

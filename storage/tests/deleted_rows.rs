@@ -1,0 +1,91 @@
+//! Somebody throws rows away with SQL: what is recorded later gets numbers that nothing left refers to.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use rusqlite::Connection;
+use spandrel_storage::{EventRow, LinkRow, OpenSpanRow, Reader, StoreOptions};
+
+fn count(path: &std::path::Path, sql: &str) -> i64 {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// Records a run of 500 spans, with something in each table; the callsite has the name.
+fn record(path: &std::path::Path, name: &str) -> i64 {
+    let mut store = common::store(path, &StoreOptions::default());
+    let callsite_id = store.intern_callsite(&common::callsite(name));
+    let mut batch = common::batch(&mut store, 500);
+    batch.spans.iter_mut().for_each(|span| span.callsite_id = callsite_id);
+    let span = batch.spans[499].clone();
+    batch.events.push(EventRow {
+        id: span.id + 5,
+        span_id: span.id + 6,
+        callsite_id,
+        thread_id: span.thread_id,
+        at_ns: 7,
+        message: 0..0,
+        fields: 0..0,
+    });
+    batch.links.push(LinkRow { span_id: span.id, follows_id: span.id + 7 });
+    let open = spandrel_storage::SpanRow { id: span.id + 8, duration_ns: None, ..span };
+    batch.open_spans = Some(vec![OpenSpanRow { span: open, seen_ns: 2 }]);
+    store.append(&mut batch).unwrap();
+    let run = store.run_id().unwrap();
+    store.close().unwrap();
+    run
+}
+
+#[test]
+fn a_deleted_run_row_does_not_cost_later_recordings_everything() {
+    for tables in [&["run"][..], &["run", "callsite", "thread"], &["run", "span", "event"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        assert_eq!((record(&path, "first"), record(&path, "second")), (1, 2));
+        let last_id = count(&path, "SELECT max(last_id) FROM run");
+        let threads = count(&path, "SELECT max(thread_id) FROM span");
+        let conn = Connection::open(&path).unwrap();
+        for table in tables {
+            let sql = match *table {
+                "run" => "DELETE FROM run WHERE id = 2".to_owned(),
+                "callsite" | "thread" => format!("DELETE FROM {table}"),
+                _ => format!("DELETE FROM {table} WHERE run_id = 2 AND id % 2 = 0"),
+            };
+            conn.execute(&sql, []).unwrap();
+        }
+        drop(conn);
+        assert_eq!(record(&path, "third"), 3, "{tables:?}: the number of a run is used once");
+        let first = count(&path, "SELECT first_id FROM run WHERE id = 3");
+        assert!(first > last_id, "{tables:?}: {first} {last_id}");
+        assert_eq!(count(&path, "SELECT count(*) FROM span WHERE run_id = 3"), 500);
+        let thread = count(&path, "SELECT min(thread_id) FROM span WHERE run_id = 3");
+        assert!(thread > threads, "{tables:?}");
+        let misnamed = "SELECT count(*) FROM spans WHERE run_id < 3 AND name = 'third'";
+        assert_eq!(count(&path, misnamed), 0, "{tables:?}");
+        common::assert_counted(&path, 3);
+        let conn = Connection::open(&path).unwrap();
+        assert_eq!(common::stored(&conn, 3), common::recomputed(&conn, 3));
+    }
+}
+
+#[test]
+fn the_row_of_the_run_that_is_recorded_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    for round in 0..6 {
+        let mut batch = common::batch(&mut store, 300);
+        store.append(&mut batch).unwrap();
+        if round % 2 == 0 {
+            Connection::open(&path).unwrap().execute("DELETE FROM run", []).unwrap();
+        }
+    }
+    Connection::open(&path).unwrap().execute("DELETE FROM run", []).unwrap();
+    store.end_run(1_700_000_001_000_000_000, "{\"end\":1}").unwrap();
+    store.close().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    assert_eq!((run.spans, run.info.clone()), (1_800, common::run_info()));
+    assert_eq!(run.report.as_deref(), Some("{\"end\":1}"));
+    assert_eq!(count(&path, "SELECT last_id FROM run"), 1_800);
+    assert_eq!(count(&path, "SELECT last_ns FROM run"), 1_801_000_000);
+    common::assert_counted(&path, 1);
+}
