@@ -26,6 +26,9 @@ pub enum ErrorKind {
     NotADatabase,
     /// The file is a database of another program.
     ForeignDatabase,
+    /// The file has definitions that somebody else made and that would run: a trigger, a CHECK, an
+    /// index on an expression.
+    ForeignSchema,
     /// The file was written by a newer version of spandrel.
     NewerSchema,
     /// The file is damaged.
@@ -49,6 +52,8 @@ pub enum ErrorKind {
     /// A row that the schema refuses, such as an id that is already in the file; trying again with
     /// the same batch cannot help.
     InvalidBatch,
+    /// A value that is longer than a profile may hold (1 MiB).
+    TooLong,
     /// Another failure of the operating system.
     Io,
     /// Another failure of SQLite.
@@ -98,6 +103,12 @@ impl Error {
         self
     }
 
+    /// The same, which means something else to whoever asked.
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     pub(crate) fn io(path: &Path, doing: &str, source: io::Error) -> Self {
         let kind = match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -137,6 +148,10 @@ impl Error {
                 "{doing}: no permission ({source}); choose another path or change the permissions \
                  of the file and its folder"
             ),
+            ErrorKind::TooLong => format!(
+                "{doing}: a value is longer than the 1 MiB that a profile may hold, and so \
+                 than any that a recording makes"
+            ),
             ErrorKind::Moved => {
                 format!("{doing}: the file was moved or deleted; open the path again")
             }
@@ -169,9 +184,8 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
             ErrorKind::PermissionDenied
         }
         ErrorCode::SystemIoFailure => ErrorKind::Io,
-        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
-            ErrorKind::InvalidBatch
-        }
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => ErrorKind::InvalidBatch,
+        ErrorCode::TooBig => ErrorKind::TooLong,
         _ => ErrorKind::Sqlite,
     }
 }

@@ -42,6 +42,7 @@ mod retention;
 mod rollup;
 mod run_row;
 mod schema;
+mod steps;
 mod store;
 mod totals;
 mod transfer;

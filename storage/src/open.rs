@@ -17,7 +17,7 @@ use crate::checkpoint;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
-use crate::schema;
+use crate::schema::{self, Found, Use};
 
 /// Files up to this size are checked page by page when they are opened; it takes about 1 ms a MiB.
 /// Of larger ones the header, the size and the schema are checked, and each page when it is read.
@@ -60,8 +60,9 @@ pub(crate) fn connect(
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut conn = Connection::open_with_flags(full, flags).context(path, "open")?;
     conn.busy_timeout(options.busy_timeout).context(path, "open")?;
-    harden(&conn).context(path, "open")?;
-    if schema::objects(&conn).context(path, "read the schema")? == 0 {
+    harden(&conn).and_then(|()| run_nothing(&conn)).context(path, "open")?;
+    let found = schema::inspect(path, &mut conn, Use::Writing)?;
+    if found.objects == 0 {
         create_schema(&mut conn, options).context(path, "make the tables")?;
     } else {
         check_version(path, &conn)?;
@@ -70,7 +71,7 @@ pub(crate) fn connect(
             upgrade(path, &mut conn)?;
         }
         let bytes = file.metadata().context(path, "look at the file")?.len();
-        check_content(path, &conn, bytes)?;
+        check_content(path, &conn, &found, bytes)?;
     }
     settle(path, &conn, options)?;
     Ok(conn)
@@ -80,9 +81,18 @@ pub(crate) fn connect(
 pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    schema::limit(conn)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// For connections that write: nothing of a file runs with that. What would is refused before (see
+/// `schema/known.rs`); this is for what somebody adds meanwhile.
+pub(crate) fn run_nothing(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false).map(drop)
 }
 
 /// Looks at the first bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
@@ -130,12 +140,15 @@ fn check_tables(path: &Path, conn: &Connection) -> Result<(), Error> {
     }
 }
 
-pub(crate) fn check_content(path: &Path, conn: &Connection, bytes: u64) -> Result<(), Error> {
+pub(crate) fn check_content(
+    path: &Path,
+    conn: &Connection,
+    found: &Found,
+    bytes: u64,
+) -> Result<(), Error> {
     check_tables(path, conn)?;
     if bytes <= QUICK_CHECK_BYTES_MAX {
-        let verdict: String = conn
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .context(path, "check the file")?;
+        let verdict = schema::quick_check(conn, found).context(path, "check the file")?;
         if verdict != "ok" {
             return Err(corrupt(path, &verdict));
         }

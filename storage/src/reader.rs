@@ -43,6 +43,7 @@ use crate::checkpoint::wal_path;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{ReaderMark, file_id, is_directory};
 use crate::open::{check_content, check_version, harden};
+use crate::schema::{self, Found, Use};
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: i64 = 20_000;
@@ -98,7 +99,7 @@ impl Reader {
         // Bytes 18 and 19 are 2 in write-ahead mode.
         let live_mode = header.get(18..20) == Some(&[2, 2]);
         let no_log = !wal.exists();
-        let reader = if live_mode && no_log {
+        let (reader, found) = if live_mode && no_log {
             Self::connect(path, &full, mark, Some(wal))?
         } else {
             match Self::connect(path, &full, mark, None) {
@@ -111,7 +112,7 @@ impl Reader {
                 other => other?,
             }
         };
-        check_content(path, &reader.conn, metadata.len())?;
+        check_content(path, &reader.conn, &found, metadata.len())?;
         Ok(reader)
     }
 
@@ -120,22 +121,23 @@ impl Reader {
         full: &Path,
         mark: ReaderMark,
         immutable: Option<PathBuf>,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, Found), Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = if immutable.is_some() {
             Connection::open_with_flags(uri(full), flags | OpenFlags::SQLITE_OPEN_URI)
         } else {
             Connection::open_with_flags(full, flags)
         };
-        let reader =
+        let mut reader =
             Self { conn: conn.context(path, "open")?, _mark: mark, path: path.into(), immutable };
-        let conn = &reader.conn;
+        let conn = &mut reader.conn;
         conn.busy_timeout(Duration::from_secs(1))
             .and_then(|()| harden(conn))
             .and_then(|()| conn.pragma_update(None, "query_only", true))
             .context(path, "open")?;
         check_version(path, conn)?;
-        Ok(reader)
+        let found = schema::inspect(path, conn, Use::Reading)?;
+        Ok((reader, found))
     }
 
     /// The path, as it was given to [`open`](Self::open).

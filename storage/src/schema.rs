@@ -1,6 +1,12 @@
 //! The schema and its versions.
 
+mod inspect;
+mod known;
+mod tokens;
+
 use rusqlite::{Connection, Transaction};
+
+pub(crate) use self::inspect::{Found, Use, inspect, limit, quick_check};
 
 /// `PRAGMA application_id` of a profile database: ASCII `SPAN`.
 pub const APPLICATION_ID: i32 = 0x5350_414E;
@@ -74,11 +80,6 @@ pub(crate) fn version(conn: &Connection) -> rusqlite::Result<i32> {
 
 pub(crate) fn application_id(conn: &Connection) -> rusqlite::Result<i32> {
     conn.pragma_query_value(None, "application_id", |row| row.get(0))
-}
-
-/// How many tables, views and indexes the file has.
-pub(crate) fn objects(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
 /// The first table of ours that the file lacks.

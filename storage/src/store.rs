@@ -251,6 +251,10 @@ impl Store {
         let written = append::write(&tx, batch, run, &self.rollups, self.last_id, loaded.as_ref());
         let (staged, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
+            // Of no use to try again.
+            Err(error) if error.kind() == ErrorKind::TooLong => {
+                return Err(error.with_kind(ErrorKind::InvalidBatch));
+            }
             Err(error) => {
                 let strange = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Sqlite);
                 if loaded.is_some() && strange {

@@ -27,7 +27,7 @@ fn read_all(path: &Path) -> Result<(), spandrel_storage::Error> {
 /// The ways in which damage may show.
 fn is_honest(kind: ErrorKind) -> bool {
     use ErrorKind::{Corrupt, ForeignDatabase, Full, NewerSchema, NotADatabase, Sqlite};
-    use ErrorKind::{InvalidBatch, Io, PermissionDenied};
+    use ErrorKind::{ForeignSchema, InvalidBatch, Io, PermissionDenied, TooLong};
     matches!(
         kind,
         Corrupt
@@ -39,6 +39,8 @@ fn is_honest(kind: ErrorKind) -> bool {
             | Io
             | PermissionDenied
             | InvalidBatch
+            | ForeignSchema
+            | TooLong
     )
 }
 

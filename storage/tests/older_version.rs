@@ -31,3 +31,32 @@ fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
     let roots = "SELECT count(*) FROM roots";
     assert_eq!(conn.query_row(roots, [], |row| row.get::<_, i64>(0)).unwrap(), 1_000);
 }
+
+#[test]
+fn tables_of_version_1_are_ours_before_and_after_they_are_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let conn = Connection::open(&path).unwrap();
+    let version_1 =
+        spandrel_storage::schema().replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
+    conn.execute_batch(&version_1).unwrap();
+    conn.execute_batch(
+        "CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL;
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    conn.pragma_update(None, "application_id", spandrel_storage::APPLICATION_ID).unwrap();
+    let required =
+        "SELECT count(*) FROM pragma_table_info('span') WHERE name = 'busy_ns' AND [notnull]";
+    let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(required), 1);
+    Reader::open(&path).unwrap();
+    for _ in 0..2 {
+        let mut store = common::store(&path, &StoreOptions::default());
+        let mut batch = common::batch(&mut store, 500);
+        store.append(&mut batch).unwrap();
+        store.close().unwrap();
+        Reader::open(&path).unwrap();
+    }
+    assert_eq!(count(required), 0);
+}
