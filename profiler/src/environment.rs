@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::str::{FromStr, ParseBoolError};
 use std::time::Duration;
 
-use spandrel_storage::RunInfo;
+use spandrel_storage::{RunInfo, SqliteVersion};
 use tracing_core::LevelFilter;
 
 use crate::builder::Builder;
@@ -156,12 +156,13 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
     let optional = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
     format!(
         concat!(
-            r#"{{"version":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
+            r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
             r#""events":"{}","busy_time":{},"control":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
+        SqliteVersion::linked(),
         database,
         builder.ring_capacity,
         slots.join(","),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
+use spandrel_storage::SqliteVersion;
+
 use crate::counters::Kind;
 use crate::recorder::Recorder;
 use crate::writer::{WriterState, push_string};
@@ -167,6 +169,9 @@ pub struct Stats {
     /// Why no other process can ask the recording for something, though it should; it goes on
     /// without. See [`Builder::control`](crate::Builder::control).
     pub control_error: Option<String>,
+    /// The SQLite that the program has linked; [`SqliteVersion::caution`] says what there is to say
+    /// against it.
+    pub sqlite: SqliteVersion,
     /// Processor time that the writer thread has used, where the system tells (Linux).
     pub writer_cpu: Option<Duration>,
 }
@@ -315,6 +320,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
             + if closed { writer.marks.waiting() as u64 } else { 0 },
         last_error: writer.last_error(),
         control_error: writer.control_error(),
+        sqlite: SqliteVersion::linked(),
         writer_cpu: writer.cpu(),
     }
 }

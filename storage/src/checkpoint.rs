@@ -188,7 +188,7 @@ pub(crate) fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
         Err(error) => return Err(error),
     }
     conn.busy_timeout(std::time::Duration::ZERO).context(path, "close")?;
-    let left = conn.pragma_update_and_check(Some("main"), "journal_mode", "DELETE", |_| Ok(()));
+    let left = conn.query_row("PRAGMA main.journal_mode = DELETE", [], |_| Ok(()));
     match left.context(path, "leave write-ahead mode") {
         Err(error) if error.kind() != ErrorKind::Busy => Err(error),
         _ => Ok(()),

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     NoRun,
     /// Nobody answers a request to a live recording.
     NotAnswering,
+    /// The program has linked a SQLite that is too old.
+    OldSqlite,
     /// An option or a path makes no sense.
     InvalidOption,
     /// A row that the schema refuses, such as an id that is already in the file; trying again with

@@ -15,6 +15,7 @@
 
 mod append;
 mod checkpoint;
+mod compat;
 mod control;
 mod error;
 #[cfg(feature = "query")]
@@ -42,6 +43,7 @@ mod retention;
 mod rollup;
 mod run_row;
 mod schema;
+mod sqlite;
 mod steps;
 mod store;
 mod totals;
@@ -69,4 +71,5 @@ pub use record::{
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
+pub use sqlite::SqliteVersion;
 pub use store::Store;

@@ -171,6 +171,18 @@ fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Res
 fn upgrade(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     let doing = "upgrade the tables";
     check_tables(path, conn)?; // which all versions have
+    let writable = |conn: &Connection, on: bool| -> rusqlite::Result<()> {
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, !on)?;
+        // The second one has the schema read again.
+        conn.pragma_update(None, "writable_schema", if on { "ON" } else { "RESET" })
+    };
+    writable(conn, true).context(path, doing)?;
+    let upgraded = upgrade_writable(path, conn, doing);
+    writable(conn, false).context(path, doing)?;
+    upgraded
+}
+
+fn upgrade_writable(path: &Path, conn: &mut Connection, doing: &str) -> Result<(), Error> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).context(path, doing)?;
     let complete =
         schema::migrate(&tx, schema::MIGRATIONS, schema::SCHEMA_VERSION).context(path, doing)?;

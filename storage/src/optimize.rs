@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::checkpoint;
+use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::indexes::{self, BY_SPAN, INDEXES, PATHS, ZONES};
 use crate::lock::StoreLock;
@@ -206,14 +207,14 @@ fn make_index(
         say(*instructions / INSTRUCTIONS_A_ROW);
         false
     };
-    conn.progress_handler(INSTRUCTIONS_A_CALL as i32, Some(call))?;
+    conn.progress_handler(INSTRUCTIONS_A_CALL as i32, Some(call)).settled()?;
     let made = begin(conn).and_then(|tx| {
         // One that only has the name.
         indexes::drop_index(&tx, step.name)?;
         tx.execute_batch(step.sql)?;
         tx.commit()
     });
-    conn.progress_handler(0, None::<fn() -> bool>)?;
+    conn.progress_handler(0, None::<fn() -> bool>).settled()?;
     made
 }
 

@@ -44,6 +44,7 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{ReaderMark, file_id, is_directory};
 use crate::open::{check_content, check_version, harden};
 use crate::schema::{self, Found, Use};
+use crate::sqlite::SqliteVersion;
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: i64 = 20_000;
@@ -69,10 +70,11 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Each has a kind of its own: there is no such file; a folder; no permission; not a database;
+    /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
     /// the database of another program, or of a newer spandrel; a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        SqliteVersion::linked().check(path)?;
         let metadata = fs::metadata(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 let message = "there is no such file; check the path, or record something first";

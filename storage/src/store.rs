@@ -21,6 +21,7 @@ use crate::record::{Batch, CallsiteInfo, RunInfo};
 use crate::retention::{self, Pace, Pruned};
 use crate::rollup::Rollups;
 use crate::run_row::RunRow;
+use crate::sqlite::SqliteVersion;
 use crate::transfer::Transfer;
 
 /// The one writer of a profile database.
@@ -72,12 +73,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Each has a kind of its own: the folder is missing; the path names a folder or a symbolic
+    /// Each has a kind of its own: the SQLite that is linked is too old; the folder is missing; the path names a folder or a symbolic
     /// link; no permission; not a database; the database of another program, or of a newer spandrel;
     /// a damaged file; in use by another store; locked by another connection; the disk is full;
     /// options that make no sense.
     pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, Error> {
         let path = path.as_ref();
+        SqliteVersion::linked().check(path)?;
         options.check(path)?;
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;

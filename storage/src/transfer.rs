@@ -13,6 +13,7 @@
 
 use rusqlite::{Connection, Transaction};
 
+use crate::compat::deserialize;
 use crate::image::{Image, Rows};
 use crate::record::{Batch, EventRow, SpanRow};
 
@@ -53,7 +54,7 @@ impl Transfer {
 
     fn would_copy(&mut self, conn: &mut Connection) -> rusqlite::Result<bool> {
         let Some(image) = self.image.build_empty() else { return Ok(false) };
-        conn.deserialize_read_exact(SCHEMA, image, image.len(), true)?;
+        deserialize(conn, SCHEMA, image)?;
         Ok(same_columns(conn, "span")?
             && same_columns(conn, "event")?
             && copies_cells(conn, COPY_SPANS)?
@@ -75,7 +76,7 @@ impl Transfer {
         }
         let image = self.image.build(batch, run_id)?;
         // Out of memory, most likely. Statements need less.
-        conn.deserialize_read_exact(SCHEMA, image, image.len(), true).ok()?;
+        deserialize(conn, SCHEMA, image).ok()?;
         Some(Loaded { spans: &self.image.spans, events: &self.image.events })
     }
 
@@ -141,6 +142,7 @@ fn copies_cells(conn: &Connection, sql: &str) -> rusqlite::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compat::reads_images;
     use crate::schema;
 
     fn file(extra: &str) -> Connection {
@@ -156,17 +158,20 @@ mod tests {
     #[test]
     fn sqlite_copies_cells_into_a_file_of_ours() {
         let mut conn = file("");
-        assert!(Transfer::new(&mut conn, 1).unwrap().is_usable());
+        assert_eq!(Transfer::new(&mut conn, 1).unwrap().is_usable(), reads_images());
     }
 
     #[test]
     fn an_image_that_cannot_be_read_does_no_harm_once_it_is_given_up() {
+        if !reads_images() {
+            return;
+        }
         let mut conn = file("");
         let mut transfer = Transfer::new(&mut conn, 1).unwrap();
         let mut image = transfer.image.build_empty().unwrap().to_vec();
         // The root of the table span is no page of a table any more.
         image[PAGE_SIZE] = 0xFF;
-        conn.deserialize_read_exact(SCHEMA, &*image, image.len(), true).unwrap();
+        deserialize(&mut conn, SCHEMA, &image).unwrap();
         let tx = conn.transaction().unwrap();
         copy(&tx, COPY_SPANS, 0).unwrap_err();
         drop(tx);

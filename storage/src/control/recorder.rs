@@ -211,7 +211,7 @@ fn take(conn: &Connection) -> rusqlite::Result<Vec<Request>> {
         "UPDATE request SET (state, result) = (SELECT iif(why IS NULL, 'taken', 'refused'), why FROM
            (SELECT CASE
              WHEN at_unix_ns NOT BETWEEN ?1 AND ?2 THEN 'asked too long ago, or by another clock; ask again'
-             WHEN octet_length(arguments) > ?3 OR max(octet_length(by), octet_length(command)) > ?4
+             WHEN length(CAST(arguments AS BLOB)) > ?3 OR max(length(CAST(by AS BLOB)), length(CAST(command AS BLOB))) > ?4
                THEN 'longer than a request may be'
              END AS why))
          WHERE id IN (SELECT id FROM request WHERE state = 'asked' ORDER BY id LIMIT ?5)

@@ -17,6 +17,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::Written;
 use super::error::ExportError;
 use super::source::{EventRef, Source};
+use crate::compat::column_names;
 use crate::error::{Context, Error};
 use crate::options::StoreOptions;
 use crate::query::{Columns, SpanRef};
@@ -241,7 +242,7 @@ fn rows(
     let write = |error| Error::sqlite(path, "write the copied rows", error);
     let sql = format!("SELECT * FROM {table} WHERE run_id = ?1");
     let mut query = tx.prepare(&sql).map_err(read)?;
-    let columns: Vec<String> = query.column_names().map(str::to_owned).collect();
+    let columns = column_names(&query).map_err(read)?;
     let places = vec!["?"; columns.len()].join(", ");
     let sql = format!("INSERT INTO {table} ({}) VALUES ({places})", columns.join(", "));
     let mut insert = to.prepare(&sql).map_err(write)?;
@@ -256,8 +257,7 @@ fn rows(
                 ("thread_id", ValueRef::Integer(id)) => {
                     threads.get(&id).map_or(rusqlite::types::Value::Null, |id| (*id).into())
                 }
-                (_, value) => rusqlite::types::Value::try_from(value)
-                    .map_err(|error| read(rusqlite::Error::from(error)))?,
+                _ => row.get(at).map_err(read)?,
             });
         }
         insert.execute(params_from_iter(values)).map_err(write)?;

@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 
 use super::TABLES;
 use super::known::{Nature, Object, nature};
+use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::steps::Steps;
 
@@ -49,7 +50,7 @@ pub(crate) fn limit(conn: &Connection) -> rusqlite::Result<()> {
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
         (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
     ] {
-        conn.set_limit(limit, most)?;
+        conn.set_limit(limit, most).settled()?;
     }
     Ok(())
 }

@@ -278,6 +278,15 @@ fn file(facts: &Facts) -> Vec<Finding> {
             "the next recording into it upgrades it; it can be read as it is",
         ));
     }
+    if let Some(caution) = facts.sqlite_caution() {
+        findings.push(finding(
+            Severity::Warning,
+            "sqlite",
+            caution,
+            "until then, open the file for reading only while it is recorded; what links which is in \
+             the book: Beside another SQLite",
+        ));
+    }
     if facts.open_to_others != 0 {
         findings.push(finding(
             Severity::Hint,
@@ -328,6 +337,12 @@ mod tests {
         assert_eq!(topics(Facts { earlier_killed: 2, ..Facts::default() }), ["runs"]);
         assert_eq!(topics(Facts { threads: THREADS + 1, ..Facts::default() }), ["threads"]);
         assert_eq!(topics(Facts { callsites: CALLSITES + 1, ..Facts::default() }), ["callsites"]);
+        let recorded_with = |version: &str| Facts {
+            settings: serde_json::json!({ "sqlite": version }),
+            ..Facts::default()
+        };
+        assert_eq!(topics(recorded_with("3.51.2")), ["sqlite"]);
+        assert!(topics(recorded_with("3.51.3")).is_empty());
         assert_eq!(topics(Facts { report_timed_out: true, ..Facts::default() }), ["end"]);
     }
 }

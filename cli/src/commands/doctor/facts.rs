@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
-use spandrel_storage::{Loss, Run, SCHEMA_VERSION, WriterStat};
+use spandrel_storage::{Loss, Run, SCHEMA_VERSION, SqliteVersion, WriterStat};
 
 use crate::failure::Failure;
 use crate::profile::Profile;
@@ -80,9 +80,19 @@ impl Facts {
         self.settings.get(key)?.as_u64()
     }
 
+    /// What there is to say against the SQLite that recorded.
+    pub(super) fn sqlite_caution(&self) -> Option<String> {
+        caution(&self.settings)
+    }
+
     pub(super) fn schema_is_older(&self) -> bool {
         self.schema < i64::from(SCHEMA_VERSION)
     }
+}
+
+/// What there is to say against the SQLite that the settings of a run name.
+pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
+    settings.get("sqlite")?.as_str()?.parse::<SqliteVersion>().ok()?.caution()
 }
 
 #[cfg(unix)]

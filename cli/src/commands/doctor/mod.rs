@@ -7,6 +7,7 @@ use clap::Args;
 
 use self::advice::{Finding, Severity};
 use self::facts::Facts;
+pub(super) use self::facts::caution;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -23,13 +23,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::fallible_iterator::FallibleIterator;
+#[allow(unused_imports)] // rusqlite before 0.34 has a method of its own
+use fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, Row, Statement};
 
 pub use self::error::{SqlError, SqlErrorKind};
 use self::guard::Guard;
+use crate::compat::{Settled, column_names};
 use crate::error::{Context, Error};
 use crate::reader::Reader;
 
@@ -171,6 +173,7 @@ impl Sql {
         let late = move || Instant::now() >= deadline;
         let end = conn
             .progress_handler(INSTRUCTIONS, Some(late))
+            .settled()
             .map_err(|source| SqlError::new(source, text, &self.guard, &self.limits))
             .and_then(|()| {
                 self.reader.check_mode().map_err(|error| SqlError::profile(&error))?;
@@ -178,7 +181,7 @@ impl Sql {
             });
         let conn = self.reader.connection_mut();
         // The next query sets another one; only a closed connection refuses.
-        let _ = conn.progress_handler(0, None::<fn() -> bool>);
+        let _ = conn.progress_handler(0, None::<fn() -> bool>).settled();
         end
     }
 
@@ -205,7 +208,7 @@ impl Sql {
             return Err(SqlError::refused("refused: the statement does more than reading"));
         }
         bind(&mut statement, parameters).map_err(failure)??;
-        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let names = column_names(&statement).map_err(failure)?;
         if rows.columns(&names).is_break() {
             return Ok(SqlEnd::Broken);
         }
@@ -238,11 +241,11 @@ fn restrict(conn: &mut Connection, limits: &SqlLimits, guard: &Guard) -> rusqlit
     let bytes = i64::try_from(limits.memory_bytes_max).unwrap_or(i64::MAX);
     conn.pragma_update_and_check(None, "hard_heap_limit", bytes, |_| Ok(()))?;
     for (limit, value) in LIMITS {
-        conn.set_limit(limit, value)?;
+        conn.set_limit(limit, value).settled()?;
     }
     let bytes = i32::try_from(limits.value_bytes_max).unwrap_or(i32::MAX);
-    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)?;
-    conn.authorizer(Some(guard.authorizer()))
+    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes).settled()?;
+    conn.authorizer(Some(guard.authorizer())).settled()
 }
 
 /// Gives the parameters of a query their values.
