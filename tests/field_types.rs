@@ -229,7 +229,7 @@ fn names_are_data() {
             r#type = 2,
             dotted.name = 3,
             "'; DROP TABLE span" = 4,
-            "$cut it" = 5,
+            "$truncated it" = 5,
             "*" = 6,
             message = "in a span",
             name = "n",
@@ -238,7 +238,7 @@ fn names_are_data() {
     let mut names = fields.names();
     names.sort_unstable();
     let expected = [
-        "$cut it",
+        "$truncated it",
         "'; DROP TABLE span",
         "*",
         "dotted.name",

@@ -132,9 +132,13 @@ impl Builder {
         self
     }
 
-    /// Bytes for the fields of one span or event, some overhead included; what is longer is cut
-    /// and marked. Default 4,096, at most 32,768, and never more than fits half of the smallest
-    /// partition of the ring.
+    /// Bytes for the fields of one span or event, some overhead included. Default 4,096, at most
+    /// 32,768, and never more than fits half of the smallest partition of the ring.
+    ///
+    /// One value may have half of them, if there are more fields than one; and for each field of the
+    /// callsite that may still come some are kept, up to 128. What is longer is cut, and what finds no
+    /// room is left out: both are named under `$truncated` in the column `fields`, with the bytes that
+    /// they had. Whether a field `error` makes a span failed does not depend on it.
     pub fn max_field_bytes(mut self, bytes: usize) -> Self {
         self.max_field_bytes = bytes;
         self

@@ -10,12 +10,19 @@
 //!
 //! `field` is the index of the field in its callsite, so names are never copied. `low` is a small
 //! number's value or the bytes stored of a text. With the flag [`CUT`] one more word follows the
-//! header: how many bytes the text had.
+//! header: how many bytes the text had. Of a field that is [missing](KIND_MISSING) nothing is kept but
+//! that it was there, and [padding](KIND_PAD) is what a shorter value has left behind it.
+//!
+//! How much of a value is kept is up to [`field_room`](crate::field_room). Whether a span has failed
+//! is not: that is decided when its field [`ERROR`] is recorded, by all of it.
 
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::field::{Field, Visit};
+
+use crate::field_room::{Came, Shares};
+use crate::open_spans::OpenSpan;
 
 pub(crate) const KIND_I32: u8 = 1;
 pub(crate) const KIND_U32: u8 = 2;
@@ -27,12 +34,22 @@ pub(crate) const KIND_F64: u8 = 7;
 pub(crate) const KIND_BOOL: u8 = 8;
 pub(crate) const KIND_STR: u8 = 9;
 const KIND_BYTES: u8 = 10;
+/// A field for which there was no room; `low` is how many bytes its text had, 0 for a number.
+pub(crate) const KIND_MISSING: u8 = 11;
+/// No field at all: `low` words follow that say nothing.
+const KIND_PAD: u8 = 12;
+
+/// The field that says of a span that it has failed, unless its value is false or empty.
+pub(crate) const ERROR: &str = "error";
 
 /// Most fields of a callsite that a header can tell apart.
 pub(crate) const FIELDS_MAX: usize = 256;
 
 /// The text is shorter than what was recorded.
 const CUT: u8 = 1;
+
+/// Least room to format a value in.
+const TEXT_BYTES_MIN: usize = 64;
 
 /// A value that comes after a panic in a field's `Debug`.
 const PANICKED: &str = "<panicked>";
@@ -42,15 +59,39 @@ pub(crate) fn header(field: usize, kind: u8, flags: u8, low: u32) -> u64 {
     u64::from(low) << 32 | u64::from(flags) << 16 | u64::from(kind) << 8 | field as u64
 }
 
+/// The word of a field for which there is no room.
+fn missing(index: u8, original: u64) -> u64 {
+    header(index.into(), KIND_MISSING, 0, u32::try_from(original).unwrap_or(u32::MAX))
+}
+
+/// The header of so many words, itself one of them, that say nothing.
+pub(crate) fn padding(words: usize) -> u64 {
+    header(0, KIND_PAD, 0, words.saturating_sub(1) as u32)
+}
+
+/// Whether a text in a field `error` says that nothing has failed: it is empty, or is how `false`,
+/// `None` and `""` are shown.
+fn says_no_error(text: &[u8]) -> bool {
+    matches!(text, b"" | b"false" | b"None" | b"\"\"")
+}
+
 /// Collects the fields of one span or event. Lives as long as its thread; allocates only when made.
 #[derive(Debug)]
 pub(crate) struct FieldBuffer {
     words: Box<[u64]>,
     len: usize,
-    /// Words that may be used this time, at most `words.len()`.
-    limit: usize,
-    /// Whether whole fields were left out.
+    /// Words that are in use elsewhere.
+    elsewhere: usize,
+    shares: Shares,
+    came: Came,
+    /// Whether there are fields that are not even said to be missing.
     left_out: bool,
+    /// Whether there are fields that are said to be missing.
+    missing: bool,
+    /// The index of the field `error`, if that has come.
+    error: Option<u8>,
+    /// Whether it has said that something has failed.
+    failed: bool,
     /// Where `Debug` values are formatted.
     text: Box<[u8]>,
 }
@@ -60,23 +101,41 @@ impl FieldBuffer {
         Self {
             words: vec![0; words_max].into(),
             len: 0,
-            limit: words_max,
+            elsewhere: 0,
+            shares: Shares::default(),
+            came: Came::default(),
             left_out: false,
-            text: vec![0; words_max * 8].into(),
+            missing: false,
+            error: None,
+            failed: false,
+            // A short text is formatted in full also where there is no room to keep it, to be judged.
+            text: vec![0; (words_max * 8).max(TEXT_BYTES_MIN)].into(),
         }
     }
 
-    /// Empties the buffer and allows it `limit` words.
-    #[inline(always)]
-    pub(crate) fn clear(&mut self, limit: usize) {
+    /// Empties the buffer, for a callsite with so many fields.
+    #[inline]
+    pub(crate) fn begin(&mut self, fields: usize) {
         self.len = 0;
+        self.elsewhere = 0;
+        self.shares = Shares::new(self.words.len(), fields);
+        self.came = Came::default();
         self.left_out = false;
-        self.limit = limit.min(self.words.len());
+        self.missing = false;
+        self.error = None;
+        self.failed = false;
     }
 
-    /// Empties the buffer and allows it all its words but so many, which are in use elsewhere.
-    pub(crate) fn clear_but(&mut self, used: usize) {
-        self.clear(self.words.len().saturating_sub(used));
+    /// The same where the first fields are elsewhere: their headers.
+    pub(crate) fn begin_behind(
+        &mut self,
+        fields: usize,
+        elsewhere: usize,
+        headers: impl Iterator<Item = u64>,
+    ) {
+        self.begin(fields);
+        self.elsewhere = elsewhere;
+        headers.for_each(|header| self.came.add(index_of(header)));
     }
 
     #[inline(always)]
@@ -84,54 +143,115 @@ impl FieldBuffer {
         &self.words[..self.len]
     }
 
+    /// Whether there are fields that are not even said to be missing.
     #[inline]
     pub(crate) fn has_left_out(&self) -> bool {
         self.left_out
     }
 
-    #[inline(always)]
-    fn push<const N: usize>(&mut self, field: &Field, words: [u64; N]) {
-        if self.len + N <= self.limit
-            && field.index() <= 0xFF
-            && let Some(to) = self.words.get_mut(self.len..self.len + N)
-        {
-            to.copy_from_slice(&words);
-            self.len += N;
-        } else {
-            self.left_out = true;
-        }
-    }
-
-    /// Adds a text that is all at hand.
+    /// Whether the fields say that the span has failed.
     #[inline]
-    fn push_whole(&mut self, field: &Field, kind: u8, bytes: &[u8]) {
-        let n = 1 + bytes.len().div_ceil(8);
-        if n <= self.limit - self.len
-            && field.index() <= 0xFF
-            && let Some([first, rest @ ..]) = self.words.get_mut(self.len..self.len + n)
-        {
-            *first = header(field.index(), kind, 0, bytes.len() as u32);
-            put_words(bytes, rest);
-            self.len += n;
-        } else {
-            self.push_part(field, kind, bytes, bytes.len() as u64);
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// How many fields the callsite has.
+    pub(crate) fn declared(&self) -> usize {
+        self.shares.fields()
+    }
+
+    /// Tells a span what its words do not say of its fields.
+    pub(crate) fn mark(&self, span: &OpenSpan) {
+        if self.failed && (self.missing || self.left_out) {
+            span.set_failed();
+        }
+        if self.left_out {
+            span.set_left_out();
         }
     }
 
-    /// Adds as much as there is room for of a text of which `bytes` are at hand and `original`
-    /// were recorded.
-    #[cold]
-    fn push_part(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
-        let room = self.limit - self.len;
-        if room < 2 || field.index() > 0xFF {
+    /// The index of the field `error`, if that has come.
+    pub(crate) fn error(&self) -> Option<u8> {
+        self.error
+    }
+
+    /// Whether the words do not say all that is to be known of the fields.
+    pub(crate) fn has_more_to_say(&self) -> bool {
+        self.left_out || self.failed && self.missing
+    }
+
+    /// A value has come. Returns how many words it may take, and the field's index if that fits a
+    /// header.
+    #[inline]
+    fn meet(&mut self, field: &Field, fails: bool) -> Option<(u8, usize)> {
+        let index = u8::try_from(field.index()).ok();
+        if field.name() == ERROR {
+            self.error = index;
+            self.failed |= fails;
+        }
+        let Some(index) = index else {
             self.left_out = true;
-            return;
+            return None;
+        };
+        self.came.add(index);
+        let room = self.shares.of_value(self.elsewhere + self.len, self.came.count());
+        Some((index, room.min(self.words.len() - self.len)))
+    }
+
+    /// There is no room for a value, of which the text had so many bytes.
+    #[cold]
+    fn push_missing(&mut self, index: u8, room: usize, original: u64) {
+        match self.words.get_mut(self.len) {
+            Some(word) if room > 0 => {
+                *word = missing(index, original);
+                self.len += 1;
+                self.missing = true;
+            }
+            _ => self.left_out = true,
+        }
+    }
+
+    /// Adds a header, which has its field's index still to come, and the words after it.
+    #[inline]
+    fn push<const N: usize>(&mut self, field: &Field, fails: bool, words: [u64; N]) {
+        let Some((index, room)) = self.meet(field, fails) else { return };
+        match self.words.get_mut(self.len..self.len + N) {
+            Some(to) if N <= room => {
+                to.copy_from_slice(&words);
+                to[0] |= u64::from(index);
+                self.len += N;
+            }
+            _ => self.push_missing(index, room, 0),
+        }
+    }
+
+    /// Adds a text, or as much of it as there is room for, of which `bytes` are at hand and `original`
+    /// were recorded.
+    #[inline]
+    fn push_text(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
+        let fails = bytes.len() as u64 != original || !says_no_error(bytes);
+        let Some((index, room)) = self.meet(field, fails) else { return };
+        let n = 1 + bytes.len().div_ceil(8);
+        match self.words.get_mut(self.len..self.len + n) {
+            Some([first, rest @ ..]) if n <= room && bytes.len() as u64 == original => {
+                *first = header(index.into(), kind, 0, bytes.len() as u32);
+                put_words(bytes, rest);
+                self.len += n;
+            }
+            _ => self.push_part(index, kind, bytes, original, room),
+        }
+    }
+
+    #[cold]
+    fn push_part(&mut self, index: u8, kind: u8, bytes: &[u8], original: u64, room: usize) {
+        if room < CUT_WORDS_MIN {
+            return self.push_missing(index, room, original);
         }
         let mut stored = bytes.len().min((room - 2) * 8);
         if kind == KIND_STR {
             stored = floor_char_boundary(bytes, stored);
         }
-        self.words[self.len] = header(field.index(), kind, CUT, stored as u32);
+        self.words[self.len] = header(index.into(), kind, CUT, stored as u32);
         self.words[self.len + 1] = original;
         self.len += 2;
         let n = stored.div_ceil(8);
@@ -151,14 +271,95 @@ impl FieldBuffer {
         let formatted = catch_unwind(AssertUnwindSafe(|| format(&mut cutter)));
         let Cutter { len, original, .. } = cutter;
         if formatted.is_err() {
-            self.push_whole(field, KIND_STR, PANICKED.as_bytes());
-        } else if len as u64 == original {
-            self.push_whole(field, KIND_STR, &text[..len]);
+            self.push_text(field, KIND_STR, PANICKED.as_bytes(), PANICKED.len() as u64);
         } else {
-            self.push_part(field, KIND_STR, &text[..len], original);
+            self.push_text(field, KIND_STR, &text[..len], original);
         }
         self.text = text;
     }
+}
+
+/// Fewest words of a text that is cut: a header, how long it was, and some of it.
+const CUT_WORDS_MIN: usize = 3;
+
+/// A value, or as much of it as there is room for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    head: [u64; 2],
+    head_len: usize,
+    text: &'a [u64],
+    /// The bytes of the last word that count.
+    last: u64,
+}
+
+impl<'a> Piece<'a> {
+    /// Of a value, header and all, at most so many words. `None` if there is no room at all.
+    pub(crate) fn of(value: &'a [u64], room: usize) -> Option<Self> {
+        let (&header_of_all, rest) = value.split_first().filter(|_| room > 0)?;
+        if value.len() <= room {
+            let head = [header_of_all, 0];
+            return Some(Self { head, head_len: 1, text: rest, last: u64::MAX });
+        }
+        let (kind, index) = (kind_of(header_of_all), index_of(header_of_all));
+        let is_text = matches!(kind, KIND_STR | KIND_BYTES);
+        let bytes = if is_text { (header_of_all >> 32) as usize } else { 0 };
+        let (original, text) = match rest {
+            [original, text @ ..] if is_cut(header_of_all) => (*original, text),
+            text => (bytes as u64, text),
+        };
+        let Some(text) =
+            text.get(..room.saturating_sub(2)).filter(|_| room >= CUT_WORDS_MIN && is_text)
+        else {
+            return Some(Self {
+                head: [missing(index, original), 0],
+                head_len: 1,
+                text: &[],
+                last: 0,
+            });
+        };
+        let mut stored = bytes.min(text.len() * 8);
+        if kind == KIND_STR {
+            stored = whole_chars(text, stored);
+        }
+        Some(Self {
+            head: [header(index.into(), kind, CUT, stored as u32), original],
+            head_len: 2,
+            text: &text[..stored.div_ceil(8)],
+            last: u64::MAX >> (8 * (stored.wrapping_neg() % 8)),
+        })
+    }
+
+    /// How many words it has.
+    pub(crate) fn len(&self) -> usize {
+        self.head_len + self.text.len()
+    }
+
+    /// Its words.
+    pub(crate) fn words(self) -> impl Iterator<Item = u64> {
+        let end = self.text.len();
+        let text = self
+            .text
+            .iter()
+            .enumerate()
+            .map(move |(at, word)| if at + 1 == end { word & self.last } else { *word });
+        self.head.into_iter().take(self.head_len).chain(text)
+    }
+}
+
+/// How many of the first `len` bytes of UTF-8 text in little-endian words are whole characters.
+fn whole_chars(words: &[u64], len: usize) -> usize {
+    let byte = |at: usize| (words[at / 8] >> (8 * (at % 8))) as u8;
+    // The last byte that begins a character, at most three before the end.
+    let Some(start) = (0..len).rev().take(4).find(|at| byte(*at) & 0xC0 != 0x80) else {
+        return len;
+    };
+    let char_len = match byte(start) {
+        0..0x80 => 1,
+        0x80..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0.. => 4,
+    };
+    if start + char_len <= len { len } else { start }
 }
 
 /// Copies bytes into as many little-endian words as they need; the last one is filled up with
@@ -226,46 +427,46 @@ impl Visit for FieldBuffer {
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
         match i32::try_from(value) {
-            Ok(small) => self.push(field, [header(field.index(), KIND_I32, 0, small as u32)]),
-            Err(_) => self.push(field, [header(field.index(), KIND_I64, 0, 0), value as u64]),
+            Ok(small) => self.push(field, true, [header(0, KIND_I32, 0, small as u32)]),
+            Err(_) => self.push(field, true, [header(0, KIND_I64, 0, 0), value as u64]),
         }
     }
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
         match u32::try_from(value) {
-            Ok(small) => self.push(field, [header(field.index(), KIND_U32, 0, small)]),
-            Err(_) => self.push(field, [header(field.index(), KIND_U64, 0, 0), value]),
+            Ok(small) => self.push(field, true, [header(0, KIND_U32, 0, small)]),
+            Err(_) => self.push(field, true, [header(0, KIND_U64, 0, 0), value]),
         }
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        self.push(field, [header(field.index(), KIND_I128, 0, 0), low, high]);
+        self.push(field, true, [header(0, KIND_I128, 0, 0), low, high]);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        self.push(field, [header(field.index(), KIND_U128, 0, 0), low, high]);
+        self.push(field, true, [header(0, KIND_U128, 0, 0), low, high]);
     }
 
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.push(field, [header(field.index(), KIND_F64, 0, 0), value.to_bits()]);
+        self.push(field, true, [header(0, KIND_F64, 0, 0), value.to_bits()]);
     }
 
     #[inline]
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, [header(field.index(), KIND_BOOL, 0, u32::from(value))]);
+        self.push(field, value, [header(0, KIND_BOOL, 0, u32::from(value))]);
     }
 
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.push_whole(field, KIND_STR, value.as_bytes());
+        self.push_text(field, KIND_STR, value.as_bytes(), value.len() as u64);
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.push_whole(field, KIND_BYTES, value);
+        self.push_text(field, KIND_BYTES, value, value.len() as u64);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
@@ -293,6 +494,7 @@ pub(crate) fn len_of(header: u64) -> usize {
         KIND_I64 | KIND_U64 | KIND_F64 => 1,
         KIND_I128 | KIND_U128 => 2,
         KIND_STR | KIND_BYTES => ((header >> 32) as usize).div_ceil(8),
+        KIND_PAD => (header >> 32) as usize,
         _ => 0,
     };
     1 + cut + value
@@ -308,6 +510,12 @@ pub(crate) fn is_cut(header: u64) -> bool {
 #[inline(always)]
 pub(crate) fn kind_of(header: u64) -> u8 {
     (header >> 8) as u8
+}
+
+/// Whether a header is of no field, but of words that say nothing.
+#[inline]
+pub(crate) fn is_padding(header: u64) -> bool {
+    kind_of(header) == KIND_PAD
 }
 
 /// The field that a header is of.
@@ -327,6 +535,8 @@ pub(crate) enum Value<'a> {
     /// UTF-8 text in little-endian words, of which so many bytes count.
     Str(&'a [u64], usize),
     Bytes(&'a [u64], usize),
+    /// There was no room for any of it.
+    Missing,
 }
 
 /// A field, read back.
@@ -336,6 +546,39 @@ pub(crate) struct FieldValue<'a> {
     pub(crate) value: Value<'a>,
     /// How many bytes were recorded, if not all of them are here.
     pub(crate) original: Option<u64>,
+}
+
+impl FieldValue<'_> {
+    /// Whether the value is not all that was recorded.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.original.is_some() || self.value == Value::Missing
+    }
+}
+
+/// Whether a value says that something has failed, if it is that of the field [`ERROR`]: its header,
+/// and the word that follows. One that is missing was judged when it was recorded.
+pub(crate) fn says_error(header: u64, next: u64) -> bool {
+    let low = (header >> 32) as usize;
+    match kind_of(header) {
+        KIND_BOOL => low != 0,
+        KIND_STR | KIND_BYTES if !is_cut(header) => {
+            !next.to_le_bytes().get(..low).is_some_and(says_no_error)
+        }
+        KIND_MISSING | KIND_PAD => false,
+        _ => true,
+    }
+}
+
+/// Whether any value of the field with this index says that something has failed.
+pub(crate) fn any_says_error(mut words: &[u64], error: usize) -> bool {
+    while let [header, rest @ ..] = words {
+        let next = rest.first().copied().unwrap_or_default();
+        if usize::from(index_of(*header)) == error && says_error(*header, next) {
+            return true;
+        }
+        words = words.get(len_of(*header)..).unwrap_or_default();
+    }
+    false
 }
 
 /// Reads the fields out of their words; stops at anything that is none.
@@ -349,11 +592,6 @@ impl<'a> Fields<'a> {
         Self { rest: words }
     }
 
-    /// The words that are not read yet.
-    pub(crate) fn rest(&self) -> &'a [u64] {
-        self.rest
-    }
-
     fn take(&mut self, words: usize) -> Option<&'a [u64]> {
         let (taken, rest) = self.rest.split_at_checked(words)?;
         self.rest = rest;
@@ -365,9 +603,17 @@ impl<'a> Iterator for Fields<'a> {
     type Item = FieldValue<'a>;
 
     fn next(&mut self) -> Option<FieldValue<'a>> {
-        let header = self.take(1)?[0];
+        let mut header = self.take(1)?[0];
+        while is_padding(header) {
+            self.take((header >> 32) as usize)?;
+            header = self.take(1)?[0];
+        }
         let low = (header >> 32) as u32;
-        let original = if (header >> 16) as u8 & CUT == 0 { None } else { Some(self.take(1)?[0]) };
+        let original = match kind_of(header) {
+            KIND_MISSING => Some(u64::from(low)).filter(|bytes| *bytes > 0),
+            _ if is_cut(header) => Some(self.take(1)?[0]),
+            _ => None,
+        };
         let wide = |words: &[u64]| u128::from(words[0]) | u128::from(words[1]) << 64;
         let len = low as usize;
         let value = match (header >> 8) as u8 {
@@ -381,6 +627,7 @@ impl<'a> Iterator for Fields<'a> {
             KIND_BOOL => Value::Bool(low != 0),
             KIND_STR => Value::Str(self.take(len.div_ceil(8))?, len),
             KIND_BYTES => Value::Bytes(self.take(len.div_ceil(8))?, len),
+            KIND_MISSING => Value::Missing,
             _ => return None,
         };
         Some(FieldValue { index: (header & 0xFF) as usize, value, original })

@@ -9,7 +9,7 @@ use tracing_core::field::{Field, Visit};
 
 use crate::fields::{
     FieldBuffer, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header,
-    tail_word,
+    len_of, tail_word,
 };
 use crate::local;
 use crate::open_spans::{INLINE_WORDS, OpenSpan};
@@ -117,8 +117,20 @@ impl<'a> InlineFields<'a> {
         true
     }
 
+    /// The headers of the fields in the first words.
+    fn headers(&self, used: usize) -> impl Iterator<Item = u64> {
+        let words = self.span.inline_fields();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            // Relaxed: our own stores, to a span that nobody else knows of.
+            let header = words.get(at).filter(|_| at < used)?.load(Ordering::Relaxed);
+            at += len_of(header);
+            Some(header)
+        })
+    }
+
     /// Records a field into the thread's buffer, and moves it here if it fits.
-    fn slowly(&mut self, record: impl FnOnce(&mut FieldBuffer)) {
+    fn slowly(&mut self, field: &Field, record: impl FnOnce(&mut FieldBuffer)) {
         if self.has_failed() {
             return;
         }
@@ -126,11 +138,12 @@ impl<'a> InlineFields<'a> {
             let buffer = &mut cold.fields;
             let (used, was_inline) = (self.len(), self.len_if_inline().is_some());
             if was_inline {
-                buffer.clear_but(used);
+                let fields = field.callsite().0.metadata().fields().len();
+                buffer.begin_behind(fields, used, self.headers(used));
             }
             record(buffer);
             let here = self.free().get(..buffer.words().len());
-            match here.filter(|_| was_inline && !buffer.has_left_out()) {
+            match here.filter(|_| was_inline && !buffer.has_more_to_say()) {
                 Some(here) => {
                     for (to, word) in here.iter().zip(buffer.words()) {
                         to.store(*word, Ordering::Release);
@@ -150,32 +163,32 @@ impl<'a> InlineFields<'a> {
     #[cold]
     #[inline(never)]
     fn i64_slowly(&mut self, field: &Field, value: i64) {
-        self.slowly(|buffer| buffer.record_i64(field, value));
+        self.slowly(field, |buffer| buffer.record_i64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn u64_slowly(&mut self, field: &Field, value: u64) {
-        self.slowly(|buffer| buffer.record_u64(field, value));
+        self.slowly(field, |buffer| buffer.record_u64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn f64_slowly(&mut self, field: &Field, value: f64) {
-        self.slowly(|buffer| buffer.record_f64(field, value));
+        self.slowly(field, |buffer| buffer.record_f64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn bool_slowly(&mut self, field: &Field, value: bool) {
-        self.slowly(|buffer| buffer.record_bool(field, value));
+        self.slowly(field, |buffer| buffer.record_bool(field, value));
     }
 
     /// A text that is not short, or does not fit.
     #[inline(never)]
     fn longer_str(&mut self, field: &Field, value: &str) {
         if !self.push_text(field, value.as_bytes()) {
-            self.slowly(|buffer| buffer.record_str(field, value));
+            self.slowly(field, |buffer| buffer.record_str(field, value));
         }
     }
 }
@@ -217,11 +230,11 @@ impl Visit for InlineFields<'_> {
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.slowly(|buffer| buffer.record_i128(field, value));
+        self.slowly(field, |buffer| buffer.record_i128(field, value));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.slowly(|buffer| buffer.record_u128(field, value));
+        self.slowly(field, |buffer| buffer.record_u128(field, value));
     }
 
     #[inline]
@@ -246,14 +259,14 @@ impl Visit for InlineFields<'_> {
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.slowly(|buffer| buffer.record_bytes(field, value));
+        self.slowly(field, |buffer| buffer.record_bytes(field, value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.slowly(|buffer| buffer.record_error(field, value));
+        self.slowly(field, |buffer| buffer.record_error(field, value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.slowly(|buffer| buffer.record_debug(field, value));
+        self.slowly(field, |buffer| buffer.record_debug(field, value));
     }
 }

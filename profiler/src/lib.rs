@@ -42,6 +42,7 @@ mod counters;
 mod environment;
 mod error;
 mod fast;
+mod field_room;
 mod fields;
 mod filter;
 mod front;

@@ -88,15 +88,15 @@ impl Fields {
         raw.parse().unwrap_or_else(|_| panic!("{name} is not a whole number: {raw}"))
     }
 
-    /// The names, `$cut` left out.
+    /// The names, `$truncated` left out.
     pub fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).filter(|name| *name != "$cut").collect()
+        self.0.keys().map(String::as_str).filter(|name| *name != "$truncated").collect()
     }
 
-    /// What was cut: the field, and its length before.
+    /// What was cut or left out: the field, and its length before.
     pub fn cut(&self) -> BTreeMap<String, Option<u64>> {
-        self.raw("$cut").map_or_else(BTreeMap::new, |raw| {
-            serde_json::from_str(raw).unwrap_or_else(|error| panic!("$cut {raw}: {error}"))
+        self.raw("$truncated").map_or_else(BTreeMap::new, |raw| {
+            serde_json::from_str(raw).unwrap_or_else(|error| panic!("$truncated {raw}: {error}"))
         })
     }
 }

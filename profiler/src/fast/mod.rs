@@ -161,13 +161,17 @@ impl Recorder {
         let span = visitor.span();
         let id = self.complete_slowly(hot, span, words);
         let append = |fields: &FieldBuffer| {
-            self.open.append_fields(span, fields.words());
-            if fields.has_left_out() {
-                span.set_left_out();
-            }
+            self.open.append_fields(
+                self.open.place_of(span),
+                id,
+                fields.words(),
+                fields.declared(),
+            );
+            fields.mark(span);
         };
         if visitor.has_failed() {
             let mut fields = FieldBuffer::new(self.field_words_max);
+            fields.begin(attributes.metadata().fields().len());
             hot.in_user_code(|| attributes.record(&mut fields));
             append(&fields);
         } else {

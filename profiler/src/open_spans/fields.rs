@@ -1,101 +1,261 @@
 //! Fields that are recorded into a span after it was made, and those for which its place has no room.
+//!
+//! Whoever records a value has the [right](super::overwrites) to, which one thread at a time can have
+//! for a span: he overwrites the last value of the field, or adds one behind all others. Who finds that
+//! another thread is just recording the same field was earlier than that, and has nothing to do. Who
+//! finds one that records another field waits for some steps, and then adds his value, where nobody
+//! else writes. So a value is stored as it was recorded, as a part that says so, or not at all, and the
+//! last one of a field counts.
+//!
+//! A field that is recorded again and again gets twice as many words when it needs more, and what it
+//! does not use is padding: it is added a few times at most, however often it is recorded.
 
-use super::bits::{PENDING_SHIFT, RESERVED, SPILLED, settled_words};
-use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, Place};
-use crate::fields::{Fields, index_of, len_of};
+use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
+use super::overwrites::Refused;
+use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
+use crate::field_room::{Came, Shares};
+use crate::fields::{Piece, index_of, is_padding, len_of, padding, says_error};
 use crate::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
+/// A span into which something is recorded.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    place: Place,
+    span: &'a OpenSpan,
+    id: u64,
+    /// It is being created, and does not say its id yet.
+    is_new: bool,
+}
+
+impl Target<'_> {
+    /// The span has closed: its id was kept for too long. Its place may be another one's.
+    fn is_gone(self) -> bool {
+        !self.is_new && self.span.id() != self.id
+    }
+}
+
+/// What a span has of fields.
+#[derive(Debug, Default)]
+struct Survey {
+    words: usize,
+    came: Came,
+    /// The words of the last value of the field in question.
+    slot: Option<Slot>,
+}
+
+/// The words of one value, with the padding behind it.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    at: usize,
+    words: usize,
+}
+
 impl OpenSpans {
-    /// How many more words of fields a span may have.
-    pub(crate) fn field_room(&self, place: Place) -> usize {
-        self.field_words_max.saturating_sub(self.span(place).field_words())
+    /// Records fields into the span at this place, if that has this id, of a callsite with `declared`
+    /// fields. What there is no room for is cut, or said to be missing.
+    #[cold]
+    pub(crate) fn record_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
+        let target = Target { place, span: self.span(place), id, is_new: false };
+        self.record_into(target, fields, declared);
     }
 
-    /// Records fields into a span that has some. A field that it has already, of the same length, is
-    /// overwritten in its place, so that a counter can be recorded for ever; others are added.
+    /// Adds the fields of a span that is being created, for which its place has no room.
     #[cold]
-    pub(crate) fn record_fields(&self, place: Place, mut fields: &[u64]) {
-        let span = self.span(place);
+    pub(crate) fn append_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
+        let target = Target { place, span: self.span(place), id, is_new: true };
+        let start = target.span.field_words();
+        if self.room(target, start, fields.len()) >= fields.len()
+            && self.add(target, start, fields.len(), fields.iter().copied()).is_some()
+        {
+            return;
+        }
+        self.record_into(target, fields, declared);
+    }
+
+    fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) {
+        let shares = Shares::new(self.field_words_max, declared);
         while let Some(&header) = fields.first() {
-            let Some((field, rest)) = fields.split_at_checked(len_of(header)) else { return };
-            if !self.overwrite_field(span, field) {
-                self.append_fields(span, field);
+            let Some((value, rest)) = fields.split_at_checked(len_of(header)) else { return };
+            let recorded = (0..PATIENCE + ATTEMPTS).find_map(|attempt| {
+                if target.is_gone() {
+                    return Some(true);
+                }
+                self.try_record(target, value, &shares, attempt < PATIENCE)
+            });
+            if recorded != Some(true) && !target.is_gone() {
+                target.span.set_left_out();
             }
             fields = rest;
         }
     }
 
-    /// Says whether there was such a field.
-    fn overwrite_field(&self, span: &OpenSpan, field: &[u64]) -> bool {
-        // Acquire: pairs with the Release in `append_fields`, on whichever thread.
-        let Some(end) = settled_words(span.extra.load(Ordering::Acquire)) else {
-            return false; // somebody adds fields right now; this one comes behind them
+    /// Says whether the value, or that there was one, is recorded now. `None` if others came in between;
+    /// a `patient` caller does not go on without knowing what there is.
+    fn try_record(
+        &self,
+        target: Target<'_>,
+        value: &[u64],
+        shares: &Shares,
+        patient: bool,
+    ) -> Option<bool> {
+        let index = index_of(*value.first()?);
+        let right = match self.overwrites.begin(target.place as usize, index) {
+            Ok(right) => Some(right),
+            Err(Refused::SameField) => return Some(true),
+            Err(Refused::Busy) => None,
         };
-        let mut at = 0;
-        // The last one counts; to overwrite an earlier one would change nothing.
-        let mut last = None;
-        while at < end {
-            let header = self.field_word(span, at).load(Ordering::Relaxed);
-            if index_of(header) == index_of(field[0]) {
-                last = Some((at, len_of(header)));
-            }
-            at += len_of(header);
+        let survey = right.as_ref().and_then(|_| self.survey(target.span, index));
+        if survey.is_none() && patient {
+            drop(right);
+            std::hint::spin_loop();
+            return None;
         }
-        let Some((at, _)) = last.filter(|(_, len)| *len == field.len()) else { return false };
-        // The header last: it has the value of a small number, and the length of a text.
-        for (index, word) in field.iter().enumerate().rev() {
-            self.field_word(span, at + index).store(*word, Ordering::Release);
+        let words = survey.as_ref().map_or_else(|| target.span.field_words(), |known| known.words);
+        let Survey { mut came, slot, .. } = survey.unwrap_or_default();
+        let slot_words = slot.map_or(0, |slot| slot.words);
+        if let Some(slot) = slot.filter(|slot| value.len() <= slot.words) {
+            return Some(self.overwrite(target, slot, value));
+        }
+        came.add(index);
+        let share = shares.of_value(words, came.count());
+        // Of a field that comes again, more than it needs now.
+        let wanted = if slot_words > 0 { value.len().next_power_of_two() } else { value.len() };
+        let mut room = self.room(target, words, wanted.min(share));
+        if room < wanted.min(share) {
+            // There is no buffer for it: what the place has is shared out.
+            let shares = shares.with_room(INLINE_WORDS.min(self.field_words_max));
+            room = room.min(shares.of_value(words, came.count()));
+        }
+        if let Some(slot) = slot.filter(|slot| room < value.len() && room <= slot.words) {
+            return Some(self.overwrite(target, slot, value));
+        }
+        let Some(piece) = Piece::of(value, room) else { return Some(false) };
+        let spare = wanted.min(room).saturating_sub(piece.len());
+        let padding = (spare > 0).then(|| padding(spare));
+        self.add(target, words, piece.len() + spare, piece.words().chain(padding))
+    }
+
+    /// What a span has of fields, unless others are adding some right now. For who has the right.
+    fn survey(&self, span: &OpenSpan, index: u8) -> Option<Survey> {
+        // Acquire: pairs with the Release in `add`, on whichever thread.
+        let words = settled_words(span.extra.load(Ordering::Acquire))?;
+        let mut survey = Survey { words, ..Survey::default() };
+        let mut last_index = None;
+        let mut at = 0;
+        while at < words {
+            // Relaxed: who had the right before has left it with Release.
+            let header = self.field_word(span, at)?.load(Ordering::Relaxed);
+            let len = len_of(header);
+            if !is_padding(header) {
+                survey.came.add(index_of(header));
+                last_index = Some(index_of(header));
+                if last_index == Some(index) {
+                    survey.slot = Some(Slot { at, words: len });
+                }
+            } else if let (true, Some(slot)) = (last_index == Some(index), &mut survey.slot) {
+                slot.words += len;
+            }
+            at += len;
+        }
+        Some(survey)
+    }
+
+    /// Overwrites a value with as much of a new one as there is room for there. For who has the right.
+    /// Says whether it did.
+    fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> bool {
+        let span = target.span;
+        let end = slot.at + slot.words;
+        let spill = span.spill.load(Ordering::Acquire);
+        if target.is_gone() || end > INLINE_WORDS && !self.spills.enter(spill, target.id) {
+            return false;
+        }
+        if let Some(piece) = Piece::of(value, slot.words) {
+            let spare = slot.words - piece.len();
+            let padding = (spare > 0).then(|| padding(spare));
+            for (at, word) in (slot.at..end).zip(piece.words().chain(padding)) {
+                if let Some(to) = self.word(span, spill, at) {
+                    // Release: for the sequences, of the table and of `overwrites`.
+                    to.store(word, Ordering::Release);
+                }
+            }
+        }
+        if end > INLINE_WORDS {
+            self.spills.leave(spill);
         }
         true
     }
 
-    /// Adds fields to a span. What does not fit is left out, whole fields at a time, and the span
-    /// marked so.
-    #[cold]
-    pub(crate) fn append_fields(&self, span: &OpenSpan, fields: &[u64]) {
-        for _ in 0..ATTEMPTS {
-            // The flags first: to take a spill buffer sets one.
-            let start = span.field_words();
-            let room = self.room(span, start, fields.len());
-            let kept = if fields.len() > room { whole_fields(fields, room) } else { fields };
-            let (end, words) = (start + kept.len(), kept.len() as u64);
-            let before = span.extra.load(Ordering::Relaxed);
-            // Relaxed: divides the words among threads that record into the same span.
-            if (before & RESERVED) as usize != start
-                || span
-                    .extra
-                    .compare_exchange(
-                        before,
-                        before + (words | words << PENDING_SHIFT),
-                        Ordering::Relaxed,
-                        Ordering::Relaxed,
-                    )
-                    .is_err()
-            {
-                continue;
-            }
-            for (index, word) in (start..end).zip(kept) {
-                self.field_word(span, index).store(*word, Ordering::Release);
-            }
-            // Release: pairs with the Acquire in `look`; the words are complete.
-            span.extra.fetch_sub(words << PENDING_SHIFT, Ordering::Release);
-            if kept.len() < fields.len() {
-                span.set_left_out();
-            }
-            return;
+    /// Adds so many words behind the first `start`, for which there is [room](Self::room). `None` if
+    /// there are more than `start` already; `false` if they have no buffer.
+    fn add(
+        &self,
+        target: Target<'_>,
+        start: usize,
+        words: usize,
+        what: impl Iterator<Item = u64>,
+    ) -> Option<bool> {
+        let (span, end) = (target.span, start + words);
+        let spill = span.spill.load(Ordering::Acquire);
+        let spills = end > INLINE_WORDS;
+        if spills && !self.spills.enter(spill, target.id) {
+            return Some(false);
         }
-        span.set_left_out();
+        let added = self.reserve(target, start, words);
+        if added.is_some() {
+            for (index, word) in (start..end).zip(what) {
+                if let Some(to) = self.word(span, spill, index) {
+                    // Release: for the sequence lock.
+                    to.store(word, Ordering::Release);
+                }
+            }
+            self.settle(target, words);
+        }
+        if spills {
+            self.spills.leave(spill);
+        }
+        added.map(|()| true)
+    }
+
+    /// Takes so many words behind the first `start`.
+    fn reserve(&self, target: Target<'_>, start: usize, words: usize) -> Option<()> {
+        let extra = &target.span.extra;
+        let before = extra.load(Ordering::Relaxed);
+        if (before & RESERVED) as usize != start || target.is_gone() {
+            return None;
+        }
+        let after = before + (words as u64 | (words as u64) << PENDING_SHIFT);
+        // Relaxed: divides the words among threads that record into the same span.
+        extra.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        if target.is_gone() {
+            // It was another span's. Whether or not that has been changed meanwhile, it is not ours.
+            let _undone =
+                extra.compare_exchange(after, before, Ordering::Relaxed, Ordering::Relaxed);
+            return None;
+        }
+        Some(())
+    }
+
+    /// The words are written.
+    fn settle(&self, target: Target<'_>, words: usize) {
+        let extra = &target.span.extra;
+        let words = (words as u64) << PENDING_SHIFT;
+        if extra.load(Ordering::Relaxed) & PENDING >= words {
+            // Release: pairs with the Acquire in `look` and `survey`; the words are complete.
+            extra.fetch_sub(words, Ordering::Release);
+        }
     }
 
     /// How many of `wanted` words there is room for behind the first `start`; takes a spill buffer
     /// if they need one.
-    fn room(&self, span: &OpenSpan, start: usize, wanted: usize) -> usize {
-        if start + wanted <= INLINE_WORDS {
+    fn room(&self, target: Target<'_>, start: usize, wanted: usize) -> usize {
+        let span = target.span;
+        if start + wanted <= INLINE_WORDS.min(self.field_words_max) {
             return wanted;
         }
         if span.spill.load(Ordering::Acquire) == 0
-            && let Some(spill) = self.spills.claim(span.key.load(Ordering::Relaxed))
+            && !target.is_gone()
+            && let Some(spill) = self.spills.claim(target.id)
         {
             span.mark(SPILLED);
             // AcqRel: pairs with itself on another thread that records into the same span.
@@ -107,15 +267,42 @@ impl OpenSpans {
             0 => INLINE_WORDS.min(self.field_words_max),
             _ => self.field_words_max,
         };
-        end.saturating_sub(start)
+        end.saturating_sub(start).min(wanted)
+    }
+
+    /// Whether a field that the span has already says that something has failed.
+    pub(crate) fn says_error(&self, span: &OpenSpan, error: u8) -> bool {
+        let words = span.field_words();
+        let word = |at| self.field_word(span, at).map(|word| word.load(Ordering::Relaxed));
+        let mut at = 0;
+        while at < words {
+            let Some(header) = word(at) else { return false };
+            let next = word(at + 1).unwrap_or_default();
+            if index_of(header) == error && says_error(header, next) {
+                return true;
+            }
+            at += len_of(header);
+        }
+        false
+    }
+
+    /// A word of a span's fields, of which those for which its place has no room are in this buffer.
+    #[inline]
+    pub(super) fn word<'a>(
+        &'a self,
+        span: &'a OpenSpan,
+        spill: u16,
+        index: usize,
+    ) -> Option<&'a AtomicU64> {
+        match span.fields.get(index) {
+            Some(word) => Some(word),
+            None => self.spills.word(spill, index - INLINE_WORDS),
+        }
     }
 
     #[inline]
-    fn field_word<'a>(&'a self, span: &'a OpenSpan, index: usize) -> &'a AtomicU64 {
-        match span.fields.get(index) {
-            Some(word) => word,
-            None => self.spills.word(span.spill.load(Ordering::Relaxed), index - INLINE_WORDS),
-        }
+    fn field_word<'a>(&'a self, span: &'a OpenSpan, index: usize) -> Option<&'a AtomicU64> {
+        self.word(span, span.spill.load(Ordering::Relaxed), index)
     }
 
     /// The words of a span's fields from `index` on, a slot of the ring full. Behind the last word
@@ -133,23 +320,9 @@ impl OpenSpans {
     #[cold]
     pub(super) fn spilled_fields_at(&self, span: &OpenSpan, index: usize) -> [u64; SLOT_WORDS] {
         let words = span.field_words();
-        std::array::from_fn(|at| match index + at {
-            index if index < words => self.field_word(span, index).load(Ordering::Relaxed),
+        std::array::from_fn(|at| match self.field_word(span, index + at) {
+            Some(word) if index + at < words => word.load(Ordering::Relaxed),
             _ => 0,
         })
     }
-}
-
-/// The longest run of whole fields in at most `room` words.
-fn whole_fields(words: &[u64], room: usize) -> &[u64] {
-    let mut fields = Fields::new(words);
-    let mut kept = 0;
-    while fields.next().is_some() {
-        let end = words.len() - fields.rest().len();
-        if end > room {
-            break;
-        }
-        kept = end;
-    }
-    &words[..kept]
 }

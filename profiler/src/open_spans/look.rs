@@ -2,7 +2,7 @@
 
 use super::bits::{FAILED, LEFT_OUT, settled_words};
 use super::polls::busy_until;
-use super::{INLINE_WORDS, OpenSpan, OpenSpans, Place};
+use super::{OpenSpan, OpenSpans, PATIENCE, Place};
 use crate::record;
 use crate::sync::Ordering;
 
@@ -60,15 +60,7 @@ impl OpenSpans {
             return None;
         }
         let extra = span.extra.load(Ordering::Acquire);
-        // Fields that somebody is adding right now are left out for this time.
-        let words = settled_words(extra).unwrap_or(0);
-        let spill = span.spill.load(Ordering::Acquire);
-        let words = if spill == 0 { words.min(INLINE_WORDS) } else { words };
-        let fields =
-            (0..words.min(self.field_words_max)).map(|index| match span.fields.get(index) {
-                Some(word) => word.load(Ordering::Acquire),
-                None => self.spills.word(spill, index - INLINE_WORDS).load(Ordering::Acquire),
-            });
+        let fields = (0..PATIENCE).find_map(|_| self.look_at_fields(place, span));
         let origin = span.origin.load(Ordering::Acquire);
         let head = span.head.load(Ordering::Acquire);
         let busy = busy_until(span.own_busy.load(Ordering::Acquire), now);
@@ -85,9 +77,23 @@ impl OpenSpans {
             busy: busy + span.foreign_busy.load(Ordering::Acquire),
             polls: u64::from(record::upper_of(head)) + span.foreign_polls.load(Ordering::Acquire),
             failed: extra & FAILED != 0,
-            left_out: extra & LEFT_OUT != 0,
-            fields: fields.collect(),
+            // What somebody is changing right now cannot be told, only that there is something.
+            left_out: extra & LEFT_OUT != 0 || fields.is_none(),
+            fields: fields.unwrap_or_default(),
         };
         (span.id.load(Ordering::Acquire) == id).then_some(seen)
+    }
+
+    /// The fields, unless somebody adds or overwrites some right now.
+    fn look_at_fields(&self, place: Place, span: &OpenSpan) -> Option<Vec<u64>> {
+        let before = self.overwrites.sequence(place as usize)?;
+        // Acquire, on every load: as in `look_at`.
+        let words = settled_words(span.extra.load(Ordering::Acquire))?;
+        let spill = span.spill.load(Ordering::Acquire);
+        let fields: Vec<u64> = (0..words.min(self.field_words_max))
+            .map_while(|index| self.word(span, spill, index))
+            .map(|word| word.load(Ordering::Acquire))
+            .collect();
+        (self.overwrites.sequence(place as usize) == Some(before)).then_some(fields)
     }
 }

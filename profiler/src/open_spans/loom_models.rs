@@ -3,7 +3,9 @@
 use loom::sync::Arc;
 use loom::thread;
 
+use super::spills::Spills;
 use super::*;
+use crate::fields::{Fields, Value};
 use crate::record;
 use crate::sync::Ordering;
 
@@ -96,13 +98,13 @@ fn two_threads_want_the_last_place() {
 #[test]
 fn two_threads_record_fields() {
     loom::model(|| {
-        let table = Arc::new(OpenSpans::new(1, 3));
+        let table = Arc::new(OpenSpans::new(1, 6));
         let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.append_fields(table.span(place), &[WORD | 1]))
+            thread::spawn(move || table.record_fields(place, 1, &[WORD | 1], 3))
         };
-        table.append_fields(table.span(place), &[WORD | 2]);
+        table.record_fields(place, 1, &[WORD | 2], 3);
         other.join().unwrap();
         let mut words = Vec::new();
         words.extend(table.spilled_fields_at(table.span(place), 0).map(|word| word & 0xFF));
@@ -121,7 +123,7 @@ fn looking_while_fields_are_recorded() {
         let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.append_fields(table.span(place), &[WORD | 1]))
+            thread::spawn(move || table.record_fields(place, 1, &[WORD | 1], 3))
         };
         for seen in table.look(0, |_| true) {
             check(&seen);
@@ -132,6 +134,121 @@ fn looking_while_fields_are_recorded() {
             );
         }
         other.join().unwrap();
+    });
+}
+
+/// A text of two words, of the letter.
+fn text(letter: u8) -> [u64; 3] {
+    [16 << 32 | 9 << 8, u64::from_le_bytes([letter; 8]), u64::from_le_bytes([letter; 8])]
+}
+
+/// The letters of the texts in words of fields; each must be of one letter.
+fn letters(words: &[u64]) -> Vec<u8> {
+    let mut letters = Vec::new();
+    for field in Fields::new(words) {
+        let Value::Str(words @ &[first, second], 16) = field.value else {
+            panic!("{field:?} is no text that was recorded")
+        };
+        assert_eq!(first, second, "two texts mixed: {words:x?}");
+        letters.push(first as u8);
+    }
+    letters
+}
+
+/// Two threads record the same field into one span: neither value is mixed with the other.
+#[test]
+fn two_threads_record_the_same_text() {
+    loom::model(|| {
+        let table = Arc::new(OpenSpans::new(1, 9));
+        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(place, 1, &text(b'x'), 1);
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+        };
+        table.record_fields(place, 1, &text(b'b'), 1);
+        other.join().unwrap();
+        let seen = table.look(0, |_| true).remove(0);
+        let letters = letters(&seen.fields);
+        assert!(matches!(letters.last(), Some(b'a' | b'b')), "{letters:?}");
+        assert!(!seen.left_out);
+    });
+}
+
+/// The writer looks while a text is overwritten: it sees the old one, the new one, or that something
+/// is missing.
+#[test]
+fn looking_while_a_text_is_overwritten() {
+    loom::model(|| {
+        let table = Arc::new(OpenSpans::new(1, 6));
+        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(place, 1, &text(b'x'), 1);
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+        };
+        for seen in table.look(0, |_| true) {
+            let letters = letters(&seen.fields);
+            assert!(letters.is_empty() == seen.left_out, "{seen:?}");
+            assert!(letters.iter().all(|letter| b"xa".contains(letter)), "{letters:?}");
+        }
+        other.join().unwrap();
+        assert_eq!(letters(&table.look(0, |_| true)[0].fields), [b'a']);
+    });
+}
+
+/// A text is recorded by an id that was kept for too long, while its span closes and the next one
+/// takes the place: nothing is reached that is none of the table's, and the next span is found, and
+/// can be closed.
+#[test]
+fn a_stale_id_beside_the_next_span() {
+    let mut model = loom::model::Builder::new();
+    // The next span alone has more steps than can be tried with every interleaving.
+    model.preemption_bound.get_or_insert(2);
+    model.check(|| {
+        let table = Arc::new(OpenSpans::new(1, 6));
+        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(place, 1, &text(b'x'), 1);
+        let stale = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+        };
+        table.remove(place);
+        let again = table.insert(0, 1, origin(2), &span(2), &[]).unwrap();
+        table.record_fields(again, 2, &text(b'n'), 1);
+        stale.join().unwrap();
+        assert_eq!(table.find(0, 1).map(|(place, _)| place), Some(again));
+        table.remove(again);
+        assert_eq!(table.count(), 0);
+    });
+}
+
+/// A span gives its buffer back while somebody writes into it who came too late for the span: the next
+/// span that has the buffer has it for itself.
+#[test]
+fn a_buffer_changes_hands_while_somebody_writes() {
+    loom::model(|| {
+        let spills = Arc::new(Spills::new(1, 1));
+        let number = spills.claim(1).unwrap();
+        let stale = {
+            let spills = Arc::clone(&spills);
+            thread::spawn(move || {
+                if spills.enter(number, 1) {
+                    spills.word(number, 0).unwrap().store(1, Ordering::Release);
+                    spills.leave(number);
+                }
+            })
+        };
+        spills.release(number);
+        if spills.claim(2).is_some() && spills.enter(number, 2) {
+            let word = spills.word(number, 0).unwrap();
+            word.store(2, Ordering::Release);
+            spills.leave(number);
+            assert_eq!(word.load(Ordering::Acquire), 2, "written by another span's thread");
+        }
+        stale.join().unwrap();
+        spills.release(number);
+        assert!(spills.claim(3).is_some(), "nobody is in it any more");
     });
 }
 

@@ -42,6 +42,7 @@ mod fields;
 mod look;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
+mod overwrites;
 mod polls;
 mod span;
 mod spills;
@@ -64,6 +65,8 @@ pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 3 * S
 pub(crate) const PLACES_MAX: usize = 1 << 30;
 /// Attempts to win a free place of a set or words of a spill buffer.
 const ATTEMPTS: usize = 16;
+/// Attempts to find the fields of a span as nobody is changing them.
+const PATIENCE: usize = if cfg!(spandrel_loom) { 1 } else { 32 };
 
 /// The index of a place.
 pub(crate) type Place = u32;

@@ -1,12 +1,24 @@
 //! Buffers for spans with more fields than a place holds.
+//!
+//! A buffer knows whose it is, and how many threads are writing into it. One that its span gives back
+//! is free once the last of them is done; and whoever comes for a span that has closed meanwhile, with
+//! an id that was kept too long, finds that the buffer is another one's. So what is written into a
+//! buffer is always of the span that has it.
 
 use super::ATTEMPTS;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::record::ID_BITS;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Where the id of the span stands in the word of a buffer, above the number of writers.
+const ID_SHIFT: u32 = u64::BITS - ID_BITS;
+/// The writers.
+const WRITERS: u64 = (1 << ID_SHIFT) - 1;
 
 /// The buffers.
 #[derive(Debug)]
 pub(super) struct Spills {
-    taken: Box<[AtomicU32]>,
+    /// `span << 16 | writers` of each; 0 while it is free.
+    taken: Box<[AtomicU64]>,
     words: Box<[AtomicU64]>,
     words_each: usize,
 }
@@ -15,33 +27,103 @@ impl Spills {
     pub(super) fn new(buffers: usize, words_each: usize) -> Self {
         let buffers = if words_each == 0 { 0 } else { buffers };
         Self {
-            taken: std::iter::repeat_with(AtomicU32::default).take(buffers).collect(),
+            taken: std::iter::repeat_with(AtomicU64::default).take(buffers).collect(),
             words: std::iter::repeat_with(AtomicU64::default).take(buffers * words_each).collect(),
             words_each,
         }
     }
 
-    /// Takes a free buffer, trying a few from a place that `hint` chooses. Returns its number plus
-    /// one.
-    pub(super) fn claim(&self, hint: u64) -> Option<u16> {
-        let home = (hint.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+    /// The word of a buffer that says whose it is; `None` for the number of no buffer.
+    fn taken(&self, number: u16) -> Option<&AtomicU64> {
+        self.taken.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// Takes a free buffer for the span with this id, trying a few. Returns its number plus one.
+    pub(super) fn claim(&self, span: u64) -> Option<u16> {
+        let home = (span.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
         (0..ATTEMPTS.min(self.taken.len())).find_map(|step| {
             let index = (home + step) % self.taken.len();
-            // Acquire on success: pairs with the Release in `release`.
+            // Acquire on success: pairs with the Release in `release` and `leave`, whichever was last.
             self.taken[index]
-                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(0, span << ID_SHIFT, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
                 .then_some(index as u16 + 1)
         })
     }
 
-    pub(super) fn release(&self, number: u16) {
-        // Release: pairs with the Acquire in `claim`.
-        self.taken[number as usize - 1].store(0, Ordering::Release);
+    /// A thread is going to write into a buffer. Says whether that is the span's; only then may it, and
+    /// has to [leave](Self::leave) it.
+    #[must_use]
+    pub(super) fn enter(&self, number: u16, span: u64) -> bool {
+        let Some(taken) = self.taken(number) else { return false };
+        for _ in 0..ATTEMPTS {
+            // Relaxed: looked at again by the compare-and-swap.
+            let before = taken.load(Ordering::Relaxed);
+            if before >> ID_SHIFT != span || before & WRITERS == WRITERS {
+                return false;
+            }
+            // Acquire: pairs with the Release in `leave`, as in `claim`.
+            let entered =
+                taken.compare_exchange(before, before + 1, Ordering::Acquire, Ordering::Relaxed);
+            if entered.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
+    /// A thread has written into a buffer.
+    pub(super) fn leave(&self, number: u16) {
+        if let Some(taken) = self.taken(number) {
+            // Release: pairs with the Acquire in `claim`; the words are written.
+            taken.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Its span gives a buffer back.
+    pub(super) fn release(&self, number: u16) {
+        if let Some(taken) = self.taken(number) {
+            // Release: pairs with the Acquire in `claim`. Those who write into it stay counted.
+            taken.fetch_and(WRITERS, Ordering::Release);
+        }
+    }
+
+    /// A word of a buffer; `None` for the number of no buffer, and beyond its end.
     #[inline]
-    pub(super) fn word(&self, number: u16, index: usize) -> &AtomicU64 {
-        &self.words[(number as usize - 1) * self.words_each + index]
+    pub(super) fn word(&self, number: u16, index: usize) -> Option<&AtomicU64> {
+        let buffer = usize::from(number).checked_sub(1)?;
+        if index >= self.words_each {
+            return None;
+        }
+        self.words.get(buffer * self.words_each + index)
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_free_when_nobody_writes_into_it() {
+        let spills = Spills::new(1, 4);
+        let number = spills.claim(7).unwrap();
+        assert!(spills.enter(number, 7) && !spills.enter(number, 8));
+        spills.release(number);
+        assert!(spills.claim(8).is_none(), "somebody still writes for the span that is gone");
+        assert!(!spills.enter(number, 7), "it is given back");
+        spills.leave(number);
+        assert_eq!(spills.claim(8), Some(number));
+        assert!(!spills.enter(number, 7) && spills.enter(number, 8));
+    }
+
+    #[test]
+    fn there_is_no_word_outside_of_a_buffer() {
+        let spills = Spills::new(2, 4);
+        assert!(spills.word(0, 0).is_none() && spills.word(3, 0).is_none());
+        assert!(spills.word(1, 3).is_some() && spills.word(1, 4).is_none());
+        assert!(!spills.enter(0, 0) && !spills.enter(3, 1));
+        spills.leave(0);
+        spills.release(9);
+        assert!(Spills::new(16, 0).claim(1).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use spandrel_ring::Table;
 
 use super::bits::{CLONED, CLOSED, DIRECT, LAYER_SHIFT, RESERVED_KEY};
+use super::overwrites::Overwrites;
 use super::spills::Spills;
 use super::{ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, key_in};
 use crate::places::{DirectPlaces, key_of, place_of};
@@ -35,6 +36,7 @@ pub(crate) struct OpenSpans {
     /// The last span of each place whose end was decided by `decide_fate`.
     pub(super) fates: Box<[AtomicU64]>,
     pub(super) spills: Spills,
+    pub(super) overwrites: Overwrites,
     /// Most words of fields of one span.
     pub(super) field_words_max: usize,
     /// Whether the first layer is a direct one.
@@ -55,6 +57,7 @@ impl OpenSpans {
             ways_used: AtomicU32::new(1),
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),
+            overwrites: Overwrites::new(places),
             field_words_max,
             first_is_direct: AtomicBool::new(false),
             // The upper half: hashed front ends use the lower ways first.
@@ -80,6 +83,12 @@ impl OpenSpans {
     #[inline]
     pub(crate) fn span(&self, place: Place) -> &OpenSpan {
         &self.spans.cells()[place as usize]
+    }
+
+    /// The place of a span that is in this table.
+    pub(crate) fn place_of(&self, span: &OpenSpan) -> Place {
+        let first = self.spans.cells().as_ptr().addr();
+        ((std::ptr::from_ref(span).addr() - first) / size_of::<OpenSpan>()) as Place
     }
 
     /// All places.
@@ -189,7 +198,7 @@ impl OpenSpans {
             to.store(*word, Ordering::Release);
         }
         if fields.len() > INLINE_WORDS {
-            self.append_fields(span, fields);
+            self.append_fields(place, new.id, fields, fields.len());
         }
         span.extra.fetch_add(inline.len() as u64, Ordering::Release);
         span.set_origin(origin);

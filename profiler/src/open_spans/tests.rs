@@ -1,6 +1,7 @@
 //! The table and its places.
 
 use super::*;
+use crate::fields::{Fields, Value};
 use crate::record;
 
 fn new_span(id: u64) -> NewSpan {
@@ -61,7 +62,7 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     // Booleans: one word a field.
     let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
-    table.append_fields(table.span(place), &fields[5..]);
+    table.append_fields(place, 10, &fields[5..], 64);
     let span = table.span(place);
     assert!(span.own_enter(|| 10) && !span.own_enter(|| 11));
     assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
@@ -85,35 +86,137 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     assert_eq!(seen[0].busy, 6, "an entry later than the look is none");
 }
 
+/// Values as they are recorded.
+fn number(field: u64, n: u64) -> Vec<u64> {
+    vec![3 << 8 | field, n]
+}
+
+fn text(field: u64, byte: u8, len: usize) -> Vec<u64> {
+    let mut words = vec![(len as u64) << 32 | 9 << 8 | field];
+    words.extend((0..len.div_ceil(8)).map(|word| {
+        let tail = (len - 8 * word).min(8);
+        u64::from_le_bytes([byte; 8]) & u64::MAX >> (8 * (8 - tail))
+    }));
+    words
+}
+
+/// The fields as a reader has them: the last value of each.
+fn known(table: &OpenSpans) -> Vec<(usize, String)> {
+    let seen = table.look(0, |_| true).remove(0);
+    let mut known: Vec<(usize, String)> = Vec::new();
+    for field in Fields::new(&seen.fields) {
+        let value = match field.value {
+            Value::Str(words, len) => {
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                assert!(bytes[len..].iter().all(|byte| *byte == 0), "{bytes:?}");
+                let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+                if field.is_cut() { format!("{text}...") } else { text }
+            }
+            Value::Missing => "missing".into(),
+            value => format!("{value:?}"),
+        };
+        known.retain(|(index, _)| *index != field.index);
+        known.push((field.index, value));
+    }
+    known
+}
+
 #[test]
-fn fields_that_do_not_fit_are_left_out_whole_and_marked() {
+fn small_and_late_values_find_room_behind_a_long_one() {
+    let table = OpenSpans::new(64, 64);
+    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    let record = |value: Vec<u64>| table.record_fields(place, 10, &value, 4);
+    record(text(0, b'a', 4_000));
+    record(text(1, b'b', 4_000));
+    record(number(2, 7));
+    record(text(3, b'd', 40));
+    let known = known(&table);
+    let cut = |known: &str, letter, least| {
+        known.ends_with("...") && known.matches(letter).count() >= least
+    };
+    assert!(cut(&known[0].1, 'a', 200) && cut(&known[1].1, 'b', 40), "{known:?}");
+    assert_eq!(known[2..], [(2, "I64(7)".into()), (3, "d".repeat(40))]);
+    assert!(!table.span(place).has_left_out());
+}
+
+#[test]
+fn fields_that_do_not_fit_are_named() {
     let table = OpenSpans::new(64, INLINE_WORDS);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    let wide = [3 << 8, 42]; // an i64 of two words
-    for _ in 0..INLINE_WORDS {
-        table.append_fields(table.span(place), &wide);
+    // As many fields as promises of a word each, and values of three.
+    let fields = INLINE_WORDS as u64 / 2;
+    let wide = |field| [6 << 8 | field, field, field];
+    for field in 0..fields {
+        table.record_fields(place, 10, &wide(field), fields as usize);
     }
-    assert_eq!(table.span(place).field_words(), INLINE_WORDS / 2 * 2, "whole fields only");
+    let all = known(&table);
+    assert_eq!(all.len(), fields as usize, "{all:?}");
+    assert!(all.iter().any(|(_, value)| value == "missing"), "{all:?}");
+    assert!(!table.span(place).has_left_out());
+    // Nothing was promised to a field that was not declared.
+    for field in fields..3 * fields {
+        table.record_fields(place, 10, &wide(field), fields as usize);
+    }
     assert!(table.span(place).has_left_out());
-    for _ in 0..2 {
-        table.append_fields(table.span(place), &[8 << 8]);
-    }
-    assert_eq!(table.span(place).field_words(), INLINE_WORDS);
+    assert!(table.span(place).field_words() <= INLINE_WORDS);
 }
 
 #[test]
 fn the_last_value_of_a_field_counts_whatever_its_length() {
     let table = OpenSpans::new(16, 64);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[8 << 8]).unwrap();
-    let wide = [3 << 8, 42];
-    for _ in 0..1000 {
-        table.record_fields(place, &wide);
-        table.record_fields(place, &wide);
+    for n in 0..1000 {
+        table.record_fields(place, 10, &number(0, n), 2);
+        table.record_fields(place, 10, &number(0, n), 2);
     }
     assert_eq!(table.span(place).field_words(), 3, "overwritten in place");
-    table.record_fields(place, &[8 << 8 | 1 << 32]);
-    let seen = table.look(0, |_| true);
-    assert_eq!(seen[0].fields.last(), Some(&(8 << 8 | 1 << 32)), "behind the other length");
+    table.record_fields(place, 10, &[8 << 8 | 1 << 32], 2);
+    assert_eq!(known(&table), [(0, "Bool(true)".into())]);
+    for round in 0..1000 {
+        let len = round * 7 % 100;
+        table.record_fields(place, 10, &text(0, b'x', len), 2);
+        assert_eq!(known(&table), [(0, "x".repeat(len))], "round {round}");
+    }
+    assert!(table.span(place).field_words() <= 32, "{}", table.span(place).field_words());
+    table.record_fields(place, 10, &text(1, b'y', 80), 2);
+    assert_eq!(known(&table)[1], (1, "y".repeat(80)));
+}
+
+/// What is found by an id that was kept for too long is not the span that it was of.
+#[test]
+fn a_stale_id_changes_no_other_span() {
+    let table = OpenSpans::new(1, 64);
+    let long = text(0, b'o', 400);
+    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    table.record_fields(place, 10, &long, 1);
+    table.remove(place);
+    // Nobody is there: neither a word nor a buffer is touched.
+    table.record_fields(place, 10, &long, 1);
+    table.record_fields(place, 10, &text(0, b'p', 400), 1);
+    assert_eq!(table.span(place).extra(), 0);
+    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(11), &[]), Some(place));
+    table.record_fields(place, 11, &text(0, b'n', 300), 1);
+    table.record_fields(place, 10, &text(0, b'p', 300), 1);
+    table.record_fields(place, 10, &long, 1);
+    assert_eq!(known(&table), [(0, "n".repeat(300))]);
+    assert!(!table.span(place).has_left_out());
+}
+
+#[test]
+fn where_no_buffer_is_left_the_place_is_shared_out() {
+    let table = OpenSpans::new(1, 64);
+    let long = text(0, b'o', 200);
+    let places: Vec<_> = (0..WAYS as u64)
+        .map(|n| table.insert(0, 2 * n + 1, ORIGIN, &new_span(10 + n), &[]).unwrap())
+        .collect();
+    while table.spills.claim(1).is_some() {}
+    table.record_fields(places[0], 10, &long, 3);
+    table.record_fields(places[0], 10, &number(1, 5), 3);
+    table.record_fields(places[0], 10, &text(2, b'e', 8), 3);
+    let known = known(&table);
+    assert!(known[0].1.ends_with("o..."), "{known:?}");
+    assert_eq!(known[1..], [(1, "I64(5)".into()), (2, "e".repeat(8))]);
+    assert!(!table.span(places[0]).has_left_out());
 }
 
 #[test]

@@ -6,9 +6,9 @@ use tracing_core::span::Record;
 
 use super::Recorder;
 use crate::counters::Kind;
-use crate::fields::FieldBuffer;
+use crate::fields::{FIELDS_MAX, FieldBuffer};
 use crate::local::{self, Unavailable};
-use crate::record::Link;
+use crate::record::{self, Link};
 
 impl Recorder {
     /// Fields are recorded into an open span.
@@ -26,14 +26,22 @@ impl Recorder {
             }
         };
         let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        let id = span.id();
+        let metadata = self.callsites.metadata(record::upper_of(span.origin()));
+        let declared = metadata.map_or(FIELDS_MAX, |metadata| metadata.fields().len());
         let record = |fields: &mut FieldBuffer| {
-            fields.clear(self.open.field_room(place));
+            fields.begin(declared);
             hot.in_user_code(|| values.record(fields));
             // The values' own code may have closed the span meanwhile.
-            if !span.is(layer, key) {
+            if !span.is(layer, key) || span.id() != id {
                 return;
             }
-            self.open.record_fields(place, fields.words());
+            // Also what the span has said before it is overwritten.
+            let has_failed = |error| self.open.says_error(span, error);
+            if fields.has_failed() || fields.error().is_some_and(has_failed) {
+                span.set_failed();
+            }
+            self.open.record_fields(place, id, fields.words(), declared);
             if fields.has_left_out() {
                 span.set_left_out();
             }

@@ -70,7 +70,7 @@ impl Recorder {
             return self.drop_one(Kind::Event, DropReason::CallsitesFull);
         };
         let at = self.clock.ticks();
-        fields.clear(self.field_words_max);
+        fields.begin(metadata.fields().len());
         hot.in_user_code(|| event.record(fields));
         let id = hot.next_id(self, at);
         let (thread, left_out) = (hot.thread(), fields.has_left_out());

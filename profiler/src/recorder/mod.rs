@@ -88,7 +88,8 @@ impl Recorder {
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed);
         let clock = Clock::start();
         // The quick paths read the time-stamp counter, and use all words of a place, without asking.
-        let is_quick = clock.is_tsc() && field_words_max >= INLINE_WORDS;
+        // Where those are so few that they have to be shared out among the fields, somebody has to.
+        let is_quick = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
             id,
             quick_owner: AtomicU64::new(if is_quick { id } else { NO_OWNER }),

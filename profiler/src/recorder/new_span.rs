@@ -8,7 +8,7 @@ use super::{FindAncestor, Recorder};
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot};
-use crate::open_spans::{NewSpan, OpenSpan};
+use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan};
 use crate::record;
 use crate::stats::DropReason;
 
@@ -58,14 +58,13 @@ impl Recorder {
         };
         let origin = Origin { layer, origin: record::id_and(parent, callsite), root };
         if metadata.fields().is_empty() {
-            return self.insert_span(hot, key, origin, &[], false);
+            return self.insert_span(hot, key, origin, None);
         }
         let inserted = local::with_cold(|cold| {
             let fields = &mut cold.fields;
-            fields.clear(self.field_words_max);
+            fields.begin(metadata.fields().len());
             hot.in_user_code(|| attributes.record(fields));
-            let (words, left_out) = (fields.words(), fields.has_left_out());
-            self.insert_span(hot, key, origin, words, left_out)
+            self.insert_span(hot, key, origin, Some(fields))
         });
         inserted.unwrap_or_else(|| self.insert_span_of_ending_thread(hot, key, origin, attributes))
     }
@@ -80,9 +79,9 @@ impl Recorder {
         attributes: &Attributes<'_>,
     ) -> Option<u64> {
         let mut fields = FieldBuffer::new(self.field_words_max);
+        fields.begin(attributes.metadata().fields().len());
         hot.in_user_code(|| attributes.record(&mut fields));
-        let (words, left_out) = (fields.words(), fields.has_left_out());
-        self.insert_span(hot, key, origin, words, left_out)
+        self.insert_span(hot, key, origin, Some(&fields))
     }
 
     fn insert_span(
@@ -90,27 +89,32 @@ impl Recorder {
         hot: Hot,
         key: u64,
         origin: Origin,
-        fields: &[u64],
-        left_out: bool,
+        fields: Option<&FieldBuffer>,
     ) -> Option<u64> {
         let Origin { layer, origin, root } = origin;
         let start = self.clock.ticks();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
         let new = NewSpan { thread: hot.thread(), id, root, start };
+        let words = fields.map_or(&[][..], FieldBuffer::words);
+        let (here, more) =
+            if words.len() <= INLINE_WORDS { (words, &[][..]) } else { (&[][..], words) };
         let inserted = if self.open.is_direct(layer) {
             let kept = hot.take_place(&self.open).map(|(place, _)| place);
             let place = kept.or_else(|| self.open.take_place());
-            place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, fields)))
+            place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, here)))
         } else {
-            self.open.insert(layer, key, origin, &new, fields).map(|place| (place, key))
+            self.open.insert(layer, key, origin, &new, here).map(|place| (place, key))
         };
         let Some((place, key)) = inserted else {
             self.drop_one(Kind::Span, DropReason::OpenSpansFull);
             return None;
         };
-        if left_out {
-            self.open.span(place).set_left_out();
+        if !more.is_empty() {
+            self.open.append_fields(place, id, more, fields.map_or(0, FieldBuffer::declared));
+        }
+        if let Some(fields) = fields {
+            fields.mark(self.open.span(place));
         }
         hot.set_last_place(place);
         Some(key)

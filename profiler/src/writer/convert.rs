@@ -10,7 +10,7 @@ use spandrel_storage::{
 use tracing_core::Metadata;
 
 use crate::clock::Timeline;
-use crate::fields::Fields;
+use crate::fields::{ERROR, Fields, any_says_error};
 use crate::open_spans::Seen;
 use crate::record::{self, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
@@ -164,7 +164,7 @@ impl Converter {
         let mut status = head.status;
         if let Some(error) = error
             && status == Status::Ok
-            && Fields::new(fields).any(|field| field.index == error)
+            && any_says_error(fields, error)
         {
             status = Status::Error;
         }
@@ -267,7 +267,7 @@ impl Converter {
             let id = store.intern_callsite(&describe(metadata));
             let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
             let index = |wanted| names.iter().position(|name| *name == wanted);
-            let (error, message) = (index("error"), index("message"));
+            let (error, message) = (index(ERROR), index("message"));
             self.callsites.push(Callsite { id, keys: Keys::new(&names), error, message });
         }
     }

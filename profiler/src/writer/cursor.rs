@@ -187,6 +187,7 @@ impl Cursor<'_> {
                 }
                 self.byte(b'"');
             }
+            Value::Missing => self.slice(b"null"),
             Value::I128(n) => self.display(format_args!("{n}")),
             Value::U128(n) => self.display(format_args!("{n}")),
         }

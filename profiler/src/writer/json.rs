@@ -8,9 +8,10 @@ use super::cursor::{Cursor, Escape, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
 use crate::fields::{self, FieldValue, Fields, Value};
 
-/// The reserved key under which an object says what was cut: the original length in bytes by field,
-/// and `"*": null` if whole fields were left out.
-const CUT_KEY: &[u8] = b",\"$cut\":";
+/// The reserved key under which an object names the fields that are not there as they were recorded:
+/// how many bytes each of them had, `null` for a number that there was no room for, and `"*": null` if
+/// fields were left out without their names being known.
+const TRUNCATED_KEY: &[u8] = b",\"$truncated\":";
 const LEFT_OUT: &[u8] = b",\"*\":null";
 
 /// Appends `text` as a JSON string.
@@ -148,19 +149,21 @@ impl JsonWriter {
         let start = self.at;
         // Twice: once with the value, once with the original length.
         let mut cursor = self.cursor(2 * keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
-        for field in fields.iter().filter(|field| skip != Some(field.index)) {
+        let is_here = |field: &&FieldValue<'_>| field.value != Value::Missing;
+        for field in fields.iter().filter(is_here).filter(|field| skip != Some(field.index)) {
             cursor.key(keys.get_or_unknown(field.index));
             cursor.value(field.value);
         }
         // A message that was cut is told of here, though it stands in a column of its own.
-        let is_cut = left_out || fields.iter().any(|field| field.original.is_some());
+        let is_cut = left_out || fields.iter().any(FieldValue::is_cut);
         if is_cut {
-            cursor.slice(CUT_KEY);
+            cursor.slice(TRUNCATED_KEY);
             let start = cursor.at;
-            for field in &fields {
-                if let Some(original) = field.original {
-                    cursor.key(keys.get_or_unknown(field.index));
-                    cursor.number(original);
+            for field in fields.iter().filter(|field| field.is_cut()) {
+                cursor.key(keys.get_or_unknown(field.index));
+                match field.original {
+                    Some(original) => cursor.number(original),
+                    None => cursor.slice(b"null"),
                 }
             }
             if left_out {
@@ -176,6 +179,7 @@ impl JsonWriter {
     /// Appends a value as plain text: for messages.
     pub(super) fn push_plain(&mut self, value: Value<'_>) {
         let words = match value {
+            Value::Missing => return,
             Value::Str(words, _) | Value::Bytes(words, _) => words.len(),
             _ => 3,
         };
@@ -196,7 +200,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fields::{KIND_BOOL, KIND_F64, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header};
+    use crate::fields::{
+        KIND_BOOL, KIND_F64, KIND_I64, KIND_MISSING, KIND_STR, KIND_U32, KIND_U64, header, padding,
+    };
 
     /// The words of texts, as a visitor leaves them.
     fn text(field: usize, text: &str, original: Option<u64>) -> Vec<u64> {
@@ -274,7 +280,7 @@ mod tests {
         #[test]
         fn whatever_stands_in_the_words_there_is_room(
             words in prop::collection::vec(
-                prop_oneof![any::<u64>(), (0..12_u64, 0..11_u64, 0..2_u64, 0..50_u64)
+                prop_oneof![any::<u64>(), (0..12_u64, 0..13_u64, 0..2_u64, 0..50_u64)
                     .prop_map(|(field, kind, flags, low)| low << 32 | flags << 16 | kind << 8 | field)],
                 0..40,
             ),
@@ -323,10 +329,29 @@ mod tests {
     fn what_was_cut_is_said() {
         let words = [text(0, "b", Some(67_108_864)), text(1, "m", Some(9))].concat();
         let (out, cut) = text_of(&["body", "message"], &words, true, Some(1));
-        let expected = r#"{"body":"b","$cut":{"body":67108864,"message":9,"*":null}}"#;
+        let expected = r#"{"body":"b","$truncated":{"body":67108864,"message":9,"*":null}}"#;
         assert_eq!((out.as_str(), cut), (expected, true));
         assert_eq!(text_of(&[], &[], false, None), (String::new(), false));
-        assert_eq!(text_of(&[], &[], true, None), (r#"{"$cut":{"*":null}}"#.into(), true));
+        assert_eq!(text_of(&[], &[], true, None), (r#"{"$truncated":{"*":null}}"#.into(), true));
         assert_eq!(text_of(&["m"], &text(0, "m", None), false, Some(0)), (String::new(), false));
+        let missing = |field, bytes| vec![header(field, KIND_MISSING, 0, bytes)];
+        let words = [missing(0, 0), header_of_true(1), missing(2, 9), missing(3, 7)].concat();
+        let (out, cut) = text_of(&["n", "ok", "text", "message"], &words, false, Some(3));
+        let expected = r#"{"ok":true,"$truncated":{"n":null,"text":9,"message":7}}"#;
+        assert_eq!((out.as_str(), cut), (expected, true));
+        // What comes after, whole, counts.
+        let words = [missing(0, 9), text(0, "whole", None)].concat();
+        assert_eq!(text_of(&["a"], &words, false, None), (r#"{"a":"whole"}"#.into(), false));
+    }
+
+    fn header_of_true(field: usize) -> Vec<u64> {
+        vec![header(field, KIND_BOOL, 0, 1)]
+    }
+
+    #[test]
+    fn padding_is_no_field() {
+        let small = |field, n| header(field, KIND_U32, 0, n);
+        let words = [padding(2), 99, small(0, 1), padding(1), small(1, 2), padding(3), 98, 97];
+        assert_eq!(text_of(&["a", "b"], &words, false, None).0, r#"{"a":1,"b":2}"#);
     }
 }

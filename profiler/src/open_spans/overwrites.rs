@@ -1,0 +1,92 @@
+//! Who may overwrite the value of a field in its place, and whether a reader has seen that.
+//!
+//! A sequence for each place, odd while somebody has the right there; it says for which field, too. A
+//! place that changes hands keeps its own, so that whoever comes too late for a span disturbs none that
+//! follows.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// `count << 9 | field << 1 | odd` of each place.
+#[derive(Debug)]
+pub(super) struct Overwrites(Box<[AtomicU64]>);
+
+/// Where the count begins.
+const COUNT: u64 = 1 << 9;
+/// Somebody has the right.
+const ODD: u64 = 1;
+
+/// The right to overwrite; ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Overwriting<'a> {
+    sequence: &'a AtomicU64,
+    odd: u64,
+}
+
+/// Why somebody may not overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Somebody records the same field right now. So his value is the last one: he is not done yet.
+    SameField,
+    /// Somebody records another one.
+    Busy,
+}
+
+impl Overwrites {
+    pub(super) fn new(places: usize) -> Self {
+        Self(std::iter::repeat_with(AtomicU64::default).take(places).collect())
+    }
+
+    /// The right to overwrite this field in this place, if nobody has one there.
+    pub(super) fn begin(&self, place: usize, field: u8) -> Result<Overwriting<'_>, Refused> {
+        let sequence = self.0.get(place).ok_or(Refused::Busy)?;
+        let refused = |now: u64| {
+            let is_same = now & ODD != 0 && (now / 2) as u8 == field;
+            if is_same { Refused::SameField } else { Refused::Busy }
+        };
+        // Relaxed: looked at again by the compare-and-swap.
+        let even = sequence.load(Ordering::Relaxed);
+        if even & ODD != 0 {
+            return Err(refused(even));
+        }
+        let odd = (even & !(COUNT - 1)) | (u64::from(field) << 1) | ODD;
+        // Acquire: pairs with the Release in `drop`; what others have overwritten is there. The words
+        // are stored with Release: whoever sees one of them sees that the sequence is odd.
+        match sequence.compare_exchange(even, odd, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Overwriting { sequence, odd }),
+            Err(now) => Err(refused(now)),
+        }
+    }
+
+    /// What a reader compares before and after; `None` while somebody overwrites.
+    pub(super) fn sequence(&self, place: usize) -> Option<u64> {
+        // Acquire: pairs with the Release in `drop`; what was overwritten is there.
+        let sequence = self.0.get(place)?.load(Ordering::Acquire);
+        (sequence & ODD == 0).then_some(sequence)
+    }
+}
+
+impl Drop for Overwriting<'_> {
+    fn drop(&mut self) {
+        let even = (self.odd & !(COUNT - 1)).wrapping_add(COUNT);
+        // Release: pairs with the Acquire in `begin` and `sequence`; the words are complete.
+        self.sequence.store(even, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_may_and_the_others_are_told_why_not() {
+        let overwrites = Overwrites::new(1);
+        let before = overwrites.sequence(0);
+        let right = overwrites.begin(0, 255).unwrap();
+        assert_eq!(overwrites.sequence(0), None);
+        assert_eq!(overwrites.begin(0, 255).unwrap_err(), Refused::SameField);
+        assert_eq!(overwrites.begin(0, 0).unwrap_err(), Refused::Busy);
+        drop(right);
+        assert!(overwrites.sequence(0).is_some() && overwrites.sequence(0) != before);
+        assert!(overwrites.begin(0, 0).is_ok() && overwrites.begin(1, 0).is_err());
+    }
+}
