@@ -63,6 +63,9 @@ pub(crate) fn builder(
     if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
         builder = builder.control(listen);
     }
+    if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
+        builder = builder.live_readers(may_read);
+    }
     Ok(Some(builder))
 }
 
@@ -158,7 +161,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""events":"{}","busy_time":{},"control":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""events":"{}","busy_time":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -173,6 +176,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         builder.events,
         builder.busy_time,
         builder.control,
+        builder.store.live_readers,
         builder.close_timeout.as_millis(),
         builder.store.synchronous,
         optional(builder.store.max_bytes),
@@ -216,6 +220,7 @@ mod tests {
             ("SPANDREL_MAX_AGE_S", "60"),
             ("SPANDREL_BUSY_TIME", "false"),
             ("SPANDREL_CONTROL", "0"),
+            ("SPANDREL_LIVE_READERS", "0"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
@@ -229,6 +234,7 @@ mod tests {
         assert_eq!(builder.store.max_bytes, Some(50));
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.control), (false, false));
+        assert!(!builder.store.live_readers);
     }
 
     #[test]

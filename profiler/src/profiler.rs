@@ -30,6 +30,13 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Cheap to clone; all clones are the same profiler. When the last clone is dropped, the profiler
 /// is closed as by [`close`](Self::close). The layers that it made stay installed, and then only
 /// count.
+///
+/// # Files
+///
+/// The profile and what lies beside it (`-wal`, `-shm`) belong to the writer while it records. A program
+/// should not open, copy, move or cut them by itself: POSIX drops the locks of SQLite when a process
+/// closes any descriptor of a file that it has locked. The recorder guards against that as far as the
+/// platform lets it, and notices the rest; the book says what remains (`docs/src/howto/files.md`).
 #[derive(Debug, Clone)]
 #[must_use = "the profiler is closed when its last handle is dropped"]
 pub struct Profiler {
@@ -83,6 +90,7 @@ impl Profiler {
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_LIVE_READERS` | [`Builder::live_readers`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
     ///

@@ -43,11 +43,13 @@ mod retention;
 mod rollup;
 mod run_row;
 mod schema;
+mod shield;
 mod sqlite;
 mod steps;
 mod store;
 mod totals;
 mod transfer;
+mod watch;
 #[cfg(feature = "query")]
 mod zones;
 
@@ -72,4 +74,4 @@ pub use record::{
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use sqlite::SqliteVersion;
-pub use store::Store;
+pub use store::{Recovered, Store};

@@ -50,6 +50,8 @@ struct Entry {
     recording: bool,
     /// Descriptors that wait for the last connection to go.
     files: Vec<Arc<File>>,
+    /// Those of indexes (`-shm`), for the same reason.
+    indexes: Vec<(FileId, Arc<File>)>,
 }
 
 type Table = HashMap<FileId, Entry>;
@@ -121,6 +123,33 @@ impl StoreLock {
         Ok(Self { id, file: Some(file), lock: locked.ok(), created })
     }
 
+    /// The descriptor of the database, for further locks.
+    pub(crate) fn shared_file(&self) -> io::Result<Arc<File>> {
+        self.file.clone().ok_or_else(|| io::Error::other("the file is closed"))
+    }
+
+    /// A descriptor of an index, open for as long as the database is; the same one again if it is
+    /// known already.
+    pub(crate) fn index(
+        &self,
+        id: &FileId,
+        open: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<Arc<File>> {
+        let mut table = table();
+        let indexes = &mut table.entry(self.id.clone()).or_default().indexes;
+        if let Some((_, index)) = indexes.iter().find(|(known, _)| known == id) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(open()?);
+        indexes.push((id.clone(), index.clone()));
+        Ok(index)
+    }
+
+    /// How many connections of readers this process has to the file.
+    pub(crate) fn readers(&self) -> usize {
+        table().get(&self.id).map_or(0, |entry| entry.readers)
+    }
+
     /// The descriptor of the database. To be looked at only.
     pub(crate) fn file(&self) -> io::Result<&File> {
         self.file.as_deref().ok_or_else(|| io::Error::other("the file is closed"))
@@ -184,12 +213,12 @@ pub(crate) fn start_of(file: &File) -> io::Result<Vec<u8>> {
 
 /// Threads may share the descriptor, so its position is not used.
 #[cfg(unix)]
-fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, 0)
 }
 
 #[cfg(not(unix))]
-fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     use io::{Read, Seek};
     file.seek(io::SeekFrom::Start(0))?;
     file.read(bytes)
