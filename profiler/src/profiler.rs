@@ -116,7 +116,33 @@ impl Profiler {
         self.handle.is_some()
     }
 
+    /// Opens the database in a thread of its own.
+    ///
+    /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
+    /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
+    /// mask, and what may be pending for him, stay as they are.
     pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
+        let refused = |source: std::io::Error| {
+            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
+                .with_source(source)
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("spandrel-build".into());
+            let thread = thread
+                .spawn_scoped(scope, || {
+                    spandrel_storage::survive_file_size_limit();
+                    Self::start_here(builder)
+                })
+                .map_err(refused)?;
+            thread.join().unwrap_or_else(|payload| {
+                // What its destructor does is not ours to run.
+                std::mem::forget(payload);
+                Err(Error::new(ErrorKind::Thread, "cannot open the database: its thread panicked"))
+            })
+        })
+    }
+
+    fn start_here(builder: Builder) -> Result<Self, Error> {
         let mut store = Store::open(&builder.database, &builder.store)?;
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
@@ -156,6 +182,7 @@ impl Profiler {
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
+                spandrel_storage::survive_file_size_limit();
                 Writer::new(recorder, state, consumer, inbox, store, requests, options).run();
             })
         };

@@ -20,6 +20,7 @@ mod control;
 mod error;
 #[cfg(feature = "query")]
 pub mod export;
+mod file_size;
 mod histogram;
 mod ids;
 mod image;
@@ -56,6 +57,7 @@ mod zones;
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 pub use error::{Error, ErrorKind};
+pub use file_size::survive_file_size_limit;
 pub use histogram::{Bucket, DecodeError, Histogram};
 #[cfg(feature = "query")]
 pub use indexes::Indexes;

@@ -85,6 +85,16 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
+    /// For files that cannot become longer than this: the log goes into the main file while there is
+    /// room for it.
+    pub(crate) fn within(&self, file_bytes_max: Option<u64>) -> Self {
+        let mut options = self.clone();
+        if let Some(most) = file_bytes_max {
+            options.checkpoint_bytes = options.checkpoint_bytes.min(most / 4);
+        }
+        options
+    }
+
     pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
         let fault =
             if !self.page_size.is_power_of_two() || !(512..=65_536).contains(&self.page_size) {

@@ -14,6 +14,7 @@ use self::recover::keep_log;
 use crate::append::{self, Appended};
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
+use crate::file_size;
 use crate::ids::LastIds;
 use crate::indexes;
 use crate::intern::Interner;
@@ -95,6 +96,7 @@ impl Store {
         let path = path.as_ref();
         SqliteVersion::linked().check(path)?;
         options.check(path)?;
+        let options = &options.within(file_size::limit());
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {

@@ -84,6 +84,16 @@ pub fn unmount(at: &Path) -> io::Result<()> {
     check(unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) })
 }
 
+/// Limits the length of files of this process, or lifts the limit.
+pub fn limit_file_size(bytes: Option<u64>) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives on this stack.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) })?;
+    limit.rlim_cur = bytes.unwrap_or(limit.rlim_max);
+    // SAFETY: as above.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) })
+}
+
 fn check(result: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
