@@ -22,6 +22,9 @@ pub enum ErrorKind {
     Symlink,
     /// The operating system refuses access.
     PermissionDenied,
+    /// The file, or one that SQLite has beside it, belongs to somebody else or can be written by
+    /// others.
+    Untrusted,
     /// There is no such file (readers only; the store makes it).
     NotFound,
     /// The file is no SQLite database.

@@ -35,6 +35,7 @@ mod open;
 #[cfg(feature = "query")]
 mod optimize;
 mod options;
+mod ownership;
 #[cfg(feature = "query")]
 pub mod query;
 mod quick_map;

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Context, Error, ErrorKind};
+use crate::ownership;
 
 /// What the file system calls a file, whatever its path: device and inode.
 #[cfg(unix)]
@@ -109,7 +110,8 @@ impl StoreLock {
         if entry.files.is_empty() {
             entry.files.push(file.clone());
         }
-        let locked = take_lock(path, full, &file);
+        let locked =
+            check_owner(path, full, &file, created).and_then(|()| take_lock(path, full, &file));
         if let Ok(lock) = &locked {
             entry.recording = true;
             if !Arc::ptr_eq(lock, &file) && entry.files.len() < 2 {
@@ -294,13 +296,26 @@ pub(crate) fn create(path: &Path, full: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Whether the file, and what SQLite has beside it, is ours to record into.
+fn check_owner(path: &Path, full: &Path, file: &File, created: bool) -> Result<(), Error> {
+    if !created {
+        let metadata = file.metadata().context(path, "look at the file")?;
+        ownership::check(path, full, &metadata)?;
+    }
+    ownership::check_sidecars(path, full)
+}
+
 fn take_lock(path: &Path, full: &Path, file: &Arc<File>) -> Result<Arc<File>, Error> {
     let lock = if cfg!(any(target_os = "linux", target_os = "android")) {
         file.clone()
     } else {
         let mut name = full.as_os_str().to_owned();
         name.push("-lock");
-        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let open = options.open(&name);
         Arc::new(open.context(path, "open the lock file")?)
     };
     match lock.try_lock() {

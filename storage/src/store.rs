@@ -23,6 +23,7 @@ use crate::lock::{StoreLock, file_id};
 use crate::mend::{self, FreshIds, Mended, Moved, Trial};
 use crate::open;
 use crate::options::StoreOptions;
+use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, RunInfo};
 use crate::retention::{self, Pace, Pruned};
 use crate::rollup::Rollups;
@@ -89,7 +90,7 @@ impl Store {
     /// # Errors
     ///
     /// Each has a kind of its own: the SQLite that is linked is too old; the folder is missing; the path names a folder or a symbolic
-    /// link; no permission; not a database; the database of another program, or of a newer spandrel;
+    /// link; no permission; somebody else's file; not a database; the database of another program, or of a newer spandrel;
     /// a damaged file; in use by another store; locked by another connection; the disk is full;
     /// options that make no sense.
     pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, Error> {
@@ -150,6 +151,7 @@ impl Store {
         let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
             .context(path, "set up the connection")?;
         let wal = Wal::new(&conn, full).context(path, "read the page size")?;
+        ownership::check_sidecars(path, full)?;
         let doing = "look at the write-ahead log";
         let watch = Watch::new(lock, full, options.live_readers).context(path, doing)?;
         let file = lock.shared_file().context(path, doing)?;

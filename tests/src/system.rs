@@ -23,6 +23,12 @@ pub fn become_nobody() -> io::Result<()> {
     check(unsafe { libc::setuid(65_534) })
 }
 
+/// Sets what new files are not allowed to others.
+pub fn set_umask(mask: u32) {
+    // SAFETY: a number, cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
 /// Forks. In the child only the calling thread exists; `body` runs there, and then the child ends
 /// with its result, without running destructors or exit handlers. Returns the child's id.
 pub fn fork(body: impl FnOnce() -> i32) -> io::Result<i32> {
