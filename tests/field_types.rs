@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use spandrel_tests::database::Fields;
 use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Span, field, info, info_span, trace_span};
+use tracing::{Span, debug_span, field, info, info_span};
 
 /// Records what `body` does and returns the rows.
 fn record(body: impl FnOnce()) -> Database {
@@ -292,7 +292,7 @@ fn many_fields() {
     let _limit = time_limit(60);
     let db = record(|| {
         // As many as a callsite can have in tracing's macros without nesting: 32.
-        drop(trace_span!(
+        drop(debug_span!(
             "many",
             f00 = 0,
             f01 = 1,

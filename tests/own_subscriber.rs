@@ -4,7 +4,7 @@ use std::thread;
 
 use spandrel::{ErrorKind, Profiler};
 use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Instrument, Level, Span, error, field, info, info_span, trace_span};
+use tracing::{Dispatch, Instrument, Level, Span, debug_span, error, field, info, info_span};
 
 fn recorded(program: impl FnOnce()) -> Database {
     let scratch = scratch();
@@ -29,7 +29,7 @@ fn a_tree_with_fields_events_and_links() {
         let lone = info_span!(parent: None, "lone");
         let named = info_span!(parent: &lone, "named");
         info!(parent: &named, "in named");
-        trace_span!("plain").in_scope(|| ());
+        debug_span!("plain").in_scope(|| ());
     });
     let (outer, inner) = (db.span("outer"), db.span("inner"));
     assert_eq!(outer.fields.names(), ["later", "n", "text"]);

@@ -1,5 +1,6 @@
 //! The profile that a command looks at: the file, the run, and what of it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::ops::ControlFlow;
@@ -49,6 +50,8 @@ impl Wanted {
     /// The file: the one that was named, or the newest profile in the current folder.
     pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
         match &self.db {
+            // What the recorder was given, with `%p` for the process: the newest that fits.
+            Some(path) if !path.exists() => Ok(newest_like(path).unwrap_or_else(|| path.clone())),
             Some(path) => Ok(path.clone()),
             None => newest(Path::new(".")).ok_or_else(|| {
                 Failure::cannot_read("there is no profile in this folder")
@@ -235,13 +238,70 @@ pub(crate) fn read_everything(runs: &[Run], has_index: bool) -> Option<String> {
 
 /// The profile in a folder that was written last.
 fn newest(folder: &Path) -> Option<PathBuf> {
+    newest_named(folder, |name| Path::new(name).extension().is_some_and(|end| end == "db"))
+}
+
+/// The same of those with such a name.
+fn newest_named(folder: &Path, is_named_so: impl Fn(&OsStr) -> bool) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
         let path = entry.path();
-        let is_named_so = path.extension().is_some_and(|end| end == "db");
-        (is_named_so && is_profile(&path)).then(|| Some((written(&path)?, path)))?
+        let fits = is_named_so(&entry.file_name()) && is_profile(&path);
+        fits.then(|| Some((written(&path)?, path)))?
     });
     let path = files.max()?.1;
     Some(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
+}
+
+/// The newest profile that a recorder may have made for this path, in whose name `%p`, `%t` and `%n` stand
+/// for a process.
+fn newest_like(path: &Path) -> Option<PathBuf> {
+    let pattern = path.file_name()?.to_str()?;
+    let parts = pattern_parts(pattern);
+    if parts.len() < 2 {
+        return None;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    newest_named(folder.unwrap_or(Path::new(".")), |name| {
+        name.to_str().is_some_and(|name| fits(name, &parts))
+    })
+}
+
+/// The texts between what stands for something else.
+fn pattern_parts(pattern: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('%', Some('p' | 't' | 'n')) => {
+                chars.next();
+                parts.push(String::new());
+            }
+            (c, next) => {
+                if c == '%' && next == Some(&'%') {
+                    chars.next();
+                }
+                if let Some(part) = parts.last_mut() {
+                    part.push(c);
+                }
+            }
+        }
+    }
+    parts
+}
+
+/// Whether a name has these parts, with something between them.
+fn fits(name: &str, parts: &[String]) -> bool {
+    let [first, middle @ .., last] = parts else { return false };
+    let Some(rest) = name.strip_prefix(first.as_str()) else { return false };
+    let Some(mut rest) = rest.strip_suffix(last.as_str()) else { return false };
+    for part in middle {
+        // One character at least is what stood there; the earliest place leaves most for the others.
+        let Some(first) = rest.chars().next() else { return false };
+        let behind = &rest[first.len_utf8()..];
+        let Some(at) = behind.find(part.as_str()) else { return false };
+        rest = &behind[at + part.len()..];
+    }
+    !rest.is_empty()
 }
 
 /// When a profile was written last: a live one writes its log only.
@@ -259,4 +319,21 @@ fn is_profile(path: &Path) -> bool {
     read.is_ok()
         && start.starts_with(b"SQLite format 3\0")
         && start.get(68..72) == Some(&APPLICATION_ID.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_pattern_makes() {
+        let is_like = |pattern: &str, name: &str| fits(name, &pattern_parts(pattern));
+        assert!(is_like("%n-%p.db", "shop-42.db"));
+        assert!(is_like("%n-%p.db", "my-shop-42.db"));
+        assert!(is_like("run%%%t.db", "run%20261128T162233Z.db"));
+        assert!(is_like("%p%t", "4220261128T162233Z"));
+        assert!(!is_like("%n-%p.db", "shop.db") && !is_like("%p.db", ".db"));
+        assert!(!is_like("%n-%p.db", "shop-42.sqlite"));
+        assert!(!is_like("plain.db", "plain.db"), "nothing stands for anything");
+    }
 }

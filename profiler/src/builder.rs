@@ -1,6 +1,6 @@
 //! The settings of a profiler.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use spandrel_storage::{StoreOptions, Synchronous};
@@ -8,6 +8,7 @@ use tracing_core::LevelFilter;
 
 use crate::error::{Error, ErrorKind};
 use crate::profiler::Profiler;
+use crate::rule::Rule;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
@@ -27,7 +28,9 @@ pub struct Builder {
     pub(crate) flush_interval: Duration,
     pub(crate) max_open_spans: usize,
     pub(crate) max_field_bytes: usize,
+    pub(crate) spans: LevelFilter,
     pub(crate) events: LevelFilter,
+    pub(crate) filter: String,
     pub(crate) busy_time: bool,
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
@@ -47,7 +50,7 @@ pub enum Fault {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            database: default_database(),
+            database: "%n.spandrel.db".into(),
             label: None,
             commit: None,
             ring_capacity: 65_536,
@@ -56,7 +59,9 @@ impl Default for Builder {
             flush_interval: Duration::from_millis(500),
             max_open_spans: 16_384,
             max_field_bytes: 4_096,
+            spans: LevelFilter::DEBUG,
             events: LevelFilter::INFO,
+            filter: String::new(),
             busy_time: true,
             control: true,
             close_timeout: Duration::from_secs(30),
@@ -66,17 +71,12 @@ impl Default for Builder {
     }
 }
 
-/// `<program>.spandrel.db` in the current folder.
-fn default_database() -> PathBuf {
-    let program = std::env::current_exe().ok();
-    let stem = program.as_deref().and_then(Path::file_stem);
-    let mut name = stem.map_or_else(|| "profile".into(), std::ffi::OsStr::to_os_string);
-    name.push(".spandrel.db");
-    name.into()
-}
-
 impl Builder {
     /// The profile database; made if it is missing, appended to if it is one of ours.
+    ///
+    /// `%p` in it is the process id, `%t` the time of the start (`20261128T162233Z`), `%n` the name of the
+    /// program and `%%` a percent sign, as in `"%n-%p.db"` for several processes of one program; any
+    /// other percent sign stands for itself.
     ///
     /// Default: `<program>.spandrel.db` in the current folder.
     pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
@@ -144,6 +144,27 @@ impl Builder {
         self
     }
 
+    /// Which spans are kept: those of this level and the more severe ones. Default `DEBUG`. Spans
+    /// inside one that is not kept belong to the nearest one that is.
+    ///
+    /// Where the layer is alone, `tracing` does not even make what is below all levels.
+    pub fn spans(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.spans = level.into();
+        self
+    }
+
+    /// Targets that have a level of their own, as in `my_app=trace,h2=off`: for spans and events alike, and
+    /// whatever [`spans`](Self::spans) and [`events`](Self::events) say. The nearest target counts; all that
+    /// begins with it belongs to it. A level without a target, as in `warn,my_app=debug`, takes the place
+    /// of both levels; a target without a level is one with `trace`.
+    ///
+    /// Of a target that is `off` nothing is kept, and no error marks a span. A text that cannot be
+    /// understood is an error of [`build`](Self::build).
+    pub fn filter(mut self, directives: impl Into<String>) -> Self {
+        self.filter = directives.into();
+        self
+    }
+
     /// Which events are kept: this level and the more severe ones. Default `INFO`;
     /// `LevelFilter::OFF` keeps none. An event at ERROR marks its span as failed even if it is
     /// not kept.
@@ -199,16 +220,6 @@ impl Builder {
         self
     }
 
-    /// Whether other processes may read the profile while it is recorded. Default `true`.
-    ///
-    /// With `false` whoever opens it meanwhile finds it locked, and the index of its write-ahead log is
-    /// in memory. Otherwise that is a file, `<database>-shm`, which is mapped: a program that cuts it
-    /// short under the recording (`: > profile.db-shm`) may end it by SIGBUS.
-    pub fn live_readers(mut self, may_read: bool) -> Self {
-        self.store.live_readers = may_read;
-        self
-    }
-
     /// All settings of the store at once, for what has no method of its own.
     pub fn store_options(mut self, options: StoreOptions) -> Self {
         self.store = options;
@@ -236,6 +247,11 @@ impl Builder {
     pub fn build(self) -> Result<Profiler, Error> {
         self.check()?;
         Profiler::start(self)
+    }
+
+    /// What is kept of spans and events.
+    pub(crate) fn rule(&self) -> Result<Rule, Error> {
+        Rule::new(self.spans, self.events).with_text(&self.filter)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -56,15 +56,20 @@ pub(crate) fn builder(
     if let Some(level) = parse::<LevelFilter>("SPANDREL_EVENTS", set("SPANDREL_EVENTS"), levels)? {
         builder = builder.events(level);
     }
+    if let Some(level) = parse::<LevelFilter>("SPANDREL_SPANS", set("SPANDREL_SPANS"), levels)? {
+        builder = builder.spans(level);
+    }
+    if let Some(filter) = set("SPANDREL_FILTER") {
+        builder = builder.filter(filter.to_string_lossy());
+        // Named here, as the variable that it is.
+        builder.rule().map_err(|error| error.about("SPANDREL_FILTER"))?;
+    }
     let switch = |name| parse::<Switch>(name, set(name), "true or false, or 1 or 0");
     if let Some(Switch(measured)) = switch("SPANDREL_BUSY_TIME")? {
         builder = builder.busy_time(measured);
     }
     if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
         builder = builder.control(listen);
-    }
-    if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
-        builder = builder.live_readers(may_read);
     }
     Ok(Some(builder))
 }
@@ -151,6 +156,8 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
     let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
     let mut database = String::new();
     push_string(&mut database, &builder.database.display().to_string());
+    let mut filter = String::new();
+    push_string(&mut filter, &builder.filter);
     let mut commit = String::from("null");
     if let Some(known) = &builder.commit {
         commit.clear();
@@ -161,7 +168,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""events":"{}","busy_time":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"control":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -173,10 +180,11 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         builder.flush_interval.as_millis(),
         builder.max_open_spans,
         recorder.field_words_max * 8,
+        builder.spans,
         builder.events,
+        filter,
         builder.busy_time,
         builder.control,
-        builder.store.live_readers,
         builder.close_timeout.as_millis(),
         builder.store.synchronous,
         optional(builder.store.max_bytes),
@@ -216,11 +224,12 @@ mod tests {
             ("SPANDREL_MAX_OPEN_SPANS", "30"),
             ("SPANDREL_MAX_FIELD_BYTES", "40"),
             ("SPANDREL_EVENTS", "debug"),
+            ("SPANDREL_SPANS", "trace"),
+            ("SPANDREL_FILTER", "h2=off"),
             ("SPANDREL_MAX_BYTES", "50"),
             ("SPANDREL_MAX_AGE_S", "60"),
             ("SPANDREL_BUSY_TIME", "false"),
             ("SPANDREL_CONTROL", "0"),
-            ("SPANDREL_LIVE_READERS", "0"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
@@ -230,21 +239,27 @@ mod tests {
         assert_eq!(builder.batch_size, 10);
         assert_eq!(builder.flush_interval, Duration::from_millis(20));
         assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
-        assert_eq!(builder.events, LevelFilter::DEBUG);
+        assert_eq!((builder.spans, builder.events), (LevelFilter::TRACE, LevelFilter::DEBUG));
+        assert_eq!(builder.filter, "h2=off");
         assert_eq!(builder.store.max_bytes, Some(50));
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.control), (false, false));
-        assert!(!builder.store.live_readers);
     }
 
     #[test]
     fn a_variable_that_makes_no_sense_is_named() {
-        let names =
-            ["SPANDREL_BATCH_SIZE", "SPANDREL_EVENTS", "SPANDREL_MAX_BYTES", "SPANDREL_CONTROL"];
+        let names = [
+            "SPANDREL_BATCH_SIZE",
+            "SPANDREL_EVENTS",
+            "SPANDREL_SPANS",
+            "SPANDREL_FILTER",
+            "SPANDREL_MAX_BYTES",
+            "SPANDREL_CONTROL",
+        ];
         for name in names {
-            let error = builder(from(&[("SPANDREL_DB", "a.db"), (name, "many")])).unwrap_err();
+            let error = builder(from(&[("SPANDREL_DB", "a.db"), (name, "many=")])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidOption);
-            assert!(error.to_string().contains(name) && error.to_string().contains("many"));
+            assert!(error.to_string().contains(name) && error.to_string().contains("many="));
         }
     }
 }

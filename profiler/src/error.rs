@@ -55,6 +55,19 @@ impl Error {
         Self { kind, path: Some(path.to_path_buf()), message, source: None }
     }
 
+    /// The same, with what it is about in front.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.message.insert_str(0, &format!("{what}: "));
+        self
+    }
+
+    /// The same, with another way out behind.
+    pub(crate) fn or_else(mut self, way_out: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(way_out);
+        self
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl std::error::Error + Send + Sync + 'static,

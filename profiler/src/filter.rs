@@ -1,101 +1,122 @@
-//! Which spans and events our own subscriber takes.
+//! Which spans and events a front end takes, changed while the program runs.
 //!
-//! `tracing` asks about a callsite once and keeps the answer, so a span of a callsite that is off
-//! costs a load and a comparison. When the filter changes, it is made to ask about all of them again.
-//! Answers are kept here, too, for whoever asks about a single span: no question takes a lock but
-//! the first one about a callsite.
+//! A rule is asked about each callsite once; the answer is found without a lock from then on. No code
+//! of the user's runs under the lock of the rule, allocation included: it is held to copy or to replace
+//! a pointer.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 
 use tracing_core::dispatcher::{self, WeakDispatch};
 use tracing_core::{Dispatch, LevelFilter, Metadata, callsite};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::registry::Registry;
 
-use crate::callsites::CALLSITES_MAX;
 use crate::mutex::Mutex;
 use crate::recorder::Recorder;
-
-/// Not asked yet.
-const UNKNOWN: u8 = 0;
-const OFF: u8 = 1;
-const ON: u8 = 2;
+use crate::rule::{Rule, Verdict};
+use crate::sites::{Answer, QuickSites, Site, Sites};
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
+    /// None for a front end of a profiler that is switched off.
+    recorder: Option<Arc<Recorder>>,
     present: Mutex<Present>,
     /// The subscriber as `tracing` knows it.
     dispatch: Mutex<Option<WeakDispatch>>,
-    /// By the number of the callsite.
-    answers: Box<[AtomicU8]>,
+    sites: Sites,
 }
 
+#[derive(Clone)]
 struct Present {
-    targets: Targets,
-    /// The callsites that were asked about, with their numbers: answered at once when the filter
-    /// changes, so that nobody else has to.
-    asked: Vec<(usize, &'static Metadata<'static>)>,
+    rule: Arc<Rule>,
+    /// What was set by [`Filter::set_targets`], for whoever asks.
+    targets: Option<Arc<Targets>>,
+    /// Grows with each change.
+    generation: u64,
 }
 
 impl Filter {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(recorder: Option<&Arc<Recorder>>, quick: Option<QuickSites>) -> Self {
+        let off = || Arc::new(Rule::new(LevelFilter::OFF, LevelFilter::OFF));
+        let rule = recorder.map_or_else(off, |recorder| Arc::clone(&recorder.rule));
         Self {
-            present: Mutex::new(Present { targets: everything(), asked: Vec::new() }),
+            recorder: recorder.map(Arc::clone),
+            present: Mutex::new(Present { rule, targets: None, generation: 0 }),
             dispatch: Mutex::new(None),
-            answers: std::iter::repeat_with(|| AtomicU8::new(UNKNOWN))
-                .take(CALLSITES_MAX)
-                .collect(),
+            sites: Sites::new(quick),
         }
     }
 
-    /// Whether spans and events of this callsite are wanted.
-    pub(crate) fn is_on(&self, recorder: &Recorder, metadata: &'static Metadata<'static>) -> bool {
-        let number = recorder.callsites.number(metadata).map_or(usize::MAX, usize::from);
-        // Relaxed: a late answer is that of a moment ago.
-        match self.answers.get(number).map(|answer| answer.load(Ordering::Relaxed)) {
-            Some(ON) => true,
-            Some(OFF) => false,
-            _ => self.ask(number, metadata),
-        }
+    /// What is to be done with spans or events of this callsite. Takes no lock after the first question
+    /// about it.
+    #[inline]
+    pub(crate) fn answer(&self, metadata: &'static Metadata<'static>) -> Answer {
+        let known = self.sites.find(metadata).and_then(Site::answer);
+        known.unwrap_or_else(|| self.meet(metadata))
     }
 
-    /// The same about metadata that are not the callsite's own: those of a record that comes from the
-    /// `log` crate have its target, and a callsite in common with all others of their level.
+    /// Whether metadata are wanted that are not the callsite's own: those of a record that comes from
+    /// the `log` crate have its target, and a callsite in common with all others of their level.
     #[cold]
     pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
-        let present = self.present.lock();
-        present.is_some_and(|p| p.targets.would_enable(metadata.target(), metadata.level()))
+        self.present().is_some_and(|present| present.rule.judge(metadata) != Verdict::Below)
+    }
+
+    /// The rule now. `None` in a forked child that cannot have the lock: it wants nothing.
+    fn present(&self) -> Option<Present> {
+        self.present.lock().map(|present| present.clone())
     }
 
     #[cold]
-    fn ask(&self, number: usize, metadata: &'static Metadata<'static>) -> bool {
-        // The answer is kept under the lock, so that it is not one of a filter that was replaced.
-        // A forked child that cannot have it wants nothing.
-        let Some(mut present) = self.present.lock() else { return false };
-        let is_on = present.targets.would_enable(metadata.target(), metadata.level());
-        // Two threads may ask about the same callsite at once.
-        if let Some(answer) = self.answers.get(number)
-            && answer.swap(answer_of(is_on), Ordering::Relaxed) == UNKNOWN
-        {
-            present.asked.push((number, metadata));
+    fn meet(&self, metadata: &'static Metadata<'static>) -> Answer {
+        let (Some(recorder), Some(mut present)) = (&self.recorder, self.present()) else {
+            return Answer::Below;
+        };
+        // Another thread may have met it meanwhile: the answer is the same, and counted twice.
+        let Some(site) = self.sites.enter(metadata) else { return Answer::Full };
+        loop {
+            let answer = self.decide(recorder, &present.rule, site);
+            // One who replaces the rule looks at all callsites after that; either it has found this one,
+            // or the rule is seen to be another one here.
+            match self.present() {
+                Some(now) if now.generation != present.generation => present = now,
+                _ => return answer,
+            }
         }
-        is_on
+    }
+
+    /// Asks the rule about a callsite, and keeps the answer.
+    fn decide(&self, recorder: &Recorder, rule: &Rule, site: &Site) -> Answer {
+        let metadata = site.metadata;
+        let answer = match rule.judge(metadata) {
+            Verdict::Kept => {
+                let number = site.number().or_else(|| recorder.callsites.add(metadata));
+                number.map_or(Answer::Full, Answer::Kept)
+            }
+            Verdict::Marks => Answer::Marks,
+            Verdict::Below => Answer::Below,
+        };
+        let before = site.set_answer(answer);
+        recorder.tally.count(before, answer);
+        self.sites.set_quick(metadata, answer);
+        answer
     }
 
     /// Nothing beyond this level is wanted of any callsite.
-    pub(crate) fn max_level(&self) -> Option<LevelFilter> {
-        let Some(present) = self.present.lock() else { return Some(LevelFilter::OFF) };
-        Layer::<Registry>::max_level_hint(&present.targets)
+    pub(crate) fn max_level(&self) -> LevelFilter {
+        match (&self.recorder, self.present()) {
+            (Some(_), Some(present)) => present.rule.max_level(),
+            _ => LevelFilter::OFF,
+        }
     }
 
     /// `tracing` knows of the subscriber from now on.
     pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
-        if let Some(mut known) = self.dispatch.lock() {
-            *known = Some(dispatch.downgrade());
-        }
+        let new = Some(dispatch.downgrade());
+        let Some(mut known) = self.dispatch.lock() else { return };
+        let before = std::mem::replace(&mut *known, new);
+        drop(known);
+        drop(before); // may free memory
     }
 
     /// Makes `tracing` ask about all callsites again.
@@ -110,39 +131,63 @@ impl Filter {
         }
     }
 
-    pub(crate) fn set(&self, targets: Targets) {
-        let Some(mut present) = self.present.lock() else { return };
-        for (number, metadata) in &present.asked {
-            let is_on = targets.would_enable(metadata.target(), metadata.level());
-            if let Some(answer) = self.answers.get(*number) {
-                // Relaxed: as above.
-                answer.store(answer_of(is_on), Ordering::Relaxed);
-            }
-        }
-        present.targets = targets;
+    /// Just what these targets enable is taken.
+    pub(crate) fn set_targets(&self, targets: Targets) {
+        let rule = Rule::just(&targets);
+        self.set(rule, Some(targets));
     }
-}
 
-fn answer_of(is_on: bool) -> u8 {
-    if is_on { ON } else { OFF }
-}
+    /// One level for all targets; events go no further than the builder's level.
+    pub(crate) fn set_max_level(&self, level: LevelFilter) {
+        let events = self.recorder.as_ref().map_or(level, |recorder| recorder.rule.events());
+        self.set(Rule::up_to(level, events), None);
+    }
 
-/// The filter that takes all there is.
-fn everything() -> Targets {
-    Targets::new().with_default(LevelFilter::TRACE)
+    fn set(&self, rule: Rule, targets: Option<Targets>) {
+        let (rule, targets) = (Arc::new(rule), targets.map(Arc::new));
+        let Some(mut present) = self.present.lock() else { return };
+        let generation = present.generation + 1;
+        let before = std::mem::replace(&mut *present, Present { rule, targets, generation });
+        drop(present);
+        drop(before); // may free memory
+        self.decide_all();
+    }
+
+    /// Asks the present rule about all callsites that were met.
+    fn decide_all(&self) {
+        let Some(recorder) = &self.recorder else { return };
+        let mut decided = None;
+        // Whoever sets it at the same time does the same; the last word is the last rule's.
+        while let Some(present) = self.present()
+            && decided != Some(present.generation)
+        {
+            for site in self.sites.all() {
+                self.decide(recorder, &present.rule, site);
+            }
+            decided = Some(present.generation);
+        }
+    }
+
+    fn targets(&self) -> Option<Targets> {
+        let present = self.present()?;
+        let set = present.targets.as_deref().cloned();
+        Some(set.unwrap_or_else(|| present.rule.to_targets()))
+    }
 }
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let targets = self.present.lock().map(|present| present.targets.to_string());
-        f.debug_tuple("Filter").field(&targets).finish()
+        let rule = self.present().map(|present| present.rule);
+        f.debug_tuple("Filter").field(&rule).finish()
     }
 }
 
-/// Changes the filter of a [`Subscriber`](crate::Subscriber) while it is installed.
+/// Changes the filter of a [`Subscriber`](crate::Subscriber) or a [`ProfilerLayer`](crate::ProfilerLayer)
+/// while it is installed.
 ///
-/// Made by [`Subscriber::filter_handle`](crate::Subscriber::filter_handle). Once the subscriber is
-/// gone, it does nothing.
+/// Made by [`Subscriber::filter_handle`](crate::Subscriber::filter_handle) and
+/// [`ProfilerLayer::filter_handle`](crate::ProfilerLayer::filter_handle). Once the front end is gone, it
+/// does nothing.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -167,7 +212,8 @@ impl FilterHandle {
         Self(Arc::downgrade(filter))
     }
 
-    /// From now on just what `targets` enables is recorded. Spans that are open go on.
+    /// From now on just what `targets` enables is recorded, spans and events alike, whatever the levels
+    /// and the filter of the builder say. Spans that are open go on.
     ///
     /// # Blocking
     ///
@@ -175,21 +221,24 @@ impl FilterHandle {
     /// thread that records waits for it.
     pub fn set(&self, targets: Targets) {
         if let Some(filter) = self.0.upgrade() {
-            filter.set(targets);
+            filter.set_targets(targets);
             filter.rebuild();
         }
     }
 
-    /// The same with one level for all targets.
+    /// The same with one level for all targets; of events, [`Builder::events`](crate::Builder::events)
+    /// is a second limit.
     pub fn set_max_level(&self, level: impl Into<LevelFilter>) {
-        self.set(Targets::new().with_default(level));
+        if let Some(filter) = self.0.upgrade() {
+            filter.set_max_level(level.into());
+            filter.rebuild();
+        }
     }
 
-    /// The present filter; `None` once the subscriber is gone.
+    /// The present filter, as far as one level for spans and events can say it; `None` once the front
+    /// end is gone.
     #[must_use]
     pub fn targets(&self) -> Option<Targets> {
-        let filter = self.0.upgrade()?;
-        let present = filter.present.lock()?;
-        Some(present.targets.clone())
+        self.0.upgrade()?.targets()
     }
 }

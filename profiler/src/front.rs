@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use spandrel_ring::Table;
-use tracing_core::LevelFilter;
-
+use crate::filter::Filter;
 use crate::open_spans::OpenSpan;
 use crate::recorder::{Recorder, RecorderOptions};
+use crate::rule::Rule;
+use crate::sites::{QuickSites, quick_sites};
+use spandrel_ring::Table;
+use tracing_core::LevelFilter;
 
 /// A front end's side of the recorder.
 ///
@@ -23,8 +25,11 @@ pub(crate) struct Front {
     pub(crate) spans: Table<OpenSpan>,
     /// The same if it is not measured.
     pub(crate) untimed: Table<OpenSpan>,
+    /// The callsites that are kept, for the first front end; else none.
+    pub(crate) sites: QuickSites,
     /// None for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
+    pub(crate) filter: Arc<Filter>,
     /// Tells this front end's spans from those of the profiler's other ones.
     pub(crate) layer: u16,
 }
@@ -42,7 +47,9 @@ impl Front {
         let busy_time = first.is_some_and(|recorder| recorder.busy_time);
         let (all, spans, untimed) = (places(true), places(busy_time), places(!busy_time));
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
-        Self { quick, all, spans, untimed, recorder, layer }
+        let sites = if first.is_some() { quick_sites() } else { Arc::clone(no_sites()) };
+        let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)));
+        Self { quick, all, spans, untimed, sites, recorder, filter: Arc::new(filter), layer }
     }
 
     /// The recorder, for whatever the quick paths have not done.
@@ -50,6 +57,12 @@ impl Front {
     pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
         self.recorder.as_ref()
     }
+}
+
+/// The callsites of a front end that has no quick paths.
+fn no_sites() -> &'static QuickSites {
+    static NONE: OnceLock<QuickSites> = OnceLock::new();
+    NONE.get_or_init(quick_sites)
 }
 
 /// A recorder that takes nothing: its ring is closed.
@@ -61,7 +74,7 @@ fn inert() -> &'static Arc<Recorder> {
             partitions: 1,
             open_spans_max: 1,
             field_bytes_max: 0,
-            events: LevelFilter::OFF,
+            rule: Rule::new(LevelFilter::OFF, LevelFilter::OFF),
             busy_time: false,
             first_id: 1,
         });

@@ -1,36 +1,66 @@
 //! The front end for `tracing_subscriber`: a layer.
 
+use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Event, Interest, Metadata, Subscriber};
+use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::fast::{self, Quick};
+use crate::filter::FilterHandle;
 use crate::front::Front;
+use crate::placement::Placement;
 use crate::recorder::Recorder;
+use crate::sites::Answer;
+
+/// How far a recorded ancestor is looked for.
+const ANCESTORS_MAX: usize = 256;
 
 /// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
 ///
 /// Made by [`Profiler::layer`](crate::Profiler::layer). It composes with other layers and with
 /// per-layer filters, keeps nothing in the registry's extensions, and never disables a callsite for
-/// the layers beside it. When the profiler is closed, the layer stays where it is and only counts.
+/// the layers beside it. It has levels and a filter of its own ([`Builder::spans`](crate::Builder::spans),
+/// [`Builder::events`](crate::Builder::events), [`Builder::filter`](crate::Builder::filter)), so that it
+/// needs none of `tracing-subscriber`'s. Where it is alone, or beside layers that also say what they
+/// want, `tracing` does not even make what none of them keeps. The layer of a profiler that is switched off
+/// is one that is not there. When the profiler is closed, the layer stays where it is and only counts.
 ///
-/// Under a per-layer filter, the parent of a span is the innermost *recorded* span that its thread
-/// is in, or, if it names a parent that was filtered out, the nearest recorded ancestor of that
-/// one. An event that names a filtered parent belongs to no span.
+/// Where spans are not kept, the parent of a span is the innermost *recorded* span that its thread
+/// is in, or, if it names a parent that is not recorded, the nearest recorded ancestor of that
+/// one (no further than 256 spans away). An event that names a parent that a per-layer filter of
+/// `tracing-subscriber` has taken out belongs to no span.
 pub struct ProfilerLayer<S> {
     front: Front,
+    placement: Placement,
     subscriber: PhantomData<fn(S)>,
 }
 
 impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        Self { front: Front::new(recorder, false), subscriber: PhantomData }
+        Self {
+            front: Front::new(recorder, false),
+            placement: Placement::new(),
+            subscriber: PhantomData,
+        }
+    }
+
+    /// What can change the filter while the layer is installed.
+    #[must_use]
+    pub fn filter_handle(&self) -> FilterHandle {
+        FilterHandle::new(&self.front.filter)
+    }
+
+    /// Whether this is a layer of a profiler that is switched off. Asked before anything else that is not
+    /// cheaper.
+    #[inline(always)]
+    fn is_absent(&self) -> bool {
+        self.front.recorder().is_none()
     }
 
     /// The recorder and the number of this layer.
@@ -44,6 +74,12 @@ impl<S> ProfilerLayer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    /// A layer is nothing but itself, and what its place asks for; that is never looked at.
+    fn downcast(&self, id: TypeId) -> Option<*const ()> {
+        let is_mine = id == TypeId::of::<Self>() || self.placement.is(id, self.is_absent());
+        is_mine.then(|| std::ptr::from_ref(self).cast())
+    }
+
     #[inline(never)]
     fn new_span_slowly(
         &self,
@@ -51,15 +87,19 @@ where
         key: NonZeroU64,
         context: Context<'_, S>,
     ) {
-        if self.front.quick.new_span_with_new_ids(key.get(), attributes) {
-            return;
-        }
-        if let Some((recorder, layer)) = self.front() {
-            // For a parent that was filtered out for us: its nearest ancestor that was not. The
-            // registry is asked for no span that is recorded itself.
+        let Some((recorder, layer)) = self.front() else { return };
+        let answer = self.front.filter.answer(attributes.metadata());
+        let Front { quick, sites, .. } = &self.front;
+        if !matches!(answer, Answer::Kept(_))
+            || !quick.new_span_with_new_ids(sites, key.get(), attributes)
+        {
+            // For a parent that is not recorded: its nearest ancestor that is. The registry is asked for
+            // no span that is recorded itself.
             let id = Id::from_non_zero_u64(key);
-            let ancestor = || context.span(&id)?.parent().map(|span| span.id().into_u64());
-            recorder.new_span_slowly(layer, key.get(), attributes, &ancestor);
+            let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
+                nearest(context.span(&id)?.scope().skip(1), is_recorded)
+            };
+            recorder.new_span_slowly(layer, key.get(), attributes, answer, &ancestor);
         }
     }
 
@@ -94,6 +134,14 @@ where
     }
 }
 
+/// The nearest of a span's ancestors for which this holds.
+fn nearest<'a, R: LookupSpan<'a> + 'a>(
+    ancestors: impl Iterator<Item = SpanRef<'a, R>>,
+    is_recorded: &dyn Fn(u64) -> bool,
+) -> Option<u64> {
+    ancestors.take(ANCESTORS_MAX).map(|span| span.id().into_u64()).find(|key| is_recorded(*key))
+}
+
 impl<S> fmt::Debug for ProfilerLayer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProfilerLayer").field("enabled", &self.front().is_some()).finish()
@@ -104,10 +152,26 @@ impl<S> Layer<S> for ProfilerLayer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    spandrel_ring::unsafe_method!(downcast_raw, TypeId, Option<*const ()>, downcast);
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.front.filter.set_dispatch(dispatch);
+    }
+
+    fn on_layer(&mut self, below: &mut S) {
+        self.placement.put_on(below);
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        match self.is_absent() {
+            true => Some(LevelFilter::OFF),
+            false => self.placement.hint(self.front.filter.max_level()),
+        }
+    }
+
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if let Some((recorder, _)) = self.front() {
-            // A full table is reported span by span, where it costs something.
-            let _number = recorder.callsites.register(metadata);
+        if self.front().is_some() {
+            let _known_from_now_on = self.front.filter.answer(metadata);
         }
         // `never` would disable the callsite for every other layer, too.
         Interest::always()
@@ -116,11 +180,12 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
-        match self.front.quick.new_span_quickly(key.get(), attributes) {
+        match self.front.quick.new_span_quickly(&self.front.sites, key.get(), attributes) {
             Quick::Done(()) => {}
             Quick::HasFields((), span) => {
                 self.front.quick.new_span_with_fields(span, attributes);
             }
+            Quick::NotDone if self.is_absent() => {}
             Quick::NotDone => self.new_span_slowly(attributes, key, context),
         }
     }
@@ -139,24 +204,30 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some((recorder, layer)) = self.front() {
-            let ancestor = || context.event_span(event).map(|span| span.id().into_u64());
-            recorder.event(layer, event, &ancestor);
+            let answer = self.front.filter.answer(event.metadata());
+            let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
+                nearest(context.event_span(event)?.scope(), is_recorded)
+            };
+            recorder.event(layer, event, answer, &ancestor);
         }
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::enter_quickly(&self.front.spans, id.into_u64()) {
+        if !fast::enter_quickly(&self.front.spans, id.into_u64()) && !self.is_absent() {
             self.enter_slowly(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::exit_quickly(&self.front.spans, id) {
+        if !fast::exit_quickly(&self.front.spans, id) && !self.is_absent() {
             self.exit_slowly(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if self.is_absent() {
+            return;
+        }
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() || !fast::close_quickly(&self.front.all, id.into_u64()) {
             self.close_slowly(id.into_u64());

@@ -36,6 +36,7 @@
 
 mod builder;
 mod callsites;
+mod chunks;
 mod clock;
 mod control;
 mod counters;
@@ -53,14 +54,19 @@ mod local;
 mod marks;
 mod mutex;
 mod open_spans;
+mod path_pattern;
+mod placement;
 mod places;
 mod profiler;
 mod record;
 mod recorder;
+mod rule;
 mod section;
+mod sites;
 mod stats;
 mod subscriber;
 mod sync;
+mod tally;
 mod threads;
 mod writer;
 

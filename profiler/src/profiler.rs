@@ -1,5 +1,6 @@
 //! The handle: starts the writer, and is what flushes and closes.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
 use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
+use crate::path_pattern;
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::section::Section;
@@ -30,13 +32,6 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Cheap to clone; all clones are the same profiler. When the last clone is dropped, the profiler
 /// is closed as by [`close`](Self::close). The layers that it made stay installed, and then only
 /// count.
-///
-/// # Files
-///
-/// The profile and what lies beside it (`-wal`, `-shm`) belong to the writer while it records. A program
-/// should not open, copy, move or cut them by itself: POSIX drops the locks of SQLite when a process
-/// closes any descriptor of a file that it has locked. The recorder guards against that as far as the
-/// platform lets it, and notices the rest; the book says what remains (`docs/src/howto/files.md`).
 #[derive(Debug, Clone)]
 #[must_use = "the profiler is closed when its last handle is dropped"]
 pub struct Profiler {
@@ -87,18 +82,46 @@ impl Profiler {
     /// | `SPANDREL_FLUSH_INTERVAL_MS` | [`Builder::flush_interval`], milliseconds |
     /// | `SPANDREL_MAX_OPEN_SPANS` | [`Builder::max_open_spans`] |
     /// | `SPANDREL_MAX_FIELD_BYTES` | [`Builder::max_field_bytes`] |
+    /// | `SPANDREL_SPANS` | [`Builder::spans`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_FILTER` | [`Builder::filter`], as in `my_app=trace,h2=off` |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
-    /// | `SPANDREL_LIVE_READERS` | [`Builder::live_readers`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
+    ///
+    /// If the profiler cannot be had, because another process records into the file, say, or a variable
+    /// cannot be understood, the program goes on with one that is switched off, and one line on the
+    /// standard error says why: a profile is never a reason for a program to end. Who wants to know
+    /// calls [`try_from_env`](Self::try_from_env).
+    ///
+    /// # Errors
+    ///
+    /// None today.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Builder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Ok(Self::try_from_env().unwrap_or_else(|error| {
+            // Where nobody reads the standard error there is nobody to tell.
+            _ = writeln!(std::io::stderr(), "spandrel: this process is not recorded: {error}");
+            Self::disabled()
+        }))
+    }
+
+    /// The same as [`from_env`](Self::from_env) for programs that want to know why they are not recorded;
+    /// prints nothing.
     ///
     /// # Errors
     ///
     /// As [`Builder::build`], and [`ErrorKind::InvalidOption`] for a variable that cannot be
     /// understood.
-    pub fn from_env() -> Result<Self, Error> {
+    ///
+    /// # Blocking
+    ///
+    /// As [`Builder::build`].
+    pub fn try_from_env() -> Result<Self, Error> {
         match environment::builder(|name| std::env::var_os(name))? {
             Some(builder) => builder.build(),
             None => Ok(Self::disabled()),
@@ -116,34 +139,18 @@ impl Profiler {
         self.handle.is_some()
     }
 
-    /// Opens the database in a thread of its own.
-    ///
-    /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
-    /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
-    /// mask, and what may be pending for him, stay as they are.
-    pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
-        let refused = |source: std::io::Error| {
-            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
-                .with_source(source)
-        };
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("spandrel-build".into());
-            let thread = thread
-                .spawn_scoped(scope, || {
-                    spandrel_storage::survive_file_size_limit();
-                    Self::start_here(builder)
-                })
-                .map_err(refused)?;
-            thread.join().unwrap_or_else(|payload| {
-                // What its destructor does is not ours to run.
-                std::mem::forget(payload);
-                Err(Error::new(ErrorKind::Thread, "cannot open the database: its thread panicked"))
-            })
-        })
-    }
-
-    fn start_here(builder: Builder) -> Result<Self, Error> {
-        let mut store = Store::open(&builder.database, &builder.store)?;
+    pub(crate) fn start(mut builder: Builder) -> Result<Self, Error> {
+        let pattern = std::mem::take(&mut builder.database);
+        builder.database = path_pattern::expand(&pattern);
+        let rule = builder.rule()?;
+        let mut store = Store::open(&builder.database, &builder.store).map_err(|error| {
+            let in_use = error.kind() == spandrel_storage::ErrorKind::InUse;
+            let error = Error::from(error);
+            match in_use && !path_pattern::tells_processes_apart(&pattern) {
+                true => error.or_else("or put %p, the process id, into it: then each has its own"),
+                false => error,
+            }
+        })?;
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database));
@@ -153,7 +160,7 @@ impl Profiler {
             partitions: builder.partitions,
             open_spans_max: builder.max_open_spans,
             field_bytes_max: builder.max_field_bytes,
-            events: builder.events,
+            rule,
             busy_time: builder.busy_time,
             first_id,
         });
@@ -182,7 +189,6 @@ impl Profiler {
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
-                spandrel_storage::survive_file_size_limit();
                 Writer::new(recorder, state, consumer, inbox, store, requests, options).run();
             })
         };

@@ -1,17 +1,18 @@
 //! The records of the ring: plain words, one layout for all front ends.
 //!
 //! ```text
-//!   63               48 47         36  35  34   33 32 31  28 27  24 23                     0
-//!  +-------------------+-------------+---+---+-------+------+------+------------------------+
-//!  | polls / f. words  | 0           | W | L |status | kind | 0    | thread                 |
-//!  +-------------------+-------------+---+---+-------+------+------+------------------------+
+//!   63               48 47       37 36  35  34   33 32 31  28 27  24 23                     0
+//!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
+//!  | polls / f. words  | callsite' | 0 | W | L |status | kind | 0    | thread               |
+//!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
 //!  span:  id, callsite | parent, field words | root, start, end, busy, [polls if W,] fields
 //!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
 //! ```
 //!
 //! `a | b` is a word whose upper 16 bits are `a`. So ids have [`ID_BITS`]: at ten million a second
-//! they last eleven months without a pause, at 10,000 nine hundred years. Times are ticks.
+//! they last eleven months without a pause, at 10,000 nine hundred years. Times are ticks. A callsite's
+//! number has 27 bits, of which the upper ones, `callsite'`, are 0 but in the largest programs.
 //!
 //! The words of a span are those of its place in the table of open spans as they stand there, so
 //! that closing it is copying it; and a span without fields fits one slot. One with more polls than
@@ -20,6 +21,7 @@
 
 use spandrel_storage::Status;
 
+use crate::chunks::ENTRIES_MAX;
 use crate::counters::Kind;
 
 /// Payload of one slot of the ring: with the ring's stamp it fills a cache line.
@@ -44,6 +46,15 @@ const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
 const WIDE: u64 = 1 << 35;
 /// Set by the writer in its own copy.
 const COUNTED: u64 = 1 << 36;
+
+/// What a callsite's number has above its lower 16 bits.
+const CALLSITE_HIGH_SHIFT: u32 = 37;
+const CALLSITE_HIGH: u64 = 0x7FF << CALLSITE_HIGH_SHIFT;
+/// Largest number that needs no more than the lower bits.
+pub(crate) const CALLSITE_LOW_MAX: u32 = 0xFFFF;
+/// Largest number of a callsite.
+const CALLSITE_MAX: usize = (1 << 27) - 1;
+const _: () = assert!(ENTRIES_MAX - 1 <= CALLSITE_MAX);
 
 /// Where the upper 16 bits of a word begin.
 pub(crate) const UPPER_SHIFT: u32 = ID_BITS;
@@ -79,6 +90,24 @@ pub(crate) const fn thread(header: u64) -> u32 {
     header as u32 & THREAD_MAX
 }
 
+/// What of a callsite's number stands in a header.
+#[inline]
+pub(crate) const fn callsite_high(number: u32) -> u64 {
+    ((number as u64) >> 16) << CALLSITE_HIGH_SHIFT
+}
+
+/// What stands beside an id.
+#[inline]
+pub(crate) const fn callsite_low(number: u32) -> u16 {
+    number as u16
+}
+
+/// The number of a callsite from the word that has its lower bits, and the header.
+#[inline(always)]
+pub(crate) const fn callsite(origin: u64, header: u64) -> u32 {
+    (origin >> UPPER_SHIFT) as u32 | ((header & CALLSITE_HIGH) >> (CALLSITE_HIGH_SHIFT - 16)) as u32
+}
+
 /// How many slots so many words take.
 #[inline]
 pub(crate) const fn slots(words: usize) -> usize {
@@ -88,7 +117,7 @@ pub(crate) const fn slots(words: usize) -> usize {
 /// A closed span as it was read, without its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpanHead {
-    pub(crate) callsite: u16,
+    pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
@@ -106,7 +135,8 @@ pub(crate) struct SpanHead {
 /// A span that closes, to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClosingSpan {
-    pub(crate) thread: u32,
+    /// The span's `head`: thread, and what the callsite's number has above 16 bits.
+    pub(crate) head: u64,
     /// Callsite and parent.
     pub(crate) origin: u64,
     pub(crate) status: Status,
@@ -124,7 +154,7 @@ impl ClosingSpan {
     pub(crate) fn words(&self, field_words: usize) -> ([u64; SPAN_WORDS_WIDE], usize) {
         let wide = self.polls > POLLS_MAX;
         let header = KIND_SPAN << KIND_SHIFT
-            | u64::from(self.thread)
+            | self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
             | if wide { WIDE } else { self.polls << UPPER_SHIFT };
@@ -138,7 +168,7 @@ impl ClosingSpan {
 /// An event, without its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventHead {
-    pub(crate) callsite: u16,
+    pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) left_out: bool,
     pub(crate) id: u64,
@@ -152,8 +182,9 @@ impl EventHead {
         let header = KIND_EVENT << KIND_SHIFT
             | u64::from(self.thread)
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
+            | callsite_high(self.callsite)
             | (field_words as u64) << UPPER_SHIFT;
-        [header, self.id, id_and(self.span, self.callsite), self.at]
+        [header, self.id, id_and(self.span, callsite_low(self.callsite)), self.at]
     }
 }
 
@@ -225,7 +256,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 _ => Status::Unfinished,
             };
             let head = SpanHead {
-                callsite: upper_of(origin),
+                callsite: callsite(origin, header),
                 thread,
                 status,
                 left_out,
@@ -243,7 +274,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
         }
         Kind::Event => {
             let &[_, id, origin, at, ..] = words else { return None };
-            let (callsite, span) = (upper_of(origin), id_of(origin));
+            let (callsite, span) = (callsite(origin, header), id_of(origin));
             let head = EventHead { callsite, thread, left_out, id, span, at };
             Some(Record::Event(head, fields(EVENT_WORDS, upper_of(header))?))
         }
@@ -291,7 +322,7 @@ mod tests {
 
     fn head() -> SpanHead {
         SpanHead {
-            callsite: 0xABCD,
+            callsite: CALLSITE_MAX as u32 - 0x1234,
             thread: THREAD_MAX,
             status: Status::Panicked,
             left_out: true,
@@ -309,8 +340,8 @@ mod tests {
     /// The words of the span when it closes, before its fields.
     fn words(head: SpanHead, field_words: usize) -> Vec<u64> {
         let closing = ClosingSpan {
-            thread: head.thread,
-            origin: id_and(head.parent, head.callsite),
+            head: u64::from(head.thread) | callsite_high(head.callsite),
+            origin: id_and(head.parent, callsite_low(head.callsite)),
             status: head.status,
             left_out: head.left_out,
             id: head.id,
@@ -350,7 +381,8 @@ mod tests {
 
     #[test]
     fn events_and_links_come_back_as_they_were() {
-        let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
+        let event =
+            EventHead { callsite: 70_005, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
         let words = [&event.words(2)[..], &[1, 2]].concat();
         assert_eq!(read(&words), Some(Record::Event(event, &[1, 2])));
         let link = Link { span: 3, follows: 4 };

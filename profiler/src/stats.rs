@@ -153,6 +153,12 @@ pub struct Stats {
     pub unfinished: u64,
     /// Spans and events with a field that was cut, or left out, for its length.
     pub cut: u64,
+    /// Callsites whose spans or events are kept, of those that the profiler was shown; each front end
+    /// counts its own.
+    pub callsites: u64,
+    /// Callsites that it was shown and that are below the level, or filtered out. `tracing` shows none
+    /// that is beyond the most verbose level of all subscribers.
+    pub callsites_below_level: u64,
     /// Most slots of the ring in use at once, as far as the writer has seen.
     pub ring_high_water: u64,
     /// Slots of the ring, over all partitions.
@@ -229,6 +235,7 @@ impl Stats {
             concat!(
                 r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
+                r#""callsites":{{"kept":{},"below_level":{}}},"#,
                 r#""marks":{{"stored":{},"dropped":{}}},"last_error":{},"control_error":{}}}"#
             ),
             ledger(&self.spans),
@@ -240,6 +247,8 @@ impl Stats {
             self.ring_capacity,
             self.batches,
             timed_out,
+            self.callsites,
+            self.callsites_below_level,
             self.marks,
             self.marks_dropped,
             text(&self.last_error),
@@ -270,8 +279,19 @@ impl Deref for Report {
 }
 
 impl fmt::Display for Report {
+    /// The line of [`Stats`], and what callsites there were: `callsites 12, 3 more below the level`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stats.fmt(f)
+        self.stats.fmt(f)?;
+        match (self.callsites, self.callsites_below_level) {
+            (0, 0) if self.recorded == 0 => f.write_str(
+                "; no callsite was enabled: nothing was shown to the profiler's layer or subscriber",
+            ),
+            (0, below) if self.recorded == 0 => {
+                write!(f, "; no callsite was enabled: {below} are below the level or filtered out")
+            }
+            (kept, 0) => write!(f, "; callsites {kept}"),
+            (kept, below) => write!(f, "; callsites {kept}, {below} more below the level"),
+        }
     }
 }
 
@@ -304,7 +324,10 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         }
         Ledger { recorded, stored, dropped, in_flight }
     };
+    let (callsites, callsites_below_level) = recorder.tally.get();
     Stats {
+        callsites,
+        callsites_below_level,
         spans: ledger(Kind::Span, snapshot.unfinished, duplicates),
         events: ledger(Kind::Event, 0, 0),
         links: ledger(Kind::Link, 0, 0),

@@ -9,11 +9,12 @@ use tracing_subscriber::filter::Targets;
 
 use crate::error::{Error, ErrorKind};
 use crate::fast::{self, Quick};
-use crate::filter::{Filter, FilterHandle};
+use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
 use crate::places::UNRECORDED;
 use crate::recorder::Recorder;
+use crate::sites::Answer;
 
 /// A `tracing` subscriber that records every span and event, and does nothing else.
 ///
@@ -46,30 +47,32 @@ use crate::recorder::Recorder;
 #[must_use = "a subscriber does nothing until it is installed"]
 pub struct Subscriber {
     front: Front,
-    filter: Arc<Filter>,
 }
 
 impl Subscriber {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        Self { front: Front::new(recorder, true), filter: Arc::new(Filter::new()) }
+        Self { front: Front::new(recorder, true) }
     }
 
-    /// Records nothing that is more verbose than this.
+    /// Records nothing that is more verbose than this; of events, [`Builder::events`](crate::Builder::events)
+    /// is a second limit. In place of the levels and the filter of the builder.
     pub fn with_max_level(self, level: impl Into<LevelFilter>) -> Self {
-        self.with_filter(Targets::new().with_default(level))
+        self.front.filter.set_max_level(level.into());
+        self
     }
 
-    /// Records just what these targets and levels enable; a text like `info,my_crate::db=debug` can
-    /// be parsed into it.
+    /// Records just what these targets and levels enable, spans and events alike; a text like
+    /// `info,my_crate::db=debug` can be parsed into it. In place of the levels and the filter of the
+    /// builder.
     pub fn with_filter(self, filter: Targets) -> Self {
-        self.filter.set(filter);
+        self.front.filter.set_targets(filter);
         self
     }
 
     /// What can change the filter while the subscriber is installed.
     #[must_use]
     pub fn filter_handle(&self) -> FilterHandle {
-        FilterHandle::new(&self.filter)
+        FilterHandle::new(&self.front.filter)
     }
 
     /// Installs this as the subscriber of the whole program.
@@ -91,10 +94,12 @@ impl Subscriber {
 
     #[inline(never)]
     fn new_span_slowly(&self, attributes: &Attributes<'_>) -> Id {
-        if let Some(key) = self.front.quick.open_with_new_ids(attributes) {
+        let Front { quick, sites, filter, layer, .. } = &self.front;
+        if let Some(key) = quick.open_with_new_ids(sites, attributes) {
             return Id::from_non_zero_u64(key);
         }
-        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(self.front.layer, attributes);
+        let answer = filter.answer(attributes.metadata());
+        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(*layer, attributes, answer);
         Id::from_non_zero_u64(self.front.recorder().map_or(UNRECORDED, open))
     }
 
@@ -130,14 +135,14 @@ impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")
             .field("enabled", &self.front.recorder().is_some())
-            .field("filter", &self.filter)
+            .field("filter", &self.front.filter)
             .finish()
     }
 }
 
 impl tracing_core::Subscriber for Subscriber {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        self.filter.set_dispatch(dispatch);
+        self.front.filter.set_dispatch(dispatch);
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -145,24 +150,23 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let Some(recorder) = self.front.recorder() else { return false };
+        if self.front.recorder().is_none() {
+            return false;
+        }
         let own = metadata.callsite().0.metadata();
         if !std::ptr::eq(metadata, own) {
-            return self.filter.is_on_once(metadata);
+            return self.front.filter.is_on_once(metadata);
         }
-        self.filter.is_on(recorder, own)
+        self.front.filter.answer(own) != Answer::Below
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        match self.front.recorder() {
-            Some(_) => self.filter.max_level(),
-            None => Some(LevelFilter::OFF),
-        }
+        Some(self.front.filter.max_level())
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         let quick = &self.front.quick;
-        match quick.open_quickly(attributes) {
+        match quick.open_quickly(&self.front.sites, attributes) {
             Quick::Done(key) => Id::from_non_zero_u64(key),
             Quick::HasFields(place, span) => {
                 Id::from_non_zero_u64(quick.open_with_fields(place, span, attributes))
@@ -185,7 +189,8 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn event(&self, event: &Event<'_>) {
         if let Some(recorder) = self.front.recorder() {
-            recorder.event(self.front.layer, event, &|| None);
+            let answer = self.front.filter.answer(event.metadata());
+            recorder.event(self.front.layer, event, answer, &|_| None);
         }
     }
 

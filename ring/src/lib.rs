@@ -26,7 +26,8 @@
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
 //! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], and in
-//! [`timestamp`] (one processor instruction).
+//! [`timestamp`] (one processor instruction). [`unsafe_method`] writes the word where a foreign trait wants
+//! it, around a body without any.
 
 mod claim;
 mod consumer;
@@ -39,6 +40,7 @@ mod sync;
 mod table;
 mod thread_lease;
 pub mod timestamp;
+mod unsafe_method;
 mod wake;
 
 #[cfg(all(test, spandrel_loom))]

@@ -321,7 +321,7 @@ fn open(kind: usize, parent: Parent, above: Option<&Span>, n: i64, random: &mut 
             span,
             parent,
             above,
-            Level::TRACE,
+            Level::DEBUG,
             "late",
             n,
             late = field::Empty,

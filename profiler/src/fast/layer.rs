@@ -8,6 +8,7 @@ use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publi
 use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
 use crate::recorder::Recorder;
+use crate::sites::{QuickSites, first_probe};
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
@@ -66,6 +67,7 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn new_span_quickly(
         &self,
+        sites: &QuickSites,
         key: u64,
         attributes: &Attributes<'_>,
     ) -> Quick<'_, (), ()> {
@@ -78,7 +80,7 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+            let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
             let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
             // What can be done before the fields are visited need not be remembered meanwhile.
             span.set_origin(callsite);
@@ -88,11 +90,11 @@ impl Recorder {
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+        let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
         let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
         let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
         span.set_origin(parent | callsite);
-        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
+        span.complete(&NewSpan { head: hot.head(), id, root, start });
         hot.set_last_place(place);
         Done(())
     }
@@ -100,11 +102,16 @@ impl Recorder {
     /// The same once more with new ids, if that is what was missing: one span of a block's 64 comes here,
     /// and would else pay for what the general path asks.
     #[inline(never)]
-    pub(crate) fn new_span_with_new_ids(&self, key: u64, attributes: &Attributes<'_>) -> bool {
+    pub(crate) fn new_span_with_new_ids(
+        &self,
+        sites: &QuickSites,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> bool {
         if !self.renew_ids() {
             return false;
         }
-        match self.new_span_quickly(key, attributes) {
+        match self.new_span_quickly(sites, key, attributes) {
             Done(()) => {}
             HasFields((), span) => self.new_span_with_fields(span, attributes),
             NotDone => return false,

@@ -125,7 +125,7 @@ impl Recorder {
                     span.set_origin(parent | span.origin());
                 }
                 span.set_words(words);
-                span.complete(&NewSpan { thread: hot.thread(), id, root, start });
+                span.complete(&NewSpan { head: hot.head(), id, root, start });
                 id
             }
             None => self.complete_slowly(hot, span, words),
@@ -143,7 +143,7 @@ impl Recorder {
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
         span.set_words(words);
-        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
+        span.complete(&NewSpan { head: hot.head(), id, root, start });
         id
     }
 

@@ -12,6 +12,7 @@ use crate::local;
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
 use crate::recorder::Recorder;
+use crate::sites::{Answer, QuickSites, first_probe};
 
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]
@@ -54,7 +55,11 @@ impl Recorder {
     /// A contextual span is created, and its key returned. One with fields gets a place, and is then
     /// up to [`open_with_fields`](Self::open_with_fields).
     #[inline(always)]
-    pub(crate) fn open_quickly(&self, attributes: &Attributes<'_>) -> Quick<'_, NonZeroU64, Place> {
+    pub(crate) fn open_quickly(
+        &self,
+        sites: &QuickSites,
+        attributes: &Attributes<'_>,
+    ) -> Quick<'_, NonZeroU64, Place> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
         let metadata = attributes.metadata();
         if !attributes.is_contextual() {
@@ -64,7 +69,7 @@ impl Recorder {
             if !Self::has_few_fields(metadata) {
                 return NotDone;
             }
-            let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+            let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
             let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
             span.set_origin(callsite);
             return HasFields(place, span);
@@ -72,23 +77,27 @@ impl Recorder {
         let start = timestamp::read();
         // An id that is not used after all does no harm.
         let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some(callsite) = self.callsites.first_probe(metadata) else { return NotDone };
+        let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
         let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
         let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
         let key = key_of(place, id);
         span.set_key(key.get());
         span.set_origin(parent | callsite);
-        span.complete(&NewSpan { thread: hot.thread(), id, root, start });
+        span.complete(&NewSpan { head: hot.head(), id, root, start });
         Done(key)
     }
 
     /// The same once more with new ids, if that is what was missing.
     #[inline(never)]
-    pub(crate) fn open_with_new_ids(&self, attributes: &Attributes<'_>) -> Option<NonZeroU64> {
+    pub(crate) fn open_with_new_ids(
+        &self,
+        sites: &QuickSites,
+        attributes: &Attributes<'_>,
+    ) -> Option<NonZeroU64> {
         if !self.renew_ids() {
             return None;
         }
-        match self.open_quickly(attributes) {
+        match self.open_quickly(sites, attributes) {
             Done(key) => Some(key),
             HasFields(place, span) => Some(self.open_with_fields(place, span, attributes)),
             NotDone => None,
@@ -115,9 +124,10 @@ impl Recorder {
         self: &Arc<Self>,
         layer: u16,
         attributes: &Attributes<'_>,
+        answer: Answer,
     ) -> NonZeroU64 {
         // A parent that is not recorded has no ancestor that we know of.
-        let key = self.new_span_slowly(layer, 0, attributes, &|| None);
+        let key = self.new_span_slowly(layer, 0, attributes, answer, &|_| None);
         key.and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
     }
 }

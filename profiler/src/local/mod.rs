@@ -128,6 +128,12 @@ impl Hot {
         get_cell(|cells| &cells.thread)
     }
 
+    /// `head` of a new span of this thread.
+    #[inline(always)]
+    pub(crate) fn head(self) -> u64 {
+        u64::from(self.thread())
+    }
+
     /// Borrows the thread's partition, if it has one, for the moment of one publication.
     #[inline(always)]
     pub(crate) fn borrow_lease(self) -> Option<Borrowed<Slot>> {

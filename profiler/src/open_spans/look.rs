@@ -10,7 +10,7 @@ use crate::sync::Ordering;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) place: Place,
-    pub(crate) callsite: u16,
+    pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) id: u64,
     pub(crate) parent: u64,
@@ -68,7 +68,7 @@ impl OpenSpans {
         let busy = busy.cast_signed().max(0).cast_unsigned().min(now.saturating_sub(start));
         let seen = Seen {
             place,
-            callsite: record::upper_of(origin),
+            callsite: record::callsite(origin, head),
             thread: record::thread(head),
             id,
             parent: record::id_of(origin),

@@ -14,7 +14,7 @@ const WORD: u64 = 8 << 8;
 
 fn span(id: u64) -> NewSpan {
     // Every figure is derived from the id, so that a mixture of two spans shows.
-    NewSpan { thread: id as u32, id, root: id + 200, start: id + 300 }
+    NewSpan { head: id, id, root: id + 200, start: id + 300 }
 }
 
 fn origin(id: u64) -> u64 {

@@ -74,7 +74,8 @@ pub(crate) type Place = u32;
 /// What is known of a span when it is created, beside its origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewSpan {
-    pub(crate) thread: u32,
+    /// Its owner, and what the number of its callsite has above 16 bits, as in the [`record`](crate::record).
+    pub(crate) head: u64,
     pub(crate) id: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,

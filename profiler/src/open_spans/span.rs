@@ -237,7 +237,7 @@ impl OpenSpan {
         // Release, here and below: as above.
         self.root.store(new.root, Ordering::Release);
         self.start.store(new.start, Ordering::Release);
-        self.head.store(u64::from(new.thread), Ordering::Release);
+        self.head.store(new.head, Ordering::Release);
         self.own_busy.store(0, Ordering::Release);
         // Release: pairs with the Acquire in `look`; the span is complete.
         self.id.store(new.id, Ordering::Release);

@@ -5,7 +5,7 @@ use crate::fields::{Fields, Value};
 use crate::record;
 
 fn new_span(id: u64) -> NewSpan {
-    NewSpan { thread: 4, id, root: 6, start: 7 }
+    NewSpan { head: 4, id, root: 6, start: 7 }
 }
 
 const ORIGIN: u64 = record::id_and(5, 3);

@@ -27,7 +27,7 @@ impl Recorder {
         };
         let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
         let id = span.id();
-        let metadata = self.callsites.metadata(record::upper_of(span.origin()));
+        let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()));
         let declared = metadata.map_or(FIELDS_MAX, |metadata| metadata.fields().len());
         let record = |fields: &mut FieldBuffer| {
             fields.begin(declared);

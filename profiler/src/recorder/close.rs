@@ -82,7 +82,7 @@ fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
         Status::Ok
     };
     ClosingSpan {
-        thread: span.owner(),
+        head: span.head(),
         origin: span.origin(),
         status,
         left_out: span.has_left_out(),

@@ -12,7 +12,7 @@ impl Recorder {
     /// The span of a direct layer that the thread is in: its key and callsite.
     pub(crate) fn current(&self, layer: u16) -> Option<(u64, &'static Metadata<'static>)> {
         let span = local::look(self)?.current(&self.open, layer)?;
-        let metadata = self.callsites.metadata(record::upper_of(span.origin()))?;
+        let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()))?;
         Some((self.open.key(layer, span), metadata))
     }
 

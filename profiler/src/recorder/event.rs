@@ -2,33 +2,34 @@
 
 use std::sync::Arc;
 
-use tracing_core::{Event, Level, Metadata};
+use tracing_core::{Event, Level};
 
 use super::{FindAncestor, Recorder};
+use crate::callsites::CallsiteNumber;
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot};
 use crate::open_spans::OpenSpan;
 use crate::record::{EVENT_WORDS, EventHead, slots};
+use crate::sites::Answer;
 use crate::stats::DropReason;
 
 impl Recorder {
-    /// Something happens.
+    /// Something happens, for which the front end's filter has this answer.
     #[inline]
     pub(crate) fn event(
         self: &Arc<Self>,
         layer: u16,
         event: &Event<'_>,
+        answer: Answer,
         ancestor: FindAncestor<'_>,
     ) {
-        let level = *event.metadata().level();
-        let kept = level <= self.events;
-        if !kept && level != Level::ERROR {
+        if answer == Answer::Below {
             return;
         }
         match local::get(self) {
-            Ok(hot) => self.event_in(hot, layer, event, kept, ancestor),
-            Err(why) if kept => self.drop_reentrant(Kind::Event, why),
+            Ok(hot) => self.event_in(hot, layer, event, answer, ancestor),
+            Err(why) if answer != Answer::Marks => self.drop_reentrant(Kind::Event, why),
             Err(_) => {}
         }
     }
@@ -38,7 +39,7 @@ impl Recorder {
         hot: Hot,
         layer: u16,
         event: &Event<'_>,
-        kept: bool,
+        answer: Answer,
         ancestor: FindAncestor<'_>,
     ) {
         let span = if event.is_contextual() {
@@ -52,25 +53,31 @@ impl Recorder {
         {
             span.set_failed();
         }
-        if !kept {
-            return;
-        }
+        let callsite = match answer {
+            Answer::Kept(callsite) => callsite,
+            Answer::Full => return self.drop_one(Kind::Event, DropReason::CallsitesFull),
+            Answer::Marks | Answer::Below => return,
+        };
         let span = span.map_or(0, OpenSpan::id);
-        let published =
-            local::with_cold(|cold| self.publish_event(hot, &mut cold.fields, span, event));
+        let published = local::with_cold(|cold| {
+            self.publish_event(hot, &mut cold.fields, span, callsite, event)
+        });
         if published.is_none() {
             let mut fields = FieldBuffer::new(self.field_words_max);
-            self.publish_event(hot, &mut fields, span, event);
+            self.publish_event(hot, &mut fields, span, callsite, event);
         }
     }
 
-    fn publish_event(&self, hot: Hot, fields: &mut FieldBuffer, span: u64, event: &Event<'_>) {
-        let metadata: &'static Metadata<'static> = event.metadata();
-        let Some(callsite) = self.callsites.number(metadata) else {
-            return self.drop_one(Kind::Event, DropReason::CallsitesFull);
-        };
+    fn publish_event(
+        &self,
+        hot: Hot,
+        fields: &mut FieldBuffer,
+        span: u64,
+        callsite: CallsiteNumber,
+        event: &Event<'_>,
+    ) {
         let at = self.clock.ticks();
-        fields.begin(metadata.fields().len());
+        fields.begin(event.metadata().fields().len());
         hot.in_user_code(|| event.record(fields));
         let id = hot.next_id(self, at);
         let (thread, left_out) = (hot.thread(), fields.has_left_out());

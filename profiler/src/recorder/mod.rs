@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use spandrel_ring::{Consumer, Ring};
-use tracing_core::LevelFilter;
 
 use crate::callsites::Callsites;
 use crate::clock::Clock;
@@ -25,11 +24,13 @@ use crate::local::{NO_OWNER, Unavailable};
 use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::record::{SLOT_WORDS, SPAN_WORDS_WIDE, Slot};
+use crate::rule::Rule;
 use crate::stats::DropReason;
+use crate::tally::Tally;
 use crate::threads::Threads;
 
-/// Finds the key of a span's nearest ancestor that was not filtered out for a front end.
-pub(crate) type FindAncestor<'a> = &'a dyn Fn() -> Option<u64>;
+/// Finds the key of a span's nearest ancestor for which the function holds: which is recorded.
+pub(crate) type FindAncestor<'a> = &'a dyn Fn(&dyn Fn(u64) -> bool) -> Option<u64>;
 
 /// A recording: everything that application threads and the writer share.
 #[derive(Debug)]
@@ -48,7 +49,9 @@ pub(crate) struct Recorder {
     next_id: AtomicU64,
     /// The number of the next layer.
     next_layer: AtomicU64,
-    events: LevelFilter,
+    /// What is kept, where a front end has nothing else to say.
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) tally: Tally,
     /// Whether the time inside spans is measured.
     pub(crate) busy_time: bool,
     /// Most words of fields of one span or event.
@@ -60,13 +63,13 @@ pub(crate) struct Recorder {
 }
 
 /// The sizes of a [`Recorder`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecorderOptions {
     pub(crate) ring_capacity: usize,
     pub(crate) partitions: usize,
     pub(crate) open_spans_max: usize,
     pub(crate) field_bytes_max: usize,
-    pub(crate) events: LevelFilter,
+    pub(crate) rule: Rule,
     pub(crate) busy_time: bool,
     /// The first id that is free in the file.
     pub(crate) first_id: u64,
@@ -97,11 +100,12 @@ impl Recorder {
             ring,
             counters: Counters::new(partitions),
             open: OpenSpans::new(options.open_spans_max, field_words_max),
-            callsites: Callsites::new(),
+            callsites: Callsites::default(),
             threads: Threads::default(),
             next_id: AtomicU64::new(options.first_id.max(1)),
             next_layer: AtomicU64::new(0),
-            events: options.events,
+            rule: Arc::new(options.rule.clone()),
+            tally: Tally::default(),
             busy_time: options.busy_time,
             field_words_max,
             degraded: AtomicBool::new(false),

@@ -10,21 +10,26 @@ use crate::fields::FieldBuffer;
 use crate::local::{self, Hot};
 use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan};
 use crate::record;
+use crate::sites::Answer;
 use crate::stats::DropReason;
 
 impl Recorder {
-    /// A span is created: the general case. Returns its key, if it is recorded: `key`, or one that
-    /// is made up if the layer is a direct one.
+    /// A span is created, for which the front end's filter has this answer: the general case. Returns
+    /// its key, if it is recorded: `key`, or one that is made up if the layer is a direct one.
     #[inline(never)]
     pub(crate) fn new_span_slowly(
         self: &Arc<Self>,
         layer: u16,
         key: u64,
         attributes: &Attributes<'_>,
+        answer: Answer,
         ancestor: FindAncestor<'_>,
     ) -> Option<u64> {
+        if matches!(answer, Answer::Below | Answer::Marks) {
+            return None;
+        }
         match local::get(self) {
-            Ok(hot) => self.new_span_in(hot, layer, key, attributes, ancestor),
+            Ok(hot) => self.new_span_in(hot, layer, key, attributes, answer, ancestor),
             Err(why) => {
                 self.drop_reentrant(Kind::Span, why);
                 None
@@ -39,6 +44,7 @@ impl Recorder {
         layer: u16,
         key: u64,
         attributes: &Attributes<'_>,
+        answer: Answer,
         ancestor: FindAncestor<'_>,
     ) -> Option<u64> {
         if self.ring.is_closed() {
@@ -46,7 +52,7 @@ impl Recorder {
             return None;
         }
         let metadata = attributes.metadata();
-        let Some(callsite) = self.callsites.number(metadata) else {
+        let Answer::Kept(callsite) = answer else {
             self.drop_one(Kind::Span, DropReason::CallsitesFull);
             return None;
         };
@@ -56,7 +62,12 @@ impl Recorder {
         } else {
             self.explicit_parent(hot, layer, attributes, ancestor)
         };
-        let origin = Origin { layer, origin: record::id_and(parent, callsite), root };
+        let origin = Origin {
+            layer,
+            origin: record::id_and(parent, record::callsite_low(callsite)),
+            head: hot.head() | record::callsite_high(callsite),
+            root,
+        };
         if metadata.fields().is_empty() {
             return self.insert_span(hot, key, origin, None);
         }
@@ -91,11 +102,11 @@ impl Recorder {
         origin: Origin,
         fields: Option<&FieldBuffer>,
     ) -> Option<u64> {
-        let Origin { layer, origin, root } = origin;
+        let Origin { layer, origin, head, root } = origin;
         let start = self.clock.ticks();
         let id = hot.next_id(self, start);
         let root = if root == 0 { id } else { root };
-        let new = NewSpan { thread: hot.thread(), id, root, start };
+        let new = NewSpan { head, id, root, start };
         let words = fields.map_or(&[][..], FieldBuffer::words);
         let (here, more) =
             if words.len() <= INLINE_WORDS { (words, &[][..]) } else { (&[][..], words) };
@@ -149,7 +160,9 @@ impl Recorder {
         ancestor: FindAncestor<'_>,
     ) -> Option<&OpenSpan> {
         let found = hot.find(&self.open, layer, key);
-        found.or_else(|| hot.find(&self.open, layer, ancestor()?)).map(|(_, span)| span)
+        let is_recorded = |key: u64| self.open.find(layer, key).is_some();
+        let found = found.or_else(|| hot.find(&self.open, layer, ancestor(&is_recorded)?));
+        found.map(|(_, span)| span)
     }
 }
 
@@ -159,6 +172,8 @@ struct Origin {
     layer: u16,
     /// Callsite and parent, as in the [`record`].
     origin: u64,
+    /// As in [`NewSpan`].
+    head: u64,
     /// An id, 0 for the span's own.
     root: u64,
 }

@@ -33,14 +33,26 @@ struct Callsite {
     message: Option<usize>,
 }
 
+impl Callsite {
+    fn new(metadata: &Metadata<'_>, store: &mut Store) -> Self {
+        let id = store.intern_callsite(&describe(metadata));
+        let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
+        let index = |wanted| names.iter().position(|name| *name == wanted);
+        let (error, message) = (index(ERROR), index("message"));
+        Self { id, keys: Keys::new(&names), error, message }
+    }
+}
+
 /// Converts records into rows.
 #[derive(Debug)]
 pub(super) struct Converter {
     recorder: Arc<Recorder>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
-    /// By number; known in this file.
-    callsites: Vec<Callsite>,
+    /// By number; known in this file. `None` for one that nothing was recorded of yet.
+    callsites: Vec<Option<Callsite>>,
+    /// For a number that no callsite has, which no record should have either.
+    unknown: Callsite,
     strangers: Strangers,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
@@ -56,6 +68,7 @@ impl Converter {
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
+            unknown: Callsite { id: 0, keys: Keys::new(&[]), error: None, message: None },
             strangers: Strangers::default(),
             closed: ClosedSpans::default(),
             json: JsonWriter::default(),
@@ -238,7 +251,7 @@ impl Converter {
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     fn fields(
         &mut self,
-        callsite: u16,
+        callsite: u32,
         words: &[u64],
         left_out: bool,
         skip: Option<usize>,
@@ -247,28 +260,33 @@ impl Converter {
         if words.is_empty() && !left_out {
             return start..start;
         }
-        let keys = &self.callsites[usize::from(callsite)].keys;
+        let keys = &known(&self.callsites, &self.unknown, callsite).keys;
         self.cut += u64::from(self.json.push_object(keys, words, left_out, skip));
         start..self.json.position()
     }
 
     /// What is known of a callsite.
     #[inline(always)]
-    fn callsite(&mut self, number: u16, store: &mut Store) -> &Callsite {
-        if usize::from(number) >= self.callsites.len() {
-            self.learn_callsites(store);
+    fn callsite(&mut self, number: u32, store: &mut Store) -> &Callsite {
+        if !matches!(self.callsites.get(number as usize), Some(Some(_))) {
+            self.learn_callsites(number, store);
         }
-        &self.callsites[usize::from(number)]
+        known(&self.callsites, &self.unknown, number)
     }
 
+    /// Learns this callsite, and whatever else was met meanwhile.
     #[cold]
-    fn learn_callsites(&mut self, store: &mut Store) {
-        for metadata in self.recorder.callsites.since(self.callsites.len()) {
-            let id = store.intern_callsite(&describe(metadata));
-            let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
-            let index = |wanted| names.iter().position(|name| *name == wanted);
-            let (error, message) = (index(ERROR), index("message"));
-            self.callsites.push(Callsite { id, keys: Keys::new(&names), error, message });
+    fn learn_callsites(&mut self, number: u32, store: &mut Store) {
+        let known = self.callsites.len();
+        let all = self.recorder.callsites.len();
+        self.callsites.resize_with(all.max(known), || None);
+        for index in (known..all).chain([number as usize]) {
+            // One that a thread is just adding has no record yet, and is learned with its first.
+            let metadata = u32::try_from(index).ok();
+            let metadata = metadata.and_then(|number| self.recorder.callsites.metadata(number));
+            if let (Some(metadata), Some(place)) = (metadata, self.callsites.get_mut(index)) {
+                *place = Some(Callsite::new(metadata, store));
+            }
         }
     }
 
@@ -279,6 +297,14 @@ impl Converter {
             self.strangers.meet(number, store);
         }
         store.thread_id(number)
+    }
+}
+
+#[inline(always)]
+fn known<'a>(all: &'a [Option<Callsite>], unknown: &'a Callsite, number: u32) -> &'a Callsite {
+    match all.get(number as usize) {
+        Some(Some(callsite)) => callsite,
+        _ => unknown,
     }
 }
 

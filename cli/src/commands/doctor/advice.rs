@@ -59,6 +59,7 @@ const THREADS: i64 = 1_000;
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = losses(facts);
     findings.extend(writer(facts));
+    findings.extend(levels(facts));
     findings.extend(ends(facts));
     findings.extend(file(facts));
     findings
@@ -92,7 +93,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
     let twice = |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
     match reason {
         "ring_full" => format!(
-            "record fewer spans with a filter of the layer, or give the ring more room: \
+            "record fewer spans, by SPANDREL_SPANS or SPANDREL_FILTER, or give the ring more room: \
              .ring_capacity({0}) or SPANDREL_RING_CAPACITY={0}",
             twice("ring_capacity", 65_536)
         ),
@@ -114,7 +115,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "store_error" => "the disk was full or refused to be written; free space, or choose \
                           another disk by .database(path) or SPANDREL_DB"
             .into(),
-        "file_removed" => "the file or its log was deleted or cut short while it was recorded into; keep others away \
+        "file_removed" => "the file was deleted while it was recorded into; keep others away \
                            from it, and limit its size by SPANDREL_MAX_BYTES"
             .into(),
         "writer_panic" => "the writer met an error of its own; please report it with the \
@@ -177,7 +178,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
             Severity::Hint,
             "callsites",
             format!("{} places in the source make spans or events", number(facts.callsites)),
-            "a filter of the layer leaves out targets that you do not need",
+            "SPANDREL_FILTER, as in `h2=off`, leaves out targets that you do not need",
         ));
     }
     if facts.threads > THREADS {
@@ -189,6 +190,43 @@ fn writer(facts: &Facts) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// What was not recorded because nobody wanted it.
+fn levels(facts: &Facts) -> Vec<Finding> {
+    let Some((kept, below)) = facts.callsites_shown else { return Vec::new() };
+    let settings = "SPANDREL_SPANS, SPANDREL_EVENTS and SPANDREL_FILTER, or .spans(level), \
+                    .events(level) and .filter(targets), say what is kept";
+    match (kept, below) {
+        (0, 0) => vec![finding(
+            Severity::Warning,
+            "levels",
+            "no callsite was enabled: the recording was shown no span and no event".into(),
+            "install the profiler's layer() or subscriber() before the first span is made, as in \
+             `registry().with(profiler.layer()).init()`",
+        )],
+        (0, below) => vec![finding(
+            Severity::Warning,
+            "levels",
+            format!(
+                "no callsite was enabled: {} {} below the level or filtered out",
+                text::count(below),
+                text::agree(below, "is", "are")
+            ),
+            settings,
+        )],
+        (_, 0) => Vec::new(),
+        (_, below) => vec![finding(
+            Severity::Hint,
+            "levels",
+            format!(
+                "{} {} below the level or filtered out",
+                text::counted(below, "callsite"),
+                text::agree(below, "was", "were")
+            ),
+            settings,
+        )],
+    }
 }
 
 /// How runs and spans ended.
@@ -343,6 +381,11 @@ mod tests {
         };
         assert_eq!(topics(recorded_with("3.51.2")), ["sqlite"]);
         assert!(topics(recorded_with("3.51.3")).is_empty());
+        for shown in [(0, 0), (0, 3), (5, 3)] {
+            let facts = Facts { callsites_shown: Some(shown), ..Facts::default() };
+            assert_eq!(topics(facts), ["levels"]);
+        }
+        assert!(topics(Facts { callsites_shown: Some((5, 0)), ..Facts::default() }).is_empty());
         assert_eq!(topics(Facts { report_timed_out: true, ..Facts::default() }), ["end"]);
     }
 }

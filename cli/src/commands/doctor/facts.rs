@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) earlier_killed: usize,
     pub(super) report_timed_out: bool,
     pub(super) callsites: i64,
+    /// Callsites that were kept, and that were below the level, as the report has them.
+    pub(super) callsites_shown: Option<(u64, u64)>,
     pub(super) threads: i64,
     /// Spans of all runs of the file.
     pub(super) stored: u64,
@@ -61,6 +63,7 @@ impl Facts {
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
             earlier_killed: earlier.iter().filter(killed).count(),
             report_timed_out: report.get("timed_out") == Some(&Value::Bool(true)),
+            callsites_shown: callsites(&report),
             callsites: number(&mut sql, "SELECT count(*) FROM callsite")?,
             threads: number(
                 &mut sql,
@@ -93,6 +96,12 @@ impl Facts {
 /// What there is to say against the SQLite that the settings of a run name.
 pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
     settings.get("sqlite")?.as_str()?.parse::<SqliteVersion>().ok()?.caution()
+}
+
+/// What the report says of callsites; older ones say nothing.
+fn callsites(report: &Value) -> Option<(u64, u64)> {
+    let callsites = report.get("callsites")?;
+    Some((callsites.get("kept")?.as_u64()?, callsites.get("below_level")?.as_u64()?))
 }
 
 #[cfg(unix)]

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let path = path(program, context)?;
     let known = last_run(&path)?;
     let mut command = Command::new(program);
-    command.args(rest).env("SPANDREL_DB", &path);
+    command.args(rest).env("SPANDREL_DB", literally(&path));
     match &arguments.label {
         Some(label) => command.env("SPANDREL_LABEL", label),
         None => &mut command,
@@ -81,6 +81,14 @@ fn path(program: &OsString, context: &Context) -> Result<PathBuf, Failure> {
             Err(Failure::cannot_read(message).hint("make it first, or choose another with -o"))
         }
         _ => Ok(path),
+    }
+}
+
+/// The path as `SPANDREL_DB` wants it, where a percent sign may stand for something.
+fn literally(path: &Path) -> OsString {
+    match path.to_str() {
+        Some(text) => text.replace('%', "%%").into(),
+        None => path.into(),
     }
 }
 

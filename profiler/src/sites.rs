@@ -1,0 +1,251 @@
+//! What a filter has decided about each callsite: found by the address of its metadata.
+//!
+//! ```text
+//!   metadata --address--> quick table ---------------> number, if kept     (one probe, the quick paths)
+//!                    \--> tables, each larger -> list -> answer            (a bounded number of probes)
+//! ```
+//!
+//! Looking takes no lock. Entering a callsite takes none either, and allocates when there is no room: it
+//! happens once for each callsite that the front end meets. Entries are never removed. A callsite
+//! that two threads meet at the same moment may be entered twice, with the same answer.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tracing_core::Metadata;
+
+use crate::callsites::CallsiteNumber;
+use crate::chunks::Chunks;
+use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
+
+/// What a filter says of a callsite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Its spans, or events, are kept.
+    Kept(CallsiteNumber),
+    /// They would be, but there are more callsites than can be told apart.
+    Full,
+    /// Its events are not kept, but mark their span as failed.
+    Marks,
+    /// Below the level.
+    Below,
+}
+
+const UNKNOWN: u64 = 0;
+const KEPT: u64 = 1;
+const FULL: u64 = 2;
+const MARKS: u64 = 3;
+const BELOW: u64 = 4;
+
+/// A callsite that was met.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) metadata: &'static Metadata<'static>,
+    /// The answer in the lower half, the number of a kept one in the upper.
+    answer: AtomicU64,
+    /// The number once it has one, plus one: it keeps that while it is off.
+    number: AtomicU64,
+}
+
+fn read(word: u64) -> Option<Answer> {
+    match word & 0xFFFF_FFFF {
+        UNKNOWN => None,
+        KEPT => Some(Answer::Kept((word >> 32) as CallsiteNumber)),
+        FULL => Some(Answer::Full),
+        MARKS => Some(Answer::Marks),
+        _ => Some(Answer::Below),
+    }
+}
+
+impl Site {
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        // Relaxed: a late answer is that of a moment ago. The number is in the same word.
+        read(self.answer.load(Ordering::Relaxed))
+    }
+
+    /// Keeps the answer, and says the one before.
+    pub(crate) fn set_answer(&self, answer: Answer) -> Option<Answer> {
+        let word = match answer {
+            Answer::Kept(number) => {
+                self.number.store(u64::from(number) + 1, Ordering::Relaxed);
+                KEPT | u64::from(number) << 32
+            }
+            Answer::Full => FULL,
+            Answer::Marks => MARKS,
+            Answer::Below => BELOW,
+        };
+        read(self.answer.swap(word, Ordering::Relaxed))
+    }
+
+    /// The number that it was given once.
+    pub(crate) fn number(&self) -> Option<CallsiteNumber> {
+        let number = self.number.load(Ordering::Relaxed);
+        number.checked_sub(1).and_then(|number| CallsiteNumber::try_from(number).ok())
+    }
+}
+
+/// An entry of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    /// Address of the metadata; 0 while the entry is free, [`ENTERING`] while it is being written. In
+    /// the quick table with [`OFF`] while the callsite is not kept.
+    address: AtomicUsize,
+    /// In the quick table: the number where it stands in a record, in a word's upper 16 bits. In the
+    /// others: an index of the list.
+    value: AtomicU64,
+}
+
+/// No address: that of metadata is a multiple of 8.
+const ENTERING: usize = 2;
+const OFF: usize = 1;
+
+const PROBES: usize = 16;
+const QUICK: usize = 16_384;
+/// Entries of the first table of those that grow, each four times as large as the one before.
+const FIRST: usize = 1_024;
+const TABLES: usize = 10;
+
+const _: () = assert!(
+    size_of::<Metadata<'static>>() > 16
+        && align_of::<Metadata<'static>>() > 2
+        && QUICK.is_power_of_two()
+        && FIRST.is_power_of_two()
+);
+
+/// The table of the quick paths. An array, which spares a check of bounds.
+pub(crate) type QuickSites = Arc<[Entry; QUICK]>;
+
+fn address(metadata: &'static Metadata<'static>) -> usize {
+    std::ptr::from_ref(metadata).addr()
+}
+
+fn entries(n: usize) -> impl Iterator<Item = Entry> {
+    std::iter::repeat_with(Entry::default).take(n)
+}
+
+/// An empty table.
+pub(crate) fn quick_sites() -> QuickSites {
+    let all: Arc<[Entry]> = entries(QUICK).collect();
+    // So many were taken.
+    all.try_into().unwrap_or_else(|_| unreachable!())
+}
+
+/// The number of a kept callsite that is found where it is looked for first, in a word's upper 16 bits.
+#[inline(always)]
+pub(crate) fn first_probe(
+    sites: &[Entry; QUICK],
+    metadata: &'static Metadata<'static>,
+) -> Option<u64> {
+    let address = address(metadata);
+    let entry = &sites[home(address, QUICK)];
+    // Acquire: pairs with the Release in `Entry::publish`; the number is set. It is read in any case,
+    // which spares an address.
+    let found = entry.address.load(Ordering::Acquire);
+    let number = entry.value.load(Ordering::Relaxed);
+    (found == address).then_some(number)
+}
+
+/// Where a callsite is looked for first.
+#[inline(always)]
+fn home(address: usize, entries: usize) -> usize {
+    // Metadata are larger than 16 bytes, and those of a program lie side by side: the address as it
+    // stands spreads them better than a hash would, and takes one instruction, as an entry has 16
+    // bytes, too.
+    (address >> 4) % entries
+}
+
+fn probe(address: usize, table: &[Entry]) -> impl Iterator<Item = &Entry> {
+    (0..PROBES).map(move |step| &table[(home(address, table.len()) + step) % table.len()])
+}
+
+impl Entry {
+    /// Takes the entry, if it is free.
+    fn claim(&self) -> bool {
+        // Relaxed: nothing is read from it; `publish` makes it visible.
+        let free = self.address.compare_exchange(0, ENTERING, Ordering::Relaxed, Ordering::Relaxed);
+        free.is_ok()
+    }
+
+    fn publish(&self, address: usize, value: u64) {
+        self.value.store(value, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `first_probe` and `find`.
+        self.address.store(address, Ordering::Release);
+    }
+}
+
+/// The callsites that a front end has met.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    /// Only the first front end has one.
+    quick: Option<QuickSites>,
+    tables: [OnceLock<Box<[Entry]>>; TABLES],
+    list: Chunks<Site>,
+}
+
+impl Sites {
+    pub(crate) fn new(quick: Option<QuickSites>) -> Self {
+        Self { quick, tables: [const { OnceLock::new() }; TABLES], list: Chunks::default() }
+    }
+
+    /// The callsite, if it was met.
+    pub(crate) fn find(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
+        let address = address(metadata);
+        for table in self.tables.iter().map_while(OnceLock::get) {
+            for entry in probe(address, table) {
+                // Acquire: pairs with the Release in `Entry::publish`; the index is set.
+                match entry.address.load(Ordering::Acquire) {
+                    0 => return None, // it would have been entered here
+                    found if found == address => {
+                        return self.list.get(entry.value.load(Ordering::Relaxed) as usize);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// Enters a callsite, of which nothing is known yet. `None` if there are too many.
+    #[cold]
+    pub(crate) fn enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
+        let new = Site { metadata, answer: AtomicU64::new(UNKNOWN), number: AtomicU64::new(0) };
+        let index = self.list.push(new)?;
+        let address = address(metadata);
+        for (at, table) in self.tables.iter().enumerate() {
+            if table.get().is_none() {
+                // As in `Chunks::push`: nothing is made inside the lock of a `OnceLock`.
+                let _late = table.set(entries(FIRST << (2 * at)).collect());
+            }
+            if let Some(free) = probe(address, table.get()?).find(|entry| entry.claim()) {
+                free.publish(address, index as u64);
+                return self.list.get(index);
+            }
+        }
+        None
+    }
+
+    /// All that were met, but for those that are just being entered.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Site> {
+        (0..self.list.len()).filter_map(|index| self.list.get(index))
+    }
+
+    /// Tells the quick paths of a callsite. Does nothing for one whose number has more than 16 bits,
+    /// or if there is no room: it takes the general path.
+    pub(crate) fn set_quick(&self, metadata: &'static Metadata<'static>, answer: Answer) {
+        let Some(quick) = &self.quick else { return };
+        let address = address(metadata);
+        // Relaxed: only the addresses are compared, and written by whoever changes the answer.
+        let mine = probe(address, &quick[..])
+            .find(|entry| entry.address.load(Ordering::Relaxed) & !OFF == address);
+        match (mine, answer) {
+            (Some(entry), Answer::Kept(_)) => entry.address.store(address, Ordering::Release),
+            (Some(entry), _) => entry.address.store(address | OFF, Ordering::Release),
+            (None, Answer::Kept(number)) if number <= CALLSITE_LOW_MAX => {
+                if let Some(free) = probe(address, &quick[..]).find(|entry| entry.claim()) {
+                    free.publish(address, u64::from(number) << UPPER_SHIFT);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+}

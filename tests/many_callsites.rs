@@ -1,0 +1,92 @@
+//! More callsites than any table was made for: no span is lost for it, and each has the name of its own
+//! callsite.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use spandrel::Profiler;
+use spandrel_tests::{dispatch, ledger, scratch, small, time_limit};
+use tracing::dispatcher::Dispatch;
+use tracing::metadata::{Kind, Level, Metadata};
+use tracing::span::Attributes;
+use tracing_core::callsite::{Callsite, Identifier};
+use tracing_core::field::FieldSet;
+use tracing_core::{Event, Interest};
+
+/// A callsite that is made while the program runs. It lives as long as the process.
+struct Made(OnceLock<Metadata<'static>>);
+
+impl Callsite for Made {
+    fn set_interest(&self, _: Interest) {}
+
+    fn metadata(&self) -> &Metadata<'_> {
+        self.0.get().expect("made before it is used")
+    }
+}
+
+fn make(name: String, level: Level, kind: Kind) -> &'static Metadata<'static> {
+    let made: &'static Made = Box::leak(Box::new(Made(OnceLock::new())));
+    let fields = FieldSet::new(&[], Identifier(made));
+    let name: &'static str = name.leak();
+    let metadata = Metadata::new(name, "made", level, None, None, None, fields, kind);
+    made.0.get_or_init(|| metadata)
+}
+
+/// What the macros do: asks, and makes a span, or an event, if it is wanted.
+fn use_callsite(dispatch: &Dispatch, metadata: &'static Metadata<'static>) {
+    if dispatch.register_callsite(metadata).is_never() || !dispatch.enabled(metadata) {
+        return;
+    }
+    let values = metadata.fields().value_set(&[]);
+    if metadata.is_event() {
+        return dispatch.event(&Event::new(metadata, &values));
+    }
+    let id = dispatch.new_span(&Attributes::new(metadata, &values));
+    dispatch.enter(&id);
+    dispatch.exit(&id);
+    dispatch.try_close(id);
+}
+
+/// So many callsites, of which the first and the last ones get spans.
+const CALLSITES: usize = 70_000;
+const USED: usize = 500;
+
+fn record(install: fn(&Profiler) -> Dispatch) {
+    let scratch = scratch();
+    let profiler = small(scratch.db()).build().unwrap();
+    let dispatch = install(&profiler);
+    // Events that nobody keeps come first, and take nothing from anybody.
+    for n in 0..5_000 {
+        use_callsite(&dispatch, make(format!("event {n}"), Level::TRACE, Kind::EVENT));
+    }
+    let made: Vec<_> =
+        (0..CALLSITES).map(|n| make(format!("site {n}"), Level::INFO, Kind::SPAN)).collect();
+    for metadata in &made {
+        assert!(!dispatch.register_callsite(metadata).is_never());
+    }
+    let used = || (0..USED).chain(CALLSITES - USED..CALLSITES);
+    used().for_each(|n| use_callsite(&dispatch, made[n]));
+    profiler.flush(Duration::from_secs(60)).unwrap();
+    // Once more: they are all known now.
+    used().rev().for_each(|n| use_callsite(&dispatch, made[n]));
+    let report = profiler.close().unwrap();
+    let db = ledger::check_complete(scratch.db(), &report);
+    assert_eq!(report.stored, 4 * USED as u64);
+    assert_eq!(report.callsites, CALLSITES as u64);
+    // Ids grow with time: the first round, and then the second one, backwards.
+    let names = db.rows("SELECT name FROM spans ORDER BY id", [], |row| row.get::<_, String>(0));
+    let wanted = used().chain(used().rev()).map(|n| format!("site {n}"));
+    assert!(names.into_iter().eq(wanted));
+}
+
+#[test]
+fn no_span_is_lost_for_want_of_a_number_of_its_callsite() {
+    let _limit = time_limit(300);
+    record(dispatch);
+}
+
+#[test]
+fn nor_in_our_own_subscriber() {
+    let _limit = time_limit(300);
+    record(|profiler| Dispatch::new(profiler.subscriber()));
+}
