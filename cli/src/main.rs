@@ -28,6 +28,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // Files that cannot grow are errors, as a full disk is. Programs that are started are not concerned.
+    spandrel_storage::survive_file_size_limit();
     if let Some(exit) = commands::completions::answer() {
         return exit.into();
     }

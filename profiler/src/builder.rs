@@ -220,6 +220,16 @@ impl Builder {
         self
     }
 
+    /// Whether other processes may read the profile while it is recorded. Default `true`.
+    ///
+    /// With `false` whoever opens it meanwhile finds it locked, and the index of its write-ahead log is
+    /// in memory. Otherwise that is a file, `<database>-shm`, which is mapped: a program that cuts it
+    /// short under the recording (`: > profile.db-shm`) may end it by SIGBUS.
+    pub fn live_readers(mut self, may_read: bool) -> Self {
+        self.store.live_readers = may_read;
+        self
+    }
+
     /// All settings of the store at once, for what has no method of its own.
     pub fn store_options(mut self, options: StoreOptions) -> Self {
         self.store = options;

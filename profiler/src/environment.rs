@@ -71,6 +71,9 @@ pub(crate) fn builder(
     if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
         builder = builder.control(listen);
     }
+    if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
+        builder = builder.live_readers(may_read);
+    }
     Ok(Some(builder))
 }
 
@@ -168,7 +171,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"control":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -185,6 +188,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         filter,
         builder.busy_time,
         builder.control,
+        builder.store.live_readers,
         builder.close_timeout.as_millis(),
         builder.store.synchronous,
         optional(builder.store.max_bytes),
@@ -230,6 +234,7 @@ mod tests {
             ("SPANDREL_MAX_AGE_S", "60"),
             ("SPANDREL_BUSY_TIME", "false"),
             ("SPANDREL_CONTROL", "0"),
+            ("SPANDREL_LIVE_READERS", "0"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
@@ -244,6 +249,7 @@ mod tests {
         assert_eq!(builder.store.max_bytes, Some(50));
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.control), (false, false));
+        assert!(!builder.store.live_readers);
     }
 
     #[test]

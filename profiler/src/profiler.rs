@@ -32,6 +32,13 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Cheap to clone; all clones are the same profiler. When the last clone is dropped, the profiler
 /// is closed as by [`close`](Self::close). The layers that it made stay installed, and then only
 /// count.
+///
+/// # Files
+///
+/// The profile and what lies beside it (`-wal`, `-shm`) belong to the writer while it records. A program
+/// should not open, copy, move or cut them by itself: POSIX drops the locks of SQLite when a process
+/// closes any descriptor of a file that it has locked. The recorder guards against that as far as the
+/// platform lets it, and notices the rest; the book says what remains (`docs/src/howto/files.md`).
 #[derive(Debug, Clone)]
 #[must_use = "the profiler is closed when its last handle is dropped"]
 pub struct Profiler {
@@ -87,6 +94,7 @@ impl Profiler {
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_LIVE_READERS` | [`Builder::live_readers`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
     ///
@@ -139,7 +147,33 @@ impl Profiler {
         self.handle.is_some()
     }
 
-    pub(crate) fn start(mut builder: Builder) -> Result<Self, Error> {
+    /// Opens the database in a thread of its own.
+    ///
+    /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
+    /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
+    /// mask, and what may be pending for him, stay as they are.
+    pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
+        let refused = |source: std::io::Error| {
+            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
+                .with_source(source)
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("spandrel-build".into());
+            let thread = thread
+                .spawn_scoped(scope, || {
+                    spandrel_storage::survive_file_size_limit();
+                    Self::start_here(builder)
+                })
+                .map_err(refused)?;
+            thread.join().unwrap_or_else(|payload| {
+                // What its destructor does is not ours to run.
+                std::mem::forget(payload);
+                Err(Error::new(ErrorKind::Thread, "cannot open the database: its thread panicked"))
+            })
+        })
+    }
+
+    fn start_here(mut builder: Builder) -> Result<Self, Error> {
         let pattern = std::mem::take(&mut builder.database);
         builder.database = path_pattern::expand(&pattern);
         let rule = builder.rule()?;
@@ -189,6 +223,7 @@ impl Profiler {
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
+                spandrel_storage::survive_file_size_limit();
                 Writer::new(recorder, state, consumer, inbox, store, requests, options).run();
             })
         };

@@ -70,6 +70,13 @@ impl Wal {
         if frames == 0 { 0 } else { HEADER_BYTES + frames * self.frame_bytes }
     }
 
+    /// Bytes of the log that are in use and not in the main file as well; of a log that others have
+    /// begun anew, too.
+    pub(crate) fn needed_bytes(&self, conn: &Connection) -> rusqlite::Result<u64> {
+        let frames = look(conn)?;
+        Ok(if frames.copied == frames.all { 0 } else { self.bytes(&frames) })
+    }
+
     /// Refuses when the log is at its cap and cannot be emptied.
     pub(crate) fn make_room(
         &mut self,

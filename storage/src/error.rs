@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::file_size;
+
 /// What went wrong, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -20,6 +22,9 @@ pub enum ErrorKind {
     Symlink,
     /// The operating system refuses access.
     PermissionDenied,
+    /// The file, or one that SQLite has beside it, belongs to somebody else or can be written by
+    /// others.
+    Untrusted,
     /// There is no such file (readers only; the store makes it).
     NotFound,
     /// The file is no SQLite database.
@@ -117,9 +122,16 @@ impl Error {
                 ErrorKind::PermissionDenied
             }
             io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => ErrorKind::Full,
             _ => ErrorKind::Io,
         };
+        if source.kind() == io::ErrorKind::FileTooLarge
+            && let Some(limit) = file_size::limit()
+        {
+            return Self::new(kind, path, file_size::message(doing, limit)).with_source(source);
+        }
         let remedy = match kind {
             ErrorKind::PermissionDenied => {
                 "; choose another path or change the permissions of the file and its folder"
@@ -133,6 +145,12 @@ impl Error {
 
     pub(crate) fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
         let kind = kind_of(&source);
+        if matches!(kind, ErrorKind::Io | ErrorKind::Full)
+            && let Some(limit) = file_size::reached(path)
+        {
+            let message = file_size::message(doing, limit);
+            return Self::new(ErrorKind::Full, path, message).with_source(source);
+        }
         let message = match kind {
             ErrorKind::Busy => format!(
                 "{doing}: another connection holds a lock; try again, or end what writes to or \

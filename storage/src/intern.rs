@@ -24,6 +24,8 @@ pub(crate) struct Interner {
     new_threads: Vec<NewThread>,
     /// Threads whose id somebody else has taken, by number, with the id that they have instead.
     moved_threads: HashMap<u32, i64>,
+    /// Whether rows may be in the file already.
+    again: bool,
 }
 
 #[derive(Debug)]
@@ -93,13 +95,13 @@ impl Interner {
     /// Inserts what is pending; [`committed`](Self::committed) follows when the transaction has.
     pub(crate) fn insert(&self, conn: &Connection) -> rusqlite::Result<()> {
         if !self.new_callsites.is_empty() {
-            let mut insert = conn.prepare(INSERT_CALLSITE)?;
+            let mut insert = conn.prepare(&self.statement(INSERT_CALLSITE))?;
             for (id, callsite) in &self.new_callsites {
                 insert_callsite(&mut insert, *id, callsite)?;
             }
         }
         if !self.new_threads.is_empty() {
-            let mut insert = conn.prepare(INSERT_THREAD)?;
+            let mut insert = conn.prepare(&self.statement(INSERT_THREAD))?;
             self.new_threads.iter().try_for_each(|thread| insert_thread(&mut insert, thread))?;
         }
         Ok(())
@@ -110,7 +112,7 @@ impl Interner {
     pub(crate) fn mend(&mut self, conn: &Connection, last: &LastIds) -> rusqlite::Result<Renamed> {
         let mut renamed = Renamed::default();
         self.last_callsite = self.last_callsite.max(last.callsite);
-        let insert = &mut conn.prepare(INSERT_CALLSITE)?;
+        let insert = &mut conn.prepare(&self.statement(INSERT_CALLSITE))?;
         for (id, callsite) in &mut self.new_callsites {
             if !is_refused(insert_callsite(insert, *id, callsite))? {
                 continue;
@@ -121,7 +123,7 @@ impl Interner {
             self.callsites.insert(callsite.clone(), *id);
             insert_callsite(insert, *id, callsite)?;
         }
-        let insert = &mut conn.prepare(INSERT_THREAD)?;
+        let insert = &mut conn.prepare(&self.statement(INSERT_THREAD))?;
         let pending = self.new_threads.iter().map(|thread| thread.id).max().unwrap_or(0);
         // Far above, so that threads to come do not meet those that were moved.
         let mut next = last.thread.max(pending).saturating_add(MOVED_THREADS_ABOVE);
@@ -138,7 +140,21 @@ impl Interner {
         Ok(renamed)
     }
 
+    /// The file may have lost rows: all callsites are inserted again, where they are not there.
+    /// Ids stay as they are. Threads are the caller's to tell.
+    pub(crate) fn insert_again(&mut self) {
+        self.new_callsites = self.callsites.iter().map(|(info, id)| (*id, info.clone())).collect();
+        self.again = true;
+    }
+
+    /// The statement for what is pending.
+    fn statement(&self, insert: &str) -> String {
+        let again = if self.again { "ON CONFLICT (id) DO NOTHING" } else { "" };
+        format!("{insert} {again}")
+    }
+
     pub(crate) fn committed(&mut self) {
+        self.again = false;
         self.new_callsites.clear();
         self.new_threads.clear();
     }

@@ -20,6 +20,7 @@ mod control;
 mod error;
 #[cfg(feature = "query")]
 pub mod export;
+mod file_size;
 mod histogram;
 mod ids;
 mod image;
@@ -34,6 +35,7 @@ mod open;
 #[cfg(feature = "query")]
 mod optimize;
 mod options;
+mod ownership;
 #[cfg(feature = "query")]
 pub mod query;
 mod quick_map;
@@ -43,17 +45,20 @@ mod retention;
 mod rollup;
 mod run_row;
 mod schema;
+mod shield;
 mod sqlite;
 mod steps;
 mod store;
 mod totals;
 mod transfer;
+mod watch;
 #[cfg(feature = "query")]
 mod zones;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 pub use error::{Error, ErrorKind};
+pub use file_size::survive_file_size_limit;
 pub use histogram::{Bucket, DecodeError, Histogram};
 #[cfg(feature = "query")]
 pub use indexes::Indexes;
@@ -72,4 +77,4 @@ pub use record::{
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use sqlite::SqliteVersion;
-pub use store::Store;
+pub use store::{Recovered, Store};

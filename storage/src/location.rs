@@ -19,6 +19,11 @@ pub enum Location {
     Removed,
     /// At another path, or it cannot be seen from here.
     Renamed,
+    /// At its path, but cut short or overwritten: what was in it is lost.
+    Spoiled,
+    /// At its path, but without its write-ahead log, which was removed, replaced or cut short; see
+    /// [`Store::recover`](crate::Store::recover).
+    LogLost,
 }
 
 pub(crate) fn locate(file: &File, id: &FileId, full: &Path) -> io::Result<Location> {

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Context, Error, ErrorKind};
+use crate::ownership;
 
 /// What the file system calls a file, whatever its path: device and inode.
 #[cfg(unix)]
@@ -50,6 +51,8 @@ struct Entry {
     recording: bool,
     /// Descriptors that wait for the last connection to go.
     files: Vec<Arc<File>>,
+    /// Those of indexes (`-shm`), for the same reason.
+    indexes: Vec<(FileId, Arc<File>)>,
 }
 
 type Table = HashMap<FileId, Entry>;
@@ -107,7 +110,8 @@ impl StoreLock {
         if entry.files.is_empty() {
             entry.files.push(file.clone());
         }
-        let locked = take_lock(path, full, &file);
+        let locked =
+            check_owner(path, full, &file, created).and_then(|()| take_lock(path, full, &file));
         if let Ok(lock) = &locked {
             entry.recording = true;
             if !Arc::ptr_eq(lock, &file) && entry.files.len() < 2 {
@@ -119,6 +123,33 @@ impl StoreLock {
             return Err(locked.err().unwrap_or_else(|| in_use(path, "another process")));
         }
         Ok(Self { id, file: Some(file), lock: locked.ok(), created })
+    }
+
+    /// The descriptor of the database, for further locks.
+    pub(crate) fn shared_file(&self) -> io::Result<Arc<File>> {
+        self.file.clone().ok_or_else(|| io::Error::other("the file is closed"))
+    }
+
+    /// A descriptor of an index, open for as long as the database is; the same one again if it is
+    /// known already.
+    pub(crate) fn index(
+        &self,
+        id: &FileId,
+        open: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<Arc<File>> {
+        let mut table = table();
+        let indexes = &mut table.entry(self.id.clone()).or_default().indexes;
+        if let Some((_, index)) = indexes.iter().find(|(known, _)| known == id) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(open()?);
+        indexes.push((id.clone(), index.clone()));
+        Ok(index)
+    }
+
+    /// How many connections of readers this process has to the file.
+    pub(crate) fn readers(&self) -> usize {
+        table().get(&self.id).map_or(0, |entry| entry.readers)
     }
 
     /// The descriptor of the database. To be looked at only.
@@ -184,12 +215,12 @@ pub(crate) fn start_of(file: &File) -> io::Result<Vec<u8>> {
 
 /// Threads may share the descriptor, so its position is not used.
 #[cfg(unix)]
-fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, 0)
 }
 
 #[cfg(not(unix))]
-fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     use io::{Read, Seek};
     file.seek(io::SeekFrom::Start(0))?;
     file.read(bytes)
@@ -265,13 +296,26 @@ pub(crate) fn create(path: &Path, full: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Whether the file, and what SQLite has beside it, is ours to record into.
+fn check_owner(path: &Path, full: &Path, file: &File, created: bool) -> Result<(), Error> {
+    if !created {
+        let metadata = file.metadata().context(path, "look at the file")?;
+        ownership::check(path, full, &metadata)?;
+    }
+    ownership::check_sidecars(path, full)
+}
+
 fn take_lock(path: &Path, full: &Path, file: &Arc<File>) -> Result<Arc<File>, Error> {
     let lock = if cfg!(any(target_os = "linux", target_os = "android")) {
         file.clone()
     } else {
         let mut name = full.as_os_str().to_owned();
         name.push("-lock");
-        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let open = options.open(&name);
         Arc::new(open.context(path, "open the lock file")?)
     };
     match lock.try_lock() {

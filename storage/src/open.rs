@@ -55,12 +55,7 @@ pub(crate) fn connect(
 ) -> Result<Connection, Error> {
     let file = lock.file().context(path, "look at the file")?;
     check_header(path, file)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let mut conn = Connection::open_with_flags(full, flags).context(path, "open")?;
-    conn.busy_timeout(options.busy_timeout).context(path, "open")?;
-    harden(&conn).and_then(|()| run_nothing(&conn)).context(path, "open")?;
+    let mut conn = open(full, options).context(path, "open")?;
     let found = schema::inspect(path, &mut conn, Use::Writing)?;
     if found.objects == 0 {
         create_schema(&mut conn, options).context(path, "make the tables")?;
@@ -73,7 +68,34 @@ pub(crate) fn connect(
         let bytes = file.metadata().context(path, "look at the file")?.len();
         check_content(path, &conn, &found, bytes)?;
     }
+    if !options.live_readers {
+        conn =
+            alone(full, conn, options).context(path, "lock the file for this recording alone")?;
+    }
     settle(path, &conn, options)?;
+    Ok(conn)
+}
+
+fn open(full: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let conn = Connection::open_with_flags(full, flags)?;
+    conn.busy_timeout(options.busy_timeout)?;
+    harden(&conn)?;
+    run_nothing(&conn)?;
+    Ok(conn)
+}
+
+/// A connection that nobody else may read beside. It keeps the index of the log in memory, if the mode
+/// is chosen before the log is opened.
+fn alone(full: &Path, conn: Connection, options: &StoreOptions) -> rusqlite::Result<Connection> {
+    // A connection that goes to write-ahead mode by itself keeps the lock on the PENDING byte, which is
+    // wanted for a lock that lasts; see `shield`.
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.close().map_err(|(_, error)| error)?;
+    let conn = open(full, options)?;
+    conn.query_row("PRAGMA main.locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     Ok(conn)
 }
 

@@ -60,6 +60,11 @@ pub struct StoreOptions {
     /// memory, which costs a third of inserting them one by one, but has to be set up. `usize::MAX`
     /// turns it off. Default: 128.
     pub transfer_rows_min: usize,
+    /// Whether other connections may read the file while it is recorded into. If not, the index of
+    /// the write-ahead log is in this process's memory and not in a file that is mapped
+    /// (`<database>-shm`), which nobody can then cut short under it; whoever opens the file meanwhile
+    /// finds it locked. Default: true.
+    pub live_readers: bool,
 }
 
 impl Default for StoreOptions {
@@ -74,11 +79,22 @@ impl Default for StoreOptions {
             busy_timeout: Duration::from_millis(250),
             max_page_count: None,
             transfer_rows_min: 128,
+            live_readers: true,
         }
     }
 }
 
 impl StoreOptions {
+    /// For files that cannot become longer than this: the log goes into the main file while there is
+    /// room for it.
+    pub(crate) fn within(&self, file_bytes_max: Option<u64>) -> Self {
+        let mut options = self.clone();
+        if let Some(most) = file_bytes_max {
+            options.checkpoint_bytes = options.checkpoint_bytes.min(most / 4);
+        }
+        options
+    }
+
     pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
         let fault =
             if !self.page_size.is_power_of_two() || !(512..=65_536).contains(&self.page_size) {

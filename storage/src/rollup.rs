@@ -116,6 +116,15 @@ impl Rollups {
         Self { rows: Rows::default(), newest_ns: i64::MIN }
     }
 
+    /// Those of a run that has rows in the file already.
+    pub(crate) fn resumed(conn: &Connection, run_id: i64) -> rusqlite::Result<Self> {
+        let newest: Option<i64> =
+            conn.query_row("SELECT max(at_ns) FROM rollup WHERE run_id = ?1", [run_id], |row| {
+                row.get(0)
+            })?;
+        Ok(Self { rows: Rows::default(), newest_ns: newest.unwrap_or(i64::MIN) })
+    }
+
     pub(crate) fn stage(&self) -> Staged {
         Staged {
             rows: Vec::new(),

@@ -46,6 +46,30 @@ impl RunRow {
         Ok(())
     }
 
+    /// Goes on with what the file still has of the run; losses are told anew. `counts` are spans,
+    /// unfinished ones, events, links and marks; `others` the last moment and what was pruned.
+    pub(crate) fn resume(
+        &mut self,
+        conn: &Connection,
+        counts: [i64; 5],
+        others: [i64; 3],
+    ) -> rusqlite::Result<()> {
+        let [spans, unfinished, events, links, _] = counts;
+        let [last_ns, pruned_spans, pruned_events] = others;
+        self.sums = Totals {
+            spans,
+            unfinished,
+            events,
+            links,
+            last_ns,
+            pruned_spans,
+            pruned_events,
+            ..Totals::new(self.sums.last_id())
+        };
+        conn.execute("DELETE FROM main.run WHERE id = ?1", [self.id])?;
+        self.insert(conn)
+    }
+
     /// Says when and how it has ended; writes the row anew if it is gone.
     pub(crate) fn end(
         &self,

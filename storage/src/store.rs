@@ -1,14 +1,20 @@
 //! The one writer of a profile database.
 
+mod recover;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use self::recover::Recovered;
+
+use self::recover::keep_log;
 use crate::append::{self, Appended};
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
+use crate::file_size;
 use crate::ids::LastIds;
 use crate::indexes;
 use crate::intern::Interner;
@@ -17,12 +23,15 @@ use crate::lock::{StoreLock, file_id};
 use crate::mend::{self, FreshIds, Mended, Moved, Trial};
 use crate::open;
 use crate::options::StoreOptions;
+use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, RunInfo};
 use crate::retention::{self, Pace, Pruned};
 use crate::rollup::Rollups;
 use crate::run_row::RunRow;
+use crate::shield::Shield;
 use crate::sqlite::SqliteVersion;
 use crate::transfer::Transfer;
+use crate::watch::{Found, Watch};
 
 /// The one writer of a profile database.
 ///
@@ -34,7 +43,9 @@ use crate::transfer::Transfer;
 /// Every call that returns a `Result` writes to the disk, and waits for a lock of another
 /// connection for [`StoreOptions::busy_timeout`] at most.
 pub struct Store {
-    // First, so that the connection is closed before the lock is given up.
+    // First, so that SQLite can have its locks when the connection is closed ...
+    shield: Shield,
+    // ... which is before the lock is given up.
     conn: Connection,
     lock: StoreLock,
     path: PathBuf,
@@ -53,6 +64,9 @@ pub struct Store {
     batch_bytes: u64,
     /// Whether old rows could not be deleted after the last batch.
     is_overdue: bool,
+    watch: Watch,
+    /// Whether a recovery has closed the file and could not open it again yet.
+    detached: bool,
 }
 
 /// What is read and set up before a store can write.
@@ -62,6 +76,8 @@ struct Opened {
     transfer: Transfer,
     interner: Interner,
     last: LastIds,
+    watch: Watch,
+    shield: Shield,
 }
 
 impl Store {
@@ -74,17 +90,21 @@ impl Store {
     /// # Errors
     ///
     /// Each has a kind of its own: the SQLite that is linked is too old; the folder is missing; the path names a folder or a symbolic
-    /// link; no permission; not a database; the database of another program, or of a newer spandrel;
+    /// link; no permission; somebody else's file; not a database; the database of another program, or of a newer spandrel;
     /// a damaged file; in use by another store; locked by another connection; the disk is full;
     /// options that make no sense.
     pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         SqliteVersion::linked().check(path)?;
         options.check(path)?;
+        let options = &options.within(file_size::limit());
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok(Opened { conn, wal, transfer, interner, last }) => Ok(Self {
+            Ok(Opened { conn, wal, transfer, interner, last, watch, shield }) => Ok(Self {
+                shield,
+                watch,
+                detached: false,
                 wal,
                 transfer,
                 conn,
@@ -131,7 +151,12 @@ impl Store {
         let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
             .context(path, "set up the connection")?;
         let wal = Wal::new(&conn, full).context(path, "read the page size")?;
-        Ok(Opened { conn, wal, transfer, interner, last })
+        ownership::check_sidecars(path, full)?;
+        let doing = "look at the write-ahead log";
+        let watch = Watch::new(lock, full, options.live_readers).context(path, doing)?;
+        let file = lock.shared_file().context(path, doing)?;
+        let shield = Shield::new(file, watch.index());
+        Ok(Opened { conn, wal, transfer, interner, last, watch, shield })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -178,6 +203,7 @@ impl Store {
     /// When the row cannot be written.
     pub fn begin_run(&mut self, run: &RunInfo) -> Result<i64, Error> {
         let doing = "begin a run";
+        self.check_files()?;
         let tx = begin(&mut self.conn, &self.path)?;
         let first_id = self.last_id.saturating_add(1) as i64;
         let run = RunRow::begin(&tx, self.first.run.saturating_add(1), first_id, run)
@@ -241,6 +267,7 @@ impl Store {
         let run_id = self.require_run()?.id;
         self.moved.apply(batch);
         append::check(batch, &self.path)?;
+        self.check_files()?;
         let used = self.make_room()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let started = Instant::now();
@@ -274,7 +301,7 @@ impl Store {
         run.sums.add(&totals);
         let mut appended =
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
-        self.wal.after_commit(&self.conn, &self.path, &self.options, &mut appended);
+        self.after_commit(&mut appended);
         if let Some(used) = used {
             let rows = (batch.spans.len() + batch.events.len()) as u64;
             self.prune_after(used, rows, &mut appended);
@@ -365,6 +392,7 @@ impl Store {
     }
 
     fn prune_to(&mut self, limits: &retention::Limits, pace: Pace) -> Result<Pruned, Error> {
+        self.check_files()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let tx = begin(&mut self.conn, &self.path)?;
         let run_id = self.run.as_ref().map(|run| run.id);
@@ -377,7 +405,7 @@ impl Store {
         if pruned.rollups > 0 {
             self.rollups.forget();
         }
-        self.wal.after_commit(&self.conn, &self.path, &self.options, &mut Appended::default());
+        self.after_commit(&mut Appended::default());
         Ok(pruned)
     }
 
@@ -390,14 +418,14 @@ impl Store {
         retention::bytes(&self.conn).context(&self.path, "look at the pages")
     }
 
-    /// Whether the path still names the file that is being written.
-    ///
-    /// # Errors
-    ///
-    /// When the file system does not say.
-    pub fn location(&self) -> Result<Location, Error> {
-        let file = self.lock.file().context(&self.path, "look at the file")?;
-        location::locate(file, self.lock.id(), &self.full).context(&self.path, "look at the file")
+    /// Copies the log into the file when that is due, and not into one that has been spoiled.
+    fn after_commit(&mut self, appended: &mut Appended) {
+        if let Err(error) = self.check_files() {
+            appended.checkpoint_error = Some(error);
+            return;
+        }
+        self.wal.after_commit(&self.conn, &self.path, &self.options, appended);
+        self.watch.set_log_bytes(appended.wal_bytes);
     }
 
     /// Limits the file to so many pages, or takes the limit away. Never below its present size.
@@ -444,13 +472,38 @@ impl Store {
     /// Closes the file. When no other connection has it open, the write-ahead log is merged, the
     /// sidecars vanish, and what is left is one plain file that can be copied by its name.
     ///
+    /// Of a file that was deleted, cut short or overwritten nothing is merged: what was put in its place
+    /// is left alone.
+    ///
     /// # Errors
     ///
     /// When the log could not be merged; every commit is in the log then, and the next one to open
-    /// the file merges it. Readers that have the file open are no error.
-    pub fn close(self) -> Result<(), Error> {
-        let Self { conn, lock, path, .. } = self;
-        let merged = checkpoint::finish(&conn, &path);
+    /// the file merges it. Readers that have the file open are no error. When the file or its log is
+    /// not what was written.
+    pub fn close(mut self) -> Result<(), Error> {
+        let found = self.look();
+        let merged = match found {
+            Ok(Found::Away(Location::Removed) | Found::Spoiled | Found::LogSpoiled) => {
+                let lost = self.check_files();
+                self.detach()?;
+                self.watch.remove_sidecars();
+                return lost;
+            }
+            // SQLite deletes sidecars by their names.
+            Ok(Found::Away(_) | Found::LogAway) if self.watch.others_at_path() => {
+                let merge = self.watch.may_merge().unwrap_or(false);
+                let merged =
+                    if merge { checkpoint::run(&self.conn, &self.path, false) } else { Ok(()) };
+                keep_log(&self.conn).context(&self.path, "close").and(merged)
+            }
+            Ok(_) => {
+                self.shield.release();
+                checkpoint::finish(&self.conn, &self.path)
+            }
+            Err(error) => keep_log(&self.conn).context(&self.path, "close").and(Err(error)),
+        };
+        let Self { shield, conn, lock, path, .. } = self;
+        drop(shield);
         let closed = conn.close().map_err(|(conn, source)| {
             // Statements never outlive a call, so this cannot happen; the lock must not go first.
             drop(conn);

@@ -9,6 +9,7 @@
 //! | [`comparison`] | the database beside the model |
 //! | [`programs`] | random programs of span operations |
 //! | [`child`] | the test itself run again as another process |
+//! | [`host`] | a program that records on command, to be killed |
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
@@ -22,6 +23,7 @@ pub mod asking;
 pub mod child;
 pub mod comparison;
 pub mod database;
+pub mod host;
 pub mod ledger;
 pub mod limit;
 pub mod model;

@@ -23,6 +23,12 @@ pub fn become_nobody() -> io::Result<()> {
     check(unsafe { libc::setuid(65_534) })
 }
 
+/// Sets what new files are not allowed to others.
+pub fn set_umask(mask: u32) {
+    // SAFETY: a number, cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
 /// Forks. In the child only the calling thread exists; `body` runs there, and then the child ends
 /// with its result, without running destructors or exit handlers. Returns the child's id.
 pub fn fork(body: impl FnOnce() -> i32) -> io::Result<i32> {
@@ -82,6 +88,16 @@ pub fn unmount(at: &Path) -> io::Result<()> {
     let at = CString::new(at.as_os_str().as_bytes())?;
     // SAFETY: the string ends with NUL and lives until the call returns.
     check(unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) })
+}
+
+/// Limits the length of files of this process, or lifts the limit.
+pub fn limit_file_size(bytes: Option<u64>) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives on this stack.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) })?;
+    limit.rlim_cur = bytes.unwrap_or(limit.rlim_max);
+    // SAFETY: as above.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) })
 }
 
 fn check(result: i32) -> io::Result<()> {

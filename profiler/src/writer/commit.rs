@@ -31,7 +31,7 @@ pub(super) struct Pending {
     /// of what was drained up to there.
     positions: Option<Vec<u64>>,
     /// Losses that this batch tells of.
-    losses: Option<NewLosses>,
+    pub(super) losses: Option<NewLosses>,
     marks: PendingMarks,
 }
 
@@ -67,6 +67,9 @@ impl Backoff {
 impl Writer {
     /// Commits what has been drained, or tries again to commit what the store has refused.
     pub(super) fn commit(&mut self) {
+        // What is converted for a file is lost with it; and whoever waits for a flush wants to find it
+        // at the path.
+        self.look_after_file();
         if self.store.is_none() && !self.reopen() {
             return;
         }
@@ -222,6 +225,11 @@ impl Writer {
                 self.largest_batch = self.largest_batch.max(began.elapsed());
                 self.committed();
             }
+            // The file, or its log, was taken away just now.
+            Err(error) if error.kind() == ErrorKind::Moved => {
+                self.refused(error.to_string());
+                self.look_after_file();
+            }
             // Some batches are refused for what is in them; to try again would be for ever.
             Err(error) if error.kind() == ErrorKind::InvalidBatch => self.give_up_batch(&error),
             Err(error) => self.refused(error.to_string()),
@@ -249,6 +257,10 @@ impl Writer {
         }
         if let Some(positions) = pending.positions {
             self.committed = positions;
+        }
+        if !self.waiting.is_empty() {
+            // It must still be there when they are told.
+            self.look_after_file();
         }
         self.answer_waiting();
     }

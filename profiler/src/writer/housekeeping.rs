@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{Location, OpenSpanRow, Store, WriterStatRow};
+use spandrel_storage::{ErrorKind, Location, OpenSpanRow, Store, WriterStatRow};
 
 use super::Writer;
+use super::losses::Losses;
 use crate::counters::{Kind, PerKind};
 use crate::stats::{self, DropReason};
 
@@ -49,18 +50,16 @@ impl Writer {
         }
     }
 
-    /// Whether the file is still the one that the path names.
+    /// Whether the file is still the one that the path names, with its log.
     pub(super) fn look_after_file(&mut self) {
-        let Some(store) = &self.store else { return };
+        let Some(store) = &mut self.store else { return };
         match store.location() {
             Ok(Location::InPlace) => {}
-            Ok(Location::Removed) => {
-                let lost = std::mem::take(&mut self.stored_in_file);
-                let unfinished = std::mem::take(&mut self.unfinished_in_file);
-                self.recorder.counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
-                self.leave_marks(true);
-                self.leave_file("was deleted while it was recorded into", lost);
+            Ok(Location::Removed) => self.lose_file("was deleted while it was recorded into"),
+            Ok(Location::Spoiled) => {
+                self.lose_file("was cut short or overwritten while it was recorded into");
             }
+            Ok(Location::LogLost) => self.recover_file(),
             Ok(Location::Renamed) => {
                 // What is stored is safe under the other name.
                 self.stored_in_file = PerKind::default();
@@ -73,15 +72,20 @@ impl Writer {
         }
     }
 
-    /// Lets go of a file that is not at its place any more; the next commit makes a new one.
+    /// What was stored is lost with the file.
+    fn lose_file(&mut self, what: &str) {
+        let lost = std::mem::take(&mut self.stored_in_file);
+        let unfinished = std::mem::take(&mut self.unfinished_in_file);
+        self.recorder.counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
+        self.leave_marks(true);
+        self.leave_file(what, lost);
+    }
+
+    /// Lets go of a file that is not at its place any more, or of no use; the next commit makes a new
+    /// one.
     fn leave_file(&mut self, what: &str, lost: PerKind) {
-        let Some(store) = self.store.take() else { return };
-        self.state.set_error(format!(
-            "{}: {what}; {} spans and {} events are lost with it, recording goes on in a new file",
-            store.path().display(),
-            lost[Kind::Span as usize],
-            lost[Kind::Event as usize],
-        ));
+        let Some(mut store) = self.store.take() else { return };
+        let path = store.path().display().to_string();
         // A batch in hand has the old file's ids in it.
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, DropReason::FileRemoved);
@@ -90,10 +94,64 @@ impl Writer {
         }
         // Under the lock of the profile that it belongs to.
         self.end_requests();
-        if let Err(error) = store.close() {
-            self.state.set_error(error.to_string());
-        }
+        let left = match store.location() {
+            Ok(Location::Spoiled) => store.set_aside(),
+            _ => store.close().map(|()| None),
+        };
+        let kept = match left {
+            Ok(Some(aside)) => format!(" (what is left of it is now {})", aside.display()),
+            Ok(None) => String::new(),
+            // That it was removed is what is being told.
+            Err(error) if error.kind() == ErrorKind::Moved => String::new(),
+            Err(error) => format!(" ({error})"),
+        };
+        self.state.set_error(format!(
+            "{path}: {what}{kept}; {} spans and {} events are lost with it, recording goes on in a \
+             new file",
+            lost[Kind::Span as usize],
+            lost[Kind::Event as usize],
+        ));
         self.open_spans.clear();
+    }
+
+    /// Somebody has taken the log away: gets the file right again, and counts what was only in the log
+    /// if that cannot be read any more.
+    fn recover_file(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let path = store.path().display().to_string();
+        let what = "its write-ahead log was removed or cut short while it was recorded into";
+        let found = match store.recover() {
+            Ok(found) => found,
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotADatabase) => {
+                return self.lose_file("was damaged while it was recorded into");
+            }
+            Err(error) => return self.refused(error.to_string()),
+        };
+        if found.whole {
+            return self.state.set_error(format!("{path}: {what}; nothing is lost"));
+        }
+        let stored = std::mem::take(&mut self.stored_in_file);
+        let kept = [found.spans - found.unfinished.min(found.spans), found.events, found.links];
+        let lost = std::array::from_fn(|kind| stored[kind].saturating_sub(kept[kind]));
+        let unfinished = self.unfinished_in_file.saturating_sub(found.unfinished);
+        self.stored_in_file = kept;
+        self.unfinished_in_file -= unfinished;
+        let counters = &self.recorder.counters;
+        counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
+        // All losses are told again, in the next batch.
+        self.losses = Losses::default();
+        self.batch.losses.clear();
+        if let Some(pending) = &mut self.pending {
+            pending.losses = None;
+        }
+        self.converter.begin_file(store);
+        self.lose_marks_in_file(found.marks);
+        self.open_spans.clear();
+        self.state.set_error(format!(
+            "{path}: {what}; {} spans and {} events are lost with it",
+            lost[Kind::Span as usize],
+            lost[Kind::Event as usize],
+        ));
     }
 
     /// Opens the database anew. Says whether there is a store now.

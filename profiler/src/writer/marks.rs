@@ -104,6 +104,13 @@ impl Writer {
         }
     }
 
+    /// So many marks are left in the file.
+    pub(super) fn lose_marks_in_file(&mut self, left: u64) {
+        let lost = self.marks.in_file.saturating_sub(left);
+        self.marks.in_file -= lost;
+        self.state.marks.forget_stored(lost);
+    }
+
     /// At the end: counts those that no batch has taken. What is in the channel is counted there.
     pub(super) fn give_up_marks(&mut self) {
         self.state.marks.drop_many(self.marks.rows.len() as u64);

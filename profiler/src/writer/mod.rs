@@ -231,10 +231,6 @@ impl Writer {
             self.take_requests();
             let drained = self.drain();
             if self.is_due() {
-                if !self.waiting.is_empty() {
-                    // Whoever waits for a flush wants to find it at the path.
-                    self.look_after_file();
-                }
                 self.commit();
             }
             self.keep_house();

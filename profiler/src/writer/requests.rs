@@ -45,6 +45,8 @@ pub(crate) struct Requests {
     unsent: VecDeque<(i64, AnswerState, String)>,
     /// Sections that have begun.
     sections: Vec<MarkRow>,
+    /// What somebody has put into the file, which is to be begun anew for that.
+    spoiled: Option<String>,
 }
 
 impl Requests {
@@ -56,6 +58,7 @@ impl Requests {
             busy_since: None,
             unsent: VecDeque::new(),
             sections: Vec::new(),
+            spoiled: None,
         };
         requests.begin_file(store, state);
         requests
@@ -115,6 +118,10 @@ impl Requests {
                 None
             }
             Err(error) => {
+                if matches!(error.kind(), ErrorKind::ForeignSchema | ErrorKind::TooLong) {
+                    self.spoiled = Some(format!("{error}; the file was begun anew"));
+                }
+                // Removes it, too.
                 self.control = None;
                 state.set_control_error(Some(error.to_string()));
                 None
@@ -255,8 +262,18 @@ impl Writer {
         });
     }
 
-    /// Once a second: whether the file is still there. One that was deleted is made anew.
+    /// Once a second: whether the file is still there. One that was deleted is made anew, and one into
+    /// which somebody has put what does not belong there.
     pub(super) fn look_after_requests(&mut self) {
+        if self.store.is_some()
+            && let Some(why) = self.requests.spoiled.take()
+        {
+            self.begin_requests_anew();
+            if self.requests.control.is_some() {
+                self.state.set_control_error(Some(why));
+            }
+            return;
+        }
         let Self { requests, store: Some(_), state, .. } = self else { return };
         let Some(control) = &requests.control else { return };
         match control.location() {

@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, VERSION, connect, is_ours, sidecar, unix_ns,
+    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, STEPS_MAX, VERSION, check_bytes,
+    check_definitions, connect, is_ours, sidecar, too_many_steps, unix_ns,
 };
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{self, FileId, ReaderMark, file_id};
 use crate::schema;
+use crate::steps::Steps;
 
 /// Between two looks for an answer; the second one is the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
@@ -46,6 +48,7 @@ pub struct ControlClient {
     // Before the mark, so that the connection is closed first.
     conn: Connection,
     _mark: ReaderMark,
+    steps: Steps,
     id: FileId,
     profile: PathBuf,
     path: PathBuf,
@@ -78,10 +81,12 @@ impl ControlClient {
             let message = "not made by spandrel; move it away, and record anew";
             return Err(Error::new(ErrorKind::ForeignDatabase, &path, message));
         }
+        check_bytes(&path)?;
         // Others have it for moments only, unless they hang.
-        let conn =
+        let mut conn =
             connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
-        let client = Self { conn, _mark: mark, id, profile: profile.to_owned(), path };
+        let steps = Steps::limit(&mut conn, STEPS_MAX);
+        let client = Self { conn, _mark: mark, steps, id, profile: profile.to_owned(), path };
         client.check_version()?;
         Ok(client)
     }
@@ -127,9 +132,12 @@ impl ControlClient {
         timeout: Duration,
     ) -> Result<Answer, Error> {
         self.check_arguments(arguments)?;
-        let deadline = Instant::now() + timeout;
+        // None: further away than the clock reaches.
+        let deadline = Instant::now().checked_add(timeout);
+        let rest =
+            || deadline.map_or(PAUSES[1], |end| end.saturating_duration_since(Instant::now()));
         self.wait_for_locks(timeout);
-        let id = self.insert(command, arguments).map_err(|error| self.lost(error))?;
+        let id = self.insert(command, arguments, rest)?;
         self.wait_for_locks(PAUSES[1]);
         let mut pause = PAUSES[0];
         loop {
@@ -142,7 +150,7 @@ impl ControlClient {
                 let message = "the recording has ended; the request was not answered";
                 return Err(Error::new(ErrorKind::NotAnswering, &self.profile, message));
             }
-            let rest = deadline.saturating_duration_since(Instant::now());
+            let rest = rest();
             if rest.is_zero() {
                 return self.withdraw(id, timeout);
             }
@@ -152,6 +160,7 @@ impl ControlClient {
     }
 
     fn check_arguments(&self, arguments: &str) -> Result<(), Error> {
+        self.steps.begin();
         let check = "SELECT json_valid(?1) AND json_type(?1) = 'object'";
         let is_object = self.conn.query_row(check, [arguments], |row| row.get(0));
         let message = if arguments.len() > ARGUMENT_BYTES_MAX {
@@ -173,20 +182,45 @@ impl ControlClient {
         let _ = self.conn.busy_timeout(time.min(Duration::from_secs(3_600)));
     }
 
-    fn insert(&self, command: &str, arguments: &str) -> rusqlite::Result<i64> {
+    fn insert(
+        &self,
+        command: &str,
+        arguments: &str,
+        rest: impl Fn() -> Duration,
+    ) -> Result<i64, Error> {
         let program = std::env::current_exe().unwrap_or_default();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let by = format!("{} (process {})", crate::mark_label(&name), std::process::id());
-        self.conn.query_row(
-            "INSERT INTO request (at_unix_ns, by, command, arguments, state)
-             VALUES (?1, ?2, ?3, ?4, 'asked') RETURNING id",
-            params![unix_ns(), by, command, arguments],
-            |row| row.get(0),
-        )
+        self.steps.begin();
+        check_bytes(&self.path)?;
+        let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)
+            .map_err(|error| self.lost(error))?;
+        self.wait_for_locks(rest());
+        self.bounded(check_definitions(&tx, &self.path))?;
+        let insert = || -> rusqlite::Result<i64> {
+            tx.execute(
+                "INSERT INTO request (at_unix_ns, by, command, arguments, state)
+                 VALUES (?1, ?2, ?3, ?4, 'asked')",
+                params![unix_ns(), by, command, arguments],
+            )?;
+            let id = tx.last_insert_rowid();
+            tx.commit()?;
+            Ok(id)
+        };
+        insert().map_err(|error| self.lost(error))
+    }
+
+    fn bounded<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.map_err(|error| match self.steps.are_over() {
+            true => too_many_steps(&self.path),
+            false => error,
+        })
     }
 
     /// The answer, which is deleted with that.
     fn answer_to(&self, id: i64) -> Result<Option<Answer>, Error> {
+        self.steps.begin();
+        check_bytes(&self.path)?;
         let find = "SELECT state, coalesce(result, '') FROM request WHERE id = ?1";
         let found = self
             .conn
@@ -211,6 +245,7 @@ impl ControlClient {
 
     /// Takes back what has not been answered, or returns an answer that came just now.
     fn withdraw(&self, id: i64, timeout: Duration) -> Result<Answer, Error> {
+        self.steps.begin();
         self.wait_for_locks(Duration::from_millis(250));
         let withdraw = "DELETE FROM request WHERE id = ?1 AND state = 'asked'";
         let what = match self.conn.execute(withdraw, [id]) {
@@ -236,6 +271,9 @@ impl ControlClient {
     }
 
     fn lost(&self, source: rusqlite::Error) -> Error {
+        if self.steps.are_over() {
+            return too_many_steps(&self.path);
+        }
         lost(source, &self.profile, &self.path)
     }
 }

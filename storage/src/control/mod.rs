@@ -18,6 +18,10 @@
 //! * Requests that are older than [`REQUEST_AGE_MAX`] are refused: a process that was stopped for an
 //!   hour does not do at once what was wanted of it then.
 //!
+//! What stands in the file is bounded on both sides, whatever somebody puts there: its length, the rows of
+//! a look, the steps of SQLite's machine. Its definitions have to be the ones below; triggers and views are
+//! off. A recorder that finds it otherwise begins it anew.
+//!
 //! The file is in rollback mode, which needs no further files, and is never synced: it means nothing
 //! after a power failure. Its mode is 0600. Who can write to it can ask, and nothing more: what stands
 //! in it is data from elsewhere.
@@ -28,12 +32,14 @@ mod recorder;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::client::{Answer, ControlClient};
 pub use self::recorder::{Control, Request};
 
-use crate::open::harden;
+use crate::error::{Context, Error, ErrorKind};
+use crate::open::{harden, run_nothing};
 
 /// `PRAGMA application_id` of the file: ASCII `SPCT`.
 const APPLICATION_ID: i32 = 0x5350_4354;
@@ -41,6 +47,10 @@ const APPLICATION_ID: i32 = 0x5350_4354;
 const VERSION: i32 = 1;
 /// Bytes that the arguments of a request may have.
 const ARGUMENT_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of the file, and of its journal. Requests that wait take a tenth of it.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+/// Steps of SQLite's machine that a call may take; one that takes 64 requests takes some thousand.
+const STEPS_MAX: u32 = 200_000;
 /// The recorder refuses requests that are older.
 pub const REQUEST_AGE_MAX: Duration = Duration::from_secs(10);
 
@@ -98,8 +108,66 @@ fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> 
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(busy_timeout)?;
     harden(&conn)?;
+    run_nothing(&conn)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
+    // Nothing is returned by older versions of rusqlite, and newer ones refuse no connection of ours.
+    let mut conn = conn;
+    let _ = conn.authorizer(Some(only_requests));
     Ok(conn)
+}
+
+/// SQLite reads statistics with the definitions; they can be computed.
+fn only_requests(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Read { table_name, .. }
+            if !["request", "sqlite_master", "sqlite_schema", "sqlite_sequence"]
+                .contains(&table_name) =>
+        {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }
+}
+
+/// Refuses a file that is longer than requests make it: every page may have to be read.
+fn check_bytes(path: &Path) -> Result<(), Error> {
+    for path in [path, &with_suffix(path, "-journal")] {
+        check_length(path)?;
+    }
+    Ok(())
+}
+
+fn check_length(path: &Path) -> Result<(), Error> {
+    let bytes = path.symlink_metadata().map_or(0, |metadata| metadata.len());
+    if bytes <= FILE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("has {bytes} bytes, and {FILE_BYTES_MAX} are enough for requests");
+    Err(Error::new(ErrorKind::TooLong, path, message))
+}
+
+/// Refuses a file with definitions that are not ours. To be asked in the transaction that relies on it.
+fn check_definitions(conn: &Connection, path: &Path) -> Result<(), Error> {
+    let doing = "read the schema";
+    let mut find = conn
+        .prepare(
+            "SELECT count(*) FROM main.sqlite_schema
+             WHERE (type, name) NOT IN (VALUES ('table', 'request'), ('table', 'sqlite_sequence'))
+                OR sql NOT IN (?1, 'CREATE TABLE sqlite_sequence(name,seq)')",
+        )
+        .context(path, doing)?;
+    let others: i64 = find.query_row([SCHEMA], |row| row.get(0)).context(path, doing)?;
+    if others == 0 {
+        return Ok(());
+    }
+    let message = "somebody has put something into it that could run, such as a trigger or a view";
+    Err(Error::new(ErrorKind::ForeignSchema, path, message))
+}
+
+/// For an error that came when the steps were over.
+fn too_many_steps(path: &Path) -> Error {
+    let message = "what somebody has put into it takes too long";
+    Error::new(ErrorKind::ForeignSchema, path, message)
 }
 
 /// Whether the start of a file says that it is one of these. One without any content is: its maker

@@ -6,21 +6,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, REQUEST_AGE_MAX, SCHEMA, VERSION, connect,
-    is_ours, sidecar, unix_ns, with_suffix,
+    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, REQUEST_AGE_MAX, SCHEMA, STEPS_MAX, VERSION,
+    check_bytes, check_definitions, check_length, connect, is_ours, sidecar, too_many_steps,
+    unix_ns, with_suffix,
 };
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
 use crate::lock::{self, FileId, ReaderMark, file_id};
+use crate::steps::Steps;
 use crate::store::Store;
 
 /// Requests that are taken at a time.
 const REQUESTS_MAX: i64 = 64;
 /// Bytes that the name of a command, or of who asks, may have.
 const NAME_BYTES_MAX: i64 = 256;
+/// Numbers of requests beyond are none that a file of this length can come to.
+const LAST_ID_MAX: i64 = 1 << 48;
 /// Rows that nobody has read for so long are deleted.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -47,8 +51,12 @@ pub struct Control {
     _mark: ReaderMark,
     id: FileId,
     path: PathBuf,
+    journal: PathBuf,
     /// `PRAGMA data_version` when there was nothing left to take.
     seen: Option<i64>,
+    /// The largest number of a request that was looked at.
+    last_id: i64,
+    steps: Steps,
 }
 
 impl Control {
@@ -84,8 +92,18 @@ impl Control {
             tx.commit()?;
             Ok(conn)
         };
-        let conn = make().context(path, "make the table")?;
-        Ok(Self { conn: Some(conn), _mark: mark, id, path: path.to_owned(), seen: None })
+        let mut conn = make().context(path, "make the table")?;
+        let steps = Steps::limit(&mut conn, STEPS_MAX);
+        Ok(Self {
+            conn: Some(conn),
+            _mark: mark,
+            id,
+            path: path.to_owned(),
+            journal: with_suffix(path, "-journal"),
+            seen: None,
+            last_id: 0,
+            steps,
+        })
     }
 
     /// Removes the file that a killed recorder left beside the profile of `store`, so that nobody waits
@@ -98,35 +116,46 @@ impl Control {
         remove_stale(&sidecar(store.full_path()))
     }
 
-    /// The requests that came since the last call, in the order in which they came; they are taken
-    /// with that, and each is to be answered. Those that are too old or too long are refused here.
+    /// The requests that came since the last call, some of them if they are many, in the order in which
+    /// they came; they are taken with that, and each is to be answered. Those that are too old or too long
+    /// are refused here.
     ///
     /// # Errors
     ///
-    /// `Busy` and `Full` may pass: nothing was taken. After other errors the file is of no use.
+    /// `Busy` and `Full` may pass: nothing was taken. After other errors the file is of no use;
+    /// `ForeignSchema` and `TooLong` say that somebody has put into it what does not belong there, and
+    /// another one can take its place.
     ///
     /// # Blocking
     ///
-    /// For some system calls, and never for somebody else. When nothing has changed nothing is
-    /// allocated.
+    /// For some system calls, and never for somebody else. Whatever is in the file, a bounded number of
+    /// steps. When nothing has changed nothing is allocated.
     pub fn poll(&mut self) -> Result<Vec<Request>, Error> {
-        let doing = "look for requests";
         let Some(conn) = &self.conn else { return Ok(Vec::new()) };
-        let number = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let version = number("PRAGMA data_version").context(&self.path, doing)?;
+        self.steps.begin();
+        // SQLite takes back what a requester that was killed had begun, as long as that is.
+        check_length(&self.journal)?;
+        let version = conn.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
+        let version = version.context(&self.path, "look for requests")?;
         if self.seen == Some(version) {
             return Ok(Vec::new());
         }
-        let asked = number("SELECT count(*) FROM request WHERE state = 'asked'")
-            .context(&self.path, doing)?;
-        let requests = match asked {
-            0 => Vec::new(),
-            _ => take(conn).context(&self.path, "take requests")?,
-        };
-        if asked <= REQUESTS_MAX {
+        check_length(&self.path)?;
+        let taken = take(conn, &self.path, self.last_id);
+        let Taken { requests, last_id, are_all } = self.bounded(taken)?;
+        self.last_id = last_id;
+        if are_all {
             self.seen = Some(version);
         }
         Ok(requests)
+    }
+
+    /// Says of an error whether it came because a call had taken all of its steps.
+    fn bounded<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.map_err(|error| match self.steps.are_over() {
+            true => too_many_steps(&self.path),
+            false => error,
+        })
     }
 
     /// Answers a request that was taken. `result` is a JSON object, or a message if nothing was done.
@@ -141,10 +170,13 @@ impl Control {
     /// As [`poll`](Self::poll).
     pub fn answer(&mut self, id: i64, state: AnswerState, result: &str) -> Result<(), Error> {
         let Some(conn) = &self.conn else { return Ok(()) };
+        self.steps.begin();
+        check_bytes(&self.path)?;
         let sql = "UPDATE request SET state = ?2, result = ?3 WHERE id = ?1 AND state = 'taken'";
-        conn.execute(sql, params![id, state.as_str(), result])
-            .context(&self.path, "answer a request")?;
-        Ok(())
+        let answered = conn
+            .execute(sql, params![id, state.as_str(), result])
+            .context(&self.path, "answer a request");
+        self.bounded(answered).map(drop)
     }
 
     /// An argument of a request, `None` if it is not given. `kind` is what it must be, in SQLite's
@@ -160,6 +192,7 @@ impl Control {
         kind: &str,
     ) -> Result<Option<String>, String> {
         let Some(conn) = &self.conn else { return Ok(None) };
+        self.steps.begin();
         let arguments = &request.arguments;
         let is_object = "SELECT json_valid(?1) AND json_type(?1) = 'object'";
         let is_object = conn.query_row(is_object, [arguments], |row| row.get(0));
@@ -203,43 +236,89 @@ impl Control {
     }
 }
 
+struct Taken {
+    requests: Vec<Request>,
+    last_id: i64,
+    /// Whether there are no more.
+    are_all: bool,
+}
+
 /// Marks what was asked as taken, and returns it.
-fn take(conn: &Connection) -> rusqlite::Result<Vec<Request>> {
+fn take(conn: &Connection, path: &Path, after: i64) -> Result<Taken, Error> {
+    let doing = "take requests";
+    check_definitions(conn, path)?;
+    let any = "SELECT EXISTS (SELECT 1 FROM request WHERE id > ?1)";
+    let any: bool = conn.query_row(any, [after], |row| row.get(0)).context(path, doing)?;
+    if !any {
+        return Ok(Taken { requests: Vec::new(), last_id: after, are_all: true });
+    }
+    let tx =
+        Transaction::new_unchecked(conn, TransactionBehavior::Immediate).context(path, doing)?;
+    check_definitions(&tx, path)?;
+    let taken = take_rows(&tx, after).context(path, doing)?;
+    if taken.last_id > LAST_ID_MAX {
+        let message = "somebody has put a request into it that leaves no number for others";
+        return Err(Error::new(ErrorKind::ForeignSchema, path, message));
+    }
+    tx.commit().context(path, doing)?;
+    Ok(taken)
+}
+
+fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
     let now = unix_ns();
     let age_max = REQUEST_AGE_MAX.as_nanos() as i64;
-    let mut take = conn.prepare(
-        "UPDATE request SET (state, result) = (SELECT iif(why IS NULL, 'taken', 'refused'), why FROM
-           (SELECT CASE
-             WHEN at_unix_ns NOT BETWEEN ?1 AND ?2 THEN 'asked too long ago, or by another clock; ask again'
-             WHEN length(CAST(arguments AS BLOB)) > ?3 OR max(length(CAST(by AS BLOB)), length(CAST(command AS BLOB))) > ?4
-               THEN 'longer than a request may be'
-             END AS why))
-         WHERE id IN (SELECT id FROM request WHERE state = 'asked' ORDER BY id LIMIT ?5)
-         RETURNING id, at_unix_ns, by, command, arguments, state",
+    // By number, so that no more rows are looked at than are taken. What is too long is not read.
+    let mut find = tx.prepare(
+        "SELECT id, at_unix_ns, iif(fits, by, ''), iif(fits, command, ''), iif(fits, arguments, ''),
+           CASE WHEN NOT fits THEN 'longer than a request may be'
+             WHEN at_unix_ns NOT BETWEEN ?2 AND ?3
+               THEN 'asked too long ago, or by another clock; ask again' END
+         FROM (SELECT *, length(CAST(arguments AS BLOB)) <= ?4
+             AND max(length(CAST(by AS BLOB)), length(CAST(command AS BLOB))) <= ?5 AS fits
+           FROM request WHERE id > ?1 ORDER BY id LIMIT ?6)
+         WHERE state = 'asked'",
     )?;
     let (from, to) = (now.saturating_sub(age_max), now.saturating_add(age_max));
-    let limits = params![from, to, ARGUMENT_BYTES_MAX as i64, NAME_BYTES_MAX, REQUESTS_MAX];
+    let bytes_max = ARGUMENT_BYTES_MAX as i64;
+    let limits = params![after, from, to, bytes_max, NAME_BYTES_MAX, REQUESTS_MAX];
+    let rows = find.query_map(limits, |row| {
+        let request = Request {
+            id: row.get(0)?,
+            at_unix_ns: row.get(1)?,
+            by: row.get(2)?,
+            command: row.get(3)?,
+            arguments: row.get(4)?,
+        };
+        Ok((request, row.get::<_, Option<String>>(5)?))
+    })?;
+    let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut mark = tx.prepare("UPDATE request SET state = ?2, result = ?3 WHERE id = ?1")?;
     let mut requests = Vec::new();
-    let mut rows = take.query(limits)?;
-    while let Some(row) = rows.next()? {
-        if row.get_ref(5)?.as_str()? == "taken" {
-            requests.push(Request {
-                id: row.get(0)?,
-                at_unix_ns: row.get(1)?,
-                by: row.get(2)?,
-                command: row.get(3)?,
-                arguments: row.get(4)?,
-            });
+    for (request, why_not) in found {
+        let state = if why_not.is_none() { "taken" } else { "refused" };
+        mark.execute(params![request.id, state, why_not])?;
+        if why_not.is_none() {
+            requests.push(request);
         }
     }
-    // SQLite does not promise an order.
     requests.sort_by_key(|request| request.id);
+    let looked_at = "SELECT count(*), max(id) FROM
+        (SELECT id FROM request WHERE id > ?1 ORDER BY id LIMIT ?2)";
+    let (rows, last_id): (i64, Option<i64>) =
+        tx.query_row(looked_at, [after, REQUESTS_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let last_id = last_id.unwrap_or(after);
+    purge(tx, now, last_id);
+    Ok(Taken { requests, last_id, are_all: rows < REQUESTS_MAX })
+}
+
+/// Deletes some of the oldest rows, if nobody has read their answers. They would do no harm.
+fn purge(tx: &Transaction<'_>, now: i64, up_to: i64) {
     let kept = KEPT.as_nanos() as i64;
     let (from, to) = (now.saturating_sub(kept), now.saturating_add(kept));
-    let purge = "DELETE FROM request WHERE state <> 'asked' AND at_unix_ns NOT BETWEEN ?1 AND ?2";
-    // They would do no harm, and what was taken is taken.
-    let _ = conn.execute(purge, [from, to]);
-    Ok(requests)
+    let purge = "DELETE FROM request
+        WHERE id IN (SELECT id FROM request WHERE id <= ?3 ORDER BY id LIMIT ?4)
+          AND at_unix_ns NOT BETWEEN ?1 AND ?2";
+    let _ = tx.execute(purge, params![from, to, up_to, REQUESTS_MAX]);
 }
 
 /// Removes a file of this kind, if there is one.
@@ -284,5 +363,29 @@ impl Drop for Control {
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::StoreOptions;
+
+    #[test]
+    fn a_statement_ends_with_its_steps_and_the_next_one_has_all_of_them_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("p.db"), &StoreOptions::default()).unwrap();
+        let mut control = Control::create(&store).unwrap();
+        let conn = control.conn.as_ref().unwrap();
+        control.steps.begin();
+        // Under this name, as nothing else can be read.
+        let long = "WITH RECURSIVE request (i) AS
+                      (SELECT 1 UNION ALL SELECT i + 1 FROM request WHERE i < 1000000000)
+                    SELECT count(*) FROM request";
+        let ended = conn.query_row(long, [], |row| row.get::<_, i64>(0));
+        let error = control.bounded(ended.context(&control.path, "count")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForeignSchema, "{error}");
+        assert!(error.to_string().contains("takes too long"), "{error}");
+        assert_eq!(control.poll().unwrap(), []);
     }
 }

@@ -115,7 +115,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "store_error" => "the disk was full or refused to be written; free space, or choose \
                           another disk by .database(path) or SPANDREL_DB"
             .into(),
-        "file_removed" => "the file was deleted while it was recorded into; keep others away \
+        "file_removed" => "the file or its log was deleted or cut short while it was recorded into; keep others away \
                            from it, and limit its size by SPANDREL_MAX_BYTES"
             .into(),
         "writer_panic" => "the writer met an error of its own; please report it with the \

@@ -1,0 +1,64 @@
+//! The limit on the length of files (`ulimit -f`), which a system keeps by a signal that ends the
+//! process.
+//!
+//! With the signal blocked, a write beyond the limit is an error (`EFBIG`), which is treated as a full
+//! disk is: nothing is damaged, and it goes on when the limit is raised. The signal goes to the thread
+//! that writes, so that blocking it there changes nothing for others; one that is pending for a thread
+//! goes with it.
+
+use std::path::{Path, PathBuf};
+
+/// Makes writes beyond the limit on the length of files (`ulimit -f`) errors, in this thread, for as long
+/// as it lives. Without that the system ends the process.
+///
+/// The profiler's threads call it. Whoever uses a [`Store`](crate::Store) without it should, too.
+pub fn survive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGXFSZ);
+        // Fails for signals that do not exist only.
+        let _ = signals.thread_block();
+    }
+}
+
+/// The limit of this process, in bytes.
+pub(crate) fn limit() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+        let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
+        #[allow(clippy::unnecessary_cast)] // a signed number on some systems
+        (limit != RLIM_INFINITY).then_some(limit as u64)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// The limit, if the database or a file beside it has come so near to it that a write must have failed
+/// for that. SQLite does not say.
+pub(crate) fn reached(database: &Path) -> Option<u64> {
+    /// The largest page there is.
+    const NEAR: u64 = 64 << 10;
+    let limit = limit()?;
+    let beside = |suffix: &str| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    let is_near = |suffix: &&str| {
+        let length = beside(suffix).metadata().map_or(0, |metadata| metadata.len());
+        length.saturating_add(NEAR) >= limit
+    };
+    ["", "-wal", "-shm", "-journal"].iter().any(|suffix| is_near(&suffix)).then_some(limit)
+}
+
+/// What to say about it.
+pub(crate) fn message(doing: &str, limit: u64) -> String {
+    format!(
+        "{doing}: a file has reached the limit on the length of files of this process, {limit} bytes \
+         (ulimit -f), which is as a full disk; raise the limit, or keep the profile below it with \
+         max_bytes"
+    )
+}

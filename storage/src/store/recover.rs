@@ -1,0 +1,258 @@
+//! What a store does about files that somebody has taken away, or cut short, under it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{Opened, Store, begin};
+use crate::append;
+use crate::checkpoint;
+use crate::error::{Context, Error, ErrorKind};
+use crate::location::Location;
+use crate::rollup::Rollups;
+use crate::shield;
+use crate::watch::Found;
+
+/// What a [recovery](Store::recover) has found of the run in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Whether everything that was committed is there.
+    pub whole: bool,
+    /// Spans of the run that are stored, unfinished ones and those that were pruned since included.
+    pub spans: u64,
+    /// How many of them are unfinished.
+    pub unfinished: u64,
+    /// Events of the run that are stored.
+    pub events: u64,
+    /// Links of the run that are stored.
+    pub links: u64,
+    /// Marks of the run that are stored.
+    pub marks: u64,
+}
+
+impl Store {
+    /// Whether the path still names the file that is being written, with the log that belongs to it,
+    /// and both are as long as they were left.
+    ///
+    /// # Errors
+    ///
+    /// When the file system does not say.
+    ///
+    /// # Blocking
+    ///
+    /// For some eight system calls.
+    pub fn location(&mut self) -> Result<Location, Error> {
+        Ok(match self.look()? {
+            Found::Whole => Location::InPlace,
+            Found::Away(location) => location,
+            Found::Spoiled => Location::Spoiled,
+            Found::LogSpoiled | Found::LogAway => Location::LogLost,
+        })
+    }
+
+    pub(super) fn look(&mut self) -> Result<Found, Error> {
+        if self.detached {
+            return Ok(Found::LogSpoiled);
+        }
+        let found =
+            self.watch.look(&self.lock, &self.full).context(&self.path, "look at the file")?;
+        if found != Found::LogSpoiled {
+            return Ok(found);
+        }
+        // It may have been begun anew, with all that it had in the main file, and its file cut then.
+        let Ok(bytes) = self.wal.needed_bytes(&self.conn) else { return Ok(found) };
+        self.watch.set_log_bytes(bytes);
+        self.watch.look(&self.lock, &self.full).context(&self.path, "look at the file")
+    }
+
+    /// Refuses to write into a file that cannot be read any more. One that nobody can find does no harm.
+    pub(super) fn check_files(&mut self) -> Result<(), Error> {
+        let what = match self.location()? {
+            Location::InPlace | Location::Renamed | Location::Removed => return Ok(()),
+            Location::Spoiled => "the file was cut short or overwritten",
+            Location::LogLost => "its write-ahead log was removed or cut short",
+        };
+        Err(Error::new(ErrorKind::Moved, &self.path, format!("{what} while it was recorded into")))
+    }
+
+    /// Gets the file right again after somebody has taken its log away, and goes on with its run. What
+    /// the log had is copied into the main file while this connection still has it open, if that is
+    /// sound; if not, what was only in the log is lost, and the answer tells what is left. The counts of
+    /// losses in the file start anew then.
+    ///
+    /// Ids of callsites and threads stay as they are; threads have to be interned again if the answer is
+    /// not `whole`.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `Full` and `Io` may pass: try again; nothing can be appended meanwhile. `Corrupt` when
+    /// what is left is no database any more.
+    pub fn recover(&mut self) -> Result<Recovered, Error> {
+        let run_id = self.require_run()?.id;
+        let mut before = None;
+        if !self.detached {
+            let found = self.look()?;
+            let merge = found != Found::LogSpoiled
+                && self.watch.may_merge().context(&self.path, "look at the write-ahead log")?;
+            if merge {
+                checkpoint::run(&self.conn, &self.path, false)?;
+                before = Some(run_totals(&self.conn, run_id).context(&self.path, "read the run")?);
+            }
+            self.check_readers()?;
+            self.detach()?;
+            if merge || found == Found::LogSpoiled {
+                self.watch.remove_sidecars();
+            }
+        }
+        self.attach()?;
+        let found = run_totals(&self.conn, run_id).context(&self.path, "read the run")?;
+        if before == Some(found) {
+            return Ok(Recovered { whole: true, ..recovered(found) });
+        }
+        self.resume(found)?;
+        Ok(recovered(found))
+    }
+
+    /// SQLite shares an index among the connections of a process, also one that is gone.
+    fn check_readers(&self) -> Result<(), Error> {
+        if self.lock.readers() == 0 {
+            return Ok(());
+        }
+        let message = "its write-ahead log was removed, and a reader of this process still has it \
+                       open; close the reader";
+        Err(Error::new(ErrorKind::Busy, &self.path, message))
+    }
+
+    /// Closes the file and leaves everything as it is.
+    pub(super) fn detach(&mut self) -> Result<(), Error> {
+        let doing = "close the file";
+        let nothing = Connection::open_in_memory().context(&self.path, doing)?;
+        keep_log(&self.conn).context(&self.path, doing)?;
+        self.shield.release();
+        self.conn = nothing;
+        self.detached = true;
+        Ok(())
+    }
+
+    /// Opens the file again.
+    fn attach(&mut self) -> Result<(), Error> {
+        let opened = Self::open_locked(&self.path, &self.full, &self.lock, &self.options)?;
+        let Opened { conn, wal, transfer, watch, shield, .. } = opened;
+        if let Some(index) = watch.index()
+            && !shield::is_index_in_use(&index)
+        {
+            // Another connection of this process, which is not known here.
+            drop(shield);
+            keep_log(&conn).context(&self.path, "close the file")?;
+            let message = "its write-ahead log was removed, and this process still has it open; \
+                           close all connections to it";
+            return Err(Error::new(ErrorKind::Busy, &self.path, message));
+        }
+        self.wal = wal;
+        self.transfer = transfer;
+        self.watch = watch;
+        self.conn = conn;
+        self.shield = shield;
+        self.detached = false;
+        Ok(())
+    }
+
+    /// Goes on with a run of which only a part is in the file.
+    fn resume(&mut self, found: RunTotals) -> Result<(), Error> {
+        let doing = "go on with the run";
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let run_id = run.id;
+        self.rollups = Rollups::resumed(&self.conn, run_id).context(&self.path, doing)?;
+        self.interner.insert_again();
+        let tx = begin(&mut self.conn, &self.path)?;
+        tx.execute("DELETE FROM main.loss WHERE run_id = ?1", [run_id])
+            .and_then(|_| tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id]))
+            .and_then(|_| run.resume(&tx, found.counts, found.others))
+            .context(&self.path, doing)?;
+        append::commit(tx, &self.path)
+    }
+
+    /// Leaves a file that was cut short or overwritten: nothing is written to it any more, and if there
+    /// is anything in it, it is renamed, its log with it. Returns the new path.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be renamed.
+    pub fn set_aside(mut self) -> Result<Option<PathBuf>, Error> {
+        self.detach()?;
+        let doing = "put the spoiled file aside";
+        if self.file_bytes() == 0 {
+            self.watch.remove_sidecars();
+            return Ok(None);
+        }
+        let aside = unused_path(&self.full).context(&self.path, doing)?;
+        std::fs::rename(&self.full, &aside).context(&self.path, doing)?;
+        self.watch.move_log(&aside).context(&self.path, doing)?;
+        Ok(Some(aside))
+    }
+}
+
+/// What the file has of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RunTotals {
+    /// Spans, unfinished ones, events, links and marks.
+    counts: [i64; 5],
+    /// The last moment, and what was pruned: spans and events.
+    others: [i64; 3],
+    /// The last id and what was dropped: that nothing has changed.
+    changes: [i64; 3],
+}
+
+fn run_totals(conn: &Connection, run_id: i64) -> rusqlite::Result<RunTotals> {
+    let said = "SELECT spans, unfinished, events, links,
+                  (SELECT count(*) FROM main.mark WHERE run_id = ?1),
+                  last_ns, pruned_spans, pruned_events, last_id, dropped_spans, dropped_events
+                FROM main.run WHERE id = ?1";
+    // Somebody may have thrown the row away.
+    let counted = "SELECT (SELECT count(*) FROM main.span WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.span WHERE run_id = ?1 AND status = 'unfinished'),
+                     (SELECT count(*) FROM main.event WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.link WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.mark WHERE run_id = ?1), 0, 0, 0, 0, 0, 0";
+    let read = |row: &Row<'_>| {
+        let mut all = RunTotals { counts: [0; 5], others: [0; 3], changes: [0; 3] };
+        let places = all.counts.iter_mut().chain(&mut all.others).chain(&mut all.changes);
+        for (at, place) in places.enumerate() {
+            *place = row.get(at)?;
+        }
+        Ok(all)
+    };
+    match conn.query_row(said, [run_id], read).optional()? {
+        Some(all) => Ok(all),
+        None => conn.query_row(counted, [run_id], read),
+    }
+}
+
+fn recovered(found: RunTotals) -> Recovered {
+    let [spans, unfinished, events, links, marks] =
+        found.counts.map(|n| u64::try_from(n).unwrap_or(0));
+    Recovered { whole: false, spans, unfinished, events, links, marks }
+}
+
+/// The connection will neither merge the log nor delete it when it is closed.
+pub(super) fn keep_log(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+/// A name beside the file that nothing has yet.
+fn unused_path(full: &Path) -> io::Result<PathBuf> {
+    for number in 1..1_000 {
+        let mut name = full.as_os_str().to_owned();
+        name.push(format!("-spoiled-{number}"));
+        let path = PathBuf::from(name);
+        match path.symlink_metadata() {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(path),
+            Err(source) => return Err(source),
+            Ok(_) => {}
+        }
+    }
+    Err(io::Error::other("there are a thousand spoiled files already; remove some"))
+}

@@ -1,0 +1,145 @@
+//! A program that records on command, in a process of its own, so that it can be killed and so that
+//! what it does with its files is no doing of the test's.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spandrel::{Builder, Stats};
+use tracing::info_span;
+
+use crate::child::{self, Child};
+use crate::{dispatch, ledger, small, time_limit, within};
+
+const PATH: &str = "SPANDREL_TEST_PATH";
+/// Spans that one command records.
+pub const SPANS: u64 = 50;
+
+/// The host, seen from the test.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    db: PathBuf,
+}
+
+/// What the host's ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    pub recorded: u64,
+    pub stored: u64,
+    pub file_removed: u64,
+    /// What was dropped for any other reason.
+    pub dropped: u64,
+}
+
+impl Host {
+    /// Starts the test `test` of this program as a host that records into `db`. In the child that test
+    /// has to call [`serve`] if [`child::role`] is set.
+    pub fn start(test: &str, role: &str, db: &Path) -> Self {
+        let mut child = child::plan(test, role).env(PATH, db).start();
+        child.expect("ready");
+        Self { child, db: db.to_owned() }
+    }
+
+    /// It records [`SPANS`] spans and flushes.
+    pub fn record(&mut self) -> Said {
+        self.child.tell("record");
+        self.said()
+    }
+
+    /// It does with a file of its own what programs do.
+    pub fn touch(&mut self, how: &str, suffix: &str) {
+        self.child.tell(&format!("{how} {}", sidecar(&self.db, suffix).display()));
+        self.child.expect("touched");
+    }
+
+    /// It closes the profiler.
+    pub fn close(&mut self) -> Said {
+        self.child.tell("close");
+        self.said()
+    }
+
+    /// It is killed, as by `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+
+    /// What its ledger says now.
+    pub fn ask(&mut self) -> Said {
+        self.child.tell("ask");
+        self.said()
+    }
+
+    fn said(&mut self) -> Said {
+        let said = self.child.hear().expect("the host lives");
+        let mut numbers = said.split(' ').map(|word| word.parse().expect("a number"));
+        let mut next = || numbers.next().expect("four numbers");
+        Said { recorded: next(), stored: next(), file_removed: next(), dropped: next() }
+    }
+}
+
+/// A file beside the profile, or the profile itself.
+pub fn sidecar(db: &Path, suffix: &str) -> PathBuf {
+    let mut name = db.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// In the child: does what it is told until the test goes away.
+pub fn serve(set: impl FnOnce(Builder) -> Builder) {
+    let _limit = time_limit(120);
+    let path = PathBuf::from(std::env::var(PATH).expect("set by the test"));
+    let profiler = set(small(&path)).build().expect("a profiler");
+    let dispatch = dispatch(&profiler);
+    child::say("ready");
+    let mut n = 0_u64;
+    while let Some(command) = child::listen() {
+        match command.split_once(' ').unwrap_or((&command, "")) {
+            ("record", _) => {
+                within(&dispatch, || {
+                    for _ in 0..SPANS {
+                        n += 1;
+                        drop(info_span!("work", n));
+                    }
+                });
+                profiler.flush(Duration::from_secs(20)).expect("a flush");
+                tell(&profiler.stats());
+            }
+            ("close", _) => {
+                let report = profiler.close().expect("a report");
+                ledger::settled(&report);
+                tell(&report.stats);
+            }
+            ("ask", _) => tell(&profiler.stats()),
+            (how, file) => {
+                touch(how, Path::new(file));
+                child::say("touched");
+            }
+        }
+    }
+}
+
+fn touch(how: &str, file: &Path) {
+    match how {
+        "read" => drop(std::fs::read(file).expect("it is there")),
+        "copy" => {
+            let copy = sidecar(file, ".copy");
+            std::fs::copy(file, &copy).expect("it is there");
+            std::fs::remove_file(copy).expect("it was made just now");
+        }
+        "open" => {
+            let mut byte = [0];
+            let read = File::open(file).expect("it is there").read(&mut byte);
+            assert_eq!(read.expect("it can be read"), 1);
+        }
+        how => panic!("what is {how}?"),
+    }
+}
+
+fn tell(stats: &Stats) {
+    ledger::identity(stats);
+    let (all, removed) = (stats.spans.dropped.total(), stats.spans.dropped.file_removed);
+    let (recorded, stored) = (stats.spans.recorded, stats.spans.stored);
+    child::say(format!("{recorded} {stored} {removed} {}", all - removed));
+}
