@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use spandrel_ring::Waker;
+use spandrel_ring::{Waker, fork};
 use spandrel_storage::Store;
 
 use crate::builder::Builder;
@@ -174,6 +174,8 @@ impl Profiler {
     }
 
     fn start_here(mut builder: Builder) -> Result<Self, Error> {
+        // A forked child would keep the file locked when this process is dead.
+        spandrel_storage::tell_of_locks(fork::close_in_child, fork::keep_in_child);
         let pattern = std::mem::take(&mut builder.database);
         builder.database = path_pattern::expand(&pattern);
         let rule = builder.rule()?;

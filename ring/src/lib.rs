@@ -25,12 +25,13 @@
 //! ```
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
-//! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], and in
-//! [`timestamp`] (one processor instruction). [`unsafe_method`] writes the word where a foreign trait wants
-//! it, around a body without any.
+//! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], in
+//! [`timestamp`] (one processor instruction), and in [`fork`] (system calls). [`unsafe_method`] writes the
+//! word where a foreign trait wants it, around a body without any.
 
 mod claim;
 mod consumer;
+pub mod fork;
 mod lease;
 pub mod partition;
 mod ring;

@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "query")]
 pub mod export;
 mod file_size;
+mod held;
 mod histogram;
 mod ids;
 mod image;
@@ -59,6 +60,7 @@ pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
+pub use held::tell_of_locks;
 pub use histogram::{Bucket, DecodeError, Histogram};
 #[cfg(feature = "query")]
 pub use indexes::Indexes;

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Context, Error, ErrorKind};
+use crate::held::Held;
 use crate::ownership;
 
 /// What the file system calls a file, whatever its path: device and inode.
@@ -50,9 +51,9 @@ struct Entry {
     readers: usize,
     recording: bool,
     /// Descriptors that wait for the last connection to go.
-    files: Vec<Arc<File>>,
+    files: Vec<Arc<Held>>,
     /// Those of indexes (`-shm`), for the same reason.
-    indexes: Vec<(FileId, Arc<File>)>,
+    indexes: Vec<(FileId, Arc<Held>)>,
 }
 
 type Table = HashMap<FileId, Entry>;
@@ -74,8 +75,8 @@ fn release(table: &mut Table, id: &FileId) {
 pub(crate) struct StoreLock {
     id: FileId,
     /// `None` only while dropping.
-    file: Option<Arc<File>>,
-    lock: Option<Arc<File>>,
+    file: Option<Arc<Held>>,
+    lock: Option<Arc<Held>>,
     /// Whether this call made the file.
     pub(crate) created: bool,
 }
@@ -100,7 +101,7 @@ impl StoreLock {
                 (file, id, false)
             }
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                let file = Arc::new(create(path, full)?);
+                let file = Arc::new(Held::new(create(path, full)?));
                 let id = file_id(full, &file.metadata().context(path, "look at the file")?);
                 (file, id, true)
             }
@@ -126,7 +127,7 @@ impl StoreLock {
     }
 
     /// The descriptor of the database, for further locks.
-    pub(crate) fn shared_file(&self) -> io::Result<Arc<File>> {
+    pub(crate) fn shared_file(&self) -> io::Result<Arc<Held>> {
         self.file.clone().ok_or_else(|| io::Error::other("the file is closed"))
     }
 
@@ -136,13 +137,13 @@ impl StoreLock {
         &self,
         id: &FileId,
         open: impl FnOnce() -> io::Result<File>,
-    ) -> io::Result<Arc<File>> {
+    ) -> io::Result<Arc<Held>> {
         let mut table = table();
         let indexes = &mut table.entry(self.id.clone()).or_default().indexes;
         if let Some((_, index)) = indexes.iter().find(|(known, _)| known == id) {
             return Ok(index.clone());
         }
-        let index = Arc::new(open()?);
+        let index = Arc::new(Held::new(open()?));
         indexes.push((id.clone(), index.clone()));
         Ok(index)
     }
@@ -154,7 +155,10 @@ impl StoreLock {
 
     /// The descriptor of the database. To be looked at only.
     pub(crate) fn file(&self) -> io::Result<&File> {
-        self.file.as_deref().ok_or_else(|| io::Error::other("the file is closed"))
+        self.file
+            .as_ref()
+            .map(|file| &***file)
+            .ok_or_else(|| io::Error::other("the file is closed"))
     }
 
     pub(crate) fn id(&self) -> &FileId {
@@ -190,13 +194,15 @@ impl ReaderMark {
         let mut table = table();
         let entry = table.entry(id.clone()).or_default();
         let kept = entry.files.first().cloned();
-        let header = kept.map_or_else(|| File::open(full).map(Arc::new), Ok).and_then(|file| {
-            let header = start_of(&file);
-            if entry.files.is_empty() && entry.readers > 0 {
-                entry.files.push(file);
-            }
-            header
-        });
+        let header = kept
+            .map_or_else(|| File::open(full).map(|file| Arc::new(Held::new(file))), Ok)
+            .and_then(|file| {
+                let header = start_of(&file);
+                if entry.files.is_empty() && entry.readers > 0 {
+                    entry.files.push(file);
+                }
+                header
+            });
         entry.readers += 1;
         drop(table);
         // First, so that an error takes it back.
@@ -263,9 +269,9 @@ pub(crate) fn is_directory(path: &Path) -> Error {
     Error::new(ErrorKind::IsDirectory, path, "a folder; name a file in it")
 }
 
-fn open_existing(path: &Path, full: &Path, id: &FileId, table: &Table) -> Result<Arc<File>, Error> {
+fn open_existing(path: &Path, full: &Path, id: &FileId, table: &Table) -> Result<Arc<Held>, Error> {
     let file = OpenOptions::new().read(true).write(true).open(full).context(path, "open")?;
-    let file = Arc::new(file);
+    let file = Arc::new(Held::new(file));
     let metadata = file.metadata().context(path, "look at the file")?;
     let opened = file_id(full, &metadata);
     if opened == *id {
@@ -296,16 +302,14 @@ pub(crate) fn create(path: &Path, full: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Whether the file, and what SQLite has beside it, is ours to record into.
 fn check_owner(path: &Path, full: &Path, file: &File, created: bool) -> Result<(), Error> {
-    if !created {
-        let metadata = file.metadata().context(path, "look at the file")?;
-        ownership::check(path, full, &metadata)?;
+    if created {
+        return Ok(());
     }
-    ownership::check_sidecars(path, full)
+    ownership::check(path, full, &file.metadata().context(path, "look at the file")?)
 }
 
-fn take_lock(path: &Path, full: &Path, file: &Arc<File>) -> Result<Arc<File>, Error> {
+fn take_lock(path: &Path, full: &Path, file: &Arc<Held>) -> Result<Arc<Held>, Error> {
     let lock = if cfg!(any(target_os = "linux", target_os = "android")) {
         file.clone()
     } else {
@@ -316,7 +320,7 @@ fn take_lock(path: &Path, full: &Path, file: &Arc<File>) -> Result<Arc<File>, Er
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let open = options.open(&name);
-        Arc::new(open.context(path, "open the lock file")?)
+        Arc::new(Held::new(open.context(path, "open the lock file")?))
     };
     match lock.try_lock() {
         Ok(()) => Ok(lock),

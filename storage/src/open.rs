@@ -17,6 +17,7 @@ use crate::checkpoint;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
+use crate::ownership;
 use crate::schema::{self, Found, Use};
 
 /// Files up to this size are checked page by page when they are opened; it takes about 1 ms a MiB.
@@ -53,6 +54,7 @@ pub(crate) fn connect(
     lock: &StoreLock,
     options: &StoreOptions,
 ) -> Result<Connection, Error> {
+    ownership::check_sidecars(path, full)?;
     let file = lock.file().context(path, "look at the file")?;
     check_header(path, file)?;
     let mut conn = open(full, options).context(path, "open")?;

@@ -23,6 +23,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use crate::held::Held;
+
 /// A range of bytes that SQLite locks; the numbers are part of its file format and of `os_unix.c`.
 #[derive(Debug, Clone, Copy)]
 struct Range {
@@ -37,13 +39,13 @@ const DEAD_MANS_SWITCH: Range = Range { first: 128, length: 1 };
 /// The locks of one store. They go when it is dropped, which has to be before its connection is.
 #[derive(Debug)]
 pub(crate) struct Shield {
-    held: Vec<(Arc<File>, Range)>,
+    held: Vec<(Arc<Held>, Range)>,
 }
 
 impl Shield {
     /// Locks what can be locked; without `index` nobody else may read the file. Where the file system
     /// or the platform has no such locks, there is no harm but what is told above.
-    pub(crate) fn new(main: Arc<File>, index: Option<Arc<File>>) -> Self {
+    pub(crate) fn new(main: Arc<Held>, index: Option<Arc<Held>>) -> Self {
         let mut shield = Self { held: Vec::new() };
         match index {
             Some(index) => {
@@ -55,7 +57,7 @@ impl Shield {
         shield
     }
 
-    fn hold(&mut self, file: Arc<File>, range: Range, alone: bool) {
+    fn hold(&mut self, file: Arc<Held>, range: Range, alone: bool) {
         if lock(&file, range, alone) {
             self.held.push((file, range));
         }

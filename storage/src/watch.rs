@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::wal_path;
+use crate::held::Held;
 use crate::location::{self, Location};
 use crate::lock::{FileId, StoreLock, file_id, read_at_start};
 
@@ -50,7 +51,7 @@ enum AtPath {
 #[derive(Debug)]
 struct Sidecar {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<Held>,
     id: FileId,
 }
 
@@ -72,7 +73,9 @@ impl Watch {
     /// To be called when SQLite has made the sidecars.
     pub(crate) fn new(lock: &StoreLock, full: &Path, live_readers: bool) -> io::Result<Self> {
         // SQLite does not lock the log, so that descriptors of it can be closed. The index it does.
-        let log = Sidecar::new(wal_path(full), |path, _| open(path, false).map(Arc::new))?;
+        let log = Sidecar::new(wal_path(full), |path, _| {
+            open(path, false).map(|file| Arc::new(Held::new(file)))
+        })?;
         let index = |path: &Path, id: &FileId| lock.index(id, || open(path, true));
         let index = live_readers.then(|| Sidecar::new(index_path(full), index)).transpose()?;
         let mut watch =
@@ -84,7 +87,7 @@ impl Watch {
     }
 
     /// The descriptor of the index.
-    pub(crate) fn index(&self) -> Option<Arc<File>> {
+    pub(crate) fn index(&self) -> Option<Arc<Held>> {
         self.index.as_ref().map(|index| Arc::clone(&index.file))
     }
 
@@ -205,7 +208,7 @@ impl Watch {
 impl Sidecar {
     fn new(
         path: PathBuf,
-        open: impl FnOnce(&Path, &FileId) -> io::Result<Arc<File>>,
+        open: impl FnOnce(&Path, &FileId) -> io::Result<Arc<Held>>,
     ) -> io::Result<Self> {
         let id = file_id(&path, &path.symlink_metadata()?);
         let file = open(&path, &id)?;

@@ -23,6 +23,18 @@ pub fn become_nobody() -> io::Result<()> {
     check(unsafe { libc::setuid(65_534) })
 }
 
+/// Closes the standard output, so that nobody waits for its end.
+pub fn close_stdout() -> io::Result<()> {
+    // SAFETY: a number; what is printed from now on fails.
+    check(unsafe { libc::close(1) })
+}
+
+/// Whether there is a process of this id that has not ended.
+pub fn is_alive(pid: i32) -> bool {
+    // SAFETY: signal 0 is none.
+    unsafe { libc::kill(pid, 0) == 0 }
+}
+
 /// Sets what new files are not allowed to others.
 pub fn set_umask(mask: u32) {
     // SAFETY: a number, cannot fail.

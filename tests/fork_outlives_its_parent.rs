@@ -1,0 +1,50 @@
+//! A forked child lives on when its parent, which records, has been killed. It does not keep the
+//! profile locked: the next process records into it at once.
+
+use std::time::Duration;
+
+use spandrel_tests::{
+    Database, child, dispatch, rounds, scratch, small, system, time_limit, within,
+};
+use tracing::info_span;
+
+const TEST: &str = "a_forked_child_does_not_keep_the_profile_of_its_dead_parent";
+
+#[test]
+fn a_forked_child_does_not_keep_the_profile_of_its_dead_parent() {
+    if let Some(role) = child::role() {
+        return record_and_fork(role == "alone");
+    }
+    let rounds = rounds(1);
+    let _limit = time_limit(60 * rounds);
+    for role in ["host", "alone"].repeat(rounds as usize) {
+        let scratch = scratch();
+        let mut host = child::plan(TEST, role).env("SPANDREL_TEST_PATH", scratch.db()).start();
+        let forked = host.hear().unwrap().parse().unwrap();
+        host.kill();
+        assert!(system::is_alive(forked));
+        let profiler = small(scratch.db()).build().unwrap();
+        within(&dispatch(&profiler), || drop(info_span!("after")));
+        assert_eq!(profiler.close().unwrap().stored, 1);
+        assert!(system::is_alive(forked));
+        let db = Database::open(scratch.db());
+        assert_eq!(db.count("SELECT count(*) FROM span"), 2);
+    }
+}
+
+fn record_and_fork(alone: bool) {
+    let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
+    let profiler = small(path.as_ref()).live_readers(!alone).build().unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("before")));
+    profiler.flush(Duration::from_secs(20)).unwrap();
+    let forked = system::fork(|| {
+        system::close_stdout().unwrap();
+        // Until the test has ended.
+        assert_eq!(child::listen(), None);
+        0
+    });
+    child::say(forked.unwrap());
+    loop {
+        std::thread::park();
+    }
+}
