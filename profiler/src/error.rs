@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Forked,
     /// The program has a global subscriber already.
     AlreadyInstalled,
+    /// The program has a logger already, so that the subscriber gets no records of the `log` crate.
+    LoggerInstalled,
     /// More marks came at once than the writer's channel holds; this one is dropped, and counted.
     MarksFull,
     /// Flushing did not commit everything, because the database refuses to take it.

@@ -223,6 +223,8 @@ impl FilterHandle {
         if let Some(filter) = self.0.upgrade() {
             filter.set_targets(targets);
             filter.rebuild();
+            #[cfg(feature = "log")]
+            crate::log_records::follow();
         }
     }
 

@@ -51,6 +51,8 @@ mod inline_fields;
 mod late;
 mod layer;
 mod local;
+#[cfg(feature = "log")]
+mod log_records;
 mod marks;
 mod mutex;
 mod open_spans;

@@ -77,19 +77,30 @@ impl Subscriber {
 
     /// Installs this as the subscriber of the whole program.
     ///
+    /// With the feature `log`, which is on by default, records of the `log` crate become events, as
+    /// with `tracing_subscriber`'s `init`: they have the target, file and line that they were logged
+    /// with. [`log::max_level`] follows the filter.
+    ///
     /// # Errors
+    ///
+    /// [`ErrorKind::LoggerInstalled`] when the program has a logger already. The subscriber is
+    /// installed then, and records what comes from `tracing`.
     ///
     /// [`ErrorKind::AlreadyInstalled`] when the program has a global subscriber; nothing is recorded
     /// by this one then. Use [`tracing::subscriber::with_default`] for a part of a program, or a
     /// [layer](crate::Profiler::layer) beside others.
     ///
+    /// [`log::max_level`]: https://docs.rs/log/latest/log/fn.max_level.html
     /// [`tracing::subscriber::with_default`]: https://docs.rs/tracing/latest/tracing/subscriber/fn.with_default.html
     pub fn init(self) -> Result<(), Error> {
         tracing_core::dispatcher::set_global_default(Dispatch::new(self)).map_err(|source| {
             let message = "cannot install the subscriber: the program has one already; add the \
                            profiler to that one as a layer (`Profiler::layer`)";
             Error::new(ErrorKind::AlreadyInstalled, message).with_source(source)
-        })
+        })?;
+        #[cfg(feature = "log")]
+        crate::log_records::take()?;
+        Ok(())
     }
 
     #[inline(never)]

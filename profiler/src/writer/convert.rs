@@ -19,6 +19,7 @@ use crate::threads::Threads;
 use super::closed_spans::ClosedSpans;
 use super::json::JsonWriter;
 use super::keys::Keys;
+use super::log_sites::{LogSites, Origin};
 use super::raw::RawBatch;
 use super::self_time::SelfTimes;
 
@@ -31,6 +32,8 @@ struct Callsite {
     error: Option<usize>,
     /// Index of the field `message` of an event.
     message: Option<usize>,
+    /// Of an event that was a record of the `log` crate.
+    origin: Option<Origin>,
 }
 
 impl Callsite {
@@ -39,7 +42,7 @@ impl Callsite {
         let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
         let index = |wanted| names.iter().position(|name| *name == wanted);
         let (error, message) = (index(ERROR), index("message"));
-        Self { id, keys: Keys::new(&names), error, message }
+        Self { id, keys: Keys::new(&names), error, message, origin: Origin::of(metadata) }
     }
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Converter {
     callsites: Vec<Option<Callsite>>,
     /// For a number that no callsite has, which no record should have either.
     unknown: Callsite,
+    log_sites: LogSites,
     strangers: Strangers,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
@@ -68,7 +72,14 @@ impl Converter {
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
-            unknown: Callsite { id: 0, keys: Keys::new(&[]), error: None, message: None },
+            unknown: Callsite {
+                id: 0,
+                keys: Keys::new(&[]),
+                error: None,
+                message: None,
+                origin: None,
+            },
+            log_sites: LogSites::default(),
             strangers: Strangers::default(),
             closed: ClosedSpans::default(),
             json: JsonWriter::default(),
@@ -84,6 +95,7 @@ impl Converter {
     /// Tells the file what the last one knew, because it is another file now.
     pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();
+        self.log_sites.clear();
         self.strangers = Strangers { before: Threads::last_number(), known: HashSet::new() };
         for thread in self.recorder.threads.take_all() {
             store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
@@ -228,7 +240,43 @@ impl Converter {
 
     fn event(&mut self, head: &EventHead, fields: &[u64], store: &mut Store) -> EventRow {
         let site = self.callsite(head.callsite, store);
+        let (callsite_id, skip, origin) = (site.id, site.message, site.origin);
+        if let Some(origin) = origin {
+            return self.log_event(head, fields, origin, store);
+        }
+        self.event_from(callsite_id, skip, head, fields, store)
+    }
+
+    /// An event that was a record of the `log` crate comes from where that did.
+    #[cold]
+    fn log_event(
+        &mut self,
+        head: &EventHead,
+        fields: &[u64],
+        origin: Origin,
+        store: &mut Store,
+    ) -> EventRow {
+        let site = known(&self.callsites, &self.unknown, head.callsite);
         let (callsite_id, skip) = (site.id, site.message);
+        let metadata = self.recorder.callsites.metadata(head.callsite);
+        let mut sites = std::mem::take(&mut self.log_sites);
+        let found = metadata
+            .and_then(|metadata| sites.find(origin, head.callsite, metadata, fields, store));
+        let (callsite_id, fields) = found.unwrap_or((callsite_id, fields));
+        let row = self.event_from(callsite_id, skip, head, fields, store);
+        self.log_sites = sites;
+        row
+    }
+
+    #[inline]
+    fn event_from(
+        &mut self,
+        callsite_id: i64,
+        skip: Option<usize>,
+        head: &EventHead,
+        fields: &[u64],
+        store: &mut Store,
+    ) -> EventRow {
         let start = self.json.position();
         if let Some(index) = skip
             && let Some(field) = Fields::new(fields).find(|field| field.index == index)

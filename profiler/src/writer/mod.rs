@@ -30,6 +30,7 @@ mod housekeeping;
 mod id_table;
 mod json;
 mod keys;
+mod log_sites;
 mod losses;
 mod marks;
 mod raw;

@@ -1,0 +1,148 @@
+//! Where the records of the `log` crate come from.
+//!
+//! `tracing-log` makes events of them with one callsite a level, whose target is `log` and which has no
+//! file; the truth is in the fields `log.target`, `log.module_path`, `log.file` and `log.line` of each
+//! event. Here they become callsites, one for each place in the source, so that such an event is found
+//! by its target and says its file and line like any other. Nothing of this is done on the
+//! application's threads.
+//!
+//! Invariant: so many places at most. A program may make up targets without end: beyond that, and for
+//! an event whose origin was cut, the fields stay as they are.
+
+use std::collections::HashMap;
+
+use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
+use tracing_core::Metadata;
+
+use crate::callsites::CallsiteNumber;
+use crate::fields::{self, Fields, Value};
+
+/// Places that are remembered, of one file.
+const SITES_MAX: usize = 4_096;
+
+/// The indexes of the fields that say where a record comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    target: usize,
+    module: usize,
+    file: usize,
+    line: usize,
+}
+
+impl Origin {
+    /// Of a callsite of `tracing-log`; `None` for any other.
+    pub(super) fn of(metadata: &Metadata<'_>) -> Option<Self> {
+        if metadata.is_span() || metadata.target() != "log" || metadata.name() != "log event" {
+            return None;
+        }
+        let index = |name| metadata.fields().field(name).map(|field| field.index());
+        Some(Self {
+            target: index("log.target")?,
+            module: index("log.module_path")?,
+            file: index("log.file")?,
+            line: index("log.line")?,
+        })
+    }
+
+    fn has(self, index: usize) -> bool {
+        [self.target, self.module, self.file, self.line].contains(&index)
+    }
+}
+
+/// What an event says of its origin.
+#[derive(Debug, Default)]
+struct Said {
+    target: String,
+    module: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+/// The places that are known to the file, and memory to look one up without asking for more.
+#[derive(Debug, Default)]
+pub(super) struct LogSites {
+    ids: HashMap<Vec<u64>, i64>,
+    key: Vec<u64>,
+    rest: Vec<u64>,
+}
+
+impl LogSites {
+    /// Forgets all, because it is another file now.
+    pub(super) fn clear(&mut self) {
+        self.ids.clear();
+    }
+
+    /// The callsite that an event comes from, and its fields without those that said so.
+    pub(super) fn find(
+        &mut self,
+        origin: Origin,
+        number: CallsiteNumber,
+        metadata: &Metadata<'_>,
+        words: &[u64],
+        store: &mut Store,
+    ) -> Option<(i64, &[u64])> {
+        self.part(origin, number, words);
+        if let Some(id) = self.ids.get(&self.key) {
+            return Some((*id, &self.rest));
+        }
+        if self.ids.len() >= SITES_MAX {
+            return None;
+        }
+        let said = said(origin, words)?;
+        let id = store.intern_callsite(&CallsiteInfo {
+            kind: CallsiteKind::Event,
+            name: metadata.name().to_owned(),
+            target: said.target,
+            level: metadata.level().as_str(),
+            module: said.module,
+            file: said.file,
+            line: said.line,
+        });
+        self.ids.insert(self.key.clone(), id);
+        Some((id, &self.rest))
+    }
+
+    /// Sorts the words of the fields: those of the origin make the key.
+    fn part(&mut self, origin: Origin, number: CallsiteNumber, mut words: &[u64]) {
+        self.key.clear();
+        self.rest.clear();
+        self.key.push(number.into());
+        while let [header, ..] = words {
+            let Some((field, rest)) = words.split_at_checked(fields::len_of(*header)) else {
+                break;
+            };
+            let is_origin =
+                !fields::is_padding(*header) && origin.has(fields::index_of(*header).into());
+            if is_origin { &mut self.key } else { &mut self.rest }.extend_from_slice(field);
+            words = rest;
+        }
+    }
+}
+
+/// `None` without a target, and if anything was cut.
+fn said(origin: Origin, words: &[u64]) -> Option<Said> {
+    let mut said = Said::default();
+    let mut has_target = false;
+    for field in Fields::new(words).filter(|field| origin.has(field.index)) {
+        if field.is_cut() {
+            return None;
+        }
+        match field.value {
+            Value::U64(line) if field.index == origin.line => said.line = u32::try_from(line).ok(),
+            value if field.index == origin.target => {
+                said.target = text(value)?;
+                has_target = true;
+            }
+            value if field.index == origin.module => said.module = Some(text(value)?),
+            value if field.index == origin.file => said.file = Some(text(value)?),
+            _ => return None,
+        }
+    }
+    has_target.then_some(said)
+}
+
+fn text(value: Value<'_>) -> Option<String> {
+    let Value::Str(words, len) = value else { return None };
+    let bytes = words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
+    String::from_utf8(bytes).ok()
+}
