@@ -346,7 +346,8 @@ fn delete_companions(
 }
 
 fn number(conn: &Connection, pragma: &str) -> rusqlite::Result<u64> {
-    let value: i64 = conn.pragma_query_value(Some("main"), pragma, |row| row.get(0))?;
+    let sql = format!("PRAGMA main.{pragma}");
+    let value: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 

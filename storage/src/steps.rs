@@ -1,5 +1,6 @@
 //! A bound on the steps of SQLite's machine, so that a call ends whatever stands in a file.
 
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,7 +27,7 @@ impl Steps {
     pub(crate) fn limit_until(
         conn: &mut Connection,
         most: u32,
-        mut is_over: impl FnMut() -> bool + Send + 'static,
+        mut is_over: impl FnMut() -> bool + Send + RefUnwindSafe + 'static,
     ) -> Self {
         let strides_max = most / STRIDE;
         // Relaxed, here and below: one thread has the connection.

@@ -111,6 +111,7 @@ fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> 
     run_nothing(&conn)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
     // Nothing is returned by older versions of rusqlite, and newer ones refuse no connection of ours.
+    #[allow(unused_mut)] // the older ones change nothing of it, either
     let mut conn = conn;
     let _ = conn.authorizer(Some(only_requests));
     Ok(conn)
