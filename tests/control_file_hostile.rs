@@ -36,7 +36,8 @@ fn the_writer_goes_on_and_the_file_is_begun_anew() {
         mark(scratch.db(), "before");
         let other = Connection::open(sidecar(scratch.db())).unwrap();
         other.busy_timeout(Duration::from_secs(20)).unwrap();
-        other.execute_batch(spoil).unwrap();
+        // At once: the recorder may begin anew as soon as it sees something of it.
+        other.execute_batch(&format!("BEGIN IMMEDIATE; {spoil}; COMMIT")).unwrap();
         drop(other);
         let mut flushes = 1;
         let error = loop {

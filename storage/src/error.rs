@@ -59,7 +59,7 @@ pub enum ErrorKind {
     /// A row that the schema refuses, such as an id that is already in the file; trying again with
     /// the same batch cannot help.
     InvalidBatch,
-    /// A value that is longer than a profile may hold (1 MiB).
+    /// Something is longer than any recording makes it: a value (1 MiB), a name (8 KiB), all runs.
     TooLong,
     /// Another failure of the operating system.
     Io,
@@ -169,8 +169,8 @@ impl Error {
                  of the file and its folder"
             ),
             ErrorKind::TooLong => format!(
-                "{doing}: a value is longer than the 1 MiB that a profile may hold, and so \
-                 than any that a recording makes"
+                "{doing}: longer than any recording makes it (a value has 1 MiB at most, a name \
+                 8 KiB, all runs 64 MiB); look at the file with the shell of sqlite3"
             ),
             ErrorKind::Moved => {
                 format!("{doing}: the file was moved or deleted; open the path again")

@@ -51,7 +51,7 @@ pub(crate) fn reached(database: &Path) -> Option<u64> {
         let length = beside(suffix).metadata().map_or(0, |metadata| metadata.len());
         length.saturating_add(NEAR) >= limit
     };
-    ["", "-wal", "-shm", "-journal"].iter().any(|suffix| is_near(&suffix)).then_some(limit)
+    ["", "-wal", "-shm", "-journal"].iter().any(is_near).then_some(limit)
 }
 
 /// What to say about it.

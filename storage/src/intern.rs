@@ -9,7 +9,7 @@ use rusqlite::{Connection, Statement, params};
 
 use crate::error::is_refused;
 use crate::ids::LastIds;
-use crate::record::{CallsiteInfo, CallsiteKind};
+use crate::record::{CallsiteInfo, CallsiteKind, NAME_BYTES_MAX, cut};
 
 /// Between the ids of threads and those of threads that were moved out of somebody's way.
 const MOVED_THREADS_ABOVE: i64 = 1 << 24;
@@ -42,8 +42,11 @@ impl Interner {
     pub(crate) fn load(conn: &Connection, last: &LastIds) -> rusqlite::Result<Self> {
         let mut interner =
             Self { last_callsite: last.callsite, earlier_threads: last.thread, ..Self::default() };
-        let mut query =
-            conn.prepare("SELECT id, kind, name, target, level, module, file, line FROM callsite")?;
+        // The newest of them: those that are left out get new rows.
+        let mut query = conn.prepare(&format!(
+            "SELECT id, kind, name, target, level, module, file, line FROM callsite
+             ORDER BY id DESC LIMIT {LOADED_MAX}"
+        ))?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, level): (String, String) = (row.get(1)?, row.get(4)?);
@@ -58,12 +61,17 @@ impl Interner {
                 file: row.get(6)?,
                 line: row.get(7)?,
             };
-            interner.callsites.insert(info, row.get(0)?);
+            if !is_too_long(&info) {
+                interner.callsites.insert(info, row.get(0)?);
+            }
         }
         Ok(interner)
     }
 
     pub(crate) fn callsite(&mut self, info: &CallsiteInfo) -> i64 {
+        if is_too_long(info) {
+            return self.callsite(&shortened(info));
+        }
         if let Some(id) = self.callsites.get(info) {
             return *id;
         }
@@ -84,7 +92,7 @@ impl Interner {
     }
 
     pub(crate) fn thread(&mut self, run_id: i64, number: u32, os_id: u64, name: Option<&str>) {
-        let (id, name) = (self.thread_id(number), name.map(str::to_owned));
+        let (id, name) = (self.thread_id(number), name.map(shorten));
         self.new_threads.push(NewThread { id, number, run_id, os_id, name });
     }
 
@@ -182,6 +190,28 @@ fn insert_callsite(insert: &mut Statement<'_>, id: i64, c: &CallsiteInfo) -> rus
 fn insert_thread(insert: &mut Statement<'_>, t: &NewThread) -> rusqlite::Result<()> {
     insert.execute(params![t.id, t.run_id, t.os_id as i64, t.name])?;
     Ok(())
+}
+
+/// Callsites of earlier runs that are known again.
+const LOADED_MAX: usize = 65_536;
+
+fn is_too_long(info: &CallsiteInfo) -> bool {
+    let texts = [Some(&info.name), Some(&info.target), info.module.as_ref(), info.file.as_ref()];
+    texts.into_iter().flatten().any(|text| text.len() > NAME_BYTES_MAX)
+}
+
+fn shorten(text: &str) -> String {
+    cut(text, NAME_BYTES_MAX).to_owned()
+}
+
+fn shortened(info: &CallsiteInfo) -> CallsiteInfo {
+    CallsiteInfo {
+        name: shorten(&info.name),
+        target: shorten(&info.target),
+        module: info.module.as_deref().map(shorten),
+        file: info.file.as_deref().map(shorten),
+        ..info.clone()
+    }
 }
 
 fn kind_of(text: &str) -> Option<CallsiteKind> {

@@ -223,11 +223,20 @@ pub const MARK_LABEL_BYTES_MAX: usize = 256;
 /// boundary. Control characters stay; whoever shows a label takes care of them.
 #[must_use]
 pub fn mark_label(label: &str) -> &str {
-    let mut end = label.len().min(MARK_LABEL_BYTES_MAX);
-    while !label.is_char_boundary(end) {
+    cut(label, MARK_LABEL_BYTES_MAX)
+}
+
+/// Bytes of a text about a callsite, and of a thread's name. What is longer is cut when it is stored, and
+/// not read by readers: each name is in memory for each callsite that is shown.
+pub(crate) const NAME_BYTES_MAX: usize = 8 << 10;
+
+/// The start of a text, cut at a character's boundary.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    &label[..end]
+    &text[..end]
 }
 
 /// A named moment, or a named section of time.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ffi};
+
+use crate::record::NAME_BYTES_MAX;
 
 /// A place in the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +41,20 @@ pub struct Thread {
     pub name: Option<String>,
 }
 
+/// A text that is held in memory, refused if it is longer than any that a recording makes.
+fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    match text {
+        Some(text) if text.len() > NAME_BYTES_MAX => Err(too_long()),
+        text => Ok(text.map(str::to_owned)),
+    }
+}
+
+/// As SQLite says it of a value beyond the limit of a connection.
+pub(super) fn too_long() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
+}
+
 /// What was looked up so far. A number without a row, as in a damaged file, has empty names.
 pub(crate) struct Names<'a> {
     callsites: HashMap<i64, Arc<Callsite>>,
@@ -66,12 +82,12 @@ impl<'a> Names<'a> {
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Callsite {
                 id,
-                kind: row.get(0)?,
-                name: row.get(1)?,
-                target: row.get(2)?,
-                level: row.get(3)?,
-                module: row.get(4)?,
-                file: row.get(5)?,
+                kind: name(row, 0)?.unwrap_or_default(),
+                name: name(row, 1)?.unwrap_or_default(),
+                target: name(row, 2)?.unwrap_or_default(),
+                level: name(row, 3)?.unwrap_or_default(),
+                module: name(row, 4)?,
+                file: name(row, 5)?,
                 line: row.get(6)?,
             })
         };
@@ -87,7 +103,7 @@ impl<'a> Names<'a> {
         }
         let read = |row: &rusqlite::Row<'_>| {
             let os_id: i64 = row.get(0)?;
-            Ok(Thread { id, os_id: os_id as u64, name: row.get(1)? })
+            Ok(Thread { id, os_id: os_id as u64, name: name(row, 1)? })
         };
         let found = self.thread.query_row([id], read).optional()?;
         let found = Arc::new(found.unwrap_or(Thread { id, ..Thread::default() }));

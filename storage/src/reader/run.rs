@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row};
 
 use super::Reader;
+use super::names::too_long;
 use crate::error::Error;
 use crate::record::RunInfo;
 
@@ -56,6 +57,9 @@ pub struct Counts {
     pub unfinished: u64,
 }
 
+/// What all runs of a file may take in memory; some 50,000.
+const RUNS_BYTES_MAX: usize = 64 << 20;
+
 const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
     clock, settings, ended_unix_ns, report, first_id, last_id, last_ns, spans, unfinished, events,
     links, dropped_spans, dropped_events, pruned_spans, pruned_events";
@@ -94,6 +98,15 @@ impl Run {
         })
     }
 
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let info = &self.info;
+        let texts = [&info.uuid, &info.program, &info.args, &info.host, &info.os, &info.settings];
+        let maybe = [&info.label, &self.report];
+        let texts = texts.into_iter().chain(maybe.into_iter().flatten());
+        size_of::<Self>() + texts.map(String::len).sum::<usize>()
+    }
+
     /// Whether the run has ended, and nothing of it was dropped or pruned.
     pub fn is_complete(&self) -> bool {
         let missing =
@@ -110,9 +123,14 @@ impl Reader {
     /// When the file cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, Error> {
         self.query("read the runs", |tx| {
-            tx.prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))?
-                .query_map([], Run::read)?
-                .collect()
+            let mut query = tx.prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))?;
+            let mut bytes = 0;
+            let read = |row: &Row<'_>| {
+                let run = Run::read(row)?;
+                bytes += run.bytes();
+                if bytes > RUNS_BYTES_MAX { Err(too_long()) } else { Ok(run) }
+            };
+            query.query_map([], read)?.collect()
         })
     }
 
