@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     if let Some(cpu) = report.writer_cpu {
         println!("writer_cpu_ns {}", cpu.as_nanos());
     }
-    if report.dropped.total() > 0 || report.stored < spans {
+    if report.dropped.total() > 0 || (case.is_wanted() && report.stored < spans) {
         eprintln!("spans are missing, so that the figures say nothing: {report}");
         return ExitCode::FAILURE;
     }

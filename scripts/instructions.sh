@@ -19,7 +19,11 @@ many=36000
 cases=(no_fields 3_fields nested async async_turns)
 limits=(1.30 1.60 1.25 1.40 none)
 subscriber_limits=(325 530 none none none)
-recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber untimed)
+# What a layer of a profiler that is switched off may add to a span, and spandrel to an event that is
+# below all levels.
+absent_limit=45
+unwanted_limit=10
+recorders=(no_subscriber registry noop_layer extensions absent spandrel ids_only subscriber untimed)
 queues=(leased shared array_queue crossbeam_channel)
 
 check=yes
@@ -104,6 +108,19 @@ for at in "${!cases[@]}"; do
         'BEGIN { exit own > limit }' || broken=yes
 done
 echo
+
+echo
+printf '%-44s%8s%8s%8s%8s\n' "What is not wanted" without with added limit
+added() { # what, without, with, limit
+    awk -v what="$1" -v without="$2" -v with="$3" -v limit="$4" 'BEGIN {
+        printf "%-44s%8.1f%8.1f%8.1f%8d\n", what, without, with, with - without, limit
+        exit with - without > limit }' || broken=yes
+}
+added "a span beside a layer that is switched off" "${figures[no_fields,extensions]}" \
+    "${figures[no_fields,absent]}" "$absent_limit"
+added "an event below all levels" \
+    "$(per_item "$target/release/record_spans" unwanted no_subscriber)" \
+    "$(per_item "$target/release/record_spans" unwanted spandrel)" "$unwanted_limit"
 
 if [[ $push == yes ]]; then
     echo

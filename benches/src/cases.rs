@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, info_span, trace};
 
 /// A way to make spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,12 @@ pub enum Case {
     Async,
     /// Eight such futures at once, polled in turns.
     AsyncTurns,
+    /// No spans, but as many events that are below all levels.
+    Unwanted,
 }
 
 impl Case {
-    /// All of them, in the order of the tables.
+    /// Those that make spans, in the order of the tables.
     pub const ALL: [Self; 5] =
         [Self::NoFields, Self::ThreeFields, Self::Nested, Self::Async, Self::AsyncTurns];
 
@@ -37,13 +39,14 @@ impl Case {
             Self::Nested => "nested",
             Self::Async => "async",
             Self::AsyncTurns => "async_turns",
+            Self::Unwanted => "unwanted",
         }
     }
 
     /// The case of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|case| case.name() == name)
+        Self::ALL.into_iter().chain([Self::Unwanted]).find(|case| case.name() == name)
     }
 
     /// Makes so many spans, rounded up to whole nests and turns.
@@ -54,7 +57,14 @@ impl Case {
             Self::Nested => nested(spans.div_ceil(3)),
             Self::Async => polled(spans),
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
+            Self::Unwanted => unwanted(spans),
         }
+    }
+
+    /// Whether there is anything in it to be stored.
+    #[must_use]
+    pub const fn is_wanted(self) -> bool {
+        !matches!(self, Self::Unwanted)
     }
 }
 
@@ -63,6 +73,14 @@ fn no_fields(spans: u64) {
     for n in 0..spans {
         let span = info_span!("work");
         let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn unwanted(events: u64) {
+    for n in 0..events {
+        trace!(n, "nobody wants this");
         black_box(n);
     }
 }

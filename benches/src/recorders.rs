@@ -23,6 +23,8 @@ pub enum Recorder {
     Noop,
     /// `Registry` and a layer that keeps each span's start in its `Extensions`, as most layers do.
     Extensions,
+    /// The same, and the layer of a profiler that is switched off.
+    Absent,
     /// `Registry` and spandrel's layer.
     Spandrel,
     /// The smallest possible subscriber, which only hands out ids: the floor of every subscriber.
@@ -34,7 +36,7 @@ pub enum Recorder {
 }
 
 impl Recorder {
-    /// All of them, in the order of the tables.
+    /// Those that record, or could, in the order of the tables.
     pub const ALL: [Self; 8] = [
         Self::Nobody,
         Self::Registry,
@@ -54,6 +56,7 @@ impl Recorder {
             Self::Registry => "registry",
             Self::Noop => "noop_layer",
             Self::Extensions => "extensions",
+            Self::Absent => "absent",
             Self::Spandrel => "spandrel",
             Self::Ids => "ids_only",
             Self::Subscriber => "subscriber",
@@ -64,7 +67,7 @@ impl Recorder {
     /// The recorder of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|recorder| recorder.name() == name)
+        Self::ALL.into_iter().chain([Self::Absent]).find(|recorder| recorder.name() == name)
     }
 
     /// Makes this recorder the process's subscriber, once and for all. (A subscriber of one thread
@@ -87,6 +90,10 @@ impl Recorder {
             Self::Registry => subscriber::set_global_default(registry),
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
+            Self::Absent => {
+                let absent = Profiler::disabled().layer();
+                subscriber::set_global_default(registry.with(absent).with(ExtensionsLayer))
+            }
             Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
             Self::Spandrel | Self::Subscriber | Self::Untimed => {
                 let profiler = Profiler::builder()

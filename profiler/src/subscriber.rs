@@ -93,7 +93,10 @@ impl Subscriber {
     /// [`log::max_level`]: https://docs.rs/log/latest/log/fn.max_level.html
     /// [`tracing::subscriber::with_default`]: https://docs.rs/tracing/latest/tracing/subscriber/fn.with_default.html
     pub fn init(self) -> Result<(), Error> {
-        tracing_core::dispatcher::set_global_default(Dispatch::new(self)).map_err(|source| {
+        let installed = tracing_core::dispatcher::set_global_default(Dispatch::new(self));
+        // Callsites that another thread has met in between were told that nobody wants them.
+        tracing_core::callsite::rebuild_interest_cache();
+        installed.map_err(|source| {
             let message = "cannot install the subscriber: the program has one already; add the \
                            profiler to that one as a layer (`Profiler::layer`)";
             Error::new(ErrorKind::AlreadyInstalled, message).with_source(source)

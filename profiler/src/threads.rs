@@ -1,6 +1,7 @@
 //! Small numbers for threads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::mutex::Mutex;
@@ -21,6 +22,8 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 /// Hands out thread numbers from 1; each thread asks once, at its first span. No two threads of a
 /// process have the same number, nor has one thread in two recordings: so the number of a span's owner
 /// also tells whose span it is.
+///
+/// Nothing is allocated or freed under the lock: an allocator may open spans, on a thread that is new.
 #[derive(Debug, Default)]
 pub(crate) struct Threads(Mutex<Registered>);
 
@@ -28,9 +31,23 @@ pub(crate) struct Threads(Mutex<Registered>);
 #[derive(Debug, Default)]
 struct Registered {
     /// Those that the writer has not heard of.
-    new: Vec<ThreadInfo>,
-    /// Those that live, for a new file: that wants them all again.
-    live: HashMap<u32, ThreadInfo>,
+    new: Vec<Arc<ThreadInfo>>,
+    /// Those that live, by number, for a new file: that wants them all again.
+    live: Vec<Arc<ThreadInfo>>,
+}
+
+/// Moves the list into `spare` if that is needed for one more, and large enough. Says how long `spare`
+/// must be if it is not.
+fn make_room<T>(list: &mut Vec<T>, spare: &mut Vec<T>) -> Result<(), usize> {
+    if list.len() < list.capacity() {
+        return Ok(());
+    }
+    if spare.capacity() <= list.len() {
+        return Err(2 * list.len() + 16);
+    }
+    spare.append(list);
+    std::mem::swap(list, spare);
+    Ok(())
 }
 
 impl Threads {
@@ -46,13 +63,33 @@ impl Threads {
             }
         };
         let number = info.number;
-        // A forked child goes without: its spans are stored nowhere.
-        if let Some(mut registered) = self.0.lock()
-            && registered.live.insert(number, info.clone()).is_none()
-        {
-            registered.new.push(info);
-        }
+        self.register(Arc::new(info));
         number
+    }
+
+    fn register(&self, info: Arc<ThreadInfo>) {
+        let (mut new_spare, mut live_spare) = (Vec::new(), Vec::new());
+        loop {
+            // A forked child goes without: its spans are stored nowhere.
+            let Some(mut registered) = self.0.lock() else { return };
+            let Registered { new, live } = &mut *registered;
+            let Err(at) = live.binary_search_by_key(&info.number, |info| info.number) else {
+                return;
+            };
+            let room = (make_room(new, &mut new_spare), make_room(live, &mut live_spare));
+            if room == (Ok(()), Ok(())) {
+                new.push(Arc::clone(&info));
+                live.insert(at, info);
+                return drop(registered); // before the spares
+            }
+            drop(registered);
+            if let (Err(len), _) = room {
+                new_spare = Vec::with_capacity(len);
+            }
+            if let (_, Err(len)) = room {
+                live_spare = Vec::with_capacity(len);
+            }
+        }
     }
 
     /// No thread has had a larger number when this was called.
@@ -68,24 +105,47 @@ impl Threads {
         }
         let Some(mut registered) = self.0.lock() else { return };
         let live = &mut registered.live;
-        live.remove(&number);
-        if live.len() < live.capacity() / 8 {
-            live.shrink_to(live.len() * 2);
+        let found = live.binary_search_by_key(&number, |info| info.number);
+        let ended = found.ok().map(|at| live.remove(at));
+        let wanted = (live.len() < live.capacity() / 8).then_some(live.len() * 2);
+        drop(registered);
+        drop(ended); // may free memory
+        if let Some(wanted) = wanted {
+            self.shrink(Vec::with_capacity(wanted));
         }
     }
 
+    /// Moves those that live into a list that is smaller, if they still fit.
+    fn shrink(&self, mut smaller: Vec<Arc<ThreadInfo>>) {
+        let Some(mut registered) = self.0.lock() else { return };
+        if registered.live.len() <= smaller.capacity() {
+            smaller.append(&mut registered.live);
+            std::mem::swap(&mut registered.live, &mut smaller);
+        }
+        drop(registered); // before what was the list
+    }
+
     /// The threads that were registered since the last call.
-    pub(crate) fn take_new(&self) -> Vec<ThreadInfo> {
+    pub(crate) fn take_new(&self) -> Vec<Arc<ThreadInfo>> {
         self.0.lock().map_or_else(Vec::new, |mut registered| std::mem::take(&mut registered.new))
     }
 
     /// All that live, and the new ones, as if none had been taken.
-    pub(crate) fn take_all(&self) -> Vec<ThreadInfo> {
-        let Some(mut registered) = self.0.lock() else { return Vec::new() };
-        let mut all = std::mem::take(&mut registered.new);
+    pub(crate) fn take_all(&self) -> Vec<Arc<ThreadInfo>> {
+        let mut live = Vec::new();
+        let mut all = loop {
+            let Some(mut registered) = self.0.lock() else { return Vec::new() };
+            let len = registered.live.len();
+            if len <= live.capacity() {
+                live.extend(registered.live.iter().cloned());
+                break std::mem::take(&mut registered.new);
+            }
+            drop(registered);
+            live = Vec::with_capacity(len + 16);
+        };
         // A few may be in both.
         let new: HashSet<_> = all.iter().map(|info| info.number).collect();
-        all.extend(registered.live.values().filter(|info| !new.contains(&info.number)).cloned());
+        all.extend(live.into_iter().filter(|info| !new.contains(&info.number)));
         all
     }
 }
@@ -125,7 +185,8 @@ mod tests {
         }
         let lives = threads.register_current();
         assert!(threads.take_new().len() <= 101);
-        let numbers = |all: Vec<ThreadInfo>| all.iter().map(|info| info.number).collect::<Vec<_>>();
+        let numbers =
+            |all: Vec<Arc<ThreadInfo>>| all.iter().map(|info| info.number).collect::<Vec<_>>();
         assert_eq!(numbers(threads.take_all()), [lives], "for a new file");
         let registered = threads.0.lock().unwrap();
         assert!(registered.live.capacity() < 64, "{}", registered.live.capacity());

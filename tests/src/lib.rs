@@ -12,6 +12,7 @@
 //! | [`host`] | a program that records on command, to be killed |
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`limit`] | a time limit, so that a hang is a failure |
+//! | [`made`] | callsites that are made while the program runs |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
 //! | [`allocations`] | an allocator that counts, by thread |
 //! | [`unallocated`] | the program under which recording must not allocate |
@@ -26,6 +27,7 @@ pub mod database;
 pub mod host;
 pub mod ledger;
 pub mod limit;
+pub mod made;
 pub mod model;
 pub mod programs;
 pub mod scratch;
