@@ -112,8 +112,14 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "already_shutdown" => "spans ended during or after close(); close the profiler after the \
                                threads and the runtime have ended"
             .into(),
-        "store_error" => "the disk was full or refused to be written; free space, or choose \
-                          another disk by .database(path) or SPANDREL_DB"
+        "store_error" => match &facts.last_refusal {
+            Some(error) => format!("the database refused: {error}"),
+            None => "the disk was full, another connection held a lock, or a reader kept the \
+                     write-ahead log; Stats::last_error and the report of close() say which"
+                .into(),
+        },
+        "row_refused" => "rows were there already, or broke a rule that somebody has added to the \
+                          tables; let nobody else write into the file"
             .into(),
         "file_removed" => "the file or its log was deleted or cut short while it was recorded into; keep others away \
                            from it, and limit its size by SPANDREL_MAX_BYTES"
@@ -241,6 +247,14 @@ fn ends(facts: &Facts) -> Vec<Finding> {
              the last half second is not; call close(), or hold the profiler until main returns",
         ));
     }
+    if let Some(error) = &facts.last_error {
+        findings.push(finding(
+            Severity::Warning,
+            "error",
+            format!("the recorder says: {error}"),
+            "what it means is explained under \"Messages and what to do\" in the book",
+        ));
+    }
     if facts.report_timed_out {
         findings.push(finding(
             Severity::Problem,
@@ -280,6 +294,19 @@ fn ends(facts: &Facts) -> Vec<Finding> {
 /// The file itself.
 fn file(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if let Some(ns) = facts.log_kept_for_ns().filter(|_| facts.log_bytes < LOG_BYTES) {
+        findings.push(finding(
+            Severity::Warning,
+            "log",
+            format!(
+                "nothing of the write-ahead log ({}) has come into the file for {}",
+                text::bytes(facts.log_bytes),
+                text::duration_in_words(ns)
+            ),
+            "somebody reads in a transaction that stays open: end that reader; at 256 MiB the writer \
+             has to wait",
+        ));
+    }
     if facts.log_bytes >= LOG_BYTES {
         findings.push(finding(
             Severity::Warning,
@@ -287,6 +314,28 @@ fn file(facts: &Facts) -> Vec<Finding> {
             format!("the write-ahead log has {}", text::bytes(facts.log_bytes)),
             "somebody reads in a transaction that stays open, so that the log cannot be emptied; at \
              256 MiB the writer has to wait: end that reader",
+        ));
+    }
+    let limit = facts.setting("max_bytes").filter(|limit| *limit > 0);
+    let is_over = facts.ended || facts.recorder_gone;
+    // While it is recorded one batch more is no fault.
+    let most = |limit: u64| if is_over { limit } else { limit.saturating_add(limit / 4) };
+    if let Some(limit) = limit.filter(|limit| facts.file_bytes > most(*limit)) {
+        findings.push(finding(
+            Severity::Warning,
+            "size",
+            format!(
+                "the file has {}, and its limit is {}",
+                text::bytes(facts.file_bytes),
+                text::bytes(limit)
+            ),
+            if is_over {
+                "there was no time to shorten it, a reader was in the way, or the limit is less than \
+                 the tables need: `spandrel prune --max-bytes`"
+            } else {
+                "it was larger at the start and gets smaller with each batch, or a reader keeps its \
+                 log: end that reader"
+            },
         ));
     }
     let is_limited = ["max_bytes", "max_age_s"].iter().any(|key| facts.setting(key).is_some());
@@ -298,7 +347,6 @@ fn file(facts: &Facts) -> Vec<Finding> {
             "SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S while it is recorded, `spandrel prune` after",
         ));
     }
-    let is_over = facts.ended || facts.recorder_gone;
     if facts.stored >= LARGE && is_over && !facts.has_indexes {
         findings.push(finding(
             Severity::Hint,
@@ -338,6 +386,8 @@ fn file(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use spandrel_storage::WriterStat;
+
     use super::*;
 
     #[test]
@@ -387,5 +437,48 @@ mod tests {
         }
         assert!(topics(Facts { callsites_shown: Some((5, 0)), ..Facts::default() }).is_empty());
         assert_eq!(topics(Facts { report_timed_out: true, ..Facts::default() }), ["end"]);
+        assert_eq!(topics(Facts { last_error: Some("x".into()), ..Facts::default() }), ["error"]);
+        let settings = serde_json::json!({ "max_bytes": 1_000 });
+        let sized = |file_bytes, ended| {
+            let settings = settings.clone();
+            topics(Facts { settings, file_bytes, ended, ..Facts::default() })
+        };
+        assert_eq!((sized(1_001, true), sized(1_001, false)), (vec!["size"], vec![]));
+        assert_eq!((sized(1_000, true), sized(1_300, false)), (vec![], vec!["size"]));
+    }
+
+    #[test]
+    fn a_log_that_a_reader_keeps_is_told_of_before_the_writer_has_to_wait() {
+        let rows = |figures: &[(i64, u64, u64)]| -> Vec<_> {
+            let row = |(second, wal_bytes, file_bytes): &(i64, u64, u64)| WriterStat {
+                at_ns: second * 1_000_000_000,
+                wal_bytes: *wal_bytes,
+                file_bytes: *file_bytes,
+                ..WriterStat::default()
+            };
+            figures.iter().map(row).collect()
+        };
+        let kept = |figures: &[(i64, u64, u64)], ended| {
+            let stats = rows(figures);
+            let found = all(&Facts { stats, ended, schema: 99, ..Facts::default() });
+            found.iter().any(|finding| finding.topic == "log")
+        };
+        const MIB: u64 = 1 << 20;
+        let grows = [(1, MIB, 9), (2, 4 * MIB, 9), (3, 7 * MIB, 9), (5, 12 * MIB, 9)];
+        assert!(kept(&grows, false));
+        assert!(!kept(&grows, true), "it is over");
+        let merged = [(1, MIB, 9), (2, 4 * MIB, 9), (3, 7 * MIB, 10), (5, 12 * MIB, 11)];
+        assert!(!kept(&merged, false));
+        let short = [(1, MIB, 9), (2, 4 * MIB, 9), (3, 5 * MIB, 9), (5, 6 * MIB, 9)];
+        assert!(!kept(&short, false), "merged at the next commit");
+        assert!(!kept(&[], false));
+    }
+
+    #[test]
+    fn the_reason_behind_a_loss_is_the_one_that_the_store_gave() {
+        let last_refusal = Some("p.db: another connection holds a lock; try again".to_owned());
+        let facts = Facts { last_refusal, ..Facts::default() };
+        let way = way_out("store_error", &facts);
+        assert!(way.contains("another connection holds a lock") && !way.contains("disk"), "{way}");
     }
 }

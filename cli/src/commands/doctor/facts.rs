@@ -10,6 +10,11 @@ use spandrel_storage::{Loss, Run, SCHEMA_VERSION, SqliteVersion, WriterStat};
 use crate::failure::Failure;
 use crate::profile::Profile;
 
+/// Twice the length at which the writer merges the log if it is not told otherwise ...
+const KEPT_LOG_BYTES: u64 = 8 << 20;
+/// ... and longer than a slow disk makes it rest.
+const KEPT_NS: i64 = 3_000_000_000;
+
 /// The facts; what is not known is `None`.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -24,6 +29,10 @@ pub(super) struct Facts {
     pub(super) recorder_gone: bool,
     pub(super) earlier_killed: usize,
     pub(super) report_timed_out: bool,
+    /// What was wrong between the writer and the database at the end, as the report has it.
+    pub(super) last_error: Option<String>,
+    /// Why the database last refused a batch, as the report has it.
+    pub(super) last_refusal: Option<String>,
     pub(super) callsites: i64,
     /// Callsites that were kept, and that were below the level, as the report has them.
     pub(super) callsites_shown: Option<(u64, u64)>,
@@ -62,6 +71,8 @@ impl Facts {
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
             earlier_killed: earlier.iter().filter(killed).count(),
+            last_error: words(&report, "last_error"),
+            last_refusal: words(&report, "last_refusal"),
             report_timed_out: report.get("timed_out") == Some(&Value::Bool(true)),
             callsites_shown: callsites(&report),
             callsites: number(&mut sql, "SELECT count(*) FROM callsite")?,
@@ -88,6 +99,22 @@ impl Facts {
         caution(&self.settings)
     }
 
+    /// How long the write-ahead log has grown for, if nothing of it has come into the file meanwhile:
+    /// somebody keeps it. Seen from the writer's own rows, so it says nothing of a file without them.
+    pub(super) fn log_kept_for_ns(&self) -> Option<i64> {
+        let last = self.stats.last()?;
+        let mut since = last;
+        for earlier in self.stats.iter().rev().skip(1) {
+            if earlier.file_bytes != last.file_bytes || earlier.wal_bytes > since.wal_bytes {
+                break;
+            }
+            since = earlier;
+        }
+        let grown = last.wal_bytes > since.wal_bytes && last.wal_bytes >= KEPT_LOG_BYTES;
+        let ns = last.at_ns.saturating_sub(since.at_ns);
+        (grown && ns >= KEPT_NS && !self.ended).then_some(ns)
+    }
+
     pub(super) fn schema_is_older(&self) -> bool {
         self.schema < i64::from(SCHEMA_VERSION)
     }
@@ -102,6 +129,11 @@ pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
 fn callsites(report: &Value) -> Option<(u64, u64)> {
     let callsites = report.get("callsites")?;
     Some((callsites.get("kept")?.as_u64()?, callsites.get("below_level")?.as_u64()?))
+}
+
+/// A text of the report.
+fn words(report: &Value, key: &str) -> Option<String> {
+    report.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(unix)]

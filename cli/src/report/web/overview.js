@@ -9,6 +9,7 @@ const REASONS = {
   table_full: "more spans were open at once than there is room for",
   reentrant: "they were made inside the recorder itself",
   writer_panic: "the writer failed",
+  row_refused: "the database refused those rows",
 };
 
 function lossWords(loss) {
