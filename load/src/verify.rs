@@ -111,6 +111,28 @@ impl Expected<'_> {
                 faults.add(format_args!("{what}: {counted}, but reported {reported}"));
             }
         }
+        // From the tables alone, whatever the report says: what was sent is there, or counted as lost.
+        for (what, sent, rows, lost) in [
+            (
+                "spans",
+                self.sent.spans,
+                "SELECT count(*) FROM span WHERE run_id = ?1",
+                "SELECT coalesce(sum(spans), 0) FROM loss WHERE run_id = ?1",
+            ),
+            (
+                "events",
+                self.sent.events,
+                "SELECT count(*) FROM event WHERE run_id = ?1",
+                "SELECT coalesce(sum(events), 0) FROM loss WHERE run_id = ?1",
+            ),
+        ] {
+            let (rows, lost) = (count(rows)? as u64, count(lost)? as u64);
+            if rows.saturating_add(lost) != sent {
+                faults.add(format_args!(
+                    "{what}: sent {sent}, but the tables have {rows} and {lost} that are lost"
+                ));
+            }
+        }
         Ok(faults.check("the tables agree with the report: spans, events, losses, rollups".into()))
     }
 

@@ -45,6 +45,8 @@ pub struct Builder {
 pub enum Fault {
     /// Panic while the batch of this number is converted; the first is 1.
     PanicInBatch(u64),
+    /// Lose the batch of this number and tell nobody, so that the ledger is wrong.
+    LoseBatch(u64),
 }
 
 impl Default for Builder {

@@ -2,21 +2,25 @@
 //!
 //! What is published is counted by the ring itself, by [`Kind`], partition by partition, so that a
 //! thread with a leased one counts with plain stores to a line that nobody else writes. What is
-//! dropped is counted here, also partition by partition. What the ledger shows is derived:
+//! dropped before that is counted here, also partition by partition. What becomes of records after
+//! that, the writer counts in its [`Account`]. The ledger puts these three together:
 //!
-//! * `recorded = published + dropped by producers + unfinished`
-//! * `in flight = published - stored - dropped by the writer`
+//! * `recorded = published + dropped by producers + open at the close`
+//! * `in flight = published - drained + held by the writer`
 //!
-//! A producer counts *before* it publishes and a snapshot reads the writer's counters *before*
-//! the producers', so that "in flight" is never negative.
+//! So that `recorded = stored + dropped + in flight` can be false, should anything be lost on its way.
+//!
+//! A producer counts *before* it publishes and a snapshot reads the writer's account *before* the
+//! producers' counters, so that nothing is seen drained that is not yet seen published.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use spandrel_ring::{CLASSES, Ring};
 
+use crate::account::{Account, Shown};
 use crate::record::Slot;
-use crate::stats::{DropReason, Dropped};
+use crate::stats::DropReason;
 
 /// What a ledger is kept of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ const _: () = assert!(KINDS <= CLASSES, "each kind is a class of the ring's clai
 /// A count for each [`Kind`].
 pub(crate) type PerKind = [u64; KINDS];
 
-const REASONS: usize = DropReason::ALL.len();
+pub(crate) const REASONS: usize = DropReason::ALL.len();
 
 /// Drops by reason and kind.
 pub(crate) type Drops = [PerKind; REASONS];
@@ -84,43 +88,29 @@ fn read(counters: &[AtomicU64; KINDS]) -> PerKind {
 /// All counters of a recording.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    /// By partition of the ring, and last those of the writer itself.
+    /// By partition of the ring, the shared one last.
     partitions: Box<[CachePadded<PartitionCounters>]>,
-    /// Drained from the ring and committed.
-    stored: [AtomicU64; KINDS],
-    /// Open at the close, and committed as unfinished.
-    unfinished: AtomicU64,
-    /// Committed spans and events of which something was cut or left out.
-    cut: AtomicU64,
-    /// Batches committed.
-    batches: AtomicU64,
+    /// What the writer has done.
+    account: Shown,
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot {
-    pub(crate) stored: PerKind,
-    pub(crate) unfinished: u64,
-    /// Dropped by the writer after they had been published.
-    pub(crate) dropped_late: [Dropped; KINDS],
+    pub(crate) account: Account,
     pub(crate) published: PerKind,
     /// Dropped by producers, never published.
-    pub(crate) dropped_early: [Dropped; KINDS],
-    pub(crate) cut: u64,
-    pub(crate) batches: u64,
+    pub(crate) dropped_early: Drops,
 }
 
 impl Counters {
     /// For so many partitions of the ring.
     pub(crate) fn new(partitions: usize) -> Self {
         Self {
-            partitions: (0..=partitions)
+            partitions: (0..partitions)
                 .map(|_| CachePadded::new(PartitionCounters::new()))
                 .collect(),
-            stored: Default::default(),
-            unfinished: AtomicU64::new(0),
-            cut: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
+            account: Shown::new(),
         }
     }
 
@@ -131,81 +121,33 @@ impl Counters {
 
     /// Where drops are counted that belong to no leased partition.
     pub(crate) fn shared(&self) -> &PartitionCounters {
-        &self.partitions[self.partitions.len() - 2]
-    }
-
-    /// Where the writer counts what it drops.
-    pub(crate) fn writer(&self) -> &PartitionCounters {
         &self.partitions[self.partitions.len() - 1]
     }
 
+    /// Those of the producers, the shared partition last.
     pub(crate) fn all(&self) -> impl Iterator<Item = &PartitionCounters> {
         self.partitions.iter().map(|partition| &**partition)
     }
 
-    pub(crate) fn add_stored(&self, stored: PerKind) {
-        for (counter, n) in self.stored.iter().zip(stored) {
-            // Release: pairs with the Acquire in `snapshot`, which will then also see these
-            // records counted as published.
-            counter.fetch_add(n, Ordering::Release);
-        }
-    }
-
-    /// A batch was committed, with so many cut spans and events.
-    pub(crate) fn add_batch(&self, cut: u64) {
-        // Relaxed: counts of their own.
-        self.cut.fetch_add(cut, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn add_unfinished(&self, n: u64) {
-        // Release: as in `add_stored`.
-        self.unfinished.fetch_add(n, Ordering::Release);
-    }
-
-    /// Takes back what was stored in a file that is gone, and counts it as dropped.
-    pub(crate) fn forget_stored(&self, lost: PerKind, unfinished: u64, reason: DropReason) {
-        // Release: as in `add_stored`.
-        self.unfinished.fetch_sub(unfinished, Ordering::Release);
-        self.shared().drop_many(Kind::Span, reason, unfinished);
-        for (kind, n) in [Kind::Span, Kind::Event, Kind::Link].into_iter().zip(lost) {
-            self.writer().drop_many(kind, reason, n);
-            // Release: as in `add_stored`.
-            self.stored[kind as usize].fetch_sub(n, Ordering::Release);
-        }
+    /// Shows what the writer has done. To be called by the writer only.
+    pub(crate) fn show(&self, account: &Account) {
+        self.account.show(account);
     }
 
     pub(crate) fn snapshot(&self, ring: &Ring<Slot>) -> Snapshot {
-        // Acquire: pairs with the Release in `add_stored`. What the writer has done is read before
-        // what the producers have, so no record is seen stored but not yet published.
-        let stored = std::array::from_fn(|kind| self.stored[kind].load(Ordering::Acquire));
-        let unfinished = self.unfinished.load(Ordering::Acquire);
-        let mut snapshot = Snapshot {
-            stored,
-            unfinished,
-            // Relaxed: counts of their own.
-            cut: self.cut.load(Ordering::Relaxed),
-            batches: self.batches.load(Ordering::Relaxed),
-            ..Snapshot::default()
-        };
-        let (producers, writer) = self.partitions.split_at(self.partitions.len() - 1);
-        for partition in writer {
-            add_drops(&mut snapshot.dropped_late, partition.drops());
+        // First: what the writer has drained was counted as published before.
+        let account = self.account.look();
+        let mut dropped_early = Drops::default();
+        for partition in &self.partitions {
+            add_drops(&mut dropped_early, &partition.drops());
         }
-        for partition in producers {
-            add_drops(&mut snapshot.dropped_early, partition.drops());
-        }
-        for (published, n) in snapshot.published.iter_mut().zip(ring.published()) {
-            *published = n;
-        }
-        snapshot
+        let [spans, events, links, ..] = ring.published();
+        Snapshot { account, published: [spans, events, links], dropped_early }
     }
 }
 
-fn add_drops(sums: &mut [Dropped; KINDS], drops: Drops) {
-    for (reason, per_kind) in DropReason::ALL.iter().zip(drops) {
-        for (sum, n) in sums.iter_mut().zip(per_kind) {
-            sum.add(*reason, n);
-        }
+pub(crate) fn add_drops(sums: &mut Drops, drops: &Drops) {
+    for (sum, n) in sums.as_flattened_mut().iter_mut().zip(drops.as_flattened()) {
+        *sum += n;
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Late {
     pub(crate) consumer: Consumer<Slot>,
     /// Ids of the spans that were stored, or dropped, as unfinished.
     pub(crate) unfinished: HashSet<u64>,
-    /// Records that belong to one of those.
+    /// Records that belong to one of those, and that the writer has not seen.
     pub(crate) duplicates: u64,
 }
 

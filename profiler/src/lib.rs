@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod builder;
 mod callsites;
 mod chunks;

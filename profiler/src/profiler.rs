@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use spandrel_ring::{Waker, fork};
 use spandrel_storage::Store;
 
 use crate::builder::Builder;
-use crate::control::Control;
+use crate::control::{FLUSHES_MAX, Flush};
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
@@ -50,7 +50,9 @@ pub struct Profiler {
 struct Handle {
     recorder: Arc<Recorder>,
     state: Arc<WriterState>,
-    control: Sender<Control>,
+    control: Sender<Flush>,
+    /// The poison pill goes through a channel of its own, in which there is always room for it.
+    pill: Sender<Instant>,
     waker: Waker,
     /// Ends when the writer does.
     ended: Receiver<()>,
@@ -67,7 +69,7 @@ enum Closing {
 }
 
 /// Ids have 48 bits in a record. A recording may use half of them; none will.
-const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
+pub(crate) const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
 
 impl Profiler {
     /// Settings with their defaults.
@@ -205,7 +207,8 @@ impl Profiler {
         let state = Arc::new(WriterState::default());
         state.marks.ids_begin_at(store.next_mark_id()?);
         let requests = Requests::begin(builder.control, &store, &state);
-        let (control, inbox) = crossbeam_channel::unbounded();
+        let (control, inbox) = crossbeam_channel::bounded(FLUSHES_MAX);
+        let (pill, pills) = crossbeam_channel::bounded(1);
         let (ending, ended) = crossbeam_channel::bounded(0);
         // The database may be named relative to a current folder that changes later.
         let database = std::path::absolute(&builder.database).unwrap_or(builder.database);
@@ -226,7 +229,8 @@ impl Profiler {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
                 spandrel_storage::survive_file_size_limit();
-                Writer::new(recorder, state, consumer, inbox, store, requests, options).run();
+                let asked = (inbox, pills);
+                Writer::new(recorder, state, consumer, asked, store, requests, options).run();
             })
         };
         let thread = thread.map_err(|error| {
@@ -238,6 +242,7 @@ impl Profiler {
                 recorder,
                 state,
                 control,
+                pill,
                 waker,
                 ended,
                 closing: Mutex::new(Closing::Running(Some(thread))),
@@ -282,19 +287,25 @@ impl Profiler {
         if handle.recorder.ring.is_closed() {
             return Err(closed());
         }
-        let (done, wait) = crossbeam_channel::bounded(1);
-        handle.send(Control::Flush(done)).map_err(|_| closed())?;
-        match wait.recv_timeout(timeout) {
+        let (flush, waiter) = Flush::new();
+        let timed_out = || {
+            let error = handle.state.last_error();
+            let why = error.map_or(String::new(), |error| format!("; last error: {error}"));
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!("not everything was committed within {timeout:?}{why}"),
+            ))
+        };
+        match handle.control.try_send(flush) {
+            Ok(()) => handle.waker.wake(),
+            Err(TrySendError::Disconnected(_)) => return Err(closed()),
+            // So many wait already: a writer that hangs in the system hears nobody.
+            Err(TrySendError::Full(_)) => return timed_out(),
+        }
+        match waiter.answer.recv_timeout(timeout) {
             Ok(()) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => Err(closed()),
-            Err(RecvTimeoutError::Timeout) => {
-                let error = handle.state.last_error();
-                let why = error.map_or(String::new(), |error| format!("; last error: {error}"));
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("not everything was committed within {timeout:?}{why}"),
-                ))
-            }
+            Err(RecvTimeoutError::Timeout) => timed_out(),
         }
     }
 
@@ -440,12 +451,6 @@ impl Handle {
         Ok(())
     }
 
-    fn send(&self, message: Control) -> Result<(), crossbeam_channel::SendError<Control>> {
-        self.control.send(message)?;
-        self.waker.wake();
-        Ok(())
-    }
-
     fn stats(&self) -> Stats {
         stats::collect(&self.recorder, &self.state)
     }
@@ -463,7 +468,8 @@ impl Handle {
             let thread = thread.take();
             self.recorder.close_ring();
             // An error means that the writer has ended already.
-            let _ended = self.send(Control::Close(began + self.close_timeout));
+            let _ended = self.pill.try_send(began + self.close_timeout);
+            self.waker.wake();
             let ended = self.ended.recv_timeout(self.close_timeout + CLOSE_GRACE);
             let timed_out = match ended {
                 Err(RecvTimeoutError::Disconnected) => {
@@ -507,8 +513,10 @@ impl Drop for Handle {
             return;
         }
         // The channels have locks of their own, which another thread of the parent may have held.
-        let (nobodys, _) = crossbeam_channel::unbounded();
+        let (nobodys, _) = crossbeam_channel::bounded(1);
         std::mem::forget(std::mem::replace(&mut self.control, nobodys));
+        let (nobodys, _) = crossbeam_channel::bounded(1);
+        std::mem::forget(std::mem::replace(&mut self.pill, nobodys));
         std::mem::forget(std::mem::replace(&mut self.ended, crossbeam_channel::never()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spandrel_storage::SqliteVersion;
 
-use crate::counters::Kind;
+use crate::counters::{Drops, Kind, Snapshot, add_drops};
 use crate::recorder::Recorder;
 use crate::writer::{WriterState, push_string};
 
@@ -45,7 +45,9 @@ macro_rules! reasons {
             }
 
             pub(crate) fn add(&mut self, reason: DropReason, n: u64) {
-                match reason { $(DropReason::$variant => self.$name += n,)* }
+                let sum = match reason { $(DropReason::$variant => &mut self.$name,)* };
+                // Wrapping: as in `ledger`.
+                *sum = sum.wrapping_add(n);
             }
         }
     };
@@ -71,13 +73,16 @@ reasons! {
     WriterPanic writer_panic,
     /// Stored in a file that was deleted while it was recorded into.
     FileRemoved file_removed,
+    /// Refused by the database for what is in it, such as an id that is there already; the rest of its
+    /// batch is stored.
+    RowRefused row_refused,
 }
 
 impl Dropped {
     /// Everything that was dropped.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.iter().map(|(_, n)| n).sum()
+        self.iter().fold(0, |sum, (_, n)| sum.wrapping_add(n))
     }
 
     /// Every reason with its count, zeros included.
@@ -110,6 +115,10 @@ impl fmt::Display for Dropped {
 }
 
 /// The ledger of one kind of record: `recorded = stored + dropped + in_flight`, always.
+///
+/// Each side is counted by itself: `recorded` by those who record, `stored` and `dropped` where it
+/// happens, and `in_flight` is what was published and not drained, and what the writer holds. So a
+/// record that got lost on its way would show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -124,10 +133,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether the identity holds. It always does; tests and load tests ask.
+    /// Whether the identity holds. It always should; tests and load tests ask.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.recorded == self.stored + self.dropped.total() + self.in_flight
+        let sides = [self.stored, self.dropped.total(), self.in_flight];
+        let sum = sides.into_iter().try_fold(0_u64, u64::checked_add);
+        sum == Some(self.recorded)
     }
 }
 
@@ -170,8 +181,15 @@ pub struct Stats {
     /// Marks, and beginnings or ends of sections, that were lost: more than the writer's channel held,
     /// or in a batch or file that was.
     pub marks_dropped: u64,
-    /// What last went wrong between the writer and the database.
+    /// Bytes of the database, without its write-ahead log, after the last commit; after `close()`, as
+    /// it was left.
+    pub file_bytes: u64,
+    /// What last went wrong between the writer and the database. That a batch was refused is no error
+    /// any more once the database accepts again.
     pub last_error: Option<String>,
+    /// Why the database last refused a batch, also when it has accepted it since: the reason behind
+    /// what was dropped as `store_error`.
+    pub last_refusal: Option<String>,
     /// Why no other process can ask the recording for something, though it should; it goes on
     /// without. See [`Builder::control`](crate::Builder::control).
     pub control_error: Option<String>,
@@ -236,7 +254,8 @@ impl Stats {
                 r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
                 r#""callsites":{{"kept":{},"below_level":{}}},"#,
-                r#""marks":{{"stored":{},"dropped":{}}},"last_error":{},"control_error":{}}}"#
+                r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
+                r#""last_refusal":{},"control_error":{}}}"#
             ),
             ledger(&self.spans),
             ledger(&self.events),
@@ -251,7 +270,9 @@ impl Stats {
             self.callsites_below_level,
             self.marks,
             self.marks_dropped,
+            self.file_bytes,
             text(&self.last_error),
+            text(&self.last_refusal),
             text(&self.control_error),
         )
     }
@@ -307,50 +328,128 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
     // After the look: whatever it has found was counted as published before it was published.
     let snapshot = recorder.counters.snapshot(&recorder.ring);
     drop(guard);
-    let ledger = |kind: Kind, unfinished: u64, duplicates: u64| {
-        let index = kind as usize;
-        let published = snapshot.published[index] - duplicates;
-        let mut dropped = snapshot.dropped_early[index];
-        for (reason, n) in snapshot.dropped_late[index].iter() {
-            dropped.add(reason, n);
-        }
-        let recorded = published + snapshot.dropped_early[index].total() + unfinished;
-        let stored = snapshot.stored[index] + unfinished;
-        let mut in_flight = recorded - stored - dropped.total();
-        if closed {
-            // Published beside the close, and not found by the writer any more.
-            dropped.add(DropReason::AlreadyShutdown, in_flight);
-            in_flight = 0;
-        }
-        Ledger { recorded, stored, dropped, in_flight }
-    };
+    let ledger = |kind| ledger(&snapshot, kind, duplicates, closed);
+    let account = &snapshot.account;
     let (callsites, callsites_below_level) = recorder.tally.get();
     Stats {
         callsites,
         callsites_below_level,
-        spans: ledger(Kind::Span, snapshot.unfinished, duplicates),
-        events: ledger(Kind::Event, 0, 0),
-        links: ledger(Kind::Link, 0, 0),
+        spans: ledger(Kind::Span),
+        events: ledger(Kind::Event),
+        links: ledger(Kind::Link),
         open: recorder.open.count(),
-        unfinished: snapshot.unfinished,
-        cut: snapshot.cut,
+        unfinished: account.unfinished,
+        cut: account.cut,
         ring_high_water: writer.high_water(),
         ring_capacity: recorder.ring.capacities().iter().sum::<usize>() as u64,
-        batches: snapshot.batches,
+        batches: account.batches,
         marks: writer.marks.stored(),
         // Those that were sent beside the close are still in the channel.
         marks_dropped: writer.marks.dropped()
             + if closed { writer.marks.waiting() as u64 } else { 0 },
+        file_bytes: writer.file_bytes(),
         last_error: writer.last_error(),
+        last_refusal: writer.last_refusal(),
         control_error: writer.control_error(),
         sqlite: SqliteVersion::linked(),
         writer_cpu: writer.cpu(),
     }
 }
 
+/// Puts the counts of one kind together. `duplicates` were found in the ring after the close and are in
+/// the ledger already.
+fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Ledger {
+    let Snapshot { account, published, dropped_early } = snapshot;
+    let (mut open, mut unfinished, mut twice, mut late_twice) = (0, 0, 0, 0);
+    let mut drops: Drops = *dropped_early;
+    if kind == Kind::Span {
+        unfinished = account.unfinished;
+        open = unfinished + account.unfinished_dropped.iter().sum::<u64>();
+        late_twice = duplicates;
+        twice = account.duplicates + duplicates;
+    }
+    let index = kind as usize;
+    let early: u64 = drops.iter().map(|kinds| kinds[index]).sum();
+    add_drops(&mut drops, &account.drops());
+    let mut dropped = Dropped::default();
+    for (reason, kinds) in DropReason::ALL.iter().zip(drops) {
+        dropped.add(*reason, kinds[index]);
+    }
+    // Wrapping: a count that is wrong must show in the sum, and not end the program that asks.
+    let recorded = published[index].wrapping_sub(twice).wrapping_add(early).wrapping_add(open);
+    let waiting = published[index].wrapping_sub(account.taken[index]).wrapping_sub(late_twice);
+    let mut in_flight = waiting.wrapping_add(account.held[index]);
+    if closed {
+        // Published beside the close, and not found by the writer any more.
+        dropped.add(DropReason::AlreadyShutdown, waiting);
+        in_flight = account.held[index];
+    }
+    Ledger { recorded, stored: account.stored[index] + unfinished, dropped, in_flight }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Account;
+
+    /// What was published and drained, and became of it, in order.
+    fn sound() -> Snapshot {
+        let mut dropped_early = Drops::default();
+        dropped_early[DropReason::RingFull as usize] = [5, 6, 7];
+        let mut account = Account {
+            taken: [80, 70, 60],
+            held: [10, 20, 30],
+            stored: [60, 45, 25],
+            duplicates: 3,
+            unfinished: 4,
+            ..Account::default()
+        };
+        account.drop_many([7, 5, 5], DropReason::StoreError);
+        account.drop_unfinished(2, DropReason::StoreError);
+        Snapshot { account, published: [100, 90, 80], dropped_early }
+    }
+
+    fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 3] {
+        [Kind::Span, Kind::Event, Kind::Link].map(|kind| ledger(snapshot, kind, 1, closed))
+    }
+
+    #[test]
+    fn a_ledger_whose_counts_agree_balances() {
+        let [spans, events, links] = ledgers(&sound(), false);
+        assert!(spans.balances() && events.balances() && links.balances(), "{spans:?} {events:?}");
+        assert_eq!((spans.recorded, spans.stored, spans.in_flight), (107, 64, 29));
+        assert_eq!((spans.dropped.ring_full, spans.dropped.store_error), (5, 9));
+        assert_eq!((events.recorded, events.stored, events.in_flight), (96, 45, 40));
+        let closed = ledgers(&sound(), true);
+        assert!(closed.iter().all(Ledger::balances), "{closed:?}");
+        assert_eq!((closed[0].in_flight, closed[0].dropped.already_shutdown), (10, 19));
+    }
+
+    #[test]
+    fn a_ledger_with_a_cooked_count_does_not_balance() {
+        type Cook = fn(&mut Account);
+        let cooks: [(&str, Cook); 8] = [
+            ("drained and nowhere", |account| account.taken[0] += 1),
+            ("held and not drained", |account| account.held[0] += 1),
+            ("gone out of the hand", |account| account.held[0] -= 10),
+            ("stored twice", |account| account.stored[0] += 60),
+            ("not counted as stored", |account| account.stored[0] = 0),
+            ("dropped and not counted", |account| account.dropped = Drops::default()),
+            ("dropped twice", |account| account.drop_many([7, 0, 0], DropReason::StoreError)),
+            ("in the ledger already", |account| account.duplicates += 1),
+        ];
+        for (what, cook) in cooks {
+            for closed in [false, true] {
+                let mut snapshot = sound();
+                cook(&mut snapshot.account);
+                let [spans, ..] = ledgers(&snapshot, closed);
+                assert!(!spans.balances(), "{what}: {spans:?}");
+            }
+        }
+        let mut snapshot = sound();
+        snapshot.published[1] = 0;
+        assert!(!ledgers(&snapshot, false)[1].balances(), "drained and never published");
+    }
 
     #[test]
     fn dropped_says_how_many_and_why() {

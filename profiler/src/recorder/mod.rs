@@ -23,6 +23,7 @@ use crate::late::Late;
 use crate::local::{NO_OWNER, Unavailable};
 use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
+use crate::profiler::FIRST_ID_MAX;
 use crate::record::{SLOT_WORDS, SPAN_WORDS_WIDE, Slot};
 use crate::rule::Rule;
 use crate::stats::DropReason;
@@ -117,6 +118,17 @@ impl Recorder {
     pub(crate) fn take_ids(&self, n: u64) -> u64 {
         // Relaxed: only has to be unique and to grow.
         self.next_id.fetch_add(n, Ordering::Relaxed)
+    }
+
+    /// An id that nobody has, above one that somebody else has put into the file; and so are all that
+    /// are taken from now on. `None` if no recording could go on from there.
+    pub(crate) fn id_above(&self, above: u64) -> Option<u64> {
+        if above >= FIRST_ID_MAX {
+            return None;
+        }
+        // Relaxed: as in `take_ids`.
+        self.next_id.fetch_max(above + 1, Ordering::Relaxed);
+        Some(self.take_ids(1))
     }
 
     /// What `OWNER` of a thread is for which the quick paths are open.

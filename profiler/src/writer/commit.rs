@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{Error, ErrorKind};
+use spandrel_storage::{Appended, Error, ErrorKind};
 
 use super::Writer;
 use super::losses::NewLosses;
@@ -13,9 +13,17 @@ use super::marks::PendingMarks;
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
 use crate::stats::DropReason;
+use crate::writer::state::Trouble;
 
 /// A batch of a backlog is so many times as large as others.
 pub(super) const BACKLOG_BATCHES: usize = 4;
+/// From one try to the next while somebody else has the file: mostly for a moment only. The store waits
+/// that long for a lock by itself.
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
+/// Between two tries is at least this long, to look after everything else.
+const LOCK_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// How often rows are taken out of a batch that is refused for what is in it.
+const MENDS_MAX: u32 = 3;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -33,6 +41,8 @@ pub(super) struct Pending {
     /// Losses that this batch tells of.
     pub(super) losses: Option<NewLosses>,
     marks: PendingMarks,
+    /// How often refused rows were taken out of it.
+    mends: u32,
 }
 
 /// When to try again.
@@ -61,6 +71,13 @@ impl Backoff {
     fn grow(&mut self) {
         self.until = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(BACKOFF_MAX);
+    }
+
+    /// Somebody else has had the file since a try that began then: nothing is wrong with it, and it
+    /// may be free at any moment.
+    fn try_soon(&mut self, began: Instant) {
+        self.until = (began + LOCK_PAUSE).max(Instant::now() + LOCK_PAUSE_MIN);
+        self.pause = BACKOFF_MIN;
     }
 }
 
@@ -94,10 +111,13 @@ impl Writer {
             // Not even that has worked.
             piece = self.raw.piece(usize::MAX);
         }
-        self.raw.take(&piece);
-        let mut counts = self.raw.counts(piece);
+        let mut counts = self.raw.take(piece);
         if converted.is_err() {
             self.quarantine(counts);
+            counts = PerKind::default();
+        }
+        if self.options.fault == Some(Fault::LoseBatch(self.batches_begun)) {
+            self.batch.clear();
             counts = PerKind::default();
         }
         let positions = self.raw.is_empty().then(|| self.turn_over());
@@ -120,7 +140,7 @@ impl Writer {
         }));
         let mut counts = PerKind::default();
         for raw in [&mut self.raw, &mut self.next] {
-            for (sum, n) in counts.iter_mut().zip(raw.counts(raw.piece(usize::MAX))) {
+            for (sum, n) in counts.iter_mut().zip(raw.take(raw.piece(usize::MAX))) {
                 *sum += n;
             }
             raw.clear();
@@ -179,8 +199,8 @@ impl Writer {
     }
 
     /// Makes a batch of what has been converted, with the losses so far.
-    fn begin_pending(&mut self, counts: PerKind, positions: Option<Vec<u64>>) {
-        let Self { recorder, converter, store, batch, losses, .. } = self;
+    pub(super) fn begin_pending(&mut self, counts: PerKind, positions: Option<Vec<u64>>) {
+        let Self { recorder, converter, store, batch, losses, account, .. } = self;
         let now_ns = converter.timeline.now_ns();
         if let Some(store) = store.as_mut() {
             converter.learn_threads(store); // those that have lost something, too
@@ -190,6 +210,7 @@ impl Writer {
         let new_losses = due.then(|| {
             losses.collect(
                 &recorder.counters,
+                account,
                 now_ns,
                 |number| store.as_mut().map_or(0, |store| converter.thread_id(number, store)),
                 &mut batch.losses,
@@ -204,7 +225,9 @@ impl Writer {
             positions,
             losses: new_losses,
             marks,
+            mends: 0,
         });
+        self.show_account();
     }
 
     /// Gives the pending batch to the store.
@@ -217,10 +240,7 @@ impl Writer {
         match result {
             Ok(appended) => {
                 if let Some(appended) = appended {
-                    (self.file_bytes, self.wal_bytes) = (appended.file_bytes, appended.wal_bytes);
-                    if let Some(error) = appended.checkpoint_error {
-                        self.state.set_error(error.to_string());
-                    }
+                    self.note(&appended);
                 }
                 self.largest_batch = self.largest_batch.max(began.elapsed());
                 self.committed();
@@ -231,25 +251,85 @@ impl Writer {
                 self.look_after_file();
             }
             // Some batches are refused for what is in them; to try again would be for ever.
-            Err(error) if error.kind() == ErrorKind::InvalidBatch => self.give_up_batch(&error),
-            Err(error) => self.refused(error.to_string()),
+            Err(error) if error.kind() == ErrorKind::InvalidBatch => self.mend(&error),
+            Err(error) => self.refused_by(&error, began),
         }
+    }
+
+    /// What the store says of a batch that it has taken.
+    fn note(&mut self, appended: &Appended) {
+        let Appended { file_bytes, wal_bytes, checkpoint_ns, .. } = *appended;
+        (self.file_bytes, self.wal_bytes) = (file_bytes, wal_bytes);
+        self.state.set_file_bytes(file_bytes);
+        match &appended.checkpoint_error {
+            Some(error) => self.state.set_trouble(Trouble::Log, error.to_string()),
+            None if checkpoint_ns > 0 => self.state.end_trouble(Trouble::Log),
+            None => {}
+        }
+        match &appended.prune_error {
+            Some(error) => self.state.set_trouble(Trouble::Retention, error.to_string()),
+            None => self.state.end_trouble(Trouble::Retention),
+        }
+    }
+
+    /// The store refuses the batch for what is in it: takes those rows out, counts them, and stores the
+    /// rest.
+    fn mend(&mut self, error: &Error) {
+        let Self { recorder, store: Some(store), batch, pending: Some(pending), .. } = self else {
+            return;
+        };
+        pending.mends += 1;
+        if pending.mends > MENDS_MAX {
+            return self.give_up_batch(error);
+        }
+        let began = Instant::now();
+        let mended = match store.mend(batch, &mut |above| recorder.id_above(above)) {
+            Ok(mended) if mended.is_unchanged() => return self.give_up_batch(error),
+            Ok(mended) => mended,
+            Err(error) if error.kind() == ErrorKind::InvalidBatch => {
+                return self.give_up_batch(&error);
+            }
+            Err(error) => return self.refused_by(&error, began),
+        };
+        let lost = [mended.spans, mended.events, mended.links];
+        for (count, lost) in pending.counts.iter_mut().zip(lost) {
+            *count -= lost;
+        }
+        pending.unfinished -= mended.unfinished;
+        pending.marks.are_left(&batch.marks);
+        self.account.drop_many(lost, DropReason::RowRefused);
+        self.account.drop_unfinished(mended.unfinished, DropReason::RowRefused);
+        self.state.marks.drop_many(mended.marks);
+        if mended.renumbered > 0 {
+            self.converter.forget_callsites();
+        }
+        if lost != PerKind::default() || mended.unfinished + mended.marks + mended.others > 0 {
+            self.state.set_error(format!(
+                "{error}; {} spans and {} events were refused, the rest of the batch is stored",
+                mended.spans + mended.unfinished,
+                mended.events
+            ));
+        }
+        self.append();
     }
 
     fn committed(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         if !self.batch.is_empty() {
-            self.recorder.counters.add_batch(pending.cut);
+            self.account.cut += pending.cut;
+            self.account.batches += 1;
         }
         self.batch.clear();
         self.backoff = Backoff::default();
+        self.state.end_trouble(Trouble::Refusal);
         // Before the counters: whoever sees these records stored sees the store well again.
         self.recorder.degraded.store(false, Ordering::Relaxed);
-        self.recorder.counters.add_stored(pending.counts);
-        self.recorder.counters.add_unfinished(pending.unfinished);
-        for (sum, n) in self.stored_in_file.iter_mut().zip(pending.counts) {
-            *sum += n;
+        for (kind, n) in pending.counts.into_iter().enumerate() {
+            self.account.stored[kind] += n;
+            self.stored_in_file[kind] += n;
         }
+        self.account.unfinished += pending.unfinished;
+        self.show_account();
         self.unfinished_in_file += pending.unfinished;
         self.marks_committed(pending.marks);
         if let Some(losses) = pending.losses {
@@ -269,20 +349,33 @@ impl Writer {
     fn give_up_batch(&mut self, error: &Error) {
         self.state.set_error(error.to_string());
         let Some(pending) = self.pending.take() else { return };
-        self.drop_records(pending.counts, DropReason::StoreError);
-        let unfinished = self.recorder.counters.shared();
-        unfinished.drop_many(Kind::Span, DropReason::StoreError, pending.unfinished);
+        self.drop_records(pending.counts, DropReason::RowRefused);
+        self.account.drop_unfinished(pending.unfinished, DropReason::RowRefused);
         self.lose_marks();
         self.batch.clear();
+        self.show_account();
         if let Some(positions) = pending.positions {
             self.committed = positions;
         }
         self.answer_waiting();
     }
 
-    /// The store has refused the batch: wait, and tell why.
-    pub(super) fn refused(&mut self, error: String) {
-        self.state.set_error(error);
+    /// The store has refused the batch, which was given to it then: wait, and tell why.
+    pub(super) fn refused_by(&mut self, error: &Error, began: Instant) {
+        self.refused_for(error.kind(), error.to_string(), began);
+    }
+
+    /// The same, of an error of this kind.
+    pub(super) fn refused_for(&mut self, kind: ErrorKind, error: String, began: Instant) {
+        self.refused(error);
+        if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
+            self.backoff.try_soon(began);
+        }
+    }
+
+    /// The same for whatever else hinders it.
+    fn refused(&mut self, error: String) {
+        self.state.set_trouble(Trouble::Refusal, error);
         // Relaxed: a hint for the reason of later drops.
         self.recorder.degraded.store(true, Ordering::Relaxed);
         self.backoff.grow();
@@ -306,15 +399,20 @@ impl Writer {
     pub(super) fn quarantine_pending(&mut self) {
         let pending = self.pending.take();
         self.quarantine(pending.map(|pending| pending.counts).unwrap_or_default());
+        self.show_account();
         // Not so fast, should it happen again.
         self.consumer.park(BACKOFF_MIN);
     }
 
     /// Counts records that came from the ring and will not be stored.
-    pub(super) fn drop_records(&self, counts: PerKind, reason: DropReason) {
-        for (kind, n) in [Kind::Span, Kind::Event, Kind::Link].into_iter().zip(counts) {
-            self.recorder.counters.writer().drop_many(kind, reason, n);
-        }
+    pub(super) fn drop_records(&mut self, counts: PerKind, reason: DropReason) {
+        self.account.drop_many(counts, reason);
+    }
+
+    /// What was stored in a file is lost with it.
+    pub(super) fn forget_stored(&mut self, lost: PerKind, unfinished: u64, reason: DropReason) {
+        self.account.forget_stored(lost, unfinished, reason);
+        self.show_account();
     }
 
     /// Forgets children whose parents will never arrive, because they were dropped: those that are

@@ -92,6 +92,11 @@ impl Converter {
         std::mem::take(&mut self.cut)
     }
 
+    /// Asks the file for the numbers of all callsites again: some are others now.
+    pub(super) fn forget_callsites(&mut self) {
+        self.callsites.clear();
+    }
+
     /// Tells the file what the last one knew, because it is another file now.
     pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();

@@ -6,6 +6,7 @@ use spandrel_ring::Consumer;
 
 use super::raw::RawBatch;
 use super::{STRAGGLER_GRACE, Writer};
+use crate::counters::{KINDS, PerKind};
 use crate::record::Slot;
 
 impl Writer {
@@ -39,13 +40,32 @@ impl Writer {
             self.raw_since = Instant::now();
         }
         let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        drain_pass(&mut self.consumer, into, batch_size)
+        let drained = drain_pass(&mut self.consumer, into, batch_size);
+        if drained > 0 {
+            self.show_account();
+        }
+        drained
     }
 
     /// Takes everything there is.
     pub(super) fn drain_all(&mut self) {
         let into = if self.sealed { &mut self.next } else { &mut self.raw };
         drain_pass(&mut self.consumer, into, usize::MAX);
+        self.show_account();
+    }
+
+    /// Lets others see what the writer has done with what it has drained. Whatever is in its hands is
+    /// counted where it lies; so whoever takes it away has to say where it has gone.
+    pub(super) fn show_account(&mut self) {
+        let Self { account, raw, next, pending, .. } = self;
+        let pending = pending.as_ref().map_or(PerKind::default(), |pending| pending.counts);
+        let (raw_pushed, next_pushed) = (raw.pushed(), next.pushed());
+        let (raw, next) = (raw.waiting(), next.waiting());
+        for kind in 0..KINDS {
+            account.taken[kind] = raw_pushed[kind] + next_pushed[kind];
+            account.held[kind] = raw[kind] + next[kind] + pending[kind];
+        }
+        self.recorder.counters.show(account);
     }
 
     /// Drains all that was published before this call: no more than the ring holds.
@@ -57,6 +77,7 @@ impl Writer {
             let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);
             // Somebody is between claim and publish, and what comes behind may be a child.
             if all || began.elapsed() >= STRAGGLER_GRACE {
+                self.show_account();
                 return;
             }
             std::thread::yield_now();

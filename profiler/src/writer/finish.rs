@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use spandrel_storage::Store;
+
 use super::commit::BACKLOG_BATCHES;
-use super::{STRAGGLER_GRACE, Writer};
+use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::counters::{Kind, PerKind};
 use crate::late::Late;
 use crate::open_spans::Seen;
@@ -26,16 +28,17 @@ impl Writer {
         }
         let reason =
             if finished.is_ok() { DropReason::StoreError } else { DropReason::WriterPanic };
-        let (lost, duplicates) = self.give_up_the_rest(reason, &unfinished);
+        let lost = self.give_up_the_rest(reason, &unfinished);
         let timed_out = lost || finished.unwrap_or(false);
         self.state.set_timed_out(timed_out);
         self.state.measure_cpu();
-        self.conclude(unfinished, duplicates, timed_out);
+        self.conclude(unfinished, deadline, timed_out);
     }
 
     /// Returns whether a backlog was given up for lack of time.
     fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) -> bool {
         self.closing = true;
+        self.take_flushes();
         self.look_after_file();
         // The ring is closed: what was published before that lies below these.
         let targets = self.tails();
@@ -107,11 +110,12 @@ impl Writer {
         if self.pending.is_some() || self.raw.len() + self.next.len() <= largest {
             return false;
         }
-        for batch in [&self.raw, &self.next] {
-            self.drop_records(batch.counts(batch.piece(usize::MAX)), DropReason::StoreError);
+        for batch in [&mut self.raw, &mut self.next] {
+            let counts = batch.take(batch.piece(usize::MAX));
+            self.account.drop_many(counts, DropReason::StoreError);
+            batch.clear();
         }
-        self.raw.clear();
-        self.next.clear();
+        self.show_account();
         true
     }
 
@@ -120,8 +124,8 @@ impl Writer {
         if self.pending.is_some() || (self.store.is_none() && !self.reopen()) {
             // Out of time: the open spans cannot be stored either.
             let unfinished = open.len() as u64;
-            let counters = self.recorder.counters.shared();
-            counters.drop_many(Kind::Span, DropReason::StoreError, unfinished);
+            self.account.drop_unfinished(unfinished, DropReason::StoreError);
+            self.show_account();
             return;
         }
         self.prepare_last();
@@ -134,6 +138,16 @@ impl Writer {
         let counts = pending.counts;
         let now_ns = converter.timeline.now_ns();
         self.add_writer_stat(now_ns, counts);
+        self.append_by(deadline);
+        if self.pending.is_none() && self.losses.is_due(&self.recorder.counters, &self.account) {
+            // Rows of the last batch were refused: the file tells of that, too.
+            self.begin_pending(PerKind::default(), None);
+            self.append_by(deadline);
+        }
+    }
+
+    /// Gives the pending batch to the store, until it takes it or time is up.
+    fn append_by(&mut self, deadline: Instant) {
         self.append();
         while self.pending.is_some() && Instant::now() < deadline {
             let until = self.backoff.until().min(deadline);
@@ -142,14 +156,12 @@ impl Writer {
         }
     }
 
-    /// Counts what could not be stored. Says whether there was anything, and how many of the records
-    /// belong to spans that are accounted for as unfinished.
-    fn give_up_the_rest(&mut self, reason: DropReason, unfinished: &HashSet<u64>) -> (bool, u64) {
+    /// Counts what could not be stored. Says whether there was anything.
+    fn give_up_the_rest(&mut self, reason: DropReason, unfinished: &HashSet<u64>) -> bool {
         let mut lost = false;
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, reason);
-            let counters = self.recorder.counters.shared();
-            counters.drop_many(Kind::Span, reason, pending.unfinished);
+            self.account.drop_unfinished(pending.unfinished, reason);
             self.lose_marks();
             lost = true;
         }
@@ -157,27 +169,30 @@ impl Writer {
             self.drain_all();
         }
         self.give_up_marks();
-        let mut duplicates = 0;
-        for batch in [&self.raw, &self.next] {
-            let mut counts = batch.counts(batch.piece(usize::MAX));
-            lost |= counts != PerKind::default();
+        for batch in [&mut self.raw, &mut self.next] {
             let ids = batch.records().filter_map(|record| record.span_id());
             let twice = ids.filter(|id| unfinished.contains(id)).count() as u64;
+            let mut counts = batch.take(batch.piece(usize::MAX));
+            batch.clear();
+            lost |= counts != PerKind::default();
+            // Accounted for as unfinished.
             counts[Kind::Span as usize] -= twice;
-            duplicates += twice;
-            self.drop_records(counts, reason);
+            self.account.duplicates += twice;
+            self.account.drop_many(counts, reason);
         }
-        (lost, duplicates)
+        self.show_account();
+        lost
     }
 
     /// Closes the file and leaves behind what later snapshots need.
-    fn conclude(mut self, unfinished: HashSet<u64>, duplicates: u64, timed_out: bool) {
+    fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
         let Self { recorder, state, consumer, store, .. } = self;
         if let Some(mut late) = recorder.late.lock() {
-            *late = Some(Late { consumer, unfinished, duplicates });
+            *late = Some(Late { consumer, unfinished, duplicates: 0 });
         }
         let Some(mut store) = store else { return };
+        trim(&mut store, deadline, &state);
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
         let report = stats::collect(&recorder, &state).to_json(timed_out);
@@ -187,5 +202,23 @@ impl Writer {
         if let Err(error) = store.close() {
             state.set_error(error.to_string());
         }
+    }
+}
+
+/// Shortens a file that is larger than it may be, as far as there is time.
+fn trim(store: &mut Store, deadline: Instant, state: &WriterState) {
+    loop {
+        match store.prune() {
+            Ok(pruned) if pruned.more && Instant::now() < deadline => {}
+            Ok(_) => break,
+            Err(error) => {
+                state.set_error(error.to_string());
+                break;
+            }
+        }
+    }
+    match store.bytes() {
+        Ok(bytes) => state.set_file_bytes(bytes),
+        Err(error) => state.set_error(error.to_string()),
     }
 }

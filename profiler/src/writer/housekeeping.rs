@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{ErrorKind, Location, OpenSpanRow, Store, WriterStatRow};
+use spandrel_storage::{Error, ErrorKind, Location, OpenSpanRow, Store, WriterStatRow};
 
 use super::Writer;
 use super::losses::Losses;
@@ -24,9 +24,10 @@ impl Writer {
         }
         self.last_housekeeping = Instant::now();
         self.state.measure_cpu();
+        self.forget_gone();
         if self.raw.is_empty() && self.pending.is_none() && self.last_commit.elapsed() > INTERVAL {
             // A loss that begins after an idle time has not begun before it.
-            if !self.losses.is_due(&self.recorder.counters) {
+            if !self.losses.is_due(&self.recorder.counters, &self.account) {
                 self.losses.nothing_until(self.converter.timeline.now_ns());
             }
         }
@@ -76,7 +77,7 @@ impl Writer {
     fn lose_file(&mut self, what: &str) {
         let lost = std::mem::take(&mut self.stored_in_file);
         let unfinished = std::mem::take(&mut self.unfinished_in_file);
-        self.recorder.counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
+        self.forget_stored(lost, unfinished, DropReason::FileRemoved);
         self.leave_marks(true);
         self.leave_file(what, lost);
     }
@@ -89,6 +90,7 @@ impl Writer {
         // A batch in hand has the old file's ids in it.
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, DropReason::FileRemoved);
+            self.show_account();
             self.keep_marks();
             self.batch.clear();
         }
@@ -119,13 +121,14 @@ impl Writer {
     fn recover_file(&mut self) {
         let Some(store) = &mut self.store else { return };
         let path = store.path().display().to_string();
+        let began = Instant::now();
         let what = "its write-ahead log was removed or cut short while it was recorded into";
         let found = match store.recover() {
             Ok(found) => found,
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotADatabase) => {
                 return self.lose_file("was damaged while it was recorded into");
             }
-            Err(error) => return self.refused(error.to_string()),
+            Err(error) => return self.refused_by(&error, began),
         };
         if found.whole {
             return self.state.set_error(format!("{path}: {what}; nothing is lost"));
@@ -136,8 +139,7 @@ impl Writer {
         let unfinished = self.unfinished_in_file.saturating_sub(found.unfinished);
         self.stored_in_file = kept;
         self.unfinished_in_file -= unfinished;
-        let counters = &self.recorder.counters;
-        counters.forget_stored(lost, unfinished, DropReason::FileRemoved);
+        self.account.forget_stored(lost, unfinished, DropReason::FileRemoved);
         // All losses are told again, in the next batch.
         self.losses = Losses::default();
         self.batch.losses.clear();
@@ -145,6 +147,7 @@ impl Writer {
             pending.losses = None;
         }
         self.converter.begin_file(store);
+        self.show_account();
         self.lose_marks_in_file(found.marks);
         self.open_spans.clear();
         self.state.set_error(format!(
@@ -156,6 +159,7 @@ impl Writer {
 
     /// Opens the database anew. Says whether there is a store now.
     pub(super) fn reopen(&mut self) -> bool {
+        let began = Instant::now();
         match self.try_reopen() {
             Ok(mut store) => {
                 self.converter.begin_file(&mut store);
@@ -163,25 +167,26 @@ impl Writer {
                 self.begin_requests_anew();
                 true
             }
-            Err(error) => {
-                self.refused(error);
+            Err((kind, error)) => {
+                self.refused_for(kind, error, began);
                 false
             }
         }
     }
 
-    fn try_reopen(&self) -> Result<Store, String> {
-        let mut store = Store::open(&self.options.database, &self.options.store)
-            .map_err(|error| error.to_string())?;
+    fn try_reopen(&self) -> Result<Store, (ErrorKind, String)> {
+        let told = |error: Error| (error.kind(), error.to_string());
+        let mut store = Store::open(&self.options.database, &self.options.store).map_err(told)?;
         if store.next_id() > self.options.first_id {
             // Its ids are ours, too: it is another profile that was put there.
-            return Err(format!(
+            let message = format!(
                 "{}: replaced by another profile; move it away, and recording goes on",
                 store.path().display()
-            ));
+            );
+            return Err((ErrorKind::Moved, message));
         }
-        self.state.marks.ids_begin_at(store.next_mark_id().map_err(|error| error.to_string())?);
-        store.begin_run(&self.options.run).map_err(|error| error.to_string())?;
+        self.state.marks.ids_begin_at(store.next_mark_id().map_err(told)?);
+        store.begin_run(&self.options.run).map_err(told)?;
         Ok(store)
     }
 

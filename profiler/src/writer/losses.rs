@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use spandrel_storage::LossRow;
 
+use crate::account::Account;
 use crate::counters::{Counters, Drops, Kind};
 use crate::stats::DropReason;
 
@@ -29,12 +30,20 @@ pub(super) struct NewLosses {
     until_ns: i64,
 }
 
+/// What was dropped at each partition, and last by the writer.
+fn all_drops<'a>(
+    counters: &'a Counters,
+    account: &'a Account,
+) -> impl Iterator<Item = Drops> + use<'a> {
+    counters.all().map(|partition| partition.drops()).chain(std::iter::once(account.drops()))
+}
+
 impl Losses {
     /// Whether anything was dropped since.
-    pub(super) fn is_due(&self, counters: &Counters) -> bool {
+    pub(super) fn is_due(&self, counters: &Counters, account: &Account) -> bool {
         let none = Drops::default();
         let committed = self.committed.iter().chain(std::iter::repeat(&none));
-        counters.all().zip(committed).any(|(partition, committed)| partition.drops() != *committed)
+        all_drops(counters, account).zip(committed).any(|(drops, committed)| drops != *committed)
     }
 
     /// Appends a row for each partition and reason that has lost something since. `thread_id`
@@ -42,20 +51,21 @@ impl Losses {
     pub(super) fn collect(
         &self,
         counters: &Counters,
+        account: &Account,
         now_ns: i64,
         mut thread_id: impl FnMut(u32) -> i64,
         rows: &mut Vec<LossRow>,
     ) -> NewLosses {
-        let seen: Vec<Drops> = counters.all().map(|partition| partition.drops()).collect();
+        let seen: Vec<Drops> = all_drops(counters, account).collect();
         // The partition of the producers that have none of their own, and the writer, come last.
         let leased = seen.len().saturating_sub(2);
-        for (index, (partition, drops)) in counters.all().zip(&seen).enumerate() {
+        for (index, drops) in seen.iter().enumerate() {
             let before = self.committed.get(index).copied().unwrap_or_default();
             for (reason, (now, before)) in DropReason::ALL.iter().zip(drops.iter().zip(before)) {
                 let lost = |kind: Kind| now[kind as usize] - before[kind as usize];
                 let (spans, events) = (lost(Kind::Span), lost(Kind::Event));
                 if spans + events > 0 {
-                    let thread = (index < leased).then(|| partition.lessee());
+                    let thread = (index < leased).then(|| counters.partition(index).lessee());
                     rows.push(LossRow {
                         reason: reason.as_str(),
                         from_ns: self.since_ns,

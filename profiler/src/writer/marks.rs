@@ -28,6 +28,18 @@ pub(super) struct PendingMarks {
     taken: u64,
 }
 
+/// How many of them are marks or begin a section.
+fn begun(marks: &[MarkRow]) -> u64 {
+    marks.iter().filter(|mark| mark.until_ns.is_none()).count() as u64
+}
+
+impl PendingMarks {
+    /// Some were taken out of the batch: these are left.
+    pub(super) fn are_left(&mut self, marks: &[MarkRow]) {
+        self.begun = begun(marks);
+    }
+}
+
 impl MarkRows {
     /// Takes one for the next batch.
     pub(super) fn push(&mut self, row: MarkRow) {
@@ -67,8 +79,7 @@ impl Writer {
             let at_ns = at_ns.unwrap_or_default();
             batch.marks.push(MarkRow { id, at_ns, until_ns, label, fields: None });
         }
-        let begun = batch.marks.iter().filter(|mark| mark.until_ns.is_none()).count() as u64;
-        PendingMarks { begun, taken: marks.taken }
+        PendingMarks { begun: begun(&batch.marks), taken: marks.taken }
     }
 
     pub(super) fn marks_committed(&mut self, marks: PendingMarks) {

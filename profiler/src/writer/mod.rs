@@ -47,9 +47,10 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use spandrel_ring::Consumer;
 use spandrel_storage::{Batch, RunInfo, Store, StoreOptions};
 
+use crate::account::Account;
 use crate::builder::Fault;
 use crate::clock::Timeline;
-use crate::control::Control;
+use crate::control::Flush;
 use crate::counters::PerKind;
 use crate::local;
 use crate::record::Slot;
@@ -109,7 +110,10 @@ pub(crate) struct Writer {
     state: Arc<WriterState>,
     consumer: Consumer<Slot>,
     ring_slots: usize,
-    control: Receiver<Control>,
+    /// Those who want something committed ...
+    control: Receiver<Flush>,
+    /// ... and the poison pill: drain, commit, and end by this moment at the latest.
+    pill: Receiver<Instant>,
     store: Option<Store>,
     options: WriterOptions,
     converter: Converter,
@@ -131,6 +135,8 @@ pub(crate) struct Writer {
     /// When to try again after the store has refused a batch, or could not be opened.
     backoff: Backoff,
     losses: Losses,
+    /// What has become of what was drained.
+    account: Account,
     marks: MarkRows,
     /// What other processes ask for.
     requests: Requests,
@@ -162,7 +168,7 @@ impl Writer {
         recorder: Arc<Recorder>,
         state: Arc<WriterState>,
         consumer: Consumer<Slot>,
-        control: Receiver<Control>,
+        (control, pill): (Receiver<Flush>, Receiver<Instant>),
         store: Store,
         requests: Requests,
         options: WriterOptions,
@@ -178,6 +184,7 @@ impl Writer {
             ring_slots,
             consumer,
             control,
+            pill,
             store: Some(store),
             options,
             raw: RawBatch::default(),
@@ -190,6 +197,7 @@ impl Writer {
             pending: None,
             backoff: Backoff::default(),
             losses: Losses::default(),
+            account: Account::default(),
             marks: MarkRows::default(),
             requests,
             committed: vec![0; partitions],
@@ -239,21 +247,38 @@ impl Writer {
         }
     }
 
-    /// Reads the control channel. Returns the deadline when the pill has come.
+    /// Reads what is asked. Returns the deadline when the pill has come.
     fn take_control(&mut self) -> Option<Instant> {
-        loop {
-            match self.control.try_recv() {
-                Ok(Control::Close(deadline)) => return Some(deadline),
-                Ok(Control::Flush(done)) => {
-                    let (targets, marks) = (self.tails(), self.marks_so_far());
-                    self.waiting.push(Waiting { targets, marks, done: Done::Thread(done) });
-                    self.answer_waiting();
-                }
-                Err(TryRecvError::Empty) => return None,
-                // Every handle is gone and none has closed, as when `close` panicked.
-                Err(TryRecvError::Disconnected) => return Some(Instant::now() + ORPHAN_TIMEOUT),
-            }
+        self.take_flushes();
+        match self.pill.try_recv() {
+            Ok(deadline) => Some(deadline),
+            Err(TryRecvError::Empty) => None,
+            // Every handle is gone and none has closed, as when `close` panicked.
+            Err(TryRecvError::Disconnected) => Some(Instant::now() + ORPHAN_TIMEOUT),
         }
+    }
+
+    /// Notes who waits until everything before is committed.
+    fn take_flushes(&mut self) {
+        let mut any = false;
+        while let Ok(flush) = self.control.try_recv() {
+            let (targets, marks) = (self.tails(), self.marks_so_far());
+            self.waiting.push(Waiting { targets, marks, done: Done::Thread(flush) });
+            any = true;
+        }
+        if any {
+            // Those whose time was up before it was done have not waited for it.
+            self.forget_gone();
+            self.answer_waiting();
+        }
+    }
+
+    /// Forgets those who have waited in vain, and gone.
+    fn forget_gone(&mut self) {
+        self.waiting.retain(|waiting| match &waiting.done {
+            Done::Thread(flush) => !flush.is_gone(),
+            Done::Request { .. } => true,
+        });
     }
 
     /// Whether it is time to commit, or to try again.
@@ -272,7 +297,8 @@ impl Writer {
                 || self.raw_since.elapsed() >= self.options.flush_interval;
         }
         self.last_commit.elapsed() >= self.options.flush_interval
-            && (self.losses.is_due(&self.recorder.counters) || self.open_spans_are_due())
+            && (self.losses.is_due(&self.recorder.counters, &self.account)
+                || self.open_spans_are_due())
     }
 
     /// Sleeps until there is likely something to do.

@@ -19,13 +19,31 @@ pub(super) struct RawBatch {
     ends: Vec<u32>,
     /// How many records were taken.
     taken: usize,
+    /// How many of each kind were ever pushed ...
+    pushed: PerKind,
+    /// ... and are not here any more.
+    gone: PerKind,
 }
 
 impl RawBatch {
     #[inline]
     pub(super) fn push(&mut self, entry: Entry<'_, Slot>) {
+        let start = self.slots.len();
         self.slots.extend(entry.slots().copied());
         self.ends.push(self.slots.len() as u32);
+        if let Some(kind) = record::kind(self.slots[start][0]) {
+            self.pushed[kind as usize] += 1;
+        }
+    }
+
+    /// How many records of each kind were ever pushed.
+    pub(super) fn pushed(&self) -> PerKind {
+        self.pushed
+    }
+
+    /// How many records of each kind are still to be taken.
+    pub(super) fn waiting(&self) -> PerKind {
+        std::array::from_fn(|kind| self.pushed[kind] - self.gone[kind])
     }
 
     /// Records that are still to be taken.
@@ -47,9 +65,14 @@ impl RawBatch {
         self.taken..self.ends.len().min(self.taken.saturating_add(most))
     }
 
-    /// A piece is done with.
-    pub(super) fn take(&mut self, piece: &Range<usize>) {
+    /// A piece is done with. Returns how many records of each kind it has.
+    pub(super) fn take(&mut self, piece: Range<usize>) -> PerKind {
         self.taken = piece.end;
+        let counts = self.counts(piece);
+        for (sum, n) in self.gone.iter_mut().zip(counts) {
+            *sum += n;
+        }
+        counts
     }
 
     /// How many records of each kind there are in a piece.
@@ -102,6 +125,7 @@ impl RawBatch {
         self.slots.clear();
         self.ends.clear();
         self.taken = 0;
+        self.gone = self.pushed;
         if self.slots.capacity() > SLOTS_KEPT {
             self.slots.shrink_to(SLOTS_KEPT);
             self.ends.shrink_to(SLOTS_KEPT);

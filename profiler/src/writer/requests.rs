@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::Sender;
 use spandrel_storage::{
     AnswerState, Control, Error, ErrorKind, Location, MarkRow, Request, Store, mark_label,
 };
 
 use super::{Waiting, Writer, WriterState};
+use crate::control::Flush;
 
 /// Between two looks is at least this long.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -27,7 +27,7 @@ const SECTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) enum Done {
     /// A thread that waits for a flush.
-    Thread(Sender<()>),
+    Thread(Flush),
     /// A request, and what to answer.
     Request { id: i64, result: String },
 }
@@ -234,10 +234,7 @@ impl Writer {
                 && committed.iter().zip(&waiting.targets).all(|(at, target)| at >= target);
             match &mut waiting.done {
                 _ if !done => {}
-                Done::Thread(sender) => {
-                    // Whoever has given up waiting has dropped the other end.
-                    let _unheard = sender.send(());
-                }
+                Done::Thread(flush) => flush.answer(),
                 Done::Request { id, result } => {
                     requested = true;
                     requests.answer(*id, AnswerState::Done, std::mem::take(result));

@@ -15,7 +15,8 @@ pub(crate) struct WriterState {
     /// Nanoseconds of processor time; 0 where the system does not tell.
     cpu_ns: AtomicU64,
     timed_out: AtomicBool,
-    last_error: Mutex<Option<String>>,
+    file_bytes: AtomicU64,
+    troubles: Mutex<Troubles>,
     control_error: Mutex<Option<String>>,
     pub(crate) marks: Marks,
     thread: OnceLock<ThreadId>,
@@ -66,9 +67,33 @@ impl WriterState {
     }
 
     pub(crate) fn set_error(&self, error: String) {
-        if let Some(mut last) = self.last_error.lock() {
-            *last = Some(error);
+        self.set_trouble(Trouble::Lasting, error);
+    }
+
+    /// Something is wrong.
+    pub(super) fn set_trouble(&self, trouble: Trouble, what: String) {
+        if let Some(mut troubles) = self.troubles.lock() {
+            if trouble == Trouble::Refusal {
+                troubles.last_refusal = Some(what.clone());
+            }
+            troubles.set += 1;
+            troubles.present[trouble as usize] = Some((troubles.set, what));
         }
+    }
+
+    /// It is over.
+    pub(super) fn end_trouble(&self, trouble: Trouble) {
+        if let Some(mut troubles) = self.troubles.lock() {
+            troubles.present[trouble as usize] = None;
+        }
+    }
+
+    pub(super) fn set_file_bytes(&self, bytes: u64) {
+        self.file_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_bytes.load(Ordering::Relaxed)
     }
 
     /// Why nobody can ask the recording for something; `None` while everybody can.
@@ -82,7 +107,36 @@ impl WriterState {
         self.control_error.lock()?.clone()
     }
 
+    /// The latest of what is wrong now, or has been and is not to be forgotten.
     pub(crate) fn last_error(&self) -> Option<String> {
-        self.last_error.lock()?.clone()
+        let troubles = self.troubles.lock()?;
+        let latest = troubles.present.iter().flatten().max_by_key(|(set, _)| *set);
+        latest.map(|(_, what)| what.clone())
     }
+
+    /// Why a batch was last refused.
+    pub(crate) fn last_refusal(&self) -> Option<String> {
+        self.troubles.lock()?.last_refusal.clone()
+    }
+}
+
+/// What can be wrong between the writer and the database, by how it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It is not forgotten: something was lost, or may be.
+    Lasting,
+    /// A batch was refused; over when one is taken.
+    Refusal,
+    /// The write-ahead log could not be merged; over when it could.
+    Log,
+    /// Old rows could not be deleted; over when they could.
+    Retention,
+}
+
+#[derive(Debug, Default)]
+struct Troubles {
+    /// By [`Trouble`], each with how many were told of before.
+    present: [Option<(u64, String)>; 4],
+    set: u64,
+    last_refusal: Option<String>,
 }

@@ -1,0 +1,259 @@
+//! What the writer has done with the records that it took from the ring.
+//!
+//! The writer keeps its account in plain numbers of its own, and shows it when it is consistent: after
+//! a drain, after a commit, after it has given something up. Whoever looks sees all of one moment or all
+//! of another one, never a record that is in two columns, or in none.
+//!
+//! There are two copies. The writer changes the one that nobody is told to read, and then says that it
+//! is the one to read; so nobody waits for a writer that the system has sent away in the middle, and a
+//! reader tries again only if the writer has gone on meanwhile.
+
+use crate::counters::{Drops, KINDS, Kind, PerKind, REASONS};
+use crate::stats::DropReason;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The columns, each counted by itself: `taken = stored + dropped + held + duplicates` is what they
+/// have to say together, and nobody sees to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Account {
+    /// Drained from the ring.
+    pub(crate) taken: PerKind,
+    /// Drained and neither committed nor given up: counted where they lie.
+    pub(crate) held: PerKind,
+    /// Drained and committed.
+    pub(crate) stored: PerKind,
+    /// Drained and given up.
+    pub(crate) dropped: Drops,
+    /// Drained, and in the ledger already: the ends of spans that were stored as unfinished.
+    pub(crate) duplicates: u64,
+    /// Open at the close, and committed as unfinished.
+    pub(crate) unfinished: u64,
+    /// Open at the close, and given up.
+    pub(crate) unfinished_dropped: [u64; REASONS],
+    /// Committed spans and events of which something was cut or left out.
+    pub(crate) cut: u64,
+    /// Batches committed.
+    pub(crate) batches: u64,
+}
+
+const WORDS: usize = 3 * KINDS + REASONS * KINDS + 1 + 1 + REASONS + 1 + 1;
+
+impl Account {
+    /// Counts what came from the ring and will not be stored.
+    pub(crate) fn drop_many(&mut self, counts: PerKind, reason: DropReason) {
+        for (sum, n) in self.dropped[reason as usize].iter_mut().zip(counts) {
+            *sum += n;
+        }
+    }
+
+    /// Counts open spans that will not be stored.
+    pub(crate) fn drop_unfinished(&mut self, n: u64, reason: DropReason) {
+        self.unfinished_dropped[reason as usize] += n;
+    }
+
+    /// What was stored is nowhere any more.
+    pub(crate) fn forget_stored(&mut self, lost: PerKind, unfinished: u64, reason: DropReason) {
+        for (sum, n) in self.stored.iter_mut().zip(lost) {
+            *sum -= n;
+        }
+        self.unfinished -= unfinished;
+        self.drop_many(lost, reason);
+        self.drop_unfinished(unfinished, reason);
+    }
+
+    /// Everything that the writer has given up.
+    pub(crate) fn drops(&self) -> Drops {
+        let mut drops = self.dropped;
+        for (sums, n) in drops.iter_mut().zip(self.unfinished_dropped) {
+            sums[Kind::Span as usize] += n;
+        }
+        drops
+    }
+
+    /// All columns in a row, always the same one.
+    fn columns(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Self { taken, held, stored, dropped, unfinished_dropped, .. } = self;
+        let singles =
+            [&mut self.duplicates, &mut self.unfinished, &mut self.cut, &mut self.batches];
+        taken
+            .iter_mut()
+            .chain(held)
+            .chain(stored)
+            .chain(dropped.as_flattened_mut())
+            .chain(unfinished_dropped)
+            .chain(singles)
+    }
+}
+
+/// The account as others see it.
+#[derive(Debug)]
+pub(crate) struct Shown(Copies<WORDS>);
+
+impl Shown {
+    pub(crate) fn new() -> Self {
+        Self(Copies::new())
+    }
+
+    /// Shows the account. To be called by the writer only.
+    pub(crate) fn show(&self, account: &Account) {
+        let mut words = [0; WORDS];
+        for (word, column) in words.iter_mut().zip(account.clone().columns()) {
+            *word = *column;
+        }
+        self.0.write(&words);
+    }
+
+    /// The account as it was last shown.
+    pub(crate) fn look(&self) -> Account {
+        let words = self.0.read();
+        let mut account = Account::default();
+        for (column, word) in account.columns().zip(words) {
+            *column = word;
+        }
+        account
+    }
+}
+
+/// Some words that one thread writes together and others read together.
+#[derive(Debug)]
+struct Copies<const N: usize> {
+    /// Which copy is to be read: the last digit. Grows by one with each writing.
+    version: AtomicU64,
+    copies: [[AtomicU64; N]; 2],
+}
+
+impl<const N: usize> Copies<N> {
+    fn new() -> Self {
+        let copy = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self { version: AtomicU64::new(0), copies: [copy(), copy()] }
+    }
+
+    fn write(&self, words: &[u64; N]) {
+        // Relaxed: nobody else writes it.
+        let next = self.version.load(Ordering::Relaxed) + 1;
+        for (place, word) in self.copies[(next % 2) as usize].iter().zip(words) {
+            // Release: pairs with the Acquire in `read`. Who reads a word of this writing out of a copy
+            // that was to be read before the last one sees that the version has gone on since.
+            place.store(*word, Ordering::Release);
+        }
+        // Release: pairs with the Acquire in `read`, which then sees all words of this writing; and
+        // that all records it speaks of were counted as published.
+        self.version.store(next, Ordering::Release);
+    }
+
+    fn read(&self) -> [u64; N] {
+        loop {
+            // Acquire: pairs with the Release of the version in `write`.
+            let version = self.version.load(Ordering::Acquire);
+            let copy = &self.copies[(version % 2) as usize];
+            // Acquire: pairs with the Release of the words in `write`.
+            let words = std::array::from_fn(|word| copy[word].load(Ordering::Acquire));
+            // Relaxed: stays behind the loads above, which are Acquire.
+            if self.version.load(Ordering::Relaxed) == version {
+                return words;
+            }
+            #[cfg(spandrel_loom)]
+            loom::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_shown() {
+        let mut account = Account::default();
+        for (n, column) in account.columns().enumerate() {
+            *column = n as u64 + 1;
+        }
+        assert_eq!(account.columns().count(), WORDS);
+        assert_eq!(size_of::<Account>(), WORDS * size_of::<u64>(), "no column is left out");
+        let shown = Shown::new();
+        shown.show(&account);
+        assert_eq!(shown.look(), account);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_never_in_two_columns_or_in_none() {
+        let shown = Shown::new();
+        std::thread::scope(|scope| {
+            let looks = scope.spawn(|| {
+                let mut looks = 0_u64;
+                loop {
+                    let account = shown.look();
+                    let dropped: u64 = account.drops().iter().map(|kinds| kinds[0]).sum();
+                    let all = account.stored[0] + account.unfinished + account.held[0] + dropped;
+                    assert_eq!(account.taken[0] + account.cut, all, "{account:?}");
+                    looks += 1;
+                    if account.batches == u64::MAX {
+                        return looks;
+                    }
+                }
+            });
+            let mut account = Account::default();
+            for round in 0..200_000_u64 {
+                match round % 4 {
+                    0 => (account.taken[0], account.held[0]) = (account.taken[0] + 7, 7),
+                    1 => {
+                        account.stored[0] += std::mem::take(&mut account.held[0]);
+                        // Spans that were open count as recorded when they are stored.
+                        account.unfinished += 3;
+                        account.cut += 3;
+                    }
+                    2 => account.forget_stored([7, 0, 0], 3, DropReason::FileRemoved),
+                    _ => account.batches += 1,
+                }
+                shown.show(&account);
+            }
+            account.batches = u64::MAX;
+            shown.show(&account);
+            assert!(looks.join().unwrap() > 0);
+        });
+    }
+}
+
+#[cfg(all(test, spandrel_loom))]
+mod loom_models {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// A reader beside two writings: it sees the words of one moment.
+    #[test]
+    fn an_account_is_read_as_of_one_moment() {
+        loom::model(|| {
+            let copies = Arc::new(Copies::<2>::new());
+            let writer = {
+                let copies = Arc::clone(&copies);
+                thread::spawn(move || (1..=3).for_each(|n| copies.write(&[n, n])))
+            };
+            let [first, second] = copies.read();
+            assert_eq!(first, second, "words of two moments");
+            writer.join().unwrap();
+            assert_eq!(copies.read(), [3, 3]);
+        });
+    }
+
+    /// What the writer has seen published is seen published by whoever reads its account.
+    #[test]
+    fn nothing_is_taken_before_it_was_published() {
+        loom::model(|| {
+            let copies = Arc::new(Copies::<1>::new());
+            let published = Arc::new(AtomicU64::new(0));
+            let writer = {
+                let (copies, published) = (Arc::clone(&copies), Arc::clone(&published));
+                thread::spawn(move || {
+                    // A producer counts, and its record is drained.
+                    published.store(1, Ordering::Relaxed);
+                    copies.write(&[1]);
+                })
+            };
+            let [taken] = copies.read();
+            assert!(published.load(Ordering::Relaxed) >= taken);
+            writer.join().unwrap();
+        });
+    }
+}
