@@ -29,10 +29,25 @@ pub fn close_stdout() -> io::Result<()> {
     check(unsafe { libc::close(1) })
 }
 
-/// Whether there is a process of this id that has not ended.
-pub fn is_alive(pid: i32) -> bool {
-    // SAFETY: signal 0 is none.
-    unsafe { libc::kill(pid, 0) == 0 }
+/// Sleeps until this process is killed, or for so many seconds at most, after which it ends.
+pub fn sleep_until_killed(seconds: u32) -> ! {
+    // SAFETY: a number; nothing in the tests handles SIGALRM, which ends the process.
+    unsafe { libc::alarm(seconds) };
+    loop {
+        // SAFETY: no arguments.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Kills a process; an error if there is none of this id that has not ended.
+pub fn kill(pid: i32) -> io::Result<()> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // One that has ended and that nobody has asked for its exit code has an id, too.
+    if status.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // SAFETY: numbers.
+    check(unsafe { libc::kill(pid, libc::SIGKILL) })
 }
 
 /// Sets what new files are not allowed to others.
