@@ -11,7 +11,7 @@ use crate::fields::{
     FieldBuffer, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header,
     len_of, tail_word,
 };
-use crate::local;
+use crate::local::{self, NoCold};
 use crate::open_spans::{INLINE_WORDS, OpenSpan};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -153,8 +153,11 @@ impl<'a> InlineFields<'a> {
                 None => self.used = OVERFLOWED | used as u32,
             }
         });
-        if recorded.is_none() {
-            self.used = FAILED;
+        match recorded {
+            Ok(()) => {}
+            // As if there had been no room in it.
+            Err(NoCold::InUse) => self.used |= OVERFLOWED,
+            Err(NoCold::Gone) => self.used = FAILED,
         }
     }
 

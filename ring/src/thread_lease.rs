@@ -4,8 +4,10 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
 use crate::lease::Lease;
 use crate::partition::Partition;
@@ -37,9 +39,23 @@ use crate::slot::LENGTH_MAX;
 /// assert_eq!(seen, [0, 1]);
 /// LEASE.with(|lease| drop(lease.take()));
 /// ```
+///
+/// # Signals
+///
+/// A handler of a signal may interrupt its thread anywhere in [`borrow`](Self::borrow),
+/// [`with`](Self::with), [`give_back`](Self::give_back) and the methods of [`Borrowed`], and call them itself:
+/// whatever it has done when it returns is as if it had not been there, because the one word that says
+/// whether the lease is borrowed is changed first and changed back last. It must not interrupt
+/// [`put`](Self::put) and [`take`](Self::take) with one of those two.
 pub struct ThreadLease<T> {
-    /// The partition of `lease`; none while that is borrowed.
-    partition: Cell<Option<NonNull<Partition<T>>>>,
+    /// The partition of `lease`; none while that is borrowed. Atomic for the sake of the order in which the
+    /// compiler lets a handler see it.
+    partition: AtomicPtr<Partition<T>>,
+    /// Stays on its thread.
+    here: PhantomData<*const ()>,
+    /// Whether there is a lease, borrowed or not.
+    is_leased: Cell<bool>,
+    /// None also while [`with`](Self::with) uses it.
     lease: Cell<Option<ManuallyDrop<Lease<T>>>>,
 }
 
@@ -104,7 +120,12 @@ impl<T> ThreadLease<T> {
     /// Without a lease.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partition: Cell::new(None), lease: Cell::new(None) }
+        Self {
+            partition: AtomicPtr::new(ptr::null_mut()),
+            here: PhantomData,
+            is_leased: Cell::new(false),
+            lease: Cell::new(None),
+        }
     }
 
     /// Borrows the lease that is here. `None` if there is none, and while it is borrowed.
@@ -113,22 +134,55 @@ impl<T> ThreadLease<T> {
     /// a moment: that is inlined, and one access around all that is done with the lease is not.
     #[inline(always)]
     pub fn borrow(&self) -> Option<Borrowed<T>> {
-        self.partition.take().map(Borrowed)
+        let partition = NonNull::new(self.partition.load(Ordering::Relaxed))?;
+        // Relaxed, and the fence after it: whatever is done with the partition comes later, also for a
+        // handler of a signal that interrupts this thread here.
+        self.partition.store(ptr::null_mut(), Ordering::Relaxed);
+        in_this_order();
+        Some(Borrowed(partition))
     }
 
     /// Ends what [`borrow`](Self::borrow) began.
     #[inline(always)]
     pub fn give_back(&self, borrowed: Borrowed<T>) {
-        self.partition.set(Some(borrowed.0));
+        // Release: pairs with the load in `borrow` in a handler of a signal that interrupts this thread; what
+        // was done with the partition is over.
+        self.partition.store(borrowed.0.as_ptr(), Ordering::Release);
+    }
+
+    /// Runs `f` with the lease, which is borrowed meanwhile. `None`, and `f` does not run, if there is no
+    /// lease, and while it is borrowed.
+    pub fn with<R>(&self, f: impl FnOnce(&mut Lease<T>) -> R) -> Option<R> {
+        /// Ends the loan also when `f` panics.
+        struct Loan<'a, T> {
+            from: &'a ThreadLease<T>,
+            borrowed: Option<Borrowed<T>>,
+            lease: Option<ManuallyDrop<Lease<T>>>,
+        }
+        impl<T> Drop for Loan<'_, T> {
+            fn drop(&mut self) {
+                self.from.lease.set(self.lease.take());
+                if let Some(borrowed) = self.borrowed.take() {
+                    self.from.give_back(borrowed);
+                }
+            }
+        }
+        let borrowed = Some(self.borrow()?);
+        let mut loan = Loan { from: self, borrowed, lease: self.lease.take() };
+        loan.lease.as_mut().map(|lease| f(lease))
     }
 
     /// Whether there is a lease, borrowed or not.
     #[must_use]
     pub fn is_leased(&self) -> bool {
-        let lease = self.lease.take();
-        let is_leased = lease.is_some();
-        self.lease.set(lease);
-        is_leased
+        self.is_leased.get()
+    }
+
+    /// Whether there is a lease that is borrowed.
+    #[must_use]
+    pub fn is_borrowed(&self) -> bool {
+        // Relaxed: of the same thread.
+        self.is_leased.get() && self.partition.load(Ordering::Relaxed).is_null()
     }
 
     /// Keeps a lease; drops the one that was here before, or the new one while the old one is
@@ -136,19 +190,25 @@ impl<T> ThreadLease<T> {
     pub fn put(&self, lease: Option<Lease<T>>) {
         drop(self.take());
         let Some(lease) = lease.filter(|_| !self.is_leased()) else { return };
-        self.partition.set(Some(NonNull::from(lease.leased())));
+        let partition = NonNull::from(lease.leased());
         self.lease.set(Some(ManuallyDrop::new(lease)));
+        self.is_leased.set(true);
+        self.give_back(Borrowed(partition));
     }
 
     /// Takes the lease out. `None` if there is none, and while it is borrowed.
     pub fn take(&self) -> Option<Lease<T>> {
-        let lease = self.lease.take()?;
-        if self.partition.take().is_none() {
-            self.lease.set(Some(lease));
-            return None;
-        }
-        Some(ManuallyDrop::into_inner(lease))
+        _ = self.borrow()?;
+        self.is_leased.set(false);
+        self.lease.take().map(ManuallyDrop::into_inner)
     }
+}
+
+/// Keeps the compiler from moving memory accesses from one side to the other, for handlers of signals. Orders
+/// nothing between threads, and is no instruction.
+#[inline(always)]
+fn in_this_order() {
+    compiler_fence(Ordering::AcqRel);
 }
 
 impl<T> Default for ThreadLease<T> {
@@ -285,6 +345,30 @@ mod tests {
         assert_eq!((drain(&mut consumer), drain(&mut others)), (vec![1], vec![]));
         assert!(there.take().is_some() && here.take().is_none());
         drop(here.lease.take().map(ManuallyDrop::into_inner)); // as above
+    }
+
+    #[test]
+    fn while_it_is_used_it_is_leased_and_borrowed() {
+        let (ring, mut consumer) = ring();
+        let here = ThreadLease::new();
+        assert!(here.with(|_| ()).is_none());
+        here.put(ring.lease());
+        let published = here.with(|lease| {
+            // What a handler of a signal would find.
+            assert!(here.is_leased() && here.is_borrowed() && here.with(|_| ()).is_none());
+            assert!(here.borrow().is_none() && here.take().is_none());
+            here.put(None);
+            lease.try_publish(0, 1, |_| 3)
+        });
+        assert_eq!(published, Some(Ok(())));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            here.with(|_| panic!("on purpose"))
+        }));
+        assert!(panicked.is_err() && here.is_leased() && !here.is_borrowed());
+        assert!(publish(&here, [4]));
+        assert_eq!(drain(&mut consumer), [3, 4]);
+        assert_eq!(here.take().map(|lease| lease.partition()), Some(0));
+        assert!(!here.is_leased() && !here.is_borrowed());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`child`] | the test itself run again as another process |
 //! | [`host`] | a program that records on command, to be killed |
 //! | [`asking`] | asking a recording for something from outside |
+//! | [`interrupts`] | signals, also after each single instruction |
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`made`] | callsites that are made while the program runs |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
@@ -25,6 +26,7 @@ pub mod child;
 pub mod comparison;
 pub mod database;
 pub mod host;
+pub mod interrupts;
 pub mod ledger;
 pub mod limit;
 pub mod made;

@@ -50,7 +50,7 @@ pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, id: &Id) -> bool {
 fn exit_now(spans: &Table<OpenSpan>, id: &Id, now: impl FnOnce() -> u64) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
-    let Some(outside) = is_inside_once(span.head()) else { return false };
+    let Some(outside) = is_inside_once(span.head(), local::quick_thread()) else { return false };
     // The id is read no sooner, so that it is compared where it lies.
     if !span.has_key(id.into_u64()) {
         return false;
@@ -63,7 +63,7 @@ fn exit_now(spans: &Table<OpenSpan>, id: &Id, now: impl FnOnce() -> u64) -> bool
 
 impl Recorder {
     /// A contextual span is created. One with fields gets a place, and is then up to
-    /// [`new_span_with_fields`](Self::new_span_with_fields).
+    /// [`new_span_with_fields`](Self::new_span_with_fields), which ends the change that is begun here.
     #[inline(always)]
     pub(crate) fn new_span_quickly(
         &self,
@@ -85,11 +85,15 @@ impl Recorder {
             // What can be done before the fields are visited need not be remembered meanwhile.
             span.set_origin(callsite);
             hot.set_last_place(place);
+            hot.begin_change();
             return HasFields((), span);
         }
         let start = timestamp::read();
+        hot.begin_change();
         // An id that is not used after all does no harm.
-        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
+        let id = hot.next_id_of_block(start);
+        hot.end_change();
+        let Some(id) = id else { return NotDone };
         let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
         let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
         let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
@@ -122,7 +126,9 @@ impl Recorder {
     /// Opens a contextual span with fields in its place.
     #[inline(never)]
     pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {
-        let _id = self.fill_with_fields(local::of_owner(), span, attributes);
+        let hot = local::of_owner();
+        let _id = self.fill_with_fields(hot, span, attributes);
+        hot.end_change();
     }
 }
 

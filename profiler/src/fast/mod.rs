@@ -65,7 +65,7 @@ fn enter_at(spans: &Table<OpenSpan>, place: Place, key: u64, now: impl FnOnce() 
     let head = span.head();
     if !span.has_key(key)
         || owner_state(head) != local::quick_thread()
-        || !span.begin_own_poll(head, now())
+        || !span.begin_own_poll(head, now)
     {
         return false;
     }
@@ -80,12 +80,11 @@ fn no_time() -> u64 {
     0
 }
 
-/// If the span is the calling thread's own and that is inside it once: its `head` with the thread
-/// outside.
+/// If the span is this thread's own and that is inside it once: its `head` with the thread outside.
 #[inline(always)]
-fn is_inside_once(head: u64) -> Option<u64> {
+fn is_inside_once(head: u64, thread: u32) -> Option<u64> {
     let outside = head.wrapping_sub(u64::from(INSIDE));
-    (owner_state(outside) == local::quick_thread()).then_some(outside)
+    (owner_state(outside) == thread).then_some(outside)
 }
 
 impl Recorder {
@@ -104,7 +103,7 @@ impl Recorder {
     }
 
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
-    /// taken, in which its callsite stands already. Returns its id.
+    /// taken, in which its callsite stands already, for whoever has begun a change. Returns its id.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
     /// run. So what is rare is called from here, and not left to the general path. What is called is
@@ -118,14 +117,14 @@ impl Recorder {
         };
         let span = visitor.span();
         let start = timestamp::read();
-        let id = hot.next_id(self, start);
+        let id = hot.next_id_in_change(self, start);
         match self.kin_quickly(hot, id) {
             Some((parent, root)) => {
                 if parent != 0 {
                     span.set_origin(parent | span.origin());
                 }
                 span.set_words(words);
-                span.complete(&NewSpan { head: hot.head(), id, root, start });
+                span.complete(&NewSpan { head: hot.quick_head(), id, root, start });
                 id
             }
             None => self.complete_slowly(hot, span, words),
@@ -140,7 +139,7 @@ impl Recorder {
         let (parent, root) = self.parent(hot, 0);
         span.set_origin(parent | span.origin());
         let start = timestamp::read();
-        let id = hot.next_id(self, start);
+        let id = hot.next_id_in_change(self, start);
         let root = if root == 0 { id } else { root };
         span.set_words(words);
         span.complete(&NewSpan { head: hot.head(), id, root, start });
@@ -175,7 +174,10 @@ impl Recorder {
             hot.in_user_code(|| attributes.record(&mut fields));
             append(&fields);
         } else {
-            local::with_cold(|cold| append(&cold.fields));
+            let appended = local::with_cold(|cold| append(&cold.fields));
+            if appended.is_err() {
+                span.set_left_out();
+            }
         }
         id
     }
@@ -187,7 +189,8 @@ impl Recorder {
             return Some((0, id));
         }
         let parent = self.open.get(local::innermost_own())?;
-        is_inside_once(parent.head())?;
+        // Not the quick thread, which there is none of during a change.
+        is_inside_once(parent.head(), hot.thread())?;
         match parent.id() {
             0 => None,
             parent_id => Some((parent_id, parent.root())),
@@ -211,8 +214,8 @@ fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
 #[inline(always)]
 fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
     let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
-    let slots = if words == 0 { 1 } else { 2 };
     let Some(mut lease) = hot.borrow_lease() else { return false };
+    let slots = if words == 0 { 1 } else { 2 };
     let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
         match index {
             0 => close_into(slot, span, end, words),

@@ -4,11 +4,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use spandrel_ring::{Table, timestamp};
+use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
 use super::{enter_at, is_inside_once, no_time, owner_state, publish_with_fields};
-use crate::local;
+use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
 use crate::recorder::Recorder;
@@ -45,7 +46,7 @@ fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> boo
     if place != local::innermost_own() || !span.has_key(key) {
         return false;
     }
-    let Some(outside) = is_inside_once(span.head()) else { return false };
+    let Some(outside) = is_inside_once(span.head(), local::quick_thread()) else { return false };
     span.end_own_poll(outside, now());
     local::of_owner().pop_own(span);
     true
@@ -53,7 +54,7 @@ fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> boo
 
 impl Recorder {
     /// A contextual span is created, and its key returned. One with fields gets a place, and is then
-    /// up to [`open_with_fields`](Self::open_with_fields).
+    /// up to [`open_with_fields`](Self::open_with_fields), which ends the change that is begun here.
     #[inline(always)]
     pub(crate) fn open_quickly(
         &self,
@@ -70,21 +71,40 @@ impl Recorder {
                 return NotDone;
             }
             let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
-            let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
+            hot.begin_change();
+            let Some((place, span)) = hot.take_place_in_change(&self.open) else {
+                hot.end_change();
+                return NotDone;
+            };
             span.set_origin(callsite);
             return HasFields(place, span);
         }
         let start = timestamp::read();
+        hot.begin_change();
+        let opened = self.open_plain(hot, sites, metadata, start);
+        hot.end_change();
+        opened.map_or(NotDone, Done)
+    }
+
+    /// Opens a contextual span without fields, for whoever has begun a change.
+    #[inline(always)]
+    fn open_plain(
+        &self,
+        hot: Hot,
+        sites: &QuickSites,
+        metadata: &'static Metadata<'static>,
+        start: u64,
+    ) -> Option<NonZeroU64> {
         // An id that is not used after all does no harm.
-        let Some(id) = hot.next_id_of_block(start) else { return NotDone };
-        let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
-        let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
-        let Some((place, span)) = hot.take_place(&self.open) else { return NotDone };
+        let id = hot.next_id_of_block(start)?;
+        let callsite = first_probe(sites, metadata)?;
+        let (parent, root) = self.kin_quickly(hot, id)?;
+        let (place, span) = hot.take_place_in_change(&self.open)?;
         let key = key_of(place, id);
         span.set_key(key.get());
         span.set_origin(parent | callsite);
-        span.complete(&NewSpan { head: hot.head(), id, root, start });
-        Done(key)
+        span.complete(&NewSpan { head: hot.quick_head(), id, root, start });
+        Some(key)
     }
 
     /// The same once more with new ids, if that is what was missing.
@@ -112,9 +132,11 @@ impl Recorder {
         span: &OpenSpan,
         attributes: &Attributes<'_>,
     ) -> NonZeroU64 {
-        let id = self.fill_with_fields(local::of_owner(), span, attributes);
+        let hot = local::of_owner();
+        let id = self.fill_with_fields(hot, span, attributes);
         let key = key_of(place, id);
         span.set_key(key.get());
+        hot.end_change();
         key
     }
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use spandrel_ring::ThreadLease;
 
 use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
-use super::{NO_THREAD, NOBODY};
+use super::state::NOBODY;
 use crate::open_spans::Place;
 use crate::record::Slot;
 
@@ -16,13 +16,12 @@ thread_local! {
 /// Plain memory without a destructor. Each use of it is a `CELLS.with` of its own, around as little
 /// as can be: that is inlined, and the address is kept, while one around a whole callback is not.
 pub(super) struct Cells {
-    /// Id of the recorder that the cells are set up for; or `NOBODY`, `MUTED`, or with
-    /// `IN_USER_CODE`.
-    pub(super) owner: Cell<u64>,
+    /// What the thread is doing, see [`state`](super::state).
+    pub(super) state: Cell<u64>,
+    /// What `state` is when none of our callbacks is at work.
+    pub(super) idle: Cell<u64>,
     /// The thread's number.
     pub(super) thread: Cell<u32>,
-    /// The same, if the quick paths for its own spans are open to it; else `NO_THREAD`.
-    pub(super) quick_thread: Cell<u32>,
     /// The place that was used last; usually the next callback is for the same span.
     pub(super) last_place: Cell<Place>,
     pub(super) next_id: Cell<u64>,
@@ -46,9 +45,9 @@ pub(super) struct Cells {
 impl Cells {
     const fn new() -> Self {
         Self {
-            owner: Cell::new(NOBODY),
+            state: Cell::new(NOBODY),
+            idle: Cell::new(NOBODY),
             thread: Cell::new(0),
-            quick_thread: Cell::new(NO_THREAD),
             last_place: Cell::new(0),
             next_id: Cell::new(0),
             ids_end: Cell::new(0),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::cells::{CELLS, get_cell, set};
+use super::state::in_this_order;
 use super::{Hot, with_cold};
 use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
 
@@ -21,6 +22,8 @@ const _: () = assert!(PLACES_MAX < OUTSIDE as usize);
 
 /// Spans of others that a thread can be in before memory has to be allocated for them.
 pub(super) const DETAILS: usize = 64;
+/// Attempts to put details where no handler of a signal has put its own at the same moment.
+const ATTEMPTS: usize = 16;
 
 /// A span that this thread is in.
 #[derive(Debug, Clone, Copy)]
@@ -76,15 +79,24 @@ impl Hot {
 
     /// Another span is now the innermost one.
     pub(crate) fn push_detailed(self, detailed: Detailed) {
-        let index = get_cell(|cells| &cells.details_len);
         let next = get_cell(|cells| &cells.innermost);
         let detailed = Detailed { next, ..detailed };
-        let put = set_detailed(index, detailed)
-            || with_cold(|cold| cold.details.push(detailed)).is_some();
-        // Else it is a thread that is ending, deeper inside than ever before.
-        if put && index < DETAILED as usize {
+        for _ in 0..ATTEMPTS {
+            let index = get_cell(|cells| &cells.details_len);
+            let put = set_detailed(index, detailed)
+                || with_cold(|cold| cold.details.push(detailed)).is_ok();
+            // Else it is a thread that is ending, deeper inside than ever before.
+            if !put || index >= DETAILED as usize {
+                return;
+            }
+            in_this_order();
             set(|cells| &cells.details_len, index + 1);
-            set(|cells| &cells.innermost, DETAILED | index as Link);
+            in_this_order();
+            // The handler of a signal may have been there before it was ours.
+            if self::detailed(index).is_some_and(|it| it.depth > 0) {
+                return set(|cells| &cells.innermost, DETAILED | index as Link);
+            }
+            forget_last_details();
         }
     }
 
@@ -170,7 +182,7 @@ impl Hot {
 
 fn detailed(index: usize) -> Option<Detailed> {
     let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
-    here.or_else(|| with_cold(|cold| cold.details.get(index - DETAILS).copied()).flatten())
+    here.or_else(|| with_cold(|cold| cold.details.get(index - DETAILS).copied()).ok().flatten())
 }
 
 /// Says whether there is such an index in the thread's cells.
@@ -180,7 +192,8 @@ fn set_detailed(index: usize, detailed: Detailed) -> bool {
 
 fn update(index: usize, detailed: Detailed) {
     if !set_detailed(index, detailed) {
-        with_cold(|cold| cold.details.get_mut(index - DETAILS).map(|it| *it = detailed));
+        // Else the thread is ending, and with it all that it is in.
+        _ = with_cold(|cold| cold.details.get_mut(index - DETAILS).map(|it| *it = detailed));
     }
 }
 
@@ -190,7 +203,7 @@ fn forget_last_details() {
         && detailed(last).is_none_or(|detailed| detailed.depth == 0)
     {
         if last >= DETAILS {
-            with_cold(|cold| cold.details.truncate(last - DETAILS));
+            _ = with_cold(|cold| cold.details.truncate(last - DETAILS));
         }
         set(|cells| &cells.details_len, last);
     }

@@ -12,12 +12,20 @@ const ID_BLOCK: u64 = 64;
 const ID_BLOCK_TICKS: u64 = 25_000_000;
 impl Hot {
     /// A new id. Ids are unique in the file and grow with time.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next_id(self, recorder: &Recorder, now: u64) -> u64 {
+        // A handler of a signal that has interrupted the thread where it takes one itself.
+        self.in_change(|| self.next_id_in_change(recorder, now))
+            .unwrap_or_else(|| recorder.take_ids(1))
+    }
+
+    /// The same for whoever has [begun a change](Self::begin_change).
+    #[inline(always)]
+    pub(crate) fn next_id_in_change(self, recorder: &Recorder, now: u64) -> u64 {
         self.next_id_of_block(now).unwrap_or_else(|| self.next_block(recorder, now))
     }
 
-    /// A new id, if it can be had from the block in hand.
+    /// A new id, if it can be had from the block in hand, for whoever has begun a change.
     #[inline(always)]
     pub(crate) fn next_id_of_block(self, now: u64) -> Option<u64> {
         let id = get_cell(|cells| &cells.next_id);
@@ -38,13 +46,16 @@ impl Hot {
 
     /// Takes a new block of ids, if the one in hand has no id for this moment. Says whether that was so.
     pub(crate) fn renew_ids(self, recorder: &Recorder, now: u64) -> bool {
-        let id = self.next_id_of_block(now);
-        match id {
-            // It was only looked for.
-            Some(id) => set(|cells| &cells.next_id, id),
-            None => _ = self.take_block(recorder, now),
-        }
-        id.is_none()
+        let renew = || {
+            let id = self.next_id_of_block(now);
+            match id {
+                // It was only looked for.
+                Some(id) => set(|cells| &cells.next_id, id),
+                None => _ = self.take_block(recorder, now),
+            }
+            id.is_none()
+        };
+        self.in_change(renew).unwrap_or(false)
     }
 
     /// Takes a new block of ids and returns its first one, which is the next id.

@@ -8,34 +8,23 @@ mod cells;
 mod chain;
 mod ids;
 mod owned;
+mod state;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use spandrel_ring::{Borrowed, Lease};
 
 pub(crate) use self::chain::{Detailed, Entered};
 pub(crate) use self::owned::Cold;
+pub(crate) use self::state::{NO_OWNER, OWNERS};
 
 use self::cells::{CELLS, get_cell, set};
 use self::owned::{COLD, set_up};
+use self::state::{IN_USER_CODE, MUTED, in_this_order};
 use crate::open_spans::{OpenSpan, OpenSpans, Place};
 use crate::record::Slot;
 use crate::recorder::Recorder;
-
-/// `OWNER` of a thread that has not recorded yet.
-const NOBODY: u64 = 0;
-/// `OWNER` of a thread of which nothing is recorded or counted: a writer.
-const MUTED: u64 = u64::MAX;
-/// Set in `OWNER` while code of the user's runs inside one of our callbacks: a callback that
-/// finds it was called by a field's `Debug`.
-const IN_USER_CODE: u64 = 1 << 63;
-
-/// What no thread's number is, nor what becomes of one in the `head` of a span, nor that less
-/// `INSIDE`.
-const NO_THREAD: u32 = 1 << 30;
-/// What `OWNER` never is.
-pub(crate) const NO_OWNER: u64 = 1 << 62;
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
 /// the profiler in question.
@@ -54,53 +43,64 @@ pub(crate) enum Unavailable {
 /// The calling thread's state for this profiler.
 #[inline(always)]
 pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
-    if get_cell(|cells| &cells.owner) == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
+    let owner = state::owner(get_cell(|cells| &cells.state));
+    if owner == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
 }
 
 /// The same, if nothing has to be done for it, with what [`Recorder::quick_owner`] says.
 #[inline(always)]
-pub(crate) fn get_if_owner(owner: u64) -> Option<Hot> {
-    (get_cell(|cells| &cells.owner) == owner).then_some(Hot(()))
+pub(crate) fn get_if_owner(owner: u32) -> Option<Hot> {
+    (state::quick_owner(get_cell(|cells| &cells.state)) == owner).then_some(Hot(()))
 }
 
 /// The same for a look at what the thread is in; also in code of the user's that runs in one of our
 /// callbacks.
 pub(crate) fn look(recorder: &Recorder) -> Option<Hot> {
-    (get_cell(|cells| &cells.owner) & !IN_USER_CODE == recorder.id).then_some(Hot(()))
+    (state::owner(get_cell(|cells| &cells.idle)) == recorder.id).then_some(Hot(()))
 }
 
-/// Runs `f` with what the thread owns for the profiler that the cells are set up for. `None`, and
-/// `f` does not run, when that is destroyed: the thread is ending.
+/// Why there is nothing that the thread owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoCold {
+    /// It is destroyed: the thread is ending.
+    Gone,
+    /// It is in use: the handler of a signal has interrupted the thread there. Memory must not be
+    /// allocated instead: the thread may have been interrupted in its allocator.
+    InUse,
+}
+
+/// Runs `f` with what the thread owns for the profiler that the cells are set up for.
 #[inline(always)]
-pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
-    COLD.try_with(|cold| cold.try_borrow_mut().ok()?.first_mut().map(f)).ok().flatten()
+pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
+    let run = |cold: &RefCell<Vec<Cold>>| match cold.try_borrow_mut() {
+        Ok(mut all) => all.first_mut().map(f).ok_or(NoCold::Gone),
+        Err(_) => Err(NoCold::InUse),
+    };
+    COLD.try_with(run).unwrap_or(Err(NoCold::Gone))
 }
 
 /// The same if `f` may run code of the user's, where the cells are set up.
-pub(crate) fn with_cold_in_user_code<R>(f: impl FnOnce(&mut Cold) -> R) -> Option<R> {
+pub(crate) fn with_cold_in_user_code<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
     with_cold(|cold| Hot(()).in_user_code(|| f(cold)))
 }
 
 /// From now on nothing is recorded on this thread.
 pub(crate) fn mute_current_thread() {
-    set(|cells| &cells.owner, MUTED);
-    set(|cells| &cells.quick_thread, NO_THREAD);
+    set(|cells| &cells.idle, MUTED);
+    set(|cells| &cells.state, MUTED);
 }
 
 /// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal
 /// handler say, finds none and goes to the shared partition.
 pub(crate) fn with_lease<R>(f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> {
-    let mut lease = CELLS.with(|cells| cells.lease.take())?;
-    let result = f(&mut lease);
-    CELLS.with(|cells| cells.lease.put(Some(lease)));
-    Some(result)
+    CELLS.with(|cells| cells.lease.with(f))
 }
 
 /// The number of the calling thread, if the quick paths for its own spans are open to it; else what
 /// is no thread's number.
 #[inline(always)]
 pub(crate) fn quick_thread() -> u32 {
-    get_cell(|cells| &cells.quick_thread)
+    get_cell(|cells| &cells.state) as u32
 }
 
 /// The place that was used last.
@@ -134,6 +134,13 @@ impl Hot {
         u64::from(self.thread())
     }
 
+    /// The same for a thread to which the quick paths are open. What stands beside it is needed at the end
+    /// of a change anyway.
+    #[inline(always)]
+    pub(crate) fn quick_head(self) -> u64 {
+        u64::from(get_cell(|cells| &cells.idle) as u32)
+    }
+
     /// Borrows the thread's partition, if it has one, for the moment of one publication.
     #[inline(always)]
     pub(crate) fn borrow_lease(self) -> Option<Borrowed<Slot>> {
@@ -154,22 +161,26 @@ impl Hot {
     #[inline(always)]
     pub(crate) fn in_user_code<R>(self, f: impl FnOnce() -> R) -> R {
         /// Ends the state also when `f` panics.
-        struct Guard(u32);
+        struct Guard(u64);
         impl Drop for Guard {
             fn drop(&mut self) {
-                set(|cells| &cells.owner, get_cell(|cells| &cells.owner) & !IN_USER_CODE);
-                set(|cells| &cells.quick_thread, self.0);
+                in_this_order();
+                set(|cells| &cells.state, self.0);
             }
         }
-        set(|cells| &cells.owner, get_cell(|cells| &cells.owner) | IN_USER_CODE);
-        let _guard = Guard(get_cell(|cells| &cells.quick_thread));
-        set(|cells| &cells.quick_thread, NO_THREAD);
+        let _guard = Guard(CELLS.with(|cells| cells.state.replace(IN_USER_CODE)));
+        in_this_order();
         f()
     }
 
     /// A free place that the thread has kept.
+    pub(crate) fn take_place(self, open: &OpenSpans) -> Option<Place> {
+        self.in_change(|| Some(self.take_place_in_change(open)?.0)).flatten()
+    }
+
+    /// The same for whoever has [begun a change](Self::begin_change).
     #[inline(always)]
-    pub(crate) fn take_place(self, open: &OpenSpans) -> Option<(Place, &OpenSpan)> {
+    pub(crate) fn take_place_in_change(self, open: &OpenSpans) -> Option<(Place, &OpenSpan)> {
         let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
         let place = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
         let span = open.get(place)?;
@@ -177,14 +188,17 @@ impl Hot {
         Some((place, span))
     }
 
-    /// Keeps a place that is free again for the thread's next span, if it has not enough of them.
+    /// Keeps a place that is free again for the thread's next span, if it has not enough of them. For a
+    /// thread that has just taken the quick path for a span of its own, and so is in no change.
     #[inline(always)]
     pub(crate) fn keep_place(self, place: Place) -> bool {
+        self.begin_change();
         let len = get_cell(|cells| &cells.free_len);
         let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(place)));
         if kept.is_some() {
             set(|cells| &cells.free_len, len + 1);
         }
+        self.end_change();
         kept.is_some()
     }
 

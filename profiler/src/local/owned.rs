@@ -7,7 +7,8 @@ use spandrel_ring::Lease;
 
 use super::cells::{CELLS, FREE, get_cell, set};
 use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
-use super::{Hot, IN_USER_CODE, MUTED, NO_THREAD, Unavailable, quick_thread};
+use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
+use super::{Hot, Unavailable};
 use crate::fields::FieldBuffer;
 use crate::record::{Slot, THREAD_MAX};
 use crate::recorder::Recorder;
@@ -46,17 +47,21 @@ impl ThreadEnd {
 
 impl Drop for ThreadEnd {
     fn drop(&mut self) {
+        let state = CELLS.with(|cells| cells.state.replace(BUSY));
+        in_this_order();
         self.give_places_back();
         // No place is kept from now on, and no lease taken.
         set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
+        in_this_order();
+        set(|cells| &cells.state, state);
     }
 }
 
 /// The part of a thread's state for one profiler that owns something.
 #[derive(Debug)]
 pub(crate) struct Cold {
-    recorder_id: u64,
+    recorder_id: u32,
     recorder: Weak<Recorder>,
     thread: u32,
     /// The lease, while the cells are set up for another profiler.
@@ -96,17 +101,22 @@ impl Cold {
 #[cold]
 #[inline(never)]
 pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
-    let owner = get_cell(|cells| &cells.owner);
-    if owner == MUTED {
-        return Err(Unavailable::Muted);
+    let state = get_cell(|cells| &cells.state);
+    let is_ours = state::owner(get_cell(|cells| &cells.idle)) == recorder.id;
+    match state {
+        MUTED => return Err(Unavailable::Muted),
+        // The handler of a signal, see the module `state`.
+        BUSY if is_ours => return Ok(Hot(())),
+        BUSY | IN_USER_CODE => return Err(Unavailable::Reentrant),
+        _ => {}
     }
-    if owner & IN_USER_CODE != 0 {
+    if CELLS.with(|cells| cells.lease.is_borrowed()) {
+        // The handler of a signal, which records for another profiler.
         return Err(Unavailable::Reentrant);
     }
     // What follows allocates, and an allocator may open spans.
-    let quick_thread = quick_thread();
-    set(|cells| &cells.owner, IN_USER_CODE);
-    set(|cells| &cells.quick_thread, NO_THREAD);
+    set(|cells| &cells.state, IN_USER_CODE);
+    in_this_order();
     // Also where nothing else can be put away: places are of one recorder's table. (Once `THREAD_END` is
     // gone there are none.)
     _ = THREAD_END.try_with(ThreadEnd::give_places_back);
@@ -117,10 +127,11 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
         Ok(())
     });
     if let Ok(Err(why)) = found {
-        set(|cells| &cells.owner, owner);
-        set(|cells| &cells.quick_thread, quick_thread);
+        in_this_order();
+        set(|cells| &cells.state, state);
         return Err(why);
     }
+    set(|cells| &cells.idle, NOBODY);
     // The partition, if one was found, is the thread's until then.
     let ends = ThreadEnd::is_for(recorder);
     match found {
@@ -138,17 +149,14 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     }
     set(|cells| &cells.next_id, 0);
     set(|cells| &cells.ids_end, 0);
-    set(|cells| &cells.owner, recorder.id);
-    open_quick_paths(recorder);
-    Ok(Hot(()))
-}
-
-/// Lets the thread take the quick paths for its own spans, unless it has none because it shares its
-/// number.
-fn open_quick_paths(recorder: &Recorder) {
     let thread = get_cell(|cells| &cells.thread);
-    let is_quick = recorder.clock.is_tsc() && thread != THREAD_MAX;
-    set(|cells| &cells.quick_thread, if is_quick { thread } else { NO_THREAD });
+    let has_number = thread != THREAD_MAX;
+    let is_quick = has_number && recorder.clock.is_tsc();
+    let idle = state::idle(recorder.id, thread, is_quick, has_number);
+    set(|cells| &cells.idle, idle);
+    in_this_order();
+    set(|cells| &cells.state, idle);
+    Ok(Hot(()))
 }
 
 /// Moves lease and chain to where they are while the cells are set up for another profiler.

@@ -30,7 +30,7 @@ impl OpenSpan {
     }
 
     /// The owner enters. Says whether it was outside.
-    pub(crate) fn own_enter(&self, now: impl FnOnce() -> u64) -> bool {
+    pub(crate) fn own_enter(&self, now: impl Fn() -> u64) -> bool {
         let head = self.head();
         if head & u64::from(INSIDE) != 0 {
             // Relaxed: only the owner's thread reads and writes it while the span is open. Release on
@@ -40,14 +40,13 @@ impl OpenSpan {
             self.head.store(head | u64::from(NESTED), Ordering::Release);
             return false;
         }
-        let now = now();
-        if self.begin_own_poll(head, now) {
+        if self.begin_own_poll(head, &now) {
             return true;
         }
         // No room for one more: what is there moves to the other count.
         self.mark(FOREIGN);
         self.foreign_polls.fetch_add(u64::from(record::upper_of(head)), Ordering::Release);
-        self.begin_own_poll(head & (POLL - 1), now)
+        self.begin_own_poll(head & (POLL - 1), &now)
     }
 
     /// The owner leaves. Says whether it is outside now.
@@ -73,12 +72,13 @@ impl OpenSpan {
     /// The owner, who was outside, enters. Nothing is done, and `false` returned, if `head` has no room
     /// for the poll. `head` is what was loaded before.
     #[inline(always)]
-    pub(crate) fn begin_own_poll(&self, head: u64, now: u64) -> bool {
+    pub(crate) fn begin_own_poll(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
         let head = head.wrapping_add(POLL | INSIDE as u64);
         // The cheapest test there is, for half of the room.
         if head.cast_signed() < 0 {
             return false;
         }
+        let now = now();
         // Release, here and below: for the sequence lock.
         self.head.store(head, Ordering::Release);
         let busy = &self.own_busy;

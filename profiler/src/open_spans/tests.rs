@@ -226,7 +226,7 @@ fn polls_have_no_end() {
     let span = table.span(place);
     let polls = if cfg!(miri) { 40_000 } else { 200_000 };
     for n in 0..polls {
-        if !span.begin_own_poll(span.head(), 2 * n) {
+        if !span.begin_own_poll(span.head(), || 2 * n) {
             assert!(span.own_enter(|| 2 * n));
         }
         assert_eq!(span.polls(), n + 1);

@@ -7,7 +7,7 @@ use tracing_core::span::Record;
 use super::Recorder;
 use crate::counters::Kind;
 use crate::fields::{FIELDS_MAX, FieldBuffer};
-use crate::local::{self, Unavailable};
+use crate::local::{self, NoCold, Unavailable};
 use crate::record::{self, Link};
 
 impl Recorder {
@@ -46,8 +46,10 @@ impl Recorder {
                 span.set_left_out();
             }
         };
-        if local::with_cold(|cold| record(&mut cold.fields)).is_none() {
-            record(&mut FieldBuffer::new(self.field_words_max));
+        match local::with_cold(|cold| record(&mut cold.fields)) {
+            Ok(()) => {}
+            Err(NoCold::InUse) => span.set_left_out(),
+            Err(NoCold::Gone) => record(&mut FieldBuffer::new(self.field_words_max)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{FindAncestor, Recorder};
 use crate::callsites::CallsiteNumber;
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
-use crate::local::{self, Hot};
+use crate::local::{self, Hot, NoCold};
 use crate::open_spans::OpenSpan;
 use crate::record::{EVENT_WORDS, EventHead, slots};
 use crate::sites::Answer;
@@ -62,9 +62,13 @@ impl Recorder {
         let published = local::with_cold(|cold| {
             self.publish_event(hot, &mut cold.fields, span, callsite, event)
         });
-        if published.is_none() {
-            let mut fields = FieldBuffer::new(self.field_words_max);
-            self.publish_event(hot, &mut fields, span, callsite, event);
+        match published {
+            Ok(()) => {}
+            Err(NoCold::InUse) => self.drop_one(Kind::Event, DropReason::Reentrant),
+            Err(NoCold::Gone) => {
+                let mut fields = FieldBuffer::new(self.field_words_max);
+                self.publish_event(hot, &mut fields, span, callsite, event);
+            }
         }
     }
 

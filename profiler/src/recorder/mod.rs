@@ -12,7 +12,7 @@ mod new_span;
 mod publish;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spandrel_ring::{Consumer, Ring};
 
@@ -20,7 +20,7 @@ use crate::callsites::Callsites;
 use crate::clock::Clock;
 use crate::counters::{Counters, Kind};
 use crate::late::Late;
-use crate::local::{NO_OWNER, Unavailable};
+use crate::local::{NO_OWNER, OWNERS, Unavailable};
 use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::profiler::FIRST_ID_MAX;
@@ -37,9 +37,9 @@ pub(crate) type FindAncestor<'a> = &'a dyn Fn(&dyn Fn(u64) -> bool) -> Option<u6
 #[derive(Debug)]
 pub(crate) struct Recorder {
     /// Tells the recordings of this process apart.
-    pub(crate) id: u64,
+    pub(crate) id: u32,
     /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
-    quick_owner: AtomicU64,
+    quick_owner: AtomicU32,
     pub(crate) clock: Clock,
     pub(crate) ring: Ring<Slot>,
     pub(crate) counters: Counters,
@@ -78,7 +78,7 @@ pub(crate) struct RecorderOptions {
 
 impl Recorder {
     pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
-        static RECORDERS: AtomicU64 = AtomicU64::new(1);
+        static RECORDERS: AtomicU32 = AtomicU32::new(0);
         let (ring, consumer) = Ring::new(spandrel_ring::RingOptions {
             capacity: options.ring_capacity,
             partitions: options.partitions,
@@ -89,14 +89,14 @@ impl Recorder {
             (options.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE));
         let partitions = consumer.partitions();
         // Relaxed: only has to differ.
-        let id = RECORDERS.fetch_add(1, Ordering::Relaxed);
+        let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
         let clock = Clock::start();
         // The quick paths read the time-stamp counter, and use all words of a place, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
         let is_quick = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
             id,
-            quick_owner: AtomicU64::new(if is_quick { id } else { NO_OWNER }),
+            quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),
             clock,
             ring,
             counters: Counters::new(partitions),
@@ -131,9 +131,9 @@ impl Recorder {
         Some(self.take_ids(1))
     }
 
-    /// What `OWNER` of a thread is for which the quick paths are open.
+    /// Whose threads the quick paths are open to.
     #[inline(always)]
-    pub(crate) fn quick_owner(&self) -> u64 {
+    pub(crate) fn quick_owner(&self) -> u32 {
         // Relaxed: as in `Ring::close`.
         self.quick_owner.load(Ordering::Relaxed)
     }

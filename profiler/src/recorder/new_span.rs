@@ -7,7 +7,7 @@ use tracing_core::span::Attributes;
 use super::{FindAncestor, Recorder};
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
-use crate::local::{self, Hot};
+use crate::local::{self, Hot, NoCold};
 use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan};
 use crate::record;
 use crate::sites::Answer;
@@ -77,7 +77,23 @@ impl Recorder {
             hot.in_user_code(|| attributes.record(fields));
             self.insert_span(hot, key, origin, Some(fields))
         });
-        inserted.unwrap_or_else(|| self.insert_span_of_ending_thread(hot, key, origin, attributes))
+        inserted.unwrap_or_else(|why| match why {
+            NoCold::InUse => self.insert_span_without_fields(hot, key, origin),
+            NoCold::Gone => self.insert_span_of_ending_thread(hot, key, origin, attributes),
+        })
+    }
+
+    /// The handler of a signal has interrupted the thread where it uses its buffer: the span without its
+    /// fields is better than none.
+    #[cold]
+    #[inline(never)]
+    fn insert_span_without_fields(&self, hot: Hot, key: u64, origin: Origin) -> Option<u64> {
+        let layer = origin.layer;
+        let key = self.insert_span(hot, key, origin, None)?;
+        if let Some((_, span)) = hot.find(&self.open, layer, key) {
+            span.set_left_out();
+        }
+        Some(key)
     }
 
     #[cold]
@@ -111,8 +127,7 @@ impl Recorder {
         let (here, more) =
             if words.len() <= INLINE_WORDS { (words, &[][..]) } else { (&[][..], words) };
         let inserted = if self.open.is_direct(layer) {
-            let kept = hot.take_place(&self.open).map(|(place, _)| place);
-            let place = kept.or_else(|| self.open.take_place());
+            let place = hot.take_place(&self.open).or_else(|| self.open.take_place());
             place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, here)))
         } else {
             self.open.insert(layer, key, origin, &new, here).map(|place| (place, key))

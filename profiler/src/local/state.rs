@@ -1,0 +1,104 @@
+//! What a thread is doing with its cells, in one word.
+//!
+//! ```text
+//!   63                32 31                 0
+//!  +--------------------+--------------------+
+//!  | id of the recorder | the thread's number |   nothing: the cells are set up for this recorder
+//!  | 0                  | a code             |   something else
+//!  +--------------------+--------------------+
+//! ```
+//!
+//! In the lower half stands a number if the quick paths for the thread's own spans are open to it, else a
+//! code, which is no thread's number.
+//!
+//! # Signals
+//!
+//! The handler of a signal may interrupt its thread between any two instructions of a callback, and open
+//! spans itself. It runs from its beginning to its end meanwhile, so whatever it changes *and
+//! changes back* needs no care: the innermost span, the lease that is borrowed. What it does not change
+//! back, the block of ids and the list of free places, is changed in one state only, `BUSY`. A callback
+//! that finds the thread `BUSY` has interrupted it there: it is nobody's quick path, because neither half of the
+//! word fits, and the general one takes ids and places from where all threads do.
+//!
+//! The thread and its handlers are one thread, so this is no matter of atomics, but of what the
+//! compiler may reorder; hence its fences, which are no instructions.
+
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::Hot;
+use super::cells::{get_cell, set};
+
+/// What no thread's number is, nor what becomes of one in the `head` of a span, nor that less
+/// `INSIDE`.
+pub(super) const NO_THREAD: u32 = 1 << 30;
+
+/// The thread has not recorded yet.
+pub(super) const NOBODY: u64 = NO_THREAD as u64;
+/// Ids or places are being taken from the cells, or put there.
+pub(super) const BUSY: u64 = NOBODY + 1;
+/// Code of the user's runs inside one of our callbacks, or the cells are being set up: a callback
+/// that finds this was called by a field's `Debug`, say.
+pub(super) const IN_USER_CODE: u64 = NOBODY + 2;
+/// Nothing of the thread is recorded or counted: a writer.
+pub(super) const MUTED: u64 = NOBODY + 3;
+
+/// Set in the id of the recorder if a thread is to take no quick path, because it shares its number.
+const SLOW: u32 = 1 << 31;
+/// Most different ids of recorders.
+pub(crate) const OWNERS: u32 = SLOW - 2;
+/// What no recorder's id is.
+pub(crate) const NO_OWNER: u32 = SLOW - 1;
+
+/// `state` of a thread that is set up for this recorder.
+pub(super) fn idle(recorder: u32, thread: u32, is_quick: bool, has_number: bool) -> u64 {
+    let owner = if has_number { recorder } else { recorder | SLOW };
+    u64::from(owner) << 32 | u64::from(if is_quick { thread } else { NO_THREAD })
+}
+
+/// The recorder that may take its quick paths for new spans in this state.
+#[inline(always)]
+pub(super) fn quick_owner(state: u64) -> u32 {
+    (state >> 32) as u32
+}
+
+/// The recorder that the cells are set up for in this state.
+#[inline(always)]
+pub(super) fn owner(state: u64) -> u32 {
+    quick_owner(state) & !SLOW
+}
+
+impl Hot {
+    /// From now on, until [`end_change`](Self::end_change), the ids and places in the cells are the
+    /// caller's alone. The thread must not be in this state already.
+    #[inline(always)]
+    pub(crate) fn begin_change(self) {
+        set(|cells| &cells.state, BUSY);
+        in_this_order();
+    }
+
+    #[inline(always)]
+    pub(crate) fn end_change(self) {
+        in_this_order();
+        set(|cells| &cells.state, get_cell(|cells| &cells.idle));
+    }
+
+    /// Runs `f` where the ids and places in the cells are its own; `None` if the thread was
+    /// interrupted where they are somebody else's.
+    #[inline]
+    pub(super) fn in_change<R>(self, f: impl FnOnce() -> R) -> Option<R> {
+        if get_cell(|cells| &cells.state) == BUSY {
+            return None;
+        }
+        self.begin_change();
+        let result = f();
+        self.end_change();
+        Some(result)
+    }
+}
+
+/// Keeps the compiler from moving memory accesses from one side to the other. Orders nothing between
+/// threads, and is no instruction.
+#[inline(always)]
+pub(super) fn in_this_order() {
+    compiler_fence(Ordering::AcqRel);
+}
