@@ -6,6 +6,25 @@
 //! pieces between anchors, each a pair of readings of both clocks, renewed about once a second.
 //! The pieces join without a step and are never changed afterwards, so that a parent that began an
 //! hour ago still encloses its child to the nanosecond.
+//!
+//! # When the counter jumps
+//!
+//! After the machine has slept, or was moved to another host, the counter may go on from another
+//! number: a higher one, or a lower one. Two readings of both clocks, one before and one after, tell how
+//! far it has jumped, though not when. Where the numbers that it has passed over, or that come a second
+//! time, can be told from those of the time between the readings, every moment is known as exactly as
+//! before, also the length of a span that was open meanwhile. Where they cannot, these rules hold:
+//!
+//! * the numbers between two readings that are farther apart than the time between them, but not by
+//!   more than that time again, are spread evenly over it;
+//! * a number that the counter has shown twice means the later time, unless the span that
+//!   has begun then has ended before: that one has begun at the earlier time, and if there is none
+//!   either, when it ended;
+//! * the time inside such a span is never more than the span lasted; an entry during which the counter
+//!   went back counts as no time.
+//!
+//! The time that the machine has slept is no part of a span if the system's monotonic clock does not
+//! count it; Linux's does not.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -137,15 +156,43 @@ impl Rate {
         // Truncated only after 292 years.
         ((u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT) as i64
     }
+
+    /// How many ticks take so long.
+    fn ticks(self, ns: i64) -> u64 {
+        let ns = u128::from(ns.max(0).cast_unsigned());
+        u64::try_from((ns << RATE_SHIFT) / u128::from(self.0.max(1))).unwrap_or(u64::MAX)
+    }
+
+    /// The rate at which so many ticks take so long.
+    fn stretched(self, ns: i64, ticks: u64) -> Self {
+        if ticks == 0 { self } else { Self::new(ns as f64 / ticks as f64) }
+    }
+}
+
+/// What the counter shows from one restart to the next.
+#[derive(Debug, Clone, Copy)]
+struct Era {
+    /// Its first piece.
+    first: usize,
+    /// The last ticks that may belong to it; of the newest one, those of the last reading.
+    last_ticks: u64,
 }
 
 /// Turns ticks into nanoseconds since the start of the run.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     clock: Clock,
-    /// Never empty; ordered by ticks. A piece a second in the first half hour, then ever longer
-    /// ones, so that a year needs some 20,000.
+    /// Never empty; ordered by ticks within an era. A piece a second in the first half hour, then ever
+    /// longer ones, so that a year needs some 20,000.
     pieces: Vec<Piece>,
+    /// Never empty; the newest one last.
+    eras: Vec<Era>,
+    /// The last time that both clocks were read.
+    reading: (u64, i64),
+    /// Where the counter would have stood at the start of the run, had it not jumped since.
+    origin_ticks: u64,
+    /// Whether it has jumped.
+    has_jumped: bool,
     /// The piece that was used last, and where it ends: neighbours in time come one after the other.
     recent: Cell<(Piece, u64)>,
 }
@@ -156,8 +203,14 @@ const PIECE_NS_MIN: i64 = 1_000_000_000;
 const PIECES_PER_UPTIME: i64 = 2048;
 /// A difference between the clocks that no drift explains: a suspended machine, or a migration.
 const STEP_NS: i64 = 1_000_000;
+/// Nor is one that is less than this part of the time between two readings.
+const DRIFT_PART: i64 = 256;
 /// How much faster or slower than measured a piece may run in order to meet the clock again.
 const STEERING_MAX: f64 = 0.0005;
+/// How much later than the last reading ticks of the newest era may be.
+const AHEAD_NS: i64 = 60_000_000_000;
+/// Eras that are told apart; a counter that restarts more often is not worth more.
+const ERAS_MAX: usize = 64;
 
 impl Timeline {
     /// Measures the rate of the ticks.
@@ -173,18 +226,41 @@ impl Timeline {
                 std::thread::sleep(rest);
             }
         }
-        let (ticks, ns) = clock.read_both();
+        let reading = clock.read_both();
+        Self::new(clock, reading)
+    }
+
+    fn new(clock: Clock, (ticks, ns): (u64, i64)) -> Self {
         let ns_per_tick = rate(ticks.saturating_sub(clock.origin_ticks), ns);
         let first = Piece { ticks: clock.origin_ticks, ns: 0, rate: Rate::new(ns_per_tick) };
-        Self { clock, pieces: vec![first], recent: Cell::new((first, u64::MAX)) }
+        Self {
+            origin_ticks: clock.origin_ticks,
+            clock,
+            pieces: vec![first],
+            eras: vec![Era { first: 0, last_ticks: ticks }],
+            reading: (ticks, ns),
+            has_jumped: false,
+            recent: Cell::new((first, u64::MAX)),
+        }
+    }
+
+    /// Whether the counter has ever jumped, so that ticks cannot be subtracted from each other.
+    #[inline]
+    pub(crate) fn has_jumped(&self) -> bool {
+        self.has_jumped
     }
 
     fn last(&self) -> Piece {
         self.pieces[self.pieces.len() - 1]
     }
 
-    /// Looks at both clocks, and begins a new piece if the last one has become long enough. All
-    /// ticks that were converted so far lie before the new piece.
+    fn newest(&mut self) -> &mut Era {
+        let last = self.eras.len() - 1;
+        &mut self.eras[last]
+    }
+
+    /// Looks at both clocks, and begins a new piece if the last one has become long enough, or the
+    /// counter has jumped. All ticks that were converted so far lie before the new piece.
     pub(crate) fn renew(&mut self) {
         if self.clock.tsc {
             let (ticks, ns) = self.clock.read_both();
@@ -193,6 +269,27 @@ impl Timeline {
     }
 
     fn renew_at(&mut self, ticks: u64, ns: i64) {
+        let (last_ticks, last_ns) = self.reading;
+        // The monotonic clock itself never goes back.
+        let passed_ns = (ns - last_ns).max(0);
+        let passed = self.last().rate.ticks(passed_ns);
+        let jump = i128::from(ticks) - i128::from(last_ticks) - i128::from(passed);
+        let jump_ns = self.last().rate.ns(u64::try_from(jump.unsigned_abs()).unwrap_or(u64::MAX));
+        let has_stood = jump < 0 && ticks >= last_ticks;
+        if jump_ns > STEP_NS.max(passed_ns / DRIFT_PART) && !has_stood {
+            self.jump(jump, passed, (ticks, ns));
+        } else {
+            self.go_on(ticks, ns);
+        }
+        self.reading = (ticks, ns.max(last_ns));
+        self.newest().last_ticks = ticks;
+        if self.eras.len() > 1 {
+            self.recent.set((self.last(), self.end()));
+        }
+    }
+
+    /// Begins a new piece if the last one has become long enough.
+    fn go_on(&mut self, ticks: u64, ns: i64) {
         let last = self.last();
         let length = PIECE_NS_MIN.max(ns / PIECES_PER_UPTIME);
         if ns - last.ns < length || ticks <= last.ticks {
@@ -200,15 +297,52 @@ impl Timeline {
         }
         let predicted = last.at(ticks);
         let error = ns - predicted;
-        let measured = rate(ticks - self.clock.origin_ticks, ns);
+        let measured = rate(ticks.wrapping_sub(self.origin_ticks), ns);
         let piece = if error > STEP_NS {
             Piece { ticks, ns, rate: Rate::new(measured) }
         } else {
             let steering = (error as f64 / length as f64).clamp(-STEERING_MAX, STEERING_MAX);
             Piece { ticks, ns: predicted, rate: Rate::new(measured * (1.0 + steering)) }
         };
+        self.push(piece);
+    }
+
+    /// The counter has jumped by so many ticks since the last reading, beside the `passed` ones.
+    #[cold]
+    fn jump(&mut self, jump: i128, passed: u64, (ticks, ns): (u64, i64)) {
+        let (last_ticks, _) = self.reading;
+        let (before, rate) = (self.last().at(last_ticks), self.last().rate);
+        // Never back, if the pieces were ahead of the clock.
+        let ns = ns.max(before);
+        self.has_jumped = true;
+        self.origin_ticks = self.origin_ticks.wrapping_add(jump as u64);
+        if jump < 0 {
+            self.newest().last_ticks = last_ticks.saturating_add(passed);
+            if self.eras.len() == ERAS_MAX {
+                self.eras.remove(0);
+            }
+            self.eras.push(Era { first: self.pieces.len(), last_ticks: ticks });
+        } else if jump <= i128::from(passed) {
+            let slow = rate.stretched(ns - before, ticks - last_ticks);
+            self.push(Piece { ticks: last_ticks, ns: before, rate: slow });
+            return self.push(Piece { ticks, ns, rate });
+        }
+        // As if it had jumped right after the last reading; ticks from before are less, or of another era.
+        let start = ticks.saturating_sub(passed);
+        self.push(Piece { ticks: start, ns: ns - rate.ns(ticks - start), rate });
+    }
+
+    fn push(&mut self, piece: Piece) {
         self.pieces.push(piece);
-        self.recent.set((piece, u64::MAX));
+        self.recent.set((piece, self.end()));
+    }
+
+    /// Where the newest piece ends.
+    fn end(&self) -> u64 {
+        if self.eras.len() == 1 {
+            return u64::MAX;
+        }
+        self.reading.0.saturating_add(self.last().rate.ticks(AHEAD_NS))
     }
 
     /// Nanoseconds since the start of the run.
@@ -218,13 +352,47 @@ impl Timeline {
         if piece.ticks <= ticks && ticks < end { piece.at(ticks) } else { self.find(ticks) }
     }
 
+    /// The same for the beginning of what has ended at `end_ns`; never later than that.
+    #[inline]
+    pub(crate) fn start_ns(&self, ticks: u64, end_ns: i64) -> i64 {
+        let ns = self.ns(ticks);
+        if ns <= end_ns { ns } else { self.find_before(ticks, end_ns) }
+    }
+
     #[cold]
     fn find(&self, ticks: u64) -> i64 {
-        let after = self.pieces.partition_point(|piece| piece.ticks <= ticks);
-        // Ticks before the first piece (a reading on another processor, some ns early) are its
-        // beginning.
-        let piece = self.pieces[after.saturating_sub(1)];
-        self.recent.set((piece, self.pieces.get(after).map_or(u64::MAX, |next| next.ticks)));
+        let newest = self.eras.len() - 1;
+        let is_of = |era: &usize| {
+            let first = self.pieces[self.eras[*era].first].ticks;
+            let last = if *era == newest { self.end() } else { self.eras[*era].last_ticks };
+            first <= ticks && ticks <= last
+        };
+        // Ticks of no era are a little late, or, before the first piece (a reading on another
+        // processor, some ns early), the beginning.
+        let era = (0..=newest).rev().find(is_of).unwrap_or_else(|| {
+            if ticks < self.pieces[self.eras[newest].first].ticks { 0 } else { newest }
+        });
+        self.find_in(era, if era == newest { ticks.min(self.end()) } else { ticks })
+    }
+
+    #[cold]
+    fn find_before(&self, ticks: u64, end_ns: i64) -> i64 {
+        let older =
+            (0..self.eras.len() - 1).rev().filter(|era| ticks <= self.eras[*era].last_ticks);
+        older.map(|era| self.find_in(era, ticks)).find(|ns| *ns <= end_ns).unwrap_or(end_ns)
+    }
+
+    fn find_in(&self, era: usize, ticks: u64) -> i64 {
+        let first = self.eras[era].first;
+        let end = self.eras.get(era + 1).map_or(self.pieces.len(), |next| next.first);
+        let pieces = &self.pieces[first..end];
+        let after = pieces.partition_point(|piece| piece.ticks <= ticks);
+        let piece = pieces[after.saturating_sub(1)];
+        if era + 1 == self.eras.len() {
+            // What the next piece begins with is not what this one ends with if the counter has jumped.
+            let end = pieces.get(after).map_or_else(|| self.end(), |next| next.ticks);
+            self.recent.set((piece, end));
+        }
         piece.at(ticks)
     }
 
@@ -234,8 +402,9 @@ impl Timeline {
         self.last().rate.ns(ticks)
     }
 
+    /// Now; never earlier than the last reading, also if the counter has gone back since.
     pub(crate) fn now_ns(&self) -> i64 {
-        self.ns(self.clock.ticks())
+        self.ns(self.clock.ticks()).max(self.reading.1)
     }
 }
 
@@ -249,8 +418,7 @@ mod tests {
 
     fn timeline(ns_per_tick: f64) -> Timeline {
         let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 };
-        let first = Piece { ticks: 1_000, ns: 0, rate: Rate::new(ns_per_tick) };
-        Timeline { clock, pieces: vec![first], recent: Cell::new((first, u64::MAX)) }
+        Timeline::new(clock, (1_000 + 1_000_000_000, (1e9 * ns_per_tick) as i64))
     }
 
     #[test]
@@ -284,15 +452,126 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_the_clock_is_taken_forwards_only() {
+    fn a_counter_that_stood_still_is_set_forward() {
         let mut timeline = timeline(1.0);
         timeline.renew_at(2_000_001_000, 2_000_000_000);
         timeline.renew_at(4_000_001_000, 64_000_000_000);
         assert_eq!(timeline.ns(4_000_001_000), 64_000_000_000);
-        assert_eq!(timeline.ns(3_000_001_000), 3_000_000_000);
-        timeline.renew_at(70_000_001_000, 65_500_000_000);
-        let before = timeline.ns(70_000_000_900);
-        assert!(timeline.ns(70_000_001_100) >= before);
+        assert_eq!(timeline.ns(2_500_001_000), 2_500_000_000);
+    }
+
+    /// Seconds, in nanoseconds and in ticks of a nanosecond each.
+    const S: i64 = 1_000_000_000;
+
+    /// A counter of nanoseconds that begins at 1,000 s, as after an uptime, and is read once a second.
+    fn read_for(seconds: i64) -> Timeline {
+        let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 * S as u64 };
+        let mut timeline = Timeline::new(clock, (1_001 * S as u64, S));
+        for second in 2..=seconds {
+            timeline.renew_at((1_000 + second) as u64 * S as u64, second * S);
+        }
+        timeline
+    }
+
+    #[test]
+    fn times_go_on_where_they_were_when_the_counter_restarts_lower() {
+        let mut timeline = read_for(60);
+        let ticks = |second: f64| (second * 1e9) as u64;
+        let before =
+            [1_000.0, 1_030.25, 1_060.0].map(|second| (second, timeline.ns(ticks(second))));
+        // 0.4 s after the last reading the machine sleeps; the counter begins at zero, and is read after 0.3 s.
+        timeline.renew_at(ticks(0.3), 60 * S + S / 10 * 7);
+        assert!(timeline.now_ns() >= 60 * S);
+        for (second, ns) in before {
+            assert_eq!(timeline.ns(ticks(second)), ns, "{second} s: what was converted stays");
+        }
+        assert_eq!(timeline.ns(ticks(1_060.4)), 60 * S + S / 10 * 4, "the last moment before");
+        assert_eq!(timeline.ns(0), 60 * S + S / 10 * 4, "the first one after");
+        let mut last = timeline.ns(ticks(0.3));
+        for step in 1..5_000 {
+            // Past the numbers that the counter has shown before.
+            let second = f64::from(step) * 0.7;
+            timeline.renew_at(ticks(0.3 + second), 60 * S + S / 10 * 7 + (second * 1e9) as i64);
+            let now = timeline.ns(ticks(0.3 + second));
+            assert!((now - last - S / 10 * 7).abs() < 1_000, "step {step}: {last}, then {now}");
+            last = now;
+        }
+    }
+
+    #[test]
+    fn a_span_that_was_open_while_the_counter_restarted_has_its_true_length() {
+        let mut timeline = read_for(60);
+        timeline.renew_at(S as u64 / 10 * 3, 60 * S + S / 10 * 7);
+        timeline.renew_at(S as u64 * 5, 65 * S + S / 10 * 4);
+        let (start, end) = (1_050 * S as u64, 2 * S as u64);
+        let end = timeline.ns(end);
+        assert_eq!(end, 62 * S + S / 10 * 4);
+        assert_eq!(timeline.start_ns(start, end), 50 * S);
+        // Another one that is over before the new era's numbers mean anything else.
+        assert_eq!(timeline.start_ns(S as u64, timeline.ns(S as u64 * 2)), 61 * S + S / 10 * 4);
+        assert!(timeline.has_jumped());
+    }
+
+    #[test]
+    fn a_number_that_came_twice_means_no_time_that_was_not_over() {
+        let mut timeline = read_for(60);
+        // Restarts just 20 s lower: all numbers come a second time.
+        timeline.renew_at(1_041 * S as u64, 61 * S);
+        for second in 2..10_i64 {
+            timeline.renew_at((1_040 + second) as u64 * S as u64, (60 + second) * S);
+        }
+        let end = timeline.ns(1_043 * S as u64);
+        assert_eq!(end, 63 * S);
+        assert_eq!(timeline.start_ns(1_042 * S as u64, end), 62 * S, "the later time");
+        assert_eq!(timeline.start_ns(1_048 * S as u64, end), 48 * S, "it was not over");
+        assert_eq!(timeline.start_ns(u64::MAX, end), end);
+    }
+
+    #[test]
+    fn a_jump_forward_adds_nothing_to_a_span() {
+        let mut timeline = read_for(60);
+        // Moved to a host whose counter is a day ahead, half a second after the last reading.
+        let ahead = 86_400 * S as u64;
+        let early = 1_060 * S as u64 + S as u64 / 4;
+        assert_eq!(timeline.ns(early), 60 * S + S / 4);
+        for second in 61..200_i64 {
+            timeline.renew_at(ahead + (1_000 + second) as u64 * S as u64, second * S);
+        }
+        assert_eq!(timeline.ns(early), 60 * S + S / 4, "it stays");
+        let late = ahead + 1_060 * S as u64 + S as u64 / 4 * 3;
+        assert_eq!(timeline.ns(late), 60 * S + S / 4 * 3);
+        let end = timeline.ns(ahead + 1_150 * S as u64);
+        assert_eq!((end, timeline.start_ns(1_055 * S as u64, end)), (150 * S, 55 * S));
+    }
+
+    #[test]
+    fn a_small_jump_forward_is_spread_evenly() {
+        let mut timeline = read_for(60);
+        timeline.renew_at(1_061 * S as u64 + S as u64 / 2, 61 * S);
+        timeline.renew_at(1_062 * S as u64 + S as u64 / 2, 62 * S);
+        let mut last = timeline.ns(1_059 * S as u64);
+        for tenth in 1..35 {
+            let now = timeline.ns(1_059 * S as u64 + tenth * (S as u64 / 10));
+            assert!(now > last && now - last <= S / 10 + 1, "tenth {tenth}: {last}, then {now}");
+            last = now;
+        }
+        assert!((timeline.ns(1_062 * S as u64 + S as u64 / 2) - 62 * S).abs() < 10);
+    }
+
+    #[test]
+    fn a_counter_that_restarts_again_and_again_never_makes_time_go_back() {
+        let mut timeline = read_for(60);
+        let mut last = 60 * S;
+        for restart in 0..1_000_i64 {
+            for tenth in 1..=3 {
+                let ns = 60 * S + (restart * 3 + tenth) * (S / 10);
+                timeline.renew_at((tenth * (S / 10)) as u64, ns);
+                let now = timeline.ns((tenth * (S / 10)) as u64);
+                assert!(now > last && (now - ns).abs() < 1_000, "{restart}: {last}, then {now}");
+                last = now;
+            }
+        }
+        assert!(timeline.eras.len() <= ERAS_MAX);
     }
 
     #[test]

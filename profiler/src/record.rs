@@ -127,7 +127,8 @@ pub(crate) struct SpanHead {
     pub(crate) parent: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
-    pub(crate) duration: u64,
+    /// Less than `start` if the counter has jumped.
+    pub(crate) end: u64,
     pub(crate) busy: u64,
     pub(crate) polls: u64,
 }
@@ -265,7 +266,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 parent: id_of(origin),
                 root: id_of(root),
                 start,
-                duration: end.saturating_sub(start),
+                end,
                 // Below zero if the counters of two processors differed by some ticks.
                 busy: busy.cast_signed().max(0).cast_unsigned(),
                 polls,
@@ -310,7 +311,7 @@ pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
         [header, id, origin, _, start, end, ..] if kind(*header) == Some(Kind::Span) => {
             let parent = if *header & COUNTED == 0 { id_of(*origin) } else { 0 };
             let id = *id;
-            Some(Kinship { header, id, parent, start: *start, end: (*end).max(*start) })
+            Some(Kinship { header, id, parent, start: *start, end: *end })
         }
         _ => None,
     }
@@ -331,7 +332,7 @@ mod tests {
             parent: ID_MAX,
             root: ID_MAX - 2,
             start: u64::MAX - (1 << 50),
-            duration: 1 << 50,
+            end: u64::MAX,
             busy: i64::MAX as u64,
             polls: POLLS_MAX,
         }
@@ -347,7 +348,7 @@ mod tests {
             id: head.id,
             root: head.root,
             start: head.start,
-            end: head.start + head.duration,
+            end: head.end,
             busy: head.busy,
             polls: head.polls,
         };
@@ -370,9 +371,8 @@ mod tests {
     fn a_span_that_was_counted_is_otherwise_the_same() {
         let mut words = words(head(), 0);
         let kinship = kinship(&mut words).unwrap();
-        let end = head().start + head().duration;
         let seen = (kinship.id, kinship.parent, kinship.start, kinship.end);
-        assert_eq!(seen, (head().id, head().parent, head().start, end));
+        assert_eq!(seen, (head().id, head().parent, head().start, head().end));
         kinship.set_counted();
         assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
         let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };

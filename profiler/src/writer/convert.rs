@@ -127,7 +127,8 @@ impl Converter {
         let Self { timeline, self_times, closed, .. } = self;
         closed.clear(raw.len());
         let mut count = |kinship: Kinship<'_>| {
-            let (start, end) = (timeline.ns(kinship.start), timeline.ns(kinship.end));
+            let end = timeline.ns(kinship.end);
+            let start = timeline.start_ns(kinship.start, end);
             self_times.add_child(kinship.parent, start, end);
             kinship.set_counted();
         };
@@ -180,15 +181,17 @@ impl Converter {
 
     #[inline(always)]
     fn span(&mut self, head: &SpanHead, fields: &[u64], store: &mut Store) -> SpanRow {
-        let start = self.timeline.ns(head.start);
-        let end = self.timeline.ns(head.start + head.duration);
+        let end = self.timeline.ns(head.end);
+        let start = self.timeline.start_ns(head.start, end);
         let duration = end - start;
         if head.parent != 0 && !head.counted {
             self.self_times.add_child(head.parent, start, end);
         }
         let busy = self.timeline.length_ns(head.busy);
-        // Rounding must not make a span busier than it lasted.
-        let busy = if head.busy <= head.duration { busy.min(duration) } else { busy };
+        // Rounding must not make a span busier than it lasted, nor the counter's jump.
+        let is_one_thread = head.busy <= head.end.saturating_sub(head.start);
+        let is_less = is_one_thread || self.timeline.has_jumped();
+        let busy = if is_less { busy.clamp(0, duration) } else { busy };
         let site = self.callsite(head.callsite, store);
         let (callsite_id, error) = (site.id, site.error);
         let mut status = head.status;
@@ -223,14 +226,14 @@ impl Converter {
     ) -> Vec<SpanRow> {
         self.learn_threads(store);
         self.json.begin(std::mem::take(text));
-        let busy_time = self.recorder.busy_time;
+        let (busy_time, now_ns) = (self.recorder.busy_time, self.timeline.now_ns());
         let rows = open.into_iter().map(|seen| SpanRow {
             id: seen.id,
             parent_id: seen.parent,
             root_id: seen.root,
             callsite_id: self.callsite(seen.callsite, store).id,
             thread_id: self.thread_id(seen.thread, store),
-            start_ns: self.timeline.ns(seen.start),
+            start_ns: self.timeline.start_ns(seen.start, now_ns),
             duration_ns: None,
             busy_ns: busy_time.then(|| self.timeline.length_ns(seen.busy)),
             self_ns: None,

@@ -212,7 +212,7 @@ impl Writer {
         self.last_open_spans = Instant::now();
         let age = i64::try_from(self.options.flush_interval.as_nanos()).unwrap_or(i64::MAX);
         let timeline = &self.converter.timeline;
-        let wanted = |start| timeline.ns(start) <= now_ns - age;
+        let wanted = |start| timeline.ns(start) <= now_ns.saturating_sub(age);
         let mut seen = self.recorder.open.look(self.recorder.clock.ticks(), wanted);
         seen.sort_unstable_by_key(|seen| seen.id);
         let ids: Vec<u64> = seen.iter().map(|seen| seen.id).collect();
