@@ -17,12 +17,12 @@
 //! is not: that is decided when its field [`ERROR`] is recorded, by all of it.
 
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::field::{Field, Visit};
 
 use crate::field_room::{Came, Shares};
 use crate::open_spans::OpenSpan;
+use crate::panics;
 
 pub(crate) const KIND_I32: u8 = 1;
 pub(crate) const KIND_U32: u8 = 2;
@@ -268,7 +268,7 @@ impl FieldBuffer {
     ) {
         let mut text = std::mem::take(&mut self.text);
         let mut cutter = Cutter { text: &mut text, len: 0, original: 0 };
-        let formatted = catch_unwind(AssertUnwindSafe(|| format(&mut cutter)));
+        let formatted = panics::catch(|| format(&mut cutter));
         let Cutter { len, original, .. } = cutter;
         if formatted.is_err() {
             self.push_text(field, KIND_STR, PANICKED.as_bytes(), PANICKED.len() as u64);

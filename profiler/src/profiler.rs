@@ -11,11 +11,13 @@ use spandrel_storage::Store;
 
 use crate::builder::Builder;
 use crate::control::{FLUSHES_MAX, Flush};
+use crate::deadline::after;
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
 use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
+use crate::panics;
 use crate::path_pattern;
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
@@ -302,7 +304,7 @@ impl Profiler {
             // So many wait already: a writer that hangs in the system hears nobody.
             Err(TrySendError::Full(_)) => return timed_out(),
         }
-        match waiter.answer.recv_timeout(timeout) {
+        match waiter.answer.recv_deadline(after(Instant::now(), timeout)) {
             Ok(()) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => Err(closed()),
             Err(RecvTimeoutError::Timeout) => timed_out(),
@@ -468,14 +470,14 @@ impl Handle {
             let thread = thread.take();
             self.recorder.close_ring();
             // An error means that the writer has ended already.
-            let _ended = self.pill.try_send(began + self.close_timeout);
+            let deadline = after(began, self.close_timeout);
+            let _ended = self.pill.try_send(deadline);
             self.waker.wake();
-            let ended = self.ended.recv_timeout(self.close_timeout + CLOSE_GRACE);
+            let ended = self.ended.recv_deadline(after(deadline, CLOSE_GRACE));
             let timed_out = match ended {
                 Err(RecvTimeoutError::Disconnected) => {
-                    if let Some(thread) = thread
-                        && thread.join().is_err()
-                    {
+                    if let Some(Err(payload)) = thread.map(JoinHandle::join) {
+                        panics::discard(payload);
                         self.state.set_error("the writer thread panicked".into());
                     }
                     self.state.timed_out()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::mutex::Mutex;
+use crate::panics;
 use crate::record::THREAD_MAX;
 
 /// What is known of a thread.
@@ -154,7 +155,7 @@ impl Threads {
 /// library may have forgotten it.
 fn current_name() -> Option<String> {
     // `thread::current` panics on some versions once the thread's own handle is destroyed.
-    std::panic::catch_unwind(|| std::thread::current().name().map(str::to_owned)).ok().flatten()
+    panics::catch(|| std::thread::current().name().map(str::to_owned)).ok().flatten()
 }
 
 /// The system's id of the calling thread, as `top -H` and debuggers show it.

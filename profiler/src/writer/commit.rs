@@ -1,7 +1,6 @@
 //! From drained records to committed rows, and what happens when that fails.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use super::losses::NewLosses;
 use super::marks::PendingMarks;
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
+use crate::panics;
 use crate::stats::DropReason;
 use crate::writer::state::Trouble;
 
@@ -100,13 +100,13 @@ impl Writer {
     fn prepare(&mut self) {
         self.batches_begun += 1;
         let mut piece = self.raw.piece(0);
-        let converted = catch_unwind(AssertUnwindSafe(|| {
+        let converted = panics::catch(|| {
             if !self.sealed {
                 self.seal();
             }
             piece = self.raw.piece(self.piece_max());
             self.convert(piece.clone());
-        }));
+        });
         if !self.sealed {
             // Not even that has worked.
             piece = self.raw.piece(usize::MAX);
@@ -131,13 +131,13 @@ impl Writer {
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
         let positions = self.positions();
-        let converted = catch_unwind(AssertUnwindSafe(|| {
+        let converted = panics::catch(|| {
             self.converter.timeline.renew();
             self.converter.count_late_children(&mut self.raw, &mut self.next);
             self.convert(self.raw.piece(usize::MAX));
             std::mem::swap(&mut self.raw, &mut self.next);
             self.convert(self.raw.piece(usize::MAX));
-        }));
+        });
         let mut counts = PerKind::default();
         for raw in [&mut self.raw, &mut self.next] {
             for (sum, n) in counts.iter_mut().zip(raw.take(raw.piece(usize::MAX))) {

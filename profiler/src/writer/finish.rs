@@ -1,7 +1,6 @@
 //! The end of a recording: drain, store what is open, commit, close the file, account for the rest.
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_storage::Store;
@@ -9,8 +8,10 @@ use spandrel_storage::Store;
 use super::commit::BACKLOG_BATCHES;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::counters::{Kind, PerKind};
+use crate::deadline::after;
 use crate::late::Late;
 use crate::open_spans::Seen;
+use crate::panics;
 use crate::stats::{self, DropReason};
 
 /// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
@@ -21,8 +22,7 @@ impl Writer {
     /// Ends the recording by the deadline, whatever happens.
     pub(super) fn finish(mut self, deadline: Instant) {
         let mut unfinished = HashSet::new();
-        let finished =
-            catch_unwind(AssertUnwindSafe(|| self.store_the_rest(deadline, &mut unfinished)));
+        let finished = panics::catch(|| self.store_the_rest(deadline, &mut unfinished));
         if finished.is_err() {
             self.state.set_error("the writer panicked while it closed".into());
         }
@@ -45,7 +45,7 @@ impl Writer {
         self.commit_up_to(&targets, deadline);
         let open = self.take_open_spans();
         unfinished.extend(open.iter().map(|seen| seen.id));
-        let late = Instant::now() >= deadline + OVERTIME && self.give_up_backlog();
+        let late = Instant::now() >= after(deadline, OVERTIME) && self.give_up_backlog();
         self.commit_last(&open, deadline);
         self.look_after_file();
         late
@@ -62,12 +62,13 @@ impl Writer {
                 if self.backoff.is_over() {
                     self.commit();
                 } else if Instant::now() < deadline {
-                    std::thread::sleep(self.backoff.until().min(deadline) - Instant::now());
+                    let until = self.backoff.until().min(deadline);
+                    std::thread::sleep(until.saturating_duration_since(Instant::now()));
                 }
                 if Instant::now() >= deadline && (self.pending.is_some() || self.store.is_none()) {
                     return;
                 }
-                if Instant::now() >= deadline + OVERTIME {
+                if Instant::now() >= after(deadline, OVERTIME) {
                     return;
                 }
             } else if self.positions().iter().zip(targets).all(|(at, target)| at >= target)

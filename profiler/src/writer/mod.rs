@@ -38,7 +38,6 @@ mod requests;
 mod self_time;
 mod state;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +51,9 @@ use crate::builder::Fault;
 use crate::clock::Timeline;
 use crate::control::Flush;
 use crate::counters::PerKind;
+use crate::deadline::after;
 use crate::local;
+use crate::panics;
 use crate::record::Slot;
 use crate::recorder::Recorder;
 
@@ -224,7 +225,7 @@ impl Writer {
         self.state.set_thread();
         let deadline = loop {
             // A panic outside of a conversion is a bug of ours; the batch pays for it.
-            match catch_unwind(AssertUnwindSafe(|| self.run_until_closed())) {
+            match panics::catch(|| self.run_until_closed()) {
                 Ok(deadline) => break deadline,
                 Err(_) => self.quarantine_pending(),
             }
@@ -322,9 +323,9 @@ impl Writer {
         let due = if self.pending.is_some() || self.store.is_none() {
             self.backoff.until()
         } else if self.raw.is_empty() {
-            self.last_commit + self.options.flush_interval
+            after(self.last_commit, self.options.flush_interval)
         } else {
-            self.raw_since + self.options.flush_interval
+            after(self.raw_since, self.options.flush_interval)
         };
         let until_due = due.saturating_duration_since(Instant::now());
         let pause = if until_due.is_zero() { self.pause } else { self.pause.min(until_due) };

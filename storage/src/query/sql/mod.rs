@@ -32,6 +32,7 @@ use rusqlite::{Batch, Connection, Row, Statement};
 pub use self::error::{SqlError, SqlErrorKind};
 use self::guard::Guard;
 use crate::compat::{Settled, column_names};
+use crate::deadline::after;
 use crate::error::{Context, Error};
 use crate::reader::Reader;
 
@@ -167,7 +168,7 @@ impl Sql {
         if text.contains('\0') {
             return Err(SqlError::usage("there is a zero character in the query; leave it out"));
         }
-        let deadline = Instant::now() + self.limits.timeout;
+        let deadline = after(Instant::now(), self.limits.timeout);
         self.guard.forget();
         let conn = self.reader.connection_mut();
         let late = move || Instant::now() >= deadline;
