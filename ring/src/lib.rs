@@ -29,6 +29,12 @@
 //! [`timestamp`] (one processor instruction), and in [`fork`] (system calls). [`unsafe_method`] writes the
 //! word where a foreign trait wants it, around a body without any.
 
+#[cfg(not(all(target_pointer_width = "64", target_has_atomic = "64")))]
+compile_error!(
+    "spandrel needs a 64-bit target with 64-bit atomics: sequences of the ring are 64 bits wide and \
+     must not wrap"
+);
+
 mod claim;
 mod consumer;
 pub mod fork;
@@ -36,6 +42,7 @@ mod lease;
 pub mod partition;
 mod ring;
 mod sequence;
+mod size;
 mod slot;
 mod sync;
 mod table;
@@ -52,6 +59,7 @@ pub use consumer::{Consumer, Drained, Entry};
 pub use lease::Lease;
 pub use partition::CLASSES;
 pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
+pub use size::TooLarge;
 pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
 pub use wake::Waker;

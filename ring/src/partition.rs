@@ -53,6 +53,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::claim::ClaimError;
 use crate::sequence::Sequence;
+use crate::size::TooLarge;
 use crate::slot::Slots;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
@@ -100,9 +101,9 @@ enum Room {
 }
 
 impl<T: Copy + Default> Partition<T> {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            slots: Slots::new(capacity),
+    pub(crate) fn try_new(capacity: usize) -> Result<Self, TooLarge> {
+        Ok(Self {
+            slots: Slots::try_new(capacity)?,
             producers: CachePadded::new(Producers {
                 tail: Sequence::new(0),
                 published: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -110,7 +111,7 @@ impl<T: Copy + Default> Partition<T> {
             limit: CachePadded::new(AtomicU64::new((capacity as u64 / 2).max(SEALED + 1))),
             gating: CachePadded::new(Sequence::new(0)),
             nudged: CachePadded::new(AtomicBool::new(false)),
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::claim::{Claim, ClaimError};
 use crate::consumer::Consumer;
 use crate::lease::Lease;
 use crate::partition::{CLASSES, Partition};
+use crate::size::{TooLarge, power_of_two_within, probe, try_collect};
 use crate::slot::LENGTH_MAX;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::wake::Waker;
@@ -28,19 +29,23 @@ impl RingOptions {
     /// Slots of a leased and of the shared partition: powers of two that together do not exceed
     /// the capacity. The shared one gets what is left, half of the ring at two or four
     /// partitions: it serves everybody who has none.
-    fn layout(self) -> (usize, usize, usize) {
+    fn layout(self) -> Option<(usize, usize, usize)> {
         let partitions = self.partitions.max(1);
-        let ways = (partitions + 1).next_power_of_two();
-        let capacity = if self.capacity.is_power_of_two() {
-            self.capacity
-        } else {
-            self.capacity.next_power_of_two() / 2
-        };
-        let capacity = capacity.max(2 * ways);
+        let ways = partitions.checked_add(1)?.checked_next_power_of_two()?;
+        let capacity = power_of_two_within(self.capacity).max(ways.checked_mul(2)?);
         let leased = capacity / ways;
+        // Less than the capacity: there are more ways than partitions.
         let rest = capacity - leased * partitions;
-        let shared = if rest.is_power_of_two() { rest } else { rest.next_power_of_two() / 2 };
-        (partitions, leased, shared)
+        Some((partitions, leased, power_of_two_within(rest)))
+    }
+
+    /// Bytes that the slots of a ring of this size take, if each has a value of so many.
+    #[must_use]
+    pub fn bytes(self, value: usize) -> Option<usize> {
+        let (partitions, leased, shared) = self.layout()?;
+        let slots = leased.checked_mul(partitions)?.checked_add(shared)?;
+        let slot = value.checked_add(8)?.checked_next_multiple_of(64)?;
+        slots.checked_mul(slot).filter(|bytes| *bytes <= isize::MAX as usize)
     }
 }
 
@@ -91,22 +96,44 @@ impl<T> Clone for Ring<T> {
     }
 }
 
-impl<T: Copy + Default + Send> Ring<T> {
+impl<T: Copy + Default + Send + Sync> Ring<T> {
     /// Allocates a ring, touches all its memory, and returns it with its only consumer.
-    #[must_use]
-    pub fn new(options: RingOptions) -> (Self, Consumer<T>) {
-        let (leased, capacity, shared) = options.layout();
-        let mut partitions: Vec<_> = (0..leased).map(|_| Partition::new(capacity)).collect();
-        partitions.push(Partition::new(shared));
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if so much cannot be allocated. A system that promises more memory than it has finds
+    /// out only when it is touched, and may end the process then: whoever takes sizes from elsewhere
+    /// compares [`RingOptions::bytes`] with what there is.
+    pub fn try_new(options: RingOptions) -> Result<(Self, Consumer<T>), TooLarge> {
+        let too_large = TooLarge { bytes: options.bytes(size_of::<T>()) };
+        let (leased, capacity, shared) = options.layout().ok_or(too_large)?;
+        probe(too_large.bytes)?;
+        let mut partitions = Vec::new();
+        partitions.try_reserve_exact(leased + 1).map_err(|_| too_large)?;
+        for _ in 0..leased {
+            partitions.push(Partition::try_new(capacity)?);
+        }
+        partitions.push(Partition::try_new(shared)?);
         let claim_max = capacity.min(shared).min(SLOTS_PER_CLAIM_MAX);
         let ring = Arc::new(Shared {
             partitions: partitions.into(),
-            taken: (0..leased).map(|_| CachePadded::new(AtomicBool::new(false))).collect(),
+            taken: try_collect(leased, || CachePadded::new(AtomicBool::new(false)))?,
             claim_max,
             closed: AtomicBool::new(false),
             waker: Waker::new(),
         });
-        (Self(Arc::clone(&ring)), Consumer::new(ring))
+        Ok((Self(Arc::clone(&ring)), Consumer::new(ring)))
+    }
+
+    /// The same for sizes that are known to be sensible.
+    ///
+    /// # Panics
+    ///
+    /// If so much cannot be allocated.
+    #[must_use]
+    #[allow(clippy::panic, reason = "said in the documentation; `try_new` does not")]
+    pub fn new(options: RingOptions) -> (Self, Consumer<T>) {
+        Self::try_new(options).unwrap_or_else(|error| panic!("no ring of {options:?}: {error}"))
     }
 }
 
@@ -220,7 +247,7 @@ mod tests {
     fn the_layout_never_exceeds_the_capacity_and_wastes_less_than_half() {
         for partitions in 1..=64 {
             for capacity in [256, 1000, 1024, 65_536, 100_000, 1 << 20] {
-                let (n, leased, shared) = RingOptions { capacity, partitions }.layout();
+                let (n, leased, shared) = RingOptions { capacity, partitions }.layout().unwrap();
                 assert!(leased.is_power_of_two() && shared.is_power_of_two());
                 let total = n * leased + shared;
                 assert!(total <= capacity, "{partitions} partitions, {capacity} slots: {total}");
@@ -233,6 +260,38 @@ mod tests {
     fn a_ring_too_small_for_its_partitions_is_made_large_enough() {
         let (ring, _consumer) = Ring::<u64>::new(RingOptions { capacity: 0, partitions: 0 });
         assert_eq!(ring.capacities(), [2, 2]);
+    }
+
+    #[test]
+    fn whatever_its_size_a_ring_is_made_as_told_or_refused() {
+        let sizes = (0..64)
+            .flat_map(|bits| [1_usize << bits, (1 << bits) - 1, (1 << bits) + 1])
+            .chain([0, usize::MAX, isize::MAX as usize, usize::MAX / 64]);
+        for capacity in sizes.clone() {
+            for partitions in sizes.clone() {
+                let options = RingOptions { capacity, partitions };
+                let bytes = options.bytes(size_of::<u64>());
+                // What a test may allocate, and what nobody can.
+                if bytes.is_some_and(|bytes| bytes > 1 << 16 && bytes < 1 << 50) {
+                    continue;
+                }
+                match Ring::<u64>::try_new(options) {
+                    Ok((ring, mut consumer)) => {
+                        let slots: usize = ring.capacities().iter().sum();
+                        assert_eq!(bytes, Some(slots * 64), "{options:?}");
+                        assert!(ring.capacities().iter().all(|slots| slots.is_power_of_two()));
+                        let claim = ring.try_claim(ring.claim_max()).unwrap();
+                        claim.publish();
+                        let drained = consumer.drain(ring.shared_partition(), 9, |_| {});
+                        assert_eq!(drained.slots, ring.claim_max() as u64);
+                    }
+                    Err(refused) => {
+                        assert!(bytes.is_none_or(|bytes| bytes >= 1 << 50), "{options:?}");
+                        assert!(refused.to_string().contains("memory"));
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@
 
 #![allow(unsafe_code)] // the one place where the ring's memory is shared between threads
 
+use crate::size::{TooLarge, try_collect};
 use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 
 const LENGTH_BITS: u32 = 10;
@@ -55,18 +56,20 @@ pub(crate) struct Slots<T> {
 
 // SAFETY: a `&Slots` gives access to the values only through `slot_mut` and `slot`, whose
 // contracts make every access exclusive or read-only; the values are plain `Copy` data that may
-// move between threads.
-unsafe impl<T: Copy + Send> Sync for Slots<T> {}
+// move between threads (Send), and be read by several at once (Sync): whoever drains may share what it
+// is handed.
+unsafe impl<T: Copy + Send + Sync> Sync for Slots<T> {}
 
 impl<T: Copy + Default> Slots<T> {
     /// Allocates and touches `capacity` slots, a power of two, so that no page fault is left for
     /// the producers.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn try_new(capacity: usize) -> Result<Self, TooLarge> {
         assert!(capacity.is_power_of_two(), "the capacity must be a power of two");
-        let slots = (0..capacity)
-            .map(|_| Slot { stamp: AtomicU64::new(0), value: UnsafeCell::new(T::default()) })
-            .collect();
-        Self { slots, mask: capacity as u64 - 1 }
+        let slots = try_collect(capacity, || Slot {
+            stamp: AtomicU64::new(0),
+            value: UnsafeCell::new(T::default()),
+        })?;
+        Ok(Self { slots, mask: capacity as u64 - 1 })
     }
 }
 

@@ -11,6 +11,8 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::size::{TooLarge, try_collect};
+
 /// A fixed number of cells, a power of two, in parts of equal size.
 pub struct Table<T> {
     /// The first cell of `owner`.
@@ -20,28 +22,45 @@ pub struct Table<T> {
     /// One less than the number of cells of a part; at most `mask`.
     part_mask: usize,
     /// Keeps the cells where they are.
-    owner: Arc<[T]>,
+    owner: Arc<Box<[T]>>,
 }
 
 // SAFETY: `cells` is a shared reference into what `owner` owns, kept as a pointer only because it
-// borrows from a field beside it; so a table may go wherever an `Arc<[T]>` may.
-unsafe impl<T> Send for Table<T> where Arc<[T]>: Send {}
-// SAFETY: as above; nothing can be reached through a `&Table` that is not in a `&Arc<[T]>`.
-unsafe impl<T> Sync for Table<T> where Arc<[T]>: Sync {}
+// borrows from a field beside it; so a table may go wherever an `Arc<Box<[T]>>` may: with cells that may be
+// both sent and shared.
+unsafe impl<T> Send for Table<T> where Arc<Box<[T]>>: Send {}
+// SAFETY: as above; nothing can be reached through a `&Table` that is not in a `&Arc<Box<[T]>>`.
+unsafe impl<T> Sync for Table<T> where Arc<Box<[T]>>: Sync {}
 
 impl<T> Table<T> {
     /// A table of `parts` parts with `part` cells each, made by so many calls of `cell`.
     ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if so much cannot be allocated; see [`Ring::try_new`](crate::Ring::try_new).
+    ///
     /// # Panics
     ///
     /// If `parts` or `part` is not a power of two.
-    #[must_use]
-    pub fn new(parts: usize, part: usize, cell: impl FnMut() -> T) -> Self {
+    pub fn try_new(parts: usize, part: usize, cell: impl FnMut() -> T) -> Result<Self, TooLarge> {
         assert!(parts.is_power_of_two() && part.is_power_of_two(), "sizes must be powers of two");
-        let owner: Arc<[T]> = std::iter::repeat_with(cell).take(parts * part).collect();
-        assert_eq!(owner.len(), parts * part, "there are as many cells as were asked for");
-        let cells = NonNull::from(&*owner).cast();
-        Self { cells, mask: parts * part - 1, part_mask: part - 1, owner }
+        let len = parts.checked_mul(part).ok_or(TooLarge { bytes: None })?;
+        let owner = Arc::new(try_collect(len, cell)?);
+        assert!(owner.len() == len && part <= len, "there are as many cells as were asked for");
+        let cells = NonNull::from(&**owner).cast();
+        Ok(Self { cells, mask: len - 1, part_mask: part - 1, owner })
+    }
+
+    /// The same for sizes that are known to be sensible.
+    ///
+    /// # Panics
+    ///
+    /// If `parts` or `part` is not a power of two, or so much cannot be allocated.
+    #[must_use]
+    #[allow(clippy::panic, reason = "said in the documentation; `try_new` does not")]
+    pub fn new(parts: usize, part: usize, cell: impl FnMut() -> T) -> Self {
+        Self::try_new(parts, part, cell)
+            .unwrap_or_else(|error| panic!("no table of {parts} times {part} cells: {error}"))
     }
 
     /// All cells.
@@ -171,6 +190,35 @@ mod tests {
         let table = Table::<u8>::default();
         assert_eq!((table.wrapped(9), table.wrapped_in_first_part(9)), ((0, &0), (0, &0)));
         assert_eq!((table.get(0), table.get(1)), (Some(&0), None));
+    }
+
+    #[test]
+    fn whatever_its_size_a_table_has_all_its_cells_or_is_refused() {
+        for (parts, part) in (0..64).flat_map(|parts| (0..64).map(move |part| (parts, part))) {
+            // What a test may allocate, and what nobody can.
+            if parts + part > 12 && parts + part < 56 {
+                continue;
+            }
+            match Table::try_new(1 << parts, 1 << part, || 0_u64) {
+                Ok(table) => {
+                    assert!(parts + part <= 12);
+                    assert_eq!(
+                        (table.cells().len(), table.part_len()),
+                        (1 << (parts + part), 1 << part)
+                    );
+                    for index in [0, 1, usize::MAX, 1 << 32, table.cells().len()] {
+                        let (wrapped, cell) = table.wrapped(index);
+                        assert!(std::ptr::eq(cell, &raw const table.cells()[wrapped]));
+                        let (wrapped, cell) = table.wrapped_in_first_part(index);
+                        assert!(std::ptr::eq(cell, &raw const table.cells()[wrapped]));
+                        assert_eq!(table.get(index).is_some(), index < table.cells().len());
+                    }
+                }
+                Err(refused) => {
+                    assert!(parts + part >= 56, "2^{parts} times 2^{part}: {refused}");
+                }
+            }
+        }
     }
 
     #[test]
