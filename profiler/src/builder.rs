@@ -3,15 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use spandrel_ring::{RingOptions, TooLarge};
 use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
 use crate::error::{Error, ErrorKind};
+use crate::memory;
+use crate::open_spans::OpenSpans;
 use crate::profiler::Profiler;
+use crate::record::Slot;
 use crate::rule::Rule;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
+/// What the writer holds of a record without fields: its slot and its row.
+const BATCH_BYTES: u64 = 200;
 /// Longest encoded fields of one span or event: what one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 
@@ -249,7 +255,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A setting out of range ([`ErrorKind::InvalidOption`]), a database that cannot be opened
+    /// A setting out of range, or one that takes more memory than there is
+    /// ([`ErrorKind::InvalidOption`]), a database that cannot be opened
     /// ([`ErrorKind::Storage`]; nothing on disk was changed), or a thread that cannot be started.
     /// The program can go on without a profiler.
     ///
@@ -287,6 +294,52 @@ impl Builder {
                 "flush_interval is zero; choose at least 1 ms",
             ));
         }
-        Ok(())
+        match memory::available() {
+            Some(available) => self.check_memory(available),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all that will be allocated fits so many bytes.
+    fn check_memory(&self, available: u64) -> Result<(), Error> {
+        let needed = self.memory();
+        if needed.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add) <= available {
+            return Ok(());
+        }
+        let (name, bytes) = needed.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
+        let (bytes, available) = (memory::people(bytes), memory::people(available));
+        Err(Error::new(
+            ErrorKind::InvalidOption,
+            format!(
+                "{name} is {}, which takes {bytes} of memory, and {available} are available; \
+                 choose a smaller value",
+                self.value_of(name)
+            ),
+        ))
+    }
+
+    /// What takes memory, and how many bytes, about.
+    fn memory(&self) -> [(&'static str, u64); 3] {
+        let ring = RingOptions { capacity: self.ring_capacity, partitions: self.partitions };
+        let ring = ring.bytes(size_of::<Slot>());
+        let spans = OpenSpans::bytes(self.max_open_spans, self.max_field_bytes / 8);
+        [
+            ("ring_capacity", ring.map_or(u64::MAX, |bytes| bytes as u64)),
+            ("max_open_spans", spans as u64),
+            ("batch_size", (self.batch_size as u64).saturating_mul(BATCH_BYTES)),
+        ]
+    }
+
+    fn value_of(&self, name: &str) -> usize {
+        match name {
+            "ring_capacity" => self.ring_capacity,
+            "max_open_spans" => self.max_open_spans,
+            _ => self.batch_size,
+        }
+    }
+
+    pub(crate) fn too_large(&self, name: &str, error: TooLarge) -> Error {
+        let message = format!("{name} is {}: {error}; choose a smaller value", self.value_of(name));
+        Error::new(ErrorKind::InvalidOption, message).with_source(error)
     }
 }

@@ -56,6 +56,7 @@ mod local;
 #[cfg(feature = "log")]
 mod log_records;
 mod marks;
+mod memory;
 mod mutex;
 mod open_spans;
 mod panics;

@@ -195,7 +195,7 @@ impl Profiler {
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database));
         }
-        let (recorder, consumer) = Recorder::new(&RecorderOptions {
+        let options = RecorderOptions {
             ring_capacity: builder.ring_capacity,
             partitions: builder.partitions,
             open_spans_max: builder.max_open_spans,
@@ -203,7 +203,9 @@ impl Profiler {
             rule,
             busy_time: builder.busy_time,
             first_id,
-        });
+        };
+        let (recorder, consumer) = Recorder::try_new(&options)
+            .map_err(|(setting, error)| builder.too_large(setting, error))?;
         let run = environment::describe_run(&builder, &recorder);
         store.begin_run(&run)?;
         let state = Arc::new(WriterState::default());

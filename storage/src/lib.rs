@@ -17,6 +17,7 @@ mod append;
 mod checkpoint;
 mod compat;
 mod control;
+#[cfg(feature = "query")]
 mod deadline;
 mod error;
 #[cfg(feature = "query")]

@@ -85,6 +85,13 @@ pub fn wait(pid: i32) -> io::Result<i32> {
     }
 }
 
+/// From now on this process can map so many bytes at most.
+pub fn limit_address_space(bytes: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the structure lives until the call returns.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) })
+}
+
 /// Mounts a file system in memory, of so many KiB.
 pub fn mount_memory(at: &Path, kib: u64) -> io::Result<()> {
     mount(at, kib, 0)

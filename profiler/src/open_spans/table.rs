@@ -1,6 +1,6 @@
 //! All places, and how spans come and go.
 
-use spandrel_ring::Table;
+use spandrel_ring::{Table, TooLarge};
 
 use super::bits::{CLONED, CLOSED, DIRECT, LAYER_SHIFT, RESERVED_KEY};
 use super::overwrites::Overwrites;
@@ -45,15 +45,45 @@ pub(crate) struct OpenSpans {
 }
 
 impl OpenSpans {
-    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields.
-    pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
+    /// Places, spill buffers and the words of each.
+    fn layout(spans_max: usize, field_words_max: usize) -> (usize, usize, usize) {
         // Twice as many places as asked for: ids of several threads do not spread quite evenly
         // over the sets, and a span finds no place when its own set is full.
         let places = (2 * spans_max.min(PLACES_MAX / 2)).next_power_of_two().max(WAYS);
         let spills = if cfg!(spandrel_loom) { 1 } else { (spans_max / 16).clamp(16, 4096) };
-        let spill_words = field_words_max.saturating_sub(INLINE_WORDS);
+        (places, spills, field_words_max.saturating_sub(INLINE_WORDS))
+    }
+
+    /// Bytes that a table of this size takes, about.
+    pub(crate) fn bytes(spans_max: usize, field_words_max: usize) -> usize {
+        let (places, spills, spill_words) = Self::layout(spans_max, field_words_max);
+        // Beside each place: its fate, what is overwritten, and the handles of every second one.
+        places * (size_of::<OpenSpan>() + 24) + spills * (spill_words + 1) * 8
+    }
+
+    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields; or how much
+    /// cannot be had.
+    pub(crate) fn try_new(spans_max: usize, field_words_max: usize) -> Result<Self, TooLarge> {
+        // All at once: the smaller parts are not asked for one by one.
+        let bytes = Self::bytes(spans_max, field_words_max);
+        let refused = TooLarge { bytes: Some(bytes) };
+        Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| refused)?;
+        let (places, ..) = Self::layout(spans_max, field_words_max);
+        let spans = Table::try_new(WAYS, places / WAYS, OpenSpan::default)?;
+        Ok(Self::with(spans, spans_max, field_words_max))
+    }
+
+    /// The same for a size that is known to be sensible.
+    pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
+        let (places, ..) = Self::layout(spans_max, field_words_max);
+        let spans = Table::new(WAYS, places / WAYS, OpenSpan::default);
+        Self::with(spans, spans_max, field_words_max)
+    }
+
+    fn with(spans: Table<OpenSpan>, spans_max: usize, field_words_max: usize) -> Self {
+        let (places, spills, spill_words) = Self::layout(spans_max, field_words_max);
         Self {
-            spans: Table::new(WAYS, places / WAYS, OpenSpan::default),
+            spans,
             ways_used: AtomicU32::new(1),
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),

@@ -14,7 +14,7 @@ mod publish;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use spandrel_ring::{Consumer, Ring};
+use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 
 use crate::callsites::Callsites;
 use crate::clock::Clock;
@@ -76,17 +76,47 @@ pub(crate) struct RecorderOptions {
     pub(crate) first_id: u64,
 }
 
-impl Recorder {
-    pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
-        static RECORDERS: AtomicU32 = AtomicU32::new(0);
-        let (ring, consumer) = Ring::new(spandrel_ring::RingOptions {
-            capacity: options.ring_capacity,
-            partitions: options.partitions,
-        });
+impl RecorderOptions {
+    pub(crate) fn ring(&self) -> RingOptions {
+        RingOptions { capacity: self.ring_capacity, partitions: self.partitions }
+    }
+
+    /// Most words of fields of one span or event.
+    fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
         // A record must fit half of the smallest partition, or it might never find room.
         let record_words = (ring.claim_max() / 2).max(1) * SLOT_WORDS;
-        let field_words_max =
-            (options.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE));
+        (self.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE))
+    }
+}
+
+impl Recorder {
+    /// Allocates and touches all that it will need. If there is not so much memory, says of which setting.
+    pub(crate) fn try_new(
+        options: &RecorderOptions,
+    ) -> Result<(Arc<Self>, Consumer<Slot>), (&'static str, TooLarge)> {
+        let ring = Ring::try_new(options.ring());
+        let (ring, consumer) = ring.map_err(|error| ("ring_capacity", error))?;
+        let words = options.field_words_max(&ring);
+        let open = OpenSpans::try_new(options.open_spans_max, words);
+        let open = open.map_err(|error| ("max_open_spans", error))?;
+        Ok(Self::with(options, ring, consumer, open))
+    }
+
+    /// The same for sizes that are known to be sensible.
+    pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
+        let (ring, consumer) = Ring::new(options.ring());
+        let open = OpenSpans::new(options.open_spans_max, options.field_words_max(&ring));
+        Self::with(options, ring, consumer, open)
+    }
+
+    fn with(
+        options: &RecorderOptions,
+        ring: Ring<Slot>,
+        consumer: Consumer<Slot>,
+        open: OpenSpans,
+    ) -> (Arc<Self>, Consumer<Slot>) {
+        static RECORDERS: AtomicU32 = AtomicU32::new(0);
+        let field_words_max = options.field_words_max(&ring);
         let partitions = consumer.partitions();
         // Relaxed: only has to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
@@ -100,7 +130,7 @@ impl Recorder {
             clock,
             ring,
             counters: Counters::new(partitions),
-            open: OpenSpans::new(options.open_spans_max, field_words_max),
+            open,
             callsites: Callsites::default(),
             threads: Threads::default(),
             next_id: AtomicU64::new(options.first_id.max(1)),

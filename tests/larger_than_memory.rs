@@ -1,0 +1,51 @@
+//! A ring or a table that does not fit memory is refused: nothing is touched, the process lives, and the
+//! message names the setting and what it would take.
+
+use spandrel::{Builder, ErrorKind, Profiler};
+use spandrel_tests::{child, dispatch, scratch, small, system, time_limit, within};
+use tracing::info_span;
+
+fn refused(builder: Builder, setting: &str) {
+    let error = builder.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption, "{error}");
+    let message = error.to_string();
+    for word in [setting, "memory", "choose a smaller value"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+}
+
+#[test]
+fn what_is_larger_than_memory_is_refused_by_name() {
+    let _limit = time_limit(60);
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    let kib: u64 = total.trim().trim_end_matches("kB").trim().parse().unwrap();
+    if kib >= 128 << 20 {
+        eprintln!("SKIPPED: this machine has memory for the largest ring");
+        return;
+    }
+    let scratch = scratch();
+    refused(Profiler::builder().database(scratch.db()).ring_capacity(1 << 32), "ring_capacity");
+    assert!(!scratch.db().exists(), "before the file is made");
+    let profiler = small(scratch.db()).build().unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("after it")));
+    assert_eq!(profiler.close().unwrap().stored, 1);
+}
+
+#[test]
+fn an_allocation_that_fails_is_an_error_and_no_abort() {
+    if child::role().is_some() {
+        system::limit_address_space(3 << 30).unwrap();
+        let scratch = scratch();
+        let small = || small(scratch.db());
+        refused(small().ring_capacity(1 << 26), "ring_capacity");
+        refused(small().max_open_spans(1 << 23), "max_open_spans");
+        let profiler = small().build().unwrap();
+        within(&dispatch(&profiler), || drop(info_span!("after it")));
+        assert_eq!(profiler.close().unwrap().stored, 1);
+        return;
+    }
+    let _limit = time_limit(60);
+    let test = "an_allocation_that_fails_is_an_error_and_no_abort";
+    child::plan(test, "limited").start().succeed();
+}
