@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spandrel_ring::{RingOptions, TooLarge};
+use spandrel_ring::RingOptions;
 use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
@@ -12,6 +12,7 @@ use crate::memory;
 use crate::open_spans::OpenSpans;
 use crate::profiler::Profiler;
 use crate::record::Slot;
+use crate::recorder::DoesNotFit;
 use crate::rule::Rule;
 
 /// Most partitions that a thread can have for itself.
@@ -338,8 +339,10 @@ impl Builder {
         }
     }
 
-    pub(crate) fn too_large(&self, name: &str, error: TooLarge) -> Error {
-        let message = format!("{name} is {}: {error}; choose a smaller value", self.value_of(name));
-        Error::new(ErrorKind::InvalidOption, message).with_source(error)
+    pub(crate) fn too_large(&self, refused: DoesNotFit) -> Error {
+        let DoesNotFit { setting, source } = refused;
+        let value = self.value_of(setting);
+        let message = format!("{setting} is {value}: {source}; choose a smaller value");
+        Error::new(ErrorKind::InvalidOption, message).with_source(source)
     }
 }

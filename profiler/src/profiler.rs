@@ -204,8 +204,8 @@ impl Profiler {
             busy_time: builder.busy_time,
             first_id,
         };
-        let (recorder, consumer) = Recorder::try_new(&options)
-            .map_err(|(setting, error)| builder.too_large(setting, error))?;
+        let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));
+        let (recorder, consumer) = made?;
         let run = environment::describe_run(&builder, &recorder);
         store.begin_run(&run)?;
         let state = Arc::new(WriterState::default());

@@ -76,6 +76,13 @@ pub(crate) struct RecorderOptions {
     pub(crate) first_id: u64,
 }
 
+/// There is not so much memory as this setting asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DoesNotFit {
+    pub(crate) setting: &'static str,
+    pub(crate) source: TooLarge,
+}
+
 impl RecorderOptions {
     pub(crate) fn ring(&self) -> RingOptions {
         RingOptions { capacity: self.ring_capacity, partitions: self.partitions }
@@ -90,16 +97,15 @@ impl RecorderOptions {
 }
 
 impl Recorder {
-    /// Allocates and touches all that it will need. If there is not so much memory, says of which setting.
+    /// Allocates and touches all that it will need.
     pub(crate) fn try_new(
         options: &RecorderOptions,
-    ) -> Result<(Arc<Self>, Consumer<Slot>), (&'static str, TooLarge)> {
-        let ring = Ring::try_new(options.ring());
-        let (ring, consumer) = ring.map_err(|error| ("ring_capacity", error))?;
+    ) -> Result<(Arc<Self>, Consumer<Slot>), DoesNotFit> {
+        let of = |setting| move |source| DoesNotFit { setting, source };
+        let (ring, consumer) = Ring::try_new(options.ring()).map_err(of("ring_capacity"))?;
         let words = options.field_words_max(&ring);
         let open = OpenSpans::try_new(options.open_spans_max, words);
-        let open = open.map_err(|error| ("max_open_spans", error))?;
-        Ok(Self::with(options, ring, consumer, open))
+        Ok(Self::with(options, ring, consumer, open.map_err(of("max_open_spans"))?))
     }
 
     /// The same for sizes that are known to be sensible.
