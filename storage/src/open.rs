@@ -84,7 +84,8 @@ fn open(full: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let conn = Connection::open_with_flags(full, flags)?;
-    conn.busy_timeout(options.busy_timeout)?;
+    // SQLite counts milliseconds in 31 bits, some 24 days.
+    conn.busy_timeout(options.busy_timeout.min(Duration::from_millis(i32::MAX as u64)))?;
     harden(&conn)?;
     run_nothing(&conn)?;
     Ok(conn)
