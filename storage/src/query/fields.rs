@@ -16,20 +16,30 @@ pub(crate) fn each_field(json: &str, mut each: impl FnMut(&str, &Value)) {
     let _fields_before_a_fault = reader.deserialize_map(Fields(&mut each));
 }
 
-/// The value of one field as people write it.
+/// Under these names a recording says which fields are not there as they were recorded; the second one
+/// is that of earlier recordings.
+const MARKS: [&str; 2] = ["$truncated.", "$cut."];
+
+/// The value of one field as people write it. One that was cut ends in `…`, and of one that was left out
+/// that is said.
 pub(crate) fn field_text(json: &str, name: &str) -> Option<String> {
     // Cheap, and enough for most spans that have no such field. An escaped name is not looked for.
     let last = name.rsplit('.').next().unwrap_or(name);
     if !json.contains(last) {
         return None;
     }
-    let mut found = None;
+    let (mut found, mut is_cut) = (None, false);
     each_field(json, |key, value| {
         if key == name {
             found = Some(text(value).into_owned());
         }
+        is_cut |= MARKS.iter().any(|mark| key.strip_prefix(mark) == Some(name));
     });
-    found
+    match found {
+        Some(text) if is_cut => Some(text + "\u{2026}"),
+        None if is_cut => Some("(left out)".to_owned()),
+        found => found,
+    }
 }
 
 /// A value as people write it: a text without its quotes.
@@ -123,6 +133,19 @@ mod tests {
         assert_eq!(field_text(json, "b.c").as_deref(), Some("x"));
         assert_eq!(field_text(json, "g.h").as_deref(), Some("-1.5"));
         assert_eq!(field_text(json, "b"), None);
+    }
+
+    #[test]
+    fn a_value_that_was_cut_is_told_from_one_that_is_whole() {
+        let json = r#"{"a":"x","b.c":"y","d":1,"$truncated":{"a":90,"b.c":8,"e":null,"*":null}}"#;
+        let text = |name| field_text(json, name);
+        assert_eq!(text("a").as_deref(), Some("x\u{2026}"));
+        assert_eq!(text("b.c").as_deref(), Some("y\u{2026}"));
+        assert_eq!(text("d").as_deref(), Some("1"));
+        assert_eq!(text("e").as_deref(), Some("(left out)"));
+        assert_eq!(text("f"), None);
+        let earlier = r#"{"a":"x","$cut":{"a":90}}"#;
+        assert_eq!(field_text(earlier, "a").as_deref(), Some("x\u{2026}"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use spandrel_storage::query::parse_duration_ns;
 use spandrel_storage::query::sql::{
-    Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows,
+    Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, limit_process_memory,
 };
 
 use self::rows::{Collected, Written};
@@ -91,6 +91,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let path = context.wanted.path()?;
     let limits = limits(arguments, context)?;
     let parameters = parameters(&query, context)?;
+    // This process is there for the query alone.
+    limit_process_memory(limits.memory_bytes_max)?;
     let mut sql = Sql::open(&path, limits)?;
     match output.format() {
         Format::Csv | Format::Tsv | Format::Ndjson => {

@@ -61,6 +61,14 @@ impl SqlError {
         Self { kind: SqlErrorKind::Timeout, message, place: None }
     }
 
+    pub(super) fn memory(limits: &SqlLimits) -> Self {
+        let message = format!(
+            "the query needs more than {} MiB of memory; sort or group less at once",
+            limits.memory_bytes_max >> 20
+        );
+        Self { kind: SqlErrorKind::TooLarge, message, place: None }
+    }
+
     /// What SQLite says, in our words where it says little.
     pub(super) fn new(source: Sqlite, text: &str, guard: &Guard, limits: &SqlLimits) -> Self {
         let kibibytes = limits.value_bytes_max / 1024;
@@ -72,10 +80,7 @@ impl SqlError {
                 Self::refused(format!("{what} is refused: queries only read"))
             }
             Some(ErrorCode::OperationInterrupted) => Self::timeout(limits),
-            Some(ErrorCode::OutOfMemory) => too_large(format!(
-                "the query needs more than {} MiB of memory; sort or group less at once",
-                limits.memory_bytes_max >> 20
-            )),
+            Some(ErrorCode::OutOfMemory) => Self::memory(limits),
             Some(ErrorCode::TooBig) => too_large(format!(
                 "a value, a row or the query itself is longer than it may be ({kibibytes} KiB for a \
                  value or a row)"

@@ -6,7 +6,7 @@
 //! * an authorizer refuses whatever is not reading while a statement is compiled (`guard`), and
 //!   SQLite must say of a statement that it only reads;
 //! * one text is one statement; nothing can be attached;
-//! * there are limits on time, rows, bytes, the length of a value, and the memory that SQLite takes.
+//! * there are limits on time, rows, bytes, the length of a value, and memory.
 //!
 //! A query is one read transaction. As long as it runs, the log of a live recording cannot be emptied,
 //! and grows; the deadline is what bounds that, so whoever takes the rows should not be slow.
@@ -16,11 +16,14 @@
 
 mod error;
 mod guard;
+mod memory;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports)] // rusqlite before 0.34 has a method of its own
@@ -31,6 +34,8 @@ use rusqlite::{Batch, Connection, Row, Statement};
 
 pub use self::error::{SqlError, SqlErrorKind};
 use self::guard::Guard;
+use self::memory::Watch;
+pub use self::memory::limit_process_memory;
 use crate::compat::{Settled, column_names};
 use crate::deadline::after;
 use crate::error::{Context, Error};
@@ -63,7 +68,9 @@ pub struct SqlLimits {
     pub bytes_max: Option<u64>,
     /// Bytes that a value or a row may have. Default: 1 MiB, which a field of a span never has.
     pub value_bytes_max: u32,
-    /// Bytes of memory that SQLite may take, in the *whole process*, for ever after. Default: 256 MiB.
+    /// Bytes by which the memory of the process may grow while the query runs. Looked at some hundred
+    /// times a second where the system tells, which is Linux; elsewhere, or to be exact, see
+    /// [`limit_process_memory`]. Default: 256 MiB.
     pub memory_bytes_max: u64,
 }
 
@@ -171,7 +178,12 @@ impl Sql {
         let deadline = after(Instant::now(), self.limits.timeout);
         self.guard.forget();
         let conn = self.reader.connection_mut();
-        let late = move || Instant::now() >= deadline;
+        let exceeded = Arc::new(AtomicBool::new(false));
+        let mut memory = Watch::begin(self.limits.memory_bytes_max, &exceeded);
+        let late = move || {
+            let now = Instant::now();
+            now >= deadline || memory.is_exceeded(now)
+        };
         let end = conn
             .progress_handler(INSTRUCTIONS, Some(late))
             .settled()
@@ -183,6 +195,10 @@ impl Sql {
         let conn = self.reader.connection_mut();
         // The next query sets another one; only a closed connection refuses.
         let _ = conn.progress_handler(0, None::<fn() -> bool>).settled();
+        // Relaxed: set on this thread.
+        if exceeded.load(Ordering::Relaxed) && end.is_err() {
+            return Err(SqlError::memory(&self.limits));
+        }
         end
     }
 
@@ -238,9 +254,7 @@ impl Sql {
 
 /// Nothing of this can be undone by a query.
 fn restrict(conn: &mut Connection, limits: &SqlLimits, guard: &Guard) -> rusqlite::Result<()> {
-    // Before the guard, which would refuse it.
-    let bytes = i64::try_from(limits.memory_bytes_max).unwrap_or(i64::MAX);
-    conn.pragma_update_and_check(None, "hard_heap_limit", bytes, |_| Ok(()))?;
+    // Nothing for the whole process: the host has uses of its own for SQLite.
     for (limit, value) in LIMITS {
         conn.set_limit(limit, value).settled()?;
     }
