@@ -13,6 +13,7 @@ use crate::open_spans::OpenSpans;
 use crate::profiler::Profiler;
 use crate::record::Slot;
 use crate::recorder::DoesNotFit;
+use crate::redact::Redaction;
 use crate::rule::Rule;
 
 /// Most partitions that a thread can have for itself.
@@ -39,10 +40,27 @@ pub struct Builder {
     pub(crate) events: LevelFilter,
     pub(crate) filter: String,
     pub(crate) busy_time: bool,
+    pub(crate) arguments: Arguments,
+    pub(crate) redaction: Redaction,
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
     pub(crate) fault: Option<Fault>,
+}
+
+/// What is stored of the arguments of the program's command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Arguments {
+    /// All but secrets, as far as these can be told: values behind names such as `password` or `token`,
+    /// passwords in URLs, and what looks like a key. A secret that is written like a word, in a place of
+    /// its own, cannot be told from one.
+    #[default]
+    Redacted,
+    /// None.
+    Omitted,
+    /// All, as they are.
+    Whole,
 }
 
 /// A fault that the writer brings upon itself, to test what becomes of it.
@@ -72,6 +90,8 @@ impl Default for Builder {
             events: LevelFilter::INFO,
             filter: String::new(),
             busy_time: true,
+            arguments: Arguments::default(),
+            redaction: Redaction::default(),
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
@@ -187,6 +207,35 @@ impl Builder {
     /// NULL in this run; polls are counted all the same. Default `true`.
     pub fn busy_time(mut self, measured: bool) -> Self {
         self.busy_time = measured;
+        self
+    }
+
+    /// What is stored of the command line's arguments. Default [`Arguments::Redacted`].
+    pub fn arguments(mut self, arguments: Arguments) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// More names of fields with secrets: `"[redacted]"` stands in the file for their values. Names of
+    /// options on the command line likewise.
+    ///
+    /// By default those with `password`, `secret`, `token`, `key`, `authorization`, `cookie`,
+    /// `credential` and the like are. A name is compared by words, in any case: `key` is found in
+    /// `apiKey` and `ssh.key`, not in `keyboard`; nor where something is said about the secret, as in
+    /// `token_count`, or in names such as `cache_key` and `primary_key`. A number or boolean under
+    /// `token`, `key`, `cookie`, `credential` or `authorization` is kept; under all other names, those
+    /// added here included, nothing is.
+    ///
+    /// With `!` before it, a name is none of a secret (`"!key"`); `"!*"` forgets all names so far.
+    /// Free texts are not looked into: messages of events, labels, and structures that are shown with
+    /// `Debug`.
+    ///
+    /// ```
+    /// # use spandrel::Profiler;
+    /// let builder = Profiler::builder().redact_fields(["card_number", "!key"]);
+    /// ```
+    pub fn redact_fields<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        names.into_iter().for_each(|name| self.redaction.add(name.as_ref()));
         self
     }
 

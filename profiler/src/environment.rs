@@ -9,9 +9,10 @@ use std::time::Duration;
 use spandrel_storage::{RunInfo, SqliteVersion};
 use tracing_core::LevelFilter;
 
-use crate::builder::Builder;
+use crate::builder::{Arguments, Builder};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::Recorder;
+use crate::redact::redacted_arguments;
 use crate::writer::push_string;
 
 /// The settings that the environment describes; none without `SPANDREL_DB`.
@@ -68,6 +69,13 @@ pub(crate) fn builder(
     if let Some(Switch(measured)) = switch("SPANDREL_BUSY_TIME")? {
         builder = builder.busy_time(measured);
     }
+    let kinds = "redacted, off or whole";
+    if let Some(kept) = parse::<Arguments>("SPANDREL_ARGS", set("SPANDREL_ARGS"), kinds)? {
+        builder = builder.arguments(kept);
+    }
+    if let Some(names) = set("SPANDREL_REDACT") {
+        builder = builder.redact_fields(names.to_string_lossy().split(','));
+    }
     if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
         builder = builder.control(listen);
     }
@@ -75,6 +83,19 @@ pub(crate) fn builder(
         builder = builder.live_readers(may_read);
     }
     Ok(Some(builder))
+}
+
+impl FromStr for Arguments {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "redacted" => Ok(Self::Redacted),
+            "off" | "omitted" | "false" | "0" => Ok(Self::Omitted),
+            "whole" => Ok(Self::Whole),
+            _ => Err("not known"),
+        }
+    }
 }
 
 /// `true` or `1`, `false` or `0`.
@@ -116,7 +137,7 @@ pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder) -> RunInfo {
         started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
         pid: std::process::id(),
         program: program.to_string_lossy().into_owned(),
-        args: arguments(),
+        args: arguments(builder),
         host: host(),
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
@@ -132,14 +153,20 @@ fn uuid() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// The arguments behind the program's name as a JSON array.
-fn arguments() -> String {
+/// The arguments behind the program's name as a JSON array, as far as they are stored.
+fn arguments(builder: &Builder) -> String {
+    let all = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let kept = match builder.arguments {
+        Arguments::Redacted => redacted_arguments(all, &builder.redaction),
+        Arguments::Omitted => Vec::new(),
+        Arguments::Whole => all.collect(),
+    };
     let mut json = String::from("[");
-    for (index, argument) in std::env::args_os().skip(1).enumerate() {
+    for (index, argument) in kept.iter().enumerate() {
         if index > 0 {
             json.push(',');
         }
-        push_string(&mut json, &argument.to_string_lossy());
+        push_string(&mut json, argument);
     }
     json.push(']');
     json
@@ -200,6 +227,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Secrecy;
 
     fn from<'a>(
         variables: &'a [(&'a str, &'a str)],
@@ -235,6 +263,8 @@ mod tests {
             ("SPANDREL_BUSY_TIME", "false"),
             ("SPANDREL_CONTROL", "0"),
             ("SPANDREL_LIVE_READERS", "0"),
+            ("SPANDREL_ARGS", "off"),
+            ("SPANDREL_REDACT", "card,!key"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.database.to_str(), Some("a.db"));
@@ -250,6 +280,9 @@ mod tests {
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.control), (false, false));
         assert!(!builder.store.live_readers);
+        assert_eq!(builder.arguments, Arguments::Omitted);
+        let secrecy = |name| builder.redaction.secrecy(name);
+        assert_eq!((secrecy("card"), secrecy("key")), (Secrecy::All, Secrecy::None));
     }
 
     #[test]
@@ -261,6 +294,7 @@ mod tests {
             "SPANDREL_FILTER",
             "SPANDREL_MAX_BYTES",
             "SPANDREL_CONTROL",
+            "SPANDREL_ARGS",
         ];
         for name in names {
             let error = builder(from(&[("SPANDREL_DB", "a.db"), (name, "many=")])).unwrap_err();

@@ -518,6 +518,11 @@ pub(crate) fn is_padding(header: u64) -> bool {
     kind_of(header) == KIND_PAD
 }
 
+/// Whether a value of this kind is a text or bytes.
+pub(crate) fn is_text(kind: u8) -> bool {
+    matches!(kind, KIND_STR | KIND_BYTES)
+}
+
 /// The field that a header is of.
 pub(crate) fn index_of(header: u64) -> u8 {
     header as u8

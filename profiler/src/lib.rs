@@ -66,6 +66,7 @@ mod places;
 mod profiler;
 mod record;
 mod recorder;
+mod redact;
 mod rule;
 mod section;
 mod sites;
@@ -76,9 +77,9 @@ mod tally;
 mod threads;
 mod writer;
 
-pub use builder::Builder;
 #[doc(hidden)]
 pub use builder::Fault;
+pub use builder::{Arguments, Builder};
 pub use error::{Error, ErrorKind};
 pub use filter::FilterHandle;
 pub use layer::ProfilerLayer;

@@ -224,6 +224,7 @@ impl Profiler {
             store: builder.store,
             first_id,
             run,
+            redaction: builder.redaction,
             fault: builder.fault,
         };
         let waker = recorder.ring.waker();

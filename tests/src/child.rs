@@ -55,6 +55,12 @@ impl Plan {
         self
     }
 
+    /// Gives the child one more argument: another name of a test, to the test harness.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.0.arg(argument);
+        self
+    }
+
     /// Does not show what the child writes to its standard error: it is expected to complain.
     pub fn quiet(mut self) -> Self {
         self.0.stderr(Stdio::null());

@@ -14,6 +14,7 @@ use crate::fields::{ERROR, Fields, any_says_error};
 use crate::open_spans::Seen;
 use crate::record::{self, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
+use crate::redact::{Redaction, Secrecy};
 use crate::threads::Threads;
 
 use super::closed_spans::ClosedSpans;
@@ -37,12 +38,13 @@ struct Callsite {
 }
 
 impl Callsite {
-    fn new(metadata: &Metadata<'_>, store: &mut Store) -> Self {
+    fn new(metadata: &Metadata<'_>, store: &mut Store, redaction: &Redaction) -> Self {
         let id = store.intern_callsite(&describe(metadata));
         let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
         let index = |wanted| names.iter().position(|name| *name == wanted);
         let (error, message) = (index(ERROR), index("message"));
-        Self { id, keys: Keys::new(&names), error, message, origin: Origin::of(metadata) }
+        let keys = Keys::new(&names, |name| redaction.secrecy(name));
+        Self { id, keys, error, message, origin: Origin::of(metadata) }
     }
 }
 
@@ -61,12 +63,18 @@ pub(super) struct Converter {
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
     json: JsonWriter,
+    redaction: Redaction,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
 }
 
 impl Converter {
-    pub(super) fn new(recorder: Arc<Recorder>, timeline: Timeline, open_spans_max: usize) -> Self {
+    pub(super) fn new(
+        recorder: Arc<Recorder>,
+        timeline: Timeline,
+        open_spans_max: usize,
+        redaction: Redaction,
+    ) -> Self {
         Self {
             recorder,
             timeline,
@@ -74,7 +82,7 @@ impl Converter {
             callsites: Vec::new(),
             unknown: Callsite {
                 id: 0,
-                keys: Keys::new(&[]),
+                keys: Keys::new(&[], |_| Secrecy::None),
                 error: None,
                 message: None,
                 origin: None,
@@ -83,6 +91,7 @@ impl Converter {
             strangers: Strangers::default(),
             closed: ClosedSpans::default(),
             json: JsonWriter::default(),
+            redaction,
             cut: 0,
         }
     }
@@ -289,7 +298,8 @@ impl Converter {
         if let Some(index) = skip
             && let Some(field) = Fields::new(fields).find(|field| field.index == index)
         {
-            self.json.push_plain(field.value);
+            let secrecy = known(&self.callsites, &self.unknown, head.callsite).keys.secrecy(index);
+            self.json.push_plain(field.value, secrecy);
         }
         let message = start..self.json.position();
         EventRow {
@@ -341,7 +351,7 @@ impl Converter {
             let metadata = u32::try_from(index).ok();
             let metadata = metadata.and_then(|number| self.recorder.callsites.metadata(number));
             if let (Some(metadata), Some(place)) = (metadata, self.callsites.get_mut(index)) {
-                *place = Some(Callsite::new(metadata, store));
+                *place = Some(Callsite::new(metadata, store, &self.redaction));
             }
         }
     }

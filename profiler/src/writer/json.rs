@@ -7,11 +7,14 @@
 use super::cursor::{Cursor, Escape, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
 use crate::fields::{self, FieldValue, Fields, Value};
+use crate::redact::{REDACTED, Secrecy};
 
 /// The reserved key under which an object names the fields that are not there as they were recorded:
 /// how many bytes each of them had, `null` for a number that there was no room for, and `"*": null` if
 /// fields were left out without their names being known.
 const TRUNCATED_KEY: &[u8] = b",\"$truncated\":";
+/// What stands for a secret.
+const REDACTED_TEXT: &[u8] = b"\"[redacted]\"";
 const LEFT_OUT: &[u8] = b",\"*\":null";
 
 /// Appends `text` as a JSON string.
@@ -107,6 +110,7 @@ impl JsonWriter {
         let start = self.at;
         let mut cursor = self.cursor(keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
         let skip = skip.map_or(0, bit);
+        let special = skip | keys.secrets();
         let mut met = 0_u64;
         let mut rest = words;
         while let [header, after @ ..] = rest {
@@ -115,7 +119,13 @@ impl JsonWriter {
                 return false;
             }
             met |= key.bit();
-            if key.bit() == skip {
+            if key.bit() & special != 0
+                && (key.bit() == skip || is_secret(key.secrecy(), fields::kind_of(*header)))
+            {
+                if key.bit() != skip {
+                    cursor.key(key);
+                    cursor.slice(REDACTED_TEXT);
+                }
                 rest = rest.get(fields::len_of(*header)..).unwrap_or_default();
                 continue;
             }
@@ -128,6 +138,14 @@ impl JsonWriter {
         cursor.close_object(start);
         self.at = cursor.at;
         true
+    }
+
+    /// Appends what stands for a message that may not be stored.
+    #[cold]
+    fn push_marker(&mut self) {
+        let mut cursor = self.cursor(ROOM);
+        cursor.slice(REDACTED.as_bytes());
+        self.at = cursor.at;
     }
 
     #[cold]
@@ -151,8 +169,13 @@ impl JsonWriter {
         let mut cursor = self.cursor(2 * keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
         let is_here = |field: &&FieldValue<'_>| field.value != Value::Missing;
         for field in fields.iter().filter(is_here).filter(|field| skip != Some(field.index)) {
-            cursor.key(keys.get_or_unknown(field.index));
-            cursor.value(field.value);
+            let key = keys.get_or_unknown(field.index);
+            cursor.key(key);
+            if is_secret_value(key.secrecy(), field.value) {
+                cursor.slice(REDACTED_TEXT);
+            } else {
+                cursor.value(field.value);
+            }
         }
         // A message that was cut is told of here, though it stands in a column of its own.
         let is_cut = left_out || fields.iter().any(FieldValue::is_cut);
@@ -177,7 +200,12 @@ impl JsonWriter {
     }
 
     /// Appends a value as plain text: for messages.
-    pub(super) fn push_plain(&mut self, value: Value<'_>) {
+    pub(super) fn push_plain(&mut self, value: Value<'_>, secrecy: Secrecy) {
+        let value = match value {
+            _ if secrecy == Secrecy::None => value,
+            Value::Missing => value,
+            _ => return self.push_marker(),
+        };
         let words = match value {
             Value::Missing => return,
             Value::Str(words, _) | Value::Bytes(words, _) => words.len(),
@@ -195,6 +223,17 @@ impl JsonWriter {
     }
 }
 
+/// Whether a value may not be stored.
+fn is_secret_value(secrecy: Secrecy, value: Value<'_>) -> bool {
+    let is_text = matches!(value, Value::Str(..) | Value::Bytes(..));
+    secrecy == Secrecy::All || secrecy == Secrecy::Texts && is_text
+}
+
+/// Whether a value of this kind may not be stored.
+fn is_secret(secrecy: Secrecy, kind: u8) -> bool {
+    secrecy == Secrecy::All || secrecy == Secrecy::Texts && fields::is_text(kind)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -203,6 +242,7 @@ mod tests {
     use crate::fields::{
         KIND_BOOL, KIND_F64, KIND_I64, KIND_MISSING, KIND_STR, KIND_U32, KIND_U64, header, padding,
     };
+    use crate::redact::Redaction;
 
     /// The words of texts, as a visitor leaves them.
     fn text(field: usize, text: &str, original: Option<u64>) -> Vec<u64> {
@@ -226,7 +266,12 @@ mod tests {
     ) -> (String, bool) {
         let mut writer = JsonWriter::default();
         writer.begin("before".into());
-        let cut = writer.push_object(&Keys::new(names), words, left_out, skip);
+        let cut = writer.push_object(
+            &Keys::new(names, |name| Redaction::default().secrecy(name)),
+            words,
+            left_out,
+            skip,
+        );
         let text = writer.end();
         (text.strip_prefix("before").unwrap().to_owned(), cut)
     }
@@ -252,13 +297,14 @@ mod tests {
             name in any::<String>(),
         ) {
             let words = [text(0, &first, None), text(1, &second, None)].concat();
+            let name = name.replace(|letter: char| letter.is_alphanumeric(), "x");
             let read = object(&[&name, "b"], &words);
             prop_assert_eq!(read["b"].as_str(), Some(second.as_str()));
             if name != "b" {
                 prop_assert_eq!(read[name.as_str()].as_str(), Some(first.as_str()));
             }
             let mut writer = JsonWriter::default();
-            writer.push_plain(Fields::new(&words).next().unwrap().value);
+            writer.push_plain(Fields::new(&words).next().unwrap().value, Secrecy::None);
             prop_assert_eq!(writer.end(), first);
         }
 
@@ -295,8 +341,8 @@ mod tests {
     fn what_is_no_text_is_made_up_for_and_nothing_moves() {
         let mut writer = JsonWriter::default();
         writer.begin("caf\u{e9} ".into());
-        writer.push_plain(Value::Str(&[0x2062_ff61_80c3], 6));
-        writer.push_plain(Value::Str(&[0xc3], 1));
+        writer.push_plain(Value::Str(&[0x2062_ff61_80c3], 6), Secrecy::None);
+        writer.push_plain(Value::Str(&[0xc3], 1), Secrecy::None);
         assert_eq!(writer.position(), 13);
         assert_eq!(writer.end(), "caf\u{e9} \u{c0}a?b ?");
     }
@@ -346,6 +392,23 @@ mod tests {
 
     fn header_of_true(field: usize) -> Vec<u64> {
         vec![header(field, KIND_BOOL, 0, 1)]
+    }
+
+    #[test]
+    fn secrets_are_not_written() {
+        let names = ["password", "token", "n", "message"];
+        let small = |field, n| vec![header(field, KIND_U32, 0, n)];
+        let words = [text(0, "hunter2", None), text(1, "hunter2", None), small(2, 1)].concat();
+        let expected = r#"{"password":"[redacted]","token":"[redacted]","n":1}"#;
+        assert_eq!(text_of(&names, &words, false, None).0, expected);
+        // In the other way, too.
+        let words = [text(0, "hun", Some(7)), small(1, 5), text(2, "x", None)].concat();
+        let expected = r#"{"password":"[redacted]","token":5,"n":"x","$truncated":{"password":7}}"#;
+        assert_eq!(text_of(&names, &words, false, None).0, expected);
+        assert_eq!(text_of(&names, &small(0, 1234), false, None).0, r#"{"password":"[redacted]"}"#);
+        let mut writer = JsonWriter::default();
+        writer.push_plain(Value::U64(7), Secrecy::All);
+        assert_eq!(writer.end(), REDACTED);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The names of a callsite's fields, ready to be written.
 
 use super::json::push_string;
+use crate::redact::Secrecy;
 
 /// Most keys are no longer, and are written as a whole, whatever their length.
 pub(super) const HEAD: usize = 24;
@@ -17,6 +18,8 @@ pub(super) struct Key {
     first: usize,
     /// A bit that says the same, none if the index is too large for that.
     bit: u64,
+    /// Whether its values may be stored.
+    secrecy: Secrecy,
 }
 
 /// The bit of the field with this index.
@@ -26,14 +29,14 @@ pub(super) fn bit(field: usize) -> u64 {
 }
 
 impl Key {
-    fn new(name: &str, first: usize) -> Self {
+    fn new(name: &str, first: usize, secrecy: Secrecy) -> Self {
         let mut text = String::from(",");
         push_string(&mut text, name);
         text.push(':');
         let (head, rest) = text.as_bytes().split_at(text.len().min(HEAD));
         let mut padded = [0; HEAD];
         padded[..head.len()].copy_from_slice(head);
-        Self { head: padded, rest: rest.into(), len: text.len(), first, bit: bit(first) }
+        Self { head: padded, rest: rest.into(), len: text.len(), first, bit: bit(first), secrecy }
     }
 
     #[inline(always)]
@@ -55,6 +58,10 @@ impl Key {
         self.len
     }
 
+    pub(super) fn secrecy(&self) -> Secrecy {
+        self.secrecy
+    }
+
     #[inline(always)]
     pub(super) fn first(&self) -> usize {
         self.first
@@ -69,15 +76,21 @@ pub(super) struct Keys {
     unknown: Key,
     /// The room that all keys take, each once.
     bytes: usize,
+    /// The bits of those whose values may not all be stored.
+    secrets: u64,
 }
 
 impl Keys {
-    pub(super) fn new(names: &[&str]) -> Self {
+    /// For fields with these names, and what `secrecy` says of each.
+    pub(super) fn new(names: &[&str], secrecy: impl Fn(&str) -> Secrecy) -> Self {
         let first = |name| names.iter().position(|other| *other == name).unwrap_or(0);
-        let keys: Vec<_> = names.iter().map(|name| Key::new(name, first(*name))).collect();
-        let unknown = Key::new("?", usize::MAX);
+        let keys: Vec<_> =
+            names.iter().map(|name| Key::new(name, first(*name), secrecy(name))).collect();
+        let unknown = Key::new("?", usize::MAX, Secrecy::None);
         let bytes = keys.iter().chain([&unknown]).map(|key| key.len.max(HEAD)).sum();
-        Self { keys, unknown, bytes }
+        let secrets = keys.iter().filter(|key| key.secrecy != Secrecy::None);
+        let secrets = secrets.fold(0, |bits, key| bits | key.bit);
+        Self { keys, unknown, bytes, secrets }
     }
 
     #[inline]
@@ -87,6 +100,17 @@ impl Keys {
 
     pub(super) fn get_or_unknown(&self, field: usize) -> &Key {
         self.keys.get(field).unwrap_or(&self.unknown)
+    }
+
+    /// The bits of those whose values may not all be stored.
+    #[inline(always)]
+    pub(super) fn secrets(&self) -> u64 {
+        self.secrets
+    }
+
+    /// Whether values of a field may be stored.
+    pub(super) fn secrecy(&self, field: usize) -> Secrecy {
+        self.keys.get(field).map_or(Secrecy::None, Key::secrecy)
     }
 
     pub(super) fn bytes(&self) -> usize {

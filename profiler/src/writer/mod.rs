@@ -56,6 +56,7 @@ use crate::local;
 use crate::panics;
 use crate::record::Slot;
 use crate::recorder::Recorder;
+use crate::redact::Redaction;
 
 use commit::{Backoff, Pending};
 use convert::Converter;
@@ -91,6 +92,7 @@ pub(crate) struct WriterOptions {
     /// The first id of this recording: those below may be in the file already.
     pub(crate) first_id: u64,
     pub(crate) run: RunInfo,
+    pub(crate) redaction: Redaction,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -179,7 +181,12 @@ impl Writer {
         let ring_slots = recorder.ring.capacities().iter().sum();
         let now = Instant::now();
         Self {
-            converter: Converter::new(Arc::clone(&recorder), timeline, options.open_spans_max),
+            converter: Converter::new(
+                Arc::clone(&recorder),
+                timeline,
+                options.open_spans_max,
+                options.redaction.clone(),
+            ),
             recorder,
             state,
             ring_slots,

@@ -13,6 +13,7 @@ use spandrel_storage::{
 
 use super::{Waiting, Writer, WriterState};
 use crate::control::Flush;
+use crate::redact::{Redaction, redacted_object};
 
 /// Between two looks is at least this long.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -134,6 +135,7 @@ impl Requests {
         &mut self,
         request: &Request,
         at_ns: i64,
+        redaction: &Redaction,
         id: impl FnOnce() -> u64,
     ) -> Result<MarkRow, String> {
         let Some(control) = &self.control else { return Err("the recording has ended".into()) };
@@ -143,6 +145,10 @@ impl Requests {
             return Err("the argument label is missing or empty; name the mark".into());
         }
         let fields = control.argument(request, "fields", "object")?.filter(|json| json != "{}");
+        let fields = match fields.map(|json| redacted_object(&json, redaction)) {
+            Some(None) => return Err("the argument fields is no object that can be read".into()),
+            fields => fields.flatten(),
+        };
         let until = control.argument(request, "until", "text")?;
         let begun = self.sections.iter().position(|section| section.label == label);
         match (until.as_deref(), begun) {
@@ -218,7 +224,9 @@ impl Writer {
         let now_unix_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
         let age = now_unix_ns.saturating_sub(request.at_unix_ns).max(0);
         let at_ns = self.converter.timeline.now_ns().saturating_sub(age).max(0);
-        let row = self.requests.mark(request, at_ns, || self.state.marks.take_id())?;
+        let row = self
+            .requests
+            .mark(request, at_ns, &self.options.redaction, || self.state.marks.take_id())?;
         let until = row.until_ns.map_or("null".to_owned(), |until| until.to_string());
         let result = format!(r#"{{"id":{},"at_ns":{},"until_ns":{until}}}"#, row.id, row.at_ns);
         self.marks.push(row);

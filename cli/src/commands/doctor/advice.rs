@@ -288,6 +288,23 @@ fn ends(facts: &Facts) -> Vec<Finding> {
              `spandrel sql --recipe unfinished`",
         ));
     }
+    if facts.cut > 0 {
+        let room = facts.setting("max_field_bytes").map_or(16_384, |now| (now * 4).min(32_768));
+        findings.push(finding(
+            Severity::Hint,
+            "fields",
+            format!(
+                "{} {} fields that were cut or left out",
+                text::counted(facts.cut, "span or event")
+                    .replace("span or events", "spans and events"),
+                text::agree(facts.cut, "has", "have")
+            ),
+            format!(
+                "they are named under $truncated in the column fields; for more room: \
+                 SPANDREL_MAX_FIELD_BYTES={room}"
+            ),
+        ));
+    }
     findings
 }
 
@@ -414,6 +431,7 @@ mod tests {
         };
         assert_eq!(topics(Facts { recorder_gone: true, ..Facts::default() }), ["end"]);
         assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
+        assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);
         assert_eq!(topics(Facts { file_bytes: FILE_BYTES, ..Facts::default() }), ["size"]);
         let large =

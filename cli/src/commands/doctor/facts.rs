@@ -24,6 +24,8 @@ pub(super) struct Facts {
     pub(super) clock: String,
     pub(super) spans: u64,
     pub(super) unfinished: u64,
+    /// Spans and events of which fields were cut or left out; known when the run has ended.
+    pub(super) cut: u64,
     pub(super) dropped: u64,
     pub(super) ended: bool,
     pub(super) recorder_gone: bool,
@@ -67,6 +69,7 @@ impl Facts {
             clock: run.info.clock.clone(),
             spans: run.spans,
             unfinished: run.unfinished,
+            cut: report.get("cut").and_then(Value::as_u64).unwrap_or_default(),
             dropped: run.dropped_spans.saturating_add(run.dropped_events),
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),

@@ -1,0 +1,111 @@
+//! A JSON object from another process, without the values of secrets.
+
+use super::{REDACTED, Redaction, Secrecy};
+
+/// The object with `"[redacted]"` for each value under the name of a secret, however deep. `None` for a
+/// text that cannot be read.
+pub(crate) fn redacted(object: &str, redaction: &Redaction) -> Option<String> {
+    let mut out = String::with_capacity(object.len());
+    let mut rest = object;
+    // The text of the last string, where it may be a name.
+    let mut name: Option<String> = None;
+    while let Some(first) = rest.chars().next() {
+        let len = if first == '"' { string_len(rest)? } else { first.len_utf8() };
+        let (token, after) = rest.split_at(len);
+        out.push_str(token);
+        rest = after;
+        match first {
+            '"' => name = Some(unescaped(token)),
+            ':' => {
+                let secrecy = name.take().map_or(Secrecy::None, |name| redaction.secrecy(&name));
+                let value = rest.trim_start();
+                let len = value_len(value)?;
+                let is_text = value.starts_with(['"', '{', '[']);
+                if secrecy == Secrecy::All || secrecy == Secrecy::Texts && is_text {
+                    out.push_str(&format!("\"{REDACTED}\""));
+                    rest = &value[len..];
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(out)
+}
+
+/// How many bytes the string takes with which the text begins, with its quotes.
+fn string_len(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().enumerate().skip(1).find_map(|(at, byte)| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends.then_some(at + 1)
+    })
+}
+
+/// How many bytes the value takes with which the text begins.
+fn value_len(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let first = rest.chars().next()?;
+        match first {
+            '"' => at += string_len(rest)?,
+            '{' | '[' => {
+                depth += 1;
+                at += 1;
+            }
+            '}' | ']' | ',' if depth == 0 => return Some(at),
+            '}' | ']' => {
+                depth -= 1;
+                at += 1;
+            }
+            _ => {
+                at += first.len_utf8();
+                continue;
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// A name without its quotes and escapes. What is escaped by its number is taken for what it says.
+fn unescaped(string: &str) -> String {
+    let mut name = String::new();
+    let mut letters = string.trim_matches('"').chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            name.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('u') => {
+                let digits: String = letters.by_ref().take(4).collect();
+                let code = u32::from_str_radix(&digits, 16).ok();
+                name.extend(code.and_then(char::from_u32));
+            }
+            other => name.extend(other),
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_secrets_are_replaced_wherever_they_are() {
+        let object = r#"{"a":1,"password":"x\"y","token":12,"in":{"api_key": ["k",{"b":"}"}] ,"c":":"},
+            "p\u0061ssword":null,"key":"k","text":"password: x","last":"}"}"#;
+        let expected = r#"{"a":1,"password":"[redacted]","token":12,"in":{"api_key":"[redacted]" ,"c":":"},
+            "p\u0061ssword":"[redacted]","key":"[redacted]","text":"password: x","last":"}"}"#;
+        assert_eq!(redacted(object, &Redaction::default()).as_deref(), Some(expected));
+        for broken in [r#"{"password":"x"#, r#"{"password":"#, r#"{"password":{"#] {
+            assert_eq!(redacted(broken, &Redaction::default()), None, "{broken}");
+        }
+        assert_eq!(redacted("{}", &Redaction::default()).as_deref(), Some("{}"));
+    }
+}
