@@ -53,6 +53,9 @@ phases() { # case, spans
         echo "writer_cost.sh: failed: $1 $2" >&2
         return 1
     }
+    # The writer's thread is not always the second one.
+    local counted
+    counted=$(grep -l 'drain_pass' "$folder"/callgrind-[0-9]* | xargs ls -S | head -1)
     awk '
         # A name is given once, with its number; from then on the number stands for it.
         function name_of(text, names,    number) {
@@ -129,7 +132,7 @@ phases() { # case, spans
             for (name in left) share_out(name, left[name], 0)
             for (name in sums) printf "%s\t%.0f\n", name, sums[name]
         }
-    ' "$folder/callgrind-02"
+    ' "$counted"
 }
 
 # Nanoseconds of processor time of the writer's thread: the median of five.
