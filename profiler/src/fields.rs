@@ -500,6 +500,11 @@ pub(crate) fn len_of(header: u64) -> usize {
     1 + cut + value
 }
 
+/// Whether a header is of a value that can be read.
+pub(crate) fn is_known(header: u64) -> bool {
+    matches!(kind_of(header), KIND_I32..=KIND_BYTES)
+}
+
 /// Whether the value is not all that was recorded.
 #[inline(always)]
 pub(crate) fn is_cut(header: u64) -> bool {

@@ -49,6 +49,9 @@ mod field_room;
 mod fields;
 mod filter;
 mod front;
+#[cfg(any(test, spandrel_fuzz))]
+#[doc(hidden)]
+pub mod fuzz;
 mod inline_fields;
 mod late;
 mod layer;

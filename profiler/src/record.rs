@@ -211,6 +211,14 @@ pub(crate) enum Record<'a> {
 }
 
 impl Record<'_> {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Span(..) => Kind::Span,
+            Self::Event(..) => Kind::Event,
+            Self::Link(_) => Kind::Link,
+        }
+    }
+
     /// The id of a span that has closed.
     pub(crate) fn span_id(&self) -> Option<u64> {
         match self {

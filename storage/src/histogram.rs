@@ -160,17 +160,15 @@ impl Histogram {
         };
         let mut buckets = Vec::with_capacity(rest.len() / 2);
         let mut next = 0_u64;
-        let mut total = 0_u64;
         while !rest.is_empty() {
             let bucket = next.checked_add(take(&mut rest)?).filter(|b| *b < u64::from(BUCKETS));
             let Some(bucket) = bucket else {
                 return Err(DecodeError("no such bucket"));
             };
             let count = take(&mut rest)?;
-            let Some(sum) = total.checked_add(count).filter(|_| count > 0) else {
+            if count == 0 {
                 return Err(DecodeError("impossible count"));
-            };
-            total = sum;
+            }
             buckets.push((bucket as u16, count));
             next = bucket + 1;
         }
@@ -299,6 +297,17 @@ mod tests {
         ] {
             Histogram::decode(bytes).unwrap_err();
         }
+    }
+
+    #[test]
+    fn one_that_grew_beyond_all_counts_is_still_read() {
+        let mut histogram =
+            Histogram::decode(&[1, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]);
+        let histogram = histogram.as_mut().unwrap();
+        histogram.record(0);
+        histogram.record(1_000);
+        assert_eq!(histogram.count(), u64::MAX);
+        assert_eq!(Histogram::decode(&histogram.encode()).as_ref(), Ok(&*histogram));
     }
 
     proptest! {

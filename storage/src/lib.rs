@@ -23,6 +23,9 @@ mod error;
 #[cfg(feature = "query")]
 pub mod export;
 mod file_size;
+#[cfg(all(feature = "query", any(test, spandrel_fuzz)))]
+#[doc(hidden)]
+pub mod fuzz;
 mod held;
 mod histogram;
 mod ids;

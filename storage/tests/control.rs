@@ -155,6 +155,29 @@ fn what_is_too_old_or_too_long_is_refused() {
 }
 
 #[test]
+fn a_request_that_is_no_text_is_refused_and_the_others_are_answered() {
+    let Recording { store, path, folder: _folder } = recording();
+    let mut control = Control::create(&store).unwrap();
+    let other = Connection::open(common::sidecar(&path, "-ctl")).unwrap();
+    insert(&other, now(), "first", "{}");
+    other
+        .execute(
+            "INSERT INTO request (at_unix_ns, by, command, arguments, state)
+             VALUES (?1, 'a test', CAST(x'ff' AS TEXT), '{}', 'asked')",
+            [now()],
+        )
+        .unwrap();
+    insert(&other, now(), "last", "{\"label\":\"a\"}\0, and more");
+    let taken = control.poll().unwrap();
+    let commands: Vec<_> = taken.iter().map(|request| request.command.as_str()).collect();
+    assert_eq!(commands, ["first", "last"]);
+    let message = control.argument(&taken[1], "label", "text").unwrap_err();
+    assert_eq!(message, "the arguments are not a JSON object");
+    let refused = ("refused".to_owned(), Some("not UTF-8".to_owned()));
+    assert_eq!(states(&other)[1], refused);
+}
+
+#[test]
 fn a_requester_that_keeps_its_lock_holds_nobody_up() {
     let recording = recording();
     let mut control = Control::create(&recording.store).unwrap();

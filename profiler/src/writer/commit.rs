@@ -9,6 +9,7 @@ use spandrel_storage::{Appended, Error, ErrorKind};
 use super::Writer;
 use super::losses::NewLosses;
 use super::marks::PendingMarks;
+use super::raw::add;
 use crate::builder::Fault;
 use crate::counters::{Kind, PerKind};
 use crate::panics;
@@ -111,7 +112,8 @@ impl Writer {
             // Not even that has worked.
             piece = self.raw.piece(usize::MAX);
         }
-        let mut counts = self.raw.take(piece);
+        let (mut counts, spoiled) = self.raw.take_apart(piece);
+        self.lose_spoiled(spoiled);
         if converted.is_err() {
             self.quarantine(counts);
             counts = PerKind::default();
@@ -138,13 +140,14 @@ impl Writer {
             std::mem::swap(&mut self.raw, &mut self.next);
             self.convert(self.raw.piece(usize::MAX));
         });
-        let mut counts = PerKind::default();
+        let (mut counts, mut spoiled) = (PerKind::default(), PerKind::default());
         for raw in [&mut self.raw, &mut self.next] {
-            for (sum, n) in counts.iter_mut().zip(raw.take(raw.piece(usize::MAX))) {
-                *sum += n;
-            }
+            let taken = raw.take_apart(raw.piece(usize::MAX));
+            add(&mut counts, taken.0);
+            add(&mut spoiled, taken.1);
             raw.clear();
         }
+        self.lose_spoiled(spoiled);
         if converted.is_err() {
             self.quarantine(counts);
             counts = PerKind::default();
@@ -379,6 +382,18 @@ impl Writer {
         // Relaxed: a hint for the reason of later drops.
         self.recorder.degraded.store(true, Ordering::Relaxed);
         self.backoff.grow();
+    }
+
+    /// Counts what is no record as lost: somebody has spoiled the ring's memory.
+    fn lose_spoiled(&mut self, spoiled: PerKind) {
+        let n: u64 = spoiled.iter().sum();
+        if n > 0 {
+            self.drop_records(spoiled, DropReason::WriterPanic);
+            self.state.set_error(format!(
+                "{n} records in the ring could not be read and were dropped; something has written \
+                 to memory that is not its own"
+            ));
+        }
     }
 
     /// The batch in hand could not be converted: it is lost, and counted.

@@ -120,6 +120,7 @@ impl JsonWriter {
             }
             met |= key.bit();
             if key.bit() & special != 0
+                && fields::is_known(*header)
                 && (key.bit() == skip || is_secret(key.secrecy(), fields::kind_of(*header)))
             {
                 if key.bit() != skip {
@@ -369,6 +370,14 @@ mod tests {
         // A name that a callsite has twice is one key in the object.
         assert_eq!(text_of(&["a", "b", "a"], &words, false, None).0, r#"{"a":4,"b":2}"#);
         assert_eq!(text_of(&["a"], &small(7, 1), false, None).0, r#"{"?":1}"#);
+    }
+
+    #[test]
+    fn what_is_no_field_ends_the_object_also_where_one_is_left_out() {
+        let words = [header(0, 200, 0, 0), header(1, KIND_BOOL, 0, 1)];
+        for skip in [None, Some(0), Some(1)] {
+            assert_eq!(text_of(&["message", "a"], &words, false, skip), (String::new(), false));
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod cursor;
 mod digits;
 mod drain;
 mod finish;
+#[cfg(any(test, spandrel_fuzz))]
+pub(crate) mod fuzz;
 mod housekeeping;
 mod id_table;
 mod json;

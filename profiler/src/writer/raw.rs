@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use spandrel_ring::Entry;
 
-use crate::counters::{KINDS, PerKind};
+use crate::counters::{KINDS, Kind, PerKind};
 use crate::record::{self, Record, Slot};
 
 /// Memory for so many slots is kept from batch to batch, 7 MiB; what a larger one took is given back.
@@ -67,25 +67,37 @@ impl RawBatch {
 
     /// A piece is done with. Returns how many records of each kind it has.
     pub(super) fn take(&mut self, piece: Range<usize>) -> PerKind {
-        self.taken = piece.end;
-        let counts = self.counts(piece);
-        for (sum, n) in self.gone.iter_mut().zip(counts) {
-            *sum += n;
-        }
+        let (mut counts, spoiled) = self.take_apart(piece);
+        add(&mut counts, spoiled);
         counts
     }
 
-    /// How many records of each kind there are in a piece.
-    pub(super) fn counts(&self, piece: Range<usize>) -> PerKind {
-        let mut counts = [0; KINDS];
+    /// The same apart, as [`counts_apart`](Self::counts_apart).
+    pub(super) fn take_apart(&mut self, piece: Range<usize>) -> (PerKind, PerKind) {
+        self.taken = piece.end;
+        let (counts, spoiled) = self.counts_apart(piece);
+        add(&mut self.gone, counts);
+        add(&mut self.gone, spoiled);
+        (counts, spoiled)
+    }
+
+    /// How many records of each kind there are in a piece: those that can be read, and those that cannot,
+    /// as somebody has spoiled the ring's memory. What is of no kind is taken for a span, as most are.
+    pub(super) fn counts_apart(&self, piece: Range<usize>) -> (PerKind, PerKind) {
+        let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
         let mut start = self.start(piece.start);
         for &end in &self.ends[piece] {
-            if let Some(kind) = self.slots.get(start).and_then(|slot| record::kind(slot[0])) {
-                counts[kind as usize] += 1;
+            let words = self.slots[start..end as usize].as_flattened();
+            match (record::read(words), words.first()) {
+                (Some(record), _) => counts[record.kind() as usize] += 1,
+                (None, header) => {
+                    let kind = header.and_then(|header| record::kind(*header));
+                    spoiled[kind.unwrap_or(Kind::Span) as usize] += 1;
+                }
             }
             start = end as usize;
         }
-        counts
+        (counts, spoiled)
     }
 
     /// The records that are still to be taken.
@@ -131,4 +143,9 @@ impl RawBatch {
             self.ends.shrink_to(SLOTS_KEPT);
         }
     }
+}
+
+/// Adds what there is of each kind.
+pub(super) fn add(sum: &mut PerKind, counts: PerKind) {
+    sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
 }

@@ -99,7 +99,7 @@ impl Union {
 
     fn length(&self) -> i64 {
         let earlier: i64 = self.earlier.iter().map(|(start, end)| end - start).sum();
-        self.summed + earlier + self.last.1 - self.last.0
+        self.summed + earlier + (self.last.1 - self.last.0)
     }
 }
 

@@ -168,7 +168,7 @@ impl ControlClient {
                 "the arguments have {} bytes; {ARGUMENT_BYTES_MAX} are allowed",
                 arguments.len()
             )
-        } else if !is_object.unwrap_or(false) {
+        } else if !is_object.unwrap_or(false) || arguments.contains('\0') {
             "the arguments are not a JSON object; write one, such as {}".to_owned()
         } else {
             return Ok(());

@@ -179,7 +179,7 @@ fn is_ours(header: &[u8]) -> bool {
             && header.get(68..72) == Some(&APPLICATION_ID.to_be_bytes())
 }
 
-fn unix_ns() -> i64 {
+pub(crate) fn unix_ns() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -196,7 +196,8 @@ impl Control {
         let arguments = &request.arguments;
         let is_object = "SELECT json_valid(?1) AND json_type(?1) = 'object'";
         let is_object = conn.query_row(is_object, [arguments], |row| row.get(0));
-        if !is_object.unwrap_or(false) {
+        // SQLite reads no further than a zero byte.
+        if !is_object.unwrap_or(false) || arguments.contains('\0') {
             return Err("the arguments are not a JSON object".to_owned());
         }
         let find = "SELECT json_type(?1, '$.' || ?2), json_extract(?1, '$.' || ?2)";
@@ -282,14 +283,18 @@ fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
     let bytes_max = ARGUMENT_BYTES_MAX as i64;
     let limits = params![after, from, to, bytes_max, NAME_BYTES_MAX, REQUESTS_MAX];
     let rows = find.query_map(limits, |row| {
-        let request = Request {
-            id: row.get(0)?,
-            at_unix_ns: row.get(1)?,
-            by: row.get(2)?,
-            command: row.get(3)?,
-            arguments: row.get(4)?,
+        // SQLite lets anything be text; whoever writes nonsense is told so, and nobody else is hit.
+        let mut no_text = false;
+        let mut text = |column| -> rusqlite::Result<String> {
+            let text = std::str::from_utf8(row.get_ref(column)?.as_bytes()?);
+            no_text |= text.is_err();
+            Ok(text.unwrap_or_default().to_owned())
         };
-        Ok((request, row.get::<_, Option<String>>(5)?))
+        let (by, command, arguments) = (text(2)?, text(3)?, text(4)?);
+        let (id, at_unix_ns) = (row.get(0)?, row.get(1)?);
+        let why_not = row.get::<_, Option<String>>(5)?;
+        let why_not = why_not.or(no_text.then(|| "not UTF-8".to_owned()));
+        Ok((Request { id, at_unix_ns, by, command, arguments }, why_not))
     })?;
     let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut mark = tx.prepare("UPDATE request SET state = ?2, result = ?3 WHERE id = ?1")?;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::text;
@@ -24,7 +24,7 @@ pub(super) enum Value<'a> {
 
 /// Appends the fields as a JSON object on one line.
 pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
-    if is_object(fields) {
+    if is_object(fields) && is_read_by_all(fields) {
         // Line ends can only stand between the words.
         if fields.contains(['\n', '\r']) {
             let line = |byte: u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
@@ -52,6 +52,72 @@ pub(super) fn each<'a>(fields: &'a str, each: &mut dyn FnMut(&str, Value<'a>)) {
 
 fn is_object(fields: &str) -> bool {
     fields.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(fields).is_ok()
+}
+
+/// Whether an object is one for readers that are stricter than JSON's grammar, too: half a surrogate is no
+/// character, and many refuse what is nested deeper than this.
+fn is_read_by_all(object: &str) -> bool {
+    const DEPTH_MAX: usize = 64;
+    // Of what the writer stores, nearly nothing has to be looked at twice.
+    let may_be_deep = object.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() > DEPTH_MAX;
+    if !object.contains("\\u") && !may_be_deep {
+        return true;
+    }
+    let mut depth = 0_usize;
+    let mut in_text = false;
+    let mut bytes = object.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' => drop(bytes.next()),
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return false;
+        }
+    }
+    serde_json::from_str::<Texts>(object).is_ok()
+}
+
+/// Reads all texts of JSON, and nothing else of it.
+struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A number may be larger than any that there is; its text is not.
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let mut json = serde_json::Deserializer::from_str(raw);
+        match raw.as_bytes().first() {
+            Some(b'"') => String::deserialize(&mut json).map(drop),
+            Some(b'{') => json.deserialize_map(TextsInside),
+            Some(b'[') => json.deserialize_seq(TextsInside),
+            _ => Ok(()),
+        }
+        .map_err(D::Error::custom)?;
+        Ok(Self)
+    }
+}
+
+struct TextsInside;
+
+impl<'de> Visitor<'de> for TextsInside {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<String, Texts>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<Texts>()?.is_some() {}
+        Ok(())
+    }
 }
 
 struct Members<'a, 'f>(&'f mut dyn FnMut(&str, Value<'a>));
@@ -146,6 +212,22 @@ mod tests {
         ];
         let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(listed(fields), pairs);
+    }
+
+    #[test]
+    fn what_strict_readers_refuse_is_text() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(80), "}".repeat(80));
+        for odd in [r#"{"a":["\ud800"]}"#, r#"{"\udc00":1}"#, &deep] {
+            let mut out = Vec::new();
+            object(&mut out, odd);
+            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(value["fields"], odd);
+        }
+        for fine in [r#"{"a":"\u0001\ud83d\ude00","b":1e999}"#, r#"{"a":"[[[[\u0041"}"#] {
+            let mut out = Vec::new();
+            object(&mut out, fine);
+            assert_eq!(out, fine.as_bytes());
+        }
     }
 
     #[test]

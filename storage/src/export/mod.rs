@@ -40,6 +40,15 @@ pub use self::sqlite::copy;
 
 use self::out::Out;
 
+/// Fields as an export has them: the object, and the keys of its members.
+#[cfg(any(test, spandrel_fuzz))]
+pub(crate) fn fields_as_exported(fields: &str) -> (Vec<u8>, Vec<String>) {
+    let (mut object, mut keys) = (Vec::new(), Vec::new());
+    fields::object(&mut object, fields);
+    fields::each(fields, &mut |key, _| keys.push(key.to_owned()));
+    (object, keys)
+}
+
 /// What an export holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

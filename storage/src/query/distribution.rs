@@ -133,7 +133,7 @@ fn mode(histogram: &Histogram, bars: &[Bar]) -> Option<Mode> {
     inside.fold(None, |mode, bucket| {
         let (from_ns, count) = mode.map_or((bucket.low, 0), |m: Mode| (m.from_ns, m.count));
         let to_ns = bucket.high.saturating_add(1);
-        Some(Mode { from_ns, to_ns, count: count + bucket.count })
+        Some(Mode { from_ns, to_ns, count: count.saturating_add(bucket.count) })
     })
 }
 
@@ -190,6 +190,19 @@ mod tests {
             (middle * (width * (p / (1.0 - p)).ln()).exp()) as u64
         };
         (0..count).map(of_rank).collect()
+    }
+
+    #[test]
+    fn counts_beyond_all_numbers_are_no_overflow() {
+        let mut bytes = vec![1];
+        for _ in 0..3 {
+            bytes.push(0);
+            bytes.extend([0xFF; 9]);
+            bytes.push(1);
+        }
+        let histogram = Histogram::decode(&bytes).unwrap();
+        let counts: Vec<_> = modes(&histogram).iter().map(|mode| mode.count).collect();
+        assert_eq!(counts, [u64::MAX]);
     }
 
     #[test]

@@ -149,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_float_is_the_one_that_was_recorded() {
+        for float in
+            [-3.017_366_900_112_586e304_f64, 0.1 + 0.2, 1.797_693_134_862_315_7e308, 5e-324]
+        {
+            let json = format!(r#"{{"a":{float:e}}}"#);
+            let read = field_text(&json, "a").unwrap();
+            assert_eq!(read.parse::<f64>().unwrap().to_bits(), float.to_bits(), "{read}");
+        }
+    }
+
+    #[test]
     fn what_is_no_object_has_no_fields() {
         for json in ["", "1", "[1]", "{", "nonsense", "\u{0}"] {
             assert_eq!(all(json), Vec::<String>::new(), "{json:?}");

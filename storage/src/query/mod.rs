@@ -42,6 +42,8 @@ pub use self::distribution::{Bar, Mode, bars, modes};
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
+#[cfg(any(test, spandrel_fuzz))]
+pub(crate) use self::fields::{each_field, field_text};
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, quote};
 pub use self::groups::{By, Group, Groups, Key};
 pub use self::near::nearest;

@@ -164,6 +164,8 @@ fn texts_of_filters() {
         ("not (a or b)", "not (a or b)"),
         ("not -a", "not not a"),
         ("dur > 10ms", "dur>10ms"),
+        ("field.a< <b", "field.a< <b"),
+        ("name= =", "name= ="),
         ("name ~ ^(get|put) x", "name~^(get|put) x"),
         ("(name~(a|b))", "name~(a|b)"),
         ("field.\"user id\"=\"a b\"", "field.\"user id\"=\"a b\""),

@@ -36,7 +36,14 @@ impl Fault {
     }
 
     pub(super) fn of(self, text: &str) -> FilterError {
-        let Self { span, message, hint } = self;
+        let Self { mut span, message, hint } = self;
+        // Whole characters, so that the piece can be cut out.
+        while span.end < text.len() && !text.is_char_boundary(span.end) {
+            span.end += 1;
+        }
+        // They quote the text, in which anything may stand; printed, each is one line all the same.
+        let one_line = |text: String| text.chars().map(visible).collect::<String>();
+        let (message, hint) = (one_line(message), hint.map(one_line));
         FilterError { text: text.to_owned(), span, message, hint }
     }
 }
@@ -145,6 +152,22 @@ mod tests {
 
     fn fault(text: &str, span: Range<usize>) -> FilterError {
         Fault::new(span, "wrong").hint("right").of(text)
+    }
+
+    #[test]
+    fn the_place_is_whole_characters() {
+        let text = "\"x y\"\u{5dd} or a";
+        let error = super::super::Filter::parse(text).unwrap_err();
+        assert_eq!(&text[error.range()], "\u{5dd}");
+    }
+
+    #[test]
+    fn a_message_that_quotes_the_text_is_one_line() {
+        for text in ["a\\\nb", "k\u{1b}[2Jy=1", "dur>1\u{202e}ms", "level=\"a\nb\""] {
+            let error = super::super::Filter::parse(text).unwrap_err();
+            let printed = error.to_string();
+            assert!(!printed.contains(|c: char| c.is_control() || c == '\u{202e}'), "{printed:?}");
+        }
     }
 
     #[test]

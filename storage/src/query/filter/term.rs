@@ -93,7 +93,10 @@ impl Term {
         } else {
             return Err(unknown_key(key, Fault::new(key_span, format!("unknown key `{key}`"))));
         };
-        Ok(Self { source: format!("{key}{}{}", operator.as_str(), source(value)), test })
+        // Together they would be another operator.
+        let apart = !value.quoted && value.raw.starts_with(['=', '!', '<', '>', '~']);
+        let gap = if apart { " " } else { "" };
+        Ok(Self { source: format!("{key}{}{gap}{}", operator.as_str(), source(value)), test })
     }
 
     pub(super) fn matches(&self, span: &SpanRef<'_>) -> bool {

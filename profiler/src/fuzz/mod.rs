@@ -1,0 +1,49 @@
+//! What is done with words from elsewhere, and what must hold then: a function for each target of `fuzz/`.
+//!
+//! The targets call them with `--cfg spandrel_fuzz`, see `scripts/fuzz.sh`; the tests below with each
+//! seed. Nothing of it is in a library that is built otherwise.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod site;
+
+pub use crate::writer::fuzz::{field_words, records};
+
+pub(crate) use self::site::{NAMES, SITE, SPAN_SITE};
+
+/// Little-endian words; the last one is filled up with zeros.
+pub(crate) fn words(bytes: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    };
+    bytes.chunks(8).map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls a target with each of its seeds.
+    fn seeds(name: &str, target: fn(&[u8])) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/");
+        let mut seeds = 0;
+        for entry in std::fs::read_dir(format!("{folder}{name}")).unwrap() {
+            target(&std::fs::read(entry.unwrap().path()).unwrap());
+            seeds += 1;
+        }
+        assert!(seeds > 0, "no seed of {name}");
+        target(&[]);
+    }
+
+    #[test]
+    fn seeds_of_records() {
+        seeds("records", records);
+    }
+
+    #[test]
+    fn seeds_of_field_words() {
+        seeds("field_words", field_words);
+    }
+}
