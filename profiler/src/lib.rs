@@ -88,6 +88,6 @@ pub use filter::FilterHandle;
 pub use layer::ProfilerLayer;
 pub use profiler::Profiler;
 pub use section::Section;
-pub use spandrel_storage::{SqliteVersion, StoreOptions, Synchronous};
+pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 pub use stats::{DropReason, Dropped, Ledger, Report, Stats};
 pub use subscriber::Subscriber;

@@ -1,13 +1,14 @@
 //! The handle: starts the writer, and is what flushes and closes.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use spandrel_ring::{Waker, fork};
-use spandrel_storage::Store;
+use spandrel_storage::{Snapshot, Store};
 
 use crate::builder::Builder;
 use crate::control::{FLUSHES_MAX, Flush};
@@ -60,6 +61,10 @@ struct Handle {
     ended: Receiver<()>,
     closing: Mutex<Closing>,
     close_timeout: Duration,
+    /// The profile, as an absolute path.
+    database: PathBuf,
+    /// While a copy is made the log may grow to this length.
+    copy_log_bytes_max: u64,
     /// The process that all this belongs to; a forked child has a copy, but not the writer.
     pid: u32,
 }
@@ -67,7 +72,7 @@ struct Handle {
 #[derive(Debug)]
 enum Closing {
     Running(Option<JoinHandle<()>>),
-    Closed { timed_out: bool, took: Duration },
+    Closed { timed_out: bool, took: Duration, log_bytes: u64 },
 }
 
 /// Ids have 48 bits in a record. A recording may use half of them; none will.
@@ -216,11 +221,12 @@ impl Profiler {
         let (ending, ended) = crossbeam_channel::bounded(0);
         // The database may be named relative to a current folder that changes later.
         let database = std::path::absolute(&builder.database).unwrap_or(builder.database);
+        let copy_log_bytes_max = builder.store.wal_bytes_max / 2;
         let options = WriterOptions {
             batch_size: builder.batch_size,
             flush_interval: builder.flush_interval,
             open_spans_max: builder.max_open_spans,
-            database,
+            database: database.clone(),
             store: builder.store,
             first_id,
             run,
@@ -252,6 +258,8 @@ impl Profiler {
                 ended,
                 closing: Mutex::new(Closing::Running(Some(thread))),
                 close_timeout: builder.close_timeout,
+                database,
+                copy_log_bytes_max,
                 pid: std::process::id(),
             })),
         })
@@ -312,6 +320,60 @@ impl Profiler {
             Err(RecvTimeoutError::Disconnected) => Err(closed()),
             Err(RecvTimeoutError::Timeout) => timed_out(),
         }
+    }
+
+    /// Copies the profile to a new file: everything that was recorded before this call, as it is at
+    /// one moment, and what has been committed since. The copy has mode 0600 and needs no other file;
+    /// the run has not ended in it.
+    ///
+    /// This is how a program reads, keeps or sends its own profile while it is recorded: it must never
+    /// open the file by itself, as with [`std::fs::read`] or [`std::fs::copy`]. When it closes a file
+    /// that SQLite has open in the same process, POSIX drops SQLite's locks on it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("profile.db");
+    /// # let copy = folder.path().join("copy.db");
+    /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
+    /// // ...
+    /// let snapshot = profiler.snapshot(&copy, Duration::from_secs(30))?;
+    /// assert_eq!(snapshot.bytes, std::fs::read(&copy)?.len() as u64);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`flush`](Self::flush); [`ErrorKind::Timeout`] also when the copy takes too long, and
+    /// [`ErrorKind::Storage`] when it cannot be made: something is at the path already, the disk is
+    /// full, or so much is recorded meanwhile that the write-ahead log reaches half of
+    /// [`wal_bytes_max`](crate::StoreOptions::wal_bytes_max). Nothing is left behind then.
+    /// [`ErrorKind::Closed`] for a profiler that is switched off: there is no profile.
+    ///
+    /// # Blocking
+    ///
+    /// The calling thread, up to `timeout`: it reads and writes the whole file, some 2 s for a GB. No
+    /// other thread waits, and the recording goes on. Until the copy is made, the write-ahead log
+    /// cannot begin anew and grows by what is recorded.
+    pub fn snapshot(&self, path: impl AsRef<Path>, timeout: Duration) -> Result<Snapshot, Error> {
+        let Some(handle) = &self.handle else {
+            let message = "cannot make a copy: the profiler is switched off, and has no profile";
+            return Err(Error::new(ErrorKind::Closed, message));
+        };
+        handle.check_caller("make a copy")?;
+        let began = Instant::now();
+        self.flush(timeout)?;
+        let rest = timeout.saturating_sub(began.elapsed());
+        let (from, log_max) = (&handle.database, handle.copy_log_bytes_max);
+        spandrel_storage::snapshot(from, path, rest, log_max).map_err(|error| match error.kind() {
+            spandrel_storage::ErrorKind::TimedOut => {
+                let message = format!("no copy was made within {timeout:?}: {error}");
+                Error::new(ErrorKind::Timeout, message)
+            }
+            _ => error.into(),
+        })
     }
 
     /// Names this moment: a deployment, the start of a test, a click. It is stored in table `mark`, at
@@ -456,6 +518,13 @@ impl Handle {
         Ok(())
     }
 
+    /// The log beside the profile; a close takes it away, unless somebody reads the file.
+    fn log_bytes(&self) -> u64 {
+        let mut log = self.database.as_os_str().to_owned();
+        log.push("-wal");
+        Path::new(&log).metadata().map_or(0, |log| log.len())
+    }
+
     fn stats(&self) -> Stats {
         stats::collect(&self.recorder, &self.state)
     }
@@ -488,9 +557,10 @@ impl Handle {
                 // It hangs in a system call. It is left alone, and the report says so.
                 _ => true,
             };
-            *closing = Closing::Closed { timed_out, took: began.elapsed() };
+            let log_bytes = self.log_bytes();
+            *closing = Closing::Closed { timed_out, took: began.elapsed(), log_bytes };
         }
-        let Closing::Closed { timed_out, took } = *closing else {
+        let Closing::Closed { timed_out, took, log_bytes } = *closing else {
             return Err(Error::new(ErrorKind::Closed, "the profiler is closing"));
         };
         let mut stats = self.stats();
@@ -498,7 +568,7 @@ impl Handle {
             // The writer has not come back: what it holds is not stored, as far as we know.
             give_up(&mut stats);
         }
-        Ok(Report { stats, timed_out, took })
+        Ok(Report { stats, timed_out, took, log_bytes })
     }
 }
 

@@ -289,6 +289,11 @@ pub struct Report {
     pub timed_out: bool,
     /// How long closing took.
     pub took: Duration,
+    /// Bytes of the write-ahead log that could not be merged into the file, as somebody reads it, or as
+    /// the time for closing had run out: what is stored is in *both* files then, the profile and the one
+    /// with `-wal` behind its name, which belong together. `spandrel merge` merges them, and so does the
+    /// next recording into the file. 0 if the profile is one file.
+    pub log_bytes: u64,
 }
 
 impl Deref for Report {
@@ -312,7 +317,11 @@ impl fmt::Display for Report {
             }
             (kept, 0) => write!(f, "; callsites {kept}"),
             (kept, below) => write!(f, "; callsites {kept}, {below} more below the level"),
+        }?;
+        if self.log_bytes > 0 {
+            f.write_str("; log not merged, copy both files (the profile and its -wal)")?;
         }
+        Ok(())
     }
 }
 

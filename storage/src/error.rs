@@ -54,6 +54,10 @@ pub enum ErrorKind {
     NotAnswering,
     /// The program has linked a SQLite that is too old.
     OldSqlite,
+    /// There is something already where a new file is to be made.
+    Exists,
+    /// The time allowed ran out.
+    TimedOut,
     /// An option or a path makes no sense.
     InvalidOption,
     /// A row that the schema refuses, such as an id that is already in the file; trying again with

@@ -37,6 +37,7 @@ mod intern;
 mod location;
 mod lock;
 mod mend;
+mod merge;
 mod open;
 #[cfg(feature = "query")]
 mod optimize;
@@ -52,6 +53,7 @@ mod rollup;
 mod run_row;
 mod schema;
 mod shield;
+mod snapshot;
 mod sqlite;
 mod steps;
 mod store;
@@ -71,6 +73,7 @@ pub use histogram::{Bucket, DecodeError, Histogram};
 pub use indexes::Indexes;
 pub use location::Location;
 pub use mend::{FreshIds, Mended};
+pub use merge::{Merged, merge};
 #[cfg(feature = "query")]
 pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};
@@ -83,5 +86,6 @@ pub use record::{
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
+pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
 pub use store::{Recovered, Store};

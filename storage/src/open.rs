@@ -122,7 +122,7 @@ pub(crate) fn run_nothing(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Looks at the first bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
-fn check_header(path: &Path, file: &File) -> Result<(), Error> {
+pub(crate) fn check_header(path: &Path, file: &File) -> Result<(), Error> {
     let header = start_of(file).context(path, "read")?;
     if header.is_empty() {
         return Ok(());

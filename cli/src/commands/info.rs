@@ -45,6 +45,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     }
     let mut view = View::new("info", None, sheet);
     view.preamble.push(first_line(&files, &profile.run, state));
+    view.notes.extend(log_line(&files, state));
     view.notes.extend(writer_line(&profile, &stats));
     view.notes.extend(losses.iter().map(loss_line));
     let settings = parsed(&profile.run.info.settings);
@@ -149,6 +150,15 @@ fn first_line(files: &Files, run: &Run, state: State) -> String {
         State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),
     });
     line
+}
+
+/// What a recording that is over has left beside the file.
+fn log_line(files: &Files, state: State) -> Option<String> {
+    let is_over = matches!(state, State::Ended | State::Killed);
+    (is_over && files.wal_bytes > 0).then(|| {
+        "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"
+            .to_owned()
+    })
 }
 
 /// Spans a second over the last interval in which the writer stored any.

@@ -16,6 +16,7 @@ mod load;
 pub(crate) mod made;
 mod man;
 mod mark;
+mod merge;
 mod named;
 mod optimize;
 mod prune;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Sql(sql::Arguments),
     /// The file: its size, runs, losses, writer and indexes
     Info(info::Arguments),
+    /// Merge the log that a recording has left behind, so that the profile is one file
+    Merge(merge::Arguments),
     /// Make indexes for a profile that has ended, so that large ones are quick to ask
     Optimize(optimize::Arguments),
     /// Fails when a span got slower or a limit is passed, for a build server
@@ -94,6 +97,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Slow(arguments) => slow::run(arguments, context),
         Command::Tree(arguments) => tree::run(arguments, context),
         Command::Info(arguments) => info::run(arguments, context),
+        Command::Merge(arguments) => merge::run(arguments, context),
         Command::Optimize(arguments) => optimize::run(arguments, context),
         Command::Diff(arguments) => diff::run(arguments, context),
         Command::Check(arguments) => check::run(arguments, context),

@@ -210,7 +210,7 @@ fn ask_run(reader: &Reader, run: &Run) {
     let mut roots = Vec::new();
     let each = |span: &SpanRef<'_>| {
         rows += 1;
-        assert!(rows <= ROWS_MAX, "there is no end");
+        assert!(rows <= ROWS_MAX, "rows without end");
         groups.iter_mut().for_each(|groups| groups.add(span));
         slowest.add(span);
         explain.add(span, filter.matches(span));

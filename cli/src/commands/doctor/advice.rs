@@ -324,7 +324,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
              has to wait",
         ));
     }
-    if facts.log_bytes >= LOG_BYTES {
+    if facts.log_bytes >= LOG_BYTES && !facts.ended {
         findings.push(finding(
             Severity::Warning,
             "log",
@@ -353,6 +353,15 @@ fn file(facts: &Facts) -> Vec<Finding> {
                 "it was larger at the start and gets smaller with each batch, or a reader keeps its \
                  log: end that reader"
             },
+        ));
+    }
+    if is_over && facts.log_bytes > 0 {
+        findings.push(finding(
+            Severity::Warning,
+            "log",
+            format!("the log ({}) is not merged", text::bytes(facts.log_bytes)),
+            "the profile and its -wal belong together: copy both files, or make one of them: \
+             `spandrel merge`",
         ));
     }
     let is_limited = ["max_bytes", "max_age_s"].iter().any(|key| facts.setting(key).is_some());

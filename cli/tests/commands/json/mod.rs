@@ -245,6 +245,7 @@ fn writing(page: &mut Page) {
         let words = [&["optimize"][..], more].concat();
         check(page, &["optimize"], Of::File, &copy, &words);
     }
+    check(page, &["merge"], Of::File, &copy, &["merge"]);
     check(page, &["prune"], Of::File, &copy, &["prune", "--runs", "1"]);
     let live = folder.path().join("live.db");
     let profiler = Profiler::builder().database(&live).build().unwrap();

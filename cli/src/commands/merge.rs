@@ -1,0 +1,42 @@
+//! `spandrel merge`: the log that a recording has left behind, merged into its profile.
+
+use clap::Args;
+use serde_json::json;
+use spandrel_storage::merge;
+
+use crate::arguments::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Sheet, View, text};
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "A recording that was killed, or that was closed while somebody read its \
+    file, is two files: the profile and its log, with -wal behind the name. This makes one of them, \
+    and changes nothing else. Nobody may record into the profile, or read what is only in the log.\n\n\
+    Examples:\n  \
+    spandrel merge\n  \
+    spandrel merge --db copied/profile.db"
+)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let path = context.wanted.path()?;
+    let done = merge(&path)?;
+    let mut view = View::new("merge", None, Sheet::new(Vec::new()));
+    let shown = path.display();
+    let what = match done.log_bytes {
+        0 => format!("{shown}: there is no log to merge"),
+        log_bytes => format!(
+            "{shown}: merged a log of {}, {} → {}",
+            text::bytes(log_bytes),
+            text::bytes(done.bytes_before),
+            text::bytes(done.bytes_after)
+        ),
+    };
+    view.drawing = Some(format!("{}\n", text::clean(&what)));
+    view.extra.insert("log_bytes".into(), json!(done.log_bytes));
+    view.extra.insert("bytes_before".into(), json!(done.bytes_before));
+    view.extra.insert("bytes_after".into(), json!(done.bytes_after));
+    context.output.show(view, 0)
+}

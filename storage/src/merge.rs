@@ -1,0 +1,94 @@
+//! The write-ahead log that a recording has left behind, merged into its profile; nothing else is done.
+//!
+//! A log stays when the recorder was killed, or when somebody still read the file when it was closed.
+//! Until it is merged the profile is two files, of which the main one alone may hold no span.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::checkpoint::{self, wal_path};
+use crate::error::{Context, Error, ErrorKind};
+use crate::lock::StoreLock;
+use crate::open::{check_header, check_version, harden};
+use crate::options::StoreOptions;
+
+/// What merging did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Merged {
+    /// Bytes of the log before; 0 if there was nothing to merge.
+    pub log_bytes: u64,
+    /// Bytes of the profile before, without its log.
+    pub bytes_before: u64,
+    /// Bytes of the profile afterwards.
+    pub bytes_after: u64,
+}
+
+/// Merges the write-ahead log of a profile that nobody records into, so that it is one file again.
+/// Without a log nothing is touched.
+///
+/// # Errors
+///
+/// `InUse` while somebody records into it; `Busy` while somebody reads what is only in the log;
+/// `PermissionDenied` where the file or its folder cannot be written; otherwise as for
+/// [`Reader::open`](crate::Reader::open).
+///
+/// # Blocking
+///
+/// Copies the log, some 3 ms a MiB, and waits for the disk.
+pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
+    let path = path.as_ref();
+    let full = path.canonicalize().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            let message = "there is no such file; check the path, or record something first";
+            Error::new(ErrorKind::NotFound, path, message)
+        }
+        _ => Error::io(path, "resolve the path", source),
+    })?;
+    let bytes = || Ok(fs::metadata(&full).context(path, "look at the file")?.len());
+    let bytes_before = bytes()?;
+    if bytes_before == 0 {
+        let message = "not a profile: it is empty; choose another path";
+        return Err(Error::new(ErrorKind::NotADatabase, path, message));
+    }
+    let lock = StoreLock::acquire(path, &full)?;
+    check_header(path, lock.file().context(path, "look at the file")?)?;
+    let log = wal_path(&full);
+    let log_bytes = log.metadata().map_or(0, |log| log.len());
+    if !log.exists() {
+        return Ok(Merged { log_bytes, bytes_before, bytes_after: bytes_before });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let conn = Connection::open_with_flags(&full, flags).context(path, "open")?;
+    let merged = merge_log(path, &conn);
+    let closed = conn.close().map_err(|(_, source)| Error::sqlite(path, "close", source));
+    drop(lock);
+    merged.and(closed)?;
+    Ok(Merged { log_bytes, bytes_before, bytes_after: bytes()? })
+}
+
+fn merge_log(path: &Path, conn: &Connection) -> Result<(), Error> {
+    conn.busy_timeout(StoreOptions::default().busy_timeout).context(path, "open")?;
+    harden(conn).context(path, "open")?;
+    if conn.is_readonly("main").context(path, "open")? {
+        let message = "cannot be written, so its log cannot be merged; copy both files to a folder of \
+                       your own, and merge there";
+        return Err(Error::new(ErrorKind::PermissionDenied, path, message));
+    }
+    check_version(path, conn)?;
+    match checkpoint::run(conn, path, true) {
+        // Whoever has the file open without reading keeps the empty log, and nothing else.
+        Ok(()) => checkpoint::finish(conn, path),
+        Err(error) if error.kind() == ErrorKind::Busy => {
+            let message = "somebody reads what is only in the log, which was not merged; end that, and \
+                           merge again";
+            Err(Error::new(ErrorKind::Busy, path, message))
+        }
+        Err(error) => Err(error),
+    }
+}
