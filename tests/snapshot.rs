@@ -47,7 +47,7 @@ fn a_copy_while_recording_goes_on_holds_all_that_came_before() {
         for copies in 1..=5_u64 {
             within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
             let path = folder.join(format!("copy {copies}.db"));
-            let snapshot = profiler.snapshot(&path, LONG).unwrap();
+            let snapshot = profiler.snapshot_within(&path, LONG).unwrap();
             let copy = Database::open(&path);
             let count = |sql| copy.count(sql);
             assert_eq!(count(BEFORE), copies * 100);
@@ -79,15 +79,15 @@ fn a_copy_that_cannot_be_made_leaves_everything_as_it_was() {
     let kind = |kind| ErrorKind::Storage(kind);
     let there = folder.join("there");
     fs::write(&there, "mine").unwrap();
-    let error = profiler.snapshot(&there, LONG).unwrap_err();
+    let error = profiler.snapshot(&there).unwrap_err();
     assert_eq!(error.kind(), kind(storage::ErrorKind::Exists), "{error}");
     assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
     std::os::unix::fs::symlink("nowhere", folder.join("link")).unwrap();
-    let error = profiler.snapshot(folder.join("link"), LONG).unwrap_err();
+    let error = profiler.snapshot(folder.join("link")).unwrap_err();
     assert_eq!(error.kind(), kind(storage::ErrorKind::Exists), "{error}");
-    let error = profiler.snapshot(scratch.db(), LONG).unwrap_err();
+    let error = profiler.snapshot(scratch.db()).unwrap_err();
     assert_eq!(error.kind(), kind(storage::ErrorKind::Exists), "not onto itself: {error}");
-    let error = profiler.snapshot(folder.join("no/folder"), LONG).unwrap_err();
+    let error = profiler.snapshot(folder.join("no/folder")).unwrap_err();
     assert_eq!(error.kind(), kind(storage::ErrorKind::MissingFolder), "{error}");
     profiler.flush(LONG).unwrap();
     let late = folder.join("late.db");
@@ -103,8 +103,8 @@ fn a_copy_that_cannot_be_made_leaves_everything_as_it_was() {
     names.sort_unstable();
     assert_eq!(names, ["link", "there"], "nothing half done");
     ledger::check_complete(scratch.db(), &profiler.close().unwrap());
-    let error = profiler.snapshot(folder.join("after.db"), LONG).unwrap_err();
+    let error = profiler.snapshot(folder.join("after.db")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-    let error = Profiler::disabled().snapshot(folder.join("off.db"), LONG).unwrap_err();
+    let error = Profiler::disabled().snapshot(folder.join("off.db")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
 }

@@ -332,13 +332,12 @@ impl Profiler {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use std::time::Duration;
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("profile.db");
     /// # let copy = folder.path().join("copy.db");
     /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
     /// // ...
-    /// let snapshot = profiler.snapshot(&copy, Duration::from_secs(30))?;
+    /// let snapshot = profiler.snapshot(&copy)?;
     /// assert_eq!(snapshot.bytes, std::fs::read(&copy)?.len() as u64);
     /// # Ok(())
     /// # }
@@ -354,10 +353,28 @@ impl Profiler {
     ///
     /// # Blocking
     ///
-    /// The calling thread, up to `timeout`: it reads and writes the whole file, some 2 s for a GB. No
-    /// other thread waits, and the recording goes on. Until the copy is made, the write-ahead log
-    /// cannot begin anew and grows by what is recorded.
-    pub fn snapshot(&self, path: impl AsRef<Path>, timeout: Duration) -> Result<Snapshot, Error> {
+    /// The calling thread, up to [`Builder::close_timeout`]: it reads and writes the whole file, some 2 s for
+    /// a GB. No other thread waits, and the recording goes on. Until the copy is made, the write-ahead
+    /// log cannot begin anew and grows by what is recorded.
+    pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<Snapshot, Error> {
+        let timeout = self.handle.as_ref().map_or(Duration::ZERO, |handle| handle.close_timeout);
+        self.snapshot_within(path, timeout)
+    }
+
+    /// The same with a time-out of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`snapshot`](Self::snapshot).
+    ///
+    /// # Blocking
+    ///
+    /// The calling thread, up to `timeout`.
+    pub fn snapshot_within(
+        &self,
+        path: impl AsRef<Path>,
+        timeout: Duration,
+    ) -> Result<Snapshot, Error> {
         let Some(handle) = &self.handle else {
             let message = "cannot make a copy: the profiler is switched off, and has no profile";
             return Err(Error::new(ErrorKind::Closed, message));
