@@ -305,7 +305,8 @@ impl Deref for Report {
 }
 
 impl fmt::Display for Report {
-    /// The line of [`Stats`], and what callsites there were: `callsites 12, 3 more below the level`.
+    /// The line of [`Stats`], and what kept it from being more: `; 3 callsites below the level`, no callsite
+    /// at all, or a log that was not merged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stats.fmt(f)?;
         match (self.callsites, self.callsites_below_level) {
@@ -315,8 +316,9 @@ impl fmt::Display for Report {
             (0, below) if self.recorded == 0 => {
                 write!(f, "; no callsite was enabled: {below} are below the level or filtered out")
             }
-            (kept, 0) => write!(f, "; callsites {kept}"),
-            (kept, below) => write!(f, "; callsites {kept}, {below} more below the level"),
+            (_, 0) => Ok(()),
+            (_, 1) => f.write_str("; 1 callsite below the level"),
+            (_, below) => write!(f, "; {below} callsites below the level"),
         }?;
         if self.log_bytes > 0 {
             f.write_str("; log not merged, copy both files (the profile and its -wal)")?;
