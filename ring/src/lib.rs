@@ -26,7 +26,7 @@
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
 //! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], in
-//! [`timestamp`] (one processor instruction), and in [`fork`] (system calls). [`unsafe_method`] writes the
+//! [`timestamp`] (one processor instruction), and in [`fork`] (system calls). [`unsafe_method!`] writes the
 //! word where a foreign trait wants it, around a body without any.
 
 #[cfg(not(all(target_pointer_width = "64", target_has_atomic = "64")))]
