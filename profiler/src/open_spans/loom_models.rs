@@ -25,7 +25,7 @@ fn check(seen: &Seen) {
     let id = seen.id;
     assert_eq!(
         (seen.callsite, seen.thread, seen.parent, seen.root, seen.start),
-        (id as u16, id as u32, id + 100, id + 200, id + 300),
+        (id as u32, id as u32, id + 100, id + 200, id + 300),
         "a mixture of two spans"
     );
 }
