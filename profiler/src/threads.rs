@@ -28,11 +28,19 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 #[derive(Debug, Default)]
 pub(crate) struct Threads(Mutex<Registered>);
 
+/// New threads that are kept for the writer, some 2 MB. It asks for them with every batch: more than so
+/// many come only while the store takes none.
+const NEW_MAX: usize = 16_384;
+
 /// What is remembered of threads: nothing of those that have ended and that the writer has heard of.
+///
+/// Invariant: no more than [`NEW_MAX`], and those that live.
 #[derive(Debug, Default)]
 struct Registered {
     /// Those that the writer has not heard of.
     new: Vec<Arc<ThreadInfo>>,
+    /// Whether there have been more of them than are kept.
+    overflowed: bool,
     /// Those that live, by number, for a new file: that wants them all again.
     live: Vec<Arc<ThreadInfo>>,
 }
@@ -73,13 +81,19 @@ impl Threads {
         loop {
             // A forked child goes without: its spans are stored nowhere.
             let Some(mut registered) = self.0.lock() else { return };
-            let Registered { new, live } = &mut *registered;
+            let Registered { new, overflowed, live } = &mut *registered;
             let Err(at) = live.binary_search_by_key(&info.number, |info| info.number) else {
                 return;
             };
-            let room = (make_room(new, &mut new_spare), make_room(live, &mut live_spare));
+            let is_kept = new.len() < NEW_MAX;
+            let new_room = if is_kept { make_room(new, &mut new_spare) } else { Ok(()) };
+            let room = (new_room, make_room(live, &mut live_spare));
             if room == (Ok(()), Ok(())) {
-                new.push(Arc::clone(&info));
+                if is_kept {
+                    new.push(Arc::clone(&info));
+                } else {
+                    *overflowed = true;
+                }
                 live.insert(at, info);
                 return drop(registered); // before the spares
             }
@@ -126,12 +140,15 @@ impl Threads {
         drop(registered); // before what was the list
     }
 
-    /// The threads that were registered since the last call.
-    pub(crate) fn take_new(&self) -> Vec<Arc<ThreadInfo>> {
-        self.0.lock().map_or_else(Vec::new, |mut registered| std::mem::take(&mut registered.new))
+    /// The threads that were registered since the last call; `None` if there were more than are kept, and
+    /// [`take_all`](Self::take_all) is to be called.
+    pub(crate) fn take_new(&self) -> Option<Vec<Arc<ThreadInfo>>> {
+        let Some(mut registered) = self.0.lock() else { return Some(Vec::new()) };
+        (!registered.overflowed).then(|| std::mem::take(&mut registered.new))
     }
 
-    /// All that live, and the new ones, as if none had been taken.
+    /// All that live, and the new ones, as if none had been taken. Nothing is known of others with smaller
+    /// numbers than [`last_number`](Self::last_number) was before the call.
     pub(crate) fn take_all(&self) -> Vec<Arc<ThreadInfo>> {
         let mut live = Vec::new();
         let mut all = loop {
@@ -139,6 +156,7 @@ impl Threads {
             let len = registered.live.len();
             if len <= live.capacity() {
                 live.extend(registered.live.iter().cloned());
+                registered.overflowed = false;
                 break std::mem::take(&mut registered.new);
             }
             drop(registered);
@@ -185,11 +203,28 @@ mod tests {
             }
         }
         let lives = threads.register_current();
-        assert!(threads.take_new().len() <= 101);
+        assert!(threads.take_new().unwrap().len() <= 101);
         let numbers =
             |all: Vec<Arc<ThreadInfo>>| all.iter().map(|info| info.number).collect::<Vec<_>>();
         assert_eq!(numbers(threads.take_all()), [lives], "for a new file");
         let registered = threads.0.lock().unwrap();
         assert!(registered.live.capacity() < 64, "{}", registered.live.capacity());
+    }
+
+    #[test]
+    fn new_threads_that_nobody_asks_for_take_bounded_memory() {
+        let threads = Threads::default();
+        let lives = threads.register_current();
+        for _ in 0..NEW_MAX + 100 {
+            threads.ended(threads.register_current());
+        }
+        let late = threads.register_current();
+        assert!(threads.0.lock().unwrap().new.capacity() <= 2 * NEW_MAX);
+        assert_eq!(threads.take_new(), None, "some are missing");
+        let all = threads.take_all();
+        assert_eq!(all.len(), NEW_MAX + 1, "the first ones, and one that lives");
+        let has = |number| all.iter().any(|info| info.number == number);
+        assert!(has(lives) && has(late) && !has(late - 1));
+        assert_eq!(threads.take_new(), Some(Vec::new()), "it begins anew");
     }
 }

@@ -176,7 +176,7 @@ pub(crate) fn marks(
         let MarkRow { id, at_ns, until_ns, label, fields } = mark;
         let values = params![*id as i64, run_id, at_ns, until_ns, mark_label(label), fields];
         if insert.execute(values)? == 0 {
-            return Err(mark_of_another_run());
+            return Err(key_of_another_run("mark.id"));
         }
         totals.see_mark(mark);
     }
@@ -184,9 +184,9 @@ pub(crate) fn marks(
 }
 
 /// As SQLite says it of other tables.
-fn mark_of_another_run() -> rusqlite::Error {
+pub(crate) fn key_of_another_run(key: &str) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
-    rusqlite::Error::SqliteFailure(code, Some("UNIQUE constraint failed: mark.id".to_owned()))
+    rusqlite::Error::SqliteFailure(code, Some(format!("UNIQUE constraint failed: {key}")))
 }
 
 pub(crate) fn writer_stat(

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Statement, params};
 
+use crate::append::key_of_another_run;
 use crate::error::is_refused;
 use crate::ids::LastIds;
 use crate::record::{CallsiteInfo, CallsiteKind, NAME_BYTES_MAX, cut};
@@ -109,7 +110,7 @@ impl Interner {
             }
         }
         if !self.new_threads.is_empty() {
-            let mut insert = conn.prepare(&self.statement(INSERT_THREAD))?;
+            let mut insert = conn.prepare(INSERT_THREAD)?;
             self.new_threads.iter().try_for_each(|thread| insert_thread(&mut insert, thread))?;
         }
         Ok(())
@@ -131,7 +132,7 @@ impl Interner {
             self.callsites.insert(callsite.clone(), *id);
             insert_callsite(insert, *id, callsite)?;
         }
-        let insert = &mut conn.prepare(&self.statement(INSERT_THREAD))?;
+        let insert = &mut conn.prepare(INSERT_THREAD)?;
         let pending = self.new_threads.iter().map(|thread| thread.id).max().unwrap_or(0);
         // Far above, so that threads to come do not meet those that were moved.
         let mut next = last.thread.max(pending).saturating_add(MOVED_THREADS_ABOVE);
@@ -178,8 +179,10 @@ pub(crate) struct Renamed {
 const INSERT_CALLSITE: &str =
     "INSERT INTO main.callsite (id, kind, name, target, level, module, file, line)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+/// A thread may be told of twice: what was said first stays. The row of another run is never taken for it.
 const INSERT_THREAD: &str =
-    "INSERT INTO main.thread (id, run_id, os_id, name) VALUES (?1, ?2, ?3, ?4)";
+    "INSERT INTO main.thread (id, run_id, os_id, name) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (id) DO UPDATE SET run_id = run_id WHERE run_id = excluded.run_id";
 
 fn insert_callsite(insert: &mut Statement<'_>, id: i64, c: &CallsiteInfo) -> rusqlite::Result<()> {
     let kind = c.kind.as_str();
@@ -188,7 +191,9 @@ fn insert_callsite(insert: &mut Statement<'_>, id: i64, c: &CallsiteInfo) -> rus
 }
 
 fn insert_thread(insert: &mut Statement<'_>, t: &NewThread) -> rusqlite::Result<()> {
-    insert.execute(params![t.id, t.run_id, t.os_id as i64, t.name])?;
+    if insert.execute(params![t.id, t.run_id, t.os_id as i64, t.name])? == 0 {
+        return Err(key_of_another_run("thread.id"));
+    }
     Ok(())
 }
 

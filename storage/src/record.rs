@@ -290,8 +290,10 @@ impl Batch {
             && self.open_spans.is_none()
     }
 
-    /// Empties the batch and keeps its memory.
+    /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is
+    /// given back, so that little is left of a large batch after some smaller ones.
     pub fn clear(&mut self) {
+        let used = self.text.len();
         self.spans.clear();
         self.events.clear();
         self.links.clear();
@@ -300,12 +302,30 @@ impl Batch {
         self.writer_stat = None;
         self.open_spans = None;
         self.text.clear();
+        if self.text.capacity() > TEXT_KEPT.max(8 * used) {
+            self.text.shrink_to(self.text.capacity() / 2);
+        }
     }
 }
+
+/// Memory for so much text is always kept, in bytes.
+const TEXT_KEPT: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_batch_leaves_no_large_memory_behind() {
+        let mut batch = Batch { text: "x".repeat(100 << 20), ..Batch::default() };
+        batch.clear();
+        assert!(batch.text.capacity() >= 100 << 20, "the next one may be as large");
+        for _ in 0..10 {
+            batch.text.push_str("little");
+            batch.clear();
+        }
+        assert!(batch.text.capacity() <= TEXT_KEPT, "{}", batch.text.capacity());
+    }
 
     #[test]
     fn a_label_is_cut_at_a_boundary_between_characters() {

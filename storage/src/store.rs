@@ -222,8 +222,8 @@ impl Store {
         self.interner.callsite(info)
     }
 
-    /// Says who the thread `number` of this run is, once for each number from 1 on, and returns its id.
-    /// Its row is inserted by the next append.
+    /// Says who the thread `number` of this run is, for each number from 1 on, and returns its id. Its row
+    /// is inserted by the next append; what is said again of the same number changes nothing.
     pub fn intern_thread(&mut self, number: u32, os_id: u64, name: Option<&str>) -> i64 {
         self.interner.thread(self.run_id().unwrap_or(0), number, os_id, name);
         self.interner.thread_id(number)

@@ -110,21 +110,30 @@ impl Converter {
     pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();
         self.log_sites.clear();
-        self.strangers = Strangers { before: Threads::last_number(), known: HashSet::new() };
-        for thread in self.recorder.threads.take_all() {
-            store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
-            self.strangers.known.insert(thread.number);
-        }
+        self.learn_all_threads(store);
     }
 
     /// Tells the file of the threads that were registered since the last call. Whoever has a record of
     /// a thread, or its open span, may call this and then find it in the file.
     pub(super) fn learn_threads(&mut self, store: &mut Store) {
-        for thread in self.recorder.threads.take_new() {
+        let Some(new) = self.recorder.threads.take_new() else {
+            return self.learn_all_threads(store);
+        };
+        for thread in new {
             store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
             if thread.number <= self.strangers.before {
-                self.strangers.known.insert(thread.number);
+                self.strangers.know(thread.number);
             }
+        }
+    }
+
+    /// Tells the file of all threads that are remembered; others are told of when they are met.
+    fn learn_all_threads(&mut self, store: &mut Store) {
+        // First the number: a thread that comes after it and is not among them is told of later.
+        self.strangers = Strangers { before: Threads::last_number(), known: HashSet::new() };
+        for thread in self.recorder.threads.take_all() {
+            store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
+            self.strangers.know(thread.number);
         }
     }
 
@@ -374,20 +383,32 @@ fn known<'a>(all: &'a [Option<Callsite>], unknown: &'a Callsite, number: u32) ->
     }
 }
 
-/// Threads that ended before a new file was begun, which knows only those that lived then.
+/// Threads that ended before a new file was begun, which knows only those that lived then, or while the
+/// store took nothing and so many came that they were not all remembered.
 #[derive(Debug, Default)]
 struct Strangers {
     /// Threads with larger numbers are no strangers.
     before: u32,
-    /// Those that the file knows.
+    /// Those that the file was told of lately. To tell it again changes nothing.
     known: HashSet<u32>,
 }
 
+/// Threads that the file is not told of again; at most so many at once.
+const KNOWN_MAX: usize = 65_536;
+
 impl Strangers {
+    /// Whether that is new.
+    fn know(&mut self, number: u32) -> bool {
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(number)
+    }
+
     /// A span of such a thread is stored, which closed only now.
     #[cold]
     fn meet(&mut self, number: u32, store: &mut Store) {
-        if self.known.insert(number) {
+        if !self.known.contains(&number) && self.know(number) {
             store.intern_thread(number, 0, None);
         }
     }

@@ -6,6 +6,9 @@ use spandrel_storage::MarkRow;
 use super::Writer;
 use crate::marks::{MARKS_MAX, Mark};
 
+/// Marks in one batch: all that can be waiting, and as many that were meant for a file that is gone.
+const BATCH_MAX: usize = 2 * MARKS_MAX;
+
 /// What the writer knows of marks.
 #[derive(Debug, Default)]
 pub(super) struct MarkRows {
@@ -67,11 +70,13 @@ impl Writer {
                 && self.last_commit.elapsed() >= self.options.flush_interval
     }
 
-    /// Adds all that there are to the batch.
+    /// Adds all that there are to the batch. Those of batches that went down with their files may be there
+    /// already: beyond a bound, others stay in the channel, which counts what it has no room for.
     pub(super) fn add_marks(&mut self) -> PendingMarks {
         let Self { marks, batch, state, converter, .. } = self;
         batch.marks.append(&mut marks.rows);
-        for _ in 0..state.marks.waiting() {
+        let room = BATCH_MAX.saturating_sub(batch.marks.len());
+        for _ in 0..state.marks.waiting().min(room) {
             let Some(Mark { id, at, until, label }) = state.marks.take() else { break };
             marks.taken += 1;
             let [at_ns, until_ns] =
