@@ -11,7 +11,7 @@ use tracing::metadata::{Kind, Level};
 
 /// So many callsites, of which the first and the last ones get spans.
 const CALLSITES: usize = 70_000;
-const USED: usize = 500;
+const USED: usize = 5_000;
 
 fn record(install: fn(&Profiler) -> Dispatch) {
     let scratch = scratch();
