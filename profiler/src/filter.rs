@@ -112,6 +112,9 @@ impl Filter {
 
     /// `tracing` knows of the subscriber from now on.
     pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(recorder) = &self.recorder {
+            recorder.set_has_dispatch();
+        }
         let new = Some(dispatch.downgrade());
         let Some(mut known) = self.dispatch.lock() else { return };
         let before = std::mem::replace(&mut *known, new);

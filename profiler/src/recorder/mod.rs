@@ -59,6 +59,8 @@ pub(crate) struct Recorder {
     pub(crate) field_words_max: usize,
     /// Whether the database does not take what it is given: a full ring is then its fault.
     pub(crate) degraded: AtomicBool,
+    /// Whether `tracing` knows of a front end.
+    has_dispatch: AtomicBool,
     /// What is left of the recording once its writer has ended.
     pub(crate) late: Mutex<Option<Late>>,
 }
@@ -146,6 +148,7 @@ impl Recorder {
             busy_time: options.busy_time,
             field_words_max,
             degraded: AtomicBool::new(false),
+            has_dispatch: AtomicBool::new(false),
             late: Mutex::new(None),
         };
         (Arc::new(recorder), consumer)
@@ -172,6 +175,17 @@ impl Recorder {
     pub(crate) fn quick_owner(&self) -> u32 {
         // Relaxed: as in `Ring::close`.
         self.quick_owner.load(Ordering::Relaxed)
+    }
+
+    /// `tracing` knows of a front end from now on.
+    pub(crate) fn set_has_dispatch(&self) {
+        // Relaxed: whoever installs the subscriber does so after it was made, and publishes both.
+        self.has_dispatch.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_dispatch(&self) -> bool {
+        // Relaxed: asked again and again until it is so.
+        self.has_dispatch.load(Ordering::Relaxed)
     }
 
     /// The moment of an entry or exit: 0 where busy time is not measured.

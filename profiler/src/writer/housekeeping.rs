@@ -24,6 +24,7 @@ impl Writer {
         }
         self.last_housekeeping = Instant::now();
         self.state.measure_cpu();
+        self.look_again_whether_installed();
         self.forget_gone();
         if self.raw.is_empty() && self.pending.is_none() && self.last_commit.elapsed() > INTERVAL {
             // A loss that begins after an idle time has not begun before it.

@@ -30,6 +30,7 @@ mod finish;
 pub(crate) mod fuzz;
 mod housekeeping;
 mod id_table;
+mod installed;
 mod json;
 mod keys;
 mod log_sites;
@@ -62,6 +63,7 @@ use crate::redact::Redaction;
 
 use commit::{Backoff, Pending};
 use convert::Converter;
+use installed::Installed;
 use losses::Losses;
 use marks::MarkRows;
 use raw::RawBatch;
@@ -161,6 +163,7 @@ pub(crate) struct Writer {
     last_open_spans: Instant,
     last_stat: Instant,
     batches_begun: u64,
+    installed: Installed,
     /// Stored since this file was opened: what is lost if the file is deleted.
     stored_in_file: PerKind,
     unfinished_in_file: u64,
@@ -222,6 +225,7 @@ impl Writer {
             last_open_spans: now,
             last_stat: now,
             batches_begun: 0,
+            installed: Installed::default(),
             stored_in_file: PerKind::default(),
             unfinished_in_file: 0,
             closing: false,
@@ -244,6 +248,7 @@ impl Writer {
 
     fn run_until_closed(&mut self) -> Instant {
         loop {
+            self.look_whether_installed();
             if let Some(deadline) = self.take_control() {
                 return deadline;
             }
@@ -277,6 +282,8 @@ impl Writer {
             any = true;
         }
         if any {
+            // Who has installed the subscriber and waits for a flush finds it listening.
+            self.look_whether_installed();
             // Those whose time was up before it was done have not waited for it.
             self.forget_gone();
             self.answer_waiting();
