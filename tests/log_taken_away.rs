@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
@@ -40,6 +41,10 @@ fn act(deed: &str, db: &Path) {
                 fs::remove_file(&path).unwrap();
                 File::create(path).unwrap();
             }
+        }
+        "replace the log by an empty file" => {
+            fs::remove_file(&log).unwrap();
+            File::create(log).unwrap();
         }
         "empty the index" => drop(File::create(index).unwrap()),
         "cut the index" => cut(&index, 4_096),
@@ -127,6 +132,38 @@ fn what_was_in_a_log_that_is_cut_is_counted_as_lost() {
                 assert_eq!(db.count("SELECT sum(dropped_spans) FROM run"), lost, "{deed}");
             }
         }
+    }
+}
+
+/// A reader keeps a log that was removed from being merged: the close puts it back, for whoever comes next.
+#[test]
+fn what_was_in_a_removed_log_that_is_still_read_is_there_after_the_close() {
+    const TEST: &str = "what_was_in_a_removed_log_that_is_still_read_is_there_after_the_close";
+    if child::role().is_some() {
+        return serve(|builder| builder.close_timeout(Duration::from_secs(2)));
+    }
+    let rounds = rounds(1);
+    let _limit = time_limit(60 * rounds);
+    for deed in ["remove the log", "remove both", "replace the log by an empty file"]
+        .repeat(rounds as usize)
+    {
+        let scratch = scratch();
+        let mut host = Host::start(TEST, "host", scratch.db());
+        host.record();
+        let reader = Connection::open(scratch.db()).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM span").unwrap();
+        host.record();
+        act(deed, scratch.db());
+        let said = host.close();
+        let all = 2 * SPANS;
+        assert_eq!(
+            said,
+            Said { recorded: all, stored: all, file_removed: 0, dropped: 0 },
+            "{deed}"
+        );
+        host.kill();
+        check(scratch.db(), all, deed);
+        drop(reader);
     }
 }
 

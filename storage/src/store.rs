@@ -489,6 +489,12 @@ impl Store {
                 self.watch.remove_sidecars();
                 return lost;
             }
+            // A reader keeps what was removed from being merged: whoever comes next finds it at its path.
+            Ok(Found::LogAway) if self.is_held_back() => {
+                let doing = "put the write-ahead log back, which was removed and is still read";
+                let back = self.watch.put_log_back().context(&self.path, doing);
+                keep_log(&self.conn).context(&self.path, "close").and(back)
+            }
             // SQLite deletes sidecars by their names.
             Ok(Found::Away(_) | Found::LogAway) if self.watch.others_at_path() => {
                 let merge = self.watch.may_merge().unwrap_or(false);

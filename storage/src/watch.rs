@@ -16,14 +16,14 @@
 //! with SIGBUS.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::wal_path;
 use crate::held::Held;
 use crate::location::{self, Location};
-use crate::lock::{FileId, StoreLock, file_id, read_at_start};
+use crate::lock::{self, FileId, StoreLock, file_id, read_at_start};
 
 /// How the files were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +172,25 @@ impl Watch {
             (AtPath::Ours, AtPath::Other(_)) => false,
             _ => true,
         })
+    }
+
+    /// Gives a log that was removed its place again, with what it has, for readers that keep it from being
+    /// merged. An empty one that somebody has made meanwhile, and shares the index with, is filled.
+    pub(crate) fn put_log_back(&self) -> io::Result<()> {
+        let mut copy = match self.log.at_path()? {
+            AtPath::Ours => return Ok(()),
+            AtPath::Nothing => lock::create(&self.log.path, &self.log.path)
+                .map_err(|error| io::Error::other(error.to_string()))?,
+            AtPath::Other(0) if self.is_index_shared()? => open(&self.log.path, true)?,
+            AtPath::Other(_) => return Err(io::Error::other("another one is at its path")),
+        };
+        let mut log = &**self.log.file;
+        log.seek(io::SeekFrom::Start(0))?;
+        io::copy(&mut log, &mut copy).map(drop)
+    }
+
+    fn is_index_shared(&self) -> io::Result<bool> {
+        self.index.as_ref().map_or(Ok(false), |index| Ok(index.at_path()? == AtPath::Ours))
     }
 
     /// Takes away those sidecars that are still ours: they must not meet another main file, nor

@@ -116,6 +116,13 @@ impl Store {
         Ok(recovered(found))
     }
 
+    /// Whether a reader keeps a part of the log from being merged, which would be sound.
+    pub(super) fn is_held_back(&self) -> bool {
+        let busy = |error: Error| error.kind() == ErrorKind::Busy;
+        self.watch.may_merge().unwrap_or(false)
+            && checkpoint::run(&self.conn, &self.path, false).is_err_and(busy)
+    }
+
     /// SQLite shares an index among the connections of a process, also one that is gone.
     fn check_readers(&self) -> Result<(), Error> {
         if self.lock.readers() == 0 {
