@@ -72,8 +72,8 @@ impl Filter {
         let (Some(recorder), Some(mut present)) = (&self.recorder, self.present()) else {
             return Answer::Below;
         };
-        // Another thread may have met it meanwhile: the answer is the same, and counted twice.
-        let Some(site) = self.sites.enter(metadata) else { return Answer::Full };
+        // Another thread may have met it meanwhile: the answer is the same.
+        let Some(site) = self.sites.find_or_enter(metadata) else { return Answer::Full };
         loop {
             let answer = self.decide(recorder, &present.rule, site);
             // One who replaces the rule looks at all callsites after that; either it has found this one,

@@ -9,14 +9,17 @@
 //! happens once for each callsite that the front end meets. Entries are never removed. A callsite
 //! that two threads meet at the same moment may be entered twice, with the same answer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+#[cfg(all(test, spandrel_loom))]
+mod loom_models;
+
+use std::sync::Arc;
 
 use tracing_core::Metadata;
 
 use crate::callsites::CallsiteNumber;
 use crate::chunks::Chunks;
 use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
+use crate::sync::{AtomicU64, AtomicUsize, OnceLock, Ordering};
 
 /// What a filter says of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,27 +62,32 @@ fn read(word: u64) -> Option<Answer> {
 
 impl Site {
     pub(crate) fn answer(&self) -> Option<Answer> {
-        // Relaxed: a late answer is that of a moment ago. The number is in the same word.
-        read(self.answer.load(Ordering::Relaxed))
+        // Acquire: pairs with the Release in `set_answer`; who has the number, and whoever gets it from
+        // there, the writer, finds its callsite. A late answer is that of a moment ago.
+        read(self.answer.load(Ordering::Acquire))
     }
 
     /// Keeps the answer, and says the one before.
     pub(crate) fn set_answer(&self, answer: Answer) -> Option<Answer> {
         let word = match answer {
             Answer::Kept(number) => {
-                self.number.store(u64::from(number) + 1, Ordering::Relaxed);
+                // Release: pairs with the Acquire in `number`.
+                self.number.store(u64::from(number) + 1, Ordering::Release);
                 KEPT | u64::from(number) << 32
             }
             Answer::Full => FULL,
             Answer::Marks => MARKS,
             Answer::Below => BELOW,
         };
-        read(self.answer.swap(word, Ordering::Relaxed))
+        // Release: pairs with the Acquire in `answer`, and here, where one of several that decide at
+        // once takes the number of another one on.
+        read(self.answer.swap(word, Ordering::AcqRel))
     }
 
     /// The number that it was given once.
     pub(crate) fn number(&self) -> Option<CallsiteNumber> {
-        let number = self.number.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `set_answer`, as in `answer`.
+        let number = self.number.load(Ordering::Acquire);
         number.checked_sub(1).and_then(|number| CallsiteNumber::try_from(number).ok())
     }
 }
@@ -99,11 +107,12 @@ pub(crate) struct Entry {
 const ENTERING: usize = 2;
 const OFF: usize = 1;
 
-const PROBES: usize = 16;
-const QUICK: usize = 16_384;
+// A model has few, so that tables are full and grow.
+const PROBES: usize = if cfg!(spandrel_loom) { 2 } else { 16 };
+const QUICK: usize = if cfg!(spandrel_loom) { 2 } else { 16_384 };
 /// Entries of the first table of those that grow, each four times as large as the one before.
-const FIRST: usize = 1_024;
-const TABLES: usize = 10;
+const FIRST: usize = if cfg!(spandrel_loom) { 2 } else { 1_024 };
+const TABLES: usize = if cfg!(spandrel_loom) { 2 } else { 10 };
 
 const _: () = assert!(
     size_of::<Metadata<'static>>() > 16
@@ -184,7 +193,7 @@ pub(crate) struct Sites {
 
 impl Sites {
     pub(crate) fn new(quick: Option<QuickSites>) -> Self {
-        Self { quick, tables: [const { OnceLock::new() }; TABLES], list: Chunks::default() }
+        Self { quick, tables: std::array::from_fn(|_| OnceLock::new()), list: Chunks::default() }
     }
 
     /// The callsite, if it was met.
@@ -205,9 +214,17 @@ impl Sites {
         None
     }
 
-    /// Enters a callsite, of which nothing is known yet. `None` if there are too many.
+    /// The callsite, which is entered if it was not met. `None` if there are too many.
+    ///
+    /// One that another thread has entered has no answer yet: that thread may sleep for long before it
+    /// has. Whoever comes meanwhile answers in its place, and does not enter the callsite again each time.
     #[cold]
-    pub(crate) fn enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
+    pub(crate) fn find_or_enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
+        self.find(metadata).or_else(|| self.enter(metadata))
+    }
+
+    #[cold]
+    fn enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
         let new = Site { metadata, answer: AtomicU64::new(UNKNOWN), number: AtomicU64::new(0) };
         let index = self.list.push(new)?;
         let address = address(metadata);
@@ -234,10 +251,12 @@ impl Sites {
     pub(crate) fn set_quick(&self, metadata: &'static Metadata<'static>, answer: Answer) {
         let Some(quick) = &self.quick else { return };
         let address = address(metadata);
-        // Relaxed: only the addresses are compared, and written by whoever changes the answer.
+        // Acquire: pairs with the Release in `publish`. Who finds what is stored below must find the
+        // number, too, which another thread may have written.
         let mine = probe(address, &quick[..])
-            .find(|entry| entry.address.load(Ordering::Relaxed) & !OFF == address);
+            .find(|entry| entry.address.load(Ordering::Acquire) & !OFF == address);
         match (mine, answer) {
+            // Release: pairs with the Acquire in `first_probe`.
             (Some(entry), Answer::Kept(_)) => entry.address.store(address, Ordering::Release),
             (Some(entry), _) => entry.address.store(address | OFF, Ordering::Release),
             (None, Answer::Kept(number)) if number <= CALLSITE_LOW_MAX => {

@@ -1,8 +1,56 @@
-//! The only door to the atomics of the open-span table, so that loom can stand in for the standard
-//! library.
+//! The only door to the atomics of the open-span table and of the tables of callsites, so that loom can stand
+//! in for the standard library.
 
 #[cfg(not(spandrel_loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::OnceLock;
+#[cfg(not(spandrel_loom))]
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 #[cfg(spandrel_loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+#[cfg(spandrel_loom)]
+pub(crate) use once_lock::OnceLock;
+
+/// What loom has nothing for.
+#[cfg(spandrel_loom)]
+mod once_lock {
+    use super::{AtomicBool, Ordering};
+
+    /// Promises what the standard library's does, and no more: whoever finds the value, or comes too
+    /// late to set it, sees what was done before it was set.
+    #[derive(Debug)]
+    pub(crate) struct OnceLock<T> {
+        /// Holds the value; loom does not know of it, and changes no thread inside it.
+        value: std::sync::OnceLock<T>,
+        is_set: AtomicBool,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            Self { value: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            // Acquire: pairs with the Release in `set`.
+            if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+        }
+
+        pub(crate) fn set(&self, value: T) -> Result<(), T> {
+            let result = self.value.set(value);
+            if result.is_ok() {
+                // Release: pairs with the Acquire in `get`, and below.
+                self.is_set.store(true, Ordering::Release);
+            }
+            // Somebody else is between the two steps: the standard library waits, too.
+            while !self.is_set.load(Ordering::Acquire) {
+                loom::thread::yield_now();
+            }
+            result
+        }
+    }
+}
