@@ -147,6 +147,18 @@ impl Error {
         Self::new(kind, path, format!("{doing}: {source}{remedy}")).with_source(source)
     }
 
+    /// Of a file that was new. What was written before the limit on the length of files was reached is
+    /// taken back, so that the length of the file does not tell.
+    pub(crate) fn in_new_file(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
+        if matches!(kind_of(&source), ErrorKind::Io | ErrorKind::Full)
+            && let Some(limit) = file_size::limit().filter(|limit| *limit < file_size::EMPTY_MAX)
+        {
+            let message = file_size::message(doing, limit);
+            return Self::new(ErrorKind::Full, path, message).with_source(source);
+        }
+        Self::sqlite(path, doing, source)
+    }
+
     pub(crate) fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
         let kind = kind_of(&source);
         if matches!(kind, ErrorKind::Io | ErrorKind::Full)

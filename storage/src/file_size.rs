@@ -36,6 +36,9 @@ pub(crate) fn limit() -> Option<u64> {
     None
 }
 
+/// More than a profile takes in which nothing is recorded yet, also with the largest pages.
+pub(crate) const EMPTY_MAX: u64 = 1 << 20;
+
 /// The limit, if the database or a file beside it has come so near to it that a write must have failed
 /// for that. SQLite does not say.
 pub(crate) fn reached(database: &Path) -> Option<u64> {

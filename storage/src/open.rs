@@ -61,7 +61,8 @@ pub(crate) fn connect(
     let mut conn = open(full, options).context(path, "open")?;
     let found = schema::inspect(path, &mut conn, Use::Writing)?;
     if found.objects == 0 {
-        create_schema(&mut conn, options).context(path, "make the tables")?;
+        create_schema(&mut conn, options)
+            .map_err(|source| Error::in_new_file(path, "make the tables", source))?;
     } else {
         check_version(path, &conn)?;
         let version = schema::version(&conn).context(path, "read the schema")?;
