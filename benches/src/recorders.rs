@@ -23,7 +23,9 @@ pub enum Recorder {
     Noop,
     /// `Registry` and a layer that keeps each span's start in its `Extensions`, as most layers do.
     Extensions,
-    /// The same, and the layer of a profiler that is switched off.
+    /// The same, and below it a layer that does nothing: what `tracing-subscriber` takes for any layer.
+    TwoLayers,
+    /// The same with the layer of a profiler that is switched off.
     Absent,
     /// `Registry` and spandrel's layer.
     Spandrel,
@@ -56,6 +58,7 @@ impl Recorder {
             Self::Registry => "registry",
             Self::Noop => "noop_layer",
             Self::Extensions => "extensions",
+            Self::TwoLayers => "two_layers",
             Self::Absent => "absent",
             Self::Spandrel => "spandrel",
             Self::Ids => "ids_only",
@@ -67,7 +70,10 @@ impl Recorder {
     /// The recorder of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::Absent]).find(|recorder| recorder.name() == name)
+        Self::ALL
+            .into_iter()
+            .chain([Self::TwoLayers, Self::Absent])
+            .find(|recorder| recorder.name() == name)
     }
 
     /// Makes this recorder the process's subscriber, once and for all. (A subscriber of one thread
@@ -90,6 +96,9 @@ impl Recorder {
             Self::Registry => subscriber::set_global_default(registry),
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
+            Self::TwoLayers => {
+                subscriber::set_global_default(registry.with(NoopLayer).with(ExtensionsLayer))
+            }
             Self::Absent => {
                 let absent = Profiler::disabled().layer();
                 subscriber::set_global_default(registry.with(absent).with(ExtensionsLayer))

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::{LookupSpan, SpanRef};
+use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 
 use crate::fast::{self, Quick};
 use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::placement::Placement;
 use crate::recorder::Recorder;
-use crate::sites::Answer;
 
 /// How far a recorded ancestor is looked for.
 const ANCESTORS_MAX: usize = 256;
@@ -57,7 +56,7 @@ impl<S> ProfilerLayer<S> {
     }
 
     /// Whether this is a layer of a profiler that is switched off. Asked before anything else that is not
-    /// cheaper.
+    /// cheaper: the quick paths of such a layer give up at their first comparison.
     #[inline(always)]
     fn is_absent(&self) -> bool {
         self.front.recorder().is_none()
@@ -75,7 +74,14 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     /// A layer is nothing but itself, and what its place asks for; that is never looked at.
+    ///
+    /// Wherever a span closes, the layers above ask for the registry: that answer is known when the
+    /// program is compiled.
+    #[inline(always)]
     fn downcast(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Registry>() {
+            return None;
+        }
         let is_mine = id == TypeId::of::<Self>() || self.placement.is(id, self.is_absent());
         is_mine.then(|| std::ptr::from_ref(self).cast())
     }
@@ -87,38 +93,55 @@ where
         key: NonZeroU64,
         context: Context<'_, S>,
     ) {
-        let Some((recorder, layer)) = self.front() else { return };
-        let answer = self.front.filter.answer(attributes.metadata());
-        let Front { quick, sites, .. } = &self.front;
-        if !matches!(answer, Answer::Kept(_))
-            || !quick.new_span_with_new_ids(sites, key.get(), attributes)
-        {
-            // For a parent that is not recorded: its nearest ancestor that is. The registry is asked for
-            // no span that is recorded itself.
-            let id = Id::from_non_zero_u64(key);
-            let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
-                nearest(context.span(&id)?.scope().skip(1), is_recorded)
-            };
-            recorder.new_span_slowly(layer, key.get(), attributes, answer, &ancestor);
+        if !self.is_absent() {
+            self.new_span_of_recorder(attributes, key, context);
         }
     }
 
     #[inline(never)]
+    fn new_span_of_recorder(
+        &self,
+        attributes: &Attributes<'_>,
+        key: NonZeroU64,
+        context: Context<'_, S>,
+    ) {
+        let Some((recorder, layer)) = self.front() else { return };
+        let Front { quick, sites, filter, .. } = &self.front;
+        if quick.new_span_with_new_ids(sites, key.get(), attributes) {
+            return;
+        }
+        let answer = filter.answer(attributes.metadata());
+        // For a parent that is not recorded: its nearest ancestor that is. The registry is asked for
+        // no span that is recorded itself.
+        let id = Id::from_non_zero_u64(key);
+        let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
+            nearest(context.span(&id)?.scope().skip(1), is_recorded)
+        };
+        recorder.new_span_slowly(layer, key.get(), attributes, answer, &ancestor);
+    }
+
+    #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
-        let key = id.into_u64();
+        if !self.is_absent() {
+            self.enter_recorder(id.into_u64());
+        }
+    }
+
+    #[inline(never)]
+    fn enter_recorder(&self, key: u64) {
         if fast::enter_first_place(&self.front.spans, key)
             || fast::enter_untimed(&self.front.untimed, key)
         {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
-            recorder.enter_slowly(layer, id.into_u64());
+            recorder.enter_slowly(layer, key);
         }
     }
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
-        if fast::exit_untimed(&self.front.untimed, id) {
+        if self.is_absent() || fast::exit_untimed(&self.front.untimed, id) {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -180,12 +203,11 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
-        match self.front.quick.new_span_quickly(&self.front.sites, key.get(), attributes) {
+        // The recorder once, so that the layer itself need not be remembered for it.
+        let quick: &Recorder = &self.front.quick;
+        match quick.new_span_quickly(&self.front.sites, key.get(), attributes) {
             Quick::Done(()) => {}
-            Quick::HasFields((), span) => {
-                self.front.quick.new_span_with_fields(span, attributes);
-            }
-            Quick::NotDone if self.is_absent() => {}
+            Quick::HasFields((), span) => quick.new_span_with_fields(span, attributes),
             Quick::NotDone => self.new_span_slowly(attributes, key, context),
         }
     }
@@ -213,21 +235,18 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::enter_quickly(&self.front.spans, id.into_u64()) && !self.is_absent() {
+        if !fast::enter_quickly(&self.front.spans, id.into_u64()) {
             self.enter_slowly(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::exit_quickly(&self.front.spans, id) && !self.is_absent() {
+        if !fast::exit_quickly(&self.front.spans, id) {
             self.exit_slowly(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if self.is_absent() {
-            return;
-        }
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() || !fast::close_quickly(&self.front.all, id.into_u64()) {
             self.close_slowly(id.into_u64());

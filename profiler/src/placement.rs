@@ -49,15 +49,13 @@ struct Markers {
 
 impl Markers {
     /// Asked for when a layer is made, and kept.
-    fn get() -> Self {
+    fn get() -> Option<&'static Self> {
         static FOUND: OnceLock<Markers> = OnceLock::new();
-        if let Some(found) = FOUND.get() {
-            return *found;
+        if FOUND.get().is_none() {
+            // Not inside the lock of the `OnceLock`: this allocates.
+            _ = FOUND.set(Self::listen());
         }
-        // Not inside the lock of the `OnceLock`: this allocates.
-        let found = Self::listen();
-        _ = FOUND.set(found);
-        found
+        FOUND.get()
     }
 
     fn listen() -> Self {
@@ -93,7 +91,10 @@ thread_local! {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Placement {
-    markers: Markers,
+    /// By reference, and none is a value too: the layer would else have more values that it never
+    /// takes than the registry below, and the compiler would put that behind it, which costs an
+    /// instruction in each callback to get there.
+    markers: Option<&'static Markers>,
     below: AtomicU8,
     /// How often it was asked for a filter of its own: once for itself, once for each layer above.
     questions: AtomicU8,
@@ -128,10 +129,11 @@ impl Placement {
     /// Whether to be taken for the type of this id, a marker: as a layer that is not there, or as one
     /// with a filter of its own.
     pub(crate) fn is(&self, id: TypeId, is_absent: bool) -> bool {
+        let Some(markers) = self.markers else { return false };
         if is_absent {
-            return Some(id) == self.markers.none;
+            return Some(id) == markers.none;
         }
-        if Some(id) != self.markers.filter {
+        if Some(id) != markers.filter {
             return false;
         }
         let count = |n: u8| Some(n.saturating_add(1));

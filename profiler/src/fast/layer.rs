@@ -126,9 +126,7 @@ impl Recorder {
     /// Opens a contextual span with fields in its place.
     #[inline(never)]
     pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {
-        let hot = local::of_owner();
-        let _id = self.fill_with_fields(hot, span, attributes);
-        hot.end_change();
+        let _id = self.fill_with_fields(local::of_owner(), span, attributes);
     }
 }
 

@@ -103,7 +103,8 @@ impl Recorder {
     }
 
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
-    /// taken, in which its callsite stands already, for whoever has begun a change. Returns its id.
+    /// taken, in which its callsite stands already, for whoever has begun a change, which ends here.
+    /// Returns its id.
     ///
     /// Once the fields have been visited there is no way back, because code of the user's may have
     /// run. So what is rare is called from here, and not left to the general path. What is called is
@@ -125,6 +126,9 @@ impl Recorder {
                 }
                 span.set_words(words);
                 span.complete(&NewSpan { head: hot.quick_head(), id, root, start });
+                // Here and not behind all three ways: the thread's cells would have to be looked up
+                // again behind a call.
+                hot.end_change();
                 id
             }
             None => self.complete_slowly(hot, span, words),
@@ -136,6 +140,12 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn complete_slowly(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
+        let id = self.complete_in_change(hot, span, words);
+        hot.end_change();
+        id
+    }
+
+    fn complete_in_change(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
         let (parent, root) = self.parent(hot, 0);
         span.set_origin(parent | span.origin());
         let start = timestamp::read();
@@ -158,7 +168,7 @@ impl Recorder {
         // Of a thread that is ending and has no buffer any more, all fields go there.
         let words = if visitor.has_failed() { 0 } else { visitor.len() };
         let span = visitor.span();
-        let id = self.complete_slowly(hot, span, words);
+        let id = self.complete_in_change(hot, span, words);
         let append = |fields: &FieldBuffer| {
             self.open.append_fields(
                 self.open.place_of(span),
@@ -179,6 +189,7 @@ impl Recorder {
                 span.set_left_out();
             }
         }
+        hot.end_change();
         id
     }
 

@@ -132,11 +132,9 @@ impl Recorder {
         span: &OpenSpan,
         attributes: &Attributes<'_>,
     ) -> NonZeroU64 {
-        let hot = local::of_owner();
-        let id = self.fill_with_fields(hot, span, attributes);
+        let id = self.fill_with_fields(local::of_owner(), span, attributes);
         let key = key_of(place, id);
         span.set_key(key.get());
-        hot.end_change();
         key
     }
 
