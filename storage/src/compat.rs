@@ -58,6 +58,18 @@ pub(crate) fn deserialize(
     }
 }
 
+/// Whether the file is open for reading only, as where its folder may not be written to.
+pub(crate) fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
+    #[allow(unused_imports)]
+    use fallback::DatabaseName;
+    {
+        // As above.
+        #[allow(unused_imports)]
+        use rusqlite::*;
+        conn.is_readonly(DatabaseName::Attached("main"))
+    }
+}
+
 #[allow(dead_code, non_snake_case)]
 mod fallback {
     use rusqlite::Connection;

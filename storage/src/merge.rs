@@ -10,6 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::checkpoint::{self, wal_path};
+use crate::compat;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::StoreLock;
 use crate::open::{check_header, check_version, harden};
@@ -75,7 +76,7 @@ pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
 fn merge_log(path: &Path, conn: &Connection) -> Result<(), Error> {
     conn.busy_timeout(StoreOptions::default().busy_timeout).context(path, "open")?;
     harden(conn).context(path, "open")?;
-    if conn.is_readonly("main").context(path, "open")? {
+    if compat::is_read_only(conn).context(path, "open")? {
         let message = "cannot be written, so its log cannot be merged; copy both files to a folder of \
                        your own, and merge there";
         return Err(Error::new(ErrorKind::PermissionDenied, path, message));
