@@ -11,6 +11,7 @@
 //! which closes all descriptors of this project.
 
 /// Descriptors that can be known at the same time. A recording has two or three.
+#[cfg(all(unix, not(miri)))]
 const DESCRIPTORS_MAX: usize = 1_024;
 
 /// From now on a forked child does not have this descriptor, which has to be the caller's own. Beyond

@@ -264,9 +264,9 @@ mod tests {
 
     #[test]
     fn whatever_its_size_a_ring_is_made_as_told_or_refused() {
-        let sizes = (0..64)
+        let sizes = crate::size::bits()
             .flat_map(|bits| [1_usize << bits, (1 << bits) - 1, (1 << bits) + 1])
-            .chain([0, usize::MAX, isize::MAX as usize, usize::MAX / 64]);
+            .chain([0, usize::MAX]);
         for capacity in sizes.clone() {
             for partitions in sizes.clone() {
                 let options = RingOptions { capacity, partitions };

@@ -20,13 +20,18 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// So many values, made one after the other, or none of them.
+/// So many values, made one after the other, or none of them. Values without a size count a byte each: they
+/// take no memory, but time.
 pub(crate) fn try_collect<T>(
     len: usize,
     mut make: impl FnMut() -> T,
 ) -> Result<Box<[T]>, TooLarge> {
     let mut values = Vec::new();
-    let bytes = len.checked_mul(size_of::<T>()).filter(|bytes| *bytes <= isize::MAX as usize);
+    let bytes =
+        len.checked_mul(size_of::<T>().max(1)).filter(|bytes| *bytes <= isize::MAX as usize);
+    if size_of::<T>() == 0 {
+        probe(bytes)?;
+    }
     values.try_reserve_exact(len).map_err(|_| TooLarge { bytes })?;
     values.extend(std::iter::repeat_with(&mut make).take(len));
     // Has just the length that was reserved, so nothing is allocated again.
@@ -43,4 +48,10 @@ pub(crate) fn probe(bytes: Option<usize>) -> Result<(), TooLarge> {
 /// The largest power of two that is not larger; 0 of 0.
 pub(crate) fn power_of_two_within(n: usize) -> usize {
     n.checked_ilog2().map_or(0, |bits| 1 << bits)
+}
+
+/// Sizes for tests, around each power of two. Miri, which ends at what cannot be had, gets small ones.
+#[cfg(test)]
+pub(crate) fn bits() -> std::ops::Range<u32> {
+    0..if cfg!(miri) { 7 } else { 64 }
 }

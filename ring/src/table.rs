@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn whatever_its_size_a_table_has_all_its_cells_or_is_refused() {
-        for (parts, part) in (0..64).flat_map(|parts| (0..64).map(move |part| (parts, part))) {
+        let bits = crate::size::bits;
+        for (parts, part) in bits().flat_map(|parts| bits().map(move |part| (parts, part))) {
             // What a test may allocate, and what nobody can.
             if parts + part > 12 && parts + part < 56 {
                 continue;
@@ -219,6 +220,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri ends at memory that cannot be had")]
+    fn cells_without_a_size_are_refused_as_if_they_had_one() {
+        assert!(Table::try_new(1 << 32, 1 << 29, || ()).is_err());
+        assert_eq!(Table::try_new(4, 4, || ()).unwrap().cells().len(), 16);
     }
 
     #[test]
