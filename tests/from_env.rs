@@ -61,6 +61,7 @@ fn without_a_database_nothing_happens() {
         let report = profiler.close().unwrap();
         ledger::settled(&report);
         assert_eq!(report.recorded, 0);
+        assert!(report.to_string().ends_with("; this process is not recorded"), "{report}");
         assert_eq!(std::fs::read_dir(folder.folder()).unwrap().count(), 0, "no file was made");
         return;
     }

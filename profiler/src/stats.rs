@@ -309,6 +309,10 @@ impl fmt::Display for Report {
     /// at all, or a log that was not merged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stats.fmt(f)?;
+        if *self == Self::default() {
+            // No report of a recording is like this: closing takes some time.
+            return f.write_str("; this process is not recorded");
+        }
         match (self.callsites, self.callsites_below_level) {
             (0, 0) if self.recorded == 0 => f.write_str(
                 "; no callsite was enabled: nothing was shown to the profiler's layer or subscriber",
