@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use spandrel::{ErrorKind, Profiler};
 use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
 use tracing::info_span;
@@ -101,6 +102,49 @@ fn marks_that_find_no_room_are_counted() {
     assert_eq!((report.marks, report.marks_dropped), (taken, 1));
     let db = ledger::check_complete(scratch.db(), &report);
     assert_eq!(db.count("SELECT count(*) FROM mark"), taken);
+}
+
+#[test]
+fn marks_that_wait_for_a_database_that_refuses_to_the_end_are_counted() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let profiler = small(scratch.db()).close_timeout(Duration::from_millis(50)).build().unwrap();
+    let other = Connection::open(scratch.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    (0..10).for_each(|n| profiler.mark(n.to_string()).unwrap());
+    profiler.flush(Duration::from_millis(300)).unwrap_err();
+    // Some are in the batch that is refused, and some behind it.
+    (10..30).for_each(|n| profiler.mark(n.to_string()).unwrap());
+    let report = profiler.close().unwrap();
+    assert_eq!((report.marks, report.marks_dropped), (0, 30));
+    let why = report.last_refusal.as_deref().unwrap();
+    assert!(why.contains("another connection holds a lock"), "{why}");
+}
+
+#[test]
+fn marks_that_found_no_room_are_told_of_while_the_recording_goes_on() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let profiler = small(scratch.db()).build().unwrap();
+    let other = Connection::open(scratch.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (mut taken, mut dropped) = (0_u64, 0_u64);
+    while dropped < 100 {
+        match profiler.mark("again and again") {
+            Ok(()) => taken += 1,
+            Err(_full) => dropped += 1,
+        }
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    while profiler.flush(LONG).is_err() {
+        std::thread::yield_now();
+    }
+    let db = Database::open(scratch.db());
+    let live = "SELECT report ->> '$.marks.dropped' FROM run WHERE ended_unix_ns IS NULL";
+    assert_eq!(db.count(live), dropped);
+    assert_eq!(db.count("SELECT count(*) FROM mark"), taken);
+    let report = profiler.close().unwrap();
+    assert_eq!((report.marks, report.marks_dropped), (taken, dropped));
 }
 
 #[test]

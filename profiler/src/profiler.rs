@@ -396,6 +396,11 @@ impl Profiler {
     /// Names this moment: a deployment, the start of a test, a click. It is stored in table `mark`, at
     /// its time among spans.
     ///
+    /// `Ok` says that the mark waits for the writer, which stores it with the next batch that the database
+    /// accepts; a [`flush`](Self::flush) that succeeds says that it is stored. Marks that wait while the
+    /// database refuses everything to the end, or when their file is lost, are counted in
+    /// [`Stats::marks_dropped`].
+    ///
     /// A label of more than 256 bytes is cut. While the recording goes on, other processes can set
     /// marks, too; see [`Builder::control`].
     ///
@@ -421,7 +426,7 @@ impl Profiler {
     ///
     /// # Blocking
     ///
-    /// Never: the writer stores it with the next batch.
+    /// Never.
     pub fn mark(&self, label: impl Into<String>) -> Result<(), Error> {
         let Some(handle) = &self.handle else { return Ok(()) };
         let at = handle.recorder.clock.ticks();

@@ -188,7 +188,8 @@ pub struct Stats {
     /// any more once the database accepts again.
     pub last_error: Option<String>,
     /// Why the database last refused a batch, also when it has accepted it since: the reason behind
-    /// what was dropped as `store_error`.
+    /// what was dropped as `store_error`. A refusal for which something was dropped is not forgotten
+    /// over later ones that cost nothing.
     pub last_refusal: Option<String>,
     /// Why no other process can ask the recording for something, though it should; it goes on
     /// without. See [`Builder::control`](crate::Builder::control).

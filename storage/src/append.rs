@@ -78,6 +78,9 @@ pub(crate) fn write(
         open_spans(tx, open, &batch.text, run_id, &mut totals)?;
     }
     run.add(tx, &totals)?;
+    if let Some(report) = &batch.report {
+        run.tell(tx, report)?;
+    }
     Ok((staged, totals))
 }
 

@@ -274,6 +274,9 @@ pub struct Batch {
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
     pub open_spans: Option<Vec<OpenSpanRow>>,
+    /// What the row of the run says in `report` until the run has ended, a JSON object: `Some` replaces
+    /// what it said before.
+    pub report: Option<String>,
     /// The text that the rows point into.
     pub text: String,
 }
@@ -288,6 +291,7 @@ impl Batch {
             && self.marks.is_empty()
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
+            && self.report.is_none()
     }
 
     /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is
@@ -301,6 +305,7 @@ impl Batch {
         self.marks.clear();
         self.writer_stat = None;
         self.open_spans = None;
+        self.report = None;
         self.text.clear();
         if self.text.capacity() > TEXT_KEPT.max(8 * used) {
             self.text.shrink_to(self.text.capacity() / 2);

@@ -12,6 +12,8 @@ pub(crate) struct RunRow {
     pub(crate) id: i64,
     first_id: i64,
     info: RunInfo,
+    /// What is said of it before its end.
+    pub(crate) report: Option<String>,
     /// Of all that was committed.
     pub(crate) sums: Totals,
 }
@@ -31,6 +33,7 @@ impl RunRow {
             id: id.max(taken.saturating_add(1)),
             first_id,
             info: info.clone(),
+            report: None,
             sums: Totals { last_ns: 0, ..Totals::new(last_id) },
         };
         run.insert(conn)?;
@@ -44,6 +47,12 @@ impl RunRow {
             totals.add_to_run(conn, self.id)?;
         }
         Ok(())
+    }
+
+    /// Says something of it while it has no end.
+    pub(crate) fn tell(&self, conn: &Connection, report: &str) -> rusqlite::Result<()> {
+        let sql = "UPDATE main.run SET report = ?2 WHERE id = ?1 AND ended_unix_ns IS NULL";
+        conn.execute(sql, params![self.id, report]).map(drop)
     }
 
     /// Goes on with what the file still has of the run; losses are told anew. `counts` are spans,
@@ -87,13 +96,13 @@ impl RunRow {
     }
 
     fn insert(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let Self { id, first_id, info, sums } = self;
+        let Self { id, first_id, info, report, sums } = self;
         conn.execute(
             "INSERT INTO main.run (id, uuid, label, started_unix_ns, pid, program, args, host, os,
                cpus, clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
-               dropped_spans, dropped_events, pruned_spans, pruned_events)
+               dropped_spans, dropped_events, pruned_spans, pruned_events, report)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19, ?20, ?21, ?22, ?23)",
+               ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
             params![
                 id,
                 info.uuid,
@@ -118,6 +127,7 @@ impl RunRow {
                 sums.dropped_events,
                 sums.pruned_spans,
                 sums.pruned_events,
+                report,
             ],
         )?;
         Ok(())

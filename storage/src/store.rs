@@ -299,6 +299,9 @@ impl Store {
         self.rollups.committed(staged);
         self.last_id = totals.last_id();
         run.sums.add(&totals);
+        if let Some(report) = &batch.report {
+            run.report = Some(report.clone());
+        }
         let mut appended =
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
         self.after_commit(&mut appended);

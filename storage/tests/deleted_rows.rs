@@ -89,3 +89,32 @@ fn the_row_of_the_run_that_is_recorded_comes_back() {
     assert_eq!(count(&path, "SELECT last_ns FROM run"), 1_801_000_000);
     common::assert_counted(&path, 1);
 }
+
+#[test]
+fn what_is_told_of_a_run_before_its_end_stands_in_its_row_and_gives_way_to_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    let reader = Reader::open(&path).unwrap();
+    let told = || reader.run(1).unwrap().unwrap().report;
+    let tell = |store: &mut spandrel_storage::Store, report: Option<&str>| {
+        let mut batch = common::batch(store, 10);
+        batch.report = report.map(str::to_owned);
+        store.append(&mut batch).unwrap();
+    };
+    assert_eq!(told(), None);
+    tell(&mut store, Some("{\"a\":1}"));
+    assert_eq!(told().as_deref(), Some("{\"a\":1}"));
+    tell(&mut store, None);
+    assert_eq!(told().as_deref(), Some("{\"a\":1}"), "until something else is said");
+    Connection::open(&path).unwrap().execute("DELETE FROM run", []).unwrap();
+    tell(&mut store, None);
+    assert_eq!(told().as_deref(), Some("{\"a\":1}"), "it comes back with the row");
+    tell(&mut store, Some("{}"));
+    assert_eq!(told().as_deref(), Some("{}"));
+    assert_eq!(reader.run(1).unwrap().unwrap().ended_unix_ns, None, "nothing of it is an end");
+    store.end_run(1_700_000_001_000_000_000, "{\"end\":1}").unwrap();
+    tell(&mut store, Some("{\"late\":1}"));
+    assert_eq!(told().as_deref(), Some("{\"end\":1}"));
+    store.close().unwrap();
+}

@@ -8,6 +8,7 @@ mod json;
 mod large;
 mod live;
 mod prune;
+mod refused;
 mod snapshots;
 mod sql;
 mod tree;

@@ -68,17 +68,17 @@ impl Backoff {
         Instant::now() >= self.until
     }
 
-    /// It has failed again: wait twice as long.
-    fn grow(&mut self) {
-        self.until = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(BACKOFF_MAX);
-    }
-
-    /// Somebody else has had the file since a try that began then: nothing is wrong with it, and it
-    /// may be free at any moment.
-    fn try_soon(&mut self, began: Instant) {
-        self.until = (began + LOCK_PAUSE).max(Instant::now() + LOCK_PAUSE_MIN);
-        self.pause = BACKOFF_MIN;
+    /// A try that began then has failed just now, for an error of this kind.
+    fn failed(&mut self, kind: ErrorKind, began: Instant, now: Instant) {
+        if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
+            // Somebody else has the file: nothing is wrong with it, and it may be free at any moment.
+            self.until = (began + LOCK_PAUSE).max(now + LOCK_PAUSE_MIN);
+            self.pause = BACKOFF_MIN;
+        } else {
+            // It has failed again: wait twice as long.
+            self.until = now + self.pause;
+            self.pause = (self.pause * 2).min(BACKOFF_MAX);
+        }
     }
 }
 
@@ -237,6 +237,7 @@ impl Writer {
     pub(super) fn append(&mut self) {
         let began = Instant::now();
         self.last_commit = began;
+        self.tell_so_far();
         let Some(store) = &mut self.store else { return };
         let result =
             if self.batch.is_empty() { Ok(None) } else { store.append(&mut self.batch).map(Some) };
@@ -250,7 +251,7 @@ impl Writer {
             }
             // The file, or its log, was taken away just now.
             Err(error) if error.kind() == ErrorKind::Moved => {
-                self.refused(error.to_string());
+                self.refused_by(&error, began);
                 self.look_after_file();
             }
             // Some batches are refused for what is in them; to try again would be for ever.
@@ -322,6 +323,7 @@ impl Writer {
             self.account.cut += pending.cut;
             self.account.batches += 1;
         }
+        self.so_far_is_told();
         self.batch.clear();
         self.backoff = Backoff::default();
         self.state.end_trouble(Trouble::Refusal);
@@ -370,18 +372,11 @@ impl Writer {
 
     /// The same, of an error of this kind.
     pub(super) fn refused_for(&mut self, kind: ErrorKind, error: String, began: Instant) {
-        self.refused(error);
-        if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
-            self.backoff.try_soon(began);
-        }
-    }
-
-    /// The same for whatever else hinders it.
-    fn refused(&mut self, error: String) {
+        self.charge_refusal();
         self.state.set_trouble(Trouble::Refusal, error);
         // Relaxed: a hint for the reason of later drops.
         self.recorder.degraded.store(true, Ordering::Relaxed);
-        self.backoff.grow();
+        self.backoff.failed(kind, began, Instant::now());
     }
 
     /// Counts what is no record as lost: somebody has spoiled the ring's memory.
@@ -437,5 +432,53 @@ impl Writer {
         expected.extend(drained.filter_map(|record| record.span_id()));
         expected.sort_unstable();
         self.converter.self_times.purge(|id| expected.binary_search(&id).is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long the writer waits after tries that end as said, each of which began when it was due and
+    /// took so long.
+    fn pauses(errors: &[ErrorKind], took: Duration) -> Vec<Duration> {
+        let mut backoff = Backoff::default();
+        let began = backoff.until();
+        let mut now = began;
+        let pause = |kind: &ErrorKind| {
+            let began = now;
+            backoff.failed(*kind, began, began + took);
+            now = backoff.until();
+            now - began
+        };
+        errors.iter().map(pause).collect()
+    }
+
+    fn ms(all: &[u64]) -> Vec<Duration> {
+        all.iter().map(|ms| Duration::from_millis(*ms)).collect()
+    }
+
+    #[test]
+    fn a_lock_is_tried_again_every_250_ms_however_long_it_is_held() {
+        let held = [ErrorKind::Busy; 1_000];
+        assert_eq!(pauses(&held, Duration::ZERO), ms(&[250; 1_000]));
+        assert_eq!(pauses(&held, Duration::from_millis(200)), ms(&[250; 1_000]));
+        // A wait for the lock that is as long as the pause leaves a moment for everything else.
+        assert_eq!(pauses(&held, Duration::from_millis(250)), ms(&[260; 1_000]));
+        assert_eq!(pauses(&[ErrorKind::WalFull; 9], Duration::ZERO), ms(&[250; 9]));
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_after_pauses_that_double() {
+        let full = pauses(&[ErrorKind::Full; 9], Duration::ZERO);
+        assert_eq!(full, ms(&[100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]));
+        assert_eq!(pauses(&[ErrorKind::Io; 9], Duration::ZERO), full);
+    }
+
+    #[test]
+    fn a_lock_between_errors_of_the_disk_has_its_own_pause_and_they_begin_anew() {
+        use ErrorKind::{Busy, Full};
+        let mixed = [Full, Full, Full, Busy, Busy, Full, Full, Busy];
+        assert_eq!(pauses(&mixed, Duration::ZERO), ms(&[100, 200, 400, 250, 250, 100, 200, 250]));
     }
 }

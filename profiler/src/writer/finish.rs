@@ -181,6 +181,7 @@ impl Writer {
             self.account.duplicates += twice;
             self.account.drop_many(counts, reason);
         }
+        self.charge_refusal();
         self.show_account();
         lost
     }

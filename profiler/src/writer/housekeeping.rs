@@ -163,6 +163,7 @@ impl Writer {
         let began = Instant::now();
         match self.try_reopen() {
             Ok(mut store) => {
+                self.so_far.forget();
                 self.converter.begin_file(&mut store);
                 self.store = Some(store);
                 self.begin_requests_anew();

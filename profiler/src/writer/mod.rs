@@ -39,6 +39,7 @@ mod marks;
 mod raw;
 mod requests;
 mod self_time;
+mod so_far;
 mod state;
 
 use std::path::PathBuf;
@@ -68,6 +69,7 @@ use losses::Losses;
 use marks::MarkRows;
 use raw::RawBatch;
 use requests::Done;
+use so_far::SoFar;
 
 pub(crate) use json::push_string;
 pub(crate) use requests::Requests;
@@ -164,6 +166,8 @@ pub(crate) struct Writer {
     last_stat: Instant,
     batches_begun: u64,
     installed: Installed,
+    /// What the file says of what went wrong.
+    so_far: SoFar,
     /// Stored since this file was opened: what is lost if the file is deleted.
     stored_in_file: PerKind,
     unfinished_in_file: u64,
@@ -226,6 +230,7 @@ impl Writer {
             last_stat: now,
             batches_begun: 0,
             installed: Installed::default(),
+            so_far: SoFar::default(),
             stored_in_file: PerKind::default(),
             unfinished_in_file: 0,
             closing: false,

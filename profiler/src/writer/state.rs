@@ -109,14 +109,27 @@ impl WriterState {
 
     /// The latest of what is wrong now, or has been and is not to be forgotten.
     pub(crate) fn last_error(&self) -> Option<String> {
-        let troubles = self.troubles.lock()?;
-        let latest = troubles.present.iter().flatten().max_by_key(|(set, _)| *set);
-        latest.map(|(_, what)| what.clone())
+        self.troubles.lock()?.latest(|_| true)
     }
 
-    /// Why a batch was last refused.
+    /// What is wrong beside a batch that is refused, which is over once that can be stored.
+    pub(super) fn lasting_error(&self) -> Option<String> {
+        self.troubles.lock()?.latest(|trouble| trouble != Trouble::Refusal as usize)
+    }
+
+    /// Why a batch was last refused; of refusals that cost something, why the last one was.
     pub(crate) fn last_refusal(&self) -> Option<String> {
-        self.troubles.lock()?.last_refusal.clone()
+        let troubles = self.troubles.lock()?;
+        troubles.costly_refusal.as_ref().or(troubles.last_refusal.as_ref()).cloned()
+    }
+
+    /// Something was dropped for the last refusal.
+    pub(super) fn refusal_has_cost(&self) {
+        if let Some(mut troubles) = self.troubles.lock()
+            && troubles.last_refusal.is_some()
+        {
+            troubles.costly_refusal = troubles.last_refusal.clone();
+        }
     }
 }
 
@@ -139,4 +152,51 @@ struct Troubles {
     present: [Option<(u64, String)>; 4],
     set: u64,
     last_refusal: Option<String>,
+    /// The last one for which something was dropped.
+    costly_refusal: Option<String>,
+}
+
+impl Troubles {
+    /// The latest of those whose numbers are wanted.
+    fn latest(&self, wanted: impl Fn(usize) -> bool) -> Option<String> {
+        let present = self.present.iter().enumerate().filter(|(trouble, _)| wanted(*trouble));
+        let latest = present.filter_map(|(_, told)| told.as_ref()).max_by_key(|(set, _)| *set);
+        latest.map(|(_, what)| what.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_cost_something_is_not_forgotten_over_one_that_cost_nothing() {
+        let state = WriterState::default();
+        let refusal = |what: &str| {
+            state.set_trouble(Trouble::Refusal, what.to_owned());
+            state.last_refusal().unwrap()
+        };
+        state.refusal_has_cost();
+        assert_eq!(state.last_refusal(), None, "there was none");
+        assert_eq!(refusal("a lock"), "a lock");
+        assert_eq!(refusal("the disk"), "the disk");
+        state.refusal_has_cost();
+        assert_eq!(refusal("another lock"), "the disk");
+        state.end_trouble(Trouble::Refusal);
+        assert_eq!(state.last_refusal().as_deref(), Some("the disk"));
+        assert_eq!(refusal("a reader"), "the disk");
+        state.refusal_has_cost();
+        assert_eq!(state.last_refusal().as_deref(), Some("a reader"));
+    }
+
+    #[test]
+    fn a_refusal_that_is_about_to_be_over_is_no_lasting_error() {
+        let state = WriterState::default();
+        state.set_trouble(Trouble::Log, "a reader".to_owned());
+        state.set_trouble(Trouble::Refusal, "a lock".to_owned());
+        assert_eq!(state.last_error().as_deref(), Some("a lock"));
+        assert_eq!(state.lasting_error().as_deref(), Some("a reader"));
+        state.end_trouble(Trouble::Log);
+        assert_eq!(state.lasting_error(), None);
+    }
 }

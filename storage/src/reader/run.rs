@@ -17,7 +17,7 @@ pub struct Run {
     pub info: RunInfo,
     /// Wall-clock end; `None` while it is live, and when it was killed.
     pub ended_unix_ns: Option<i64>,
-    /// The report of its end, a JSON object.
+    /// The report of its end, a JSON object; while it has no end, what went wrong so far, if anything.
     pub report: Option<String>,
     /// The ids of its spans and events are at least this.
     pub first_id: u64,

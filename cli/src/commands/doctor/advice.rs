@@ -58,6 +58,7 @@ const THREADS: i64 = 1_000;
 /// All findings.
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = losses(facts);
+    findings.extend(marks(facts));
     findings.extend(writer(facts));
     findings.extend(levels(facts));
     findings.extend(ends(facts));
@@ -89,6 +90,26 @@ fn losses(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
+/// Marks are in no ledger, but none is lost silently.
+fn marks(facts: &Facts) -> Option<Finding> {
+    let lost = facts.marks_dropped;
+    let why = match &facts.last_refusal {
+        Some(error) => format!("and so it was here: {error}"),
+        None => "set fewer at a time".to_owned(),
+    };
+    (lost > 0).then(|| {
+        finding(
+            Severity::Problem,
+            "marks",
+            format!("{} {} dropped", text::counted(lost, "mark"), text::agree(lost, "was", "were")),
+            format!(
+                "1,024 can wait for the writer, and those that wait for a database that refuses them \
+                 to the end are lost; {why}"
+            ),
+        )
+    })
+}
+
 fn way_out(reason: &str, facts: &Facts) -> String {
     let twice = |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
     match reason {
@@ -114,8 +135,10 @@ fn way_out(reason: &str, facts: &Facts) -> String {
             .into(),
         "store_error" => match &facts.last_refusal {
             Some(error) => format!("the database refused: {error}"),
-            None => "the disk was full, another connection held a lock, or a reader kept the \
-                     write-ahead log; Stats::last_error and the report of close() say which"
+            // Of a recording that was made by an older spandrel, or ran out of time.
+            None => "the disk was full, another connection held a lock, a reader kept the \
+                     write-ahead log, or the time for closing had run out; Stats::last_error says \
+                     which while it is so"
                 .into(),
         },
         "row_refused" => "rows were there already, or broke a rule that somebody has added to the \
@@ -464,6 +487,7 @@ mod tests {
         }
         assert!(topics(Facts { callsites_shown: Some((5, 0)), ..Facts::default() }).is_empty());
         assert_eq!(topics(Facts { report_timed_out: true, ..Facts::default() }), ["end"]);
+        assert_eq!(topics(Facts { marks_dropped: 1, ..Facts::default() }), ["marks"]);
         assert_eq!(topics(Facts { last_error: Some("x".into()), ..Facts::default() }), ["error"]);
         let settings = serde_json::json!({ "max_bytes": 1_000 });
         let sized = |file_bytes, ended| {

@@ -31,10 +31,12 @@ pub(super) struct Facts {
     pub(super) recorder_gone: bool,
     pub(super) earlier_killed: usize,
     pub(super) report_timed_out: bool,
-    /// What was wrong between the writer and the database at the end, as the report has it.
+    /// What was wrong between the writer and the database at the end, or is, as the report has it.
     pub(super) last_error: Option<String>,
     /// Why the database last refused a batch, as the report has it.
     pub(super) last_refusal: Option<String>,
+    /// Marks, and beginnings and ends of sections, that were lost, as the report has it.
+    pub(super) marks_dropped: u64,
     pub(super) callsites: i64,
     /// Callsites that were kept, and that were below the level, as the report has them.
     pub(super) callsites_shown: Option<(u64, u64)>,
@@ -76,6 +78,10 @@ impl Facts {
             earlier_killed: earlier.iter().filter(killed).count(),
             last_error: words(&report, "last_error"),
             last_refusal: words(&report, "last_refusal"),
+            marks_dropped: report
+                .pointer("/marks/dropped")
+                .and_then(Value::as_u64)
+                .unwrap_or_default(),
             report_timed_out: report.get("timed_out") == Some(&Value::Bool(true)),
             callsites_shown: callsites(&report),
             callsites: number(&mut sql, "SELECT count(*) FROM callsite")?,
