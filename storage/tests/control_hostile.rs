@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel_storage::{Control, ControlClient, ErrorKind, Store, StoreOptions};
+use spandrel_storage::{AnswerState, Control, ControlClient, ErrorKind, Store, StoreOptions};
 
 const ASKED: &str = "INSERT INTO request (at_unix_ns, by, command, arguments, state) VALUES
     (CAST(unixepoch('subsec') * 1e9 AS INTEGER), 'a test', 'mark', '{}', 'asked');";
@@ -78,10 +78,39 @@ fn many_requests_are_looked_at_a_bounded_number_at_a_time_and_each_once() {
         ids.extend(requests.iter().map(|request| request.id));
     }
     let expected: Vec<i64> = (1..=1_000).chain([1_002]).collect();
+    ids.sort_unstable();
     assert_eq!(ids, expected);
     let why: String =
         raw.query_row("SELECT result FROM request WHERE id = 1001", [], |row| row.get(0)).unwrap();
     assert_eq!(why, "longer than a request may be");
+}
+
+#[test]
+fn who_asks_behind_twenty_thousand_requests_is_heard_at_the_next_look() {
+    const MANY: i64 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (_store, mut control, raw) = recording(folder.path());
+    raw.execute_batch(&format!("BEGIN; {} COMMIT", ASKED.repeat(MANY as usize))).unwrap();
+    let mut ids = Vec::new();
+    for round in 1..=10 {
+        raw.execute_batch(ASKED).unwrap();
+        let requests = control.poll().unwrap();
+        assert!(control.has_more() && requests.len() <= 64);
+        ids.extend(requests.iter().map(|request| request.id));
+        assert!(ids.contains(&(MANY + round)), "round {round}: {ids:?}");
+        assert!(ids.contains(&(48 * round)), "the oldest get their turn, too: {ids:?}");
+    }
+    while control.has_more() {
+        ids.extend(control.poll().unwrap().iter().map(|request| request.id));
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=MANY + 10).collect::<Vec<_>>(), "each of them once");
+    let answers = ids.iter().map(|id| (*id, AnswerState::Done, "{}"));
+    answers.collect::<Vec<_>>().chunks(256).for_each(|some| {
+        control.answer_all(some.iter().copied()).unwrap();
+    });
+    let left = "SELECT count(*) FROM request WHERE state <> 'done'";
+    assert_eq!(raw.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
 
 #[test]

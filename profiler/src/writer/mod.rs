@@ -350,7 +350,11 @@ impl Writer {
         };
         let until_due = due.saturating_duration_since(Instant::now());
         let pause = if until_due.is_zero() { self.pause } else { self.pause.min(until_due) };
-        if self.consumer.park(pause) {
+        let look = self
+            .requests
+            .hurry()
+            .map_or(pause, |at| at.saturating_duration_since(Instant::now()).max(PAUSE_MIN));
+        if self.consumer.park(pause.min(look)) {
             self.pause = PAUSE_MIN;
         }
     }

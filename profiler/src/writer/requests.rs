@@ -15,12 +15,18 @@ use super::{Waiting, Writer, WriterState};
 use crate::control::Flush;
 use crate::redact::{Redaction, redacted_object};
 
-/// Between two looks is at least this long.
+/// Between two looks is at least this long ...
 const INTERVAL: Duration = Duration::from_millis(20);
+/// ... but where there are more requests than one look takes, so many times what it took: somebody who
+/// floods the file gets a quarter of the writer's time.
+const PAUSE: u32 = 3;
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// A file that somebody else has locked for so long is worth telling of.
 const BUSY_MAX: Duration = Duration::from_secs(1);
-/// Requests that may wait to be committed, or for their answer to be written.
+/// Requests that may wait to be committed.
 const WAITING_MAX: usize = 64;
+/// Answers that may wait to be written: those of a look that are refused, and of all that wait.
+const UNSENT_MAX: usize = 4 * WAITING_MAX;
 /// Sections that other processes may have begun and not ended.
 const SECTIONS_MAX: usize = 64;
 
@@ -39,7 +45,7 @@ pub(crate) struct Requests {
     /// Whether anybody may ask.
     wanted: bool,
     control: Option<Control>,
-    last_look: Instant,
+    next_look: Instant,
     /// Since when somebody else has had the file for himself.
     busy_since: Option<Instant>,
     /// Answers that could not be written yet.
@@ -55,7 +61,7 @@ impl Requests {
         let mut requests = Self {
             wanted,
             control: None,
-            last_look: Instant::now(),
+            next_look: Instant::now() + INTERVAL,
             busy_since: None,
             unsent: VecDeque::new(),
             sections: Vec::new(),
@@ -79,14 +85,13 @@ impl Requests {
 
     /// What was asked since the last look. First come answers that could not be written before.
     fn look(&mut self, state: &WriterState) -> Vec<Request> {
-        self.last_look = Instant::now();
         self.send_answers(state);
         let polled = self.control.as_mut().map(Control::poll);
         self.outcome(polled, state).unwrap_or_default()
     }
 
     fn answer(&mut self, id: i64, how: AnswerState, result: impl Into<String>) {
-        if self.unsent.len() == WAITING_MAX {
+        if self.unsent.len() == UNSENT_MAX {
             // Nobody has waited for so long.
             self.unsent.pop_front();
         }
@@ -94,12 +99,28 @@ impl Requests {
     }
 
     fn send_answers(&mut self, state: &WriterState) {
-        while let Some((id, how, result)) = self.unsent.front() {
-            let sent = self.control.as_mut().map(|control| control.answer(*id, *how, result));
-            if self.outcome(sent, state).is_none() {
-                return;
-            }
-            self.unsent.pop_front();
+        if self.unsent.is_empty() {
+            return;
+        }
+        let answers = self.unsent.iter().map(|(id, how, result)| (*id, *how, result.as_str()));
+        let sent = self.control.as_mut().map(|control| control.answer_all(answers));
+        if self.outcome(sent, state).is_some() {
+            self.unsent.clear();
+        }
+    }
+
+    /// When there is a look before the usual time, because requests were left.
+    pub(super) fn hurry(&self) -> Option<Instant> {
+        let control = self.control.as_ref()?;
+        control.has_more().then_some(self.next_look)
+    }
+
+    /// A look that began then is over.
+    fn looked(&mut self, began: Instant, now: Instant) {
+        self.next_look = began + INTERVAL;
+        if self.control.as_ref().is_some_and(Control::has_more) {
+            let pause = (now - began).saturating_mul(PAUSE).clamp(PAUSE_MIN, INTERVAL);
+            self.next_look = now + pause;
         }
     }
 
@@ -181,7 +202,8 @@ impl Requests {
 impl Writer {
     /// Looks for requests, if it is time.
     pub(super) fn take_requests(&mut self) {
-        if self.requests.control.is_none() || self.requests.last_look.elapsed() < INTERVAL {
+        let began = Instant::now();
+        if self.requests.control.is_none() || began < self.requests.next_look {
             return;
         }
         for request in self.requests.look(&self.state) {
@@ -189,6 +211,7 @@ impl Writer {
         }
         // What was refused is answered at once.
         self.requests.send_answers(&self.state);
+        self.requests.looked(began, Instant::now());
     }
 
     fn carry_out(&mut self, request: &Request) {

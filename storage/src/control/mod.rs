@@ -15,6 +15,8 @@
 //!   profile; a file that a killed one left behind is replaced then. A requester never makes it.
 //! * The recorder waits for nobody: what it cannot read or write at once it tries again the next time.
 //! * A request is marked as taken before it is carried out, so it is carried out once at most.
+//! * Of many requests the newest and the oldest are taken by turns, so that nobody waits for all that somebody
+//!   else has put there.
 //! * Requests that are older than [`REQUEST_AGE_MAX`] are refused: a process that was stopped for an
 //!   hour does not do at once what was wanted of it then.
 //!

@@ -19,8 +19,11 @@ use crate::lock::{self, FileId, ReaderMark, file_id};
 use crate::steps::Steps;
 use crate::store::Store;
 
-/// Requests that are taken at a time.
+/// Requests that are taken at a time ...
 const REQUESTS_MAX: i64 = 64;
+/// ... and how many of them are the newest, if there are more than that: who asks behind thousands that
+/// somebody has put there does not wait for all of them.
+const NEWEST_MAX: i64 = REQUESTS_MAX / 4;
 /// Bytes that the name of a command, or of who asks, may have.
 const NAME_BYTES_MAX: i64 = 256;
 /// Numbers of requests beyond are none that a file of this length can come to.
@@ -54,8 +57,10 @@ pub struct Control {
     journal: PathBuf,
     /// `PRAGMA data_version` when there was nothing left to take.
     seen: Option<i64>,
-    /// The largest number of a request that was looked at.
+    /// All requests up to this number were looked at.
     last_id: i64,
+    /// Whether the last look has left some for the next one.
+    more: bool,
     steps: Steps,
 }
 
@@ -102,6 +107,7 @@ impl Control {
             journal: with_suffix(path, "-journal"),
             seen: None,
             last_id: 0,
+            more: false,
             steps,
         })
     }
@@ -116,9 +122,9 @@ impl Control {
         remove_stale(&sidecar(store.full_path()))
     }
 
-    /// The requests that came since the last call, some of them if they are many, in the order in which
-    /// they came; they are taken with that, and each is to be answered. Those that are too old or too long
-    /// are refused here.
+    /// The requests that came since the last call, in the order in which they came; they are taken with
+    /// that, and each is to be answered. Of more than 64 these are the newest sixteen and then the oldest, and
+    /// [`has_more`](Self::has_more) says so. Those that are too old or too long are refused here.
     ///
     /// # Errors
     ///
@@ -132,6 +138,7 @@ impl Control {
     /// steps. When nothing has changed nothing is allocated.
     pub fn poll(&mut self) -> Result<Vec<Request>, Error> {
         let Some(conn) = &self.conn else { return Ok(Vec::new()) };
+        self.more = false;
         self.steps.begin();
         // SQLite takes back what a requester that was killed had begun, as long as that is.
         check_length(&self.journal)?;
@@ -144,10 +151,16 @@ impl Control {
         let taken = take(conn, &self.path, self.last_id);
         let Taken { requests, last_id, are_all } = self.bounded(taken)?;
         self.last_id = last_id;
+        self.more = !are_all;
         if are_all {
             self.seen = Some(version);
         }
         Ok(requests)
+    }
+
+    /// Whether the last [`poll`](Self::poll) has left requests for the next one.
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Says of an error whether it came because a call had taken all of its steps.
@@ -169,14 +182,37 @@ impl Control {
     ///
     /// As [`poll`](Self::poll).
     pub fn answer(&mut self, id: i64, state: AnswerState, result: &str) -> Result<(), Error> {
+        self.answer_all([(id, state, result)])
+    }
+
+    /// Answers some at once, which costs little more than one: all of them, or none if that is an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer).
+    ///
+    /// # Blocking
+    ///
+    /// As [`poll`](Self::poll), if there are no more than a few hundred.
+    pub fn answer_all<'a>(
+        &mut self,
+        answers: impl IntoIterator<Item = (i64, AnswerState, &'a str)>,
+    ) -> Result<(), Error> {
         let Some(conn) = &self.conn else { return Ok(()) };
         self.steps.begin();
         check_bytes(&self.path)?;
-        let sql = "UPDATE request SET state = ?2, result = ?3 WHERE id = ?1 AND state = 'taken'";
-        let answered = conn
-            .execute(sql, params![id, state.as_str(), result])
-            .context(&self.path, "answer a request");
-        self.bounded(answered).map(drop)
+        let answer = || -> rusqlite::Result<()> {
+            let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+            let sql =
+                "UPDATE request SET state = ?2, result = ?3 WHERE id = ?1 AND state = 'taken'";
+            let mut update = tx.prepare(sql)?;
+            for (id, state, result) in answers {
+                update.execute(params![id, state.as_str(), result])?;
+            }
+            drop(update);
+            tx.commit()
+        };
+        self.bounded(answer().context(&self.path, "answer requests"))
     }
 
     /// An argument of a request, `None` if it is not given. `kind` is what it must be, in SQLite's
@@ -256,8 +292,10 @@ fn take(conn: &Connection, path: &Path, after: i64) -> Result<Taken, Error> {
     let tx =
         Transaction::new_unchecked(conn, TransactionBehavior::Immediate).context(path, doing)?;
     check_definitions(&tx, path)?;
+    let newest = "SELECT coalesce(max(id), 0) FROM request";
+    let newest: i64 = tx.query_row(newest, [], |row| row.get(0)).context(path, doing)?;
     let taken = take_rows(&tx, after).context(path, doing)?;
-    if taken.last_id > LAST_ID_MAX {
+    if newest > LAST_ID_MAX {
         let message = "somebody has put a request into it that leaves no number for others";
         return Err(Error::new(ErrorKind::ForeignSchema, path, message));
     }
@@ -267,38 +305,65 @@ fn take(conn: &Connection, path: &Path, after: i64) -> Result<Taken, Error> {
 
 fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
     let now = unix_ns();
+    let rows = "SELECT count(*) FROM (SELECT 1 FROM request WHERE id > ?1 LIMIT ?2 + 1)";
+    let rows: i64 = tx.query_row(rows, [after, REQUESTS_MAX], |row| row.get(0))?;
+    let are_all = rows <= REQUESTS_MAX;
+    let mut requests = Vec::new();
+    let mut oldest_max = REQUESTS_MAX;
+    if !are_all {
+        oldest_max -= NEWEST_MAX;
+        take_some(tx, now, after, "DESC", NEWEST_MAX, &mut requests)?;
+    }
+    take_some(tx, now, after, "ASC", oldest_max, &mut requests)?;
+    let last_id = "SELECT max(id) FROM (SELECT id FROM request WHERE id > ?1 ORDER BY id LIMIT ?2)";
+    let last_id: Option<i64> = tx.query_row(last_id, [after, oldest_max], |row| row.get(0))?;
+    let last_id = last_id.unwrap_or(after);
+    purge(tx, now, last_id);
+    Ok(Taken { requests, last_id, are_all })
+}
+
+/// Looks at so many rows behind a number, from one end, and appends those that are taken, the oldest
+/// first.
+fn take_some(
+    tx: &Transaction<'_>,
+    now: i64,
+    after: i64,
+    order: &str,
+    most: i64,
+    requests: &mut Vec<Request>,
+) -> rusqlite::Result<()> {
     let age_max = REQUEST_AGE_MAX.as_nanos() as i64;
     // By number, so that no more rows are looked at than are taken. What is too long is not read.
-    let mut find = tx.prepare(
+    let mut find = tx.prepare(&format!(
         "SELECT id, at_unix_ns, iif(fits, by, ''), iif(fits, command, ''), iif(fits, arguments, ''),
            CASE WHEN NOT fits THEN 'longer than a request may be'
              WHEN at_unix_ns NOT BETWEEN ?2 AND ?3
                THEN 'asked too long ago, or by another clock; ask again' END
          FROM (SELECT *, length(CAST(arguments AS BLOB)) <= ?4
              AND max(length(CAST(by AS BLOB)), length(CAST(command AS BLOB))) <= ?5 AS fits
-           FROM request WHERE id > ?1 ORDER BY id LIMIT ?6)
-         WHERE state = 'asked'",
-    )?;
+           FROM request WHERE id > ?1 ORDER BY id {order} LIMIT ?6)
+         WHERE state = 'asked'"
+    ))?;
     let (from, to) = (now.saturating_sub(age_max), now.saturating_add(age_max));
     let bytes_max = ARGUMENT_BYTES_MAX as i64;
-    let limits = params![after, from, to, bytes_max, NAME_BYTES_MAX, REQUESTS_MAX];
-    let rows = find.query_map(limits, |row| {
-        // SQLite lets anything be text; whoever writes nonsense is told so, and nobody else is hit.
-        let mut no_text = false;
-        let mut text = |column| -> rusqlite::Result<String> {
-            let text = std::str::from_utf8(row.get_ref(column)?.as_bytes()?);
-            no_text |= text.is_err();
-            Ok(text.unwrap_or_default().to_owned())
-        };
-        let (by, command, arguments) = (text(2)?, text(3)?, text(4)?);
-        let (id, at_unix_ns) = (row.get(0)?, row.get(1)?);
-        let why_not = row.get::<_, Option<String>>(5)?;
-        let why_not = why_not.or(no_text.then(|| "not UTF-8".to_owned()));
-        Ok((Request { id, at_unix_ns, by, command, arguments }, why_not))
-    })?;
-    let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let rows =
+        find.query_map(params![after, from, to, bytes_max, NAME_BYTES_MAX, most], |row| {
+            // SQLite lets anything be text; whoever writes nonsense is told so, and nobody else is hit.
+            let mut no_text = false;
+            let mut text = |column| -> rusqlite::Result<String> {
+                let text = std::str::from_utf8(row.get_ref(column)?.as_bytes()?);
+                no_text |= text.is_err();
+                Ok(text.unwrap_or_default().to_owned())
+            };
+            let (by, command, arguments) = (text(2)?, text(3)?, text(4)?);
+            let (id, at_unix_ns) = (row.get(0)?, row.get(1)?);
+            let why_not = row.get::<_, Option<String>>(5)?;
+            let why_not = why_not.or(no_text.then(|| "not UTF-8".to_owned()));
+            Ok((Request { id, at_unix_ns, by, command, arguments }, why_not))
+        })?;
+    let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    found.sort_by_key(|(request, _)| request.id);
     let mut mark = tx.prepare("UPDATE request SET state = ?2, result = ?3 WHERE id = ?1")?;
-    let mut requests = Vec::new();
     for (request, why_not) in found {
         let state = if why_not.is_none() { "taken" } else { "refused" };
         mark.execute(params![request.id, state, why_not])?;
@@ -306,14 +371,7 @@ fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
             requests.push(request);
         }
     }
-    requests.sort_by_key(|request| request.id);
-    let looked_at = "SELECT count(*), max(id) FROM
-        (SELECT id FROM request WHERE id > ?1 ORDER BY id LIMIT ?2)";
-    let (rows, last_id): (i64, Option<i64>) =
-        tx.query_row(looked_at, [after, REQUESTS_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let last_id = last_id.unwrap_or(after);
-    purge(tx, now, last_id);
-    Ok(Taken { requests, last_id, are_all: rows < REQUESTS_MAX })
+    Ok(())
 }
 
 /// Deletes some of the oldest rows, if nobody has read their answers. They would do no harm.
