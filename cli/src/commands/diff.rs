@@ -72,6 +72,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut view = View::new("diff", None, sheet(&comparison, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
     view.notes = notes(&comparison, noise);
+    let same = a.compared_with_itself(&b);
+    view.extra.insert("same_recording".into(), json!(same.is_some()));
+    view.notes.extend(same);
     let single = samples.iter().any(|side| side.runs() < 2);
     if single {
         view.notes.push(format!(

@@ -92,6 +92,24 @@ impl Side {
         })
     }
 
+    /// What to tell of runs that are on the other side, too: they cannot differ from themselves.
+    pub(super) fn compared_with_itself(&self, other: &Self) -> Option<String> {
+        let is_there = |run: &&Run| other.runs.iter().any(|one| one.info.uuid == run.info.uuid);
+        let same = self.runs.iter().filter(is_there).count();
+        if same == 0 {
+            return None;
+        }
+        let are_all = same == self.runs.len() && same == other.runs.len();
+        Some(if are_all {
+            "! A = B: what is compared is the same recording, which cannot differ from itself"
+                .into()
+        } else {
+            let (runs, are) =
+                (text::counted(same as u64, "run"), text::agree(same as u64, "is", "are"));
+            format!("! {runs} {are} on both sides, and cannot differ from themselves")
+        })
+    }
+
     /// Spans and events that its runs lost.
     pub(super) fn dropped(&self) -> u64 {
         let lost = self.runs.iter().map(|run| run.dropped_spans.saturating_add(run.dropped_events));

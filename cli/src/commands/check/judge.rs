@@ -2,13 +2,16 @@
 //!
 //! A change fails a rule only when it passes the limit in percent *and* the absolute one, *and* all
 //! of its interval lies beyond the limit in percent, *and* both sides have samples enough: noise has
-//! to get past all four.
+//! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A rule
+//! that somebody wrote and that is about nothing fails, as it could never fail otherwise.
 
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, Metric, SampleSet, Samples, SpanName,
 };
+use spandrel_storage::query::nearest;
 
 use super::rules::{Bound, Quantity, Rule, Rules};
+use super::wildcard::wildcard;
 use crate::commands::sides::Side;
 use crate::output::text;
 
@@ -59,44 +62,92 @@ pub(super) struct Judge<'a> {
     pub(super) side: &'a Side,
     pub(super) samples: &'a SampleSet,
     pub(super) baseline: Option<&'a Comparison>,
+    /// The spans of the baseline.
+    pub(super) before: Option<&'a SampleSet>,
     pub(super) how: Bootstrap,
 }
 
 impl Judge<'_> {
-    /// The verdict of each rule on each name that it fits.
+    /// The verdict of each rule on each name that it fits; and what makes a gate that cannot fail.
     pub(super) fn judge(&self, rules: &Rules) -> Vec<Verdict> {
-        rules.rules.iter().flat_map(|rule| self.apply(rule)).collect()
+        let mut verdicts: Vec<Verdict> =
+            rules.rules.iter().flat_map(|rule| self.apply(rule)).collect();
+        if !rules.rules.iter().any(|rule| rule.quantity == Quantity::Spans) {
+            verdicts.extend(self.nothing_there());
+        }
+        verdicts.extend(nothing_judged(&verdicts));
+        verdicts
+    }
+
+    /// A side without a span says nothing of any rule.
+    fn nothing_there(&self) -> Vec<Verdict> {
+        let empty = |samples: &SampleSet, what: &str| {
+            let said = format!("0: {what} has no closed span of what is asked about");
+            (samples.spans() == 0).then(|| failed(Quantity::Spans, &said))
+        };
+        let checked = empty(self.samples, "what is checked");
+        let before = self.before.and_then(|before| empty(before, "the baseline"));
+        checked.into_iter().chain(before).collect()
     }
 
     fn apply(&self, rule: &Rule) -> Vec<Verdict> {
         if rule.quantity.is_of_run() {
             return vec![self.of_run(rule)];
         }
-        let names = self.names(rule);
-        if names.is_empty() {
-            return vec![rule.not_judged(&rule.span, "there is no such span")];
+        if let (Bound::Change { .. }, None) = (rule.bound, self.baseline) {
+            return vec![rule.not_judged(&rule.span, "there is no baseline; give --baseline")];
         }
-        names.into_iter().map(|name| self.of_name(rule, name)).collect()
+        let names = self.names(rule);
+        let is_there = |name: &&SpanName| self.samples.get(name).is_some_and(|s| s.calls() > 0);
+        if names.iter().any(is_there) {
+            return names.into_iter().map(|name| self.of_name(rule, name)).collect();
+        }
+        let said = self.absent(rule);
+        let is_limit = !matches!(rule.bound, Bound::Change { .. });
+        vec![match rule.quantity {
+            // What is not there was called no times, which is exact.
+            Quantity::Metric(Metric::Calls) if is_limit => {
+                rule.limited(&rule.span, 0.0, None, format!("0: {said}"), 0)
+            }
+            _ if rule.is_explicit => {
+                Verdict { outcome: Outcome::Failed, ..rule.not_judged(&rule.span, &said) }
+            }
+            _ => rule.not_judged(&rule.span, &said),
+        }]
+    }
+
+    /// Why a rule is about nothing, and the name that may have been meant.
+    fn absent(&self, rule: &Rule) -> String {
+        let known = self.samples.iter().map(|(name, _)| name.name.as_str());
+        let near = nearest(&rule.span, known, 1).first().map(|name| text::clean(name));
+        let only_before = self.before.is_some_and(|before| {
+            before.iter().any(|(name, samples)| rule.is_for(name) && samples.calls() > 0)
+        });
+        match near {
+            _ if only_before => "there is no such span; only the baseline has it".into(),
+            Some(near) => format!("there is no such span; there is {near}"),
+            None => "there is no such span".into(),
+        }
     }
 
     /// The names that the rule is for; on either side, so that one that is gone is told of.
     fn names(&self, rule: &Rule) -> Vec<&SpanName> {
-        let fits = |name: &&SpanName| {
-            let target = rule.target.as_ref();
-            wildcard(&rule.span, &name.name)
-                && target.is_none_or(|target| wildcard(target, &name.target))
-        };
         match (rule.bound, self.baseline) {
             (Bound::Change { .. }, Some(baseline)) => {
-                baseline.changes.iter().map(|change| &change.name).filter(fits).collect()
+                let names = baseline.changes.iter().map(|change| &change.name);
+                names.filter(|name| rule.is_for(name)).collect()
             }
-            _ => self.samples.iter().map(|(name, _)| name).filter(fits).collect(),
+            _ => {
+                let names = self.samples.iter().map(|(name, _)| name);
+                names.filter(|name| rule.is_for(name)).collect()
+            }
         }
     }
 
     fn of_run(&self, rule: &Rule) -> Verdict {
         let value = match rule.quantity {
             Quantity::Dropped => self.side.dropped(),
+            Quantity::Spans => self.samples.spans(),
             _ => self.side.unfinished(),
         };
         let said = text::count(value);
@@ -109,14 +160,21 @@ impl Judge<'_> {
         if let Bound::Change { percent, absolute } = rule.bound {
             let change = self.baseline.and_then(|all| all.changes.iter().find(|c| c.name == *name));
             return match change {
+                Some(change) if rule.quantity.is_count() => {
+                    rule.calls_changed(change, percent, absolute)
+                }
                 Some(change) => rule.changed(change, percent, absolute),
                 None => rule.not_judged(&name.name, "there is no baseline; give --baseline"),
             };
         }
         let calls = samples.calls();
-        if calls < rule.samples {
-            let said =
-                format!("{}, needs {}", text::counted(calls, "sample"), text::count(rule.samples));
+        let needed = match rule.quantity {
+            Quantity::Metric(Metric::Calls) => return rule.calls(name, samples),
+            Quantity::Metric(_) => rule.samples,
+            _ => rule.samples_of_exact,
+        };
+        if calls < needed {
+            let said = format!("{}, needs {}", text::counted(calls, "sample"), text::count(needed));
             return Verdict { samples: calls, ..rule.not_judged(&name.name, &said) };
         }
         let (value, interval) = match rule.quantity {
@@ -131,13 +189,45 @@ impl Judge<'_> {
     }
 }
 
+/// Rules about spans of which none could be judged would pass whatever the spans did.
+fn nothing_judged(verdicts: &[Verdict]) -> Option<Verdict> {
+    let mut of_spans = verdicts.iter().filter(|verdict| !verdict.quantity.is_of_run()).peekable();
+    of_spans.peek()?;
+    let is_judged = |verdict: &Verdict| verdict.outcome != Outcome::NotJudged;
+    (!of_spans.any(is_judged)).then(|| {
+        let said = "0: nothing is known of any span, which is no pass";
+        failed(Quantity::Judged, said)
+    })
+}
+
+/// What every check asks for, said when it is not so.
+fn failed(quantity: Quantity, said: &str) -> Verdict {
+    Verdict {
+        outcome: Outcome::Failed,
+        span: String::new(),
+        quantity,
+        limit: ">= 1".into(),
+        said: said.into(),
+        value: Some(0.0),
+        baseline: None,
+        interval: None,
+        samples: u64::MAX,
+    }
+}
+
 fn too_few(samples: &Samples, metric: Metric) -> String {
     let (calls, needed) = (samples.calls(), text::count(metric.samples_min()));
     format!("{}, {} needs {needed}", text::counted(calls, "sample"), metric.as_str())
 }
 
 impl Rule {
-    fn not_judged(&self, span: &str, said: &str) -> Verdict {
+    fn is_for(&self, name: &SpanName) -> bool {
+        let target = self.target.as_ref();
+        wildcard(&self.span, &name.name)
+            && target.is_none_or(|target| wildcard(target, &name.target))
+    }
+
+    pub(super) fn not_judged(&self, span: &str, said: &str) -> Verdict {
         Verdict {
             outcome: Outcome::NotJudged,
             span: span.into(),
@@ -164,7 +254,7 @@ impl Rule {
     }
 
     /// By a limit on the value. With an interval, all of it must lie beyond.
-    fn limited(
+    pub(super) fn limited(
         &self,
         span: &str,
         value: f64,
@@ -244,44 +334,6 @@ impl Quantity {
             text::share(value)
         } else {
             text::count(value as u64)
-        }
-    }
-}
-
-/// Whether `text` is as `pattern` says, in which `*` stands for any characters.
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    // What stands between stars is taken where it comes first: more is then left for the others.
-    let mut rest = rest;
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wildcard;
-
-    #[test]
-    fn stars_stand_for_anything() {
-        for (pattern, text, fits) in [
-            ("*", "", true),
-            ("db.*", "db.query", true),
-            ("db.*", "adb.query", false),
-            ("*.query", "db.query", true),
-            ("a*b*c", "a1b2b3c", true),
-            ("a*b*c", "acb", false),
-            ("ab*ba", "aba", false),
-            ("exact", "exact", true),
-            ("exact", "exactly", false),
-        ] {
-            assert_eq!(wildcard(pattern, text), fits, "{pattern} {text}");
         }
     }
 }

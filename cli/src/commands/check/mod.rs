@@ -1,8 +1,10 @@
 //! `spandrel check`: fails when a span got slower, or a limit is passed. For a build server.
 
+mod count;
 mod judge;
 mod reports;
 mod rules;
+mod wildcard;
 
 use std::path::PathBuf;
 
@@ -31,10 +33,14 @@ const FAINT: Style = Style::new().dimmed();
     [[rule]]                      # a change against the baseline\n  span = \"db.*\"\n  \
     metric = [\"p50\", \"p95\"]\n  percent = 10\n  absolute = \"0.1ms\"\n\n  \
     [[rule]]\n  metric = \"dropped\"\n  max = 0\n\n\
-Metrics: p50 p95 p99 mean max calls error_rate, and of the run dropped and unfinished. A change\n\
-fails only if it passes the percent and the absolute limit, all of its interval lies beyond the\n\
-percent, and both sides have the samples. Without --rules: no name gets 5% and 20 us slower at\n\
-p50, p95 or p99, and nothing is dropped.\n\n\
+Metrics: p50 p95 p99 mean max calls error_rate, and of the run dropped, unfinished and spans. A\n\
+change fails only if it passes the percent and the absolute limit, all of its interval lies beyond\n\
+the percent, and both sides have the samples. calls, max and error_rate are exact and are judged of\n\
+any number of spans; calls of each run by itself. Without --rules: no name gets 5% and 20 us slower\n\
+at p50, p95 or p99, and nothing is dropped.\n\n\
+It also fails when it could not have failed otherwise: what is checked, or the baseline, has no span;\n\
+a rule of the file is about a span that is not there (of which calls is 0); or no rule about spans\n\
+could be judged.\n\n\
 A run differs from the next one, whatever changed. Record several on each side, best five: the\n\
 runs of the baseline are then FILE:*, those to check --run '*', and how much runs differ is\n\
 measured. Where a side has but one, they are taken to differ by between_runs percent (default: 5),\n\
@@ -65,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => None,
     };
     let comparison = baseline.as_ref().map(|(before, _)| Comparison::new(before, &samples, &how));
-    let judge = Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), how };
+    let before = baseline.as_ref().map(|(before, _)| before);
+    let judge =
+        Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), before, how };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),
@@ -75,17 +83,22 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         side.is_complete() && baseline.as_ref().is_none_or(|(_, side)| side.is_complete());
     let dropped = baseline.as_ref().map_or(0, |(_, baseline)| baseline.dropped());
     let dropped = side.dropped().saturating_add(dropped);
+    let warnings: Vec<String> = match &baseline {
+        Some((_, baseline)) => baseline.compared_with_itself(&side).into_iter().collect(),
+        None => vec!["! no baseline: nothing is compared; give --baseline".to_owned()],
+    };
     let sides = [
         ("checked".to_owned(), side.members(&samples)),
         ("baseline".to_owned(), baseline.as_ref().map_or(Value::Null, |(set, b)| b.members(set))),
         ("complete".to_owned(), json!(is_complete)),
         ("dropped".to_owned(), json!(dropped)),
+        ("warnings".to_owned(), json!(warnings)),
     ];
     let mut notes = Vec::new();
     for side in std::iter::once(&side).chain(baseline.as_ref().map(|(_, side)| side)) {
         notes.extend(side.passed_over_everything(wanted)?);
     }
-    let exit = show(context, &title, &verdicts, sides, notes)?;
+    let exit = show(context, &title, &verdicts, sides, warnings, notes)?;
     let failed = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Failed);
     Ok(match exit {
         Exit::Ok if failed => Exit::CheckFailed,
@@ -98,18 +111,25 @@ fn show(
     context: &Context,
     title: &str,
     verdicts: &[Verdict],
-    sides: [(String, Value); 4],
+    sides: [(String, Value); 5],
+    warnings: Vec<String>,
     notes: Vec<String>,
 ) -> Result<Exit, Failure> {
-    match context.output.format() {
-        Format::Github => context.output.write(reports::github(verdicts).as_bytes())?,
+    let format = context.output.format();
+    if !format.is_for_people() && !matches!(format, Format::Github | Format::Json) {
+        warnings.iter().for_each(|warning| context.output.say(warning));
+    }
+    match format {
+        Format::Github => {
+            context.output.write(reports::github(verdicts, &warnings).as_bytes())?;
+        }
         Format::Junit => context.output.write(reports::junit(title, verdicts)?.as_bytes())?,
         _ => {
             let mut view = View::new("check", None, sheet(verdicts));
             view.drawing = Some(drawing(title, verdicts));
             let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
             view.extra.extend(sides);
-            view.notes = notes;
+            view.notes = [warnings, notes].concat();
             view.extra.extend([
                 ("failed".to_owned(), json!(count(Outcome::Failed))),
                 ("passed".to_owned(), json!(count(Outcome::Passed))),

@@ -8,8 +8,12 @@ use crate::output::text;
 
 /// Annotations of GitHub Actions:
 /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
-pub(super) fn github(verdicts: &[Verdict]) -> String {
+pub(super) fn github(verdicts: &[Verdict], warnings: &[String]) -> String {
     let mut lines = String::new();
+    for warning in warnings {
+        let warning = escape(warning.trim_start_matches("! "), false);
+        lines.push_str(&format!("::warning title=spandrel::{warning}\n"));
+    }
     for verdict in verdicts {
         let kind = match verdict.outcome {
             Outcome::Failed => "error",

@@ -89,6 +89,10 @@ pub(super) enum Quantity {
     Dropped,
     /// Spans that the run left unfinished.
     Unfinished,
+    /// Closed spans that the run has of what is asked about.
+    Spans,
+    /// Names that were judged; no metric of a rule.
+    Judged,
 }
 
 impl Quantity {
@@ -99,6 +103,7 @@ impl Quantity {
             "error_rate" => Self::ErrorRate,
             "dropped" => Self::Dropped,
             "unfinished" => Self::Unfinished,
+            "spans" => Self::Spans,
             _ => Self::Metric(metric?),
         })
     }
@@ -110,6 +115,8 @@ impl Quantity {
             Self::ErrorRate => "error_rate",
             Self::Dropped => "dropped",
             Self::Unfinished => "unfinished",
+            Self::Spans => "spans",
+            Self::Judged => "judged",
         }
     }
 
@@ -119,12 +126,18 @@ impl Quantity {
             Self::Metric(metric) => metric != Metric::Calls,
             Self::Max => true,
             Self::ErrorRate | Self::Dropped | Self::Unfinished => false,
+            Self::Spans | Self::Judged => false,
         }
+    }
+
+    /// Whether it is a count, which is exact however few there are.
+    pub(super) fn is_count(self) -> bool {
+        self.is_of_run() || self == Self::Metric(Metric::Calls)
     }
 
     /// Whether it is one of the run, and not of a name.
     pub(super) fn is_of_run(self) -> bool {
-        matches!(self, Self::Dropped | Self::Unfinished)
+        matches!(self, Self::Dropped | Self::Unfinished | Self::Spans | Self::Judged)
     }
 }
 
@@ -148,8 +161,12 @@ pub(super) struct Rule {
     pub(super) target: Option<String>,
     pub(super) quantity: Quantity,
     pub(super) bound: Bound,
-    /// Spans that are needed to judge.
+    /// Spans that are needed to judge what has an interval.
     pub(super) samples: u64,
+    /// Spans that are needed to judge what is exact, counts aside: those that the rule itself asks for.
+    pub(super) samples_of_exact: u64,
+    /// Whether somebody wrote it, so that it has to be about something.
+    pub(super) is_explicit: bool,
 }
 
 /// Rules, and what holds for all of them.
@@ -166,7 +183,10 @@ impl Rules {
     pub(super) fn default(with_baseline: bool) -> Result<Self, Failure> {
         let changes = "[[rule]]\nspan = \"*\"\nmetric = [\"p50\", \"p95\", \"p99\"]\n";
         let lost = "[[rule]]\nmetric = \"dropped\"\nmax = 0\n";
-        Self::parse(&format!("{}{lost}", if with_baseline { changes } else { "" }), "the rules")
+        let text = format!("{}{lost}", if with_baseline { changes } else { "" });
+        let mut rules = Self::parse(&text, "the rules")?;
+        rules.rules.iter_mut().for_each(|rule| rule.is_explicit = false);
+        Ok(rules)
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
@@ -209,8 +229,9 @@ impl Entry {
         };
         for metric in metrics {
             let quantity = Quantity::parse(metric).ok_or_else(|| {
-                Failure::usage(format!("{of}: there is no metric {metric:?}"))
-                    .hint("p50, p95, p99, mean, max, calls, error_rate, dropped or unfinished")
+                Failure::usage(format!("{of}: there is no metric {metric:?}")).hint(
+                    "p50, p95, p99, mean, max, calls, error_rate, dropped, unfinished or spans",
+                )
             })?;
             if self.span.is_none() && !quantity.is_of_run() {
                 let message = format!("{of}: says no span");
@@ -226,6 +247,8 @@ impl Entry {
                 quantity,
                 bound: self.bound(quantity, defaults, of)?,
                 samples: self.samples.unwrap_or(defaults.samples),
+                samples_of_exact: self.samples.unwrap_or(1),
+                is_explicit: true,
             });
         }
         Ok(())
@@ -311,6 +334,8 @@ mod tests {
         assert_eq!(rules[1].bound, Bound::Change { percent: 3.0, absolute: 5e4 });
         assert_eq!((rules[1].samples, rules[0].samples), (10, 200));
         assert_eq!((rules[2].quantity, rules[2].bound), (Quantity::Dropped, Bound::Max(0.0)));
+        assert!(rules.iter().all(|rule| rule.is_explicit));
+        assert!(Rules::default(true).unwrap().rules.iter().all(|rule| !rule.is_explicit));
         assert_eq!(Rules::default(true).unwrap().rules.len(), 4);
         assert_eq!(Rules::default(false).unwrap().rules.len(), 1);
     }

@@ -38,6 +38,11 @@ impl Samples {
         self.runs.iter().flatten().map(Histogram::count).sum()
     }
 
+    /// How many there are in each run of their side, in the order of runs.
+    pub fn calls_by_run(&self) -> Vec<u64> {
+        self.runs.iter().map(|blocks| blocks.iter().map(Histogram::count).sum()).collect()
+    }
+
     /// Sum of their durations, nanoseconds.
     pub fn sum_ns(&self) -> i64 {
         self.sum_ns
@@ -86,6 +91,11 @@ impl SampleSet {
     /// The samples of a name.
     pub fn get(&self, name: &SpanName) -> Option<&Samples> {
         self.names.get(name)
+    }
+
+    /// How many closed spans it has.
+    pub fn spans(&self) -> u64 {
+        self.names.values().map(Samples::calls).sum()
     }
 
     /// All names with their samples, in the order of names.

@@ -1,0 +1,172 @@
+//! A gate that cannot fail is none: what `check` says of runs and rules that are about nothing.
+
+use std::path::Path;
+
+use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use tempfile::TempDir;
+
+use super::fixture::{bare, callsite, info, profile, run};
+
+/// A folder with `p.db`, each run of which has so many calls of `work`.
+fn runs(calls: &[u64]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (at, calls) in calls.iter().enumerate() {
+        let mut store = Store::open(folder.path().join("p.db"), &StoreOptions::default()).unwrap();
+        store.begin_run(&info(at as u32 + 1)).unwrap();
+        let callsite_id = callsite(&mut store, "work", CallsiteKind::Span);
+        let thread_id = store.intern_thread(1, 1, None);
+        let first = store.next_id();
+        let mut batch = Batch::default();
+        batch.spans.extend((0..*calls).map(|n| SpanRow {
+            id: first + n,
+            parent_id: 0,
+            root_id: first + n,
+            callsite_id,
+            thread_id,
+            start_ns: n as i64 * 1_000_000,
+            duration_ns: Some(1_000),
+            busy_ns: Some(1_000),
+            self_ns: Some(1_000),
+            polls: 1,
+            status: if n == 0 { Status::Error } else { Status::Ok },
+            fields: 0..0,
+        }));
+        store.append(&mut batch).unwrap();
+        let ended = info(at as u32 + 1).started_unix_ns + 10_000_000_000;
+        store.end_run(ended, "{}").unwrap();
+        store.close().unwrap();
+    }
+    folder
+}
+
+/// What `check` says by these rules, and its exit code.
+fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bare(&["check", "--db"]);
+    command.arg(db).args(words);
+    if !rules.is_empty() {
+        let file = folder.path().join("rules.toml");
+        std::fs::write(&file, rules).unwrap();
+        command.arg("--rules").arg(file);
+    }
+    let (out, err, code) = run(&mut command);
+    (out + &err, code)
+}
+
+fn rule(span: &str, metric: &str, bound: &str) -> String {
+    format!("[[rule]]\nspan = \"{span}\"\nmetric = \"{metric}\"\n{bound}\n")
+}
+
+#[test]
+fn an_empty_run_is_no_pass() {
+    let folder = runs(&[0, 300]);
+    let db = folder.path().join("p.db");
+    for (words, expected) in [
+        (&["--run", "1"][..], 1),
+        (&["--run", "2"], 0),
+        (&["--run", "2", "--baseline", "1"], 1),
+        (&["--run", "1", "--baseline", "2"], 1),
+        (&["--run", "2", "-w", "name=none"], 1),
+        (&["--run", "2", "--since", "+9s"], 1),
+    ] {
+        let (said, code) = check(&db, "", words);
+        assert_eq!(code, expected, "{words:?}: {said}");
+        assert_eq!(said.contains("no closed span"), expected == 1, "{words:?}: {said}");
+    }
+    let lost = "[[rule]]\nmetric = \"dropped\"\nmax = 0\n";
+    assert_eq!(check(&db, lost, &["--run", "1"]).1, 1);
+    let may_be_empty = "[[rule]]\nmetric = \"spans\"\nmin = 0\n";
+    assert_eq!(check(&db, may_be_empty, &["--run", "1"]).1, 0);
+}
+
+#[test]
+fn a_rule_about_no_span_fails() {
+    let db = profile();
+    for (rules, expected) in [
+        (rule("http.reqest", "p50", "max = \"1s\""), 1),
+        (rule("http.reqest", "max", "max = \"1s\""), 1),
+        (rule("http.reqest", "error_rate", "max = 1"), 1),
+        (rule("http.reqest", "p50", "percent = 5"), 1),
+        (rule("admin.*", "p50", "percent = 5"), 1),
+        (rule("http.reqest", "calls", "min = 1"), 1),
+        (rule("http.reqest", "calls", "max = 0"), 0),
+        (rule("http.request", "calls", "max = 0"), 1),
+        (rule("http.request", "p50", "max = \"1s\"\nsamples = 10"), 0),
+        (rule("http.*", "p50", "max = \"1s\"\nsamples = 10"), 0),
+    ] {
+        let (said, code) = check(db, &rules, &["--run", "2", "--baseline", "1"]);
+        assert_eq!(code, expected, "{rules}: {said}");
+        assert_eq!(
+            said.contains("there is no such span"),
+            rules.contains("reqest") || rules.contains("admin")
+        );
+        assert_eq!(said.contains("there is http.request"), rules.contains("reqest"), "{said}");
+    }
+}
+
+#[test]
+fn nothing_judged_is_no_pass() {
+    let folder = runs(&[50, 50]);
+    let db = folder.path().join("p.db");
+    for words in [&["--baseline", "1"][..], &["--baseline", "1", "-f", "github"]] {
+        let (said, code) = check(&db, "", words);
+        assert!(code == 1 && said.contains("nothing is known of any span"), "{said}");
+    }
+    let few = rule("work", "p50", "max = \"1s\"");
+    assert_eq!(check(&db, &few, &[]).1, 1);
+    let (said, code) = check(&db, &rule("work", "p50", "percent = 5"), &[]);
+    assert!(code == 1 && said.contains("give --baseline"), "{said}");
+}
+
+#[test]
+fn counts_are_exact_however_few() {
+    let folder = runs(&[71, 70, 72]);
+    let db = folder.path().join("p.db");
+    let calls = |bound: &str| rule("work", "calls", bound);
+    for (rules, run, expected) in [
+        (calls("max = 70"), "1", 1),
+        (calls("max = 70"), "2", 0),
+        (calls("max = 70"), "*", 1),
+        (calls("max = 72"), "*", 0),
+        (calls("min = 71"), "*", 1),
+        (calls("min = 70"), "*", 0),
+        (calls("max = 70\nsamples = 200"), "1", 1),
+        (rule("work", "max", "max = \"500ns\""), "1", 1),
+        (rule("work", "error_rate", "max = 0.01"), "1", 1),
+        (rule("work", "error_rate", "max = 0.02"), "1", 0),
+    ] {
+        let (said, code) = check(&db, &rules, &["--run", run]);
+        assert_eq!(code, expected, "{rules} of {run}: {said}");
+        assert!(said.contains(" 0 not judged"), "{said}");
+    }
+    // Of a change, too: one run beside several is no fewer calls.
+    for (percent, run, baseline, expected) in [
+        ("percent = 1", "1", "2", 1),
+        ("percent = 2", "1", "2", 0),
+        ("percent = 1\nabsolute = 1", "1", "2", 0),
+        ("percent = 1", "2", "1,3", 0),
+        ("percent = 1", "2,1", "2", 0),
+        ("percent = 1", "3", "2,1", 1),
+    ] {
+        let (said, code) = check(&db, &calls(percent), &["--run", run, "--baseline", baseline]);
+        assert_eq!(code, expected, "{percent} of {run} against {baseline}: {said}");
+    }
+}
+
+#[test]
+fn a_comparison_with_nothing_or_with_itself_says_so() {
+    let folder = runs(&[300, 300]);
+    let db = folder.path().join("p.db");
+    for format in ["plain", "github", "csv", "junit", "json", "md"] {
+        let of = |words: &[&str]| check(&db, "", &[words, &["-f", format]].concat()).0;
+        assert!(of(&[]).contains("no baseline"), "{format}");
+        assert!(of(&["--baseline", "2"]).contains("A = B"), "{format}");
+        let differ = of(&["--baseline", "1"]);
+        assert!(!differ.contains("A = B") && !differ.contains("no baseline"), "{format}: {differ}");
+        assert!(of(&["--run", "*", "--baseline", "1"]).contains("1 run is on both sides"));
+    }
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&db, &copy).unwrap();
+    let mut diff = bare(&["diff", "latest", copy.to_str().unwrap(), "--db"]);
+    assert!(run(diff.arg(&db)).0.contains("A = B"));
+}
