@@ -24,12 +24,13 @@ use crate::mend::{self, FreshIds, Mended, Moved, Trial};
 use crate::open;
 use crate::options::StoreOptions;
 use crate::ownership;
-use crate::record::{Batch, CallsiteInfo, RunInfo};
+use crate::record::{Batch, CallsiteInfo, LossRow, RunInfo};
 use crate::retention::{self, Pace, Pruned};
 use crate::rollup::Rollups;
 use crate::run_row::RunRow;
 use crate::shield::Shield;
 use crate::sqlite::SqliteVersion;
+use crate::totals::Totals;
 use crate::transfer::Transfer;
 use crate::watch::{Found, Watch};
 
@@ -459,16 +460,35 @@ impl Store {
     ///
     /// As for [`append`](Self::append).
     pub fn end_run(&mut self, ended_unix_ns: i64, report_json: &str) -> Result<(), Error> {
+        self.end_run_with_losses(ended_unix_ns, report_json, &[])
+    }
+
+    /// As [`end_run`](Self::end_run), with losses that no batch has told of: a run that has an end says
+    /// all that it has lost, or has no end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append); nothing is stored then.
+    pub fn end_run_with_losses(
+        &mut self,
+        ended_unix_ns: i64,
+        report_json: &str,
+        losses: &[LossRow],
+    ) -> Result<(), Error> {
         self.require_run()?;
         let doing = "end the run";
-        let Some(run) = &self.run else { return Ok(()) };
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let mut totals = Totals::new(self.last_id);
         let tx = begin(&mut self.conn, &self.path)?;
         self.interner.insert(&tx).context(&self.path, doing)?;
-        run.end(&tx, ended_unix_ns, report_json)
+        append::losses(&tx, losses, run.id, &mut totals)
+            .and_then(|()| run.add(&tx, &totals))
+            .and_then(|()| run.end(&tx, ended_unix_ns, report_json))
             .and_then(|()| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run.id]))
             .context(&self.path, doing)?;
         append::commit(tx, &self.path)?;
         self.interner.committed();
+        run.sums.add(&totals);
         Ok(())
     }
 

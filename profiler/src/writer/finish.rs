@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::Store;
+use spandrel_storage::{LossRow, Store};
 
 use super::commit::BACKLOG_BATCHES;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
@@ -186,9 +186,23 @@ impl Writer {
         lost
     }
 
+    /// What was lost and no batch has told of, such as what had to be given up just now.
+    fn untold_losses(&mut self) -> Vec<LossRow> {
+        let mut rows = Vec::new();
+        let Self { recorder, converter, store: Some(store), losses, account, .. } = self else {
+            return rows;
+        };
+        let now_ns = converter.timeline.now_ns();
+        converter.learn_threads(store);
+        let thread_id = |number| converter.thread_id(number, store);
+        losses.collect(&recorder.counters, account, now_ns, thread_id, &mut rows);
+        rows
+    }
+
     /// Closes the file and leaves behind what later snapshots need.
     fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
+        let losses = self.untold_losses();
         let Self { recorder, state, consumer, store, .. } = self;
         if let Some(mut late) = recorder.late.lock() {
             *late = Some(Late { consumer, unfinished, duplicates: 0 });
@@ -198,7 +212,7 @@ impl Writer {
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
         let report = stats::collect(&recorder, &state).to_json(timed_out);
-        if let Err(error) = store.end_run(ended, &report) {
+        if let Err(error) = store.end_run_with_losses(ended, &report, &losses) {
             state.set_error(error.to_string());
         }
         if let Err(error) = store.close() {
