@@ -46,7 +46,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let mut view = View::new("info", None, sheet);
     view.preamble.push(first_line(&files, &profile.run, state));
     view.notes.extend(log_line(&files, state));
-    view.notes.extend(writer_line(&profile, &stats));
+    view.notes.extend(writer_line(&profile, &files, &stats));
     view.notes.extend(losses.iter().map(loss_line));
     let settings = parsed(&profile.run.info.settings);
     view.notes.extend(super::doctor::caution(&settings).map(|caution| format!("! {caution}")));
@@ -177,7 +177,7 @@ fn largest_batch_ns(stats: &[WriterStat]) -> u64 {
     stats.iter().map(|stat| stat.largest_batch_ns).max().unwrap_or(0)
 }
 
-fn writer_line(profile: &Profile, stats: &[WriterStat]) -> Option<String> {
+fn writer_line(profile: &Profile, files: &Files, stats: &[WriterStat]) -> Option<String> {
     let last = stats.last()?;
     let mut parts = Vec::new();
     let length_ns = length_ns(&profile.run);
@@ -190,14 +190,20 @@ fn writer_line(profile: &Profile, stats: &[WriterStat]) -> Option<String> {
     }
     parts.push(text::counted(last.batches, "batch"));
     let largest = i64::try_from(largest_batch_ns(stats)).unwrap_or(i64::MAX);
-    parts.push(format!("longest commit {}", text::duration_in_words(largest)));
+    // Rows tell of the commits before them: a run of a single one knows of none.
+    if largest > 0 {
+        parts.push(format!("longest commit {}", text::duration_in_words(largest)));
+    }
     let fill = match ring_capacity(&profile.run).filter(|capacity| *capacity > 0) {
         Some(capacity) => text::share(last.ring_high_water as f64 / capacity as f64),
         None => text::counted(last.ring_high_water, "slot"),
     };
     parts.push(format!("ring at most {fill} full"));
     parts.push(format!("last commit +{}", text::duration_in_words(last.at_ns)));
-    parts.push(format!("log {}", text::bytes(last.wal_bytes)));
+    // One that was merged is none any more.
+    if files.wal_bytes > 0 {
+        parts.push(format!("log {}", text::bytes(last.wal_bytes)));
+    }
     if last.open_spans > 0 {
         parts.push(text::counted(last.open_spans, "open span"));
     }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 #[derive(Debug, Clone)]
 pub(crate) struct Span {
     pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
     /// The index of its parent; the children begin when it does.
     pub(crate) parent: Option<usize>,
     pub(crate) duration_ns: i64,
@@ -25,6 +26,7 @@ impl Span {
     pub(crate) fn new(name: &'static str, duration_ns: i64) -> Self {
         Self {
             name,
+            target: "shop",
             parent: None,
             duration_ns,
             busy_ns: Some(duration_ns),
@@ -45,11 +47,11 @@ pub(crate) fn profile(spans: impl IntoIterator<Item = Span>) -> (TempDir, Reader
     let mut sites = HashMap::new();
     let mut batch = Batch::default();
     for (at, span) in spans.into_iter().enumerate() {
-        let callsite_id = *sites.entry(span.name).or_insert_with(|| {
+        let callsite_id = *sites.entry((span.target, span.name)).or_insert_with(|| {
             store.intern_callsite(&CallsiteInfo {
                 kind: CallsiteKind::Span,
                 name: span.name.into(),
-                target: "shop".into(),
+                target: span.target.into(),
                 level: "INFO",
                 module: None,
                 file: None,

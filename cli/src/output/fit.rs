@@ -14,20 +14,37 @@ const SORTED: usize = 2;
 /// Hides the columns that can be done without, as many as it takes; gives their titles.
 pub(super) fn columns(sheet: &mut Sheet, width: usize) -> Vec<String> {
     let widths: Vec<usize> = (0..sheet.columns.len()).map(|at| width_of(sheet, at)).collect();
-    let mut hidden = Vec::new();
-    loop {
+    let mut hidden: Vec<usize> = Vec::new();
+    let room = loop {
         let shown = || sheet.columns.iter().zip(&widths).filter(|(column, _)| column.shown);
         let all: usize = shown().map(|(_, width)| width + BETWEEN).sum();
-        if all.saturating_sub(BETWEEN) <= width {
-            return hidden;
+        let spare = |(_, column): &(usize, &mut Column)| column.shown && column.spare > 0;
+        let columns = sheet.columns.iter_mut().enumerate();
+        let most = columns.filter(spare).max_by_key(|(_, column)| column.spare);
+        match ((width + BETWEEN).checked_sub(all), most) {
+            (None, Some((at, column))) => {
+                column.shown = false;
+                hidden.push(at);
+            }
+            (room, _) => break room.unwrap_or(0),
         }
-        let spare = |column: &&mut Column| column.shown && column.spare > 0;
-        let Some(column) = sheet.columns.iter_mut().filter(spare).max_by_key(|one| one.spare)
-        else {
-            return hidden;
-        };
-        column.shown = false;
-        hidden.push(column.title.clone());
+    };
+    show_again(sheet, &widths, &mut hidden, room);
+    hidden.iter().filter_map(|at| Some(sheet.columns.get(*at)?.title.clone())).collect()
+}
+
+/// Shows hidden columns for which there is room after all, since a wider one had to go behind them.
+fn show_again(sheet: &mut Sheet, widths: &[usize], hidden: &mut Vec<usize>, mut room: usize) {
+    let mut at_last = hidden.len();
+    while at_last > 0 {
+        at_last -= 1;
+        let Some(&at) = hidden.get(at_last) else { return };
+        let width = widths.get(at).map_or(usize::MAX, |width| width + BETWEEN);
+        if let (Some(column), true) = (sheet.columns.get_mut(at), width <= room) {
+            room -= width;
+            column.shown = true;
+            hidden.remove(at_last);
+        }
     }
 }
 
@@ -92,6 +109,18 @@ mod tests {
         assert_eq!(columns(&mut sheet(), 33), ["target"]);
         assert_eq!(columns(&mut sheet(), 23), ["target", "max"]);
         assert_eq!(columns(&mut sheet(), 3), ["target", "max"], "the rest stays");
+    }
+
+    #[test]
+    fn what_has_room_behind_a_wide_column_that_went_stays() {
+        let mut sheet = sheet();
+        sheet.columns[2] = Column::left("target", "target").spare(1);
+        sheet.columns[1] = Column::right("max_ns", "max").spare(2);
+        assert_eq!(columns(&mut sheet, 26), ["max"]);
+        sheet.columns[1].shown = true;
+        assert_eq!(columns(&mut sheet, 25), ["target"], "without it there is room for max");
+        sheet.columns[2].shown = true;
+        assert_eq!(columns(&mut sheet, 15), ["max", "target"]);
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
     if let Some(cut) = cut(&view.sheet) {
         page.push_str(&format!("{FAINT}{cut}{FAINT:#}\n"));
     }
+    if view.sheet.rows.is_empty() && view.header.as_ref().is_some_and(Header::is_of_nothing) {
+        let note = "the run has no spans and no events; `spandrel doctor` says if that is a fault";
+        view.notes.insert(0, note.to_owned());
+    }
     if !quiet && !view.notes.is_empty() {
         page.push('\n');
         for note in &view.notes {

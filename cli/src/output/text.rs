@@ -175,15 +175,18 @@ pub(crate) fn ascii(text: &str) -> String {
     ascii
 }
 
-/// Breaks a text between words; what follows the first line stands two to the right.
+/// Breaks a text between words; what follows the first line stands two to the right, and never to the
+/// left of the first.
 pub(crate) fn wrap(text: &str, width: usize) -> String {
+    let indent = (text.len() - text.trim_start_matches(' ').len()).max(2);
     let (mut lines, mut used, mut is_new) = (String::new(), 0, true);
     for word in text.split(' ') {
         let wide = anstream::adapter::strip_str(word).to_string().width();
         if !is_new && used + 1 + wide > width {
             lines.truncate(lines.trim_end().len());
-            lines.push_str("\n  ");
-            (used, is_new) = (2, true);
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            (used, is_new) = (indent, true);
         }
         // Blanks at which a line was broken are gone.
         if is_new && wide == 0 && !lines.is_empty() {
@@ -276,5 +279,6 @@ mod tests {
         assert_eq!(wrap("one two three", 7), "one two\n  three");
         assert_eq!(wrap("a   wide   gap", 8), "a   wide\n  gap");
         assert_eq!(wrap("unbreakable", 4), "unbreakable");
+        assert_eq!(wrap("    one two", 9), "    one\n    two", "as far in as it began");
     }
 }

@@ -53,6 +53,11 @@ impl Header {
         self.run.is_complete()
     }
 
+    /// Whether there is nothing in the run that could match.
+    pub(crate) fn is_of_nothing(&self) -> bool {
+        self.run.spans == 0 && self.run.events == 0
+    }
+
     fn dropped(&self) -> u64 {
         self.run.dropped_spans.saturating_add(self.run.dropped_events)
     }

@@ -8,6 +8,7 @@ mod fixture;
 mod json;
 mod large;
 mod live;
+mod nothing_recorded;
 mod prune;
 mod refused;
 mod snapshots;

@@ -10,7 +10,7 @@ use crate::record::WriterStatRow;
 pub type WriterStat = WriterStatRow;
 
 /// Spans and events that are missing, why, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Loss {
     /// Name of the reason, such as `ring_full`.

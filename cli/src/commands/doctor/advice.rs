@@ -270,7 +270,9 @@ fn ends(facts: &Facts) -> Vec<Finding> {
              the last half second is not; call close(), or hold the profiler until main returns",
         ));
     }
-    if let Some(error) = &facts.last_error {
+    // The reason of a loss is told with the loss.
+    let refused = facts.was_refused_to_the_end();
+    if let Some(error) = facts.last_error.as_ref().filter(|_| !refused) {
         findings.push(finding(
             Severity::Warning,
             "error",
@@ -283,7 +285,12 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             Severity::Problem,
             "end",
             "close() ran out of time".into(),
-            "give it more: .close_timeout(duration)",
+            if refused {
+                "the database refused to the end, for the reason above: mend that; how long close() \
+                 waits for it is set by .close_timeout(duration)"
+            } else {
+                "give it more: .close_timeout(duration)"
+            },
         ));
     }
     if facts.earlier_killed > 0 {
@@ -435,7 +442,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::WriterStat;
+    use spandrel_storage::{Loss, WriterStat};
 
     use super::*;
 
@@ -523,6 +530,34 @@ mod tests {
         let short = [(1, MIB, 9), (2, 4 * MIB, 9), (3, 5 * MIB, 9), (5, 6 * MIB, 9)];
         assert!(!kept(&short, false), "merged at the next commit");
         assert!(!kept(&[], false));
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_is_told_once_and_not_by_more_time() {
+        let full = Some("p.db: commit: the disk is full; free some space".to_owned());
+        let lost = |reason: &str| {
+            let mut loss = Loss::default();
+            (loss.reason, loss.spans) = (reason.into(), 5);
+            loss
+        };
+        let facts = |reason| Facts {
+            losses: vec![lost(reason)],
+            last_error: full.clone(),
+            last_refusal: full.clone(),
+            report_timed_out: true,
+            ended: true,
+            schema: 99,
+            ..Facts::default()
+        };
+        let told = |reason| {
+            let texts = all(&facts(reason)).into_iter().map(|it| it.evidence + "; " + &it.advice);
+            let texts: Vec<String> = texts.collect();
+            (texts.iter().filter(|text| text.contains("disk is full")).count(), texts.join("\n"))
+        };
+        let (times, text) = told("store_error");
+        assert!(times == 1 && !text.contains("give it more"), "{text}");
+        let (times, text) = told("ring_full");
+        assert!(times == 1 && text.contains("give it more"), "{text}");
     }
 
     #[test]

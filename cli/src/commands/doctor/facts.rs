@@ -124,6 +124,12 @@ impl Facts {
         (grown && ns >= KEPT_NS && !self.ended).then_some(ns)
     }
 
+    /// Whether the database still refused when the recording ended, so that something was lost for it.
+    pub(super) fn was_refused_to_the_end(&self) -> bool {
+        let is_lost = self.losses.iter().any(|loss| loss.reason == "store_error");
+        is_lost && self.last_error.is_some() && self.last_error == self.last_refusal
+    }
+
     pub(super) fn schema_is_older(&self) -> bool {
         self.schema < i64::from(SCHEMA_VERSION)
     }

@@ -6,6 +6,7 @@
 
 mod note;
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
@@ -167,6 +168,7 @@ fn exact_percentiles(
 fn columns(by: &By, top: &Top) -> Vec<Column> {
     let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
     let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
+    let target = Column::left("target", "target").spare(if has_twins(top) { 1 } else { 9 });
     let mut columns = vec![
         Column::right("self_ns", "self"),
         Column::right("self_share", "self%").spare(7),
@@ -191,14 +193,19 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         By::Level => vec![Column::left("level", "level")],
         By::Thread => vec![Column::left("thread", "thread")],
         By::Field(name) => vec![Column::left("value", &text::clean(name))],
-        By::Callsite => vec![
-            Column::left("target", "target").spare(9),
-            Column::left("name", "span"),
-            Column::left("place", "place"),
-        ],
-        _ => vec![Column::left("target", "target").spare(9), Column::left("name", "span")],
+        By::Callsite => {
+            let spare = Column::left("target", "target").spare(9);
+            vec![spare, Column::left("name", "span"), Column::left("place", "place")]
+        }
+        _ => vec![target, Column::left("name", "span")],
     });
     columns
+}
+
+/// Whether there are rows that only the target tells apart.
+fn has_twins(top: &Top) -> bool {
+    let mut names = HashSet::new();
+    top.groups.iter().any(|group| !names.insert(&group.callsite.name))
 }
 
 fn cells(
@@ -262,5 +269,32 @@ fn keys(by: &By, group: &Group) -> Vec<Cell> {
             vec![target, key, place.map_or(Cell::Null, Cell::Text)]
         }
         _ => vec![key],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::made;
+
+    /// Whether the target is what a narrow terminal does without first, of a profile of these spans.
+    fn target_goes_first(spans: &[(&'static str, &'static str)]) -> bool {
+        let spans = spans
+            .iter()
+            .map(|&(target, name)| made::Span { target, ..made::Span::new(name, 1_000) });
+        let (_folder, reader) = made::profile(spans);
+        let mut groups = Groups::new(By::Name);
+        reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
+        let groups = groups.into_groups();
+        let top = Top { groups, percentiles: Vec::new(), length_ns: 1, is_summed: true };
+        let columns = columns(&By::Name, &top);
+        let first = columns.iter().filter(|column| column.shown).max_by_key(|column| column.spare);
+        first.is_some_and(|column| column.title == "target")
+    }
+
+    #[test]
+    fn rows_of_one_name_can_be_told_apart_on_a_narrow_terminal() {
+        assert!(target_goes_first(&[("redis::get", "get"), ("redis::set", "set")]));
+        assert!(!target_goes_first(&[("redis::get", "apply"), ("redis::set", "apply")]));
     }
 }
