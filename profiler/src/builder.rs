@@ -222,12 +222,13 @@ impl Builder {
     /// By default those with `password`, `secret`, `token`, `key`, `authorization`, `cookie`,
     /// `credential` and the like are. A name is compared by words, in any case: `key` is found in
     /// `apiKey` and `ssh.key`, not in `keyboard`; nor where something is said about the secret, as in
-    /// `token_count`, or in names such as `cache_key` and `primary_key`. A number or boolean under
+    /// `token_count`, or in names such as `cache_key` and `primary_key`. Only `password`, `secret`, `token`
+    /// and a few more are found in words that were run together, as in `PGPASSWORD`. A number or boolean under
     /// `token`, `key`, `cookie`, `credential` or `authorization` is kept; under all other names, those
     /// added here included, nothing is.
     ///
     /// With `!` before it, a name is none of a secret (`"!key"`); `"!*"` forgets all names so far.
-    /// Free texts are not looked into: messages of events, labels, and structures that are shown with
+    /// Free texts are not looked into: messages of events, labels, URLs, and structures that are shown with
     /// `Debug`.
     ///
     /// ```

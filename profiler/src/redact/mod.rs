@@ -2,7 +2,7 @@
 //!
 //! A name is split into words at whatever is no letter or digit, and at the humps of camel case, and is
 //! of a secret if words of the list stand in it side by side, as `db.password`, `apiKey` and
-//! `X-Auth-Token` do. Not if they stand before a word that says something about the secret, as in
+//! `X-Auth-Token` do, or if one of them ends with a word that hardly ends another, as `PGPASSWORD` does. Not if they stand before a word that says something about the secret, as in
 //! `token_count`, nor in a name that is known to be of something else, as `cache_key`.
 //!
 //! The writer does this, once for each field of a callsite. What it does not see through are free texts:
@@ -55,6 +55,10 @@ const SECRET_TEXTS: [&str; 16] = [
     "set_cookie",
     "session_token",
 ];
+
+/// Ends of words that were run together, as in `pgpassword`, `clientsecret` and `accesstoken`; no other
+/// words end so.
+const ENDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "apikey"];
 
 /// Names with such words that are of something else.
 const HARMLESS: [&str; 26] = [
@@ -177,9 +181,10 @@ fn places(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops:
         .map(move |(at, _)| at..at + len)
 }
 
-/// A word, or its plural.
+/// A word, or its plural; or one that ends with it, of some.
 fn is_word(word: &str, wanted: &str) -> bool {
-    word == wanted || word.strip_suffix('s') == Some(wanted)
+    let is_end = |word: &str| word == wanted || (ENDS.contains(&wanted) && word.ends_with(wanted));
+    is_end(word) || word.strip_suffix('s').is_some_and(is_end)
 }
 
 /// The words of a name, in lower case.
@@ -230,6 +235,10 @@ mod tests {
             "password_hash",
             "secret_id",
             "otp",
+            "PGPASSWORD",
+            "dbpasswd",
+            "mysql.userpasswords",
+            "clientsecret",
         ] {
             assert_eq!(redaction.secrecy(name), Secrecy::All, "{name}");
         }
@@ -246,6 +255,8 @@ mod tests {
             "Cookie",
             "set-cookie",
             "credentials",
+            "accesstoken",
+            "csrftokens",
         ] {
             assert_eq!(redaction.secrecy(name), Secrecy::Texts, "{name}");
         }
@@ -266,6 +277,9 @@ mod tests {
             "passed",
             "token.ttl",
             "public_key",
+            "accesstoken_count",
+            "passwordless",
+            "tokens_used_total",
             "error",
         ] {
             assert_eq!(redaction.secrecy(name), Secrecy::None, "{name}");
