@@ -77,6 +77,13 @@ impl Wal {
         Ok(if frames.copied == frames.all { 0 } else { self.bytes(&frames) })
     }
 
+    /// Frames in the log, and how many of them are in the main file as well.
+    pub(crate) fn frames(conn: &Connection) -> rusqlite::Result<(u32, u32)> {
+        let Frames { all, copied } = look(conn)?;
+        let number = |frames| u32::try_from(frames).unwrap_or(0);
+        Ok((number(all), number(copied)))
+    }
+
     /// Refuses when the log is at its cap and cannot be emptied.
     pub(crate) fn make_room(
         &mut self,

@@ -88,4 +88,4 @@ pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
-pub use store::{Recovered, Store};
+pub use store::{Left, Recovered, Store};

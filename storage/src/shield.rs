@@ -35,6 +35,8 @@ struct Range {
 const PENDING: Range = Range { first: 0x4000_0000, length: 1 };
 const SHARED: Range = Range { first: 0x4000_0002, length: 510 };
 const DEAD_MANS_SWITCH: Range = Range { first: 128, length: 1 };
+/// Locks of the index begin at 120: for writing, checkpoints and recovery, then one for each mark.
+const FIRST_MARK: i64 = 123;
 
 /// The locks of one store. They go when it is dropped, which has to be before its connection is.
 #[derive(Debug)]
@@ -77,10 +79,45 @@ impl Drop for Shield {
     }
 }
 
+/// While it lives, nobody begins to use the database, here or in another process; whoever uses it goes
+/// on. For the moment in which its log gets another place.
+#[derive(Debug)]
+pub(crate) struct Gate(Option<Arc<Held>>);
+
+impl Gate {
+    /// Whoever is just about to begin is waited for, for a moment. Where there are no such locks it stays
+    /// open.
+    pub(crate) fn shut(main: Arc<Held>) -> Self {
+        const TRIES: u32 = 20;
+        let shut = (0..TRIES).any(|try_| {
+            if try_ > 0 {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            lock(&main, PENDING, true)
+        });
+        Self(shut.then_some(main))
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(main) = &self.0 {
+            unlock(main, PENDING);
+        }
+    }
+}
+
 /// Whether SQLite, in this process or another, uses this file as an index. Where that cannot be
 /// known, it is taken for granted.
 pub(crate) fn is_index_in_use(index: &File) -> bool {
     is_locked(index, DEAD_MANS_SWITCH)
+}
+
+/// Whether somebody, in this process or another, reads as of this mark of the index; taken for granted
+/// where that cannot be known.
+pub(crate) fn is_mark_in_use(index: &File, mark: usize) -> bool {
+    let first = FIRST_MARK + i64::try_from(mark).unwrap_or(0);
+    is_locked(index, Range { first, length: 1 })
 }
 
 // An architecture with further fields in `flock`, which are private, goes without.

@@ -1,5 +1,6 @@
 //! The one writer of a profile database.
 
+mod leave;
 mod recover;
 
 use std::fmt;
@@ -8,9 +9,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use self::leave::Left;
 pub use self::recover::Recovered;
 
-use self::recover::keep_log;
 use crate::append::{self, Appended};
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
@@ -32,7 +33,7 @@ use crate::shield::Shield;
 use crate::sqlite::SqliteVersion;
 use crate::totals::Totals;
 use crate::transfer::Transfer;
-use crate::watch::{Found, Watch};
+use crate::watch::Watch;
 
 /// The one writer of a profile database.
 ///
@@ -68,6 +69,10 @@ pub struct Store {
     watch: Watch,
     /// Whether a recovery has closed the file and could not open it again yet.
     detached: bool,
+    /// Whether the main file was of no moment without its log when it was closed.
+    is_torn: bool,
+    /// Whether it was the index that was away when a recovery was last begun, and not the log.
+    is_index_away: bool,
 }
 
 /// What is read and set up before a store can write.
@@ -106,6 +111,8 @@ impl Store {
                 shield,
                 watch,
                 detached: false,
+                is_torn: false,
+                is_index_away: false,
                 wal,
                 transfer,
                 conn,
@@ -490,56 +497,6 @@ impl Store {
         self.interner.committed();
         run.sums.add(&totals);
         Ok(())
-    }
-
-    /// Closes the file. When no other connection has it open, the write-ahead log is merged, the
-    /// sidecars vanish, and what is left is one plain file that can be copied by its name.
-    ///
-    /// Of a file that was deleted, cut short or overwritten nothing is merged: what was put in its place
-    /// is left alone.
-    ///
-    /// # Errors
-    ///
-    /// When the log could not be merged; every commit is in the log then, and the next one to open
-    /// the file merges it. Readers that have the file open are no error. When the file or its log is
-    /// not what was written.
-    pub fn close(mut self) -> Result<(), Error> {
-        let found = self.look();
-        let merged = match found {
-            Ok(Found::Away(Location::Removed) | Found::Spoiled | Found::LogSpoiled) => {
-                let lost = self.check_files();
-                self.detach()?;
-                self.watch.remove_sidecars();
-                return lost;
-            }
-            // A reader keeps what was removed from being merged: whoever comes next finds it at its path.
-            Ok(Found::LogAway) if self.is_held_back() => {
-                let doing = "put the write-ahead log back, which was removed and is still read";
-                let back = self.watch.put_log_back().context(&self.path, doing);
-                keep_log(&self.conn).context(&self.path, "close").and(back)
-            }
-            // SQLite deletes sidecars by their names.
-            Ok(Found::Away(_) | Found::LogAway) if self.watch.others_at_path() => {
-                let merge = self.watch.may_merge().unwrap_or(false);
-                let merged =
-                    if merge { checkpoint::run(&self.conn, &self.path, false) } else { Ok(()) };
-                keep_log(&self.conn).context(&self.path, "close").and(merged)
-            }
-            Ok(_) => {
-                self.shield.release();
-                checkpoint::finish(&self.conn, &self.path)
-            }
-            Err(error) => keep_log(&self.conn).context(&self.path, "close").and(Err(error)),
-        };
-        let Self { shield, conn, lock, path, .. } = self;
-        drop(shield);
-        let closed = conn.close().map_err(|(conn, source)| {
-            // Statements never outlive a call, so this cannot happen; the lock must not go first.
-            drop(conn);
-            Error::sqlite(&path, "close", source)
-        });
-        drop(lock);
-        merged.and(closed)
     }
 
     fn require_run(&self) -> Result<&RunRow, Error> {

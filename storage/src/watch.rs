@@ -15,15 +15,18 @@
 //! if that happens while SQLite is at work there is nothing to be done: the system kills the process
 //! with SIGBUS.
 
+mod index;
+mod place;
+
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::wal_path;
 use crate::held::Held;
 use crate::location::{self, Location};
-use crate::lock::{self, FileId, StoreLock, file_id, read_at_start};
+use crate::lock::{FileId, StoreLock, file_id, read_at_start};
 
 /// How the files were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +38,10 @@ pub(crate) enum Found {
     Spoiled,
     /// The log was cut short, or overwritten: what is only in it cannot be read any more.
     LogSpoiled,
-    /// The log or its index is not at its path, but open, and whole.
+    /// The log is not at its path, but open, and whole.
     LogAway,
+    /// The log is at its path, but its index is not.
+    IndexAway,
 }
 
 /// What is at the path of a sidecar.
@@ -44,8 +49,10 @@ pub(crate) enum Found {
 enum AtPath {
     Ours,
     Nothing,
-    /// Of so many bytes.
+    /// Another file, of so many bytes.
     Other(u64),
+    /// A symbolic link, a folder or the like, through which SQLite opens nothing.
+    NoFile,
 }
 
 #[derive(Debug)]
@@ -112,7 +119,11 @@ impl Watch {
         }
         let ours = |sidecar: &Sidecar| Ok::<_, io::Error>(sidecar.at_path()? == AtPath::Ours);
         let index_in_place = self.index.as_ref().map_or(Ok(true), ours)?;
-        Ok(if ours(&self.log)? && index_in_place { Found::Whole } else { Found::LogAway })
+        Ok(match (ours(&self.log)?, index_in_place) {
+            (true, true) => Found::Whole,
+            (true, false) => Found::IndexAway,
+            (false, _) => Found::LogAway,
+        })
     }
 
     /// <https://sqlite.org/fileformat2.html#the_database_header>
@@ -174,25 +185,6 @@ impl Watch {
         })
     }
 
-    /// Gives a log that was removed its place again, with what it has, for readers that keep it from being
-    /// merged. An empty one that somebody has made meanwhile, and shares the index with, is filled.
-    pub(crate) fn put_log_back(&self) -> io::Result<()> {
-        let mut copy = match self.log.at_path()? {
-            AtPath::Ours => return Ok(()),
-            AtPath::Nothing => lock::create(&self.log.path, &self.log.path)
-                .map_err(|error| io::Error::other(error.to_string()))?,
-            AtPath::Other(0) if self.is_index_shared()? => open(&self.log.path, true)?,
-            AtPath::Other(_) => return Err(io::Error::other("another one is at its path")),
-        };
-        let mut log = &**self.log.file;
-        log.seek(io::SeekFrom::Start(0))?;
-        io::copy(&mut log, &mut copy).map(drop)
-    }
-
-    fn is_index_shared(&self) -> io::Result<bool> {
-        self.index.as_ref().map_or(Ok(false), |index| Ok(index.at_path()? == AtPath::Ours))
-    }
-
     /// Takes away those sidecars that are still ours: they must not meet another main file, nor
     /// another log.
     pub(crate) fn remove_sidecars(&self) {
@@ -238,10 +230,14 @@ impl Sidecar {
     }
 
     fn at_path(&self) -> io::Result<AtPath> {
-        match self.path.symlink_metadata() {
-            Ok(found) if !found.is_symlink() && file_id(&self.path, &found) == self.id => {
-                Ok(AtPath::Ours)
-            }
+        self.at(&self.path)
+    }
+
+    /// What is at a path at which it may be, too.
+    fn at(&self, path: &Path) -> io::Result<AtPath> {
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => Ok(AtPath::NoFile),
+            Ok(found) if file_id(path, &found) == self.id => Ok(AtPath::Ours),
             Ok(found) => Ok(AtPath::Other(found.len())),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(AtPath::Nothing),
             Err(source) => Err(source),

@@ -71,6 +71,12 @@ impl Host {
         self.said()
     }
 
+    /// Why something went wrong last; empty if nothing has.
+    pub fn error(&mut self) -> String {
+        self.child.tell("error");
+        self.child.hear().expect("the host lives")
+    }
+
     fn said(&mut self) -> Said {
         let said = self.child.hear().expect("the host lives");
         let mut numbers = said.split(' ').map(|word| word.parse().expect("a number"));
@@ -112,6 +118,7 @@ pub fn serve(set: impl FnOnce(Builder) -> Builder) {
                 tell(&report.stats);
             }
             ("ask", _) => tell(&profiler.stats()),
+            ("error", _) => child::say(profiler.stats().last_error.unwrap_or_default()),
             (how, file) => {
                 touch(how, Path::new(file));
                 child::say("touched");

@@ -10,6 +10,7 @@
 //! | [`programs`] | random programs of span operations |
 //! | [`child`] | the test itself run again as another process |
 //! | [`host`] | a program that records on command, to be killed |
+//! | [`sitter`] | somebody who reads and does not end his transaction |
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`interrupts`] | signals, also after each single instruction |
 //! | [`limit`] | a time limit, so that a hang is a failure |
@@ -33,6 +34,7 @@ pub mod made;
 pub mod model;
 pub mod programs;
 pub mod scratch;
+pub mod sitter;
 pub mod system;
 pub mod tiny_disk;
 pub mod unallocated;

@@ -331,11 +331,11 @@ impl Writer {
         self.recorder.degraded.store(false, Ordering::Relaxed);
         for (kind, n) in pending.counts.into_iter().enumerate() {
             self.account.stored[kind] += n;
-            self.stored_in_file[kind] += n;
+            self.in_file.stored[kind] += n;
         }
         self.account.unfinished += pending.unfinished;
         self.show_account();
-        self.unfinished_in_file += pending.unfinished;
+        self.in_file.unfinished += pending.unfinished;
         self.marks_committed(pending.marks);
         if let Some(losses) = pending.losses {
             self.losses.commit(losses);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use spandrel_storage::{LossRow, Store};
 
 use super::commit::BACKLOG_BATCHES;
+use super::housekeeping::{tell_lost, tell_renamed};
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::counters::{Kind, PerKind};
 use crate::deadline::after;
@@ -203,7 +204,8 @@ impl Writer {
     fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
         let losses = self.untold_losses();
-        let Self { recorder, state, consumer, store, .. } = self;
+        let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
+            self;
         if let Some(mut late) = recorder.late.lock() {
             *late = Some(Late { consumer, unfinished, duplicates: 0 });
         }
@@ -215,7 +217,21 @@ impl Writer {
         if let Err(error) = store.end_run_with_losses(ended, &report, &losses) {
             state.set_error(error.to_string());
         }
-        if let Err(error) = store.close() {
+        let path = store.path().display().to_string();
+        let left = store.leave();
+        let mut lost = PerKind::default();
+        if let Some(found) = &left.found {
+            // Too late for the file, which nobody can write to; not for the report.
+            lost = in_file.keep_only(found, &mut account);
+            recorder.counters.show(&account);
+            marks.keep_only(found.marks, &state.marks);
+        }
+        if left.renamed_to.is_some() {
+            state.set_error(tell_renamed(&path, &left, lost));
+        } else if lost != PerKind::default() {
+            let why = left.error.map_or(format!("{path}: is gone"), |error| error.to_string());
+            state.set_error(format!("{why}; {}", tell_lost(lost)));
+        } else if let Some(error) = left.error {
             state.set_error(error.to_string());
         }
     }

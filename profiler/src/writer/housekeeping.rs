@@ -3,9 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{Error, ErrorKind, Location, OpenSpanRow, Store, WriterStatRow};
+use spandrel_storage::{
+    Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Store, WriterStatRow,
+};
 
 use super::Writer;
+use super::in_file::InFile;
 use super::losses::Losses;
 use crate::counters::{Kind, PerKind};
 use crate::stats::{self, DropReason};
@@ -15,6 +18,30 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PRUNE_TIME: Duration = Duration::from_millis(20);
 /// Open spans that do not change are confirmed this often.
 const OPEN_SPANS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After a file was left.
+const GOES_ON: &str = ", recording goes on in a new file";
+
+/// What has become of a file that was renamed.
+pub(super) fn tell_renamed(path: &str, left: &Left, lost: PerKind) -> String {
+    let to = left.renamed_to.as_ref().map(|to| format!(" (it is now {})", to.display()));
+    let log = if left.has_log {
+        "; as somebody reads it, its write-ahead log was moved with it, keep the two together"
+    } else {
+        ""
+    };
+    let why = left.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    let (to, lost) = (to.unwrap_or_default(), tell_lost(lost));
+    format!("{path}: was renamed while it was recorded into{to}{log}{why}; {lost}")
+}
+
+/// What is lost with a file, or with its log.
+pub(super) fn tell_lost(lost: PerKind) -> String {
+    match [Kind::Span, Kind::Event].map(|kind| lost[kind as usize]) {
+        [0, 0] => "nothing is lost".to_owned(),
+        [spans, events] => format!("{spans} spans and {events} events are lost with it"),
+    }
+}
 
 impl Writer {
     /// Once a second: looks after the file.
@@ -57,18 +84,20 @@ impl Writer {
         let Some(store) = &mut self.store else { return };
         match store.location() {
             Ok(Location::InPlace) => {}
-            Ok(Location::Removed) => self.lose_file("was deleted while it was recorded into"),
+            Ok(Location::Removed) => {
+                self.lose_file("was deleted, or moved to another disk, while it was recorded into");
+            }
             Ok(Location::Spoiled) => {
                 self.lose_file("was cut short or overwritten while it was recorded into");
             }
-            Ok(Location::LogLost) => self.recover_file(),
-            Ok(Location::Renamed) => {
-                // What is stored is safe under the other name.
-                self.stored_in_file = PerKind::default();
-                self.unfinished_in_file = 0;
-                self.leave_marks(false);
-                self.leave_file("was renamed while it was recorded into", PerKind::default());
-            }
+            Ok(Location::LogLost) => self.recover_file(
+                "its write-ahead log was removed or cut short while it was recorded into",
+            ),
+            Ok(Location::IndexLost) => self.recover_file(
+                "the index of its write-ahead log (-shm) was removed or replaced while it was \
+                 recorded into",
+            ),
+            Ok(Location::Renamed) => self.leave_renamed_file(),
             Ok(_) => {}
             Err(error) => self.state.set_error(error.to_string()),
         }
@@ -76,27 +105,11 @@ impl Writer {
 
     /// What was stored is lost with the file.
     fn lose_file(&mut self, what: &str) {
-        let lost = std::mem::take(&mut self.stored_in_file);
-        let unfinished = std::mem::take(&mut self.unfinished_in_file);
+        let InFile { stored: lost, unfinished } = std::mem::take(&mut self.in_file);
         self.forget_stored(lost, unfinished, DropReason::FileRemoved);
         self.leave_marks(true);
-        self.leave_file(what, lost);
-    }
-
-    /// Lets go of a file that is not at its place any more, or of no use; the next commit makes a new
-    /// one.
-    fn leave_file(&mut self, what: &str, lost: PerKind) {
-        let Some(mut store) = self.store.take() else { return };
+        let Some(mut store) = self.let_go() else { return };
         let path = store.path().display().to_string();
-        // A batch in hand has the old file's ids in it.
-        if let Some(pending) = self.pending.take() {
-            self.drop_records(pending.counts, DropReason::FileRemoved);
-            self.show_account();
-            self.keep_marks();
-            self.batch.clear();
-        }
-        // Under the lock of the profile that it belongs to.
-        self.end_requests();
         let left = match store.location() {
             Ok(Location::Spoiled) => store.set_aside(),
             _ => store.close().map(|()| None),
@@ -108,22 +121,56 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::Moved => String::new(),
             Err(error) => format!(" ({error})"),
         };
-        self.state.set_error(format!(
-            "{path}: {what}{kept}; {} spans and {} events are lost with it, recording goes on in a \
-             new file",
-            lost[Kind::Span as usize],
-            lost[Kind::Event as usize],
-        ));
-        self.open_spans.clear();
+        let lost = tell_lost(lost);
+        self.state.set_error(format!("{path}: {what}{kept}; {lost}{GOES_ON}"));
     }
 
-    /// Somebody has taken the log away: gets the file right again, and counts what was only in the log
-    /// if that cannot be read any more.
-    fn recover_file(&mut self) {
+    /// What is stored stays in the file, under its other name; but for what is only in a log that nobody
+    /// will find.
+    fn leave_renamed_file(&mut self) {
+        let Some(store) = self.let_go() else { return };
+        let path = store.path().display().to_string();
+        let left = store.leave();
+        let lost = self.keep_only(left.found.as_ref());
+        // The rest of it is out of reach from here on.
+        self.in_file = InFile::default();
+        self.leave_marks(false);
+        self.state.set_error(format!("{}{GOES_ON}", tell_renamed(&path, &left, lost)));
+    }
+
+    /// Takes the store away from a file that is not at its place any more, or of no use; the next commit
+    /// makes a new one.
+    fn let_go(&mut self) -> Option<Store> {
+        let store = self.store.take()?;
+        // A batch in hand has the old file's ids in it.
+        if let Some(pending) = self.pending.take() {
+            self.drop_records(pending.counts, DropReason::FileRemoved);
+            self.show_account();
+            self.keep_marks();
+            self.batch.clear();
+        }
+        // Under the lock of the profile that it belongs to.
+        self.end_requests();
+        self.open_spans.clear();
+        Some(store)
+    }
+
+    /// No more than this is left of what was stored in the file; all of it if that is not known. Returns
+    /// what is lost.
+    fn keep_only(&mut self, found: Option<&Recovered>) -> PerKind {
+        let Some(found) = found else { return PerKind::default() };
+        let lost = self.in_file.keep_only(found, &mut self.account);
+        self.show_account();
+        self.marks.keep_only(found.marks, &self.state.marks);
+        lost
+    }
+
+    /// Somebody has taken the log away, or its index: gets the file right again, and counts what was only
+    /// in the log if that cannot be read any more.
+    fn recover_file(&mut self, what: &str) {
         let Some(store) = &mut self.store else { return };
         let path = store.path().display().to_string();
         let began = Instant::now();
-        let what = "its write-ahead log was removed or cut short while it was recorded into";
         let found = match store.recover() {
             Ok(found) => found,
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotADatabase) => {
@@ -131,31 +178,21 @@ impl Writer {
             }
             Err(error) => return self.refused_by(&error, began),
         };
-        if found.whole {
-            return self.state.set_error(format!("{path}: {what}; nothing is lost"));
+        let mut lost = PerKind::default();
+        if !found.whole {
+            lost = self.keep_only(Some(&found));
+            // All losses are told again, in the next batch.
+            self.losses = Losses::default();
+            self.batch.losses.clear();
+            if let Some(pending) = &mut self.pending {
+                pending.losses = None;
+            }
+            if let Some(store) = &mut self.store {
+                self.converter.begin_file(store);
+            }
+            self.open_spans.clear();
         }
-        let stored = std::mem::take(&mut self.stored_in_file);
-        let kept = [found.spans - found.unfinished.min(found.spans), found.events, found.links];
-        let lost = std::array::from_fn(|kind| stored[kind].saturating_sub(kept[kind]));
-        let unfinished = self.unfinished_in_file.saturating_sub(found.unfinished);
-        self.stored_in_file = kept;
-        self.unfinished_in_file -= unfinished;
-        self.account.forget_stored(lost, unfinished, DropReason::FileRemoved);
-        // All losses are told again, in the next batch.
-        self.losses = Losses::default();
-        self.batch.losses.clear();
-        if let Some(pending) = &mut self.pending {
-            pending.losses = None;
-        }
-        self.converter.begin_file(store);
-        self.show_account();
-        self.lose_marks_in_file(found.marks);
-        self.open_spans.clear();
-        self.state.set_error(format!(
-            "{path}: {what}; {} spans and {} events are lost with it",
-            lost[Kind::Span as usize],
-            lost[Kind::Event as usize],
-        ));
+        self.state.set_error(format!("{path}: {what}; {}", tell_lost(lost)));
     }
 
     /// Opens the database anew. Says whether there is a store now.

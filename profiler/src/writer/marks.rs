@@ -4,7 +4,7 @@
 use spandrel_storage::MarkRow;
 
 use super::Writer;
-use crate::marks::{MARKS_MAX, Mark};
+use crate::marks::{MARKS_MAX, Mark, Marks};
 
 /// Marks in one batch: all that can be waiting, and as many that were meant for a file that is gone.
 const BATCH_MAX: usize = 2 * MARKS_MAX;
@@ -48,6 +48,13 @@ impl MarkRows {
     pub(super) fn push(&mut self, row: MarkRow) {
         self.rows.push(row);
         self.taken += 1;
+    }
+
+    /// So many are left in the file; the counts of those that were stored are with the channel.
+    pub(super) fn keep_only(&mut self, left: u64, counts: &Marks) {
+        let lost = self.in_file.saturating_sub(left);
+        self.in_file -= lost;
+        counts.forget_stored(lost);
     }
 
     /// Whether all up to a number that [`Writer::marks_so_far`] gave are done with.
@@ -118,13 +125,6 @@ impl Writer {
         if lost {
             self.state.marks.forget_stored(stored);
         }
-    }
-
-    /// So many marks are left in the file.
-    pub(super) fn lose_marks_in_file(&mut self, left: u64) {
-        let lost = self.marks.in_file.saturating_sub(left);
-        self.marks.in_file -= lost;
-        self.state.marks.forget_stored(lost);
     }
 
     /// At the end: counts those that no batch has taken. What is in the channel is counted there.

@@ -30,6 +30,7 @@ mod finish;
 pub(crate) mod fuzz;
 mod housekeeping;
 mod id_table;
+mod in_file;
 mod installed;
 mod json;
 mod keys;
@@ -54,7 +55,6 @@ use crate::account::Account;
 use crate::builder::Fault;
 use crate::clock::Timeline;
 use crate::control::Flush;
-use crate::counters::PerKind;
 use crate::deadline::after;
 use crate::local;
 use crate::panics;
@@ -64,6 +64,7 @@ use crate::redact::Redaction;
 
 use commit::{Backoff, Pending};
 use convert::Converter;
+use in_file::InFile;
 use installed::Installed;
 use losses::Losses;
 use marks::MarkRows;
@@ -168,9 +169,7 @@ pub(crate) struct Writer {
     installed: Installed,
     /// What the file says of what went wrong.
     so_far: SoFar,
-    /// Stored since this file was opened: what is lost if the file is deleted.
-    stored_in_file: PerKind,
-    unfinished_in_file: u64,
+    in_file: InFile,
     /// Whether the pill has come.
     closing: bool,
 }
@@ -231,8 +230,7 @@ impl Writer {
             batches_begun: 0,
             installed: Installed::default(),
             so_far: SoFar::default(),
-            stored_in_file: PerKind::default(),
-            unfinished_in_file: 0,
+            in_file: InFile::default(),
             closing: false,
         }
     }

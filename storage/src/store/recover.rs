@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Opened, Store, begin};
 use crate::append;
-use crate::checkpoint;
+use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
 use crate::rollup::Rollups;
@@ -49,7 +49,9 @@ impl Store {
             Found::Whole => Location::InPlace,
             Found::Away(location) => location,
             Found::Spoiled => Location::Spoiled,
+            Found::LogSpoiled if self.detached && self.is_index_away => Location::IndexLost,
             Found::LogSpoiled | Found::LogAway => Location::LogLost,
+            Found::IndexAway => Location::IndexLost,
         })
     }
 
@@ -74,6 +76,9 @@ impl Store {
             Location::InPlace | Location::Renamed | Location::Removed => return Ok(()),
             Location::Spoiled => "the file was cut short or overwritten",
             Location::LogLost => "its write-ahead log was removed or cut short",
+            Location::IndexLost => {
+                "the index of its write-ahead log (-shm) was removed or replaced"
+            }
         };
         Err(Error::new(ErrorKind::Moved, &self.path, format!("{what} while it was recorded into")))
     }
@@ -95,11 +100,13 @@ impl Store {
         let mut before = None;
         if !self.detached {
             let found = self.look()?;
+            self.is_index_away = found == Found::IndexAway;
             let merge = found != Found::LogSpoiled
                 && self.watch.may_merge().context(&self.path, "look at the write-ahead log")?;
             if merge {
-                checkpoint::run(&self.conn, &self.path, false)?;
-                before = Some(run_totals(&self.conn, run_id).context(&self.path, "read the run")?);
+                self.merge()?;
+                let totals = run_totals(&self.conn, run_id, false);
+                before = Some(totals.context(&self.path, "read the run")?);
             }
             self.check_readers()?;
             self.detach()?;
@@ -108,7 +115,8 @@ impl Store {
             }
         }
         self.attach()?;
-        let found = run_totals(&self.conn, run_id).context(&self.path, "read the run")?;
+        let totals = run_totals(&self.conn, run_id, self.is_torn);
+        let found = totals.context(&self.path, "read the run")?;
         if before == Some(found) {
             return Ok(Recovered { whole: true, ..recovered(found) });
         }
@@ -116,11 +124,13 @@ impl Store {
         Ok(recovered(found))
     }
 
-    /// Whether a reader keeps a part of the log from being merged, which would be sound.
-    pub(super) fn is_held_back(&self) -> bool {
-        let busy = |error: Error| error.kind() == ErrorKind::Busy;
-        self.watch.may_merge().unwrap_or(false)
-            && checkpoint::run(&self.conn, &self.path, false).is_err_and(busy)
+    /// What was away when the recovery began.
+    fn taken_away(&self) -> &'static str {
+        if self.is_index_away {
+            "the index of its write-ahead log (-shm)"
+        } else {
+            "its write-ahead log"
+        }
     }
 
     /// SQLite shares an index among the connections of a process, also one that is gone.
@@ -128,14 +138,32 @@ impl Store {
         if self.lock.readers() == 0 {
             return Ok(());
         }
-        let message = "its write-ahead log was removed, and a reader of this process still has it \
-                       open; close the reader";
+        let message = format!(
+            "{} was removed, and a reader of this process still has it open; close the reader",
+            self.taken_away()
+        );
         Err(Error::new(ErrorKind::Busy, &self.path, message))
+    }
+
+    /// Copies all of the log into the main file, or nothing of it: who loses the log has a file of some
+    /// moment then.
+    pub(super) fn merge(&self) -> Result<(), Error> {
+        let doing = "look at the write-ahead log";
+        let (frames, _) = Wal::frames(&self.conn).context(&self.path, doing)?;
+        if !self.watch.may_copy_all(frames).context(&self.path, doing)? {
+            let message = "a reader keeps a part of the write-ahead log; end its transaction";
+            return Err(Error::new(ErrorKind::Busy, &self.path, message));
+        }
+        checkpoint::run(&self.conn, &self.path, false)
     }
 
     /// Closes the file and leaves everything as it is.
     pub(super) fn detach(&mut self) -> Result<(), Error> {
         let doing = "close the file";
+        if !self.detached {
+            let whole = |(frames, copied)| self.watch.is_main_whole(frames, copied);
+            self.is_torn = !Wal::frames(&self.conn).is_ok_and(whole);
+        }
         let nothing = Connection::open_in_memory().context(&self.path, doing)?;
         keep_log(&self.conn).context(&self.path, doing)?;
         self.shield.release();
@@ -154,8 +182,10 @@ impl Store {
             // Another connection of this process, which is not known here.
             drop(shield);
             keep_log(&conn).context(&self.path, "close the file")?;
-            let message = "its write-ahead log was removed, and this process still has it open; \
-                           close all connections to it";
+            let message = format!(
+                "{} was removed, and this process still has it open; close all connections to it",
+                self.taken_away()
+            );
             return Err(Error::new(ErrorKind::Busy, &self.path, message));
         }
         self.wal = wal;
@@ -204,7 +234,7 @@ impl Store {
 
 /// What the file has of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RunTotals {
+pub(super) struct RunTotals {
     /// Spans, unfinished ones, events, links and marks.
     counts: [i64; 5],
     /// The last moment, and what was pruned: spans and events.
@@ -213,17 +243,26 @@ struct RunTotals {
     changes: [i64; 3],
 }
 
-fn run_totals(conn: &Connection, run_id: i64) -> rusqlite::Result<RunTotals> {
+/// What the row of the run says. Its rows are counted if that row cannot be trusted, because the file is
+/// of no moment, or if somebody has thrown it away.
+pub(super) fn run_totals(
+    conn: &Connection,
+    run_id: i64,
+    count: bool,
+) -> rusqlite::Result<RunTotals> {
     let said = "SELECT spans, unfinished, events, links,
                   (SELECT count(*) FROM main.mark WHERE run_id = ?1),
                   last_ns, pruned_spans, pruned_events, last_id, dropped_spans, dropped_events
                 FROM main.run WHERE id = ?1";
-    // Somebody may have thrown the row away.
-    let counted = "SELECT (SELECT count(*) FROM main.span WHERE run_id = ?1),
+    let counted = "SELECT (SELECT count(*) FROM main.span WHERE run_id = ?1) + pruned_spans,
                      (SELECT count(*) FROM main.span WHERE run_id = ?1 AND status = 'unfinished'),
-                     (SELECT count(*) FROM main.event WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.event WHERE run_id = ?1) + pruned_events,
                      (SELECT count(*) FROM main.link WHERE run_id = ?1),
-                     (SELECT count(*) FROM main.mark WHERE run_id = ?1), 0, 0, 0, 0, 0, 0";
+                     (SELECT count(*) FROM main.mark WHERE run_id = ?1),
+                     0, pruned_spans, pruned_events, 0, 0, 0
+                   FROM (SELECT coalesce(max(pruned_spans), 0) AS pruned_spans,
+                           coalesce(max(pruned_events), 0) AS pruned_events
+                         FROM main.run WHERE id = ?1)";
     let read = |row: &Row<'_>| {
         let mut all = RunTotals { counts: [0; 5], others: [0; 3], changes: [0; 3] };
         let places = all.counts.iter_mut().chain(&mut all.others).chain(&mut all.changes);
@@ -232,13 +271,13 @@ fn run_totals(conn: &Connection, run_id: i64) -> rusqlite::Result<RunTotals> {
         }
         Ok(all)
     };
-    match conn.query_row(said, [run_id], read).optional()? {
-        Some(all) => Ok(all),
-        None => conn.query_row(counted, [run_id], read),
+    if !count && let Some(all) = conn.query_row(said, [run_id], read).optional()? {
+        return Ok(all);
     }
+    conn.query_row(counted, [run_id], read)
 }
 
-fn recovered(found: RunTotals) -> Recovered {
+pub(super) fn recovered(found: RunTotals) -> Recovered {
     let [spans, unfinished, events, links, marks] =
         found.counts.map(|n| u64::try_from(n).unwrap_or(0));
     Recovered { whole: false, spans, unfinished, events, links, marks }

@@ -1,0 +1,258 @@
+//! Closing a file, whatever has become of it, and what whoever opens it next finds of the run.
+//!
+//! What was committed is in the main file and its log together. If the log cannot be merged, because
+//! somebody reads, it has to be where the next one to open the main file looks for it; and if that
+//! cannot be, what was only in the log is lost, and has to be told. Then the main file by itself is
+//! asked: a checkpoint that copies a part ends with a whole transaction.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::recover::{keep_log, recovered, run_totals};
+use super::{Recovered, Store};
+use crate::checkpoint;
+use crate::error::{Context, Error, ErrorKind};
+use crate::location::{self, Location};
+use crate::open;
+use crate::watch::Found;
+
+/// What a store has [left](Store::leave) behind.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Left {
+    /// What whoever opens the file finds of the run; `None` if that is everything that was appended.
+    pub found: Option<Recovered>,
+    /// Where the file is, if it was renamed and can be found.
+    pub renamed_to: Option<PathBuf>,
+    /// Whether a part is in a write-ahead log beside the file only, as somebody reads that; the next one
+    /// to open both merges them.
+    pub has_log: bool,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
+impl Left {
+    /// All that was appended is there, for all that is known.
+    fn all(error: Option<Error>) -> Self {
+        Self { error, ..Self::default() }
+    }
+
+    fn only(found: Recovered, error: Option<Error>) -> Self {
+        Self { found: Some(found), error, ..Self::default() }
+    }
+}
+
+impl Store {
+    /// Closes the file. When no other connection has it open, the write-ahead log is merged, the
+    /// sidecars vanish, and what is left is one plain file that can be copied by its name.
+    ///
+    /// Of a file that was deleted, cut short or overwritten nothing is merged: what was put in its place
+    /// is left alone.
+    ///
+    /// # Errors
+    ///
+    /// When the log could not be merged; every commit is in the log then, and the next one to open
+    /// the file merges it. Readers that have the file open are no error. When the file or its log is
+    /// not what was written.
+    pub fn close(self) -> Result<(), Error> {
+        self.leave().error.map_or(Ok(()), Err)
+    }
+
+    /// As [`close`](Self::close), and tells what whoever opens the file next finds of what was appended,
+    /// should the file have been renamed, or its log removed, while it was written.
+    ///
+    /// # Blocking
+    ///
+    /// As for `close`; a file that was renamed waits for no reader.
+    pub fn leave(mut self) -> Left {
+        let mut left = match self.look() {
+            Ok(Found::Away(Location::Removed) | Found::Spoiled) => {
+                let lost = self.check_files().err();
+                let detached = self.detach().err();
+                self.watch.remove_sidecars();
+                Left::only(Recovered::default(), lost.or(detached))
+            }
+            Ok(Found::LogSpoiled) => {
+                let lost = self.check_files().err();
+                let found = self.main_alone(&self.full.clone());
+                self.watch.remove_sidecars();
+                Left::only(found, lost)
+            }
+            Ok(Found::Away(_)) => self.leave_renamed(),
+            Ok(Found::LogAway | Found::IndexAway) => self.leave_without_sidecar(),
+            Ok(Found::Whole) => {
+                self.shield.release();
+                Left::all(checkpoint::finish(&self.conn, &self.path).err())
+            }
+            Err(error) => Left::all(self.keep_log().err().or(Some(error))),
+        };
+        left.error = left.error.or(self.disconnect().err());
+        left
+    }
+
+    /// The log or its index is not at its path.
+    fn leave_without_sidecar(&mut self) -> Left {
+        let full = self.full.clone();
+        let placed = match self.merge_if(self.watch.may_merge()) {
+            // SQLite deletes sidecars by their names, also those of others.
+            Ok(()) if self.watch.others_at_path() => return Left::all(self.keep_log().err()),
+            Ok(()) => {
+                self.shield.release();
+                return Left::all(checkpoint::finish(&self.conn, &self.path).err());
+            }
+            Err(error) if error.kind() == ErrorKind::Moved => Err(error),
+            // A reader keeps it, or the disk is full: whoever comes next finds it at its path.
+            Err(_) => {
+                let doing = "put the write-ahead log back, which was removed and is still read";
+                self.watch.place(&self.lock, &full).context(&self.path, doing)
+            }
+        };
+        match placed {
+            Ok(()) => Left { has_log: true, ..Left::all(self.keep_log().err()) },
+            Err(error) => Left::only(self.main_alone(&full), Some(error)),
+        }
+    }
+
+    /// The file has another name now. The log goes there, and is merged by a connection that has opened
+    /// that name: if a reader is in the way, nothing is lost.
+    fn leave_renamed(&mut self) -> Left {
+        let name = self.name_now();
+        let foreign = name.as_ref().map_or(Ok(false), |name| self.watch.has_foreign_log(name));
+        let left = match self.place_beside(name) {
+            Ok(name) => {
+                let detached = self.detach().err();
+                match settle(&name) {
+                    Ok(merged) => Left { has_log: !merged, ..Left::all(detached) },
+                    Err(error) => Left { has_log: true, ..Left::all(detached.or(Some(error))) },
+                }
+            }
+            Err(error) => match self.merge_if(foreign.map(|foreign| !foreign)) {
+                // Nobody needs the log.
+                Ok(()) => Left::all(self.detach().err()),
+                Err(_) => {
+                    let main = self.name_now().unwrap_or_default();
+                    Left::only(self.main_alone(&main), Some(error))
+                }
+            },
+        };
+        // They must not meet the file that comes to the path next.
+        self.watch.remove_sidecars();
+        Left { renamed_to: self.name_now(), ..left }
+    }
+
+    /// Copies all of the log into the main file, if that is sound.
+    fn merge_if(&self, is_sound: io::Result<bool>) -> Result<(), Error> {
+        if is_sound.context(&self.path, "look at the write-ahead log")? {
+            return self.merge();
+        }
+        let message =
+            "somebody has written a write-ahead log of his own, so that ours cannot be merged";
+        Err(Error::new(ErrorKind::Moved, &self.path, message))
+    }
+
+    /// Gives the log its place beside a file that was renamed, and says where that is.
+    fn place_beside(&self, mut name: Option<PathBuf>) -> Result<PathBuf, Error> {
+        const TRIES: usize = 3;
+        let doing = "move the write-ahead log, which is still read, to the new name of the file";
+        for _ in 0..TRIES {
+            let Some(to) = name else { break };
+            self.watch.place(&self.lock, &to).context(&self.path, doing)?;
+            // It may have been renamed again.
+            name = self.name_now();
+            if name.as_ref() == Some(&to) {
+                return Ok(to);
+            }
+        }
+        let message = format!("{doing}: that cannot be found");
+        Err(Error::new(ErrorKind::Moved, &self.path, message))
+    }
+
+    fn name_now(&self) -> Option<PathBuf> {
+        location::find(self.lock.file().ok()?, self.lock.id(), &self.full)
+    }
+
+    /// What the main file has of the run without its log; nothing if it cannot be read. The connection is
+    /// closed before.
+    fn main_alone(&mut self, main: &Path) -> Recovered {
+        let run_id = self.run_id().unwrap_or(0);
+        let detached = self.detach();
+        let (is_torn, bytes) = (self.is_torn, self.file_bytes());
+        let read = |conn: Connection| -> rusqlite::Result<Option<_>> {
+            open::harden(&conn)?;
+            open::run_nothing(&conn)?;
+            if is_torn && (bytes > TORN_BYTES_MAX || !is_sound(&conn)?) {
+                return Ok(None);
+            }
+            run_totals(&conn, run_id, is_torn).map(Some)
+        };
+        let found = detached.ok().and_then(|()| open_alone(main).and_then(read).ok().flatten());
+        found.map(recovered).unwrap_or_default()
+    }
+
+    fn keep_log(&self) -> Result<(), Error> {
+        keep_log(&self.conn).context(&self.path, "close")
+    }
+
+    /// Closes the connection as it is, and gives up the lock after it.
+    fn disconnect(self) -> Result<(), Error> {
+        let Self { shield, conn, lock, path, .. } = self;
+        drop(shield);
+        let closed = conn.close().map_err(|(conn, source)| {
+            // Statements never outlive a call, so this cannot happen; the lock must not go first.
+            drop(conn);
+            Error::sqlite(&path, "close", source)
+        });
+        drop(lock);
+        closed
+    }
+}
+
+/// A larger file of which a part of the log is missing is not looked through: it takes 1 ms a MiB, in
+/// which nothing is recorded. It counts as lost.
+const TORN_BYTES_MAX: u64 = 1 << 30;
+
+fn is_sound(conn: &Connection) -> rusqlite::Result<bool> {
+    let verdict = conn.query_row("PRAGMA main.quick_check(1)", [], |row| row.get::<_, String>(0));
+    verdict.map(|verdict| verdict == "ok")
+}
+
+/// Makes one plain file of a profile under its new name, unless somebody has it open; nobody is waited
+/// for, as the recording goes on in another file. Only a connection that has opened that name can. Says
+/// whether the file alone has everything.
+fn settle(name: &Path) -> Result<bool, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let conn = Connection::open_with_flags(name, flags).context(name, "open")?;
+    open::harden(&conn).and_then(|()| open::run_nothing(&conn)).context(name, "open")?;
+    conn.busy_timeout(Duration::ZERO).context(name, "open")?;
+    let merged = match checkpoint::run(&conn, name, false) {
+        Ok(()) => checkpoint::finish(&conn, name).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(false),
+        Err(error) => Err(error),
+    };
+    let closed = conn.close().map_err(|(_, source)| Error::sqlite(name, "close", source));
+    merged.and_then(|merged| closed.map(|()| merged))
+}
+
+/// Opens a main file without its log and without locks: nobody writes to it, or it would not be left.
+fn open_alone(main: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = OsString::from("file:");
+    for byte in main.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte).to_string()),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte).to_string()),
+            byte => uri.push(format!("%{byte:02X}")),
+        }
+    }
+    uri.push("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Connection::open_with_flags(uri, flags)
+}

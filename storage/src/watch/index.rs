@@ -1,0 +1,70 @@
+//! What the index of the log says of readers and checkpoints.
+//!
+//! A checkpoint that a reader keeps from copying all leaves a main file that is of no moment: of each
+//! page that the log has several times only the last one is copied, if it may be. With the log that is
+//! no harm; without it the file is damaged, mostly. So before the log is given up it matters whether
+//! all of it can be copied, and whether a part of it has been.
+//!
+//! <https://sqlite.org/walformat.html#the_wal_index_file_format>
+
+use std::io;
+
+use super::Watch;
+use crate::lock::read_at_start;
+use crate::shield::is_mark_in_use;
+
+/// How many readers with a snapshot of their own can be told apart; the first one is for those who read
+/// nothing of the log.
+pub(crate) const READ_MARKS: usize = 5;
+
+/// The part about checkpoints; numbers are in the order of the machine.
+struct Checkpoints {
+    /// Frames that are in the main file as well.
+    copied: u32,
+    /// For each mark, up to which frame its readers read.
+    marks: [u32; READ_MARKS],
+    /// Up to which frame a checkpoint has begun to copy, perhaps in vain.
+    attempted: u32,
+}
+
+impl Watch {
+    /// Whether no reader keeps a log of so many frames from being copied wholly. Who comes after this
+    /// call reads all of it.
+    pub(crate) fn may_copy_all(&self, frames: u32) -> io::Result<bool> {
+        let (Some(index), Some(said)) = (&self.index, self.checkpoints()?) else { return Ok(true) };
+        let mut marks = said.marks.iter().enumerate();
+        Ok(!marks.any(|(number, upto)| {
+            // Who reads nothing of the log keeps all of it from being copied.
+            let is_behind = if number == 0 { said.copied < frames } else { *upto < frames };
+            is_behind && is_mark_in_use(&index.file, number)
+        }))
+    }
+
+    /// Whether the main file alone is of one moment, though its log has so many frames: no part of the
+    /// log was copied, or all of it.
+    pub(crate) fn is_main_whole(&self, frames: u32, copied: u32) -> bool {
+        let attempted = match self.checkpoints() {
+            Ok(Some(said)) => said.attempted.max(said.copied),
+            Ok(None) => copied,
+            Err(_) => return false,
+        };
+        copied == frames || attempted.max(copied) == 0
+    }
+
+    fn checkpoints(&self) -> io::Result<Option<Checkpoints>> {
+        const AT: usize = 96;
+        const LENGTH: usize = 136;
+        let Some(index) = &self.index else { return Ok(None) };
+        let mut bytes = [0; LENGTH];
+        if read_at_start(&index.file, &mut bytes)? < LENGTH {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let number = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[at + byte]));
+        Ok(Some(Checkpoints {
+            copied: number(AT),
+            marks: std::array::from_fn(|mark| number(AT + 4 + 4 * mark)),
+            // Behind the marks are eight bytes for locks.
+            attempted: number(AT + 4 + 4 * READ_MARKS + 8),
+        }))
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a log goes that cannot be merged, so that whoever opens the main file finds it.
+//!
+//! SQLite looks for it beside the main file, under its name. Connections that are open already go on
+//! with the log and the index that they have, wherever these are; so the index goes with the log, and
+//! whoever comes later shares it with them. Who has opened the file without the log in the meantime
+//! has made an empty log and an index that knows nothing of ours: as long as he stays, ours would not
+//! be read, and would be overwritten with the next transaction. Then it gets no place.
+
+use std::fs;
+use std::io::{self, Seek};
+use std::path::Path;
+
+use super::{AtPath, Watch, index_path, open};
+use crate::checkpoint::wal_path;
+use crate::lock::{self, StoreLock};
+use crate::shield::{self, Gate};
+
+impl Watch {
+    /// Gives the log its place beside the main file, which is at `main` now. That is where it was until it
+    /// was removed, or the new name of the main file.
+    pub(crate) fn place(&self, lock: &StoreLock, main: &Path) -> io::Result<()> {
+        let _gate = Gate::shut(lock.shared_file()?);
+        let (log_path, index_path) = (wal_path(main), index_path(main));
+        let index_at = match &self.index {
+            Some(index) => index.at(&index_path)?,
+            None => AtPath::Nothing,
+        };
+        match index_at {
+            AtPath::Ours | AtPath::Nothing => {}
+            AtPath::NoFile => return Err(no_file(&index_path)),
+            AtPath::Other(_) if is_in_use(lock, &index_path)? => return Err(somebody_is_there()),
+            // Of somebody who has gone: SQLite makes it anew, from the log.
+            AtPath::Other(_) => fs::remove_file(&index_path)?,
+        }
+        match self.log.at(&log_path)? {
+            AtPath::Ours => {}
+            AtPath::Nothing => self.bring_log(&log_path)?,
+            AtPath::NoFile => return Err(no_file(&log_path)),
+            // Whoever shares the index has it open, and needs it filled.
+            AtPath::Other(0) if index_at == AtPath::Ours => {
+                let theirs = open(&log_path, true)?;
+                // A part of a log is worse than none.
+                let emptied = |_: &io::Error| drop(theirs.set_len(0));
+                self.copy_log(&theirs).inspect_err(emptied)?;
+            }
+            AtPath::Other(0) => {
+                fs::remove_file(&log_path)?;
+                self.bring_log(&log_path)?;
+            }
+            AtPath::Other(_) => return Err(somebody_is_there()),
+        }
+        // Without it SQLite makes another one, from the log.
+        let _ = self.bring_index(&index_path);
+        Ok(())
+    }
+
+    /// Whether somebody has written a log of his own beside the main file, which is at `main` now.
+    pub(crate) fn has_foreign_log(&self, main: &Path) -> io::Result<bool> {
+        Ok(matches!(self.log.at(&wal_path(main))?, AtPath::Other(bytes) if bytes > 0))
+    }
+
+    fn bring_log(&self, to: &Path) -> io::Result<()> {
+        if self.log.at_path()? == AtPath::Ours {
+            return fs::rename(&self.log.path, to);
+        }
+        let made = lock::create(to, to).map_err(|error| io::Error::other(error.to_string()));
+        self.copy_log(&made?).inspect_err(|_| {
+            let _ = fs::remove_file(to);
+        })
+    }
+
+    fn copy_log(&self, mut to: &fs::File) -> io::Result<()> {
+        let mut log = &**self.log.file;
+        log.seek(io::SeekFrom::Start(0))?;
+        io::copy(&mut log, &mut to).map(drop)
+    }
+
+    /// Those who read go on with it. One that was removed cannot be given a name again.
+    fn bring_index(&self, to: &Path) -> io::Result<()> {
+        match &self.index {
+            Some(index) if index.path != to && index.at_path()? == AtPath::Ours => {
+                fs::rename(&index.path, to)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_in_use(lock: &StoreLock, path: &Path) -> io::Result<bool> {
+    let id = lock::file_id(path, &path.symlink_metadata()?);
+    // The descriptor stays open for as long as locks hang on it.
+    let index = lock.index(&id, || open(path, true))?;
+    Ok(shield::is_index_in_use(&index))
+}
+
+fn somebody_is_there() -> io::Error {
+    io::Error::other("somebody has opened the file without its log, and uses it")
+}
+
+fn no_file(path: &Path) -> io::Error {
+    io::Error::other(format!("{} is no plain file; move it away", path.display()))
+}
