@@ -87,6 +87,17 @@ fn what_is_acknowledged_is_there_though_the_log_was_taken_away() {
                 let said = Said { recorded: all, stored: all, file_removed: 0, dropped: 0 };
                 assert_eq!(host.record(), said, "{deed}");
             }
+            if deed.contains("remove") || deed.contains("replace") {
+                let index = deed == "remove the index";
+                let (error, named) =
+                    (host.error(), "the index of its write-ahead log (-shm) was removed");
+                assert_eq!(error.contains(named), index, "{deed}: {error}");
+                assert!(
+                    index || error.contains(": its write-ahead log was removed"),
+                    "{deed}: {error}"
+                );
+                assert!(error.ends_with("; nothing is lost"), "{deed}: {error}");
+            }
             if close {
                 assert_eq!(host.close().stored, 3 * SPANS, "{deed}");
             }
@@ -177,4 +188,37 @@ fn check(path: &Path, spans: u64, deed: &str) -> Database {
                     OR thread_id NOT IN (SELECT id FROM thread)";
     assert_eq!(db.count(nameless), 0, "{deed}");
     db
+}
+
+/// Moved to another disk, with a link in its place: SQLite opens nothing through one.
+#[test]
+fn recording_goes_on_when_a_link_in_place_of_the_log_or_its_index_is_removed() {
+    const TEST: &str = "recording_goes_on_when_a_link_in_place_of_the_log_or_its_index_is_removed";
+    if child::role().is_some() {
+        return serve(|builder| builder);
+    }
+    let rounds = rounds(1);
+    let _limit = time_limit(60 * rounds);
+    for suffix in ["-wal", "-shm"].repeat(rounds as usize) {
+        let scratch = scratch();
+        let mut host = Host::start(TEST, "host", scratch.db());
+        host.record();
+        let (file, elsewhere) = (sidecar(scratch.db(), suffix), scratch.path("elsewhere"));
+        fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        let advice =
+            format!("{}: a symbolic link, and SQLite opens no log or index", file.display());
+        let mut error = host.error();
+        while !error.contains(&advice) {
+            std::thread::yield_now();
+            error = host.error();
+        }
+        assert!(error.contains("; remove it"), "{error}");
+        assert!(file.is_symlink(), "it is left for somebody to decide");
+        fs::remove_file(&file).unwrap();
+        let all = Said { recorded: 2 * SPANS, stored: 2 * SPANS, file_removed: 0, dropped: 0 };
+        assert_eq!(host.record(), all, "{suffix}");
+        host.kill();
+        check(scratch.db(), 2 * SPANS, suffix);
+    }
 }

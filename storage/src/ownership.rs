@@ -31,12 +31,30 @@ pub(crate) fn check_sidecars(path: &Path, full: &Path) -> Result<(), Error> {
         let [path, full] = [path, full].map(|path| beside(path, suffix));
         match full.symlink_metadata() {
             Ok(metadata) => {
-                crate::lock::check_type(&path, &metadata)?;
+                check_type(&path, &metadata)?;
                 check(&path, &full, &metadata)?;
             }
             Err(source) if source.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(source).context(&path, "look at the file"),
         }
+    }
+    Ok(())
+}
+
+fn check_type(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    if metadata.is_symlink() {
+        let message = "a symbolic link, and SQLite opens no log or index through one; remove it, or put the \
+                       file that it points to in its place";
+        return Err(Error::new(ErrorKind::Symlink, path, message));
+    }
+    if metadata.is_dir() {
+        let message = "a folder, where SQLite has a file of the profile; move it away";
+        return Err(Error::new(ErrorKind::IsDirectory, path, message));
+    }
+    if !metadata.is_file() {
+        let message =
+            "a device, pipe or socket, where SQLite has a file of the profile; move it away";
+        return Err(Error::new(ErrorKind::NotADatabase, path, message));
     }
     Ok(())
 }
