@@ -140,6 +140,21 @@ impl Threads {
         drop(registered); // before what was the list
     }
 
+    /// The numbers of those that live.
+    pub(crate) fn live(&self) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        loop {
+            let Some(registered) = self.0.lock() else { return Vec::new() };
+            let len = registered.live.len();
+            if len <= numbers.capacity() {
+                numbers.extend(registered.live.iter().map(|info| info.number));
+                return numbers;
+            }
+            drop(registered);
+            numbers = Vec::with_capacity(len + 16);
+        }
+    }
+
     /// The threads that were registered since the last call; `None` if there were more than are kept, and
     /// [`take_all`](Self::take_all) is to be called.
     pub(crate) fn take_new(&self) -> Option<Vec<Arc<ThreadInfo>>> {

@@ -3,7 +3,7 @@
 //! There is one writer for ever, so numbers are given out in memory; the rows follow in the next
 //! transaction and stay pending until one commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Statement, params};
 
@@ -97,6 +97,11 @@ impl Interner {
         self.new_threads.push(NewThread { id, number, run_id, os_id, name });
     }
 
+    /// The numbers of threads whose rows are still to be inserted.
+    pub(crate) fn pending_threads(&self) -> HashSet<u32> {
+        self.new_threads.iter().map(|thread| thread.number).collect()
+    }
+
     pub(crate) fn has_pending(&self) -> bool {
         !(self.new_callsites.is_empty() && self.new_threads.is_empty())
     }
@@ -154,6 +159,20 @@ impl Interner {
     pub(crate) fn insert_again(&mut self) {
         self.new_callsites = self.callsites.iter().map(|(info, id)| (*id, info.clone())).collect();
         self.again = true;
+    }
+
+    /// Callsites whose rows somebody has deleted are inserted again, with the ids that they have.
+    pub(crate) fn insert_missing(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let mut query = conn.prepare("SELECT id FROM main.callsite")?;
+        let present =
+            query.query_map([], |row| row.get(0))?.collect::<Result<HashSet<i64>, _>>()?;
+        let pending: HashSet<i64> = self.new_callsites.iter().map(|(id, _)| *id).collect();
+        let missing =
+            self.callsites.iter().filter(|(_, id)| !present.contains(id) && !pending.contains(id));
+        let missing: Vec<_> = missing.map(|(info, id)| (*id, info.clone())).collect();
+        self.again |= !missing.is_empty();
+        self.new_callsites.extend(missing);
+        Ok(())
     }
 
     /// The statement for what is pending.

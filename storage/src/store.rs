@@ -67,6 +67,8 @@ pub struct Store {
     /// Whether old rows could not be deleted after the last batch.
     is_overdue: bool,
     watch: Watch,
+    /// Of the file, as SQLite counts what others commit; see `PRAGMA data_version`.
+    data_version: Option<i64>,
     /// Whether a recovery has closed the file and could not open it again yet.
     detached: bool,
     /// Whether the main file was of no moment without its log when it was closed.
@@ -110,6 +112,7 @@ impl Store {
             Ok(Opened { conn, wal, transfer, interner, last, watch, shield }) => Ok(Self {
                 shield,
                 watch,
+                data_version: None,
                 detached: false,
                 is_torn: false,
                 is_index_away: false,
@@ -242,6 +245,51 @@ impl Store {
     #[inline]
     pub fn thread_id(&self, number: u32) -> i64 {
         self.interner.thread_id(number)
+    }
+
+    /// Whether another connection has written to the file since the last call, or may have. If so, callsites
+    /// that it has deleted are inserted again by the next append; threads are the caller's to tell, see
+    /// [`has_threads`](Self::has_threads).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// Reads the table of callsites if somebody has written, and nearly nothing otherwise.
+    pub fn look_for_deleted_names(&mut self) -> Result<bool, Error> {
+        let doing = "look for callsites that were deleted";
+        let version = self
+            .conn
+            .query_row("PRAGMA main.data_version", [], |row| row.get::<_, i64>(0))
+            .context(&self.path, doing)?;
+        if self.data_version.replace(version) == Some(version) {
+            return Ok(false);
+        }
+        self.interner.insert_missing(&self.conn).context(&self.path, doing)?;
+        Ok(true)
+    }
+
+    /// Whether all of these threads have a row of this run, or will have one with the next append.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn has_threads(&self, numbers: impl IntoIterator<Item = u32>) -> Result<bool, Error> {
+        let find = || -> rusqlite::Result<bool> {
+            let sql = "SELECT 1 FROM main.thread WHERE id = ?1 AND run_id = ?2";
+            let mut find = self.conn.prepare(sql)?;
+            let pending = self.interner.pending_threads();
+            for number in numbers {
+                let ids = [self.thread_id(number), self.run_id().unwrap_or(0)];
+                if !pending.contains(&number) && !find.exists(ids)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        find().context(&self.path, "look for threads")
     }
 
     /// Which of these spans have a row of this run.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, SpanRow, Status, Store,
+    Batch, CallsiteInfo, CallsiteKind, Error, EventRow, LinkRow, SpanRow, Status, Store,
 };
 use tracing_core::Metadata;
 
@@ -125,6 +125,15 @@ impl Converter {
                 self.strangers.know(thread.number);
             }
         }
+    }
+
+    /// Somebody else has written to the file: tells it of all threads again if one is missing.
+    pub(super) fn learn_deleted_threads(&mut self, store: &mut Store) -> Result<(), Error> {
+        self.learn_threads(store);
+        if !store.has_threads(self.recorder.threads.live())? {
+            self.learn_all_threads(store);
+        }
+        Ok(())
     }
 
     /// Tells the file of all threads that are remembered; others are told of when they are met.

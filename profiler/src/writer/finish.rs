@@ -46,6 +46,7 @@ impl Writer {
         self.commit_up_to(&targets, deadline);
         let open = self.take_open_spans();
         unfinished.extend(open.iter().map(|seen| seen.id));
+        self.look_after_names();
         let late = Instant::now() >= after(deadline, OVERTIME) && self.give_up_backlog();
         self.commit_last(&open, deadline);
         self.look_after_file();

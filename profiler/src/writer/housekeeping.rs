@@ -60,6 +60,7 @@ impl Writer {
             }
         }
         self.look_after_file();
+        self.look_after_names();
         self.look_after_requests();
         self.prune();
     }
@@ -100,6 +101,20 @@ impl Writer {
             Ok(Location::Renamed) => self.leave_renamed_file(),
             Ok(_) => {}
             Err(error) => self.state.set_error(error.to_string()),
+        }
+    }
+
+    /// Whether somebody has deleted rows of callsites or threads, whose names later spans want.
+    pub(super) fn look_after_names(&mut self) {
+        let Self { converter, store: Some(store), .. } = self else { return };
+        let looked = store.look_for_deleted_names().and_then(|others| {
+            if others { converter.learn_deleted_threads(store) } else { Ok(()) }
+        });
+        match looked {
+            // Whoever has the file now has it for a moment, and it is looked at again.
+            Err(error) if error.kind() == ErrorKind::Busy => {}
+            Err(error) => self.state.set_error(error.to_string()),
+            Ok(()) => {}
         }
     }
 

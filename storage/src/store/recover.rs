@@ -192,6 +192,8 @@ impl Store {
         self.transfer = transfer;
         self.watch = watch;
         self.conn = conn;
+        // Counted by connection; what was deleted meanwhile is in none of them.
+        self.data_version = None;
         self.shield = shield;
         self.detached = false;
         Ok(())
