@@ -1,7 +1,7 @@
 //! Deleting the oldest rows, in small steps.
 //!
 //! Ids grow over all runs, so the rows with the smallest ids are the oldest, those of earlier runs
-//! first; nothing has to be searched. What goes with spans and events (links, rollups, marks,
+//! first; nothing has to be searched. Spans and events are numbered together, and go together. What goes with spans and events (links, rollups, marks,
 //! gauges, the state of the writer) is deleted up to the same moment. Runs, callsites and losses
 //! stay: they are few, and the ledger must still add up.
 //!
@@ -19,11 +19,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::options::StoreOptions;
 
-/// Rows of a table that a call deletes at most if nothing else is said; a batch of the writer has about
+/// Rows that a call deletes at most if nothing else is said; a batch of the writer has about
 /// as many.
 const CALL_ROWS: u64 = 8_192;
 /// Rows that are deleted between two looks at what is left.
 const STEP_ROWS: u64 = 1_024;
+/// Where there are only a few rows, such a part of them ...
+const STEP_PART: u64 = 8;
+/// ... and so many at least.
+const STEP_ROWS_MIN: u64 = 16;
 /// Pages that a call gives back, at least.
 const CALL_PAGES: u64 = 128;
 
@@ -148,25 +152,56 @@ pub(crate) fn prune(
         let target = max_bytes - limits.room;
         let before = used_bytes(tx)?;
         let mut used = before;
+        let mut since_companions = 0;
+        let step_max = if used > target { step_rows(tx)? } else { 0 };
         while used > target && !pace.is_over(&pruned, before.saturating_sub(used)) {
-            let Some((table, _)) = oldest(tx)? else { break };
             let left = match pace.bytes {
                 0 => pace.rows_left(pruned.spans + pruned.events),
                 _ => STEP_ROWS,
             };
-            delete_first(tx, table, left.min(STEP_ROWS), &mut pruned)?;
+            let step = left.min(step_max);
+            let Some(last) = last_of_oldest(tx, step)? else { break };
+            for table in [Table::Span, Table::Event] {
+                delete_up_to(tx, table, last, &mut pruned)?;
+            }
+            since_companions += step;
+            if step < STEP_ROWS || since_companions >= CALL_ROWS {
+                since_companions = 0;
+                delete_companions(tx, oldest_moment(tx)?, &mut pruned)?;
+            }
             used = used_bytes(tx)?;
         }
         if before > target {
-            let horizon = oldest(tx)?.map(|(_, moment)| moment);
-            let horizon = horizon.unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 });
-            delete_companions(tx, horizon, &mut pruned)?;
+            delete_companions(tx, oldest_moment(tx)?, &mut pruned)?;
             let deleted = pruned.spans + pruned.events + pruned.rollups > 0;
             pruned.more |= deleted && used_bytes(tx)? > target;
         }
         pruned.more |= give_back(tx, max_bytes, pace)?;
     }
     Ok(pruned)
+}
+
+/// How many of the oldest rows go at a time: not most of those that there are.
+fn step_rows(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
+    let count = |table| {
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM main.{table} LIMIT ?1)");
+        tx.query_row(&sql, [(STEP_ROWS * STEP_PART) as i64], |row| row.get::<_, i64>(0))
+    };
+    let rows = u64::try_from(count("span")? + count("event")?).unwrap_or(0);
+    Ok((rows / STEP_PART).clamp(STEP_ROWS_MIN, STEP_ROWS))
+}
+
+/// The largest id among so many of the oldest spans and events, which are numbered together.
+fn last_of_oldest(tx: &Transaction<'_>, rows: u64) -> rusqlite::Result<Option<i64>> {
+    let nth = "SELECT id FROM main.span UNION ALL SELECT id FROM main.event
+               ORDER BY 1 LIMIT 1 OFFSET ?1";
+    let last = tx.query_row(nth, [rows.saturating_sub(1) as i64], |row| row.get(0)).optional()?;
+    if last.is_some() {
+        return Ok(last);
+    }
+    let largest = "SELECT max(id) FROM (SELECT max(id) AS id FROM main.span
+                     UNION ALL SELECT max(id) FROM main.event)";
+    tx.query_row(largest, [], |row| row.get(0))
 }
 
 /// The size of the file once its log is merged.
@@ -185,19 +220,15 @@ fn moment_of(tx: &Transaction<'_>, unix_ns: i64) -> rusqlite::Result<Option<Mome
     .optional()
 }
 
-/// The oldest span or event.
-fn oldest(tx: &Transaction<'_>) -> rusqlite::Result<Option<(Table, Moment)>> {
+/// When the oldest span or event began; a moment behind everything if there is none.
+fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
     let first = |sql| {
         tx.query_row(sql, [], |row| Ok(Moment { run_id: row.get(0)?, at_ns: row.get(1)? }))
             .optional()
     };
     let span = first("SELECT run_id, start_ns FROM span ORDER BY id LIMIT 1")?;
     let event = first("SELECT run_id, at_ns FROM event ORDER BY id LIMIT 1")?;
-    Ok(match (span, event) {
-        (Some(span), Some(event)) if event < span => Some((Table::Event, event)),
-        (Some(span), _) => Some((Table::Span, span)),
-        (None, event) => event.map(|event| (Table::Event, event)),
-    })
+    Ok(span.into_iter().chain(event).min().unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
 }
 
 impl Table {
@@ -210,18 +241,15 @@ impl Table {
     }
 }
 
-/// Deletes the rows with the smallest ids. A range of the primary key: nothing is looked at but which
+/// Deletes the rows with ids up to this one. A range of the primary key: nothing is looked at but which
 /// run the rows are of.
-fn delete_first(
+fn delete_up_to(
     tx: &Transaction<'_>,
     table: Table,
-    rows: u64,
+    last: i64,
     pruned: &mut Pruned,
 ) -> rusqlite::Result<()> {
     let (name, ..) = table.names();
-    let last = format!("SELECT max(id) FROM (SELECT id FROM main.{name} ORDER BY id LIMIT ?1)");
-    let last: Option<i64> = tx.query_row(&last, [rows as i64], |row| row.get(0))?;
-    let Some(last) = last else { return Ok(()) };
     let mut first_run =
         tx.prepare(&format!("SELECT run_id FROM main.{name} WHERE id <= ?1 ORDER BY id LIMIT 1"))?;
     let mut delete =

@@ -86,6 +86,36 @@ fn a_size_limit_is_kept_after_each_batch_at_any_rate() {
     }
 }
 
+/// Long rows under a small limit: a few hundred of both kinds fit.
+#[test]
+fn spans_and_events_of_the_same_age_go_together_though_only_few_fit() {
+    const MAX: u64 = 1 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let options = StoreOptions { max_bytes: Some(MAX), ..StoreOptions::default() };
+    let mut store = common::store(&path, &options);
+    let largest = batch_bytes(100, 2_000);
+    for n in 1..=60 {
+        append(&mut store, 100, 2_000);
+        assert!(store.bytes().unwrap() <= MAX + largest + PAGE);
+        let [span, event] = ["span", "event"]
+            .map(|table| count(&path, &format!("SELECT coalesce(min(id), 0) FROM {table}")));
+        assert!(span > 0 && event > 0, "one kind is gone after batch {n}");
+        // Each tenth span has an event, of the same id.
+        assert!(span.abs_diff(event) <= 10, "spans from {span} and events from {event} are left");
+        let kept = count(&path, "SELECT count(*) FROM span");
+        assert!(kept > 100 || n == 1, "no more than a batch is left: {kept}");
+    }
+    let pruned = "SELECT pruned_spans > 4000 AND pruned_events > 400 FROM run";
+    assert_eq!(count(&path, pruned), 1, "the test writes enough to need it");
+    // What goes with them has gone up to the same moment.
+    let sql = "SELECT count(*) FROM rollup WHERE at_ns + interval_ns <=
+                 (SELECT min(start_ns) FROM span)";
+    assert_eq!(count(&path, sql), 0);
+    store.close().unwrap();
+    common::assert_counted(&path, 1);
+}
+
 #[test]
 fn a_file_that_is_too_large_from_the_beginning_gets_smaller_with_each_batch() {
     let folder = tempfile::tempdir().unwrap();
