@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use spandrel::Profiler;
+use spandrel_tests::tiny_disk::TinyDisk;
 use spandrel_tests::{Database, child, dispatch, ledger, scratch, system, time_limit, within};
 use tracing::info_span;
 
@@ -119,6 +120,24 @@ fn a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build() {
     let scratch = scratch();
     child::plan("a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build", "build")
         .env("SPANDREL_DB", scratch.db())
+        .start()
+        .succeed();
+}
+
+/// With a limit that leaves room for the tables, on a disk that does not.
+#[test]
+fn a_full_disk_is_not_put_down_to_the_limit() {
+    if child::role().is_some() {
+        system::limit_file_size(Some(900_000)).unwrap();
+        let error = Profiler::builder().database(database()).build().unwrap_err().to_string();
+        assert!(!error.contains("ulimit"), "{error}");
+        assert!(error.contains("the disk or the limit on pages is full"), "{error}");
+        return;
+    }
+    let _limit = time_limit(100);
+    let Some(disk) = TinyDisk::mount(128) else { return };
+    child::plan("a_full_disk_is_not_put_down_to_the_limit", "build")
+        .env("SPANDREL_DB", disk.path().join("profile.db"))
         .start()
         .succeed();
 }

@@ -147,11 +147,17 @@ impl Error {
         Self::new(kind, path, format!("{doing}: {source}{remedy}")).with_source(source)
     }
 
-    /// Of a file that was new. What was written before the limit on the length of files was reached is
-    /// taken back, so that the length of the file does not tell.
-    pub(crate) fn in_new_file(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
-        if matches!(kind_of(&source), ErrorKind::Io | ErrorKind::Full)
-            && let Some(limit) = file_size::limit().filter(|limit| *limit < file_size::EMPTY_MAX)
+    /// Of a file that was new, and has so many bytes when it has all its tables. What was written before
+    /// the limit on the length of files was reached is taken back, so that the length of the file does not
+    /// tell.
+    pub(crate) fn in_new_file(
+        path: &Path,
+        doing: &str,
+        source: rusqlite::Error,
+        bytes: impl FnOnce() -> u64,
+    ) -> Self {
+        if file_size::may_be_cause(&source)
+            && let Some(limit) = file_size::limit().filter(|limit| *limit < bytes())
         {
             let message = file_size::message(doing, limit);
             return Self::new(ErrorKind::Full, path, message).with_source(source);
@@ -161,7 +167,7 @@ impl Error {
 
     pub(crate) fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
         let kind = kind_of(&source);
-        if matches!(kind, ErrorKind::Io | ErrorKind::Full)
+        if file_size::may_be_cause(&source)
             && let Some(limit) = file_size::reached(path)
         {
             let message = file_size::message(doing, limit);

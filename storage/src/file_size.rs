@@ -36,8 +36,14 @@ pub(crate) fn limit() -> Option<u64> {
     None
 }
 
-/// More than a profile takes in which nothing is recorded yet, also with the largest pages.
-pub(crate) const EMPTY_MAX: u64 = 1 << 20;
+/// Whether an error of SQLite can come of the limit: something could not be written or made longer. A
+/// full disk is told apart, and what cannot be read or synchronised has another cause.
+pub(crate) fn may_be_cause(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
+    let codes = [SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE];
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| codes.contains(&code))
+}
 
 /// The limit, if the database or a file beside it has come so near to it that a write must have failed
 /// for that. SQLite does not say.
@@ -64,4 +70,28 @@ pub(crate) fn message(doing: &str, limit: u64) -> String {
          (ulimit -f), which is as a full disk; raise the limit, or keep the profile below it with \
          max_bytes"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_be_written_is_put_down_to_the_limit() {
+        let is_cause =
+            |code| may_be_cause(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(is_cause(ffi::SQLITE_IOERR_WRITE) && is_cause(ffi::SQLITE_IOERR_SHMSIZE));
+        let others = [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_BUSY,
+        ];
+        assert_eq!(others.into_iter().find(|code| is_cause(*code)), None);
+        assert!(!may_be_cause(&rusqlite::Error::QueryReturnedNoRows));
+    }
 }

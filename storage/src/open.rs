@@ -19,6 +19,7 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
 use crate::ownership;
+use crate::retention;
 use crate::schema::{self, Found, Use};
 
 /// Files up to this size are checked page by page when they are opened; it takes about 1 ms a MiB.
@@ -61,8 +62,9 @@ pub(crate) fn connect(
     let mut conn = open(full, options).context(path, "open")?;
     let found = schema::inspect(path, &mut conn, Use::Writing)?;
     if found.objects == 0 {
-        create_schema(&mut conn, options)
-            .map_err(|source| Error::in_new_file(path, "make the tables", source))?;
+        create_schema(&mut conn, options).map_err(|source| {
+            Error::in_new_file(path, "make the tables", source, || empty_bytes(options))
+        })?;
     } else {
         check_version(path, &conn)?;
         let version = schema::version(&conn).context(path, "read the schema")?;
@@ -193,6 +195,16 @@ fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Res
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     schema::create(&tx)?;
     tx.commit()
+}
+
+/// How long a profile is in which nothing is recorded yet; 0 if that cannot be known.
+fn empty_bytes(options: &StoreOptions) -> u64 {
+    let bytes = || -> rusqlite::Result<u64> {
+        let mut conn = Connection::open_in_memory()?;
+        create_schema(&mut conn, options)?;
+        retention::bytes(&conn)
+    };
+    bytes().unwrap_or(0)
 }
 
 fn upgrade(path: &Path, conn: &mut Connection) -> Result<(), Error> {
