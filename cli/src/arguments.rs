@@ -1,13 +1,18 @@
 //! The command line.
 
-use std::path::PathBuf;
+mod options;
 
-use clap::{Args, Parser};
-use clap_complete::engine::ArgValueCompleter;
+use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+#[cfg(test)]
+pub(crate) use self::options::listed;
+pub(crate) use self::options::{Shared, group};
 use crate::commands::Command;
-use crate::commands::completions::candidates;
-use crate::output::{AnyFormat, ColorChoice, Output};
+use crate::failure::Failure;
+use crate::output::{AnyFormat, Output};
 use crate::profile::Wanted;
 
 /// Asks a profile of spandrel what is slow, why, and what changed.
@@ -33,86 +38,8 @@ use crate::profile::Wanted;
         (--fail-empty), 5 profile incomplete (--strict), 6 application not answering."
 )]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What all commands take.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "What to look at")]
-pub(crate) struct Global {
-    /// The profile database
-    #[arg(long, global = true, value_name = "FILE", env = "SPANDREL_DB")]
-    db: Option<PathBuf>,
-    /// The run: latest, latest~1, 7, a label, or the start of a uuid [default: latest]
-    #[arg(long, global = true, value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
-    run: Option<String>,
-    /// Spans that started at this moment or later: 30s (ago), +5s (after the start), 14:05, mark:LABEL
-    #[arg(long, global = true, value_name = "TIME", conflicts_with = "between")]
-    since: Option<String>,
-    /// Spans that started before this moment
-    #[arg(long, global = true, value_name = "TIME", conflicts_with = "between")]
-    until: Option<String>,
-    /// Spans that started in this window
-    #[arg(long, global = true, value_name = "TIME..TIME")]
-    between: Option<String>,
-    /// Spans for which this holds, such as 'name~^db dur>10ms field.shard=7'
-    #[arg(short = 'w', long = "where", global = true, value_name = "EXPR", add = ArgValueCompleter::new(candidates::conditions))]
-    filter: Option<String>,
-    /// Rows that are shown at most; 0: all
-    #[arg(short = 'n', long, global = true, value_name = "ROWS", help_heading = "How to show it")]
-    limit: Option<usize>,
-    /// The column to sort by, with :asc or :desc
-    #[arg(long, global = true, value_name = "COLUMN", help_heading = "How to show it")]
-    sort: Option<String>,
-    /// The columns to show, by comma; 'help' lists them
-    #[arg(
-        long,
-        global = true,
-        value_name = "COLUMNS",
-        value_delimiter = ',',
-        help_heading = "How to show it"
-    )]
-    columns: Vec<String>,
-    /// How it is written [default: table on a terminal, else plain]
-    #[arg(short, long, global = true, value_enum, help_heading = "How to show it")]
-    format: Option<AnyFormat>,
-    /// Write into this file, which appears when it is complete
-    #[arg(short, long, global = true, value_name = "FILE", help_heading = "How to show it")]
-    output: Option<PathBuf>,
-    /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are heeded
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        value_name = "WHEN",
-        help_heading = "How to show it"
-    )]
-    color: ColorChoice,
-    /// Only ASCII characters [default: where the locale is not UTF-8]
-    #[arg(long, global = true, help_heading = "How to show it")]
-    ascii: bool,
-    /// Times of day in UTC
-    #[arg(long, global = true, help_heading = "How to show it")]
-    utc: bool,
-    /// Never through a pager
-    #[arg(long, global = true, help_heading = "How to show it")]
-    no_pager: bool,
-    /// Neither header nor notes nor progress
-    #[arg(short, long, global = true, help_heading = "How to show it")]
-    quiet: bool,
-    /// More columns and notes
-    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = "How to show it")]
-    verbose: bool,
-    /// Exit code 4 when nothing matched
-    #[arg(long, global = true, help_heading = "When to fail")]
-    fail_empty: bool,
-    /// Exit code 5 when the profile is incomplete
-    #[arg(long, global = true, help_heading = "When to fail")]
-    strict: bool,
 }
 
 /// What a command works with beside its own arguments.
@@ -124,35 +51,64 @@ pub(crate) struct Context {
     pub(crate) any_format: Option<AnyFormat>,
 }
 
-impl Global {
-    pub(crate) fn context(&self) -> Context {
-        let this = self.clone();
-        Context {
-            wanted: Wanted {
-                db: this.db,
-                run: this.run,
-                since: this.since,
-                until: this.until,
-                between: this.between,
-                filter: this.filter,
-                utc: this.utc,
-            },
-            output: Output {
-                format: this.format.and_then(AnyFormat::of_view),
-                path: this.output,
-                color: this.color,
-                ascii: this.ascii,
-                utc: this.utc,
-                pager: !this.no_pager,
-                quiet: this.quiet,
-                verbose: this.verbose,
-                limit: this.limit,
-                sort: this.sort,
-                columns: this.columns,
-                fail_empty: this.fail_empty,
-                strict: this.strict,
-            },
-            any_format: this.format,
-        }
+/// Commands that are named as those that have an option.
+const NAMED_MAX: usize = 6;
+
+impl Arguments {
+    /// Reads a command line; options that several commands take may stand before the command.
+    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Self, Refused> {
+        let words = options::behind_the_command(words.collect());
+        Self::try_parse_from(&words).map_err(|error| {
+            let command = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
+            match not_of_this_command(command, &error) {
+                Some(failure) => Refused::Option(failure),
+                None => Refused::Line(error),
+            }
+        })
     }
+}
+
+/// Why there is nothing to do.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// An option of other commands.
+    Option(Failure),
+    /// Help and the like; or what is wrong with the line.
+    Line(clap::Error),
+}
+
+/// What to say of an option that the command does not take, but others do.
+fn not_of_this_command(command: &str, error: &clap::Error) -> Option<Failure> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    let option = options::spelled(word)?;
+    let all = Arguments::command();
+    let is_there = |one: &clap::Command| one.get_arguments().any(|a| a.get_id() == option.get_id());
+    let known = all.get_subcommands().find(|one| one.get_name() == command)?;
+    if is_there(known) {
+        return None;
+    }
+    let long = option.get_long()?;
+    let failure = Failure::usage(format!("`spandrel {command}` takes no --{long}"));
+    Some(failure.hint(match (command, option.get_id().as_str()) {
+        ("tail", "since" | "until" | "between") => {
+            "it shows what comes; `spandrel slow --since 30s` looks back".into()
+        }
+        ("sql", "filter") => "write it into the query".into(),
+        ("sql", "sort") => "write ORDER BY into the query".into(),
+        ("sql", "columns") => "write them into the query".into(),
+        ("prune", "run" | "since" | "until" | "between" | "filter") => {
+            "the oldest go, of all runs: --keep, --max-bytes or --runs say how many".into()
+        }
+        ("diff", "run") => "it compares two: `spandrel diff RUN RUN`".into(),
+        _ => {
+            let takers = all.get_subcommands().filter(|one| is_there(one));
+            let names: Vec<&str> = takers.map(clap::Command::get_name).collect();
+            let more = if names.len() > NAMED_MAX { " and others" } else { "" };
+            let named = names.get(..NAMED_MAX).unwrap_or(&names).join(", ");
+            format!("it is an option of {named}{more}")
+        }
+    }))
 }

@@ -25,7 +25,8 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use crate::arguments::{Arguments, Refused};
+use crate::output::Output;
 
 fn main() -> ExitCode {
     // Files that cannot grow are errors, as a full disk is. Programs that are started are not concerned.
@@ -33,11 +34,12 @@ fn main() -> ExitCode {
     if let Some(exit) = commands::completions::answer() {
         return exit.into();
     }
-    let arguments = match arguments::Arguments::try_parse() {
+    let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => return output::usage(&error),
+        Err(Refused::Option(failure)) => return Output::default().failure(&failure).into(),
+        Err(Refused::Line(error)) => return output::usage(&error),
     };
-    let context = arguments.global.context();
+    let context = arguments.command.context();
     match commands::run(&arguments.command, &context) {
         Ok(exit) => exit.into(),
         Err(failure) => context.output.failure(&failure).into(),

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory};
 
+use crate::arguments::listed;
+
 #[path = "../tests/book/fresh.rs"]
 mod fresh;
 
@@ -25,8 +27,12 @@ fn book_command_line_is_that_of_the_code() {
         let about = one.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(page, "* [`{0}`](#spandrel-{0}): {about}", one.get_name()).unwrap();
     }
-    page.push_str("\n## What all commands take\n\n");
-    options(&mut page, &command, |option| option.is_global_set());
+    page.push_str("\n## What several commands take\n\n");
+    page.push_str(
+        "Each command has a list of those that are its own; any other is refused. They may stand before\n\
+         the command, too: `spandrel --db FILE top`.\n\n",
+    );
+    options(&mut page, &listed::command(), |_| true);
     after(&mut page, &command);
     for one in shown(&command) {
         section(&mut page, one, "spandrel");
@@ -46,7 +52,18 @@ fn section(page: &mut String, command: &Command, before: &str) {
     writeln!(page, "{}\n", about.map(ToString::to_string).unwrap_or_default()).unwrap();
     let usage = command.clone().render_usage().to_string();
     writeln!(page, "```text\n{}\n```\n", usage.trim_start_matches("Usage: ")).unwrap();
-    options(page, command, |option| !option.is_global_set());
+    options(page, command, |option| !listed::is_shared(option));
+    let shared = command.get_arguments().filter(|option| listed::is_shared(option));
+    let shared: Vec<String> =
+        shared.filter_map(|option| Some(format!("`--{}`", option.get_long()?))).collect();
+    if !shared.is_empty() {
+        writeln!(
+            page,
+            "And of those that [several commands take](#what-several-commands-take): {}\n",
+            shared.join(", ")
+        )
+        .unwrap();
+    }
     after(page, command);
     for one in shown(command) {
         section(page, one, &name);

@@ -7,7 +7,7 @@ use spandrel_storage::query::compare::{
 };
 
 use super::sides::Side;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -45,6 +45,10 @@ pub(crate) struct Arguments {
     /// By how much a run differs from the next one, where a side has but one, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
     between_runs: f64,
+    #[command(flatten)]
+    pub(super) shared: Shared<
+        { group::DB | group::WINDOW | group::FILTER | group::ROWS | group::VERBOSE | group::FAIL },
+    >,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

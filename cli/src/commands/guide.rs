@@ -2,12 +2,15 @@
 
 use clap::Args;
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::OUTPUT | group::LOOK | group::PAGER }>,
+}
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let page = context.output.for_people(include_str!("guide.md"));

@@ -14,7 +14,7 @@ use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
 
 use super::completions::candidates;
 use super::named;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -43,6 +43,8 @@ pub(crate) struct Arguments {
     /// Rows of bars at most; more of them are narrower
     #[arg(long, value_name = "ROWS", default_value_t = ROWS)]
     rows: usize,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spandrel_storage::{Indexes, Loss, Run, SCHEMA_VERSION, WriterStat};
 
 use super::optimize::purpose;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, length_ns, text};
@@ -21,7 +21,12 @@ use crate::recorder::State;
 const ROWS: usize = 20;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared<
+        { group::DB | group::RUN | group::ROWS | group::UTC | group::VERBOSE | group::STRICT },
+    >,
+}
 
 /// What the file system says.
 struct Files {
@@ -74,7 +79,9 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         member("indexes", indexes.names().collect()),
         member("writer", writer(&profile, &stats)),
     ]);
-    context.output.show(view, ROWS)
+    let exit = context.output.show(view, ROWS)?;
+    let is_incomplete = context.output.strict && !run.is_complete();
+    Ok(if is_incomplete { Exit::Incomplete } else { exit })
 }
 
 impl Files {

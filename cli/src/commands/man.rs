@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Command, CommandFactory};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Destination;
@@ -15,10 +15,13 @@ use crate::output::Destination;
 #[command(after_long_help = "Examples:\n  \
     spandrel man | man -l -                      the page of spandrel itself\n  \
     spandrel man -o ~/.local/share/man/man1      all pages, one for each command")]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::OUTPUT | group::LOOK | group::PAGER }>,
+}
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    // Options for all commands come into the pages of all.
+    // Names and usage lines of commands are complete when it is built.
     let mut command = crate::arguments::Arguments::command();
     command.build();
     let Some(folder) = &context.output.path else {

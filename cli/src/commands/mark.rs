@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use spandrel_storage::query::parse_duration_ns;
 use spandrel_storage::{AnswerState, ControlClient, ErrorKind};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View};
@@ -34,6 +34,8 @@ pub(crate) struct Arguments {
     /// How long to wait for the application
     #[arg(long, value_name = "TIME", default_value = "5s")]
     timeout: String,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use spandrel_storage::merge;
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Sheet, View, text};
@@ -18,7 +18,10 @@ use crate::output::{Sheet, View, text};
     spandrel merge\n  \
     spandrel merge --db copied/profile.db"
 )]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
+}
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let path = context.wanted.path()?;

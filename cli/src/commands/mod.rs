@@ -89,33 +89,51 @@ pub(crate) enum Command {
     Man(man::Arguments),
 }
 
-/// Runs a command.
-pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
-    export::only_there(command, context)?;
-    match command {
-        Command::Top(arguments) => top::run(arguments, context),
-        Command::Slow(arguments) => slow::run(arguments, context),
-        Command::Tree(arguments) => tree::run(arguments, context),
-        Command::Info(arguments) => info::run(arguments, context),
-        Command::Merge(arguments) => merge::run(arguments, context),
-        Command::Optimize(arguments) => optimize::run(arguments, context),
-        Command::Diff(arguments) => diff::run(arguments, context),
-        Command::Check(arguments) => check::run(arguments, context),
-        Command::Explain(arguments) => explain::run(arguments, context),
-        Command::Flame(arguments) => flame::run(arguments, context),
-        Command::Hist(arguments) => hist::run(arguments, context),
-        Command::Export(arguments) => export::run(arguments, context),
-        Command::Load(arguments) => load::run(arguments, context),
-        Command::Record(arguments) => record::run(arguments, context),
-        Command::Report(arguments) => report::run(arguments, context),
-        Command::Runs(arguments) => runs::run(arguments, context),
-        Command::Doctor(arguments) => doctor::run(arguments, context),
-        Command::Mark(arguments) => mark::run(arguments, context),
-        Command::Prune(arguments) => prune::run(arguments, context),
-        Command::Guide(arguments) => guide::run(arguments, context),
-        Command::Completions(arguments) => completions::run(arguments, context),
-        Command::Man(arguments) => man::run(arguments, context),
-        Command::Tail(arguments) => tail::run(arguments, context),
-        Command::Sql(arguments) => sql::run(arguments, context),
-    }
+/// Makes a `match` of commands, whose arguments have types of their own.
+macro_rules! commands {
+    ($($name:ident $module:ident,)*) => {
+        impl Command {
+            /// What the options say that it shares with others.
+            pub(crate) fn context(&self) -> Context {
+                match self {
+                    $(Self::$name(arguments) => arguments.shared.context(),)*
+                }
+            }
+        }
+
+        /// Runs a command.
+        pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
+            export::only_there(command, context)?;
+            match command {
+                $(Command::$name(arguments) => $module::run(arguments, context),)*
+            }
+        }
+    };
+}
+
+commands! {
+    Top top,
+    Slow slow,
+    Tree tree,
+    Diff diff,
+    Explain explain,
+    Flame flame,
+    Hist hist,
+    Export export,
+    Load load,
+    Record record,
+    Report report,
+    Tail tail,
+    Runs runs,
+    Sql sql,
+    Info info,
+    Merge merge,
+    Optimize optimize,
+    Check check,
+    Doctor doctor,
+    Mark mark,
+    Prune prune,
+    Guide guide,
+    Completions completions,
+    Man man,
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use spandrel_storage::{drop_indexes, optimize};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     /// Take the indexes away
     #[arg(long)]
     drop: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

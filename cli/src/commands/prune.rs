@@ -11,7 +11,7 @@ use serde_json::json;
 use spandrel_storage::query::parse_duration_ns;
 use spandrel_storage::{Error, ErrorKind, Pruned, Run, Store, StoreOptions};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -37,6 +37,8 @@ pub(crate) struct Arguments {
     /// Says what would be deleted, and does nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -7,7 +7,7 @@ use spandrel_storage::query::Columns;
 use spandrel_storage::query::compare::SampleSet;
 
 use super::sides::Side;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::profile::Profile;
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Say what changed since another run, or since that of another profile
     #[arg(long, value_name = "FILE|RUN")]
     baseline: Option<String>,
+    #[command(flatten)]
+    pub(super) shared:
+        Shared<{ group::SPANS | group::LIMIT | group::OUTPUT | group::LOOK | group::FAIL }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -2,13 +2,17 @@
 
 use clap::Args;
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, length_ns};
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared:
+        Shared<{ group::DB | group::ROWS | group::UTC | group::VERBOSE | group::EMPTY }>,
+}
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let reader = context.wanted.reader()?;

@@ -11,7 +11,7 @@ use spandrel_storage::{Callsite, Span};
 
 use super::completions::candidates;
 use super::{fields, named};
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -37,6 +37,8 @@ pub(crate) struct Arguments {
     /// The time that counts
     #[arg(long, value_enum, default_value_t)]
     by: By,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 /// The time that counts.

@@ -86,10 +86,15 @@ fn start(context: &Context) -> Result<App, Failure> {
     let is_page = output.path.is_some()
         || output.format.is_some()
         || output.limit.is_some()
-        || !output.columns.is_empty();
+        || !output.columns.is_empty()
+        || !output.pager
+        || output.quiet
+        || output.verbose
+        || output.fail_empty
+        || output.strict;
     if is_page {
         return Err(Failure::usage(
-            "--live takes neither --format, --output, --limit nor --columns",
+            "--live takes no option about what is printed, and none about when to fail",
         )
         .hint("`spandrel top` without --live prints; the key e exports a row"));
     }

@@ -37,7 +37,7 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// How to show what was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) format: Option<Format>,
     pub(crate) path: Option<PathBuf>,
@@ -101,6 +101,11 @@ impl Output {
             }
             view.sheet.truncate(self.limit.unwrap_or(limit));
             view.sheet.select(&self.columns)?;
+            // Who chooses rows or columns wants to see those.
+            let chooses_rows = self.limit.is_some() && !view.drawing_is_limited;
+            if chooses_rows || self.sort.is_some() || !self.columns.is_empty() {
+                view.drawing = None;
+            }
         }
         self.write(&self.render(&mut view)?)?;
         self.say_aside(&view);
@@ -206,13 +211,13 @@ impl Output {
     /// Tells people something that is not the output.
     pub(crate) fn say(&self, line: &str) {
         if !self.quiet {
-            complain(line);
+            self.warn(line);
         }
     }
 
     /// Tells people, however quiet they want it, that there is less than they asked for.
     pub(crate) fn warn(&self, line: &str) {
-        complain(line);
+        if self.is_ascii() { complain(&text::ascii(line)) } else { complain(line) }
     }
 
     /// Says why a command failed.
@@ -221,11 +226,10 @@ impl Output {
         if let Some(hint) = &failure.hint {
             text.push_str(&format!("\n{HINT}hint:{HINT:#} {}", clean_lines(hint)));
         }
-        if self.color.is_on(&io::stderr()) {
-            complain(&text);
-        } else {
-            complain(&anstream::adapter::strip_str(&text).to_string());
+        if !self.color.is_on(&io::stderr()) {
+            text = anstream::adapter::strip_str(&text).to_string();
         }
+        self.warn(&text);
         failure.exit
     }
 }

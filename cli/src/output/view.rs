@@ -23,6 +23,9 @@ pub(crate) struct View {
     /// Whether the drawing is a chart: of that, a terminal that is too narrow shows a part, while texts
     /// go on in the next line.
     pub(crate) is_chart: bool,
+    /// Whether the drawing has no more rows than were asked for; one that knows nothing of rows gives
+    /// way to the table when some are asked for.
+    pub(crate) drawing_is_limited: bool,
     /// Further members of the JSON document.
     pub(crate) extra: Map<String, Value>,
     /// Lines beneath, for people.

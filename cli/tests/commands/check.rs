@@ -10,8 +10,14 @@ use super::fixture::{bare, callsite, info, profile, run};
 /// A folder with `p.db`, each run of which has so many calls of `work`.
 fn runs(calls: &[u64]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("p.db"), calls);
+    folder
+}
+
+/// Writes such a profile.
+pub fn write_runs(path: &Path, calls: &[u64]) {
     for (at, calls) in calls.iter().enumerate() {
-        let mut store = Store::open(folder.path().join("p.db"), &StoreOptions::default()).unwrap();
+        let mut store = Store::open(path, &StoreOptions::default()).unwrap();
         store.begin_run(&info(at as u32 + 1)).unwrap();
         let callsite_id = callsite(&mut store, "work", CallsiteKind::Span);
         let thread_id = store.intern_thread(1, 1, None);
@@ -36,7 +42,6 @@ fn runs(calls: &[u64]) -> TempDir {
         store.end_run(ended, "{}").unwrap();
         store.close().unwrap();
     }
-    folder
 }
 
 /// What `check` says by these rules, and its exit code.

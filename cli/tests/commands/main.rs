@@ -9,6 +9,7 @@ mod json;
 mod large;
 mod live;
 mod nothing_recorded;
+mod options;
 mod prune;
 mod refused;
 mod snapshots;

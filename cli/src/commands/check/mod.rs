@@ -16,7 +16,7 @@ use spandrel_storage::query::compare::{Bootstrap, Comparison};
 use self::judge::{Judge, Outcome, Verdict};
 use self::rules::Rules;
 use super::sides::Side;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Format, Sheet, View, text};
@@ -52,6 +52,8 @@ pub(crate) struct Arguments {
     /// The rules, a TOML file
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::PAGE | group::STRICT }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -36,6 +36,8 @@ The script and the program belong together: source it as above, or make the file
 pub(crate) struct Arguments {
     /// Which shell
     shell: Shell,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::OUTPUT | group::LOOK | group::PAGER }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

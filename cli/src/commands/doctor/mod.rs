@@ -8,7 +8,7 @@ use clap::Args;
 use self::advice::{Finding, Severity};
 use self::facts::Facts;
 pub(super) use self::facts::caution;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -18,7 +18,10 @@ use crate::output::{Cell, Column, Sheet, View, text};
     after_long_help = "Findings are problems (data are missing), warnings (they soon may be, or \
 figures mislead) and\nhints. With --strict the exit code is 1 if there is a problem."
 )]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::RUN | group::PAGE | group::STRICT }>,
+}
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;

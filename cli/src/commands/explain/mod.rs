@@ -16,7 +16,7 @@ use spandrel_storage::query::{Columns, Explain, Explanation, Scan};
 use self::selection::Selection;
 use super::completions::candidates;
 use super::{hist, named};
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, length_ns, text};
@@ -43,6 +43,8 @@ pub(crate) struct Arguments {
     /// What they are compared with
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     against: Against,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -89,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
         view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
         view.is_chart = true;
+        view.drawing_is_limited = true;
         view.notes = notes(name, &explanation, context.output.verbose);
     }
     view.notes.extend(profile.passed_over_everything()?);

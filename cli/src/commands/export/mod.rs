@@ -15,7 +15,7 @@ use spandrel_storage::export::{Format, LeftOut, Settings, Written};
 
 use super::Command;
 use super::flame::Width;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{AnyFormat, Cell, Column, Sheet, View, text};
@@ -39,6 +39,8 @@ pub(crate) struct Arguments {
     /// csv: a quotation mark before text that a spreadsheet would take for a formula
     #[arg(long)]
     csv_safe: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::PAGE | group::FAIL }>,
 }
 
 /// A format by its name.
@@ -114,7 +116,7 @@ fn choose(named: [Option<Format>; 2], context: &Context) -> Result<Format, Failu
             let message = format!("two formats: {} and --format {}", one.name(), other.name());
             Err(Failure::usage(message).hint("choose one"))
         }
-        [None, None] if context.any_format.is_some() => {
+        [_, None] if context.any_format.is_some() => {
             Err(Failure::usage("--format names no format of an export")
                 .hint(format!("one of {}", names())))
         }

@@ -18,7 +18,7 @@ use spandrel_storage::query::{StackTree, Weight};
 use self::layout::Layout;
 use super::completions::candidates;
 use super::named;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Destination, Header, Sheet, View, text};
@@ -55,6 +55,8 @@ pub(crate) struct Arguments {
     /// Write a page with the flame graph, to zoom and search, that opens offline
     #[arg(long, value_name = "FILE", conflicts_with = "svg")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
 }
 
 /// The time that a stack is as wide as.

@@ -14,7 +14,7 @@ use spandrel_storage::Reader;
 use spandrel_storage::query::parse_duration_ns;
 use tempfile::TempDir;
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Header, text};
@@ -56,6 +56,8 @@ pub(crate) struct Arguments {
     /// Keep the profile as load.db, or where --db says
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
 }
 
 fn rate(text: &str) -> Result<Rate, String> {

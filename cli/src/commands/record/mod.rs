@@ -16,7 +16,7 @@ use std::process::Command;
 use clap::Args;
 use spandrel_storage::{Reader, Run};
 
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Header, text};
@@ -34,6 +34,8 @@ pub(crate) struct Arguments {
     /// The program and its arguments, behind --
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::OUTPUT | group::LOOK | group::FAIL }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {

@@ -18,7 +18,7 @@ use spandrel_storage::query::sql::{
 };
 
 use self::rows::{Collected, Written};
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Format, Sheet, View, text};
@@ -65,6 +65,18 @@ pub(crate) struct Arguments {
     /// Rows that are read at most; 0: all [default: 1000 for people, 100000 for json, else all]
     #[arg(long, value_name = "ROWS")]
     max_rows: Option<u64>,
+    #[command(flatten)]
+    pub(super) shared: Shared<
+        {
+            group::DB
+                | group::RUN
+                | group::WINDOW
+                | group::LIMIT
+                | group::PAGE
+                | group::VERBOSE
+                | group::FAIL
+        },
+    >,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -83,10 +95,6 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if arguments.show {
         output.write(query.as_bytes())?;
         return Ok(Exit::Ok);
-    }
-    if context.wanted.filter.is_some() {
-        let failure = Failure::usage("sql takes no --where");
-        return Err(failure.hint("write it into the query"));
     }
     let path = context.wanted.path()?;
     let limits = limits(arguments, context)?;

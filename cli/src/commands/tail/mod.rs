@@ -18,7 +18,7 @@ use spandrel_storage::{Event, Reader, Run, Span};
 
 use self::interrupt::Interrupt;
 use self::line::Lines;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Stream, quietly, text};
@@ -48,14 +48,24 @@ pub(crate) struct Arguments {
     /// Goes on with the next run when this one ends
     #[arg(long)]
     follow_runs: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<
+        {
+            group::DB
+                | group::RUN
+                | group::FILTER
+                | group::LIMIT
+                | group::FORMAT
+                | group::OUTPUT
+                | group::LOOK
+                | group::UTC
+                | group::EMPTY
+        },
+    >,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let wanted = &context.wanted;
-    if wanted.has_window() {
-        let failure = Failure::usage("tail shows what comes and takes no window of time");
-        return Err(failure.hint("`spandrel slow --since 30s` looks back"));
-    }
     let lines = Lines::new(&context.output)?;
     let interrupt = Interrupt::listen()
         .map_err(|source| Failure::cannot_read(format!("cannot listen for Ctrl-C: {source}")))?;

@@ -13,7 +13,7 @@ use clap::Args;
 use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups, Key};
 
 use self::note::notes;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -42,6 +42,8 @@ pub(crate) struct Arguments {
     /// Show it on the whole terminal, anew each second
     #[arg(long, conflicts_with_all = ["by", "exact"])]
     live: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 fn parse_by(text: &str) -> Result<By, String> {

@@ -16,7 +16,7 @@ use self::lines::{Lines, Wanted};
 use self::waterfall::Waterfall;
 use super::completions::candidates;
 use super::fields;
-use crate::arguments::Context;
+use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
@@ -52,6 +52,8 @@ pub(crate) struct Arguments {
     /// The events in the spans, too
     #[arg(long)]
     events: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
 }
 
 /// A trace, and what was found out about it.
@@ -85,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let waterfall = Waterfall { found: &found, width: context.output.width() };
     view.drawing = Some(waterfall.draw(&lines));
     view.is_chart = true;
+    view.drawing_is_limited = true;
     notes(&mut view, &found);
     let used_index = profile.reader.indexes()?.traces;
     view.extra.insert("used_index".into(), json!(used_index));

@@ -1,0 +1,330 @@
+//! Options that more than one command takes, and the groups in which commands take them.
+//!
+//! A command that took an option without heeding it would answer another question than the one that was
+//! asked; `prune` would delete what nobody named. So each command says which groups are its own, and every
+//! other option is refused.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::Error;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap_complete::engine::ArgValueCompleter;
+
+use super::Context;
+use crate::commands::completions::candidates;
+use crate::output::{AnyFormat, ColorChoice, Output};
+use crate::profile::Wanted;
+
+/// Which options a command takes: sums of these.
+pub(crate) mod group {
+    /// `--db`.
+    pub(crate) const DB: u32 = 1;
+    /// `--run`.
+    pub(crate) const RUN: u32 = 1 << 1;
+    /// `--since`, `--until` and `--between`, of which some are times of day.
+    pub(crate) const WINDOW: u32 = 1 << 2 | UTC;
+    /// `--where`.
+    pub(crate) const FILTER: u32 = 1 << 3;
+    /// `--limit`.
+    pub(crate) const LIMIT: u32 = 1 << 4;
+    /// `--sort` and `--columns`.
+    pub(crate) const TABLE: u32 = 1 << 5;
+    /// `--format`.
+    pub(crate) const FORMAT: u32 = 1 << 6;
+    /// `--output`.
+    pub(crate) const OUTPUT: u32 = 1 << 7;
+    /// `--color`, `--ascii` and `--quiet`: messages heed them, too.
+    pub(crate) const LOOK: u32 = 1 << 8;
+    /// `--utc`.
+    pub(crate) const UTC: u32 = 1 << 9;
+    /// `--no-pager`.
+    pub(crate) const PAGER: u32 = 1 << 10;
+    /// `--verbose`.
+    pub(crate) const VERBOSE: u32 = 1 << 11;
+    /// `--fail-empty`.
+    pub(crate) const EMPTY: u32 = 1 << 12;
+    /// `--strict`.
+    pub(crate) const STRICT: u32 = 1 << 13;
+
+    /// Spans of a run.
+    pub(crate) const SPANS: u32 = DB | RUN | WINDOW | FILTER;
+    /// A page for people, or a document for programs.
+    pub(crate) const PAGE: u32 = FORMAT | OUTPUT | LOOK | PAGER;
+    /// Rows, of which some can be chosen.
+    pub(crate) const ROWS: u32 = PAGE | LIMIT | TABLE;
+    /// How it fails on request.
+    pub(crate) const FAIL: u32 = EMPTY | STRICT;
+
+    /// The group of an option, by its id.
+    pub(super) fn of(id: &str) -> u32 {
+        match id {
+            "db" => DB,
+            "run" => RUN,
+            "since" | "until" | "between" => WINDOW & !UTC,
+            "filter" => FILTER,
+            "limit" => LIMIT,
+            "sort" | "columns" => TABLE,
+            "format" => FORMAT,
+            "output" => OUTPUT,
+            "color" | "ascii" | "quiet" => LOOK,
+            "utc" => UTC,
+            "no_pager" => PAGER,
+            "verbose" => VERBOSE,
+            "fail_empty" => EMPTY,
+            "strict" => STRICT,
+            _ => 0,
+        }
+    }
+}
+
+/// All options that more than one command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "What to look at")]
+pub(super) struct Options {
+    /// The profile database
+    #[arg(long, value_name = "FILE", env = "SPANDREL_DB")]
+    db: Option<PathBuf>,
+    /// The run: latest, latest~1, 7, a label, or the start of a uuid [default: latest]
+    #[arg(long, value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
+    run: Option<String>,
+    /// Spans that started at this moment or later: 30s (ago), +5s (after the start), 14:05, mark:LABEL
+    #[arg(long, value_name = "TIME", conflicts_with = "between")]
+    since: Option<String>,
+    /// Spans that started before this moment
+    #[arg(long, value_name = "TIME", conflicts_with = "between")]
+    until: Option<String>,
+    /// Spans that started in this window
+    #[arg(long, value_name = "TIME..TIME")]
+    between: Option<String>,
+    /// Spans for which this holds, such as 'name~^db dur>10ms field.shard=7'
+    #[arg(short = 'w', long = "where", value_name = "EXPR", add = ArgValueCompleter::new(candidates::conditions))]
+    filter: Option<String>,
+    /// Rows that are shown at most; 0: all
+    #[arg(short = 'n', long, value_name = "ROWS", help_heading = "How to show it")]
+    limit: Option<usize>,
+    /// The column to sort by, with :asc or :desc
+    #[arg(long, value_name = "COLUMN", help_heading = "How to show it")]
+    sort: Option<String>,
+    /// The columns to show, by comma; 'help' lists them
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "How to show it")]
+    columns: Vec<String>,
+    /// How it is written [default: table on a terminal, else plain]
+    #[arg(short, long, value_enum, help_heading = "How to show it")]
+    format: Option<AnyFormat>,
+    /// Write into this file, which appears when it is complete
+    #[arg(short, long, value_name = "FILE", help_heading = "How to show it")]
+    output: Option<PathBuf>,
+    /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are heeded
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "How to show it")]
+    color: ColorChoice,
+    /// Only ASCII characters [default: where the locale is not UTF-8]
+    #[arg(long, help_heading = "How to show it")]
+    ascii: bool,
+    /// Times of day in UTC
+    #[arg(long, help_heading = "How to show it")]
+    utc: bool,
+    /// Never through a pager
+    #[arg(long, help_heading = "How to show it")]
+    no_pager: bool,
+    /// Neither header nor notes nor progress
+    #[arg(short, long, help_heading = "How to show it")]
+    quiet: bool,
+    /// More columns and notes
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "How to show it")]
+    verbose: bool,
+    /// Exit code 4 when nothing matched
+    #[arg(long, help_heading = "When to fail")]
+    fail_empty: bool,
+    /// Exit code 5 when the profile is incomplete
+    #[arg(long, help_heading = "When to fail")]
+    strict: bool,
+}
+
+/// All of them, as clap knows them.
+fn all() -> Vec<Arg> {
+    Options::augment_args(Command::new("all")).get_arguments().cloned().collect()
+}
+
+/// All of them, for the book, and whether an option is one.
+#[cfg(test)]
+pub(crate) mod listed {
+    pub(crate) fn command() -> clap::Command {
+        <super::Options as clap::Args>::augment_args(clap::Command::new("all"))
+    }
+
+    pub(crate) fn is_shared(option: &clap::Arg) -> bool {
+        super::group::of(option.get_id().as_str()) != 0
+    }
+}
+
+/// Those of some groups.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared<const GROUPS: u32>(Options);
+
+impl<const GROUPS: u32> Shared<GROUPS> {
+    pub(crate) fn context(&self) -> Context {
+        let this = self.0.clone();
+        Context {
+            wanted: Wanted {
+                db: this.db,
+                run: this.run,
+                since: this.since,
+                until: this.until,
+                between: this.between,
+                filter: this.filter,
+                utc: this.utc,
+            },
+            output: Output {
+                format: this.format.and_then(AnyFormat::of_view),
+                path: this.output,
+                color: this.color,
+                ascii: this.ascii,
+                utc: this.utc,
+                pager: !this.no_pager,
+                quiet: this.quiet,
+                verbose: this.verbose,
+                limit: this.limit,
+                sort: this.sort,
+                columns: this.columns,
+                fail_empty: this.fail_empty,
+                strict: this.strict,
+            },
+            any_format: this.format,
+        }
+    }
+}
+
+impl<const GROUPS: u32> Args for Shared<GROUPS> {
+    fn augment_args(command: Command) -> Command {
+        let own = all().into_iter().filter(|one| group::of(one.get_id().as_str()) & GROUPS != 0);
+        // Given before the command and behind it, the latter counts.
+        command.args(own.map(|one| {
+            let id = one.get_id().clone();
+            one.overrides_with(id)
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
+            // An option of another command is not known here.
+            matches.try_get_one::<T>(id).ok().flatten().cloned()
+        }
+        let flag = |id: &str| one::<bool>(matches, id).unwrap_or_default();
+        let columns = matches.try_get_many::<String>("columns").ok().flatten();
+        Ok(Self(Options {
+            db: one(matches, "db"),
+            run: one(matches, "run"),
+            since: one(matches, "since"),
+            until: one(matches, "until"),
+            between: one(matches, "between"),
+            filter: one(matches, "filter"),
+            limit: one(matches, "limit"),
+            sort: one(matches, "sort"),
+            columns: columns.map(|all| all.cloned().collect()).unwrap_or_default(),
+            format: one(matches, "format"),
+            output: one(matches, "output"),
+            color: one(matches, "color").unwrap_or_default(),
+            ascii: flag("ascii"),
+            utc: flag("utc"),
+            no_pager: flag("no_pager"),
+            quiet: flag("quiet"),
+            verbose: flag("verbose"),
+            fail_empty: flag("fail_empty"),
+            strict: flag("strict"),
+        }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The line with options that stand before the command put behind it: `spandrel --db FILE top`.
+pub(super) fn behind_the_command(words: Vec<OsString>) -> Vec<OsString> {
+    let options = all();
+    let mut at = 1;
+    while let Some(length) = words.get(at).and_then(|word| length(word.to_str()?, &options)) {
+        at += length;
+    }
+    let is_command =
+        words.get(at).and_then(|word| word.to_str()).is_some_and(|word| !word.starts_with('-'));
+    if at == 1 || !is_command {
+        return words;
+    }
+    let mut words = words;
+    words.get_mut(1..=at).unwrap_or_default().rotate_right(1);
+    words
+}
+
+/// How many words an option of ours takes with its value; `None` if it is none of them.
+fn length(word: &str, options: &[Arg]) -> Option<usize> {
+    let length = |option: &Arg, has_value: bool| {
+        if option.get_action().takes_values() && !has_value { 2 } else { 1 }
+    };
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = long.split_once('=').map_or((long, None), |(name, v)| (name, Some(v)));
+        let option = options.iter().find(|option| option.get_long() == Some(name))?;
+        return Some(length(option, value.is_some()));
+    }
+    let shorts = word.strip_prefix('-').filter(|shorts| !shorts.is_empty())?;
+    for (at, short) in shorts.char_indices() {
+        let option = options.iter().find(|option| option.get_short() == Some(short))?;
+        if option.get_action().takes_values() {
+            return Some(length(option, at + short.len_utf8() < shorts.len()));
+        }
+    }
+    Some(1)
+}
+
+/// The option of ours that a word spells.
+pub(super) fn spelled(word: &str) -> Option<Arg> {
+    let name = word.split('=').next().unwrap_or(word);
+    all().into_iter().find(|option| {
+        let long = option.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let mut shorts = name.chars();
+        let is_short = shorts.next() == Some('-') && shorts.next() == option.get_short();
+        long || is_short && option.get_short().is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_in_a_group() {
+        for option in all() {
+            assert_ne!(group::of(option.get_id().as_str()), 0, "{option}");
+        }
+    }
+
+    #[test]
+    fn options_may_stand_before_the_command() {
+        for (line, ordered) in [
+            ("spandrel --db a top -n 3", "spandrel top --db a -n 3"),
+            ("spandrel --db=a -qf json top", "spandrel top --db=a -qf json"),
+            ("spandrel -fjson -q top", "spandrel top -fjson -q"),
+            ("spandrel top --db a", "spandrel top --db a"),
+            ("spandrel --db a", "spandrel --db a"),
+            ("spandrel --help", "spandrel --help"),
+            ("spandrel --db a --help", "spandrel --db a --help"),
+            ("spandrel --dbx a top", "spandrel --dbx a top"),
+            ("spandrel", "spandrel"),
+        ] {
+            let words = line.split(' ').map(OsString::from).collect();
+            let said: Vec<String> = behind_the_command(words)
+                .into_iter()
+                .map(|word| word.into_string().unwrap_or_default())
+                .collect();
+            assert_eq!(said.join(" "), ordered);
+        }
+    }
+}
