@@ -98,7 +98,7 @@ fn a_disk_that_stays_full_is_told_at_close() {
     assert_eq!(report.dropped.total(), report.dropped.store_error, "{}", report.dropped);
     assert!(report.last_error.is_some());
     // The file does not call itself complete: its losses are those of the report.
-    let db = ledger::check(&scratch.db(), &report);
+    let db = ledger::check(scratch.db(), &report);
     let complete = "SELECT count(*) FROM runs WHERE complete = 'yes'";
     assert_eq!(db.count(complete), 0, "{}", report.dropped);
 }
