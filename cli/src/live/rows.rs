@@ -43,7 +43,7 @@ pub(crate) fn rows(
     let rows = by_key.into_iter().map(|(key, (callsites, sums))| {
         let percentile = |q| {
             let ns = sums.histogram.percentile(q).unwrap_or(0);
-            i64::try_from(ns).unwrap_or(i64::MAX)
+            i64::try_from(ns).unwrap_or(i64::MAX).min(sums.max_ns.max(0))
         };
         let ids: Vec<i64> = callsites.iter().map(|callsite| callsite.id).collect();
         Row {

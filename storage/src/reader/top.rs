@@ -36,17 +36,22 @@ pub struct Top {
 impl Top {
     /// The median duration, within 1 %.
     pub fn p50_ns(&self) -> u64 {
-        self.histogram.percentile(0.5).unwrap_or(0)
+        self.percentile(0.5)
     }
 
     /// The 95th percentile of the durations, within 1 %.
     pub fn p95_ns(&self) -> u64 {
-        self.histogram.percentile(0.95).unwrap_or(0)
+        self.percentile(0.95)
     }
 
     /// The 99th percentile of the durations, within 1 %.
     pub fn p99_ns(&self) -> u64 {
-        self.histogram.percentile(0.99).unwrap_or(0)
+        self.percentile(0.99)
+    }
+
+    /// The middle of the last bucket may lie above the longest.
+    fn percentile(&self, q: f64) -> u64 {
+        self.histogram.percentile(q).unwrap_or(0).min(self.max_ns.max(0) as u64)
     }
 }
 

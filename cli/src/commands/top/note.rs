@@ -8,6 +8,8 @@ use crate::output::text;
 const SELF_SHARE_MIN: f64 = 0.05;
 /// Share of the time not inside the span that counts as waiting.
 const IDLE_SHARE_MIN: f64 = 0.5;
+/// Of one call, less than this is what making and entering a span takes, and nobody waited.
+const IDLE_NS_MIN: f64 = 10_000.0;
 /// How many times the median the 95th, or the 99th, percentile must be.
 const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
 /// Calls that a tail needs.
@@ -45,7 +47,8 @@ fn name(group: &Group) -> String {
 fn odd(by: &By, group: &Group, percentiles: &[Option<i64>]) -> Option<String> {
     let idle = group.busy_ns.filter(|_| group.sum_ns > 0);
     let idle = idle.map(|busy| 1.0 - busy as f64 / group.sum_ns as f64);
-    let idle = idle.filter(|idle| *idle >= IDLE_SHARE_MIN);
+    let ns = |share: f64| share * group.sum_ns as f64 / group.calls as f64;
+    let idle = idle.filter(|idle| *idle >= IDLE_SHARE_MIN && ns(*idle) >= IDLE_NS_MIN);
     let tail = tail(group, percentiles);
     let name = name(group);
     let mut line = match (idle, tail) {
@@ -122,6 +125,12 @@ mod tests {
     fn nothing_odd_has_no_note() {
         assert_eq!(notes_on(&[]), Vec::<String>::new());
         assert_eq!(notes_on(&[("a", 100, 100); 50]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_making_a_span_takes_is_no_waiting() {
+        assert_eq!(notes_on(&[("tick", 5, 1); 50]), Vec::<String>::new());
+        assert_eq!(notes_on(&[("tick", 50, 10); 50]), ["note: tick is 80% idle (waiting)"]);
     }
 
     #[test]

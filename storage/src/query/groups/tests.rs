@@ -166,3 +166,17 @@ fn groups_beyond_the_bound_are_one() {
     assert_eq!(calls, [2, 2, 4]);
     assert_eq!(groups.groups()[2].key, Key::Others);
 }
+
+#[test]
+fn no_percentile_is_above_the_longest_span() {
+    let longest_ns = 48_640;
+    let (_made, reader) = stored(&[(0, 1, 0, longest_ns, 0)]);
+    let tops = reader.top(1, usize::MAX).unwrap();
+    assert!(tops[0].histogram.percentile(0.5) > Some(longest_ns as u64), "by its bucket alone");
+    assert_eq!(tops[0].p50_ns(), longest_ns as u64);
+    let mut groups = Groups::new(By::Name);
+    tops.iter().for_each(|top| groups.add_top(top));
+    for q in QUANTILES {
+        assert_eq!(groups.groups()[0].percentile_ns(q), Some(longest_ns));
+    }
+}
