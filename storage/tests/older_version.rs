@@ -2,8 +2,35 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rusqlite::Connection;
-use spandrel_storage::{Reader, StoreOptions};
+use spandrel_storage::{Reader, SCHEMA_VERSION, StoreOptions};
+
+const VERSION_2: &str = include_str!("schemas/version_2.sql");
+
+/// A file without rows, as an older version made it.
+fn made_by(version: i32, definitions: &str, path: &Path) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch(definitions).unwrap();
+    conn.pragma_update(None, "user_version", version).unwrap();
+    conn.pragma_update(None, "application_id", spandrel_storage::APPLICATION_ID).unwrap();
+    conn
+}
+
+/// What a file defines, without comments and by name; they must not differ in anything else.
+fn definitions(path: &Path) -> BTreeMap<String, String> {
+    let conn = Connection::open(path).unwrap();
+    let mut query = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE sql > ''").unwrap();
+    let found = query.query_map([], |row| {
+        let sql: String = row.get(1)?;
+        let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+        let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
+        Ok((row.get(0)?, words.join(" ")))
+    });
+    found.unwrap().collect::<Result<_, _>>().unwrap()
+}
 
 /// The tables whose busy time must not be NULL, as version 1 had it.
 fn busy_time_required(conn: &Connection) -> i64 {
@@ -51,16 +78,10 @@ fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
 fn tables_of_version_1_are_ours_before_and_after_they_are_brought_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
-    let conn = Connection::open(&path).unwrap();
-    let version_1 =
-        spandrel_storage::schema().replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
-    conn.execute_batch(&version_1).unwrap();
-    conn.execute_batch(
-        "CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL;
-         PRAGMA user_version = 1",
-    )
-    .unwrap();
-    conn.pragma_update(None, "application_id", spandrel_storage::APPLICATION_ID).unwrap();
+    let version_1 = VERSION_2.replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
+    let conn = made_by(1, &version_1, &path);
+    conn.execute_batch("CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL")
+        .unwrap();
     let required =
         "SELECT count(*) FROM pragma_table_info('span') WHERE name = 'busy_ns' AND [notnull]";
     let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
@@ -74,4 +95,57 @@ fn tables_of_version_1_are_ours_before_and_after_they_are_brought_up() {
         Reader::open(&path).unwrap();
     }
     assert_eq!(count(required), 0);
+}
+
+#[test]
+fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("p.db"), folder.path().join("new.db"));
+    let conn = made_by(2, VERSION_2, &path);
+    conn.execute_batch(
+        "INSERT INTO run (id, uuid, started_unix_ns, pid, program, args, host, os, cpus, clock,
+           settings, first_id, last_id, last_ns, spans, unfinished, events, links, dropped_spans,
+           dropped_events, pruned_spans, pruned_events)
+         VALUES (1, 'u', 5, 1, 'p', '[]', 'h', 'o', 2, 'tsc', '{}', 10, 11, 9, 2, 0, 1, 0, 0, 0, 0, 0);
+         INSERT INTO callsite (id, kind, name, target, level) VALUES (1, 'span', 'a', 't', 'INFO');
+         INSERT INTO thread (id, run_id, os_id) VALUES (1, 1, 7);
+         INSERT INTO span VALUES (10, 1, NULL, 10, 1, 1, 0, 9, 9, 9, 1, 'ok', '{\"a\":1}');
+         INSERT INTO span VALUES (11, 1, 10, 10, 1, 1, 2, 3, NULL, 3, 1, 'ok', NULL);
+         INSERT INTO event (id, run_id, callsite_id, thread_id, at_ns) VALUES (10, 1, 1, 1, 4)",
+    )
+    .unwrap();
+    drop(conn);
+    let counts = Reader::open(&path).unwrap().counts(1).unwrap();
+    assert_eq!((counts.spans, counts.events), (2, 1), "read as it is");
+    for file in [&path, &new] {
+        let mut store = common::store(file, &StoreOptions::default());
+        let mut batch = common::batch(&mut store, 500);
+        store.append(&mut batch).unwrap();
+        store.close().unwrap();
+    }
+    assert_eq!(definitions(&path), definitions(&new));
+    let conn = Connection::open(&path).unwrap();
+    let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("PRAGMA user_version"), i64::from(SCHEMA_VERSION));
+    assert_eq!(count("SELECT count(*) FROM spans"), 502);
+    assert_eq!(count("SELECT count(*) FROM spans WHERE typeof(duration_ms) = 'real'"), 502);
+    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+#[test]
+fn a_table_that_somebody_made_in_place_of_a_view_stays_and_other_views_become_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let conn = made_by(2, VERSION_2, &path);
+    let theirs = "DROP VIEW top; CREATE TABLE top (a INTEGER); INSERT INTO top VALUES (7);
+                  DROP VIEW losses; CREATE VIEW theirs AS SELECT id FROM spans";
+    conn.execute_batch(theirs).unwrap();
+    drop(conn);
+    common::store(&path, &StoreOptions::default()).close().unwrap();
+    let conn = Connection::open(&path).unwrap();
+    let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT a FROM top"), 7);
+    assert_eq!(count("SELECT count(*) FROM losses"), 0);
+    assert_eq!(count("SELECT count(*) FROM theirs"), 0);
 }

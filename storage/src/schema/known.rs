@@ -128,11 +128,18 @@ fn is_table(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     wanted.peek().is_none()
 }
 
-/// Whether it is this column or constraint of ours. In files of version 1 busy time was always known.
+/// Whether it is this column or constraint of ours: as it is, or as older versions had it. Busy time was
+/// always known in version 1, and keys were not said to be so up to version 2.
 fn is_item(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
-    let older =
-        [Token::Word("busy_ns"), Token::Word("INTEGER"), Token::Word("NOT"), Token::Word("NULL")];
-    ours == found || ours == older.get(..2).unwrap_or_default() && found == older
+    let not_null = [Token::Word("NOT"), Token::Word("NULL")];
+    let or_more = |one: &[Token<'_>], other: &[Token<'_>]| {
+        other.strip_prefix(one).is_some_and(|rest| rest == not_null)
+    };
+    let busy_time = [Token::Word("busy_ns"), Token::Word("INTEGER")];
+    let key = ["id", "INTEGER", "PRIMARY", "KEY"].map(Token::Word);
+    ours == found
+        || ours == busy_time && or_more(&busy_time, found)
+        || found == key && or_more(&key, ours)
 }
 
 fn is_plain_column(item: &[Token<'_>]) -> bool {
