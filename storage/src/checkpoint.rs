@@ -4,6 +4,9 @@
 //! length up to [`file_bytes_max`], because cutting it and making it longer again costs a tenth of
 //! what a commit costs; beyond, as after a reader that stayed, it is cut. So what is in use is not
 //! the length of the file but the number of frames, which SQLite tells.
+//!
+//! SQLite before 3.51 tells it with a checkpoint only. There the file is cut whenever the log begins anew,
+//! so that its length is what is in use.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use rusqlite::{Connection, Row};
 use crate::append::{Appended, elapsed_ns};
 use crate::error::{Context, Error, ErrorKind};
 use crate::options::StoreOptions;
+use crate::sqlite::SqliteVersion;
 
 /// A log starts with this many bytes, and each page has so many of its own before it:
 /// <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
@@ -25,9 +29,15 @@ const PAUSE: u32 = 3;
 /// ... unless the log has grown to so many times the length at which one is due.
 const CHECKPOINTS_AT_ONCE: u64 = 8;
 
+/// Whether SQLite tells how long a log is without copying it: what it does not know it takes for PASSIVE.
+pub(crate) fn counts_frames() -> bool {
+    SqliteVersion::linked() >= SqliteVersion::TELLS_FRAMES
+}
+
 #[derive(Debug)]
 pub(crate) struct Wal {
     path: PathBuf,
+    counts_frames: bool,
     frame_bytes: u64,
     /// Length at the last checkpoint that could not copy all, so as not to try at each commit.
     held_back: u64,
@@ -57,7 +67,8 @@ impl Wal {
     pub(crate) fn new(conn: &Connection, database: &Path) -> rusqlite::Result<Self> {
         let page_bytes: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let frame_bytes = FRAME_HEADER_BYTES + u64::from(page_bytes);
-        Ok(Self { path: wal_path(database), frame_bytes, held_back: 0, last: None })
+        let counts_frames = counts_frames();
+        Ok(Self { path: wal_path(database), counts_frames, frame_bytes, held_back: 0, last: None })
     }
 
     fn file_bytes(&self) -> u64 {
@@ -71,10 +82,24 @@ impl Wal {
     }
 
     /// Bytes of the log that are in use and not in the main file as well; of a log that others have
-    /// begun anew, too.
-    pub(crate) fn needed_bytes(&self, conn: &Connection) -> rusqlite::Result<u64> {
+    /// begun anew, too. `None` where SQLite does not tell.
+    pub(crate) fn needed_bytes(&self, conn: &Connection) -> rusqlite::Result<Option<u64>> {
+        // Nothing can be copied from an empty file.
+        if !self.counts_frames && self.file_bytes() > 0 {
+            return Ok(None);
+        }
         let frames = look(conn)?;
-        Ok(if frames.copied == frames.all { 0 } else { self.bytes(&frames) })
+        Ok(Some(if frames.copied == frames.all { 0 } else { self.bytes(&frames) }))
+    }
+
+    /// The length of a file that is cut when the log begins anew, as a commit has left it.
+    pub(crate) fn bytes_after_cut(&self) -> Option<u64> {
+        (!self.counts_frames).then(|| self.file_bytes())
+    }
+
+    /// Bytes of the log that are in use.
+    fn used_bytes(&self, conn: &Connection) -> rusqlite::Result<u64> {
+        Ok(if self.counts_frames { self.bytes(&look(conn)?) } else { self.file_bytes() })
     }
 
     /// Frames in the log, and how many of them are in the main file as well.
@@ -116,8 +141,8 @@ impl Wal {
         options: &StoreOptions,
         appended: &mut Appended,
     ) {
-        let bytes = match look(conn).context(path, "look at the write-ahead log") {
-            Ok(frames) => self.bytes(&frames),
+        let bytes = match self.used_bytes(conn).context(path, "look at the write-ahead log") {
+            Ok(bytes) => bytes,
             Err(error) => {
                 appended.checkpoint_error = Some(error);
                 self.file_bytes()
@@ -168,6 +193,11 @@ pub(crate) fn file_bytes_max(options: &StoreOptions) -> u64 {
     many.min(options.wal_bytes_max / 2).max(options.checkpoint_bytes)
 }
 
+/// How long the file of the log stays when the log begins anew.
+pub(crate) fn file_bytes_kept(options: &StoreOptions, counts_frames: bool) -> u64 {
+    if counts_frames { file_bytes_max(options) } else { 0 }
+}
+
 fn passive(conn: &Connection) -> rusqlite::Result<Frames> {
     // Not allowed to wait: the busy handler is not called in this mode.
     conn.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], Frames::read)
@@ -206,5 +236,59 @@ pub(crate) fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
     match left.context(path, "leave write-ahead mode") {
         Err(error) if error.kind() != ErrorKind::Busy => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As with SQLite before 3.51: a database of three commits, whose log is cut when it begins anew.
+    fn old(folder: &Path) -> (Connection, Wal) {
+        let path = folder.join("p.db");
+        let conn = Connection::open(&path).unwrap();
+        let set = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+                   PRAGMA journal_size_limit = 0; CREATE TABLE t (x);";
+        conn.execute_batch(set).unwrap();
+        let wal = Wal { counts_frames: false, ..Wal::new(&conn, &path).unwrap() };
+        assert_eq!(file_bytes_kept(&StoreOptions::default(), false), 0);
+        (conn, wal)
+    }
+
+    fn insert(conn: &Connection, bytes: u32) {
+        conn.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).unwrap();
+    }
+
+    #[test]
+    fn without_counting_frames_the_length_of_the_file_is_what_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let (conn, mut wal) = old(folder.path());
+        let options = StoreOptions { checkpoint_bytes: 100_000, ..StoreOptions::default() };
+        let mut appended = Appended::default();
+        insert(&conn, 50_000);
+        wal.after_commit(&conn, folder.path(), &options, &mut appended);
+        // SQLite itself says so where it can.
+        if counts_frames() {
+            let frames = look(&conn).unwrap();
+            assert_eq!((appended.wal_bytes, frames.copied), (wal.bytes(&frames), 0));
+        }
+        insert(&conn, 100_000);
+        wal.after_commit(&conn, folder.path(), &options, &mut appended);
+        assert!(appended.wal_bytes > 150_000 && appended.checkpoint_error.is_none());
+        assert!(appended.checkpoint_ns > 0, "one was due");
+        insert(&conn, 10);
+        wal.after_commit(&conn, folder.path(), &options, &mut appended);
+        assert!(appended.wal_bytes < 50_000, "{}", appended.wal_bytes);
+    }
+
+    #[test]
+    fn a_log_that_may_be_spoiled_is_not_copied_to_find_out_how_long_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (conn, wal) = old(folder.path());
+        let path = folder.path().join("p.db");
+        let before = std::fs::metadata(&path).unwrap().len();
+        insert(&conn, 50_000);
+        assert_eq!(wal.needed_bytes(&conn).unwrap(), None);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
     }
 }

@@ -244,7 +244,7 @@ fn settle(path: &Path, conn: &Connection, options: &StoreOptions) -> Result<(), 
     let settle = || -> rusqlite::Result<()> {
         conn.pragma_update(None, "synchronous", options.synchronous.as_str())?;
         conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-        let log_bytes_max = checkpoint::file_bytes_max(options);
+        let log_bytes_max = checkpoint::file_bytes_kept(options, checkpoint::counts_frames());
         let log_bytes_max = i64::try_from(log_bytes_max).unwrap_or(i64::MAX);
         conn.pragma_update_and_check(None, "journal_size_limit", log_bytes_max, |_| Ok(()))?;
         // Negative: KiB. Room for a large batch, so that no page is written before the commit.

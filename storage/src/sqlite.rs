@@ -19,6 +19,9 @@ const SOUND: SqliteVersion = SqliteVersion(3_051_003);
 pub struct SqliteVersion(i32);
 
 impl SqliteVersion {
+    /// The first one that tells how long a write-ahead log is without copying it: `wal_checkpoint(NOOP)`.
+    pub(crate) const TELLS_FRAMES: Self = Self(3_051_000);
+
     /// The one that this program has linked.
     pub fn linked() -> Self {
         Self(rusqlite::version_number())

@@ -419,6 +419,7 @@ impl Store {
             let tx = begin(&mut self.conn, &self.path)?;
             mend::mend_references(&tx, run_id, &self.moved).context(&self.path, doing)?;
             append::commit(tx, &self.path)?;
+            self.note_log();
         }
         Ok(mended)
     }
@@ -477,8 +478,16 @@ impl Store {
         retention::bytes(&self.conn).context(&self.path, "look at the pages")
     }
 
+    /// After a commit: where the log's file is cut when the log begins anew, that may just have happened.
+    fn note_log(&mut self) {
+        if let Some(bytes) = self.wal.bytes_after_cut() {
+            self.watch.set_log_bytes(bytes);
+        }
+    }
+
     /// Copies the log into the file when that is due, and not into one that has been spoiled.
     fn after_commit(&mut self, appended: &mut Appended) {
+        self.note_log();
         if let Err(error) = self.check_files() {
             appended.checkpoint_error = Some(error);
             return;
@@ -542,6 +551,7 @@ impl Store {
             .and_then(|()| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run.id]))
             .context(&self.path, doing)?;
         append::commit(tx, &self.path)?;
+        self.note_log();
         self.interner.committed();
         run.sums.add(&totals);
         Ok(())

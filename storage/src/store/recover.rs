@@ -65,7 +65,7 @@ impl Store {
             return Ok(found);
         }
         // It may have been begun anew, with all that it had in the main file, and its file cut then.
-        let Ok(bytes) = self.wal.needed_bytes(&self.conn) else { return Ok(found) };
+        let Ok(Some(bytes)) = self.wal.needed_bytes(&self.conn) else { return Ok(found) };
         self.watch.set_log_bytes(bytes);
         self.watch.look(&self.lock, &self.full).context(&self.path, "look at the file")
     }
@@ -211,7 +211,9 @@ impl Store {
             .and_then(|_| tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id]))
             .and_then(|_| run.resume(&tx, found.counts, found.others))
             .context(&self.path, doing)?;
-        append::commit(tx, &self.path)
+        append::commit(tx, &self.path)?;
+        self.note_log();
+        Ok(())
     }
 
     /// Leaves a file that was cut short or overwritten: nothing is written to it any more, and if there
