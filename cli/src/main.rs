@@ -14,6 +14,8 @@ mod exit;
 mod failure;
 #[cfg(feature = "tui")]
 mod live;
+#[cfg(test)]
+mod named_commands;
 mod output;
 mod profile;
 mod recorder;
