@@ -28,11 +28,12 @@ mod signals;
 use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Refused};
+use crate::failure::Failure;
 use crate::output::Output;
 
 fn main() -> ExitCode {
     // Files that cannot grow are errors, as a full disk is. Programs that are started are not concerned.
-    spandrel_storage::survive_file_size_limit();
+    let survives = spandrel_storage::survive_file_size_limit();
     if let Some(exit) = commands::completions::answer() {
         return exit.into();
     }
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
         Err(Refused::Line(error)) => return output::usage(&error),
     };
     let context = arguments.command.context();
+    if let Err(error) = survives {
+        let message = format!("cannot block the signal of the limit on file sizes: {error}");
+        return context.output.failure(&Failure::cannot_read(message)).into();
+    }
     match commands::run(&arguments.command, &context) {
         Ok(exit) => exit.into(),
         Err(failure) => context.output.failure(&failure).into(),

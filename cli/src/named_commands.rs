@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Refused};
 
 /// Where texts stand that people read.
 const PLACES: [&str; 10] = [
@@ -100,7 +100,11 @@ fn words(command: &str) -> Vec<String> {
 /// Why the parser does not take a command, if it is not for what the text leaves open.
 fn refused(command: &str) -> Option<String> {
     let words = words(command);
-    let error = Arguments::command().try_get_matches_from(words).err()?;
+    let error = match Arguments::read(words.into_iter().map(Into::into)) {
+        Ok(_) => return None,
+        Err(Refused::Line(error)) => error,
+        Err(Refused::Option(failure)) => return Some(failure.to_string()),
+    };
     // In capitals, in braces or absent: whatever the reader puts there.
     let open = |value: &str| {
         value.is_empty()

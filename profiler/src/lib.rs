@@ -41,7 +41,6 @@ mod chunks;
 mod clock;
 mod control;
 mod counters;
-mod deadline;
 mod environment;
 mod error;
 mod fast;

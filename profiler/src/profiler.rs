@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use spandrel_ring::{Waker, fork};
-use spandrel_storage::{Snapshot, Store};
+use spandrel_storage::{Snapshot, Store, after};
 
 use crate::builder::Builder;
 use crate::control::{FLUSHES_MAX, Flush};
-use crate::deadline::after;
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
@@ -170,7 +169,7 @@ impl Profiler {
             let thread = std::thread::Builder::new().name("spandrel-build".into());
             let thread = thread
                 .spawn_scoped(scope, || {
-                    spandrel_storage::survive_file_size_limit();
+                    spandrel_storage::survive_file_size_limit().map_err(refused)?;
                     Self::start_here(builder)
                 })
                 .map_err(refused)?;
@@ -239,7 +238,10 @@ impl Profiler {
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
-                spandrel_storage::survive_file_size_limit();
+                // As the thread that has started this one did: masks are handed on.
+                if let Err(error) = spandrel_storage::survive_file_size_limit() {
+                    state.set_error(format!("the signal of file sizes is not blocked: {error}"));
+                }
                 let asked = (inbox, pills);
                 Writer::new(recorder, state, consumer, asked, store, requests, options).run();
             })

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 /// Longer than any program runs: what is longer is cut to this, because a moment so far ahead need not
 /// be one that the system's clock can name.
-const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+pub const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// `start` and so much later; of a time that is too long to be told, the end of all times.
-pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+pub fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time.min(FOREVER)).unwrap_or(start)
 }
 

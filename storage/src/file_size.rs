@@ -12,15 +12,19 @@ use std::path::{Path, PathBuf};
 /// as it lives. Without that the system ends the process.
 ///
 /// The profiler's threads call it. Whoever uses a [`Store`](crate::Store) without it should, too.
-pub fn survive_file_size_limit() {
+///
+/// # Errors
+///
+/// When the system does not block the signal.
+pub fn survive_file_size_limit() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use nix::sys::signal::{SigSet, Signal};
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGXFSZ);
-        // Fails for signals that do not exist only.
-        let _ = signals.thread_block();
+        signals.thread_block()?;
     }
+    Ok(())
 }
 
 /// The limit of this process, in bytes.

@@ -17,8 +17,8 @@ mod append;
 mod checkpoint;
 mod compat;
 mod control;
-#[cfg(feature = "query")]
 mod deadline;
+mod ended;
 mod error;
 #[cfg(feature = "query")]
 pub mod export;
@@ -65,6 +65,9 @@ mod zones;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
+// For the crates beside this one, and no part of what it is for.
+#[doc(hidden)]
+pub use deadline::{FOREVER, after};
 pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
 pub use held::tell_of_locks;

@@ -3,16 +3,14 @@
 //! A log stays when the recorder was killed, or when somebody still read the file when it was closed.
 //! Until it is merged the profile is two files, of which the main one alone may hold no span.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::checkpoint::{self, wal_path};
 use crate::compat;
+use crate::ended::Ended;
 use crate::error::{Context, Error, ErrorKind};
-use crate::lock::StoreLock;
 use crate::open::{check_header, check_version, harden};
 use crate::options::StoreOptions;
 
@@ -42,22 +40,10 @@ pub struct Merged {
 /// Copies the log, some 3 ms a MiB, and waits for the disk.
 pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
     let path = path.as_ref();
-    let full = path.canonicalize().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => {
-            let message = "there is no such file; check the path, or record something first";
-            Error::new(ErrorKind::NotFound, path, message)
-        }
-        _ => Error::io(path, "resolve the path", source),
-    })?;
-    let bytes = || Ok(fs::metadata(&full).context(path, "look at the file")?.len());
-    let bytes_before = bytes()?;
-    if bytes_before == 0 {
-        let message = "not a profile: it is empty; choose another path";
-        return Err(Error::new(ErrorKind::NotADatabase, path, message));
-    }
-    let lock = StoreLock::acquire(path, &full)?;
-    check_header(path, lock.file().context(path, "look at the file")?)?;
-    let log = wal_path(&full);
+    let profile = Ended::lock(path)?;
+    let bytes_before = profile.bytes_before;
+    check_header(path, profile.lock.file().context(path, "look at the file")?)?;
+    let log = wal_path(&profile.full);
     let log_bytes = log.metadata().map_or(0, |log| log.len());
     if !log.exists() {
         return Ok(Merged { log_bytes, bytes_before, bytes_after: bytes_before });
@@ -65,12 +51,10 @@ pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let conn = Connection::open_with_flags(&full, flags).context(path, "open")?;
+    let conn = Connection::open_with_flags(&profile.full, flags).context(path, "open")?;
     let merged = merge_log(path, &conn);
-    let closed = conn.close().map_err(|(_, source)| Error::sqlite(path, "close", source));
-    drop(lock);
-    merged.and(closed)?;
-    Ok(Merged { log_bytes, bytes_before, bytes_after: bytes()? })
+    let ((), bytes_after) = profile.close(conn, merged)?;
+    Ok(Merged { log_bytes, bytes_before, bytes_after })
 }
 
 fn merge_log(path: &Path, conn: &Connection) -> Result<(), Error> {

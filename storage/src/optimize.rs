@@ -4,8 +4,6 @@
 //! killed leaves a file as it was after the last step. What SQLite sorts beyond 16 MiB goes to the folder
 //! for temporary files (`SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`).
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +11,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::checkpoint;
 use crate::compat::Settled;
+use crate::ended::Ended;
 use crate::error::{Context, Error, ErrorKind};
 use crate::indexes::{self, BY_SPAN, INDEXES, PATHS, ZONES};
-use crate::lock::StoreLock;
 use crate::open;
 use crate::options::StoreOptions;
 use crate::query::stacks::path_sums;
 use crate::reader::Reader;
+use crate::steps::Steps;
 use crate::zones;
 
 /// Instructions of SQLite's machine between two calls of the progress.
@@ -114,29 +113,15 @@ fn change(
     path: &Path,
     change: impl FnOnce(&Path, &mut Connection) -> Result<Vec<&'static str>, Error>,
 ) -> Result<Optimized, Error> {
-    let full = path.canonicalize().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => {
-            let message = "there is no such file; check the path, or record something first";
-            Error::new(ErrorKind::NotFound, path, message)
-        }
-        _ => Error::io(path, "resolve the path", source),
-    })?;
-    let bytes = || Ok(fs::metadata(&full).context(path, "look at the file")?.len());
-    let bytes_before = bytes()?;
-    if bytes_before == 0 {
-        let message = "not a profile: it is empty; choose another path";
-        return Err(Error::new(ErrorKind::NotADatabase, path, message));
-    }
-    let lock = StoreLock::acquire(path, &full)?;
-    let mut conn = open::connect(path, &full, &lock, &StoreOptions::default())?;
+    let profile = Ended::lock(path)?;
+    let bytes_before = profile.bytes_before;
+    let mut conn = open::connect(path, &profile.full, &profile.lock, &StoreOptions::default())?;
     let changed = change(path, &mut conn);
     // In any case, so that the file is again as a recording leaves it.
     let finished = checkpoint::finish(&conn, path);
-    let closed = conn.close().map_err(|(_, source)| Error::sqlite(path, "close", source));
-    drop(lock);
-    let changed = changed?;
-    finished.and(closed)?;
-    Ok(Optimized { changed, bytes_before, bytes_after: bytes()? })
+    let done = changed.and_then(|changed| finished.map(|()| changed));
+    let (changed, bytes_after) = profile.close(conn, done)?;
+    Ok(Optimized { changed, bytes_before, bytes_after })
 }
 
 /// Something to make.
@@ -214,7 +199,7 @@ fn make_index(
         tx.execute_batch(step.sql)?;
         tx.commit()
     });
-    conn.progress_handler(0, None::<fn() -> bool>).settled()?;
+    Steps::unlimited(conn)?;
     made
 }
 

@@ -18,7 +18,6 @@ mod writer;
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +39,7 @@ pub(crate) use self::writer::read_writer_stat;
 pub use self::writer::{Loss, WriterStat};
 
 use crate::checkpoint::wal_path;
+use crate::ended::cannot_find;
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{ReaderMark, file_id, is_directory};
 use crate::open::{check_content, check_version, harden};
@@ -75,13 +75,8 @@ impl Reader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         SqliteVersion::linked().check(path)?;
-        let metadata = fs::metadata(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => {
-                let message = "there is no such file; check the path, or record something first";
-                Error::new(ErrorKind::NotFound, path, message)
-            }
-            _ => Error::io(path, "look at the file", source),
-        })?;
+        let metadata =
+            fs::metadata(path).map_err(|source| cannot_find(path, "look at the file", source))?;
         if metadata.is_dir() {
             return Err(is_directory(path));
         }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rusqlite::Connection;
 
+use crate::compat::Settled;
+
 /// Steps between two looks at what is left, some ten microseconds.
 const STRIDE: u32 = 500;
 
@@ -19,7 +21,7 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// Limits a connection.
-    pub(crate) fn limit(conn: &mut Connection, most: u32) -> Self {
+    pub(crate) fn limit(conn: &mut Connection, most: u32) -> rusqlite::Result<Self> {
         Self::limit_until(conn, most, || false)
     }
 
@@ -28,7 +30,7 @@ impl Steps {
         conn: &mut Connection,
         most: u32,
         mut is_over: impl FnMut() -> bool + Send + RefUnwindSafe + 'static,
-    ) -> Self {
+    ) -> rusqlite::Result<Self> {
         let strides_max = most / STRIDE;
         // Relaxed, here and below: one thread has the connection.
         let strides_left = Arc::new(AtomicU32::new(strides_max));
@@ -38,14 +40,13 @@ impl Steps {
             left.store(rest.saturating_sub(1), Ordering::Relaxed);
             rest == 0 || is_over()
         };
-        // Older versions of rusqlite return nothing; newer ones refuse a connection that is not ours.
-        let _ = conn.progress_handler(STRIDE as i32, Some(handler));
-        Self { strides_left, strides_max }
+        conn.progress_handler(STRIDE as i32, Some(handler)).settled()?;
+        Ok(Self { strides_left, strides_max })
     }
 
     /// Takes the limit of a connection away.
-    pub(crate) fn unlimited(conn: &mut Connection) {
-        let _ = conn.progress_handler(0, None::<fn() -> bool>);
+    pub(crate) fn unlimited(conn: &mut Connection) -> rusqlite::Result<()> {
+        conn.progress_handler(0, None::<fn() -> bool>).settled()
     }
 
     /// Counts anew.

@@ -551,9 +551,9 @@ impl Store {
             .and_then(|()| tx.execute("DELETE FROM open_span WHERE run_id = ?1", [run.id]))
             .context(&self.path, doing)?;
         append::commit(tx, &self.path)?;
-        self.note_log();
         self.interner.committed();
         run.sums.add(&totals);
+        self.note_log();
         Ok(())
     }
 

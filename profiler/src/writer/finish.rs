@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::{LossRow, Store};
+use spandrel_storage::{LossRow, Store, after};
 
 use super::commit::BACKLOG_BATCHES;
 use super::housekeeping::{tell_lost, tell_renamed};
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::counters::{Kind, PerKind};
-use crate::deadline::after;
 use crate::late::Late;
 use crate::open_spans::Seen;
 use crate::panics;

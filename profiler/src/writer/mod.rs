@@ -49,13 +49,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use spandrel_ring::Consumer;
-use spandrel_storage::{Batch, RunInfo, Store, StoreOptions};
+use spandrel_storage::{Batch, RunInfo, Store, StoreOptions, after};
 
 use crate::account::Account;
 use crate::builder::Fault;
 use crate::clock::Timeline;
 use crate::control::Flush;
-use crate::deadline::after;
 use crate::local;
 use crate::panics;
 use crate::record::Slot;

@@ -85,7 +85,8 @@ impl ControlClient {
         // Others have it for moments only, unless they hang.
         let mut conn =
             connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
-        let steps = Steps::limit(&mut conn, STEPS_MAX);
+        let steps =
+            Steps::limit(&mut conn, STEPS_MAX).map_err(|error| lost(error, profile, &path))?;
         let client = Self { conn, _mark: mark, steps, id, profile: profile.to_owned(), path };
         client.check_version()?;
         Ok(client)
@@ -136,9 +137,9 @@ impl ControlClient {
         let deadline = Instant::now().checked_add(timeout);
         let rest =
             || deadline.map_or(PAUSES[1], |end| end.saturating_duration_since(Instant::now()));
-        self.wait_for_locks(timeout);
+        self.wait_for_locks(timeout)?;
         let id = self.insert(command, arguments, rest)?;
-        self.wait_for_locks(PAUSES[1]);
+        self.wait_for_locks(PAUSES[1])?;
         let mut pause = PAUSES[0];
         loop {
             // Before the answer: one that came before the file went is read.
@@ -177,9 +178,10 @@ impl ControlClient {
     }
 
     /// Sets how long each of the following statements may wait for somebody's lock.
-    fn wait_for_locks(&self, time: Duration) {
-        // Fails for more milliseconds than a number holds, and then one second stays.
-        let _ = self.conn.busy_timeout(time.min(Duration::from_secs(3_600)));
+    fn wait_for_locks(&self, time: Duration) -> Result<(), Error> {
+        // SQLite counts milliseconds in 31 bits, and nobody asks for so long.
+        let time = time.min(Duration::from_secs(3_600));
+        self.conn.busy_timeout(time).map_err(|error| self.lost(error))
     }
 
     fn insert(
@@ -195,7 +197,7 @@ impl ControlClient {
         check_bytes(&self.path)?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)
             .map_err(|error| self.lost(error))?;
-        self.wait_for_locks(rest());
+        self.wait_for_locks(rest())?;
         self.bounded(check_definitions(&tx, &self.path))?;
         let insert = || -> rusqlite::Result<i64> {
             tx.execute(
@@ -246,7 +248,7 @@ impl ControlClient {
     /// Takes back what has not been answered, or returns an answer that came just now.
     fn withdraw(&self, id: i64, timeout: Duration) -> Result<Answer, Error> {
         self.steps.begin();
-        self.wait_for_locks(Duration::from_millis(250));
+        self.wait_for_locks(Duration::from_millis(250))?;
         let withdraw = "DELETE FROM request WHERE id = ?1 AND state = 'asked'";
         let what = match self.conn.execute(withdraw, [id]) {
             Ok(0) => match self.answer_to(id)? {

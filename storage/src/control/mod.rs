@@ -40,6 +40,7 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::client::{Answer, ControlClient};
 pub use self::recorder::{Control, Request};
 
+use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::open::{harden, run_nothing};
 
@@ -112,10 +113,9 @@ fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> 
     harden(&conn)?;
     run_nothing(&conn)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
-    // Nothing is returned by older versions of rusqlite, and newer ones refuse no connection of ours.
-    #[allow(unused_mut)] // the older ones change nothing of it, either
+    #[allow(unused_mut)] // older versions of rusqlite change nothing of it
     let mut conn = conn;
-    let _ = conn.authorizer(Some(only_requests));
+    conn.authorizer(Some(only_requests)).settled()?;
     Ok(conn)
 }
 

@@ -98,7 +98,7 @@ impl Control {
             Ok(conn)
         };
         let mut conn = make().context(path, "make the table")?;
-        let steps = Steps::limit(&mut conn, STEPS_MAX);
+        let steps = Steps::limit(&mut conn, STEPS_MAX).context(path, "set up the connection")?;
         Ok(Self {
             conn: Some(conn),
             _mark: mark,
@@ -318,7 +318,7 @@ fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
     let last_id = "SELECT max(id) FROM (SELECT id FROM request WHERE id > ?1 ORDER BY id LIMIT ?2)";
     let last_id: Option<i64> = tx.query_row(last_id, [after, oldest_max], |row| row.get(0))?;
     let last_id = last_id.unwrap_or(after);
-    purge(tx, now, last_id);
+    purge(tx, now, last_id)?;
     Ok(Taken { requests, last_id, are_all })
 }
 
@@ -374,14 +374,14 @@ fn take_some(
     Ok(())
 }
 
-/// Deletes some of the oldest rows, if nobody has read their answers. They would do no harm.
-fn purge(tx: &Transaction<'_>, now: i64, up_to: i64) {
+/// Deletes some of the oldest rows, if nobody has read their answers.
+fn purge(tx: &Transaction<'_>, now: i64, up_to: i64) -> rusqlite::Result<()> {
     let kept = KEPT.as_nanos() as i64;
     let (from, to) = (now.saturating_sub(kept), now.saturating_add(kept));
     let purge = "DELETE FROM request
         WHERE id IN (SELECT id FROM request WHERE id <= ?3 ORDER BY id LIMIT ?4)
           AND at_unix_ns NOT BETWEEN ?1 AND ?2";
-    let _ = tx.execute(purge, params![from, to, up_to, REQUESTS_MAX]);
+    tx.execute(purge, params![from, to, up_to, REQUESTS_MAX]).map(drop)
 }
 
 /// Removes a file of this kind, if there is one.

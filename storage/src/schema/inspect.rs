@@ -62,15 +62,15 @@ pub(crate) fn limit(conn: &Connection) -> rusqlite::Result<()> {
 /// `ForeignSchema` for one that would run with what is going to be done.
 pub(crate) fn inspect(path: &Path, conn: &mut Connection, purpose: Use) -> Result<Found, Error> {
     let doing = "read the schema";
-    // What older versions of rusqlite return here is nothing, and there is no error to miss.
-    let _ = conn.authorizer(Some(only_definitions));
-    let steps = Steps::limit(conn, STEPS_MAX);
+    conn.authorizer(Some(only_definitions)).settled().context(path, doing)?;
+    let steps = Steps::limit(conn, STEPS_MAX).context(path, doing)?;
     steps.begin();
     let found = judge(path, conn, purpose);
     let ended_by_us = steps.are_over();
     drop(steps);
-    Steps::unlimited(conn);
-    let _ = conn.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+    Steps::unlimited(conn).context(path, doing)?;
+    let anything = None::<fn(AuthContext<'_>) -> Authorization>;
+    conn.authorizer(anything).settled().context(path, doing)?;
     match found {
         Ok(found) => found,
         Err(_) if ended_by_us => Err(too_many(path)),

@@ -40,6 +40,7 @@ use crate::compat::{Settled, column_names};
 use crate::deadline::after;
 use crate::error::{Context, Error};
 use crate::reader::Reader;
+use crate::steps::Steps;
 
 /// Instructions of SQLite's machine between two looks at the clock, some 20 µs.
 const INSTRUCTIONS: i32 = 1_000;
@@ -192,14 +193,13 @@ impl Sql {
                 self.reader.check_mode().map_err(|error| SqlError::profile(&error))?;
                 self.execute(text, parameters, rows, deadline)
             });
-        let conn = self.reader.connection_mut();
-        // The next query sets another one; only a closed connection refuses.
-        let _ = conn.progress_handler(0, None::<fn() -> bool>).settled();
+        let unlimited = Steps::unlimited(self.reader.connection_mut())
+            .map_err(|source| SqlError::new(source, text, &self.guard, &self.limits));
         // Relaxed: set on this thread.
         if exceeded.load(Ordering::Relaxed) && end.is_err() {
             return Err(SqlError::memory(&self.limits));
         }
-        end
+        end.and_then(|end| unlimited.map(|()| end))
     }
 
     fn execute(
