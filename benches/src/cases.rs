@@ -49,7 +49,9 @@ impl Case {
         Self::ALL.into_iter().chain([Self::Unwanted]).find(|case| case.name() == name)
     }
 
-    /// Makes so many spans, rounded up to whole nests and turns.
+    /// Makes so many spans, rounded up to whole nests and turns. Of a program, `scripts/instructions.sh` counts
+    /// what happens in here.
+    #[inline(never)]
     pub fn run(self, spans: u64) {
         match self {
             Self::NoFields => no_fields(spans),

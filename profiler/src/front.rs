@@ -15,8 +15,9 @@ use tracing_core::LevelFilter;
 /// There is always a recorder to try the quick paths of, so that they need not ask whether there is one:
 /// for a front end that has none of its own it is one that refuses everything.
 #[derive(Debug)]
-#[repr(C)] // as it is here: the compiler forms fewer addresses
+#[repr(C)] // as it is here, nothing quick first: the compiler forms fewer addresses
 pub(crate) struct Front {
+    pub(crate) filter: Arc<Filter>,
     /// The recorder, if this is the profiler's first front end.
     pub(crate) quick: Arc<Recorder>,
     /// The places of the open spans, for the first front end; else one that is free.
@@ -29,7 +30,6 @@ pub(crate) struct Front {
     pub(crate) sites: QuickSites,
     /// None for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
-    pub(crate) filter: Arc<Filter>,
     /// Tells this front end's spans from those of the profiler's other ones.
     pub(crate) layer: u16,
 }
@@ -49,7 +49,7 @@ impl Front {
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
         let sites = if first.is_some() { quick_sites() } else { Arc::clone(no_sites()) };
         let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)));
-        Self { quick, all, spans, untimed, sites, recorder, filter: Arc::new(filter), layer }
+        Self { filter: Arc::new(filter), quick, all, spans, untimed, sites, recorder, layer }
     }
 
     /// The recorder, for whatever the quick paths have not done.

@@ -55,8 +55,7 @@ impl<S> ProfilerLayer<S> {
         FilterHandle::new(&self.front.filter)
     }
 
-    /// Whether this is a layer of a profiler that is switched off. Asked before anything else that is not
-    /// cheaper: the quick paths of such a layer give up at their first comparison.
+    /// Whether this is a layer of a profiler that is switched off: asked before anything else.
     #[inline(always)]
     fn is_absent(&self) -> bool {
         self.front.recorder().is_none()
@@ -93,18 +92,6 @@ where
         key: NonZeroU64,
         context: Context<'_, S>,
     ) {
-        if !self.is_absent() {
-            self.new_span_of_recorder(attributes, key, context);
-        }
-    }
-
-    #[inline(never)]
-    fn new_span_of_recorder(
-        &self,
-        attributes: &Attributes<'_>,
-        key: NonZeroU64,
-        context: Context<'_, S>,
-    ) {
         let Some((recorder, layer)) = self.front() else { return };
         let Front { quick, sites, filter, .. } = &self.front;
         if quick.new_span_with_new_ids(sites, key.get(), attributes) {
@@ -122,13 +109,7 @@ where
 
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
-        if !self.is_absent() {
-            self.enter_recorder(id.into_u64());
-        }
-    }
-
-    #[inline(never)]
-    fn enter_recorder(&self, key: u64) {
+        let key = id.into_u64();
         if fast::enter_first_place(&self.front.spans, key)
             || fast::enter_untimed(&self.front.untimed, key)
         {
@@ -141,7 +122,7 @@ where
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
-        if self.is_absent() || fast::exit_untimed(&self.front.untimed, id) {
+        if fast::exit_untimed(&self.front.untimed, id) {
             return;
         }
         if let Some((recorder, layer)) = self.front() {
@@ -201,6 +182,9 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if self.is_absent() {
+            return;
+        }
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
         // The recorder once, so that the layer itself need not be remembered for it.
@@ -235,18 +219,21 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::enter_quickly(&self.front.spans, id.into_u64()) {
+        if !self.is_absent() && !fast::enter_quickly(&self.front.spans, id.into_u64()) {
             self.enter_slowly(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !fast::exit_quickly(&self.front.spans, id) {
+        if !self.is_absent() && !fast::exit_quickly(&self.front.spans, id) {
             self.exit_slowly(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
+        if self.is_absent() {
+            return;
+        }
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() || !fast::close_quickly(&self.front.all, id.into_u64()) {
             self.close_slowly(id.into_u64());

@@ -18,6 +18,7 @@ use tracing_core::Metadata;
 
 use crate::callsites::CallsiteNumber;
 use crate::chunks::Chunks;
+use crate::fields::FIELDS_MAX;
 use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
 use crate::sync::{AtomicU64, AtomicUsize, OnceLock, Ordering};
 
@@ -96,7 +97,7 @@ impl Site {
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     /// Address of the metadata; 0 while the entry is free, [`ENTERING`] while it is being written. In
-    /// the quick table with [`OFF`] while the callsite is not kept.
+    /// the quick table with [`FIELDS`] if there are any, and with [`OFF`] while the callsite is not kept.
     address: AtomicUsize,
     /// In the quick table: the number where it stands in a record, in a word's upper 16 bits. In the
     /// others: an index of the list.
@@ -106,6 +107,7 @@ pub(crate) struct Entry {
 /// No address: that of metadata is a multiple of 8.
 const ENTERING: usize = 2;
 const OFF: usize = 1;
+const FIELDS: usize = 4;
 
 // A model has few, so that tables are full and grow.
 const PROBES: usize = if cfg!(spandrel_loom) { 2 } else { 16 };
@@ -116,7 +118,7 @@ const TABLES: usize = if cfg!(spandrel_loom) { 2 } else { 10 };
 
 const _: () = assert!(
     size_of::<Metadata<'static>>() > 16
-        && align_of::<Metadata<'static>>() > 2
+        && align_of::<Metadata<'static>>() > FIELDS
         && QUICK.is_power_of_two()
         && FIRST.is_power_of_two()
 );
@@ -139,19 +141,40 @@ pub(crate) fn quick_sites() -> QuickSites {
     all.try_into().unwrap_or_else(|_| unreachable!())
 }
 
-/// The number of a kept callsite that is found where it is looked for first, in a word's upper 16 bits.
+/// What is found where a callsite is looked for first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe {
+    /// What stands there.
+    found: usize,
+    address: usize,
+    /// A callsite's number, in a word's upper 16 bits.
+    number: u64,
+}
+
+impl Probe {
+    /// The number of the callsite, in a word's upper 16 bits, if it is kept and has no fields.
+    #[inline(always)]
+    pub(crate) fn plain(self) -> Option<u64> {
+        (self.found == self.address).then_some(self.number)
+    }
+
+    /// The same if it has fields, and not more than [`FIELDS_MAX`] of them.
+    #[inline(always)]
+    pub(crate) fn with_fields(self) -> Option<u64> {
+        (self.found == self.address | FIELDS).then_some(self.number)
+    }
+}
+
+/// Looks for a callsite. That also tells whether it has fields: a comparison that has to be made anyway.
 #[inline(always)]
-pub(crate) fn first_probe(
-    sites: &[Entry; QUICK],
-    metadata: &'static Metadata<'static>,
-) -> Option<u64> {
+pub(crate) fn first_probe(sites: &[Entry; QUICK], metadata: &'static Metadata<'static>) -> Probe {
     let address = address(metadata);
     let entry = &sites[home(address, QUICK)];
     // Acquire: pairs with the Release in `Entry::publish`; the number is set. It is read in any case,
     // which spares an address.
     let found = entry.address.load(Ordering::Acquire);
     let number = entry.value.load(Ordering::Relaxed);
-    (found == address).then_some(number)
+    Probe { found, address, number }
 }
 
 /// Where a callsite is looked for first.
@@ -246,25 +269,84 @@ impl Sites {
         (0..self.list.len()).filter_map(|index| self.list.get(index))
     }
 
-    /// Tells the quick paths of a callsite. Does nothing for one whose number has more than 16 bits,
-    /// or if there is no room: it takes the general path.
+    /// Tells the quick paths of a callsite. Does nothing for one whose number has more than 16 bits, for one
+    /// with more than [`FIELDS_MAX`] fields, or if there is no room: it takes the general path.
     pub(crate) fn set_quick(&self, metadata: &'static Metadata<'static>, answer: Answer) {
         let Some(quick) = &self.quick else { return };
         let address = address(metadata);
+        let on = match metadata.fields().len() {
+            0 => address,
+            1..=FIELDS_MAX => address | FIELDS,
+            _ => return,
+        };
         // Acquire: pairs with the Release in `publish`. Who finds what is stored below must find the
         // number, too, which another thread may have written.
         let mine = probe(address, &quick[..])
-            .find(|entry| entry.address.load(Ordering::Acquire) & !OFF == address);
+            .find(|entry| entry.address.load(Ordering::Acquire) & !OFF == on);
         match (mine, answer) {
             // Release: pairs with the Acquire in `first_probe`.
-            (Some(entry), Answer::Kept(_)) => entry.address.store(address, Ordering::Release),
-            (Some(entry), _) => entry.address.store(address | OFF, Ordering::Release),
+            (Some(entry), Answer::Kept(_)) => entry.address.store(on, Ordering::Release),
+            (Some(entry), _) => entry.address.store(on | OFF, Ordering::Release),
             (None, Answer::Kept(number)) if number <= CALLSITE_LOW_MAX => {
                 if let Some(free) = probe(address, &quick[..]).find(|entry| entry.claim()) {
-                    free.publish(address, u64::from(number) << UPPER_SHIFT);
+                    free.publish(on, u64::from(number) << UPPER_SHIFT);
                 }
             }
             (None, _) => {}
+        }
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use tracing_core::callsite::{Callsite, Identifier};
+    use tracing_core::field::FieldSet;
+    use tracing_core::metadata::Kind;
+    use tracing_core::{Interest, Level};
+
+    use super::*;
+
+    struct Nowhere;
+    static NOWHERE: Nowhere = Nowhere;
+
+    impl Callsite for Nowhere {
+        fn set_interest(&self, _: Interest) {}
+
+        fn metadata(&self) -> &Metadata<'_> {
+            &PLAIN
+        }
+    }
+
+    const fn made(fields: &'static [&'static str]) -> Metadata<'static> {
+        let fields = FieldSet::new(fields, Identifier(&NOWHERE));
+        Metadata::new("name", "tests", Level::INFO, None, None, None, fields, Kind::SPAN)
+    }
+
+    static PLAIN: Metadata<'static> = made(&[]);
+    static WITH_FIELDS: Metadata<'static> = made(&["a", "b"]);
+    static WITH_TOO_MANY: Metadata<'static> = made(&["a"; FIELDS_MAX + 1]);
+
+    #[test]
+    fn the_first_probe_tells_whether_there_are_fields_while_the_callsite_is_kept() {
+        let quick = quick_sites();
+        let sites = Sites::new(Some(Arc::clone(&quick)));
+        let probe = |metadata| {
+            let probe = first_probe(&quick, metadata);
+            (probe.plain(), probe.with_fields())
+        };
+        let number = Some(7 << UPPER_SHIFT);
+        for (metadata, kept) in [
+            (&PLAIN, (number, None)),
+            (&WITH_FIELDS, (None, number)),
+            (&WITH_TOO_MANY, (None, None)),
+        ] {
+            assert_eq!(probe(metadata), (None, None));
+            for _ in 0..2 {
+                sites.set_quick(metadata, Answer::Kept(7));
+                assert_eq!(probe(metadata), kept);
+                sites.set_quick(metadata, Answer::Below);
+                assert_eq!(probe(metadata), (None, None));
+            }
         }
     }
 }

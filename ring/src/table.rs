@@ -3,7 +3,8 @@
 //! What an `Arc<[T]>` does, but that the way to a cell is known beforehand: where the cells begin,
 //! without the counters of the `Arc` before them, and masks, so that an index that comes from elsewhere
 //! is brought into bounds and not compared with them. That is three instructions a look, on paths of
-//! some thirty.
+//! some thirty. And where a cell is need not be computed of its index: its *position* is told and kept,
+//! which the processor adds in the access itself.
 
 #![allow(unsafe_code)] // the cells are kept as a pointer, and reached by masked indices
 
@@ -14,12 +15,19 @@ use std::sync::Arc;
 use crate::size::{TooLarge, try_collect};
 
 /// A fixed number of cells, a power of two, in parts of equal size.
+///
+/// A cell is reached by its [`position`](Self::position). For cells of 8 bytes or a larger power of two that is how many
+/// words of 8 bytes come before it, which is as much as a processor multiplies by for nothing; for others
+/// it is the index.
 pub struct Table<T> {
     /// The first cell of `owner`.
     cells: NonNull<T>,
-    /// One less than the number of cells.
+    /// The position of the last cell: one less than the number of cells, a power of two, moved up by
+    /// `SHIFT`. So what is `&`ed with it is the position of a cell.
     mask: usize,
-    /// One less than the number of cells of a part; at most `mask`.
+    /// All bits that are not in `mask`: those that no position has.
+    outside: usize,
+    /// The position of the last cell of the first part; at most `mask`.
     part_mask: usize,
     /// Keeps the cells where they are.
     owner: Arc<Box<[T]>>,
@@ -33,6 +41,28 @@ unsafe impl<T> Send for Table<T> where Arc<Box<[T]>>: Send {}
 unsafe impl<T> Sync for Table<T> where Arc<Box<[T]>>: Sync {}
 
 impl<T> Table<T> {
+    /// A position is the index moved up by so many bits.
+    const SHIFT: u32 = {
+        let size = size_of::<T>();
+        if size.is_power_of_two() && size >= 8 { size.trailing_zeros() - 3 } else { 0 }
+    };
+    /// So many bytes lie between two positions.
+    const UNIT: usize = size_of::<T>() >> Self::SHIFT;
+
+    /// The position of the cell with this index, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn position(index: usize) -> usize {
+        index << Self::SHIFT
+    }
+
+    /// The index of the cell at this position, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(position: usize) -> usize {
+        position >> Self::SHIFT
+    }
+
     /// A table of `parts` parts with `part` cells each, made by so many calls of `cell`.
     ///
     /// # Errors
@@ -48,7 +78,8 @@ impl<T> Table<T> {
         let owner = Arc::new(try_collect(len, cell)?);
         assert!(owner.len() == len && part <= len, "there are as many cells as were asked for");
         let cells = NonNull::from(&**owner).cast();
-        Ok(Self { cells, mask: len - 1, part_mask: part - 1, owner })
+        let mask = Self::position(len - 1);
+        Ok(Self { cells, mask, outside: !mask, part_mask: Self::position(part - 1), owner })
     }
 
     /// The same for sizes that are known to be sensible.
@@ -74,46 +105,46 @@ impl<T> Table<T> {
     #[inline(always)]
     #[must_use]
     pub fn part_len(&self) -> usize {
-        self.part_mask + 1
+        Self::index(self.part_mask) + 1
     }
 
-    /// The cell at this index, if there are so many.
+    /// The cell at this position, if there is one.
     #[inline(always)]
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<&T> {
-        if index > self.mask {
+    pub fn get(&self, position: usize) -> Option<&T> {
+        if position & self.outside != 0 {
             return None;
         }
-        // SAFETY: the index is in bounds, as was just seen.
-        Some(unsafe { self.at(index) })
+        // SAFETY: it has no bits but those of `mask`, so it is a cell's position.
+        Some(unsafe { self.at(position) })
     }
 
-    /// The cell at this index modulo the number of cells, and that index.
+    /// The cell at this position, or at another one if there is none, and that position.
     #[inline(always)]
     #[must_use]
-    pub fn wrapped(&self, index: usize) -> (usize, &T) {
-        let index = index & self.mask;
-        // SAFETY: `mask` is one less than the number of cells, so the index is in bounds.
-        (index, unsafe { self.at(index) })
+    pub fn wrapped(&self, position: usize) -> (usize, &T) {
+        let position = position & self.mask;
+        // SAFETY: it has no bits but those of `mask`, so it is a cell's position.
+        (position, unsafe { self.at(position) })
     }
 
-    /// The cell of the first part at this index modulo the size of a part, and that index.
+    /// The cell of the first part at this index modulo the size of a part, and its position.
     #[inline(always)]
     #[must_use]
     pub fn wrapped_in_first_part(&self, index: usize) -> (usize, &T) {
-        let index = index & self.part_mask;
-        // SAFETY: `part_mask` is one less than the number of cells of a part, and a table has at least
-        // one part, so the index is in bounds.
-        (index, unsafe { self.at(index) })
+        let position = Self::position(index) & self.part_mask;
+        // SAFETY: it has no bits but those of `part_mask`, so it is the position of a cell of the first
+        // part, and a table has at least one.
+        (position, unsafe { self.at(position) })
     }
 
     /// # Safety
     ///
-    /// `index` is below the number of cells.
+    /// `position` is that of one of the cells.
     #[inline(always)]
-    unsafe fn at(&self, index: usize) -> &T {
-        // SAFETY: the caller says that there is such a cell.
-        let cell = unsafe { self.cells.add(index) };
+    unsafe fn at(&self, position: usize) -> &T {
+        // SAFETY: the caller says that there is such a cell; as many bytes lie before it.
+        let cell = unsafe { self.cells.byte_add(position * Self::UNIT) };
         // SAFETY: the cells neither move nor go for as long as `owner`, which we hold; they are only
         // ever borrowed shared.
         unsafe { cell.as_ref() }
@@ -123,8 +154,8 @@ impl<T> Table<T> {
 impl<T> Clone for Table<T> {
     /// The same table: its cells are shared.
     fn clone(&self) -> Self {
-        let Self { cells, mask, part_mask, ref owner } = *self;
-        Self { cells, mask, part_mask, owner: Arc::clone(owner) }
+        let Self { cells, mask, outside, part_mask, ref owner } = *self;
+        Self { cells, mask, outside, part_mask, owner: Arc::clone(owner) }
     }
 }
 
@@ -171,6 +202,33 @@ mod tests {
             let (wrapped, cell) = table.wrapped_in_first_part(index);
             assert_eq!((wrapped, cell.load(Ordering::Relaxed)), (index % 4, index % 4));
         }
+    }
+
+    #[test]
+    fn a_position_leads_to_its_cell_and_one_between_two_to_none() {
+        fn check<T: Default>(unit: usize) {
+            let table = Table::<T>::new(2, 4, T::default);
+            for (index, cell) in table.cells().iter().enumerate() {
+                let position = Table::<T>::position(index);
+                assert_eq!((position, Table::<T>::index(position)), (index * unit, index));
+                assert!(table.get(position).is_some_and(|got| std::ptr::eq(got, cell)));
+                for between in position + 1..position + unit {
+                    assert!(table.get(between).is_none());
+                    let (wrapped, got) = table.wrapped(between);
+                    assert!(wrapped == position && std::ptr::eq(got, cell));
+                }
+                let (wrapped, got) = table.wrapped_in_first_part(index);
+                assert_eq!(wrapped, index % 4 * unit);
+                assert!(std::ptr::eq(got, &raw const table.cells()[index % 4]));
+            }
+            assert!(table.get(Table::<T>::position(8)).is_none());
+            assert!(table.get(usize::MAX).is_none());
+        }
+        check::<u8>(1);
+        check::<u64>(1);
+        check::<[u64; 3]>(1);
+        check::<[u64; 4]>(4);
+        check::<[u64; 32]>(32);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use tracing_core::span::{Attributes, Id};
 
 use super::Quick::{self, Done, HasFields, NotDone};
 use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publish_with_fields};
-use crate::local;
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, first_place};
+use crate::local::{self, Hot};
+use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
 use crate::recorder::Recorder;
 use crate::sites::{QuickSites, first_probe};
 
@@ -72,35 +72,62 @@ impl Recorder {
         attributes: &Attributes<'_>,
     ) -> Quick<'_, (), ()> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
-        let metadata = attributes.metadata();
         if !attributes.is_contextual() {
             return NotDone;
         }
-        if !metadata.fields().is_empty() {
-            if !Self::has_few_fields(metadata) {
-                return NotDone;
-            }
-            let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
+        let probe = first_probe(sites, attributes.metadata());
+        let Some(callsite) = probe.plain() else {
+            let Some(callsite) = probe.with_fields() else { return NotDone };
             let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
             // What can be done before the fields are visited need not be remembered meanwhile.
             span.set_origin(callsite);
             hot.set_last_place(place);
             hot.begin_change();
             return HasFields((), span);
-        }
+        };
+        // The place first: the processor compares and swaps by the register that the clock is read into.
+        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
         let start = timestamp::read();
         hot.begin_change();
         // An id that is not used after all does no harm.
         let id = hot.next_id_of_block(start);
         hot.end_change();
-        let Some(id) = id else { return NotDone };
-        let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
-        let Some((parent, root)) = self.kin_quickly(hot, id) else { return NotDone };
-        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
-        span.set_origin(parent | callsite);
-        span.complete(&NewSpan { head: hot.head(), id, root, start });
+        let completed =
+            id.and_then(|id| self.complete_plain(hot, place, span, callsite, id, start));
+        match completed {
+            Some(()) => Done(()),
+            None => {
+                span.give_up();
+                NotDone
+            }
+        }
+    }
+
+    /// Completes a span without fields, unless its parent has to be looked for.
+    ///
+    /// One without a parent is its own root: two ways, which the compiler would make one of if they ended
+    /// alike, with a register more.
+    #[inline(always)]
+    fn complete_plain(
+        &self,
+        hot: Hot,
+        place: Place,
+        span: &OpenSpan,
+        callsite: u64,
+        id: u64,
+        start: u64,
+    ) -> Option<()> {
+        if hot.is_outside() {
+            span.set_origin(callsite);
+            span.complete(&NewSpan { head: hot.head(), id, root: id, start });
+            hot.set_last_place(place);
+            return Some(());
+        }
+        let parent = self.parent_quickly(hot)?;
         hot.set_last_place(place);
-        Done(())
+        span.set_origin(parent.id() | callsite);
+        span.complete(&NewSpan { head: hot.head(), id, root: parent.root(), start });
+        Some(())
     }
 
     /// The same once more with new ids, if that is what was missing: one span of a block's 64 comes here,
@@ -143,7 +170,7 @@ pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
     let extra = span.extra();
     let published = match extra {
         0 => publish_plain(hot, span, end),
-        _ => publish_with_fields(hot, span, extra, end),
+        _ => publish_with_fields(hot, span, extra, || end),
     };
     if published {
         OpenSpans::remove_plain(span, extra);

@@ -1,6 +1,7 @@
 //! The common case of each callback, in as few instructions as can be.
 //!
-//! Everything unusual is checked before anything is changed, and left to the general path in
+//! Everything unusual is checked before anything is changed (but for a free place, which is claimed and given
+//! up again), and left to the general path in
 //! [`recorder`](crate::recorder) by a call in tail position. So nothing is called in the middle, and
 //! the compiler neither saves registers nor keeps values on the stack; that alone was a third of
 //! the instructions. What both paths do is the same, and tested as the same: whatever happens here
@@ -29,11 +30,10 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use std::thread::panicking;
 
 use spandrel_ring::{Table, timestamp};
-use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use crate::counters::Kind;
-use crate::fields::{FIELDS_MAX, FieldBuffer};
+use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
@@ -88,12 +88,6 @@ fn is_inside_once(head: u64, thread: u32) -> Option<u64> {
 }
 
 impl Recorder {
-    /// Whether a span with fields may take a quick path.
-    #[inline(always)]
-    fn has_few_fields(metadata: &'static Metadata<'static>) -> bool {
-        metadata.fields().len() <= FIELDS_MAX
-    }
-
     /// Takes new ids for a thread to which the quick paths are open and which has none left. Says whether
     /// that was so.
     #[inline(always)]
@@ -119,20 +113,22 @@ impl Recorder {
         let span = visitor.span();
         let start = timestamp::read();
         let id = hot.next_id_in_change(self, start);
-        match self.kin_quickly(hot, id) {
-            Some((parent, root)) => {
-                if parent != 0 {
-                    span.set_origin(parent | span.origin());
-                }
-                span.set_words(words);
-                span.complete(&NewSpan { head: hot.quick_head(), id, root, start });
-                // Here and not behind all three ways: the thread's cells would have to be looked up
-                // again behind a call.
-                hot.end_change();
-                id
-            }
-            None => self.complete_slowly(hot, span, words),
+        // Each way ends for itself: the thread's cells would have to be looked up again behind a call. And no
+        // two of them alike, as in `complete_plain`.
+        if hot.is_outside() {
+            span.set_words(words);
+            span.complete(&NewSpan { head: hot.quick_head(), id, root: id, start });
+            hot.end_change();
+            return id;
         }
+        let Some(parent) = self.parent_quickly(hot) else {
+            return self.complete_slowly(hot, span, words);
+        };
+        span.set_words(words);
+        span.set_origin(parent.id() | span.origin());
+        span.complete(&NewSpan { head: hot.quick_head(), id, root: parent.root(), start });
+        hot.end_change();
+        id
     }
 
     /// Opens a span whose fields and callsite are in its place, where the parent has to be looked for.
@@ -199,13 +195,16 @@ impl Recorder {
         if hot.is_outside() {
             return Some((0, id));
         }
+        self.parent_quickly(hot).map(|parent| (parent.id(), parent.root()))
+    }
+
+    /// The innermost span, if it is the thread's own and open.
+    #[inline(always)]
+    fn parent_quickly(&self, hot: Hot) -> Option<&OpenSpan> {
         let parent = self.open.get(local::innermost_own())?;
         // Not the quick thread, which there is none of during a change.
         is_inside_once(parent.head(), hot.thread())?;
-        match parent.id() {
-            0 => None,
-            parent_id => Some((parent_id, parent.root())),
-        }
+        (parent.id() != 0).then_some(parent)
     }
 }
 
@@ -221,15 +220,16 @@ fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
     published
 }
 
-/// The same for one that may have fields, if they fit one slot. `extra` is the span's.
+/// The same for one that may have fields, if they fit one slot. `extra` is the span's; `end` says
+/// when it ends, and is called where that is written.
 #[inline(always)]
-fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: u64) -> bool {
+fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: impl Fn() -> u64) -> bool {
     let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
     let Some(mut lease) = hot.borrow_lease() else { return false };
     let slots = if words == 0 { 1 } else { 2 };
     let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
         match index {
-            0 => close_into(slot, span, end, words),
+            0 => close_into(slot, span, end(), words),
             // Behind the last word they are anything.
             _ => span.copy_inline_fields(slot),
         }

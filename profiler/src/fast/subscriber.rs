@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use spandrel_ring::{Table, timestamp};
-use tracing_core::Metadata;
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
@@ -62,15 +61,12 @@ impl Recorder {
         attributes: &Attributes<'_>,
     ) -> Quick<'_, NonZeroU64, Place> {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
-        let metadata = attributes.metadata();
         if !attributes.is_contextual() {
             return NotDone;
         }
-        if !metadata.fields().is_empty() {
-            if !Self::has_few_fields(metadata) {
-                return NotDone;
-            }
-            let Some(callsite) = first_probe(sites, metadata) else { return NotDone };
+        let probe = first_probe(sites, attributes.metadata());
+        let Some(callsite) = probe.plain() else {
+            let Some(callsite) = probe.with_fields() else { return NotDone };
             hot.begin_change();
             let Some((place, span)) = hot.take_place_in_change(&self.open) else {
                 hot.end_change();
@@ -78,26 +74,19 @@ impl Recorder {
             };
             span.set_origin(callsite);
             return HasFields(place, span);
-        }
+        };
         let start = timestamp::read();
         hot.begin_change();
-        let opened = self.open_plain(hot, sites, metadata, start);
+        let opened = self.open_plain(hot, callsite, start);
         hot.end_change();
         opened.map_or(NotDone, Done)
     }
 
     /// Opens a contextual span without fields, for whoever has begun a change.
     #[inline(always)]
-    fn open_plain(
-        &self,
-        hot: Hot,
-        sites: &QuickSites,
-        metadata: &'static Metadata<'static>,
-        start: u64,
-    ) -> Option<NonZeroU64> {
+    fn open_plain(&self, hot: Hot, callsite: u64, start: u64) -> Option<NonZeroU64> {
         // An id that is not used after all does no harm.
         let id = hot.next_id_of_block(start)?;
-        let callsite = first_probe(sites, metadata)?;
         let (parent, root) = self.kin_quickly(hot, id)?;
         let (place, span) = hot.take_place_in_change(&self.open)?;
         let key = key_of(place, id);
@@ -162,9 +151,9 @@ pub(crate) fn close_directly(spans: &Table<OpenSpan>, key: u64) -> Option<Place>
     if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
         return None;
     }
-    let end = timestamp::read();
     let extra = span.extra();
-    if !publish_with_fields(local::of_owner(), span, extra, end) {
+    // The clock last, when there is little left that needs a register: this way saves none.
+    if !publish_with_fields(local::of_owner(), span, extra, timestamp::read) {
         return None;
     }
     OpenSpans::vacate_plain(span, extra);

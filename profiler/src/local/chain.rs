@@ -6,6 +6,7 @@ use super::cells::{CELLS, get_cell, set};
 use super::state::in_this_order;
 use super::{Hot, with_cold};
 use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
+use spandrel_ring::Table;
 
 /// The spans that a thread is in are a chain from the innermost one outwards. A link is
 ///
@@ -18,7 +19,7 @@ pub(super) type Link = Place;
 /// Below `DETAILED`, so that the processor can compare with it in one instruction.
 pub(super) const OUTSIDE: Link = DETAILED - 1;
 const DETAILED: Link = 1 << 31;
-const _: () = assert!(PLACES_MAX < OUTSIDE as usize);
+const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < OUTSIDE as usize);
 
 /// Spans of others that a thread can be in before memory has to be allocated for them.
 pub(super) const DETAILS: usize = 64;

@@ -100,7 +100,7 @@ impl OpenSpans {
         patient: bool,
     ) -> Option<bool> {
         let index = index_of(*value.first()?);
-        let right = match self.overwrites.begin(target.place as usize, index) {
+        let right = match self.overwrites.begin(super::index(target.place), index) {
             Ok(right) => Some(right),
             Err(Refused::SameField) => return Some(true),
             Err(Refused::Busy) => None,

@@ -2,7 +2,7 @@
 
 use super::bits::{FAILED, LEFT_OUT, settled_words};
 use super::polls::busy_until;
-use super::{OpenSpan, OpenSpans, PATIENCE, Place};
+use super::{OpenSpan, OpenSpans, PATIENCE, Place, index, place};
 use crate::record;
 use crate::sync::Ordering;
 
@@ -31,7 +31,7 @@ impl OpenSpans {
         let hashed = ways * self.spans.part_len();
         let direct = self.direct.used();
         let places = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
-        places.filter_map(|place| Some((place as Place, self.spans.get(place)?)))
+        places.filter_map(|index| Some((place(index), self.spans.cells().get(index)?)))
     }
 
     /// How many places are taken.
@@ -86,7 +86,7 @@ impl OpenSpans {
 
     /// The fields, unless somebody adds or overwrites some right now.
     fn look_at_fields(&self, place: Place, span: &OpenSpan) -> Option<Vec<u64>> {
-        let before = self.overwrites.sequence(place as usize)?;
+        let before = self.overwrites.sequence(index(place))?;
         // Acquire, on every load: as in `look_at`.
         let words = settled_words(span.extra.load(Ordering::Acquire))?;
         let spill = span.spill.load(Ordering::Acquire);
@@ -94,6 +94,6 @@ impl OpenSpans {
             .map_while(|index| self.word(span, spill, index))
             .map(|word| word.load(Ordering::Acquire))
             .collect();
-        (self.overwrites.sequence(place as usize) == Some(before)).then_some(fields)
+        (self.overwrites.sequence(index(place)) == Some(before)).then_some(fields)
     }
 }

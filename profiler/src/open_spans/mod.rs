@@ -50,6 +50,8 @@ mod table;
 #[cfg(all(test, not(spandrel_loom)))]
 mod tests;
 
+use spandrel_ring::Table;
+
 use crate::record::SLOT_WORDS;
 
 pub(crate) use self::bits::{DIRECT, INSIDE, plain_words};
@@ -61,15 +63,27 @@ pub(crate) use self::table::{OpenSpans, first_place};
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
 /// Words of fields that a place holds itself; more go to a spill buffer.
 pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 3 * SLOT_WORDS };
-/// Most places of a table.
-pub(crate) const PLACES_MAX: usize = 1 << 30;
+/// Most places of a table: twice as many as spans can be asked for.
+pub(crate) const PLACES_MAX: usize = 1 << 25;
 /// Attempts to win a free place of a set or words of a spill buffer.
 const ATTEMPTS: usize = 16;
 /// Attempts to find the fields of a span as nobody is changing them.
 const PATIENCE: usize = if cfg!(spandrel_loom) { 1 } else { 32 };
 
-/// The index of a place.
+/// A place: its position in the table, see [`Table::position`](spandrel_ring::Table::position).
 pub(crate) type Place = u32;
+
+/// The place with this index.
+#[inline(always)]
+fn place(index: usize) -> Place {
+    Table::<OpenSpan>::position(index) as Place
+}
+
+/// The index of a place.
+#[inline(always)]
+fn index(place: Place) -> usize {
+    Table::<OpenSpan>::index(place as usize)
+}
 
 /// What is known of a span when it is created, beside its origin.
 #[derive(Debug, Clone, Copy)]

@@ -165,6 +165,13 @@ impl OpenSpan {
         self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// Gives the place back that [`claim`](Self::claim) has taken, in which nothing was completed.
+    #[inline(always)]
+    pub(crate) fn give_up(&self) {
+        // Release: pairs with the Acquire in `claim`.
+        self.key.store(0, Ordering::Release);
+    }
+
     /// The words of fields from `index` on that the place itself holds, a slot of the ring full.
     /// Behind the last word they are anything.
     #[inline(always)]

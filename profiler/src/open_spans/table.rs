@@ -5,7 +5,9 @@ use spandrel_ring::{Table, TooLarge};
 use super::bits::{CLONED, CLOSED, DIRECT, LAYER_SHIFT, RESERVED_KEY};
 use super::overwrites::Overwrites;
 use super::spills::Spills;
-use super::{ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, key_in};
+use super::{
+    ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, index, key_in, place,
+};
 use crate::places::{DirectPlaces, key_of, place_of};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -112,13 +114,13 @@ impl OpenSpans {
 
     #[inline]
     pub(crate) fn span(&self, place: Place) -> &OpenSpan {
-        &self.spans.cells()[place as usize]
+        &self.spans.cells()[index(place)]
     }
 
     /// The place of a span that is in this table.
     pub(crate) fn place_of(&self, span: &OpenSpan) -> Place {
         let first = self.spans.cells().as_ptr().addr();
-        ((std::ptr::from_ref(span).addr() - first) / size_of::<OpenSpan>()) as Place
+        place((std::ptr::from_ref(span).addr() - first) / size_of::<OpenSpan>())
     }
 
     /// All places.
@@ -127,7 +129,7 @@ impl OpenSpans {
         &self.spans
     }
 
-    /// The place with this number, if the table has so many.
+    /// What is at this place, if the table has it.
     #[inline(always)]
     pub(crate) fn get(&self, place: Place) -> Option<&OpenSpan> {
         self.spans.get(place as usize)
@@ -136,7 +138,7 @@ impl OpenSpans {
     /// The places of a set.
     fn ways(&self, key: u64) -> impl Iterator<Item = Place> + use<> {
         let ((first, _), sets) = (first_place(&self.spans, key), self.spans.part_len());
-        (0..WAYS).map(move |way| first + (way * sets) as Place)
+        (0..WAYS).map(move |way| first + place(way * sets))
     }
 
     /// The place of an open span.
@@ -174,7 +176,7 @@ impl OpenSpans {
 
     /// A free place for a span of a direct front end.
     pub(crate) fn take_place(&self) -> Option<Place> {
-        self.direct.take(self.spans.cells())
+        self.direct.take(self.spans.cells()).map(|index| place(index as usize))
     }
 
     /// Gives back what [`take_place`](Self::take_place) has given. Always `true`, for whoever ends
@@ -182,7 +184,7 @@ impl OpenSpans {
     #[cold]
     #[inline(never)]
     pub(crate) fn give_place_back(&self, place: Place) -> bool {
-        self.direct.give_back(self.spans.cells(), place);
+        self.direct.give_back(self.spans.cells(), index(place) as u32);
         true
     }
 
@@ -209,13 +211,13 @@ impl OpenSpans {
 
     /// Another handle of a direct front end's span.
     pub(crate) fn add_handle(&self, place: Place) {
-        self.direct.add_handle(place);
+        self.direct.add_handle(index(place) as u32);
         self.span(place).set_cloned();
     }
 
     /// Drops one of the handles of a span that is cloned. Says whether it was the last one.
     pub(crate) fn drop_handle(&self, place: Place) -> bool {
-        self.direct.drop_handle(place)
+        self.direct.drop_handle(index(place) as u32)
     }
 
     fn fill(&self, place: Place, layer: u16, origin: u64, new: &NewSpan, fields: &[u64]) {
@@ -273,7 +275,7 @@ impl OpenSpans {
         let extra = span.extra.load(Ordering::Relaxed);
         if extra != 0 {
             if extra & CLONED != 0 {
-                self.direct.forget_handles(place);
+                self.direct.forget_handles(index(place) as u32);
             }
             span.foreign_busy.store(0, Ordering::Release);
             span.foreign_polls.store(0, Ordering::Release);
@@ -322,6 +324,6 @@ impl OpenSpans {
     /// the first caller for this id. Used on the cold path only.
     pub(crate) fn decide_fate(&self, place: Place, id: u64) -> bool {
         // AcqRel: pairs with itself on the other thread.
-        self.fates[place as usize].swap(id, Ordering::AcqRel) != id
+        self.fates[index(place)].swap(id, Ordering::AcqRel) != id
     }
 }

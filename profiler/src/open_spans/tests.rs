@@ -306,3 +306,14 @@ fn only_the_first_decides() {
     assert!(table.decide_fate(place, 10));
     assert!(!table.decide_fate(place, 10));
 }
+
+#[test]
+fn a_place_that_is_given_up_is_free_again_and_shows_no_span() {
+    let table = OpenSpans::new(8, 64);
+    let (place, span) = table.claim_first(1).unwrap();
+    assert!(table.claim_first(1).is_none());
+    span.set_origin(ORIGIN);
+    span.give_up();
+    assert_eq!((table.count(), table.look(0, |_| true)), (0, vec![]));
+    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(10), &[]), Some(place));
+}

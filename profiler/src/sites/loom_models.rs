@@ -71,7 +71,7 @@ impl Program {
     /// Whether there is an answer, on the general path; on either, whatever is found must be of this
     /// callsite, and its number known to whoever gets it.
     fn check(&self, metadata: Met) -> bool {
-        if let Some(number) = first_probe(&self.quick, metadata) {
+        if let Some(number) = first_probe(&self.quick, metadata).plain() {
             self.check_number(metadata, (number >> UPPER_SHIFT) as CallsiteNumber);
         }
         let Some(site) = self.sites.find(metadata) else { return false };
@@ -169,7 +169,7 @@ fn a_callsite_that_was_switched_on_again_has_its_number() {
                 }
             }
         });
-        if let Some(number) = first_probe(&program.quick, &MADE[0]) {
+        if let Some(number) = first_probe(&program.quick, &MADE[0]).plain() {
             program.check_number(&MADE[0], (number >> UPPER_SHIFT) as CallsiteNumber);
         }
         enterer.join().unwrap();
