@@ -159,6 +159,26 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
     assert!(!session.end().success());
 }
 
+/// It once took the end of its input for a pause, and read again at once, for ever.
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("shop.db"));
+    let mut session = Session::start(folder.path(), &["top", "--live"]);
+    session.wait_for("http.request");
+    let Session { mut child, master, keys, output, .. } = session;
+    // All that holds it: the reader lets go of it with the next thing that is drawn, the clock.
+    drop((master, keys, output));
+    let killer = child.clone_killer();
+    let (send, ended) = channel();
+    std::thread::spawn(move || send.send(child.wait()));
+    let Ok(status) = ended.recv_timeout(PATIENCE) else {
+        { killer }.kill().unwrap();
+        panic!("it goes on without a terminal");
+    };
+    assert_eq!(status.unwrap().signal(), Some("Hangup"));
+}
+
 #[test]
 fn a_terminal_that_changes_its_size_is_followed() {
     let folder = tempfile::tempdir().unwrap();

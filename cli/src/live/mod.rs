@@ -16,6 +16,7 @@ mod columns;
 mod draw;
 mod export;
 mod feed;
+mod hang_up;
 mod health;
 mod input;
 mod keys;
@@ -66,6 +67,9 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
         |error: io::Error| Failure::cannot_read(format!("cannot listen to signals: {error}"));
     let signals = Signals::new().map_err(failure)?;
     Screen::check()?;
+    hang_up::watch().map_err(|error| {
+        Failure::cannot_read(format!("the terminal cannot be watched: {error}"))
+    })?;
     let feed = Feed::start(source, app.ask())?;
     let mut screen = Screen::new()?;
     let ended = watch(&mut screen, &feed, &signals, &mut app, look, &zone);
