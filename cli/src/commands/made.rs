@@ -12,8 +12,10 @@ use tempfile::TempDir;
 pub(crate) struct Span {
     pub(crate) name: &'static str,
     pub(crate) target: &'static str,
-    /// The index of its parent; the children begin when it does.
+    /// The index of its parent; the children begin when it does ...
     pub(crate) parent: Option<usize>,
+    /// ... or so much later.
+    pub(crate) after_ns: i64,
     pub(crate) duration_ns: i64,
     pub(crate) busy_ns: Option<i64>,
     pub(crate) self_ns: i64,
@@ -28,6 +30,7 @@ impl Span {
             name,
             target: "shop",
             parent: None,
+            after_ns: 0,
             duration_ns,
             busy_ns: Some(duration_ns),
             self_ns: duration_ns,
@@ -68,7 +71,8 @@ pub(crate) fn profile(spans: impl IntoIterator<Item = Span>) -> (TempDir, Reader
             root_id: parent.as_ref().map_or(id, |parent| parent.root_id),
             callsite_id,
             thread_id,
-            start_ns: parent.map_or(at as i64 * 1_000_000, |parent| parent.start_ns),
+            start_ns: parent.map_or(at as i64 * 1_000_000, |parent| parent.start_ns)
+                + span.after_ns,
             duration_ns: Some(span.duration_ns),
             busy_ns: span.busy_ns,
             self_ns: Some(span.self_ns),

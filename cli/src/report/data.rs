@@ -46,6 +46,8 @@ pub(crate) struct Document {
     pub names: Vec<Name>,
     pub window: Window,
     pub top: Vec<TopRow>,
+    /// Self time of all names, those that are not in the list included.
+    pub self_ns: i64,
     pub flame: Flame,
     pub timeline: Option<Timeline>,
     pub traces: Vec<Trace>,
@@ -221,8 +223,10 @@ pub(crate) struct TraceRow {
     pub fields: Vec<(String, String)>,
     /// Whether it is on the critical path, itself or by its children.
     pub on_path: bool,
-    /// From and until, of each stretch in which it is to blame itself.
+    /// From and until, of the first stretches in which it is to blame itself.
     pub critical: Vec<(i64, i64)>,
+    /// How long all of those stretches are together, those that are not in the list included.
+    pub critical_ns: i64,
     /// How many spans were folded into this row; 0 for a span.
     pub more: u64,
 }

@@ -60,6 +60,7 @@ pub(crate) fn report(profile: &Profile, asked: &Asked<'_>) -> Result<Document, F
     document.run.traces = pass.slowest.seen;
     show_flame(&mut document, &pass.tree, "self", &mut texts.names, &mut notes);
     let (top, more) = pass.names.top();
+    document.self_ns = pass.names.self_ns();
     notes.top(more);
     document.top = top;
     document.heatmap = Some(pass.names.heatmap());

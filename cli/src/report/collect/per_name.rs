@@ -57,8 +57,7 @@ impl PerName {
     }
 
     fn percentile(&self, q: f64) -> u64 {
-        // The middle of the last bucket may lie above the largest value.
-        self.histogram.percentile(q).unwrap_or(0).min(self.max_ns.max(0) as u64)
+        self.histogram.percentile_up_to(q, self.max_ns).unwrap_or(0)
     }
 
     fn top_row(&self, name: i64) -> TopRow {
@@ -130,6 +129,11 @@ impl AllNames {
         let more = rows.len().saturating_sub(bounds::TOP_ROWS);
         rows.truncate(bounds::TOP_ROWS);
         (rows, more)
+    }
+
+    /// Self time of all names.
+    pub(crate) fn self_ns(&self) -> i64 {
+        self.names.values().map(|per| per.self_ns).fold(0, i64::saturating_add)
     }
 
     /// Durations over time of all names together, and of those with the most time in sum.

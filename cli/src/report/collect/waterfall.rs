@@ -39,9 +39,11 @@ pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
             Step::Span(at, depth) => (at, depth),
         };
         let Some(span) = trace.spans.get(at) else { continue };
+        let (critical, critical_ns) = stretches.remove(&at).unwrap_or_default();
         rows.push(TraceRow {
             on_path: path.contains(at),
-            critical: stretches.remove(&at).unwrap_or_default(),
+            critical,
+            critical_ns,
             ..describe(span, depth, names)
         });
         stack.extend(tree.folded(Some(at), depth + 1, &shown, 0).map(Step::Folded));
@@ -83,12 +85,13 @@ fn describe(span: &Span, depth: u32, names: &mut Names) -> TraceRow {
     }
 }
 
-/// When each span is on the path, by place.
-fn stretches(path: &CriticalPath) -> HashMap<usize, Vec<(i64, i64)>> {
-    let mut stretches: HashMap<usize, Vec<(i64, i64)>> = HashMap::new();
+/// When each span is on the path, by place: the first stretches, and how long all of them are.
+fn stretches(path: &CriticalPath) -> HashMap<usize, (Vec<(i64, i64)>, i64)> {
+    let mut stretches: HashMap<usize, (Vec<(i64, i64)>, i64)> = HashMap::new();
     for section in path.sections() {
         if let Some(at) = section.span {
-            let list = stretches.entry(at).or_default();
+            let (list, sum_ns) = stretches.entry(at).or_default();
+            *sum_ns = sum_ns.saturating_add(section.length_ns());
             if list.len() < bounds::CRITICAL_STRETCHES {
                 list.push((section.from_ns, section.until_ns));
             }
@@ -230,6 +233,20 @@ mod tests {
         assert_eq!((depths, trace.whole), (vec![0, 1, 2], true));
         assert!(trace.rows.iter().all(|row| row.on_path));
         assert_eq!(trace.critical.iter().map(|share| share.ns).sum::<i64>(), 100);
+    }
+
+    #[test]
+    fn the_share_of_the_path_is_of_all_stretches_and_not_of_those_that_are_drawn() {
+        // A child in each hundred nanoseconds of the root: more stretches than are listed.
+        let count = 4 * bounds::CRITICAL_STRETCHES as i64;
+        let mut spans = vec![Made::new("root", count * 100)];
+        spans.extend((0..count).map(|at| Made { after_ns: at * 100, ..child(0, 1) }));
+        let trace = laid_out(spans, 1_000);
+        let root = &trace.rows[0];
+        assert_eq!(root.critical.len(), bounds::CRITICAL_STRETCHES);
+        assert_eq!(root.critical_ns, count * 99);
+        let of_rows: i64 = trace.rows.iter().map(|row| row.critical_ns).sum();
+        assert_eq!(of_rows, trace.critical.iter().map(|share| share.ns).sum::<i64>());
     }
 
     #[test]

@@ -71,7 +71,7 @@ function origin() {
 }
 
 function topTable() {
-  const all = doc.top.reduce((sum, row) => sum + row.self_ns, 0);
+  const all = doc.self_ns;
   const busy = (row) => (row.busy_ns === null || row.total_ns === 0 ? null : Math.min(1, row.busy_ns / row.total_ns));
   const time = (key, title, help) => ({
     key, title, help, number: true, value: (row) => row[key], cell: (row) => duration(row[key]),
