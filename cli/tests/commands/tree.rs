@@ -58,3 +58,93 @@ fn the_slowest_trace_is_that_of_the_slowest_root() {
     assert_eq!(shown(&path, &["--between", "+5ms..+15ms"]), Some(1), "no root began there");
     assert_eq!(shown(&path, &["--since", "+35ms"]), None, "nothing has ended that began there");
 }
+
+/// The page for people, by lines.
+fn page(path: &Path, words: &[&str]) -> Vec<String> {
+    let (out, err, code) = run(bare(&["tree", "--db"]).arg(path).args(words));
+    assert_eq!(code, 0, "{err}");
+    out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_span_that_was_asked_for_is_shown_and_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    // Children that get shorter, so that the last ones are not among the longest.
+    let mut spans = vec![(0, Some(60_000 * MS))];
+    spans.extend((0..4_000).map(|at| (1, Some((5_000 - at) * MS / 100))));
+    write(&path, &spans);
+    for words in [
+        &["s3900"][..],
+        &["s3900", "--depth", "0"],
+        &["s3900", "--min-dur", "1h"],
+        &["s3900", "--children", "1"],
+        &["s3900", "--children", "0"],
+        &["s3900", "--children", "0", "-n", "5"],
+        &["-w", "dur<10.2ms dur>10.1ms"],
+    ] {
+        let lines = page(&path, words);
+        let marked: Vec<&String> = lines.iter().filter(|line| line.contains("◄ s")).collect();
+        let expected = if words[0] == "s3900" { "◄ s3900" } else { "◄ s3" };
+        assert!(
+            !marked.is_empty() && marked.iter().all(|line| line.contains(expected)),
+            "{words:?}: {lines:#?}"
+        );
+        let root = lines.iter().position(|line| line.contains("├"));
+        let first = lines.iter().position(|line| line.contains("◄ s"));
+        assert!(root.is_some() && root < first, "its root is there, too: {lines:#?}");
+    }
+    let (out, ..) = run(bare(&["tree", "s3900", "-n", "0", "-f", "json", "--db"]).arg(&path));
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let rows = document["rows"].as_array().unwrap();
+    let matched: Vec<u64> = rows
+        .iter()
+        .filter(|row| row["matched"] == true)
+        .map(|row| row["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!((rows.len(), matched), (4_001, vec![3_900]));
+}
+
+#[test]
+fn what_is_cut_off_is_counted_and_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut spans = vec![(0, Some(60_000 * MS))];
+    spans.extend((0..4_000).map(|_| (1, Some(2 * MS))));
+    write(&path, &spans);
+    let all = ["--children", "0"];
+    // The root and 1,999 of its children are 2,000 lines.
+    let lines = page(&path, &all);
+    let more: Vec<&String> = lines.iter().filter(|line| line.contains("more span")).collect();
+    assert_eq!(more, ["  … 2,001 more spans, 4.00 s total; -n 0 shows all"]);
+    // The span that was asked for stands between two that are left out.
+    let lines = page(&path, &["s3001", "--children", "0", "-n", "1001"]);
+    let more: Vec<&String> = lines.iter().filter(|line| line.contains("more span")).collect();
+    assert_eq!(
+        more,
+        [
+            "  … 2,000 more spans, 4.00 s total; -n 0 shows all",
+            "  … 1,000 more spans, 2.00 s total; -n 0 shows all",
+        ]
+    );
+    assert!(page(&path, &["--children", "0", "-n", "0"]).iter().all(|line| !line.contains("more")));
+}
+
+#[test]
+fn a_span_that_outlives_the_root_is_drawn_to_its_end_or_says_that_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    // The root is over at half of the axis.
+    write(&path, &[(0, Some(100 * MS)), (1, Some(190 * MS))]);
+    let lines = page(&path, &[]);
+    let bar = |line: &str| line.chars().filter(|c| "├─┤░▒".contains(*c)).count();
+    let (root, child) = (bar(&lines[2]), bar(&lines[3]));
+    assert!(child > root * 3 / 2, "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains('►')), "{lines:#?}");
+    // The root would hardly be seen.
+    write(&folder.path().join("q.db"), &[(0, Some(100 * MS)), (1, Some(90_000 * MS))]);
+    let lines = page(&folder.path().join("q.db"), &[]);
+    assert!(lines[3].contains('►') && lines[4].contains("► goes on"), "{lines:#?}");
+    let (ascii, ..) = run(bare(&["tree", "--ascii", "--db"]).arg(folder.path().join("q.db")));
+    assert!(ascii.is_ascii() && ascii.contains('>'), "{ascii}");
+}

@@ -8,7 +8,7 @@
 //! lowest ids, and the others are counted. Spans cannot be lost in a circle: in a damaged file a span may
 //! be its own ancestor, and is then treated as an orphan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::rows::Rows;
@@ -55,12 +55,55 @@ impl Trace {
     /// Milliseconds in a profile with indexes; otherwise looks at the whole run, some 0.1 s for a million
     /// spans.
     pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
+        let trace = Self::read_with(reader, root_id, max, HashSet::new())?;
+        Ok(trace)
+    }
+
+    /// The same with one of its spans, and those around it, among what is kept, whatever their ids.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`read`](Self::read), twice if the trace has more than `max` spans.
+    pub fn read_around(
+        reader: &Reader,
+        root_id: u64,
+        max: usize,
+        span_id: u64,
+    ) -> Result<Option<Self>, Error> {
+        let trace = Self::read(reader, root_id, max)?;
+        let Some(cut) = trace.as_ref().filter(|trace| trace.is_truncated()) else {
+            return Ok(trace);
+        };
+        let mut chain = HashSet::new();
+        let mut next = Some(span_id);
+        // A circle of parents, which only a damaged file has, ends here, too.
+        while let Some(id) = next.filter(|id| chain.len() < max && chain.insert(*id)) {
+            next = None;
+            let one = Scan::new(cut.run_id).ids(id, id).columns(Columns::Numbers);
+            reader.scan(&one, |span| {
+                next = span.parent_id;
+                ControlFlow::Break(())
+            })?;
+        }
+        Self::read_with(reader, root_id, max, chain)
+    }
+
+    fn read_with(
+        reader: &Reader,
+        root_id: u64,
+        max: usize,
+        wanted: HashSet<u64>,
+    ) -> Result<Option<Self>, Error> {
         let max = max.min(u32::MAX as usize);
         let runs = reader.runs()?;
         let Some(run) = runs.iter().rev().find(|run| run.first_id <= root_id) else {
             return Ok(None);
         };
-        let mut found = Found { root_id, max, spans: Vec::new(), total: 0 };
+        let mut found = Found { root_id, max, wanted, spans: Vec::new(), total: 0 };
         if reader.indexes()?.traces {
             found.look_up(reader, run.id)?;
         } else {
@@ -141,6 +184,13 @@ impl Trace {
         }
     }
 
+    /// From the first start to the last end of all its spans: some outlive the root, or began before it.
+    pub fn extent_ns(&self) -> (i64, i64) {
+        self.spans.iter().fold(self.interval_ns(), |(from, until), span| {
+            (from.min(span.start_ns), until.max(self.end_ns(span)))
+        })
+    }
+
     /// From when until when the root goes; where it is missing, from the first start to the last end.
     pub fn interval_ns(&self) -> (i64, i64) {
         match self.root.and_then(|at| self.spans.get(at)) {
@@ -156,6 +206,8 @@ impl Trace {
 struct Found {
     root_id: u64,
     max: usize,
+    /// Those that are kept in any case.
+    wanted: HashSet<u64>,
     spans: Vec<Span>,
     total: u64,
 }
@@ -169,7 +221,7 @@ impl Condition for Found {
 impl Found {
     fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
         self.total += 1;
-        if self.spans.len() < self.max {
+        if self.spans.len() < self.max || self.wanted.contains(&span.id) {
             self.spans.push(span.to_span());
         }
         ControlFlow::Continue(())
@@ -306,5 +358,30 @@ pub(super) mod tests {
         }
         reached.sort_unstable();
         assert_eq!(reached, [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_span_that_was_asked_for_is_kept_of_a_trace_that_is_cut() {
+        use crate::query::made::Made;
+        let mut made = Made::new();
+        let callsite = made.callsite("n", "t", 1);
+        made.thread(1, None);
+        for id in 1..=100_u64 {
+            // Two chains: the even ids below each other, and the odd ones.
+            let span = Made::span(id, callsite, id as i64, 1_000);
+            made.add(
+                crate::record::SpanRow { parent_id: id.saturating_sub(2), root_id: 1, ..span },
+                "",
+            );
+        }
+        let reader = made.reader();
+        let kept = |trace: Option<Trace>| -> Vec<u64> {
+            trace.unwrap().spans.iter().map(|span| span.id).collect()
+        };
+        assert_eq!(kept(Trace::read(&reader, 1, 4).unwrap()), [1, 2, 3, 4]);
+        let around = Trace::read_around(&reader, 1, 4, 9).unwrap();
+        assert_eq!(around.as_ref().unwrap().total, 100);
+        assert_eq!(kept(around), [1, 2, 3, 4, 5, 7, 9]);
+        assert_eq!(kept(Trace::read_around(&reader, 1, 200, 9).unwrap()).len(), 100);
     }
 }

@@ -7,9 +7,10 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 use spandrel_storage::query::{
-    Columns, CriticalPath, SlowBy, Slowest, Trace, Which, parse_duration_ns,
+    Columns, CriticalPath, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
 use spandrel_storage::{Event, Link, Span};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use self::lines::{Lines, Wanted};
@@ -26,6 +27,8 @@ use crate::profile::Profile;
 const SPANS_MAX: usize = 100_000;
 /// Events of a trace that are kept in memory.
 const EVENTS_MAX: usize = 10_000;
+/// Lines that are shown without asking.
+const LINES: usize = 2_000;
 /// Children of a span that are shown without asking.
 const CHILDREN: usize = 20;
 
@@ -63,8 +66,10 @@ struct Found {
     events: Vec<Event>,
     events_total: u64,
     links: Vec<Link>,
-    /// The span that was asked for.
+    /// The span that was asked for, or for whose sake the trace is shown.
     asked: Option<u64>,
+    /// The spans that were asked for or that match, by place.
+    marked: HashSet<usize>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -82,7 +87,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let mut view = View::new("tree", Some(profile.header()?), sheet_of(Some(&found)));
     members(&mut view, Some(&found));
-    let wanted = Wanted { depth: arguments.depth, min_ns, children: arguments.children };
+    let wanted = Wanted {
+        depth: arguments.depth,
+        min_ns,
+        children: arguments.children,
+        lines: context.output.limit(LINES),
+    };
     let lines = Lines::of(&found, &wanted);
     let waterfall = Waterfall { found: &found, width: context.output.width() };
     view.drawing = Some(waterfall.draw(&lines));
@@ -108,11 +118,17 @@ fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<Found>, Failu
             (root_id, asked)
         }
         None => match slowest(profile)? {
-            Some(root_id) => (root_id, None),
+            Some((root_id, span_id)) => {
+                (root_id, Some(span_id).filter(|_| !profile.filter.is_empty()))
+            }
             None => return Ok(None),
         },
     };
-    let Some(trace) = Trace::read(&profile.reader, root_id, SPANS_MAX)? else {
+    let trace = match asked {
+        Some(span_id) => Trace::read_around(&profile.reader, root_id, SPANS_MAX, span_id)?,
+        None => Trace::read(&profile.reader, root_id, SPANS_MAX)?,
+    };
+    let Some(trace) = trace else {
         let message = format!("there is no trace t{root_id}");
         return Err(Failure::cannot_read(message).hint("`spandrel slow` lists traces"));
     };
@@ -120,7 +136,19 @@ fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<Found>, Failu
     let links = trace.links(&profile.reader)?;
     let (events, events_total) =
         if arguments.events { trace.events(&profile.reader, EVENTS_MAX)? } else { (Vec::new(), 0) };
-    Ok(Some(Found { trace, path, events, events_total, links, asked }))
+    let marked = marked(profile, &trace, asked);
+    Ok(Some(Found { trace, path, events, events_total, links, asked, marked }))
+}
+
+/// The places of what was asked for, and of what the filter means in this trace.
+fn marked(profile: &Profile, trace: &Trace, asked: Option<u64>) -> HashSet<usize> {
+    let mut matcher = profile.filter.matcher();
+    let by_filter = !profile.filter.is_empty();
+    let spans = trace.spans.iter().enumerate();
+    let marked = spans.filter(|(_, span)| {
+        asked == Some(span.id) || by_filter && matcher.matches(&SpanRef::from(*span))
+    });
+    marked.map(|(place, _)| place).collect()
 }
 
 /// The root of the span or trace that an id names, and the span.
@@ -139,19 +167,19 @@ fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure>
     }
 }
 
-/// The slowest trace; of a filter, or where no root has closed yet, the trace of the slowest span.
-fn slowest(profile: &Profile) -> Result<Option<u64>, Failure> {
+/// The slowest trace; of a filter, or where no root has closed yet, the trace of the slowest span, and that.
+fn slowest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
     if profile.filter.is_empty()
         && let Some(root) = slowest_root(profile)?
     {
-        return Ok(Some(root.id));
+        return Ok(Some((root.id, root.id)));
     }
     let mut slowest = Slowest::new(SlowBy::Duration, 1);
     profile.scan(Columns::Numbers, |span| {
         slowest.add(span);
         ControlFlow::Continue(())
     })?;
-    Ok(slowest.into_spans().first().map(|span| span.root_id))
+    Ok(slowest.into_spans().first().map(|span| (span.root_id, span.id)))
 }
 
 fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
@@ -173,6 +201,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
         Column::right("self_ns", "self"),
         Column::right("critical_ns", "critical"),
         Column::right("on_critical_path", "on path"),
+        Column::right("matched", "matched"),
         Column::left("status", "status"),
         Column::left("thread", "thread"),
         Column::left("fields", "fields"),
@@ -198,6 +227,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             span.self_ns.into(),
             Cell::Ns(critical_ns.get(place).copied().unwrap_or(0)),
             Cell::Bool(found.path.contains(place)),
+            Cell::Bool(found.marked.contains(&place)),
             Cell::Text(span.status.as_str().into()),
             span.thread.name.clone().map_or(Cell::Null, Cell::Text),
             Cell::Json(fields::value(span.fields.as_deref())),

@@ -23,6 +23,8 @@ const BESIDE: usize = 36;
 /// Characters of the fields of a span.
 const FIELDS_MAX: usize = 60;
 const CHILDREN: (&str, &str) = ("child", "children");
+/// The axis is at most so many times as long as the root.
+const AXIS_MAX: i64 = 4;
 /// Callsites of the critical path that are named.
 const BLAMED_MAX: usize = 6;
 
@@ -43,12 +45,20 @@ impl Waterfall<'_> {
                 Line::Span { place, .. } => self.span(*place, &name, columns),
                 Line::Event { place, .. } => self.event(*place, &name, columns),
                 Line::Missing { .. } => format!("  {FAINT}{}{FAINT:#}", name.trim_end()),
-                Line::More { spans, ns, depth } => {
+                Line::More { children, ns, depth, .. } => {
                     let ns = text::duration_in_words(*ns);
-                    let (one, more) = if *depth == 0 { ("line", "lines") } else { CHILDREN };
-                    let what = text::agree(*spans, one, more);
+                    let what = text::agree(*children, CHILDREN.0, CHILDREN.1);
+                    let children = text::count(*children);
+                    format!(
+                        "  {FAINT}{}… {children} more {what}, {ns} total{FAINT:#}",
+                        indent(*depth)
+                    )
+                }
+                Line::Cut { spans, ns } => {
+                    let ns = text::duration_in_words(*ns);
+                    let what = text::agree(*spans, "span", "spans");
                     let spans = text::count(*spans);
-                    format!("  {FAINT}{}… {spans} more {what}, {ns} total{FAINT:#}", indent(*depth))
+                    format!("  {FAINT}… {spans} more {what}, {ns} total; -n 0 shows all{FAINT:#}")
                 }
             };
             page.push_str(row.trim_end());
@@ -73,7 +83,7 @@ impl Waterfall<'_> {
             Line::Missing { id, depth } => {
                 format!("{}(parent s{id} missing: dropped, pruned or still open)", indent(*depth))
             }
-            Line::More { .. } => String::new(),
+            Line::More { .. } | Line::Cut { .. } => String::new(),
         }
     }
 
@@ -103,7 +113,7 @@ impl Waterfall<'_> {
         if !fields.is_empty() {
             row.push_str(&format!("  {FAINT}{fields}{FAINT:#}"));
         }
-        if self.found.asked == Some(span.id) && !is_root {
+        if self.found.marked.contains(&place) {
             row.push_str(&format!("  {PATH}◄ s{}{PATH:#}", span.id));
         }
         row
@@ -122,33 +132,49 @@ impl Waterfall<'_> {
 
     /// The column in which a moment lies; the last one and beyond for the end.
     fn column(&self, at_ns: i64, columns: usize) -> usize {
-        let (from_ns, until_ns) = self.found.trace.interval_ns();
+        let (from_ns, until_ns) = self.axis_ns();
         let length = until_ns.saturating_sub(from_ns).max(1) as f64;
         let share = at_ns.saturating_sub(from_ns) as f64 / length;
         (share.clamp(0.0, 1.0) * columns as f64) as usize
     }
 
+    /// What the bars are drawn over: the whole trace, unless the root would hardly be seen on it.
+    fn axis_ns(&self) -> (i64, i64) {
+        let (root, whole) = (self.found.trace.interval_ns(), self.found.trace.extent_ns());
+        let length = |(from, until): (i64, i64)| until.saturating_sub(from);
+        if length(whole) <= length(root).saturating_mul(AXIS_MAX) { whole } else { root }
+    }
+
+    /// A bar; where the span goes on beyond the axis, its end says so.
     fn bar(&self, span: &Span, is_root: bool, columns: usize) -> String {
-        if is_root {
-            return format!("├{}┤", "─".repeat(columns.saturating_sub(2)));
-        }
-        let (from_ns, until_ns) = self.found.trace.interval_ns();
+        let (from_ns, until_ns) = self.axis_ns();
         let end_ns = self.found.trace.end_ns(span);
-        let outside = span.start_ns >= until_ns || end_ns < from_ns;
+        let (before, beyond) = (span.start_ns < from_ns, end_ns > until_ns);
         let from = self.column(span.start_ns, columns).min(columns.saturating_sub(1));
         let until = self.column(end_ns, columns).clamp(from + 1, columns);
         let length = until - from;
-        let bar = if outside {
-            "→".to_owned()
-        } else if (end_ns.saturating_sub(span.start_ns) as f64)
-            < until_ns.saturating_sub(from_ns) as f64 / columns as f64
-        {
-            "▏".to_owned()
+        let is_short = (end_ns.saturating_sub(span.start_ns) as f64)
+            < until_ns.saturating_sub(from_ns) as f64 / columns as f64;
+        let mut bar: Vec<char> = if is_root && length > 1 {
+            format!("├{}┤", "─".repeat(length - 2)).chars().collect()
+        } else if is_short && !before && !beyond {
+            vec!['▏']
         } else {
-            running_last(span, length)
+            running_last(span, length).chars().collect()
         };
-        let after = columns - from - bar.width().min(columns - from);
-        format!("{}{bar}{}", " ".repeat(from), " ".repeat(after))
+        if let Some(last) = bar.last_mut().filter(|_| beyond) {
+            *last = '►';
+        }
+        if let Some(first) = bar.first_mut().filter(|_| before) {
+            *first = '◄';
+        }
+        let after = columns - from - bar.len().min(columns - from);
+        format!("{}{}{}", " ".repeat(from), bar.into_iter().collect::<String>(), " ".repeat(after))
+    }
+
+    /// Whether a bar ends where the axis does, and not where its span does.
+    fn is_clipped(&self) -> bool {
+        self.axis_ns() != self.found.trace.extent_ns()
     }
 
     fn summary(&self) -> String {
@@ -173,8 +199,9 @@ impl Waterfall<'_> {
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
         let line = format!(
-            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{FAINT:#}",
-            parts.join("  ")
+            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{}{FAINT:#}",
+            parts.join("  "),
+            if self.is_clipped() { "  ► goes on, as the root does not" } else { "" }
         );
         text::wrap(&line, self.width) + "\n"
     }
