@@ -127,6 +127,12 @@ impl Profile {
         self.window.is_all() && self.filter.is_empty()
     }
 
+    /// Whether the rollups say what the spans say: of a whole run, of which nothing was deleted. They are
+    /// deleted by the second, and spans one by one.
+    pub(crate) fn is_in_rollups(&self) -> bool {
+        self.is_whole() && self.run.pruned_spans == 0
+    }
+
     /// What of the run is asked about, in words.
     pub(crate) fn selection(&self) -> Option<String> {
         let at = |ns: i64| format!("+{}", text::duration_in_words(ns));

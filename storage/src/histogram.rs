@@ -116,6 +116,11 @@ impl Histogram {
         None
     }
 
+    /// The same of values of which the largest is known: the middle of its bucket may lie above it.
+    pub fn percentile_up_to(&self, q: f64, max: i64) -> Option<u64> {
+        Some(self.percentile(q)?.min(u64::try_from(max).unwrap_or(0)))
+    }
+
     /// The start of a bucket that is nearest to a value: within 1 % of it.
     #[cfg(feature = "query")]
     pub(crate) fn edge_near(value: u64) -> u64 {

@@ -50,13 +50,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
     let name = arguments.name.as_str();
-    let histogram = durations(&profile, name)?;
-    let (bars, modes) = (bars(&histogram, arguments.rows), modes(&histogram));
+    let durations = durations(&profile, name)?;
+    let histogram = &durations.histogram;
+    let (bars, modes) = (bars(histogram, arguments.rows), modes(histogram));
     let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("calls".into(), json!(histogram.count()));
     for (label, q) in QUANTILES {
-        view.extra.insert(format!("{label}_ns"), json!(histogram.percentile(q)));
+        view.extra.insert(format!("{label}_ns"), json!(durations.percentile(q)));
     }
     let groups = modes
         .iter()
@@ -65,46 +66,70 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if histogram.is_empty() {
         view.notes.extend(named::unknown(&profile, name)?);
     } else {
-        view.drawing = Some(draw(&histogram, &bars, context.output.width()));
+        view.drawing = Some(draw(&durations, &bars, context.output.width()));
         view.is_chart = true;
         view.notes.extend(groups_in_words(name, &modes));
     }
-    if !profile.is_whole() {
+    if !profile.is_in_rollups() {
         view.notes.extend(profile.passed_over_everything()?);
     }
     context.output.show(view, 0)
 }
 
-/// The durations of a name, of what is asked about.
-pub(super) fn durations(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
-    if profile.is_whole() { from_rollups(profile, name) } else { from_spans(profile, name) }
+/// The durations of a name.
+#[derive(Debug, Default)]
+pub(super) struct Durations {
+    histogram: Histogram,
+    max_ns: i64,
 }
 
-fn from_rollups(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
-    let mut histogram = Histogram::new();
+impl Durations {
+    /// As `top` says it: never more than the largest.
+    pub(super) fn percentile(&self, q: f64) -> Option<u64> {
+        self.histogram.percentile_up_to(q, self.max_ns)
+    }
+
+    pub(super) fn record(&mut self, ns: i64) {
+        self.histogram.record(ns.max(0) as u64);
+        self.max_ns = self.max_ns.max(ns);
+    }
+
+    fn merge(&mut self, histogram: &Histogram, max_ns: i64) {
+        self.histogram.merge(histogram);
+        self.max_ns = self.max_ns.max(max_ns);
+    }
+}
+
+/// The durations of a name, of what is asked about.
+pub(super) fn durations(profile: &Profile, name: &str) -> Result<Durations, Failure> {
+    if profile.is_in_rollups() { from_rollups(profile, name) } else { from_spans(profile, name) }
+}
+
+fn from_rollups(profile: &Profile, name: &str) -> Result<Durations, Failure> {
+    let mut durations = Durations::default();
     for top in profile.reader.top(profile.run.id, usize::MAX)? {
         if top.callsite.name == name {
-            histogram.merge(&top.histogram);
+            durations.merge(&top.histogram, top.max_ns);
         }
     }
-    Ok(histogram)
+    Ok(durations)
 }
 
-fn from_spans(profile: &Profile, name: &str) -> Result<Histogram, Failure> {
-    let mut histogram = Histogram::new();
+fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
+    let mut durations = Durations::default();
     if profile.filter.is_empty() {
         let (groups, _) = profile.groups(&By::Callsite)?;
         let named = groups.groups().iter().filter(|group| group.callsite.name == name);
-        named.for_each(|group| histogram.merge(&group.histogram));
-        return Ok(histogram);
+        named.for_each(|group| durations.merge(&group.histogram, group.max_ns));
+        return Ok(durations);
     }
     profile.scan_named(name, Columns::Numbers, |span| {
         if let Some(ns) = span.duration_ns {
-            histogram.record(ns.max(0) as u64);
+            durations.record(ns);
         }
         ControlFlow::Continue(())
     })?;
-    Ok(histogram)
+    Ok(durations)
 }
 
 fn ns(ns: u64) -> i64 {
@@ -131,12 +156,13 @@ fn sheet(bars: &[Bar]) -> Sheet {
     sheet
 }
 
-fn draw(histogram: &Histogram, bars: &[Bar], columns: usize) -> String {
+fn draw(durations: &Durations, bars: &[Bar], columns: usize) -> String {
+    let histogram = &durations.histogram;
     let highest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     let all = histogram.count();
     let marks: Vec<(&str, u64)> = QUANTILES
         .iter()
-        .filter_map(|(label, q)| Some((*label, histogram.percentile(*q)?)))
+        .filter_map(|(label, q)| Some((*label, durations.percentile(*q)?)))
         .collect();
     let beside = bars.iter().map(|bar| marks_in(bar, &marks).chars().count()).max().unwrap_or(0);
     let width = columns.saturating_sub(BESIDE + beside).clamp(12, 60);
@@ -263,8 +289,9 @@ mod tests {
 
     #[test]
     fn gaps_are_folded_and_percentiles_are_marked() {
+        let histogram = of([(2_000_000, 940), (30_000_000, 60)]);
         let page = draw(
-            &of([(2_000_000, 940), (30_000_000, 60)]),
+            &Durations { histogram, max_ns: 30_000_000 },
             &bars(&of([(2_000_000, 940), (30_000_000, 60)]), 16),
             20,
         );

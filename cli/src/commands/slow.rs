@@ -124,7 +124,7 @@ fn find(
 /// How many closed spans of a name, or of all, there are in the window.
 fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
     let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
-    if profile.window.is_all() {
+    if profile.window.is_all() && profile.run.pruned_spans == 0 {
         let top = profile.reader.top(profile.run.id, usize::MAX)?;
         let calls = top.iter().filter(|row| is_named(&row.callsite)).map(|row| row.calls);
         return Ok(calls.sum());

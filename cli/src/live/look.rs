@@ -109,6 +109,7 @@ fn over_time(reader: &Reader, part: &Part<'_>, callsites: &[i64]) -> Result<Vec<
         let at = rollup.at_ns.saturating_sub(from).div_euclid(step);
         if let Some(point) = usize::try_from(at).ok().and_then(|at| points.get_mut(at)) {
             point.calls = point.calls.saturating_add(rollup.calls);
+            point.max_ns = point.max_ns.max(rollup.max_ns);
             point.histogram.merge(&rollup.histogram);
         }
     })?;

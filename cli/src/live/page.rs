@@ -127,6 +127,7 @@ pub(crate) struct Detail {
 pub(crate) struct Point {
     pub(crate) at_ns: i64,
     pub(crate) calls: u64,
+    pub(crate) max_ns: i64,
     pub(crate) histogram: Histogram,
 }
 

@@ -42,8 +42,8 @@ pub(crate) fn rows(
     let seconds = length_ns.max(1) as f64 / 1e9;
     let rows = by_key.into_iter().map(|(key, (callsites, sums))| {
         let percentile = |q| {
-            let ns = sums.histogram.percentile(q).unwrap_or(0);
-            i64::try_from(ns).unwrap_or(i64::MAX).min(sums.max_ns.max(0))
+            let ns = sums.histogram.percentile_up_to(q, sums.max_ns).unwrap_or(0);
+            i64::try_from(ns).unwrap_or(i64::MAX)
         };
         let ids: Vec<i64> = callsites.iter().map(|callsite| callsite.id).collect();
         Row {

@@ -27,7 +27,7 @@ fn book_filters_are_those_of_the_code() {
         "reference/where.md",
         "Filters: --where",
         "storage/src/query/filter/mod.rs",
-        "`-w EXPR`, on each command. In a shell, put single quotes around it.",
+        "`-w EXPR`, on each command that looks at spans. In a shell, put single quotes around it.",
         "See also: [time ranges](time.md), which are quicker than `start>=...`, and \
          [recipes](../howto/sql.md) for what filters cannot say.",
     );

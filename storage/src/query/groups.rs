@@ -105,9 +105,8 @@ impl Group {
     /// A percentile of the durations within 1 %, and no more than the longest; `None` without closed
     /// spans.
     pub fn percentile_ns(&self, q: f64) -> Option<i64> {
-        // The middle of the last bucket may lie above the longest.
-        let ns = i64::try_from(self.histogram.percentile(q)?).unwrap_or(i64::MAX);
-        Some(ns.min(self.max_ns.max(0)))
+        let ns = self.histogram.percentile_up_to(q, self.max_ns);
+        ns.map(|ns| i64::try_from(ns).unwrap_or(i64::MAX))
     }
 
     fn count(&mut self, span: &SpanRef<'_>) {

@@ -44,7 +44,7 @@ pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) use self::fields::{each_field, field_text};
-pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, quote};
+pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
 pub use self::near::nearest;
 pub use self::recent::Rollup;

@@ -36,22 +36,17 @@ pub struct Top {
 impl Top {
     /// The median duration, within 1 %.
     pub fn p50_ns(&self) -> u64 {
-        self.percentile(0.5)
+        self.histogram.percentile_up_to(0.5, self.max_ns).unwrap_or(0)
     }
 
     /// The 95th percentile of the durations, within 1 %.
     pub fn p95_ns(&self) -> u64 {
-        self.percentile(0.95)
+        self.histogram.percentile_up_to(0.95, self.max_ns).unwrap_or(0)
     }
 
     /// The 99th percentile of the durations, within 1 %.
     pub fn p99_ns(&self) -> u64 {
-        self.percentile(0.99)
-    }
-
-    /// The middle of the last bucket may lie above the longest.
-    fn percentile(&self, q: f64) -> u64 {
-        self.histogram.percentile(q).unwrap_or(0).min(self.max_ns.max(0) as u64)
+        self.histogram.percentile_up_to(0.99, self.max_ns).unwrap_or(0)
     }
 }
 

@@ -305,7 +305,9 @@ impl Rule {
         }
         let limit = percent / 100.0;
         let (low, high) = (estimate.low, estimate.high);
-        let failed = estimate.change > limit && now - before > absolute && low > limit;
+        let failed = estimate.change > limit
+            && delta.difference.is_some_and(|more| more > absolute)
+            && low > limit;
         let percent = |share: f64| format!("{:+.1}", share * 100.0);
         let said = format!(
             "{}% [{}, {}]   {} -> {}   n {} / {}",

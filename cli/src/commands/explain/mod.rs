@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use spandrel_storage::query::explain::{Finding, Value};
-use spandrel_storage::query::{Columns, Explain, Explanation, Scan};
+use spandrel_storage::query::{Columns, Explain, Explanation, Scan, Subject};
 
 use self::selection::Selection;
 use super::completions::candidates;
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let profile = context.wanted.profile()?;
     let name = arguments.name.as_str();
     let mut selection = wanted.of(&hist::durations(&profile, name)?);
-    let explanation = explain(&profile, arguments, &mut selection)?;
+    let explanation = explain(&profile, arguments, &mut selection, wanted.subjects())?;
     let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
@@ -102,8 +102,10 @@ fn explain(
     profile: &Profile,
     arguments: &Arguments,
     selection: &mut Selection,
+    subjects: Vec<Subject>,
 ) -> Result<Explanation, Failure> {
-    let mut explain = Explain::new(length_ns(&profile.run).max(profile.run.last_ns));
+    let explain = Explain::new(length_ns(&profile.run).max(profile.run.last_ns));
+    let mut explain = explain.selected_by(subjects);
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
     profile.scan_named(&arguments.name, Columns::All, |span| {
         explain.add(span, selection.has(span));

@@ -1,8 +1,8 @@
 //! Which spans `explain` is asked about: `p95..`, `20ms..`, `10ms..50ms`, or a filter.
 
-use spandrel_storage::Histogram;
-use spandrel_storage::query::{Filter, Matcher, SpanRef, parse_duration_ns};
+use spandrel_storage::query::{Filter, Matcher, SpanRef, Subject, parse_duration_ns};
 
+use crate::commands::hist::Durations;
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -64,8 +64,16 @@ fn bound(text: &str) -> Result<Option<Bound>, Failure> {
 }
 
 impl Wanted {
+    /// What decides whether a span is selected, beside its duration.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        match self {
+            Self::Between(..) => Vec::new(),
+            Self::Filter(filter) => filter.subjects(),
+        }
+    }
+
     /// With the percentiles of these durations.
-    pub(super) fn of(&self, durations: &Histogram) -> Selection {
+    pub(super) fn of(&self, durations: &Durations) -> Selection {
         let ns = |bound: &Bound| match bound {
             Bound::Ns(ns) => *ns,
             Bound::Percentile(percent) => {
@@ -142,7 +150,7 @@ mod tests {
 
     #[test]
     fn said_in_words() {
-        let mut durations = Histogram::new();
+        let mut durations = Durations::default();
         (1..=100).for_each(|ms| durations.record(ms * 1_000_000));
         let words = |text: &str| {
             let wanted = parse(text).unwrap();

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return live(context);
     }
     let profile = context.wanted.profile()?;
-    let is_summed = profile.is_whole() && arguments.by.is_in_rollups() && !arguments.exact;
+    let is_summed = profile.is_in_rollups() && arguments.by.is_in_rollups() && !arguments.exact;
     let top = if is_summed {
         from_rollups(&profile, &arguments.by)?
     } else {

@@ -90,7 +90,7 @@ fn distribution(row: &Row, columns: u16) -> Vec<Line> {
     let all = histogram.count().max(1);
     let marks: Vec<(&str, u64)> = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
         .into_iter()
-        .filter_map(|(name, q)| Some((name, histogram.percentile(q)?)))
+        .filter_map(|(name, q)| Some((name, histogram.percentile_up_to(q, row.sums.max_ns)?)))
         .collect();
     let room = usize::from(columns.saturating_sub(48).clamp(8, 60));
     let mut lines = vec![vec![("durations".to_owned(), BOLD)]];
@@ -139,7 +139,8 @@ fn over_time(points: &[Point], columns: u16) -> Vec<Line> {
     let span = format!("p99 over time, +{} to +{}", words(first.at_ns), words(last.at_ns));
     let mut lines = vec![vec![(span, BOLD)]];
     let of = |q: f64| -> Vec<u64> {
-        points.iter().map(|point| point.histogram.percentile(q).unwrap_or(0)).collect()
+        let of = |point: &Point| point.histogram.percentile_up_to(q, point.max_ns).unwrap_or(0);
+        points.iter().map(of).collect()
     };
     let values = of(0.99);
     let highest = values.iter().copied().max().unwrap_or(0);

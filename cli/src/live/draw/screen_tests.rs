@@ -70,6 +70,7 @@ fn detail(spans: Vec<Span>) -> Looked {
             .map(|at| Point {
                 at_ns: at * 1_000_000_000,
                 calls: at as u64,
+                max_ns: one.sums.max_ns,
                 histogram: one.sums.histogram.clone(),
             })
             .collect(),

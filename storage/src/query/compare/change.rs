@@ -2,6 +2,7 @@
 
 use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate};
 use super::samples::{SampleSet, Samples, SpanName};
+use crate::histogram::Histogram;
 use crate::query::statistics::discoveries;
 
 /// What is compared.
@@ -16,7 +17,7 @@ pub enum Metric {
     P99,
     /// The mean duration.
     Mean,
-    /// How many spans there are.
+    /// How many spans there are in a run.
     Calls,
 }
 
@@ -56,14 +57,16 @@ impl Metric {
     }
 }
 
-/// One metric of one name on both sides; nanoseconds, or a number of calls.
+/// One metric of one name on both sides; nanoseconds, or a number of calls a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Delta {
-    /// On side A; `None` if it has no such span.
+    /// On side A, as every other look at its spans has it; `None` if it has no such span.
     pub a: Option<f64>,
     /// On side B; `None` if it has no such span.
     pub b: Option<f64>,
+    /// From A to B, finer than the two figures, which are those of a bucket.
+    pub difference: Option<f64>,
     /// From A to B; `None` if either side has too few spans.
     pub estimate: Option<Estimate>,
     /// The largest [`Estimate::p_value`] that is believed.
@@ -99,11 +102,36 @@ pub struct Measured {
 }
 
 impl Samples {
+    /// A metric as every other look at these spans has it: percentiles are those of the histogram and no
+    /// larger than the largest duration, the mean is exact. `None` without spans.
+    fn figure(&self, metric: Metric) -> Option<f64> {
+        let calls = self.calls() as f64;
+        let percentile = |q: f64| {
+            let mut all = Histogram::new();
+            self.runs.iter().flatten().for_each(|block| all.merge(block));
+            all.percentile_up_to(q, self.max_ns).map(|ns| ns as f64)
+        };
+        match metric {
+            Metric::P50 => percentile(0.5),
+            Metric::P95 => percentile(0.95),
+            Metric::P99 => percentile(0.99),
+            _ if calls == 0.0 => None,
+            Metric::Mean => Some(self.sum_ns as f64 / calls),
+            Metric::Calls => Some(calls / self.run_count()),
+        }
+    }
+
+    /// How many runs it is of.
+    fn run_count(&self) -> f64 {
+        self.runs.len().max(1) as f64
+    }
+
     /// A metric of these spans alone; `None` when they are too few to say.
     pub fn measure(&self, metric: Metric, how: &Bootstrap) -> Option<Measured> {
         let buckets = Buckets::of([self, self]);
         let blocks = buckets.blocks(self);
         let value = metric.of(&buckets, &blocks.sum())?;
+        let figure = self.figure(metric)?;
         if self.calls() < metric.samples_min() {
             return None;
         }
@@ -118,7 +146,7 @@ impl Samples {
             let interval = how.interval(value, &mut values, blocks.drawn())?;
             (low, high) = (low.min(interval.0), high.max(interval.1));
         }
-        Some(Measured { value, low, high })
+        Some(Measured { value: figure, low: low.min(figure), high: high.max(figure) })
     }
 }
 
@@ -142,6 +170,7 @@ impl Change {
         at.and_then(|at| self.deltas.get(at)).copied().unwrap_or(Delta {
             a: None,
             b: None,
+            difference: None,
             estimate: None,
             believed: 0.0,
         })
@@ -153,9 +182,10 @@ impl Change {
         let buckets = Buckets::of(sides);
         let blocks = sides.map(|side| buckets.blocks(side));
         let sums = [blocks[0].sum(), blocks[1].sum()];
-        let mut drawn = [draw(&buckets, &blocks, how), {
+        let runs = sides.map(Samples::run_count);
+        let mut drawn = [draw(&buckets, &blocks, runs, how), {
             let long = [blocks[0].long(), blocks[1].long()];
-            draw(&buckets, &long, how)
+            draw(&buckets, &long, runs, how)
         }];
         let single = sides.iter().any(|side| side.runs.len() < 2);
         let calls_min = sides[0].calls().min(sides[1].calls());
@@ -165,11 +195,16 @@ impl Change {
             let ratios = drawn.each_mut().map(|(ratios, things)| {
                 (ratios.get_mut(at).map(std::mem::take).unwrap_or_default(), *things)
             });
-            let [a, b] = [&sums[0], &sums[1]].map(|sum| metric.of(&buckets, sum));
-            let [a, b] = [a.filter(|_| sides[0].calls() > 0), b.filter(|_| sides[1].calls() > 0)];
+            let of = |at: usize| {
+                let value = metric.of(&buckets, &sums[at]).filter(|_| sides[at].calls() > 0)?;
+                Some(if metric == Metric::Calls { value / sides[at].run_count() } else { value })
+            };
+            let (from, to) = (of(0), of(1));
             let judged = calls_min >= metric.samples_min();
-            let estimate = judged.then(|| estimate(a?, b?, ratios, single, how)).flatten();
-            Delta { a, b, estimate, believed: 1.0 - how.confidence }
+            let estimate = judged.then(|| estimate(from?, to?, ratios, single, how)).flatten();
+            let [a, b] = sides.map(|side| side.figure(metric));
+            let difference = from.zip(to).map(|(from, to)| to - from);
+            Delta { a, b, difference, estimate, believed: 1.0 - how.confidence }
         });
         Self { name: name.clone(), a: a.cloned(), b: b.cloned(), deltas }
     }
@@ -205,7 +240,12 @@ fn ratio(a: f64, b: f64) -> Option<f64> {
 /// The ratio of each metric in each pair of recordings that were drawn.
 type Ratios = [Vec<f64>; Metric::ALL.len()];
 
-fn draw(buckets: &Buckets, sides: &[Blocks; 2], how: &Bootstrap) -> (Ratios, Drawn) {
+fn draw(
+    buckets: &Buckets,
+    sides: &[Blocks; 2],
+    runs: [f64; 2],
+    how: &Bootstrap,
+) -> (Ratios, Drawn) {
     let mut random = how.random();
     let (mut a, mut b) = (Vec::new(), Vec::new());
     let mut ratios = Ratios::default();
@@ -214,7 +254,10 @@ fn draw(buckets: &Buckets, sides: &[Blocks; 2], how: &Bootstrap) -> (Ratios, Dra
         sides[1].draw(&mut random, &mut b);
         for (metric, ratios) in Metric::ALL.iter().zip(&mut ratios) {
             let drawn = metric.of(buckets, &a).zip(metric.of(buckets, &b));
-            ratios.extend(drawn.and_then(|(a, b)| ratio(a, b)));
+            let drawn = drawn.and_then(|(a, b)| ratio(a, b));
+            // Calls are of a run.
+            let scale = if *metric == Metric::Calls { runs[0] / runs[1] } else { 1.0 };
+            ratios.extend(drawn.map(|ratio| ratio * scale));
         }
     }
     let [one, other] = [sides[0].drawn(), sides[1].drawn()];
@@ -260,7 +303,6 @@ fn believe(changes: &mut [Change], rate: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::histogram::Histogram;
 
     /// Durations about `center_ns` in 64 blocks of 100 spans.
     fn samples(center_ns: f64, seed: u64) -> Samples {
@@ -276,7 +318,9 @@ mod tests {
             }
             blocks.push(histogram);
         }
-        Samples { runs: vec![blocks], ..Samples::default() }
+        let all = blocks.iter().flat_map(Histogram::buckets);
+        let max_ns = all.map(|bucket| bucket.high as i64).max().unwrap_or(0);
+        Samples { runs: vec![blocks], max_ns, sum_ns: 1, ..Samples::default() }
     }
 
     /// Of sides that differ in nothing but what is drawn.

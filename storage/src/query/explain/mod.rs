@@ -26,6 +26,7 @@ use self::moments::Starts;
 use self::significance::Moments;
 use super::SpanRef;
 use super::fields::{each_field, text};
+use super::filter::Subject;
 
 /// Names of fields that are kept apart at most.
 const FIELDS_MAX: usize = 200;
@@ -38,6 +39,8 @@ const REST: usize = 1;
 pub struct Explain {
     counts: [u64; 2],
     attributes: BTreeMap<(Kind, String), Attribute>,
+    /// By what the spans are selected, which would be found to set them apart.
+    selected_by: Vec<Subject>,
     /// Fields that were met when there were too many.
     left_out: bool,
     starts: Starts,
@@ -52,11 +55,35 @@ impl Explain {
         Self {
             counts: [0; 2],
             attributes: BTreeMap::new(),
+            selected_by: Vec::new(),
             left_out: false,
             starts: Starts::new(run_length_ns),
             own: [[Moments::default(); 2]; 2],
             children: Children::new(),
         }
+    }
+
+    /// The same of spans that are selected by these: what selects them is no finding.
+    #[must_use]
+    pub fn selected_by(self, subjects: Vec<Subject>) -> Self {
+        Self { selected_by: subjects, ..self }
+    }
+
+    fn is_selected_by(&self, kind: Kind, name: &str) -> bool {
+        self.selected_by.iter().any(|subject| match (kind, subject) {
+            (Kind::Status, Subject::Status) => true,
+            (Kind::Target, Subject::Target) => true,
+            (Kind::Thread, Subject::Thread) => true,
+            (Kind::Start, Subject::Start) => true,
+            (Kind::Own, Subject::SelfTime) => name == OWN_SELF,
+            (Kind::Own, Subject::Busy) => name == OWN_BUSY,
+            // Of a field in an object, the whole object is one value.
+            (Kind::Field, Subject::Field(field)) => {
+                let inner = field.strip_prefix(name);
+                inner.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            }
+            _ => false,
+        })
     }
 
     /// First pass: a span of the name, with its fields. Unfinished spans are left out.
@@ -101,6 +128,9 @@ impl Explain {
     }
 
     fn attribute_of(&mut self, kind: Kind, name: &str) -> Option<&mut Attribute> {
+        if self.is_selected_by(kind, name) {
+            return None;
+        }
         let key = (kind, name.to_owned());
         if !self.attributes.contains_key(&key) {
             if self.attributes.len() >= FIELDS_MAX {
@@ -136,7 +166,8 @@ impl Explain {
                 attribute.candidates(*kind, name, all, &mut candidates);
             }
             self.timings(&mut candidates);
-            if let Some(crowd) = self.starts.crowd(all) {
+            let by_start = self.is_selected_by(Kind::Start, "start");
+            if let Some(crowd) = self.starts.crowd(all).filter(|_| !by_start) {
                 let value = Value::Window { from_ns: crowd.from_ns, until_ns: crowd.until_ns };
                 let shares = [SELECTED, REST].map(|c| crowd.counts[c] as f64 / all[c] as f64);
                 candidates.push(Candidate {
@@ -181,8 +212,11 @@ impl Explain {
                 error: 0.0,
             });
         };
-        push(Kind::Own, OWN_SELF, self.own[0]);
-        push(Kind::Own, OWN_BUSY, self.own[1]);
+        for (name, moments) in [OWN_SELF, OWN_BUSY].into_iter().zip(self.own) {
+            if !self.is_selected_by(Kind::Own, name) {
+                push(Kind::Own, name, moments);
+            }
+        }
         for (name, moments) in self.children.shares() {
             push(Kind::Child, name, moments);
         }

@@ -57,6 +57,7 @@ mod parser;
 mod pattern;
 mod search;
 mod sieve;
+mod subjects;
 mod term;
 
 use std::fmt;
@@ -67,6 +68,7 @@ pub use self::error::FilterError;
 pub use self::event::EventMatcher;
 pub use self::key::KEYS;
 pub use self::matcher::Matcher;
+pub use self::subjects::Subject;
 
 use self::expression::Expression;
 use super::SpanRef;
