@@ -30,6 +30,8 @@ pub(crate) struct Wanted {
     pub(crate) between: Option<String>,
     pub(crate) filter: Option<String>,
     pub(crate) utc: bool,
+    /// Whether it matters that nothing is missing, so that rows are compared with what is said of them.
+    pub(crate) strict: bool,
 }
 
 /// An open profile, the run in it, and what of that is asked about.
@@ -44,7 +46,16 @@ pub(crate) struct Profile {
 impl Wanted {
     /// A file, or the newest profile here, without more.
     pub(crate) fn of_file(db: Option<PathBuf>) -> Self {
-        Self { db, run: None, since: None, until: None, between: None, filter: None, utc: false }
+        Self {
+            db,
+            run: None,
+            since: None,
+            until: None,
+            between: None,
+            filter: None,
+            utc: false,
+            strict: false,
+        }
     }
 
     /// The file: the one that was named, or the newest profile in the current folder.
@@ -77,7 +88,17 @@ impl Wanted {
     /// The run that a selector names.
     pub(crate) fn find(&self, reader: &Reader, which: &RunSelector) -> Result<Run, Failure> {
         let found = which.resolve(&reader.runs()?).cloned();
-        found.map_err(|error| Failure::cannot_read(format!("{}: {error}", reader.path().display())))
+        let run = found.map_err(|error| {
+            Failure::cannot_read(format!("{}: {error}", reader.path().display()))
+        })?;
+        self.looked_at(reader, run)
+    }
+
+    /// The run, after a look at its rows if that is asked for.
+    pub(crate) fn looked_at(&self, reader: &Reader, run: Run) -> Result<Run, Failure> {
+        let mut run = run;
+        run.is_contradicted = self.strict && !reader.contradictions(run.id)?.is_empty();
+        Ok(run)
     }
 
     /// What is asked about of a run.

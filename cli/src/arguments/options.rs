@@ -174,6 +174,7 @@ impl<const GROUPS: u32> Shared<GROUPS> {
                 between: this.between,
                 filter: this.filter,
                 utc: this.utc,
+                strict: this.strict,
             },
             output: Output {
                 format: this.format.and_then(AnyFormat::of_view),

@@ -33,7 +33,10 @@ impl Side {
         };
         let runs = match runs {
             "*" if all.is_empty() => return Err(empty()),
-            "*" => all,
+            "*" => {
+                let all = all.into_iter().map(|run| wanted.looked_at(&reader, run));
+                all.collect::<Result<_, _>>()?
+            }
             runs => runs
                 .split(',')
                 .map(|run| {

@@ -85,6 +85,7 @@ impl Header {
         ));
         line.push_str(&format!("   {}", dropped(run, &self.losses)));
         line.push_str(match (State::of(run), run.is_complete()) {
+            _ if run.is_contradicted => "   ! rows are missing or impossible: `spandrel doctor`",
             (State::Ended, true) => "   complete ✓",
             (State::Ended, false) => "   ! incomplete: figures are of what was stored",
             (State::Live, _) => "   still recording",

@@ -13,6 +13,7 @@ mod nothing_recorded;
 mod options;
 mod prune;
 mod refused;
+mod rows;
 mod snapshots;
 mod sql;
 mod tree;

@@ -35,6 +35,7 @@ mod statistics;
 mod time;
 mod touched;
 pub mod trace;
+mod verify;
 mod window_sums;
 
 pub use self::critical_path::CriticalPath;
@@ -56,4 +57,5 @@ pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
 pub use self::trace::Trace;
+pub use self::verify::Contradiction;
 pub use self::window_sums::Extent;

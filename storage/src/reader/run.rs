@@ -41,6 +41,9 @@ pub struct Run {
     pub pruned_spans: u64,
     /// Events that retention deleted.
     pub pruned_events: u64,
+    /// Whether somebody has looked and found that rows are missing that nobody counted, or are
+    /// impossible; not known when it is read.
+    pub is_contradicted: bool,
 }
 
 /// How many rows a run has in the file, counted row by row.
@@ -95,6 +98,7 @@ impl Run {
             dropped_events: count(22)?,
             pruned_spans: count(23)?,
             pruned_events: count(24)?,
+            is_contradicted: false,
         })
     }
 
@@ -107,11 +111,11 @@ impl Run {
         size_of::<Self>() + texts.map(String::len).sum::<usize>()
     }
 
-    /// Whether the run has ended, and nothing of it was dropped or pruned.
+    /// Whether the run has ended, and nothing of it was dropped or pruned, nor found to be missing.
     pub fn is_complete(&self) -> bool {
         let missing =
             [self.dropped_spans, self.dropped_events, self.pruned_spans, self.pruned_events];
-        self.ended_unix_ns.is_some() && missing == [0; 4]
+        self.ended_unix_ns.is_some() && missing == [0; 4] && !self.is_contradicted
     }
 }
 

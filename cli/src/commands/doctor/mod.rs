@@ -2,6 +2,7 @@
 
 mod advice;
 mod facts;
+mod rows;
 
 use clap::Args;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
     let facts = Facts::collect(&profile)?;
     let mut findings = advice::all(&facts);
+    findings.extend(rows::findings(&profile)?);
     findings.sort_by_key(|finding| finding.severity);
     let mut sheet = Sheet::new(vec![
         Column::left("severity", "severity"),

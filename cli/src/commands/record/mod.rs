@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         command.env("SPANDREL_COMMIT", commit);
     }
     let exit = child::run(&mut command, &context.output)?;
-    let runs = runs_after(&path, known)?;
+    let runs = runs_after(&path, known, context)?;
     if runs.is_empty() {
         context.output.failure(&nothing_recorded(program));
     }
@@ -110,14 +110,14 @@ fn last_run(path: &Path) -> Result<i64, Failure> {
 }
 
 /// What the program, and those that it ran, have recorded.
-fn runs_after(path: &Path, known: i64) -> Result<Vec<Run>, Failure> {
+fn runs_after(path: &Path, known: i64, context: &Context) -> Result<Vec<Run>, Failure> {
     match fs::metadata(path) {
         Ok(file) if file.len() > 0 => {}
         _ => return Ok(Vec::new()),
     }
-    let mut runs = Reader::open(path)?.runs()?;
-    runs.retain(|run| run.id > known);
-    Ok(runs)
+    let reader = Reader::open(path)?;
+    let runs = reader.runs()?.into_iter().filter(|run| run.id > known);
+    runs.map(|run| context.wanted.looked_at(&reader, run)).collect()
 }
 
 /// The commit of the current folder, if it is in a repository and `git` is there.

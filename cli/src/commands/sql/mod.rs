@@ -245,7 +245,9 @@ fn wal_name(path: &Path) -> std::ffi::OsString {
 
 /// Whether nothing of the file's runs is missing, and how much was dropped.
 fn missing(context: &Context) -> Result<(bool, u64), Failure> {
-    let runs = context.wanted.reader()?.runs()?;
+    let reader = context.wanted.reader()?;
+    let runs = reader.runs()?.into_iter().map(|run| context.wanted.looked_at(&reader, run));
+    let runs = runs.collect::<Result<Vec<_>, Failure>>()?;
     let dropped = runs.iter().map(|run| run.dropped_spans.saturating_add(run.dropped_events));
     Ok((runs.iter().all(|run| run.is_complete()), dropped.fold(0, u64::saturating_add)))
 }
