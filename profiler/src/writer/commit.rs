@@ -319,6 +319,7 @@ impl Writer {
 
     fn committed(&mut self) {
         let Some(pending) = self.pending.take() else { return };
+        self.looks_committed = self.looks_begun;
         if !self.batch.is_empty() {
             self.account.cut += pending.cut;
             self.account.batches += 1;
@@ -354,6 +355,8 @@ impl Writer {
     fn give_up_batch(&mut self, error: &Error) {
         self.state.set_error(error.to_string());
         let Some(pending) = self.pending.take() else { return };
+        // What is given up is not waited for.
+        self.looks_committed = self.looks_begun;
         self.drop_records(pending.counts, DropReason::RowRefused);
         self.account.drop_unfinished(pending.unfinished, DropReason::RowRefused);
         self.lose_marks();
@@ -408,6 +411,7 @@ impl Writer {
     /// A panic outside of a conversion: gives up the batch in hand.
     pub(super) fn quarantine_pending(&mut self) {
         let pending = self.pending.take();
+        self.looks_committed = self.looks_begun;
         self.quarantine(pending.map(|pending| pending.counts).unwrap_or_default());
         self.show_account();
         // Not so fast, should it happen again.

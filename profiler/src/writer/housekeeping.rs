@@ -158,6 +158,7 @@ impl Writer {
     fn let_go(&mut self) -> Option<Store> {
         let store = self.store.take()?;
         // A batch in hand has the old file's ids in it.
+        self.looks_committed = self.looks_begun;
         if let Some(pending) = self.pending.take() {
             self.drop_records(pending.counts, DropReason::FileRemoved);
             self.show_account();
@@ -247,13 +248,19 @@ impl Writer {
     /// Whether the open spans in the database should be looked at though nothing else happens.
     pub(super) fn open_spans_are_due(&self) -> bool {
         let interval = if self.open_spans.is_empty() { INTERVAL } else { OPEN_SPANS_INTERVAL };
-        self.last_open_spans.elapsed() >= interval
-            && (!self.open_spans.is_empty() || self.recorder.open.count() > 0)
+        self.last_open_spans.elapsed() >= interval && self.has_open_spans()
+    }
+
+    /// Whether a look at the open spans would find some, or less than the last one.
+    pub(super) fn has_open_spans(&self) -> bool {
+        !self.open_spans.is_empty() || self.recorder.open.count() > 0
     }
 
     /// Adds to the batch what is due about the writer and about open spans.
     pub(super) fn add_housekeeping_rows(&mut self, now_ns: i64, counts: PerKind) {
-        if self.last_open_spans.elapsed() >= self.options.flush_interval {
+        let is_awaited = self.waiting.iter().any(|waiting| waiting.looks > self.looks_begun);
+        if is_awaited || self.last_open_spans.elapsed() >= self.options.flush_interval {
+            self.looks_begun += 1;
             self.add_open_spans(now_ns);
         }
         if self.last_stat.elapsed() >= INTERVAL && !self.batch.is_empty() {
@@ -261,13 +268,10 @@ impl Writer {
         }
     }
 
-    /// Spans that have been open for longer than a flush interval.
+    /// All spans that are open now, however young.
     fn add_open_spans(&mut self, now_ns: i64) {
         self.last_open_spans = Instant::now();
-        let age = i64::try_from(self.options.flush_interval.as_nanos()).unwrap_or(i64::MAX);
-        let timeline = &self.converter.timeline;
-        let wanted = |start| timeline.ns(start) <= now_ns.saturating_sub(age);
-        let mut seen = self.recorder.open.look(self.recorder.clock.ticks(), wanted);
+        let mut seen = self.recorder.open.look(self.recorder.clock.ticks(), |_| true);
         seen.sort_unstable_by_key(|seen| seen.id);
         let ids: Vec<u64> = seen.iter().map(|seen| seen.id).collect();
         if ids.is_empty() && self.open_spans.is_empty() {

@@ -109,6 +109,8 @@ struct Waiting {
     targets: Vec<u64>,
     /// How many marks have to be committed.
     marks: u64,
+    /// How many looks at the open spans have to be committed.
+    looks: u64,
     done: Done,
 }
 
@@ -163,6 +165,9 @@ pub(crate) struct Writer {
     /// Ids of the open spans in the database, in order.
     open_spans: Vec<u64>,
     last_open_spans: Instant,
+    /// Looks at the open spans that are in batches, and those that are in committed ones.
+    looks_begun: u64,
+    looks_committed: u64,
     last_stat: Instant,
     batches_begun: u64,
     installed: Installed,
@@ -225,6 +230,8 @@ impl Writer {
             wal_bytes: 0,
             open_spans: Vec::new(),
             last_open_spans: now,
+            looks_begun: 0,
+            looks_committed: 0,
             last_stat: now,
             batches_begun: 0,
             installed: Installed::default(),
@@ -280,7 +287,9 @@ impl Writer {
         let mut any = false;
         while let Ok(flush) = self.control.try_recv() {
             let (targets, marks) = (self.tails(), self.marks_so_far());
-            self.waiting.push(Waiting { targets, marks, done: Done::Thread(flush) });
+            // Who flushes in a panic hook wants the spans that it is in to be there, too.
+            let looks = if self.has_open_spans() { self.looks_begun + 1 } else { 0 };
+            self.waiting.push(Waiting { targets, marks, looks, done: Done::Thread(flush) });
             any = true;
         }
         if any {

@@ -234,7 +234,7 @@ impl Writer {
             Ok((targets, result)) => {
                 let marks = self.marks_so_far();
                 let done = Done::Request { id, result };
-                self.waiting.push(Waiting { targets, marks, done });
+                self.waiting.push(Waiting { targets, marks, looks: 0, done });
             }
             Err(why) => self.requests.answer(id, AnswerState::Refused, why),
         }
@@ -258,10 +258,11 @@ impl Writer {
 
     /// Tells those whose records and marks are committed.
     pub(super) fn answer_waiting(&mut self) {
-        let Self { committed, marks, requests, .. } = self;
+        let Self { committed, marks, requests, looks_committed, .. } = self;
         let mut requested = false;
         self.waiting.retain_mut(|waiting| {
-            let done = marks.are_committed(waiting.marks)
+            let done = *looks_committed >= waiting.looks
+                && marks.are_committed(waiting.marks)
                 && committed.iter().zip(&waiting.targets).all(|(at, target)| at >= target);
             match &mut waiting.done {
                 _ if !done => {}

@@ -269,7 +269,8 @@ impl Reader {
         })
     }
 
-    /// The spans that were open when the writer last looked, in the order of ids.
+    /// The spans that were open when the writer last looked, and have not been stored since, in the order
+    /// of ids.
     ///
     /// # Errors
     ///
@@ -277,7 +278,8 @@ impl Reader {
     pub fn open_spans(&self, run_id: i64) -> Result<Vec<OpenSpan>, Error> {
         let sql = "SELECT id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns, NULL,
                      busy_ns, NULL, polls, 'unfinished', fields, seen_ns
-                   FROM open_span WHERE run_id = ?1 ORDER BY id";
+                   FROM open_span WHERE run_id = ?1 AND id NOT IN (SELECT id FROM span)
+                   ORDER BY id";
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Vec<OpenSpan>> {
             let mut names = Names::new(&tx)?;

@@ -24,6 +24,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         State::Ended => "none: the run has ended",
         State::Killed | State::Unknown => "shortly before the recording stopped",
     };
+    let when = match open.iter().map(|line| line.span.seen_ns).max() {
+        Some(seen_ns) => format!("{when}, {}", looked(seen_ns, page.end_ns, page.health.lag_ns)),
+        None => when.to_owned(),
+    };
     let x = canvas.put(1, 0, &format!("{} open, {when}", text::count(open.len() as u64)), FAINT);
     if stalled > 0 {
         let text = format!("! {} stalled", text::count(stalled as u64));
@@ -40,6 +44,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         }
     }
     (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
+}
+
+/// How old the look is; of a recording elsewhere or one that stopped, when it was.
+fn looked(seen_ns: i64, end_ns: i64, lag_ns: Option<i64>) -> String {
+    match lag_ns {
+        // What is stored ends so long ago, and the look is by so much older.
+        Some(lag_ns) => {
+            let age = lag_ns.saturating_add(end_ns).saturating_sub(seen_ns).max(0);
+            format!("{} ago", text::duration_in_words(age))
+        }
+        None => format!("at +{}", text::duration_in_words(seen_ns)),
+    }
 }
 
 fn lines(open: &[OpenLine]) -> Vec<Line<'_>> {

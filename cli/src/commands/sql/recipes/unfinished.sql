@@ -2,6 +2,7 @@
 SELECT id, name, target, started, 'unfinished' AS state, fields
 FROM spans WHERE run_id = :run AND status = 'unfinished'
 UNION ALL
-SELECT id, name, target, started, 'open for ' || round(age_ms, 1) || ' ms', fields
-FROM open_spans WHERE run_id = :run
+SELECT id, name, target, started,
+  'open for ' || round(age_ms, 1) || ' ms at +' || round(seen_ns / 1e9, 3) || ' s', fields
+FROM open_spans WHERE run_id = :run AND id NOT IN (SELECT id FROM span)
 ORDER BY started
