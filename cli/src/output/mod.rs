@@ -198,12 +198,16 @@ impl Output {
         }
     }
 
-    /// A moment, as the wall clock showed it.
+    /// A moment, as the wall clock showed it, with the zone.
     pub(crate) fn moment(&self, unix_ns: i64) -> Cell {
         let zone = if self.utc { TimeZone::UTC } else { TimeZone::system() };
         let shown = Timestamp::from_nanosecond(unix_ns.into()).map_or_else(
             |_| unix_ns.to_string(),
-            |moment| moment.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            |moment| {
+                let moment = moment.to_zoned(zone);
+                let format = if moment.offset().is_zero() { "UTC" } else { "%:z" };
+                moment.strftime(&format!("%Y-%m-%d %H:%M:%S {format}")).to_string()
+            },
         );
         Cell::Shown(shown, unix_ns.into())
     }

@@ -245,6 +245,8 @@ pub(crate) struct EventFact {
     pub at_ns: i64,
     pub level: String,
     pub target: String,
+    /// Empty if it was given none.
+    pub name: String,
     pub message: String,
     pub fields: Vec<(String, String)>,
 }

@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod contract;
+mod events;
 mod figures;
 mod fixture;
 mod json;

@@ -13,6 +13,7 @@ pub mod compare;
 pub mod critical_path;
 mod distribution;
 mod duration;
+mod event_text;
 mod exact;
 pub mod explain;
 mod fields;
@@ -41,6 +42,7 @@ mod window_sums;
 pub use self::critical_path::CriticalPath;
 pub use self::distribution::{Bar, Mode, bars, modes};
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
+pub use self::event_text::{event_name, event_text};
 pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
 #[cfg(any(test, spandrel_fuzz))]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
+use spandrel_storage::query::event_text;
 use spandrel_storage::{Event, Span, Status};
 
 use crate::commands::fields;
@@ -96,12 +97,14 @@ impl Lines {
             return self.record(out, event_members(event, started));
         }
         let span = event.span_id.map_or_else(String::new, |id| format!("  in s{id}"));
+        // Fields follow; a name that was given stands before the message.
+        let said = event_text(&event.callsite.name, event.message.as_deref(), None);
         let line = format!(
             "{}  {:>11}  {}  {}  {}{span}",
             self.time(started.saturating_add(event.at_ns)),
             text::clean(&event.callsite.level),
             text::clean(&event.callsite.target),
-            text::clean(event.message.as_deref().unwrap_or_default()),
+            text::clean(&said.unwrap_or_default()),
             pairs(event.fields.as_deref())
         );
         self.people(out, &line, event.callsite.level == "ERROR")

@@ -257,6 +257,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     });
     let events = found.events.iter().map(|event| {
         json!({ "span_id": event.span_id, "at_ns": event.at_ns, "level": event.callsite.level,
+            "name": event.callsite.name,
             "message": event.message, "fields": fields::value(event.fields.as_deref()) })
     });
     let links = found.links.iter();

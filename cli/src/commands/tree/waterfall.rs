@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
+use spandrel_storage::query::event_text;
 use spandrel_storage::{Span, Status};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -125,8 +126,9 @@ impl Waterfall<'_> {
         let at = format!("+{}", text::duration(event.at_ns.saturating_sub(from_ns)));
         let column = self.column(event.at_ns, columns).min(columns.saturating_sub(1));
         let bar = format!("{}·{}", " ".repeat(column), " ".repeat(columns - column - 1));
-        let message = event.message.as_deref().unwrap_or_default();
-        let message = fit(&text::clean(message), FIELDS_MAX);
+        let callsite = event.callsite.name.as_str();
+        let said = event_text(callsite, event.message.as_deref(), event.fields.as_deref());
+        let message = fit(&text::clean(&said.unwrap_or_default()), FIELDS_MAX);
         format!("  {FAINT}{name} {at:>10}  {bar}  {}{FAINT:#}", message.trim_end())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use spandrel_storage::query::event_name;
 use spandrel_storage::{Error, Reader, Run};
 
 use super::text;
@@ -30,6 +31,10 @@ pub(crate) fn read(
                 at_ns: event.at_ns,
                 level: text::cut(&event.callsite.level, 8),
                 target: text::cut(&event.callsite.target, bounds::NAME_CHARS),
+                name: text::cut(
+                    event_name(&event.callsite.name).unwrap_or_default(),
+                    bounds::NAME_CHARS,
+                ),
                 message: text::cut(event.message.as_deref().unwrap_or(""), bounds::VALUE_CHARS),
                 fields: text::fields(event.fields.as_deref()),
             });

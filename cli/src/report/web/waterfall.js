@@ -229,7 +229,8 @@ class Waterfall {
       el("ol", { class: "events" }, trace.events.map((event) => el("li", null,
         el("span", { class: "time" }, `+${duration(event.at_ns - trace.start_ns)}`),
         el("span", { class: `level ${/^[A-Z]+$/.test(event.level) ? event.level.toLowerCase() : ""}` }, visible(event.level)),
-        data(event.message || "(no message)"),
+        event.name ? data(event.name, { class: "key-text" }) : null, event.name ? " " : null,
+        data(event.message || (event.name || event.fields.length > 0 ? "" : "(no message)")),
         fieldList(event.fields),
         el("small", null, el("bdi", null, names.has(event.span) ? nameText(names.get(event.span)) : event.span))))),
       more > 0 ? el("p", { class: "hint" }, `${count(more)} more events are not in this page.`) : null);

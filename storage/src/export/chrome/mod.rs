@@ -38,7 +38,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     let Chrome { mut threads, .. } = slices;
     let events = source.events(|event| {
         name_thread(&mut out.buffer, &mut threads, pid, &event.thread);
-        begin(&mut out.buffer, "i", &event.callsite.target, event.name());
+        begin(&mut out.buffer, "i", &event.callsite.target, &event.name());
         place(&mut out.buffer, pid, event.thread.id, event.at_ns);
         out.buffer.extend_from_slice(b",\"s\":\"t\",\"args\":{\"id\":");
         unsigned(&mut out.buffer, event.id);

@@ -154,7 +154,7 @@ impl Firefox {
         let mut keys = std::mem::take(&mut self.event_keys);
         let marked = self.marker(&place, |out| {
             out.extend_from_slice(b"{\"type\":\"event\",\"message\":");
-            json(out, event.name());
+            json(out, &event.name());
             if let Some(span_id) = event.span_id {
                 out.extend_from_slice(b",\"span\":\"s");
                 unsigned(out, span_id);

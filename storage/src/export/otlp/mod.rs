@@ -191,7 +191,7 @@ fn attachments(source: &mut Source<'_>, otlp: &Otlp) -> Result<Connection, Expor
             let Some(span_id) = event.span_id else { return Ok(()) };
             json_of.clear();
             json_of.extend_from_slice(b"{\"name\":");
-            json(&mut json_of, event.name());
+            json(&mut json_of, &event.name());
             otlp.unix(&mut json_of, "timeUnixNano", event.at_ns);
             key(&mut json_of, "attributes");
             json_of.push(b'[');

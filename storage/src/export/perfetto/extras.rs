@@ -28,7 +28,7 @@ pub(super) fn events(
         let track = tracks.events(&event.thread, &mut out.buffer);
         let when = (Sequence::Others, event.at_ns);
         track_event(&mut out.buffer, interned, when, (Kind::Instant, track), |out, interned| {
-            interned.callsite(&event.callsite, event.name(), out);
+            interned.callsite(&event.callsite, &event.name(), out);
             annotation("event_id", interned, out, |out| unsigned(out, 3, event.id));
             if let Some(span_id) = event.span_id {
                 annotation("span_id", interned, out, |out| unsigned(out, 3, span_id));

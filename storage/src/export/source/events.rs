@@ -1,5 +1,6 @@
 //! The events of a source.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rusqlite::{Row, params};
@@ -7,6 +8,7 @@ use rusqlite::{Row, params};
 use super::super::error::ExportError;
 use super::{PIECE_ROWS, Source};
 use crate::error::Error;
+use crate::query::{event_name, event_text};
 use crate::reader::{Callsite, Names, Thread};
 
 /// An event, borrowed from its row.
@@ -21,9 +23,16 @@ pub(in crate::export) struct EventRef<'a> {
 }
 
 impl EventRef<'_> {
-    /// What a viewer shows: the message, or where it comes from.
-    pub(in crate::export) fn name(&self) -> &str {
-        self.message.filter(|message| !message.is_empty()).unwrap_or(&self.callsite.name)
+    /// What a viewer shows: what the event says, or where it comes from.
+    pub(in crate::export) fn name(&self) -> Cow<'_, str> {
+        let name = &self.callsite.name;
+        match self.message.filter(|message| !message.is_empty()) {
+            Some(message) if event_name(name).is_none() => message.into(),
+            message => match event_text(name, message, self.fields) {
+                Some(said) => said.into(),
+                None => name.as_str().into(),
+            },
+        }
     }
 }
 
