@@ -80,6 +80,7 @@ fn runs(text: &str) {
         dropped_events: 0,
         pruned_spans: 0,
         pruned_events: 0,
+        is_contradicted: false,
     };
     let runs = [run(3, "abcdef01", "a"), run(7, "abcdef02", "3"), run(9, "c0ffee", "abcdef")];
     match selector.resolve(&runs) {

@@ -245,6 +245,7 @@ mod tests {
             dropped_events: 0,
             pruned_spans: 0,
             pruned_events: 0,
+            is_contradicted: false,
         }
     }
 
