@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 pub(crate) use self::options::listed;
 pub(crate) use self::options::{Shared, group};
 use crate::commands::Command;
-use crate::failure::Failure;
+use crate::failure::{Failure, did_you_mean};
 use crate::output::{AnyFormat, Output};
 use crate::profile::Wanted;
 
@@ -60,7 +60,7 @@ impl Arguments {
         let words = options::behind_the_command(words.collect());
         Self::try_parse_from(&words).map_err(|error| {
             let command = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
-            match not_of_this_command(command, &error) {
+            match not_of_this_command(command, &error).or_else(|| no_such_command(&error)) {
                 Some(failure) => Refused::Option(failure),
                 None => Refused::Line(error),
             }
@@ -75,6 +75,21 @@ pub(crate) enum Refused {
     Option(Failure),
     /// Help and the like; or what is wrong with the line.
     Line(clap::Error),
+}
+
+/// What to say of a command that there is not, if another one may have been meant.
+fn no_such_command(error: &clap::Error) -> Option<Failure> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word,
+        _ => return None,
+    };
+    let all = Arguments::command();
+    let near = did_you_mean(word, all.get_subcommands().map(clap::Command::get_name));
+    let failure = Failure::usage(format!("there is no command {word:?}"));
+    (!near.is_empty()).then(|| failure.hint(near + "`spandrel --help` lists all"))
 }
 
 /// What to say of an option that the command does not take, but others do.

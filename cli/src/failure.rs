@@ -40,6 +40,12 @@ impl Failure {
     }
 }
 
+/// `did you mean self_ns? `, for a hint that lists what there is; nothing if none is near.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = spandrel_storage::query::nearest(word, known, 1);
+    near.first().map_or_else(String::new, |near| format!("did you mean {near}? "))
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -54,7 +60,9 @@ impl From<spandrel_storage::Error> for Failure {
         match error.kind() {
             ErrorKind::NotFound => failure
                 .hint("`spandrel record -- PROGRAM` makes a profile of a program with the layer"),
-            ErrorKind::NewerSchema => failure.hint("`cargo install spandrel-cli` upgrades it"),
+            ErrorKind::NewerSchema => {
+                failure.hint("`cargo install --path cli` in a newer checkout upgrades this command")
+            }
             _ => failure,
         }
     }

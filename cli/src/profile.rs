@@ -332,7 +332,7 @@ fn fits(name: &str, parts: &[String]) -> bool {
 }
 
 /// When a profile was written last: a live one writes its log only.
-fn written(path: &Path) -> Option<SystemTime> {
+pub(crate) fn written(path: &Path) -> Option<SystemTime> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let times = [path.as_os_str(), &log].map(|path| fs::metadata(path).ok()?.modified().ok());
@@ -340,7 +340,7 @@ fn written(path: &Path) -> Option<SystemTime> {
 }
 
 /// Whether the start of the file says that it is a profile: <https://sqlite.org/fileformat.html>.
-fn is_profile(path: &Path) -> bool {
+pub(crate) fn is_profile(path: &Path) -> bool {
     let mut start = [0; 72];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok()

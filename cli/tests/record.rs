@@ -35,7 +35,11 @@ fn program_with_the_layer() {
     if std::env::var_os("SPANDREL_TEST_PROGRAM").is_none() {
         return;
     }
-    let profiler = spandrel::Profiler::from_env().unwrap();
+    let own = std::env::var_os("SPANDREL_TEST_OWN");
+    let profiler = match &own {
+        Some(path) => spandrel::Profiler::builder().database(path).build().unwrap(),
+        None => spandrel::Profiler::from_env().unwrap(),
+    };
     assert!(profiler.is_enabled());
     tracing_subscriber::registry().with(profiler.layer()).init();
     for n in 0..3 {
@@ -111,11 +115,29 @@ fn a_program_without_the_layer_runs_and_what_it_lacks_is_said() {
     child.stdin.take().unwrap().write_all(b"in and out").unwrap();
     let output = child.wait_with_output().unwrap();
     let (out, err) = texts(&output);
-    assert_eq!((output.status.code(), out.as_str()), (Some(0), "in and out"));
+    assert_eq!((output.status.code(), out.as_str()), (Some(3), "in and out"));
     assert!(err.contains("cat recorded nothing") && err.contains("from_env"), "{err}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is made");
     let status = record(folder.path(), &["-q", "--fail-empty", "--", "true"]).status().unwrap();
     assert_eq!(status.code(), Some(4));
+}
+
+#[test]
+fn a_program_that_names_its_own_database_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    // A profile of before is not taken for it.
+    let old = recorded(folder.path(), &["-o", "old.db"]).output().unwrap();
+    assert_eq!(old.status.code(), Some(7), "{}", texts(&old).1);
+    let output = recorded(folder.path(), &["-o", "told.db"])
+        .env("SPANDREL_TEST_OWN", "data/own.db")
+        .output()
+        .unwrap();
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(7), "the code of the program: {err}");
+    assert!(!err.contains("error:") && err.contains("did not record into told.db"), "{err}");
+    assert!(err.contains("recorded into data/own.db") && err.contains("3 spans"), "{err}");
+    assert!(err.contains("spandrel top --db data/own.db"), "{err}");
 }
 
 #[test]

@@ -265,8 +265,8 @@ fn foreign(path: &Path) -> Error {
 
 fn newer(path: &Path, version: i32) -> Error {
     let message = format!(
-        "written by a newer spandrel (schema version {version}, this one knows {}); upgrade with \
-         `cargo install spandrel-cli`, or choose another path",
+        "written by a newer spandrel (schema version {version}, this one knows {}); upgrade \
+         spandrel, or choose another path",
         schema::SCHEMA_VERSION
     );
     Error::new(ErrorKind::NewerSchema, path, message)

@@ -35,6 +35,7 @@ use clap::Subcommand;
 use crate::arguments::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::{Format, ending};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -89,6 +90,29 @@ pub(crate) enum Command {
     Man(man::Arguments),
 }
 
+/// Refuses to write into a file what its name says that it is not.
+fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
+    let path = context.output.path.as_deref().filter(|_| context.any_format.is_none());
+    let Some(ending) = path.and_then(ending) else { return Ok(()) };
+    let is_page = ending == "html" || ending == "htm";
+    let refused = match command {
+        // Which make the file that they are told to, or look at the name themselves.
+        Command::Flame(_) | Command::Export(_) | Command::Record(_) | Command::Man(_) => false,
+        Command::Report(_) => {
+            ending == "svg" || path.is_some_and(|path| Format::of_file_name(path).is_some())
+        }
+        _ => ending == "svg" || is_page,
+    };
+    if !refused {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("this command writes no .{ending}"));
+    Err(failure.hint(match command {
+        Command::Report(_) => "a report is a page: name it .html",
+        _ => "`spandrel flame` draws .svg, `spandrel report` makes a page",
+    }))
+}
+
 /// Makes a `match` of commands, whose arguments have types of their own.
 macro_rules! commands {
     ($($name:ident $module:ident,)*) => {
@@ -104,6 +128,7 @@ macro_rules! commands {
         /// Runs a command.
         pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
             export::only_there(command, context)?;
+            fits_its_name(command, context)?;
             match command {
                 $(Command::$name(arguments) => $module::run(arguments, context),)*
             }

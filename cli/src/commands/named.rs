@@ -22,6 +22,6 @@ pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, F
     Ok(Some(if near.is_empty() {
         format!("no closed span is named {shown:?}; `spandrel top -n 0` lists the names")
     } else {
-        format!("no closed span is named {shown:?}; there is {}", near.join(", "))
+        format!("no closed span is named {shown:?}; did you mean {}?", near.join(", or "))
     }))
 }

@@ -1,5 +1,7 @@
 //! The formats, and when to use colours.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use spandrel_storage::export;
@@ -28,10 +30,29 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// What the ending of a file's name says, if it says anything.
+    pub(crate) fn of_file_name(path: &Path) -> Option<Self> {
+        Some(match ending(path)?.as_str() {
+            "txt" => Self::Plain,
+            "csv" => Self::Csv,
+            "tsv" => Self::Tsv,
+            "json" => Self::Json,
+            "ndjson" | "jsonl" => Self::Ndjson,
+            "md" | "markdown" => Self::Md,
+            "xml" => Self::Junit,
+            _ => return None,
+        })
+    }
+
     /// Whether people read it.
     pub(crate) fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Plain | Self::Md)
     }
+}
+
+/// The ending of a file's name, in small letters.
+pub(crate) fn ending(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
 }
 
 /// What `--format` takes: how a view is written, or what `spandrel export` makes.

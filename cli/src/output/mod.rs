@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) use self::behind::Behind;
-pub(crate) use self::format::{AnyFormat, ColorChoice, Format};
+pub(crate) use self::format::{AnyFormat, ColorChoice, Format, ending};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::sheet::{Cell, Column, Sheet};
 pub(crate) use self::sink::{Destination, NewDatabase, quietly};
@@ -55,10 +55,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The format that was asked for, or the one that suits whoever reads.
+    /// The format that was asked for, by itself or by the name of the file, or the one that suits whoever
+    /// reads.
     pub(crate) fn format(&self) -> Format {
         let default = if self.is_terminal() { Format::Table } else { Format::Plain };
-        self.format.unwrap_or(default)
+        let of_name = || self.path.as_deref().and_then(Format::of_file_name);
+        self.format.or_else(of_name).unwrap_or(default)
     }
 
     fn is_terminal(&self) -> bool {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::text;
-use crate::failure::Failure;
+use crate::failure::{Failure, did_you_mean};
 
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,7 +177,9 @@ impl Sheet {
             _ => {
                 let keys: Vec<_> = self.columns.iter().map(|column| column.key.as_str()).collect();
                 let message = format!("there is no column {key:?}");
-                Err(Failure::usage(message).hint(format!("the columns are {}", keys.join(", "))))
+                let near = did_you_mean(key, keys.iter().copied());
+                Err(Failure::usage(message)
+                    .hint(format!("{near}the columns are {}", keys.join(", "))))
             }
         }
     }

@@ -105,7 +105,7 @@ fn a_rule_about_no_span_fails() {
             said.contains("there is no such span"),
             rules.contains("reqest") || rules.contains("admin")
         );
-        assert_eq!(said.contains("there is http.request"), rules.contains("reqest"), "{said}");
+        assert_eq!(said.contains("did you mean http.request?"), rules.contains("reqest"), "{said}");
     }
 }
 

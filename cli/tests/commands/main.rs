@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod contract;
+mod endings;
 mod events;
 mod figures;
 mod fixture;

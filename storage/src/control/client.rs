@@ -98,8 +98,7 @@ impl ControlClient {
         match (application, version) {
             (APPLICATION_ID, VERSION) => Ok(()),
             (APPLICATION_ID, newer) if newer > VERSION => {
-                let message = "the recording is one of a newer spandrel; upgrade with \
-                               `cargo install spandrel-cli`";
+                let message = "the recording is one of a newer spandrel; upgrade the command";
                 Err(Error::new(ErrorKind::NewerSchema, &self.path, message))
             }
             _ => Err(not_recording(&self.profile)),

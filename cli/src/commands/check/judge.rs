@@ -125,7 +125,7 @@ impl Judge<'_> {
         });
         match near {
             _ if only_before => "there is no such span; only the baseline has it".into(),
-            Some(near) => format!("there is no such span; there is {near}"),
+            Some(near) => format!("there is no such span; did you mean {near}?"),
             None => "there is no such span".into(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use spandrel_storage::query::compare::Metric;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, did_you_mean};
 
 /// A file of rules. Unknown keys are errors: a rule that is misspelt would never fail.
 #[derive(Debug, Deserialize)]
@@ -75,6 +75,10 @@ enum Value {
     Text(String),
     Number(f64),
 }
+
+/// What rules can look at.
+const METRICS: [&str; 10] =
+    ["p50", "p95", "p99", "mean", "max", "calls", "error_rate", "dropped", "unfinished", "spans"];
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -229,9 +233,9 @@ impl Entry {
         };
         for metric in metrics {
             let quantity = Quantity::parse(metric).ok_or_else(|| {
-                Failure::usage(format!("{of}: there is no metric {metric:?}")).hint(
-                    "p50, p95, p99, mean, max, calls, error_rate, dropped, unfinished or spans",
-                )
+                let near = did_you_mean(metric, METRICS);
+                Failure::usage(format!("{of}: there is no metric {metric:?}"))
+                    .hint(format!("{near}there are {}", METRICS.join(", ")))
             })?;
             if self.span.is_none() && !quantity.is_of_run() {
                 let message = format!("{of}: says no span");

@@ -150,7 +150,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "writer_panic" => "the writer met an error of its own; please report it with the \
                            program's standard error"
             .into(),
-        _ => "this reason is one of a newer spandrel; `cargo install spandrel-cli` upgrades".into(),
+        _ => "this reason is one of a newer spandrel; upgrade this command".into(),
     }
 }
 

@@ -21,9 +21,11 @@ use super::named;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Destination, Header, Sheet, View, text};
+use crate::output::{Cell, Column, Destination, Header, Sheet, View, ending, text};
 use crate::report;
 
+/// What says how rows are written.
+const NOT_DRAWN: [&str; 5] = ["output", "format", "limit", "sort", "columns"];
 /// Levels that are drawn without asking.
 const DEPTH: u32 = 24;
 
@@ -31,7 +33,7 @@ const DEPTH: u32 = 24;
 #[command(after_long_help = "Examples:\n  \
     spandrel flame                                  self time, all roots\n  \
     spandrel flame --root db.query --weight busy    what is under one name\n  \
-    spandrel flame -w field.shard=7 --svg flame.svg\n  \
+    spandrel flame -w field.shard=7 -o flame.svg\n  \
     spandrel flame --min-share 5 -f csv")]
 pub(crate) struct Arguments {
     /// Only what is under spans of this name
@@ -49,11 +51,12 @@ pub(crate) struct Arguments {
     /// Count a span inside of a span of the same name at the outer one
     #[arg(long)]
     collapse_recursion: bool,
-    /// Draw into this file
-    #[arg(long, value_name = "FILE")]
+    /// Draw into this file, as -o with a name that ends in .svg does
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_DRAWN)]
     svg: Option<PathBuf>,
-    /// Write a page with the flame graph, to zoom and search, that opens offline
-    #[arg(long, value_name = "FILE", conflicts_with = "svg")]
+    /// Write a page with the flame graph, to zoom and search, that opens offline;
+    /// as -o with a name that ends in .html does
+    #[arg(long, value_name = "FILE", conflicts_with = "svg", conflicts_with_all = NOT_DRAWN)]
     html: Option<PathBuf>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
@@ -128,6 +131,14 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    // The name of a file says what it is, unless --format does.
+    let output = &context.output;
+    let named = output.path.clone().filter(|_| output.format.is_none());
+    let of = |endings: &[&str]| {
+        named.clone().filter(|path| ending(path).is_some_and(|end| endings.contains(&end.as_str())))
+    };
+    let svg = arguments.svg.clone().or_else(|| of(&["svg"]));
+    let html = arguments.html.clone().or_else(|| of(&["html", "htm"]));
     let profile = context.wanted.profile()?;
     let mut tree = profile.stacks()?;
     if let Some(name) = &arguments.root {
@@ -144,19 +155,17 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         true => profile.read_everything(profile.reader.indexes()?.paths),
         false => profile.passed_over_everything()?,
     };
-    if let Some(note) =
-        note.as_ref().filter(|_| arguments.html.is_some() || arguments.svg.is_some())
-    {
+    if let Some(note) = note.as_ref().filter(|_| html.is_some() || svg.is_some()) {
         context.output.say(note);
     }
-    if let Some(path) = &arguments.html {
+    if let Some(path) = &html {
         let weight = arguments.weight.key();
         return report::write(path, &context.output, || report::flame(&profile, &tree, weight));
     }
     let widths = tree.widths(arguments.weight.weight());
     let layout = Layout::new(&tree, &widths, arguments.depth, arguments.min_share / 100.0);
     let header = profile.header()?;
-    if let Some(path) = &arguments.svg {
+    if let Some(path) = &svg {
         let drawn = svg::draw(&tree, &layout, arguments.weight, &header.lines());
         return write(path, &drawn, &layout, header, context);
     }

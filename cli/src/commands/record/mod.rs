@@ -5,6 +5,7 @@
 //! error, so that a pipe gets the program's output and nothing else.
 
 mod child;
+mod elsewhere;
 #[cfg(unix)]
 mod unix;
 
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use clap::Args;
 use spandrel_storage::{Reader, Run};
@@ -25,7 +27,7 @@ use crate::output::{Header, text};
 #[command(
     after_help = "The profile is -o FILE, else --db FILE, else PROGRAM.spandrel.db in the current \
     folder. A profile\nthat is there gets another run; another file is never touched. The exit code is \
-    the program's.\nCtrl-C goes to the program, which then closes its recording; a second one kills it."
+    the program's; 3 if it ended well and recorded nothing.\nCtrl-C goes to the program, which then closes its recording; a second one kills it."
 )]
 pub(crate) struct Arguments {
     /// A name for the run, such as 'after the index'
@@ -53,17 +55,46 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if let Some(commit) = commit() {
         command.env("SPANDREL_COMMIT", commit);
     }
+    let began = SystemTime::now();
     let exit = child::run(&mut command, &context.output)?;
-    let runs = runs_after(&path, known, context)?;
+    let mut runs = runs_after(&path, known, context)?;
+    let mut recorded = path.clone();
+    if runs.is_empty()
+        && let Some(found) = elsewhere(program, &path, began, context)
+    {
+        (recorded, runs) = found;
+    }
     if runs.is_empty() {
         context.output.failure(&nothing_recorded(program));
     }
-    summarize(&path, &runs, context)?;
+    summarize(&recorded, &runs, context)?;
     Ok(match exit {
         Exit::Ok if runs.is_empty() && context.output.fail_empty => Exit::NothingMatched,
+        // Who says that something went wrong does not end as if nothing had.
+        Exit::Ok if runs.is_empty() => Exit::CannotRead,
         Exit::Ok if context.output.strict && !runs.iter().all(Run::is_complete) => Exit::Incomplete,
         exit => exit,
     })
+}
+
+/// Where the program recorded instead, and what; says so.
+fn elsewhere(
+    program: &OsString,
+    told: &Path,
+    began: SystemTime,
+    context: &Context,
+) -> Option<(PathBuf, Vec<Run>)> {
+    let here = std::env::current_dir().ok()?;
+    let (path, runs) = elsewhere::recorded(&here, began, told)?;
+    context.output.say(&format!(
+        "{} names its own database, and did not record into {}; with `Profiler::from_env()` it takes \
+         the one that it is given",
+        text::clean(&Path::new(program).display().to_string()),
+        text::clean(&in_a_shell(told)),
+    ));
+    let reader = Reader::open(&path).ok()?;
+    let runs = runs.into_iter().map(|run| context.wanted.looked_at(&reader, run));
+    Some((path.clone(), runs.collect::<Result<_, _>>().ok()?))
 }
 
 /// The file to record into, absolute: the program may go to another folder.

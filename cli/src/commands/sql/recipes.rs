@@ -2,7 +2,7 @@
 //!
 //! A recipe is a file, its first line a comment that says what it answers.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, did_you_mean};
 
 /// A query with a name.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ pub(super) fn find(name: &str) -> Result<&'static Recipe, Failure> {
     ALL.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|recipe| recipe.name).collect();
         let failure = Failure::usage(format!("there is no recipe {name:?}"));
-        failure.hint(format!("there are {}", names.join(", ")))
+        let near = did_you_mean(name, names.iter().copied());
+        failure.hint(format!("{near}there are {}", names.join(", ")))
     })
 }

@@ -15,7 +15,7 @@ use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups, Key}
 use self::note::notes;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, did_you_mean};
 use crate::output::{Cell, Column, Sheet, View, text};
 use crate::profile::Profile;
 
@@ -55,7 +55,11 @@ fn parse_by(text: &str) -> Result<By, String> {
         "thread" => Ok(By::Thread),
         other => match other.strip_prefix("field.") {
             Some(name) if !name.is_empty() => Ok(By::Field(name.to_owned())),
-            _ => Err("there are name, target, level, callsite, thread and field.NAME".into()),
+            _ => {
+                let known = ["name", "target", "level", "callsite", "thread"];
+                let near = did_you_mean(other, known);
+                Err(format!("{near}there are name, target, level, callsite, thread and field.NAME"))
+            }
         },
     }
 }
@@ -120,7 +124,7 @@ fn live(context: &Context) -> Result<Exit, Failure> {
 #[cfg(not(feature = "tui"))]
 fn live(_context: &Context) -> Result<Exit, Failure> {
     Err(Failure::usage("--live is not in this build")
-        .hint("`cargo install spandrel-cli` with its default features has it"))
+        .hint("`cargo install --path cli` with its default features has it"))
 }
 
 fn from_rollups(profile: &Profile, by: &By) -> Result<Top, Failure> {
