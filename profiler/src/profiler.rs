@@ -284,7 +284,8 @@ impl Profiler {
         Subscriber::new(self.handle.as_ref().map(|handle| &handle.recorder))
     }
 
-    /// Waits until everything that was recorded before this call is committed.
+    /// Waits until everything that was recorded before this call is committed, to a file that is where the
+    /// path says, with its log.
     ///
     /// # Errors
     ///

@@ -239,8 +239,12 @@ impl Writer {
         self.last_commit = began;
         self.tell_so_far();
         let Some(store) = &mut self.store else { return };
-        let result =
-            if self.batch.is_empty() { Ok(None) } else { store.append(&mut self.batch).map(Some) };
+        let result = match self.batch.is_empty() {
+            false => store.append(&mut self.batch).map(Some),
+            true if self.is_in_place => Ok(None),
+            // It is not got right yet, and whoever waits goes on waiting.
+            true => return,
+        };
         match result {
             Ok(appended) => {
                 if let Some(appended) = appended {

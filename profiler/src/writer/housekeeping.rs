@@ -83,6 +83,7 @@ impl Writer {
     /// Whether the file is still the one that the path names, with its log.
     pub(super) fn look_after_file(&mut self) {
         let Some(store) = &mut self.store else { return };
+        self.is_in_place = true;
         match store.location() {
             Ok(Location::InPlace) => {}
             Ok(Location::Removed) => {
@@ -192,7 +193,10 @@ impl Writer {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotADatabase) => {
                 return self.lose_file("was damaged while it was recorded into");
             }
-            Err(error) => return self.refused_by(&error, began),
+            Err(error) => {
+                self.is_in_place = false;
+                return self.refused_by(&error, began);
+            }
         };
         let mut lost = PerKind::default();
         if !found.whole {

@@ -174,6 +174,8 @@ pub(crate) struct Writer {
     /// What the file says of what went wrong.
     so_far: SoFar,
     in_file: InFile,
+    /// Whether what is in the file is where whoever opens it next looks for it, as far as is known.
+    is_in_place: bool,
     /// Whether the pill has come.
     closing: bool,
 }
@@ -237,6 +239,7 @@ impl Writer {
             installed: Installed::default(),
             so_far: SoFar::default(),
             in_file: InFile::default(),
+            is_in_place: true,
             closing: false,
         }
     }
@@ -297,7 +300,11 @@ impl Writer {
             self.look_whether_installed();
             // Those whose time was up before it was done have not waited for it.
             self.forget_gone();
-            self.answer_waiting();
+            // What was committed long ago may be out of reach since.
+            self.look_after_file();
+            if self.store.is_some() {
+                self.answer_waiting();
+            }
         }
     }
 

@@ -258,6 +258,9 @@ impl Writer {
 
     /// Tells those whose records and marks are committed.
     pub(super) fn answer_waiting(&mut self) {
+        if !self.is_in_place {
+            return;
+        }
         let Self { committed, marks, requests, looks_committed, .. } = self;
         let mut requested = false;
         self.waiting.retain_mut(|waiting| {
