@@ -77,7 +77,8 @@ fn secrets_in_fields_do_not_reach_the_file() {
     assert_eq!(text("call", "http.request.header.authorization"), "[redacted]");
     assert_eq!(text("bytes", "api_key"), "[redacted]");
     assert_eq!(text("long", "clientSecret"), "[redacted]");
-    assert_eq!(db.span("long").fields.cut()["clientSecret"], Some(7_000), "how long, not what");
+    let cut = db.span("long").fields.cut();
+    assert_eq!((cut["clientSecret"], cut["token"]), (None, None), "not even how long");
     assert_eq!(text("late", "session.cookie"), "[redacted]");
     assert_eq!(text("open", "credentials"), "[redacted]");
     assert_eq!(db.event("said").fields.text("password"), "[redacted]");
@@ -91,6 +92,58 @@ fn secrets_in_fields_do_not_reach_the_file() {
     let mark: String = db.value("SELECT fields FROM mark");
     let mark: serde_json::Value = serde_json::from_str(&mark).unwrap();
     assert_eq!(mark, json!({ "by": "me", "token": "[redacted]" }));
+}
+
+#[test]
+fn passwords_and_tokens_in_urls_do_not_reach_the_file() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let profiler = small(scratch.db()).build().unwrap();
+    let url = format!("postgres://me:{SECRET}@db:5432/prod");
+    let long = format!("{}postgres://me:{}", " ".repeat(200), SECRET.repeat(1_000));
+    let open = within(&dispatch(&profiler), || {
+        drop(info_span!("connect", url = url.as_str(), n = 1));
+        drop(info_span!("shown", config = ?Some(&url), error = %format!("{url}: no route")));
+        drop(info_span!("bytes", url = url.as_bytes()));
+        drop(info_span!("request", uri = %format!("/login?a=1&access_token={SECRET}#top")));
+        drop(info_span!("asked", url.query = %format!("q=a b&api_key={SECRET}")));
+        drop(info_span!("signed", to = %format!("https://h/x?X-Amz-Signature={SECRET}&y=2")));
+        drop(info_span!("pairs", db.dsn = %format!("host=db password={SECRET} user=me")));
+        drop(info_span!("cut", text = long.as_str()));
+        let late = info_span!("late", endpoint = field::Empty);
+        late.record("endpoint", format!("redis://:{SECRET}@cache").as_str());
+        drop(late);
+        info!(n = 4, "said {url}");
+        info_span!("open", url = url.as_str())
+    });
+    let fields = json!({ "at": url, "uri": format!("/?token={SECRET}") });
+    asking::ask(scratch.db(), "mark", &json!({ "label": "deploy", "fields": fields }));
+    profiler.flush(Duration::from_secs(60)).unwrap();
+    assert_no_secret(scratch.db());
+    let report = profiler.close().unwrap();
+    within(&dispatch(&profiler), || drop(open));
+    let db = ledger::check_complete(scratch.db(), &report);
+    assert_no_secret(scratch.db());
+    let safe = "postgres://me:[redacted]@db:5432/prod";
+    for (span, field, wanted) in [
+        ("connect", "url", safe.to_owned()),
+        ("shown", "config", format!("Some({safe:?})")),
+        ("shown", "error", format!("{safe}: no route")),
+        ("bytes", "url", "[redacted]".to_owned()),
+        ("request", "uri", "/login?a=1&access_token=[redacted]#top".to_owned()),
+        ("asked", "url.query", "q=a b&api_key=[redacted]".to_owned()),
+        ("signed", "to", "https://h/x?X-Amz-Signature=[redacted]&y=2".to_owned()),
+        ("pairs", "db.dsn", "host=db password=[redacted] user=me".to_owned()),
+        ("cut", "text", format!("{}postgres://me:[redacted]", " ".repeat(200))),
+        ("late", "endpoint", "redis://:[redacted]@cache".to_owned()),
+        ("open", "url", safe.to_owned()),
+    ] {
+        assert_eq!(db.span(span).fields.text(field), wanted, "{span}");
+    }
+    assert_eq!(db.events()[0].message.as_deref(), Some(format!("said {safe}").as_str()));
+    let mark: String = db.value("SELECT fields FROM mark");
+    let mark: serde_json::Value = serde_json::from_str(&mark).unwrap();
+    assert_eq!(mark, json!({ "at": safe, "uri": "/?token=[redacted]" }));
 }
 
 #[test]

@@ -33,7 +33,7 @@ const KIND_U128: u8 = 6;
 pub(crate) const KIND_F64: u8 = 7;
 pub(crate) const KIND_BOOL: u8 = 8;
 pub(crate) const KIND_STR: u8 = 9;
-const KIND_BYTES: u8 = 10;
+pub(crate) const KIND_BYTES: u8 = 10;
 /// A field for which there was no room; `low` is how many bytes its text had, 0 for a number.
 pub(crate) const KIND_MISSING: u8 = 11;
 /// No field at all: `low` words follow that say nothing.

@@ -3,6 +3,7 @@
 //! Values behind names of secrets in any of the ways in which these are written, passwords in URLs, and
 //! what looks like a key. A secret that is written like a word, in a place of its own, cannot be told.
 
+use super::urls::without_users;
 use super::{REDACTED, Redaction, Secrecy};
 
 /// Options of well-known commands whose value is a secret, beside the names of the list.
@@ -82,37 +83,13 @@ fn one(argument: &str, is_option: bool, redaction: &Redaction) -> String {
     {
         return format!("-p{REDACTED}");
     }
-    let text = without_pairs(&without_user(argument), redaction);
+    let without_users = without_users(argument, false, false);
+    let text = without_pairs(without_users.as_deref().unwrap_or(argument), redaction);
     without_keys(&text)
 }
 
-/// `scheme://user:password@host` without the password, and without a user who has none: it may be a key.
-fn without_user(text: &str) -> String {
-    let Some(at) = text.find("://").map(|at| at + 3) else { return text.to_owned() };
-    let (before, after) = text.split_at(at);
-    let url_end = after
-        .find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`'))
-        .unwrap_or(after.len());
-    let (url, rest) = after.split_at(url_end);
-    let host_end = url.find(['/', '?', '#']).unwrap_or(url.len());
-    let in_authority = url[..host_end].rfind('@');
-    // A password that should have been escaped, and was not.
-    let has_password = url[..host_end]
-        .split_once(':')
-        .is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()));
-    let user_end = in_authority.or_else(|| url.rfind('@').filter(|_| has_password));
-    let url = match user_end {
-        Some(end) => match url[..end].split_once(':') {
-            Some((user, _)) => format!("{user}:{REDACTED}{}", &url[end..]),
-            None => format!("{REDACTED}{}", &url[end..]),
-        },
-        None => url.to_owned(),
-    };
-    format!("{before}{url}{}", without_user(rest))
-}
-
 /// `name=value`, `name: value` and `"name": "value"`, anywhere, without the values of secrets.
-fn without_pairs(text: &str, redaction: &Redaction) -> String {
+pub(super) fn without_pairs(text: &str, redaction: &Redaction) -> String {
     let mut kept = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(['=', ':']) {
@@ -123,7 +100,8 @@ fn without_pairs(text: &str, redaction: &Redaction) -> String {
         kept.push_str(before);
         kept.push_str(&after[..separator]);
         rest = &after[separator..];
-        if separator > 1 || name.is_empty() || !is_secret(name, redaction) {
+        let is_redacted = rest.trim_start().starts_with(REDACTED);
+        if separator > 1 || is_redacted || name.is_empty() || !is_secret(name, redaction) {
             continue;
         }
         let value = rest.trim_start();

@@ -1,22 +1,28 @@
 //! A JSON object from another process, without the values of secrets.
 
-use super::{REDACTED, Redaction, Secrecy};
+use super::{Address, REDACTED, Redaction, Secrecy, Urls};
 
-/// The object with `"[redacted]"` for each value under the name of a secret, however deep. `None` for a
-/// text that cannot be read.
+/// The object with `"[redacted]"` for each value under the name of a secret, however deep, and without
+/// the secrets of URLs. `None` for a text that cannot be read.
 pub(crate) fn redacted(object: &str, redaction: &Redaction) -> Option<String> {
     let mut out = String::with_capacity(object.len());
     let mut rest = object;
     // The text of the last string, where it may be a name.
     let mut name: Option<String> = None;
+    let (mut urls, mut address) = (Urls::new(redaction.clone()), Address::Any);
     while let Some(first) = rest.chars().next() {
         let len = if first == '"' { string_len(rest)? } else { first.len_utf8() };
         let (token, after) = rest.split_at(len);
-        out.push_str(token);
         rest = after;
+        if first == '"' {
+            push_without_secrets(&mut out, token, address, &mut urls);
+        } else {
+            out.push_str(token);
+        }
         match first {
             '"' => name = Some(unescaped(token)),
             ':' => {
+                address = name.as_deref().map_or(Address::Any, Address::of);
                 let secrecy = name.take().map_or(Secrecy::None, |name| redaction.secrecy(&name));
                 let value = rest.trim_start();
                 let len = value_len(value)?;
@@ -30,6 +36,18 @@ pub(crate) fn redacted(object: &str, redaction: &Redaction) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// Appends a string, still escaped: what is hidden begins and ends between its escapes.
+fn push_without_secrets(out: &mut String, string: &str, address: Address, urls: &mut Urls) {
+    let inner = string.get(1..string.len() - 1).unwrap_or_default();
+    // Some write slashes so, which needs no escape.
+    let slashes = inner.contains("\\/") && !inner.contains("\\\\");
+    let without_slashes = slashes.then(|| inner.replace("\\/", "/"));
+    match urls.redacted(without_slashes.as_deref().unwrap_or(inner), address, false) {
+        Some(kept) => out.push_str(&format!("\"{kept}\"")),
+        None => out.push_str(string),
+    }
 }
 
 /// How many bytes the string takes with which the text begins, with its quotes.
@@ -103,6 +121,22 @@ mod tests {
         let expected = r#"{"a":1,"password":"[redacted]","token":12,"in":{"api_key":"[redacted]" ,"c":":"},
             "p\u0061ssword":"[redacted]","key":"[redacted]","text":"password: x","last":"}"}"#;
         assert_eq!(redacted(object, &Redaction::default()).as_deref(), Some(expected));
+        for (object, expected) in [
+            (
+                r#"{"a":"pg://me:x@h","b":["pg:\/\/me:x@h"]}"#,
+                r#"{"a":"pg://me:[redacted]@h","b":["pg://me:[redacted]@h"]}"#,
+            ),
+            (
+                r#"{"a":"to \"a:\/\/b?key=x\"","uri":"/?sig=x\"y&b"}"#,
+                r#"{"a":"to \"a://b?key=[redacted]\"","uri":"/?sig=[redacted]\"y&b"}"#,
+            ),
+            (
+                r#"{"a":"C:\\/a","url.query":"key=x\"y"}"#,
+                r#"{"a":"C:\\/a","url.query":"key=[redacted]"}"#,
+            ),
+        ] {
+            assert_eq!(redacted(object, &Redaction::default()).as_deref(), Some(expected));
+        }
         for broken in [r#"{"password":"x"#, r#"{"password":"#, r#"{"password":{"#] {
             assert_eq!(redacted(broken, &Redaction::default()), None, "{broken}");
         }

@@ -2,17 +2,21 @@
 //!
 //! A name is split into words at whatever is no letter or digit, and at the humps of camel case, and is
 //! of a secret if words of the list stand in it side by side, as `db.password`, `apiKey` and
-//! `X-Auth-Token` do, or if one of them ends with a word that hardly ends another, as `PGPASSWORD` does. Not if they stand before a word that says something about the secret, as in
-//! `token_count`, nor in a name that is known to be of something else, as `cache_key`.
+//! `X-Auth-Token` do, or if one of them ends with a word that hardly ends another, as `PGPASSWORD` does.
+//! Not if they stand before a word that says something about the secret, as in `token_count`, nor in a
+//! name that is known to be of something else, as `cache_key`.
 //!
-//! The writer does this, once for each field of a callsite. What it does not see through are free texts:
-//! the message of an event, the label of a mark, and a structure that is shown with `Debug`.
+//! The writer does this, once for each field of a callsite. In every text it looks for URLs, which may
+//! have a password or a query with secrets. What else it does not see through are free texts: the
+//! message of an event, the label of a mark, and a structure that is shown with `Debug`.
 
 mod arguments;
 mod json;
+mod urls;
 
 pub(crate) use self::arguments::redacted as redacted_arguments;
 pub(crate) use self::json::redacted as redacted_object;
+pub(crate) use self::urls::{Address, Urls};
 
 /// What stands for a value.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -143,6 +147,12 @@ impl Redaction {
                 self.secrets.extend(Some(secret).filter(|(phrase, _)| !phrase.is_empty()));
             }
         }
+    }
+
+    /// Whether there are secrets at all, and nobody has said that this word is none.
+    fn may_hide(&self, word: &str) -> bool {
+        let is_harmless = self.harmless.iter().any(|phrase| phrase.iter().eq([word]));
+        !self.secrets.is_empty() && !is_harmless
     }
 
     /// Whether values under this name may be stored.

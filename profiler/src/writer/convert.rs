@@ -90,7 +90,7 @@ impl Converter {
             log_sites: LogSites::default(),
             strangers: Strangers::default(),
             closed: ClosedSpans::default(),
-            json: JsonWriter::default(),
+            json: JsonWriter::new(redaction.clone()),
             redaction,
             cut: 0,
         }
@@ -317,7 +317,7 @@ impl Converter {
             && let Some(field) = Fields::new(fields).find(|field| field.index == index)
         {
             let secrecy = known(&self.callsites, &self.unknown, head.callsite).keys.secrecy(index);
-            self.json.push_plain(field.value, secrecy);
+            self.json.push_plain(field.value, secrecy, field.is_cut());
         }
         let message = start..self.json.position();
         EventRow {

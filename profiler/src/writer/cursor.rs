@@ -10,6 +10,10 @@ use super::keys::{HEAD, Key};
 use crate::fields::{
     self, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, Value,
 };
+use crate::redact::{Address, Urls};
+
+/// What stands for a secret.
+pub(super) const REDACTED_TEXT: &[u8] = b"\"[redacted]\"";
 
 /// The most that a word of fields becomes: a text of control characters takes 6 bytes for each, an
 /// unknown key with a number 28 for a word or two.
@@ -43,21 +47,46 @@ fn hex(byte: u8) -> u8 {
     b"0123456789abcdef"[usize::from(byte & 0xF)]
 }
 
+const EACH: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte.
+const HIGHEST: u64 = EACH << 7;
+
+/// The highest bit of each byte below `n`, which borrows from it when `n` is taken away; that of one that
+/// follows such a byte may be set, too, and other bits.
+#[inline(always)]
+fn below(word: u64, n: u8) -> u64 {
+    word.wrapping_sub(EACH * u64::from(n)) & !word
+}
+
+/// The same of each byte that is this one.
+#[inline(always)]
+fn is(word: u64, byte: u8) -> u64 {
+    below(word ^ (EACH * u64::from(byte)), 1)
+}
+
 /// Not zero if there is a byte in the word that has to be escaped.
 #[inline(always)]
 fn specials(word: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // A byte below `n` borrows from its highest bit when `n` is taken away; one that follows such a
-    // byte may, too, which does no harm.
-    let below = |word: u64, n: u8| word.wrapping_sub(EACH * u64::from(n)) & !word;
-    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+    (below(word, 0x20) | is(word, b'"') | is(word, b'\\')) & HIGHEST
+}
+
+/// Whether `://` may stand in a text: where a colon is the last byte of a word, the next is not looked at.
+fn may_have_url(words: &[u64]) -> bool {
+    let after = |word: u64| is(word, b'/') >> 8 | 1 << 63;
+    words.iter().any(|word| is(*word, b':') & after(*word) & HIGHEST != 0)
+}
+
+/// The text in words, of which so many bytes count.
+fn text_of(words: &[u64], len: usize) -> String {
+    let bytes: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Where an object is put together; there is room for all of it.
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a mut [u8],
     pub(super) at: usize,
+    pub(super) urls: &'a mut Urls,
 }
 
 impl Cursor<'_> {
@@ -120,15 +149,18 @@ impl Cursor<'_> {
         self.word(u64::from_le_bytes(*text), len);
     }
 
-    /// A text of `len` bytes, escaped.
+    /// A text of `len` bytes, escaped, without the secrets of URLs.
     #[inline(always)]
-    fn text(&mut self, words: &[u64], len: usize) {
+    fn text(&mut self, words: &[u64], len: usize, address: Address, is_cut: bool) {
         self.byte(b'"');
+        let start = self.at;
         let mut left = len;
+        let mut colons = 0;
         for word in words {
             let n = left.min(8);
             // Spaces instead of the zeros behind the end.
             let filled = if n < 8 { word | 0x2020_2020_2020_2020 << (8 * n) } else { *word };
+            colons |= is(filled, b':');
             if specials(filled) == 0 {
                 self.word(filled, n);
             } else {
@@ -138,13 +170,63 @@ impl Cursor<'_> {
             }
             left -= n;
         }
+        if colons & HIGHEST != 0 || address != Address::Any {
+            self.look_for_urls(start, words, len, address, is_cut);
+        }
         self.byte(b'"');
+    }
+
+    /// Writes a text anew that has secrets.
+    #[inline(never)]
+    fn look_for_urls(
+        &mut self,
+        start: usize,
+        words: &[u64],
+        len: usize,
+        address: Address,
+        is_cut: bool,
+    ) {
+        if let Some(text) = self.without_secrets(words, len, address, is_cut) {
+            self.at = start;
+            for byte in text.bytes() {
+                self.slice(Escape::new(byte).bytes());
+            }
+        }
+    }
+
+    /// The text without the secrets of URLs, if it has any. It is not much longer.
+    fn without_secrets(
+        &mut self,
+        words: &[u64],
+        len: usize,
+        address: Address,
+        is_cut: bool,
+    ) -> Option<String> {
+        if address == Address::Any && !may_have_url(words) {
+            return None;
+        }
+        self.urls.redacted(&text_of(words, len), address, is_cut)
+    }
+
+    /// A text of `len` bytes as it stands, without the secrets of URLs.
+    pub(super) fn plain_text(&mut self, words: &[u64], len: usize, is_cut: bool) {
+        if let Some(text) = self.without_secrets(words, len, Address::Any, is_cut) {
+            return self.slice(text.as_bytes());
+        }
+        let end = self.at + len;
+        words.iter().for_each(|word| self.word(*word, 8));
+        self.at = end;
     }
 
     /// A value of one of the kinds that nearly all are of, and not cut, by its header and the words after it.
     /// Returns what is left of those.
     #[inline(always)]
-    pub(super) fn plain_value<'a>(&mut self, header: u64, after: &'a [u64]) -> Option<&'a [u64]> {
+    pub(super) fn plain_value<'a>(
+        &mut self,
+        header: u64,
+        after: &'a [u64],
+        address: Address,
+    ) -> Option<&'a [u64]> {
         let low = (header >> 32) as u32;
         match (fields::kind_of(header), after) {
             (KIND_U32, _) => self.number(low.into()),
@@ -165,7 +247,7 @@ impl Cursor<'_> {
             (KIND_STR, after) => {
                 let len = low as usize;
                 let (text, after) = after.split_at_checked(len.div_ceil(8))?;
-                self.text(text, len);
+                self.text(text, len, address, false);
                 return Some(after);
             }
             _ => return None,
@@ -173,13 +255,18 @@ impl Cursor<'_> {
         Some(after)
     }
 
-    pub(super) fn value(&mut self, value: Value<'_>) {
+    pub(super) fn value(&mut self, value: Value<'_>, address: Address, is_cut: bool) {
         match value {
             Value::I64(n) => self.signed(n),
             Value::U64(n) => self.number(n),
             Value::F64(x) => self.float(x),
             Value::Bool(value) => self.bool(value),
-            Value::Str(words, len) => self.text(words, len),
+            Value::Str(words, len) => self.text(words, len, address, is_cut),
+            Value::Bytes(words, len)
+                if self.without_secrets(words, len, address, is_cut).is_some() =>
+            {
+                self.slice(REDACTED_TEXT);
+            }
             Value::Bytes(words, len) => {
                 self.byte(b'"');
                 for byte in words.iter().flat_map(|word| word.to_le_bytes()).take(len) {

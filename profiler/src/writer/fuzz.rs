@@ -23,7 +23,7 @@ use crate::fields::{FieldBuffer, Fields, Value};
 use crate::fuzz::{NAMES, SITE, SPAN_SITE, words};
 use crate::record::{SLOT_WORDS, Slot};
 use crate::recorder::{Recorder, RecorderOptions};
-use crate::redact::{Redaction, Secrecy};
+use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
 use crate::rule::Rule;
 
 /// Slots of the ring; inputs are shorter.
@@ -200,7 +200,7 @@ fn written(keys: &Keys, words: &[u64], left_out: bool, skip: Option<usize>) -> (
     let cut = writer.push_object(keys, words, left_out, skip);
     for field in Fields::new(words) {
         // What comes after must not touch it.
-        writer.push_plain(field.value, Secrecy::None);
+        writer.push_plain(field.value, Secrecy::None, field.is_cut());
     }
     let at = {
         let mut alone = JsonWriter::default();
@@ -246,7 +246,8 @@ fn expect(words: &[u64], text: &str, cut: bool, left_out: bool, skip: Option<usi
         let name = NAMES.get(field.index).copied().unwrap_or("?");
         let first = NAMES.iter().position(|other| *other == name).unwrap_or(usize::MAX);
         let is_missing = field.value == Value::Missing;
-        let value = if is_missing { None } else { Some(json_of(field.value)) };
+        let at = Address::of(name);
+        let value = if is_missing { None } else { Some(json_of(field.value, at, field.is_cut())) };
         // Bytes that are no text.
         let Some(value) = value.map_or(Some(None), |value| value.map(Some)) else { return };
         let said = field.original.map(Json::from).or(is_missing.then_some(Json::Null));
@@ -276,7 +277,9 @@ fn expect(words: &[u64], text: &str, cut: bool, left_out: bool, skip: Option<usi
 }
 
 /// `None` for a text that is none.
-fn json_of(value: Value<'_>) -> Option<Json> {
+fn json_of(value: Value<'_>, at: Address, is_cut: bool) -> Option<Json> {
+    let without_secrets =
+        |bytes: &[u8]| Urls::default().redacted(&String::from_utf8_lossy(bytes), at, is_cut);
     let bytes = |words: &[u64], len: usize| -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
     };
@@ -289,7 +292,13 @@ fn json_of(value: Value<'_>) -> Option<Json> {
         Value::F64(x) => x.to_string().into(),
         Value::Bool(value) => value.into(),
         Value::Missing => Json::Null,
-        Value::Str(words, len) => String::from_utf8(bytes(words, len)).ok()?.into(),
+        Value::Str(words, len) => {
+            let text = String::from_utf8(bytes(words, len)).ok()?;
+            without_secrets(text.as_bytes()).unwrap_or(text).into()
+        }
+        Value::Bytes(words, len) if without_secrets(&bytes(words, len)).is_some() => {
+            REDACTED.into()
+        }
         Value::Bytes(words, len) => {
             let hex: String = bytes(words, len).iter().map(|byte| format!("{byte:02x}")).collect();
             hex.into()

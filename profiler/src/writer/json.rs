@@ -4,17 +4,15 @@
 //! words, and goes into the batch as one piece. What nearly all objects are, fields that come once
 //! and in full, is written as it is read; the others are gathered first.
 
-use super::cursor::{Cursor, Escape, ROOM, ROOM_PER_WORD};
+use super::cursor::{Cursor, Escape, REDACTED_TEXT, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
 use crate::fields::{self, FieldValue, Fields, Value};
-use crate::redact::{REDACTED, Secrecy};
+use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
 
 /// The reserved key under which an object names the fields that are not there as they were recorded:
-/// how many bytes each of them had, `null` for a number that there was no room for, and `"*": null` if
-/// fields were left out without their names being known.
+/// how many bytes each of them had, `null` for a number that there was no room for and for a secret, whose
+/// length is nobody's business, and `"*": null` if fields were left out without their names being known.
 const TRUNCATED_KEY: &[u8] = b",\"$truncated\":";
-/// What stands for a secret.
-const REDACTED_TEXT: &[u8] = b"\"[redacted]\"";
 const LEFT_OUT: &[u8] = b",\"*\":null";
 
 /// Appends `text` as a JSON string.
@@ -39,9 +37,14 @@ pub(super) struct JsonWriter {
     bytes: Vec<u8>,
     /// Where the text ends.
     at: usize,
+    urls: Urls,
 }
 
 impl JsonWriter {
+    pub(super) fn new(redaction: Redaction) -> Self {
+        Self { urls: Urls::new(redaction), ..Self::default() }
+    }
+
     /// Goes on at the end of a text.
     pub(super) fn begin(&mut self, text: String) {
         self.at = text.len();
@@ -76,7 +79,7 @@ impl JsonWriter {
         if self.bytes.len() - self.at < room {
             self.grow(room);
         }
-        Cursor { bytes: &mut self.bytes, at: self.at }
+        Cursor { bytes: &mut self.bytes, at: self.at, urls: &mut self.urls }
     }
 
     #[cold]
@@ -131,7 +134,7 @@ impl JsonWriter {
                 continue;
             }
             cursor.key(key);
-            match cursor.plain_value(*header, after) {
+            match cursor.plain_value(*header, after, key.address()) {
                 Some(after) => rest = after,
                 None => return false,
             }
@@ -175,7 +178,7 @@ impl JsonWriter {
             if is_secret_value(key.secrecy(), field.value) {
                 cursor.slice(REDACTED_TEXT);
             } else {
-                cursor.value(field.value);
+                cursor.value(field.value, key.address(), field.is_cut());
             }
         }
         // A message that was cut is told of here, though it stands in a column of its own.
@@ -184,10 +187,11 @@ impl JsonWriter {
             cursor.slice(TRUNCATED_KEY);
             let start = cursor.at;
             for field in fields.iter().filter(|field| field.is_cut()) {
-                cursor.key(keys.get_or_unknown(field.index));
+                let key = keys.get_or_unknown(field.index);
+                cursor.key(key);
                 match field.original {
-                    Some(original) => cursor.number(original),
-                    None => cursor.slice(b"null"),
+                    Some(original) if key.secrecy() == Secrecy::None => cursor.number(original),
+                    _ => cursor.slice(b"null"),
                 }
             }
             if left_out {
@@ -201,7 +205,7 @@ impl JsonWriter {
     }
 
     /// Appends a value as plain text: for messages.
-    pub(super) fn push_plain(&mut self, value: Value<'_>, secrecy: Secrecy) {
+    pub(super) fn push_plain(&mut self, value: Value<'_>, secrecy: Secrecy, is_cut: bool) {
         let value = match value {
             _ if secrecy == Secrecy::None => value,
             Value::Missing => value,
@@ -214,11 +218,9 @@ impl JsonWriter {
         };
         let mut cursor = self.cursor(ROOM_PER_WORD * words + ROOM);
         if let Value::Str(words, len) = value {
-            let end = cursor.at + len;
-            words.iter().for_each(|word| cursor.word(*word, 8));
-            cursor.at = end;
+            cursor.plain_text(words, len, is_cut);
         } else {
-            cursor.value(value);
+            cursor.value(value, Address::Any, is_cut);
         }
         self.at = cursor.at;
     }
@@ -241,7 +243,8 @@ mod tests {
 
     use super::*;
     use crate::fields::{
-        KIND_BOOL, KIND_F64, KIND_I64, KIND_MISSING, KIND_STR, KIND_U32, KIND_U64, header, padding,
+        KIND_BOOL, KIND_BYTES, KIND_F64, KIND_I64, KIND_MISSING, KIND_STR, KIND_U32, KIND_U64,
+        header, padding,
     };
     use crate::redact::Redaction;
 
@@ -285,7 +288,7 @@ mod tests {
     fn value(value: Value<'_>) -> String {
         let mut writer = JsonWriter::default();
         let mut cursor = writer.cursor(256);
-        cursor.value(value);
+        cursor.value(value, Address::Any, false);
         writer.at = cursor.at;
         writer.end()
     }
@@ -305,7 +308,7 @@ mod tests {
                 prop_assert_eq!(read[name.as_str()].as_str(), Some(first.as_str()));
             }
             let mut writer = JsonWriter::default();
-            writer.push_plain(Fields::new(&words).next().unwrap().value, Secrecy::None);
+            writer.push_plain(Fields::new(&words).next().unwrap().value, Secrecy::None, false);
             prop_assert_eq!(writer.end(), first);
         }
 
@@ -342,8 +345,8 @@ mod tests {
     fn what_is_no_text_is_made_up_for_and_nothing_moves() {
         let mut writer = JsonWriter::default();
         writer.begin("caf\u{e9} ".into());
-        writer.push_plain(Value::Str(&[0x2062_ff61_80c3], 6), Secrecy::None);
-        writer.push_plain(Value::Str(&[0xc3], 1), Secrecy::None);
+        writer.push_plain(Value::Str(&[0x2062_ff61_80c3], 6), Secrecy::None, false);
+        writer.push_plain(Value::Str(&[0xc3], 1), Secrecy::None, false);
         assert_eq!(writer.position(), 13);
         assert_eq!(writer.end(), "caf\u{e9} \u{c0}a?b ?");
     }
@@ -412,12 +415,53 @@ mod tests {
         assert_eq!(text_of(&names, &words, false, None).0, expected);
         // In the other way, too.
         let words = [text(0, "hun", Some(7)), small(1, 5), text(2, "x", None)].concat();
-        let expected = r#"{"password":"[redacted]","token":5,"n":"x","$truncated":{"password":7}}"#;
+        let expected =
+            r#"{"password":"[redacted]","token":5,"n":"x","$truncated":{"password":null}}"#;
         assert_eq!(text_of(&names, &words, false, None).0, expected);
         assert_eq!(text_of(&names, &small(0, 1234), false, None).0, r#"{"password":"[redacted]"}"#);
         let mut writer = JsonWriter::default();
-        writer.push_plain(Value::U64(7), Secrecy::All);
+        writer.push_plain(Value::U64(7), Secrecy::All, false);
         assert_eq!(writer.end(), REDACTED);
+    }
+
+    #[test]
+    fn secrets_in_urls_are_not_written() {
+        let names = ["at", "uri", "cut", "n"];
+        let url = "say \"pg://me:hunter2@db\" \u{1}";
+        let words = [text(0, url, None), text(1, "/a?key=hunter2", None)].concat();
+        let read = object(&names, &words);
+        assert_eq!(read["at"], "say \"pg://me:[redacted]@db\" \u{1}");
+        assert_eq!(read["uri"], "/a?key=[redacted]");
+        // In the other way, too.
+        let words = [words, text(2, "pg://me:hunt", Some(99))].concat();
+        let read = object(&names, &words);
+        assert_eq!(read["at"], "say \"pg://me:[redacted]@db\" \u{1}");
+        assert_eq!(read["cut"], "pg://me:[redacted]");
+        let mut bytes = text(3, "pg://me:hunter2@db", None);
+        bytes[0] = header(3, KIND_BYTES, 0, 18);
+        assert_eq!(object(&names, &bytes)["n"], REDACTED);
+        let mut writer = JsonWriter::default();
+        let words = text(0, url, None);
+        writer.push_plain(Fields::new(&words).next().unwrap().value, Secrecy::None, false);
+        assert_eq!(writer.end(), "say \"pg://me:[redacted]@db\" \u{1}");
+    }
+
+    #[test]
+    fn a_url_is_seen_wherever_it_stands_in_the_words() {
+        for before in 0..20 {
+            let url = format!("{}a://:hunter2@b", "\u{1}".repeat(before));
+            let read = object(&["a"], &text(0, &url, None));
+            assert_eq!(read["a"], url.replace("hunter2", REDACTED));
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_whatever_stands_for_secrets() {
+        let small = "://:a@".repeat(2_000) + &"?key=a&".repeat(2_000) + &"\u{1}".repeat(2_000);
+        for name in ["a", "uri", "dsn"] {
+            let read = object(&[name], &text(0, &small, None));
+            assert!(read[name].as_str().unwrap().contains(REDACTED), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The names of a callsite's fields, ready to be written.
 
 use super::json::push_string;
-use crate::redact::Secrecy;
+use crate::redact::{Address, Secrecy};
 
 /// Most keys are no longer, and are written as a whole, whatever their length.
 pub(super) const HEAD: usize = 24;
@@ -20,6 +20,8 @@ pub(super) struct Key {
     bit: u64,
     /// Whether its values may be stored.
     secrecy: Secrecy,
+    /// Whether its texts hold addresses, which may have secrets in them.
+    address: Address,
 }
 
 /// The bit of the field with this index.
@@ -36,7 +38,8 @@ impl Key {
         let (head, rest) = text.as_bytes().split_at(text.len().min(HEAD));
         let mut padded = [0; HEAD];
         padded[..head.len()].copy_from_slice(head);
-        Self { head: padded, rest: rest.into(), len: text.len(), first, bit: bit(first), secrecy }
+        let (len, bit, address) = (text.len(), bit(first), Address::of(name));
+        Self { head: padded, rest: rest.into(), len, first, bit, secrecy, address }
     }
 
     #[inline(always)]
@@ -60,6 +63,11 @@ impl Key {
 
     pub(super) fn secrecy(&self) -> Secrecy {
         self.secrecy
+    }
+
+    #[inline(always)]
+    pub(super) fn address(&self) -> Address {
+        self.address
     }
 
     #[inline(always)]
