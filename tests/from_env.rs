@@ -1,6 +1,7 @@
 //! A profiler as the environment describes it; without `SPANDREL_DB` one that costs nothing. In
 //! processes of their own, since the environment belongs to all threads.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use spandrel::{ErrorKind, Profiler};
@@ -89,6 +90,49 @@ fn a_variable_that_cannot_be_understood_is_named() {
     child::plan("a_variable_that_cannot_be_understood_is_named", "record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_BATCH_SIZE", "many")
+        .start()
+        .succeed();
+}
+
+#[test]
+fn a_misspelt_variable_is_told_of_and_the_program_is_recorded() {
+    const TEST: &str = "a_misspelt_variable_is_told_of_and_the_program_is_recorded";
+    if child::role().is_some() {
+        assert!(Profiler::from_env().unwrap().is_enabled());
+        return;
+    }
+    let _limit = time_limit(30);
+    for names in [&["SPANDREL_SPAN", "SPANDREL_FILTERS"][..], &["SPANDREL_PAGER"]] {
+        let scratch = scratch();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", TEST, "--nocapture"])
+            .env("SPANDREL_TEST_ROLE", "record")
+            .env("SPANDREL_DB", scratch.db())
+            .envs(names.iter().map(|name| (name, "debug")))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let lines: Vec<_> = said.lines().filter(|line| line.starts_with("spandrel:")).collect();
+        let wanted = "spandrel: SPANDREL_FILTERS (did you mean SPANDREL_FILTER?), SPANDREL_SPAN \
+                      (did you mean SPANDREL_SPANS?) are no settings, and are ignored";
+        assert_eq!(lines, if names.len() == 2 { vec![wanted] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_variable_out_of_range_is_named() {
+    if child::role().is_some() {
+        let message = Profiler::try_from_env().unwrap_err().to_string();
+        assert!(message.starts_with("SPANDREL_RING_CAPACITY is 0;"), "{message}");
+        return;
+    }
+    let _limit = time_limit(30);
+    let scratch = scratch();
+    child::plan("a_variable_out_of_range_is_named", "record")
+        .env("SPANDREL_DB", scratch.db())
+        .env("SPANDREL_RING_CAPACITY", "0")
         .start()
         .succeed();
 }

@@ -7,6 +7,7 @@ use spandrel_ring::RingOptions;
 use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
+use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
 use crate::open_spans::OpenSpans;
@@ -42,6 +43,8 @@ pub struct Builder {
     pub(crate) busy_time: bool,
     pub(crate) arguments: Arguments,
     pub(crate) redaction: Redaction,
+    /// The environment variables that settings come from, to be named where a value will not do.
+    pub(crate) variables: Vec<&'static str>,
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
@@ -92,6 +95,7 @@ impl Default for Builder {
             busy_time: true,
             arguments: Arguments::default(),
             redaction: Redaction::default(),
+            variables: Vec::new(),
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
@@ -185,7 +189,8 @@ impl Builder {
     /// Targets that have a level of their own, as in `my_app=trace,h2=off`: for spans and events alike, and
     /// whatever [`spans`](Self::spans) and [`events`](Self::events) say. The nearest target counts; all that
     /// begins with it belongs to it. A level without a target, as in `warn,my_app=debug`, takes the place
-    /// of both levels; a target without a level is one with `trace`.
+    /// of both levels; a target without a level is one with `trace`. A digit is a level, too, from 0, `off`,
+    /// to 5, `trace`: `h2=5` is `h2=trace`.
     ///
     /// Of a target that is `off` nothing is kept, and no error marks a span. A text that cannot be
     /// understood is an error of [`build`](Self::build).
@@ -227,9 +232,14 @@ impl Builder {
     /// `token`, `key`, `cookie`, `credential` or `authorization` is kept; under all other names, those
     /// added here included, nothing is.
     ///
+    /// In URLs, wherever they stand in a field or a message, passwords are left out, and what a query says
+    /// under the name of a secret, a signature included: `postgres://me:[redacted]@db`,
+    /// `https://host/?token=[redacted]`. In fields with names such as `uri`, `path`, `query`, `endpoint` or
+    /// `dsn` this is so without a scheme, too. A password in a URL counts as a field `password`.
+    ///
     /// With `!` before it, a name is none of a secret (`"!key"`); `"!*"` forgets all names so far.
-    /// Free texts are not looked into: messages of events, labels, URLs, and structures that are shown with
-    /// `Debug`.
+    /// Free texts are otherwise not looked into: messages of events, structures that are shown with
+    /// `Debug`; labels are not at all.
     ///
     /// ```
     /// # use spandrel::Profiler;
@@ -331,7 +341,7 @@ impl Builder {
             }
             Err(Error::new(
                 ErrorKind::InvalidOption,
-                format!("{name} is {value}; choose a value from {least} to {most}"),
+                format!("{} is {value}; choose a value from {least} to {most}", self.called(name)),
             ))
         };
         range("ring_capacity", self.ring_capacity, 1, 1 << 32)?;
@@ -342,7 +352,7 @@ impl Builder {
         if self.flush_interval.is_zero() {
             return Err(Error::new(
                 ErrorKind::InvalidOption,
-                "flush_interval is zero; choose at least 1 ms",
+                format!("{} is zero; choose at least 1 ms", self.called("flush_interval")),
             ));
         }
         match memory::available() {
@@ -362,8 +372,9 @@ impl Builder {
         Err(Error::new(
             ErrorKind::InvalidOption,
             format!(
-                "{name} is {}, which takes {bytes} of memory, and {available} are available; \
+                "{} is {}, which takes {bytes} of memory, and {available} are available; \
                  choose a smaller value",
+                self.called(name),
                 self.value_of(name)
             ),
         ))
@@ -381,6 +392,12 @@ impl Builder {
         ]
     }
 
+    /// What whoever has chosen a setting knows it by: a method, or a variable.
+    fn called<'a>(&self, setting: &'a str) -> &'a str {
+        let mut variables = self.variables.iter().copied();
+        variables.find(|variable| environment::is_of(variable, setting)).unwrap_or(setting)
+    }
+
     fn value_of(&self, name: &str) -> usize {
         match name {
             "ring_capacity" => self.ring_capacity,
@@ -392,7 +409,8 @@ impl Builder {
     pub(crate) fn too_large(&self, refused: DoesNotFit) -> Error {
         let DoesNotFit { setting, source } = refused;
         let value = self.value_of(setting);
-        let message = format!("{setting} is {value}: {source}; choose a smaller value");
+        let name = self.called(setting);
+        let message = format!("{name} is {value}: {source}; choose a smaller value");
         Error::new(ErrorKind::InvalidOption, message).with_source(source)
     }
 }

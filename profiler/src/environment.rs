@@ -1,12 +1,13 @@
 //! What the profiler learns from its surroundings: environment variables, and who is running.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher};
 use std::str::{FromStr, ParseBoolError};
 use std::time::Duration;
 
-use spandrel_storage::{RunInfo, SqliteVersion};
+use spandrel_storage::{RunInfo, SqliteVersion, nearest};
 use tracing_core::LevelFilter;
 
 use crate::builder::{Arguments, Builder};
@@ -15,11 +16,74 @@ use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
 use crate::writer::push_string;
 
+/// How the names of variables begin.
+const PREFIX: &str = "SPANDREL_";
+/// All that are read here.
+const SETTINGS: [&str; 19] = [
+    "SPANDREL_DB",
+    "SPANDREL_LABEL",
+    "SPANDREL_COMMIT",
+    "SPANDREL_RING_CAPACITY",
+    "SPANDREL_PARTITIONS",
+    "SPANDREL_BATCH_SIZE",
+    "SPANDREL_FLUSH_INTERVAL_MS",
+    "SPANDREL_MAX_OPEN_SPANS",
+    "SPANDREL_MAX_FIELD_BYTES",
+    "SPANDREL_MAX_BYTES",
+    "SPANDREL_MAX_AGE_S",
+    "SPANDREL_EVENTS",
+    "SPANDREL_SPANS",
+    "SPANDREL_FILTER",
+    "SPANDREL_BUSY_TIME",
+    "SPANDREL_ARGS",
+    "SPANDREL_REDACT",
+    "SPANDREL_CONTROL",
+    "SPANDREL_LIVE_READERS",
+];
+/// What the command line and the tests of spandrel read. They stand beside the settings where a program
+/// is started by them.
+const OTHERS: [&str; 6] = [
+    "SPANDREL_PAGER",
+    "SPANDREL_COMPLETE",
+    "SPANDREL_CHROMIUM",
+    "SPANDREL_HOT_PATH",
+    "SPANDREL_STRESS_SECONDS",
+    "SPANDREL_WRITE_BOOK",
+];
+const TESTS: &str = "SPANDREL_TEST_";
+
+/// One line about variables that look like settings and are none, as a misspelt one does.
+pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String> {
+    let is_known =
+        |name: &str| SETTINGS.contains(&name) || OTHERS.contains(&name) || name.starts_with(TESTS);
+    let mut unknown: Vec<_> =
+        names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
+    unknown.sort_unstable();
+    let ends = || SETTINGS.iter().filter_map(|name| name.strip_prefix(PREFIX));
+    let told: Vec<_> = unknown
+        .iter()
+        .map(|name| match nearest(&name[PREFIX.len()..], ends(), 1).first() {
+            Some(near) => format!("{name} (did you mean {PREFIX}{near}?)"),
+            None => name.clone(),
+        })
+        .collect();
+    match &told[..] {
+        [] => None,
+        [one] => Some(format!("{one} is no setting, and is ignored")),
+        more => Some(format!("{} are no settings, and are ignored", more.join(", "))),
+    }
+}
+
 /// The settings that the environment describes; none without `SPANDREL_DB`.
 pub(crate) fn builder(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<Builder>, Error> {
-    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let found = RefCell::new(Vec::new());
+    let set = |name: &'static str| {
+        let value = variable(name).filter(|value| !value.is_empty())?;
+        found.borrow_mut().push(name);
+        Some(value)
+    };
     let Some(database) = set("SPANDREL_DB") else { return Ok(None) };
     let mut builder = Builder::default().database(database);
     if let Some(label) = set("SPANDREL_LABEL") {
@@ -82,7 +146,14 @@ pub(crate) fn builder(
     if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
         builder = builder.live_readers(may_read);
     }
+    builder.variables = found.take();
     Ok(Some(builder))
+}
+
+/// Whether a variable is the setting of this name, in whatever unit.
+pub(crate) fn is_of(variable: &str, setting: &str) -> bool {
+    let name = variable.strip_prefix(PREFIX).unwrap_or_default();
+    name.strip_suffix("_MS").unwrap_or(name).eq_ignore_ascii_case(setting)
 }
 
 impl FromStr for Arguments {
@@ -226,6 +297,8 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::redact::Secrecy;
 
@@ -267,6 +340,9 @@ mod tests {
             ("SPANDREL_REDACT", "card,!key"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
+        let names = |of: &[&'static str]| of.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(names(&builder.variables), names(&SETTINGS), "and of all it is told");
+        assert_eq!(variables.len(), SETTINGS.len());
         assert_eq!(builder.database.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
         assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
@@ -283,6 +359,56 @@ mod tests {
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);
         assert_eq!((secrecy("card"), secrecy("key")), (Secrecy::All, Secrecy::None));
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_told_of() {
+        let told = |names: &[&str]| tell_unknown(names.iter().map(|name| (*name).to_owned()));
+        for name in SETTINGS.into_iter().chain(OTHERS).chain(["SPANDREL_TEST_X", "HOME", "SPAN"]) {
+            assert_eq!(told(&[name]), None, "{name}");
+        }
+        for (name, near) in [
+            ("SPANDREL_SPAN", "SPANDREL_SPANS"),
+            ("SPANDREL_FILTERS", "SPANDREL_FILTER"),
+            ("SPANDREL_FLUSH_INTERVAL", "SPANDREL_FLUSH_INTERVAL_MS"),
+            ("SPANDREL_EVENT", "SPANDREL_EVENTS"),
+            ("SPANDREL_MAX_AGE", "SPANDREL_MAX_AGE_S"),
+        ] {
+            let line = format!("{name} (did you mean {near}?) is no setting, and is ignored");
+            assert_eq!(told(&[name]), Some(line));
+        }
+        assert_eq!(
+            told(&["SPANDREL_SPAN", "PATH", "SPANDREL_FOO_AND_MORE"]).as_deref(),
+            Some(
+                "SPANDREL_FOO_AND_MORE, SPANDREL_SPAN (did you mean SPANDREL_SPANS?) are no \
+                 settings, and are ignored"
+            )
+        );
+    }
+
+    #[test]
+    fn a_variable_out_of_range_is_named_and_no_other() {
+        for (name, value, least) in [
+            ("SPANDREL_RING_CAPACITY", "0", "from 1 to"),
+            ("SPANDREL_PARTITIONS", "65", "from 1 to"),
+            ("SPANDREL_BATCH_SIZE", "0", "from 1 to"),
+            ("SPANDREL_MAX_OPEN_SPANS", "0", "from 1 to"),
+            ("SPANDREL_MAX_FIELD_BYTES", "99999999", "from 0 to"),
+            ("SPANDREL_FLUSH_INTERVAL_MS", "0", "at least 1 ms"),
+        ] {
+            let builder = builder(from(&[("SPANDREL_DB", "a.db"), (name, value)]));
+            let error = builder.unwrap().unwrap().build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOption);
+            let message = error.to_string();
+            assert!(message.starts_with(name) && message.contains(least), "{message}");
+        }
+        let error = Builder::default().ring_capacity(0).build().unwrap_err();
+        assert!(error.to_string().starts_with("ring_capacity is 0"), "{error}");
+        // What takes too much memory, in the one place and in the other.
+        let variables = [("SPANDREL_DB", "a.db"), ("SPANDREL_RING_CAPACITY", "4294967296")];
+        let builder = builder(from(&variables)).unwrap().unwrap();
+        let error = builder.build().unwrap_err();
+        assert!(error.to_string().starts_with("SPANDREL_RING_CAPACITY is"), "{error}");
     }
 
     #[test]

@@ -109,7 +109,8 @@ impl Profiler {
     /// If the profiler cannot be had, because another process records into the file, say, or a variable
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
     /// standard error says why: a profile is never a reason for a program to end. Who wants to know
-    /// calls [`try_from_env`](Self::try_from_env).
+    /// calls [`try_from_env`](Self::try_from_env). Another line tells of variables that begin with
+    /// `SPANDREL_` and are none of these, as a misspelt one does.
     ///
     /// # Errors
     ///
@@ -119,6 +120,11 @@ impl Profiler {
     ///
     /// As [`Builder::build`].
     pub fn from_env() -> Result<Self, Error> {
+        let names = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+        let names = names.filter_map(|(name, _)| name.into_string().ok());
+        if let Some(unknown) = environment::tell_unknown(names) {
+            _ = writeln!(std::io::stderr(), "spandrel: {unknown}");
+        }
         Ok(Self::try_from_env().unwrap_or_else(|error| {
             // Where nobody reads the standard error there is nobody to tell.
             _ = writeln!(std::io::stderr(), "spandrel: this process is not recorded: {error}");

@@ -38,6 +38,7 @@ mod location;
 mod lock;
 mod mend;
 mod merge;
+mod near;
 mod open;
 #[cfg(feature = "query")]
 mod optimize;
@@ -77,6 +78,8 @@ pub use indexes::Indexes;
 pub use location::Location;
 pub use mend::{FreshIds, Mended};
 pub use merge::{Merged, merge};
+#[doc(hidden)]
+pub use near::nearest;
 #[cfg(feature = "query")]
 pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};

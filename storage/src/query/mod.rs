@@ -23,7 +23,6 @@ mod groups;
 mod inside;
 #[cfg(test)]
 mod made;
-mod near;
 mod recent;
 mod rows;
 mod run_selector;
@@ -49,7 +48,6 @@ pub use self::explain::{Explain, Explanation};
 pub(crate) use self::fields::{each_field, field_text};
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
-pub use self::near::nearest;
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};
 pub(crate) use self::scan::Condition;
@@ -61,3 +59,4 @@ pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window}
 pub use self::trace::Trace;
 pub use self::verify::Contradiction;
 pub use self::window_sums::Extent;
+pub use crate::near::nearest;

@@ -14,7 +14,7 @@ use std::error;
 use std::fmt;
 use std::str::FromStr;
 
-use super::near;
+use crate::near;
 use crate::reader::Run;
 
 /// Fewer digits of a uuid are taken for a label.

@@ -1,7 +1,7 @@
 //! One term: what it asks, and whether it is so.
 
+use super::super::SpanRef;
 use super::super::duration::parse_duration_ns;
-use super::super::{SpanRef, near};
 use super::error::Fault;
 use super::field::FieldTest;
 use super::field_path::FieldPath;
@@ -10,6 +10,7 @@ use super::lexer::Value;
 use super::operator::Operator;
 use super::pattern::Pattern;
 use super::search::Search;
+use crate::near;
 use crate::record::Status;
 
 /// What follows `is:` and `has:`.

@@ -3,7 +3,7 @@
 use std::error;
 use std::fmt;
 
-use super::super::near;
+use crate::near;
 
 /// So many marks are named in a message.
 const MARKS_NAMED_MAX: usize = 8;
