@@ -158,6 +158,16 @@ impl Reader {
         self.query("look for indexes", |tx| crate::indexes::present(tx))
     }
 
+    /// The version of the file's schema. One that an older version of this crate has made, and no recording
+    /// since, is below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn schema_version(&self) -> Result<i32, Error> {
+        self.query("read the schema", |tx| crate::schema::version(tx))
+    }
+
     #[cfg(feature = "query")]
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {
         &mut self.conn

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::{Indexes, Loss, Run, SCHEMA_VERSION, WriterStat};
+use spandrel_storage::{Indexes, Loss, Run, WriterStat};
 
 use super::optimize::purpose;
 use crate::arguments::{Context, Shared, group};
@@ -49,7 +49,8 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         sheet.push(cells(context, run, &losses));
     }
     let mut view = View::new("info", None, sheet);
-    view.preamble.push(first_line(&files, &profile.run, state));
+    let schema = profile.reader.schema_version()?;
+    view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     view.notes.extend(losses.iter().map(loss_line));
@@ -65,7 +66,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         member("file", json!(files.path.display().to_string())),
         member("file_bytes", json!(files.bytes)),
         member("wal_bytes", json!(files.wal_bytes)),
-        member("schema", json!(SCHEMA_VERSION)),
+        member("schema", json!(schema)),
         member("state", json!(state.key())),
         member("pid", json!(run.info.pid)),
         member("program", json!(run.info.program)),
@@ -142,13 +143,13 @@ fn state_cell(run: &Run) -> Cell {
     Cell::Shown(key.replace('_', " "), key.into())
 }
 
-fn first_line(files: &Files, run: &Run, state: State) -> String {
+fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
     let path = text::clean(&files.path.display().to_string());
     let mut line = format!("{path}   {}", text::bytes(files.bytes));
     if files.wal_bytes > 0 {
         line.push_str(&format!(" + wal {}", text::bytes(files.wal_bytes)));
     }
-    line.push_str(&format!("   schema {SCHEMA_VERSION}   "));
+    line.push_str(&format!("   schema {schema}   "));
     let pid = run.info.pid;
     line.push_str(&match state {
         State::Ended => "nobody records".to_owned(),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
 use spandrel_storage::query::{By as GroupBy, Columns, SlowBy, Slowest, Which};
-use spandrel_storage::{Callsite, Span};
+use spandrel_storage::{Callsite, Span, Status};
 
 use super::completions::candidates;
 use super::{fields, named};
@@ -156,8 +156,14 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
         Column::left("status", "status").hidden(),
         Column::left("thread", "thread").hidden(),
     ];
+    // Where all went well there is nothing to say.
+    let all_well = spans.iter().all(|span| span.status == Status::Ok);
     for column in &mut columns {
-        column.shown &= with_name || column.key != "name";
+        match column.key.as_str() {
+            "name" => column.shown &= with_name,
+            "status" => column.shown = !all_well,
+            _ => {}
+        }
     }
     columns.extend(keys.iter().enumerate().map(|(at, key)| {
         // The last ones tell least.

@@ -19,3 +19,4 @@ mod rows;
 mod snapshots;
 mod sql;
 mod tree;
+mod what_is_there;
