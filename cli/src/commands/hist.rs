@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ROWS", default_value_t = ROWS)]
     rows: usize,
     #[command(flatten)]
-    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     } else {
         view.drawing = Some(draw(&durations, &bars, context.output.width()));
         view.is_chart = true;
+        view.verbose_is_table = true;
         view.notes.extend(groups_in_words(name, &modes));
     }
     if !profile.is_in_rollups() {

@@ -105,7 +105,8 @@ impl Output {
             view.sheet.select(&self.columns)?;
             // Who chooses rows or columns wants to see those.
             let chooses_rows = self.limit.is_some() && !view.drawing_is_limited;
-            if chooses_rows || self.sort.is_some() || !self.columns.is_empty() {
+            let wants_all = self.verbose && view.verbose_is_table;
+            if chooses_rows || wants_all || self.sort.is_some() || !self.columns.is_empty() {
                 view.drawing = None;
             }
         }

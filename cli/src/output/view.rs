@@ -26,6 +26,8 @@ pub(crate) struct View {
     /// Whether the drawing has no more rows than were asked for; one that knows nothing of rows gives
     /// way to the table when some are asked for.
     pub(crate) drawing_is_limited: bool,
+    /// Whether `--verbose` shows the table with all columns: the drawing has nothing to say beyond it.
+    pub(crate) verbose_is_table: bool,
     /// Further members of the JSON document.
     pub(crate) extra: Map<String, Value>,
     /// Lines beneath, for people.

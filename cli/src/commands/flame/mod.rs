@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "svg", conflicts_with_all = NOT_DRAWN)]
     html: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 /// The time that a stack is as wide as.
@@ -191,6 +191,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let width = context.output.width();
         view.drawing = Some(icicle::draw(&tree, &layout, arguments.weight, width));
         view.is_chart = true;
+        view.verbose_is_table = true;
         view.notes = notes(&tree, &layout);
     }
     view.notes.extend(note);
@@ -236,19 +237,21 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
 }
 
 fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
+    let is_calls = matches!(weight, Width::Calls);
+    let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
     let mut sheet = Sheet::new(vec![
         Column::right("depth", "depth"),
-        Column::right("width_ns", "width"),
-        Column::right("width_calls", "width in calls"),
+        hidden_if(is_calls, Column::right("width_ns", "width")),
+        hidden_if(!is_calls, Column::right("width_calls", "width in calls")),
         Column::right("share", "share"),
         Column::right("calls", "calls"),
-        Column::right("errors", "errors"),
-        Column::right("unfinished", "unfinished"),
+        Column::right("errors", "errors").spare(7),
+        Column::right("unfinished", "unfinished").spare(9),
         Column::right("self_ns", "self"),
-        Column::right("busy_ns", "busy"),
-        Column::right("total_ns", "total"),
+        Column::right("busy_ns", "busy").spare(6),
+        Column::right("total_ns", "total").spare(5),
         Column::left("name", "span"),
-        Column::left("path", "path"),
+        Column::left("path", "path").spare(8),
     ]);
     for cell in &layout.cells {
         let Some(node) = tree.nodes().get(cell.node) else { continue };

@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     events: bool,
     #[command(flatten)]
-    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::FAIL }>,
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
 /// A trace, and what was found out about it.
@@ -97,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let waterfall = Waterfall { found: &found, width: context.output.width() };
     view.drawing = Some(waterfall.draw(&lines));
     view.is_chart = true;
+    view.verbose_is_table = true;
     view.drawing_is_limited = true;
     notes(&mut view, &found);
     let used_index = profile.reader.indexes()?.traces;
@@ -191,19 +192,19 @@ fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
 fn sheet_of(found: Option<&Found>) -> Sheet {
     let mut sheet = Sheet::new(vec![
         Column::left("id", "id"),
-        Column::left("parent_id", "parent"),
+        Column::left("parent_id", "parent").spare(6),
         Column::right("depth", "depth"),
         Column::left("name", "span"),
-        Column::left("target", "target"),
-        Column::right("start_ns", "start"),
+        Column::left("target", "target").spare(9),
+        Column::right("start_ns", "start").spare(3),
         Column::right("duration_ns", "dur"),
-        Column::right("busy_ns", "busy"),
+        Column::right("busy_ns", "busy").spare(5),
         Column::right("self_ns", "self"),
-        Column::right("critical_ns", "critical"),
-        Column::right("on_critical_path", "on path"),
-        Column::right("matched", "matched"),
-        Column::left("status", "status"),
-        Column::left("thread", "thread"),
+        Column::right("critical_ns", "critical").spare(2),
+        Column::right("on_critical_path", "on path").spare(8),
+        Column::right("matched", "matched").spare(7),
+        Column::left("status", "status").spare(2),
+        Column::left("thread", "thread").spare(4),
         Column::left("fields", "fields"),
     ]);
     let Some(found) = found else { return sheet };

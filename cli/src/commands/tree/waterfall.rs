@@ -96,6 +96,10 @@ impl Waterfall<'_> {
         let duration = span.duration_ns.map_or_else(|| "open ".into(), text::duration);
         let bar = self.bar(span, is_root, columns);
         let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
+        // Before what may be cut where there is no room.
+        if self.found.marked.contains(&place) {
+            row.push_str(&format!("{PATH}◄ s{}{PATH:#}  ", span.id));
+        }
         let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
         match (is_root, span.self_ns, busy) {
             (true, Some(self_ns), _) => {
@@ -113,9 +117,6 @@ impl Waterfall<'_> {
         let fields = fields(span);
         if !fields.is_empty() {
             row.push_str(&format!("  {FAINT}{fields}{FAINT:#}"));
-        }
-        if self.found.marked.contains(&place) {
-            row.push_str(&format!("  {PATH}◄ s{}{PATH:#}", span.id));
         }
         row
     }
