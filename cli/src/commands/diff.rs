@@ -79,6 +79,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let same = a.compared_with_itself(&b);
     view.extra.insert("same_recording".into(), json!(same.is_some()));
     view.notes.extend(same);
+    if samples.iter().any(|side| side.runs() > 1) {
+        view.notes.push("calls are those of a run, on average".to_owned());
+    }
     let single = samples.iter().any(|side| side.runs() < 2);
     if single {
         view.notes.push(format!(
