@@ -4,11 +4,13 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run has nobody to report to")]
 
+mod beside;
 mod cases;
 pub mod queues;
 mod recorders;
 mod recording;
 
+pub use beside::record_under;
 pub use cases::Case;
-pub use recorders::Recorder;
+pub use recorders::{ExtensionsLayer, NoopLayer, Recorder};
 pub use recording::{Recording, Shape};

@@ -23,10 +23,6 @@ pub enum Recorder {
     Noop,
     /// `Registry` and a layer that keeps each span's start in its `Extensions`, as most layers do.
     Extensions,
-    /// The same, and below it a layer that does nothing: what `tracing-subscriber` takes for any layer.
-    TwoLayers,
-    /// The same with the layer of a profiler that is switched off.
-    Absent,
     /// `Registry` and spandrel's layer.
     Spandrel,
     /// The smallest possible subscriber, which only hands out ids: the floor of every subscriber.
@@ -58,8 +54,6 @@ impl Recorder {
             Self::Registry => "registry",
             Self::Noop => "noop_layer",
             Self::Extensions => "extensions",
-            Self::TwoLayers => "two_layers",
-            Self::Absent => "absent",
             Self::Spandrel => "spandrel",
             Self::Ids => "ids_only",
             Self::Subscriber => "subscriber",
@@ -70,10 +64,7 @@ impl Recorder {
     /// The recorder of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .chain([Self::TwoLayers, Self::Absent])
-            .find(|recorder| recorder.name() == name)
+        Self::ALL.into_iter().find(|recorder| recorder.name() == name)
     }
 
     /// Makes this recorder the process's subscriber, once and for all. (A subscriber of one thread
@@ -96,13 +87,6 @@ impl Recorder {
             Self::Registry => subscriber::set_global_default(registry),
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
-            Self::TwoLayers => {
-                subscriber::set_global_default(registry.with(NoopLayer).with(ExtensionsLayer))
-            }
-            Self::Absent => {
-                let absent = Profiler::disabled().layer();
-                subscriber::set_global_default(registry.with(absent).with(ExtensionsLayer))
-            }
             Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
             Self::Spandrel | Self::Subscriber | Self::Untimed => {
                 let profiler = Profiler::builder()
@@ -127,7 +111,9 @@ impl Recorder {
     }
 }
 
-struct NoopLayer;
+/// Does nothing.
+#[derive(Debug)]
+pub struct NoopLayer;
 
 impl<S: Subscriber> Layer<S> for NoopLayer {}
 
@@ -155,7 +141,9 @@ impl Subscriber for IdsOnly {
     fn exit(&self, _: &Id) {}
 }
 
-struct ExtensionsLayer;
+/// Keeps each span's start in its `Extensions`, as most layers do.
+#[derive(Debug)]
+pub struct ExtensionsLayer;
 
 struct Start(Instant);
 
