@@ -104,6 +104,30 @@ fn a_disk_that_stays_full_is_told_at_close() {
 }
 
 #[test]
+fn a_disk_that_stays_full_does_not_hold_the_end_of_a_program() {
+    // Who waited for the disk as long as he may would never come back.
+    let _limit = time_limit(100);
+    let scratch = scratch();
+    let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
+    let profiler = Profiler::builder()
+        .database(scratch.db())
+        .store_options(options)
+        .ring_capacity(2_048)
+        .partitions(1)
+        .close_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    let n = record_until_refused(&profiler);
+    let open = within(&dispatch(&profiler), || info_span!("open"));
+    let report = profiler.close().unwrap();
+    within(&dispatch(&profiler), || drop(open));
+    ledger::settled(&report);
+    assert!(report.timed_out && report.recorded >= n);
+    assert_eq!(report.dropped.total(), report.dropped.store_error, "{}", report.dropped);
+    ledger::check(scratch.db(), &report);
+}
+
+#[test]
 fn a_full_file_system_that_grows() {
     let _limit = time_limit(100);
     let Some(disk) = TinyDisk::mount(1_024) else { return };

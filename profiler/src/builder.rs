@@ -263,7 +263,7 @@ impl Builder {
 
     /// How long `close()` may wait for the database. Default 30 s.
     ///
-    /// What could not be stored by then is counted as `store_error`.
+    /// For a disk that was full before, and at the close still is, it waits 2 s at most. What could not be stored by then is counted as `store_error`.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self

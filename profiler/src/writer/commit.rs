@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{Appended, Error, ErrorKind};
+use spandrel_storage::{Appended, Error, ErrorKind, after};
 
 use super::Writer;
 use super::losses::NewLosses;
@@ -51,11 +51,13 @@ pub(super) struct Pending {
 pub(super) struct Backoff {
     until: Instant,
     pause: Duration,
+    /// Whether the last try has found the disk full.
+    disk_full: bool,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { until: Instant::now(), pause: BACKOFF_MIN }
+        Self { until: Instant::now(), pause: BACKOFF_MIN, disk_full: false }
     }
 }
 
@@ -68,8 +70,20 @@ impl Backoff {
         Instant::now() >= self.until
     }
 
+    /// Whether the last try has found the disk full.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.disk_full
+    }
+
+    /// Begins with short pauses again.
+    pub(super) fn hurry(&mut self) {
+        self.pause = BACKOFF_MIN;
+        self.until = self.until.min(after(Instant::now(), BACKOFF_MIN));
+    }
+
     /// A try that began then has failed just now, for an error of this kind.
     fn failed(&mut self, kind: ErrorKind, began: Instant, now: Instant) {
+        self.disk_full = kind == ErrorKind::Full;
         if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
             // Somebody else has the file: nothing is wrong with it, and it may be free at any moment.
             self.until = (began + LOCK_PAUSE).max(now + LOCK_PAUSE_MIN);

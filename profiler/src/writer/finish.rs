@@ -18,6 +18,10 @@ use crate::stats::{self, DropReason};
 /// second more, and what is not stored then has to be counted.
 const OVERTIME: Duration = Duration::from_millis(500);
 
+/// How long a disk is waited for that was full before the recording ended, and still is: the time in which
+/// somebody makes space is minutes, and a program should not hang at its end for nothing.
+const FULL_DISK_TIMEOUT: Duration = Duration::from_secs(2);
+
 impl Writer {
     /// Ends the recording by the deadline, whatever happens.
     pub(super) fn finish(mut self, deadline: Instant) {
@@ -40,6 +44,7 @@ impl Writer {
         self.closing = true;
         self.take_flushes();
         self.look_after_file();
+        let deadline = self.try_full_disk(deadline);
         // The ring is closed: what was published before that lies below these.
         let targets = self.tails();
         self.commit_up_to(&targets, deadline);
@@ -50,6 +55,20 @@ impl Writer {
         self.commit_last(&open, deadline);
         self.look_after_file();
         late
+    }
+
+    /// Tries at once whether a disk that was full has space now. Returns how long to wait for it.
+    fn try_full_disk(&mut self, deadline: Instant) -> Instant {
+        let is_refused = self.pending.is_some() || self.store.is_none();
+        if !is_refused || !self.backoff.is_disk_full() {
+            return deadline;
+        }
+        self.commit();
+        if !self.backoff.is_disk_full() {
+            return deadline;
+        }
+        self.backoff.hurry();
+        deadline.min(after(Instant::now(), FULL_DISK_TIMEOUT))
     }
 
     /// Drains and commits until everything below `targets` is in the database.
