@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::{Context, Error, ErrorKind};
-use crate::lock::StoreLock;
+use crate::lock::{self, StoreLock};
 
 /// A profile, under the lock that keeps recorders away.
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub(crate) struct Ended<'a> {
 impl<'a> Ended<'a> {
     /// Finds the file, and takes the lock; an empty one is none.
     pub(crate) fn lock(path: &'a Path) -> Result<Self, Error> {
+        let found = fs::symlink_metadata(path)
+            .map_err(|source| cannot_find(path, "look at the file", source))?;
+        lock::check_type(path, &found)?;
         let full =
             path.canonicalize().map_err(|source| cannot_find(path, "resolve the path", source))?;
         let bytes_before = bytes(path, &full)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::descriptors;
 use crate::file_size;
 
 /// What went wrong, in one word.
@@ -142,6 +143,7 @@ impl Error {
             }
             ErrorKind::NotFound => "; check the path",
             ErrorKind::Full => "; free some space",
+            _ if descriptors::is_limit(&source) => descriptors::REMEDY,
             _ => "",
         };
         Self::new(kind, path, format!("{doing}: {source}{remedy}")).with_source(source)
@@ -172,6 +174,12 @@ impl Error {
         {
             let message = file_size::message(doing, limit);
             return Self::new(ErrorKind::Full, path, message).with_source(source);
+        }
+        if is_cannot_open(&source)
+            && let Some(cause) = descriptors::exhausted(path)
+        {
+            let message = format!("{doing}: {cause}{}", descriptors::REMEDY);
+            return Self::new(ErrorKind::Io, path, message).with_source(source);
         }
         let message = match kind {
             ErrorKind::Busy => format!(
@@ -230,6 +238,10 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
         ErrorCode::TooBig => ErrorKind::TooLong,
         _ => ErrorKind::Sqlite,
     }
+}
+
+fn is_cannot_open(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
 }
 
 /// Whether a statement was refused for what is in its row; other errors stay errors.

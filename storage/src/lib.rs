@@ -18,6 +18,7 @@ mod checkpoint;
 mod compat;
 mod control;
 mod deadline;
+mod descriptors;
 mod ended;
 mod error;
 #[cfg(feature = "query")]

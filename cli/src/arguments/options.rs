@@ -5,7 +5,7 @@
 //! other option is refused.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::Error;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -30,7 +30,7 @@ pub(crate) mod group {
     pub(crate) const LIMIT: u32 = 1 << 4;
     /// `--sort` and `--columns`.
     pub(crate) const TABLE: u32 = 1 << 5;
-    /// `--format`.
+    /// `--format` and `--spreadsheet`.
     pub(crate) const FORMAT: u32 = 1 << 6;
     /// `--output`.
     pub(crate) const OUTPUT: u32 = 1 << 7;
@@ -65,7 +65,7 @@ pub(crate) mod group {
             "filter" => FILTER,
             "limit" => LIMIT,
             "sort" | "columns" => TABLE,
-            "format" => FORMAT,
+            "format" | "spreadsheet" => FORMAT,
             "output" => OUTPUT,
             "color" | "ascii" | "quiet" => LOOK,
             "utc" => UTC,
@@ -112,7 +112,10 @@ pub(super) struct Options {
     /// How it is written [default: table on a terminal, else plain]
     #[arg(short, long, value_enum, help_heading = "How to show it")]
     format: Option<AnyFormat>,
-    /// Write into this file, which appears when it is complete
+    /// csv, tsv: a quotation mark before text that a spreadsheet would take for a formula
+    #[arg(long, alias = "csv-safe", hide_short_help = true, help_heading = "How to show it")]
+    spreadsheet: bool,
+    /// Write into this file, which appears when it is complete; '-': the standard output
     #[arg(short, long, value_name = "FILE", help_heading = "How to show it")]
     output: Option<PathBuf>,
     /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are heeded
@@ -178,7 +181,9 @@ impl<const GROUPS: u32> Shared<GROUPS> {
             },
             output: Output {
                 format: this.format.and_then(AnyFormat::of_view),
-                path: this.output,
+                is_standard: this.output.as_deref() == Some(Path::new("-")),
+                path: this.output.filter(|path| path != Path::new("-")),
+                spreadsheet: this.spreadsheet,
                 color: this.color,
                 ascii: this.ascii,
                 utc: this.utc,
@@ -230,6 +235,7 @@ impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
             sort: one(matches, "sort"),
             columns: columns.map(|all| all.cloned().collect()).unwrap_or_default(),
             format: one(matches, "format"),
+            spreadsheet: flag("spreadsheet"),
             output: one(matches, "output"),
             color: one(matches, "color").unwrap_or_default(),
             ascii: flag("ascii"),

@@ -129,6 +129,9 @@ macro_rules! commands {
         pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
             export::only_there(command, context)?;
             fits_its_name(command, context)?;
+            if !matches!(command, Command::Export(_)) {
+                context.output.check()?;
+            }
             match command {
                 $(Command::$name(arguments) => $module::run(arguments, context),)*
             }

@@ -48,7 +48,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let side = arguments.baseline.as_deref().map(|text| Side::parse(text, &context.wanted));
     let side = side.transpose()?;
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
-    let path = context.output.path.clone().unwrap_or_else(|| name_for(profile.reader.path()));
+    let path = match &context.output.path {
+        Some(path) => path.clone(),
+        None if context.output.is_standard => "-".into(),
+        None => name_for(profile.reader.path()),
+    };
     report::write(&path, &context.output, || {
         let baseline = side.map(|side| baseline(&side, &profile, context)).transpose()?;
         let asked = Asked {

@@ -88,6 +88,8 @@ fn start(context: &Context) -> Result<App, Failure> {
             .hint("the arrow keys go back in it, and 1 2 3 4 choose how much is shown"));
     }
     let is_page = output.path.is_some()
+        || output.is_standard
+        || output.spreadsheet
         || output.format.is_some()
         || output.limit.is_some()
         || !output.columns.is_empty()

@@ -44,6 +44,11 @@ impl Format {
         })
     }
 
+    /// Whether it is JSON.
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Ndjson)
+    }
+
     /// Whether people read it.
     pub(crate) fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Plain | Self::Md)

@@ -4,6 +4,7 @@
 //! added without notice; the version is raised when one changes its meaning or goes away.
 
 use serde_json::{Map, Value, json};
+use spandrel_storage::export::is_formula;
 
 use super::sheet::{Cell, Sheet};
 use super::view::View;
@@ -39,14 +40,23 @@ fn objects(sheet: &Sheet) -> impl Iterator<Item = Value> {
     })
 }
 
-/// Separated values with a header line.
-pub(crate) fn separated(sheet: &Sheet, by: u8) -> Result<Vec<u8>, csv::Error> {
+/// Separated values with a header line. With `safe` no text is a formula for a spreadsheet.
+pub(crate) fn separated(sheet: &Sheet, by: u8, safe: bool) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().delimiter(by).from_writer(Vec::new());
-    writer.write_record(sheet.columns.iter().map(|column| &column.key))?;
+    let field = |text: &str| if safe { no_formula(text) } else { text.to_owned() };
+    writer.write_record(sheet.columns.iter().map(|column| field(&column.key)))?;
     for row in &sheet.rows {
-        writer.write_record(row.iter().map(plain))?;
+        writer.write_record(row.iter().map(|cell| match cell.value() {
+            Value::String(text) => field(&text),
+            _ => plain(cell),
+        }))?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// With a quotation mark in front, if a spreadsheet would take the text for a formula.
+pub(crate) fn no_formula(text: &str) -> String {
+    if is_formula(text) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// A cell as a field of separated values: nothing for what is not known.

@@ -8,6 +8,7 @@ mod people;
 mod progress;
 mod sheet;
 mod sink;
+mod standard;
 mod stream;
 pub(crate) mod text;
 mod view;
@@ -20,12 +21,16 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::Value;
+use spandrel_storage::export::is_formula;
 
 pub(crate) use self::behind::Behind;
 pub(crate) use self::format::{AnyFormat, ColorChoice, Format, ending};
+pub(crate) use self::machine::no_formula;
 pub(crate) use self::progress::Progress;
 pub(crate) use self::sheet::{Cell, Column, Sheet};
 pub(crate) use self::sink::{Destination, NewDatabase, quietly};
+pub(crate) use self::standard::Cleaned;
 pub(crate) use self::stream::Stream;
 pub(crate) use self::view::{Header, View, length_ns};
 
@@ -40,7 +45,12 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) format: Option<Format>,
+    /// A file; `None`: the standard output.
     pub(crate) path: Option<PathBuf>,
+    /// Whether the standard output was asked for.
+    pub(crate) is_standard: bool,
+    /// Whether no text is to be taken for a formula.
+    pub(crate) spreadsheet: bool,
     pub(crate) color: ColorChoice,
     pub(crate) ascii: bool,
     pub(crate) utc: bool,
@@ -65,6 +75,25 @@ impl Output {
 
     fn is_terminal(&self) -> bool {
         self.path.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Whether rows are separated values.
+    pub(crate) fn is_separated(&self) -> bool {
+        matches!(self.format(), Format::Csv | Format::Tsv)
+    }
+
+    /// Refuses `--spreadsheet` where there are no separated values.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if !self.spreadsheet || self.is_separated() {
+            return Ok(());
+        }
+        let failure = Failure::usage("--spreadsheet is for separated values");
+        Err(failure.hint("it goes with --format csv or --format tsv"))
+    }
+
+    /// Programs get what a profile says as it is; a terminal never does.
+    pub(crate) fn is_to_be_cleaned(&self) -> bool {
+        self.is_terminal() && !self.format().is_for_people()
     }
 
     /// Whether what people read has colours.
@@ -126,7 +155,9 @@ impl Output {
             return;
         }
         let missing = view.header.as_ref().and_then(Header::missing);
-        for line in missing.into_iter().chain(people::cut(&view.sheet)) {
+        let formulas = (self.is_separated() && !self.spreadsheet).then(|| formulas(&view.sheet));
+        let formulas = formulas.flatten();
+        for line in missing.into_iter().chain(people::cut(&view.sheet)).chain(formulas) {
             self.say(&self.for_people(&line));
         }
     }
@@ -138,12 +169,10 @@ impl Output {
         Ok(match format {
             Format::Json => machine::json(view).map_err(|error| broken(error.to_string()))?.into(),
             Format::Ndjson => machine::ndjson(&view.sheet).into(),
-            Format::Csv => {
-                machine::separated(&view.sheet, b',').map_err(|error| broken(error.to_string()))?
-            }
-            Format::Tsv => {
-                machine::separated(&view.sheet, b'\t').map_err(|error| broken(error.to_string()))?
-            }
+            Format::Csv => machine::separated(&view.sheet, b',', self.spreadsheet)
+                .map_err(|error| broken(error.to_string()))?,
+            Format::Tsv => machine::separated(&view.sheet, b'\t', self.spreadsheet)
+                .map_err(|error| broken(error.to_string()))?,
             Format::Table | Format::Plain | Format::Md => {
                 let page = people::render(
                     view,
@@ -190,13 +219,16 @@ impl Output {
             }
             None => {
                 let pager = self.pager && self.format() == Format::Table;
-                // Programs get what a profile says as it is; a terminal never does.
-                let for_terminal = (self.is_terminal() && !self.format().is_for_people())
-                    .then(|| text::for_terminal(&String::from_utf8_lossy(page)));
-                let page = for_terminal.as_ref().map_or(page, |page| page.as_bytes());
-                sink::print(page, pager).map_err(|source| {
+                let failure = |source: io::Error| {
                     Failure::cannot_read(format!("cannot write the output: {source}"))
-                })
+                };
+                if self.is_to_be_cleaned() {
+                    let is_json = self.format().is_json();
+                    let mut out = Cleaned::new(io::stdout().lock(), is_json);
+                    return quietly(out.write_all(page).and_then(|()| out.flush()))
+                        .map_err(failure);
+                }
+                sink::print(page, pager).map_err(failure)
             }
         }
     }
@@ -239,6 +271,20 @@ impl Output {
         self.warn(&text);
         failure.exit
     }
+}
+
+/// What a spreadsheet would make of the texts, if that is more than texts.
+fn formulas(sheet: &Sheet) -> Option<String> {
+    let is_formula =
+        |cell: &&Cell| matches!(cell.value(), Value::String(text) if is_formula(&text));
+    formulas_of(sheet.rows.iter().flatten().filter(is_formula).count() as u64)
+}
+
+/// The same of so many texts.
+pub(crate) fn formulas_of(count: u64) -> Option<String> {
+    let texts = text::counted(count, "text");
+    let look = text::agree(count, "looks like a formula", "look like formulas");
+    (count > 0).then(|| format!("{texts} {look}; for a spreadsheet, use --spreadsheet"))
 }
 
 /// Messages can have several lines, such as one that points at a place in another.

@@ -31,7 +31,14 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
     let Manner { format, quiet, all_columns, chosen, width } = manner;
     let mut page = String::new();
     let cut_lines = |text: &str| width.map_or_else(|| text.into(), |width| fit::lines(text, width));
-    let wrapped = |line: &str| width.map_or_else(|| line.into(), |width| text::wrap(line, width));
+    let is_markdown = format == Format::Md;
+    let wrapped = |line: &str| match width {
+        _ if is_markdown => {
+            text::for_markdown(&anstream::adapter::strip_str(line).to_string(), true)
+        }
+        None => line.to_owned(),
+        Some(width) => text::wrap(line, width),
+    };
     let header = view.header.as_ref().map(Header::lines).unwrap_or_default();
     let above: Vec<&String> = header.iter().chain(&view.preamble).collect();
     if !quiet && !above.is_empty() {
@@ -41,7 +48,10 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
         page.push('\n');
     }
     match (&view.drawing, format) {
-        (Some(drawing), Format::Md) => page.push_str(&format!("```text\n{drawing}```\n")),
+        (Some(drawing), Format::Md) => {
+            let fence = text::fence(drawing);
+            page.push_str(&format!("{fence}text\n{drawing}{fence}\n"));
+        }
         (Some(drawing), _) if view.is_chart => page.push_str(&cut_lines(drawing)),
         (Some(drawing), _) => {
             drawing.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
@@ -102,7 +112,7 @@ pub(crate) fn table(sheet: &Sheet, format: Format, all_columns: bool) -> String 
     table.set_header(columns.iter().filter_map(|at| {
         let column = sheet.columns.get(*at)?;
         let mark = if sheet.sorted_by == Some(*at) { " ▼" } else { "" };
-        Some(format!("{}{mark}", column.title))
+        Some(format!("{}{mark}", cell(&column.title, format)))
     }));
     for row in &sheet.rows {
         table.add_row(columns.iter().filter_map(|at| Some(cell(&row.get(*at)?.text(), format))));
@@ -127,5 +137,5 @@ pub(crate) fn table(sheet: &Sheet, format: Format, all_columns: bool) -> String 
 }
 
 fn cell(text: &str, format: Format) -> String {
-    if format == Format::Md { text.replace('|', "\\|").replace('<', "&lt;") } else { text.into() }
+    if format == Format::Md { text::for_markdown(text, false) } else { text.into() }
 }

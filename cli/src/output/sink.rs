@@ -3,54 +3,106 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::{NamedTempFile, TempDir};
 
+use super::standard::Cleaned;
 use crate::failure::Failure;
 
 /// The start of every SQLite database.
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// A file that replaces the one at `path` when it is complete; until then nobody sees it.
+/// Where a page goes: a file that replaces the one at `path` when it is complete, and that nobody sees until
+/// then; a device, a pipe or the like, which are written into; or the standard output, for `-`.
 #[derive(Debug)]
 pub(crate) struct Destination {
     path: PathBuf,
-    file: NamedTempFile,
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    /// A file that appears at this path, which links lead to.
+    Place(NamedTempFile, PathBuf),
+    /// What is there already, and how many bytes went into it.
+    There(File, u64),
+    Standard(Stdout, u64),
+    Terminal(Cleaned<Stdout>, u64),
 }
 
 impl Destination {
     /// Refuses to replace a database, which somebody may have recorded for hours.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
-        refuse_database(path)?;
-        let file = NamedTempFile::new_in(folder_of(path))
-            .map_err(|source| Failure::cannot_write(path, &source))?;
-        Ok(Self { path: path.into(), file })
+        let failure = |source: io::Error| Failure::cannot_write(path, &source);
+        let to = match fs::metadata(path) {
+            _ if path == Path::new("-") => return Ok(Self::standard()),
+            Ok(found) if found.is_dir() => return Err(is_folder(path)),
+            Ok(found) if !found.is_file() => {
+                To::There(File::options().write(true).open(path).map_err(failure)?, 0)
+            }
+            found => {
+                refuse_database(path)?;
+                // A link stays one.
+                let place = if found.is_ok() { path.canonicalize() } else { Ok(path.into()) };
+                let place = place.map_err(failure)?;
+                To::Place(NamedTempFile::new_in(folder_of(&place)).map_err(failure)?, place)
+            }
+        };
+        Ok(Self { path: path.into(), to })
     }
 
-    /// The file that will appear.
+    fn standard() -> Self {
+        let out = io::stdout();
+        let to = match out.is_terminal() {
+            true => To::Terminal(Cleaned::new(out, false), 0),
+            false => To::Standard(out, 0),
+        };
+        Self { path: "the standard output".into(), to }
+    }
+
+    /// What was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes the file appear; gives its size in bytes.
-    pub(crate) fn complete(self) -> Result<u64, Failure> {
+    pub(crate) fn complete(mut self) -> Result<u64, Failure> {
+        let flushed = quietly(self.flush());
         let failure = |source: io::Error| Failure::cannot_write(&self.path, &source);
-        let bytes = self.file.as_file().metadata().map_err(failure)?.len();
-        self.file.persist(&self.path).map_err(|error| failure(error.error))?;
-        Ok(bytes)
+        flushed.map_err(failure)?;
+        match self.to {
+            To::There(_, bytes) | To::Standard(_, bytes) | To::Terminal(_, bytes) => Ok(bytes),
+            To::Place(file, place) => {
+                let bytes = file.as_file().metadata().map_err(failure)?.len();
+                file.persist(place).map_err(|error| failure(error.error))?;
+                Ok(bytes)
+            }
+        }
     }
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let (written, all) = match &mut self.to {
+            To::Place(file, _) => return file.write(bytes),
+            To::There(file, all) => (file.write(bytes)?, all),
+            To::Standard(out, all) => (out.write(bytes)?, all),
+            To::Terminal(out, all) => (out.write(bytes)?, all),
+        };
+        *all = all.saturating_add(written as u64);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        match &mut self.to {
+            To::Place(file, _) => file.flush(),
+            To::There(file, _) => file.flush(),
+            To::Standard(out, _) => out.flush(),
+            To::Terminal(out, _) => out.flush(),
+        }
     }
 }
 
@@ -66,6 +118,14 @@ impl NewDatabase {
     /// Refuses to replace a database, as [`Destination`] does.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
         refuse_database(path)?;
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(is_folder(path)),
+            Ok(found) if !found.is_file() => {
+                let message = format!("{} is a device, a pipe or a socket", path.display());
+                return Err(Failure::usage(message).hint("a database needs a file: -o queries.db"));
+            }
+            _ => {}
+        }
         let folder = tempfile::Builder::new().prefix(".spandrel-").tempdir_in(folder_of(path));
         let folder = folder.map_err(|source| Failure::cannot_write(path, &source))?;
         Ok(Self { path: path.into(), folder })
@@ -86,6 +146,10 @@ impl NewDatabase {
 fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
+}
+
+fn is_folder(path: &Path) -> Failure {
+    Failure::usage(format!("{} is a folder", path.display())).hint("name a file in it")
 }
 
 fn refuse_database(path: &Path) -> Result<(), Failure> {

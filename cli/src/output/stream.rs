@@ -7,6 +7,7 @@
 use std::io::{self, BufWriter, Seek, StdoutLock, Write};
 
 use super::sink::Destination;
+use super::standard::Cleaned;
 use super::{Output, text};
 use crate::failure::Failure;
 
@@ -23,6 +24,7 @@ pub(crate) struct Stream<'a> {
 #[derive(Debug)]
 enum To<'a> {
     Pipe(BufWriter<StdoutLock<'a>>),
+    Terminal(BufWriter<Cleaned<StdoutLock<'a>>>),
     Spool(tempfile::SpooledTempFile),
     File(BufWriter<Destination>),
 }
@@ -34,9 +36,14 @@ impl Output {
         let to = match &self.path {
             Some(path) => To::File(BufWriter::new(Destination::new(path)?)),
             None if spooled => To::Spool(tempfile::spooled_tempfile(SPOOL_BYTES)),
+            None if self.is_to_be_cleaned() => To::Terminal(BufWriter::new(self.cleaned())),
             None => To::Pipe(BufWriter::new(io::stdout().lock())),
         };
         Ok(Stream { to, output: self })
+    }
+
+    fn cleaned(&self) -> Cleaned<StdoutLock<'static>> {
+        Cleaned::new(io::stdout().lock(), self.format().is_json())
     }
 }
 
@@ -47,9 +54,13 @@ impl Stream<'_> {
             |source: io::Error| Failure::cannot_read(format!("cannot write the output: {source}"));
         match self.to {
             To::Pipe(mut pipe) => super::sink::quietly(pipe.flush()).map_err(failure),
+            To::Terminal(mut out) => super::sink::quietly(out.flush()).map_err(failure),
             To::Spool(mut spool) => {
                 spool.rewind().map_err(failure)?;
-                let mut out = io::stdout().lock();
+                let mut out: Box<dyn Write> = match self.output.is_to_be_cleaned() {
+                    true => Box::new(self.output.cleaned()),
+                    false => Box::new(io::stdout().lock()),
+                };
                 let copied = io::copy(&mut spool, &mut out).and_then(|_| out.flush());
                 super::sink::quietly(copied).map_err(failure)
             }
@@ -68,6 +79,7 @@ impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.to {
             To::Pipe(pipe) => pipe.write(bytes),
+            To::Terminal(out) => out.write(bytes),
             To::Spool(spool) => spool.write(bytes),
             To::File(file) => file.write(bytes),
         }
@@ -76,6 +88,7 @@ impl Write for Stream<'_> {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.to {
             To::Pipe(pipe) => pipe.flush(),
+            To::Terminal(out) => out.flush(),
             To::Spool(spool) => spool.flush(),
             To::File(file) => file.flush(),
         }

@@ -5,13 +5,18 @@ use unicode_width::UnicodeWidthStr;
 
 use std::fmt::Write as _;
 
+/// Whether a terminal would obey the character rather than show it, or write backwards after it.
+pub(crate) fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// `text` with control characters, and those that turn the direction of writing, escaped.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if character.is_control() || turns {
+        if is_obeyed(character) {
             clean.extend(character.escape_default());
         } else {
             clean.push(character);
@@ -20,10 +25,39 @@ pub(crate) fn clean(text: &str) -> String {
     clean
 }
 
-/// A page of many lines, cleaned.
-pub(crate) fn for_terminal(page: &str) -> String {
-    let lines = page.split('\n').map(|line| line.split('\t').map(clean).collect::<Vec<_>>());
-    lines.map(|cells| cells.join("\t")).collect::<Vec<_>>().join("\n")
+/// `text`, cleaned, without the characters that no XML document may have.
+pub(crate) fn for_xml(text: &str) -> String {
+    clean(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+/// A line, or a cell of a table, as Markdown that says nothing but this: no emphasis, link, code or tag. An
+/// underscore within a word means nothing in GitHub's: <https://github.github.com/gfm/>.
+pub(crate) fn for_markdown(text: &str, is_line: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    // Headings, lists and quotations begin with these.
+    if is_line && text.starts_with(['#', '+', '-', '>']) {
+        escaped.push('\\');
+    }
+    let mut is_behind_word = false;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let is_before_word = rest.peek().is_some_and(|next| next.is_alphanumeric());
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '_' if is_behind_word && is_before_word => escaped.push('_'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => escaped.extend(['\\', character]),
+            _ => escaped.push(character),
+        }
+        is_behind_word = character.is_alphanumeric();
+    }
+    escaped
+}
+
+/// What encloses a drawing in Markdown: more quotation marks than the drawing has in a row.
+pub(crate) fn fence(drawing: &str) -> String {
+    let runs = drawing.split(|character| character != '`').map(str::len);
+    "`".repeat(runs.max().unwrap_or(0).max(2) + 1)
 }
 
 /// `1234567` as `1,234,567`.
@@ -246,12 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn markdown_says_what_the_text_says() {
+        for (text, line, cell) in [
+            ("http.request", "http.request", "http.request"),
+            ("read_all(*) _x_", "read_all(\\*) \\_x\\_", "read_all(\\*) \\_x\\_"),
+            ("![a](b) <b>&", "!\\[a\\](b) &lt;b>&amp;", "!\\[a\\](b) &lt;b>&amp;"),
+            ("# a | b", "\\# a \\| b", "# a \\| b"),
+            ("- 1", "\\- 1", "- 1"),
+            ("a\\|`c`~~", "a\\\\\\|\\`c\\`\\~\\~", "a\\\\\\|\\`c\\`\\~\\~"),
+        ] {
+            assert_eq!(for_markdown(text, true), line);
+            assert_eq!(for_markdown(text, false), cell);
+        }
+        assert_eq!([fence("a"), fence("```` b"), fence("")].map(|fence| fence.len()), [3, 5, 3]);
+    }
+
+    #[test]
+    fn no_document_of_xml_is_spoiled() {
+        assert_eq!(for_xml("a\u{ffff}b\u{fffe}\u{1b}"), "a\u{fffd}b\u{fffd}\\u{1b}");
+    }
+
+    #[test]
     fn no_control_character_is_left() {
         let nasty = "a\x1b[31mred\u{9b}31m\r\n\t\u{202e}b\0";
         let clean = clean(nasty);
         assert!(!clean.chars().any(|c| c.is_control() || c == '\u{202e}'), "{clean:?}");
         assert!(clean.starts_with("a\\u{1b}[31mred"));
-        assert_eq!(for_terminal("a\tb\x1b\n"), "a\tb\\u{1b}\n");
         assert!(ascii("µ→█é").is_ascii());
     }
 

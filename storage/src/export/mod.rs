@@ -35,6 +35,7 @@ use std::io::Write;
 
 pub use self::error::ExportError;
 pub use self::format::{Format, Settings};
+pub use self::rows::is_formula;
 pub use self::source::Source;
 pub use self::sqlite::copy;
 
@@ -63,6 +64,8 @@ pub struct Written {
     pub marks: u64,
     /// Bytes.
     pub bytes: u64,
+    /// `csv`: texts that a spreadsheet would take for formulas.
+    pub formulas: u64,
     /// What it does not hold, though it was chosen.
     pub left_out: LeftOut,
 }

@@ -82,6 +82,7 @@ pub(super) fn csv(
     out.buffer.extend_from_slice(COLUMNS.join(",").as_bytes());
     out.buffer.extend_from_slice(b"\r\n");
     let started = source.run.info.started_unix_ns;
+    let mut formulas = 0;
     let spans = source.spans(Columns::All, |span| {
         for (at, cell) in cells(span, started).into_iter().enumerate() {
             if at > 0 {
@@ -90,18 +91,28 @@ pub(super) fn csv(
             match cell {
                 Cell::Id(id) => unsigned(&mut out.buffer, id),
                 Cell::Integer(value) => integer(&mut out.buffer, value),
-                Cell::Text(text) | Cell::Fields(text) => quoted(&mut out.buffer, text, safe),
+                Cell::Text(text) | Cell::Fields(text) => {
+                    formulas += u64::from(is_formula(text));
+                    quoted(&mut out.buffer, text, safe);
+                }
                 Cell::Unknown => {}
             }
         }
         out.buffer.extend_from_slice(b"\r\n");
         Ok(out.pass()?)
     })?;
-    Ok(Written { spans, ..Written::default() })
+    Ok(Written { spans, formulas, ..Written::default() })
+}
+
+/// Whether a spreadsheet would take the text for a formula, as the page above lists them.
+pub fn is_formula(text: &str) -> bool {
+    const STARTS: [char; 11] =
+        ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    text.starts_with(STARTS)
 }
 
 fn quoted(out: &mut Vec<u8>, text: &str, safe: bool) {
-    let guard = safe && text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let guard = safe && is_formula(text);
     // An empty text is not what is not known.
     let plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']) && !guard;
     if plain {

@@ -48,7 +48,7 @@ fn rule(verdict: &Verdict) -> String {
 pub(super) fn junit(title: &str, verdicts: &[Verdict]) -> Result<String, Failure> {
     let mut suite = TestSuite::new("spandrel check");
     for verdict in verdicts {
-        let said = text::clean(&format!("{} (limit {})", verdict.said, verdict.limit));
+        let said = text::for_xml(&format!("{} (limit {})", verdict.said, verdict.limit));
         let status = match verdict.outcome {
             Outcome::Passed => TestCaseStatus::success(),
             Outcome::Failed => {
@@ -62,11 +62,11 @@ pub(super) fn junit(title: &str, verdicts: &[Verdict]) -> Result<String, Failure
                 status
             }
         };
-        let mut case = TestCase::new(text::clean(&rule(verdict)), status);
+        let mut case = TestCase::new(text::for_xml(&rule(verdict)), status);
         case.set_classname("spandrel").set_system_out(&said);
         suite.add_test_case(case);
     }
-    let mut report = Report::new(text::clean(title));
+    let mut report = Report::new(text::for_xml(title));
     report.add_test_suite(suite);
     report
         .to_string()

@@ -18,7 +18,7 @@ use super::flame::Width;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{AnyFormat, Cell, Column, Sheet, View, text};
+use crate::output::{AnyFormat, Cell, Column, Sheet, View, formulas_of, text};
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
@@ -36,9 +36,6 @@ pub(crate) struct Arguments {
     /// folded: the time that is added up
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     weight: Width,
-    /// csv: a quotation mark before text that a spreadsheet would take for a formula
-    #[arg(long)]
-    csv_safe: bool,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::PAGE | group::FAIL }>,
 }
@@ -82,18 +79,26 @@ pub(crate) fn only_there(command: &Command, context: &Context) -> Result<(), Fai
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let named =
         [arguments.format.map(|name| name.0), context.any_format.and_then(AnyFormat::of_export)];
-    if named == [None, None] && context.output.path.is_none() {
+    let spreadsheet = context.output.spreadsheet;
+    if named == [None, None] && context.output.path.is_none() && !context.output.is_standard {
+        context.output.check()?;
         return list(context);
     }
     let format = choose(named, context)?;
-    let settings =
-        Settings::new(format).weight(arguments.weight.weight()).csv_safe(arguments.csv_safe);
+    if spreadsheet && format != Format::Csv {
+        let failure =
+            Failure::usage(format!("--spreadsheet is for csv, not for {}", format.name()));
+        return Err(failure.hint("`spandrel export csv --spreadsheet`"));
+    }
+    let settings = Settings::new(format).weight(arguments.weight.weight()).csv_safe(spreadsheet);
     refuse_terminal(format, context)?;
     let profile = context.wanted.profile()?;
     let written = write::guarded(&profile, &settings, context)?;
     if let Some(path) = &context.output.path {
         report(path, format, &written, &profile, context);
     }
+    let formulas = if spreadsheet { 0 } else { written.formulas };
+    formulas_of(formulas).iter().for_each(|note| context.output.say(note));
     if let Some(note) = left_out(format, &written.left_out) {
         context.output.say(&note);
     }

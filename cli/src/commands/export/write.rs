@@ -1,6 +1,6 @@
 //! Where an export goes: a file that appears when it is complete, or the standard output.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
 use super::watch::Watch;
 use crate::arguments::Context;
 use crate::failure::Failure;
-use crate::output::{Behind, Destination, NewDatabase};
+use crate::output::{Behind, Cleaned, Destination, NewDatabase};
 use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
@@ -65,7 +65,7 @@ fn write(
         }
     });
     let Some(path) = &context.output.path else {
-        let written = behind(io::stdout(), |out| {
+        let written = behind(standard_output(settings.format), |out| {
             export::export(&mut source, settings, &mut Stoppable { out, stop })
         });
         return match written.map(|(written, _)| written) {
@@ -91,6 +91,15 @@ fn write(
         written
     };
     Ok(written)
+}
+
+/// Nothing of a profile is obeyed by a terminal.
+fn standard_output(format: Format) -> Box<dyn Write + Send> {
+    let is_json = !matches!(format, Format::Csv | Format::Folded);
+    match io::stdout().is_terminal() {
+        true => Box::new(Cleaned::new(io::stdout(), is_json)),
+        false => Box::new(io::stdout()),
+    }
 }
 
 /// Exports, and writes meanwhile.

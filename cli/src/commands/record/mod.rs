@@ -99,6 +99,11 @@ fn elsewhere(
 
 /// The file to record into, absolute: the program may go to another folder.
 fn path(program: &OsString, context: &Context) -> Result<PathBuf, Failure> {
+    if context.output.is_standard {
+        let failure =
+            Failure::usage("a profile is a database and cannot go to the standard output");
+        return Err(failure.hint("-o profile.db; `spandrel export` writes other formats"));
+    }
     let named = context.output.path.clone().or_else(|| context.wanted.db.clone());
     let path = named.unwrap_or_else(|| {
         let stem = Path::new(program).file_stem();

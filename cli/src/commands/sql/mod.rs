@@ -21,7 +21,7 @@ use self::rows::{Collected, Written};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Sheet, View, text};
+use crate::output::{Cell, Column, Format, Sheet, View, formulas_of, text};
 
 /// Rows that people see without asking.
 const ROWS: u64 = 1_000;
@@ -219,8 +219,9 @@ fn stream(
 ) -> Result<Exit, Failure> {
     let output = &context.output;
     let is_live = path.with_file_name(wal_name(path)).exists();
-    let mut rows = Written::new(output.stream(is_live)?, output.format());
+    let mut rows = Written::new(output.stream(is_live)?, output.format(), output.spreadsheet);
     let end = sql.run(query, parameters, &mut rows as &mut dyn SqlRows);
+    let formulas = if output.spreadsheet { 0 } else { rows.formulas };
     // What came before an error is shown, too, but never as a file that looks whole.
     let read = match &end {
         Err(_) if output.path.is_some() => 0,
@@ -229,6 +230,7 @@ fn stream(
     if let Some(cut) = cut(end?, read) {
         output.warn(&cut);
     }
+    formulas_of(formulas).iter().for_each(|note| output.say(note));
     let is_incomplete = output.strict && !missing(context)?.0;
     Ok(match () {
         () if is_incomplete => Exit::Incomplete,

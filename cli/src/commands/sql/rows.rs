@@ -1,13 +1,15 @@
 //! Rows of a query, kept for a table or written as they come.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
+use spandrel_storage::export::is_formula;
 use spandrel_storage::query::sql::{SqlRows, SqlValue};
 
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Sheet, Stream, quietly};
+use crate::output::{Cell, Column, Format, Sheet, Stream, no_formula, quietly};
 
 /// All rows, for a table or a document.
 #[derive(Debug, Default)]
@@ -83,12 +85,17 @@ pub(super) struct Written<'a> {
     keys: Vec<String>,
     line: Vec<u8>,
     rows: u64,
+    /// Whether no text is to be taken for a formula.
+    spreadsheet: bool,
+    /// Texts that would be.
+    pub(super) formulas: u64,
     failure: Option<io::Error>,
 }
 
 impl<'a> Written<'a> {
-    pub(super) fn new(to: Stream<'a>, format: Format) -> Self {
-        Self { to, format, keys: Vec::new(), line: Vec::new(), rows: 0, failure: None }
+    pub(super) fn new(to: Stream<'a>, format: Format, spreadsheet: bool) -> Self {
+        let (keys, line) = (Vec::new(), Vec::new());
+        Self { to, format, keys, line, rows: 0, spreadsheet, formulas: 0, failure: None }
     }
 
     /// How many rows there were.
@@ -107,13 +114,19 @@ impl<'a> Written<'a> {
 
     fn separated<'f>(
         &mut self,
-        fields: impl Iterator<Item = std::borrow::Cow<'f, str>>,
+        fields: impl Iterator<Item = (Cow<'f, str>, bool)>,
     ) -> io::Result<()> {
         self.line.clear();
         let by = if self.format == Format::Tsv { b'\t' } else { b',' };
         let mut writer = csv::WriterBuilder::new().delimiter(by).from_writer(&mut self.line);
-        for field in fields {
-            writer.write_field(field.as_bytes())?;
+        for (field, is_text) in fields {
+            let is_formula = is_text && is_formula(&field);
+            self.formulas += u64::from(is_formula);
+            if is_formula && self.spreadsheet {
+                writer.write_field(no_formula(&field).as_bytes())?;
+            } else {
+                writer.write_field(field.as_bytes())?;
+            }
         }
         writer.write_record(None::<&[u8]>)?;
         writer.flush()?;
@@ -147,7 +160,7 @@ impl SqlRows for Written<'_> {
             return ControlFlow::Continue(());
         }
         let keys = self.keys.clone();
-        let written = self.separated(keys.iter().map(|key| key.as_str().into()));
+        let written = self.separated(keys.iter().map(|key| (key.as_str().into(), true)));
         self.went(written)
     }
 
@@ -162,12 +175,13 @@ impl SqlRows for Written<'_> {
     }
 }
 
-fn field<'f>(value: &'f SqlValue<'_>) -> std::borrow::Cow<'f, str> {
+/// A value as a field, and whether it is a text.
+fn field<'f>(value: &'f SqlValue<'_>) -> (Cow<'f, str>, bool) {
     match value {
-        SqlValue::Null => "".into(),
-        SqlValue::Integer(number) => number.to_string().into(),
-        SqlValue::Real(number) => number.to_string().into(),
-        SqlValue::Text(text) => text.as_ref().into(),
-        SqlValue::Blob(bytes) => hex(bytes).into(),
+        SqlValue::Null => ("".into(), false),
+        SqlValue::Integer(number) => (number.to_string().into(), false),
+        SqlValue::Real(number) => (number.to_string().into(), false),
+        SqlValue::Text(text) => (text.as_ref().into(), true),
+        SqlValue::Blob(bytes) => (hex(bytes).into(), true),
     }
 }

@@ -10,7 +10,7 @@ use spandrel_storage::{Event, Span, Status};
 
 use crate::commands::fields;
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Output, text};
+use crate::output::{Cell, Format, Output, no_formula, text};
 
 /// Members of a span, in order; an event has those that it can have.
 const COLUMNS: [&str; 18] = [
@@ -41,6 +41,8 @@ pub(super) struct Lines {
     zone: TimeZone,
     coloured: bool,
     ascii: bool,
+    /// Whether no text is to be taken for a formula.
+    spreadsheet: bool,
 }
 
 impl Lines {
@@ -54,7 +56,13 @@ impl Lines {
             }
         }
         let zone = if output.utc { TimeZone::UTC } else { TimeZone::system() };
-        Ok(Self { format, zone, coloured: output.is_coloured(), ascii: output.is_ascii() })
+        Ok(Self {
+            format,
+            zone,
+            coloured: output.is_coloured(),
+            ascii: output.is_ascii(),
+            spreadsheet: output.spreadsheet,
+        })
     }
 
     pub(super) fn header(&self, out: &mut impl Write) -> io::Result<()> {
@@ -130,6 +138,7 @@ impl Lines {
         }
         let fields = COLUMNS.map(|column| match members.get(column) {
             None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) if self.spreadsheet => no_formula(text),
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
         });
