@@ -80,6 +80,7 @@ pub struct Store {
 /// What is read and set up before a store can write.
 struct Opened {
     conn: Connection,
+    data_version: i64,
     wal: Wal,
     transfer: Transfer,
     interner: Interner,
@@ -109,29 +110,31 @@ impl Store {
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok(Opened { conn, wal, transfer, interner, last, watch, shield }) => Ok(Self {
-                shield,
-                watch,
-                data_version: None,
-                detached: false,
-                is_torn: false,
-                is_index_away: false,
-                wal,
-                transfer,
-                conn,
-                lock,
-                path: path.to_path_buf(),
-                full,
-                options: options.clone(),
-                run: None,
-                first: last,
-                last_id: u64::try_from(last.id).unwrap_or(0),
-                moved: Moved::default(),
-                interner,
-                rollups: Rollups::new(),
-                batch_bytes: 0,
-                is_overdue: false,
-            }),
+            Ok(Opened { conn, data_version, wal, transfer, interner, last, watch, shield }) => {
+                Ok(Self {
+                    shield,
+                    watch,
+                    data_version: Some(data_version),
+                    detached: false,
+                    is_torn: false,
+                    is_index_away: false,
+                    wal,
+                    transfer,
+                    conn,
+                    lock,
+                    path: path.to_path_buf(),
+                    full,
+                    options: options.clone(),
+                    run: None,
+                    first: last,
+                    last_id: u64::try_from(last.id).unwrap_or(0),
+                    moved: Moved::default(),
+                    interner,
+                    rollups: Rollups::new(),
+                    batch_bytes: 0,
+                    is_overdue: false,
+                })
+            }
             Err(error) => {
                 let ours = || lock.file().and_then(|file| location::locate(file, lock.id(), &full));
                 if lock.created && matches!(ours(), Ok(Location::InPlace)) {
@@ -157,6 +160,8 @@ impl Store {
         }
         drop_indexes(path, &mut conn)?;
         limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
+        // Before the callsites are read: what somebody deletes from here on is noticed.
+        let data_version = data_version(&conn).context(path, "ask whether others write")?;
         let last = LastIds::read(&conn).context(path, "read the largest ids")?;
         let interner = Interner::load(&conn, &last).context(path, "read the callsites")?;
         let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
@@ -167,7 +172,7 @@ impl Store {
         let watch = Watch::new(lock, full, options.live_readers).context(path, doing)?;
         let file = lock.shared_file().context(path, doing)?;
         let shield = Shield::new(file, watch.index());
-        Ok(Opened { conn, wal, transfer, interner, last, watch, shield })
+        Ok(Opened { conn, data_version, wal, transfer, interner, last, watch, shield })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -260,10 +265,7 @@ impl Store {
     /// Reads the table of callsites if somebody has written, and nearly nothing otherwise.
     pub fn look_for_deleted_names(&mut self) -> Result<bool, Error> {
         let doing = "look for callsites that were deleted";
-        let version = self
-            .conn
-            .query_row("PRAGMA main.data_version", [], |row| row.get::<_, i64>(0))
-            .context(&self.path, doing)?;
+        let version = data_version(&self.conn).context(&self.path, doing)?;
         if self.data_version.replace(version) == Some(version) {
             return Ok(false);
         }
@@ -594,6 +596,10 @@ fn begin<'a>(conn: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, E
     // statement that writes takes the lock of the file, in the same way.
     tx.execute("DELETE FROM main.run WHERE false", []).context(path, doing)?;
     Ok(tx)
+}
+
+fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA main.data_version", [], |row| row.get(0))
 }
 
 /// Takes away what an analysis made: an index on spans costs more than they do, and rows could not be
