@@ -161,7 +161,10 @@ impl Writer {
         self.add_writer_stat(now_ns, counts);
         self.append_by(deadline);
         if self.pending.is_none() && self.losses.is_due(&self.recorder.counters, &self.account) {
-            // Rows of the last batch were refused: the file tells of that, too.
+            // Rows of the last batch were refused, or lost with the file: that is told, too.
+            if self.store.is_none() && !self.reopen() {
+                return;
+            }
             self.begin_pending(PerKind::default(), None);
             self.append_by(deadline);
         }

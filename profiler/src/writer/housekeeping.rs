@@ -1,7 +1,7 @@
 //! What the writer does besides: rows about itself and about open spans, retention, and a look
 //! whether its file is still there.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_storage::{
     Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Store, WriterStatRow,
@@ -10,6 +10,7 @@ use spandrel_storage::{
 use super::Writer;
 use super::in_file::InFile;
 use super::losses::Losses;
+use super::raw::add;
 use crate::counters::{Kind, PerKind};
 use crate::stats::{self, DropReason};
 
@@ -41,6 +42,11 @@ pub(super) fn tell_lost(lost: PerKind) -> String {
         [0, 0] => "nothing is lost".to_owned(),
         [spans, events] => format!("{spans} spans and {events} events are lost with it"),
     }
+}
+
+fn sum(mut one: PerKind, other: PerKind) -> PerKind {
+    add(&mut one, other);
+    one
 }
 
 impl Writer {
@@ -124,7 +130,7 @@ impl Writer {
         let InFile { stored: lost, unfinished } = std::mem::take(&mut self.in_file);
         self.forget_stored(lost, unfinished, DropReason::FileRemoved);
         self.leave_marks(true);
-        let Some(mut store) = self.let_go() else { return };
+        let Some((mut store, in_hand)) = self.let_go() else { return };
         let path = store.path().display().to_string();
         let left = match store.location() {
             Ok(Location::Spoiled) => store.set_aside(),
@@ -137,31 +143,47 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::Moved => String::new(),
             Err(error) => format!(" ({error})"),
         };
-        let lost = tell_lost(lost);
+        let lost = tell_lost(sum(lost, in_hand));
         self.state.set_error(format!("{path}: {what}{kept}; {lost}{GOES_ON}"));
     }
 
     /// What is stored stays in the file, under its other name; but for what is only in a log that nobody
     /// will find.
     fn leave_renamed_file(&mut self) {
-        let Some(store) = self.let_go() else { return };
+        let Some((mut store, in_hand)) = self.let_go() else { return };
         let path = store.path().display().to_string();
+        let no_end = self.end_left_run(&mut store).err();
+        let no_end = no_end.map(|error| format!(" (its run has no end: {error})"));
         let left = store.leave();
-        let lost = self.keep_only(left.found.as_ref());
+        let lost = sum(self.keep_only(left.found.as_ref()), in_hand);
         // The rest of it is out of reach from here on.
         self.in_file = InFile::default();
         self.leave_marks(false);
-        self.state.set_error(format!("{}{GOES_ON}", tell_renamed(&path, &left, lost)));
+        let (told, no_end) = (tell_renamed(&path, &left, lost), no_end.unwrap_or_default());
+        self.state.set_error(format!("{told}{GOES_ON}{no_end}"));
+    }
+
+    /// The run goes on in another file. In this one it ends, or it would look like one that was killed.
+    fn end_left_run(&self, store: &mut Store) -> Result<(), Error> {
+        let path = store.path().display();
+        self.state.set_error(format!("{path}: was renamed while it was recorded into{GOES_ON}"));
+        let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
+        store.end_run(ended, &stats::collect(&self.recorder, &self.state).to_json(false))
     }
 
     /// Takes the store away from a file that is not at its place any more, or of no use; the next commit
-    /// makes a new one.
-    fn let_go(&mut self) -> Option<Store> {
+    /// makes a new one. Returns what is lost with it of what was not stored yet, too.
+    fn let_go(&mut self) -> Option<(Store, PerKind)> {
         let store = self.store.take()?;
+        let mut in_hand = PerKind::default();
         // A batch in hand has the old file's ids in it.
         self.looks_committed = self.looks_begun;
         if let Some(pending) = self.pending.take() {
-            self.drop_records(pending.counts, DropReason::FileRemoved);
+            in_hand = pending.counts;
+            self.drop_records(in_hand, DropReason::FileRemoved);
+            self.account.drop_unfinished(pending.unfinished, DropReason::FileRemoved);
+            in_hand[Kind::Span as usize] += pending.unfinished;
             self.show_account();
             self.keep_marks();
             self.batch.clear();
@@ -169,7 +191,7 @@ impl Writer {
         // Under the lock of the profile that it belongs to.
         self.end_requests();
         self.open_spans.clear();
-        Some(store)
+        Some((store, in_hand))
     }
 
     /// No more than this is left of what was stored in the file; all of it if that is not known. Returns

@@ -144,9 +144,11 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "row_refused" => "rows were there already, or broke a rule that somebody has added to the \
                           tables; let nobody else write into the file"
             .into(),
-        "file_removed" => "the file or its log was deleted or cut short while it was recorded into; keep others away \
-                           from it, and limit its size by SPANDREL_MAX_BYTES"
-            .into(),
+        "file_removed" => {
+            "the file or its log was deleted, renamed or cut short while it was recorded \
+                           into; keep others away from it, and limit its size by SPANDREL_MAX_BYTES"
+                .into()
+        }
         "writer_panic" => "the writer met an error of its own; please report it with the \
                            program's standard error"
             .into(),

@@ -4,7 +4,7 @@ const REASONS = {
   ring_full: "the ring was full: more spans came than the writer could take",
   store_error: "the database could not be written",
   already_shutdown: "they ended after the recording was closed",
-  file_removed: "the file or its log was deleted or cut short while it was recorded into",
+  file_removed: "the file or its log was deleted, renamed or cut short while it was recorded into",
   too_large: "they were larger than a record may be",
   table_full: "more spans were open at once than there is room for",
   reentrant: "they were made inside the recorder itself",
