@@ -140,7 +140,7 @@ fn check_others(made: &Made, import: &Import) {
         let index = annotation(event, "event_id").unwrap().as_u64().unwrap() - 1_000_000;
         let (span, at_ns, message) = &given.events[index as usize];
         assert_eq!(event.at_ns, at(*at_ns));
-        let name = if message.is_empty() { "event e.rs:1" } else { message };
+        let name = if message.is_empty() { "event=true" } else { message };
         assert_eq!(event.name.as_ref(), Some(&shown(name)));
         let span_id = annotation(event, "span_id").map(|id| id.as_u64().unwrap());
         assert_eq!(span_id, span.map(id));
@@ -247,7 +247,7 @@ fn check_with_trace_processor(made: &Made) -> bool {
     assert_eq!(flows, expected);
     let events: BTreeSet<_> = found[3].iter().cloned().collect();
     let expected = given.events.iter().enumerate().map(|(index, (_, at_ns, message))| {
-        let name = if message.is_empty() { "event e.rs:1" } else { message };
+        let name = if message.is_empty() { "event=true" } else { message };
         vec![text(&(1_000_000 + index)), text(&shown(name)), text(&at(*at_ns)), text(&0)]
     });
     assert_eq!(events, expected.collect());
