@@ -107,6 +107,12 @@ impl Drop for Gate {
     }
 }
 
+/// Whether SQLite, in this process or another, uses this file as a database; not asked by one who has it
+/// locked. Where that cannot be known, it is taken for granted.
+pub(crate) fn is_main_in_use(main: &File) -> bool {
+    is_locked(main, SHARED)
+}
+
 /// Whether SQLite, in this process or another, uses this file as an index. Where that cannot be
 /// known, it is taken for granted.
 pub(crate) fn is_index_in_use(index: &File) -> bool {

@@ -1,5 +1,6 @@
 //! The one writer of a profile database.
 
+mod aside;
 mod leave;
 mod recover;
 
@@ -543,6 +544,10 @@ impl Store {
     ) -> Result<(), Error> {
         self.require_run()?;
         let doing = "end the run";
+        if self.detached {
+            let message = format!("{doing}: the file is not open, as it is not right again yet");
+            return Err(Error::new(ErrorKind::Moved, &self.path, message));
+        }
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut totals = Totals::new(self.last_id);
         let tx = begin(&mut self.conn, &self.path)?;

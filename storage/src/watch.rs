@@ -211,6 +211,20 @@ impl Watch {
             .any(|sidecar| !matches!(sidecar.at_path(), Ok(AtPath::Ours | AtPath::Nothing)))
     }
 
+    /// What sidecars of somebody else are at our paths, by their suffixes, if they can go elsewhere. What is
+    /// no file is for somebody to decide.
+    pub(crate) fn others_to_move(&self) -> io::Result<Vec<&'static str>> {
+        let mut others = Vec::new();
+        for (sidecar, suffix) in self.sidecars().zip(["-wal", "-shm"]) {
+            match sidecar.at_path()? {
+                AtPath::Ours | AtPath::Nothing => {}
+                AtPath::Other(_) => others.push(suffix),
+                AtPath::NoFile => return Err(place::no_file(&sidecar.path)),
+            }
+        }
+        Ok(others)
+    }
+
     fn sidecars(&self) -> impl Iterator<Item = &Sidecar> {
         std::iter::once(&self.log).chain(&self.index)
     }
@@ -254,6 +268,11 @@ fn open(path: &Path, writable: bool) -> io::Result<File> {
         nix::fcntl::OFlag::O_NOFOLLOW.bits(),
     );
     options.open(path)
+}
+
+/// Whether something has the name of the index.
+pub(crate) fn has_index(database: &Path) -> bool {
+    index_path(database).symlink_metadata().is_ok()
 }
 
 fn index_path(database: &Path) -> PathBuf {

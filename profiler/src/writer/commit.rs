@@ -106,6 +106,10 @@ impl Writer {
             return;
         }
         if self.pending.is_none() {
+            if !self.is_in_place {
+                // What is converted for a file that has to be left is lost.
+                return;
+            }
             self.prepare();
         }
         self.append();

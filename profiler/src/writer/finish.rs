@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use spandrel_storage::{LossRow, Store, after};
 
 use super::commit::BACKLOG_BATCHES;
-use super::housekeeping::{tell_lost, tell_renamed};
+use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::counters::{Kind, PerKind};
 use crate::late::Late;
@@ -42,6 +42,8 @@ impl Writer {
     /// Returns whether a backlog was given up for lack of time.
     fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) -> bool {
         self.closing = true;
+        // What was in the way may be gone: it is tried once more.
+        self.stuck_since = self.stuck_since.map(|_| Instant::now());
         self.take_flushes();
         self.look_after_file();
         let deadline = self.try_full_disk(deadline);
@@ -59,8 +61,7 @@ impl Writer {
 
     /// Tries at once whether a disk that was full has space now. Returns how long to wait for it.
     fn try_full_disk(&mut self, deadline: Instant) -> Instant {
-        let is_refused = self.pending.is_some() || self.store.is_none();
-        if !is_refused || !self.backoff.is_disk_full() {
+        if !self.is_refused() || !self.backoff.is_disk_full() {
             return deadline;
         }
         self.commit();
@@ -82,10 +83,10 @@ impl Writer {
                 if self.backoff.is_over() {
                     self.commit();
                 } else if Instant::now() < deadline {
-                    let until = self.backoff.until().min(deadline);
+                    let until = self.backoff.until().min(self.unless_stuck(deadline));
                     std::thread::sleep(until.saturating_duration_since(Instant::now()));
                 }
-                if Instant::now() >= deadline && (self.pending.is_some() || self.store.is_none()) {
+                if Instant::now() >= self.unless_stuck(deadline) && self.is_refused() {
                     return;
                 }
                 if Instant::now() >= after(deadline, OVERTIME) {
@@ -142,7 +143,9 @@ impl Writer {
 
     /// The last batch: what is left, and the open spans.
     fn commit_last(&mut self, open: &[Seen], deadline: Instant) {
-        if self.pending.is_some() || (self.store.is_none() && !self.reopen()) {
+        self.await_file(self.unless_stuck(deadline), !open.is_empty());
+        let has_no_store = self.pending.is_some() || (self.store.is_none() && !self.reopen());
+        if has_no_store || !self.is_in_place {
             // Out of time: the open spans cannot be stored either.
             let unfinished = open.len() as u64;
             self.account.drop_unfinished(unfinished, DropReason::StoreError);
@@ -173,8 +176,8 @@ impl Writer {
     /// Gives the pending batch to the store, until it takes it or time is up.
     fn append_by(&mut self, deadline: Instant) {
         self.append();
-        while self.pending.is_some() && Instant::now() < deadline {
-            let until = self.backoff.until().min(deadline);
+        while self.pending.is_some() && Instant::now() < self.unless_stuck(deadline) {
+            let until = self.backoff.until().min(self.unless_stuck(deadline));
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
             self.append();
         }
@@ -249,7 +252,7 @@ impl Writer {
             marks.keep_only(found.marks, &state.marks);
         }
         if left.renamed_to.is_some() {
-            state.set_error(tell_renamed(&path, &left, lost));
+            state.set_error(tell_renamed(&path, WAS_RENAMED, &left, lost));
         } else if lost != PerKind::default() {
             let why = left.error.map_or(format!("{path}: is gone"), |error| error.to_string());
             state.set_error(format!("{why}; {}", tell_lost(lost)));

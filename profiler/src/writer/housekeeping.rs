@@ -23,8 +23,11 @@ const OPEN_SPANS_INTERVAL: Duration = Duration::from_secs(5);
 /// After a file was left.
 const GOES_ON: &str = ", recording goes on in a new file";
 
-/// What has become of a file that was renamed.
-pub(super) fn tell_renamed(path: &str, left: &Left, lost: PerKind) -> String {
+/// Why a file was left that somebody has renamed.
+pub(super) const WAS_RENAMED: &str = "was renamed while it was recorded into";
+
+/// What has become of a file that was left for this reason, and has another name now.
+pub(super) fn tell_renamed(path: &str, what: &str, left: &Left, lost: PerKind) -> String {
     let to = left.renamed_to.as_ref().map(|to| format!(" (it is now {})", to.display()));
     let log = if left.has_log {
         "; as somebody reads it, its write-ahead log was moved with it, keep the two together"
@@ -33,7 +36,7 @@ pub(super) fn tell_renamed(path: &str, left: &Left, lost: PerKind) -> String {
     };
     let why = left.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
     let (to, lost) = (to.unwrap_or_default(), tell_lost(lost));
-    format!("{path}: was renamed while it was recorded into{to}{log}{why}; {lost}")
+    format!("{path}: {what}{to}{log}{why}; {lost}")
 }
 
 /// What is lost with a file, or with its log.
@@ -91,7 +94,7 @@ impl Writer {
         let Some(store) = &mut self.store else { return };
         self.is_in_place = true;
         match store.location() {
-            Ok(Location::InPlace) => {}
+            Ok(Location::InPlace) => (self.recovery_since, self.stuck_since) = (None, None),
             Ok(Location::Removed) => {
                 self.lose_file("was deleted, or moved to another disk, while it was recorded into");
             }
@@ -105,7 +108,7 @@ impl Writer {
                 "the index of its write-ahead log (-shm) was removed or replaced while it was \
                  recorded into",
             ),
-            Ok(Location::Renamed) => self.leave_renamed_file(),
+            Ok(Location::Renamed) => self.leave_renamed_file(WAS_RENAMED),
             Ok(_) => {}
             Err(error) => self.state.set_error(error.to_string()),
         }
@@ -133,7 +136,7 @@ impl Writer {
         let Some((mut store, in_hand)) = self.let_go() else { return };
         let path = store.path().display().to_string();
         let left = match store.location() {
-            Ok(Location::Spoiled) => store.set_aside(),
+            Ok(Location::Spoiled | Location::LogLost | Location::IndexLost) => store.set_aside(),
             _ => store.close().map(|()| None),
         };
         let kept = match left {
@@ -141,7 +144,10 @@ impl Writer {
             Ok(None) => String::new(),
             // That it was removed is what is being told.
             Err(error) if error.kind() == ErrorKind::Moved => String::new(),
-            Err(error) => format!(" ({error})"),
+            Err(error) => {
+                self.stuck_since = Some(Instant::now());
+                format!(" ({error})")
+            }
         };
         let lost = tell_lost(sum(lost, in_hand));
         self.state.set_error(format!("{path}: {what}{kept}; {lost}{GOES_ON}"));
@@ -149,24 +155,24 @@ impl Writer {
 
     /// What is stored stays in the file, under its other name; but for what is only in a log that nobody
     /// will find.
-    fn leave_renamed_file(&mut self) {
+    pub(super) fn leave_renamed_file(&mut self, what: &str) {
         let Some((mut store, in_hand)) = self.let_go() else { return };
         let path = store.path().display().to_string();
-        let no_end = self.end_left_run(&mut store).err();
+        let no_end = self.end_left_run(what, &mut store).err();
         let no_end = no_end.map(|error| format!(" (its run has no end: {error})"));
         let left = store.leave();
         let lost = sum(self.keep_only(left.found.as_ref()), in_hand);
         // The rest of it is out of reach from here on.
         self.in_file = InFile::default();
         self.leave_marks(false);
-        let (told, no_end) = (tell_renamed(&path, &left, lost), no_end.unwrap_or_default());
+        let (told, no_end) = (tell_renamed(&path, what, &left, lost), no_end.unwrap_or_default());
         self.state.set_error(format!("{told}{GOES_ON}{no_end}"));
     }
 
     /// The run goes on in another file. In this one it ends, or it would look like one that was killed.
-    fn end_left_run(&self, store: &mut Store) -> Result<(), Error> {
+    fn end_left_run(&self, what: &str, store: &mut Store) -> Result<(), Error> {
         let path = store.path().display();
-        self.state.set_error(format!("{path}: was renamed while it was recorded into{GOES_ON}"));
+        self.state.set_error(format!("{path}: {what}{GOES_ON}"));
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
         store.end_run(ended, &stats::collect(&self.recorder, &self.state).to_json(false))
@@ -176,6 +182,7 @@ impl Writer {
     /// makes a new one. Returns what is lost with it of what was not stored yet, too.
     fn let_go(&mut self) -> Option<(Store, PerKind)> {
         let store = self.store.take()?;
+        (self.is_in_place, self.recovery_since) = (true, None);
         let mut in_hand = PerKind::default();
         // A batch in hand has the old file's ids in it.
         self.looks_committed = self.looks_begun;
@@ -206,7 +213,7 @@ impl Writer {
 
     /// Somebody has taken the log away, or its index: gets the file right again, and counts what was only
     /// in the log if that cannot be read any more.
-    fn recover_file(&mut self, what: &str) {
+    fn recover_file(&mut self, what: &'static str) {
         let Some(store) = &mut self.store else { return };
         let path = store.path().display().to_string();
         let began = Instant::now();
@@ -217,9 +224,10 @@ impl Writer {
             }
             Err(error) => {
                 self.is_in_place = false;
-                return self.refused_by(&error, began);
+                return self.not_recovered(&error, what, began);
             }
         };
+        (self.recovery_since, self.stuck_since) = (None, None);
         let mut lost = PerKind::default();
         if !found.whole {
             lost = self.keep_only(Some(&found));
@@ -245,10 +253,16 @@ impl Writer {
                 self.so_far.forget();
                 self.converter.begin_file(&mut store);
                 self.store = Some(store);
+                self.stuck_since = None;
                 self.begin_requests_anew();
                 true
             }
             Err((kind, error)) => {
+                use ErrorKind::{Busy, Full, Io, WalFull};
+                if !matches!(kind, Busy | Full | Io | WalFull) {
+                    // Nothing of ours: somebody has to take it away.
+                    self.stuck_since.get_or_insert(began);
+                }
                 self.refused_for(kind, error, began);
                 false
             }

@@ -19,6 +19,7 @@
 //! than usual ones, and what comes meanwhile is drained between them. So the writer never holds
 //! more than about four times what the ring does.
 
+mod aside;
 mod closed_spans;
 mod commit;
 mod convert;
@@ -176,6 +177,10 @@ pub(crate) struct Writer {
     in_file: InFile,
     /// Whether what is in the file is where whoever opens it next looks for it, as far as is known.
     is_in_place: bool,
+    /// Since when the file is tried to be got right, and was never found to be; and what is wrong.
+    recovery_since: Option<(Instant, &'static str)>,
+    /// Since when a file is in the way that cannot be put aside.
+    stuck_since: Option<Instant>,
     /// Whether the pill has come.
     closing: bool,
 }
@@ -240,6 +245,8 @@ impl Writer {
             so_far: SoFar::default(),
             in_file: InFile::default(),
             is_in_place: true,
+            recovery_since: None,
+            stuck_since: None,
             closing: false,
         }
     }
@@ -316,9 +323,14 @@ impl Writer {
         });
     }
 
+    /// Whether something has to be tried again before anything else is committed.
+    fn is_refused(&self) -> bool {
+        self.pending.is_some() || self.store.is_none() || !self.is_in_place
+    }
+
     /// Whether it is time to commit, or to try again.
     fn is_due(&self) -> bool {
-        if self.pending.is_some() || self.store.is_none() {
+        if self.is_refused() {
             return self.backoff.is_over();
         }
         if self.sealed {
@@ -339,8 +351,7 @@ impl Writer {
     /// Sleeps until there is likely something to do.
     fn rest(&mut self, drained: u64) {
         let smallest = self.recorder.ring.claim_max() as u64;
-        let is_behind = self.pending.is_none()
-            && self.store.is_some()
+        let is_behind = !self.is_refused()
             && (self.sealed
                 || self.raw.len() >= self.options.batch_size
                 || self.consumer.backlog() > smallest);
@@ -354,7 +365,7 @@ impl Writer {
             n if n > smallest / 8 => (self.pause / 2).max(PAUSE_MIN),
             _ => (self.pause * 2).min(ACTIVE_PAUSE_MAX),
         };
-        let due = if self.pending.is_some() || self.store.is_none() {
+        let due = if self.is_refused() {
             self.backoff.until()
         } else if self.raw.is_empty() {
             after(self.last_commit, self.options.flush_interval)

@@ -77,10 +77,13 @@ impl Store {
                 Left::only(Recovered::default(), lost.or(detached))
             }
             Ok(Found::LogSpoiled) => {
-                let lost = self.check_files().err();
-                let found = self.main_alone(&self.full.clone());
+                let renamed_to = self.renamed_to();
+                let lost = self.check_files().err().filter(|_| renamed_to.is_none());
+                let main = renamed_to.clone().unwrap_or_else(|| self.full.clone());
+                let found = self.main_alone(&main);
                 self.watch.remove_sidecars();
-                Left::only(found, lost)
+                let renamed_to = renamed_to.filter(|to| !to.as_os_str().is_empty());
+                Left { renamed_to, ..Left::only(found, lost) }
             }
             Ok(Found::Away(_)) => self.leave_renamed(),
             Ok(Found::LogAway | Found::IndexAway) => self.leave_without_sidecar(),
@@ -125,6 +128,12 @@ impl Store {
         let left = match self.place_beside(name) {
             Ok(name) => {
                 let detached = self.detach().err();
+                if !self.watch.is_index_at(&name) {
+                    // Who reads it is not known: a checkpoint would change what he sees.
+                    self.watch.remove_sidecars();
+                    let renamed_to = Some(name);
+                    return Left { has_log: true, renamed_to, ..Left::all(detached) };
+                }
                 match settle(&name) {
                     Ok(merged) => Left { has_log: !merged, ..Left::all(detached) },
                     Err(error) => Left { has_log: true, ..Left::all(detached.or(Some(error))) },
@@ -169,6 +178,15 @@ impl Store {
         }
         let message = format!("{doing}: that cannot be found");
         Err(Error::new(ErrorKind::Moved, &self.path, message))
+    }
+
+    /// Where the file is, if that is not its path; an empty path if that cannot be found.
+    fn renamed_to(&self) -> Option<PathBuf> {
+        let file = self.lock.file().ok()?;
+        match location::locate(file, self.lock.id(), &self.full) {
+            Ok(Location::Renamed) => Some(self.name_now().unwrap_or_default()),
+            _ => None,
+        }
     }
 
     fn name_now(&self) -> Option<PathBuf> {

@@ -1,8 +1,5 @@
 //! What a store does about files that somebody has taken away, or cut short, under it.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -13,7 +10,7 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
 use crate::rollup::Rollups;
 use crate::shield;
-use crate::watch::Found;
+use crate::watch::{self, Found};
 
 /// What a [recovery](Store::recover) has found of the run in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +142,14 @@ impl Store {
         Err(Error::new(ErrorKind::Busy, &self.path, message))
     }
 
+    fn is_shared(&self) -> Error {
+        let message = format!(
+            "{} was removed, and this process still has it open; close all connections to it",
+            self.taken_away()
+        );
+        Error::new(ErrorKind::Busy, &self.path, message)
+    }
+
     /// Copies all of the log into the main file, or nothing of it: who loses the log has a file of some
     /// moment then.
     pub(super) fn merge(&self) -> Result<(), Error> {
@@ -174,7 +179,15 @@ impl Store {
 
     /// Opens the file again.
     fn attach(&mut self) -> Result<(), Error> {
-        let opened = Self::open_locked(&self.path, &self.full, &self.lock, &self.options)?;
+        let opened = Self::open_locked(&self.path, &self.full, &self.lock, &self.options);
+        // SQLite makes none where it shares one that was removed.
+        let is_shared = |error: &Error| {
+            error.kind() == ErrorKind::NotFound
+                && self.options.live_readers
+                && !watch::has_index(&self.full)
+        };
+        let told = |error| if is_shared(&error) { self.is_shared() } else { error };
+        let opened = opened.map_err(told)?;
         let Opened { conn, wal, transfer, watch, shield, .. } = opened;
         if let Some(index) = watch.index()
             && !shield::is_index_in_use(&index)
@@ -182,11 +195,7 @@ impl Store {
             // Another connection of this process, which is not known here.
             drop(shield);
             keep_log(&conn).context(&self.path, "close the file")?;
-            let message = format!(
-                "{} was removed, and this process still has it open; close all connections to it",
-                self.taken_away()
-            );
-            return Err(Error::new(ErrorKind::Busy, &self.path, message));
+            return Err(self.is_shared());
         }
         self.wal = wal;
         self.transfer = transfer;
@@ -214,25 +223,6 @@ impl Store {
         append::commit(tx, &self.path)?;
         self.note_log();
         Ok(())
-    }
-
-    /// Leaves a file that was cut short or overwritten: nothing is written to it any more, and if there
-    /// is anything in it, it is renamed, its log with it. Returns the new path.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be renamed.
-    pub fn set_aside(mut self) -> Result<Option<PathBuf>, Error> {
-        self.detach()?;
-        let doing = "put the spoiled file aside";
-        if self.file_bytes() == 0 {
-            self.watch.remove_sidecars();
-            return Ok(None);
-        }
-        let aside = unused_path(&self.full).context(&self.path, doing)?;
-        std::fs::rename(&self.full, &aside).context(&self.path, doing)?;
-        self.watch.move_log(&aside).context(&self.path, doing)?;
-        Ok(Some(aside))
     }
 }
 
@@ -290,19 +280,4 @@ pub(super) fn recovered(found: RunTotals) -> Recovered {
 /// The connection will neither merge the log nor delete it when it is closed.
 pub(super) fn keep_log(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
-}
-
-/// A name beside the file that nothing has yet.
-fn unused_path(full: &Path) -> io::Result<PathBuf> {
-    for number in 1..1_000 {
-        let mut name = full.as_os_str().to_owned();
-        name.push(format!("-spoiled-{number}"));
-        let path = PathBuf::from(name);
-        match path.symlink_metadata() {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(source) => return Err(source),
-            Ok(_) => {}
-        }
-    }
-    Err(io::Error::other("there are a thousand spoiled files already; remove some"))
 }

@@ -59,6 +59,13 @@ impl Watch {
         Ok(matches!(self.log.at(&wal_path(main))?, AtPath::Other(bytes) if bytes > 0))
     }
 
+    /// Whether whoever opens the main file, which is at `main` now, shares the index with those who have it
+    /// open already, so that he knows what they read.
+    pub(crate) fn is_index_at(&self, main: &Path) -> bool {
+        let Some(index) = &self.index else { return true };
+        matches!(index.at(&index_path(main)), Ok(AtPath::Ours))
+    }
+
     fn bring_log(&self, to: &Path) -> io::Result<()> {
         if self.log.at_path()? == AtPath::Ours {
             return fs::rename(&self.log.path, to);
@@ -97,6 +104,6 @@ fn somebody_is_there() -> io::Error {
     io::Error::other("somebody has opened the file without its log, and uses it")
 }
 
-fn no_file(path: &Path) -> io::Error {
+pub(super) fn no_file(path: &Path) -> io::Error {
     io::Error::other(format!("{} is no plain file; move it away", path.display()))
 }
