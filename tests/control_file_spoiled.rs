@@ -1,5 +1,6 @@
 //! The file for requests is deleted, spoiled or replaced while a program records, or cannot be made: the
-//! recording goes on, the ledger says why nobody can ask, and nobody else's file is touched.
+//! recording goes on, begins the file anew as soon as it can, the ledger says why nobody can ask until then,
+//! and nobody else's file is touched.
 
 use std::fs;
 use std::path::Path;
@@ -30,6 +31,18 @@ fn nobody_answers(path: &Path) {
     assert_eq!(error.kind(), ErrorKind::NotAnswering, "{error}");
 }
 
+/// Until one can ask again, through a new file.
+fn wait_for_another_file(profiler: &Profiler, path: &Path) {
+    loop {
+        // There, and whole; the old one can be, too, until somebody looks at it.
+        let is_begun = profiler.stats().control_error.is_some_and(|e| e.contains("begun anew"));
+        if is_begun && ControlClient::open(path).is_ok() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_deleted_file_is_made_anew() {
     let _limit = time_limit(60);
@@ -38,63 +51,81 @@ fn a_deleted_file_is_made_anew() {
     let path = sidecar(scratch.db());
     mark(scratch.db(), "before");
     fs::remove_file(&path).unwrap();
-    nobody_answers(scratch.db());
     record(&profiler, 10);
-    while !path.exists() {
-        std::thread::yield_now();
-    }
-    // It may be there and not be complete yet.
-    while ControlClient::open(scratch.db()).is_err() {
-        std::thread::yield_now();
-    }
+    wait_for_another_file(&profiler, scratch.db());
     mark(scratch.db(), "after");
     record(&profiler, 10);
     assert_eq!(profiler.stats().marks, 4);
-    assert_eq!(finish(scratch.db(), &profiler, 20), None);
+    let error = finish(scratch.db(), &profiler, 20).unwrap();
+    assert!(error.contains("deleted or replaced"), "{error}");
     assert!(!path.exists());
 }
 
+/// What people do to a file that they take for something else.
+fn spoil(path: &Path, how: &str) {
+    let file = || fs::OpenOptions::new().write(true).open(path).unwrap();
+    match how {
+        "emptied" => file().set_len(0).unwrap(),
+        "cut short" => file().set_len(4_096).unwrap(),
+        "overwritten" => fs::write(path, vec![0x5A; 8_192]).unwrap(),
+        "a few bytes" => fs::write(path, "hi\n").unwrap(),
+        "zeros" => fs::write(path, vec![0; 8_192]).unwrap(),
+        "damaged inside" => {
+            use std::os::unix::fs::FileExt;
+            file().write_all_at(&[0x5A; 4_096], 4_096).unwrap();
+        }
+        _ => {
+            let other = rusqlite::Connection::open(path).unwrap();
+            other.busy_timeout(Duration::from_secs(20)).unwrap();
+            other.execute_batch("DROP TABLE request").unwrap();
+        }
+    }
+}
+
 #[test]
-fn a_file_that_is_damaged_is_given_up() {
-    let _limit = time_limit(60);
-    for (index, bytes) in [vec![0x5A; 8_192], vec![0x5A; 3], vec![0; 8_192]].iter().enumerate() {
+fn a_file_that_is_spoiled_is_begun_anew_and_one_can_ask_again() {
+    let _limit = time_limit(100);
+    let ways = ["emptied", "cut short", "overwritten", "a few bytes", "zeros", "damaged inside"];
+    for how in ways.into_iter().chain(["without its table"]) {
         let scratch = scratch();
         let profiler = small(scratch.db()).build().unwrap();
         let path = sidecar(scratch.db());
         mark(scratch.db(), "before");
-        fs::write(&path, bytes).unwrap();
-        while profiler.stats().control_error.is_none() {
-            record(&profiler, 0);
-        }
+        spoil(&path, how);
         record(&profiler, 10);
-        nobody_answers(scratch.db());
+        wait_for_another_file(&profiler, scratch.db());
+        mark(scratch.db(), "after");
+        assert_eq!(profiler.stats().marks, 3, "{how}");
         let error = finish(scratch.db(), &profiler, 10).unwrap();
-        assert!(error.contains("profile.db-ctl"), "{index}: {error}");
+        assert!(error.contains("profile.db-ctl"), "{how}: {error}");
         assert!(!path.exists(), "it was ours");
     }
 }
 
 #[test]
-fn a_file_put_in_its_place_is_not_touched() {
-    let _limit = time_limit(60);
+fn a_file_put_in_its_place_is_not_touched_and_one_can_ask_when_it_has_gone() {
+    let _limit = time_limit(100);
     let scratch = scratch();
     let profiler = small(scratch.db()).build().unwrap();
     let path = sidecar(scratch.db());
     let theirs = scratch.path("theirs");
     fs::write(&theirs, "theirs").unwrap();
     fs::rename(&theirs, &path).unwrap();
-    while profiler.stats().control_error.is_none() {
+    while !profiler.stats().control_error.is_some_and(|error| error.contains("left as it is")) {
         std::thread::yield_now();
     }
     record(&profiler, 10);
-    let error = finish(scratch.db(), &profiler, 10).unwrap();
-    assert!(error.contains("replaced"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    fs::rename(&path, &theirs).unwrap();
+    wait_for_another_file(&profiler, scratch.db());
+    mark(scratch.db(), "after");
+    assert!(finish(scratch.db(), &profiler, 10).unwrap().contains("begun anew"));
+    assert!(theirs.exists() && !path.exists());
 }
 
 #[test]
 fn where_it_cannot_be_made_the_recording_goes_on() {
-    let _limit = time_limit(60);
+    let _limit = time_limit(100);
     let foreign = |path: &Path| fs::write(path, "theirs").unwrap();
     let folder = |path: &Path| fs::create_dir(path).unwrap();
     let link = |path: &Path| std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap();
@@ -105,11 +136,30 @@ fn where_it_cannot_be_made_the_recording_goes_on() {
         let before = fs::symlink_metadata(&path).unwrap();
         let profiler = small(scratch.db()).build().unwrap();
         record(&profiler, 10);
-        let error = finish(scratch.db(), &profiler, 10).unwrap();
-        assert!(error.contains("profile.db-ctl"), "{error}");
+        let error = profiler.stats().control_error.unwrap();
+        assert!(error.contains("profile.db-ctl") && error.contains("move it away"), "{error}");
         let after = fs::symlink_metadata(&path).unwrap();
         assert_eq!((before.file_type(), before.len()), (after.file_type(), after.len()));
+        // Out of the way, it is in nobody's.
+        fs::rename(&path, scratch.path("aside")).unwrap();
+        wait_for_another_file(&profiler, scratch.db());
+        mark(scratch.db(), "after");
+        assert!(finish(scratch.db(), &profiler, 10).unwrap().contains("begun anew"));
     }
+}
+
+#[test]
+fn who_asks_while_there_is_no_file_is_not_told_that_nobody_records() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    fs::create_dir(sidecar(scratch.db())).unwrap();
+    let profiler = small(scratch.db()).build().unwrap();
+    record(&profiler, 10);
+    let ask = || ControlClient::open(scratch.db()).unwrap_err();
+    assert!(ask().to_string().contains("move it away"), "{}", ask());
+    assert!(finish(scratch.db(), &profiler, 10).is_some());
+    assert_eq!(ask().kind(), ErrorKind::NotAnswering);
+    assert!(ask().to_string().contains("no program is recording into this profile"), "{}", ask());
 }
 
 #[test]

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod asking;
 mod commands;
 mod exit;
 mod failure;

@@ -191,8 +191,8 @@ pub struct Stats {
     /// what was dropped as `store_error`. A refusal for which something was dropped is not forgotten
     /// over later ones that cost nothing.
     pub last_refusal: Option<String>,
-    /// Why no other process can ask the recording for something, though it should; it goes on
-    /// without. See [`Builder::control`](crate::Builder::control).
+    /// Why no other process can ask the recording for something, though it should, or could not until
+    /// the file for that was begun anew; it goes on without. See [`Builder::control`](crate::Builder::control).
     pub control_error: Option<String>,
     /// The SQLite that the program has linked; [`SqliteVersion::caution`] says what there is to say
     /// against it.

@@ -52,6 +52,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, state));
+    view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     view.notes.extend(losses.iter().map(loss_line));
     let settings = parsed(&profile.run.info.settings);
@@ -152,7 +153,7 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
     line.push_str(&format!("   schema {schema}   "));
     let pid = run.info.pid;
     line.push_str(&match state {
-        State::Ended => "nobody records".to_owned(),
+        State::Ended => "no program is recording".to_owned(),
         State::Live => format!("live: pid {pid} recording"),
         State::Killed => format!("run {} was killed: pid {pid} is gone", run.id),
         State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),
@@ -167,6 +168,12 @@ fn log_line(files: &Files, state: State) -> Option<String> {
         "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"
             .to_owned()
     })
+}
+
+/// Why a recording that goes on cannot be asked for anything.
+fn requests_line(run: &Run, state: State) -> Option<String> {
+    let why = crate::asking::why_not(run).filter(|_| state == State::Live)?;
+    Some(format!("! requests, such as `spandrel mark`: {}", text::clean(&why)))
 }
 
 /// Spans a second over the last interval in which the writer stored any.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use spandrel_storage::AnswerState;
 use spandrel_storage::query::parse_duration_ns;
-use spandrel_storage::{AnswerState, ControlClient, ErrorKind};
 
 use crate::arguments::{Context, Shared, group};
+use crate::asking::ask;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View};
@@ -18,7 +19,7 @@ use crate::output::{Cell, Column, Sheet, View};
     spandrel mark warm-up --begin && ./warm-up.sh; spandrel mark warm-up --end\n  \
     spandrel mark deploy --field commit=e4f5a6b --field canary=true\n  \
     spandrel top --since mark:deploy-42\n\n\
-Exit code 6: nobody records into the profile, or the application does not answer.")]
+Exit code 6: no program is recording into the profile, or it does not answer.")]
 pub(crate) struct Arguments {
     /// What the moment or the section is called
     label: String,
@@ -55,9 +56,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         request.insert("until".into(), until.into());
     }
     let path = context.wanted.path()?;
-    let answer = ControlClient::open(&path)
-        .and_then(|mut client| client.ask("mark", &request.to_string(), timeout))
-        .map_err(failure)?;
+    let answer = ask(&path, "mark", &request.to_string(), timeout)?;
     if answer.state != AnswerState::Done {
         let failure = Failure::usage(format!("{}: {}", answer.state.as_str(), answer.result));
         return Err(Failure { exit: Exit::NotAnswering, ..failure });
@@ -74,17 +73,6 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let answer = serde_json::from_str(&answer.result).unwrap_or(Value::Null);
     view.extra.insert("answer".into(), answer);
     context.output.show(view, 0)
-}
-
-/// Whoever does not answer has an exit code of its own.
-fn failure(error: spandrel_storage::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::NotAnswering => {
-            Failure { exit: Exit::NotAnswering, message: error.to_string(), hint: None }
-        }
-        ErrorKind::InvalidOption => Failure::usage(error.to_string()),
-        _ => error.into(),
-    }
 }
 
 /// `key=value` each; what is JSON's number or truth is one.

@@ -6,10 +6,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use spandrel_storage::{AnswerState, ControlClient};
+use spandrel_storage::AnswerState;
 
 use super::page::{Ask, Page};
 use super::source::{Missing, Source};
+use crate::asking::ask;
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -123,11 +124,9 @@ fn mark(source: &Source, label: &str) -> String {
         return "no mark: there is no profile".into();
     };
     let arguments = json!({ "label": label }).to_string();
-    let asked = ControlClient::open(path)
-        .and_then(|mut client| client.ask("mark", &arguments, ANSWER_WITHIN));
-    match asked {
+    match ask(path, "mark", &arguments, ANSWER_WITHIN) {
         Ok(answer) if answer.state == AnswerState::Done => format!("marked \"{label}\""),
         Ok(answer) => format!("no mark: {}", text::clean(&answer.result)),
-        Err(error) => format!("no mark: {error}"),
+        Err(failure) => format!("no mark: {}", text::clean(&failure.message)),
     }
 }

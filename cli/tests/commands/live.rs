@@ -166,3 +166,57 @@ fn a_mark_arrives_and_a_wrong_one_is_refused() {
     assert_eq!(labels, [("deploy", false), ("warm up", true)]);
     assert_eq!(marks[0].fields.as_deref(), Some(r#"{"commit":"e4f5a6b","canary":true}"#));
 }
+
+#[test]
+fn a_program_that_records_is_never_said_not_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.db");
+    let requests = folder.path().join("live.db-ctl");
+    let profiler = Profiler::builder().database(&path).build().unwrap();
+    let ask = |words: &[&str]| {
+        let (out, err, code) = run(bare(words).arg("--db").arg(&path));
+        (out + &err, code)
+    };
+    // What somebody does who takes it for a log: the file is begun anew meanwhile.
+    std::fs::write(&requests, "").unwrap();
+    let (said, code) = ask(&["mark", "after", "--timeout", "60s"]);
+    assert_eq!(code, 0, "{said}");
+    // And what nobody but him can mend.
+    std::fs::remove_file(&requests).unwrap();
+    std::fs::create_dir(&requests).unwrap();
+    while !profiler.stats().control_error.is_some_and(|error| error.contains("move it away")) {
+        thread::yield_now();
+    }
+    drop(tracing::subscriber::with_default(
+        tracing_subscriber::registry().with(profiler.layer()),
+        || tracing::info_span!("work"),
+    ));
+    profiler.flush(Duration::from_secs(60)).unwrap();
+    let pid = std::process::id().to_string();
+    let (said, code) = ask(&["mark", "x", "--timeout", "10ms"]);
+    assert!(said.contains(&format!("process {pid} records into it and cannot be asked")), "{said}");
+    assert!(said.contains("live.db-ctl") && said.contains("move it away"), "{said}");
+    assert_eq!(code, 6);
+    for command in ["doctor", "info"] {
+        let (said, _) = ask(&[command]);
+        assert!(said.contains("requests") && said.contains("live.db-ctl"), "{command}: {said}");
+        assert!(!said.contains("no program"), "{command}: {said}");
+    }
+    profiler.close().unwrap();
+    let (said, code) = ask(&["mark", "x"]);
+    assert!(said.contains("no program is recording into this profile"), "{said}");
+    assert_eq!(code, 6);
+    assert!(ask(&["info"]).0.contains("no program is recording"));
+    assert!(!ask(&["doctor"]).0.contains("requests"));
+}
+
+#[test]
+fn a_recording_that_takes_no_requests_is_told_apart_from_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("live.db");
+    let profiler = Profiler::builder().database(&path).control(false).build().unwrap();
+    let (_, err, code) = run(bare(&["mark", "x"]).arg("--db").arg(&path));
+    assert!(err.contains("takes no requests") && err.contains("SPANDREL_CONTROL=0"), "{err}");
+    assert_eq!(code, 6);
+    drop(profiler);
+}

@@ -39,6 +39,7 @@ mod log_sites;
 mod losses;
 mod marks;
 mod raw;
+mod renewal;
 mod requests;
 mod self_time;
 mod so_far;

@@ -2,7 +2,7 @@
 //!
 //! The writer looks for requests between rounds, and answers one when it is committed. It never waits
 //! for the file, and nothing that is wrong with it disturbs the recording: then nobody can ask, and
-//! the ledger says why.
+//! the ledger says why, until the file can be begun anew.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use spandrel_storage::{
     AnswerState, Control, Error, ErrorKind, Location, MarkRow, Request, Store, mark_label,
 };
 
+use super::renewal::Renewal;
 use super::{Waiting, Writer, WriterState};
 use crate::control::Flush;
 use crate::redact::{Redaction, redacted_object};
@@ -52,8 +53,8 @@ pub(crate) struct Requests {
     unsent: VecDeque<(i64, AnswerState, String)>,
     /// Sections that have begun.
     sections: Vec<MarkRow>,
-    /// What somebody has put into the file, which is to be begun anew for that.
-    spoiled: Option<String>,
+    /// When the file is begun anew, if it came to harm.
+    renewal: Renewal,
 }
 
 impl Requests {
@@ -65,7 +66,7 @@ impl Requests {
             busy_since: None,
             unsent: VecDeque::new(),
             sections: Vec::new(),
-            spoiled: None,
+            renewal: Renewal::default(),
         };
         requests.begin_file(store, state);
         requests
@@ -79,8 +80,33 @@ impl Requests {
             Control::remove(store).map(|()| None)
         };
         self.busy_since = None;
-        state.set_control_error(made.as_ref().err().map(Error::to_string));
-        self.control = made.unwrap_or_default();
+        match made {
+            Ok(control) => {
+                state.set_control_error(None);
+                self.control = control;
+                self.renewal.begun(Instant::now());
+            }
+            Err(error) => self.lose_file(error.to_string(), state),
+        }
+    }
+
+    /// Nobody can ask until the file is begun anew.
+    fn lose_file(&mut self, why: String, state: &WriterState) {
+        // Removes it, too, unless it is somebody else's.
+        self.control = None;
+        if self.wanted {
+            self.renewal.harmed(Instant::now());
+        }
+        state.set_control_error(Some(why));
+    }
+
+    /// Whether the file is there and whole.
+    fn check_file(&mut self) -> Result<(), Error> {
+        let Some(control) = &mut self.control else { return Ok(()) };
+        match control.location()? {
+            Location::InPlace => control.check(),
+            _ => Err(control.is_gone()),
+        }
     }
 
     /// What was asked since the last look. First come answers that could not be written before.
@@ -140,12 +166,7 @@ impl Requests {
                 None
             }
             Err(error) => {
-                if matches!(error.kind(), ErrorKind::ForeignSchema | ErrorKind::TooLong) {
-                    self.spoiled = Some(format!("{error}; the file was begun anew"));
-                }
-                // Removes it, too.
-                self.control = None;
-                state.set_control_error(Some(error.to_string()));
+                self.lose_file(error.to_string(), state);
                 None
             }
         }
@@ -294,32 +315,26 @@ impl Writer {
         });
     }
 
-    /// Once a second: whether the file is still there. One that was deleted is made anew, and one into
-    /// which somebody has put what does not belong there.
+    /// Once a second: whether the file is still there and whole. One that was deleted, or into which somebody
+    /// has put what does not belong there, is begun anew; what somebody else has put in its place is left
+    /// as it is, until it is gone.
     pub(super) fn look_after_requests(&mut self) {
-        if self.store.is_some()
-            && let Some(why) = self.requests.spoiled.take()
-        {
-            self.begin_requests_anew();
-            if self.requests.control.is_some() {
-                self.state.set_control_error(Some(why));
+        let Self { requests, store: Some(_), state, .. } = self else { return };
+        match requests.check_file() {
+            // What is busy is told where it is asked.
+            Err(error) if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => {
+                requests.lose_file(error.to_string(), state);
             }
+            _ => {}
+        }
+        if requests.control.is_some() || !requests.renewal.is_due(Instant::now()) {
             return;
         }
-        let Self { requests, store: Some(_), state, .. } = self else { return };
-        let Some(control) = &requests.control else { return };
-        match control.location() {
-            Ok(Location::InPlace) => {}
-            Ok(Location::Removed) => self.begin_requests_anew(),
-            Ok(_) => {
-                let path = control.path().display();
-                state.set_control_error(Some(format!(
-                    "{path}: replaced by another file, which is left as it is; move it away, and \
-                     record anew, to be able to ask the recording for something"
-                )));
-                requests.control = None;
-            }
-            Err(error) => state.set_control_error(Some(error.to_string())),
+        let why = state.control_error();
+        self.begin_requests_anew();
+        if self.requests.control.is_some() {
+            let why = why.unwrap_or_default();
+            self.state.control_is_well_again(format!("{why}; the file was begun anew"));
         }
     }
 

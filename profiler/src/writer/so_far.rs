@@ -34,9 +34,11 @@ impl SoFar {
 /// A JSON object with the names that the report of the end has; empty if there is nothing to tell.
 fn json(state: &WriterState) -> String {
     let mut members = Vec::new();
-    for (name, text) in
-        [("last_error", state.lasting_error()), ("last_refusal", state.last_refusal())]
-    {
+    for (name, text) in [
+        ("last_error", state.lasting_error()),
+        ("last_refusal", state.last_refusal()),
+        ("control_error", state.lasting_control_error()),
+    ] {
         if let Some(text) = text {
             let mut member = format!(r#""{name}":"#);
             push_string(&mut member, &text);

@@ -8,6 +8,13 @@ use std::time::Duration;
 use crate::marks::Marks;
 use crate::mutex::Mutex;
 
+/// What is, or was, wrong with the file for requests.
+#[derive(Debug)]
+struct ControlError {
+    text: String,
+    is_over: bool,
+}
+
 /// Shared between the writer thread and the handles of the profiler.
 #[derive(Debug, Default)]
 pub(crate) struct WriterState {
@@ -17,7 +24,7 @@ pub(crate) struct WriterState {
     timed_out: AtomicBool,
     file_bytes: AtomicU64,
     troubles: Mutex<Troubles>,
-    control_error: Mutex<Option<String>>,
+    control_error: Mutex<Option<ControlError>>,
     pub(crate) marks: Marks,
     thread: OnceLock<ThreadId>,
 }
@@ -99,12 +106,25 @@ impl WriterState {
     /// Why nobody can ask the recording for something; `None` while everybody can.
     pub(super) fn set_control_error(&self, error: Option<String>) {
         if let Some(mut last) = self.control_error.lock() {
-            *last = error;
+            *last = error.map(|text| ControlError { text, is_over: false });
+        }
+    }
+
+    /// What was wrong with the file for requests, which was begun anew for it.
+    pub(super) fn control_is_well_again(&self, text: String) {
+        if let Some(mut last) = self.control_error.lock() {
+            *last = Some(ControlError { text, is_over: true });
         }
     }
 
     pub(crate) fn control_error(&self) -> Option<String> {
-        self.control_error.lock()?.clone()
+        self.control_error.lock()?.as_ref().map(|error| error.text.clone())
+    }
+
+    /// Why nobody can ask now.
+    pub(super) fn lasting_control_error(&self) -> Option<String> {
+        let error = self.control_error.lock()?;
+        error.as_ref().filter(|error| !error.is_over).map(|error| error.text.clone())
     }
 
     /// The latest of what is wrong now, or has been and is not to be forgotten.

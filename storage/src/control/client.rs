@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::absent::{has_ended, nobody_listens};
 use super::{
     APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, STEPS_MAX, VERSION, check_bytes,
     check_definitions, connect, is_ours, sidecar, too_many_steps, unix_ns,
 };
 use crate::error::{Context, Error, ErrorKind};
-use crate::lock::{self, FileId, ReaderMark, file_id};
+use crate::lock::{FileId, ReaderMark, file_id};
 use crate::schema;
 use crate::steps::Steps;
 
@@ -52,6 +53,7 @@ pub struct ControlClient {
     id: FileId,
     profile: PathBuf,
     path: PathBuf,
+    asked: bool,
 }
 
 impl ControlClient {
@@ -61,24 +63,37 @@ impl ControlClient {
     ///
     /// [`ErrorKind::NotFound`] without such a profile; [`ErrorKind::NotAnswering`] if nobody records
     /// into it, or does not listen; the kinds of [`Reader::open`](crate::Reader::open) for a file beside it
-    /// that is not what it should be.
+    /// that is not what it should be. A recording begins such a file anew soon.
     pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
         let profile = profile.as_ref();
+        // Whatever lies there: nobody would take it away.
+        Self::find(profile).map_err(|error| match error.kind() {
+            ErrorKind::NotAnswering | ErrorKind::NotFound => error,
+            _ => has_ended(profile).unwrap_or(error),
+        })
+    }
+
+    fn find(profile: &Path) -> Result<Self, Error> {
         let full = profile.canonicalize().context(profile, "find the profile")?;
         let path = sidecar(&full);
         let metadata = path.symlink_metadata().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => not_recording(profile),
+            io::ErrorKind::NotFound => nobody_listens(profile),
             _ => Error::io(&path, "look at the file", source),
         })?;
-        lock::check_type(&path, &metadata)?;
+        if !metadata.is_file() {
+            let message = "no file, and where requests belong; move it away, and the recording makes \
+                           its own within a minute";
+            return Err(Error::new(ErrorKind::NotADatabase, &path, message));
+        }
         let id = file_id(&path, &metadata);
         let (mark, header) =
             ReaderMark::new(id.clone(), &path).context(&path, "read the start of the file")?;
         if header.is_empty() {
-            return Err(not_recording(profile)); // just about to, perhaps
+            return Err(nobody_listens(profile)); // just about to, perhaps
         }
         if !is_ours(&header) {
-            let message = "not made by spandrel; move it away, and record anew";
+            let message = "not made by spandrel; move it away, and the recording makes its own within a \
+                           minute";
             return Err(Error::new(ErrorKind::ForeignDatabase, &path, message));
         }
         check_bytes(&path)?;
@@ -87,7 +102,8 @@ impl ControlClient {
             connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
         let steps =
             Steps::limit(&mut conn, STEPS_MAX).map_err(|error| lost(error, profile, &path))?;
-        let client = Self { conn, _mark: mark, steps, id, profile: profile.to_owned(), path };
+        let client =
+            Self { conn, _mark: mark, steps, id, profile: profile.to_owned(), path, asked: false };
         client.check_version()?;
         Ok(client)
     }
@@ -101,13 +117,19 @@ impl ControlClient {
                 let message = "the recording is one of a newer spandrel; upgrade the command";
                 Err(Error::new(ErrorKind::NewerSchema, &self.path, message))
             }
-            _ => Err(not_recording(&self.profile)),
+            _ => Err(nobody_listens(&self.profile)),
         }
     }
 
     /// The profile, as it was given to [`open`](Self::open).
     pub fn profile(&self) -> &Path {
         &self.profile
+    }
+
+    /// Whether the last [`ask`](Self::ask) has put its request into the file. If not, nothing comes of it, and
+    /// it can be asked again.
+    pub fn was_asked(&self) -> bool {
+        self.asked
     }
 
     /// Asks, and waits for the answer until `timeout`; then the request is withdrawn. `arguments` is a
@@ -131,6 +153,7 @@ impl ControlClient {
         arguments: &str,
         timeout: Duration,
     ) -> Result<Answer, Error> {
+        self.asked = false;
         self.check_arguments(arguments)?;
         // None: further away than the clock reaches.
         let deadline = Instant::now().checked_add(timeout);
@@ -138,6 +161,7 @@ impl ControlClient {
             || deadline.map_or(PAUSES[1], |end| end.saturating_duration_since(Instant::now()));
         self.wait_for_locks(timeout)?;
         let id = self.insert(command, arguments, rest)?;
+        self.asked = true;
         self.wait_for_locks(PAUSES[1])?;
         let mut pause = PAUSES[0];
         loop {
@@ -147,7 +171,8 @@ impl ControlClient {
                 return Ok(answer);
             }
             if gone {
-                let message = "the recording has ended; the request was not answered";
+                let message = "the recording has ended, or has begun its file for requests anew; the \
+                               request was not answered and may have been carried out";
                 return Err(Error::new(ErrorKind::NotAnswering, &self.profile, message));
             }
             let rest = rest();
@@ -288,15 +313,9 @@ fn lost(source: rusqlite::Error, profile: &Path, path: &Path) -> Error {
                            again";
             Error::new(ErrorKind::NotAnswering, path, message)
         }
-        ErrorKind::Moved => not_recording(profile),
+        ErrorKind::Moved => nobody_listens(profile),
         _ => error,
     }
-}
-
-fn not_recording(profile: &Path) -> Error {
-    let message = "nobody records into it now who could be asked; start the application with this \
-                   profile, and without SPANDREL_CONTROL=0";
-    Error::new(ErrorKind::NotAnswering, profile, message)
 }
 
 impl fmt::Debug for ControlClient {

@@ -28,6 +28,7 @@
 //! after a power failure. Its mode is 0600. Who can write to it can ask, and nothing more: what stands
 //! in it is data from elsewhere.
 
+mod absent;
 mod client;
 mod recorder;
 
@@ -149,21 +150,25 @@ fn check_length(path: &Path) -> Result<(), Error> {
     Err(Error::new(ErrorKind::TooLong, path, message))
 }
 
-/// Refuses a file with definitions that are not ours. To be asked in the transaction that relies on it.
+/// Refuses a file with definitions that are not ours, or without them. To be asked in the transaction that
+/// relies on it.
 fn check_definitions(conn: &Connection, path: &Path) -> Result<(), Error> {
     let doing = "read the schema";
     let mut find = conn
         .prepare(
-            "SELECT count(*) FROM main.sqlite_schema
-             WHERE (type, name) NOT IN (VALUES ('table', 'request'), ('table', 'sqlite_sequence'))
-                OR sql NOT IN (?1, 'CREATE TABLE sqlite_sequence(name,seq)')",
+            "SELECT count(*) FILTER (WHERE
+                 (type, name) NOT IN (VALUES ('table', 'request'), ('table', 'sqlite_sequence'))
+                 OR sql NOT IN (?1, 'CREATE TABLE sqlite_sequence(name,seq)')),
+               count(*) FILTER (WHERE name = 'request' AND sql = ?1)
+             FROM main.sqlite_schema",
         )
         .context(path, doing)?;
-    let others: i64 = find.query_row([SCHEMA], |row| row.get(0)).context(path, doing)?;
-    if others == 0 {
-        return Ok(());
-    }
-    let message = "somebody has put something into it that could run, such as a trigger or a view";
+    let count = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let message = match find.query_row([SCHEMA], count).context(path, doing)? {
+        (0, 1) => return Ok(()),
+        (0, _) => "somebody has emptied it, or taken the table of requests out of it",
+        _ => "somebody has put something into it that could run, such as a trigger or a view",
+    };
     Err(Error::new(ErrorKind::ForeignSchema, path, message))
 }
 

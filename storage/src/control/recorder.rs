@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -28,6 +28,8 @@ const NEWEST_MAX: i64 = REQUESTS_MAX / 4;
 const NAME_BYTES_MAX: i64 = 256;
 /// Numbers of requests beyond are none that a file of this length can come to.
 const LAST_ID_MAX: i64 = 1 << 48;
+/// A file that is longer is not looked through once a second; somebody floods it.
+const CHECKED_BYTES_MAX: u64 = 256 * 1024;
 /// Rows that nobody has read for so long are deleted.
 const KEPT: Duration = Duration::from_secs(60);
 
@@ -62,6 +64,8 @@ pub struct Control {
     /// Whether the last look has left some for the next one.
     more: bool,
     steps: Steps,
+    /// Length and time of the last writing that was looked at.
+    checked: Option<(u64, Option<SystemTime>)>,
 }
 
 impl Control {
@@ -109,6 +113,7 @@ impl Control {
             last_id: 0,
             more: false,
             steps,
+            checked: None,
         })
     }
 
@@ -267,6 +272,52 @@ impl Control {
         }
     }
 
+    /// What to say of a file that [`location`](Self::location) does not find in its place.
+    pub fn is_gone(&self) -> Error {
+        let message = "the file for requests was deleted or replaced by somebody";
+        Error::new(ErrorKind::Moved, &self.path, message)
+    }
+
+    /// Whether the file still is what was made: not cut short, and without damage that a requester would
+    /// meet and [`poll`](Self::poll) does not, since SQLite reads a page again only if the file says that it
+    /// has changed. Looks into it only if it was written since the last time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. `Busy` may pass: nobody has looked.
+    ///
+    /// # Blocking
+    ///
+    /// For some system calls, and never for somebody else.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let Some(conn) = &self.conn else { return Ok(()) };
+        let doing = "check";
+        let metadata = self.path.symlink_metadata().context(&self.path, "look at the file")?;
+        let written = (metadata.len(), metadata.modified().ok());
+        if self.checked == Some(written) {
+            return Ok(());
+        }
+        self.steps.begin();
+        check_length(&self.journal)?;
+        let number = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, u32>(0));
+        let pages = number("PRAGMA page_count").context(&self.path, doing)?;
+        let page_bytes = number("PRAGMA page_size").context(&self.path, doing)?;
+        if metadata.len() < u64::from(pages) * u64::from(page_bytes) {
+            return Err(Error::new(ErrorKind::Corrupt, &self.path, "somebody has cut it short"));
+        }
+        if metadata.len() <= CHECKED_BYTES_MAX {
+            conn.release_memory().context(&self.path, doing)?;
+            let check = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+            let found = self.bounded(check.context(&self.path, doing))?;
+            if found != "ok" {
+                let message = "somebody has damaged it";
+                return Err(Error::new(ErrorKind::Corrupt, &self.path, message));
+            }
+        }
+        self.checked = Some(written);
+        Ok(())
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -388,7 +439,11 @@ fn purge(tx: &Transaction<'_>, now: i64, up_to: i64) -> rusqlite::Result<()> {
 fn remove_stale(path: &Path) -> Result<(), Error> {
     match path.symlink_metadata() {
         Ok(metadata) => {
-            lock::check_type(path, &metadata)?;
+            if !metadata.is_file() {
+                let message = "no file of ours, and left as it is; move it away to be able to ask the \
+                               recording for something";
+                return Err(Error::new(ErrorKind::ForeignDatabase, path, message));
+            }
             let (_mark, header) = ReaderMark::new(file_id(path, &metadata), path)
                 .context(path, "read the start of the file")?;
             if !is_ours(&header) {

@@ -59,6 +59,7 @@ const THREADS: i64 = 1_000;
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = losses(facts);
     findings.extend(marks(facts));
+    findings.extend(requests(facts));
     findings.extend(writer(facts));
     findings.extend(levels(facts));
     findings.extend(ends(facts));
@@ -106,6 +107,19 @@ fn marks(facts: &Facts) -> Option<Finding> {
                 "1,024 can wait for the writer, and those that wait for a database that refuses them \
                  to the end are lost; {why}"
             ),
+        )
+    })
+}
+
+/// Whom nobody can ask, for whatever lies where requests belong.
+fn requests(facts: &Facts) -> Option<Finding> {
+    facts.deaf.as_ref().map(|why| {
+        finding(
+            Severity::Warning,
+            "requests",
+            format!("the recording cannot be asked for marks and the like: {why}"),
+            "it goes on and loses nothing; take what is named away, and within a minute it makes another \
+             file for requests, the profile's name with -ctl",
         )
     })
 }

@@ -1,0 +1,35 @@
+//! Why there is nobody to ask, from what the profile itself says.
+
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind};
+use crate::reader::Reader;
+
+const HAS_ENDED: &str = "no program is recording into this profile; start the application with it";
+/// Whether the process of a run without an end is still there is not known here.
+const NOT_KNOWN: &str = "no program takes requests for this profile: the one that recorded into it was \
+                         killed, was started with SPANDREL_CONTROL=0, or is just about to begin";
+
+/// Of a profile without a file for requests, or with one that is only just being made.
+pub(super) fn nobody_listens(profile: &Path) -> Error {
+    match is_over(profile) {
+        Ok(is_over) => {
+            let message = if is_over { HAS_ENDED } else { NOT_KNOWN };
+            Error::new(ErrorKind::NotAnswering, profile, message)
+        }
+        // Damaged, or of somebody else.
+        Err(error) => error,
+    }
+}
+
+/// What to say of a profile that certainly nobody records into.
+pub(super) fn has_ended(profile: &Path) -> Option<Error> {
+    let is_over = is_over(profile).unwrap_or(false);
+    is_over.then(|| Error::new(ErrorKind::NotAnswering, profile, HAS_ENDED))
+}
+
+/// Whether the last run has ended.
+fn is_over(profile: &Path) -> Result<bool, Error> {
+    let runs = Reader::open(profile)?.runs()?;
+    Ok(runs.last().is_some_and(|run| run.ended_unix_ns.is_some()))
+}
