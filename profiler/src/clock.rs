@@ -19,7 +19,7 @@
 //!   more than that time again, are spread evenly over it;
 //! * a number that the counter has shown twice means the later time, unless the span that
 //!   has begun then has ended before: that one has begun at the earlier time, and if there is none
-//!   either, when it ended;
+//!   either, when it ended; one that it has yet to show a second time means the earlier time;
 //! * the time inside such a span is never more than the span lasted; an entry during which the counter
 //!   went back counts as no time.
 //!
@@ -207,8 +207,11 @@ const STEP_NS: i64 = 1_000_000;
 const DRIFT_PART: i64 = 256;
 /// How much faster or slower than measured a piece may run in order to meet the clock again.
 const STEERING_MAX: f64 = 0.0005;
-/// How much later than the last reading ticks of the newest era may be.
+/// How much later than the last reading ticks of the newest era may be if no older one has them.
 const AHEAD_NS: i64 = 60_000_000_000;
+/// The same if an older one has them: what the counters of two processors differ by, and far more. What
+/// is converted was drained before that reading.
+const SKEW_NS: i64 = 1_000_000;
 /// Eras that are told apart; a counter that restarts more often is not worth more.
 const ERAS_MAX: usize = 64;
 
@@ -260,7 +263,8 @@ impl Timeline {
     }
 
     /// Looks at both clocks, and begins a new piece if the last one has become long enough, or the
-    /// counter has jumped. All ticks that were converted so far lie before the new piece.
+    /// counter has jumped. All ticks that were converted so far lie before the new piece; those that are
+    /// converted next were taken before.
     pub(crate) fn renew(&mut self) {
         if self.clock.tsc {
             let (ticks, ns) = self.clock.read_both();
@@ -337,12 +341,14 @@ impl Timeline {
         self.recent.set((piece, self.end()));
     }
 
-    /// Where the newest piece ends.
+    /// Where the newest piece ends, as far as the counter is known to have come.
     fn end(&self) -> u64 {
-        if self.eras.len() == 1 {
-            return u64::MAX;
-        }
-        self.reading.0.saturating_add(self.last().rate.ticks(AHEAD_NS))
+        if self.eras.len() == 1 { u64::MAX } else { self.ahead(SKEW_NS) }
+    }
+
+    /// So much later than the last reading.
+    fn ahead(&self, ns: i64) -> u64 {
+        self.reading.0.saturating_add(self.last().rate.ticks(ns))
     }
 
     /// Nanoseconds since the start of the run.
@@ -362,17 +368,20 @@ impl Timeline {
     #[cold]
     fn find(&self, ticks: u64) -> i64 {
         let newest = self.eras.len() - 1;
-        let is_of = |era: &usize| {
-            let first = self.pieces[self.eras[*era].first].ticks;
-            let last = if *era == newest { self.end() } else { self.eras[*era].last_ticks };
-            first <= ticks && ticks <= last
-        };
+        let begins = |era: usize| self.pieces[self.eras[era].first].ticks;
+        let is_of = |era: usize, last: u64| begins(era) <= ticks && ticks <= last;
+        if is_of(newest, self.end()) {
+            return self.find_in(newest, ticks);
+        }
+        if let Some(era) = (0..newest).rev().find(|era| is_of(*era, self.eras[*era].last_ticks)) {
+            return self.find_in(era, ticks);
+        }
         // Ticks of no era are a little late, or, before the first piece (a reading on another
         // processor, some ns early), the beginning.
-        let era = (0..=newest).rev().find(is_of).unwrap_or_else(|| {
-            if ticks < self.pieces[self.eras[newest].first].ticks { 0 } else { newest }
-        });
-        self.find_in(era, if era == newest { ticks.min(self.end()) } else { ticks })
+        if ticks < begins(newest) {
+            return self.find_in(0, ticks);
+        }
+        self.find_in(newest, ticks.min(self.ahead(AHEAD_NS)))
     }
 
     #[cold]
@@ -402,9 +411,12 @@ impl Timeline {
         self.last().rate.ns(ticks)
     }
 
-    /// Now; never earlier than the last reading, also if the counter has gone back since.
+    /// Now; never earlier than the last reading. Right also if the counter has jumped since: who records
+    /// nothing does not renew it.
     pub(crate) fn now_ns(&self) -> i64 {
-        self.ns(self.clock.ticks()).max(self.reading.1)
+        let (by_ticks, ns) = (self.last().at(self.clock.ticks()), self.clock.monotonic_ns());
+        let agree = by_ticks.abs_diff(ns) <= STEP_NS.unsigned_abs();
+        (if agree { by_ticks } else { ns }).max(self.reading.1)
     }
 }
 
@@ -525,6 +537,38 @@ mod tests {
         assert_eq!(timeline.start_ns(1_042 * S as u64, end), 62 * S, "the later time");
         assert_eq!(timeline.start_ns(1_048 * S as u64, end), 48 * S, "it was not over");
         assert_eq!(timeline.start_ns(u64::MAX, end), end);
+    }
+
+    #[test]
+    fn what_was_drained_after_the_counter_restarted_a_little_lower_is_not_of_the_future() {
+        let mut timeline = read_for(60);
+        let ticks = |second: f64| (second * 1e9) as u64;
+        // It goes 10 s back at 60.5 s, which is seen at 61 s; what was recorded before is converted then.
+        timeline.renew_at(ticks(1_051.0), 61 * S);
+        assert_eq!(timeline.ns(ticks(1_060.25)), 60 * S + S / 4);
+        assert_eq!(timeline.start_ns(ticks(1_060.2), timeline.ns(ticks(1_050.75))), 60 * S + S / 5);
+        // And forward again, by 5 s at 62.5 s.
+        timeline.renew_at(ticks(1_052.0), 62 * S);
+        timeline.renew_at(ticks(1_058.0), 63 * S);
+        assert_eq!(timeline.ns(ticks(1_052.25)), 62 * S + S / 4);
+        assert_eq!(timeline.ns(ticks(1_057.75)), 62 * S + S / 4 * 3);
+        // What is later than the last reading has its time, unless it could be an older one.
+        assert_eq!(timeline.ns(ticks(1_065.0)), 70 * S);
+        timeline.renew_at(ticks(1_060.25), 65 * S + S / 4);
+        assert_eq!(timeline.ns(ticks(1_060.25)), 65 * S + S / 4);
+    }
+
+    #[test]
+    fn now_is_now_though_the_counter_has_jumped_since_it_was_last_read() {
+        // The processor's own counter is hours away from the numbers of this one.
+        for uptime in [0, 60] {
+            let mut timeline = read_for(60);
+            timeline.clock.origin = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+            timeline.renew_at((1_060 - uptime) as u64 * S as u64, 60 * S);
+            let before = timeline.clock.monotonic_ns();
+            let now = timeline.now_ns();
+            assert!(before <= now && now <= timeline.clock.monotonic_ns(), "{before}, {now}");
+        }
     }
 
     #[test]

@@ -252,6 +252,7 @@ impl Converter {
         text: &mut String,
     ) -> Vec<SpanRow> {
         self.learn_threads(store);
+        self.timeline.renew();
         self.json.begin(std::mem::take(text));
         let (busy_time, now_ns) = (self.recorder.busy_time, self.timeline.now_ns());
         let rows = open.into_iter().map(|seen| SpanRow {

@@ -82,13 +82,15 @@ impl Writer {
     pub(super) fn add_marks(&mut self) -> PendingMarks {
         let Self { marks, batch, state, converter, .. } = self;
         batch.marks.append(&mut marks.rows);
+        converter.timeline.renew();
         let room = BATCH_MAX.saturating_sub(batch.marks.len());
         for _ in 0..state.marks.waiting().min(room) {
             let Some(Mark { id, at, until, label }) = state.marks.take() else { break };
             marks.taken += 1;
-            let [at_ns, until_ns] =
-                [Some(at), until].map(|ticks| ticks.map(|ticks| converter.timeline.ns(ticks)));
-            let at_ns = at_ns.unwrap_or_default();
+            let timeline = &converter.timeline;
+            let until_ns = until.map(|until| timeline.ns(until));
+            // A section ends behind its beginning, also if the counter has gone back meanwhile.
+            let at_ns = until_ns.map_or_else(|| timeline.ns(at), |end| timeline.start_ns(at, end));
             batch.marks.push(MarkRow { id, at_ns, until_ns, label, fields: None });
         }
         PendingMarks { begun: begun(&batch.marks), taken: marks.taken }
