@@ -94,8 +94,8 @@ impl<T> Borrowed<T> {
             return false;
         }
         // SAFETY: the partition lies in a ring that a lease keeps alive, and that lease lies in the
-        // `ThreadLease` from which this was borrowed. It does not leave it before this is given back,
-        // and is never dropped in it.
+        // `ThreadLease` from which this was borrowed. It does not leave it before this is given back
+        // there, see `lend`, and is never dropped in it.
         let partition = unsafe { self.0.as_ref() };
         let first = partition.tail();
         if !partition.has_room(first, slots as u64) {
@@ -104,7 +104,7 @@ impl<T> Borrowed<T> {
         let cells = partition.slots.cells();
         // Up to the constant, so that few slots are filled without a loop.
         for index in (0..N).take_while(|index| *index < slots) {
-            // SAFETY: this thread has the lease and has borrowed it here, so it is alone; there is
+            // SAFETY: this thread has the lease, which is borrowed for this `Borrowed`, so it is alone; there is
             // room for `slots` slots from `first` on, and they are not published; the reference ends
             // with this statement.
             fill(index, unsafe { cells.slot_mut(first + index as u64) });
@@ -142,7 +142,8 @@ impl<T> ThreadLease<T> {
         Some(Borrowed(partition))
     }
 
-    /// Ends what [`borrow`](Self::borrow) began.
+    /// Ends what [`borrow`](Self::borrow) began. What was borrowed elsewhere can be used from here from then
+    /// on; the lease that it is of stays borrowed, and the one that is here cannot be taken out.
     #[inline(always)]
     pub fn give_back(&self, borrowed: Borrowed<T>) {
         // Release: pairs with the load in `borrow` in a handler of a signal that interrupts this thread; what
@@ -156,19 +157,20 @@ impl<T> ThreadLease<T> {
         /// Ends the loan also when `f` panics.
         struct Loan<'a, T> {
             from: &'a ThreadLease<T>,
-            borrowed: Option<Borrowed<T>>,
             lease: Option<ManuallyDrop<Lease<T>>>,
         }
         impl<T> Drop for Loan<'_, T> {
             fn drop(&mut self) {
+                // `f` may have put another lease there.
+                let partition = self.lease.as_ref().map(|lease| NonNull::from(lease.leased()));
                 self.from.lease.set(self.lease.take());
-                if let Some(borrowed) = self.borrowed.take() {
-                    self.from.give_back(borrowed);
+                if let Some(partition) = partition {
+                    self.from.give_back(Borrowed(partition));
                 }
             }
         }
-        let borrowed = Some(self.borrow()?);
-        let mut loan = Loan { from: self, borrowed, lease: self.lease.take() };
+        let lease = Some(self.lend()?);
+        let mut loan = Loan { from: self, lease };
         loan.lease.as_mut().map(|lease| f(lease))
     }
 
@@ -198,9 +200,23 @@ impl<T> ThreadLease<T> {
 
     /// Takes the lease out. `None` if there is none, and while it is borrowed.
     pub fn take(&self) -> Option<Lease<T>> {
-        _ = self.borrow()?;
+        let lease = self.lend()?;
         self.is_leased.set(false);
-        self.lease.take().map(ManuallyDrop::into_inner)
+        Some(ManuallyDrop::into_inner(lease))
+    }
+
+    /// Takes the lease for somebody who does with it what he likes; the partition is borrowed from then
+    /// on. `None`, and nothing was done, if what was given back here is another one's partition: its lease
+    /// may be used by nobody, and not be dropped, while that partition's lease is elsewhere.
+    fn lend(&self) -> Option<ManuallyDrop<Lease<T>>> {
+        let borrowed = self.borrow()?;
+        let lease = self.lease.take();
+        if lease.as_ref().is_some_and(|lease| NonNull::from(lease.leased()) == borrowed.0) {
+            return lease;
+        }
+        self.lease.set(lease);
+        self.give_back(borrowed);
+        None
     }
 }
 
@@ -343,8 +359,47 @@ mod tests {
         there.give_back(here.borrow().unwrap());
         assert!(publish(&there, [1]) && !publish(&here, [2]));
         assert_eq!((drain(&mut consumer), drain(&mut others)), (vec![1], vec![]));
-        assert!(there.take().is_some() && here.take().is_none());
+        assert!(there.take().is_none() && here.take().is_none());
+        assert!(there.with(|_| ()).is_none() && publish(&there, [3]));
         drop(here.lease.take().map(ManuallyDrop::into_inner)); // as above
+        drop(there.lease.take().map(ManuallyDrop::into_inner));
+    }
+
+    #[test]
+    fn leases_that_are_given_back_crosswise_keep_both_rings() {
+        let ((ring, consumer), (other, mut others)) = (self::ring(), self::ring());
+        let (here, there) = (ThreadLease::new(), ThreadLease::new());
+        here.put(ring.lease());
+        there.put(other.lease());
+        let (first, second) = (here.borrow().unwrap(), there.borrow().unwrap());
+        here.give_back(second);
+        there.give_back(first);
+        // The lease that is here keeps the ring in which `there` writes.
+        drop(here.take());
+        drop((ring, consumer));
+        assert!(publish(&there, [1]) && publish(&here, [2]));
+        assert_eq!(drain(&mut others), [2]);
+        for of in [here, there] {
+            drop(of.lease.take().map(ManuallyDrop::into_inner)); // as above
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_exchanged_while_it_is_used_is_the_one_that_is_borrowed_next() {
+        let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 2 });
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        let mut other = ring.lease().unwrap();
+        here.with(|lease| std::mem::swap(lease, &mut other)).unwrap();
+        assert!(publish(&here, [1]), "the one that came last");
+        assert_eq!(other.try_publish(2, 1, |_| 0), Ok(()));
+        let seen = [0, 1].map(|partition| {
+            let mut seen = Vec::new();
+            consumer.drain(partition, usize::MAX, |entry| seen.extend(entry.slots().copied()));
+            seen
+        });
+        assert_eq!(seen, [[0], [1]]);
+        assert_eq!(here.take().map(|lease| lease.partition()), Some(1));
     }
 
     #[test]
