@@ -188,6 +188,30 @@ fn what_a_format_has_no_place_for_is_counted_and_said() {
 }
 
 #[test]
+fn the_service_has_the_name_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    profile(folder.path(), 1);
+    let named = |words: &[&str], variable: Option<&str>| {
+        let mut command = spandrel(folder.path(), words);
+        command.env_remove("OTEL_SERVICE_NAME");
+        variable.map(|name| command.env("OTEL_SERVICE_NAME", name));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let attributes = &line["resourceSpans"][0]["resource"]["attributes"];
+        assert_eq!(attributes[0]["key"], "service.name");
+        attributes[0]["value"]["stringValue"].as_str().unwrap().to_owned()
+    };
+    let words = ["export", "otlp-json", "--service-name", "cart"];
+    assert_eq!(named(&words, Some("other")), "cart");
+    assert_eq!(named(&words[..2], Some("other")), "other");
+    assert_eq!(named(&words[..2], Some("")), "unknown_service", "the run does not say its program");
+    let (code, _, said) = run(folder.path(), &["export", "csv", "--service-name", "cart"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("--service-name is for otlp-json, not for csv"), "{said}");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let folder = tempfile::tempdir().unwrap();
     profile(folder.path(), 20_000);

@@ -47,7 +47,18 @@ pub(super) fn each<'a>(fields: &'a str, each: &mut dyn FnMut(&str, Value<'a>)) {
     }
     // It was found to be an object.
     let mut from = serde_json::Deserializer::from_str(fields);
-    let _known = from.deserialize_map(Members(each));
+    let _known = from.deserialize_map(Members(&mut |key, value| each(&key, value)));
+}
+
+/// All fields.
+pub(super) fn members(fields: &str) -> Vec<(Cow<'_, str>, Value<'_>)> {
+    if !is_object(fields) {
+        return vec![(Cow::Borrowed("fields"), Value::Text(Cow::Borrowed(fields)))];
+    }
+    let mut members = Vec::new();
+    let mut from = serde_json::Deserializer::from_str(fields);
+    let _known = from.deserialize_map(Members(&mut |key, value| members.push((key, value))));
+    members
 }
 
 fn is_object(fields: &str) -> bool {
@@ -120,7 +131,7 @@ impl<'de> Visitor<'de> for TextsInside {
     }
 }
 
-struct Members<'a, 'f>(&'f mut dyn FnMut(&str, Value<'a>));
+struct Members<'a, 'f>(&'f mut dyn FnMut(Cow<'a, str>, Value<'a>));
 
 impl<'a> Visitor<'a> for Members<'a, '_> {
     type Value = ();
@@ -132,7 +143,7 @@ impl<'a> Visitor<'a> for Members<'a, '_> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<&'a RawValue>()? {
             let value: &'a RawValue = map.next_value()?;
-            (self.0)(&unquoted(key.get()), value_of(value.get()));
+            (self.0)(unquoted(key.get()), value_of(value.get()));
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Format {
 }
 
 /// What to export as, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
     /// The format.
@@ -115,12 +115,14 @@ pub struct Settings {
     pub weight: Weight,
     /// `csv`: a quotation mark before text that a spreadsheet would take for a formula.
     pub csv_safe: bool,
+    /// `otlp-json`: the attribute `service.name`; `None`: the name of the program.
+    pub service_name: Option<String>,
 }
 
 impl Settings {
     /// The format, with the usual settings.
     pub fn new(format: Format) -> Self {
-        Self { format, weight: Weight::SelfTime, csv_safe: false }
+        Self { format, weight: Weight::SelfTime, csv_safe: false, service_name: None }
     }
 
     /// Which time `folded` adds up.
@@ -133,6 +135,12 @@ impl Settings {
     #[must_use]
     pub fn csv_safe(self, csv_safe: bool) -> Self {
         Self { csv_safe, ..self }
+    }
+
+    /// What `otlp-json` calls the service.
+    #[must_use]
+    pub fn service_name(self, service_name: Option<String>) -> Self {
+        Self { service_name, ..self }
     }
 }
 
@@ -156,8 +164,9 @@ mod tests {
             assert_eq!(Format::of_file_name(name), format, "{name}");
         }
         for format in Format::ALL {
-            let name = format!("x{}", format.endings()[0]);
-            assert_eq!(Format::of_file_name(&name), Some(format));
+            for ending in format.endings() {
+                assert_eq!(Format::of_file_name(&format!("x{ending}")), Some(format));
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ use std::io::Write;
 
 pub use self::error::ExportError;
 pub use self::format::{Format, Settings};
+pub use self::otlp::{OtlpEncoding, OtlpRequest, otlp_requests};
 pub use self::rows::is_formula;
 pub use self::source::Source;
 pub use self::sqlite::copy;
@@ -106,7 +107,7 @@ pub fn export(
         Format::Speedscope => speedscope::write(source, &mut out),
         Format::Folded => folded::write(source, settings.weight, &mut out),
         Format::Firefox => firefox::write(source, &mut out),
-        Format::OtlpJson => otlp::write(source, &mut out),
+        Format::OtlpJson => otlp::write(source, settings, &mut out),
         Format::Csv => rows::csv(source, settings.csv_safe, &mut out),
         Format::Ndjson => rows::ndjson(source, &mut out),
         Format::Sqlite => Err(ExportError::NotAStream),

@@ -46,6 +46,13 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
+/// A field of type bytes, or a string as it is.
+pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    tag(out, field, 2);
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
 /// A field that is a message, which `write` writes.
 pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(out, field, 2);

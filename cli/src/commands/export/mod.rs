@@ -6,6 +6,7 @@
 mod watch;
 mod write;
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// folded: the time that is added up
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     weight: Width,
+    /// otlp-json: the attribute `service.name` [default: $OTEL_SERVICE_NAME, or the program's name]
+    #[arg(long, value_name = "NAME")]
+    service_name: Option<String>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::PAGE | group::FAIL }>,
 }
@@ -90,7 +94,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             Failure::usage(format!("--spreadsheet is for csv, not for {}", format.name()));
         return Err(failure.hint("`spandrel export csv --spreadsheet`"));
     }
-    let settings = Settings::new(format).weight(arguments.weight.weight()).csv_safe(spreadsheet);
+    if arguments.service_name.is_some() && format != Format::OtlpJson {
+        let failure =
+            Failure::usage(format!("--service-name is for otlp-json, not for {}", format.name()));
+        return Err(failure.hint("`spandrel export otlp-json --service-name NAME`"));
+    }
+    let settings = Settings::new(format)
+        .weight(arguments.weight.weight())
+        .csv_safe(spreadsheet)
+        .service_name(service_name(arguments));
     refuse_terminal(format, context)?;
     let profile = context.wanted.profile()?;
     let written = write::guarded(&profile, &settings, context)?;
@@ -108,6 +120,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         () if context.output.fail_empty && written.spans == 0 => Exit::NothingMatched,
         () => Exit::Ok,
     })
+}
+
+/// As it was given, or as OpenTelemetry's own exporters find it.
+fn service_name(arguments: &Arguments) -> Option<String> {
+    let of_environment = || env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
+    arguments.service_name.clone().or_else(of_environment)
 }
 
 fn choose(named: [Option<Format>; 2], context: &Context) -> Result<Format, Failure> {

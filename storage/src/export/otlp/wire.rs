@@ -1,0 +1,71 @@
+//! What a request consists of. It is written as JSON or as protocol buffers, which differ in nothing but that.
+
+use super::super::fields::Value;
+
+/// A kind of writing.
+pub(super) trait Wire {
+    /// Between the elements of a list.
+    const SEPARATOR: &'static [u8];
+
+    /// An element of the list of attributes that is member `list` of its message.
+    fn attribute(out: &mut Vec<u8>, list: u32, name: &str, value: &Value<'_>);
+
+    /// An event, put by until its span is written.
+    fn event(out: &mut Vec<u8>, event: &EventParts<'_>);
+
+    /// A link, put by until its span is written.
+    fn link(out: &mut Vec<u8>, link: &Ids);
+
+    /// An element of the list of spans.
+    fn span(out: &mut Vec<u8>, span: &SpanParts<'_>);
+
+    /// A whole request, of the attributes of its resource and the list of its spans.
+    fn request(out: &mut Vec<u8>, resource: &[u8], spans: &[u8]);
+}
+
+/// The numbers of lists of attributes in their messages.
+pub(super) mod list {
+    pub(in super::super) const OF_RESOURCE: u32 = 1;
+    pub(in super::super) const OF_EVENT: u32 = 3;
+    pub(in super::super) const OF_SPAN: u32 = 9;
+}
+
+/// A span as others name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ids {
+    pub(super) trace: [u64; 2],
+    pub(super) span: u64,
+}
+
+/// An event.
+pub(super) struct EventParts<'a> {
+    pub(super) at_unix_ns: u64,
+    pub(super) name: &'a str,
+    /// As written.
+    pub(super) attributes: &'a [u8],
+    pub(super) dropped_attributes: u32,
+}
+
+/// A span. Lists are as written.
+pub(super) struct SpanParts<'a> {
+    pub(super) ids: Ids,
+    pub(super) parent: Option<u64>,
+    pub(super) name: &'a str,
+    pub(super) kind: u8,
+    pub(super) start_unix_ns: u64,
+    pub(super) end_unix_ns: u64,
+    pub(super) attributes: &'a [u8],
+    pub(super) dropped_attributes: u32,
+    pub(super) events: &'a [Vec<u8>],
+    pub(super) dropped_events: u32,
+    pub(super) links: &'a [Vec<u8>],
+    pub(super) dropped_links: u32,
+    pub(super) status: Status<'a>,
+}
+
+/// How a span ended: 0 not said, 1 ok, 2 error; and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Status<'a> {
+    pub(super) code: u8,
+    pub(super) message: &'a str,
+}
