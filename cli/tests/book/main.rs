@@ -10,6 +10,7 @@ mod book_is_linked;
 mod book_pages_are_fresh;
 mod book_runs_as_written;
 mod book_says_our_messages;
+mod book_says_what_doctor_finds;
 mod console;
 mod fresh;
 mod pages;

@@ -21,5 +21,6 @@ mod rows;
 mod snapshots;
 mod spreadsheet;
 mod sql;
+mod symptoms;
 mod tree;
 mod what_is_there;

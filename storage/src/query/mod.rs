@@ -23,6 +23,7 @@ mod groups;
 mod inside;
 #[cfg(test)]
 mod made;
+mod oddities;
 mod recent;
 mod rows;
 mod run_selector;
@@ -48,6 +49,7 @@ pub use self::explain::{Explain, Explanation};
 pub(crate) use self::fields::{each_field, field_text};
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
+pub use self::oddities::{KeptOpen, NestedInItself};
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};
 pub(crate) use self::scan::Condition;

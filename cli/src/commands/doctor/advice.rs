@@ -36,7 +36,7 @@ pub(super) struct Finding {
     pub(super) advice: String,
 }
 
-fn finding(
+pub(super) fn finding(
     severity: Severity,
     topic: &'static str,
     evidence: String,
@@ -64,6 +64,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings.extend(levels(facts));
     findings.extend(ends(facts));
     findings.extend(file(facts));
+    findings.extend(super::misleading::all(facts));
     findings
 }
 

@@ -1,10 +1,12 @@
 //! What is known of a recording without looking at its spans.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
 use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_storage::query::{KeptOpen, NestedInItself};
 use spandrel_storage::{Loss, Run, SCHEMA_VERSION, SqliteVersion, WriterStat};
 
 use crate::failure::Failure;
@@ -49,6 +51,15 @@ pub(super) struct Facts {
     pub(super) schema: i64,
     pub(super) file_bytes: u64,
     pub(super) log_bytes: u64,
+    /// Of the file, what rows do not use.
+    pub(super) free_bytes: u64,
+    /// Spans and events of the run that are still in the file, and that retention has deleted.
+    pub(super) kept: u64,
+    pub(super) pruned: u64,
+    /// A name deep inside itself.
+    pub(super) nested: Option<NestedInItself>,
+    /// Spans that outlive their work.
+    pub(super) kept_open: Option<KeptOpen>,
     /// Permissions that others have, as in `0o44`.
     pub(super) open_to_others: u32,
 }
@@ -98,6 +109,14 @@ impl Facts {
             schema: number(&mut sql, "PRAGMA user_version")?,
             file_bytes: metadata.as_ref().map_or(0, fs::Metadata::len),
             log_bytes: fs::metadata(log).map_or(0, |metadata| metadata.len()),
+            free_bytes: free_bytes(&mut sql)?,
+            kept: run
+                .spans
+                .saturating_add(run.events)
+                .saturating_sub(run.pruned_spans.saturating_add(run.pruned_events)),
+            pruned: run.pruned_spans.saturating_add(run.pruned_events),
+            nested: reader.nested_in_itself(run.id)?,
+            kept_open: reader.kept_open(run.id)?,
             open_to_others: metadata.as_ref().map_or(0, open_to_others),
         })
     }
@@ -128,6 +147,23 @@ impl Facts {
         (grown && ns >= KEPT_NS && !self.ended).then_some(ns)
     }
 
+    /// How long rows waited for the writer at most, at least so long: of what was recorded by a moment, some
+    /// was not stored when so much more time had gone. Seen from the writer's own rows, one a second.
+    pub(super) fn lag_ns(&self) -> i64 {
+        let mut longest = 0;
+        let mut recorded_by = 0;
+        for stat in &self.stats {
+            let done = accounted(stat);
+            // The last row by which no more was recorded than is done now; what comes with the next one was not.
+            while self.stats.get(recorded_by + 1).is_some_and(|next| recorded(next) <= done) {
+                recorded_by += 1;
+            }
+            let Some(waiting) = self.stats.get(recorded_by + 1) else { break };
+            longest = longest.max(stat.at_ns.saturating_sub(waiting.at_ns));
+        }
+        longest
+    }
+
     /// Whether the database still refused when the recording ended, so that something was lost for it.
     pub(super) fn was_refused_to_the_end(&self) -> bool {
         let is_lost = self.losses.iter().any(|loss| loss.reason == "store_error");
@@ -139,9 +175,31 @@ impl Facts {
     }
 }
 
+fn free_bytes(sql: &mut Sql) -> Result<u64, Failure> {
+    let pages = number(sql, "PRAGMA freelist_count")?.unsigned_abs();
+    Ok(pages.saturating_mul(number(sql, "PRAGMA page_size")?.unsigned_abs()))
+}
+
 /// What there is to say against the SQLite that the settings of a run name.
 pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
     settings.get("sqlite")?.as_str()?.parse::<SqliteVersion>().ok()?.caution()
+}
+
+/// Spans and events that were recorded.
+fn recorded(stat: &WriterStat) -> u64 {
+    stat.recorded.saturating_add(stat.events_recorded)
+}
+
+/// Those that are stored, or lost.
+fn accounted(stat: &WriterStat) -> u64 {
+    let dropped = |json: &str| -> u64 {
+        let reasons: BTreeMap<String, u64> = serde_json::from_str(json).unwrap_or_default();
+        reasons.into_values().fold(0, u64::saturating_add)
+    };
+    stat.stored
+        .saturating_add(stat.events_stored)
+        .saturating_add(dropped(&stat.dropped))
+        .saturating_add(dropped(&stat.events_dropped))
 }
 
 /// What the report says of callsites; older ones say nothing.

@@ -2,6 +2,7 @@
 
 mod advice;
 mod facts;
+mod misleading;
 mod rows;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
 
 #[derive(Debug, Args)]
 #[command(
@@ -45,6 +47,22 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     view.drawing = Some(drawing(&findings));
     let exit = context.output.show(view, 0)?;
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })
+}
+
+/// What misleads whoever reads figures, a line each: of that, `top` speaks without being asked.
+pub(super) fn in_short(profile: &Profile) -> Result<Vec<String>, Failure> {
+    let facts = Facts::collect(profile)?;
+    let findings = advice::all(&facts).into_iter().filter(|finding| match finding.topic {
+        "nested" | "kept open" | "lag" | "fields" => true,
+        "size" => finding.severity != Severity::Hint,
+        // One that is over has left it behind, which makes no figure wrong.
+        "log" => !facts.ended && !facts.recorder_gone,
+        _ => false,
+    });
+    let line = |finding: Finding| {
+        format!("! {}: {}: try `spandrel doctor`", finding.topic, text::clean(&finding.evidence))
+    };
+    Ok(findings.map(line).collect())
 }
 
 /// Each finding with its way out beneath.

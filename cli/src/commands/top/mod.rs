@@ -101,8 +101,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if unfinished > 0 {
         let are = text::agree(unfinished, "is", "are");
         let unfinished = text::counted(unfinished, "unfinished span");
-        view.notes.push(format!("{unfinished} {are} in no figure"));
+        view.notes.push(format!("{unfinished} {are} not counted"));
     }
+    view.notes.extend(super::doctor::in_short(&profile)?);
     if context.output.verbose {
         let bound = if arguments.exact { "exact" } else { "within 1%" };
         let line = format!("percentiles are {bound}; counts, sums and maxima are exact");

@@ -1,0 +1,39 @@
+//! Spans that are not what they look like: a name deep inside itself, a span that outlives its work.
+//!
+//! Whoever reads durations is misled by them, so they are looked for without being asked. That has to cost
+//! next to nothing on a profile of any size, so only spans here and there are looked at: what goes
+//! on all the time is found, what happened once is not.
+
+mod kept_open;
+mod nested;
+
+pub use self::kept_open::KeptOpen;
+pub use self::nested::NestedInItself;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Places of a run at which spans are looked at.
+const PLACES: i64 = 64;
+
+/// The smallest and the largest id of a run.
+fn ids(tx: &Connection, run_id: i64) -> rusqlite::Result<Option<(i64, i64)>> {
+    let find = "SELECT first_id, last_id FROM run WHERE id = ?1";
+    tx.query_row(find, [run_id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// Ids from one to the other, evenly spread.
+fn places(first: i64, last: i64) -> impl Iterator<Item = i64> {
+    let length = i128::from(last) - i128::from(first);
+    (0..=PLACES).map(move |n| {
+        let at = i128::from(first) + length * i128::from(n) / i128::from(PLACES);
+        i64::try_from(at).unwrap_or(last)
+    })
+}
+
+/// The name and the target of a callsite.
+fn named(tx: &Connection, callsite_id: i64) -> rusqlite::Result<(String, String)> {
+    let find = "SELECT name, target FROM callsite WHERE id = ?1";
+    let found =
+        tx.query_row(find, params![callsite_id], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+    Ok(found?.unwrap_or_default())
+}
