@@ -241,7 +241,38 @@ impl<T> Ring<T> {
 
 #[cfg(all(test, not(spandrel_loom)))]
 mod tests {
+    use std::cell::Cell;
+    use std::marker::PhantomData;
+
     use super::*;
+    use crate::Table;
+
+    /// Whether a `&` of the type may be handed to another thread: the inherent constant comes first, where
+    /// there is one.
+    macro_rules! may_be_shared {
+        ($type:ty) => {{
+            struct Asked<T>(PhantomData<T>);
+            #[allow(dead_code, reason = "one of the two is used")]
+            impl<T: Sync> Asked<T> {
+                const MAY: bool = true;
+            }
+            #[allow(dead_code, reason = "one of the two is used")]
+            trait Otherwise {
+                const MAY: bool = false;
+            }
+            impl<T> Otherwise for Asked<T> {}
+            <Asked<$type>>::MAY
+        }};
+    }
+
+    #[test]
+    fn what_may_not_be_shared_is_in_no_ring_and_no_table_that_may() {
+        type OneAtATime = PhantomData<Cell<u8>>;
+        assert!(!may_be_shared!(OneAtATime) && may_be_shared!(u64));
+        assert!(may_be_shared!(Ring<u64>) && may_be_shared!(Table<u64>));
+        assert!(!may_be_shared!(Ring<OneAtATime>), "a drain hands its values to several threads");
+        assert!(!may_be_shared!(Table<OneAtATime>));
+    }
 
     #[test]
     fn the_layout_never_exceeds_the_capacity_and_wastes_less_than_half() {

@@ -32,7 +32,7 @@ fn a_trigger_a_view_or_the_like_is_noticed_by_both_sides_and_does_not_run() {
         let (_store, mut control, raw) = recording(folder.path());
         raw.execute_batch(change).unwrap();
         let mut client = ControlClient::open(folder.path().join("p.db")).unwrap();
-        let error = client.ask("mark", "{}", Duration::from_secs(600)).unwrap_err();
+        let error = client.ask("mark", "{}", Duration::from_secs(20)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ForeignSchema, "{change}: {error}");
         if !change.contains("VIEW") {
             raw.execute_batch(ASKED).unwrap();

@@ -135,6 +135,28 @@ fn live_closed_and_copied() {
 }
 
 #[test]
+fn what_has_been_stored_since_the_look_is_no_open_span() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    let mut batch = common::batch(&mut store, 2);
+    let [first, second] = [batch.spans[0].clone(), batch.spans[1].clone()];
+    let open = |span: &SpanRow| {
+        let span = SpanRow { duration_ns: None, self_ns: None, ..span.clone() };
+        OpenSpanRow { span, seen_ns: 99_000_000 }
+    };
+    batch.open_spans = Some(vec![open(&first), open(&second)]);
+    batch.spans.clear();
+    store.append(&mut batch).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let ids = || reader.open_spans(1).unwrap().iter().map(|open| open.span.id).collect::<Vec<_>>();
+    assert_eq!(ids(), [first.id, second.id]);
+    batch.spans.push(first);
+    store.append(&mut batch).unwrap();
+    assert_eq!(ids(), [second.id], "until the next look");
+}
+
+#[test]
 fn a_copy_that_is_then_recorded_into_is_not_read_on() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("p.db"), folder.path().join("copy.db"));

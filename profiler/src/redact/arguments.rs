@@ -167,6 +167,8 @@ mod tests {
             &["-phunter2"],
             &["--db-password=a b&hunter2"],
             &["DB_PASSWORD=hunter2"],
+            &["PGPASSWORD=hunter2"],
+            &["--clientsecret", "hunter2"],
             &["/password=hunter2"],
             &["--token", "hunter2", "serve"],
             &["--api-key=hunter2"],
