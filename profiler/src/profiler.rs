@@ -15,6 +15,7 @@ use crate::control::{FLUSHES_MAX, Flush};
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
+use crate::local;
 use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
 use crate::panics;
@@ -175,6 +176,7 @@ impl Profiler {
             let thread = std::thread::Builder::new().name("spandrel-build".into());
             let thread = thread
                 .spawn_scoped(scope, || {
+                    local::mute_current_thread();
                     spandrel_storage::survive_file_size_limit().map_err(refused)?;
                     Self::start_here(builder)
                 })
@@ -242,6 +244,7 @@ impl Profiler {
         let thread = {
             let (recorder, state) = (Arc::clone(&recorder), Arc::clone(&state));
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
+                local::mute_current_thread();
                 // Dropped when the thread ends, which is what `ended` waits for.
                 let _ending = ending;
                 // As the thread that has started this one did: masks are handed on.

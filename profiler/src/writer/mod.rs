@@ -57,7 +57,6 @@ use crate::account::Account;
 use crate::builder::Fault;
 use crate::clock::Timeline;
 use crate::control::Flush;
-use crate::local;
 use crate::panics;
 use crate::record::Slot;
 use crate::recorder::Recorder;
@@ -254,7 +253,6 @@ impl Writer {
 
     /// The life of the writer thread. Returns when the recording is closed.
     pub(crate) fn run(mut self) {
-        local::mute_current_thread();
         self.state.set_thread();
         let deadline = loop {
             // A panic outside of a conversion is a bug of ours; the batch pays for it.
