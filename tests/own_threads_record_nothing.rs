@@ -65,8 +65,10 @@ fn what_a_profiler_allocates_to_start_is_in_no_profile() {
         database.count(&format!("SELECT count(*) FROM spans WHERE thread = '{thread}'"))
     };
     let empty = of("empty");
-    // What the standard library allocates before a thread is anybody's.
-    for ours in ["spandrel-build", "spandrel-writer"] {
-        assert!(of(ours) <= empty, "{ours}: {}, an empty thread: {empty}", of(ours));
+    // What the standard library allocates before a thread is anybody's. The writer of the first profiler may
+    // begin late, too.
+    for (ours, threads) in [("spandrel-build", 1), ("spandrel-writer", 2)] {
+        let (found, most) = (of(ours), threads * empty);
+        assert!(found <= most, "{ours}: {found}, as many empty threads: {most}");
     }
 }
