@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, params};
 
+use crate::batches::{self, Commit, Extent, Ranges};
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
 use crate::insert_span;
@@ -41,11 +42,13 @@ pub(crate) fn write(
     tx: &Transaction<'_>,
     batch: &mut Batch,
     run: &RunRow,
+    commit: Commit,
     rollups: &Rollups,
     last_id: u64,
     loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<(Staged, Totals)> {
     let run_id = run.id;
+    let ids = (run_id, commit.id);
     if loaded.is_none() {
         // Ascending ids append at the end of the tree; any other order costs up to four times as
         // much. An image has its rows in order.
@@ -54,20 +57,28 @@ pub(crate) fn write(
     }
     let mut totals = Totals::new(last_id);
     let mut staged = rollups.stage();
+    let mut extent = Extent::NONE;
     if !batch.spans.is_empty() {
-        spans(tx, batch, run_id, loaded)?;
+        spans(tx, batch, ids, loaded)?;
         let mut source = Source::new(rollups, run_id, tx);
         for span in &batch.spans {
-            staged.add(span, &mut source)?;
-            totals.see_span(span);
+            let end_ns = span.end_ns();
+            staged.add(span, end_ns, &mut source)?;
+            totals.see_span(span, end_ns);
+            extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
         }
     }
     staged.write(run_id, tx)?;
     if !batch.events.is_empty() {
-        events(tx, batch, run_id, loaded)?;
+        events(tx, batch, ids, loaded)?;
         batch.events.iter().for_each(|event| totals.see_event(event));
     }
-    links(tx, &batch.links, run_id, &mut totals)?;
+    extent.to_ns = totals.last_ns;
+    links(tx, &batch.links, (run_id, Some(commit.id)), &mut totals)?;
+    if batches::is_followed(batch) {
+        totals.last_batch_id = commit.id;
+        commit_row(tx, batch, commit, extent, loaded)?;
+    }
     losses(tx, &batch.losses, run_id, &mut totals)?;
     marks(tx, &batch.marks, run_id, &mut totals)?;
     if let Some(stat) = &batch.writer_stat {
@@ -88,44 +99,63 @@ pub(crate) fn write(
 fn spans(
     tx: &Transaction<'_>,
     batch: &Batch,
-    run_id: i64,
+    ids: (i64, i64),
     loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<()> {
     let Some(loaded) = loaded else {
-        return insert_span::all(tx, &mut batch.spans.iter(), run_id, &batch.text);
+        return insert_span::all(tx, &mut batch.spans.iter(), ids, &batch.text);
     };
     loaded.copy_spans(tx)?;
-    insert_span::all(tx, &mut loaded.spans_left(batch), run_id, &batch.text)
+    insert_span::all(tx, &mut loaded.spans_left(batch), ids, &batch.text)
 }
 
 /// The same for events.
 fn events(
     tx: &Transaction<'_>,
     batch: &Batch,
-    run_id: i64,
+    ids: (i64, i64),
     loaded: Option<&Loaded<'_>>,
 ) -> rusqlite::Result<()> {
     let Some(loaded) = loaded else {
-        return insert_event::all(tx, &mut batch.events.iter(), run_id, &batch.text);
+        return insert_event::all(tx, &mut batch.events.iter(), ids, &batch.text);
     };
     loaded.copy_events(tx)?;
-    insert_event::all(tx, &mut loaded.events_left(batch), run_id, &batch.text)
+    insert_event::all(tx, &mut loaded.events_left(batch), ids, &batch.text)
+}
+
+/// The row of the commit itself.
+fn commit_row(
+    tx: &Transaction<'_>,
+    batch: &Batch,
+    commit: Commit,
+    extent: Extent,
+    loaded: Option<&Loaded<'_>>,
+) -> rusqlite::Result<()> {
+    if let Some(loaded) = loaded {
+        return batches::insert(tx, commit, batch, extent, loaded.ranges());
+    }
+    let (mut spans, mut events) = (Ranges::default(), Ranges::default());
+    spans.of_spans(batch.spans.iter());
+    events.of_events(batch.events.iter());
+    batches::insert(tx, commit, batch, extent, (&spans, &events))
 }
 
 pub(crate) fn links(
     tx: &Connection,
     links: &[LinkRow],
-    run_id: i64,
+    (run_id, batch_id): (i64, Option<i64>),
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
     if links.is_empty() {
         return Ok(());
     }
     // Links are a set: saying twice that one span follows from another adds nothing.
-    let mut insert =
-        tx.prepare("INSERT INTO link (span_id, follows_id, run_id) VALUES (?1, ?2, ?3)")?;
+    let mut insert = tx.prepare(
+        "INSERT INTO link (span_id, follows_id, run_id, batch_id) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for link in links {
-        let added = insert.execute(params![link.span_id as i64, link.follows_id as i64, run_id])?;
+        let ids = params![link.span_id as i64, link.follows_id as i64, run_id, batch_id];
+        let added = insert.execute(ids)?;
         totals.see_link(link, added);
     }
     Ok(())

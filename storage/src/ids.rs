@@ -20,6 +20,7 @@ pub(crate) struct LastIds {
     pub(crate) run: i64,
     pub(crate) callsite: i64,
     pub(crate) thread: i64,
+    pub(crate) batch: i64,
 }
 
 /// What a column holds.
@@ -29,16 +30,17 @@ enum Kind {
     Run,
     Callsite,
     Thread,
+    Batch,
 }
 
-use Kind::{Callsite, Id, Run, Thread};
+use Kind::{Batch, Callsite, Id, Run, Thread};
 
 /// The columns of a table that hold numbers, and by what its newest rows are found; nothing if an index
 /// finds the largest number, or if it is a table of few rows.
 type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
 
-const TABLES: [Columns; 13] = [
-    ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id)], None),
+const TABLES: [Columns; 15] = [
+    ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id), ("last_batch_id", Batch)], None),
     ("callsite", &[("id", Callsite)], None),
     ("thread", &[("id", Thread), ("run_id", Run)], Some(("id", NEWEST))),
     (
@@ -50,6 +52,7 @@ const TABLES: [Columns; 13] = [
             ("run_id", Run),
             ("callsite_id", Callsite),
             ("thread_id", Thread),
+            ("batch_id", Batch),
         ],
         Some(("id", NEWEST)),
     ),
@@ -61,10 +64,17 @@ const TABLES: [Columns; 13] = [
             ("run_id", Run),
             ("callsite_id", Callsite),
             ("thread_id", Thread),
+            ("batch_id", Batch),
         ],
         Some(("id", NEWEST)),
     ),
-    ("link", &[("span_id", Id), ("follows_id", Id), ("run_id", Run)], Some(("rowid", NEWEST))),
+    (
+        "link",
+        &[("span_id", Id), ("follows_id", Id), ("run_id", Run), ("batch_id", Batch)],
+        Some(("rowid", NEWEST)),
+    ),
+    ("batch", &[("id", Batch), ("run_id", Run)], Some(("id", NEWEST))),
+    ("batch_range", &[("batch_id", Batch), ("last_id", Id)], Some(("batch_id", NEWEST))),
     ("mark", &[("run_id", Run)], Some(("id", NEWEST))),
     ("gauge", &[("run_id", Run)], Some(("id", NEWEST))),
     ("rollup", &[("run_id", Run)], None),
@@ -125,6 +135,7 @@ impl LastIds {
                     Run => &mut self.run,
                     Callsite => &mut self.callsite,
                     Thread => &mut self.thread,
+                    Batch => &mut self.batch,
                 };
                 *last = number.max(*last);
             }
@@ -164,10 +175,12 @@ mod tests {
                         | "parent_id"
                         | "root_id"
                         | "last_id"
+                        | "batch_id"
+                        | "last_batch_id"
                 ) || (name == "id"
                     && matches!(
                         table,
-                        "run" | "callsite" | "thread" | "span" | "event" | "open_span"
+                        "run" | "callsite" | "thread" | "span" | "event" | "open_span" | "batch"
                     ));
                 let asked = TABLES.iter().any(|(asked, columns, _)| {
                     *asked == table && columns.iter().any(|(column, _)| *column == name)

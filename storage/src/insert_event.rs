@@ -9,14 +9,14 @@ use crate::record::EventRow;
 pub(crate) fn all(
     conn: &Connection,
     events: &mut dyn Iterator<Item = &'_ EventRow>,
-    run_id: i64,
+    (run_id, batch_id): (i64, i64),
     text: &str,
 ) -> rusqlite::Result<()> {
     let mut events = events.peekable();
     if events.peek().is_none() {
         return Ok(());
     }
-    let mut insert = Insert::new(conn, "ROLLBACK", run_id)?;
+    let mut insert = Insert::new(conn, "ROLLBACK", run_id, Some(batch_id))?;
     events.try_for_each(|event| insert.row(event, text))
 }
 
@@ -26,13 +26,19 @@ pub(crate) struct Insert<'a>(Statement<'a>);
 
 impl<'a> Insert<'a> {
     /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
-    pub(crate) fn new(conn: &'a Connection, conflict: &str, run_id: i64) -> rusqlite::Result<Self> {
+    pub(crate) fn new(
+        conn: &'a Connection,
+        conflict: &str,
+        run_id: i64,
+        batch_id: Option<i64>,
+    ) -> rusqlite::Result<Self> {
         let mut insert = conn.prepare(&format!(
             "INSERT OR {conflict} INTO main.event
-               (id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+               (id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields, batch_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
         ))?;
         insert.raw_bind_parameter(2, run_id)?;
+        insert.raw_bind_parameter(9, batch_id)?;
         Ok(Self(insert))
     }
 

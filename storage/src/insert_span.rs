@@ -13,7 +13,7 @@ use crate::record::SpanRow;
 pub(crate) fn all(
     conn: &Connection,
     spans: &mut dyn Iterator<Item = &'_ SpanRow>,
-    run_id: i64,
+    (run_id, batch_id): (i64, i64),
     text: &str,
 ) -> rusqlite::Result<()> {
     let mut spans = spans.peekable();
@@ -22,7 +22,7 @@ pub(crate) fn all(
     }
     // An id that is there already ends the transaction: no copies of pages are kept to undo the
     // statement alone.
-    let mut insert = Insert::new(conn, "ROLLBACK", run_id)?;
+    let mut insert = Insert::new(conn, "ROLLBACK", run_id, Some(batch_id))?;
     spans.try_for_each(|span| insert.row(span, text))
 }
 
@@ -32,14 +32,20 @@ pub(crate) struct Insert<'a>(Statement<'a>);
 
 impl<'a> Insert<'a> {
     /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
-    pub(crate) fn new(conn: &'a Connection, conflict: &str, run_id: i64) -> rusqlite::Result<Self> {
+    pub(crate) fn new(
+        conn: &'a Connection,
+        conflict: &str,
+        run_id: i64,
+        batch_id: Option<i64>,
+    ) -> rusqlite::Result<Self> {
         let mut insert = conn.prepare(&format!(
             "INSERT OR {conflict} INTO main.span (id, run_id, parent_id, root_id, callsite_id,
-               thread_id, start_ns, duration_ns, busy_ns, self_ns, polls, status, fields)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+               thread_id, start_ns, duration_ns, busy_ns, self_ns, polls, status, fields, batch_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         ))?;
         // Stays bound from one execution to the next.
         insert.raw_bind_parameter(2, run_id)?;
+        insert.raw_bind_parameter(14, batch_id)?;
         Ok(Self(insert))
     }
 

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod append;
+mod batches;
 mod checkpoint;
 mod compat;
 mod control;

@@ -131,7 +131,7 @@ impl Trial<'_, '_> {
     ) -> rusqlite::Result<()> {
         let tx = self.tx;
         let Batch { spans, text, .. } = batch;
-        let mut insert = insert_span::Insert::new(tx, "ABORT", self.run_id)?;
+        let mut insert = insert_span::Insert::new(tx, "ABORT", self.run_id, None)?;
         let mut failed = Ok(());
         spans.retain_mut(|span| {
             let before = mended.renumbered;
@@ -191,7 +191,7 @@ impl Trial<'_, '_> {
     ) -> rusqlite::Result<()> {
         let tx = self.tx;
         let Batch { events, text, .. } = batch;
-        let mut insert = insert_event::Insert::new(tx, "ABORT", self.run_id)?;
+        let mut insert = insert_event::Insert::new(tx, "ABORT", self.run_id, None)?;
         let mut failed = Ok(());
         events.retain_mut(|event| match self.event(event, text, &mut insert, last, mended) {
             Ok(taken) => {
@@ -235,7 +235,8 @@ impl Trial<'_, '_> {
     fn others(&mut self, batch: &mut Batch, mended: &mut Mended) -> rusqlite::Result<()> {
         let (tx, run_id) = (self.tx, self.run_id);
         let totals = &mut Totals::new(0);
-        let refused = sift(tx, &mut batch.links, |rows| append::links(tx, rows, run_id, totals))?;
+        let ids = (run_id, None);
+        let refused = sift(tx, &mut batch.links, |rows| append::links(tx, rows, ids, totals))?;
         mended.links += refused;
         self.marks(batch, mended)?;
         mended.others +=
@@ -361,5 +362,22 @@ pub(crate) fn mend_references(
             }
         }
     }
-    Ok(())
+    widen_ranges(tx, run_id, from, moved)
+}
+
+/// Ids only ever become larger here, and the ranges of commits have to hold them.
+fn widen_ranges(
+    tx: &Transaction<'_>,
+    run_id: i64,
+    from: i64,
+    moved: &Moved,
+) -> rusqlite::Result<()> {
+    let Some(largest) = moved.spans.values().max() else { return Ok(()) };
+    tx.execute(
+        "UPDATE main.batch_range
+         SET last_id = max(last_id, ?3)
+         WHERE kind IN ('link', 'root') AND last_id >= ?1 AND batch_id IN (SELECT id FROM main.batch WHERE run_id = ?2)",
+        [from, run_id, *largest as i64],
+    )
+    .map(drop)
 }

@@ -131,6 +131,14 @@ pub struct SpanRow {
     pub fields: Text,
 }
 
+impl SpanRow {
+    /// When it closed; when it was created, if it has not.
+    #[inline]
+    pub(crate) fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns.unwrap_or(0))
+    }
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRow {

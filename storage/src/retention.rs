@@ -28,6 +28,8 @@ const STEP_ROWS: u64 = 1_024;
 const STEP_PART: u64 = 8;
 /// ... and so many at least.
 const STEP_ROWS_MIN: u64 = 16;
+/// Commits that are looked at at a time for what is gone.
+const COMMITS: usize = 64;
 /// Pages that a call gives back, at least.
 const CALL_PAGES: u64 = 128;
 
@@ -370,7 +372,36 @@ fn delete_companions(
         )?;
         pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }
-    Ok(())
+    delete_batches(tx)
+}
+
+/// Deletes where commits had rows, if all of these are gone, and commits of which nothing is left. Their
+/// numbers are never used again: the row of the run knows the last one.
+fn delete_batches(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let oldest = format!("SELECT id FROM main.batch ORDER BY id LIMIT {COMMITS}");
+    let mut ranges = tx.prepare(&format!(
+        "DELETE FROM main.batch_range WHERE batch_id IN ({oldest}) AND kind <> 'root'
+           AND last_id < CASE kind
+             WHEN 'event' THEN coalesce((SELECT min(id) FROM main.event), last_id + 1)
+             ELSE coalesce((SELECT min(id) FROM main.span), last_id + 1) END"
+    ))?;
+    // Where roots are is of use as long as spans are left.
+    let mut roots = tx.prepare(&format!(
+        "DELETE FROM main.batch_range WHERE batch_id IN ({oldest}) AND kind = 'root'
+           AND NOT EXISTS (SELECT 1 FROM main.batch_range AS r
+             WHERE r.batch_id = batch_range.batch_id AND r.kind = 'span')"
+    ))?;
+    let mut commits = tx.prepare(&format!(
+        "DELETE FROM main.batch WHERE id IN ({oldest})
+           AND NOT EXISTS (SELECT 1 FROM main.batch_range WHERE batch_id = batch.id)"
+    ))?;
+    loop {
+        ranges.execute([])?;
+        roots.execute([])?;
+        if commits.execute([])? < COMMITS {
+            return Ok(());
+        }
+    }
 }
 
 fn number(conn: &Connection, pragma: &str) -> rusqlite::Result<u64> {

@@ -199,9 +199,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
 
 impl Staged {
     #[inline]
-    pub(crate) fn add(&mut self, span: &SpanRow, source: &mut Source<'_>) -> rusqlite::Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        span: &SpanRow,
+        end_ns: i64,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
         let Some(duration_ns) = span.duration_ns else { return Ok(()) };
-        let end_ns = span.start_ns.saturating_add(duration_ns);
         let place = self.recent[span.callsite_id as usize % RECENT] as usize;
         let row = match self.rows.get(place).is_some_and(|row| row.key.has(span, end_ns)) {
             true => self.rows.get_mut(place),

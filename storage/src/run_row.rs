@@ -73,6 +73,7 @@ impl RunRow {
             last_ns,
             pruned_spans,
             pruned_events,
+            last_batch_id: self.sums.last_batch_id,
             ..Totals::new(self.sums.last_id())
         };
         conn.execute("DELETE FROM main.run WHERE id = ?1", [self.id])?;
@@ -100,9 +101,10 @@ impl RunRow {
         conn.execute(
             "INSERT INTO main.run (id, uuid, label, started_unix_ns, pid, program, args, host, os,
                cpus, clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
-               dropped_spans, dropped_events, pruned_spans, pruned_events, report)
+               dropped_spans, dropped_events, pruned_spans, pruned_events, report,
+               last_batch_id)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+               ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
             params![
                 id,
                 info.uuid,
@@ -128,6 +130,7 @@ impl RunRow {
                 sums.pruned_spans,
                 sums.pruned_events,
                 report,
+                sums.last_batch_id,
             ],
         )?;
         Ok(())

@@ -20,7 +20,7 @@ pub fn schema() -> &'static str {
 }
 
 /// The tables that [`schema`] makes.
-pub(crate) const TABLES: [&str; 12] = [
+pub(crate) const TABLES: [&str; 14] = [
     "run",
     "callsite",
     "thread",
@@ -33,10 +33,16 @@ pub(crate) const TABLES: [&str; 12] = [
     "writer_stat",
     "open_span",
     "loss",
+    "batch",
+    "batch_range",
 ];
 
+/// Those of them that files of earlier versions do not have.
+pub(crate) const SINCE_3: [&str; 2] = ["batch", "batch_range"];
+
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
-/// version by one; views are dropped before the first and made after the last. A constraint is changed
+/// version by one; views are dropped before the first, and made
+/// after the last, as are tables that were not there. A constraint is changed
 /// in the text of its table, as SQLite's manual of ALTER TABLE has it: the statement that does so is
 /// younger than the SQLite of many programs.
 pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
@@ -48,10 +54,15 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
          UPDATE sqlite_schema SET sql = replace(sql, 'busy_ns INTEGER NOT NULL', 'busy_ns INTEGER')
          WHERE type = 'table' AND name IN ('span', 'open_span', 'rollup')",
     ),
-    // Other programs take an id for one that may be missing, unless this is said.
+    // Rows name their commit. And other programs take an id for one that may be missing, unless this is
+    // said; SQLite adds columns by where they are in the text that it has read, so the text comes last.
     (
         2,
-        "UPDATE sqlite_schema
+        "ALTER TABLE main.run ADD COLUMN last_batch_id INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.span ADD COLUMN batch_id INTEGER;
+         ALTER TABLE main.event ADD COLUMN batch_id INTEGER;
+         ALTER TABLE main.link ADD COLUMN batch_id INTEGER;
+         UPDATE sqlite_schema
          SET sql = replace(sql, 'id INTEGER PRIMARY KEY,', 'id INTEGER PRIMARY KEY NOT NULL,')
          WHERE type = 'table' AND name IN
            ('run', 'callsite', 'thread', 'span', 'event', 'mark', 'gauge', 'open_span', 'loss')",
@@ -80,6 +91,7 @@ pub(crate) fn migrate(
         tx.execute_batch(sql)?;
         version += 1;
     }
+    make_tables(tx)?;
     make_views(tx)?;
     // A text that was changed is read again by connections that have the file open.
     let cookie: i32 = tx.pragma_query_value(None, "schema_version", |row| row.get(0))?;
@@ -88,15 +100,15 @@ pub(crate) fn migrate(
     Ok(true)
 }
 
-/// What there is under the name of one of our views.
-fn kind_of(tx: &Transaction<'_>, view: &str) -> rusqlite::Result<Option<String>> {
+/// What there is under a name of ours.
+fn kind_of(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-    tx.query_row(sql, [view], |row| row.get(0)).optional()
+    tx.query_row(sql, [name], |row| row.get(0)).optional()
 }
 
 /// Nothing is stored in views, and with them a column could not be renamed.
 fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (name, _) in views() {
+    for (name, _) in made("VIEW") {
         if kind_of(tx, name)?.as_deref() == Some("view") {
             tx.execute_batch(&format!("DROP VIEW main.{name}"))?;
         }
@@ -104,9 +116,18 @@ fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn make_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (name, sql) in made("TABLE") {
+        if kind_of(tx, name)?.as_deref() != Some("table") {
+            tx.execute_batch(sql)?;
+        }
+    }
+    Ok(())
+}
+
 /// What somebody else made under the name of one of them stays.
 fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (name, sql) in views() {
+    for (name, sql) in made("VIEW") {
         if kind_of(tx, name)?.is_none() {
             tx.execute_batch(sql)?;
         }
@@ -114,12 +135,12 @@ fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Names and statements of the views, in an order in which they can be made.
-fn views() -> impl Iterator<Item = (&'static str, &'static str)> {
-    const START: &str = "CREATE VIEW ";
-    schema().split("\n\n").filter_map(|part| {
-        let statement = part.get(part.find(START)?..)?;
-        Some((statement.get(START.len()..)?.split_once(' ')?.0, statement))
+/// Names and statements of the tables or views, in an order in which they can be made.
+fn made(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let start = format!("CREATE {kind} ");
+    schema().split("\n\n").filter_map(move |part| {
+        let statement = part.get(part.find(&start)?..)?;
+        Some((statement.get(start.len()..)?.split_once(' ')?.0, statement))
     })
 }
 
@@ -135,9 +156,10 @@ pub(crate) fn application_id(conn: &Connection) -> rusqlite::Result<i32> {
 pub(crate) fn missing_table(conn: &Connection) -> rusqlite::Result<Option<&'static str>> {
     let mut find =
         conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    let older = version(conn)? < 3;
     for table in TABLES {
         let count: i64 = find.query_row([table], |row| row.get(0))?;
-        if count == 0 {
+        if count == 0 && !(older && SINCE_3.contains(&table)) {
             return Ok(Some(table));
         }
     }

@@ -32,7 +32,8 @@ CREATE TABLE run (
   dropped_spans INTEGER NOT NULL,  -- sum of loss.spans
   dropped_events INTEGER NOT NULL, -- sum of loss.events
   pruned_spans INTEGER NOT NULL,   -- span rows that retention deleted; not a loss
-  pruned_events INTEGER NOT NULL   -- event rows that retention deleted; not a loss
+  pruned_events INTEGER NOT NULL,  -- event rows that retention deleted; not a loss
+  last_batch_id INTEGER NOT NULL DEFAULT 0 -- largest batch.id of the run, of deleted ones too; 0: none
 ) STRICT;
 
 -- A place in the source that makes spans or events; one row a place, over all runs.
@@ -72,7 +73,8 @@ CREATE TABLE span (
                                    -- NULL: unfinished
   polls INTEGER NOT NULL,          -- how many times it was entered
   status TEXT NOT NULL,            -- 'ok', 'error', 'panicked' or 'unfinished'
-  fields TEXT                      -- JSON object; NULL: no fields
+  fields TEXT,                     -- JSON object; NULL: no fields
+  batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
 -- Something that happened at one moment, inside a span or not.
@@ -84,16 +86,46 @@ CREATE TABLE event (
   thread_id INTEGER NOT NULL,      -- thread.id
   at_ns INTEGER NOT NULL,          -- when, ns since the start of the run
   message TEXT,                    -- NULL: no message
-  fields TEXT                      -- the other fields, JSON object; NULL: none
+  fields TEXT,                     -- the other fields, JSON object; NULL: none
+  batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
 -- A span that follows from another one; said as often as the program said it.
 CREATE TABLE link (
   span_id INTEGER NOT NULL,        -- the later span, span.id
   follows_id INTEGER NOT NULL,     -- the span it follows from, span.id
-  run_id INTEGER NOT NULL          -- run.id
+  run_id INTEGER NOT NULL,         -- run.id
+  batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 CREATE INDEX link_by_span ON link (span_id);
+
+-- A commit that stored spans, events or links; in the file together with them. To follow a
+-- recording, remember the largest id that was read, and ask for what is above it: ids of spans do
+-- not tell what is new, since they grow with creation, and rows come when a span has closed.
+CREATE TABLE batch (
+  id INTEGER PRIMARY KEY NOT NULL, -- grows with each commit, over all runs; never used again
+  run_id INTEGER NOT NULL,         -- run.id
+  at_unix_ns INTEGER NOT NULL,     -- wall-clock moment of the commit, ns since the Unix epoch
+  spans INTEGER NOT NULL,          -- span rows that it stored; those pruned since are counted too
+  events INTEGER NOT NULL,         -- event rows, likewise
+  links INTEGER NOT NULL,          -- link rows, likewise
+  to_ns INTEGER,                   -- latest end of its spans (start, if unfinished) or moment of its
+                                   -- events; NULL: it has links only
+  longest_ns INTEGER               -- largest duration_ns of its spans; NULL: none of them has ended
+) STRICT;
+
+-- Where the rows of a commit are: up to eight ranges of ids of a kind, which do not overlap. Other
+-- commits have rows in them, too.
+CREATE TABLE batch_range (
+  batch_id INTEGER NOT NULL,       -- batch.id
+  kind TEXT NOT NULL,              -- 'span': of span.id; 'root': of span.root_id of spans that are no
+                                   -- roots themselves; 'event': of event.id; 'link': of link.span_id
+  first_id INTEGER NOT NULL,       -- smallest id in the range
+  last_id INTEGER NOT NULL,        -- largest one
+  row_count INTEGER NOT NULL,      -- its rows in the range; those pruned since are counted too
+  from_ns INTEGER,                 -- earliest start_ns or at_ns; NULL for roots and links
+  PRIMARY KEY (batch_id, kind, first_id)
+) STRICT, WITHOUT ROWID;
 
 -- A named moment or section.
 CREATE TABLE mark (

@@ -14,6 +14,7 @@ pub use self::leave::Left;
 pub use self::recover::Recovered;
 
 use crate::append::{self, Appended};
+use crate::batches::Commit;
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::file_size;
@@ -58,6 +59,7 @@ pub struct Store {
     /// The largest number of each kind when the file was opened.
     first: LastIds,
     last_id: u64,
+    last_batch_id: i64,
     moved: Moved,
     interner: Interner,
     rollups: Rollups,
@@ -129,6 +131,7 @@ impl Store {
                     run: None,
                     first: last,
                     last_id: u64::try_from(last.id).unwrap_or(0),
+                    last_batch_id: last.batch,
                     moved: Moved::default(),
                     interner,
                     rollups: Rollups::new(),
@@ -330,13 +333,17 @@ impl Store {
         let used = self.make_room()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let started = Instant::now();
-        let loaded = self.transfer.load(&mut self.conn, batch, run_id);
+        // Known before it is made: nobody else makes any.
+        let id = self.last_batch_id.saturating_add(1);
+        let commit = Commit { id, run_id, at_unix_ns: unix_ns() };
+        let loaded = self.transfer.load(&mut self.conn, batch, run_id, id);
         let Some(run) = &mut self.run else { return Ok(Appended::default()) };
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {
             self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
         }
-        let written = append::write(&tx, batch, run, &self.rollups, self.last_id, loaded.as_ref());
+        let written =
+            append::write(&tx, batch, run, commit, &self.rollups, self.last_id, loaded.as_ref());
         let (staged, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
             // Of no use to try again.
@@ -357,6 +364,7 @@ impl Store {
         self.interner.committed();
         self.rollups.committed(staged);
         self.last_id = totals.last_id();
+        self.last_batch_id = self.last_batch_id.max(totals.last_batch_id);
         run.sums.add(&totals);
         if let Some(report) = &batch.report {
             run.report = Some(report.clone());

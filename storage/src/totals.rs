@@ -16,6 +16,8 @@ pub(crate) struct Totals {
     pub(crate) pruned_spans: i64,
     pub(crate) pruned_events: i64,
     pub(crate) last_id: u64,
+    /// The number of the commit, 0 if nobody need know of it.
+    pub(crate) last_batch_id: i64,
     pub(crate) last_ns: i64,
 }
 
@@ -29,8 +31,9 @@ impl Totals {
     }
 
     #[inline]
-    pub(crate) fn see_span(&mut self, span: &SpanRow) {
+    pub(crate) fn see_span(&mut self, span: &SpanRow, end_ns: i64) {
         self.see_ids(span);
+        self.last_ns = self.last_ns.max(end_ns);
         self.spans += 1;
         self.unfinished += i64::from(span.status == Status::Unfinished);
     }
@@ -38,14 +41,12 @@ impl Totals {
     /// Not stored as a span yet: it is not counted.
     pub(crate) fn see_open_span(&mut self, span: &SpanRow, seen_ns: i64) {
         self.see_ids(span);
-        self.last_ns = self.last_ns.max(seen_ns);
+        self.last_ns = self.last_ns.max(span.end_ns()).max(seen_ns);
     }
 
     #[inline]
     fn see_ids(&mut self, span: &SpanRow) {
         self.last_id = self.last_id.max(span.id).max(span.parent_id).max(span.root_id);
-        let end_ns = span.start_ns.saturating_add(span.duration_ns.unwrap_or(0));
-        self.last_ns = self.last_ns.max(end_ns);
     }
 
     #[inline]
@@ -77,7 +78,8 @@ impl Totals {
             "UPDATE main.run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3),
                spans = spans + ?4, unfinished = unfinished + ?5, events = events + ?6,
                links = links + ?7, dropped_spans = dropped_spans + ?8,
-               dropped_events = dropped_events + ?9
+               dropped_events = dropped_events + ?9,
+               last_batch_id = max(last_batch_id, ?10)
              WHERE id = ?1",
         )?;
         update.execute(params![
@@ -89,7 +91,8 @@ impl Totals {
             self.events,
             self.links,
             self.dropped_spans,
-            self.dropped_events
+            self.dropped_events,
+            self.last_batch_id
         ])
     }
 
@@ -108,6 +111,7 @@ impl Totals {
             *sum = sum.saturating_add(n);
         }
         self.last_id = self.last_id.max(batch.last_id);
+        self.last_batch_id = self.last_batch_id.max(batch.last_batch_id);
         self.last_ns = self.last_ns.max(batch.last_ns);
     }
 }

@@ -13,6 +13,7 @@
 
 use rusqlite::{Connection, Transaction};
 
+use crate::batches::Ranges;
 use crate::compat::deserialize;
 use crate::image::{Image, Rows};
 use crate::record::{Batch, EventRow, SpanRow};
@@ -68,13 +69,14 @@ impl Transfer {
         conn: &mut Connection,
         batch: &Batch,
         run_id: i64,
+        batch_id: i64,
     ) -> Option<Loaded<'_>> {
         let rows = batch.spans.len() + batch.events.len();
         let fits = batch.text.len() <= TEXT_BYTES_MAX && u32::try_from(rows).is_ok();
         if !self.usable || rows < self.rows_min.max(1) || !fits {
             return None;
         }
-        let image = self.image.build(batch, run_id)?;
+        let image = self.image.build(batch, run_id, batch_id)?;
         // Out of memory, most likely. Statements need less.
         deserialize(conn, SCHEMA, image).ok()?;
         Some(Loaded { spans: &self.image.spans, events: &self.image.events })
@@ -103,6 +105,11 @@ impl Loaded<'_> {
     /// Copies the events of the image into the file.
     pub(crate) fn copy_events(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         copy(tx, COPY_EVENTS, self.events.copied)
+    }
+
+    /// Where the rows are, spans and events.
+    pub(crate) fn ranges(&self) -> (&Ranges, &Ranges) {
+        (&self.spans.ranges, &self.events.ranges)
     }
 
     /// The spans that are not in the image.
@@ -176,7 +183,7 @@ mod tests {
         copy(&tx, COPY_SPANS, 0).unwrap_err();
         drop(tx);
         transfer.give_up(&conn).unwrap();
-        assert!(transfer.load(&mut conn, &Batch::default(), 1).is_none());
+        assert!(transfer.load(&mut conn, &Batch::default(), 1, 1).is_none());
         let count = "SELECT count(*) FROM span";
         assert_eq!(conn.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }

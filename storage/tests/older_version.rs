@@ -10,6 +10,15 @@ use spandrel_storage::{Reader, SCHEMA_VERSION, StoreOptions};
 
 const VERSION_2: &str = include_str!("schemas/version_2.sql");
 
+/// What was recorded with it.
+const RUN: &str =
+    "INSERT INTO run (id, uuid, started_unix_ns, pid, program, args, host, os, cpus, clock, settings,
+       first_id, last_id, last_ns, spans, unfinished, events, links, dropped_spans, dropped_events,
+       pruned_spans, pruned_events)
+     VALUES (1, 'u', 5, 1, 'p', '[]', 'h', 'o', 2, 'tsc', '{}', 10, 510, 9, 2, 0, 1, 0, 0, 0, 0, 0);
+     INSERT INTO callsite (id, kind, name, target, level) VALUES (1, 'span', 'a', 't', 'INFO');
+     INSERT INTO thread (id, run_id, os_id) VALUES (1, 1, 7);";
+
 /// A file without rows, as an older version made it.
 fn made_by(version: i32, definitions: &str, path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
@@ -27,7 +36,7 @@ fn definitions(path: &Path) -> BTreeMap<String, String> {
         let sql: String = row.get(1)?;
         let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
         let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
-        Ok((row.get(0)?, words.join(" ")))
+        Ok((row.get(0)?, words.concat()))
     });
     found.unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -43,18 +52,14 @@ fn busy_time_required(conn: &Connection) -> i64 {
 fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
-    let mut first = common::store(&path, &StoreOptions::default());
-    let mut batch = common::batch(&mut first, 500);
-    first.append(&mut batch).unwrap();
-    first.close().unwrap();
-    let conn = Connection::open(&path).unwrap();
-    conn.execute_batch(
+    let version_1 = VERSION_2.replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
+    let conn = made_by(1, &version_1, &path);
+    conn.execute_batch(&format!(
         "CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL;
-         PRAGMA user_version = 1;
-         PRAGMA writable_schema = ON;
-         UPDATE sqlite_schema SET sql = replace(sql, 'busy_ns INTEGER', 'busy_ns INTEGER NOT NULL');
-         PRAGMA writable_schema = RESET",
-    )
+         {RUN}
+         WITH RECURSIVE n (id) AS (VALUES (10) UNION ALL SELECT id + 1 FROM n WHERE id < 509)
+         INSERT INTO span SELECT id, 1, NULL, id, 1, 1, 0, 9, 9, 9, 1, 'ok', NULL FROM n",
+    ))
     .unwrap();
     assert_eq!(busy_time_required(&conn), 3);
     drop(conn);
@@ -102,17 +107,12 @@ fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let (path, new) = (folder.path().join("p.db"), folder.path().join("new.db"));
     let conn = made_by(2, VERSION_2, &path);
-    conn.execute_batch(
-        "INSERT INTO run (id, uuid, started_unix_ns, pid, program, args, host, os, cpus, clock,
-           settings, first_id, last_id, last_ns, spans, unfinished, events, links, dropped_spans,
-           dropped_events, pruned_spans, pruned_events)
-         VALUES (1, 'u', 5, 1, 'p', '[]', 'h', 'o', 2, 'tsc', '{}', 10, 11, 9, 2, 0, 1, 0, 0, 0, 0, 0);
-         INSERT INTO callsite (id, kind, name, target, level) VALUES (1, 'span', 'a', 't', 'INFO');
-         INSERT INTO thread (id, run_id, os_id) VALUES (1, 1, 7);
-         INSERT INTO span VALUES (10, 1, NULL, 10, 1, 1, 0, 9, 9, 9, 1, 'ok', '{\"a\":1}');
+    conn.execute_batch(&format!(
+        "{RUN}
+         INSERT INTO span VALUES (10, 1, NULL, 10, 1, 1, 0, 9, 9, 9, 1, 'ok', '{{}}');
          INSERT INTO span VALUES (11, 1, 10, 10, 1, 1, 2, 3, NULL, 3, 1, 'ok', NULL);
          INSERT INTO event (id, run_id, callsite_id, thread_id, at_ns) VALUES (10, 1, 1, 1, 4)",
-    )
+    ))
     .unwrap();
     drop(conn);
     let counts = Reader::open(&path).unwrap().counts(1).unwrap();
@@ -129,8 +129,47 @@ fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
     assert_eq!(count("PRAGMA user_version"), i64::from(SCHEMA_VERSION));
     assert_eq!(count("SELECT count(*) FROM spans"), 502);
     assert_eq!(count("SELECT count(*) FROM spans WHERE typeof(duration_ms) = 'real'"), 502);
+    assert_eq!(count("SELECT count(*) FROM span WHERE batch_id IS NULL"), 2);
+    assert_eq!(count("SELECT count(*) FROM span WHERE batch_id = 1"), 500);
+    assert_eq!(count("SELECT last_batch_id FROM run ORDER BY id LIMIT 1"), 0);
     let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
+}
+
+/// Whoever follows sees what a recorder of version 2 stores, who says nothing of his commits.
+#[cfg(feature = "query")]
+#[test]
+fn a_recording_of_version_2_is_followed_by_ids() {
+    use spandrel_storage::query::follow::Follow;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let conn = made_by(2, VERSION_2, &path);
+    conn.execute_batch(RUN).unwrap();
+    let insert = |ids: &[i64]| {
+        for id in ids {
+            let sql = "INSERT INTO span VALUES (?1, 1, NULL, ?1, 1, 1, 0, 9, 9, 9, 1, 'ok', NULL)";
+            conn.execute(sql, [id]).unwrap();
+        }
+        let counted = "UPDATE run SET spans = (SELECT count(*) FROM span), last_id = 900";
+        conn.execute(counted, []).unwrap();
+    };
+    insert(&[20, 30]);
+    let reader = Reader::open(&path).unwrap();
+    let mut new = Follow::new(&reader, 1, false).unwrap();
+    let mut from_start = Follow::from_start(&reader, 1, true).unwrap();
+    let ids = |follow: &mut Follow| -> Vec<u64> {
+        follow.poll(&reader).unwrap().spans.iter().map(|span| span.id).collect()
+    };
+    assert_eq!((ids(&mut new), ids(&mut from_start)), (vec![], vec![20, 30]));
+    insert(&[25, 40]);
+    assert_eq!((ids(&mut new), ids(&mut from_start)), (vec![25, 40], vec![25, 40]));
+    drop(reader);
+    // The next recording into the file says its commits; this one is still followed by ids.
+    common::store(&path, &StoreOptions::default()).close().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let polled = Follow::from_start(&reader, 1, false).unwrap().poll(&reader).unwrap();
+    assert_eq!(polled.spans.len(), 4);
 }
 
 #[test]

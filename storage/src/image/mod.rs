@@ -25,6 +25,7 @@ mod schema;
 
 use self::page::{Pages, Tree};
 use self::record::Encoder;
+use crate::batches::Ranges;
 use crate::record::{Batch, EventRow, SpanRow};
 
 /// A database in memory with the tables `span` and `event`, or those of them that have rows.
@@ -45,6 +46,8 @@ pub(crate) struct Rows {
     pub(crate) copied: usize,
     /// Places in the batch of those that are not.
     pub(crate) left: Vec<u32>,
+    /// Where all of them are.
+    pub(crate) ranges: Ranges,
 }
 
 impl Image {
@@ -59,8 +62,10 @@ impl Image {
         }
     }
 
-    /// The image of a batch whose rows point into its text; `None` when it cannot be made.
-    pub(crate) fn build(&mut self, batch: &Batch, run_id: i64) -> Option<&[u8]> {
+    /// The image of a batch whose rows point into its text, and are of this commit; `None` when it
+    /// cannot be made.
+    pub(crate) fn build(&mut self, batch: &Batch, run_id: i64, batch_id: i64) -> Option<&[u8]> {
+        self.encoder.set_batch(batch_id);
         self.pages.clear();
         self.spans.clear();
         self.events.clear();
@@ -81,7 +86,7 @@ impl Image {
     fn add_spans(&mut self, batch: &Batch, run_id: i64) -> u32 {
         let Self { pages, encoder, order, spans, .. } = self;
         let mut tree = pages.begin_tree();
-        in_order(
+        let is_sorted = in_order(
             &batch.spans,
             order,
             |span| span.id as i64,
@@ -90,13 +95,17 @@ impl Image {
                 spans.note(pages.push(&mut tree, &cell), at);
             },
         );
+        match is_sorted {
+            true => spans.ranges.of_spans(batch.spans.iter()),
+            false => spans.ranges.of_spans(places(order, &batch.spans)),
+        }
         pages.end_tree(tree)
     }
 
     fn add_events(&mut self, batch: &Batch, run_id: i64) -> u32 {
         let Self { pages, encoder, order, events, .. } = self;
         let mut tree = pages.begin_tree();
-        in_order(
+        let is_sorted = in_order(
             &batch.events,
             order,
             |event| event.id as i64,
@@ -105,6 +114,10 @@ impl Image {
                 events.note(pages.push(&mut tree, &cell), at);
             },
         );
+        match is_sorted {
+            true => events.ranges.of_events(batch.events.iter()),
+            false => events.ranges.of_events(places(order, &batch.events)),
+        }
         pages.end_tree(tree)
     }
 
@@ -129,6 +142,7 @@ impl Rows {
     fn clear(&mut self) {
         self.copied = 0;
         self.left.clear();
+        self.ranges.clear();
     }
 
     #[inline]
@@ -142,17 +156,17 @@ impl Rows {
 }
 
 /// Goes through the rows by their keys. Sorts only keys and places, each pair in one number: rows
-/// are large, and numbers are compared without a branch.
+/// are large, and numbers are compared without a branch. Says whether they were in order already.
 #[inline]
 fn in_order<T>(
     rows: &[T],
     order: &mut Vec<u128>,
     key: impl Fn(&T) -> i64,
     mut each: impl FnMut(u32, &T),
-) {
+) -> bool {
     if rows.is_sorted_by_key(&key) {
         rows.iter().enumerate().for_each(|(at, row)| each(at as u32, row));
-        return;
+        return true;
     }
     order.clear();
     order.extend(rows.iter().enumerate().map(|(at, row)| {
@@ -167,6 +181,12 @@ fn in_order<T>(
             each(at, row);
         }
     }
+    false
+}
+
+/// Rows in the order that was found last.
+fn places<'a, T>(order: &'a [u128], rows: &'a [T]) -> impl Iterator<Item = &'a T> {
+    order.iter().filter_map(|key| rows.get(*key as u32 as usize))
 }
 
 #[cfg(test)]
@@ -211,7 +231,7 @@ mod tests {
             for rows in [0, 1, 2, 30, 500, 20_000] {
                 let mut image = Image::new(page_size);
                 let batch = batch(rows);
-                let conn = open(image.build(&batch, 1).unwrap());
+                let conn = open(image.build(&batch, 1, 7).unwrap());
                 let verdict: String =
                     conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
                 assert_eq!(verdict, "ok", "{rows} rows in pages of {page_size}");
@@ -238,7 +258,7 @@ mod tests {
         }
         let mut image = Image::new(2_048);
         let batch = batch(20_000);
-        let conn = open(image.build(&batch, 1).unwrap());
+        let conn = open(image.build(&batch, 1, 7).unwrap());
         let mut find = conn.prepare("SELECT root_id FROM span WHERE id = ?1").unwrap();
         for span in &batch.spans {
             let root: i64 = find.query_row([span.id as i64], |row| row.get(0)).unwrap();
@@ -257,7 +277,7 @@ mod tests {
             let mut batch = batch(rows);
             batch.text = "x".repeat(1_800);
             batch.spans.iter_mut().for_each(|span| span.fields = 0..1_800);
-            let conn = open(image.build(&batch, 1).unwrap());
+            let conn = open(image.build(&batch, 1, 7).unwrap());
             let sql = "SELECT count(*) FROM span WHERE length(fields) = 1800";
             let found: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
             assert_eq!(found as u64, rows);
@@ -271,12 +291,12 @@ mod tests {
         batch.text = "x".repeat(70_000);
         batch.spans[3].fields = 0..70_000;
         batch.spans[50].fields = 0..2_048;
-        assert!(image.build(&batch, 1).is_some());
+        assert!(image.build(&batch, 1, 7).is_some());
         assert_eq!((image.spans.copied, &*image.spans.left), (98, &[3, 50][..]));
         // An image of its own does not remember them.
-        assert!(image.build(&Batch::default(), 1).is_some());
+        assert!(image.build(&Batch::default(), 1, 7).is_some());
         batch.spans.truncate(1);
-        assert!(image.build(&batch, 1).is_some());
+        assert!(image.build(&batch, 1, 7).is_some());
         assert_eq!((image.spans.copied, image.spans.left.len()), (1, 0));
     }
 }

@@ -49,18 +49,23 @@ pub(super) struct Cell<'a> {
     start: usize,
     end: usize,
     texts: [&'a [u8]; 2],
+    /// A number behind the texts, and how many of its last bytes are there.
+    last: (i64, u8),
 }
 
 impl Cell<'_> {
     #[inline]
     pub(super) fn length(&self) -> usize {
-        self.end - self.start + self.texts[0].len() + self.texts[1].len()
+        self.end - self.start + self.texts[0].len() + self.texts[1].len() + usize::from(self.last.1)
     }
 
     /// Copies the cell to the end of `to`, and up to [`CHUNK`] bytes of anything before it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn copy(&self, to: &mut [u8]) {
         let mut at = to.len();
+        // Of a length that is known; what is too much of it is overwritten.
+        to[at - 8..at].copy_from_slice(&self.last.0.to_be_bytes());
+        at -= usize::from(self.last.1);
         for text in [self.texts[1], self.texts[0]] {
             if !text.is_empty() {
                 at -= text.len();
@@ -81,6 +86,9 @@ impl Cell<'_> {
 #[derive(Debug)]
 pub(super) struct Encoder {
     buffer: [u8; BUFFER],
+    /// Of the rows: their commit, with its serial type and length.
+    batch_id: i64,
+    batch_type: (u8, u8),
 }
 
 /// A record that is being written.
@@ -94,13 +102,24 @@ struct Record<'a> {
 
 impl Encoder {
     pub(super) const fn new() -> Self {
-        Self { buffer: [0; BUFFER] }
+        Self { buffer: [0; BUFFER], batch_id: 0, batch_type: (ZERO, 0) }
+    }
+
+    /// Which commit stores the rows.
+    pub(super) fn set_batch(&mut self, batch_id: i64) {
+        self.batch_id = batch_id;
+        let bits = u64::BITS - (batch_id ^ (batch_id >> 63)).leading_zeros();
+        self.batch_type = match batch_id as u64 {
+            0 | 1 => (ZERO + batch_id as u8, 0),
+            _ => INTEGERS[bits as usize & 63],
+        };
     }
 
     #[inline]
     pub(super) fn span<'a>(&'a mut self, span: &SpanRow, run_id: i64, text: &'a str) -> Cell<'a> {
         let fields = bytes(text, &span.fields);
-        let mut record = self.begin(12 + varint_length(serial_type(fields)));
+        let last = (self.batch_id, self.batch_type);
+        let mut record = self.begin(13 + varint_length(serial_type(fields)));
         record.null();
         record.integer(run_id);
         record.nullable(span.parent_id);
@@ -118,7 +137,7 @@ impl Encoder {
             other => record.word(other.as_str().as_bytes()),
         }
         record.text_type(fields);
-        record.cell(span.id as i64, [fields, &[]])
+        record.cell_of_batch(span.id as i64, [fields, &[]], last)
     }
 
     #[inline]
@@ -130,7 +149,8 @@ impl Encoder {
     ) -> Cell<'a> {
         let (message, fields) = (bytes(text, &event.message), bytes(text, &event.fields));
         let types = varint_length(serial_type(message)) + varint_length(serial_type(fields));
-        let mut record = self.begin(6 + types);
+        let last = (self.batch_id, self.batch_type);
+        let mut record = self.begin(7 + types);
         record.null();
         record.integer(run_id);
         record.nullable(event.span_id);
@@ -139,7 +159,7 @@ impl Encoder {
         record.integer(event.at_ns);
         record.text_type(message);
         record.text_type(fields);
-        record.cell(event.id as i64, [message, fields])
+        record.cell_of_batch(event.id as i64, [message, fields], last)
     }
 
     /// A row of the table of tables: <https://sqlite.org/schematab.html>.
@@ -156,7 +176,7 @@ impl Encoder {
         }
         record.integer(i64::from(root));
         record.text_type(sql.as_bytes());
-        record.cell(rowid, [sql.as_bytes(), &[]])
+        record.cell(rowid, [sql.as_bytes(), &[]], (0, 0))
     }
 
     /// Begins a record whose serial types take `types` bytes.
@@ -229,13 +249,26 @@ impl<'a> Record<'a> {
         self.header = self.header.wrapping_add(length);
     }
 
+    /// A row with the commit that stores it in the last column.
     #[inline(always)]
-    fn cell(self, rowid: i64, texts: [&'a [u8]; 2]) -> Cell<'a> {
+    fn cell_of_batch(
+        mut self,
+        rowid: i64,
+        texts: [&'a [u8]; 2],
+        (batch_id, (serial, length)): (i64, (u8, u8)),
+    ) -> Cell<'a> {
+        self.serial(serial);
+        self.cell(rowid, texts, (batch_id, length))
+    }
+
+    #[inline(always)]
+    fn cell(self, rowid: i64, texts: [&'a [u8]; 2], last: (i64, u8)) -> Cell<'a> {
         let end = usize::from(self.end);
-        let payload = end - usize::from(FRONT) + texts[0].len() + texts[1].len();
+        let payload =
+            end - usize::from(FRONT) + texts[0].len() + texts[1].len() + usize::from(last.1);
         let start = put_before(self.buffer, usize::from(FRONT), rowid as u64);
         let start = put_before(self.buffer, start, payload as u64);
-        Cell { rowid, payload, buffer: self.buffer, start, end, texts }
+        Cell { rowid, payload, buffer: self.buffer, start, end, texts, last }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The slowest spans.
 //!
 //! [`Slowest`] is fed any selection of spans and keeps as many as are wanted. Where it goes by name or
-//! time only, [`Reader::slowest`] knows more: of a run an index has them in order, and without one, or
-//! of a window, SQLite passes over whatever is quicker than those that were found so far.
+//! time only, [`Reader::slowest`] knows more: of a run an index has them in order; without one, or of a
+//! window, commits say how long their longest spans are (`commit_map.rs`), and SQLite passes over
+//! whatever is quicker than those that were found so far.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,12 +11,17 @@ use std::ops::ControlFlow;
 
 use rusqlite::params;
 
+use super::commit_map::Place;
 use super::rows::Rows;
 use super::scan::Condition;
 use super::{Columns, Scan, SpanRef};
 use crate::error::{Context, Error};
 use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
 use crate::reader::{Reader, Span};
+
+/// Which part of all that commits say of their rows is looked at, commit by commit, before a single pass
+/// over all rows is begun instead.
+const PASS_PART: u64 = 4;
 
 /// By which time spans are slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,15 +165,27 @@ struct Search {
     slowest: Slowest,
     /// As SQL that begins with ` AND `, or nothing.
     which: String,
+    /// Whose rows are looked at, if not those of all commits.
+    batch_id: Option<i64>,
+    /// No quicker ones are wanted, as far as is known from elsewhere.
+    floor_ns: Option<i64>,
 }
 
 impl Condition for Search {
     fn sql(&self) -> String {
         let (which, time) = (&self.which, self.slowest.by.sql());
-        match self.slowest.bound_ns() {
-            Some(bound) => format!("{which} AND {time} >= {bound}"),
-            None => format!("{which} AND {time} IS NOT NULL"),
+        let commit = self.batch_id.map(|id| format!(" AND batch_id = {id}")).unwrap_or_default();
+        match self.slowest.bound_ns().max(self.floor_ns) {
+            Some(bound) => format!("{commit}{which} AND {time} >= {bound}"),
+            None => format!("{commit}{which} AND {time} IS NOT NULL"),
         }
+    }
+}
+
+impl Search {
+    fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        self.slowest.add(span);
+        ControlFlow::Continue(())
     }
 }
 
@@ -181,7 +199,8 @@ impl Reader {
     /// # Blocking
     ///
     /// Some milliseconds for a whole run of a profile with indexes when it goes by duration; otherwise
-    /// looks at all that the scan does, but hands out next to nothing of it.
+    /// looks at the commits with the longest spans, or, by busy time or where that is of no use, at all
+    /// that the scan does, but hands out next to nothing of it.
     pub fn slowest(
         &self,
         scan: &Scan,
@@ -217,12 +236,39 @@ impl Reader {
                 format!(" AND callsite_id IN ({})", ids.join(","))
             }
         };
-        let mut search = Search { slowest, which };
-        self.scan_if(&scan.columns(Columns::All), &mut search, |search, span| {
-            search.slowest.add(span);
-            ControlFlow::Continue(())
-        })?;
+        let mut search = Search { slowest, which, batch_id: None, floor_ns: None };
+        let scan = scan.columns(Columns::All);
+        if by != SlowBy::Busy && self.by_commit(&scan, &mut search)? {
+            return Ok(search.slowest.into_spans());
+        }
+        let floor_ns = search.slowest.bound_ns();
+        let slowest = Slowest::new(by, limit);
+        let mut search = Search { slowest, floor_ns, batch_id: None, ..search };
+        self.scan_if(&scan, &mut search, Search::add)?;
         Ok(search.slowest.into_spans())
+    }
+
+    /// Looks at commits in the order of their longest spans, until no other can have one that is slow
+    /// enough; for times that are not longer than the duration. Says whether that was it: not if commits
+    /// do not tell, or if so much has to be looked at that a single pass is quicker.
+    fn by_commit(&self, scan: &Scan, search: &mut Search) -> Result<bool, Error> {
+        let Some(mut places) = self.places(scan.run_id)? else { return Ok(false) };
+        // Ranges of several commits overlap, and are looked at for each.
+        let total: u64 = places.iter().map(Place::width).sum();
+        let mut left = total / PASS_PART;
+        places.retain(|place| place.longest_ns.is_some() && place.is_in_window(scan));
+        places.sort_unstable_by_key(|place| Reverse(place.longest_ns));
+        for place in places {
+            let bound = search.slowest.bound_ns();
+            if bound.is_some_and(|bound| place.longest_ns < Some(bound)) {
+                break;
+            }
+            let Some(rest) = left.checked_sub(place.width()) else { return Ok(false) };
+            left = rest;
+            search.batch_id = Some(place.batch_id);
+            self.scan_ranges(scan, vec![scan.cut(place.range())], search, Search::add)?;
+        }
+        Ok(true)
     }
 
     /// The callsites of spans with a name, or of all.

@@ -52,7 +52,8 @@ impl Trace {
     ///
     /// # Blocking
     ///
-    /// Milliseconds in a profile with indexes; otherwise looks at the whole run, some 0.1 s for a million
+    /// Milliseconds in a profile with indexes; otherwise looks at the commits that may have spans of it. In
+    /// a run that was recorded before version 3 of the schema that is all of it, some 0.1 s for a million
     /// spans.
     pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
         let trace = Self::read_with(reader, root_id, max, HashSet::new())?;
@@ -107,7 +108,11 @@ impl Trace {
         if reader.indexes()?.traces {
             found.look_up(reader, run.id)?;
         } else {
-            reader.scan_if(&Scan::new(run.id).columns(Columns::All), &mut found, Found::add)?;
+            let scan = Scan::new(run.id).columns(Columns::All);
+            match reader.ranges_of_trace(&scan, root_id)? {
+                Some(ranges) => reader.scan_ranges(&scan, ranges, &mut found, Found::add)?,
+                None => reader.scan_if(&scan, &mut found, Found::add)?,
+            }
         }
         if found.spans.is_empty() {
             return Ok(None);

@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 
-use super::TABLES;
 use super::known::{Nature, Object, nature};
+use super::{SINCE_3, TABLES, version};
 use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::steps::Steps;
@@ -103,7 +103,8 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
             table: text(2)?,
             sql: row.get_ref(3)?.as_str_or_null().unwrap_or(Some("'")),
         };
-        tables += usize::from(object.kind == "table" && TABLES.contains(&object.name));
+        let is_table = object.kind == "table" && TABLES.contains(&object.name);
+        tables += usize::from(is_table && !SINCE_3.contains(&object.name));
         let error = match (nature(&object), purpose) {
             (Nature::Ours, _) => continue,
             (Nature::Harmless, _) | (Nature::RunsOnWrites, Use::Reading) => None,
@@ -114,7 +115,7 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
         refused = refused.or(error);
     }
     match refused {
-        Some(error) if tables == TABLES.len() => Ok(Err(error)),
+        Some(error) if tables == TABLES.len() - SINCE_3.len() => Ok(Err(error)),
         // Damaged: what comes next looks for the table that is missing, and goes no further.
         _ => Ok(Ok(found)),
     }
@@ -160,7 +161,8 @@ pub(crate) fn quick_check(conn: &Connection, found: &Found) -> rusqlite::Result<
     if found.others == 0 {
         return verdict("PRAGMA main.quick_check(1)");
     }
-    for table in TABLES {
+    let older = version(conn)? < 3;
+    for table in TABLES.into_iter().filter(|table| !(older && SINCE_3.contains(table))) {
         let verdict = verdict(&format!("PRAGMA main.quick_check({table})"))?;
         if verdict != "ok" {
             return Ok(verdict);

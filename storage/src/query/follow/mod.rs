@@ -1,29 +1,29 @@
 //! What a live recording commits, as it commits it: each span and event once.
 //!
 //! Ids say when a span was created, and it is stored when it has closed: so a smaller id can be
-//! committed long after a larger one, and no position in the order of ids says what is new. Three
-//! things do:
+//! committed long after a larger one, and no position in the order of ids says what is new. Commits
+//! have numbers that grow, each row names the commit that stored it, and the commit names a few ranges of
+//! ids in which its rows are (`batches.rs`). So each row is given once, in the commit that brings it; what
+//! is missed is what retention has deleted before the next poll, and that is counted:
+//! [`Follow::missed`].
 //!
-//! * ids above the largest one that was seen are new;
-//! * `run.spans`, of the same transaction, says how many rows there must be; if fewer were seen, the
-//!   missing ones are looked for, from the newest ids back, by a bitmap of the ids that were seen;
-//! * ids in `open_span` will come, however late; they are asked for one by one.
-//!
-//! **What is guaranteed.** No row is given twice. A row is missed only if, when it is committed, its id
-//! is not among the newest 16 million of the run (one million before the beginning) and it was not
-//! listed as open, which every span is that is open for half a second; or if retention has deleted it
-//! before the next poll. Rows that were missed are known by their number: [`Follow::missed`].
-//!
-//! Memory: 2 MiB for each of the two tables, the ids of the open spans, and the rows of one poll.
+//! Recorders before version 3 of the schema said nothing of their commits. Their rows are looked for
+//! by ids (`cursor.rs`), which misses a row only if, when it is committed, its id is not among the newest
+//! 16 million of the run (one million before the beginning) and it was not listed as open, which every
+//! span is that is open for half a second. That takes 2 MiB for each of the two tables.
 
+mod commits;
 mod cursor;
 mod seen;
 
 use std::ops::ControlFlow;
 
+use rusqlite::{Connection, Row};
+
+use self::commits::Commits;
 use self::cursor::{Cursor, Table};
 use crate::error::{Context, Error};
-use crate::reader::{EVENT_COLUMNS, Event, Reader, SPAN_COLUMNS, Span};
+use crate::reader::{EVENT_COLUMNS, Event, Names, Reader, SPAN_COLUMNS, Span};
 
 const SPANS: Table = Table { name: "span", columns: SPAN_COLUMNS, total: "spans", opens: true };
 const EVENTS: Table =
@@ -33,9 +33,63 @@ const EVENTS: Table =
 #[derive(Debug)]
 pub struct Follow {
     run_id: i64,
-    spans: Cursor,
-    events: Option<Cursor>,
+    spans: Place,
+    events: Option<Place>,
     data_version: Option<i64>,
+}
+
+/// How far a table was read.
+#[derive(Debug)]
+enum Place {
+    Commits(Commits),
+    Ids(Box<Cursor>),
+}
+
+impl Place {
+    fn new(
+        conn: &Connection,
+        table: Table,
+        run_id: i64,
+        from_start: bool,
+    ) -> rusqlite::Result<Self> {
+        if let Some(commits) = Commits::new(conn, table, run_id, from_start)? {
+            return Ok(Self::Commits(commits));
+        }
+        let cursor = match from_start {
+            true => Cursor::at_start(conn, table, run_id)?,
+            false => Cursor::new(conn, table, run_id)?,
+        };
+        Ok(Self::Ids(Box::new(cursor)))
+    }
+
+    fn missed(&self) -> u64 {
+        match self {
+            Self::Commits(commits) => commits.missed(),
+            Self::Ids(cursor) => cursor.missed(),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        conn: &Connection,
+        each: impl FnMut(&Row<'_>, &mut Names<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<bool> {
+        match self {
+            Self::Commits(commits) => commits.poll(conn, each),
+            Self::Ids(cursor) => cursor.poll(conn, each),
+        }
+    }
+
+    fn before(
+        &self,
+        conn: &Connection,
+        each: impl FnMut(&Row<'_>, &mut Names<'_>) -> rusqlite::Result<bool>,
+    ) -> rusqlite::Result<()> {
+        match self {
+            Self::Commits(commits) => commits.before(conn, each),
+            Self::Ids(cursor) => cursor.before(conn, each),
+        }
+    }
 }
 
 /// What a poll came to.
@@ -58,15 +112,10 @@ impl Follow {
     ///
     /// # Blocking
     ///
-    /// Reads the newest million ids, some 0.3 s.
+    /// Reads a row; of a run that was recorded before version 3 of the schema the newest million ids,
+    /// some 0.3 s.
     pub fn new(reader: &Reader, run_id: i64, events: bool) -> Result<Self, Error> {
-        let tx = reader.begin()?;
-        let begin = || -> rusqlite::Result<Self> {
-            let spans = Cursor::new(&tx, SPANS, run_id)?;
-            let events = events.then(|| Cursor::new(&tx, EVENTS, run_id)).transpose()?;
-            Ok(Self { run_id, spans, events, data_version: None })
-        };
-        begin().context(reader.path(), "begin to follow the run")
+        Self::begin(reader, run_id, events, false)
     }
 
     /// Follows a run from its start.
@@ -75,10 +124,15 @@ impl Follow {
     ///
     /// When the file cannot be read.
     pub fn from_start(reader: &Reader, run_id: i64, events: bool) -> Result<Self, Error> {
+        Self::begin(reader, run_id, events, true)
+    }
+
+    fn begin(reader: &Reader, run_id: i64, events: bool, from_start: bool) -> Result<Self, Error> {
         let tx = reader.begin()?;
+        let place = |table| Place::new(&tx, table, run_id, from_start);
         let begin = || -> rusqlite::Result<Self> {
-            let spans = Cursor::at_start(&tx, SPANS, run_id)?;
-            let events = events.then(|| Cursor::at_start(&tx, EVENTS, run_id)).transpose()?;
+            let spans = place(SPANS)?;
+            let events = events.then(|| place(EVENTS)).transpose()?;
             Ok(Self { run_id, spans, events, data_version: None })
         };
         begin().context(reader.path(), "begin to follow the run")
@@ -89,9 +143,9 @@ impl Follow {
         self.run_id
     }
 
-    /// Rows that were committed too late to be found.
+    /// Rows that were deleted before they were read, or committed too late to be found.
     pub fn missed(&self) -> u64 {
-        self.spans.missed() + self.events.as_ref().map_or(0, Cursor::missed)
+        self.spans.missed() + self.events.as_ref().map_or(0, Place::missed)
     }
 
     /// Calls `each` for spans that were stored before the beginning, the one with the largest id first,
@@ -129,7 +183,7 @@ impl Follow {
     ///
     /// # Blocking
     ///
-    /// Some milliseconds; up to a second for a row that comes very late.
+    /// Some milliseconds.
     pub fn poll(&mut self, reader: &Reader) -> Result<Polled, Error> {
         // Before the transaction, so that what comes between is seen the next time.
         let version = data_version(reader)?;
