@@ -13,10 +13,12 @@ use super::optimize::purpose;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, length_ns, text};
+use crate::output::{Cell, Column, Sheet, View, largest, text};
 use crate::profile::Profile;
 use crate::recorder::State;
 
+/// Losses of the run that are named.
+const LOSSES_SHOWN: usize = 10;
 /// Runs that are shown without asking.
 const ROWS: usize = 20;
 
@@ -54,7 +56,12 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     view.notes.extend(log_line(&files, state));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
-    view.notes.extend(losses.iter().map(loss_line));
+    let (largest, left_out) = largest(&losses, LOSSES_SHOWN);
+    view.notes.extend(largest.into_iter().map(loss_line));
+    if left_out > 0 {
+        let more = text::count(left_out as u64);
+        view.notes.push(format!("! and {more} times more: `spandrel sql --recipe losses`"));
+    }
     let settings = parsed(&profile.run.info.settings);
     view.notes.extend(super::doctor::caution(&settings).map(|caution| format!("! {caution}")));
     view.notes.push(indexes_line(indexes));
@@ -127,7 +134,7 @@ fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
         Cell::Number(run.id),
         run.info.label.clone().map_or(Cell::Null, Cell::Text),
         context.output.moment(run.info.started_unix_ns),
-        Cell::Ns(length_ns(run)),
+        Cell::Ns(run.length_ns()),
         Cell::Count(run.spans),
         Cell::Count(run.events),
         Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
@@ -195,7 +202,7 @@ fn largest_batch_ns(stats: &[WriterStat]) -> u64 {
 fn writer_line(profile: &Profile, files: &Files, stats: &[WriterStat]) -> Option<String> {
     let last = stats.last()?;
     let mut parts = Vec::new();
-    let length_ns = length_ns(&profile.run);
+    let length_ns = profile.run.length_ns();
     if length_ns > 0 {
         let rate = last.stored as f64 / (length_ns as f64 / 1e9);
         parts.push(format!("{} spans/s", text::count(rate.round() as u64)));

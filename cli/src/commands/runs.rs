@@ -5,7 +5,7 @@ use clap::Args;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, length_ns};
+use crate::output::{Cell, Column, Sheet, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -36,7 +36,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
             Cell::Number(run.id),
             run.info.label.clone().map_or(Cell::Null, Cell::Text),
             context.output.moment(run.info.started_unix_ns),
-            Cell::Ns(length_ns(run)),
+            Cell::Ns(run.length_ns()),
             Cell::Count(run.spans),
             Cell::Count(run.events),
             Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),

@@ -32,7 +32,7 @@ pub(crate) use self::sheet::{Cell, Column, Sheet};
 pub(crate) use self::sink::{Destination, NewDatabase, quietly};
 pub(crate) use self::standard::Cleaned;
 pub(crate) use self::stream::Stream;
-pub(crate) use self::view::{Header, View, length_ns};
+pub(crate) use self::view::{Header, View, largest};
 
 use self::people::Manner;
 use crate::exit::Exit;

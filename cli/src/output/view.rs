@@ -40,6 +40,11 @@ impl View {
     }
 }
 
+/// Losses that a header names; there can be one for each second.
+const WINDOWS_SHOWN: usize = 3;
+/// And one for programs.
+const WINDOWS_IN_JSON: usize = 100;
+
 /// Which run, and what of it is missing.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
@@ -69,7 +74,7 @@ impl Header {
 
     /// How long the run took, or takes so far.
     pub(crate) fn length_ns(&self) -> i64 {
-        length_ns(&self.run)
+        self.run.length_ns()
     }
 
     /// For people; the loss is never left out.
@@ -113,7 +118,8 @@ impl Header {
     /// For programs.
     pub(crate) fn members(&self) -> Vec<(&'static str, Value)> {
         let run = &self.run;
-        let losses = self.losses.iter().map(|loss| {
+        let (largest, left_out) = largest(&self.losses, WINDOWS_IN_JSON);
+        let losses = largest.iter().map(|loss| {
             json!({
                 "reason": loss.reason, "spans": loss.spans, "events": loss.events,
                 "from_ns": loss.from_ns, "to_ns": loss.to_ns,
@@ -135,16 +141,12 @@ impl Header {
             ("dropped", json!(self.dropped())),
             ("pruned", json!(run.pruned_spans.saturating_add(run.pruned_events))),
             ("losses", losses.collect()),
+            ("losses_left_out", json!(left_out)),
         ]
     }
 }
 
-/// How long a run took, or takes so far.
-pub(crate) fn length_ns(run: &Run) -> i64 {
-    run.ended_unix_ns.map_or(run.last_ns, |ended| ended.saturating_sub(run.info.started_unix_ns))
-}
-
-/// `dropped 12,031 (0.8%, ring_full +12.1 s..+16.0 s)`.
+/// `dropped 12,031 (0.8%, ring_full +12.1 s..+16.0 s)`: the largest losses, and how many more there are.
 fn dropped(run: &Run, losses: &[Loss]) -> String {
     let dropped = run.dropped_spans.saturating_add(run.dropped_events);
     let pruned = run.pruned_spans.saturating_add(run.pruned_events);
@@ -152,14 +154,29 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
     if dropped > 0 {
         let all = run.spans.saturating_add(run.events).saturating_add(dropped);
         let mut why = vec![text::share(dropped as f64 / all as f64)];
-        why.extend(losses.iter().map(|loss| {
+        let (largest, left_out) = largest(losses, WINDOWS_SHOWN);
+        why.extend(largest.iter().map(|loss| {
             let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
             format!("{} {}..{}", text::clean(&loss.reason), at(loss.from_ns), at(loss.to_ns))
         }));
+        if left_out > 0 {
+            why.push(format!("and {} more", text::count(left_out as u64)));
+        }
         line.push_str(&format!(" ({})", why.join(", ")));
     }
     if pruned > 0 {
         line.push_str(&format!("   pruned {}", text::count(pruned)));
     }
     line
+}
+
+/// So many of the losses with the most spans and events, in the order in which they came, and how many more
+/// there are.
+pub(crate) fn largest(losses: &[Loss], most: usize) -> (Vec<&Loss>, usize) {
+    let mut found: Vec<(usize, &Loss)> = losses.iter().enumerate().collect();
+    found
+        .sort_by_key(|(at, loss)| (std::cmp::Reverse(loss.spans.saturating_add(loss.events)), *at));
+    found.truncate(most);
+    found.sort_by_key(|(at, _)| *at);
+    (found.iter().map(|(_, loss)| *loss).collect(), losses.len() - found.len())
 }

@@ -148,7 +148,7 @@ fn batch(store: &mut Store, number: u32) -> Batch {
         });
     }
     batch.writer_stat = Some(WriterStatRow {
-        at_ns: 9_950_000_000,
+        at_ns: 10_000_000_000,
         recorded: 200,
         stored: 200,
         dropped: "{}".into(),

@@ -9,6 +9,7 @@ mod endings;
 mod events;
 mod figures;
 mod fixture;
+mod headers;
 mod json;
 mod large;
 mod live;

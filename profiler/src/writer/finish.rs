@@ -1,7 +1,7 @@
 //! The end of a recording: drain, store what is open, commit, close the file, account for the rest.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use spandrel_storage::{LossRow, Store, after};
 
@@ -229,6 +229,9 @@ impl Writer {
     fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
         let losses = self.untold_losses();
+        // By the run's own clock, as all its moments are: the one on the wall can have been set meanwhile.
+        let length_ns = self.converter.timeline.now_ns().max(0);
+        let ended = self.options.run.started_unix_ns.saturating_add(length_ns);
         let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
             self;
         if let Some(mut late) = recorder.late.lock() {
@@ -236,8 +239,6 @@ impl Writer {
         }
         let Some(mut store) = store else { return };
         trim(&mut store, deadline, &state);
-        let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
         let report = stats::collect(&recorder, &state).to_json(timed_out);
         if let Err(error) = store.end_run_with_losses(ended, &report, &losses) {
             state.set_error(error.to_string());

@@ -72,6 +72,7 @@ fn runs(text: &str) {
         first_id: 1,
         last_id: 1,
         last_ns: 0,
+        told_ns: 0,
         spans: 0,
         unfinished: 0,
         events: 0,

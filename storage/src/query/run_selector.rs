@@ -237,6 +237,7 @@ mod tests {
             first_id: 1,
             last_id: 1,
             last_ns: 0,
+            told_ns: 0,
             spans: 0,
             unfinished: 0,
             events: 0,

@@ -25,6 +25,8 @@ pub struct Run {
     pub last_id: u64,
     /// The latest moment in its rows, nanoseconds since it began.
     pub last_ns: i64,
+    /// When the writer last told of itself, nanoseconds since the run began; 0 if it never did.
+    pub told_ns: i64,
     /// Spans stored, unfinished and pruned ones included.
     pub spans: u64,
     /// Unfinished spans stored.
@@ -65,7 +67,8 @@ const RUNS_BYTES_MAX: usize = 64 << 20;
 
 const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
     clock, settings, ended_unix_ns, report, first_id, last_id, last_ns, spans, unfinished, events,
-    links, dropped_spans, dropped_events, pruned_spans, pruned_events";
+    links, dropped_spans, dropped_events, pruned_spans, pruned_events,
+    (SELECT coalesce(max(at_ns), 0) FROM writer_stat WHERE writer_stat.run_id = run.id)";
 
 impl Run {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -98,6 +101,7 @@ impl Run {
             dropped_events: count(22)?,
             pruned_spans: count(23)?,
             pruned_events: count(24)?,
+            told_ns: row.get(25)?,
             is_contradicted: false,
         })
     }
@@ -109,6 +113,19 @@ impl Run {
         let maybe = [&info.label, &self.report];
         let texts = texts.into_iter().chain(maybe.into_iter().flatten());
         size_of::<Self>() + texts.map(String::len).sum::<usize>()
+    }
+
+    /// How long the run took, or takes so far, by its own clock, which stamps its spans: the one on the wall can
+    /// be set meanwhile. Nanoseconds.
+    pub fn length_ns(&self) -> i64 {
+        let own = self.last_ns.max(self.told_ns).max(0);
+        match self.ended_unix_ns {
+            // The writer tells of itself at the end, but in a file that was made in another way.
+            Some(ended) if self.told_ns == 0 => {
+                own.max(ended.saturating_sub(self.info.started_unix_ns))
+            }
+            _ => own,
+        }
     }
 
     /// Whether the run has ended, and nothing of it was dropped or pruned, nor found to be missing.

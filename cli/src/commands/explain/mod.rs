@@ -19,7 +19,7 @@ use super::{hist, named};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, length_ns, text};
+use crate::output::{Cell, Column, Sheet, View, text};
 use crate::profile::Profile;
 
 /// Findings that are shown without asking.
@@ -104,7 +104,7 @@ fn explain(
     selection: &mut Selection,
     subjects: Vec<Subject>,
 ) -> Result<Explanation, Failure> {
-    let explain = Explain::new(length_ns(&profile.run).max(profile.run.last_ns));
+    let explain = Explain::new(profile.run.length_ns());
     let mut explain = explain.selected_by(subjects);
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
     profile.scan_named(&arguments.name, Columns::All, |span| {

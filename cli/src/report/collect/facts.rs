@@ -8,7 +8,7 @@ use spandrel_storage::{Error, Reader, Run};
 use super::flame::Pruned;
 use super::losses::losses;
 use super::text::cut;
-use crate::output::{length_ns, text};
+use crate::output::text;
 use crate::profile::Profile;
 use crate::report::bounds;
 use crate::report::data::{Diff, Document, MarkFact, RunFacts, Timeline, Trace, Window};
@@ -36,7 +36,7 @@ pub(crate) fn about(
         dropped: of.dropped_spans.saturating_add(of.dropped_events),
         selection: profile.selection().map_or_else(String::new, |words| cut(&words, 400)),
         run: run(reader, of),
-        losses: losses(reader.losses(of.id)?, of.last_ns),
+        losses: losses(reader.losses(of.id)?, of.length_ns()),
         marks,
         window: Window {
             from_ns,
@@ -66,7 +66,7 @@ fn run(reader: &Reader, run: &Run) -> RunFacts {
         id: run.id,
         label: info.label.as_deref().map(short),
         started_unix_ns: info.started_unix_ns.to_string(),
-        length_ns: length_ns(run),
+        length_ns: run.length_ns(),
         state: if run.ended_unix_ns.is_some() { "ended" } else { "open" },
         program: short(&file_name(Path::new(&info.program))),
         args: short(&info.args),

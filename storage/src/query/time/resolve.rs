@@ -24,8 +24,9 @@ impl From<&Run> for RunTimes {
     fn from(run: &Run) -> Self {
         Self {
             started_unix_ns: run.info.started_unix_ns,
-            last_ns: run.last_ns,
-            ended_unix_ns: run.ended_unix_ns,
+            // By its own clock, and by the one on the wall only if it says nothing.
+            last_ns: run.length_ns(),
+            ended_unix_ns: run.ended_unix_ns.filter(|_| run.told_ns == 0),
         }
     }
 }
