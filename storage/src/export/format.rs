@@ -59,7 +59,8 @@ impl Format {
     pub const fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Perfetto => &[".pftrace", ".perfetto-trace", ".perfetto"],
-            Self::Chrome => &[".trace.json", ".chrome.json", ".json"],
+            // Not `.chrome.json`: speedscope takes that for something else.
+            Self::Chrome => &[".trace.json", ".json"],
             Self::Speedscope => &[".speedscope.json", ".speedscope"],
             Self::Folded => &[".folded", ".collapsed"],
             Self::Firefox => &[".profile.json", ".firefox.json"],

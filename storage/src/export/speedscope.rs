@@ -10,7 +10,7 @@
 
 use super::Written;
 use super::error::ExportError;
-use super::lanes::{GroupBy, Lane, Open, Slices};
+use super::lanes::{Lane, Open, Slices};
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
@@ -29,7 +29,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         frames_json: Vec::new(),
         last_ns: source.run.last_ns,
     };
-    let spans = timeline::slices(source, Columns::Numbers, GroupBy::Thread, &mut speedscope)?;
+    let spans = timeline::slices(source, Columns::Numbers, &mut speedscope)?;
     out.buffer.extend_from_slice(
         b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spandrel\"",
     );

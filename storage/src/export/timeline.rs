@@ -1,7 +1,7 @@
 //! The spans of a source as slices in lanes, in the order of time.
 
 use super::error::ExportError;
-use super::lanes::{GroupBy, Lanes, Slices};
+use super::lanes::{Lanes, Slices};
 use super::order::Order;
 use super::source::Source;
 use crate::query::Columns;
@@ -11,10 +11,9 @@ use crate::reader::Span;
 pub(super) fn slices<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
-    group_by: GroupBy,
     to: &mut S,
 ) -> Result<u64, ExportError> {
-    let (mut order, mut lanes) = (Order::new(), Lanes::new(group_by));
+    let (mut order, mut lanes) = (Order::new(), Lanes::new());
     let mut each = |span: Span| lanes.place(&span, to);
     let count = source.spans(columns, |span| order.push(span, &mut each))?;
     order.finish(&mut each)?;

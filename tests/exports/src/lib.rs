@@ -1,9 +1,13 @@
 //! Profiles with known rows, and the programs that read exports of them.
 
+pub mod entangled;
+pub mod firefox;
 pub mod nasty;
 pub mod node;
 pub mod perfetto;
 pub mod profile;
+pub mod speedscope;
+pub mod trace_events;
 
 pub use self::nasty::nasty;
 pub use self::profile::{Given, Made, SpanSpec, forests};

@@ -282,6 +282,11 @@ pub fn names() -> Vec<String> {
         "\u{202e}\u{feff}\u{1f980}\u{10ffff}",
         "",
         "=1+1",
+        // Something else to some viewer.
+        "CpuProfile",
+        "thread_name",
+        "Network",
+        "spandrel.id",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -290,6 +295,16 @@ pub fn names() -> Vec<String> {
 pub fn threads() -> Vec<Option<String>> {
     vec![Some("main".into()), None, Some("worker \"1\"\n</script>".into())]
 }
+
+/// Integers beyond what viewers have, names that mean something to them or to us, and NUL.
+pub const NASTY_FIELDS: &str = r#"{"u64":18446744073709551615,"i64":-9223372036854775808,
+    "past_53_bits":9007199254740993,"u128":340282366920938463463374607431768211455,
+    "list":[18446744073709551615,{"n":-170141183460469231731687303715884105728}],
+    "id":"mine","parent":"mine","level":"mine","status":"mine","polls":-1,"type":"Network",
+    "name":"mine","detail":"mine","category":"mine","span":"mine","span.id":"mine",
+    "spandrel":"mine","spandrel.id":"mine","fields":"mine","fields.id":"mine","self_ns":"mine",
+    "a.b":1,"a_b":2,"a[0]":3,"a_0_":4,".":5,"..":6,"x.":7,".x":8,"_":9,"__":10,"":11,
+    "nul\u0000key":"\u0000nul\u0000","http.method":"GET","cause":{"stack":1,"time":2}}"#;
 
 /// Fields that are not nice.
 fn fields() -> impl Strategy<Value = Option<String>> {
@@ -303,6 +318,7 @@ fn fields() -> impl Strategy<Value = Option<String>> {
     prop_oneof![
         4 => Just(None),
         4 => nice,
+        1 => Just(Some(NASTY_FIELDS.to_owned())),
         1 => Just(Some("{\"lone\":\"\\ud800\"}".to_owned())),
         1 => Just(Some("no JSON".to_owned())),
         1 => Just(Some(format!("{{\"huge\":\"{}\"}}", "x".repeat(100_000)))),
@@ -324,7 +340,7 @@ pub fn forests() -> impl Strategy<Value = Given> {
         proptest::bool::weighted(0.05),
         time.clone(),
         proptest::option::weighted(0.9, length),
-        0_usize..8,
+        0_usize..names().len(),
         0_usize..3,
         fields(),
     );

@@ -1,186 +1,457 @@
-//! The Trace Event Format: what a viewer builds from it is what was stored. Perfetto's trace processor and
-//! the Firefox profiler read it, too; Catapult, which made the format, is here as a model of its rules.
+//! The Trace Event Format: every program that reads it finds the spans of the database, with the same names,
+//! times, nesting and arguments: Catapult's rules (`src/trace_events.rs`), Perfetto's trace processor, the
+//! Firefox profiler and speedscope.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use spandrel_storage::Status;
 use spandrel_storage::export::Format;
-use spandrel_tests_exports::profile::id;
-use spandrel_tests_exports::{Given, Made, forests, node, profile};
+use spandrel_tests_exports::firefox::{self, Loaded};
+use spandrel_tests_exports::profile::{COUNTERS, id};
+use spandrel_tests_exports::trace_events::{Slice, TraceEvents};
+use spandrel_tests_exports::{Given, Made, entangled, forests, node, speedscope};
 
-/// A slice as Catapult builds it (`createNestableAsyncSlices_` of its importer of trace events).
-#[derive(Debug)]
-struct Slice {
-    start: f64,
-    end: Option<f64>,
-    inside: Option<String>,
-    args: Value,
+/// What would be before the start of the run is put there.
+fn at(ns: i64) -> i64 {
+    ns.max(0)
 }
 
-/// Slices by their id: events of one category and id, sorted by time, are a stack; an end finds its
-/// begin by name.
-fn slices(events: &[Value]) -> HashMap<String, Slice> {
-    let mut by_key: HashMap<String, Vec<&Value>> = HashMap::new();
-    for event in events.iter().filter(|event| event["cat"] == "span") {
-        by_key.entry(event["id"].as_str().unwrap().to_owned()).or_default().push(event);
-    }
-    let mut slices = HashMap::new();
-    for mut events in by_key.into_values() {
-        let time = |event: &Value| event["ts"].as_f64().unwrap();
-        events.sort_by(|a, b| time(a).total_cmp(&time(b)));
-        let mut stack: Vec<(String, Value)> = Vec::new();
-        for event in events {
-            if event["ph"] == "e" {
-                let at = stack.iter().rposition(|(_, name)| *name == event["name"]).unwrap();
-                let open: Vec<_> = stack.drain(at..).collect();
-                let slice: &mut Slice = slices.get_mut(&open[0].0).unwrap();
-                slice.end = Some(time(event));
-                continue;
-            }
-            assert_eq!(event["ph"], "b");
-            let id = event["args"]["id"].as_str().unwrap().to_owned();
-            let inside = stack.last().map(|(id, _)| id.clone());
-            stack.push((id.clone(), event["name"].clone()));
-            let slice =
-                Slice { start: time(event), end: None, inside, args: event["args"].clone() };
-            assert!(slices.insert(id, slice).is_none());
-        }
-    }
-    slices
+fn end(made: &Made, index: usize) -> Option<i64> {
+    let span = &made.given.spans[index];
+    span.duration_ns.map(|ns| at(span.start_ns.saturating_add(ns)))
 }
 
-fn near(micros: f64, ns: i64) -> bool {
-    let expected = ns as f64 / 1000.0;
-    (micros - expected).abs() <= expected.abs() * 1e-12 + 1e-9
+/// A text as it is shown: NUL ends a text for trace processor.
+fn shown(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
 }
 
-fn check(made: &Made) {
-    let (bytes, written) = made.export(Format::Chrome);
-    let text = String::from_utf8(bytes).unwrap();
-    let file: Value = serde_json::from_str(&text).unwrap();
-    let events = file["traceEvents"].as_array().unwrap();
-    let slices = slices(events);
-    assert_eq!((slices.len(), written.spans as usize), (made.given.spans.len(), slices.len()));
-    for (at, span) in made.given.spans.iter().enumerate() {
-        let slice = &slices[&format!("s{}", id(at))];
-        assert!(near(slice.start, span.start_ns), "{} {}", slice.start, span.start_ns);
-        match (slice.end, span.duration_ns) {
-            (Some(end), Some(ns)) => assert!(near(end, span.start_ns.saturating_add(ns))),
-            (None, None) => {}
-            other => panic!("{other:?}"),
-        }
-        let parent = made.given.parent_id(at).map(|id| format!("s{id}"));
-        assert_eq!(slice.args["parent"], Value::from(parent.clone()));
-        if let Some(outer) = &slice.inside {
-            assert_eq!(Some(outer), parent.as_ref(), "what lies in a slice is its child");
-        }
+/// Names of Chrome's own events are marked.
+fn name(name: &str) -> String {
+    match name {
+        "CpuProfile" | "thread_name" => format!("{name} (name)"),
+        name => shown(name),
     }
-    let phase = |phase: &str, category: &str| {
-        let found = events.iter().filter(|event| event["ph"] == phase && event["cat"] == category);
-        found.count()
+}
+
+/// JSON as it is shown, with texts for integers that a double has not; so large ones have to be read as they
+/// are written, which serde_json does not.
+fn shown_fields(fields: &str) -> Value {
+    let Ok(Value::Object(_)) = serde_json::from_str(fields) else {
+        return json!({ "fields": fields });
     };
-    let instants = events.iter().filter(|event| event["ph"] == "i" && event["s"] == "t").count();
-    assert_eq!((instants, written.events as usize), (made.given.events.len(), instants));
-    assert_eq!(written.links as usize, made.given.links.len());
-    let arrows = |way| events.iter().filter(move |event| event[way] == true);
-    let ends = |event: &Value| (event["bind_id"].clone(), event["args"].clone());
-    assert!(arrows("flow_out").map(ends).eq(arrows("flow_in").map(ends)));
-    assert_eq!(arrows("flow_out").count(), made.given.links.len());
-    assert_eq!((phase("i", "mark"), phase("b", "mark"), phase("e", "mark")), (2, 1, 1));
-    assert_eq!((phase("i", "loss"), phase("b", "loss")), (1, 1));
-    assert_eq!(phase("C", "writer"), 3);
+    let (mut text, mut in_text, mut escaped) = (String::new(), false, false);
+    let mut rest = fields;
+    while let Some(next) = rest.chars().next() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+        let follows = rest[number..].chars().next();
+        if !in_text && number > 0 && !matches!(follows, Some('.' | 'e')) {
+            let digits = &rest[..number];
+            let is_exact = digits.parse::<i64>().is_ok_and(|n| n.unsigned_abs() < 1 << 53);
+            text.push_str(&if is_exact { digits.to_owned() } else { format!("\"{digits}\"") });
+            rest = &rest[number..];
+            continue;
+        }
+        if !escaped && next == '"' {
+            in_text = !in_text;
+        }
+        escaped = in_text && !escaped && next == '\\';
+        text.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    as_text(serde_json::from_str(&text).unwrap())
+}
+
+fn as_text(value: Value) -> Value {
+    match value {
+        Value::Null => "null".into(),
+        Value::String(text) => shown(&text).into(),
+        Value::Array(values) => values.into_iter().map(as_text).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(key, value)| (shown(&key), as_text(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// Numbers that a double has not are texts.
+fn number(value: i64) -> Value {
+    if value.unsigned_abs() < 1 << 53 { value.into() } else { value.to_string().into() }
+}
+
+/// `args.data` of a span, but for the line for the eyes and the thread.
+fn data(made: &Made, index: usize) -> Map<String, Value> {
+    let (given, span) = (&made.given, &made.given.spans[index]);
+    let busy_ns = span.duration_ns.map(|ns| ns / 3);
+    let share = |(busy, ns): (i64, i64)| match i128::from(busy) * 1000 / i128::from(ns) {
+        0 => Value::from(0),
+        thousandths => (thousandths as f64 / 1e3).into(),
+    };
+    let lasting = busy_ns.zip(span.duration_ns).filter(|(_, ns)| *ns > 0);
+    let status = given.status(index);
+    let rows = [
+        ("id", Some(format!("s{}", id(index)).into())),
+        ("parent", given.parent_id(index).map(|id| format!("s{id}").into())),
+        ("level", Some("INFO".into())),
+        ("file", Some("src/\"shop\".rs:7".into())),
+        ("status", (status != Status::Ok).then(|| status.as_str().into())),
+        ("polls", Some((index as u64 % 4).into())),
+        ("self_ns", given.self_ns(index).map(number)),
+        ("busy_ns", busy_ns.map(number)),
+        ("busy_share", lasting.map(share)),
+        ("fields", span.fields.as_deref().map(shown_fields)),
+    ];
+    rows.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+/// The slices that are spans, by the index of the span.
+fn spans(made: &Made, read: &TraceEvents) -> BTreeMap<usize, usize> {
+    let indexes = made.indexes();
+    let mut found = BTreeMap::new();
+    for (number, slice) in read.slices.iter().enumerate() {
+        let Some(id) = slice.data["id"].as_str() else { continue };
+        let index = indexes[&id.strip_prefix('s').unwrap().parse().unwrap()];
+        assert_eq!(found.insert(index, number), None, "one slice a span");
+    }
+    assert_eq!(found.len(), made.given.spans.len());
+    found
+}
+
+fn thread(made: &Made, index: usize) -> String {
+    let thread = made.given.threads[made.given.spans[index].thread].as_deref();
+    format!("{} 4711", thread.unwrap_or("thread"))
+}
+
+fn check_span(made: &Made, read: &TraceEvents, index: usize, slice: &Slice) {
+    let (given, span) = (&made.given, &made.given.spans[index]);
+    assert_eq!(slice.name, name(made.name(index)));
+    assert_eq!(slice.category, format!("shop::{}", shown(made.name(index))));
+    assert_eq!((slice.start_ns, slice.end_ns), (at(span.start_ns), end(made, index)));
+    let is_instant = end(made, index) == Some(at(span.start_ns));
+    assert_eq!(slice.scope.as_deref(), is_instant.then_some("t"));
+    let mut found = slice.data.as_object().unwrap().clone();
+    let detail = found.remove("detail").unwrap();
+    assert!(!detail.as_str().unwrap().is_empty(), "Firefox would take the name for a type");
+    let row = &read.rows[&slice.row];
+    let of_row = row.split(", overlapping").next().unwrap();
+    let elsewhere = found.remove("thread");
+    assert_eq!(elsewhere.unwrap_or(of_row.into()), thread(made, index));
+    assert_eq!(found, data(made, index));
+    if let Some(outer) = slice.inside {
+        let outer = &read.slices[outer].data["id"];
+        let parent = given.parent_id(index).map(|id| format!("s{id}"));
+        assert_eq!(outer.as_str(), parent.as_deref(), "what lies in a slice is its child");
+    }
+}
+
+/// Links that an arrow can show, from the earlier span: to one that begins later, both of some length.
+fn arrows(made: &Made) -> Vec<(usize, usize)> {
+    let start = |index: usize| at(made.given.spans[index].start_ns);
+    let has_length = |index: usize| end(made, index).is_none_or(|end| end > start(index));
+    let links = made.given.links.iter().map(|(later, earlier)| (*earlier, *later));
+    let mut arrows: Vec<_> = links
+        .filter(|(from, to)| start(*from) < start(*to) && has_length(*from) && has_length(*to))
+        .collect();
+    arrows.sort_unstable();
+    arrows
+}
+
+fn check(made: &Made) -> TraceEvents {
+    let (bytes, written) = made.export(Format::Chrome);
+    let (read, given) = (TraceEvents::read(&bytes), &made.given);
+    let spans = spans(made, &read);
+    for (index, slice) in &spans {
+        check_span(made, &read, *index, &read.slices[*slice]);
+    }
+    let index_of: HashMap<usize, usize> = spans.iter().map(|(index, at)| (*at, *index)).collect();
+    let mut found: Vec<_> =
+        read.arrows.iter().map(|(from, to)| (index_of[from], index_of[to])).collect();
+    found.sort_unstable();
+    assert_eq!(found, arrows(made));
+    let counts = [spans.len(), given.events.len(), found.len(), given.marks.len()];
+    let said = [written.spans, written.events, written.links, written.marks];
+    assert_eq!(said, counts.map(|count| count as u64));
+    check_others(made, &read);
+    read
+}
+
+fn check_others(made: &Made, read: &TraceEvents) {
+    let given = &made.given;
+    let events = read.slices.iter().filter(|slice| slice.data["id"].is_u64());
+    let mut found: Vec<_> = events
+        .map(|event| {
+            assert_eq!(
+                (event.scope.as_deref(), event.start_ns),
+                (Some("t"), event.end_ns.unwrap())
+            );
+            let at = (event.data["id"].as_u64().unwrap() - 1_000_000) as usize;
+            (at, event.name.clone(), event.start_ns, event.data["span"].clone())
+        })
+        .collect();
+    found.sort_by_key(|event| event.0);
+    let events = given.events.iter().enumerate().map(|(index, (span, at_ns, message))| {
+        let said = if message.is_empty() { "event=true" } else { message };
+        let span = span.map_or(Value::Null, |span| format!("s{}", id(span)).into());
+        (index, name(said), at(*at_ns), span)
+    });
+    assert_eq!(found, events.collect::<Vec<_>>());
+    let regions = |of: &'static str| {
+        let found = read.slices.iter().filter(move |slice| slice.category == of);
+        let mut found: Vec<_> = found
+            .map(|slice| {
+                assert_eq!((slice.depth, read.rows[&slice.row].as_str()), (0, of));
+                let is_moment = slice.scope.as_deref() == Some("g");
+                assert_eq!(is_moment, slice.end_ns == Some(slice.start_ns));
+                (slice.start_ns, slice.end_ns.unwrap(), slice.name.clone())
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let mut marks: Vec<_> = given
+        .marks
+        .iter()
+        .map(|(from, until, label)| (*from, until.unwrap_or(*from), label.clone()))
+        .collect();
+    marks.sort();
+    assert_eq!(regions("marks"), marks);
+    let losses = given.losses.iter().map(|(from, to, _)| (*from, *to, "lost: ring_full".into()));
+    assert_eq!(regions("losses"), losses.collect::<Vec<_>>());
+    let counters =
+        COUNTERS.map(|(name, value)| (name.to_owned(), 1_000_000_000, Value::from(value)));
+    assert_eq!(read.counters, counters);
+}
+
+/// Times that a double can tell from their neighbours, in microseconds.
+fn with_readable_times(mut given: Given) -> Given {
+    const MAX: i64 = 1_000_000_000_000;
+    for span in &mut given.spans {
+        span.start_ns = span.start_ns.clamp(-MAX, MAX);
+        span.duration_ns = span.duration_ns.map(|ns| ns.min(MAX));
+    }
+    given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(-MAX, MAX));
+    given
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn slices_are_the_spans(mut given in forests()) {
-        // A viewer reads times as floating-point numbers, which cannot tell such neighbours.
-        for span in &mut given.spans {
-            span.start_ns = span.start_ns.clamp(-1_000_000_000_000, 1_000_000_000_000);
-            span.duration_ns = span.duration_ns.map(|ns| ns.min(1_000_000_000_000));
-        }
-        check(&given.make());
+    fn slices_are_the_spans(given in forests()) {
+        check(&with_readable_times(given).make());
     }
 }
 
-const ARROWS: &str =
-    "SELECT extract_arg(o.arg_set_id, 'args.from'), extract_arg(i.arg_set_id, 'args.to')
-    FROM flow JOIN slice AS o ON o.id = slice_out JOIN slice AS i ON i.id = slice_in
-    WHERE extract_arg(o.arg_set_id, 'args.to') = extract_arg(i.arg_set_id, 'args.to')";
+fn written(made: &Made) -> PathBuf {
+    let file = made.folder.path().join("a.trace.json");
+    std::fs::write(&file, made.export(Format::Chrome).0).unwrap();
+    file
+}
 
-const SLICES: &str = "SELECT extract_arg(s.arg_set_id, 'args.id'), s.name, s.ts, s.dur,
-      extract_arg(p.arg_set_id, 'args.id'), extract_arg(s.arg_set_id, 'args.parent')
-    FROM slice AS s LEFT JOIN slice AS p ON p.id = s.parent_id
-    WHERE s.category = 'span'";
+const ARROWS: &str =
+    "SELECT extract_arg(o.arg_set_id, 'args.data.id'), extract_arg(i.arg_set_id, 'args.data.id')
+    FROM flow JOIN slice AS o ON o.id = slice_out JOIN slice AS i ON i.id = slice_in";
+
+/// To trace processor, an instant lies in one that is at the same moment.
+const SLICES: &str = "SELECT s.id, extract_arg(s.arg_set_id, 'args.data.id'), s.name, s.category,
+      s.ts, s.dur, (WITH RECURSIVE outer AS (
+          SELECT p.* FROM slice AS p WHERE p.id = s.parent_id
+          UNION ALL SELECT p.* FROM outer AS o JOIN slice AS p ON p.id = o.parent_id
+          WHERE o.dur = 0)
+        SELECT extract_arg(arg_set_id, 'args.data.id') FROM outer WHERE dur != 0 LIMIT 1), t.name
+    FROM slice AS s
+    LEFT JOIN thread_track AS tt ON tt.id = s.track_id LEFT JOIN thread AS t USING (utid)";
+
+const ARGUMENTS: &str = "SELECT s.id, a.key, a.value_type, a.display_value
+    FROM slice AS s JOIN args AS a USING (arg_set_id)";
 
 /// What it did not understand.
 const ERRORS: &str = "SELECT name, value FROM stats WHERE severity != 'info' AND value != 0";
 
-fn check_with_trace_processor(made: &Made) {
-    let file = made.folder.path().join("trace.json");
-    std::fs::write(&file, made.export(Format::Chrome).0).unwrap();
-    let Some(found) = node::ask_trace_processor(&file, &[ERRORS, SLICES, ARROWS]) else { return };
-    assert_eq!(found[0], Vec::<Vec<Option<String>>>::new());
-    let text = |value: &dyn ToString| Some(value.to_string());
-    let spans: HashMap<_, _> = found[1].iter().map(|row| (row[0].clone(), row)).collect();
-    assert_eq!((spans.len(), found[1].len()), (made.given.spans.len(), spans.len()));
-    for (at, span) in made.given.spans.iter().enumerate() {
-        let row = spans[&Some(format!("s{}", id(at)))];
-        let name = Some(made.name(at)).filter(|name| !name.is_empty());
-        assert_eq!(row[1].as_deref(), name.or(Some("[No name]")));
-        assert_eq!(row[2..4], [text(&span.start_ns), text(&span.duration_ns.unwrap_or(-1))]);
-        let parent = made.given.parent_id(at).map(|id| format!("s{id}"));
-        assert_eq!(row[5], parent);
-        assert!(row[4].is_none() || row[4] == parent);
+/// The leaves of JSON by their paths, as trace processor has them.
+fn leaves(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| leaves(&format!("{path}.{key}"), value, into));
+        }
+        Value::Array(values) => {
+            let values = values.iter().enumerate();
+            values.for_each(|(at, value)| leaves(&format!("{path}[{at}]"), value, into));
+        }
+        Value::String(text) => into.push((path.to_owned(), text.clone())),
+        other => into.push((path.to_owned(), other.to_string())),
     }
-    let mut arrows = found[2].clone();
-    let ids = |(to, from): &(usize, usize)| [from, to].map(|at| Some(format!("s{}", id(*at))));
-    let mut expected: Vec<_> = made.given.links.iter().map(|link| ids(link).to_vec()).collect();
-    arrows.sort();
-    expected.sort();
-    assert_eq!(arrows, expected);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
-
-    #[test]
-    fn trace_processor_finds_the_spans(mut given in forests()) {
-        // It reads times as floating-point numbers, and takes what is before 0 for large.
-        for span in &mut given.spans {
-            span.start_ns = span.start_ns.clamp(0, 1_000_000_000_000);
-            span.duration_ns = span.duration_ns.map(|ns| ns.min(1_000_000_000_000));
-        }
-        given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(0, 1_000_000_000_000));
-        // JSON says it, but trace processor ends its answers' texts there.
-        given.names.iter_mut().for_each(|name| *name = name.replace('\0', ""));
-        check_with_trace_processor(&given.make());
+/// The same rows in any order; says in which one they differ.
+#[track_caller]
+fn same<T: Ord + std::fmt::Debug>(mut found: Vec<T>, mut expected: Vec<T>) {
+    found.sort();
+    expected.sort();
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected);
     }
+    assert_eq!(found.len(), expected.len());
+}
+
+fn check_with_trace_processor(made: &Made, read: &TraceEvents) {
+    let queries = [ERRORS, SLICES, ARROWS, ARGUMENTS];
+    let Some(found) = node::ask_trace_processor(&written(made), &queries) else { return };
+    assert_eq!(found[0], Vec::<Vec<Option<String>>>::new());
+    let text = |value: &dyn ToString| Some(value.to_string());
+    let id_of = |slice: &Slice| slice.data["id"].as_str().map(str::to_owned);
+    let slices: Vec<_> = found[1].iter().map(|row| row[1..].to_vec()).collect();
+    let expected: Vec<Vec<Option<String>>> = read
+        .slices
+        .iter()
+        .map(|slice| {
+            let name = Some(slice.name.clone()).filter(|name| !name.is_empty());
+            let dur = slice.end_ns.map_or(-1, |end| end - slice.start_ns);
+            let inside = slice.inside.and_then(|outer| id_of(&read.slices[outer]));
+            let event_or_span = slice.data["id"].as_u64().map(|id| id.to_string());
+            vec![
+                id_of(slice).or(event_or_span),
+                name.or(Some("[No name]".into())),
+                Some(slice.category.clone()),
+                text(&slice.start_ns),
+                text(&dur),
+                inside,
+                // What is over all rows is in none.
+                Some(read.rows[&slice.row].clone()).filter(|_| slice.scope.as_deref() != Some("g")),
+            ]
+        })
+        .collect();
+    same(slices, expected);
+    let ids = |(from, to): &(usize, usize)| [from, to].map(|at| id_of(&read.slices[*at])).to_vec();
+    same(found[2].clone(), read.arrows.iter().map(ids).collect());
+    check_arguments(read, &found[1], &found[3]);
+}
+
+/// Every argument of every span is the text of it.
+fn check_arguments(
+    read: &TraceEvents,
+    slices: &[Vec<Option<String>>],
+    rows: &[Vec<Option<String>>],
+) {
+    let mut of_slices: HashMap<&Option<String>, Vec<(String, String)>> = HashMap::new();
+    for row in rows {
+        let value = match row[2].as_deref() {
+            Some("null") => "null".to_owned(),
+            _ => row[3].clone().unwrap_or_default(),
+        };
+        of_slices.entry(&row[0]).or_default().push((row[1].clone().unwrap(), value));
+    }
+    let mut found: HashMap<String, Vec<(String, String)>> = HashMap::new();
+    for slice in
+        slices.iter().filter(|slice| slice[1].as_ref().is_some_and(|id| id.starts_with('s')))
+    {
+        found.insert(slice[1].clone().unwrap(), of_slices.remove(&slice[0]).unwrap());
+    }
+    for slice in read.slices.iter().filter(|slice| slice.data["id"].is_string()) {
+        let mut expected = Vec::new();
+        leaves("args.data", &slice.data, &mut expected);
+        same(found.remove(slice.data["id"].as_str().unwrap()).unwrap(), expected);
+    }
+}
+
+fn check_in_firefox(made: &Made, read: &TraceEvents) {
+    let Some(program) = firefox::program() else { return };
+    let file = written(made);
+    let loaded = Loaded::new(&program, &file, made.folder.path());
+    let markers = loaded.markers();
+    drop(loaded);
+    assert_eq!(markers.len(), read.slices.len());
+    // It shows times from the first one on, which is that of a row whose first event that is.
+    let first = read.slices.iter().map(|slice| slice.start_ns).min().unwrap_or(0);
+    let mut found: HashMap<String, Vec<&Value>> = HashMap::new();
+    for marker in &markers {
+        let key = format!("{} {}", marker["data"]["id"], marker["name"]);
+        found.entry(key).or_default().push(marker);
+    }
+    for slice in read.slices.iter().filter(|slice| slice.data["id"].is_string()) {
+        let key = format!("{} {}", slice.data["id"], Value::from(slice.name.as_str()));
+        let [marker] = found[&key][..] else { panic!("{key}") };
+        let ns = |value: &Value| (value.as_f64().unwrap() * 1e6).round() as i64;
+        assert_eq!(ns(&marker["start"]), slice.start_ns - first, "{marker}");
+        match slice.end_ns {
+            Some(end) if end > slice.start_ns => {
+                assert_eq!(ns(&marker["duration"]), end - slice.start_ns, "{marker}");
+            }
+            Some(_) => assert!(marker["duration"].is_null(), "{marker}"),
+            // It is drawn until the end of its row.
+            None => assert!(ns(&marker["duration"]) >= 0, "{marker}"),
+        }
+        assert_eq!(marker["threadName"], read.rows[&slice.row].as_str());
+        assert_eq!(marker["category"], slice.category.as_str());
+        assert_eq!((&marker["label"], &marker["data"]), (&slice.data["detail"], &slice.data));
+    }
+}
+
+fn check_in_speedscope(made: &Made, read: &TraceEvents) {
+    let Some((profiles, _)) = speedscope::import(&written(made)) else { return };
+    let mut rows: BTreeMap<u64, Vec<&Slice>> = BTreeMap::new();
+    for slice in read.slices.iter().filter(|slice| slice.scope.is_none()) {
+        rows.entry(slice.row).or_default().push(slice);
+    }
+    assert_eq!(profiles.len(), rows.len());
+    // They are sorted by the number of the row.
+    for (profile, (row, slices)) in profiles.iter().zip(rows) {
+        let name = format!("{} (tid {row})", read.rows[&row]);
+        assert!(profile.name.ends_with(&name), "{} {name}", profile.name);
+        assert_eq!(profile.unit, "microseconds");
+        // It shows a row from its first slice on.
+        let first = slices.iter().map(|slice| slice.start_ns).min().unwrap();
+        let last = slices.iter().map(|slice| slice.end_ns.unwrap_or(slice.start_ns)).max().unwrap();
+        let ns = |micros: f64| first + (micros * 1000.0).round() as i64;
+        let mut found: Vec<_> = profile
+            .calls
+            .iter()
+            .map(|(name, depth, from, until)| (name.clone(), *depth, ns(*from), ns(*until)))
+            .collect();
+        let mut expected: Vec<_> = slices
+            .iter()
+            .map(|slice| {
+                // One that never ends says there what it is.
+                let of_name = if slice.name.is_empty() { "(unnamed)" } else { &slice.name };
+                let name = match slice.end_ns {
+                    Some(_) => of_name.to_owned(),
+                    None => format!("{of_name} {}", json!({ "data": slice.data })),
+                };
+                (name, slice.depth, slice.start_ns, slice.end_ns.unwrap_or(last))
+            })
+            .filter(|(_, _, start, end)| start < end)
+            .collect();
+        let plain = |name: &mut String| {
+            // The order of keys is nobody's business.
+            name.truncate(name.find(" {\"data\"").unwrap_or(name.len()));
+        };
+        found.iter_mut().chain(&mut expected).for_each(|call| plain(&mut call.0));
+        same(found, expected);
+    }
+}
+
+fn check_everywhere(given: Given) {
+    let made = given.make();
+    let read = check(&made);
+    check_with_trace_processor(&made, &read);
+    check_in_firefox(&made, &read);
+    check_in_speedscope(&made, &read);
 }
 
 #[test]
-fn firefox_reads_it_too() {
-    let Some(program) = node::file("@firefox-devtools/profiler-cli/dist/profiler-cli.js") else {
-        return;
-    };
-    let span = |start_ns, duration_ns| profile::SpanSpec {
-        start_ns,
-        duration_ns: Some(duration_ns),
-        ..profile::SpanSpec::default()
-    };
-    let spans = vec![span(0, 5_000_000), span(1_000_000, 2_000_000)];
-    let made =
-        Given { spans, names: profile::names(), threads: profile::threads(), ..Given::default() }
-            .make();
-    let file = made.folder.path().join("trace.json");
-    std::fs::write(&file, made.export(Format::Chrome).0).unwrap();
-    let home = made.folder.path();
-    let loaded = node::load_into_firefox(&program, &file, home);
-    let shown = node::run(&program, &["profile", "info"], home);
-    node::run(&program, &["stop", "--all"], home);
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+fn perfetto_firefox_and_speedscope_find_the_same_spans() {
+    check_everywhere(entangled::given());
+}
+
+proptest! {
+    // Each one starts node three times.
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn whatever_was_recorded(given in forests()) {
+        check_everywhere(with_readable_times(given));
+    }
 }

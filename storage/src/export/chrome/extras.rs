@@ -1,77 +1,95 @@
-//! What is not a span: links, marks, losses, and the state of the writer.
+//! What is not a span: events, marks, losses, and the state of the writer.
 
 use super::super::error::ExportError;
-use super::super::fields;
+use super::super::for_scripts;
 use super::super::out::Out;
 use super::super::source::Source;
-use super::super::text::{key, unsigned};
-use super::{begin, id, place};
+use super::super::text::key;
+use super::arguments;
+use super::rows::Rows;
+use super::{at, begin, category, place};
 
-/// Arrows, for links whose two spans are both exported. An asynchronous slice has room for one arrow at
-/// most, so that each arrow has two slices of its own, without length, in the rows of the threads.
-pub(super) fn arrows(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
-    let pid = source.run.info.pid;
-    let mut drawn = 0;
-    source.links(|link| {
-        let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return Ok(()) };
-        drawn += 1;
-        // From the end of the earlier span, if that is before the later one begins.
-        let from = earlier.end_ns.min(later.start_ns).max(earlier.start_ns);
-        let to = later.start_ns.max(from);
-        let ends = [
-            ("followed by", "flow_out", from, earlier.thread_id),
-            ("follows from", "flow_in", to, later.thread_id),
-        ];
-        for (name, way, at_ns, thread_id) in ends {
-            begin(&mut out.buffer, "X", "link", name);
-            place(&mut out.buffer, pid, thread_id, at_ns);
-            out.buffer.extend_from_slice(b",\"dur\":0,\"bind_id\":\"");
-            unsigned(&mut out.buffer, drawn);
-            out.buffer.push(b'"');
-            key(&mut out.buffer, way);
-            out.buffer.extend_from_slice(b"true,\"args\":{\"from\":");
-            id(&mut out.buffer, 's', link.follows_id);
-            key(&mut out.buffer, "to");
-            id(&mut out.buffer, 's', link.span_id);
-            out.buffer.extend_from_slice(b"}}");
-        }
+/// Instants of their threads.
+pub(super) fn events(
+    source: &mut Source<'_>,
+    rows: &mut Rows,
+    out: &mut Out<'_>,
+) -> Result<u64, ExportError> {
+    source.events(|event| {
+        let row = rows.thread(&event.thread, &mut out.buffer);
+        let to = &mut out.buffer;
+        begin(to, "i", &event.name());
+        category(to, &event.callsite.target);
+        place(to, rows.pid, row, event.at_ns);
+        to.extend_from_slice(b",\"s\":\"t\"");
+        arguments::of_event(to, event);
+        to.push(b'}');
         Ok(out.pass()?)
-    })?;
-    Ok(drawn)
+    })
 }
 
-/// A slice of its own, from `from_ns` to `to_ns`; and an instant over all rows.
-fn region(
-    out: &mut Vec<u8>,
-    pid: u32,
-    (category, number): (&str, usize),
-    name: &str,
-    (from_ns, to_ns): (i64, Option<i64>),
-    arguments: impl FnOnce(&mut Vec<u8>),
-) {
-    begin(out, "i", category, name);
-    place(out, pid, 0, from_ns);
-    out.extend_from_slice(b",\"s\":\"g\",\"args\":{");
-    arguments(out);
-    out.extend_from_slice(b"}}");
-    let Some(to_ns) = to_ns.filter(|to| *to >= from_ns) else { return };
-    for (phase, at) in [("b", from_ns), ("e", to_ns)] {
-        begin(out, phase, category, name);
-        key(out, "id");
-        unsigned(out, number as u64);
-        place(out, pid, 0, at);
-        out.push(b'}');
+/// Slices in rows of their own, a further one for what overlaps.
+struct Regions<'a> {
+    rows: &'a mut Rows,
+    name: &'static str,
+    /// Where each row ends.
+    known: Vec<(u64, i64)>,
+}
+
+impl Regions<'_> {
+    /// The row for what begins then; they come by begin.
+    fn row(&mut self, from_ns: i64, to_ns: i64, out: &mut Vec<u8>) -> u64 {
+        let free = self.known.iter_mut().find(|(_, until)| *until <= from_ns);
+        if let Some((row, until)) = free {
+            *until = to_ns;
+            return *row;
+        }
+        let row = self.rows.other(self.name, out);
+        self.known.push((row, to_ns));
+        row
+    }
+
+    /// A slice from `from_ns` to `to_ns`, or an instant over all rows.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: &str,
+        (from_ns, to_ns): (i64, Option<i64>),
+        data: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let end = to_ns.filter(|to| at(*to) > at(from_ns));
+        let row = self.row(at(from_ns), at(end.unwrap_or(from_ns)), out);
+        begin(out, if end.is_some() { "B" } else { "i" }, name);
+        category(out, self.name);
+        place(out, self.rows.pid, row, from_ns);
+        if let Some(end) = end {
+            out.push(b'}');
+            begin(out, "E", name);
+            category(out, self.name);
+            place(out, self.rows.pid, row, end);
+        } else {
+            out.extend_from_slice(b",\"s\":\"g\"");
+        }
+        out.extend_from_slice(b",\"args\":{\"data\":{\"detail\":");
+        for_scripts::string(out, self.name);
+        data(out);
+        out.extend_from_slice(b"}}}");
     }
 }
 
-pub(super) fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<u64, ExportError> {
-    let marks = source.marks()?;
-    for (number, mark) in marks.iter().enumerate() {
-        let times = (mark.at_ns, mark.until_ns);
-        region(&mut out.buffer, source.run.info.pid, ("mark", number), &mark.label, times, |out| {
+pub(super) fn marks(
+    source: &Source<'_>,
+    rows: &mut Rows,
+    out: &mut Out<'_>,
+) -> Result<u64, ExportError> {
+    let mut marks = source.marks()?;
+    marks.sort_by_key(|mark| mark.at_ns);
+    let mut regions = Regions { rows, name: "marks", known: Vec::new() };
+    for mark in &marks {
+        regions.write(&mut out.buffer, &mark.label, (mark.at_ns, mark.until_ns), |out| {
             if let Some(fields) = &mark.fields {
-                out.extend_from_slice(b"\"fields\":");
-                fields::object(out, fields);
+                key(out, "fields");
+                for_scripts::object(out, fields);
             }
         });
         out.pass()?;
@@ -79,28 +97,39 @@ pub(super) fn marks(source: &Source<'_>, out: &mut Out<'_>) -> Result<u64, Expor
     Ok(marks.len() as u64)
 }
 
-pub(super) fn losses(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
-    for (number, loss) in source.losses()?.into_iter().enumerate() {
-        let times = (loss.from_ns, Some(loss.to_ns));
+pub(super) fn losses(
+    source: &Source<'_>,
+    rows: &mut Rows,
+    out: &mut Out<'_>,
+) -> Result<(), ExportError> {
+    let mut losses = source.losses()?;
+    losses.sort_by_key(|loss| loss.from_ns);
+    let mut regions = Regions { rows, name: "losses", known: Vec::new() };
+    for loss in losses {
         let name = format!("lost: {}", loss.reason);
-        region(&mut out.buffer, source.run.info.pid, ("loss", number), &name, times, |out| {
-            out.extend_from_slice(b"\"spans\":");
-            unsigned(out, loss.spans);
-            key(out, "events");
-            unsigned(out, loss.events);
+        regions.write(&mut out.buffer, &name, (loss.from_ns, Some(loss.to_ns)), |out| {
+            for (name, count) in [("spans", loss.spans), ("events", loss.events)] {
+                key(out, name);
+                for_scripts::unsigned(out, count);
+            }
         });
         out.pass()?;
     }
     Ok(())
 }
 
-pub(super) fn counters(source: &Source<'_>, out: &mut Out<'_>) -> Result<(), ExportError> {
+pub(super) fn counters(
+    source: &Source<'_>,
+    rows: &Rows,
+    out: &mut Out<'_>,
+) -> Result<(), ExportError> {
     for sample in source.counters()? {
         for (name, value) in sample.values() {
-            begin(&mut out.buffer, "C", "writer", name);
-            place(&mut out.buffer, source.run.info.pid, 0, sample.at_ns);
+            begin(&mut out.buffer, "C", name);
+            category(&mut out.buffer, "writer");
+            place(&mut out.buffer, rows.pid, 0, sample.at_ns);
             out.buffer.extend_from_slice(b",\"args\":{\"value\":");
-            unsigned(&mut out.buffer, value);
+            for_scripts::unsigned(&mut out.buffer, value);
             out.buffer.extend_from_slice(b"}}");
         }
         out.pass()?;

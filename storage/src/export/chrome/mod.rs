@@ -1,62 +1,63 @@
 //! The Trace Event Format: <https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU>.
 //!
-//! A span is a nestable asynchronous slice (`b` and `e`). Viewers nest the slices of one category and
-//! id by a stack, and pair ends with begins by name: so all spans have the category `span`, and their
-//! id is that of their trace (`t12`), or of a further lane of it (`t12.1`) for what overlaps. The target is
-//! an argument. An unfinished span has no end.
+//! Many programs read it, each in its own way; what is written is what all of them read alike (Perfetto, the
+//! Firefox profiler, speedscope, Catapult):
 //!
-//! Events are instants of their thread, links arrows between threads, marks and losses slices and
-//! global instants, what the writer said of itself counters. A profile holds how often a span was polled
-//! and the sum of its busy time, not when: so polls are no slices, but `polls`, `busy_ns` and
-//! `busy_share` are arguments.
+//! * A span is a slice on the stack of a row (`tid`), from `B` to `E`. A row is a lane of a thread, as spans
+//!   of asynchronous programs overlap. Slices that are asynchronous by themselves (`b`, `e`) are not
+//!   known to speedscope, and paired by name alone in the Firefox profiler. Complete ones (`X`) would be
+//!   shorter; but speedscope adds `ts` and `dur` up as floating-point numbers, and where the end of a child
+//!   comes out behind that of its parent by one bit, it keeps the parent open for good.
+//! * A span without length is an instant (`i`): speedscope may take its end for that of another slice.
+//!   An unfinished one has no end.
+//! * A link is an arrow from slice to slice (`s`, `f`), each end behind the begin of its slice.
+//! * All that is known of a span is in `args.data`, which Firefox keeps, and the best of it in
+//!   `args.data.detail`, which it shows. Numbers that a script would round are texts. It is said at the end,
+//!   as what is said at the begin becomes a part of the name in speedscope: no two spans would be one frame.
+//! * Names that stand for something else in Chrome's own traces, whoever is asked, are marked.
 //!
-//! Threads go by their number in the profile, as the operating system gives its numbers again; that one
-//! is in the name. Time stamps are microseconds since the start of the run, with decimals.
+//! Marks and losses have rows of their own, what the writer said of itself are counters. A profile holds how
+//! often a span was polled and the sum of its busy time, not when: so polls are no slices.
+//!
+//! Time stamps are microseconds since the start of the run, with decimals; what would be before it is put
+//! at 0, as trace processor takes it for very late.
 
+mod arguments;
 mod extras;
+mod rows;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
+use self::rows::Rows;
 use super::Written;
-use super::callsite;
 use super::error::ExportError;
-use super::fields;
-use super::lanes::{GroupBy, Lane, Open, Slices};
+use super::flows::{Flow, Flows, Links};
+use super::for_scripts::string;
+use super::lanes::{Lane, Open, Slices};
 use super::out::Out;
-use super::source::Source;
-use super::text::{self, integer, json, key, unsigned};
+use super::source::{Place, Source};
+use super::text::{self, integer, key, unsigned};
 use super::timeline;
 use crate::query::Columns;
-use crate::reader::{Span, Thread};
-use crate::record::Status;
+use crate::quick_map::QuickMap;
+use crate::reader::Span;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
-    let pid = source.run.info.pid;
+    // An instant has no arrows.
+    let has_length = |place: &Place| at(place.start_ns) < at(place.end_ns);
+    let links = Links::find(source, has_length)?;
     head(source, &mut out.buffer);
-    let mut slices = Chrome { out, pid, threads: HashSet::new() };
-    let spans = timeline::slices(source, Columns::All, GroupBy::Trace, &mut slices)?;
-    let Chrome { mut threads, .. } = slices;
-    let events = source.events(|event| {
-        name_thread(&mut out.buffer, &mut threads, pid, &event.thread);
-        begin(&mut out.buffer, "i", &event.callsite.target, &event.name());
-        place(&mut out.buffer, pid, event.thread.id, event.at_ns);
-        out.buffer.extend_from_slice(b",\"s\":\"t\",\"args\":{\"id\":");
-        unsigned(&mut out.buffer, event.id);
-        if let Some(span_id) = event.span_id {
-            key(&mut out.buffer, "span");
-            id(&mut out.buffer, 's', span_id);
-        }
-        callsite::members(&mut out.buffer, &event.callsite, "file");
-        more_fields(&mut out.buffer, event.fields);
-        out.buffer.extend_from_slice(b"}}");
-        Ok(out.pass()?)
-    })?;
-    let links = extras::arrows(source, out)?;
-    let marks = extras::marks(source, out)?;
-    extras::losses(source, out)?;
-    extras::counters(source, out)?;
+    let rows = Rows::new(source.run.info.pid);
+    let mut slices =
+        Chrome { out, rows, flows: Flows::new(&links)?, arguments: QuickMap::default() };
+    let spans = timeline::slices(source, Columns::All, &mut slices)?;
+    let Chrome { mut rows, .. } = slices;
+    let events = extras::events(source, &mut rows, out)?;
+    let marks = extras::marks(source, &mut rows, out)?;
+    extras::losses(source, &mut rows, out)?;
+    extras::counters(source, &rows, out)?;
     out.buffer.extend_from_slice(b"\n]}\n");
-    Ok(Written { spans, events, links, marks, ..Written::default() })
+    Ok(Written { spans, events, links: links.count, marks, ..Written::default() })
 }
 
 /// All up to the events, and a first one, so that each of the others can begin with a comma.
@@ -72,7 +73,7 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
     ] {
         let Some(value) = value else { continue };
         key(out, name);
-        json(out, value);
+        string(out, value);
     }
     for (name, value) in [
         ("started_unix_ns", info.started_unix_ns),
@@ -89,128 +90,115 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"},\"traceEvents\":[\n{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":");
     unsigned(out, info.pid.into());
     out.extend_from_slice(b",\"args\":{\"name\":");
-    json(out, &info.program);
+    string(out, &info.program);
     out.extend_from_slice(b"}}");
 }
 
-/// `,{"ph":…,"cat":…,"name":…`.
-fn begin(out: &mut Vec<u8>, phase: &str, category: &str, name: &str) {
+/// `,{"ph":…,"name":…`.
+fn begin(out: &mut Vec<u8>, phase: &str, name: &str) {
     out.extend_from_slice(b",\n{\"ph\":\"");
     out.extend_from_slice(phase.as_bytes());
-    out.extend_from_slice(b"\",\"cat\":");
-    json(out, category);
-    key(out, "name");
-    json(out, name);
+    out.extend_from_slice(b"\",\"name\":");
+    string(out, &shown(name));
 }
 
-fn place(out: &mut Vec<u8>, pid: u32, thread_id: i64, at_ns: i64) {
+fn category(out: &mut Vec<u8>, category: &str) {
+    key(out, "cat");
+    string(out, category);
+}
+
+/// A name, marked if it is one by which Chrome's own events are known.
+fn shown(name: &str) -> Cow<'_, str> {
+    match name {
+        "CpuProfile"
+        | "Profile"
+        | "ProfileChunk"
+        | "Screenshot"
+        | "ScriptCatchup"
+        | "TracingStartedInBrowser"
+        | "process_labels"
+        | "process_name"
+        | "process_sort_index"
+        | "thread_name"
+        | "thread_sort_index" => format!("{name} (name)").into(),
+        name => name.into(),
+    }
+}
+
+/// A moment, from the start of the run on.
+fn at(ns: i64) -> i64 {
+    ns.max(0)
+}
+
+fn place(out: &mut Vec<u8>, pid: u32, row: u64, at_ns: i64) {
     key(out, "pid");
     unsigned(out, pid.into());
     key(out, "tid");
-    integer(out, thread_id);
+    unsigned(out, row);
     key(out, "ts");
-    text::scaled(out, at_ns, 3);
+    text::scaled(out, at(at_ns), 3);
 }
 
-fn id(out: &mut Vec<u8>, letter: char, id: u64) {
-    out.extend_from_slice(&[b'"', letter as u8]);
-    unsigned(out, id);
-    out.push(b'"');
-}
-
-fn more_fields(out: &mut Vec<u8>, fields: Option<&str>) {
-    if let Some(fields) = fields {
-        key(out, "fields");
-        fields::object(out, fields);
-    }
-}
-
-fn name_thread(out: &mut Vec<u8>, named: &mut HashSet<i64>, pid: u32, thread: &Thread) {
-    if !named.insert(thread.id) {
-        return;
-    }
-    out.extend_from_slice(b",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":");
-    unsigned(out, pid.into());
-    key(out, "tid");
-    integer(out, thread.id);
-    out.extend_from_slice(b",\"args\":{\"name\":\"");
-    text::json_inner(out, thread.name.as_deref().unwrap_or("thread"));
-    out.push(b' ');
-    unsigned(out, thread.os_id);
-    out.extend_from_slice(b"\"}}");
-}
-
-struct Chrome<'o, 'w> {
+struct Chrome<'o, 'w, 'l> {
     out: &'o mut Out<'w>,
-    pid: u32,
-    threads: HashSet<i64>,
+    rows: Rows,
+    flows: Flows<'l>,
+    /// What is said of open spans at their ends.
+    arguments: QuickMap<u64, Vec<u8>>,
 }
 
-impl Slices for Chrome<'_, '_> {
+impl Slices for Chrome<'_, '_, '_> {
     type Error = ExportError;
 
     fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), ExportError> {
         let out = &mut self.out.buffer;
-        name_thread(out, &mut self.threads, self.pid, &span.thread);
-        begin(out, "b", "span", &span.callsite.name);
-        lane_id(out, lane);
-        place(out, self.pid, span.thread.id, span.start_ns);
-        arguments(out, span);
+        let row = self.rows.lane(lane, &span.thread, out);
+        let end = span.duration_ns.map(|ns| span.start_ns.saturating_add(ns.max(0)));
+        let has_length = end.is_none_or(|end| at(end) > at(span.start_ns));
+        begin(out, if has_length { "B" } else { "i" }, &span.callsite.name);
+        category(out, &span.callsite.target);
+        place(out, self.rows.pid, row, span.start_ns);
+        if !has_length {
+            out.extend_from_slice(b",\"s\":\"t\"");
+        }
+        let is_elsewhere = span.thread.id as u64 != lane.group;
+        if end.is_some() && has_length {
+            let mut arguments = Vec::new();
+            arguments::of_span(&mut arguments, span, is_elsewhere);
+            self.arguments.insert(span.id, arguments);
+        } else {
+            arguments::of_span(out, span, is_elsewhere);
+        }
         out.push(b'}');
+        for flow in self.flows.of(span.id)? {
+            arrow(&mut self.out.buffer, flow, (self.rows.pid, row, span.start_ns));
+        }
         Ok(self.out.pass()?)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        if open.is_unfinished {
-            return Ok(());
-        }
+        let Some(arguments) = self.arguments.remove(&open.id) else { return Ok(()) };
+        let Some(row) = self.rows.known(lane) else { return Ok(()) };
         let out = &mut self.out.buffer;
-        begin(out, "e", "span", &open.callsite.name);
-        lane_id(out, lane);
-        place(out, self.pid, open.thread_id, open.end_ns);
+        begin(out, "E", &open.callsite.name);
+        category(out, &open.callsite.target);
+        place(out, self.rows.pid, row, open.end_ns);
+        out.extend_from_slice(&arguments);
         out.push(b'}');
         Ok(self.out.pass()?)
     }
 }
 
-fn lane_id(out: &mut Vec<u8>, lane: Lane) {
-    out.extend_from_slice(b",\"id\":\"t");
-    unsigned(out, lane.group);
-    if lane.number > 0 {
-        out.push(b'.');
-        unsigned(out, lane.number.into());
+/// An end of an arrow, at the slice that has just begun.
+fn arrow(out: &mut Vec<u8>, flow: Flow, (pid, row, at_ns): (u32, u64, i64)) {
+    begin(out, if flow.ends { "f" } else { "s" }, "follows from");
+    category(out, "link");
+    key(out, "id");
+    unsigned(out, flow.number);
+    if flow.ends {
+        // To the slice around it and not the next one.
+        out.extend_from_slice(b",\"bp\":\"e\"");
     }
-    out.push(b'"');
-}
-
-fn arguments(out: &mut Vec<u8>, span: &Span) {
-    out.extend_from_slice(b",\"args\":{\"id\":");
-    id(out, 's', span.id);
-    if let Some(parent) = span.parent_id {
-        key(out, "parent");
-        id(out, 's', parent);
-    }
-    callsite::members(out, &span.callsite, "file");
-    if span.status != Status::Ok {
-        key(out, "status");
-        json(out, span.status.as_str());
-    }
-    key(out, "polls");
-    unsigned(out, span.polls);
-    if let Some(self_ns) = span.self_ns {
-        key(out, "self_ns");
-        integer(out, self_ns);
-    }
-    if let Some(busy_ns) = span.busy_ns {
-        key(out, "busy_ns");
-        integer(out, busy_ns);
-        if let Some(duration_ns) = span.duration_ns.filter(|ns| *ns > 0) {
-            // In thousandths: nobody reads more of a share.
-            let share = i128::from(busy_ns) * 1000 / i128::from(duration_ns);
-            key(out, "busy_share");
-            text::scaled(out, i64::try_from(share).unwrap_or(i64::MAX), 3);
-        }
-    }
-    more_fields(out, span.fields.as_deref());
+    place(out, pid, row, at_ns);
     out.push(b'}');
 }

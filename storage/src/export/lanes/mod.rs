@@ -3,8 +3,8 @@
 //! Viewers draw a row of slices by a stack: what begins later lies inside and has to end earlier. Spans of
 //! asynchronous programs do not keep to that: siblings overlap, children outlive their parents. So a
 //! span goes into the lane of its parent only if the parent is the innermost one open there, and
-//! encloses it; all others get a lane that is free at their start, the lowest of their group (a
-//! thread, or a trace), or a new one:
+//! encloses it; all others get a lane that is free at their start, the lowest of their group (the
+//! thread of the outermost span), or a new one:
 //!
 //! ```text
 //!  lane 1  |------------- request -------------|  |--- request ---|
@@ -16,8 +16,7 @@
 //! another one is its child. Begins and ends are handed on by time, and at one moment in an order
 //! that keeps the stacks right.
 //!
-//! Memory: what is open at one moment, and the number of groups (groups of traces go when nothing of
-//! them is open).
+//! Memory: what is open at one moment, and the number of groups.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,7 +28,7 @@ use crate::reader::{Callsite, Span};
 /// A row of slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Lane {
-    /// The thread or trace.
+    /// The thread of the outermost span of the first lane.
     pub(super) group: u64,
     /// Counted from 0 in the group.
     pub(super) number: u32,
@@ -41,16 +40,6 @@ pub(super) struct Open {
     pub(super) end_ns: i64,
     pub(super) is_unfinished: bool,
     pub(super) callsite: Arc<Callsite>,
-    pub(super) thread_id: i64,
-}
-
-/// What makes a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GroupBy {
-    /// The thread of the outermost span in a lane.
-    Thread,
-    /// The trace.
-    Trace,
 }
 
 /// What lanes are told of.
@@ -68,7 +57,6 @@ pub(super) trait Slices {
 
 /// See the [module](self)'s documentation.
 pub(super) struct Lanes {
-    group_by: GroupBy,
     groups: QuickMap<u64, Group>,
     /// Lanes in which something is open, from the outside inwards.
     stacks: QuickMap<Lane, Vec<Open>>,
@@ -90,9 +78,8 @@ struct Group {
 }
 
 impl Lanes {
-    pub(super) fn new(group_by: GroupBy) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            group_by,
             groups: QuickMap::default(),
             stacks: QuickMap::default(),
             lane_of: QuickMap::default(),
@@ -139,7 +126,6 @@ impl Lanes {
             end_ns,
             is_unfinished: span.duration_ns.is_none(),
             callsite: span.callsite.clone(),
-            thread_id: span.thread.id,
         });
     }
 
@@ -170,13 +156,11 @@ impl Lanes {
     }
 
     fn give_back(&mut self, lane: Lane) {
-        let Some(group) = self.groups.get_mut(&lane.group) else { return };
         if lane.number >= LATE {
             return;
         }
-        group.free.push(Reverse(lane.number));
-        if self.group_by == GroupBy::Trace && group.free.len() == group.lanes as usize {
-            self.groups.remove(&lane.group);
+        if let Some(group) = self.groups.get_mut(&lane.group) {
+            group.free.push(Reverse(lane.number));
         }
     }
 
@@ -214,14 +198,9 @@ impl Lanes {
         is_late: bool,
         to: &mut S,
     ) -> Result<Lane, S::Error> {
-        let key = match self.group_by {
-            GroupBy::Trace => span.root_id,
-            // With its ancestors, where those are shown.
-            GroupBy::Thread => span
-                .parent_id
-                .and_then(|parent| self.lane_of.get(&parent))
-                .map_or(span.thread.id as u64, |lane| lane.group),
-        };
+        // With its ancestors, where those are shown.
+        let parent = span.parent_id.and_then(|parent| self.lane_of.get(&parent));
+        let key = parent.map_or(span.thread.id as u64, |lane| lane.group);
         if is_late {
             self.late += 1;
             return Ok(Lane { group: key, number: LATE | self.late });

@@ -76,9 +76,8 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
     spans
 }
 
-fn view(spans: &[Span], group_by: GroupBy) -> Viewer {
-    let (mut lanes, mut viewer) =
-        (Lanes::new(group_by), Viewer { now: i64::MIN, ..Viewer::default() });
+fn view(spans: &[Span]) -> Viewer {
+    let (mut lanes, mut viewer) = (Lanes::new(), Viewer { now: i64::MIN, ..Viewer::default() });
     for span in spans {
         lanes.place(span, &mut viewer).unwrap();
     }
@@ -103,7 +102,7 @@ fn children_lie_in_their_parents_and_siblings_one_after_the_other() {
         (Some(4), 10, 0),
         (Some(5), 10, 0),
     ]);
-    let viewer = view(&sorted(trees), GroupBy::Thread);
+    let viewer = view(&sorted(trees));
     assert_eq!(viewer.inside[&2], Some(1));
     assert_eq!(viewer.inside[&3], Some(1));
     assert_eq!(viewer.inside[&6], Some(5));
@@ -120,7 +119,7 @@ fn a_sibling_that_overlaps_and_a_child_that_outlives_get_lanes_of_their_own() {
         (Some(2), 3, 1),  // follows its parent there
         (Some(0), 9, 10), // outlives
     ]);
-    let viewer = view(&sorted(trees), GroupBy::Trace);
+    let viewer = view(&sorted(trees));
     assert_eq!((viewer.inside[&2], viewer.inside[&3]), (Some(1), None));
     assert_eq!((viewer.inside[&4], viewer.inside[&5]), (Some(3), None));
     assert_eq!(viewer.lanes[&4], viewer.lanes[&3]);
@@ -130,7 +129,7 @@ fn a_sibling_that_overlaps_and_a_child_that_outlives_get_lanes_of_their_own() {
 #[test]
 fn many_roots_at_one_moment_share_a_lane_when_they_have_no_length() {
     let roots = spans(&vec![(None, 7, 0); 300]);
-    let viewer = view(&roots, GroupBy::Thread);
+    let viewer = view(&roots);
     assert_eq!(viewer.lanes.values().map(|lane| lane.number).max(), Some(0));
 }
 
@@ -142,10 +141,9 @@ fn rows() -> impl Strategy<Value = Vec<(Option<usize>, i64, i64)>> {
 
 proptest! {
     #[test]
-    fn any_forest_nests(rows in rows(), by_trace in any::<bool>()) {
-        let group_by = if by_trace { GroupBy::Trace } else { GroupBy::Thread };
+    fn any_forest_nests(rows in rows()) {
         let spans = sorted(spans(&rows));
-        let viewer = view(&spans, group_by);
+        let viewer = view(&spans);
         prop_assert_eq!(viewer.lateness, 0);
         for span in &spans {
             // Whatever lies in another span is its child.
@@ -153,16 +151,12 @@ proptest! {
                 prop_assert_eq!(Some(outer), span.parent_id);
             }
             prop_assert_eq!(viewer.ended[&span.id], interval(span).1);
-            if by_trace {
-                prop_assert_eq!(viewer.lanes[&span.id].group, span.root_id);
-            }
         }
     }
 
     #[test]
-    fn so_does_one_in_no_order(rows in rows(), by_trace in any::<bool>()) {
-        let group_by = if by_trace { GroupBy::Trace } else { GroupBy::Thread };
+    fn so_does_one_in_no_order(rows in rows()) {
         let spans = spans(&rows);
-        prop_assert_eq!(view(&spans, group_by).ended.len(), spans.len());
+        prop_assert_eq!(view(&spans).ended.len(), spans.len());
     }
 }

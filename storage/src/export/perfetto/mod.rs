@@ -19,19 +19,18 @@
 
 mod annotations;
 mod extras;
-mod flows;
 mod interned;
 mod tracks;
 
 use self::annotations::annotations;
-use self::flows::{Flows, Links};
 use self::interned::Interned;
 use self::tracks::Tracks;
 use super::Written;
 use super::error::ExportError;
-use super::lanes::{GroupBy, Lane, Open, Slices};
+use super::flows::{Flows, Links};
+use super::lanes::{Lane, Open, Slices};
 use super::out::Out;
-use super::proto::{message, unsigned};
+use super::proto::{fixed, message, unsigned};
 use super::source::Source;
 use super::timeline;
 use crate::query::Columns;
@@ -55,7 +54,7 @@ enum Kind {
 }
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
-    let links = Links::find(source)?;
+    let links = Links::find(source, |_| true)?;
     let mut perfetto = Perfetto {
         tracks: Tracks::new(source.run, &mut out.buffer),
         interned: Interned::default(),
@@ -63,7 +62,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         flows: Flows::new(&links)?,
     };
     start(Sequence::Spans, &mut perfetto.out.buffer);
-    let spans = timeline::slices(source, Columns::All, GroupBy::Thread, &mut perfetto)?;
+    let spans = timeline::slices(source, Columns::All, &mut perfetto)?;
     start(Sequence::Others, &mut perfetto.out.buffer);
     perfetto.interned = Interned::default();
     let events = extras::events(source, &mut perfetto)?;
@@ -126,11 +125,14 @@ impl Slices for Perfetto<'_, '_, '_> {
         let Self { out, tracks, interned, flows } = self;
         let track = tracks.lane(lane, &span.thread, &mut out.buffer);
         let when = (Sequence::Spans, span.start_ns);
-        let links = flows.of(span.id)?;
+        let flows = flows.of(span.id)?;
         track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
             interned.callsite(&span.callsite, &span.callsite.name, out);
             annotations(span, interned, out);
-            out.extend_from_slice(&links);
+            for flow in &flows {
+                // `terminating_flow_ids` and `flow_ids`.
+                fixed(out, if flow.ends { 48 } else { 47 }, flow.number);
+            }
         });
         Ok(out.pass()?)
     }

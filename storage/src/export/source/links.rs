@@ -25,7 +25,6 @@ pub(in crate::export) struct Place {
     pub(in crate::export) start_ns: i64,
     /// `i64::MAX` for an unfinished one.
     pub(in crate::export) end_ns: i64,
-    pub(in crate::export) thread_id: i64,
 }
 
 impl Source<'_> {
@@ -41,7 +40,7 @@ impl Source<'_> {
         }
         let sql = format!(
             "SELECT l.rowid, l.span_id, l.follows_id, a.root_id, b.start_ns, b.duration_ns,
-               b.thread_id, a.start_ns, a.duration_ns, a.thread_id
+               a.start_ns, a.duration_ns
              FROM link AS l LEFT JOIN span AS a ON a.id = l.follows_id AND a.run_id = ?4
              LEFT JOIN span AS b ON b.id = l.span_id AND b.run_id = ?4
              WHERE (l.span_id, l.rowid) > (?1, ?2) AND l.span_id <= ?3 AND l.run_id = ?4
@@ -83,14 +82,14 @@ fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
         follows_id: row.get::<_, i64>(2)? as u64,
         follows_root: row.get::<_, Option<i64>>(3)?.map(|id| id as u64),
         later: place(row, 4)?,
-        earlier: place(row, 7)?,
+        earlier: place(row, 6)?,
     })
 }
 
-/// Start, duration and thread, in the columns from this one on.
+/// Start and duration, in the columns from this one on.
 fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
     let Some(start_ns) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
     let duration_ns: Option<i64> = row.get(column + 1)?;
     let end_ns = duration_ns.map_or(i64::MAX, |ns| start_ns.saturating_add(ns.max(0)));
-    Ok(Some(Place { start_ns, end_ns, thread_id: row.get(column + 2)? }))
+    Ok(Some(Place { start_ns, end_ns }))
 }

@@ -9,7 +9,7 @@ mod links;
 mod moments;
 
 pub(super) use self::events::EventRef;
-pub(super) use self::links::Linked;
+pub(super) use self::links::{Linked, Place};
 pub(super) use self::moments::Counters;
 
 use std::fmt;

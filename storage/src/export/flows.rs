@@ -1,6 +1,6 @@
-//! Links as flows. A flow is a number that two slices have, so that the earlier span has to know at its
-//! beginning that another one will follow from it; and links are stored by the later one. So they
-//! are turned round first, in a temporary database.
+//! Links as flows, for formats whose arrows go from slice to slice. A flow is a number that two slices
+//! have, so that the earlier span has to know at its beginning that another one will follow from it;
+//! and links are stored by the later one. So they are turned round first, in a temporary database.
 //!
 //! An arrow goes from left to right. A program may say at any time that a span follows from another one, also
 //! from one that began after it or with it: trace processor would drop such a flow, or turn it round, so
@@ -8,12 +8,10 @@
 
 use rusqlite::{Connection, Statement, params};
 
-use super::super::error::ExportError;
-use super::super::id_set::IdSet;
-use super::super::proto::fixed;
-use super::super::source::{Linked, Source};
-use super::super::spool::temporary;
-use super::at;
+use super::error::ExportError;
+use super::id_set::IdSet;
+use super::source::{Linked, Place, Source};
+use super::spool::temporary;
 
 /// The links between exported spans, by either span.
 pub(super) struct Links {
@@ -22,14 +20,26 @@ pub(super) struct Links {
     pub(super) count: u64,
 }
 
-/// Whether an arrow can show a link.
-fn is_drawn(link: &Linked) -> bool {
+/// An end of a flow.
+#[derive(Clone, Copy)]
+pub(super) struct Flow {
+    pub(super) number: u64,
+    /// The span follows; otherwise it is followed.
+    pub(super) ends: bool,
+}
+
+/// Whether an arrow can show a link. What would be before the start of the run is put there.
+fn is_drawn(link: &Linked, can_have: impl Fn(&Place) -> bool) -> bool {
     let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return false };
-    at(earlier.start_ns) < at(later.start_ns)
+    earlier.start_ns.max(0) < later.start_ns.max(0) && can_have(later) && can_have(earlier)
 }
 
 impl Links {
-    pub(super) fn find(source: &mut Source<'_>) -> Result<Self, ExportError> {
+    /// Those between spans of which both can have arrows.
+    pub(super) fn find(
+        source: &mut Source<'_>,
+        can_have: impl Fn(&Place) -> bool,
+    ) -> Result<Self, ExportError> {
         let mut links = Self { conn: temporary()?, linked: IdSet::default(), count: 0 };
         links.conn.execute_batch(TABLE).map_err(ExportError::Spool)?;
         if source.run.links == 0 {
@@ -41,7 +51,7 @@ impl Links {
             .prepare("INSERT INTO flow (span_id, number, ends) VALUES (?1, ?2, ?3)")
             .map_err(ExportError::Spool)?;
         source.links(|link| {
-            if !is_drawn(link) {
+            if !is_drawn(link, &can_have) {
                 return Ok(());
             }
             *count += 1;
@@ -74,18 +84,17 @@ impl<'a> Flows<'a> {
         Ok(Self { links, find })
     }
 
-    /// The flows of a span: `TrackEvent.flow_ids` and `terminating_flow_ids`.
-    pub(super) fn of(&mut self, span_id: u64) -> Result<Vec<u8>, ExportError> {
-        let mut out = Vec::new();
+    /// The flows of a span.
+    pub(super) fn of(&mut self, span_id: u64) -> Result<Vec<Flow>, ExportError> {
+        let mut flows = Vec::new();
         if !self.links.linked.contains(span_id) {
-            return Ok(out);
+            return Ok(flows);
         }
         let mut rows = self.find.query([span_id as i64]).map_err(ExportError::Spool)?;
         while let Some(row) = rows.next().map_err(ExportError::Spool)? {
-            let read = || Ok((row.get::<_, i64>(0)? as u64, row.get::<_, bool>(1)?));
-            let (number, ends) = read().map_err(ExportError::Spool)?;
-            fixed(&mut out, if ends { 48 } else { 47 }, number);
+            let read = || Ok(Flow { number: row.get::<_, i64>(0)? as u64, ends: row.get(1)? });
+            flows.push(read().map_err(ExportError::Spool)?);
         }
-        Ok(out)
+        Ok(flows)
     }
 }
