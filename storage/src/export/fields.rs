@@ -61,6 +61,13 @@ pub(super) fn members(fields: &str) -> Vec<(Cow<'_, str>, Value<'_>)> {
     members
 }
 
+/// Calls `each` for each item of a JSON array.
+pub(super) fn each_item<'a>(array: &'a str, each: &mut dyn FnMut(Value<'a>)) {
+    for item in serde_json::from_str::<Vec<&RawValue>>(array).unwrap_or_default() {
+        each(value_of(item.get()));
+    }
+}
+
 fn is_object(fields: &str) -> bool {
     fields.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(fields).is_ok()
 }

@@ -9,6 +9,7 @@ use super::error::ExportError;
 use super::out::Out;
 use super::source::Source;
 use super::text;
+use super::timeline::{add, stacks_beside};
 use crate::query::{Columns, Scan, StackTree, Stacks, Weight};
 
 pub(super) fn write(
@@ -37,20 +38,17 @@ pub(super) fn write(
 }
 
 fn stacks(source: &mut Source<'_>) -> Result<StackTree, ExportError> {
-    let mut stacks = Stacks::new(source.reader, source.run.id)?;
     // Of a part it has to be known which spans are in it, for what belongs to them.
     if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
+        let mut stacks = Stacks::new(source.reader, source.run.id)?;
         source.reader.add_stacks(&Scan::new(source.run.id), &mut stacks)?;
         let tree = stacks.finish()?;
         source.passed_by(tree.spans());
         return Ok(tree);
     }
-    let counted = source.spans(Columns::Numbers, |span| {
-        if stacks.add(span).is_break() { Err(ExportError::Stopped) } else { Ok(()) }
-    });
-    // If a look-up failed, it is the reason why the pass stopped.
-    let tree = stacks.finish()?;
-    counted?;
+    let (_, tree) = stacks_beside(source, |source, stacks| {
+        source.spans(Columns::Numbers, |span| add(stacks, span))
+    })?;
     Ok(tree)
 }
 

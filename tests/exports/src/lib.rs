@@ -6,6 +6,7 @@ pub mod nasty;
 pub mod node;
 pub mod perfetto;
 pub mod profile;
+pub mod shown;
 pub mod speedscope;
 pub mod trace_events;
 

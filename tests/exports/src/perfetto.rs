@@ -55,6 +55,8 @@ pub struct Import {
     pub slices: Vec<Slice>,
     pub instants: Vec<Event>,
     pub counters: Vec<Event>,
+    /// What the clocks said at one moment: their numbers, and nanoseconds.
+    pub clocks: Vec<(u32, u64)>,
 }
 
 /// The strings of a sequence, by their numbers.
@@ -120,6 +122,11 @@ impl Import {
         }
         if let Some(trace_packet::Data::TrackDescriptor(descriptor)) = &packet.data {
             self.track(descriptor);
+            return None;
+        }
+        if let Some(trace_packet::Data::ClockSnapshot(snapshot)) = &packet.data {
+            let clocks = snapshot.clocks.iter();
+            self.clocks.extend(clocks.map(|clock| (clock.clock_id(), clock.timestamp())));
             return None;
         }
         let needs_state = trace_packet::SequenceFlags::SEQ_NEEDS_INCREMENTAL_STATE as u32;

@@ -12,7 +12,7 @@ use spandrel_storage::export::Format;
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::profile::{COUNTERS, id};
 use spandrel_tests_exports::trace_events::{Slice, TraceEvents};
-use spandrel_tests_exports::{Given, Made, entangled, forests, node, speedscope};
+use spandrel_tests_exports::{Given, Made, entangled, forests, node, shown, speedscope};
 
 /// What would be before the start of the run is put there.
 fn at(ns: i64) -> i64 {
@@ -24,57 +24,17 @@ fn end(made: &Made, index: usize) -> Option<i64> {
     span.duration_ns.map(|ns| at(span.start_ns.saturating_add(ns)))
 }
 
-/// A text as it is shown: NUL ends a text for trace processor.
-fn shown(text: &str) -> String {
-    text.replace('\0', "\u{2400}")
-}
-
 /// Names of Chrome's own events are marked.
 fn name(name: &str) -> String {
     match name {
         "CpuProfile" | "thread_name" => format!("{name} (name)"),
-        name => shown(name),
+        name => shown::text(name),
     }
 }
 
-/// JSON as it is shown, with texts for integers that a double has not; so large ones have to be read as they
-/// are written, which serde_json does not.
-fn shown_fields(fields: &str) -> Value {
-    let Ok(Value::Object(_)) = serde_json::from_str(fields) else {
-        return json!({ "fields": fields });
-    };
-    let (mut text, mut in_text, mut escaped) = (String::new(), false, false);
-    let mut rest = fields;
-    while let Some(next) = rest.chars().next() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
-        let follows = rest[number..].chars().next();
-        if !in_text && number > 0 && !matches!(follows, Some('.' | 'e')) {
-            let digits = &rest[..number];
-            let is_exact = digits.parse::<i64>().is_ok_and(|n| n.unsigned_abs() < 1 << 53);
-            text.push_str(&if is_exact { digits.to_owned() } else { format!("\"{digits}\"") });
-            rest = &rest[number..];
-            continue;
-        }
-        if !escaped && next == '"' {
-            in_text = !in_text;
-        }
-        escaped = in_text && !escaped && next == '\\';
-        text.push(next);
-        rest = &rest[next.len_utf8()..];
-    }
-    as_text(serde_json::from_str(&text).unwrap())
-}
-
-fn as_text(value: Value) -> Value {
-    match value {
-        Value::Null => "null".into(),
-        Value::String(text) => shown(&text).into(),
-        Value::Array(values) => values.into_iter().map(as_text).collect(),
-        Value::Object(members) => {
-            members.into_iter().map(|(key, value)| (shown(&key), as_text(value))).collect()
-        }
-        other => other,
-    }
+/// Whether a double has an integer.
+fn is_exact(digits: &str) -> bool {
+    digits.parse::<i64>().is_ok_and(|n| n.unsigned_abs() < 1 << 53)
 }
 
 /// Numbers that a double has not are texts.
@@ -102,7 +62,7 @@ fn data(made: &Made, index: usize) -> Map<String, Value> {
         ("self_ns", given.self_ns(index).map(number)),
         ("busy_ns", busy_ns.map(number)),
         ("busy_share", lasting.map(share)),
-        ("fields", span.fields.as_deref().map(shown_fields)),
+        ("fields", span.fields.as_deref().map(|fields| shown::fields(fields, is_exact))),
     ];
     rows.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
@@ -128,7 +88,7 @@ fn thread(made: &Made, index: usize) -> String {
 fn check_span(made: &Made, read: &TraceEvents, index: usize, slice: &Slice) {
     let (given, span) = (&made.given, &made.given.spans[index]);
     assert_eq!(slice.name, name(made.name(index)));
-    assert_eq!(slice.category, format!("shop::{}", shown(made.name(index))));
+    assert_eq!(slice.category, format!("shop::{}", shown::text(made.name(index))));
     assert_eq!((slice.start_ns, slice.end_ns), (at(span.start_ns), end(made, index)));
     let is_instant = end(made, index) == Some(at(span.start_ns));
     assert_eq!(slice.scope.as_deref(), is_instant.then_some("t"));
@@ -271,32 +231,6 @@ const ARGUMENTS: &str = "SELECT s.id, a.key, a.value_type, a.display_value
 /// What it did not understand.
 const ERRORS: &str = "SELECT name, value FROM stats WHERE severity != 'info' AND value != 0";
 
-/// The leaves of JSON by their paths, as trace processor has them.
-fn leaves(path: &str, value: &Value, into: &mut Vec<(String, String)>) {
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(key, value)| leaves(&format!("{path}.{key}"), value, into));
-        }
-        Value::Array(values) => {
-            let values = values.iter().enumerate();
-            values.for_each(|(at, value)| leaves(&format!("{path}[{at}]"), value, into));
-        }
-        Value::String(text) => into.push((path.to_owned(), text.clone())),
-        other => into.push((path.to_owned(), other.to_string())),
-    }
-}
-
-/// The same rows in any order; says in which one they differ.
-#[track_caller]
-fn same<T: Ord + std::fmt::Debug>(mut found: Vec<T>, mut expected: Vec<T>) {
-    found.sort();
-    expected.sort();
-    for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(found, expected);
-    }
-    assert_eq!(found.len(), expected.len());
-}
-
 fn check_with_trace_processor(made: &Made, read: &TraceEvents) {
     let queries = [ERRORS, SLICES, ARROWS, ARGUMENTS];
     let Some(found) = node::ask_trace_processor(&written(made), &queries) else { return };
@@ -324,9 +258,9 @@ fn check_with_trace_processor(made: &Made, read: &TraceEvents) {
             ]
         })
         .collect();
-    same(slices, expected);
+    shown::same(slices, expected);
     let ids = |(from, to): &(usize, usize)| [from, to].map(|at| id_of(&read.slices[*at])).to_vec();
-    same(found[2].clone(), read.arrows.iter().map(ids).collect());
+    shown::same(found[2].clone(), read.arrows.iter().map(ids).collect());
     check_arguments(read, &found[1], &found[3]);
 }
 
@@ -352,8 +286,8 @@ fn check_arguments(
     }
     for slice in read.slices.iter().filter(|slice| slice.data["id"].is_string()) {
         let mut expected = Vec::new();
-        leaves("args.data", &slice.data, &mut expected);
-        same(found.remove(slice.data["id"].as_str().unwrap()).unwrap(), expected);
+        shown::leaves("args.data", &slice.data, &mut expected);
+        shown::same(found.remove(slice.data["id"].as_str().unwrap()).unwrap(), expected);
     }
 }
 
@@ -429,7 +363,7 @@ fn check_in_speedscope(made: &Made, read: &TraceEvents) {
             name.truncate(name.find(" {\"data\"").unwrap_or(name.len()));
         };
         found.iter_mut().chain(&mut expected).for_each(|call| plain(&mut call.0));
-        same(found, expected);
+        shown::same(found, expected);
     }
 }
 

@@ -8,33 +8,74 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use spandrel_storage::export::Format;
 use spandrel_tests_exports::perfetto::{Event, Import, import};
 use spandrel_tests_exports::profile::{COUNTERS, id};
-use spandrel_tests_exports::{Given, Made, SpanSpec, forests, node, profile};
+use spandrel_tests_exports::{Given, Made, SpanSpec, entangled, forests, node, profile, shown};
 
 /// What would be before the start of the run is put there.
 fn at(ns: i64) -> u64 {
     ns.max(0) as u64
 }
 
-/// Trace processor knows no NUL.
-fn shown(text: &str) -> String {
-    text.replace('\0', "\u{2400}")
+/// Whether trace processor, which counts in 64 bits with a sign, has an integer.
+fn is_exact(digits: &str) -> bool {
+    digits.parse::<i64>().is_ok()
 }
 
-/// Nor has the format anything that is null.
-fn shown_value(value: &Value) -> Value {
-    match value {
-        Value::Null => "null".into(),
-        Value::String(text) => shown(text).into(),
-        Value::Array(values) => values.iter().map(shown_value).collect(),
-        Value::Object(members) => {
-            members.iter().map(|(key, value)| (shown(key), shown_value(value))).collect()
+/// Where trace processor has a field: dots make names inside names, and what is named as ours is elsewhere.
+fn path(key: &str, fields: &Map<String, Value>) -> String {
+    let first = key.split('.').next().unwrap();
+    let theirs = if ["spandrel", "fields"].contains(&first) { "fields." } else { "" };
+    let is_taken = key.contains('.') && fields.get(first).is_some_and(Value::is_object);
+    let is_split = !is_taken && !key.is_empty() && key.split('.').all(|part| !part.is_empty());
+    let dot = if is_split { "." } else { "\u{2024}" };
+    let name = key.replace('.', dot).replace('[', "\u{ff3b}").replace(']', "\u{ff3d}");
+    format!("debug.{theirs}{name}")
+}
+
+/// The fields of a span as trace processor has them: keys and texts.
+fn arguments(fields: Option<&str>) -> Vec<(String, String)> {
+    let mut leaves = Vec::new();
+    match fields {
+        None => {}
+        Some(fields) if fields.contains("\\ud800") => {
+            leaves.push(("debug.lone".to_owned(), "\\ud800".to_owned()));
         }
-        other => other.clone(),
+        Some("no JSON") => leaves.push(("debug.fields.fields".to_owned(), "no JSON".to_owned())),
+        Some(fields) => {
+            let Value::Object(fields) = shown::fields(fields, is_exact) else { panic!() };
+            for (key, value) in &fields {
+                shown::leaves(&path(key, &fields), value, &mut leaves);
+            }
+        }
     }
+    leaves
+}
+
+/// What spandrel itself knows of a span.
+fn ours(made: &Made, index: usize, thread: Option<String>) -> Value {
+    let (given, span) = (&made.given, &made.given.spans[index]);
+    let mut ours = json!({"id": id(index), "level": "INFO", "polls": index as u64 % 4});
+    let status = given.status(index).as_str();
+    for (key, value) in [
+        ("parent", given.parent_id(index).map(Value::from)),
+        ("thread", thread.map(Value::from)),
+        ("status", (status != "ok").then(|| status.into())),
+        ("busy_ns", span.duration_ns.map(|ns| (ns / 3).into())),
+        ("self_ns", given.self_ns(index).map(Value::from)),
+    ] {
+        if let Some(value) = value {
+            ours[key] = value;
+        }
+    }
+    ours
+}
+
+fn thread(made: &Made, index: usize) -> String {
+    let name = made.given.threads[made.given.spans[index].thread].as_deref();
+    format!("{} 4711", name.unwrap_or("thread"))
 }
 
 fn annotation<'a>(event: &'a Event, name: &str) -> Option<&'a Value> {
@@ -46,7 +87,7 @@ fn spans(made: &Made, import: &Import) -> BTreeMap<usize, usize> {
     let indexes = made.indexes();
     let mut found = BTreeMap::new();
     for (number, slice) in import.slices.iter().enumerate() {
-        let Some(span) = annotation(&slice.begin, "span") else { continue };
+        let Some(span) = annotation(&slice.begin, "spandrel") else { continue };
         let index = indexes[&span["id"].as_u64().unwrap()];
         assert_eq!(found.insert(index, number), None, "one slice a span");
     }
@@ -56,7 +97,7 @@ fn spans(made: &Made, import: &Import) -> BTreeMap<usize, usize> {
 
 fn check_span(made: &Made, import: &Import, index: usize, number: usize) {
     let (given, slice) = (&made.given, &import.slices[number]);
-    let (span, name, begin) = (&given.spans[index], shown(made.name(index)), &slice.begin);
+    let (span, name, begin) = (&given.spans[index], shown::text(made.name(index)), &slice.begin);
     assert_eq!(begin.name.as_ref(), Some(&name));
     assert_eq!(begin.categories, [format!("shop::{name}")]);
     assert_eq!(begin.source, Some(("src/\"shop\".rs".to_owned(), 7)));
@@ -64,45 +105,22 @@ fn check_span(made: &Made, import: &Import, index: usize, number: usize) {
     let end = span.duration_ns.map(|ns| at(span.start_ns.saturating_add(ns)));
     assert_eq!(slice.end.as_ref().map(|end| end.at_ns), end);
     if let Some(outer) = slice.outer {
-        let outer = annotation(&import.slices[outer].begin, "span").unwrap();
+        let outer = annotation(&import.slices[outer].begin, "spandrel").unwrap();
         assert_eq!(outer["id"].as_u64(), given.parent_id(index), "what lies in it is its child");
     }
-    let mut expected = json!({"id": id(index), "level": "INFO", "polls": index as u64 % 4});
-    let status = given.status(index).as_str();
-    for (key, value) in [
-        ("parent", given.parent_id(index).map(Value::from)),
-        ("status", (status != "ok").then(|| status.into())),
-        ("busy_ns", span.duration_ns.map(|ns| (ns / 3).into())),
-        ("self_ns", given.self_ns(index).map(Value::from)),
-    ] {
-        if let Some(value) = value {
-            expected[key] = value;
-        }
-    }
-    assert_eq!(annotation(begin, "span"), Some(&expected));
+    let row = import.row(begin.track);
+    let is_elsewhere = row.name != thread(made, index);
+    let expected = ours(made, index, is_elsewhere.then(|| thread(made, index)));
+    assert_eq!(annotation(begin, "spandrel"), Some(&expected));
     if given.parent_id(index).is_none() {
-        let row = import.row(begin.track);
         // The number of a thread is the profile's: the operating system gives its own again.
         assert_eq!(row.thread, Some((77, span.thread as i64 + 1)));
-        let name = given.threads[span.thread].as_deref().unwrap_or("thread");
-        assert_eq!(row.name, format!("{name} 4711"));
     }
-    let rest: BTreeMap<&str, &Value> =
-        begin.annotations.iter().skip(1).map(|(key, value)| (key.as_str(), value)).collect();
-    match span.fields.as_deref() {
-        None => assert!(rest.is_empty()),
-        Some("no JSON") => assert_eq!(rest, BTreeMap::from([("fields", &"no JSON".into())])),
-        Some(fields) if fields.contains("\\ud800") => {
-            assert_eq!(rest, BTreeMap::from([("lone", &"\\ud800".into())]));
-        }
-        Some(fields) => {
-            let fields: BTreeMap<String, Value> = serde_json::from_str(fields).unwrap();
-            let expected: Value =
-                fields.iter().map(|(key, value)| (shown(key), shown_value(value))).collect();
-            let found: Value = rest.iter().map(|(key, value)| (*key, (*value).clone())).collect();
-            assert_eq!(found, expected);
-        }
+    let mut found = Vec::new();
+    for (key, value) in begin.annotations.iter().skip(1) {
+        shown::leaves(&format!("debug.{key}"), value, &mut found);
     }
+    shown::same(found, arguments(span.fields.as_deref()));
 }
 
 /// Links that an arrow can show, from the earlier span: to one that begins later.
@@ -134,16 +152,16 @@ fn check_flows(made: &Made, import: &Import, spans: &BTreeMap<usize, usize>) {
 fn check_others(made: &Made, import: &Import) {
     let given = &made.given;
     let events: Vec<_> =
-        import.instants.iter().filter(|event| annotation(event, "event_id").is_some()).collect();
+        import.instants.iter().filter(|event| annotation(event, "spandrel").is_some()).collect();
     assert_eq!(events.len(), given.events.len());
     for event in events {
-        let index = annotation(event, "event_id").unwrap().as_u64().unwrap() - 1_000_000;
+        let ours = annotation(event, "spandrel").unwrap();
+        let index = ours["event_id"].as_u64().unwrap() - 1_000_000;
         let (span, at_ns, message) = &given.events[index as usize];
         assert_eq!(event.at_ns, at(*at_ns));
         let name = if message.is_empty() { "event=true" } else { message };
-        assert_eq!(event.name.as_ref(), Some(&shown(name)));
-        let span_id = annotation(event, "span_id").map(|id| id.as_u64().unwrap());
-        assert_eq!(span_id, span.map(id));
+        assert_eq!(event.name.as_ref(), Some(&shown::text(name)));
+        assert_eq!((ours["span_id"].as_u64(), &ours["level"]), (span.map(id), &"INFO".into()));
         assert_eq!(annotation(event, "event"), Some(&true.into()));
         let (track, row) = (&import.tracks[&event.track], import.row(event.track));
         assert_eq!((track.name.as_str(), row.thread), ("events", Some((77, 1))));
@@ -160,12 +178,17 @@ fn check_others(made: &Made, import: &Import) {
         .filter_map(|slice| of(&slice.begin, slice.end.as_ref().map(|end| end.at_ns)));
     let instants = import.instants.iter().filter_map(|event| of(event, None));
     let found: BTreeSet<Region> = slices.chain(instants).collect();
-    let marks = given
-        .marks
-        .iter()
-        .map(|(from, until, label)| ("marks".to_owned(), label.clone(), at(*from), until.map(at)));
+    let marks = given.marks.iter().map(|(from, until, label)| {
+        let until = until.filter(|until| until > from);
+        ("marks".to_owned(), label.clone(), at(*from), until.map(at))
+    });
     let losses = given.losses.iter().map(|(from, to, _)| {
-        ("losses".to_owned(), "lost: ring_full".to_owned(), at(*from), Some(at(*to)))
+        (
+            "losses".to_owned(),
+            "lost: ring_full".to_owned(),
+            at(*from),
+            Some(at(*to)).filter(|_| to > from),
+        )
     });
     assert_eq!(found, marks.chain(losses).collect());
     let counters: BTreeSet<(String, u64, i64)> = import
@@ -181,6 +204,7 @@ fn check(made: &Made) {
     let (bytes, written) = made.export(Format::Perfetto);
     let import = import(&bytes);
     let spans = spans(made, &import);
+    assert_eq!(import.clocks, [(6, 0), (1, profile::STARTED_UNIX_NS as u64)]);
     for (index, number) in &spans {
         check_span(made, &import, *index, *number);
     }
@@ -199,17 +223,22 @@ proptest! {
     }
 }
 
-const QUERIES: [&str; 5] = [
+const QUERIES: [&str; 7] = [
     "SELECT name, severity, value FROM stats WHERE severity != 'info' AND value != 0",
-    "SELECT extract_arg(s.arg_set_id, 'debug.span.id'), s.name, s.category, s.ts, s.dur,
-       extract_arg(p.arg_set_id, 'debug.span.id')
+    "SELECT extract_arg(s.arg_set_id, 'debug.spandrel.id'), s.name, s.category, s.ts, s.dur,
+       extract_arg(p.arg_set_id, 'debug.spandrel.id')
      FROM slice AS s LEFT JOIN slice AS p ON p.id = s.parent_id
-     WHERE extract_arg(s.arg_set_id, 'debug.span.id') IS NOT NULL",
-    "SELECT extract_arg(o.arg_set_id, 'debug.span.id'), extract_arg(i.arg_set_id, 'debug.span.id')
+     WHERE extract_arg(s.arg_set_id, 'debug.spandrel.id') IS NOT NULL",
+    "SELECT extract_arg(o.arg_set_id, 'debug.spandrel.id'), extract_arg(i.arg_set_id, 'debug.spandrel.id')
      FROM flow JOIN slice AS o ON o.id = slice_out JOIN slice AS i ON i.id = slice_in",
-    "SELECT extract_arg(arg_set_id, 'debug.event_id'), name, ts, dur FROM slice
-     WHERE extract_arg(arg_set_id, 'debug.event_id') IS NOT NULL",
+    "SELECT extract_arg(arg_set_id, 'debug.spandrel.event_id'), name, ts, dur FROM slice
+     WHERE extract_arg(arg_set_id, 'debug.spandrel.event_id') IS NOT NULL",
     "SELECT t.name, c.ts, CAST(c.value AS INT) FROM counter AS c JOIN track AS t ON t.id = c.track_id",
+    "SELECT extract_arg(s.arg_set_id, 'debug.spandrel.id'), a.key, a.display_value
+     FROM slice AS s JOIN args AS a USING (arg_set_id)
+     WHERE a.key GLOB 'debug.*' AND extract_arg(s.arg_set_id, 'debug.spandrel.id') IS NOT NULL
+       AND NOT (a.key GLOB 'debug.spandrel.*')",
+    "SELECT ts, clock_value FROM clock_snapshot WHERE clock_name = 'REALTIME'",
 ];
 
 /// Whether there was a trace processor to ask.
@@ -225,7 +254,7 @@ fn check_with_trace_processor(made: &Made) -> bool {
     let slices: BTreeSet<_> = found[1].iter().map(|row| row[..5].to_vec()).collect();
     let expected: BTreeSet<Vec<Option<String>>> = (0..given.spans.len())
         .map(|index| {
-            let (span, name) = (&given.spans[index], shown(made.name(index)));
+            let (span, name) = (&given.spans[index], shown::text(made.name(index)));
             let from = at(span.start_ns);
             let dur = span
                 .duration_ns
@@ -248,14 +277,28 @@ fn check_with_trace_processor(made: &Made) -> bool {
     let events: BTreeSet<_> = found[3].iter().cloned().collect();
     let expected = given.events.iter().enumerate().map(|(index, (_, at_ns, message))| {
         let name = if message.is_empty() { "event=true" } else { message };
-        vec![text(&(1_000_000 + index)), text(&shown(name)), text(&at(*at_ns)), text(&0)]
+        vec![text(&(1_000_000 + index)), text(&shown::text(name)), text(&at(*at_ns)), text(&0)]
     });
     assert_eq!(events, expected.collect());
     let counters: BTreeSet<_> = found[4].iter().cloned().collect();
     let expected =
         COUNTERS.map(|(name, value)| vec![text(&name), text(&1_000_000_000), text(&value)]);
     assert_eq!(counters, expected.into());
+    let all = (0..given.spans.len()).flat_map(|index| {
+        let of = move |(key, value)| vec![text(&id(index)), Some(key), Some(value)];
+        arguments(given.spans[index].fields.as_deref()).into_iter().map(of)
+    });
+    shown::same(found[5].clone(), all.collect());
+    // What time it was at the start of the run.
+    assert_eq!(found[6], [vec![text(&0), text(&profile::STARTED_UNIX_NS)]]);
     true
+}
+
+#[test]
+fn names_with_dots_and_large_numbers_come_back() {
+    let made = entangled::given().make();
+    check(&made);
+    check_with_trace_processor(&made);
 }
 
 proptest! {
@@ -290,8 +333,8 @@ fn trace_processor_finds_children_in_their_parents() {
     if !check_with_trace_processor(&made) {
         return;
     }
-    let query = "SELECT extract_arg(s.arg_set_id, 'debug.span.id'),
-                   extract_arg(p.arg_set_id, 'debug.span.id'), t.name, r.name
+    let query = "SELECT extract_arg(s.arg_set_id, 'debug.spandrel.id'),
+                   extract_arg(p.arg_set_id, 'debug.spandrel.id'), t.name, r.name
                  FROM slice AS s LEFT JOIN slice AS p ON p.id = s.parent_id
                  LEFT JOIN thread_track AS tt ON tt.id = s.track_id
                  LEFT JOIN thread AS t USING (utid) LEFT JOIN process AS r USING (upid)

@@ -1,21 +1,31 @@
-//! speedscope: the file fits the published schema, and its own importer finds every span.
+//! speedscope: the file fits the published schema, and its own importer finds every span, and the time that
+//! each path of names has for itself.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::export::Format;
-use spandrel_tests_exports::{Given, Made, forests, node, profile};
+use spandrel_storage::export::{Format, Settings};
+use spandrel_tests_exports::speedscope::{Profile, import};
+use spandrel_tests_exports::{Given, Made, entangled, forests, node, profile};
+
+/// What would be before the start of the run is put there.
+fn at(ns: i64) -> i64 {
+    ns.max(0)
+}
 
 /// What speedscope does with an evented profile: opens and closes have to balance, and time never goes
 /// back (<https://github.com/jlfwong/speedscope/blob/main/src/lib/file-format.ts>). Gives how long each
 /// frame was open in sum, and how often.
-fn import(file: &Value) -> HashMap<String, (u64, i128)> {
+fn sums(file: &Value) -> HashMap<String, (u64, i128)> {
     let frames = file["shared"]["frames"].as_array().unwrap();
     let mut open: HashMap<String, (u64, i128)> = HashMap::new();
-    for profile in file["profiles"].as_array().unwrap() {
-        let (mut stack, mut last) = (Vec::new(), profile["startValue"].as_i64().unwrap());
+    let profiles = file["profiles"].as_array().unwrap();
+    let lanes = &profiles[1..];
+    for profile in lanes {
+        assert_eq!((&profile["type"], &profile["startValue"]), (&"evented".into(), &0.into()));
+        assert_eq!(profile["endValue"], lanes[0]["endValue"], "the axes are one");
+        let (mut stack, mut last) = (Vec::new(), 0);
         for event in profile["events"].as_array().unwrap() {
             let at = event["at"].as_i64().unwrap();
             assert!(at >= last, "time goes back from {last} to {at}");
@@ -37,23 +47,58 @@ fn import(file: &Value) -> HashMap<String, (u64, i128)> {
     open
 }
 
+/// The paths, as the format for flame graphs has them.
+fn folded(made: &Made) -> Vec<(String, i64)> {
+    let (bytes, _) = made.export_as(&Settings::new(Format::Folded));
+    let text = String::from_utf8(bytes).unwrap();
+    let line = |line: &str| {
+        let (path, ns) = line.rsplit_once(' ').unwrap();
+        (path.to_owned(), ns.parse().unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+fn check_paths(made: &Made, file: &Value) {
+    let frames = file["shared"]["frames"].as_array().unwrap();
+    let sampled = &file["profiles"][0];
+    assert_eq!((&sampled["type"], &file["activeProfileIndex"]), (&"sampled".into(), &0.into()));
+    let name = |frame: &Value| {
+        let name = frames[frame.as_u64().unwrap() as usize]["name"].as_str().unwrap();
+        let plain = |c: char| if c == ';' || c.is_ascii_control() { '_' } else { c };
+        let name: String = name.chars().map(plain).collect();
+        if name.is_empty() { "(no name)".to_owned() } else { name }
+    };
+    let path = |stack: &Value| {
+        let names: Vec<String> = stack.as_array().unwrap().iter().map(name).collect();
+        names.join(";")
+    };
+    let paths = sampled["samples"].as_array().unwrap().iter().map(path);
+    let weights = sampled["weights"].as_array().unwrap().iter().map(|ns| ns.as_i64().unwrap());
+    let found: Vec<_> = paths.zip(weights).collect();
+    let expected = folded(made);
+    assert_eq!(found, expected);
+    let sum = expected.iter().fold(0, |sum: i64, (_, ns)| sum.saturating_add(*ns));
+    assert_eq!((&sampled["startValue"], &sampled["endValue"]), (&0.into(), &sum.into()));
+}
+
 fn check(made: &Made) -> Value {
     let (bytes, written) = made.export(Format::Speedscope);
     assert_eq!(written.spans, made.given.spans.len() as u64);
     let file: Value = serde_json::from_slice(&bytes).unwrap();
     let mut expected: HashMap<String, (u64, i128)> = HashMap::new();
-    let imported = import(&file);
-    for (at, span) in made.given.spans.iter().enumerate() {
+    let imported = sums(&file);
+    for (index, span) in made.given.spans.iter().enumerate() {
         let Some(duration_ns) = span.duration_ns else { continue };
-        let sum = expected.entry(made.name(at).to_owned()).or_default();
-        let end = i128::from(span.start_ns.saturating_add(duration_ns));
-        *sum = (sum.0 + 1, sum.1 + end - i128::from(span.start_ns));
+        let sum = expected.entry(made.name(index).to_owned()).or_default();
+        let end = i128::from(at(span.start_ns.saturating_add(duration_ns)));
+        *sum = (sum.0 + 1, sum.1 + end - i128::from(at(span.start_ns)));
     }
     for (name, sums) in &expected {
         assert_eq!(imported.get(name), Some(sums), "{name:?}");
     }
     let opened: u64 = imported.values().map(|sums| sums.0).sum();
     assert_eq!(opened, made.given.spans.len() as u64, "unfinished spans, too");
+    check_paths(made, &file);
     file
 }
 
@@ -69,59 +114,89 @@ proptest! {
 /// A frame, from when to when it is open.
 type Call = (String, i64, i64);
 
-/// What speedscope itself makes of the file; calls without length are none to it.
-fn calls_by_speedscope(folder: &Path, file: &Path, json: &Value) -> Vec<Call> {
-    let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/speedscope.cjs"));
-    let arguments = [folder, file].map(|path| path.to_str().unwrap());
-    let output = node::run(script, &arguments, file.parent().unwrap());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let profiles = json["profiles"].as_array().unwrap();
-    assert_eq!(text.lines().count(), profiles.len());
+/// What speedscope finds in the rows; calls without length are none to it.
+fn calls(lanes: &[Profile]) -> Vec<Call> {
     let mut calls = Vec::new();
-    for (line, profile) in text.lines().zip(profiles) {
-        let imported: Value = serde_json::from_str(line).unwrap();
-        assert_eq!((&imported["name"], &imported["unit"]), (&profile["name"], &profile["unit"]));
-        // It shows each profile from its own start.
-        let start = profile["startValue"].as_i64().unwrap();
-        calls.extend(imported["calls"].as_array().unwrap().iter().map(|call| {
-            let at = |index: usize| start + call[index].as_i64().unwrap();
-            (call[0].as_str().unwrap().to_owned(), at(2), at(3))
-        }));
+    for lane in lanes {
+        assert_eq!((lane.unit.as_str(), lane.weight), ("nanoseconds", lanes[0].weight));
+        calls.extend(
+            lane.calls.iter().map(|(name, _, from, to)| (name.clone(), *from as i64, *to as i64)),
+        );
     }
     calls.sort();
     calls
+}
+
+/// Self time is that of the database, however the children overlap.
+fn check_self_times(made: &Made, by_path: &Profile) {
+    let mut expected: HashMap<&str, f64> = HashMap::new();
+    for index in 0..made.given.spans.len() {
+        let ns = made.given.self_ns(index).filter(|ns| *ns > 0);
+        *expected.entry(made.name(index)).or_default() += ns.unwrap_or(0) as f64;
+    }
+    let mut found: HashMap<&str, f64> = HashMap::new();
+    for (name, own, _, file, line) in &by_path.frames {
+        *found.entry(name).or_default() += own;
+        let is_made_up = name == "(missing parent)";
+        let from = (!is_made_up).then(|| ("src/\"shop\".rs".to_owned(), 7));
+        assert_eq!(file.clone().zip(*line), from, "{name}");
+    }
+    expected.retain(|_, ns| *ns > 0.0);
+    found.retain(|_, ns| *ns > 0.0);
+    assert_eq!(found, expected);
+}
+
+fn check_in_speedscope(mut given: Given) {
+    // Its numbers are doubles, which cannot tell such neighbours.
+    for span in &mut given.spans {
+        span.start_ns = span.start_ns.clamp(-1_000_000_000_000, 10_000_000_000_000);
+        span.duration_ns = span.duration_ns.map(|ns| ns.min(1_000_000_000_000));
+    }
+    given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(0, 1_000_000_000_000));
+    let made = given.make();
+    let (bytes, file) = (made.export(Format::Speedscope).0, made.folder.path().join("a.json"));
+    std::fs::write(&file, &bytes).unwrap();
+    let json = check(&made);
+    let Some((profiles, shown)) = import(&file) else { return };
+    assert_eq!(profiles[shown].name, "all spans: self time by path");
+    check_self_times(&made, &profiles[0]);
+    let ends = json["profiles"].as_array().unwrap()[1..].iter().map(|it| it["endValue"].as_i64());
+    let last = ends.max().flatten().unwrap_or_default();
+    let mut expected: Vec<Call> = made
+        .given
+        .spans
+        .iter()
+        .enumerate()
+        .map(|(index, span)| {
+            let (name, start) = (made.name(index), at(span.start_ns));
+            match span.duration_ns {
+                Some(ns) => (name.to_owned(), start, at(span.start_ns + ns)),
+                None => (format!("{name} (unfinished)"), start, last),
+            }
+        })
+        .filter(|(_, start, end)| start < end)
+        .collect();
+    expected.sort();
+    assert_eq!(calls(&profiles[1..]), expected);
+}
+
+#[test]
+fn self_times_are_right_though_children_overlap() {
+    check_in_speedscope(entangled::given());
+}
+
+#[test]
+fn a_profile_without_spans_opens() {
+    let (names, threads) = (profile::names(), profile::threads());
+    check_in_speedscope(Given { names, threads, ..Given::default() });
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn speedscope_itself_finds_every_span(mut given in forests()) {
-        let Some(schema) = node::file("speedscope/dist/release/file-format-schema.json") else {
-            return Ok(());
-        };
-        // Its numbers are doubles, which cannot tell such neighbours.
-        for span in &mut given.spans {
-            span.start_ns = span.start_ns.clamp(-1_000_000_000_000, 1_000_000_000_000);
-            span.duration_ns = span.duration_ns.map(|ns| ns.min(1_000_000_000_000));
-        }
-        given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(0, 1_000_000_000_000));
-        let made = given.make();
-        let (bytes, file) = (made.export(Format::Speedscope).0, made.folder.path().join("a.json"));
-        std::fs::write(&file, &bytes).unwrap();
-        let json: Value = serde_json::from_slice(&bytes).unwrap();
-        let ends = json["profiles"].as_array().unwrap().iter().map(|it| it["endValue"].as_i64());
-        let last = ends.max().flatten().unwrap_or_default();
-        let mut expected: Vec<Call> = made.given.spans.iter().enumerate().map(|(at, span)| {
-            let (name, start) = (made.name(at), span.start_ns);
-            match span.duration_ns {
-                Some(ns) => (name.to_owned(), start, start + ns),
-                None => (format!("{name} (unfinished)"), start, last),
-            }
-        }).filter(|(_, start, end)| start < end).collect();
-        expected.sort();
-        prop_assert_eq!(calls_by_speedscope(schema.parent().unwrap(), &file, &json), expected);
+    fn speedscope_itself_finds_every_span(given in forests()) {
+        check_in_speedscope(given);
     }
 }
 
@@ -133,16 +208,7 @@ fn the_published_schema_holds() {
     ) else {
         return;
     };
-    let span = |parent, start_ns, duration_ns| profile::SpanSpec {
-        parent,
-        start_ns,
-        duration_ns,
-        ..profile::SpanSpec::default()
-    };
-    let spans = vec![span(None, 0, Some(9)), span(Some(0), 3, Some(3)), span(Some(0), 4, None)];
-    let made =
-        Given { spans, names: profile::names(), threads: profile::threads(), ..Given::default() }
-            .make();
+    let made = entangled::given().make();
     check(&made);
     let file = made.folder.path().join("a.speedscope.json");
     std::fs::write(&file, made.export(Format::Speedscope).0).unwrap();

@@ -3,7 +3,7 @@
 use super::super::error::ExportError;
 use super::super::proto::{message, signed, string, unsigned};
 use super::super::source::{Counters, Source};
-use super::annotations::of_fields;
+use super::annotations::{of_event, of_fields};
 use super::interned::Interned;
 use super::{Kind, Perfetto, Sequence, track_event};
 
@@ -29,14 +29,7 @@ pub(super) fn events(
         let when = (Sequence::Others, event.at_ns);
         track_event(&mut out.buffer, interned, when, (Kind::Instant, track), |out, interned| {
             interned.callsite(&event.callsite, &event.name(), out);
-            annotation("event_id", interned, out, |out| unsigned(out, 3, event.id));
-            if let Some(span_id) = event.span_id {
-                annotation("span_id", interned, out, |out| unsigned(out, 3, span_id));
-            }
-            annotation("level", interned, out, |out| string(out, 6, &event.callsite.level));
-            if let Some(fields) = event.fields {
-                of_fields(fields, interned, out);
-            }
+            of_event(event, interned, out);
         });
         Ok(out.pass()?)
     })

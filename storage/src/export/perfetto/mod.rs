@@ -15,16 +15,17 @@
 //! * A link is a flow from slice to slice. Marks, losses and what the writer said of itself have tracks
 //!   below the process.
 //!
-//! Times are nanoseconds since the start of the run; what would be before it is put at 0.
+//! Times are nanoseconds since the start of the run; what would be before it is put at 0. That is the clock that
+//! the format takes for granted (`BOOTTIME`); a snapshot of it beside `REALTIME` says what time of day it was.
 
 mod annotations;
 mod extras;
 mod interned;
 mod tracks;
 
-use self::annotations::annotations;
+use self::annotations::of_span;
 use self::interned::Interned;
-use self::tracks::Tracks;
+use self::tracks::{Tracks, thread_name};
 use super::Written;
 use super::error::ExportError;
 use super::flows::{Flows, Links};
@@ -34,7 +35,7 @@ use super::proto::{fixed, message, unsigned};
 use super::source::Source;
 use super::timeline;
 use crate::query::Columns;
-use crate::reader::Span;
+use crate::reader::{Run, Span};
 
 /// Packets of spans, and those of everything else: each sequence has its own order of time and its own
 /// interned strings.
@@ -61,6 +62,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         out,
         flows: Flows::new(&links)?,
     };
+    clocks(source.run, &mut perfetto.out.buffer);
     start(Sequence::Spans, &mut perfetto.out.buffer);
     let spans = timeline::slices(source, Columns::All, &mut perfetto)?;
     start(Sequence::Others, &mut perfetto.out.buffer);
@@ -89,6 +91,26 @@ fn start(sequence: Sequence, out: &mut Vec<u8>) {
     packet(out, |out| {
         unsigned(out, 10, sequence as u64); // trusted_packet_sequence_id
         unsigned(out, 13, 1 | 2); // SEQ_INCREMENTAL_STATE_CLEARED | SEQ_NEEDS_INCREMENTAL_STATE
+    });
+}
+
+/// What the clocks said at the start of the run: where time stamps count from, and what time it was.
+fn clocks(run: &Run, out: &mut Vec<u8>) {
+    /// `BuiltinClock`.
+    const REALTIME: u64 = 1;
+    const BOOTTIME: u64 = 6;
+    let Ok(unix_ns) = u64::try_from(run.info.started_unix_ns) else { return };
+    packet(out, |out| {
+        unsigned(out, 10, Sequence::Spans as u64);
+        message(out, 6, |out| {
+            for (clock, ns) in [(BOOTTIME, 0), (REALTIME, unix_ns)] {
+                message(out, 1, |out| {
+                    unsigned(out, 1, clock);
+                    unsigned(out, 2, ns);
+                });
+            }
+            unsigned(out, 2, BOOTTIME); // primary_trace_clock
+        });
     });
 }
 
@@ -126,9 +148,12 @@ impl Slices for Perfetto<'_, '_, '_> {
         let track = tracks.lane(lane, &span.thread, &mut out.buffer);
         let when = (Sequence::Spans, span.start_ns);
         let flows = flows.of(span.id)?;
+        // It may lie in a span of another thread.
+        let is_elsewhere = span.thread.id as u64 != lane.group;
+        let thread = is_elsewhere.then(|| thread_name(&span.thread));
         track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
             interned.callsite(&span.callsite, &span.callsite.name, out);
-            annotations(span, interned, out);
+            of_span(span, thread.as_deref(), interned, out);
             for flow in &flows {
                 // `terminating_flow_ids` and `flow_ids`.
                 fixed(out, if flow.ends { 48 } else { 47 }, flow.number);

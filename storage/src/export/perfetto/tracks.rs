@@ -57,8 +57,7 @@ impl Tracks {
                 signed(out, 1, self.pid.into());
                 // The operating system gives its numbers again; two threads are not one.
                 signed(out, 2, thread.id);
-                let name = thread.name.as_deref().unwrap_or("thread");
-                string(out, 5, &format!("{name} {}", thread.os_id));
+                string(out, 5, &thread_name(thread));
             });
         });
         track
@@ -113,6 +112,11 @@ impl Tracks {
         });
         track
     }
+}
+
+/// The name of a thread, with the number that the operating system gave it.
+pub(super) fn thread_name(thread: &Thread) -> String {
+    format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id)
 }
 
 /// A packet with a `TrackDescriptor`, of which `write` writes the rest.
