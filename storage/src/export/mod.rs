@@ -110,6 +110,7 @@ pub fn export(
         Format::Folded => folded::write(source, settings.weight, &mut out),
         Format::Firefox => firefox::write(source, &mut out),
         Format::OtlpJson => otlp::write(source, settings, &mut out),
+        Format::Otlp => Err(ExportError::IsSent),
         Format::Csv => rows::csv(source, settings.csv_safe, &mut out),
         Format::Ndjson => rows::ndjson(source, &mut out),
         Format::Sqlite => Err(ExportError::NotAStream),

@@ -6,6 +6,9 @@ pub mod nasty;
 pub mod node;
 pub mod perfetto;
 pub mod profile;
+/// A receiver of OTLP, that of the tests of the command.
+#[path = "../../../cli/tests/receiver/mod.rs"]
+pub mod receiver;
 pub mod shown;
 pub mod speedscope;
 pub mod trace_events;

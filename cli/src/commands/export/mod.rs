@@ -1,8 +1,9 @@
 //! `spandrel export`: the spans for other programs.
 //!
 //! The formats are those of `spandrel_storage::export`; here is which one is meant, and what is said of
-//! what was written. Where it goes, and how that can be stopped, is in `write`.
+//! what was written. Where it goes, and how that can be stopped, is in `write`; for a receiver, in `send`.
 
+mod send;
 mod watch;
 mod write;
 
@@ -28,7 +29,8 @@ use crate::profile::Profile;
     spandrel export chrome -o trace.json            as does a word, or --format\n  \
     spandrel export folded | inferno-flamegraph > flame.svg\n  \
     spandrel export ndjson -w 'dur>10ms' | jq .name\n  \
-    spandrel export sqlite -w name=db.query -o queries.db\n\n\
+    spandrel export sqlite -w name=db.query -o queries.db\n  \
+    spandrel export otlp --to http://localhost:4318\n\n\
     Without a format and a file: the formats, and what opens them.")]
 pub(crate) struct Arguments {
     /// What to write [default: what the name of the file says]
@@ -37,9 +39,11 @@ pub(crate) struct Arguments {
     /// folded: the time that is added up
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     weight: Width,
-    /// otlp-json: the attribute `service.name` [default: $OTEL_SERVICE_NAME, or the program's name]
+    /// otlp, otlp-json: the attribute `service.name` [default: $OTEL_SERVICE_NAME, or the program's name]
     #[arg(long, value_name = "NAME")]
     service_name: Option<String>,
+    #[command(flatten)]
+    sending: send::Options,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::PAGE | group::FAIL }>,
 }
@@ -84,30 +88,42 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let named =
         [arguments.format.map(|name| name.0), context.any_format.and_then(AnyFormat::of_export)];
     let spreadsheet = context.output.spreadsheet;
-    if named == [None, None] && context.output.path.is_none() && !context.output.is_standard {
+    let is_said =
+        arguments.sending.is_named() || context.output.path.is_some() || context.output.is_standard;
+    if named == [None, None] && !is_said {
         context.output.check()?;
         return list(context);
     }
-    let format = choose(named, context)?;
+    let sent = arguments.sending.is_named().then_some(Format::Otlp);
+    let format = choose(named, sent, context)?;
     if spreadsheet && format != Format::Csv {
         let failure =
             Failure::usage(format!("--spreadsheet is for csv, not for {}", format.name()));
         return Err(failure.hint("`spandrel export csv --spreadsheet`"));
     }
-    if arguments.service_name.is_some() && format != Format::OtlpJson {
-        let failure =
-            Failure::usage(format!("--service-name is for otlp-json, not for {}", format.name()));
-        return Err(failure.hint("`spandrel export otlp-json --service-name NAME`"));
+    let is_sent = arguments.sending.is_sent(format, context)?;
+    if arguments.service_name.is_some() && !matches!(format, Format::Otlp | Format::OtlpJson) {
+        let message =
+            format!("--service-name is for otlp and otlp-json, not for {}", format.name());
+        return Err(Failure::usage(message).hint("`spandrel export otlp-json --service-name NAME`"));
     }
     let settings = Settings::new(format)
         .weight(arguments.weight.weight())
         .csv_safe(spreadsheet)
         .service_name(service_name(arguments));
-    refuse_terminal(format, context)?;
+    if !is_sent {
+        refuse_terminal(format, context)?;
+    }
     let profile = context.wanted.profile()?;
-    let written = write::guarded(&profile, &settings, context)?;
+    let written = write::guarded(|stop| match is_sent {
+        true => send::send(&arguments.sending, &profile, &settings, context, stop),
+        false => write::write(&profile, &settings, context, stop),
+    })?;
     if let Some(path) = &context.output.path {
-        report(path, format, &written, &profile, context);
+        report(path, format, &written, context);
+    }
+    if is_sent || context.output.path.is_some() {
+        lost(&profile, context);
     }
     let formulas = if spreadsheet { 0 } else { written.formulas };
     formulas_of(formulas).iter().for_each(|note| context.output.say(note));
@@ -128,7 +144,11 @@ fn service_name(arguments: &Arguments) -> Option<String> {
     arguments.service_name.clone().or_else(of_environment)
 }
 
-fn choose(named: [Option<Format>; 2], context: &Context) -> Result<Format, Failure> {
+fn choose(
+    named: [Option<Format>; 2],
+    sent: Option<Format>,
+    context: &Context,
+) -> Result<Format, Failure> {
     let names = || Format::ALL.map(Format::name).join(" ");
     let of_file = || {
         let name = context.output.path.as_ref()?.file_name()?.to_str()?;
@@ -143,7 +163,7 @@ fn choose(named: [Option<Format>; 2], context: &Context) -> Result<Format, Failu
             Err(Failure::usage("--format names no format of an export")
                 .hint(format!("one of {}", names())))
         }
-        [one, other] => one.or(other).or_else(of_file).ok_or_else(|| {
+        [one, other] => one.or(other).or(sent).or_else(of_file).ok_or_else(|| {
             Failure::usage("the name of the file does not say which format is meant")
                 .hint(format!("`spandrel export FORMAT -o FILE` with one of {}", names()))
         }),
@@ -164,7 +184,7 @@ fn refuse_terminal(format: Format, context: &Context) -> Result<(), Failure> {
 }
 
 /// Says where it is, and what opens it.
-fn report(path: &Path, format: Format, written: &Written, profile: &Profile, context: &Context) {
+fn report(path: &Path, format: Format, written: &Written, context: &Context) {
     let bytes = text::bytes(written.bytes);
     let mut line =
         format!("wrote {} ({bytes}, {}", path.display(), text::counted(written.spans, "span"));
@@ -175,6 +195,10 @@ fn report(path: &Path, format: Format, written: &Written, profile: &Profile, con
     }
     line.push_str(&format!("). Open: {}", format.opened_by()));
     context.output.say(&text::clean(&line));
+}
+
+/// Says what the recording lost.
+fn lost(profile: &Profile, context: &Context) {
     let dropped = profile.run.dropped_spans;
     if dropped > 0 {
         let lost = text::counted(dropped, "span");
@@ -214,7 +238,7 @@ fn list(context: &Context) -> Result<Exit, Failure> {
         Column::left("opened_by", "opened by"),
     ]);
     for format in Format::ALL {
-        let ending = format.endings().first().copied().unwrap_or_default();
+        let ending = format.endings().first().copied().unwrap_or("(--to URL)");
         let texts = [format.name(), ending, format.opened_by()];
         sheet.push(texts.map(|text| Cell::Text(text.to_owned())).to_vec());
     }

@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(unix)]
+use std::sync::{Mutex, PoisonError};
 
 use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
 
@@ -15,41 +18,41 @@ use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
 
-/// Exports; when somebody wants this program to end, it ends when the half-written file is removed.
-pub(super) fn guarded(
-    profile: &Profile,
-    settings: &Settings,
-    context: &Context,
-) -> Result<Written, Failure> {
-    let stop = std::sync::Arc::new(AtomicBool::new(false));
+/// Calls `export` with a sign that it has to look at: when somebody wants this program to end, it ends when
+/// that has returned, as without a half-written file.
+pub(super) fn guarded<T>(
+    export: impl FnOnce(&Arc<AtomicBool>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     {
-        let wish = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let wish = Arc::new(Mutex::new(None));
         let act = {
             let (stop, wish) = (stop.clone(), wish.clone());
             move |new: signals::Wish| {
                 if stop.swap(true, Ordering::Relaxed) {
                     signals::give_in(new); // said twice
                 }
-                *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(new);
+                *wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
             }
         };
         let guard = signals::guard(act)
             .map_err(|source| Failure::cannot_read(format!("signals: {source}")))?;
-        let written = write(profile, settings, context, &stop);
+        let exported = export(&stop);
         drop(guard);
-        if written.is_err()
-            && let Some(wish) = *wish.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        if exported.is_err()
+            && let Some(wish) = *wish.lock().unwrap_or_else(PoisonError::into_inner)
         {
             signals::give_in(wish);
         }
-        written
+        exported
     }
     #[cfg(not(unix))]
-    write(profile, settings, context, &stop)
+    export(&stop)
 }
 
-fn write(
+/// Writes the profile where it was asked for.
+pub(super) fn write(
     profile: &Profile,
     settings: &Settings,
     context: &Context,
