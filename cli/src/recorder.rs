@@ -59,13 +59,23 @@ pub(crate) fn is_alive(_run: &Run) -> Option<bool> {
 }
 
 /// Whether it is still the same program, where Linux tells: a number is given out again. One that was
-/// built anew while it ran is the same.
+/// built anew while it ran is the same; one that has ended, and for which nobody has waited yet, is none.
 #[cfg(unix)]
 fn is_program(run: &Run) -> bool {
-    std::fs::read_link(format!("/proc/{}/exe", run.info.pid)).map_or(true, |program| {
+    let pid = run.info.pid;
+    if std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| has_ended(&stat)) {
+        return false;
+    }
+    std::fs::read_link(format!("/proc/{pid}/exe")).map_or(true, |program| {
         let program = program.to_string_lossy();
         program.strip_suffix(" (deleted)").unwrap_or(&program) == run.info.program
     })
+}
+
+/// The state stands behind the name, in which there may be anything: see proc_pid_stat(5).
+#[cfg(unix)]
+fn has_ended(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X', 'x']))
 }
 
 #[cfg(all(test, unix))]
@@ -92,6 +102,20 @@ mod tests {
         assert_eq!(State::of(&run), State::NotEnded);
         #[cfg(target_os = "linux")]
         {
+            // Killed, and nobody has waited for it.
+            let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            run.info.pid = child.id();
+            run.info.program = std::fs::read_link(format!("/proc/{}/exe", child.id()))
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            assert_eq!(State::of(&run), State::Live);
+            child.kill().unwrap();
+            while std::fs::read_link(format!("/proc/{}/exe", child.id())).is_ok() {
+                std::thread::yield_now();
+            }
+            assert_eq!(State::of(&run), State::Killed);
+            child.wait().unwrap();
             run.info.pid = std::process::id();
             run.info.program = "/bin/another".into();
             assert_eq!(State::of(&run), State::Killed);

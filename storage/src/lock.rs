@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Context, Error, ErrorKind};
 use crate::held::Held;
-use crate::ownership;
+use crate::{ownership, shield};
 
 /// What the file system calls a file, whatever its path: device and inode.
 #[cfg(unix)]
@@ -208,6 +208,20 @@ impl ReaderMark {
         // First, so that an error takes it back.
         let mark = Self(id);
         Ok((mark, header?))
+    }
+
+    /// Whether anybody has locked the file as a database, in this process or another. Taken for granted
+    /// where that cannot be known.
+    pub(crate) fn is_file_in_use(&self, full: &Path) -> bool {
+        let mut table = table();
+        let entry = table.entry(self.0.clone()).or_default();
+        let kept = entry.files.first().cloned();
+        let file = kept.map_or_else(|| File::open(full).map(|file| Arc::new(Held::new(file))), Ok);
+        let Ok(file) = file else { return true };
+        if entry.files.is_empty() {
+            entry.files.push(file.clone());
+        }
+        shield::is_main_in_use(&file)
     }
 }
 

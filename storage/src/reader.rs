@@ -7,9 +7,12 @@
 //! * a file that was closed in order has no sidecars and needs none;
 //! * of a live file the sidecars are there, and SQLite uses them;
 //! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable,
-//!   as SQLite would make a log for it otherwise.
+//!   as SQLite would make a log for it otherwise;
+//! * a file with a log, in a place where no index of that can be made (a killed recording on a read-only
+//!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
 
 mod mark;
+mod mode;
 mod names;
 mod run;
 mod span;
@@ -24,6 +27,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 pub use self::mark::Mark;
+use self::mode::Mode;
 #[cfg(feature = "query")]
 pub(crate) use self::names::Names;
 pub use self::names::{Callsite, Thread};
@@ -59,8 +63,7 @@ pub struct Reader {
     conn: Connection,
     _mark: ReaderMark,
     path: PathBuf,
-    /// The log that must not come into being while the file is read as immutable.
-    immutable: Option<PathBuf>,
+    mode: Mode,
 }
 
 impl Reader {
@@ -85,26 +88,31 @@ impl Reader {
             return Err(Error::new(ErrorKind::NotADatabase, path, message));
         }
         let full = path.canonicalize().context(path, "resolve the path")?;
-        let (mark, header) = ReaderMark::new(file_id(&full, &metadata), &full)
-            .context(path, "read the start of the file")?;
+        let mark = || {
+            ReaderMark::new(file_id(&full, &metadata), &full)
+                .context(path, "read the start of the file")
+        };
+        let (first_mark, header) = mark()?;
         if !header.starts_with(b"SQLite format 3\0") {
             let message = "not a database; choose another path";
             return Err(Error::new(ErrorKind::NotADatabase, path, message));
         }
-        let wal = wal_path(&full);
-        let empty_log = wal.metadata().map_or(true, |metadata| metadata.len() == 0);
+        let log = wal_path(&full);
+        let empty_log = log.metadata().map_or(true, |metadata| metadata.len() == 0);
         // Bytes 18 and 19 are 2 in write-ahead mode.
         let live_mode = header.get(18..20) == Some(&[2, 2]);
-        let no_log = !wal.exists();
-        let (reader, found) = if live_mode && no_log {
-            Self::connect(path, &full, mark, Some(wal))?
+        let (reader, found) = if live_mode && !log.exists() {
+            Self::connect(path, &full, first_mark, Mode::immutable(&full))?
         } else {
-            match Self::connect(path, &full, mark, None) {
-                // Sidecars cannot be used or made here, and the log holds nothing.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied && empty_log => {
-                    let (mark, _) = ReaderMark::new(file_id(&full, &metadata), &full)
-                        .context(path, "read the start of the file")?;
-                    Self::connect(path, &full, mark, Some(wal))?
+            match Self::connect(path, &full, first_mark, Mode::Shared) {
+                // Sidecars cannot be used or made here.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let (mark, _) = mark()?;
+                    let mode = match empty_log {
+                        true => Mode::immutable(&full),
+                        false => Mode::alone(path, &full, &mark, error)?,
+                    };
+                    Self::connect(path, &full, mark, mode)?
                 }
                 other => other?,
             }
@@ -117,16 +125,11 @@ impl Reader {
         path: &Path,
         full: &Path,
         mark: ReaderMark,
-        immutable: Option<PathBuf>,
+        mode: Mode,
     ) -> Result<(Self, Found), Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = if immutable.is_some() {
-            Connection::open_with_flags(uri(full), flags | OpenFlags::SQLITE_OPEN_URI)
-        } else {
-            Connection::open_with_flags(full, flags)
-        };
-        let mut reader =
-            Self { conn: conn.context(path, "open")?, _mark: mark, path: path.into(), immutable };
+        let conn = mode.connect(full, flags).context(path, "open")?;
+        let mut reader = Self { conn, _mark: mark, path: path.into(), mode };
         let conn = &mut reader.conn;
         conn.busy_timeout(Duration::from_secs(1))
             .and_then(|()| harden(conn))
@@ -140,6 +143,13 @@ impl Reader {
     /// The path, as it was given to [`open`](Self::open).
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file says that it has a write-ahead log, and there is none beside it. That is so of a copy
+    /// of the main file alone, whose last commits may be missing, if it was taken while a program recorded or
+    /// after it was killed.
+    pub fn lacks_log(&self) -> bool {
+        self.mode.lacks_log()
     }
 
     /// For statements that are prepared once and run within the transaction of a scan.
@@ -179,9 +189,9 @@ impl Reader {
         self.conn.unchecked_transaction().context(&self.path, "begin to read")
     }
 
-    /// Whether what was opened as immutable still is.
+    /// Whether what was opened as a file that nobody uses still is one.
     pub(crate) fn check_mode(&self) -> Result<(), Error> {
-        if self.immutable.as_ref().is_some_and(|wal| wal.exists()) {
+        if !self.mode.holds() {
             let message = "a recording into the file has begun; open it again";
             return Err(Error::new(ErrorKind::Busy, &self.path, message));
         }
@@ -203,26 +213,4 @@ impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-/// The path as a URI that tells SQLite that nobody writes: <https://sqlite.org/uri.html>.
-fn uri(full: &Path) -> PathBuf {
-    let mut uri = String::from("file:");
-    for byte in full.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                uri.push(char::from(*byte));
-            }
-            byte => {
-                uri.push('%');
-                uri.extend(
-                    [byte >> 4, byte & 15]
-                        .iter()
-                        .filter_map(|digit| char::from_digit(u32::from(*digit), 16)),
-                );
-            }
-        }
-    }
-    uri.push_str("?immutable=1");
-    PathBuf::from(uri)
 }

@@ -229,16 +229,49 @@ fn in_a_read_only_folder() {
     use std::os::unix::process::CommandExt;
     const VARIABLE: &str = "SPANDREL_TEST_READ_ONLY";
     if let Some(folder) = std::env::var_os(VARIABLE) {
-        check(&Reader::open(Path::new(&folder).join("closed.db")).unwrap());
-        return check(&Reader::open(Path::new(&folder).join("copy.db")).unwrap());
+        let open = |name: &str| Reader::open(Path::new(&folder).join(name));
+        let killed = open("killed.db").unwrap();
+        // Two at once, as `diff` may have them.
+        for name in ["closed.db", "copy.db", "empty-log.db", "killed.db"] {
+            check(&open(name).unwrap());
+        }
+        check(&killed);
+        assert_eq!(open("alone.db").unwrap_err().kind(), ErrorKind::Busy);
+        let error = open("live.db").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("another program has the profile open"), "{error}");
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut store = record(&folder.path().join("closed.db"));
+    let at = |name: &str| folder.path().join(name);
+    let mut store = record(&at("closed.db"));
+    // What a recording that is killed leaves, copied without the index of its log.
+    for suffix in ["", "-wal"] {
+        let name = |of: &str| at(&format!("{of}.db{suffix}"));
+        fs::copy(name("closed"), name("killed")).unwrap();
+    }
+    assert!(fs::metadata(at("killed.db-wal")).unwrap().len() > 0);
     store.checkpoint(true).unwrap();
-    fs::copy(folder.path().join("closed.db"), folder.path().join("copy.db")).unwrap();
+    for copy in ["copy.db", "empty-log.db"] {
+        fs::copy(at("closed.db"), at(copy)).unwrap();
+    }
+    fs::write(at("empty-log.db-wal"), "").unwrap();
     store.close().unwrap();
-    for name in ["closed.db", "copy.db"] {
-        let path = folder.path().join(name);
+    // Recorded into from elsewhere: with an index in the memory of the recorder, and with one that
+    // somebody has removed.
+    let live: Vec<_> = [("alone.db", false), ("live.db", true)]
+        .into_iter()
+        .map(|(name, live_readers)| {
+            let options = StoreOptions { live_readers, ..StoreOptions::default() };
+            let mut live = common::store(&at(name), &options);
+            let mut batch = common::batch(&mut live, 10);
+            live.append(&mut batch).unwrap();
+            live
+        })
+        .collect();
+    fs::remove_file(at("live.db-shm")).unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
@@ -249,6 +282,7 @@ fn in_a_read_only_folder() {
     }
     let status = command.status().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    drop(live);
     assert!(status.success());
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let mut view = View::new("info", None, sheet);
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
-    view.notes.extend(log_line(&files, state));
+    view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     let (largest, left_out) = largest(&losses, LOSSES_SHOWN);
@@ -168,8 +168,14 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
     line
 }
 
-/// What a recording that is over has left beside the file.
-fn log_line(files: &Files, state: State) -> Option<String> {
+/// What a recording that is over has left beside the file, or should have.
+fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
+    if lacks_log && state != State::Ended {
+        return Some(
+            "! no log beside it: if the profile was copied without its -wal, the last commits are missing"
+                .to_owned(),
+        );
+    }
     let is_over = matches!(state, State::Ended | State::Killed);
     (is_over && files.wal_bytes > 0).then(|| {
         "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"

@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod contract;
+mod copies;
 mod destinations;
 mod endings;
 mod events;
