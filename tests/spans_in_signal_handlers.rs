@@ -27,6 +27,9 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 /// Times that it may, so that the ring has room for all between two flushes, and no flush is
 /// interrupted, which allocates.
 static ALLOWED: AtomicU64 = AtomicU64::new(0);
+/// Signals that have come, of which each `EACH`th opens spans.
+static SIGNALS: AtomicU64 = AtomicU64::new(0);
+static EACH: AtomicU64 = AtomicU64::new(1);
 /// Spans that each of them opens.
 const SPANS_OF_A_CALL: u64 = 4;
 /// The span that the last one has left open.
@@ -34,7 +37,10 @@ static LEFT: Mutex<Option<Span>> = Mutex::new(None);
 
 extern "C" fn handler(_signal: libc::c_int) {
     let n = CALLS.load(Ordering::Relaxed);
-    if n >= ALLOWED.load(Ordering::Relaxed) {
+    let signals = SIGNALS.load(Ordering::Relaxed);
+    SIGNALS.store(signals + 1, Ordering::Relaxed);
+    let is_left_out = !signals.is_multiple_of(EACH.load(Ordering::Relaxed));
+    if is_left_out || n >= ALLOWED.load(Ordering::Relaxed) {
         return;
     }
     CALLS.store(n + 1, Ordering::Relaxed);
@@ -90,19 +96,21 @@ const SPANS_OF_A_WORK: u64 = 3;
 #[test]
 fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
     let Some(role) = child::role() else {
-        let _limit = time_limit(240 * rounds(1));
-        for front in ["subscriber", "layer"].repeat(rounds(1) as usize) {
-            child::plan(TEST, &format!("{front} signals")).start().succeed();
-            if interrupts::CAN_STEP {
-                child::plan(TEST, &format!("{front} steps")).start().succeed();
+        let _limit = time_limit(1_200 * rounds(1));
+        for round in 0..rounds(1) {
+            for front in ["subscriber", "layer"] {
+                child::plan(TEST, &format!("{front} signals {round}")).start().succeed();
+                if interrupts::CAN_STEP {
+                    child::plan(TEST, &format!("{front} steps {round}")).start().succeed();
+                }
             }
         }
         return;
     };
-    let _limit = time_limit(120);
+    let _limit = time_limit(600);
     let scratch = scratch();
     let profiler = small(scratch.db()).build().unwrap();
-    let (front, way) = role.split_once(' ').unwrap();
+    let [front, way, round] = role.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let dispatch = match front {
         "subscriber" => Dispatch::new(profiler.subscriber()),
         _ => Dispatch::new(SignalSafe::default().with(profiler.layer())),
@@ -114,7 +122,7 @@ fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
     handler(0);
     let works = 1 + match way {
         "signals" => interrupted_by_signals(&profiler),
-        _ => interrupted_everywhere(&profiler),
+        _ => interrupted_everywhere(&profiler, round.parse().unwrap()),
     };
     drop(LEFT.lock().unwrap().take());
     let report = profiler.close().unwrap();
@@ -145,11 +153,14 @@ fn interrupted_by_signals(profiler: &Profiler) -> u64 {
     works
 }
 
-/// The handler comes after each single instruction.
-fn interrupted_everywhere(profiler: &Profiler) -> u64 {
+/// A signal comes after each single instruction; the handler opens spans at each fourth of them, at others
+/// in the next round.
+fn interrupted_everywhere(profiler: &Profiler, round: u64) -> u64 {
     const WORKS: u64 = 1;
     interrupts::handle(libc::SIGTRAP, handler).unwrap();
     ALLOWED.store(u64::MAX, Ordering::Relaxed);
+    SIGNALS.store(round, Ordering::Relaxed);
+    EACH.store(4, Ordering::Relaxed);
     for n in 1..=WORKS {
         work(n, &|part| {
             interrupts::step(part);
