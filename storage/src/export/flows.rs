@@ -2,9 +2,9 @@
 //! have, so that the earlier span has to know at its beginning that another one will follow from it;
 //! and links are stored by the later one. So they are turned round first, in a temporary database.
 //!
-//! An arrow goes from left to right. A program may say at any time that a span follows from another one, also
+//! Most arrows go from left to right. A program may say at any time that a span follows from another one, also
 //! from one that began after it or with it: trace processor would drop such a flow, or turn it round, so
-//! that it is left out.
+//! that it is left out there.
 
 use rusqlite::{Connection, Statement, params};
 
@@ -26,19 +26,26 @@ pub(super) struct Flow {
     pub(super) number: u64,
     /// The span follows; otherwise it is followed.
     pub(super) ends: bool,
+    /// The span at the other end.
+    pub(super) other: u64,
 }
 
-/// Whether an arrow can show a link. What would be before the start of the run is put there.
-fn is_drawn(link: &Linked, can_have: impl Fn(&Place) -> bool) -> bool {
+/// Whether an arrow from left to right can show that one follows from the other. What would be before the
+/// start of the run is put there.
+pub(super) fn goes_right(earlier: &Place, later: &Place) -> bool {
+    earlier.start_ns.max(0) < later.start_ns.max(0)
+}
+
+fn is_drawn(link: &Linked, drawn: impl Fn(&Place, &Place) -> bool) -> bool {
     let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return false };
-    earlier.start_ns.max(0) < later.start_ns.max(0) && can_have(later) && can_have(earlier)
+    drawn(earlier, later)
 }
 
 impl Links {
-    /// Those between spans of which both can have arrows.
+    /// Those that are `drawn` from the earlier span to the later one.
     pub(super) fn find(
         source: &mut Source<'_>,
-        can_have: impl Fn(&Place) -> bool,
+        drawn: impl Fn(&Place, &Place) -> bool,
     ) -> Result<Self, ExportError> {
         let mut links = Self { conn: temporary()?, linked: IdSet::default(), count: 0 };
         links.conn.execute_batch(TABLE).map_err(ExportError::Spool)?;
@@ -48,16 +55,17 @@ impl Links {
         source.choose()?;
         let Self { conn, linked, count } = &mut links;
         let mut insert = conn
-            .prepare("INSERT INTO flow (span_id, number, ends) VALUES (?1, ?2, ?3)")
+            .prepare("INSERT INTO flow (span_id, number, ends, other) VALUES (?1, ?2, ?3, ?4)")
             .map_err(ExportError::Spool)?;
         source.links(|link| {
-            if !is_drawn(link, &can_have) {
+            if !is_drawn(link, &drawn) {
                 return Ok(());
             }
             *count += 1;
-            for (id, ends) in [(link.follows_id, false), (link.span_id, true)] {
+            let (from, to) = (link.follows_id, link.span_id);
+            for (id, ends, other) in [(from, false, to), (to, true, from)] {
                 linked.insert(id);
-                let row = params![id as i64, *count as i64, ends];
+                let row = params![id as i64, *count as i64, ends, other as i64];
                 let inserted = insert.execute(row);
                 inserted.map_err(ExportError::Spool)?;
             }
@@ -69,7 +77,8 @@ impl Links {
 }
 
 const TABLE: &str = "CREATE TABLE flow (span_id INTEGER NOT NULL, number INTEGER NOT NULL,
-    ends INTEGER NOT NULL, PRIMARY KEY (span_id, number)) WITHOUT ROWID";
+    ends INTEGER NOT NULL, other INTEGER NOT NULL,
+    PRIMARY KEY (span_id, number, ends)) WITHOUT ROWID";
 
 /// Looks up the flows of spans.
 pub(super) struct Flows<'a> {
@@ -79,7 +88,7 @@ pub(super) struct Flows<'a> {
 
 impl<'a> Flows<'a> {
     pub(super) fn new(links: &'a Links) -> Result<Self, ExportError> {
-        let sql = "SELECT number, ends FROM flow WHERE span_id = ?1";
+        let sql = "SELECT number, ends, other FROM flow WHERE span_id = ?1";
         let find = links.conn.prepare(sql).map_err(ExportError::Spool)?;
         Ok(Self { links, find })
     }
@@ -92,7 +101,8 @@ impl<'a> Flows<'a> {
         }
         let mut rows = self.find.query([span_id as i64]).map_err(ExportError::Spool)?;
         while let Some(row) = rows.next().map_err(ExportError::Spool)? {
-            let read = || Ok(Flow { number: row.get::<_, i64>(0)? as u64, ends: row.get(1)? });
+            let id = |column| row.get::<_, i64>(column).map(|id| id as u64);
+            let read = || Ok(Flow { number: id(0)?, ends: row.get(1)?, other: id(2)? });
             flows.push(read().map_err(ExportError::Spool)?);
         }
         Ok(flows)

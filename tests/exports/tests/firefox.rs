@@ -1,16 +1,95 @@
 //! The Firefox profiler: its own program loads the file and shows every marker.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::export::Format;
-use spandrel_tests_exports::{Made, forests, node, profile};
+use spandrel_storage::export::{Format, Settings};
+use spandrel_tests_exports::firefox::{self, Loaded};
+use spandrel_tests_exports::profile::id;
+use spandrel_tests_exports::{Made, SpanSpec, entangled, forests, profile};
+
+fn column<'a>(table: &'a Value, name: &str) -> &'a Vec<Value> {
+    let column = table[name].as_array().unwrap();
+    assert_eq!(column.len() as u64, table["length"].as_u64().unwrap(), "{name}");
+    column
+}
+
+/// The call tree is that of the format for flame graphs.
+fn check_call_tree(made: &Made, file: &Value) {
+    let shared = &file["shared"];
+    let strings = shared["stringArray"].as_array().unwrap();
+    let at = |value: &Value| value.as_u64().unwrap() as usize;
+    let (stacks, offsets) =
+        (column(&shared["stackTable"], "frame"), column(&shared["stackTable"], "prefixOffset"));
+    let func = |frame: &Value| &column(&shared["frameTable"], "func")[at(frame)];
+    let name = |frame: &Value| {
+        let name = &column(&shared["funcTable"], "name")[at(func(frame))];
+        let plain = |c: char| if c == ';' || c.is_ascii_control() { '_' } else { c };
+        let name: String = strings[at(name)].as_str().unwrap().chars().map(plain).collect();
+        if name.is_empty() { "(no name)".to_owned() } else { name }
+    };
+    let path = |stack: &Value| {
+        let (mut names, mut stack) = (Vec::new(), at(stack));
+        loop {
+            names.insert(0, name(&stacks[stack]));
+            match at(&offsets[stack]) {
+                0 => return names.join(";"),
+                offset => stack -= offset,
+            }
+        }
+    };
+    let samples = &file["threads"][0]["samples"];
+    assert_eq!(samples["weightType"], "tracing-ms");
+    let times = column(samples, "time").iter().map(|time| time.as_f64().unwrap());
+    assert!(times.is_sorted(), "samples are sorted by time");
+    let found: Vec<(String, f64)> = column(samples, "stack")
+        .iter()
+        .zip(column(samples, "weight"))
+        .map(|(stack, weight)| (path(stack), weight.as_f64().unwrap()))
+        .collect();
+    let (folded, _) = made.export_as(&Settings::new(Format::Folded));
+    let line = |line: &str| {
+        let (path, ns) = line.rsplit_once(' ').unwrap();
+        (path.to_owned(), ns.parse::<f64>().unwrap() / 1e6)
+    };
+    let expected: Vec<_> = String::from_utf8(folded).unwrap().lines().map(line).collect();
+    assert_eq!(found.len(), expected.len());
+    for ((path, ms), (expected, expected_ms)) in found.iter().zip(&expected) {
+        assert_eq!(path, expected);
+        assert!((ms - expected_ms).abs() <= expected_ms.abs() * 1e-12, "{ms} {expected_ms}");
+    }
+}
+
+/// What of the links the format has room for.
+fn links(made: &Made) -> BTreeMap<usize, Vec<usize>> {
+    let mut links: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (later, earlier) in &made.given.links {
+        links.entry(*later).or_default().push(*earlier);
+    }
+    links
+}
+
+/// What a marker says of flows, by the names of its fields.
+fn flows(made: &Made, index: usize) -> BTreeMap<String, String> {
+    let links = links(made);
+    let mut flows = BTreeMap::new();
+    if links.values().flatten().any(|earlier| *earlier == index) {
+        flows.insert("flow".to_owned(), format!("s{}", id(index)));
+    }
+    for (at, earlier) in links.get(&index).into_iter().flatten().enumerate() {
+        let key = if at == 0 { "follows".to_owned() } else { format!("follows{}", at + 1) };
+        flows.insert(key, format!("s{}", id(*earlier)));
+    }
+    flows
+}
 
 fn check(made: &Made) {
     let (bytes, written) = made.export(Format::Firefox);
     let file: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(file["meta"]["preprocessedProfileVersion"], 75);
+    check_call_tree(made, &file);
     let strings = file["shared"]["stringArray"].as_array().unwrap();
     let mut found: HashMap<String, (String, f64, Option<f64>)> = HashMap::new();
     let (mut events, mut notes) = (0, 0);
@@ -32,13 +111,24 @@ fn check(made: &Made) {
                     assert_eq!(markers["phase"][at], phase);
                     let id = data["id"].as_str().unwrap().to_owned();
                     let times = (times.0.as_f64().unwrap(), times.1.as_f64());
+                    let index = made.indexes()[&id[1..].parse().unwrap()];
+                    let text = |value: &Value| {
+                        strings[value.as_u64().unwrap() as usize].as_str().unwrap().to_owned()
+                    };
+                    let is_flow = |key: &str| key == "flow" || key.starts_with("follows");
+                    let of_flows = data.as_object().unwrap().iter();
+                    let of_flows = of_flows.filter(|(key, _)| is_flow(key));
+                    let of_flows = of_flows.map(|(key, value)| (key.clone(), text(value)));
+                    assert_eq!(of_flows.collect::<BTreeMap<_, _>>(), flows(made, index));
                     assert!(found.insert(id, (name.into(), times.0, times.1)).is_none());
                 }
             }
         }
     }
     assert_eq!((found.len(), written.spans as usize), (made.given.spans.len(), found.len()));
-    assert_eq!((events, notes), (made.given.events.len(), 3));
+    assert_eq!(written.links as usize, made.given.links.len());
+    let others = made.given.marks.len() + made.given.losses.len();
+    assert_eq!((events, notes), (made.given.events.len(), others));
     for (id, at) in made.indexes() {
         let (name, start, end) = &found[&format!("s{id}")];
         let span = &made.given.spans[at];
@@ -65,26 +155,6 @@ proptest! {
         });
         check(&given.make());
     }
-}
-
-/// What Mozilla's command line shows of a file: all markers, and the threads with how many they have.
-fn shown(program: &Path, file: &Path, home: &Path) -> (Vec<Value>, Vec<(String, u64)>) {
-    let loaded = node::load_into_firefox(program, file, home);
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-    let ask = |words: &[&str]| -> Value {
-        let output = node::run(program, words, home);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let markers = ask(&["profile", "markers", "--json", "--limit", "100000"]);
-    let threads = ask(&["thread", "list", "--json"]);
-    node::run(program, &["stop", "--all"], home);
-    let thread = |thread: &Value| {
-        let markers = thread["markerCount"].as_u64().unwrap();
-        (thread["name"].as_str().unwrap().to_owned(), markers)
-    };
-    let threads = threads["threads"].as_array().unwrap().iter().map(thread).collect();
-    (markers["markers"].as_array().unwrap().clone(), threads)
 }
 
 /// Milliseconds, to the nanosecond.
@@ -126,21 +196,55 @@ fn check_span(made: &Made, at: usize, marker: &Value) {
         assert_eq!(value(key).is_some(), ns.is_some());
         assert!(ns.is_none_or(|ns| is_near(&value(key).unwrap(), ns)), "{key} {marker}");
     }
+    let expected = flows(made, at);
+    let keys = ["flow".to_owned(), "follows".to_owned()].into_iter();
+    for key in keys.chain((2..9).map(|at| format!("follows{at}"))) {
+        assert_eq!(value(&key), expected.get(&key).map(|id| id.as_str().into()), "{key}");
+    }
     let Some(fields) = span.fields.as_deref() else { return };
     let fields = match serde_json::from_str(fields) {
         Ok(Value::Object(fields)) => fields,
         _ => [("fields".to_owned(), fields.into())].into_iter().collect(),
     };
     for (key, field) in fields {
-        let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
-        assert_eq!(value(&format!("field.{key}")), Some(text.into()));
+        let found = value(&format!("field.{key}")).unwrap();
+        match &field {
+            Value::String(text) => assert_eq!(&found, text),
+            // As it is written; serde_json rounds what is very large, on both sides.
+            field => {
+                let found: Value = serde_json::from_str(found.as_str().unwrap()).unwrap();
+                assert_eq!(found, *field);
+            }
+        }
     }
+}
+
+/// Self time is that of the database, however the children overlap.
+fn check_functions(made: &Made, loaded: &Loaded<'_>) {
+    let mut expected: BTreeMap<&str, i64> = BTreeMap::new();
+    for index in 0..made.given.spans.len() {
+        let ns = made.given.self_ns(index).filter(|ns| *ns > 0);
+        *expected.entry(made.name(index)).or_default() += ns.unwrap_or(0);
+    }
+    expected.retain(|_, ns| *ns > 0);
+    let thread = &loaded.ask(&["thread", "functions", "--json", "--include-idle", "--limit", "0"]);
+    let functions = thread["functions"].as_array().unwrap();
+    let mut found: BTreeMap<&str, i64> = BTreeMap::new();
+    for function in functions {
+        let ns = (function["selfSamples"].as_f64().unwrap() * 1e6).round() as i64;
+        *found.entry(function["name"].as_str().unwrap()).or_default() += ns;
+    }
+    found.retain(|_, ns| *ns > 0);
+    assert_eq!(found, expected);
 }
 
 fn check_in_firefox(program: &Path, made: &Made) {
     let (home, file) = (made.folder.path(), made.folder.path().join("a.profile.json"));
     std::fs::write(&file, made.export(Format::Firefox).0).unwrap();
-    let (markers, threads) = shown(program, &file, home);
+    let loaded = Loaded::new(program, &file, home);
+    let (markers, threads) = (loaded.markers(), loaded.threads());
+    check_functions(made, &loaded);
+    drop(loaded);
     let of_type =
         |kind: &'static str| markers.iter().filter(move |marker| marker["markerType"] == kind);
     let spans: HashMap<&str, &Value> =
@@ -191,8 +295,7 @@ proptest! {
 
     #[test]
     fn the_profiler_itself_shows_every_span(mut given in forests()) {
-        let program = node::file("@firefox-devtools/profiler-cli/dist/profiler-cli.js");
-        let Some(program) = program else { return Ok(()) };
+        let Some(program) = firefox::program() else { return Ok(()) };
         // Its numbers are doubles, which cannot tell such neighbours.
         for span in &mut given.spans {
             span.start_ns = span.start_ns.clamp(0, 1_000_000_000_000);
@@ -202,4 +305,27 @@ proptest! {
         given.events.iter_mut().for_each(|event| event.1 = event.1.clamp(0, 1_000_000_000_000));
         check_in_firefox(&program, &given.make());
     }
+}
+
+#[test]
+fn what_overlaps_follows_and_never_ends_is_there() {
+    let made = entangled::given().make();
+    check(&made);
+    if let Some(program) = firefox::program() {
+        check_in_firefox(&program, &made);
+    }
+}
+
+#[test]
+fn links_beyond_the_room_are_counted_as_left_out() {
+    let span = |start_ns| SpanSpec { start_ns, duration_ns: Some(1), ..SpanSpec::default() };
+    let given = profile::Given {
+        spans: (0..21).map(span).collect(),
+        links: (0..20).map(|earlier| (20, earlier)).collect(),
+        names: profile::names(),
+        threads: profile::threads(),
+        ..profile::Given::default()
+    };
+    let (_, written) = given.make().export(Format::Firefox);
+    assert_eq!((written.links, written.left_out.links), (16, 4));
 }

@@ -31,7 +31,7 @@ use std::borrow::Cow;
 use self::rows::Rows;
 use super::Written;
 use super::error::ExportError;
-use super::flows::{Flow, Flows, Links};
+use super::flows::{Flow, Flows, Links, goes_right};
 use super::for_scripts::string;
 use super::lanes::{Lane, Open, Slices};
 use super::out::Out;
@@ -45,7 +45,9 @@ use crate::reader::Span;
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     // An instant has no arrows.
     let has_length = |place: &Place| at(place.start_ns) < at(place.end_ns);
-    let links = Links::find(source, has_length)?;
+    let links = Links::find(source, |earlier, later| {
+        goes_right(earlier, later) && has_length(earlier) && has_length(later)
+    })?;
     head(source, &mut out.buffer);
     let rows = Rows::new(source.run.info.pid);
     let mut slices =

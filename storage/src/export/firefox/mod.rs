@@ -1,29 +1,36 @@
-//! The Firefox profiler's processed profile, version 60:
+//! The Firefox profiler's processed profile, version 75:
 //! <https://github.com/firefox-devtools/profiler/blob/main/docs-developer/CHANGELOG-formats.md>. Newer
 //! profilers upgrade it on loading.
+//!
+//! What opens is the call tree of a thread of its own, with a sample for each path of names whose weight is the
+//! time that no path below it took. Samples have times, and these have none: they are spread over the run.
 //!
 //! Spans and events are markers of their thread: intervals and instants, which the profiler lays out
 //! itself, so that they may overlap. The marker's name is that of the span; the schemas `span` and `event`
 //! say how the rest is shown, with a line for each field that occurs, up to a bound. Marks and losses
-//! are markers of a thread of their own. An unfinished span is an interval without an end. Links have
-//! no place in the format but the field `parent`.
+//! are markers of a thread of their own. An unfinished span is an interval without an end. A span that
+//! others follow from is the begin of a flow, by which the profiler finds them; that is a field of each.
 //!
 //! The format has its columns one after the other, so they wait in a [`Spool`]. Times are milliseconds
 //! since the start of the run, to the nanosecond.
 
+mod call_tree;
 mod schema;
 mod threads;
 
 use std::collections::{BTreeSet, HashMap};
 
+use self::call_tree::{CallTree, Samples};
 use super::Written;
 use super::callsite;
 use super::error::ExportError;
 use super::fields::{self, Value};
+use super::flows::{Flows, Links};
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
 use super::text::{self, integer, json, key, unsigned};
+use super::timeline::{add, stacks_beside};
 use crate::query::Columns;
 use crate::quick_map::QuickMap;
 use crate::reader::Thread;
@@ -34,8 +41,14 @@ const KEYS_MAX: usize = 256;
 /// Columns of the table of markers, each a stream.
 const COLUMNS: [&str; 6] = ["name", "startTime", "endTime", "phase", "category", "data"];
 
+/// Spans that one can follow from at most; further links are left out.
+const FOLLOWS_MAX: usize = 16;
+
 /// The thread of marks and losses; no thread of a profile has the number.
 const NO_THREAD: i64 = i64::MIN;
+
+/// The thread of the call tree.
+const PATHS: i64 = i64::MIN + 1;
 
 /// Where a marker stands, and what it is.
 struct Place<'a> {
@@ -56,7 +69,11 @@ enum Phase {
 }
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
+    let links = Links::find(source, |_, _| true)?;
     let mut firefox = Firefox {
+        flows: Flows::new(&links)?,
+        links: 0,
+        follows_max: 0,
         spool: Spool::new()?,
         threads: QuickMap::default(),
         strings: HashMap::new(),
@@ -64,22 +81,32 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         span_keys: BTreeSet::new(),
         event_keys: BTreeSet::new(),
     };
-    let spans = source.spans(Columns::All, |span| firefox.span(span))?;
+    firefox.row(PATHS, "all spans: self time by path".to_owned());
+    let (spans, tree) = stacks_beside(source, |source, stacks| {
+        source.spans(Columns::All, |span| {
+            add(stacks, span)?;
+            firefox.span(span)
+        })
+    })?;
     let events = source.events(|event| firefox.event(event))?;
     let marks = firefox.marks_and_losses(source)?;
     out.buffer.push(b'{');
-    schema::meta(source, [&firefox.span_keys, &firefox.event_keys], &mut out.buffer);
+    schema::meta(source, &firefox, &mut out.buffer);
     out.buffer.extend_from_slice(b",\"libs\":[],\"threads\":[");
-    firefox.write_threads(source, out)?;
+    firefox.write_threads(source, &Samples::new(&tree, source.run.last_ns), out)?;
     out.buffer.extend_from_slice(b"\n],\"shared\":{");
-    out.buffer.extend_from_slice(threads::EMPTY_TABLES);
+    CallTree::new(&tree, &mut |name| firefox.string(name)).write(out)?;
     out.buffer.extend_from_slice(b",\"stringArray\":[");
     out.buffer.extend_from_slice(&firefox.strings_json);
     out.buffer.extend_from_slice(b"]}}\n");
-    Ok(Written { spans, events, marks, ..Written::default() })
+    Ok(Written { spans, events, links: firefox.links, marks, ..Written::default() })
 }
 
-struct Firefox {
+struct Firefox<'l> {
+    flows: Flows<'l>,
+    links: u64,
+    /// How many spans one follows from at most.
+    follows_max: usize,
     spool: Spool,
     threads: QuickMap<i64, Row>,
     strings: HashMap<String, u64>,
@@ -97,7 +124,7 @@ struct Row {
     from_ns: i64,
 }
 
-impl Firefox {
+impl Firefox<'_> {
     fn span(&mut self, span: &crate::query::SpanRef<'_>) -> Result<(), ExportError> {
         self.know(span.thread);
         let is_failure = matches!(span.status, crate::Status::Error | crate::Status::Panicked);
@@ -110,6 +137,7 @@ impl Firefox {
             phase: if end.is_some() { Phase::Interval } else { Phase::IntervalStart },
             category: if is_failure { 2 } else { 1 },
         };
+        let flows = self.flows_of(span.id)?;
         let mut keys = std::mem::take(&mut self.span_keys);
         let marked = self.marker(&place, |out| {
             out.extend_from_slice(b"{\"type\":\"span\",\"id\":\"s");
@@ -134,6 +162,7 @@ impl Firefox {
             }
             key(out, "polls");
             unsigned(out, span.polls);
+            out.extend_from_slice(&flows);
             of_fields(out, span.fields, &mut keys);
             out.push(b'}');
         });
@@ -166,6 +195,24 @@ impl Firefox {
         });
         self.event_keys = keys;
         marked
+    }
+
+    /// The members of a span's data that connect it with others: numbers of strings.
+    fn flows_of(&mut self, span_id: u64) -> Result<Vec<u8>, ExportError> {
+        let flows = self.flows.of(span_id)?;
+        let mut out = Vec::new();
+        if flows.iter().any(|flow| !flow.ends) {
+            key(&mut out, "flow");
+            unsigned(&mut out, self.string(&format!("s{span_id}")));
+        }
+        let follows = flows.iter().filter(|flow| flow.ends).take(FOLLOWS_MAX);
+        for (at, flow) in follows.enumerate() {
+            self.links += 1;
+            self.follows_max = self.follows_max.max(at + 1);
+            key(&mut out, &schema::follows(at));
+            unsigned(&mut out, self.string(&format!("s{}", flow.other)));
+        }
+        Ok(out)
     }
 
     fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<u64, ExportError> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::source::Source;
-use super::super::text::{self, json, key};
+use super::super::text::{self, json, key, unsigned};
+use super::Firefox;
 
 /// Categories, with colours; markers go by the status of their span.
 const CATEGORIES: [(&str, &str); 5] = [
@@ -14,13 +15,16 @@ const CATEGORIES: [(&str, &str); 5] = [
     ("Mark", "purple"),
 ];
 
+/// Threads that are shown from the beginning at most; the profiler would hide those without samples.
+const SHOWN_MAX: usize = 100;
+
 /// Writes what is known of the run, the categories, and how markers are shown, with the keys of the
 /// fields that spans and events have.
-pub(super) fn meta(source: &Source<'_>, keys: [&BTreeSet<String>; 2], out: &mut Vec<u8>) {
+pub(super) fn meta(source: &Source<'_>, firefox: &Firefox<'_>, out: &mut Vec<u8>) {
     let info = &source.run.info;
     out.extend_from_slice(
-        b"\"meta\":{\"interval\":1,\"processType\":0,\"stackwalk\":0,\"version\":24,\
-          \"preprocessedProfileVersion\":60,\"symbolicated\":true,\
+        b"\"meta\":{\"interval\":1,\"processType\":0,\"stackwalk\":0,\"version\":36,\
+          \"preprocessedProfileVersion\":75,\"symbolicated\":true,\
           \"importedFrom\":\"spandrel\"",
     );
     key(out, "product");
@@ -44,23 +48,41 @@ pub(super) fn meta(source: &Source<'_>, keys: [&BTreeSet<String>; 2], out: &mut 
         key(out, "subcategories");
         out.extend_from_slice(b"[\"Other\"]}");
     }
+    out.extend_from_slice(b"],\"initialSelectedThreads\":[0],\"initialVisibleThreads\":[");
+    for thread in 0..firefox.threads.len().min(SHOWN_MAX) {
+        if thread > 0 {
+            out.push(b',');
+        }
+        unsigned(out, thread as u64);
+    }
     out.extend_from_slice(b"],\"markerSchema\":[");
-    schemas(keys, out);
+    schemas(firefox, out);
     out.extend_from_slice(b"]}");
 }
 
-fn schemas([of_spans, of_events]: [&BTreeSet<String>; 2], out: &mut Vec<u8>) {
-    schema(out, ("span", "{marker.name}"), SPAN_FIELDS, of_spans);
+/// The key for a span that one follows from, counted from 0.
+pub(super) fn follows(at: usize) -> String {
+    if at == 0 { "follows".to_owned() } else { format!("follows{}", at + 1) }
+}
+
+fn schemas(firefox: &Firefox<'_>, out: &mut Vec<u8>) {
+    let mut of_spans = SPAN_FIELDS.to_vec();
+    let follows: Vec<String> = (0..firefox.follows_max).map(follows).collect();
+    if !follows.is_empty() {
+        of_spans.push(("flow", "Followed by others as", "flow-id"));
+    }
+    of_spans.extend(follows.iter().map(|key| (key.as_str(), "Follows from", "flow-id")));
+    schema(out, ("span", "{marker.name}"), &of_spans, &firefox.span_keys);
     out.push(b',');
-    schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, of_events);
+    schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, &firefox.event_keys);
     out.push(b',');
     schema(out, ("note", "{marker.data.text}"), NOTE_FIELDS, &BTreeSet::new());
 }
 
 /// Key, label and format.
-type Field = (&'static str, &'static str, &'static str);
+type Field<'a> = (&'a str, &'a str, &'a str);
 
-const SPAN_FIELDS: &[Field] = &[
+const SPAN_FIELDS: &[Field<'static>] = &[
     ("id", "Span", "string"),
     ("parent", "Parent", "string"),
     ("trace", "Trace", "string"),
@@ -73,7 +95,7 @@ const SPAN_FIELDS: &[Field] = &[
     ("polls", "Polls", "integer"),
 ];
 
-const EVENT_FIELDS: &[Field] = &[
+const EVENT_FIELDS: &[Field<'static>] = &[
     ("message", "Message", "string"),
     ("span", "Span", "string"),
     ("target", "Target", "string"),
@@ -81,12 +103,13 @@ const EVENT_FIELDS: &[Field] = &[
     ("source", "Source", "string"),
 ];
 
-const NOTE_FIELDS: &[Field] = &[("text", "Text", "string"), ("fields", "Fields", "string")];
+const NOTE_FIELDS: &[Field<'static>] =
+    &[("text", "Text", "string"), ("fields", "Fields", "string")];
 
 fn schema(
     out: &mut Vec<u8>,
     (name, label): (&str, &str),
-    known: &[Field],
+    known: &[Field<'_>],
     keys: &BTreeSet<String>,
 ) {
     out.extend_from_slice(b"{\"name\":");

@@ -4,15 +4,14 @@ use super::super::error::ExportError;
 use super::super::out::Out;
 use super::super::source::Source;
 use super::super::text::{self, integer, json, key, unsigned};
-use super::{COLUMNS, Firefox, NO_THREAD};
+use super::call_tree::Samples;
+use super::{COLUMNS, Firefox, NO_THREAD, PATHS};
 
-/// There are no samples, hence no stacks.
-pub(super) const EMPTY_TABLES: &[u8] = br#""stackTable":{"frame":[],"prefix":[],"length":0},"frameTable":{"address":[],"inlineDepth":[],"category":[],"subcategory":[],"func":[],"nativeSymbol":[],"innerWindowID":[],"line":[],"column":[],"length":0},"funcTable":{"name":[],"isJS":[],"relevantForJS":[],"resource":[],"source":[],"lineNumber":[],"columnNumber":[],"length":0},"resourceTable":{"lib":[],"name":[],"host":[],"type":[],"length":0},"nativeSymbols":{"libIndex":[],"address":[],"name":[],"functionSize":[],"length":0},"sources":{"uuid":[],"filename":[],"length":0}"#;
-
-impl Firefox {
+impl Firefox<'_> {
     pub(super) fn write_threads(
         &mut self,
         source: &Source<'_>,
+        samples: &Samples,
         out: &mut Out<'_>,
     ) -> Result<(), ExportError> {
         let mut threads: Vec<_> = self.threads.iter().collect();
@@ -20,9 +19,10 @@ impl Firefox {
         for (thread, row) in threads {
             let to = &mut out.buffer;
             to.extend_from_slice(if row.number == 0 { b"\n{" } else { b",\n{" });
-            to.extend_from_slice(b"\"processType\":\"default\",\"processStartupTime\":0");
+            to.extend_from_slice(b"\"processType\":\"unknown\",\"processStartupTime\":0");
             to.extend_from_slice(b",\"processShutdownTime\":null,\"registerTime\":");
-            text::scaled(to, row.from_ns.max(0), 6);
+            let from_ns = if row.from_ns == i64::MAX { 0 } else { row.from_ns.max(0) };
+            text::scaled(to, from_ns, 6);
             to.extend_from_slice(b",\"unregisterTime\":null,\"pausedRanges\":[]");
             to.extend_from_slice(b",\"showMarkersInTimeline\":true,\"isMainThread\":");
             to.extend_from_slice(if row.number == 0 { b"true" } else { b"false" });
@@ -33,11 +33,18 @@ impl Firefox {
             to.extend_from_slice(b",\"pid\":\"");
             unsigned(to, source.run.info.pid.into());
             to.extend_from_slice(b"\",\"tid\":\"");
-            integer(to, if *thread == NO_THREAD { 0 } else { *thread });
-            to.extend_from_slice(b"\",\"samples\":{\"stack\":[],\"time\":[],\"weight\":null,");
-            to.extend_from_slice(
-                b"\"weightType\":\"samples\",\"length\":0},\"markers\":{\"length\":",
-            );
+            match *thread {
+                NO_THREAD => to.extend_from_slice(b"marks"),
+                PATHS => to.extend_from_slice(b"paths"),
+                thread => integer(to, thread),
+            }
+            to.extend_from_slice(b"\",\"samples\":");
+            if *thread == PATHS {
+                samples.write(to)
+            } else {
+                Samples::default().write(to)
+            }
+            to.extend_from_slice(b",\"markers\":{\"length\":");
             unsigned(to, row.markers);
             for (at, column) in COLUMNS.iter().enumerate() {
                 key(&mut out.buffer, column);

@@ -28,7 +28,7 @@ use self::interned::Interned;
 use self::tracks::{Tracks, thread_name};
 use super::Written;
 use super::error::ExportError;
-use super::flows::{Flows, Links};
+use super::flows::{Flows, Links, goes_right};
 use super::lanes::{Lane, Open, Slices};
 use super::out::Out;
 use super::proto::{fixed, message, unsigned};
@@ -55,7 +55,7 @@ enum Kind {
 }
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
-    let links = Links::find(source, |_| true)?;
+    let links = Links::find(source, goes_right)?;
     let mut perfetto = Perfetto {
         tracks: Tracks::new(source.run, &mut out.buffer),
         interned: Interned::default(),
