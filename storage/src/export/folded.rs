@@ -2,7 +2,8 @@
 //!
 //! Read by `flamegraph.pl`, inferno, speedscope and others: names from the root, `;` between them, a
 //! space, a number (nanoseconds; spans for [`Weight::Calls`]). Characters that mean something there are
-//! replaced: `;` and line ends become `_`. Unfinished spans have no times and are not in it.
+//! replaced: `;` and line ends become `_`, those of Unicode as well, at which speedscope leaves out a line.
+//! Unfinished spans have no times and are not in it.
 
 use super::Written;
 use super::error::ExportError;
@@ -56,8 +57,13 @@ fn name(out: &mut Vec<u8>, name: &str) {
     if name.is_empty() {
         out.extend_from_slice(b"(no name)");
     }
-    let plain = |byte: u8| if byte == b';' || byte.is_ascii_control() { b'_' } else { byte };
-    out.extend(name.bytes().map(plain));
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    for (at, piece) in name.split(|c| c == ';' || ends_line(c)).enumerate() {
+        if at > 0 {
+            out.push(b'_');
+        }
+        out.extend_from_slice(piece.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +73,7 @@ mod tests {
     #[test]
     fn names_cannot_end_a_frame_or_a_line() {
         let mut out = Vec::new();
-        name(&mut out, "a;b\nc d 7\t\u{e9}");
-        assert_eq!(String::from_utf8(out).unwrap(), "a_b_c d 7_\u{e9}");
+        name(&mut out, "a;b\nc d 7\t\u{e9}\u{2028}\u{85};");
+        assert_eq!(String::from_utf8(out).unwrap(), "a_b_c d 7_\u{e9}___");
     }
 }

@@ -287,6 +287,7 @@ pub fn names() -> Vec<String> {
         "thread_name",
         "Network",
         "spandrel.id",
+        "line\u{2028}of\u{2029}Unicode\u{85}",
     ]
     .map(str::to_owned)
     .to_vec()

@@ -7,6 +7,11 @@ pub fn text(text: &str) -> String {
     text.replace('\0', "\u{2400}")
 }
 
+/// A character in the format for flame graphs.
+pub fn in_folded(c: char) -> char {
+    if c == ';' || c.is_control() || ['\u{2028}', '\u{2029}'].contains(&c) { '_' } else { c }
+}
+
 /// Fields as they are shown: `null` is a text, and so are integers that are not read exactly, which is why they
 /// have to be looked at as they are written.
 pub fn fields(fields: &str, is_exact: impl Fn(&str) -> bool) -> Value {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use spandrel_storage::export::{Format, Settings};
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::profile::id;
-use spandrel_tests_exports::{Made, SpanSpec, entangled, forests, profile};
+use spandrel_tests_exports::{Made, SpanSpec, entangled, forests, profile, shown};
 
 fn column<'a>(table: &'a Value, name: &str) -> &'a Vec<Value> {
     let column = table[name].as_array().unwrap();
@@ -26,8 +26,8 @@ fn check_call_tree(made: &Made, file: &Value) {
     let func = |frame: &Value| &column(&shared["frameTable"], "func")[at(frame)];
     let name = |frame: &Value| {
         let name = &column(&shared["funcTable"], "name")[at(func(frame))];
-        let plain = |c: char| if c == ';' || c.is_ascii_control() { '_' } else { c };
-        let name: String = strings[at(name)].as_str().unwrap().chars().map(plain).collect();
+        let name = strings[at(name)].as_str().unwrap();
+        let name: String = name.chars().map(shown::in_folded).collect();
         if name.is_empty() { "(no name)".to_owned() } else { name }
     };
     let path = |stack: &Value| {

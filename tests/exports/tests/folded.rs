@@ -1,4 +1,4 @@
-//! Folded stacks: inferno reads them, and the sums are those of the profile.
+//! Folded stacks: inferno, speedscope and the Firefox profiler read them, and the sums are those of the profile.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,9 @@ use inferno::flamegraph::{Options, from_lines};
 use proptest::prelude::*;
 use spandrel_storage::export::{Format, Settings};
 use spandrel_storage::query::Weight;
-use spandrel_tests_exports::{Given, SpanSpec, forests};
+use spandrel_tests_exports::firefox::{self, Loaded};
+use spandrel_tests_exports::speedscope::import;
+use spandrel_tests_exports::{Given, Made, SpanSpec, entangled, forests, shown};
 
 fn sum(folded: &str) -> i128 {
     folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<i128>().unwrap()).sum()
@@ -69,4 +71,48 @@ fn paths_are_those_of_the_names() {
     assert_eq!(read(Weight::SelfTime), map([("request", 11), ("request;db_query", 7)]));
     assert_eq!(read(Weight::Calls), map([("request", 2), ("request;db_query", 2)]));
     assert_eq!(read(Weight::Wall), map([("request", 8), ("request;db_query", 14)]));
+}
+
+/// What of each name is in the profile, as its paths have them.
+fn by_name(made: &Made, of: impl Fn(usize) -> i64) -> BTreeMap<String, i64> {
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for index in 0..made.given.spans.len() {
+        let name: String = made.name(index).chars().map(shown::in_folded).collect();
+        let name = if name.is_empty() { "(no name)".to_owned() } else { name };
+        *sums.entry(name).or_default() += of(index);
+    }
+    sums
+}
+
+#[test]
+fn speedscope_and_firefox_find_what_each_name_has_for_itself() {
+    let mut given = entangled::given();
+    // Each name has some time of its own.
+    for name in 0..given.names.len() {
+        let span = SpanSpec { duration_ns: Some(100), name, ..SpanSpec::default() };
+        given.spans.push(SpanSpec { parent: Some(0), ..span.clone() });
+        given.spans.push(span);
+    }
+    let made = given.make();
+    let file = made.folder.path().join("a.folded");
+    std::fs::write(&file, made.export(Format::Folded).0).unwrap();
+    if let Some((profiles, _)) = import(&file) {
+        let frames = profiles[0].frames.iter().map(|frame| (frame.0.clone(), frame.1 as i64));
+        let found: BTreeMap<_, _> = frames.filter(|(name, _)| name != "(missing parent)").collect();
+        assert_eq!(found, by_name(&made, |index| made.given.self_ns(index).unwrap_or(0)));
+    }
+    // Firefox makes a sample of each unit, so that nanoseconds would be too many.
+    let settings = Settings::new(Format::Folded).weight(Weight::Calls);
+    std::fs::write(&file, made.export_as(&settings).0).unwrap();
+    let Some(program) = firefox::program() else { return };
+    let loaded = Loaded::new(&program, &file, made.folder.path());
+    let functions =
+        loaded.ask(&["thread", "functions", "--json", "--include-idle", "--limit", "0"]);
+    let mut found: BTreeMap<String, i64> = BTreeMap::new();
+    for function in functions["functions"].as_array().unwrap() {
+        let name = function["name"].as_str().unwrap();
+        found.insert(name.to_owned(), function["selfSamples"].as_i64().unwrap());
+    }
+    found.remove("(missing parent)");
+    assert_eq!(found, by_name(&made, |index| made.given.spans[index].duration_ns.map_or(0, |_| 1)));
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use spandrel_storage::export::{Format, Settings};
 use spandrel_tests_exports::speedscope::{Profile, import};
-use spandrel_tests_exports::{Given, Made, entangled, forests, node, profile};
+use spandrel_tests_exports::{Given, Made, entangled, forests, node, profile, shown};
 
 /// What would be before the start of the run is put there.
 fn at(ns: i64) -> i64 {
@@ -64,8 +64,7 @@ fn check_paths(made: &Made, file: &Value) {
     assert_eq!((&sampled["type"], &file["activeProfileIndex"]), (&"sampled".into(), &0.into()));
     let name = |frame: &Value| {
         let name = frames[frame.as_u64().unwrap() as usize]["name"].as_str().unwrap();
-        let plain = |c: char| if c == ';' || c.is_ascii_control() { '_' } else { c };
-        let name: String = name.chars().map(plain).collect();
+        let name: String = name.chars().map(shown::in_folded).collect();
         if name.is_empty() { "(no name)".to_owned() } else { name }
     };
     let path = |stack: &Value| {
