@@ -13,6 +13,7 @@ use crate::ended::Ended;
 use crate::error::{Context, Error, ErrorKind};
 use crate::open::{check_header, check_version, harden};
 use crate::options::StoreOptions;
+use crate::schema::{self, Use};
 
 /// What merging did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +52,13 @@ pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let conn = Connection::open_with_flags(&profile.full, flags).context(path, "open")?;
-    let merged = merge_log(path, &conn);
+    let mut conn = Connection::open_with_flags(&profile.full, flags).context(path, "open")?;
+    let merged = merge_log(path, &mut conn);
     let ((), bytes_after) = profile.close(conn, merged)?;
     Ok(Merged { log_bytes, bytes_before, bytes_after })
 }
 
-fn merge_log(path: &Path, conn: &Connection) -> Result<(), Error> {
+fn merge_log(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     conn.busy_timeout(StoreOptions::default().busy_timeout).context(path, "open")?;
     harden(conn).context(path, "open")?;
     if compat::is_read_only(conn).context(path, "open")? {
@@ -66,6 +67,7 @@ fn merge_log(path: &Path, conn: &Connection) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::PermissionDenied, path, message));
     }
     check_version(path, conn)?;
+    schema::inspect(path, conn, Use::Reading)?;
     match checkpoint::run(conn, path, true) {
         // Whoever has the file open without reading keeps the empty log, and nothing else.
         Ok(()) => checkpoint::finish(conn, path),

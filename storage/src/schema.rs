@@ -6,7 +6,7 @@ mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-pub(crate) use self::inspect::{Found, Use, inspect, limit, quick_check};
+pub(crate) use self::inspect::{Found, Use, inspect, limit, limit_to, quick_check};
 
 /// `PRAGMA application_id` of a profile database: ASCII `SPAN`.
 pub const APPLICATION_ID: i32 = 0x5350_414E;

@@ -1,8 +1,8 @@
 //! A bound on the steps of SQLite's machine, so that a call ends whatever stands in a file.
 
-use std::panic::RefUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -10,38 +10,47 @@ use crate::compat::Settled;
 
 /// Steps between two looks at what is left, some ten microseconds.
 const STRIDE: u32 = 500;
+/// Most time between two looks; one step can be a function of long texts.
+const TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How many steps a connection may still take. When there are none left a statement ends with
-/// `SQLITE_INTERRUPT`.
+/// How many steps a connection may still take, and until when. When there are none left a statement ends
+/// with `SQLITE_INTERRUPT`.
 #[derive(Debug, Clone)]
 pub(crate) struct Steps {
     strides_left: Arc<AtomicU32>,
     strides_max: u32,
+    /// What `ends_ms` counts from.
+    origin: Instant,
+    ends_ms: Arc<AtomicU64>,
 }
 
 impl Steps {
     /// Limits a connection.
     pub(crate) fn limit(conn: &mut Connection, most: u32) -> rusqlite::Result<Self> {
-        Self::limit_until(conn, most, || false)
+        let steps = Self {
+            strides_left: Arc::default(),
+            strides_max: most / STRIDE,
+            origin: Instant::now(),
+            ends_ms: Arc::default(),
+        };
+        steps.begin();
+        let own = steps.clone();
+        conn.progress_handler(STRIDE as i32, Some(move || own.take_stride())).settled()?;
+        Ok(steps)
     }
 
-    /// Limits a connection also by something else, such as a deadline.
-    pub(crate) fn limit_until(
-        conn: &mut Connection,
-        most: u32,
-        mut is_over: impl FnMut() -> bool + Send + RefUnwindSafe + 'static,
-    ) -> rusqlite::Result<Self> {
-        let strides_max = most / STRIDE;
+    /// Takes some steps. Says whether that is more than there are.
+    fn take_stride(&self) -> bool {
         // Relaxed, here and below: one thread has the connection.
-        let strides_left = Arc::new(AtomicU32::new(strides_max));
-        let left = Arc::clone(&strides_left);
-        let handler = move || {
-            let rest = left.load(Ordering::Relaxed);
-            left.store(rest.saturating_sub(1), Ordering::Relaxed);
-            rest == 0 || is_over()
-        };
-        conn.progress_handler(STRIDE as i32, Some(handler)).settled()?;
-        Ok(Self { strides_left, strides_max })
+        let rest = self.strides_left.load(Ordering::Relaxed);
+        let is_late = self.now_ms() > self.ends_ms.load(Ordering::Relaxed);
+        let left = if is_late { 0 } else { rest.saturating_sub(1) };
+        self.strides_left.store(left, Ordering::Relaxed);
+        rest == 0 || is_late
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Takes the limit of a connection away.
@@ -52,6 +61,8 @@ impl Steps {
     /// Counts anew.
     pub(crate) fn begin(&self) {
         self.strides_left.store(self.strides_max, Ordering::Relaxed);
+        let most = TIME_MAX.as_millis() as u64;
+        self.ends_ms.store(self.now_ms().saturating_add(most), Ordering::Relaxed);
     }
 
     /// Whether all of them are taken.

@@ -95,20 +95,6 @@ fn a_table_that_would_run_something_is_neither_written_nor_read() {
 }
 
 #[test]
-fn statistics_that_are_computed_are_not_even_read() {
-    let folder = tempfile::tempdir().unwrap();
-    // SQLite reads this table when it reads the definitions.
-    let change = "CREATE TABLE statistics (tbl AS (hex(zeroblob(400000))), idx, stat);
-                  INSERT INTO statistics (idx, stat) VALUES (1, 1);"
-        .to_owned()
-        + &rewritten("statistics", "TABLE statistics", "TABLE sqlite_stat1")
-            .replace("SET sql", "SET name = 'sqlite_stat1', tbl_name = 'sqlite_stat1', sql");
-    let path = changed(folder.path(), &change);
-    refused(&path, &change);
-    assert_eq!(Reader::open(&path).unwrap_err().kind(), ErrorKind::ForeignSchema);
-}
-
-#[test]
 fn a_file_with_far_too_many_definitions_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let many = "PRAGMA writable_schema = ON;

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::absent::{has_ended, nobody_listens};
 use super::{
-    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, STEPS_MAX, VERSION, check_bytes,
-    check_definitions, connect, is_ours, sidecar, too_many_steps, unix_ns,
+    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, VERSION, check_bytes, check_definitions,
+    connect, is_ours, sidecar, too_many_steps, unix_ns,
 };
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{FileId, ReaderMark, file_id};
@@ -98,10 +98,8 @@ impl ControlClient {
         }
         check_bytes(&path)?;
         // Others have it for moments only, unless they hang.
-        let mut conn =
+        let (conn, steps) =
             connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
-        let steps =
-            Steps::limit(&mut conn, STEPS_MAX).map_err(|error| lost(error, profile, &path))?;
         let client =
             Self { conn, _mark: mark, steps, id, profile: profile.to_owned(), path, asked: false };
         client.check_version()?;
@@ -222,6 +220,8 @@ impl ControlClient {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)
             .map_err(|error| self.lost(error))?;
         self.wait_for_locks(rest())?;
+        // Others may have had it for a while.
+        self.steps.begin();
         self.bounded(check_definitions(&tx, &self.path))?;
         let insert = || -> rusqlite::Result<i64> {
             tx.execute(

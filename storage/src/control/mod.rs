@@ -21,7 +21,7 @@
 //!   hour does not do at once what was wanted of it then.
 //!
 //! What stands in the file is bounded on both sides, whatever somebody puts there: its length, the rows of
-//! a look, the steps of SQLite's machine. Its definitions have to be the ones below; triggers and views are
+//! a look, the length of values, the steps of SQLite's machine and their time. Its definitions have to be the ones below; triggers and views are
 //! off. A recorder that finds it otherwise begins it anew.
 //!
 //! The file is in rollback mode, which needs no further files, and is never synced: it means nothing
@@ -35,15 +35,15 @@ mod recorder;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::client::{Answer, ControlClient};
 pub use self::recorder::{Control, Request};
 
-use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::open::{harden, run_nothing};
+use crate::schema::limit_to;
+use crate::steps::Steps;
 
 /// `PRAGMA application_id` of the file: ASCII `SPCT`.
 const APPLICATION_ID: i32 = 0x5350_4354;
@@ -53,6 +53,10 @@ const VERSION: i32 = 1;
 const ARGUMENT_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of the file, and of its journal. Requests that wait take a tenth of it.
 const FILE_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of a value; some more than arguments, so that one that is too long is refused alone.
+const VALUE_BYTES_MAX: i32 = 48 * 1024;
+/// Bytes of a statement or a definition.
+const STATEMENT_BYTES_MAX: i32 = 2 * 1024;
 /// Steps of SQLite's machine that a call may take; one that takes 64 requests takes some thousand.
 const STEPS_MAX: u32 = 200_000;
 /// The recorder refuses requests that are older.
@@ -104,33 +108,20 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a file that must be there.
-fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+/// Opens a file that must be there. SQLite reads the statistics of ANALYZE with the definitions, and what
+/// somebody has made of them can be computed: so all that is bounded is, before the first statement.
+fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<(Connection, Steps)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(busy_timeout)?;
     harden(&conn)?;
     run_nothing(&conn)?;
+    limit_to(&conn, VALUE_BYTES_MAX, STATEMENT_BYTES_MAX)?;
+    let steps = Steps::limit(&mut conn, STEPS_MAX)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
-    #[allow(unused_mut)] // older versions of rusqlite change nothing of it
-    let mut conn = conn;
-    conn.authorizer(Some(only_requests)).settled()?;
-    Ok(conn)
-}
-
-/// SQLite reads statistics with the definitions; they can be computed.
-fn only_requests(context: AuthContext<'_>) -> Authorization {
-    match context.action {
-        AuthAction::Read { table_name, .. }
-            if !["request", "sqlite_master", "sqlite_schema", "sqlite_sequence"]
-                .contains(&table_name) =>
-        {
-            Authorization::Deny
-        }
-        _ => Authorization::Allow,
-    }
+    Ok((conn, steps))
 }
 
 /// Refuses a file that is longer than requests make it: every page may have to be read.

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{
-    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, REQUEST_AGE_MAX, SCHEMA, STEPS_MAX, VERSION,
-    check_bytes, check_definitions, check_length, connect, is_ours, sidecar, too_many_steps,
-    unix_ns, with_suffix,
+    APPLICATION_ID, ARGUMENT_BYTES_MAX, AnswerState, REQUEST_AGE_MAX, SCHEMA, VERSION, check_bytes,
+    check_definitions, check_length, connect, is_ours, sidecar, too_many_steps, unix_ns,
+    with_suffix,
 };
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
@@ -92,17 +92,16 @@ impl Control {
 
     fn open(path: &Path, id: FileId) -> Result<Self, Error> {
         let (mark, _) = ReaderMark::new(id.clone(), path).context(path, "look at the file")?;
-        let make = || -> rusqlite::Result<Connection> {
-            let mut conn = connect(path, Duration::ZERO)?;
+        let make = || -> rusqlite::Result<(Connection, Steps)> {
+            let (mut conn, steps) = connect(path, Duration::ZERO)?;
             let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
             tx.execute_batch(SCHEMA)?;
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
             tx.pragma_update(None, "user_version", VERSION)?;
             tx.commit()?;
-            Ok(conn)
+            Ok((conn, steps))
         };
-        let mut conn = make().context(path, "make the table")?;
-        let steps = Steps::limit(&mut conn, STEPS_MAX).context(path, "set up the connection")?;
+        let (conn, steps) = make().context(path, "make the table")?;
         Ok(Self {
             conn: Some(conn),
             _mark: mark,

@@ -1,13 +1,13 @@
 //! Reading the definitions of a file before anything of it can run.
 //!
 //! SQLite reads all definitions of a file before its first statement. That evaluates nothing, but for
-//! the statistics of ANALYZE, which it reads as rows: so while we look, it may read nothing but the
-//! definitions themselves, may take a bounded number of steps, and values have a bounded length.
+//! the statistics of ANALYZE, which it reads as rows, and asks no authorizer: if somebody has made a column
+//! of them that is computed, it is. So for as long as nobody has looked, texts are as short as definitions
+//! are, which ends what takes long, and there is a bounded number of steps, and of seconds.
 
 use std::path::Path;
 
 use rusqlite::Connection;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 
 use super::known::{Nature, Object, nature};
@@ -21,6 +21,8 @@ use crate::steps::Steps;
 pub(crate) const VALUE_BYTES_MAX: i32 = 1 << 20;
 /// Bytes of a definition.
 const DEFINITION_BYTES_MAX: i32 = 64 << 10;
+/// Bytes of a definition, and of any value, while they are read for the first time. Ours have 2 KiB.
+const LOOKED_AT_BYTES_MAX: i32 = 16 << 10;
 /// Steps that reading the definitions may take: some thousand of them.
 const STEPS_MAX: u32 = 50_000;
 
@@ -42,9 +44,14 @@ pub(crate) struct Found {
 
 /// What any connection may take of a file: set before its first statement.
 pub(crate) fn limit(conn: &Connection) -> rusqlite::Result<()> {
+    limit_to(conn, VALUE_BYTES_MAX, DEFINITION_BYTES_MAX)
+}
+
+/// The same with values of so many bytes, and definitions and statements of so many.
+pub(crate) fn limit_to(conn: &Connection, value: i32, definition: i32) -> rusqlite::Result<()> {
     for (limit, most) in [
-        (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
-        (Limit::SQLITE_LIMIT_SQL_LENGTH, DEFINITION_BYTES_MAX),
+        (Limit::SQLITE_LIMIT_LENGTH, value),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, definition),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_024),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
@@ -62,31 +69,19 @@ pub(crate) fn limit(conn: &Connection) -> rusqlite::Result<()> {
 /// `ForeignSchema` for one that would run with what is going to be done.
 pub(crate) fn inspect(path: &Path, conn: &mut Connection, purpose: Use) -> Result<Found, Error> {
     let doing = "read the schema";
-    conn.authorizer(Some(only_definitions)).settled().context(path, doing)?;
+    limit_to(conn, LOOKED_AT_BYTES_MAX, LOOKED_AT_BYTES_MAX).context(path, doing)?;
     let steps = Steps::limit(conn, STEPS_MAX).context(path, doing)?;
     steps.begin();
     let found = judge(path, conn, purpose);
     let ended_by_us = steps.are_over();
     drop(steps);
     Steps::unlimited(conn).context(path, doing)?;
-    let anything = None::<fn(AuthContext<'_>) -> Authorization>;
-    conn.authorizer(anything).settled().context(path, doing)?;
+    limit(conn).context(path, doing)?;
     match found {
         Ok(found) => found,
         Err(_) if ended_by_us => Err(too_many(path)),
         Err(source) => Err(source).context(path, doing),
     }
-}
-
-fn only_definitions(context: AuthContext<'_>) -> Authorization {
-    let allowed = match context.action {
-        AuthAction::Select => true,
-        AuthAction::Read { table_name, .. } => {
-            ["sqlite_master", "sqlite_schema"].contains(&table_name)
-        }
-        _ => false,
-    };
-    if allowed { Authorization::Allow } else { Authorization::Deny }
 }
 
 fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Result<Found, Error>> {
