@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -14,9 +15,13 @@ use spandrel_storage::{Control, ControlClient, Error, ErrorKind, Reader, Store, 
 /// Bytes that SQLite may have; a computed row takes some more.
 const MEMORY: i64 = 20 << 20;
 
-fn limit_memory() {
+/// From now on; the tests take turns, as the limit is one for all of them.
+fn limit_memory() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let conn = Connection::open_in_memory().unwrap();
     conn.pragma_update_and_check(None, "hard_heap_limit", MEMORY, |_| Ok(())).unwrap();
+    turn
 }
 
 /// Statistics of one row, which is stored before one of its columns is defined as computed.
@@ -55,7 +60,7 @@ fn is_refused(error: &Error, names: &str) {
 
 #[test]
 fn statistics_of_a_profile_are_not_computed_by_who_records_reads_or_merges() {
-    limit_memory();
+    let _turn = limit_memory();
     let folder = tempfile::tempdir().unwrap();
     let path = profile(folder.path());
     add_statistics(&path);
@@ -71,7 +76,7 @@ fn statistics_of_a_profile_are_not_computed_by_who_records_reads_or_merges() {
 
 #[test]
 fn statistics_of_the_file_for_requests_are_not_computed_by_who_asks_or_answers() {
-    limit_memory();
+    let _turn = limit_memory();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
     let store = common::store(&path, &StoreOptions::default());

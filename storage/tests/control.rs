@@ -278,8 +278,9 @@ fn what_is_not_ours_is_left_as_it_is() {
     let recording = recording();
     let sidecar = recording.sidecar();
     let refused = |kind| {
-        assert_eq!(Control::create(&recording.store).unwrap_err().kind(), kind);
-        assert_eq!(Control::remove(&recording.store).unwrap_err().kind(), kind);
+        let foreign = ErrorKind::ForeignDatabase;
+        assert_eq!(Control::create(&recording.store).unwrap_err().kind(), foreign);
+        assert_eq!(Control::remove(&recording.store).unwrap_err().kind(), foreign);
         assert_eq!(ControlClient::open(&recording.path).unwrap_err().kind(), kind);
     };
     for content in [b"somebody's notes".to_vec(), std::fs::read(&recording.path).unwrap()] {
@@ -289,14 +290,14 @@ fn what_is_not_ours_is_left_as_it_is() {
     }
     std::fs::remove_file(&sidecar).unwrap();
     std::fs::create_dir(&sidecar).unwrap();
-    refused(ErrorKind::IsDirectory);
+    refused(ErrorKind::NotADatabase);
     std::fs::remove_dir(&sidecar).unwrap();
     #[cfg(unix)]
     {
         let target = recording.folder.path().join("target");
         std::fs::write(&target, b"").unwrap();
         std::os::unix::fs::symlink(&target, &sidecar).unwrap();
-        refused(ErrorKind::Symlink);
+        refused(ErrorKind::NotADatabase);
         assert_eq!(std::fs::read(&target).unwrap(), b"");
     }
 }
