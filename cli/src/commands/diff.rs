@@ -252,10 +252,18 @@ fn notes(comparison: &Comparison, noise: f64) -> Vec<String> {
         changed.len() - regressions,
         text::counted(comparison.changes.len() as u64, "name")
     )];
+    let not_judged = comparison.not_judged() as u64;
+    if not_judged > 0 {
+        notes.push(format!(
+            "{} with less self time {} not judged; a filter asks about fewer: -w name~..",
+            text::counted(not_judged, "name"),
+            text::agree(not_judged, "was", "were")
+        ));
+    }
     // Where most time was won or lost first.
     let won = |change: &Change| {
         let mean = change.delta(Metric::Mean);
-        let calls = change.b.as_ref().map_or(0, Samples::calls) as f64;
+        let calls = change.b.as_deref().map_or(0, Samples::calls) as f64;
         mean.a.zip(mean.b).map_or(0.0, |(a, b)| (b - a).abs() * calls)
     };
     changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));

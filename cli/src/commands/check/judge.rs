@@ -5,8 +5,10 @@
 //! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A rule
 //! that somebody wrote and that is about nothing fails, as it could never fail otherwise.
 
+use std::collections::HashMap;
+
 use spandrel_storage::query::compare::{
-    Bootstrap, Change, Comparison, Metric, SampleSet, Samples, SpanName,
+    Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
 };
 use spandrel_storage::query::nearest;
 
@@ -62,6 +64,8 @@ pub(super) struct Judge<'a> {
     pub(super) side: &'a Side,
     pub(super) samples: &'a SampleSet,
     pub(super) baseline: Option<&'a Comparison>,
+    /// What has changed, by name.
+    pub(super) changes: HashMap<&'a SpanName, &'a Change>,
     /// The spans of the baseline.
     pub(super) before: Option<&'a SampleSet>,
     pub(super) how: Bootstrap,
@@ -158,10 +162,15 @@ impl Judge<'_> {
         let none = Samples::default();
         let samples = self.samples.get(name).unwrap_or(&none);
         if let Bound::Change { percent, absolute } = rule.bound {
-            let change = self.baseline.and_then(|all| all.changes.iter().find(|c| c.name == *name));
+            let change = self.changes.get(name).copied();
             return match change {
                 Some(change) if rule.quantity.is_count() => {
                     rule.calls_changed(change, percent, absolute)
+                }
+                Some(change) if !change.is_judged() => {
+                    let said =
+                        format!("there are more than {} names", text::count(JUDGED_MAX as u64));
+                    rule.not_judged(&name.name, &(said + "; name this one in a rule"))
                 }
                 Some(change) => rule.changed(change, percent, absolute),
                 None => rule.not_judged(&name.name, "there is no baseline; give --baseline"),
@@ -221,6 +230,11 @@ fn too_few(samples: &Samples, metric: Metric) -> String {
 }
 
 impl Rule {
+    /// Whether somebody has asked about this name, and not about all.
+    pub(super) fn names(&self, name: &SpanName) -> bool {
+        self.is_explicit && self.span != "*" && self.is_for(name)
+    }
+
     fn is_for(&self, name: &SpanName) -> bool {
         let target = self.target.as_ref();
         wildcard(&self.span, &name.name)
@@ -284,7 +298,7 @@ impl Rule {
             return self.not_judged(&change.name.name, "cannot be compared");
         };
         let delta = change.delta(metric);
-        let [a, b] = [&change.a, &change.b].map(|side| side.as_ref().map_or(0, Samples::calls));
+        let [a, b] = [&change.a, &change.b].map(|side| side.as_deref().map_or(0, Samples::calls));
         let not_judged = |said: &str| Verdict {
             value: delta.b,
             baseline: delta.a,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::query::compare::{Bootstrap, Comparison};
+use spandrel_storage::query::compare::{Bootstrap, Comparison, SampleSet, SpanName};
 
 use self::judge::{Judge, Outcome, Verdict};
 use self::rules::Rules;
@@ -72,10 +72,21 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         }
         None => None,
     };
-    let comparison = baseline.as_ref().map(|(before, _)| Comparison::new(before, &samples, &how));
+    let is_named = |name: &SpanName| rules.rules.iter().any(|rule| rule.names(name));
+    let compare =
+        |(before, _): &(SampleSet, Side)| Comparison::first(before, &samples, &how, is_named);
+    let comparison = baseline.as_ref().map(compare);
+    let changes = comparison.iter().flat_map(|all| &all.changes);
+    let changes = changes.map(|change| (&change.name, change)).collect();
     let before = baseline.as_ref().map(|(before, _)| before);
-    let judge =
-        Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), before, how };
+    let judge = Judge {
+        side: &side,
+        samples: &samples,
+        baseline: comparison.as_ref(),
+        changes,
+        before,
+        how,
+    };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::few::{chance, upper, widening};
-use super::samples::Samples;
+use super::samples::{RunBlocks, Samples};
 use crate::histogram::Histogram;
 use crate::query::statistics::normal::normal_quantile;
 
@@ -85,7 +85,15 @@ impl Buckets {
 
     pub(super) fn blocks(&self, side: &Samples) -> Blocks {
         // A run without a span of this name is a run all the same, a block without one a block.
-        let rows = |blocks: &Vec<Histogram>| blocks.iter().map(|block| self.row(block)).collect();
+        let rows = |blocks: &RunBlocks| {
+            let mut rows = vec![vec![0; self.0.len()]; blocks.len()];
+            for (number, block) in blocks.numbered() {
+                if let Some(row) = rows.get_mut(number) {
+                    *row = self.row(block);
+                }
+            }
+            rows
+        };
         Blocks { runs: side.runs.iter().map(rows).collect(), columns: self.0.len() }
     }
 
@@ -251,7 +259,7 @@ mod tests {
     fn samples(values: &[u64]) -> Samples {
         let mut histogram = Histogram::new();
         values.iter().for_each(|value| histogram.record(*value));
-        Samples { runs: vec![vec![histogram]], ..Samples::default() }
+        Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() }
     }
 
     #[test]
@@ -274,7 +282,13 @@ mod tests {
         let one = Histogram::new();
         let mut two = Histogram::new();
         two.record(7);
-        let side = Samples { runs: vec![vec![two.clone(); 5], vec![one; 3]], ..Samples::default() };
+        let side = Samples {
+            runs: vec![
+                vec![two.clone(); 5].into_iter().collect(),
+                vec![one; 3].into_iter().collect(),
+            ],
+            ..Samples::default()
+        };
         let buckets = Buckets::of([&side, &side]);
         let blocks = buckets.blocks(&side);
         let (mut random, mut sum, mut seen) = (Random(1), Vec::new(), Vec::new());

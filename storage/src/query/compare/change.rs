@@ -1,5 +1,7 @@
 //! What changed, name by name.
 
+use std::sync::Arc;
+
 use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate};
 use super::samples::{SampleSet, Samples, SpanName};
 use crate::histogram::Histogram;
@@ -157,28 +159,47 @@ pub struct Change {
     /// Of which spans.
     pub name: SpanName,
     /// Those of side A, if there are any.
-    pub a: Option<Samples>,
+    pub a: Option<Arc<Samples>>,
     /// Those of side B, if there are any.
-    pub b: Option<Samples>,
-    deltas: [Delta; Metric::ALL.len()],
+    pub b: Option<Arc<Samples>>,
+    /// `None` if there are too many names for this one to be judged.
+    deltas: Option<Box<[Delta; Metric::ALL.len()]>>,
 }
 
 impl Change {
+    /// Whether it was asked what chance makes of its figures: not if too many names have more self time.
+    pub fn is_judged(&self) -> bool {
+        self.deltas.is_some()
+    }
+
     /// A metric on both sides.
     pub fn delta(&self, metric: Metric) -> Delta {
         let at = Metric::ALL.iter().position(|known| *known == metric);
-        at.and_then(|at| self.deltas.get(at)).copied().unwrap_or(Delta {
-            a: None,
-            b: None,
-            difference: None,
-            estimate: None,
-            believed: 0.0,
+        let known = at.zip(self.deltas.as_ref()).and_then(|(at, deltas)| deltas.get(at));
+        known.copied().unwrap_or_else(|| {
+            let figure = |side: &Option<Arc<Samples>>| side.as_ref()?.figure(metric);
+            let (a, b) = (figure(&self.a), figure(&self.b));
+            let difference = a.zip(b).map(|(a, b)| b - a);
+            Delta { a, b, difference, estimate: None, believed: 0.0 }
         })
     }
 
+    fn self_ns(&self) -> i64 {
+        let self_ns = |side: &Option<Arc<Samples>>| side.as_ref().map_or(0, |side| side.self_ns());
+        self_ns(&self.a).saturating_add(self_ns(&self.b))
+    }
+
+    #[cfg(test)]
     fn of(name: &SpanName, a: Option<&Samples>, b: Option<&Samples>, how: &Bootstrap) -> Self {
+        let [a, b] = [a, b].map(|side| side.cloned().map(Arc::new));
+        let mut change = Self { name: name.clone(), a, b, deltas: None };
+        change.judge(how);
+        change
+    }
+
+    fn judge(&mut self, how: &Bootstrap) {
         let none = Samples::default();
-        let sides = [a.unwrap_or(&none), b.unwrap_or(&none)];
+        let sides = [&self.a, &self.b].map(|side| side.as_deref().unwrap_or(&none));
         let buckets = Buckets::of(sides);
         let blocks = sides.map(|side| buckets.blocks(side));
         let sums = [blocks[0].sum(), blocks[1].sum()];
@@ -206,7 +227,7 @@ impl Change {
             let difference = from.zip(to).map(|(from, to)| to - from);
             Delta { a, b, difference, estimate, believed: 1.0 - how.confidence }
         });
-        Self { name: name.clone(), a: a.cloned(), b: b.cloned(), deltas }
+        self.deltas = Some(Box::new(deltas));
     }
 }
 
@@ -264,6 +285,9 @@ fn draw(
     (ratios, Drawn(one.0.min(other.0)))
 }
 
+/// Names that are judged: each takes a thousand draws and more, some milliseconds.
+pub const JUDGED_MAX: usize = 1_000;
+
 /// Two sides, name by name.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -273,29 +297,54 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares side B with side A.
+    /// Compares side B with side A. Of more than [`JUDGED_MAX`] names those are judged that have most self
+    /// time.
     pub fn new(a: &SampleSet, b: &SampleSet, how: &Bootstrap) -> Self {
+        Self::first(a, b, how, |_| false)
+    }
+
+    /// The same, with names that are judged before others, such as those that somebody asks about.
+    pub fn first(
+        a: &SampleSet,
+        b: &SampleSet,
+        how: &Bootstrap,
+        is_first: impl Fn(&SpanName) -> bool,
+    ) -> Self {
         let mut names: Vec<&SpanName> = a.names.keys().chain(b.names.keys()).collect();
         names.sort_unstable();
         names.dedup();
-        let mut changes: Vec<Change> =
-            names.into_iter().map(|name| Change::of(name, a.get(name), b.get(name), how)).collect();
+        let change = |name: &SpanName| {
+            let [a, b] = [a, b].map(|side| side.names.get(name).cloned());
+            Change { name: name.clone(), a, b, deltas: None }
+        };
+        let mut changes: Vec<Change> = names.into_iter().map(change).collect();
+        changes.sort_by_key(|change| std::cmp::Reverse(change.self_ns()));
+        let mut order: Vec<usize> = (0..changes.len()).collect();
+        if changes.len() > JUDGED_MAX {
+            order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(&c.name)));
+        }
+        for at in order.into_iter().take(JUDGED_MAX) {
+            if let Some(change) = changes.get_mut(at) {
+                change.judge(how);
+            }
+        }
         believe(&mut changes, 1.0 - how.confidence);
-        let self_ns = |side: &Option<Samples>| side.as_ref().map_or(0, Samples::self_ns);
-        changes.sort_by_key(|change| {
-            std::cmp::Reverse(self_ns(&change.a).saturating_add(self_ns(&change.b)))
-        });
         Self { changes }
+    }
+
+    /// How many names were not judged, as there are too many.
+    pub fn not_judged(&self) -> usize {
+        self.changes.iter().filter(|change| !change.is_judged()).count()
     }
 }
 
 /// Of what is believed of all these figures, this share may be chance.
 fn believe(changes: &mut [Change], rate: f64) {
-    let deltas = || changes.iter().flat_map(|change| &change.deltas);
+    let deltas = || changes.iter().filter_map(|change| change.deltas.as_deref()).flatten();
     let p_values: Vec<f64> = deltas().filter_map(|d| Some(d.estimate?.p_value)).collect();
     // Less than any, if nothing is.
     let believed = discoveries::limit(&p_values, rate).unwrap_or(-1.0);
-    for delta in changes.iter_mut().flat_map(|change| &mut change.deltas) {
+    for delta in changes.iter_mut().filter_map(|c| c.deltas.as_deref_mut()).flatten() {
         delta.believed = believed;
     }
 }
@@ -320,7 +369,12 @@ mod tests {
         }
         let all = blocks.iter().flat_map(Histogram::buckets);
         let max_ns = all.map(|bucket| bucket.high as i64).max().unwrap_or(0);
-        Samples { runs: vec![blocks], max_ns, sum_ns: 1, ..Samples::default() }
+        Samples {
+            runs: vec![blocks.into_iter().collect()],
+            max_ns,
+            sum_ns: 1,
+            ..Samples::default()
+        }
     }
 
     /// Of sides that differ in nothing but what is drawn.
@@ -330,6 +384,39 @@ mod tests {
     fn change(a: &Samples, b: &Samples) -> Change {
         let name = SpanName { name: "n".into(), target: "t".into() };
         Change::of(&name, Some(a), Some(b), &HOW)
+    }
+
+    #[test]
+    fn of_very_many_names_those_with_most_self_time_and_those_that_are_asked_about_are_judged() {
+        let side = || {
+            let mut side = SampleSet::new();
+            for n in 0..JUDGED_MAX as i64 + 50 {
+                let name = SpanName { name: format!("{n}"), target: String::new() };
+                let one = Samples { self_ns: n, ..samples_of_one(1_000) };
+                side.names.insert(name, one.into());
+            }
+            side
+        };
+        let how = Bootstrap { draws: 2, ..HOW };
+        let is_asked = |name: &SpanName| name.name == "7";
+        let found = Comparison::first(&side(), &side(), &how, is_asked);
+        assert_eq!((found.changes.len(), found.not_judged()), (JUDGED_MAX + 50, 50));
+        let judged = |name: &str| {
+            let mut all = found.changes.iter();
+            all.find(|change| change.name.name == name).map(Change::is_judged)
+        };
+        assert_eq!(
+            ["7", "8", "50", "51", "1049"].map(judged),
+            [true, false, false, true, true].map(Some)
+        );
+        let left = found.changes.iter().find(|change| !change.is_judged()).unwrap();
+        assert_eq!(left.delta(Metric::Calls).a, Some(1.0), "figures are known all the same");
+    }
+
+    fn samples_of_one(ns: u64) -> Samples {
+        let mut histogram = Histogram::new();
+        histogram.record(ns);
+        Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() }
     }
 
     #[test]
@@ -369,7 +456,8 @@ mod tests {
                 for n in 0..20 {
                     let name = SpanName { name: format!("span {n}"), target: "t".into() };
                     let factor = if n == 7 { slower } else { 1.0 };
-                    side.names.insert(name, samples(1e6 * factor, round * 1_000 + seed + n));
+                    let samples = samples(1e6 * factor, round * 1_000 + seed + n);
+                    side.names.insert(name, samples.into());
                 }
                 side
             };
@@ -427,7 +515,7 @@ mod tests {
     fn too_few_spans_are_not_judged() {
         let mut histogram = Histogram::new();
         (0..29).for_each(|_| histogram.record(1_000));
-        let few = Samples { runs: vec![vec![histogram]], ..Samples::default() };
+        let few = Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() };
         let found = change(&few, &samples(2_000.0, 1));
         assert_eq!(found.delta(Metric::P50).estimate, None);
         assert!(found.delta(Metric::P50).a.is_some());

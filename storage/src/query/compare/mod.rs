@@ -18,5 +18,5 @@ mod few;
 mod samples;
 
 pub use self::bootstrap::{Bootstrap, Estimate};
-pub use self::change::{Change, Comparison, Delta, Measured, Metric};
+pub use self::change::{Change, Comparison, Delta, JUDGED_MAX, Measured, Metric};
 pub use self::samples::{SampleSet, Samples, SpanName};

@@ -1,7 +1,8 @@
 //! The durations of one side of a comparison, by name and block of time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::super::{Scan, SpanRef};
 use crate::error::Error;
@@ -21,11 +22,61 @@ pub struct SpanName {
     pub target: String,
 }
 
+/// The blocks of time of a run. There can be half a million names that are in one block each, so only those
+/// with a span are kept, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RunBlocks(Vec<(u8, Histogram)>);
+
+impl RunBlocks {
+    /// How many there are up to the last one with a span.
+    pub(super) fn len(&self) -> usize {
+        self.0.last().map_or(0, |(block, _)| usize::from(*block) + 1)
+    }
+
+    /// Those with a span, with their numbers.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &Histogram)> {
+        self.0.iter().map(|(block, histogram)| (usize::from(*block), histogram))
+    }
+
+    fn at(&mut self, block: u8) -> &mut Histogram {
+        let at = match self.0.binary_search_by_key(&block, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(at) => {
+                if self.0.is_empty() {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(at, (block, Histogram::new()));
+                at
+            }
+        };
+        &mut self.0[at].1
+    }
+}
+
+impl<'a> IntoIterator for &'a RunBlocks {
+    type Item = &'a Histogram;
+    type IntoIter = std::iter::Map<
+        std::slice::Iter<'a, (u8, Histogram)>,
+        fn(&'a (u8, Histogram)) -> &'a Histogram,
+    >;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|(_, histogram)| histogram)
+    }
+}
+
+#[cfg(test)]
+impl FromIterator<Histogram> for RunBlocks {
+    fn from_iter<T: IntoIterator<Item = Histogram>>(all: T) -> Self {
+        Self((0..).zip(all).collect())
+    }
+}
+
 /// The spans of one name: a histogram of their durations for each block of time of each run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Samples {
     /// By run, then by block.
-    pub(super) runs: Vec<Vec<Histogram>>,
+    pub(super) runs: Vec<RunBlocks>,
     pub(super) sum_ns: i64,
     pub(super) self_ns: i64,
     pub(super) max_ns: i64,
@@ -40,7 +91,8 @@ impl Samples {
 
     /// How many there are in each run of their side, in the order of runs.
     pub fn calls_by_run(&self) -> Vec<u64> {
-        self.runs.iter().map(|blocks| blocks.iter().map(Histogram::count).sum()).collect()
+        let calls = |blocks: &RunBlocks| blocks.into_iter().map(Histogram::count).sum();
+        self.runs.iter().map(calls).collect()
     }
 
     /// Sum of their durations, nanoseconds.
@@ -67,7 +119,7 @@ impl Samples {
 /// One side of a comparison: one run or several.
 #[derive(Debug, Clone, Default)]
 pub struct SampleSet {
-    pub(super) names: BTreeMap<SpanName, Samples>,
+    pub(super) names: BTreeMap<SpanName, Arc<Samples>>,
     runs: usize,
     traces: u64,
 }
@@ -90,17 +142,17 @@ impl SampleSet {
 
     /// The samples of a name.
     pub fn get(&self, name: &SpanName) -> Option<&Samples> {
-        self.names.get(name)
+        self.names.get(name).map(|samples| &**samples)
     }
 
     /// How many closed spans it has.
     pub fn spans(&self) -> u64 {
-        self.names.values().map(Samples::calls).sum()
+        self.names.values().map(|samples| samples.calls()).sum()
     }
 
     /// All names with their samples, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&SpanName, &Samples)> {
-        self.names.iter()
+        self.names.iter().map(|(name, samples)| (name, &**samples))
     }
 
     /// Adds the closed spans of a run for which `matches` holds.
@@ -120,61 +172,50 @@ impl SampleSet {
         let at = self.runs;
         self.runs += 1;
         // By callsite, as names are longer to compare.
-        let mut by_callsite: Vec<(i64, Samples)> = Vec::new();
-        let mut names: BTreeMap<i64, SpanName> = BTreeMap::new();
+        let mut by_callsite: HashMap<i64, (SpanName, Samples)> = HashMap::new();
         let mut traces = 0;
         reader.scan(scan, |span| {
             if let Some(duration_ns) = span.duration_ns
                 && matches(span)
             {
                 traces += u64::from(span.parent_id.is_none());
-                let id = span.callsite.id;
-                let found = by_callsite.iter().position(|(known, _)| *known == id);
-                let found = found.unwrap_or_else(|| {
+                let (_, samples) = by_callsite.entry(span.callsite.id).or_insert_with(|| {
                     let callsite = span.callsite;
                     let (name, target) = (callsite.name.clone(), callsite.target.clone());
-                    names.insert(id, SpanName { name, target });
-                    by_callsite.push((id, Samples::default()));
-                    by_callsite.len() - 1
+                    (SpanName { name, target }, Samples::default())
                 });
-                if let Some((_, samples)) = by_callsite.get_mut(found) {
-                    samples.add(span, duration_ns, block(span.start_ns - from, length));
-                }
+                samples.add(span, duration_ns, block(span.start_ns - from, length));
             }
             ControlFlow::Continue(())
         })?;
         self.traces += traces;
-        for (id, samples) in by_callsite {
-            if let Some(name) = names.remove(&id) {
-                self.names.entry(name).or_default().merge(samples, at);
-            }
+        for (name, samples) in by_callsite.into_values() {
+            Arc::make_mut(self.names.entry(name).or_default()).merge(samples, at);
         }
         // A run without a span of some name says something, too.
         for samples in self.names.values_mut() {
-            samples.runs.resize(self.runs, Vec::new());
+            if samples.runs.len() < self.runs {
+                Arc::make_mut(samples).runs.resize(self.runs, RunBlocks::default());
+            }
         }
         Ok(())
     }
 }
 
 /// The block of a moment in a run of this length.
-fn block(at_ns: i64, length_ns: i64) -> usize {
+fn block(at_ns: i64, length_ns: i64) -> u8 {
     let block = i128::from(at_ns) * i128::from(BLOCKS) / i128::from(length_ns);
-    block.clamp(0, i128::from(BLOCKS) - 1) as usize
+    block.clamp(0, i128::from(BLOCKS) - 1) as u8
 }
 
 impl Samples {
-    fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: usize) {
+    fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: u8) {
         if self.runs.is_empty() {
-            self.runs.push(Vec::new());
+            self.runs.reserve_exact(1);
+            self.runs.push(RunBlocks::default());
         }
         if let Some(blocks) = self.runs.last_mut() {
-            if blocks.len() <= block {
-                blocks.resize(block + 1, Histogram::new());
-            }
-            if let Some(histogram) = blocks.get_mut(block) {
-                histogram.record(duration_ns.max(0) as u64);
-            }
+            blocks.at(block).record(duration_ns.max(0) as u64);
         }
         self.sum_ns = self.sum_ns.saturating_add(duration_ns);
         self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
@@ -185,13 +226,13 @@ impl Samples {
 
     /// Takes those of run number `at`; two callsites of one name are one.
     fn merge(&mut self, other: Self, at: usize) {
-        self.runs.resize(self.runs.len().max(at + 1), Vec::new());
-        let blocks = other.runs.into_iter().next().unwrap_or_default();
-        if let Some(mine) = self.runs.get_mut(at) {
-            mine.resize(mine.len().max(blocks.len()), Histogram::new());
-            for (mine, others) in mine.iter_mut().zip(&blocks) {
-                mine.merge(others);
-            }
+        let others = other.runs.into_iter().next().unwrap_or_default();
+        self.runs.reserve_exact((at + 1).saturating_sub(self.runs.len()));
+        self.runs.resize(self.runs.len().max(at + 1), RunBlocks::default());
+        match self.runs.get_mut(at) {
+            Some(mine) if mine.0.is_empty() => *mine = others,
+            Some(mine) => others.0.iter().for_each(|(block, more)| mine.at(*block).merge(more)),
+            None => {}
         }
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.self_ns = self.self_ns.saturating_add(other.self_ns);
@@ -203,6 +244,19 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_takes_what_its_own_blocks_take_and_not_a_place_in_each() {
+        let mut samples = Samples::default();
+        samples.runs.push(RunBlocks::default());
+        samples.runs[0].at(63).record(5);
+        samples.runs[0].at(2).record(7);
+        samples.runs[0].at(63).record(6);
+        let blocks = &samples.runs[0];
+        assert_eq!((blocks.0.len(), blocks.len(), samples.calls()), (2, 64, 3));
+        let numbers: Vec<usize> = blocks.numbered().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [2, 63]);
+    }
 
     #[test]
     fn moments_fall_into_blocks() {
