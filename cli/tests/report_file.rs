@@ -36,7 +36,8 @@ fn sums_of_the_page_are_those_of_the_profile() {
     assert_eq!(document["run"]["spans"], sum("SELECT count(*) FROM span"));
 
     let traces = document["traces"].as_array().unwrap();
-    assert_eq!(traces.len(), 10);
+    let slow: Vec<_> = traces.iter().filter(|trace| trace["failed"] == false).collect();
+    assert_eq!(slow.len(), 10);
     let slowest = sum("SELECT max(duration_ns) FROM span WHERE parent_id IS NULL");
     assert_eq!(traces[0]["duration_ns"], slowest);
     for trace in traces {
@@ -45,6 +46,86 @@ fn sums_of_the_page_are_those_of_the_profile() {
         assert_eq!(path, trace["duration_ns"].as_i64().unwrap(), "the path covers the trace");
     }
     assert!(page.len() < 400_000, "{} bytes", page.len());
+}
+
+#[test]
+fn the_page_says_what_top_says() {
+    let recorded = Recorded::new("http://localhost:1");
+    let document = document(&recorded.report(&[]));
+    let top = |format: &[&str]| {
+        let db = recorded.db();
+        let out = recorded.spandrel(&[&["top", "--db", db.to_str().unwrap()], format].concat());
+        assert!(out.status.success());
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let of_top: serde_json::Value = serde_json::from_str(&top(&["-f", "json"])).unwrap();
+    let rows = of_top["rows"].as_array().unwrap();
+    assert!(rows.len() > 4);
+    for row in rows {
+        let in_page = document["top"].as_array().unwrap().iter().find(|of_page| {
+            let name = &document["names"][of_page["name"].as_u64().unwrap() as usize];
+            (&name["name"], &name["target"]) == (&row["name"], &row["target"])
+        });
+        let in_page = in_page.unwrap();
+        for key in
+            ["calls", "errors", "total_ns", "self_ns", "p50_ns", "p95_ns", "p99_ns", "max_ns"]
+        {
+            assert_eq!(in_page[key], row[key], "{key} of {row}");
+        }
+    }
+    let findings = document["findings"].as_array().unwrap();
+    let said: Vec<&str> =
+        findings.iter().map(|finding| finding["text"].as_str().unwrap()).collect();
+    let notes = top(&[]);
+    let notes: Vec<&str> = notes.lines().filter_map(|line| line.strip_prefix("note: ")).collect();
+    assert!(!notes.is_empty());
+    for note in notes {
+        assert!(said.contains(&note), "{note}: {said:?}");
+    }
+}
+
+#[test]
+fn the_page_says_why_spans_failed_and_has_a_trace_of_each_kind() {
+    let recorded = Recorded::new("http://localhost:1");
+    let document = document(&recorded.report(&["-n", "1"]));
+    let failures = document["failures"].as_array().unwrap();
+    let spans = failures.iter().map(|failure| failure["spans"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(spans, document["run"]["errors"].as_u64().unwrap());
+    let [failure] = &**failures else { panic!("{failures:?}") };
+    let (spans, message) = (&failure["spans"], &failure["message"]);
+    assert_eq!((spans.as_u64(), message.as_str()), (Some(4), Some("it failed")));
+    let traces = document["traces"].as_array().unwrap();
+    let of_it = traces.iter().find(|trace| trace["id"] == failure["trace"]).unwrap();
+    let row = of_it["rows"].as_array().unwrap().iter().find(|row| row["id"] == failure["span"]);
+    assert_eq!(row.unwrap()["status"], "error");
+}
+
+/// One shard is slow: the page names it, as `explain` does.
+#[test]
+fn the_page_says_what_sets_slow_spans_apart() {
+    let recorded = Recorded::new("http://localhost:1");
+    let db = Connection::open(recorded.db()).unwrap();
+    // Ten times as many requests, of which one in twenty is slow.
+    db.execute_batch(
+        "INSERT INTO span SELECT s.id + 10000000 * n.value, run_id, NULL, s.id + 10000000 * n.value,
+           callsite_id, thread_id, start_ns, duration_ns, busy_ns, self_ns, polls, status, fields, NULL
+         FROM span AS s, json_each('[1,2,3,4,5,6,7,8,9]') AS n
+         WHERE callsite_id = (SELECT id FROM callsite WHERE name = 'http.request');
+         UPDATE span SET duration_ns = duration_ns + 50000000 * (id % 20 = 7),
+           fields = '{\"shard\":' || (id % 20 = 7) || '}'
+         WHERE callsite_id = (SELECT id FROM callsite WHERE name = 'http.request');
+         UPDATE run SET last_id = last_id + 90000000, spans = (SELECT count(*) FROM span)",
+    )
+    .unwrap();
+    drop(db);
+    let document = document(&recorded.report(&["-w", "dur>1us"]));
+    let findings = document["findings"].as_array().unwrap();
+    let of_it = findings.iter().find(|finding| {
+        let text = finding["text"].as_str().unwrap();
+        text.starts_with("http.request, the slowest (dur >= p95 = ") && text.contains("shard = 1")
+    });
+    let of_it = of_it.unwrap_or_else(|| panic!("{findings:?}"));
+    assert_eq!(of_it["about"], "http.request");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod recorded;
 use browser::{Browser, Doorbell};
 use recorded::Recorded;
 
-const VIEWS: [&str; 6] = ["overview", "flame", "time", "sandwich", "trace", "heatmap"];
+const VIEWS: [&str; 7] = ["overview", "flame", "time", "sandwich", "trace", "errors", "heatmap"];
 
 #[test]
 fn a_page_opens_and_no_name_of_it_becomes_markup() {
@@ -58,6 +58,34 @@ fn a_large_page_is_packed_and_unpacked() {
     assert!(seen.dom.contains("data-ready=\"trace\""));
     assert_eq!(seen.dom.matches("class=\"length\"").count(), 100, "each trace is listed");
     assert_eq!(seen.console, [""; 0]);
+}
+
+#[test]
+fn an_address_holds_what_is_zoomed_to_and_which_span_is_meant() {
+    let Some(browser) = Browser::find() else { return };
+    let recorded = Recorded::new("http://localhost:1");
+    let page = recorded.report(&[]);
+    let open = |hash: &str| browser.open(&recorded.page(), hash).dom;
+    let hidden = "hidden=\"\">zoom out (Esc)</button>";
+    for view in ["flame", "time"] {
+        let shown = |dom: String| {
+            let from = dom.find(&format!("id=\"view-{view}\"")).unwrap();
+            let view = &dom[from..];
+            let end = view[1..].find("id=\"view-").map_or(view.len(), |end| end + 1);
+            !view[..end].contains(hidden)
+        };
+        assert!(!shown(open(&format!("view={view}"))), "{view}");
+        assert!(shown(open(&format!("view={view}&zoom=0.25-0.5"))), "{view}");
+        // What is no part of a chart is all of it.
+        assert!(!shown(open(&format!("view={view}&zoom=0.5-0.25"))), "{view}");
+    }
+    let document = recorded::document(&page);
+    let failure = &document["failures"][0];
+    let (trace, span) = (failure["trace"].as_str().unwrap(), failure["span"].as_str().unwrap());
+    let dom = open(&format!("view=trace&id={trace}&span={span}"));
+    assert!(dom.contains(&format!("<dt>id</dt><dd><bdi>{span}</bdi></dd>")), "{span}");
+    let errors = open("view=errors");
+    assert!(errors.contains("it failed") && errors.contains(&format!("span={span}")));
 }
 
 #[test]

@@ -10,11 +10,15 @@ use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::text;
 use crate::profile::Profile;
-use crate::report::{self, Asked, Baseline, TRACES_MAX};
+use crate::report::{self, Asked, Baseline, Finding, TRACES_MAX};
 
 /// Slowest traces that are shown without asking.
 const TRACES: usize = 10;
+/// Names of which is asked what makes some of their spans slow: so many with the most time in all, and
+/// so many with the most of their own.
+const NAMES: usize = 2;
 
 #[derive(Debug, Args)]
 #[command(
@@ -56,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     report::write(&path, &context.output, || {
         let baseline = side.map(|side| baseline(&side, &profile, context)).transpose()?;
         let asked = Asked {
+            findings: findings(&profile)?,
             title: arguments.title.as_deref(),
             // 0: as many as there may be.
             traces: if traces == 0 { TRACES_MAX } else { traces },
@@ -63,6 +68,37 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         };
         report::report(&profile, &asked)
     })
+}
+
+/// The notes of `top`, and what `explain` finds of the names with the most time.
+fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
+    let (groups, notes) = super::top::in_words(profile)?;
+    let of_all = |note: String| {
+        let text = note.strip_prefix("note: ").unwrap_or(&note).to_owned();
+        Finding { text, ..Finding::default() }
+    };
+    let mut findings: Vec<Finding> = notes.into_iter().map(of_all).collect();
+    let mut names: Vec<&str> = Vec::new();
+    let mut by_total: Vec<_> = groups.iter().collect();
+    by_total.sort_by_key(|group| std::cmp::Reverse(group.sum_ns));
+    // Those that wait for most, and those that do most.
+    for group in by_total.into_iter().take(NAMES).chain(groups.iter().take(NAMES)) {
+        if !names.contains(&group.callsite.name.as_str()) {
+            names.push(&group.callsite.name);
+        }
+    }
+    for name in names {
+        let about = Some(name.to_owned());
+        let next = format!("spandrel explain {}", text::shell(&text::clean(name)));
+        let sentences = super::explain::sentences(profile, name)?;
+        let last = sentences.len();
+        findings.extend(sentences.into_iter().zip(1..).map(|(text, at)| Finding {
+            text,
+            about: about.clone(),
+            next: (at == last).then(|| next.clone()),
+        }));
+    }
+    Ok(findings)
 }
 
 fn baseline(side: &Side, profile: &Profile, context: &Context) -> Result<Baseline, Failure> {

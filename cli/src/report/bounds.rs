@@ -36,6 +36,12 @@ pub(crate) const TRACE_ROWS: usize = 250;
 pub(crate) const TRACE_EVENTS: usize = 60;
 /// Stretches of the critical path that one row has.
 pub(crate) const CRITICAL_STRETCHES: usize = 40;
+/// The latest spans that failed of which it is asked why.
+pub(crate) const FAILED_SPANS: usize = 2_000;
+/// Kinds of failures that are told apart.
+pub(crate) const FAILURES: usize = 50;
+/// Traces that are shown because a span of them failed.
+pub(crate) const FAILED_TRACES: usize = 10;
 /// Losses that are told apart.
 pub(crate) const LOSSES: usize = 100;
 /// Marks on the charts.

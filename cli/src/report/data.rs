@@ -45,12 +45,17 @@ pub(crate) struct Document {
     pub marks: Vec<MarkFact>,
     pub names: Vec<Name>,
     pub window: Window,
+    /// What stands out, in sentences, the first one first.
+    pub findings: Vec<Finding>,
     pub top: Vec<TopRow>,
     /// Self time of all names, those that are not in the list included.
     pub self_ns: i64,
     pub flame: Flame,
     pub timeline: Option<Timeline>,
+    /// The slowest ones, and behind them some with a span that failed.
     pub traces: Vec<Trace>,
+    /// Spans that failed by name and by what they say, the most frequent first.
+    pub failures: Vec<FailureFact>,
     pub heatmap: Option<Heatmap>,
     pub diff: Option<Diff>,
 }
@@ -186,9 +191,37 @@ pub(crate) struct Timeline {
     pub of: u64,
 }
 
-/// One of the slowest traces.
+/// Something that stands out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub text: String,
+    /// Name of the spans that it is about, as they have it; `None`: of the recording.
+    pub about: Option<String>,
+    /// How to go on from here on the command line.
+    pub next: Option<String>,
+}
+
+/// Spans of a name that failed for the same reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct FailureFact {
+    pub name: i64,
+    /// `error` or `panicked`, as the latest of them.
+    pub status: &'static str,
+    /// What the last event in them says, or a field; empty: nothing.
+    pub message: String,
+    pub spans: u64,
+    /// When the latest of them started.
+    pub last_ns: i64,
+    /// Ids of the latest one and its trace.
+    pub span: String,
+    pub trace: String,
+}
+
+/// A trace.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Trace {
+    /// Whether it is here because a span of it failed, and not because it is slow.
+    pub failed: bool,
     pub id: String,
     pub name: i64,
     pub start_ns: i64,

@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub(crate) use self::bounds::TRACES as TRACES_MAX;
 pub(crate) use self::collect::{Asked, Baseline, flame, report};
-pub(crate) use self::data::Document;
+pub(crate) use self::data::{Document, Finding};
 
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -5,6 +5,7 @@
 
 mod drawing;
 mod selection;
+mod sentences;
 
 use std::ops::ControlFlow;
 
@@ -14,6 +15,7 @@ use spandrel_storage::query::explain::{Finding, Value};
 use spandrel_storage::query::{Columns, Explain, Explanation, Scan, Subject};
 
 use self::selection::Selection;
+pub(super) use self::sentences::sentences;
 use super::completions::candidates;
 use super::{hist, named};
 use crate::arguments::{Context, Shared, group};
@@ -61,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let profile = context.wanted.profile()?;
     let name = arguments.name.as_str();
     let mut selection = wanted.of(&hist::durations(&profile, name)?);
-    let explanation = explain(&profile, arguments, &mut selection, wanted.subjects())?;
+    let against = arguments.against;
+    let explanation = explain(&profile, name, against, &mut selection, wanted.subjects())?;
     let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
@@ -100,14 +103,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 
 fn explain(
     profile: &Profile,
-    arguments: &Arguments,
+    name: &str,
+    against: Against,
     selection: &mut Selection,
     subjects: Vec<Subject>,
 ) -> Result<Explanation, Failure> {
     let explain = Explain::new(profile.run.length_ns());
     let mut explain = explain.selected_by(subjects);
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-    profile.scan_named(&arguments.name, Columns::All, |span| {
+    profile.scan_named(name, Columns::All, |span| {
         explain.add(span, selection.has(span));
         first_ns = first_ns.min(span.start_ns);
         last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
@@ -121,7 +125,7 @@ fn explain(
         explain.add_child(span);
         ControlFlow::Continue(())
     })?;
-    Ok(explain.finish(arguments.against == Against::All))
+    Ok(explain.finish(against == Against::All))
 }
 
 /// What values a finding is about, for people.

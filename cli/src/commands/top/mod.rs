@@ -117,6 +117,20 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     context.output.show(view, ROWS)
 }
 
+/// Groups by name, the one with the most self time first, and the notes on them and on the recording.
+pub(super) fn in_words(profile: &Profile) -> Result<(Vec<Group>, Vec<String>), Failure> {
+    let by = By::Name;
+    let mut groups = if profile.is_in_rollups() {
+        from_rollups(profile, &by)?.groups
+    } else {
+        profile.groups(&by)?.0.into_groups()
+    };
+    groups.sort_by_key(|group| std::cmp::Reverse(group.self_ns));
+    let mut words = notes(&by, &groups, &near_percentiles(&groups));
+    words.extend(super::doctor::in_short(profile)?);
+    Ok((groups, words))
+}
+
 #[cfg(feature = "tui")]
 fn live(context: &Context) -> Result<Exit, Failure> {
     crate::live::run(context)

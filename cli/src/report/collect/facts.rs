@@ -5,6 +5,7 @@ use std::path::Path;
 use spandrel_storage::query::StackTree;
 use spandrel_storage::{Error, Reader, Run};
 
+use super::failures::Failures;
 use super::flame::Pruned;
 use super::losses::losses;
 use super::text::cut;
@@ -185,6 +186,21 @@ impl Notes {
                 text::count(bounds::TRACE_SPANS as u64),
                 text::agree(not_whole as u64, "its", "their")
             ));
+        }
+    }
+
+    pub(super) fn failures(&mut self, errors: u64, failures: &Failures) {
+        if failures.looked_at < errors {
+            self.list.push(format!(
+                "Errors: the latest {} of {} were asked for their reasons.",
+                text::count(failures.looked_at),
+                text::counted(errors, "failed span"),
+            ));
+        }
+        if failures.left_out > 0 {
+            let left_out = text::counted(failures.left_out, "rarer reason");
+            let are = text::agree(failures.left_out, "is", "are");
+            self.list.push(format!("Errors: {left_out} {are} left out."));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod compare;
 mod facts;
+mod failures;
 mod flame;
 mod longest;
 mod losses;
@@ -17,7 +18,7 @@ mod text;
 mod trace_events;
 mod waterfall;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use spandrel_storage::Status;
 use spandrel_storage::query::{Columns, SpanRef, StackTree, Stacks, Trace};
@@ -40,6 +41,8 @@ pub(crate) struct Asked<'a> {
     pub title: Option<&'a str>,
     /// How many of the slowest traces.
     pub traces: usize,
+    /// What stands out.
+    pub findings: Vec<data::Finding>,
     pub baseline: Option<Baseline>,
 }
 
@@ -67,7 +70,17 @@ pub(crate) fn report(profile: &Profile, asked: &Asked<'_>) -> Result<Document, F
     let timeline = pass.longest.finish(&texts.threads);
     notes.timeline(&timeline);
     document.timeline = Some(timeline);
-    document.traces = read_traces(profile, pass.slowest, &mut texts.names)?;
+    document.findings.clone_from(&asked.findings);
+    let failures = match document.run.errors {
+        0 => failures::Failures::default(),
+        _ => failures::failures(profile, &mut texts.names)?,
+    };
+    notes.failures(document.run.errors, &failures);
+    let slowest = pass.slowest.into_roots();
+    let failed: Vec<u64> =
+        failures.roots.into_iter().filter(|root| !slowest.contains(root)).collect();
+    document.traces = read_traces(profile, &slowest, &failed, &mut texts.names)?;
+    document.failures = failures.list;
     notes.traces(&document.traces, profile.filter.is_empty());
     if let Some(baseline) = &asked.baseline {
         let diff = compare::compare(baseline, &mut texts.names);
@@ -210,15 +223,19 @@ impl Pass {
     }
 }
 
-/// Reads the slowest traces with their events.
+/// Reads the slowest traces, and the first of those that failed, with their events.
 fn read_traces(
     profile: &Profile,
-    slowest: SlowestRoots,
+    slowest: &[u64],
+    failed: &[u64],
     names: &mut Names,
 ) -> Result<Vec<data::Trace>, Failure> {
     let mut list = Vec::new();
     let mut of_span = HashMap::new();
-    for root in slowest.into_roots() {
+    let mut read = HashSet::new();
+    let failed = failed.iter().filter(|root| read.insert(**root)).take(bounds::FAILED_TRACES);
+    let wanted = slowest.iter().map(|root| (*root, false)).chain(failed.map(|root| (*root, true)));
+    for (root, failed) in wanted {
         // Retention may have deleted it meanwhile.
         let Some(trace) = Trace::read(&profile.reader, root, bounds::TRACE_SPANS)? else {
             continue;
@@ -226,7 +243,7 @@ fn read_traces(
         // Events of a trace are wanted up to a number, and so are the ids of its spans.
         let ids = trace.spans.iter().take(bounds::EVENT_SPANS).map(|span| span.id);
         of_span.extend(ids.map(|id| (id, list.len())));
-        list.push(waterfall::lay_out(&trace, names));
+        list.push(data::Trace { failed, ..waterfall::lay_out(&trace, names) });
     }
     trace_events::read(&profile.reader, &profile.run, &of_span, &mut list)?;
     Ok(list)

@@ -177,6 +177,7 @@ function flameView() {
   const unzoom = el("button", { type: "button", hidden: true, onclick: () => icicle.zoom(0, 1) }, "zoom out (Esc)");
   const icicle = new Icicle({
     label: "flame graph: paths of spans, the widest first. Arrow keys move, Enter zooms.",
+    key: "zoom",
     describe: (box) => [nameText(boxes.name[box]), flameLines(boxes.node[box], weight, boxes.share[box])],
     onZoom: (zoomed) => { unzoom.hidden = !zoomed; },
     onFocus: (box, title, lines) => detail.show(title, lines, el("a", {
@@ -202,6 +203,7 @@ function flameView() {
       bar.replaceChildren(weightChoice(fill), search.node, unzoom, all);
       search.input.value = wanted.q || "";
       fill();
+      icicle.zoomAs(wanted);
     },
     paint: () => icicle.chart.paint(),
   };

@@ -164,6 +164,13 @@ class Icicle {
     this.until = Math.min(1, this.from + width);
     this.chart.repaint();
     if (this.options.onZoom) this.options.onZoom(this.from > 0 || this.until < 1);
+    if (this.options.key) rememberZoom(this.options.key, this.from, this.until);
+  }
+
+  /** To where the address says, if it does. */
+  zoomAs(wanted) {
+    const [from, until] = zoomOf(wanted[this.options.key]);
+    if (from !== this.from || until !== this.until) this.zoom(from, until);
   }
 
   zoomAt(x, factor) {

@@ -1,7 +1,7 @@
 // Puts the page together and follows its address.
 
 const KEYS = [
-  ["1 … 7", "the views, from left to right"],
+  ["1 … 8", "the views, from left to right"],
   ["/", "search or filter"],
   ["t", "light, dark, or as the system has it"],
   ["?", "this help"],
@@ -22,6 +22,7 @@ function viewList() {
     ["time", "Time order", doc.timeline ? timelineView : null],
     ["sandwich", "Sandwich", sandwichView],
     ["trace", "Slowest traces", report ? traceView : null],
+    ["errors", "Errors", report && doc.failures.length > 0 ? errorsView : null],
     ["heatmap", "Heatmap", doc.heatmap ? heatmapView : null],
     ["diff", "Baseline", doc.diff ? diffView : null],
   ].filter(([, , make]) => make);

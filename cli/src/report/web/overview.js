@@ -45,8 +45,9 @@ function banner() {
   return el("section", { class: "banner bad", role: "alert", "aria-label": "what is missing" }, lines);
 }
 
-function fact(label, value, more) {
-  return el("div", { class: "fact" }, el("dt", null, label), el("dd", null, value, more ? el("small", null, more) : null));
+function fact(label, value, more, href) {
+  const shown = href ? el("a", { href }, value) : value;
+  return el("div", { class: "fact" }, el("dt", null, label), el("dd", null, shown, more ? el("small", null, more) : null));
 }
 
 function facts() {
@@ -56,7 +57,8 @@ function facts() {
     fact("spans", count(run.spans), run.unfinished > 0 ? `${count(run.unfinished)} unfinished` : null),
     doc.command === "report" ? fact("traces", count(run.traces), slowest ? `slowest ${duration(slowest.duration_ns)}` : null) : null,
     fact("length", duration(run.length_ns), wallClock(run.started_unix_ns, 0)),
-    fact("errors", run.errors > 0 ? `! ${count(run.errors)}` : "0", run.spans > 0 ? `${percent(run.errors / run.spans)} of spans` : null),
+    fact("errors", run.errors > 0 ? `! ${count(run.errors)}` : "0", run.spans > 0 ? `${percent(run.errors / run.spans)} of spans` : null,
+      doc.failures.length > 0 ? address({ view: "errors" }) : null),
     fact("events", count(run.events)),
     fact("lost", doc.dropped > 0 ? `! ${count(doc.dropped)}` : "0", doc.complete ? "complete ✓" : "incomplete"));
 }
@@ -68,6 +70,26 @@ function origin() {
   if (run.label) parts.push(`“${visible(run.label)}”`);
   parts.push(visible(run.program), `on ${visible(run.host)} (${visible(run.os)}, ${run.cpus} CPUs)`, `from ${visible(run.file)}`);
   return el("p", { class: "origin" }, parts.map((part, at) => [at > 0 ? " · " : "", el("bdi", null, part)]).flat());
+}
+
+/** Commands stand between backticks. */
+function inCode(text) {
+  return text.split("`").map((part, at) => (at % 2 === 1 ? el("code", null, data(part)) : data(part)));
+}
+
+/** What stands out, in words. */
+function findings() {
+  if (doc.findings.length === 0) return null;
+  return el("section", { class: "findings" }, el("h2", null, "What stands out"), el("ul", null, doc.findings.map((finding) => {
+    const name = findName(finding.about);
+    const links = [];
+    if (name !== null && finding.next) {
+      links.push(" ", el("a", { href: address({ view: "sandwich", name: nameKey(name) }) }, "callers and callees"),
+        " ", el("a", { href: address({ view: "heatmap", name: nameKey(name) }) }, "over time"));
+    }
+    if (finding.next) links.push(" ", el("code", null, data(finding.next)));
+    return el("li", null, inCode(finding.text), links);
+  })));
 }
 
 function topTable() {
@@ -128,7 +150,7 @@ function overviewView() {
     : null;
   const empty = doc.run.spans === 0 ? el("p", { class: "empty" }, "The run has no spans.") : null;
   return {
-    node: el("div", null, facts(), el("h2", null, "Where the time went"), empty, top, losses, notes),
+    node: el("div", null, facts(), findings() || "", el("h2", null, "Where the time went"), empty || "", top, losses || "", notes),
     search: top.search,
     show: () => {},
     paint: () => {

@@ -95,6 +95,7 @@ function sandwichView() {
   const detail = detailBox();
   const make = (which, label, upward) => {
     const icicle = new Icicle({
+      key: which,
       label,
       upward,
       describe: (box) => {
@@ -148,6 +149,8 @@ function sandwichView() {
       bar.replaceChildren(weightChoice(fill), search.node);
       search.input.value = wanted.q || "";
       fill();
+      callers.zoomAs(wanted);
+      callees.zoomAs(wanted);
     },
     paint: () => {
       callers.chart.paint();

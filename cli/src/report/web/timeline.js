@@ -67,6 +67,7 @@ function timelineView() {
   const unzoom = el("button", { type: "button", hidden: true, onclick: () => icicle.zoom(0, 1) }, "zoom out (Esc)");
   const icicle = new Icicle({
     label: "spans in the order of time. Arrow keys move, + and - zoom.",
+    key: "zoom",
     describe,
     axis: (from, until, most) => ticks(window.from_ns + from * length, window.from_ns + until * length, most)
       .map((ns) => [(ns - window.from_ns) / length, `+${tickLabel(ns)}`]),
@@ -89,6 +90,7 @@ function timelineView() {
     show: (wanted) => {
       search.input.value = wanted.q || "";
       if (wanted.q) search.input.dispatchEvent(new Event("input"));
+      icicle.zoomAs(wanted);
       icicle.chart.repaint();
     },
     paint: () => icicle.chart.paint(),

@@ -16,6 +16,7 @@ function traceView() {
       picker.replaceChildren(tracePicker(trace));
       drawn = new Waterfall(trace);
       wide.replaceChildren(...drawn.nodes);
+      drawn.goTo(wanted.span);
       drawn.fill();
     },
     paint: () => drawn && drawn.fill(),
@@ -25,7 +26,7 @@ function traceView() {
 
 function tracePicker(current) {
   const slowest = doc.traces[0].duration_ns;
-  return el("ol", { class: "traces", "aria-label": "slowest traces" }, doc.traces.map((trace) => {
+  const listed = (label, traces) => el("ol", { class: "traces", "aria-label": label }, traces.map((trace) => {
     const bar = el("span", { class: "length", "aria-hidden": "true" });
     bar.style.setProperty("--share", String(trace.duration_ns / Math.max(1, slowest)));
     return el("li", null, el("a", {
@@ -34,6 +35,9 @@ function tracePicker(current) {
     }, el("span", { class: "time" }, duration(trace.duration_ns)), nameCell(trace.name),
     el("small", null, `${trace.id} · +${duration(trace.start_ns)} · ${plural(trace.spans, "span")}`), bar));
   }));
+  const failed = doc.traces.filter((trace) => trace.failed);
+  return el("div", null, listed("slowest traces", doc.traces.filter((trace) => !trace.failed)),
+    failed.length > 0 ? [el("h3", null, "with errors"), listed("traces with errors", failed)] : "");
 }
 
 class Waterfall {
@@ -188,6 +192,14 @@ class Waterfall {
     if (this.closed.has(at)) this.closed.delete(at);
     else this.closed.add(at);
     this.fill();
+  }
+
+  /** To the span of the address, if it has a row. */
+  goTo(id) {
+    const at = this.trace.rows.findIndex((row) => row.id === id && row.more === 0);
+    if (at < 0) return;
+    this.choose(at);
+    this.scroller.scrollTop = Math.max(0, (this.visibleRows().indexOf(at) - 3) * TRACE_ROW);
   }
 
   choose(at) {
