@@ -1,4 +1,5 @@
-//! JSON for viewers that are scripts in a browser, or read it as those do.
+//! JSON for viewers that are scripts in a browser, or read it as those do; and for data frames, which have
+//! 64 bits.
 //!
 //! A number of JSON has no bounds, but a script's is a double: an integer beyond 2^53 is rounded without a
 //! word, and trace processor shows one beyond 64 bits as -1. Such numbers are written as texts, and so is
@@ -54,25 +55,46 @@ pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Who reads it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Script,
+    /// pandas and polars refuse a file with an integer that is longer than theirs, for one in any row.
+    DataFrame,
+}
+
 /// Appends the fields of a span or event as a JSON object.
 pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
     let mut json = Vec::with_capacity(fields.len());
     fields::object(&mut json, fields);
-    copy(out, &json);
+    copy(out, &json, Reader::Script);
+}
+
+/// The same, for data frames: only integers that are longer than 64 bits are texts.
+pub(super) fn object_for_data_frames(out: &mut Vec<u8>, fields: &str) {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    let may_be_long = fields.as_bytes().split(|byte| !is_digit(byte)).any(|run| run.len() > 18);
+    if !may_be_long {
+        fields::object(out, fields);
+        return;
+    }
+    let mut json = Vec::with_capacity(fields.len());
+    fields::object(&mut json, fields);
+    copy(out, &json, Reader::DataFrame);
 }
 
 /// Copies JSON.
-fn copy(out: &mut Vec<u8>, mut json: &[u8]) {
+fn copy(out: &mut Vec<u8>, mut json: &[u8], reader: Reader) {
     while let Some(first) = json.first() {
         let length = match first {
-            b'"' => copy_string(out, json),
-            b'-' | b'0'..=b'9' => copy_number(out, json),
-            b'n' => {
+            b'"' => copy_string(out, json, reader),
+            b'-' | b'0'..=b'9' => copy_number(out, json, reader),
+            b'n' if reader == Reader::Script => {
                 out.extend_from_slice(b"\"null\"");
                 "null".len()
             }
-            b't' | b'f' => {
-                let length = if *first == b't' { "true".len() } else { "false".len() };
+            b't' | b'f' | b'n' => {
+                let length = if *first == b'f' { "false".len() } else { "true".len() };
                 out.extend_from_slice(json.get(..length).unwrap_or_default());
                 length
             }
@@ -86,7 +108,7 @@ fn copy(out: &mut Vec<u8>, mut json: &[u8]) {
 }
 
 /// Copies the string that `json` begins with; gives its length.
-fn copy_string(out: &mut Vec<u8>, json: &[u8]) -> usize {
+fn copy_string(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     let mut at = 1;
     let mut from = 0;
     while let Some(byte) = json.get(at) {
@@ -95,7 +117,7 @@ fn copy_string(out: &mut Vec<u8>, json: &[u8]) -> usize {
                 at += 1;
                 break;
             }
-            b'\\' if json.get(at + 1..at + 6) == Some(b"u0000") => {
+            b'\\' if reader == Reader::Script && json.get(at + 1..at + 6) == Some(b"u0000") => {
                 out.extend_from_slice(json.get(from..at).unwrap_or_default());
                 out.extend_from_slice(NUL.as_bytes());
                 at += 6;
@@ -111,11 +133,11 @@ fn copy_string(out: &mut Vec<u8>, json: &[u8]) -> usize {
 }
 
 /// Copies the number that `json` begins with; gives its length.
-fn copy_number(out: &mut Vec<u8>, json: &[u8]) -> usize {
+fn copy_number(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
     let length = json.iter().take_while(|byte| is_part(byte)).count();
     let number = json.get(..length).unwrap_or_default();
-    if is_read_exactly(number) {
+    if is_read_exactly(number, reader) {
         out.extend_from_slice(number);
     } else {
         out.push(b'"');
@@ -125,13 +147,16 @@ fn copy_number(out: &mut Vec<u8>, json: &[u8]) -> usize {
     length
 }
 
-/// Whether a script reads the number that is written, or for one with a fraction, its neighbour.
-fn is_read_exactly(number: &[u8]) -> bool {
+/// Whether the number that is read is the one that is written, or for one with a fraction, its neighbour.
+fn is_read_exactly(number: &[u8], reader: Reader) -> bool {
     let Ok(text) = std::str::from_utf8(number) else { return false };
     if text.contains(['.', 'e', 'E']) {
         return text.parse::<f64>().is_ok_and(f64::is_finite);
     }
-    text.parse::<i64>().is_ok_and(|value| value.unsigned_abs() <= EXACT_MAX)
+    match reader {
+        Reader::Script => text.parse::<i64>().is_ok_and(|value| value.unsigned_abs() <= EXACT_MAX),
+        Reader::DataFrame => text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok(),
+    }
 }
 
 /// Appends fields as words, for viewers that show one line: `route=/cart shard=7`, cut at `bytes_max`.
@@ -198,6 +223,16 @@ mod tests {
         ] {
             assert_eq!(text(|out| integer(out, value)), expected);
         }
+    }
+
+    #[test]
+    fn what_has_more_than_64_bits_is_text_in_data_frames() {
+        let fields = r#"{"a":18446744073709551615,"b":[-9223372036854775808,null],
+            "c":18446744073709551616,"d":"\u0000 18446744073709551616","e":1e400}"#;
+        let expected = r#"{"a":18446744073709551615,"b":[-9223372036854775808,null],             "c":"18446744073709551616","d":"\u0000 18446744073709551616","e":"1e400"}"#;
+        assert_eq!(text(|out| object_for_data_frames(out, fields)), expected);
+        let fields = r#"{"a":1,"b":null,"c":"\u0000"}"#;
+        assert_eq!(text(|out| object_for_data_frames(out, fields)), fields);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Spans as rows: every column, with names, for spreadsheets, data frames and scripts.
 //!
 //! Ids and times are whole numbers, as in the profile; `start_unix_ns` is the wall clock. What is not
-//! known is empty (CSV) or null (NDJSON). Fields are a JSON object. Events and links are rows of another
+//! known is empty (CSV) or null (NDJSON). Fields are a JSON object; in NDJSON, what has more than 64 bits in it is
+//! text. Events and links are rows of another
 //! shape and are left out; `sqlite` has them.
 
 use super::Written;
 use super::error::ExportError;
-use super::fields;
+use super::for_scripts::object_for_data_frames;
 use super::out::Out;
 use super::source::Source;
 use super::text::{integer, json, key, unsigned};
@@ -140,7 +141,7 @@ pub(super) fn ndjson(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writt
                 Cell::Id(id) => unsigned(&mut out.buffer, id),
                 Cell::Integer(value) => integer(&mut out.buffer, value),
                 Cell::Text(text) => json(&mut out.buffer, text),
-                Cell::Fields(text) => fields::object(&mut out.buffer, text),
+                Cell::Fields(text) => object_for_data_frames(&mut out.buffer, text),
                 Cell::Unknown => out.buffer.extend_from_slice(b"null"),
             }
         }

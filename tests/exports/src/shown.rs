@@ -18,6 +18,11 @@ pub fn fields(fields: &str, is_exact: impl Fn(&str) -> bool) -> Value {
     let Ok(Value::Object(_)) = serde_json::from_str(fields) else {
         return json!({ "fields": fields });
     };
+    as_text(numbers(fields, is_exact))
+}
+
+/// JSON in which integers that are not read exactly are texts.
+pub fn numbers(fields: &str, is_exact: impl Fn(&str) -> bool) -> Value {
     let (mut json, mut in_text, mut escaped) = (String::new(), false, false);
     let mut rest = fields;
     while let Some(next) = rest.chars().next() {
@@ -40,7 +45,7 @@ pub fn fields(fields: &str, is_exact: impl Fn(&str) -> bool) -> Value {
         json.push(next);
         rest = &rest[next.len_utf8()..];
     }
-    as_text(serde_json::from_str(&json).unwrap())
+    serde_json::from_str(&json).unwrap()
 }
 
 fn as_text(value: Value) -> Value {

@@ -382,7 +382,7 @@ fn perfetto_firefox_and_speedscope_find_the_same_spans() {
 
 proptest! {
     // Each one starts node three times.
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn whatever_was_recorded(given in forests()) {
