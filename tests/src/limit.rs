@@ -12,13 +12,13 @@ pub struct TimeLimit {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Allows the rest of the test so many seconds, times `SPANDREL_TEST_PATIENCE` (default 1), for slow
-/// machines and sanitizers.
+/// Allows the rest of the test so many seconds of a quiet machine, times `SPANDREL_TEST_PATIENCE` (default
+/// 4, since machines that build are not), for slow machines and sanitizers.
 ///
 /// A hung thread cannot be ended, so the whole process goes; the message names the test.
 pub fn time_limit(seconds: u64) -> TimeLimit {
     let patience = std::env::var("SPANDREL_TEST_PATIENCE").ok().and_then(|text| text.parse().ok());
-    let limit = Duration::from_secs(seconds) * patience.unwrap_or(1);
+    let limit = Duration::from_secs(seconds) * patience.unwrap_or(4);
     let test = std::thread::current().name().unwrap_or("the test").to_owned();
     let (done, wait) = channel();
     let thread = std::thread::spawn(move || {
