@@ -1,5 +1,6 @@
 //! The command line.
 
+mod help;
 mod options;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
+pub(crate) use self::help::Help;
 #[cfg(test)]
 pub(crate) use self::options::listed;
 pub(crate) use self::options::{Shared, group};
@@ -15,7 +17,7 @@ use crate::failure::{Failure, did_you_mean};
 use crate::output::{AnyFormat, Output};
 use crate::profile::Wanted;
 
-/// Asks a profile of spandrel what is slow, why, and what changed.
+/// Find out from a profile what is slow, why, and what changed
 #[derive(Debug, Parser)]
 #[command(
     name = "spandrel",
@@ -24,7 +26,8 @@ use crate::profile::Wanted;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Without --db: $SPANDREL_DB, or the newest profile in the current folder.\n\
+    after_help = "`spandrel COMMAND --help` shows the options of a command, with examples.\n\
+        Without --db: $SPANDREL_DB, or the newest profile in the current folder.\n\
         Exit codes: 0 ok, 1 check failed, 2 usage, 3 cannot read the profile, 4 nothing matched\n\
         (--fail-empty), 5 profile incomplete (--strict), 6 application not answering.",
     after_long_help = "Examples:\n  \
@@ -59,6 +62,11 @@ impl Arguments {
     pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Self, Refused> {
         let words = options::behind_the_command(words.collect());
         Self::try_parse_from(&words).map_err(|error| {
+            if error.kind() == ErrorKind::DisplayHelp
+                && let Some(help) = help::asked(&words, Self::command())
+            {
+                return Refused::Help(help);
+            }
             let command = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
             match not_of_this_command(command, &error).or_else(|| no_such_command(&error)) {
                 Some(failure) => Refused::Option(failure),
@@ -73,7 +81,9 @@ impl Arguments {
 pub(crate) enum Refused {
     /// An option of other commands.
     Option(Failure),
-    /// Help and the like; or what is wrong with the line.
+    /// The long help of a command.
+    Help(Help),
+    /// Other help and the like; or what is wrong with the line.
     Line(clap::Error),
 }
 

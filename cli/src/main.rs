@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(Refused::Option(failure)) => return Output::default().failure(&failure).into(),
+        Err(Refused::Help(help)) => return output::help(&help),
         Err(Refused::Line(error)) => return output::usage(&error),
     };
     let context = arguments.command.context();

@@ -104,6 +104,7 @@ fn refused(command: &str) -> Option<String> {
         Ok(_) => return None,
         Err(Refused::Line(error)) => error,
         Err(Refused::Option(failure)) => return Some(failure.to_string()),
+        Err(Refused::Help(_)) => return None,
     };
     // In capitals, in braces or absent: whatever the reader puts there.
     let open = |value: &str| {

@@ -110,7 +110,8 @@ fn meaning(option: &Arg) -> String {
         .filter(|value| !value.is_hide_set())
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
-    if !names.is_empty() && option.get_action().takes_values() {
+    let is_listed = !option.is_hide_possible_values_set();
+    if is_listed && !names.is_empty() && option.get_action().takes_values() {
         write!(text, ": {}", names.join(", ")).unwrap();
     }
     let defaults = option.get_default_values();

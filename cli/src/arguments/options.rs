@@ -80,73 +80,78 @@ pub(crate) mod group {
 
 /// All options that more than one command takes.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "What to look at")]
+#[command(next_help_heading = "Selection options")]
 pub(super) struct Options {
-    /// The profile database
+    /// Profile to use
     #[arg(long, value_name = "FILE", env = "SPANDREL_DB")]
     db: Option<PathBuf>,
-    /// The run: latest, latest~1, 7, a label, or the start of a uuid [default: latest]
+    /// Run: latest, latest~1, 7, a label, or the start of a UUID [default: latest]
     #[arg(long, value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
     run: Option<String>,
-    /// Spans that started at this moment or later: 30s (ago), +5s (after the start), 14:05, mark:LABEL
+    /// Only spans since: 30s (ago), +5s (after the start), 14:05 or mark:LABEL
     #[arg(long, value_name = "TIME", conflicts_with = "between")]
     since: Option<String>,
-    /// Spans that started before this moment
+    /// Only spans that started before this time, written like --since
     #[arg(long, value_name = "TIME", conflicts_with = "between")]
     until: Option<String>,
-    /// Spans that started in this window
+    /// Only spans that started within this window
     #[arg(long, value_name = "TIME..TIME")]
     between: Option<String>,
-    /// Spans for which this holds, such as 'name~^db dur>10ms field.shard=7'
+    /// Only spans that match, such as 'name~^db dur>10ms field.shard=7'
     #[arg(short = 'w', long = "where", value_name = "EXPR", add = ArgValueCompleter::new(candidates::conditions))]
     filter: Option<String>,
-    /// Rows that are shown at most; 0: all
-    #[arg(short = 'n', long, value_name = "ROWS", help_heading = "How to show it")]
+    /// Maximum number of rows (0 = all)
+    #[arg(short = 'n', long, value_name = "ROWS", help_heading = "Output options")]
     limit: Option<usize>,
-    /// The column to sort by, with :asc or :desc
-    #[arg(long, value_name = "COLUMN", help_heading = "How to show it")]
+    /// Column to sort by, optionally with :asc or :desc
+    #[arg(long, value_name = "COLUMN", help_heading = "Output options")]
     sort: Option<String>,
-    /// The columns to show, by comma; 'help' lists them
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "How to show it")]
+    /// Columns to show, separated by commas ('help' lists them)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Output options")]
     columns: Vec<String>,
-    /// How it is written [default: table on a terminal, else plain]
-    #[arg(short, long, value_enum, help_heading = "How to show it")]
+    /// Output format: table, plain, csv, tsv, json, ndjson, md; of check: github, junit; of export: as FORMAT
+    #[arg(short, long, value_enum, hide_possible_values = true, help_heading = "Output options")]
     format: Option<AnyFormat>,
-    /// csv, tsv: a quotation mark before text that a spreadsheet would take for a formula
-    #[arg(long, alias = "csv-safe", hide_short_help = true, help_heading = "How to show it")]
+    /// For csv and tsv: quote text that a spreadsheet would take for a formula
+    #[arg(long, alias = "csv-safe", help_heading = "Output options")]
     spreadsheet: bool,
-    /// Write into this file, which appears when it is complete; '-': the standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "How to show it")]
+    /// Write to this file once the output is complete ('-' = standard output)
+    #[arg(short, long, value_name = "FILE", help_heading = "Output options")]
     output: Option<PathBuf>,
-    /// Colours; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are heeded
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "How to show it")]
+    /// When to use colors; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are respected
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output options")]
     color: ColorChoice,
-    /// Only ASCII characters [default: where the locale is not UTF-8]
-    #[arg(long, help_heading = "How to show it")]
+    /// Use ASCII characters only [default: if the locale is not UTF-8]
+    #[arg(long, help_heading = "Output options")]
     ascii: bool,
-    /// Times of day in UTC
-    #[arg(long, help_heading = "How to show it")]
+    /// Show times of day in UTC
+    #[arg(long, help_heading = "Output options")]
     utc: bool,
-    /// Never through a pager
-    #[arg(long, help_heading = "How to show it")]
+    /// Do not use a pager
+    #[arg(long, help_heading = "Output options")]
     no_pager: bool,
-    /// Neither header nor notes nor progress
-    #[arg(short, long, help_heading = "How to show it")]
+    /// Suppress header, notes and progress
+    #[arg(short, long, help_heading = "Output options")]
     quiet: bool,
-    /// More columns and notes
-    #[arg(short, long, conflicts_with = "quiet", help_heading = "How to show it")]
+    /// Show more columns and notes
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output options")]
     verbose: bool,
-    /// Exit code 4 when nothing matched
-    #[arg(long, help_heading = "When to fail")]
+    /// Exit with code 4 if nothing matched
+    #[arg(long, help_heading = "Exit code options")]
     fail_empty: bool,
-    /// Exit code 5 when the profile is incomplete
-    #[arg(long, help_heading = "When to fail")]
+    /// Exit with code 5 if the profile is incomplete
+    #[arg(long, help_heading = "Exit code options")]
     strict: bool,
 }
 
 /// All of them, as clap knows them.
 fn all() -> Vec<Arg> {
     Options::augment_args(Command::new("all")).get_arguments().cloned().collect()
+}
+
+/// Whether an option is one of them.
+pub(super) fn is_shared(option: &Arg) -> bool {
+    group::of(option.get_id().as_str()) != 0
 }
 
 /// All of them, for the book, and whether an option is one.
@@ -157,7 +162,7 @@ pub(crate) mod listed {
     }
 
     pub(crate) fn is_shared(option: &clap::Arg) -> bool {
-        super::group::of(option.get_id().as_str()) != 0
+        super::is_shared(option)
     }
 }
 

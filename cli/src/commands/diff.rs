@@ -29,20 +29,19 @@ many figures, and larger than --noise.\n\n\
 A run differs from the next one, whatever changed: record several on each side, best five. Where a\n\
 side has but one, runs are taken to differ by --between-runs.")]
 pub(crate) struct Arguments {
-    /// What was before: RUNS, FILE or FILE:RUNS; runs by comma, '*' for all
+    /// Before: RUNS, FILE or FILE:RUNS (several runs separated by commas, '*' = all)
     #[arg(default_value = "latest~1")]
     a: String,
-    /// What is now
+    /// After
     #[arg(default_value = "latest")]
     b: String,
-    /// Changes below this share are noise, in percent
+    /// Treat smaller changes as noise, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     noise: f64,
-    /// The share of what could have been that the intervals hold, in percent; of the changes that are
-    /// shown, the rest may be chance
+    /// Confidence level of the intervals, in percent; of the changes shown, the rest may be chance
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
     confidence: f64,
-    /// By how much a run differs from the next one, where a side has but one, in percent
+    /// Assumed difference between runs if a side has only one, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
     between_runs: f64,
     #[command(flatten)]

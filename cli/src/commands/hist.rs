@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Name of the spans
     #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: String,
-    /// Rows of bars at most; more of them are narrower
+    /// Maximum number of bars
     #[arg(long, value_name = "ROWS", default_value_t = ROWS)]
     rows: usize,
     #[command(flatten)]

@@ -21,15 +21,15 @@ use crate::output::{Cell, Column, Sheet, View};
     spandrel top --since mark:deploy-42\n\n\
 Exit code 6: no program is recording into the profile, or it does not answer.")]
 pub(crate) struct Arguments {
-    /// What the moment or the section is called
+    /// Name of the moment or section
     label: String,
-    /// A section begins
+    /// Begin a section
     #[arg(long, conflicts_with = "end")]
     begin: bool,
-    /// The section ends
+    /// End the section
     #[arg(long)]
     end: bool,
-    /// A field of the mark; numbers, true and false are taken as such
+    /// Add a field to the mark; numbers, true and false keep their type
     #[arg(long = "field", value_name = "KEY=VALUE", conflicts_with = "end")]
     fields: Vec<String>,
     /// How long to wait for the application

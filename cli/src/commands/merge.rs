@@ -11,10 +11,9 @@ use crate::output::{Sheet, View, text};
 
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "A recording that was killed, or that was closed while somebody read its \
-    file, is two files: the profile and its log, with -wal behind the name. This makes one of them, \
-    and changes nothing else. Nobody may record into the profile, or read what is only in the log.\n\n\
-    Examples:\n  \
+    after_long_help = "A recording that was killed, or closed while somebody read its file, is two \
+    files: the profile and its\nlog, with -wal behind the name. This makes one of them and changes \
+    nothing else. The profile must not be\nrecorded into meanwhile, nor its log be read.\n\nExamples:\n  \
     spandrel merge\n  \
     spandrel merge --db copied/profile.db"
 )]

@@ -40,53 +40,53 @@ use crate::output::{Format, ending};
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Where the time went, by span name
+    /// Show where the time went, by span name
     Top(top::Arguments),
-    /// The slowest spans
+    /// List the slowest spans
     Slow(slow::Arguments),
-    /// One trace as a waterfall, with its critical path
+    /// Show one trace as a waterfall with its critical path
     Tree(tree::Arguments),
-    /// What changed between two recordings, and whether that is noise
+    /// Compare two recordings and tell changes from noise
     Diff(diff::Arguments),
-    /// What the slow spans of a name have in common
+    /// Find what the slow spans of one name have in common
     Explain(explain::Arguments),
-    /// Where the time went, by path from the root, as a flame graph
+    /// Show where the time went as a flame graph, by path from the root
     Flame(flame::Arguments),
-    /// How the durations of a name are distributed
+    /// Show how the durations of one name are distributed
     Hist(hist::Arguments),
-    /// Write the spans for other programs: viewers, tracing back ends, spreadsheets
+    /// Export spans to other tools: trace viewers, tracing back ends, spreadsheets
     Export(export::Arguments),
-    /// Make a known load, record it, and verify every span
+    /// Generate a known load, record it, and verify every span
     Load(load::Arguments),
-    /// Run a program that holds the layer, and say what was recorded
+    /// Run a program that has the layer, and report what was recorded
     Record(record::Arguments),
-    /// One page with everything, that opens offline
+    /// Write a single HTML page with everything, which opens offline
     Report(report::Arguments),
-    /// Spans as they are committed, of a live recording
+    /// Follow a live recording, span by span
     Tail(tail::Arguments),
-    /// The runs in the file
+    /// List the runs in a profile
     Runs(runs::Arguments),
-    /// Ask with a query of your own, which only reads
+    /// Run your own read-only SQL query
     Sql(sql::Arguments),
-    /// The file: its size, runs, losses, writer and indexes
+    /// Show the size, runs, losses, writer and indexes of a profile
     Info(info::Arguments),
-    /// Merge the log that a recording has left behind, so that the profile is one file
+    /// Merge a left-over write-ahead log, so that the profile is a single file
     Merge(merge::Arguments),
-    /// Make indexes for a profile that has ended, so that large ones are quick to ask
+    /// Add indexes to a finished profile, to make queries on large ones fast
     Optimize(optimize::Arguments),
-    /// Fails when a span got slower or a limit is passed, for a build server
+    /// Fail if a span got slower or a limit is exceeded, for use in CI
     Check(check::Arguments),
-    /// What is wrong with the recording, and how to mend it
+    /// Check the recording for problems and suggest fixes
     Doctor(doctor::Arguments),
     /// Name a moment or a section in a live recording
     Mark(mark::Arguments),
-    /// Delete the oldest spans of a profile that nobody records into
+    /// Delete the oldest spans of a profile that is not being recorded
     Prune(prune::Arguments),
-    /// A page to begin with, for people and programs
+    /// Print a short introduction, for people and programs
     Guide(guide::Arguments),
-    /// What a shell needs to complete the command line
+    /// Print a completion script for your shell
     Completions(completions::Arguments),
-    /// The pages of the manual
+    /// Print the manual pages, or write them to a folder
     Man(man::Arguments),
 }
 

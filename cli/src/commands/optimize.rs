@@ -11,14 +11,13 @@ use crate::output::{Cell, Column, Sheet, View, text};
 
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Makes `slow`, `tree` and windows of time quick in profiles of millions of \
-    spans; the file grows by about half. A recording into the file takes the indexes away again.\n\n\
-    Examples:\n  \
+    after_long_help = "Makes `slow`, `tree` and windows of time fast in profiles of millions of spans; \
+    the file grows by about\nhalf. The next recording into the file removes the indexes again.\n\nExamples:\n  \
     spandrel optimize\n  \
     spandrel optimize --drop          take the indexes away"
 )]
 pub(crate) struct Arguments {
-    /// Take the indexes away
+    /// Remove the indexes again
     #[arg(long)]
     drop: bool,
     #[command(flatten)]

@@ -25,16 +25,16 @@ Spans and events are deleted, the oldest first; the rows of runs and what they d
 the ledger still adds up. A profile that somebody records into is left alone: give the recording\n\
 SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S instead.")]
 pub(crate) struct Arguments {
-    /// Deletes what began longer ago than this
+    /// Delete spans that started longer ago than this
     #[arg(long, value_name = "TIME")]
     keep: Option<String>,
-    /// Deletes the oldest until the file is not larger than this, such as 500MB or 2GB
+    /// Delete the oldest spans until the file is at most this large, such as 500MB or 2GB
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<String>,
-    /// Deletes the spans of all but so many runs
+    /// Delete the spans of all runs but the last N
     #[arg(long, value_name = "RUNS")]
     runs: Option<usize>,
-    /// Says what would be deleted, and does nothing
+    /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

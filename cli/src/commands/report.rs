@@ -31,10 +31,10 @@ const NAMES: usize = 2;
         spandrel report --baseline main.db --title 'after the index'"
 )]
 pub(crate) struct Arguments {
-    /// The title of the page [default: the label of the run]
+    /// Title of the page [default: the label of the run]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// Say what changed since another run, or since that of another profile
+    /// Show what changed since another run, or since the run of another profile
     #[arg(long, value_name = "FILE|RUN")]
     baseline: Option<String>,
     #[command(flatten)]

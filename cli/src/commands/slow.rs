@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Name of the spans [default: all]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: Option<String>,
-    /// The time that counts
+    /// Which time to rank by
     #[arg(long, value_enum, default_value_t)]
     by: By,
     #[command(flatten)]

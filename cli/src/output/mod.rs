@@ -35,6 +35,7 @@ pub(crate) use self::stream::Stream;
 pub(crate) use self::view::{Header, View, largest};
 
 use self::people::Manner;
+use crate::arguments::Help;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -302,6 +303,14 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // A reader that went away is no failure.
     let _gone = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
+}
+
+/// Shows the help of a command.
+pub(crate) fn help(help: &Help) -> ExitCode {
+    let text = help.text(ColorChoice::Auto.is_on(&io::stdout()));
+    // A reader that went away is no failure.
+    let _gone = io::Write::write_all(&mut io::stdout().lock(), text.as_bytes());
+    Exit::Ok.into()
 }
 
 /// Whether the locale can show more than ASCII, as the C library decides it.

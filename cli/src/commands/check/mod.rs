@@ -46,10 +46,10 @@ runs of the baseline are then FILE:*, those to check --run '*', and how much run
 measured. Where a side has but one, they are taken to differ by between_runs percent (default: 5),\n\
 so that a change of one span by less than some 20% is not told from noise.")]
 pub(crate) struct Arguments {
-    /// What to compare with: FILE, FILE:RUNS or RUNS; '*' for all runs, several by comma
+    /// What to compare with: FILE, FILE:RUNS or RUNS (several separated by commas, '*' = all)
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<String>,
-    /// The rules, a TOML file
+    /// Rules to apply, a TOML file
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     #[command(flatten)]

@@ -34,7 +34,7 @@ line: --db, $SPANDREL_DB, or the newest one here. The profile is read for a mome
 is written. Names that a shell would take for more than a word are left out.\n\n\
 The script and the program belong together: source it as above, or make the file anew after an upgrade.")]
 pub(crate) struct Arguments {
-    /// Which shell
+    /// Your shell
     shell: Shell,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::OUTPUT | group::LOOK | group::PAGER }>,

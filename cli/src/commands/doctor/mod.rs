@@ -68,7 +68,7 @@ pub(super) fn in_short(profile: &Profile) -> Result<Vec<String>, Failure> {
 /// Each finding with its way out beneath.
 fn drawing(findings: &[Finding]) -> String {
     if findings.is_empty() {
-        return "✓ nothing to complain about\n".into();
+        return "✓ no problems found\n".into();
     }
     let mut drawing = String::new();
     for Finding { severity, topic, evidence, advice } in findings {

@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     /// Which of them to explain: p95.., 20ms.., 10ms..50ms, or a filter
     #[arg(long, value_name = "WHICH", default_value = "p95..")]
     sel: String,
-    /// What they are compared with
+    /// What to compare them with
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     against: Against,
     #[command(flatten)]

@@ -33,13 +33,13 @@ use crate::profile::Profile;
     spandrel export otlp --to http://localhost:4318\n\n\
     Without a format and a file: the formats, and what opens them.")]
 pub(crate) struct Arguments {
-    /// What to write [default: what the name of the file says]
+    /// Export format [default: by the ending of the file]
     #[arg(id = "export_format", value_enum, value_name = "FORMAT")]
     format: Option<Name>,
-    /// folded: the time that is added up
+    /// For folded: which time to add up
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     weight: Width,
-    /// otlp, otlp-json: the attribute `service.name` [default: $OTEL_SERVICE_NAME, or the program's name]
+    /// For otlp: service.name [default: $OTEL_SERVICE_NAME or the program]
     #[arg(long, value_name = "NAME")]
     service_name: Option<String>,
     #[command(flatten)]

@@ -36,26 +36,25 @@ const DEPTH: u32 = 24;
     spandrel flame -w field.shard=7 -o flame.svg\n  \
     spandrel flame --min-share 5 -f csv")]
 pub(crate) struct Arguments {
-    /// Only what is under spans of this name
+    /// Only show what is under spans of this name
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::names))]
     root: Option<String>,
-    /// What makes a frame wide
+    /// What the width of a frame stands for
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     weight: Width,
-    /// Levels that are drawn; 0: all
+    /// Maximum number of levels (0 = all)
     #[arg(long, value_name = "LEVELS", default_value_t = DEPTH)]
     depth: u32,
     /// Leave out frames below this share of the whole, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = parse_percent)]
     min_share: f64,
-    /// Count a span inside of a span of the same name at the outer one
+    /// Count recursive spans as part of the outermost one
     #[arg(long)]
     collapse_recursion: bool,
-    /// Draw into this file, as -o with a name that ends in .svg does
+    /// Write an SVG image to this file (like -o FILE.svg)
     #[arg(long, value_name = "FILE", conflicts_with_all = NOT_DRAWN)]
     svg: Option<PathBuf>,
-    /// Write a page with the flame graph, to zoom and search, that opens offline;
-    /// as -o with a name that ends in .html does
+    /// Write a page to zoom and search, which opens offline (like -o FILE.html)
     #[arg(long, value_name = "FILE", conflicts_with = "svg", conflicts_with_all = NOT_DRAWN)]
     html: Option<PathBuf>,
     #[command(flatten)]

@@ -32,28 +32,28 @@ const KEPT: &str = "load.db";
     no fault."
 )]
 pub(crate) struct Arguments {
-    /// Spans a second over all threads; max: as fast as they come
+    /// Spans per second over all threads ('max' = as fast as possible)
     #[arg(long, value_name = "SPANS", default_value = "10000", value_parser = rate)]
     rate: Rate,
-    /// How long, such as 30s or 5m
+    /// How long to run, such as 30s or 5m
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = length)]
     length: Duration,
-    /// Threads that make spans
+    /// Number of threads that make spans
     #[arg(long, default_value_t = 4, value_parser = within(1, THREADS_MAX))]
     threads: usize,
-    /// Spans nested in each other; the innermost has an event
+    /// Nesting depth of the spans; the innermost has an event
     #[arg(long, default_value_t = 3, value_parser = within(1, DEPTH_MAX))]
     depth: usize,
-    /// Fields of each span
+    /// Number of fields per span
     #[arg(long, default_value_t = 3, value_parser = within(0, FIELDS_MAX))]
     fields: usize,
     /// Make the spans in tokio tasks that move between threads
     #[arg(long = "async")]
     tasks: bool,
-    /// Record by spandrel's own subscriber, without `Registry`
+    /// Record with spandrel's own subscriber instead of a layer on `Registry`
     #[arg(long)]
     subscriber: bool,
-    /// Keep the profile as load.db, or where --db says
+    /// Keep the profile as load.db, or at --db
     #[arg(long)]
     keep: bool,
     #[command(flatten)]

@@ -30,10 +30,10 @@ use crate::output::{Header, text};
     the program's; 3 if it ended well and recorded nothing.\nCtrl-C goes to the program, which then closes its recording; a second one kills it."
 )]
 pub(crate) struct Arguments {
-    /// A name for the run, such as 'after the index'
+    /// Label for the run, such as 'after the index'
     #[arg(long)]
     label: Option<String>,
-    /// The program and its arguments, behind --
+    /// Program to run, with its arguments, after --
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
     #[command(flatten)]

@@ -45,24 +45,24 @@ A query reads and can do nothing else: the file is opened read-only, and whateve
 loads or sets something is refused, and so is a second statement. While it runs, the log of a live\n\
 recording grows; hence the limit on time.")]
 pub(crate) struct Arguments {
-    /// The query; '-' or nothing: from the standard input
+    /// The query ('-' or nothing = read it from standard input)
     query: Option<String>,
-    /// Prints the tables and views, each column with a comment
+    /// Print the tables and views, with a comment on each column
     #[arg(long, conflicts_with_all = ["query", "recipes", "recipe"])]
     schema: bool,
-    /// Lists queries to begin with
+    /// List ready-made queries
     #[arg(long, conflicts_with_all = ["query", "recipe"])]
     recipes: bool,
-    /// Runs one of them; with --quiet and --verbose as usual
+    /// Run a ready-made query
     #[arg(long, value_name = "NAME", conflicts_with = "query")]
     recipe: Option<String>,
-    /// Prints the query of --recipe instead of running it
+    /// Print the query of --recipe instead of running it
     #[arg(long, requires = "recipe")]
     show: bool,
-    /// How long it may run
+    /// Time limit for the query
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: String,
-    /// Rows that are read at most; 0: all [default: 1000 for people, 100000 for json, else all]
+    /// Maximum number of rows to read (0 = all) [default: 1000 for people, 100000 for json, otherwise all]
     #[arg(long, value_name = "ROWS")]
     max_rows: Option<u64>,
     #[command(flatten)]

@@ -42,10 +42,10 @@ the run, with Ctrl-C, or when the reader of the pipe goes away, always with exit
 start, parent (the span around), fields, and the message as field.message. An event has no duration, no\n\
 status and the like: a condition on those is false for it. has:error is an event of level ERROR.")]
 pub(crate) struct Arguments {
-    /// Events, too; --where asks them for what they have: name, target, level, thread, fields
+    /// Also show events; --where applies to what they have: name, target, level, thread, fields
     #[arg(long)]
     events: bool,
-    /// Goes on with the next run when this one ends
+    /// Continue with the next run when this one ends
     #[arg(long)]
     follow_runs: bool,
     #[command(flatten)]

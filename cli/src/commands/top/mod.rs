@@ -32,14 +32,13 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top --since 30s --exact -f json\n  \
     spandrel top --live                        while the program runs; ? for help")]
 pub(crate) struct Arguments {
-    /// What the spans of a row have in common: name (with its target), target, level, callsite,
-    /// thread, or field.NAME
+    /// Group by name, target, level, callsite, thread or field.NAME
     #[arg(long, value_name = "WHAT", default_value = "name", value_parser = parse_by)]
     by: By,
-    /// Exact percentiles; reads the spans up to five times
+    /// Compute exact percentiles (reads the spans up to five times)
     #[arg(long)]
     exact: bool,
-    /// Show it on the whole terminal, anew each second
+    /// Show a full-screen view that updates every second
     #[arg(long, conflicts_with_all = ["by", "exact"])]
     live: bool,
     #[command(flatten)]

@@ -40,19 +40,19 @@ const CHILDREN: usize = 20;
     spandrel tree --since 30s             the slowest trace that began in this window\n  \
     spandrel tree -w 'name=db.* field.shard=7'      the trace of the slowest such span")]
 pub(crate) struct Arguments {
-    /// A span (s123) or a trace (t123) [default: the slowest trace; with --where, that of the slowest such span]
+    /// Span (s123) or trace (t123) [default: the slowest, or the slowest match of --where]
     #[arg(add = ArgValueCompleter::new(candidates::traces))]
     id: Option<String>,
-    /// Levels of children at most
+    /// Maximum depth of children
     #[arg(long, value_name = "LEVELS")]
     depth: Option<usize>,
-    /// Only spans that take at least this long, and those that are unfinished
+    /// Only spans that took at least this long, and unfinished ones
     #[arg(long, value_name = "DURATION")]
     min_dur: Option<String>,
-    /// Children of a span at most, the longest; 0: all
+    /// Maximum children of a span, longest first (0 = all)
     #[arg(long, value_name = "SPANS", default_value_t = CHILDREN)]
     children: usize,
-    /// The events in the spans, too
+    /// Also show the events in the spans
     #[arg(long)]
     events: bool,
     #[command(flatten)]

@@ -39,15 +39,17 @@ use crate::output::text;
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "How to send it")]
+#[command(next_help_heading = "Sending options (otlp, otlp-json)")]
 pub(super) struct Options {
-    /// otlp, otlp-json: send to this receiver; /v1/traces is appended [default: $OTEL_EXPORTER_OTLP_ENDPOINT]
+    /// Send to this receiver, at /v1/traces, by default
+    /// $OTEL_EXPORTER_OTLP_ENDPOINT
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// A header to send, such as 'authorization=Bearer TOKEN'; also $OTEL_EXPORTER_OTLP_HEADERS
+    /// Header, such as 'authorization=Bearer TOKEN'; also
+    /// $OTEL_EXPORTER_OTLP_HEADERS
     #[arg(long = "header", value_name = "NAME=VALUE")]
     headers: Vec<String>,
-    /// For how long to try again what a receiver is not ready for; 0s: not at all [default: 1m]
+    /// How long to retry if it is not ready (0s = never) [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = length)]
     retry_for: Option<Duration>,
 }
