@@ -49,7 +49,12 @@ fn main() -> ExitCode {
     if let Some(cpu) = report.writer_cpu {
         println!("writer_cpu_ns {}", cpu.as_nanos());
     }
-    if report.dropped.total() > 0 || (case.is_wanted() && report.stored < spans) {
+    let stored = match case {
+        Case::Events => report.events.stored,
+        _ => report.stored,
+    };
+    let dropped = report.dropped.total() + report.events.dropped.total();
+    if dropped > 0 || (case.is_wanted() && stored < spans) {
         eprintln!("spans are missing, so that the figures say nothing: {report}");
         return ExitCode::FAILURE;
     }

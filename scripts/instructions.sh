@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Instructions per span on the thread that makes it, counted by callgrind, and the ratio to a layer
-# that does nothing; then instructions per push of a 64-byte slot; with --writer also those of the
+# that does nothing; then those per event, and per push of a 64-byte slot; with --writer also those of the
 # writer's thread per span, from the ring into the database.
 #
 #   scripts/instructions.sh [--no-check] [--no-push] [--writer]
@@ -25,6 +25,9 @@ making=spandrel_benches::cases::Case::run
 # So many instructions more than an Option without a layer may the layer of a profiler that is switched off
 # add to a span beside another one, and so many spandrel to an event that is below all levels.
 absent_limit=1
+# An event with a message and a field; in the order of event_recorders.
+event_recorders=(spandrel subscriber)
+event_limits=(1022 1016)
 unwanted_limit=10
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber untimed)
 queues=(leased shared array_queue crossbeam_channel)
@@ -114,6 +117,15 @@ for at in "${!cases[@]}"; do
         'BEGIN { exit own > limit }' || broken=yes
 done
 echo
+
+echo
+printf '%-46s%8s%8s\n' "Instructions per event" with limit
+for at in "${!event_recorders[@]}"; do
+    figure=$(per_item "$target/release/record_spans" events "${event_recorders[at]}")
+    awk -v what="${event_recorders[at]}" -v own="$figure" -v limit="${event_limits[at]}" 'BEGIN {
+        printf "%-46s%8.1f%8s\n", what, own, limit
+        exit own > limit }' || broken=yes
+done
 
 echo
 printf '%-46s%8s%8s%8s%8s\n' "What is not wanted" without with added limit

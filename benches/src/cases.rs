@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use tracing::{Instrument, info_span, trace};
+use tracing::{Instrument, info, info_span, trace};
 
 /// A way to make spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Case {
     Async,
     /// Eight such futures at once, polled in turns.
     AsyncTurns,
+    /// No spans, but as many events with a message and a field, outside of all spans.
+    Events,
     /// No spans, but as many events that are below all levels.
     Unwanted,
 }
@@ -39,6 +41,7 @@ impl Case {
             Self::Nested => "nested",
             Self::Async => "async",
             Self::AsyncTurns => "async_turns",
+            Self::Events => "events",
             Self::Unwanted => "unwanted",
         }
     }
@@ -46,7 +49,7 @@ impl Case {
     /// The case of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::Unwanted]).find(|case| case.name() == name)
+        Self::ALL.into_iter().chain([Self::Events, Self::Unwanted]).find(|case| case.name() == name)
     }
 
     /// Makes so many spans, rounded up to whole nests and turns. Of a program, `scripts/instructions.sh` counts
@@ -59,6 +62,7 @@ impl Case {
             Self::Nested => nested(spans.div_ceil(3)),
             Self::Async => polled(spans),
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
+            Self::Events => events(spans),
             Self::Unwanted => unwanted(spans),
         }
     }
@@ -75,6 +79,14 @@ fn no_fields(spans: u64) {
     for n in 0..spans {
         let span = info_span!("work");
         let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn events(events: u64) {
+    for n in 0..events {
+        info!(n, "this is kept");
         black_box(n);
     }
 }

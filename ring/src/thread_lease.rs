@@ -55,8 +55,10 @@ pub struct ThreadLease<T> {
     here: PhantomData<*const ()>,
     /// Whether there is a lease, borrowed or not.
     is_leased: Cell<bool>,
-    /// None also while [`with`](Self::with) uses it.
     lease: Cell<Option<ManuallyDrop<Lease<T>>>>,
+    /// The partition of `lease`, borrowed or not; none while the lease is lent, when nobody but whoever has
+    /// it touches `lease`, not even to look at it.
+    unlent: Cell<*mut Partition<T>>,
 }
 
 /// A lease that is borrowed from a [`ThreadLease`] for a moment. One that is dropped, and not given
@@ -125,6 +127,7 @@ impl<T> ThreadLease<T> {
             here: PhantomData,
             is_leased: Cell::new(false),
             lease: Cell::new(None),
+            unlent: Cell::new(ptr::null_mut()),
         }
     }
 
@@ -155,23 +158,25 @@ impl<T> ThreadLease<T> {
     /// lease, and while it is borrowed.
     pub fn with<R>(&self, f: impl FnOnce(&mut Lease<T>) -> R) -> Option<R> {
         /// Ends the loan also when `f` panics.
-        struct Loan<'a, T> {
-            from: &'a ThreadLease<T>,
-            lease: Option<ManuallyDrop<Lease<T>>>,
-        }
+        struct Loan<'a, T>(&'a ThreadLease<T>);
         impl<T> Drop for Loan<'_, T> {
             fn drop(&mut self) {
-                // `f` may have put another lease there.
-                let partition = self.lease.as_ref().map(|lease| NonNull::from(lease.leased()));
-                self.from.lease.set(self.lease.take());
-                if let Some(partition) = partition {
-                    self.from.give_back(Borrowed(partition));
+                // SAFETY: the lease is lent, so nobody else touches it, and `f`, for whom it was, is over.
+                let lease = unsafe { &*self.0.lease.as_ptr() };
+                if let Some(lease) = lease {
+                    // `f` may have put another lease there.
+                    let partition = NonNull::from(lease.leased());
+                    self.0.unlent.set(partition.as_ptr());
+                    self.0.give_back(Borrowed(partition));
                 }
             }
         }
-        let lease = Some(self.lend()?);
-        let mut loan = Loan { from: self, lease };
-        loan.lease.as_mut().map(|lease| f(lease))
+        self.lend()?;
+        let _loan = Loan(self);
+        // SAFETY: the lease is lent from here on until `_loan` is dropped, which is after `f`: nobody else
+        // touches it, see `lend`. Where it lies does not move meanwhile, as `self` is borrowed.
+        let lease = unsafe { &mut *self.lease.as_ptr() };
+        lease.as_mut().map(|lease| f(lease))
     }
 
     /// Whether there is a lease, borrowed or not.
@@ -194,29 +199,30 @@ impl<T> ThreadLease<T> {
         let Some(lease) = lease.filter(|_| !self.is_leased()) else { return };
         let partition = NonNull::from(lease.leased());
         self.lease.set(Some(ManuallyDrop::new(lease)));
+        self.unlent.set(partition.as_ptr());
         self.is_leased.set(true);
         self.give_back(Borrowed(partition));
     }
 
     /// Takes the lease out. `None` if there is none, and while it is borrowed.
     pub fn take(&self) -> Option<Lease<T>> {
-        let lease = self.lend()?;
+        self.lend()?;
         self.is_leased.set(false);
-        Some(ManuallyDrop::into_inner(lease))
+        self.lease.take().map(ManuallyDrop::into_inner)
     }
 
-    /// Takes the lease for somebody who does with it what he likes; the partition is borrowed from then
-    /// on. `None`, and nothing was done, if what was given back here is another one's partition: its lease
-    /// may be used by nobody, and not be dropped, while that partition's lease is elsewhere.
-    fn lend(&self) -> Option<ManuallyDrop<Lease<T>>> {
+    /// Lends the lease to somebody who does with it what he likes: nobody else has it, or looks at it, before
+    /// its partition is in `unlent` again; the partition is borrowed from then on. `None`, and nothing was
+    /// done, if what was given back here is another one's partition: its lease may be used by nobody, and
+    /// not be dropped, while that partition's lease is elsewhere.
+    fn lend(&self) -> Option<()> {
         let borrowed = self.borrow()?;
-        let lease = self.lease.take();
-        if lease.as_ref().is_some_and(|lease| NonNull::from(lease.leased()) == borrowed.0) {
-            return lease;
+        if borrowed.0.as_ptr() != self.unlent.get() {
+            self.give_back(borrowed);
+            return None;
         }
-        self.lease.set(lease);
-        self.give_back(borrowed);
-        None
+        self.unlent.set(ptr::null_mut());
+        Some(())
     }
 }
 
@@ -424,6 +430,27 @@ mod tests {
         assert_eq!(drain(&mut consumer), [3, 4]);
         assert_eq!(here.take().map(|lease| lease.partition()), Some(0));
         assert!(!here.is_leased() && !here.is_borrowed());
+    }
+
+    #[test]
+    fn a_lease_that_is_used_is_nobody_elses_whatever_is_given_back_meanwhile() {
+        let (ring, mut consumer) = Ring::<u64>::new(RingOptions { capacity: 64, partitions: 2 });
+        let (here, there) = (ThreadLease::new(), ThreadLease::new());
+        here.put(ring.lease());
+        let mut other = ring.lease().unwrap();
+        here.with(|lease| {
+            std::mem::swap(lease, &mut other);
+            // Here comes the partition again of which the lease was when this began.
+            there.put(Some(other));
+            here.give_back(there.borrow().unwrap());
+            assert!(here.with(|_| ()).is_none() && here.take().is_none() && here.is_leased());
+            lease.try_publish(0, 1, |_| 1).unwrap();
+        });
+        assert!(publish(&here, [2]));
+        assert_eq!(consumer.drain(1, usize::MAX, |_| {}).entries, 2);
+        assert_eq!(here.take().map(|lease| lease.partition()), Some(1));
+        assert!(there.take().is_none(), "what is given back elsewhere is lost");
+        drop(there.lease.take().map(ManuallyDrop::into_inner)); // as above
     }
 
     #[test]
