@@ -8,11 +8,15 @@ use crate::output::text;
 const SELF_SHARE_MIN: f64 = 0.05;
 /// Share of the time not inside the span that counts as waiting.
 const IDLE_SHARE_MIN: f64 = 0.5;
-/// Of one call, less than this is what making and entering a span takes, and nobody waited.
+/// Of one call, less than this is what making and entering a span takes, or to park a thread and wake it,
+/// and nobody waited.
 const IDLE_NS_MIN: f64 = 10_000.0;
+/// Of all calls, less than this may be a single accident, a time slice that the system gave to another program
+/// or the cold first call of a program: nobody waited, unless the median of many calls says so.
+const SLICE_NS: f64 = 4_000_000.0;
 /// How many times the median the 95th, or the 99th, percentile must be.
 const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
-/// Calls that a tail needs.
+/// Calls that a tail needs, and a median that means something.
 const CALLS_MIN: u64 = 40;
 /// Share of failed calls.
 const ERROR_SHARE_MIN: f64 = 0.01;
@@ -45,11 +49,7 @@ fn name(group: &Group) -> String {
 }
 
 fn odd(by: &By, group: &Group, percentiles: &[Option<i64>]) -> Option<String> {
-    let idle = group.busy_ns.filter(|_| group.sum_ns > 0);
-    let idle = idle.map(|busy| 1.0 - busy as f64 / group.sum_ns as f64);
-    let ns = |share: f64| share * group.sum_ns as f64 / group.calls as f64;
-    let idle = idle.filter(|idle| *idle >= IDLE_SHARE_MIN && ns(*idle) >= IDLE_NS_MIN);
-    let tail = tail(group, percentiles);
+    let (idle, tail) = (idle(group, percentiles), tail(group, percentiles));
     let name = name(group);
     let mut line = match (idle, tail) {
         (None, None) => return None,
@@ -69,6 +69,19 @@ fn odd(by: &By, group: &Group, percentiles: &[Option<i64>]) -> Option<String> {
         line.push_str(&format!(": try `spandrel explain {}`", text::shell(&name)));
     }
     Some(line)
+}
+
+/// The share of the time in which the spans were open and nobody was inside, if that is most of it and too
+/// long to be anything but waiting.
+fn idle(group: &Group, percentiles: &[Option<i64>]) -> Option<f64> {
+    let busy_ns = group.busy_ns? as f64;
+    let (sum_ns, calls) = (group.sum_ns as f64, group.calls as f64);
+    let idle_ns = sum_ns - busy_ns;
+    let long = idle_ns >= sum_ns * IDLE_SHARE_MIN && idle_ns >= calls * IDLE_NS_MIN;
+    // One long accident makes no median longer.
+    let of_median = || percentiles.first()?.map(|p50| p50 as f64 - busy_ns / calls);
+    let usual = || group.calls >= CALLS_MIN && of_median().is_some_and(|ns| ns >= IDLE_NS_MIN);
+    (sum_ns > 0.0 && long && (idle_ns >= SLICE_NS || usual())).then_some(idle_ns / sum_ns)
 }
 
 /// Which percentile is far from the median, and how many times it.
@@ -131,6 +144,25 @@ mod tests {
     fn what_making_a_span_takes_is_no_waiting() {
         assert_eq!(notes_on(&[("tick", 5, 1); 50]), Vec::<String>::new());
         assert_eq!(notes_on(&[("tick", 50, 10); 50]), ["note: tick is 80% idle (waiting)"]);
+    }
+
+    #[test]
+    fn a_span_too_short_to_tell_did_not_wait() {
+        let nothing = Vec::<String>::new();
+        // The quick start's first call: between the readings of the clock a thread is made known to the
+        // recording, and may lose the processor.
+        assert_eq!(notes_on(&[("greet", 53, 25)]), nothing);
+        assert_eq!(notes_on(&[("greet", 3_900, 10)]), nothing);
+        assert_eq!(notes_on(&[("greet", 50, 10); 39]), nothing);
+        // One of many lost it, and the others took no time.
+        let mut spans = vec![("greet", 5, 4); 99];
+        spans.push(("greet", 3_000, 4));
+        let notes = notes_on(&spans);
+        assert!(notes.iter().all(|note| !note.contains("idle")), "{notes:?}");
+        // Whoever sleeps does so for longer, once or many times.
+        assert_eq!(notes_on(&[("fetch", 5_000, 10)]), ["note: fetch is 100% idle (waiting)"]);
+        assert_eq!(notes_on(&[("fetch", 500, 100); 10]), ["note: fetch is 80% idle (waiting)"]);
+        assert_eq!(notes_on(&[("fetch", 50, 10); 40]), ["note: fetch is 80% idle (waiting)"]);
     }
 
     #[test]
