@@ -6,8 +6,11 @@
 //! ```
 //!
 //! Looking takes no lock. Entering a callsite takes none either, and allocates when there is no room: it
-//! happens once for each callsite that the front end meets. Entries are never removed. A callsite
-//! that two threads meet at the same moment may be entered twice, with the same answer.
+//! happens once for each callsite that the front end meets. Entries are never removed.
+//!
+//! A callsite that several threads meet at the same moment is one all the same: they look at the same entries
+//! in the same order, an entry belongs to the callsite whose address gets there first, and of what several
+//! threads have made for that callsite the first is the one that its entry names. Nobody waits for anybody.
 
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
@@ -96,11 +99,11 @@ impl Site {
 /// An entry of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    /// Address of the metadata; 0 while the entry is free, [`ENTERING`] while it is being written. In
-    /// the quick table with [`FIELDS`] if there are any, and with [`OFF`] while the callsite is not kept.
+    /// Address of the metadata; 0 while the entry is free. In the quick table [`ENTERING`] while it is
+    /// being written, and with [`FIELDS`] if there are any, with [`OFF`] while the callsite is not kept.
     address: AtomicUsize,
     /// In the quick table: the number where it stands in a record, in a word's upper 16 bits. In the
-    /// others: an index of the list.
+    /// others: an index of the list plus one; 0 while there is none.
     value: AtomicU64,
 }
 
@@ -190,6 +193,7 @@ fn probe(address: usize, table: &[Entry]) -> impl Iterator<Item = &Entry> {
     (0..PROBES).map(move |step| &table[(home(address, table.len()) + step) % table.len()])
 }
 
+/// In the quick table.
 impl Entry {
     /// Takes the entry, if it is free.
     fn claim(&self) -> bool {
@@ -200,8 +204,32 @@ impl Entry {
 
     fn publish(&self, address: usize, value: u64) {
         self.value.store(value, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `first_probe` and `find`.
+        // Release: pairs with the Acquire in `first_probe` and `set_quick`.
         self.address.store(address, Ordering::Release);
+    }
+}
+
+/// In the tables that grow.
+impl Entry {
+    /// Takes the entry for a callsite, if it is free. Whether it is that callsite's.
+    fn take_for(&self, address: usize) -> bool {
+        // Relaxed: nothing is read by way of the address; `set_index` publishes what is.
+        let taken = self.address.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed);
+        taken.is_ok() || taken == Err(address)
+    }
+
+    /// Where in the list the callsite is, once somebody has put it there.
+    fn index(&self) -> Option<usize> {
+        // Acquire: pairs with the Release in `set_index`; what is in the list there is found.
+        let value = self.value.load(Ordering::Acquire);
+        value.checked_sub(1).and_then(|index| usize::try_from(index).ok())
+    }
+
+    /// Names a place of the list, unless there is one already.
+    fn set_index(&self, index: usize) {
+        // Release: pairs with the Acquire in `index`. What another one has set is read there.
+        let new = index as u64 + 1;
+        _ = self.value.compare_exchange(0, new, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -224,17 +252,20 @@ impl Sites {
         let address = address(metadata);
         for table in self.tables.iter().map_while(OnceLock::get) {
             for entry in probe(address, table) {
-                // Acquire: pairs with the Release in `Entry::publish`; the index is set.
-                match entry.address.load(Ordering::Acquire) {
+                // Relaxed, as in `Entry::take_for`: an entry is never another one's.
+                match entry.address.load(Ordering::Relaxed) {
                     0 => return None, // it would have been entered here
-                    found if found == address => {
-                        return self.list.get(entry.value.load(Ordering::Relaxed) as usize);
-                    }
+                    found if found == address => return self.site(entry),
                     _ => {}
                 }
             }
         }
         None
+    }
+
+    /// What an entry names.
+    fn site(&self, entry: &Entry) -> Option<&Site> {
+        self.list.get(entry.index()?)
     }
 
     /// The callsite, which is entered if it was not met. `None` if there are too many.
@@ -248,25 +279,34 @@ impl Sites {
 
     #[cold]
     fn enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
-        let new = Site { metadata, answer: AtomicU64::new(UNKNOWN), number: AtomicU64::new(0) };
-        let index = self.list.push(new)?;
-        let address = address(metadata);
+        let entry = self.take_entry(address(metadata))?;
+        if entry.index().is_none() {
+            let new = Site { metadata, answer: AtomicU64::new(UNKNOWN), number: AtomicU64::new(0) };
+            // If another thread is quicker, ours stays in the list, and nobody ever looks at it.
+            entry.set_index(self.list.push(new)?);
+        }
+        self.site(entry)
+    }
+
+    /// The one entry of a callsite, whoever took it. `None` if all are taken where it may be.
+    fn take_entry(&self, address: usize) -> Option<&Entry> {
         for (at, table) in self.tables.iter().enumerate() {
             if table.get().is_none() {
                 // As in `Chunks::push`: nothing is made inside the lock of a `OnceLock`.
                 let _late = table.set(entries(FIRST << (2 * at)).collect());
             }
-            if let Some(free) = probe(address, table.get()?).find(|entry| entry.claim()) {
-                free.publish(address, index as u64);
-                return self.list.get(index);
+            if let Some(entry) = probe(address, table.get()?).find(|entry| entry.take_for(address))
+            {
+                return Some(entry);
             }
         }
         None
     }
 
-    /// All that were met, but for those that are just being entered.
+    /// All that were met, each once, but for those that are just being entered.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Site> {
-        (0..self.list.len()).filter_map(|index| self.list.get(index))
+        let made = (0..self.list.len()).filter_map(|index| self.list.get(index));
+        made.filter(|site| self.find(site.metadata).is_some_and(|met| std::ptr::eq(met, *site)))
     }
 
     /// Tells the quick paths of a callsite. Does nothing for one whose number has more than 16 bits, for one

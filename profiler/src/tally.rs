@@ -1,10 +1,10 @@
 //! How many callsites are kept, and how many are below the level.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::sites::Answer;
+use crate::sync::{AtomicU64, Ordering};
 
-/// Counted when a front end decides about a callsite.
+/// Counted when a front end decides about a callsite, which it has once, whoever meets it. Modulo 2^64: of
+/// two threads that decide about one callsite the second may count first.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     kept: AtomicU64,
@@ -28,8 +28,11 @@ impl Tally {
         }
     }
 
-    /// Kept, and below the level.
+    /// Kept, and below the level: exact when nobody is deciding.
     pub(crate) fn get(&self) -> (u64, u64) {
-        (self.kept.load(Ordering::Relaxed), self.below.load(Ordering::Relaxed))
+        // Never what is less than none.
+        let now =
+            |count: &AtomicU64| count.load(Ordering::Relaxed).cast_signed().max(0).unsigned_abs();
+        (now(&self.kept), now(&self.below))
     }
 }
