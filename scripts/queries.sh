@@ -118,7 +118,7 @@ hold "optimize, KiB" "$(most optimize)" 97656
 
 printf '\n%-30s%14s%14s%14s%12s\n' "spandrel export --format ..." "spans/s" "to a file" "bytes/span" \
     "memory, MB"
-for format in chrome perfetto folded speedscope firefox otlp-json csv ndjson sqlite; do
+for format in chrome perfetto folded pprof speedscope firefox otlp-json csv ndjson sqlite; do
     to_file=(-o "$folder/exported")
     for ((round = 1; round <= rounds; round++)); do
         ask "export $format, file" export --format "$format" "${to_file[@]}"

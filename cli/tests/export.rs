@@ -73,6 +73,8 @@ fn the_ending_tells_the_format_and_the_file_is_said() {
         ("a.json", b"{\"displayTimeUnit\""),
         ("a.speedscope.json", b"{\"$schema\""),
         ("a.folded", b"work 2700"),
+        ("a.pb.gz", b"\x1f\x8b"),
+        ("a.pprof", b"\x1f\x8b"),
         ("a.profile.json", b"{\"meta\""),
         ("a.otlp.jsonl", b"{\"resourceSpans\""),
         ("a.csv", b"id,parent_id"),
@@ -86,7 +88,7 @@ fn the_ending_tells_the_format_and_the_file_is_said() {
     }
     let copy = Reader::open(folder.path().join("a.sqlite")).unwrap();
     assert_eq!(copy.latest_run().unwrap().unwrap().spans, 3);
-    assert_eq!(files(folder.path()).len(), 10, "{:?}", files(folder.path()));
+    assert_eq!(files(folder.path()).len(), 12, "{:?}", files(folder.path()));
 }
 
 #[test]
@@ -116,6 +118,8 @@ fn what_makes_no_sense_is_said() {
     for (words, code, says) in [
         (&["export", "-o", "a.txt"][..], 2, "does not say which format"),
         (&["export", "sqlite"], 2, "spandrel export sqlite -o profile.db"),
+        (&["export", "chrome", "--weight", "busy"], 2, "--weight is for folded and pprof"),
+        (&["export", "pprof", "--weight", "wall"], 2, "pprof has no time from open to close"),
         (&["export", "csv", "-f", "chrome"], 2, "two formats: csv and --format chrome"),
         (&["export", "-f", "table", "-o", "a.csv"], 2, "names no format of an export"),
         (&["top", "-f", "perfetto"], 2, "perfetto is a format of `spandrel export`"),
@@ -167,13 +171,14 @@ fn what_a_format_has_no_place_for_is_counted_and_said() {
     for (format, listed) in [
         ("perfetto", None),
         ("chrome", None),
-        ("firefox", Some("1 link")),
+        ("firefox", None),
         ("sqlite", None),
         ("otlp-json", Some("1 event and 1 mark")),
         ("speedscope", Some("2 events, 1 link and 1 mark")),
         ("csv", Some("2 events, 1 link and 1 mark")),
         ("ndjson", Some("2 events, 1 link and 1 mark")),
         ("folded", Some("1 unfinished span, 2 events, 1 link and 1 mark")),
+        ("pprof", Some("1 unfinished span, 2 events, 1 link and 1 mark")),
     ] {
         let (code, _, said) = run(folder.path(), &["export", format, "-o", "out"]);
         let expected = listed.map(|listed| note(format, listed)).unwrap_or_default();

@@ -88,6 +88,7 @@ impl ValueEnum for AnyFormat {
             AnyFormat::Export(export::Format::Chrome),
             AnyFormat::Export(export::Format::Speedscope),
             AnyFormat::Export(export::Format::Folded),
+            AnyFormat::Export(export::Format::Pprof),
             AnyFormat::Export(export::Format::Firefox),
             AnyFormat::Export(export::Format::Otlp),
             AnyFormat::Export(export::Format::OtlpJson),

@@ -14,6 +14,8 @@ pub enum Format {
     Speedscope,
     /// A line for each path of names with the time in it, for flame graphs.
     Folded,
+    /// Stacks with spans, self time and busy time for pprof, compressed protocol buffers.
+    Pprof,
     /// The processed profile format of <https://profiler.firefox.com>, JSON: spans are markers.
     Firefox,
     /// OpenTelemetry's OTLP as protocol buffers: requests to be sent, and no file; see
@@ -31,11 +33,12 @@ pub enum Format {
 
 impl Format {
     /// All of them, those for people's eyes first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Perfetto,
         Self::Chrome,
         Self::Speedscope,
         Self::Folded,
+        Self::Pprof,
         Self::Firefox,
         Self::Otlp,
         Self::OtlpJson,
@@ -51,6 +54,7 @@ impl Format {
             Self::Chrome => "chrome",
             Self::Speedscope => "speedscope",
             Self::Folded => "folded",
+            Self::Pprof => "pprof",
             Self::Firefox => "firefox",
             Self::Otlp => "otlp",
             Self::OtlpJson => "otlp-json",
@@ -68,6 +72,7 @@ impl Format {
             Self::Chrome => &[".trace.json", ".json"],
             Self::Speedscope => &[".speedscope.json", ".speedscope"],
             Self::Folded => &[".folded", ".collapsed"],
+            Self::Pprof => &[".pb.gz", ".pprof"],
             Self::Firefox => &[".profile.json", ".firefox.json"],
             Self::Otlp => &[],
             Self::OtlpJson => &[".otlp.jsonl", ".otlp.json", ".otlp"],
@@ -89,7 +94,7 @@ impl Format {
 
     /// Whether a terminal can show it.
     pub const fn is_text(self) -> bool {
-        !matches!(self, Self::Perfetto | Self::Otlp | Self::Sqlite)
+        !matches!(self, Self::Perfetto | Self::Pprof | Self::Otlp | Self::Sqlite)
     }
 
     /// What opens it.
@@ -100,6 +105,7 @@ impl Format {
             Self::Speedscope => {
                 "https://www.speedscope.app (runs in your browser; nothing is uploaded)"
             }
+            Self::Pprof => "go tool pprof -http=: FILE, https://www.speedscope.app or Pyroscope",
             Self::Folded => "inferno-flamegraph, flamegraph.pl or https://www.speedscope.app",
             Self::Firefox => {
                 "https://profiler.firefox.com (runs in your browser until you choose to upload)"
@@ -119,7 +125,7 @@ impl Format {
 pub struct Settings {
     /// The format.
     pub format: Format,
-    /// `folded`: which time is added up.
+    /// `folded`: which time is added up; `pprof`: what is shown at first.
     pub weight: Weight,
     /// `csv`: a quotation mark before text that a spreadsheet would take for a formula.
     pub csv_safe: bool,
@@ -133,7 +139,7 @@ impl Settings {
         Self { format, weight: Weight::SelfTime, csv_safe: false, service_name: None }
     }
 
-    /// Which time `folded` adds up.
+    /// Which time `folded` adds up, and `pprof` shows at first.
     #[must_use]
     pub fn weight(self, weight: Weight) -> Self {
         Self { weight, ..self }
@@ -165,6 +171,8 @@ mod tests {
             ("a.profile.json", Some(Format::Firefox)),
             ("a.otlp.jsonl", Some(Format::OtlpJson)),
             ("a.jsonl", Some(Format::Ndjson)),
+            ("cpu.PB.GZ", Some(Format::Pprof)),
+            ("a.pprof", Some(Format::Pprof)),
             ("a.db", Some(Format::Sqlite)),
             ("a.txt", None),
             ("pftrace", None),

@@ -24,6 +24,7 @@ mod order;
 mod otlp;
 mod out;
 mod perfetto;
+mod pprof;
 mod proto;
 mod rows;
 mod source;
@@ -108,6 +109,7 @@ pub fn export(
         Format::Chrome => chrome::write(source, &mut out),
         Format::Speedscope => speedscope::write(source, &mut out),
         Format::Folded => folded::write(source, settings.weight, &mut out),
+        Format::Pprof => pprof::write(source, settings.weight, &mut out),
         Format::Firefox => firefox::write(source, &mut out),
         Format::OtlpJson => otlp::write(source, settings, &mut out),
         Format::Otlp => Err(ExportError::IsSent),

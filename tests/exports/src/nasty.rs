@@ -99,6 +99,9 @@ impl Making {
     }
 }
 
+/// Id, parent, callsite, thread, start, duration, busy, self, status, fields.
+type Spec<'a> = (u64, u64, i64, i64, i64, Option<i64>, i64, i64, Status, &'a str);
+
 /// Two requests: one of async code on three threads, with all that is odd; one that is unfinished.
 pub fn nasty() -> Nasty {
     let folder = tempfile::tempdir().unwrap();
@@ -135,8 +138,7 @@ pub fn nasty() -> Nasty {
         "http.route":"/cart/{id}"}"#;
     let why = r#"{"otel.status_description":"out of\u0000stock","otel.kind":"sideways"}"#;
     let twice = r#"{"a":1,"b":2,"a":"last"}"#;
-    // id, parent, callsite, thread, start, duration, busy, self, status, fields
-    let rows: [(u64, u64, i64, i64, i64, Option<i64>, i64, i64, Status, &str); 16] = [
+    let rows: [Spec<'_>; 16] = [
         (10, 0, request, main, 0, Some(1000), 100, 350, Status::Ok, otel),
         // Siblings that overlap, on other threads than their parent, with one name of a thread.
         (11, 10, query, worker, 100, Some(500), 200, 500, Status::Ok, LIKE_OURS),

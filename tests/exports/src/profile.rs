@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use spandrel_storage::export::{Format, Settings, Source, Written, copy, export};
+use spandrel_storage::export::{
+    Format, OtlpEncoding, OtlpRequest, Settings, Source, Written, copy, export, otlp_requests,
+};
 use spandrel_storage::query::{Filter, quote};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, Reader, Run, RunInfo, SpanRow,
@@ -232,8 +234,17 @@ impl Made {
     ) -> (Vec<u8>, Written) {
         let reader = self.reader();
         let mut source = part(&reader, &self.run, window, filter);
-        let mut out = Vec::new();
-        let written = export(&mut source, &Settings::new(format), &mut out).unwrap();
+        let (settings, mut out) = (Settings::new(format), Vec::new());
+        if format == Format::Otlp {
+            let mut each = |request: OtlpRequest| {
+                out.extend(request.body);
+                Ok(())
+            };
+            let encoding = OtlpEncoding::Protobuf;
+            let written = otlp_requests(&mut source, &settings, encoding, &mut each).unwrap();
+            return (out, written);
+        }
+        let written = export(&mut source, &settings, &mut out).unwrap();
         (out, written)
     }
 

@@ -14,6 +14,7 @@ use std::path::Path;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use spandrel_storage::export::{Format, LeftOut, Settings, Written};
+use spandrel_storage::query::Weight;
 
 use super::Command;
 use super::flame::Width;
@@ -36,9 +37,9 @@ pub(crate) struct Arguments {
     /// Export format [default: by the ending of the file]
     #[arg(id = "export_format", value_enum, value_name = "FORMAT")]
     format: Option<Name>,
-    /// For folded: which time to add up
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    weight: Width,
+    /// For folded: which time to add up; for pprof: which to show first [default: self]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    weight: Option<Width>,
     /// For otlp: service.name [default: $OTEL_SERVICE_NAME or the program]
     #[arg(long, value_name = "NAME")]
     service_name: Option<String>,
@@ -108,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return Err(Failure::usage(message).hint("`spandrel export otlp-json --service-name NAME`"));
     }
     let settings = Settings::new(format)
-        .weight(arguments.weight.weight())
+        .weight(weight(arguments, format)?)
         .csv_safe(spreadsheet)
         .service_name(service_name(arguments));
     if !is_sent {
@@ -136,6 +137,23 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         () if context.output.fail_empty && written.spans == 0 => Exit::NothingMatched,
         () => Exit::Ok,
     })
+}
+
+/// What is added up, where that can be chosen.
+fn weight(arguments: &Arguments, format: Format) -> Result<Weight, Failure> {
+    let name = format.name();
+    match (arguments.weight, format) {
+        (Some(Width::Wall), Format::Pprof) => {
+            let failure = Failure::usage("pprof has no time from open to close");
+            Err(failure.hint("it has spans, self and busy time: --weight calls, self or busy"))
+        }
+        (Some(_), format) if !matches!(format, Format::Folded | Format::Pprof) => {
+            let failure =
+                Failure::usage(format!("--weight is for folded and pprof, not for {name}"));
+            Err(failure.hint("`spandrel export folded --weight busy`"))
+        }
+        (weight, _) => Ok(weight.unwrap_or_default().weight()),
+    }
 }
 
 /// As it was given, or as OpenTelemetry's own exporters find it.

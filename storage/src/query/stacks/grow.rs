@@ -29,6 +29,8 @@ pub(super) struct Growing {
     /// From callsite to frame: callsites of the same name are the same frame.
     of_callsite: QuickMap<i64, u32>,
     of_name: HashMap<String, u32>,
+    /// Each callsite is a frame of its own.
+    by_callsite: bool,
     depth_max: u32,
     nodes_max: usize,
 }
@@ -38,12 +40,17 @@ impl Growing {
         Self::within(DEPTH_MAX, NODES_MAX)
     }
 
+    pub(super) fn by_callsite() -> Self {
+        Self { by_callsite: true, ..Self::new() }
+    }
+
     pub(super) fn within(depth_max: u32, nodes_max: usize) -> Self {
         Self {
             nodes: Vec::new(),
             children: QuickMap::default(),
             of_callsite: QuickMap::default(),
             of_name: HashMap::new(),
+            by_callsite: false,
             depth_max,
             nodes_max,
         }
@@ -93,8 +100,10 @@ impl Growing {
     }
 
     fn frame_of(&mut self, callsite: &Callsite) -> u32 {
-        let next = FIRST_NAME.saturating_add(self.of_name.len() as u32);
+        let known = if self.by_callsite { self.of_callsite.len() } else { self.of_name.len() };
+        let next = FIRST_NAME.saturating_add(known as u32);
         let frame = match self.of_name.get(&callsite.name) {
+            _ if self.by_callsite => next,
             Some(frame) => *frame,
             None => *self.of_name.entry(callsite.name.clone()).or_insert(next),
         };

@@ -58,6 +58,11 @@ impl<'a> Stacks<'a> {
         Self::with(reader, run_id, Growing::new(), Known::new())
     }
 
+    /// The same, with a frame for each callsite and not for each name.
+    pub(crate) fn by_callsite(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
+        Self::with(reader, run_id, Growing::by_callsite(), Known::new())
+    }
+
     fn with(
         reader: &'a Reader,
         run_id: i64,
@@ -70,14 +75,24 @@ impl<'a> Stacks<'a> {
 
     /// Counts a span. Breaks when the file cannot be read; [`finish`](Self::finish) says why.
     pub fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        match self.add_at(span) {
+            Some(_) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        }
+    }
+
+    /// Counts a span, and says at which of the [nodes](StackTree::nodes) of the tree. `None`: the file
+    /// cannot be read.
+    #[inline]
+    pub(crate) fn add_at(&mut self, span: &SpanRef<'_>) -> Option<usize> {
         match self.place(span) {
             Ok(node) => {
                 self.growing.count(node, span);
-                ControlFlow::Continue(())
+                Some(node as usize)
             }
             Err(error) => {
                 self.error = Some(error);
-                ControlFlow::Break(())
+                None
             }
         }
     }
