@@ -1,11 +1,17 @@
 //! `spandrel diff`: what changed between two recordings, and whether that is noise.
 
+use std::collections::HashSet;
+
 use clap::Args;
-use serde_json::json;
+use clap_complete::engine::ArgValueCompleter;
+use serde_json::{Value, json};
+use spandrel_storage::query::By;
 use spandrel_storage::query::compare::{
-    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples,
+    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
 
+use super::by;
+use super::completions::candidates;
 use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
@@ -22,7 +28,8 @@ const SENTENCES: usize = 5;
     spandrel diff                                the last two runs of the newest profile\n  \
     spandrel diff main.db branch.db              the latest run of each file\n  \
     spandrel diff 'main.db:*' 'branch.db:*'      all runs of each: the noise between runs counts\n  \
-    spandrel diff label:before label:after -w 'target~^db'\n\n\
+    spandrel diff label:before label:after -w 'target~^db'\n  \
+    spandrel diff --by field.route -w name=http.request      each route with itself\n\n\
 Intervals are found by drawing blocks of time, and runs where a side has several, again and again\n\
 with replacement (a bootstrap). A change is shown as one if it is more than chance makes among so\n\
 many figures, and larger than --noise.\n\n\
@@ -44,6 +51,10 @@ pub(crate) struct Arguments {
     /// Assumed difference between runs if a side has only one, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
     between_runs: f64,
+    /// Group by name, target, level, callsite, thread or field.NAME
+    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = by::parse,
+        add = ArgValueCompleter::new(candidates::by))]
+    by: By,
     #[command(flatten)]
     pub(super) shared: Shared<
         { group::DB | group::WINDOW | group::FILTER | group::ROWS | group::VERBOSE | group::FAIL },
@@ -66,15 +77,16 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let sides = [&arguments.a, &arguments.b].map(|side| Side::parse(side, &context.wanted));
     let [a, b] = sides;
     let (a, b) = (a?, b?);
-    let samples = [a.samples(&context.wanted)?, b.samples(&context.wanted)?];
+    let by = &arguments.by;
+    let samples = [a.samples(&context.wanted, by)?, b.samples(&context.wanted, by)?];
     let how = Bootstrap::default()
         .confidence(arguments.confidence / 100.0)
         .between_runs(arguments.between_runs / 100.0);
     let comparison = Comparison::new(&samples[0], &samples[1], &how);
     let noise = arguments.noise / 100.0;
-    let mut view = View::new("diff", None, sheet(&comparison, noise, arguments.confidence));
+    let mut view = View::new("diff", None, sheet(&comparison, by, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
-    view.notes = notes(&comparison, noise);
+    view.notes = notes(&comparison, by, noise);
     let same = a.compared_with_itself(&b);
     view.extra.insert("same_recording".into(), json!(same.is_some()));
     view.notes.extend(same);
@@ -99,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         ("dropped".to_owned(), json!(a.dropped().saturating_add(b.dropped()))),
         ("confidence".to_owned(), json!(how.confidence)),
         ("noise".to_owned(), json!(noise)),
+        ("group_by".to_owned(), json!(by::written(by))),
         ("between_runs".to_owned(), json!(single.then_some(how.between_runs))),
     ]);
     let exit = context.output.show(view, ROWS)?;
@@ -116,17 +129,15 @@ fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
     title
 }
 
-fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {
-    let mut columns = vec![
-        Column::left("name", "span"),
-        Column::left("target", "target").hidden(),
-        Column::right("calls_change", "calls").spare(9),
-    ];
+fn sheet(comparison: &Comparison, by: &By, noise: f64, confidence: f64) -> Sheet {
+    let mut columns = keys(comparison, by);
+    columns.push(Column::right("calls_change", "calls").spare(9));
     for metric in [Metric::P50, Metric::P95, Metric::P99] {
         let column = Column::right(&format!("{}_change", metric.as_str()), metric.as_str());
-        // Where there is no room, the tail is what people look for; the mean is said beneath.
-        columns.push(if metric == Metric::P50 { column.spare(8) } else { column });
+        // Where there is no room, the middle and the tail are what people look for.
+        columns.push(if metric == Metric::P95 { column.spare(8) } else { column });
     }
+    columns.push(Column::right("busy_change", "busy").spare(10));
     columns.push(Column::right("significant", &format!("{confidence}% interval")).spare(7));
     for metric in Metric::ALL {
         let unit = if metric == Metric::Calls { "" } else { "_ns" };
@@ -145,18 +156,51 @@ fn sheet(comparison: &Comparison, noise: f64, confidence: f64) -> Sheet {
     }
     let mut sheet = Sheet::new(columns);
     for change in &comparison.changes {
-        sheet.push(row(change, noise));
+        sheet.push(row(change, by, noise));
     }
     sheet
 }
 
-fn row(change: &Change, noise: f64) -> Vec<Cell> {
-    let mut row = vec![
-        Cell::Text(change.name.name.clone()),
-        Cell::Text(change.name.target.clone()),
-        cell(change, Metric::Calls, noise),
-    ];
-    row.extend([Metric::P50, Metric::P95, Metric::P99].map(|metric| cell(change, metric, noise)));
+/// The columns that say what a row is of.
+fn keys(comparison: &Comparison, by: &By) -> Vec<Column> {
+    match by {
+        By::Name | By::Callsite => {
+            let title = if *by == By::Name { "span" } else { "span, place" };
+            let target = Column::left("target", "target");
+            let target = match twins(comparison).is_empty() {
+                true => target.hidden(),
+                false => target.spare(1),
+            };
+            vec![Column::left("name", title), target]
+        }
+        _ => by::columns(by, false),
+    }
+}
+
+/// Names that only the target tells apart.
+fn twins(comparison: &Comparison) -> HashSet<&str> {
+    let mut names = HashSet::new();
+    let all = comparison.changes.iter().map(|change| change.name.name.as_str());
+    all.filter(|name| !names.insert(*name)).collect()
+}
+
+/// What stands in them.
+fn key_cells(name: &SpanName, by: &By) -> Vec<Cell> {
+    let text = match name.is_absent {
+        true => Cell::Shown(by::ABSENT.into(), Value::Null),
+        false => Cell::Text(name.name.clone()),
+    };
+    match by {
+        By::Name | By::Callsite => vec![text, Cell::Text(name.target.clone())],
+        _ => vec![text],
+    }
+}
+
+fn row(change: &Change, by: &By, noise: f64) -> Vec<Cell> {
+    let mut row = key_cells(&change.name, by);
+    row.push(cell(change, Metric::Calls, noise));
+    let shown = [Metric::P50, Metric::P95, Metric::P99, Metric::Busy];
+    row.extend(shown.map(|metric| cell(change, metric, noise)));
     let strongest = strongest(change, noise);
     let interval = strongest.and_then(|(metric, delta)| {
         let estimate = delta.estimate?;
@@ -219,9 +263,10 @@ fn mark(delta: Delta, noise: f64) -> String {
     }
 }
 
-/// The change that is farthest from nothing, for the sake of its interval.
+/// The change of a duration that is farthest from nothing, for the sake of its interval.
 fn strongest(change: &Change, noise: f64) -> Option<(Metric, Delta)> {
-    let durations = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Calls);
+    let is_duration = |metric: &Metric| !matches!(metric, Metric::Calls | Metric::Busy);
+    let durations = Metric::ALL.into_iter().filter(is_duration);
     durations
         .map(|metric| (metric, change.delta(metric)))
         .filter(|(_, delta)| delta.is_significant(noise))
@@ -236,7 +281,15 @@ fn distance(delta: Delta) -> f64 {
     })
 }
 
-fn notes(comparison: &Comparison, noise: f64) -> Vec<String> {
+fn notes(comparison: &Comparison, by: &By, noise: f64) -> Vec<String> {
+    let twins = twins(comparison);
+    let named = |name: &SpanName| match (name.is_absent, twins.contains(name.name.as_str())) {
+        (true, _) => by::ABSENT.to_owned(),
+        (_, true) if !name.target.is_empty() => {
+            format!("{} ({})", text::clean(&name.name), text::clean(&name.target))
+        }
+        _ => text::clean(&name.name),
+    };
     let mut changed: Vec<(&Change, Metric, Delta)> = comparison
         .changes
         .iter()
@@ -249,7 +302,7 @@ fn notes(comparison: &Comparison, noise: f64) -> Vec<String> {
     let mut notes = vec![format!(
         "{regressions} slower, {} faster, of {}.   ~ within noise   ? too few spans",
         changed.len() - regressions,
-        text::counted(comparison.changes.len() as u64, "name")
+        text::counted(comparison.changes.len() as u64, what(by))
     )];
     let not_judged = comparison.not_judged() as u64;
     if not_judged > 0 {
@@ -267,18 +320,32 @@ fn notes(comparison: &Comparison, noise: f64) -> Vec<String> {
     };
     changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
     let sentences = changed.iter().take(SENTENCES);
-    notes.extend(sentences.filter_map(|(change, metric, delta)| sentence(change, *metric, *delta)));
+    notes.extend(
+        sentences
+            .filter_map(|(change, metric, delta)| sentence(&named(&change.name), *metric, *delta)),
+    );
     notes
 }
 
+/// What a row is.
+fn what(by: &By) -> &'static str {
+    match by {
+        By::Target => "target",
+        By::Level => "level",
+        By::Callsite => "callsite",
+        By::Thread => "thread",
+        By::Field(_) => "value",
+        _ => "name",
+    }
+}
+
 /// `db.query: B is 1.8 x faster than A at p50 (1.6 to 2.0)`.
-fn sentence(change: &Change, metric: Metric, delta: Delta) -> Option<String> {
+fn sentence(name: &str, metric: Metric, delta: Delta) -> Option<String> {
     let estimate = delta.estimate?;
     let ratios = [estimate.change, estimate.low, estimate.high].map(|change| 1.0 + change);
     let faster = estimate.change < 0.0;
     let [ratio, low, high] = if faster { ratios.map(f64::recip) } else { ratios };
     let (low, high) = (low.min(high), low.max(high));
-    let name = text::clean(&change.name.name);
     let way = if faster { "faster" } else { "slower" };
     let at = if metric == Metric::Mean {
         "in the mean".into()

@@ -13,7 +13,7 @@ use spandrel_storage::Histogram;
 use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
 
 use super::completions::candidates;
-use super::named;
+use super::{by, distributions, named};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -33,13 +33,19 @@ const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
+    spandrel hist                            all names, a line each\n  \
     spandrel hist http.request\n  \
+    spandrel hist http.request --by field.shard\n  \
     spandrel hist http.request -w field.shard=7 --rows 30\n  \
     spandrel hist http.request -f csv")]
 pub(crate) struct Arguments {
-    /// Name of the spans
+    /// Name of the spans [default: list the names]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
-    name: String,
+    name: Option<String>,
+    /// One line for each name, target, level, callsite, thread or field.NAME
+    #[arg(long, value_name = "WHAT", value_parser = by::parse,
+        add = ArgValueCompleter::new(candidates::by))]
+    by: Option<By>,
     /// Maximum number of bars
     #[arg(long, value_name = "ROWS", default_value_t = ROWS)]
     rows: usize,
@@ -49,7 +55,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
-    let name = arguments.name.as_str();
+    let (Some(name), None) = (arguments.name.as_deref(), &arguments.by) else {
+        return lines(&profile, arguments, context);
+    };
     let durations = durations(&profile, name)?;
     let histogram = &durations.histogram;
     let (bars, modes) = (bars(histogram, arguments.rows), modes(histogram));
@@ -70,11 +78,24 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.is_chart = true;
         view.verbose_is_table = true;
         view.notes.extend(groups_in_words(name, &modes));
+        view.notes.extend(named::twins(&profile, name)?);
     }
     if !profile.is_in_rollups() {
         view.notes.extend(profile.passed_over_everything()?);
     }
     context.output.show(view, 0)
+}
+
+/// A line for each name, or for each value.
+fn lines(profile: &Profile, arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let (name, by) = (arguments.name.as_deref(), arguments.by.clone().unwrap_or_default());
+    let mut view = distributions::view("hist", profile, name, &by, arguments.rows)?;
+    match name {
+        Some(name) if view.sheet.total == 0 => view.notes.extend(named::unknown(profile, name)?),
+        None if by == By::Name => view.notes.extend(named::choose(&view.sheet, "hist")),
+        _ => {}
+    }
+    context.output.show(view, distributions::ROWS)
 }
 
 /// The durations of a name.
@@ -95,7 +116,7 @@ impl Durations {
         self.max_ns = self.max_ns.max(ns);
     }
 
-    fn merge(&mut self, histogram: &Histogram, max_ns: i64) {
+    pub(super) fn merge(&mut self, histogram: &Histogram, max_ns: i64) {
         self.histogram.merge(histogram);
         self.max_ns = self.max_ns.max(max_ns);
     }

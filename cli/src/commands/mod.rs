@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+mod by;
 mod check;
 pub(crate) mod completions;
 mod diff;
+mod distributions;
 mod doctor;
 mod explain;
 mod export;
@@ -28,7 +30,7 @@ mod slow;
 mod sql;
 mod tail;
 mod top;
-mod tree;
+pub(crate) mod tree;
 
 use clap::Subcommand;
 

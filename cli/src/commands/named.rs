@@ -1,13 +1,17 @@
 //! Commands about spans of a name: what to say when there are none.
 
-use spandrel_storage::query::nearest;
+use std::collections::BTreeMap;
+
+use spandrel_storage::query::{Subject, nearest};
 
 use crate::failure::Failure;
-use crate::output::text;
+use crate::output::{Cell, Sheet, text};
 use crate::profile::Profile;
 
 /// Names that are proposed at most.
 const PROPOSED_MAX: usize = 3;
+/// Targets that are named at most.
+const TARGETS_MAX: usize = 5;
 
 /// Why no span of a name was found: perhaps the name is another one.
 pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
@@ -24,4 +28,48 @@ pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, F
     } else {
         format!("no closed span is named {shown:?}; did you mean {}?", near.join(", or "))
     }))
+}
+
+/// Which targets have spans of a name, if these are several and nobody has chosen one.
+pub(super) fn twins(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
+    if profile.filter.subjects().contains(&Subject::Target) {
+        return Ok(None);
+    }
+    let mut targets: BTreeMap<String, u64> = BTreeMap::new();
+    for top in profile.reader.top(profile.run.id, usize::MAX)? {
+        if top.callsite.name == name {
+            *targets.entry(top.callsite.target.clone()).or_insert(0) += top.calls;
+        }
+    }
+    let Some(most) = targets.iter().max_by_key(|(_, calls)| **calls).map(|(target, _)| target)
+    else {
+        return Ok(None);
+    };
+    if targets.len() < 2 {
+        return Ok(None);
+    }
+    let shown = targets.iter().take(TARGETS_MAX);
+    let mut shown: Vec<String> = shown
+        .map(|(target, calls)| format!("{} ({})", text::clean(target), text::count(*calls)))
+        .collect();
+    let more = targets.len().saturating_sub(TARGETS_MAX);
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    let filter = text::shell(&format!("target={}", spandrel_storage::query::quote(most)));
+    Ok(Some(format!(
+        "{} is the name of spans of {} targets, which are taken together: {}. -w {} keeps one, \
+         --by target tells them apart",
+        text::clean(name),
+        targets.len(),
+        shown.join(", "),
+        text::clean(&filter)
+    )))
+}
+
+/// How to go on from the list of names, with the first of it.
+pub(super) fn choose(sheet: &Sheet, command: &str) -> Option<String> {
+    let at = sheet.columns.iter().position(|column| column.key == "name")?;
+    let Some(Cell::Text(name)) = sheet.rows.first()?.get(at) else { return None };
+    Some(format!("choose one: `spandrel {command} {}`", text::clean(&text::shell(name))))
 }

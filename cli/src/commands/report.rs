@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spandrel_storage::query::Columns;
 use spandrel_storage::query::compare::SampleSet;
+use spandrel_storage::query::{By, Columns};
 
 use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
@@ -109,7 +109,7 @@ fn baseline(side: &Side, profile: &Profile, context: &Context) -> Result<Baselin
     })?;
     Ok(Baseline {
         words: side.title(),
-        before: side.samples(&context.wanted)?,
+        before: side.samples(&context.wanted, &By::Name)?,
         after,
         is_complete: side.is_complete(),
     })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use spandrel_storage::query::compare::SampleSet;
-use spandrel_storage::query::{Columns, RunSelector, Scan};
+use spandrel_storage::query::{By, Columns, RunSelector, Scan};
 use spandrel_storage::{Reader, Run};
 
 use crate::failure::Failure;
@@ -50,15 +50,21 @@ impl Side {
     }
 
     /// The durations of its spans; the window and the filter of the command line hold for each run.
-    pub(super) fn samples(&self, wanted: &Wanted) -> Result<SampleSet, Failure> {
+    pub(super) fn samples(&self, wanted: &Wanted, by: &By) -> Result<SampleSet, Failure> {
         let filter = wanted.filter()?;
-        let columns = if filter.needs_fields() { Columns::All } else { Columns::Numbers };
-        let mut samples = SampleSet::new();
+        let needs_fields = filter.needs_fields() || by.needs_fields();
+        let columns = if needs_fields { Columns::All } else { Columns::Numbers };
+        let mut samples = SampleSet::by(by.clone());
         for run in &self.runs {
             let window = wanted.window(&self.reader, run)?;
             let scan = Scan::new(run.id).window(window.from_ns, window.until_ns).columns(columns);
             let mut matcher = filter.matcher();
             samples.add_run(&self.reader, run, &scan, |span| matcher.matches(span))?;
+        }
+        if samples.has_too_many() {
+            let by = text::clean(&super::by::written(by));
+            let message = format!("{by} has more than 1,000 values, which are too many to compare");
+            return Err(Failure::usage(message).hint("-w leaves fewer: -w 'name=db.query'"));
         }
         Ok(samples)
     }

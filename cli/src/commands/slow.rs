@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
-use spandrel_storage::query::{By as GroupBy, Columns, SlowBy, Slowest, Which};
+use spandrel_storage::query::{
+    By as GroupBy, Columns, Group, Groups, SlowBy, Slowest, SpanRef, Which,
+};
 use spandrel_storage::{Callsite, Span, Status};
 
 use super::completions::candidates;
-use super::{fields, named};
+use super::{by, fields, named};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -29,71 +31,185 @@ const FIELDS_MAX: usize = 5;
     spandrel slow                            of all names\n  \
     spandrel slow http.request -n 3\n  \
     spandrel slow --by self -w 'target~^db'  not counting what their children took\n  \
+    spandrel slow http.request --by field.route    the slowest of each route\n  \
     spandrel slow --since 30s -f json")]
 pub(crate) struct Arguments {
     /// Name of the spans [default: all]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: Option<String>,
-    /// Which time to rank by
-    #[arg(long, value_enum, default_value_t)]
-    by: By,
+    /// Rank by dur, self, busy or idle time; or show the slowest of each name, target, level, callsite,
+    /// thread or field.NAME (give it twice for both)
+    #[arg(long, value_name = "WHAT", value_parser = parse_by,
+        add = ArgValueCompleter::new(candidates::slow_by))]
+    by: Vec<By>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
-/// The time that counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+/// What `--by` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum By {
-    /// From creation to close
-    #[default]
-    Dur,
-    /// Not in children
-    #[value(name = "self")]
-    SelfTime,
-    /// Inside the span, running
-    Busy,
-    /// Not inside the span, waiting
-    Idle,
+    Time(SlowBy),
+    Group(GroupBy),
 }
 
-impl By {
-    fn slow_by(self) -> SlowBy {
-        match self {
-            Self::Dur => SlowBy::Duration,
-            Self::SelfTime => SlowBy::SelfTime,
-            Self::Busy => SlowBy::Busy,
-            Self::Idle => SlowBy::Idle,
+fn parse_by(text: &str) -> Result<By, String> {
+    Ok(By::Time(match text {
+        "dur" => SlowBy::Duration,
+        "self" => SlowBy::SelfTime,
+        "busy" => SlowBy::Busy,
+        "idle" => SlowBy::Idle,
+        other => {
+            let group = by::parse(other);
+            let error = |error| format!("{error}; and of times dur, self, busy, idle");
+            return group.map(By::Group).map_err(error);
         }
+    }))
+}
+
+impl Arguments {
+    /// The time that counts, and what spans have in common of which the slowest is wanted.
+    fn by(&self) -> Result<(SlowBy, Option<&GroupBy>), Failure> {
+        let (mut times, mut groups) = (Vec::new(), Vec::new());
+        for by in &self.by {
+            match by {
+                By::Time(time) => times.push(*time),
+                By::Group(group) => groups.push(group),
+            }
+        }
+        if times.len() > 1 || groups.len() > 1 {
+            let message = "--by is there for two times, or for two groups";
+            let hint =
+                "give one of dur, self, busy, idle; one of name, target, field.NAME and so on";
+            return Err(Failure::usage(message).hint(hint));
+        }
+        Ok((times.pop().unwrap_or_default(), groups.pop()))
     }
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let (by, group_by) = arguments.by()?;
     let profile = context.wanted.profile()?;
+    if let Some(group_by) = group_by {
+        return each(&profile, arguments, context, by, group_by);
+    }
     let name = arguments.name.as_deref();
     let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
-    let (spans, total) = find(&profile, name, arguments.by.slow_by(), limit)?;
+    let (spans, total) = find(&profile, name, by, limit)?;
     let indexes = profile.reader.indexes()?;
     let is_indexed = match profile.window.is_all() {
-        true => profile.filter.is_empty() && arguments.by == By::Dur && indexes.durations,
+        true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
         false => indexes.windows,
     };
     let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
     sheet.total = total.max(sheet.total);
     let mut view = View::new("slow", Some(profile.header()?), sheet);
-    view.extra.insert("by".into(), json!(arguments.by.slow_by().column()));
+    view.extra.insert("by".into(), json!(by.column()));
+    view.extra.insert("group_by".into(), json!(null));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("used_index".into(), json!(is_indexed));
     match (spans.first(), name) {
-        (Some(slowest), _) => view.notes.push(next_step(slowest, name)),
+        (Some(slowest), _) => {
+            view.notes.push(next_step(slowest, name));
+            if let Some(name) = name {
+                view.notes.extend(named::twins(&profile, name)?);
+            }
+        }
         (None, Some(name)) => view.notes.extend(named::unknown(&profile, name)?),
         (None, None) => {}
     }
-    view.notes.extend(if profile.is_whole() && arguments.by == By::Dur {
+    view.notes.extend(if profile.is_whole() && by == SlowBy::Duration {
         profile.read_everything(is_indexed)
     } else {
         profile.passed_over_everything()?
     });
     context.output.show(view, ROWS)
+}
+
+/// The slowest span of each group.
+fn each(
+    profile: &Profile,
+    arguments: &Arguments,
+    context: &Context,
+    by: SlowBy,
+    group_by: &GroupBy,
+) -> Result<Exit, Failure> {
+    let name = arguments.name.as_deref();
+    let slowest = slowest_of_each(profile, name, by, group_by)?;
+    let spans: Vec<Span> = slowest.iter().map(|(span, _)| span.clone()).collect();
+    let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
+    grouped(&mut sheet, group_by, &slowest);
+    let mut view = View::new("slow", Some(profile.header()?), sheet);
+    view.extra.insert("by".into(), json!(by.column()));
+    view.extra.insert("group_by".into(), json!(by::written(group_by)));
+    view.extra.insert("name".into(), json!(name));
+    view.extra.insert("used_index".into(), json!(false));
+    match (spans.first(), name) {
+        (Some(slowest), _) => view.notes.push(next_step(slowest, name)),
+        (None, Some(name)) => view.notes.extend(named::unknown(profile, name)?),
+        (None, None) => {}
+    }
+    view.notes.extend(profile.passed_over_everything()?);
+    context.output.show(view, ROWS)
+}
+
+/// The slowest span of each group with the group, the slowest of all first.
+fn slowest_of_each(
+    profile: &Profile,
+    name: Option<&str>,
+    by: SlowBy,
+    group_by: &GroupBy,
+) -> Result<Vec<(Span, Group)>, Failure> {
+    let mut groups = Groups::new(group_by.clone());
+    let mut slowest: Vec<Option<(i64, Span)>> = Vec::new();
+    let columns = if group_by.needs_fields() { Columns::All } else { Columns::Numbers };
+    let add = |span: &SpanRef<'_>| {
+        if let Some(ns) = by.of(span) {
+            groups.add(span);
+            let at = groups.place(span);
+            slowest.resize(slowest.len().max(at + 1), None);
+            if let Some(kept) = slowest.get_mut(at)
+                && kept.as_ref().is_none_or(|(most, old)| (ns, span.id) > (*most, old.id))
+            {
+                *kept = Some((ns, span.to_span()));
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    match name {
+        Some(name) => profile.scan_named(name, columns, add)?,
+        None => profile.scan(columns, add)?,
+    }
+    let found = slowest.into_iter().zip(groups.into_groups());
+    let mut found: Vec<(i64, Span, Group)> =
+        found.filter_map(|(kept, group)| kept.map(|(ns, span)| (ns, span, group))).collect();
+    found.sort_by_key(|(ns, span, _)| std::cmp::Reverse((*ns, span.id)));
+    let mut spans: Vec<Span> = found.iter().map(|(_, span, _)| span.clone()).collect();
+    profile.reader.read_fields(&mut spans)?;
+    Ok(spans.into_iter().zip(found.into_iter().map(|(_, _, group)| group)).collect())
+}
+
+/// Puts what the spans of a row have in common in front, with how many there are.
+fn grouped(sheet: &mut Sheet, by: &GroupBy, slowest: &[(Span, Group)]) {
+    let groups: Vec<Group> = slowest.iter().map(|(_, group)| group.clone()).collect();
+    let is_known = |column: &Column| ["name", "target", "thread"].contains(&column.key.as_str());
+    let own = by::columns(by, by::has_twins(&groups));
+    for column in &mut sheet.columns {
+        let shown = own.iter().any(|own| own.key == column.key);
+        column.shown |=
+            shown && (column.key != "target" || by::has_twins(&groups) || own.len() == 1);
+    }
+    let new: Vec<usize> =
+        own.iter().enumerate().filter(|(_, column)| !is_known(column)).map(|(at, _)| at).collect();
+    let added = new.iter().filter_map(|at| own.get(*at).cloned());
+    let added: Vec<Column> = added.chain([Column::right("calls", "calls").spare(3)]).collect();
+    sheet.columns.splice(0..0, added);
+    for (row, group) in sheet.rows.iter_mut().zip(&groups) {
+        let cells = by::cells(by, &group.key, &group.callsite);
+        let mut added: Vec<Cell> = new.iter().filter_map(|at| cells.get(*at).cloned()).collect();
+        added.push(Cell::Count(group.calls));
+        row.splice(0..0, added);
+    }
 }
 
 /// The slowest spans, and how many there are of what was asked for.

@@ -1,6 +1,7 @@
 //! The command as its users meet it: what it prints, its exit codes, and what it leaves alone.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod asked_by;
 mod check;
 mod completions;
 mod contract;

@@ -135,6 +135,24 @@ impl CriticalPath {
         sums
     }
 
+    /// The same by name and target, whatever the place in the source; the callsite is one of them.
+    pub fn by_name(&self, trace: &Trace) -> Vec<(Option<Arc<Callsite>>, i64)> {
+        let mut places: HashMap<(String, String), usize> = HashMap::new();
+        let mut sums: Vec<(Option<Arc<Callsite>>, i64)> = Vec::new();
+        for (callsite, ns) in self.by_callsite(trace) {
+            let key = callsite.as_ref().map(|c| (c.name.clone(), c.target.clone()));
+            let next = sums.len();
+            let at = key.map_or(next, |key| *places.entry(key).or_insert(next));
+            match sums.get_mut(at) {
+                Some((_, sum)) => *sum = sum.saturating_add(ns),
+                None => sums.push((callsite, ns)),
+            }
+        }
+        // Stable: of equals the order of callsites remains.
+        sums.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
+        sums
+    }
+
     fn enter(&mut self, place: Option<usize>) {
         if let Some(mark) = place.and_then(|place| self.on_path.get_mut(place)) {
             *mark = true;

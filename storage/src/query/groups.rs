@@ -198,8 +198,8 @@ impl Groups {
         self.groups
     }
 
-    /// Where in [`groups`](Self::groups) a span belongs, or would.
-    pub(crate) fn place(&mut self, span: &SpanRef<'_>) -> usize {
+    /// Where in [`groups`](Self::groups) a span belongs; of a new value, a group without a span is made.
+    pub fn place(&mut self, span: &SpanRef<'_>) -> usize {
         match &self.by {
             By::Field(name) => {
                 let value = span.fields.and_then(|fields| field_text(fields, name));

@@ -5,7 +5,7 @@
 //! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A rule
 //! that somebody wrote and that is about nothing fails, as it could never fail otherwise.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
@@ -46,6 +46,10 @@ pub(super) struct Verdict {
     pub(super) outcome: Outcome,
     /// The name of the spans; nothing for a rule of the run.
     pub(super) span: String,
+    /// Their target, if they are known.
+    pub(super) target: Option<String>,
+    /// Whether spans of another target have that name, too.
+    pub(super) has_twin: bool,
     pub(super) quantity: Quantity,
     /// The limit, in words.
     pub(super) limit: String,
@@ -58,6 +62,19 @@ pub(super) struct Verdict {
     pub(super) interval: Option<(f64, f64)>,
     pub(super) samples: u64,
 }
+
+impl Verdict {
+    /// The name of the spans; with the target where that tells it from an equal one.
+    pub(super) fn name(&self) -> String {
+        match &self.target {
+            Some(target) if self.has_twin => format!("{} ({target})", self.span),
+            _ => self.span.clone(),
+        }
+    }
+}
+
+/// Why nothing is known of busy time.
+const UNMEASURED: &str = "busy time was not measured";
 
 /// What is judged, and by what.
 pub(super) struct Judge<'a> {
@@ -76,11 +93,24 @@ impl Judge<'_> {
     pub(super) fn judge(&self, rules: &Rules) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> =
             rules.rules.iter().flat_map(|rule| self.apply(rule)).collect();
+        let twins = self.twins();
+        for verdict in &mut verdicts {
+            verdict.has_twin = twins.contains(verdict.span.as_str());
+        }
         if !rules.rules.iter().any(|rule| rule.quantity == Quantity::Spans) {
             verdicts.extend(self.nothing_there());
         }
         verdicts.extend(nothing_judged(&verdicts));
         verdicts
+    }
+
+    /// Names that only the target tells apart.
+    fn twins(&self) -> HashSet<&str> {
+        let sides = [Some(self.samples), self.before].into_iter().flatten();
+        let names: BTreeSet<&SpanName> =
+            sides.flat_map(|side| side.iter().map(|(name, _)| name)).collect();
+        let mut met = HashSet::new();
+        names.iter().map(|name| name.name.as_str()).filter(|name| !met.insert(*name)).collect()
     }
 
     /// A side without a span says nothing of any rule.
@@ -104,7 +134,11 @@ impl Judge<'_> {
         let names = self.names(rule);
         let is_there = |name: &&SpanName| self.samples.get(name).is_some_and(|s| s.calls() > 0);
         if names.iter().any(is_there) {
-            return names.into_iter().map(|name| self.of_name(rule, name)).collect();
+            let of = |name: &SpanName| Verdict {
+                target: Some(name.target.clone()),
+                ..self.of_name(rule, name)
+            };
+            return names.into_iter().map(of).collect();
         }
         let said = self.absent(rule);
         let is_limit = !matches!(rule.bound, Bound::Change { .. });
@@ -189,6 +223,9 @@ impl Judge<'_> {
         let (value, interval) = match rule.quantity {
             Quantity::Metric(metric) => match samples.measure(metric, &self.how) {
                 Some(measured) => (measured.value, Some((measured.low, measured.high))),
+                None if metric == Metric::Busy && samples.busy_ns().is_none() => {
+                    return rule.not_judged(&name.name, UNMEASURED);
+                }
                 None => return rule.not_judged(&name.name, &too_few(samples, metric)),
             },
             Quantity::Max => (samples.max_ns() as f64, None),
@@ -214,6 +251,8 @@ fn failed(quantity: Quantity, said: &str) -> Verdict {
     Verdict {
         outcome: Outcome::Failed,
         span: String::new(),
+        target: None,
+        has_twin: false,
         quantity,
         limit: ">= 1".into(),
         said: said.into(),
@@ -245,6 +284,8 @@ impl Rule {
         Verdict {
             outcome: Outcome::NotJudged,
             span: span.into(),
+            target: None,
+            has_twin: false,
             quantity: self.quantity,
             limit: self.limit(),
             said: said.into(),
@@ -311,6 +352,19 @@ impl Rule {
             _ => {}
         }
         let needed = self.samples.max(metric.samples_min());
+        let is_measured =
+            |side: Option<&Samples>| side.is_some_and(|side| side.busy_ns().is_some());
+        match (metric, delta.a) {
+            (Metric::Busy, _)
+                if !(is_measured(change.a.as_deref()) && is_measured(change.b.as_deref())) =>
+            {
+                return not_judged(UNMEASURED);
+            }
+            (Metric::Busy, Some(0.0)) => {
+                return not_judged("the baseline was never busy: there is no share of nothing");
+            }
+            _ => {}
+        }
         let (Some(estimate), Some(before), Some(now)) = (delta.estimate, delta.a, delta.b) else {
             return not_judged(&format!("{a} and {}, needs {needed}", text::counted(b, "sample")));
         };

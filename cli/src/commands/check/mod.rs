@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::{Value, json};
+use spandrel_storage::query::By;
 use spandrel_storage::query::compare::{Bootstrap, Comparison, SampleSet, SpanName};
 
 use self::judge::{Judge, Outcome, Verdict};
@@ -33,8 +34,8 @@ const FAINT: Style = Style::new().dimmed();
     [[rule]]                      # a change against the baseline\n  span = \"db.*\"\n  \
     metric = [\"p50\", \"p95\"]\n  percent = 10\n  absolute = \"0.1ms\"\n\n  \
     [[rule]]\n  metric = \"dropped\"\n  max = 0\n\n\
-Metrics: p50 p95 p99 mean max calls error_rate, and of the run dropped, unfinished and spans. A\n\
-change fails only if it passes the percent and the absolute limit, all of its interval lies beyond\n\
+Metrics: p50 p95 p99 mean busy max calls error_rate, and of the run dropped, unfinished and spans.\n\
+busy is the mean time that threads were inside of a span, whatever it waited. A change fails only if it passes the percent and the absolute limit, all of its interval lies beyond\n\
 the percent, and both sides have the samples. calls, max and error_rate are exact and are judged of\n\
 any number of spans; calls of each run by itself. Without --rules: no name gets 5% and 20 us slower\n\
 at p50, p95 or p99, and nothing is dropped.\n\n\
@@ -64,11 +65,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let how = Bootstrap::default().confidence(rules.confidence).between_runs(rules.between_runs);
     let side = Side::parse(wanted.run.as_deref().unwrap_or("latest"), wanted)?;
-    let samples = side.samples(wanted)?;
+    let samples = side.samples(wanted, &By::Name)?;
     let baseline = match &arguments.baseline {
         Some(baseline) => {
             let baseline = Side::parse(baseline, wanted)?;
-            Some((baseline.samples(wanted)?, baseline))
+            Some((baseline.samples(wanted, &By::Name)?, baseline))
         }
         None => None,
     };
@@ -158,6 +159,7 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
     let mut sheet = Sheet::new(vec![
         Column::left("outcome", "outcome"),
         Column::left("span", "span"),
+        Column::left("target", "target"),
         Column::left("metric", "metric"),
         Column::left("limit", "limit"),
         Column::left("said", "measured"),
@@ -178,6 +180,7 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
         let mut row = vec![
             Cell::Shown(verdict.outcome.in_words(), verdict.outcome.as_str().into()),
             Cell::Text(verdict.span.clone()),
+            verdict.target.clone().map_or(Cell::Null, Cell::Text),
             Cell::Text(verdict.quantity.as_str().into()),
             Cell::Text(verdict.limit.clone()),
             Cell::Text(verdict.said.clone()),
@@ -218,7 +221,7 @@ fn drawing(title: &str, verdicts: &[Verdict]) -> String {
     };
     let rule = |verdict: &Verdict| match verdict.span.is_empty() {
         true => verdict.quantity.as_str().to_owned(),
-        false => format!("{}  {}", text::clean(&verdict.span), verdict.quantity.as_str()),
+        false => format!("{}  {}", text::clean(&verdict.name()), verdict.quantity.as_str()),
     };
     let rules = width(rule);
     let limits = width(|verdict| verdict.limit.clone());

@@ -41,7 +41,7 @@ fn escape(text: &str, is_property: bool) -> String {
 }
 
 fn rule(verdict: &Verdict) -> String {
-    format!("{} {}", verdict.span, verdict.quantity.as_str()).trim_start().to_owned()
+    format!("{} {}", verdict.name(), verdict.quantity.as_str()).trim_start().to_owned()
 }
 
 /// A JUnit report: a test case for each verdict.

@@ -77,8 +77,19 @@ enum Value {
 }
 
 /// What rules can look at.
-const METRICS: [&str; 10] =
-    ["p50", "p95", "p99", "mean", "max", "calls", "error_rate", "dropped", "unfinished", "spans"];
+const METRICS: [&str; 11] = [
+    "p50",
+    "p95",
+    "p99",
+    "mean",
+    "busy",
+    "max",
+    "calls",
+    "error_rate",
+    "dropped",
+    "unfinished",
+    "spans",
+];
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -282,7 +293,7 @@ impl Entry {
                 Ok(Bound::Change { percent: self.percent.unwrap_or(defaults.percent), absolute })
             }
             (None, None) => Err(Failure::usage(format!("{of}: {} needs max", quantity.as_str()))
-                .hint("changes are judged of p50, p95, p99, mean and calls")),
+                .hint("changes are judged of p50, p95, p99, mean, busy and calls")),
         }
     }
 }

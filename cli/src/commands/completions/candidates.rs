@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use spandrel_storage::query::KEYS;
 use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
 
+use crate::commands::by::KNOWN;
 use crate::output::text;
 use crate::profile::Wanted;
 
@@ -58,20 +59,38 @@ pub(crate) fn runs(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The beginning of a condition: a key, or a field that the last spans have.
 pub(crate) fn conditions(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words = fields().into_iter().map(|field| field + "=");
+    let keys = KEYS.iter().filter(|key| !key.ends_with('.')).map(|key| format!("{key}="));
+    let others = ["has:error", "is:root"].map(str::to_owned);
+    let all = keys.chain(others).chain(words);
+    propose(current, all.map(|word| (word, None)))
+}
+
+/// What spans can be grouped by, and the fields that the last spans have.
+pub(crate) fn by(current: &OsStr) -> Vec<CompletionCandidate> {
+    let known = KNOWN.map(str::to_owned);
+    propose(current, known.into_iter().chain(fields()).map(|word| (word, None)))
+}
+
+/// The same, and the times by which spans are slow.
+pub(crate) fn slow_by(current: &OsStr) -> Vec<CompletionCandidate> {
+    let times = ["dur", "self", "busy", "idle"].into_iter().chain(KNOWN).map(str::to_owned);
+    propose(current, times.chain(fields()).map(|word| (word, None)))
+}
+
+/// `field.shard` for each field that the last spans have.
+fn fields() -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for (fields, _) in ask(FIELDS) {
         let Ok(fields) = serde_json::from_str::<Map<String, Value>>(&fields) else { continue };
-        for key in fields.keys().map(|key| format!("field.{key}=")) {
+        for key in fields.keys().map(|key| format!("field.{key}")) {
             if words.len() < PROPOSED_MAX && !words.contains(&key) {
                 words.push(key);
             }
         }
     }
     words.sort_unstable();
-    let keys = KEYS.iter().filter(|key| !key.ends_with('.')).map(|key| format!("{key}="));
-    let others = ["has:error", "is:root"].map(str::to_owned);
-    let all = keys.chain(others).chain(words);
-    propose(current, all.map(|word| (word, None)))
+    words
 }
 
 /// Those that go on as the word has begun, and that a shell takes as they are.

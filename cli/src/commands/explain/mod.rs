@@ -6,18 +6,19 @@
 mod drawing;
 mod selection;
 mod sentences;
+mod within;
 
 use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use spandrel_storage::query::explain::{Finding, Value};
-use spandrel_storage::query::{Columns, Explain, Explanation, Scan, Subject};
+use spandrel_storage::query::{By, Columns, Explain, Explanation, Scan, Subject};
 
 use self::selection::Selection;
 pub(super) use self::sentences::sentences;
 use super::completions::candidates;
-use super::{hist, named};
+use super::{by, distributions, hist, named};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -26,25 +27,33 @@ use crate::profile::Profile;
 
 /// Findings that are shown without asking.
 const ROWS: usize = 12;
+/// Bars of a line in the list of names.
+const NAMES_BARS: usize = 16;
 /// Selected spans below which a finding is but a hint.
 const FEW: u64 = 20;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
+    spandrel explain                                      the names, to choose one\n  \
     spandrel explain http.request                          the slowest 5%\n  \
     spandrel explain http.request --sel 20ms..             all from 20 ms on\n  \
     spandrel explain http.request --sel has:error          those that failed\n  \
-    spandrel explain http.request --sel p99.. --since 5m --against all")]
+    spandrel explain http.request --sel p99.. --since 5m --against all\n  \
+    spandrel explain http.request --by field.route        what is slow for its route")]
 pub(crate) struct Arguments {
-    /// Name of the spans
+    /// Name of the spans [default: list the names]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
-    name: String,
+    name: Option<String>,
     /// Which of them to explain: p95.., 20ms.., 10ms..50ms, or a filter
-    #[arg(long, value_name = "WHICH", default_value = "p95..")]
+    #[arg(long, value_name = "WHICH", default_value = "p95..", requires = "name")]
     sel: String,
     /// What to compare them with
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", requires = "name")]
     against: Against,
+    /// Compare within each value of field.NAME, or target, level, callsite or thread
+    #[arg(long, value_name = "WHAT", value_parser = by::parse, requires = "name",
+        add = ArgValueCompleter::new(candidates::by))]
+    by: Option<By>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
@@ -61,7 +70,10 @@ enum Against {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let wanted = selection::parse(&arguments.sel)?;
     let profile = context.wanted.profile()?;
-    let name = arguments.name.as_str();
+    let Some(name) = arguments.name.as_deref() else { return names(&profile, context) };
+    if let Some(by) = &arguments.by {
+        return within::run(&profile, arguments, context, (name, by), &wanted);
+    }
     let mut selection = wanted.of(&hist::durations(&profile, name)?);
     let against = arguments.against;
     let explanation = explain(&profile, name, against, &mut selection, wanted.subjects())?;
@@ -96,9 +108,17 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.is_chart = true;
         view.drawing_is_limited = true;
         view.notes = notes(name, &explanation, context.output.verbose);
+        view.notes.extend(named::twins(&profile, name)?);
     }
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
+}
+
+/// The names, of which one can be explained.
+fn names(profile: &Profile, context: &Context) -> Result<Exit, Failure> {
+    let mut view = distributions::view("explain", profile, None, &By::Name, NAMES_BARS)?;
+    view.notes.extend(named::choose(&view.sheet, "explain"));
+    context.output.show(view, distributions::ROWS)
 }
 
 fn explain(
@@ -142,7 +162,13 @@ fn value_text(finding: &Finding) -> String {
 }
 
 fn sheet(explanation: &Explanation) -> Sheet {
-    let mut sheet = Sheet::new(vec![
+    let mut sheet = Sheet::new(finding_columns());
+    explanation.findings.iter().for_each(|finding| sheet.push(finding_cells(finding)));
+    sheet
+}
+
+fn finding_columns() -> Vec<Column> {
+    vec![
         Column::left("kind", "kind").hidden(),
         Column::left("field", "field"),
         Column::left("value", "value"),
@@ -155,43 +181,51 @@ fn sheet(explanation: &Explanation) -> Sheet {
         Column::right("error", "error").hidden(),
         Column::right("from_ns", "from").hidden(),
         Column::right("until_ns", "until").hidden(),
-    ]);
-    for finding in &explanation.findings {
-        let count = |count: Option<u64>| count.map_or(Cell::Null, Cell::Count);
-        let p = format!("{:.1e}", finding.p_value);
-        let window = match finding.value {
-            Value::Window { from_ns, until_ns } => Some((from_ns, until_ns)),
-            _ => None,
-        };
-        sheet.push(vec![
-            Cell::Text(finding.kind.as_str().into()),
-            Cell::Text(finding.name.clone()),
-            match &finding.value {
-                Value::Text(value) => Cell::Text(value.clone()),
-                Value::Absent => Cell::Shown(value_text(finding), serde_json::Value::Null),
-                _ => Cell::Text(value_text(finding)),
-            },
-            Cell::Share(finding.selected),
-            Cell::Share(finding.other),
-            Cell::Share(finding.difference()),
-            count(finding.counts.map(|counts| counts.0)),
-            count(finding.counts.map(|counts| counts.1)),
-            Cell::Shown(p, finding.p_value.into()),
-            Cell::Share(finding.error),
-            window.map_or(Cell::Null, |(from_ns, _)| Cell::Ns(from_ns)),
-            window.map_or(Cell::Null, |(_, until_ns)| Cell::Ns(until_ns)),
-        ]);
-    }
-    sheet
+    ]
+}
+
+fn finding_cells(finding: &Finding) -> Vec<Cell> {
+    let count = |count: Option<u64>| count.map_or(Cell::Null, Cell::Count);
+    let p = format!("{:.1e}", finding.p_value);
+    let window = match finding.value {
+        Value::Window { from_ns, until_ns } => Some((from_ns, until_ns)),
+        _ => None,
+    };
+    vec![
+        Cell::Text(finding.kind.as_str().into()),
+        Cell::Text(finding.name.clone()),
+        match &finding.value {
+            Value::Text(value) => Cell::Text(value.clone()),
+            Value::Absent => Cell::Shown(value_text(finding), serde_json::Value::Null),
+            _ => Cell::Text(value_text(finding)),
+        },
+        Cell::Share(finding.selected),
+        Cell::Share(finding.other),
+        Cell::Share(finding.difference()),
+        count(finding.counts.map(|counts| counts.0)),
+        count(finding.counts.map(|counts| counts.1)),
+        Cell::Shown(p, finding.p_value.into()),
+        Cell::Share(finding.error),
+        window.map_or(Cell::Null, |(from_ns, _)| Cell::Ns(from_ns)),
+        window.map_or(Cell::Null, |(_, until_ns)| Cell::Ns(until_ns)),
+    ]
+}
+
+/// Why there is nothing to compare.
+fn needs_more(explanation: &Explanation) -> Option<String> {
+    let (selected, rest) = (explanation.selected, explanation.rest);
+    (selected == 0 || rest == 0).then(|| {
+        let which = if selected == 0 { "no span is selected" } else { "all spans are selected" };
+        format!("{which}: there is nothing to compare")
+    })
 }
 
 fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let tested = text::counted(explanation.tested as u64, "candidate");
     let (selected, rest) = (explanation.selected, explanation.rest);
-    if selected == 0 || rest == 0 {
-        let which = if selected == 0 { "no span is selected" } else { "all spans are selected" };
-        notes.push(format!("{which}: there is nothing to compare"));
+    if let Some(why) = needs_more(explanation) {
+        notes.push(why);
     } else if selected < FEW {
         let selected = text::counted(selected, "selected span");
         notes.push(format!("only {selected}: what is found is but a hint"));

@@ -6,16 +6,18 @@
 
 mod note;
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups, Key};
+use clap_complete::engine::ArgValueCompleter;
+use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups};
 
-use self::note::notes;
+use self::note::{busy_above, notes};
+use super::by;
+use super::completions::candidates;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
-use crate::failure::{Failure, did_you_mean};
+use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
 use crate::profile::Profile;
 
@@ -30,10 +32,13 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top --sort p99 -n 5               the five with the longest tail\n  \
     spandrel top --by field.shard -w name=db.query\n  \
     spandrel top --since 30s --exact -f json\n  \
-    spandrel top --live                        while the program runs; ? for help")]
+    spandrel top --live                        while the program runs; ? for help\n\n\
+busy is the share of the duration in which a thread was inside the span; the rest is waiting. It is\n\
+above 100% where several threads were inside a span at once.")]
 pub(crate) struct Arguments {
     /// Group by name, target, level, callsite, thread or field.NAME
-    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = parse_by)]
+    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = by::parse,
+        add = ArgValueCompleter::new(candidates::by))]
     by: By,
     /// Compute exact percentiles (reads the spans up to five times)
     #[arg(long)]
@@ -43,24 +48,6 @@ pub(crate) struct Arguments {
     live: bool,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
-}
-
-fn parse_by(text: &str) -> Result<By, String> {
-    match text {
-        "name" => Ok(By::Name),
-        "target" => Ok(By::Target),
-        "level" => Ok(By::Level),
-        "callsite" => Ok(By::Callsite),
-        "thread" => Ok(By::Thread),
-        other => match other.strip_prefix("field.") {
-            Some(name) if !name.is_empty() => Ok(By::Field(name.to_owned())),
-            _ => {
-                let known = ["name", "target", "level", "callsite", "thread"];
-                let near = did_you_mean(other, known);
-                Err(format!("{near}there are name, target, level, callsite, thread and field.NAME"))
-            }
-        },
-    }
 }
 
 /// Groups with their percentiles.
@@ -92,6 +79,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     sheet.sort("self_ns")?;
     let mut view = View::new("top", Some(profile.header()?), sheet);
     view.notes = notes(&arguments.by, &top.groups, &top.percentiles);
+    view.notes.extend(busy_above(&top.groups));
     let unfinished = if top.is_summed {
         profile.run.unfinished
     } else {
@@ -188,7 +176,6 @@ fn exact_percentiles(
 fn columns(by: &By, top: &Top) -> Vec<Column> {
     let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
     let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
-    let target = Column::left("target", "target").spare(if has_twins(top) { 1 } else { 9 });
     let mut columns = vec![
         Column::right("self_ns", "self"),
         Column::right("self_share", "self%").spare(7),
@@ -208,24 +195,8 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         ),
         Column::right("rate", "rate").hidden(),
     ];
-    columns.extend(match by {
-        By::Target => vec![Column::left("target", "target")],
-        By::Level => vec![Column::left("level", "level")],
-        By::Thread => vec![Column::left("thread", "thread")],
-        By::Field(name) => vec![Column::left("value", &text::clean(name))],
-        By::Callsite => {
-            let spare = Column::left("target", "target").spare(9);
-            vec![spare, Column::left("name", "span"), Column::left("place", "place")]
-        }
-        _ => vec![target, Column::left("name", "span")],
-    });
+    columns.extend(by::columns(by, by::has_twins(&top.groups)));
     columns
-}
-
-/// Whether there are rows that only the target tells apart.
-fn has_twins(top: &Top) -> bool {
-    let mut names = HashSet::new();
-    top.groups.iter().any(|group| !names.insert(&group.callsite.name))
 }
 
 fn cells(
@@ -257,7 +228,7 @@ fn cells(
         if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },
         rate(calls, top.length_ns),
     ]);
-    cells.extend(keys(by, group));
+    cells.extend(by::cells(by, &group.key, &group.callsite));
     cells
 }
 
@@ -269,27 +240,6 @@ fn rate(calls: f64, length_ns: i64) -> Cell {
     let rate = calls / (length_ns as f64 / 1e9);
     let shown = if rate < 10.0 { format!("{rate:.2}/s") } else { text::count(rate as u64) + "/s" };
     Cell::Shown(shown, rate.into())
-}
-
-fn keys(by: &By, group: &Group) -> Vec<Cell> {
-    let key = match &group.key {
-        Key::Value(value) => Cell::Text(value.clone()),
-        Key::NoField => Cell::Shown("(no such field)".into(), serde_json::Value::Null),
-        _ => Cell::Text("(others)".into()),
-    };
-    let callsite = &group.callsite;
-    match by {
-        By::Name => vec![Cell::Text(callsite.target.clone()), key],
-        By::Callsite => {
-            let place = callsite.file.as_ref().map(|file| match callsite.line {
-                Some(line) => format!("{file}:{line}"),
-                None => file.clone(),
-            });
-            let target = Cell::Text(callsite.target.clone());
-            vec![target, key, place.map_or(Cell::Null, Cell::Text)]
-        }
-        _ => vec![key],
-    }
 }
 
 #[cfg(test)]

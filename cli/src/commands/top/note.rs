@@ -18,6 +18,8 @@ const SLICE_NS: f64 = 4_000_000.0;
 const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
 /// Calls that a tail needs, and a median that means something.
 const CALLS_MIN: u64 = 40;
+/// Share of the duration that is busy from which on it is said why: less is how the clock is read.
+const BUSY_ABOVE_MIN: f64 = 1.02;
 /// Share of failed calls.
 const ERROR_SHARE_MIN: f64 = 0.01;
 
@@ -39,6 +41,23 @@ pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>])
         .max_by_key(|(group, _)| group.errors)
         .map(|(group, _)| failing(by, group));
     odd.into_iter().chain(failing).collect()
+}
+
+/// Why a share of the duration is more than all of it.
+pub(super) fn busy_above(groups: &[Group]) -> Option<String> {
+    let share = |group: &Group| {
+        let busy = group.busy_ns.filter(|_| group.sum_ns > 0 && group.key != Key::Others)?;
+        Some(busy as f64 / group.sum_ns as f64)
+    };
+    let shares = groups.iter().filter_map(|group| Some((share(group)?, group)));
+    let (share, group) = shares.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (share >= BUSY_ABOVE_MIN).then(|| {
+        format!(
+            "note: {} is busy {:.0}% of its duration: several threads were inside of a span at once",
+            name(group),
+            share * 100.0
+        )
+    })
 }
 
 fn name(group: &Group) -> String {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use spandrel_storage::query::{
     Columns, CriticalPath, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
-use spandrel_storage::{Event, Link, Span};
+use spandrel_storage::{Error, Event, Link, Reader, Span};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -60,7 +60,8 @@ pub(crate) struct Arguments {
 }
 
 /// A trace, and what was found out about it.
-struct Found {
+#[derive(Debug)]
+pub(crate) struct Found {
     trace: Trace,
     path: CriticalPath,
     events: Vec<Event>,
@@ -94,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         lines: context.output.limit(LINES),
     };
     let lines = Lines::of(&found, &wanted);
-    let waterfall = Waterfall { found: &found, width: context.output.width() };
+    let waterfall = Waterfall::new(&found, context.output.width());
     view.drawing = Some(waterfall.draw(&lines));
     view.is_chart = true;
     view.verbose_is_table = true;
@@ -109,6 +110,45 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     });
     // The drawing has limits of its own.
     context.output.show(view, 0)
+}
+
+impl Found {
+    /// The trace of a span, for a view that draws it: at most so many of its spans. `None` if none has
+    /// closed.
+    pub(crate) fn around(
+        reader: &Reader,
+        root_id: u64,
+        span_id: u64,
+        spans_max: usize,
+    ) -> Result<Option<Self>, Error> {
+        let Some(trace) = Trace::read_around(reader, root_id, spans_max, span_id)? else {
+            return Ok(None);
+        };
+        let path = CriticalPath::of(&trace);
+        let asked = Some(span_id).filter(|id| *id != root_id);
+        let spans = trace.spans.iter().enumerate();
+        let marked = spans.filter(|(_, span)| asked == Some(span.id)).map(|(place, _)| place);
+        let marked = marked.collect();
+        let (events, links) = (Vec::new(), Vec::new());
+        Ok(Some(Self { trace, path, events, events_total: 0, links, asked, marked }))
+    }
+
+    /// The waterfall on so many columns, with what is shown without asking.
+    pub(crate) fn drawing(&self, columns: usize) -> String {
+        let wanted = Wanted { depth: None, min_ns: 0, children: CHILDREN, lines: Some(LINES) };
+        Waterfall::new(self, columns).draw(&Lines::of(self, &wanted))
+    }
+
+    /// What to say of a trace of which only a part was read.
+    pub(crate) fn cut(&self) -> Option<String> {
+        self.trace.is_truncated().then(|| {
+            format!(
+                "only the first {} of {} of this trace were read: figures are of those",
+                text::count(self.trace.spans.len() as u64),
+                text::counted(self.trace.total, "span")
+            )
+        })
+    }
 }
 
 /// Finds the trace that was asked for; `None` when nothing matches.
@@ -251,9 +291,10 @@ fn members(view: &mut View, found: Option<&Found>) {
     let trace = &found.trace;
     let (from_ns, until_ns) = trace.interval_ns();
     let length_ns = until_ns.saturating_sub(from_ns);
-    let path = found.path.by_callsite(trace).into_iter().map(|(callsite, ns)| {
+    let path = found.path.by_name(trace).into_iter().map(|(callsite, ns)| {
         let name = callsite.as_ref().map(|callsite| callsite.name.as_str());
-        json!({ "name": name, "is_root": callsite.is_none(), "critical_ns": ns,
+        let target = callsite.as_ref().map(|callsite| callsite.target.as_str());
+        json!({ "name": name, "target": target, "is_root": callsite.is_none(), "critical_ns": ns,
             "share": ns as f64 / length_ns.max(1) as f64 })
     });
     let events = found.events.iter().map(|event| {
@@ -274,14 +315,7 @@ fn members(view: &mut View, found: Option<&Found>) {
 }
 
 fn notes(view: &mut View, found: &Found) {
-    let trace = &found.trace;
-    if trace.is_truncated() {
-        view.notes.push(format!(
-            "! only the first {} of {} of this trace were read: figures are of those",
-            text::count(trace.spans.len() as u64),
-            text::counted(trace.total, "span")
-        ));
-    }
+    view.notes.extend(found.cut().map(|cut| format!("! {cut}")));
     if found.events_total > found.events.len() as u64 {
         view.notes.push(format!(
             "! only {} of {} were read",

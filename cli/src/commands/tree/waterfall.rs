@@ -1,9 +1,11 @@
 //! The drawing of a trace: a line a span, and where in time it lies.
 
+use std::collections::{HashMap, HashSet};
+
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use spandrel_storage::query::event_text;
-use spandrel_storage::{Span, Status};
+use spandrel_storage::{Callsite, Span, Status};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Found;
@@ -19,6 +21,13 @@ const BAD: Style = AnsiColor::Red.on_default();
 const INDENTED_MAX: usize = 12;
 /// Columns of names, at most.
 const NAME_MAX: usize = 34;
+/// Columns that a name has, however few there are.
+const NAME_MIN: usize = 8;
+/// Columns of bars, however few there are; and where spans are marked.
+const BARS_MIN: usize = 16;
+const MARKED_BARS_MIN: usize = 8;
+/// Columns of the duration and of what is said behind the bar, which are shown before all of a name is.
+const FIGURES: usize = 30;
 /// Columns that stand beside names and bars.
 const BESIDE: usize = 36;
 /// Characters of the fields of a span.
@@ -30,15 +39,33 @@ const AXIS_MAX: i64 = 4;
 const BLAMED_MAX: usize = 6;
 
 pub(super) struct Waterfall<'a> {
-    pub(super) found: &'a Found,
-    pub(super) width: usize,
+    found: &'a Found,
+    width: usize,
+    /// Names that spans of several targets have.
+    twins: HashSet<&'a str>,
 }
 
-impl Waterfall<'_> {
+impl<'a> Waterfall<'a> {
+    pub(super) fn new(found: &'a Found, width: usize) -> Self {
+        let mut targets: HashMap<&str, &str> = HashMap::new();
+        let spans = found.trace.spans.iter().map(|span| &span.callsite);
+        let twins = spans.filter_map(|callsite| {
+            let (name, target) = (callsite.name.as_str(), callsite.target.as_str());
+            (*targets.entry(name).or_insert(target) != target).then_some(name)
+        });
+        let twins = twins.collect();
+        Self { found, width, twins }
+    }
+
     pub(super) fn draw(&self, lines: &Lines) -> String {
         let names: Vec<String> = lines.0.iter().map(|line| self.name(line)).collect();
-        let widest = names.iter().map(|name| name.width()).max().unwrap_or(0).min(NAME_MAX);
-        let columns = self.width.saturating_sub(widest + BESIDE).clamp(16, 80);
+        // Where spans are marked there is less room for bars and names: figures are never cut for them.
+        let marks = lines.0.iter().map(|line| plain_width(&self.mark(line))).max().unwrap_or(0);
+        let bars_min = if marks > 0 { MARKED_BARS_MIN } else { BARS_MIN };
+        let room = self.width.saturating_sub(FIGURES + bars_min + marks);
+        let name_max = NAME_MAX.min(room.max(NAME_MIN));
+        let widest = names.iter().map(|name| name.width()).max().unwrap_or(0).min(name_max);
+        let columns = self.width.saturating_sub(widest + BESIDE + marks).clamp(bars_min, 80);
         let mut page = String::new();
         for (line, name) in lines.0.iter().zip(&names) {
             let name = fit(name, widest);
@@ -73,8 +100,8 @@ impl Waterfall<'_> {
         match line {
             Line::Span { place, depth } => {
                 let span = self.found.trace.spans.get(*place);
-                let name = span.map_or("", |span| span.callsite.name.as_str());
-                format!("{}{}", indent(*depth), text::clean(name))
+                let name = span.map(|span| self.label(&span.callsite)).unwrap_or_default();
+                format!("{}{name}", indent(*depth))
             }
             Line::Event { place, depth } => {
                 let event = self.found.events.get(*place);
@@ -88,6 +115,26 @@ impl Waterfall<'_> {
         }
     }
 
+    /// What stands beside a span that was asked for.
+    fn mark(&self, line: &Line) -> String {
+        match line {
+            Line::Span { place, .. } if self.found.marked.contains(place) => {
+                let id = self.found.trace.spans.get(*place).map_or(0, |span| span.id);
+                format!("{PATH}◄ s{id}{PATH:#}  ")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// A name; with the target where that tells it from an equal one in the trace.
+    fn label(&self, callsite: &Callsite) -> String {
+        let name = text::clean(&callsite.name);
+        match self.twins.contains(callsite.name.as_str()) {
+            true => format!("{name} ({})", text::clean(&callsite.target)),
+            false => name,
+        }
+    }
+
     fn span(&self, place: usize, name: &str, columns: usize) -> String {
         let Some(span) = self.found.trace.spans.get(place) else { return String::new() };
         let is_root = self.found.trace.root() == Some(place);
@@ -97,9 +144,7 @@ impl Waterfall<'_> {
         let bar = self.bar(span, is_root, columns);
         let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
         // Before what may be cut where there is no room.
-        if self.found.marked.contains(&place) {
-            row.push_str(&format!("{PATH}◄ s{}{PATH:#}  ", span.id));
-        }
+        row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
         let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
         match (is_root, span.self_ns, busy) {
             (true, Some(self_ns), _) => {
@@ -182,7 +227,7 @@ impl Waterfall<'_> {
 
     fn summary(&self) -> String {
         let length = self.found.path.length_ns().max(1) as f64;
-        let mut blamed = self.found.path.by_callsite(&self.found.trace);
+        let mut blamed = self.found.path.by_name(&self.found.trace);
         let self_at = blamed.iter().position(|(callsite, _)| callsite.is_none());
         // The root by itself stands last, as what is left.
         let own = self_at.map(|at| blamed.remove(at));
@@ -192,7 +237,7 @@ impl Waterfall<'_> {
         let mut parts: Vec<String> = blamed
             .iter()
             .filter_map(|(callsite, ns)| {
-                Some(format!("{} {}", text::clean(&callsite.as_ref()?.name), share(*ns)))
+                Some(format!("{} {}", self.label(callsite.as_ref()?), share(*ns)))
             })
             .collect();
         if more > 0 {
@@ -208,6 +253,11 @@ impl Waterfall<'_> {
         );
         text::wrap(&line, self.width) + "\n"
     }
+}
+
+/// Columns of a text with styles in it.
+fn plain_width(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().width()
 }
 
 /// A bar with the share of the time in which it ran; where in the span that was, nobody knows.

@@ -121,6 +121,7 @@ fn the_page_is_what_the_commands_print_and_no_more() {
     check(&mut page, &["check"], Of::File, profile(), &["check", "--run", "2", "--baseline", "1"]);
     check(&mut page, &["diff"], Of::File, profile(), &["diff", "1", "2"]);
     groupings(&mut page);
+    of_values(&mut page);
     with_rules(&mut page);
     queries(&mut page);
     tails(&mut page);
@@ -150,6 +151,85 @@ fn groupings(page: &mut Page) {
             row.insert("target".into(), "".into());
             page.check(&row, &[("top", "rows")]);
         }
+    }
+}
+
+/// What `--by` adds to rows, or puts in place of name and target.
+fn of_values(page: &mut Page) {
+    let slow: [(&str, &[&str]); 6] = [
+        ("name", &["slow", "slow --by name"]),
+        ("target", &["slow", "slow --by name"]),
+        ("thread", &["slow", "slow --by name"]),
+        ("level", &["slow", "slow --by name", "slow --by level"]),
+        ("callsite", &["slow", "slow --by name", "slow --by callsite"]),
+        ("field.shard", &["slow", "slow --by name", "slow --by field.NAME"]),
+    ];
+    for (by, chapters) in slow {
+        check(page, chapters, Of::Run, profile(), &["slow", "--by", by]);
+    }
+    let within = ["explain", "http.request", "--sel", "p50..", "--by", "field.shard"];
+    for db in [profile(), odd::profile()] {
+        check_rows(page, db, &within, &["explain --by"], &["explain", "explain --by"]);
+    }
+    for (by, chapter) in [("callsite", "top --by callsite"), ("field.shard", "top --by field.NAME")]
+    {
+        for words in [&["hist"][..], &["hist", "http.request"], &["hist", "no.such"]] {
+            let words = [words, &["--by", by]].concat();
+            check_rows(page, profile(), &words, &["hist --by"], &["hist --by", chapter]);
+        }
+    }
+    for words in [&["hist"][..], &["explain"]] {
+        // Name and target are what a place has besides.
+        let (out, _, _) = run(&mut spandrel(&[words, &["-f", "json"]].concat()));
+        let mut object = document(&out);
+        for row in object["rows"].as_array_mut().unwrap() {
+            row.as_object_mut().unwrap().insert("place".into(), Value::Null);
+        }
+        let rows = object["rows"].as_array().unwrap().clone();
+        object.insert("rows".into(), Value::Array(Vec::new()));
+        check_document(page, &["hist --by"], Of::Run, &object);
+        let tables = [("hist --by", "rows"), ("top --by callsite", "rows")];
+        rows.iter().for_each(|row| page.check(row.as_object().unwrap(), &tables));
+    }
+    for (by, chapter) in [
+        ("target", "diff --by target"),
+        ("level", "diff --by level"),
+        ("thread", "diff --by thread"),
+        ("field.shard", "diff --by field.NAME"),
+    ] {
+        let words = ["diff", "1", "2", "--by", by, "-f", "json"];
+        let mut object = document(&run(&mut spandrel(&words)).0);
+        let Some(Value::Array(rows)) = object.insert("rows".into(), Value::Array(Vec::new()))
+        else {
+            panic!("{by}")
+        };
+        check_document(page, &["diff"], Of::File, &object);
+        for row in rows {
+            let Value::Object(mut row) = row else { panic!("{row}") };
+            let key = ["target", "level", "thread", "value"];
+            let key: Map<String, Value> =
+                key.iter().filter_map(|key| row.remove_entry(*key)).collect();
+            page.check(&key, &[(chapter, "rows")]);
+            row.insert("name".into(), "".into());
+            row.insert("target".into(), "".into());
+            page.check(&row, &[("diff", "rows")]);
+        }
+    }
+}
+
+/// A document whose rows are of other chapters than it is.
+fn check_rows(page: &mut Page, db: &Path, words: &[&str], whole: &[&str], rows: &[&str]) {
+    let mut command = bare(words);
+    let (out, err, code) = run(command.args(["-f", "json", "--db"]).arg(db));
+    assert!(code < 2, "{words:?}: {err}");
+    let mut object = document(&out);
+    let Some(Value::Array(found)) = object.insert("rows".into(), Value::Array(Vec::new())) else {
+        panic!("{out}")
+    };
+    check_document(page, whole, Of::Run, &object);
+    for row in found {
+        let tables: Vec<_> = rows.iter().map(|chapter| (*chapter, "rows")).collect();
+        page.check(row.as_object().unwrap(), &tables);
     }
 }
 

@@ -48,9 +48,32 @@ const LONG: usize = 8;
 
 /// One side as a table: a row for each block, a column for each bucket that either side uses.
 pub(super) struct Blocks {
-    /// By run, then by block: counts by column.
-    runs: Vec<Vec<Vec<u32>>>,
+    /// By run, then by block.
+    runs: Vec<Vec<Row>>,
     columns: usize,
+}
+
+/// The spans of a block.
+#[derive(Clone)]
+struct Row {
+    /// By column.
+    counts: Vec<u32>,
+    busy_ns: u64,
+}
+
+impl Row {
+    /// Nothing, by so many columns.
+    fn of(columns: usize) -> Self {
+        Self { counts: vec![0; columns], busy_ns: 0 }
+    }
+}
+
+/// The spans of several blocks.
+#[derive(Default)]
+pub(super) struct Sum {
+    /// By column.
+    pub(super) counts: Vec<u64>,
+    pub(super) busy_ns: u64,
 }
 
 /// How many things an interval is drawn from; what is drawn of each side is the least of them.
@@ -72,24 +95,24 @@ impl Buckets {
         Self(buckets)
     }
 
-    fn row(&self, histogram: &Histogram) -> Vec<u32> {
-        let mut row = vec![0; self.0.len()];
+    fn row(&self, histogram: &Histogram, busy_ns: u64) -> Row {
+        let mut counts = vec![0; self.0.len()];
         for bucket in histogram.buckets() {
-            let column = self.0.get(&bucket.low).and_then(|(at, _)| row.get_mut(*at));
+            let column = self.0.get(&bucket.low).and_then(|(at, _)| counts.get_mut(*at));
             if let Some(count) = column {
                 *count = u32::try_from(bucket.count).unwrap_or(u32::MAX);
             }
         }
-        row
+        Row { counts, busy_ns }
     }
 
     pub(super) fn blocks(&self, side: &Samples) -> Blocks {
         // A run without a span of this name is a run all the same, a block without one a block.
         let rows = |blocks: &RunBlocks| {
-            let mut rows = vec![vec![0; self.0.len()]; blocks.len()];
-            for (number, block) in blocks.numbered() {
-                if let Some(row) = rows.get_mut(number) {
-                    *row = self.row(block);
+            let mut rows = vec![Row::of(self.0.len()); blocks.len()];
+            for block in blocks.with_spans() {
+                if let Some(row) = rows.get_mut(block.number()) {
+                    *row = self.row(&block.histogram, block.busy_ns);
                 }
             }
             rows
@@ -125,8 +148,8 @@ impl Buckets {
 
 impl Blocks {
     /// The sum of all blocks: what was measured.
-    pub(super) fn sum(&self) -> Vec<u64> {
-        let mut sum = vec![0; self.columns];
+    pub(super) fn sum(&self) -> Sum {
+        let mut sum = Sum { counts: vec![0; self.columns], busy_ns: 0 };
         for block in self.runs.iter().flatten() {
             add(&mut sum, block);
         }
@@ -135,12 +158,13 @@ impl Blocks {
 
     /// The same side in long blocks.
     pub(super) fn long(&self) -> Self {
-        let join = |blocks: &[Vec<u32>]| {
-            let mut joined = vec![0_u32; self.columns];
+        let join = |blocks: &[Row]| {
+            let mut joined = Row { counts: vec![0; self.columns], busy_ns: 0 };
             for block in blocks {
-                for (sum, count) in joined.iter_mut().zip(block) {
+                for (sum, count) in joined.counts.iter_mut().zip(&block.counts) {
                     *sum = sum.saturating_add(*count);
                 }
+                joined.busy_ns = joined.busy_ns.saturating_add(block.busy_ns);
             }
             joined
         };
@@ -157,9 +181,10 @@ impl Blocks {
     }
 
     /// A recording that could have been: runs drawn with replacement, and blocks of each.
-    pub(super) fn draw(&self, random: &mut Random, sum: &mut Vec<u64>) {
-        sum.clear();
-        sum.resize(self.columns, 0);
+    pub(super) fn draw(&self, random: &mut Random, sum: &mut Sum) {
+        sum.busy_ns = 0;
+        sum.counts.clear();
+        sum.counts.resize(self.columns, 0);
         for _ in 0..self.runs.len() {
             let Some(blocks) = self.runs.get(random.below(self.runs.len())) else { continue };
             for _ in 0..blocks.len() {
@@ -171,10 +196,11 @@ impl Blocks {
     }
 }
 
-fn add(sum: &mut [u64], block: &[u32]) {
-    for (sum, count) in sum.iter_mut().zip(block) {
+fn add(sum: &mut Sum, block: &Row) {
+    for (sum, count) in sum.counts.iter_mut().zip(&block.counts) {
         *sum += u64::from(*count);
     }
+    sum.busy_ns = sum.busy_ns.saturating_add(block.busy_ns);
 }
 
 impl Bootstrap {
@@ -267,7 +293,7 @@ mod tests {
         let values: Vec<u64> = (1..=10_000).map(|value| value * 1_000).collect();
         let side = samples(&values);
         let buckets = Buckets::of([&side, &side]);
-        let counts = buckets.blocks(&side).sum();
+        let counts = buckets.blocks(&side).sum().counts;
         for q in [0.1, 0.5, 0.95, 0.99] {
             let exact = q * 1e7;
             let found = buckets.quantile(&counts, q).unwrap();
@@ -291,10 +317,10 @@ mod tests {
         };
         let buckets = Buckets::of([&side, &side]);
         let blocks = buckets.blocks(&side);
-        let (mut random, mut sum, mut seen) = (Random(1), Vec::new(), Vec::new());
+        let (mut random, mut sum, mut seen) = (Random(1), Sum::default(), Vec::new());
         for _ in 0..200 {
             blocks.draw(&mut random, &mut sum);
-            seen.push(sum[0]);
+            seen.push(sum.counts[0]);
         }
         seen.sort_unstable();
         seen.dedup();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate};
+use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate, Sum};
 use super::samples::{SampleSet, Samples, SpanName};
 use crate::histogram::Histogram;
 use crate::query::statistics::discoveries;
@@ -19,21 +19,25 @@ pub enum Metric {
     P99,
     /// The mean duration.
     Mean,
+    /// The mean time that threads were inside of a span.
+    Busy,
     /// How many spans there are in a run.
     Calls,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::P50, Self::P95, Self::P99, Self::Mean, Self::Calls];
+    pub const ALL: [Self; 6] =
+        [Self::P50, Self::P95, Self::P99, Self::Mean, Self::Busy, Self::Calls];
 
-    /// Its name: `p50`, `p95`, `p99`, `mean` or `calls`.
+    /// Its name: `p50`, `p95`, `p99`, `mean`, `busy` or `calls`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::P50 => "p50",
             Self::P95 => "p95",
             Self::P99 => "p99",
             Self::Mean => "mean",
+            Self::Busy => "busy",
             Self::Calls => "calls",
         }
     }
@@ -41,20 +45,23 @@ impl Metric {
     /// Spans that either side needs before the metric says anything: some must lie beyond a quantile.
     pub fn samples_min(self) -> u64 {
         match self {
-            Self::P50 | Self::Mean => 30,
+            Self::P50 | Self::Mean | Self::Busy => 30,
             Self::P95 => 100,
             Self::P99 => 200,
             Self::Calls => 1,
         }
     }
 
-    fn of(self, buckets: &Buckets, counts: &[u64]) -> Option<f64> {
+    fn of(self, buckets: &Buckets, sum: &Sum) -> Option<f64> {
+        let counts = sum.counts.as_slice();
+        let calls = || counts.iter().sum::<u64>() as f64;
         match self {
             Self::P50 => buckets.quantile(counts, 0.5),
             Self::P95 => buckets.quantile(counts, 0.95),
             Self::P99 => buckets.quantile(counts, 0.99),
             Self::Mean => buckets.mean(counts),
-            Self::Calls => Some(counts.iter().sum::<u64>() as f64),
+            Self::Busy => Some(sum.busy_ns as f64 / calls()).filter(|mean| mean.is_finite()),
+            Self::Calls => Some(calls()),
         }
     }
 }
@@ -119,8 +126,14 @@ impl Samples {
             Metric::P99 => percentile(0.99),
             _ if calls == 0.0 => None,
             Metric::Mean => Some(self.sum_ns as f64 / calls),
+            Metric::Busy => Some(self.busy_ns()? as f64 / calls),
             Metric::Calls => Some(calls / self.run_count()),
         }
+    }
+
+    /// Whether there is anything to say of a metric.
+    fn knows(&self, metric: Metric) -> bool {
+        self.calls() > 0 && (metric != Metric::Busy || self.busy_ns().is_some())
     }
 
     /// How many runs it is of.
@@ -139,7 +152,7 @@ impl Samples {
         }
         let (mut low, mut high) = (value, value);
         for blocks in [blocks.long(), blocks] {
-            let (mut random, mut sum) = (how.random(), Vec::new());
+            let (mut random, mut sum) = (how.random(), Sum::default());
             let mut values = Vec::with_capacity(how.draws);
             for _ in 0..how.draws {
                 blocks.draw(&mut random, &mut sum);
@@ -217,7 +230,7 @@ impl Change {
                 (ratios.get_mut(at).map(std::mem::take).unwrap_or_default(), *things)
             });
             let of = |at: usize| {
-                let value = metric.of(&buckets, &sums[at]).filter(|_| sides[at].calls() > 0)?;
+                let value = metric.of(&buckets, &sums[at]).filter(|_| sides[at].knows(metric))?;
                 Some(if metric == Metric::Calls { value / sides[at].run_count() } else { value })
             };
             let (from, to) = (of(0), of(1));
@@ -268,7 +281,7 @@ fn draw(
     how: &Bootstrap,
 ) -> (Ratios, Drawn) {
     let mut random = how.random();
-    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let (mut a, mut b) = (Sum::default(), Sum::default());
     let mut ratios = Ratios::default();
     for _ in 0..how.draws {
         sides[0].draw(&mut random, &mut a);
@@ -382,7 +395,7 @@ mod tests {
         Bootstrap { draws: 400, confidence: 0.95, between_runs: 0.0, seed: 0x5350_414E };
 
     fn change(a: &Samples, b: &Samples) -> Change {
-        let name = SpanName { name: "n".into(), target: "t".into() };
+        let name = SpanName::named("n".into(), "t".into());
         Change::of(&name, Some(a), Some(b), &HOW)
     }
 
@@ -391,7 +404,7 @@ mod tests {
         let side = || {
             let mut side = SampleSet::new();
             for n in 0..JUDGED_MAX as i64 + 50 {
-                let name = SpanName { name: format!("{n}"), target: String::new() };
+                let name = SpanName::named(n.to_string(), String::new());
                 let one = Samples { self_ns: n, ..samples_of_one(1_000) };
                 side.names.insert(name, one.into());
             }
@@ -454,7 +467,7 @@ mod tests {
             let side = |seed: u64, slower: f64| {
                 let mut side = SampleSet::default();
                 for n in 0..20 {
-                    let name = SpanName { name: format!("span {n}"), target: "t".into() };
+                    let name = SpanName::named(format!("span {n}"), "t".into());
                     let factor = if n == 7 { slower } else { 1.0 };
                     let samples = samples(1e6 * factor, round * 1_000 + seed + n);
                     side.names.insert(name, samples.into());
@@ -482,7 +495,7 @@ mod tests {
 
     #[test]
     fn single_runs_are_taken_to_differ() {
-        let name = SpanName { name: "n".into(), target: "t".into() };
+        let name = SpanName::named("n".into(), "t".into());
         let [a, b] = [samples(1e6, 1), samples(1.04e6, 2)];
         let p50 = |a: &Samples, b: &Samples, between_runs: f64| {
             let how = Bootstrap { between_runs, ..HOW };
@@ -519,7 +532,7 @@ mod tests {
         let found = change(&few, &samples(2_000.0, 1));
         assert_eq!(found.delta(Metric::P50).estimate, None);
         assert!(found.delta(Metric::P50).a.is_some());
-        let name = SpanName { name: "n".into(), target: "t".into() };
+        let name = SpanName::named("n".into(), "t".into());
         let gone = Change::of(&name, Some(&few), None, &Bootstrap::default());
         assert_eq!((gone.delta(Metric::P50).b, gone.delta(Metric::Calls).estimate), (None, None));
     }

@@ -29,7 +29,8 @@ pub(super) struct Children {
     random: u64,
     /// From id to class and place; made when the sample is complete.
     places: QuickMap<u64, (usize, usize)>,
-    names: HashMap<String, usize>,
+    /// By name and target.
+    names: HashMap<(String, String), usize>,
     of_callsite: QuickMap<i64, usize>,
     /// By class, place and name: nanoseconds.
     spent: HashMap<(usize, usize, usize), i64>,
@@ -92,7 +93,9 @@ impl Children {
             Some(name) => *name,
             None => {
                 let next = self.names.len();
-                let name = *self.names.entry(span.callsite.name.clone()).or_insert(next);
+                let callsite = span.callsite;
+                let key = (callsite.name.clone(), callsite.target.clone());
+                let name = *self.names.entry(key).or_insert(next);
                 self.of_callsite.insert(span.callsite.id, name);
                 name
             }
@@ -108,18 +111,21 @@ impl Children {
         [0, 1].map(|class| self.samples.get(class).map_or(0, |sample| sample.len() as u64))
     }
 
-    /// By name of the children, the shares of duration in both classes. Children side by side make
-    /// at most the whole.
-    pub(super) fn shares(&self) -> Vec<(&str, [Moments; 2])> {
-        let mut shares: Vec<(&str, [Moments; 2])> =
-            self.names.keys().map(|name| (name.as_str(), [Moments::default(); 2])).collect();
-        let at: HashMap<&str, usize> =
-            shares.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
-        let by_number: HashMap<usize, usize> = self
-            .names
-            .iter()
-            .filter_map(|(n, number)| Some((*number, *at.get(n.as_str())?)))
-            .collect();
+    /// By name of the children, the shares of duration in both classes; the target is said where it tells
+    /// equal names apart. Children side by side make at most the whole.
+    pub(super) fn shares(&self) -> Vec<(String, [Moments; 2])> {
+        let mut targets: HashMap<&str, usize> = HashMap::new();
+        self.names.keys().for_each(|(name, _)| *targets.entry(name).or_insert(0) += 1);
+        let label = |(name, target): &(String, String)| match targets.get(name.as_str()) {
+            Some(1) => name.clone(),
+            _ => format!("{name} ({target})"),
+        };
+        let mut by_number: HashMap<usize, usize> = HashMap::new();
+        let mut shares: Vec<(String, [Moments; 2])> = Vec::with_capacity(self.names.len());
+        for (key, number) in &self.names {
+            by_number.insert(*number, shares.len());
+            shares.push((label(key), [Moments::default(); 2]));
+        }
         // In an order of their own: sums of fractions depend on it, and the same question has one answer.
         let mut all: Vec<_> = self.spent.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
@@ -139,7 +145,7 @@ impl Children {
                 moments.count = sample.len() as f64;
             }
         }
-        shares.sort_by_key(|(name, _)| *name);
+        shares.sort_by(|(one, _), (other, _)| one.cmp(other));
         shares
     }
 }

@@ -218,7 +218,7 @@ impl Explain {
             }
         }
         for (name, moments) in self.children.shares() {
-            push(Kind::Child, name, moments);
+            push(Kind::Child, &name, moments);
         }
     }
 }

@@ -1,0 +1,101 @@
+//! `--by`: what spans of a group have in common, as it is written, and the columns that say it.
+
+use serde_json::Value;
+use spandrel_storage::Callsite;
+use spandrel_storage::query::{By, Group, Key};
+
+use crate::failure::did_you_mean;
+use crate::output::{Cell, Column, text};
+
+/// What `--by` takes, beside `field.NAME`.
+pub(in crate::commands) const KNOWN: [&str; 5] = ["name", "target", "level", "callsite", "thread"];
+
+/// What `(no such field)` is for people: spans without it.
+pub(super) const ABSENT: &str = "(no such field)";
+
+/// Reads a value of `--by`.
+pub(super) fn parse(text: &str) -> Result<By, String> {
+    match text {
+        "name" => Ok(By::Name),
+        "target" => Ok(By::Target),
+        "level" => Ok(By::Level),
+        "callsite" => Ok(By::Callsite),
+        "thread" => Ok(By::Thread),
+        other => match other.strip_prefix("field.") {
+            Some(name) if !name.is_empty() => Ok(By::Field(name.to_owned())),
+            _ => {
+                let near = did_you_mean(other, KNOWN);
+                Err(format!("{near}there are name, target, level, callsite, thread and field.NAME"))
+            }
+        },
+    }
+}
+
+/// The same as it was written.
+pub(super) fn written(by: &By) -> String {
+    match by {
+        By::Target => "target".into(),
+        By::Level => "level".into(),
+        By::Callsite => "callsite".into(),
+        By::Thread => "thread".into(),
+        By::Field(name) => format!("field.{name}"),
+        _ => "name".into(),
+    }
+}
+
+/// The columns that say which group a row is; `has_twins`: only the target tells some of them apart.
+pub(super) fn columns(by: &By, has_twins: bool) -> Vec<Column> {
+    match by {
+        By::Target => vec![Column::left("target", "target")],
+        By::Level => vec![Column::left("level", "level")],
+        By::Thread => vec![Column::left("thread", "thread")],
+        By::Field(name) => vec![Column::left("value", &text::clean(name))],
+        By::Callsite => {
+            let spare = Column::left("target", "target").spare(9);
+            vec![spare, Column::left("name", "span"), Column::left("place", "place")]
+        }
+        _ => {
+            let target = Column::left("target", "target").spare(if has_twins { 1 } else { 9 });
+            vec![target, Column::left("name", "span")]
+        }
+    }
+}
+
+/// What stands in those columns.
+pub(super) fn cells(by: &By, key: &Key, callsite: &Callsite) -> Vec<Cell> {
+    let key = match key {
+        Key::Value(value) => Cell::Text(value.clone()),
+        Key::NoField => Cell::Shown(ABSENT.into(), Value::Null),
+        _ => Cell::Text("(others)".into()),
+    };
+    match by {
+        By::Name => vec![Cell::Text(callsite.target.clone()), key],
+        By::Callsite => {
+            let place = callsite.file.as_ref().map(|file| match callsite.line {
+                Some(line) => format!("{file}:{line}"),
+                None => file.clone(),
+            });
+            let target = Cell::Text(callsite.target.clone());
+            vec![target, key, place.map_or(Cell::Null, Cell::Text)]
+        }
+        _ => vec![key],
+    }
+}
+
+/// A group in words, for a heading.
+pub(super) fn in_words(by: &By, group: &Group) -> String {
+    let value = match &group.key {
+        Key::Value(value) => text::clean(value),
+        Key::NoField => return format!("without {}", text::clean(&written(by))),
+        _ => "all others".into(),
+    };
+    let name = written(by);
+    let name = name.strip_prefix("field.").unwrap_or(&name);
+    format!("{}={value}", text::clean(name))
+}
+
+/// Whether there are rows that only the target tells apart.
+pub(super) fn has_twins(groups: &[Group]) -> bool {
+    let mut names = std::collections::HashSet::new();
+    groups.iter().any(|group| !names.insert(&group.callsite.name))
+}

@@ -1,0 +1,138 @@
+//! A row for each name, or for each value that spans have in common: how many there are, percentiles, and
+//! how they are distributed, all on one scale. What `hist --by` shows, and whoever was told no name.
+
+use serde_json::json;
+use spandrel_storage::Histogram;
+use spandrel_storage::query::{Bar, By, Group, bars};
+
+use super::by;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Rows that are shown without asking.
+pub(super) const ROWS: usize = 20;
+/// Columns of a line, at most.
+const WIDTH: usize = 24;
+
+const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Shows them, those with the most calls first.
+pub(super) fn view(
+    command: &'static str,
+    profile: &Profile,
+    name: Option<&str>,
+    by: &By,
+    rows: usize,
+) -> Result<View, Failure> {
+    let groups = profile.groups_of(name, by)?.into_groups();
+    let groups: Vec<Group> = groups.into_iter().filter(|group| group.calls > 0).collect();
+    let mut all = Histogram::new();
+    groups.iter().for_each(|group| all.merge(&group.histogram));
+    let scale = scale(&all, rows);
+    let mut sheet = Sheet::new(columns(by, by::has_twins(&groups)));
+    for group in &groups {
+        sheet.push(row(by, group, &scale));
+    }
+    sheet.sort("calls")?;
+    let mut view = View::new(command, Some(profile.header()?), sheet);
+    view.extra.insert("name".into(), json!(name));
+    view.extra.insert("group_by".into(), json!(by::written(by)));
+    let edges = scale.iter().map(|bar| bar.from_ns).chain(scale.last().map(|bar| bar.to_ns));
+    view.extra.insert("edges".into(), edges.collect());
+    if let (Some(first), Some(last)) = (scale.first(), scale.last()) {
+        let words = |ns: u64| text::duration_in_words(i64::try_from(ns).unwrap_or(i64::MAX));
+        let (from, to) = (words(first.from_ns), words(last.to_ns));
+        view.notes.push(format!("distributions are from {from} to {to}, on a logarithmic scale"));
+    }
+    if !(profile.is_in_rollups() && by.is_in_rollups()) {
+        view.notes.extend(profile.passed_over_everything()?);
+    }
+    Ok(view)
+}
+
+/// The finest bars that a line has room for.
+fn scale(all: &Histogram, rows: usize) -> Vec<Bar> {
+    let mut finest = bars(all, rows);
+    for rows in (1..rows).rev() {
+        if finest.len() <= WIDTH.max(rows) {
+            break;
+        }
+        finest = bars(all, rows);
+    }
+    finest
+}
+
+fn columns(by: &By, has_twins: bool) -> Vec<Column> {
+    let mut columns = vec![
+        Column::right("calls", "calls"),
+        Column::right("p50_ns", "p50"),
+        Column::right("p95_ns", "p95").spare(5),
+        Column::right("p99_ns", "p99").spare(3),
+        Column::right("max_ns", "max").spare(6),
+        Column::left("counts", "distribution").spare(2),
+    ];
+    columns.extend(by::columns(by, has_twins));
+    columns
+}
+
+fn row(by: &By, group: &Group, scale: &[Bar]) -> Vec<Cell> {
+    let counts = counts(&group.histogram, scale);
+    let mut cells = vec![Cell::Count(group.calls)];
+    cells.extend(QUANTILES.map(|q| Cell::from(group.percentile_ns(q))));
+    cells.push(Cell::Ns(group.max_ns));
+    cells.push(Cell::Shown(drawn(&counts), json!(counts)));
+    cells.extend(by::cells(by, &group.key, &group.callsite));
+    cells
+}
+
+/// How many of its spans are in each bar; bars begin where buckets do.
+fn counts(histogram: &Histogram, scale: &[Bar]) -> Vec<u64> {
+    let mut counts = vec![0_u64; scale.len()];
+    for bucket in histogram.buckets() {
+        let at = scale.partition_point(|bar| bar.to_ns <= bucket.low);
+        if let Some(count) = counts.get_mut(at) {
+            *count = count.saturating_add(bucket.count);
+        }
+    }
+    counts
+}
+
+/// As a line; whatever is there can be seen.
+fn drawn(counts: &[u64]) -> String {
+    let highest = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let level = |count: &u64| {
+        let at = (*count as f64 / highest * LEVELS.len() as f64).ceil() as usize;
+        at.checked_sub(1).and_then(|at| LEVELS.get(at)).copied().unwrap_or(' ')
+    };
+    counts.iter().map(level).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_span_is_in_one_bar_of_its_line() {
+        let mut all = Histogram::new();
+        let mut parts = [Histogram::new(), Histogram::new()];
+        for ns in (0..4_000_u64).map(|n| n * n * 37) {
+            all.record(ns);
+            parts[usize::from(ns % 3 == 0)].record(ns);
+        }
+        for rows in [1, 4, 16, 60] {
+            let scale = scale(&all, rows);
+            let [one, other] = [0, 1].map(|at| counts(&parts[at], &scale));
+            for ((one, other), bar) in one.iter().zip(&other).zip(&scale) {
+                assert_eq!(one + other, bar.count, "{rows} {bar:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_span_among_many_is_seen() {
+        assert_eq!(drawn(&[10_000, 0, 1]), "█ ▁");
+        assert_eq!(drawn(&[]), "");
+    }
+}

@@ -1,0 +1,376 @@
+//! Asking by what spans have in common, and of names that are equal: busy time in `diff` and `check`, `--by` in
+//! every command that takes it, lists of names, and targets that tell names apart.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use tempfile::TempDir;
+
+use super::fixture::{bare, info, profile, push, run};
+
+/// Two runs: 400 calls of `apply` of two targets, each in a `request` of a shard. In the second run those of
+/// `cache` run for three times as long, and their durations stay; of shard 3, all take twice as long.
+fn shop() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    for number in 1..=2_i64 {
+        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+        store.begin_run(&info(number as u32)).unwrap();
+        let site = |store: &mut Store, name: &str, target: &str| {
+            store.intern_callsite(&CallsiteInfo {
+                kind: CallsiteKind::Span,
+                name: name.into(),
+                target: target.into(),
+                level: "INFO",
+                module: None,
+                file: None,
+                line: None,
+            })
+        };
+        let request = site(&mut store, "request", "http");
+        let apply = ["cache", "disk"].map(|target| site(&mut store, "apply", target));
+        let thread_id = store.intern_thread(1, 1, Some("worker"));
+        let mut batch = Batch::default();
+        let first = store.next_id();
+        for at in 0..400_i64 {
+            let shard = at % 4;
+            let fields = push(&mut batch.text, &format!(r#"{{"shard":{shard}}}"#));
+            let slower = if shard == 3 { number } else { 1 };
+            let duration_ns = (1_000_000 + at * 500) * slower;
+            let id = first + at as u64 * 2;
+            let which = usize::from(at % 2 == 1);
+            let busy_ns = if which == 0 { 100_000 * (number * 2 - 1) } else { 50_000 };
+            let row = SpanRow {
+                id,
+                parent_id: 0,
+                root_id: id,
+                callsite_id: request,
+                thread_id,
+                start_ns: at * 20_000_000,
+                duration_ns: Some(duration_ns * 2),
+                busy_ns: Some(busy_ns),
+                self_ns: Some(duration_ns),
+                polls: 2,
+                status: Status::Ok,
+                fields: fields.clone(),
+            };
+            let child = SpanRow {
+                id: id + 1,
+                parent_id: id,
+                callsite_id: apply[which],
+                duration_ns: Some(duration_ns),
+                ..row.clone()
+            };
+            batch.spans.extend([row, child]);
+        }
+        store.append(&mut batch).unwrap();
+        store.end_run(info(number as u32).started_unix_ns + 10_000_000_000, "{}").unwrap();
+        store.close().unwrap();
+    }
+    (folder, path)
+}
+
+fn said(db: &Path, words: &[&str]) -> String {
+    let (out, err, code) = run(bare(words).arg("--db").arg(db));
+    assert!(code < 2, "{words:?}: {err}");
+    out + &err
+}
+
+fn rows(db: &Path, words: &[&str]) -> Vec<Value> {
+    let text = said(db, &[words, &["-f", "json"]].concat());
+    let mut document: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    std::mem::take(document["rows"].as_array_mut().unwrap())
+}
+
+fn of<'a>(rows: &'a [Value], key: &str, value: &Value) -> Vec<&'a Value> {
+    rows.iter().filter(|row| row[key] == *value).collect()
+}
+
+fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    std::fs::write(&file, rules).unwrap();
+    let mut command = bare(&["check", "--db"]);
+    let (out, err, code) = run(command.arg(db).args(words).arg("--rules").arg(file));
+    (out + &err, code)
+}
+
+#[test]
+fn work_that_grew_inside_the_same_duration_fails_the_gate() {
+    let (_folder, db) = shop();
+    let change =
+        "[[rule]]\nspan = \"apply\"\nmetric = \"busy\"\npercent = 20\nabsolute = \"10us\"\n";
+    let (text, code) = check(&db, change, &["--run", "2", "--baseline", "1"]);
+    assert_eq!(code, 1, "{text}");
+    let line = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_default();
+    assert!(
+        line("apply (cache)").contains('✗') && line("apply (cache)").contains("+200.0%"),
+        "{text}"
+    );
+    assert!(line("apply (disk)").contains('✓'), "{text}");
+    let limit =
+        "[[rule]]\nspan = \"apply\"\ntarget = \"cache\"\nmetric = \"busy\"\nmax = \"0.2ms\"\n";
+    assert_eq!(check(&db, limit, &["--run", "1"]).1, 0);
+    for format in ["github", "junit", "json"] {
+        let (text, code) = check(&db, limit, &["--run", "2", "-f", format]);
+        assert!(code == 1 && text.contains("busy") && text.contains("300"), "{format}: {text}");
+    }
+}
+
+#[test]
+fn busy_time_that_nobody_measured_is_not_judged_and_not_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("p.db");
+    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let callsite_id = super::fixture::callsite(&mut store, "work", CallsiteKind::Span);
+    let thread_id = store.intern_thread(1, 1, None);
+    let mut batch = Batch::default();
+    batch.spans.extend((1..=300_u64).map(|id| SpanRow {
+        id,
+        parent_id: 0,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        start_ns: id as i64 * 1_000,
+        duration_ns: Some(1_000),
+        busy_ns: None,
+        self_ns: Some(1_000),
+        polls: 0,
+        status: Status::Ok,
+        fields: 0..0,
+    }));
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
+    for bound in ["max = \"1ms\"", "percent = 5"] {
+        let rules = format!("[[rule]]\nspan = \"work\"\nmetric = \"busy\"\n{bound}\n");
+        let (text, _) = check(&db, &rules, &["--baseline", "latest"]);
+        assert!(text.contains("busy time was not measured"), "{text}");
+    }
+    let diff = rows(&db, &["diff", "latest", "latest"]);
+    assert!(diff[0]["busy_a_ns"].is_null() && diff[0]["busy_change"].is_null(), "{diff:?}");
+}
+
+#[test]
+fn diff_says_by_how_much_busy_time_changed() {
+    let (_folder, db) = shop();
+    let diff = rows(&db, &["diff", "1", "2"]);
+    let one = |target: &str| *of(&diff, "target", &target.into()).first().unwrap();
+    let cache = one("cache");
+    assert_eq!((&cache["busy_a_ns"], &cache["busy_b_ns"]), (&100_000.into(), &300_000.into()));
+    assert_eq!(
+        (cache["busy_change"].as_f64(), &cache["busy_significant"]),
+        (Some(2.0), &true.into())
+    );
+    assert_eq!(one("disk")["busy_significant"], false);
+}
+
+#[test]
+fn diff_tells_equal_names_apart() {
+    let (_folder, db) = shop();
+    let text = said(&db, &["diff", "1", "2"]);
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("apply")).collect();
+    assert!(lines.iter().any(|line| line.contains("cache")), "{text}");
+    assert!(lines.iter().any(|line| line.contains("disk")), "{text}");
+    let plain = said(profile(), &["diff", "1", "2"]);
+    assert!(!plain.contains("target"), "no name needs it: {plain}");
+}
+
+#[test]
+fn diff_by_a_field_compares_each_value_with_itself() {
+    let (_folder, db) = shop();
+    let diff = rows(&db, &["diff", "1", "2", "--by", "field.shard", "-w", "name=request"]);
+    assert_eq!(diff.len(), 4, "{diff:?}");
+    for row in &diff {
+        let is_slower = row["value"] == "3";
+        assert_eq!(row["p50_significant"], is_slower, "{row}");
+        assert_eq!((&row["calls_a"], &row["calls_b"]), (&100.into(), &100.into()));
+    }
+    let without = rows(&db, &["diff", "1", "2", "--by", "field.none"]);
+    assert!(without.len() == 1 && without[0]["value"].is_null(), "{without:?}");
+    for (by, key, count) in
+        [("target", "target", 3), ("level", "level", 1), ("thread", "thread", 1)]
+    {
+        let found = rows(&db, &["diff", "1", "2", "--by", by]);
+        assert!(found.len() == count && found[0][key].is_string(), "{by}: {found:?}");
+    }
+}
+
+#[test]
+fn hist_by_a_field_has_a_line_for_each_value() {
+    let (_folder, db) = shop();
+    let words = ["hist", "request", "--by", "field.shard"];
+    let found = rows(&db, &words);
+    assert_eq!(found.len(), 4);
+    for row in &found {
+        let counts = row["counts"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap());
+        assert_eq!((row["calls"].as_u64(), counts.sum::<u64>()), (Some(100), 100), "{row}");
+    }
+    let p50 = |value: &str| of(&found, "value", &value.into())[0]["p50_ns"].as_i64().unwrap();
+    assert!(p50("3") > p50("2") * 3 / 2);
+    // As `top` has it.
+    let top = rows(&db, &["top", "--by", "field.shard", "-w", "name=request"]);
+    for row in &top {
+        assert_eq!(of(&found, "value", &row["value"])[0]["p99_ns"], row["p99_ns"]);
+    }
+    assert!(said(&db, &words).contains('█'));
+}
+
+#[test]
+fn slow_by_a_field_has_the_slowest_of_each_value() {
+    let (_folder, db) = shop();
+    let found = rows(&db, &["slow", "request", "--by", "field.shard"]);
+    assert_eq!(found.len(), 4);
+    for row in &found {
+        let filter = format!("name=request field.shard={}", row["value"].as_str().unwrap());
+        let slowest = rows(&db, &["slow", "-n", "1", "-w", &filter]);
+        assert_eq!((&row["id"], &row["calls"]), (&slowest[0]["id"], &100.into()));
+    }
+    let busy = rows(&db, &["slow", "--by", "busy", "--by", "target"]);
+    let targets: Vec<&Value> = busy.iter().map(|row| &row["target"]).collect();
+    assert_eq!(busy.len(), 3);
+    assert!(targets[..2].contains(&&"http".into()) && targets[2] == "disk", "{targets:?}");
+    let (_, err, code) = run(bare(&["slow", "--by", "busy", "--by", "self", "--db"]).arg(&db));
+    assert!(code == 2 && err.contains("two times"), "{err}");
+    let (_, err, code) = run(bare(&["slow", "--by", "bsy", "--db"]).arg(&db));
+    assert!(code == 2 && err.contains("field.NAME"), "{err}");
+}
+
+#[test]
+fn explain_by_a_field_compares_within_each_value() {
+    let (_folder, db) = shop();
+    let words = ["explain", "request", "--by", "field.shard", "--sel", "p90..", "-f", "json"];
+    let document: Value = serde_json::from_str(&said(&db, &words)).unwrap();
+    let values = document["values"].as_array().unwrap();
+    assert_eq!(values.len(), 4);
+    for value in values {
+        let (selected, rest) = (value["selected"].as_u64(), value["rest"].as_u64());
+        assert!(selected.unwrap() >= 9 && selected.unwrap() + rest.unwrap() == 100, "{value}");
+    }
+    // All slow ones are of shard 3, unless each shard has its own.
+    let whole = rows(&db, &["explain", "request", "--sel", "p75.."]);
+    assert!(whole.iter().any(|row| row["field"] == "shard" && row["value"] == "3"), "{whole:?}");
+    let rows = document["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["field"] != "shard" && row["group"].is_string()), "{rows:?}");
+    let text = said(&db, &words[..6]);
+    assert_eq!(text.matches("shard=").count(), 4, "{text}");
+}
+
+#[test]
+fn without_a_name_the_names_are_listed_with_their_calls() {
+    let (_folder, db) = shop();
+    for command in ["hist", "explain"] {
+        let text = said(&db, &[command]);
+        let apply: Vec<&str> = text.lines().filter(|line| line.ends_with(" apply")).collect();
+        assert!(apply.len() == 2 && apply.iter().all(|line| line.contains("200")), "{text}");
+        assert!(text.contains(&format!("choose one: `spandrel {command} request`")), "{text}");
+        assert_eq!(rows(&db, &[command]).len(), 3);
+        assert_eq!(rows(&db, &[command, "-w", "target=disk"]).len(), 1, "of what is asked about");
+    }
+    let (_, err, code) = run(bare(&["explain", "--sel", "p50..", "--db"]).arg(&db));
+    assert!(code == 2 && err.to_lowercase().contains("name"), "{err}");
+}
+
+#[test]
+fn equal_names_of_two_targets_are_told_apart_or_said_to_be_together() {
+    let (_folder, db) = shop();
+    for words in [&["explain", "apply"][..], &["hist", "apply"], &["slow", "apply"]] {
+        let text = said(&db, words);
+        assert!(text.contains("2 targets") && text.contains("cache (200), disk (200)"), "{text}");
+        let one = said(&db, &[words, &["-w", "target=disk"]].concat());
+        assert!(!one.contains("2 targets"), "{one}");
+    }
+    let shares = rows(&db, &["explain", "request", "--sel", "field.shard=3"]);
+    let children = of(&shares, "kind", &"child_time".into());
+    assert!(children.iter().any(|row| row["value"] == "apply (disk)"), "{shares:?}");
+}
+
+#[test]
+fn the_critical_path_tells_equal_names_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("p.db");
+    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let thread_id = store.intern_thread(1, 1, None);
+    let mut batch = Batch::default();
+    for (id, (name, target, line, from, length)) in [
+        ("request", "http", 1, 0, 100),
+        ("apply", "cache", 1, 0, 20),
+        ("apply", "disk", 1, 20, 30),
+        ("apply", "disk", 2, 50, 40),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let callsite_id = store.intern_callsite(&CallsiteInfo {
+            kind: CallsiteKind::Span,
+            name: name.into(),
+            target: target.into(),
+            level: "INFO",
+            module: None,
+            file: Some("a.rs".into()),
+            line: Some(line),
+        });
+        batch.spans.push(SpanRow {
+            id: id as u64 + 1,
+            parent_id: u64::from(id > 0),
+            root_id: 1,
+            callsite_id,
+            thread_id,
+            start_ns: from * 1_000_000,
+            duration_ns: Some(length * 1_000_000),
+            busy_ns: Some(0),
+            self_ns: Some(0),
+            polls: 1,
+            status: Status::Ok,
+            fields: 0..0,
+        });
+    }
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
+    let text = said(&db, &["tree"]);
+    assert!(text.contains("apply (disk) 70.0%") && text.contains("apply (cache) 20.0%"), "{text}");
+    // Its lines, and the sum beneath.
+    assert_eq!(text.lines().filter(|line| line.contains("apply (disk)")).count(), 3, "{text}");
+    let document: Value = serde_json::from_str(&said(&db, &["tree", "-f", "json"])).unwrap();
+    let path = document["critical_path"].as_array().unwrap();
+    assert_eq!((&path[0]["target"], &path[0]["share"]), (&"disk".into(), &0.7.into()), "{path:?}");
+}
+
+#[test]
+fn busy_above_the_whole_duration_is_explained_where_it_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("p.db");
+    let profiler = spandrel::Profiler::builder().database(&db).build().unwrap();
+    let subscriber = tracing_subscriber::layer::SubscriberExt::with(
+        tracing_subscriber::registry(),
+        profiler.layer(),
+    );
+    tracing::subscriber::with_default(subscriber, || {
+        let nested = tracing::info_span!("nested");
+        nested.in_scope(|| {
+            nested.in_scope(|| std::thread::sleep(std::time::Duration::from_millis(5)))
+        });
+        drop(nested);
+        let span = tracing::info_span!("job");
+        let both = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let _inside = span.enter();
+                    // All are inside before anyone works.
+                    both.wait();
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                    both.wait();
+                });
+            }
+        });
+    });
+    profiler.close().unwrap();
+    let job = rows(&db, &["top"]);
+    assert!(job[0]["busy_share"].as_f64().unwrap() > 2.0, "{job:?}");
+    let text = said(&db, &["top"]);
+    assert!(text.contains("several threads were inside of a span at once"), "{text}");
+    assert!(!said(profile(), &["top"]).contains("several threads"));
+}
