@@ -3,7 +3,7 @@
 use super::columns::ColumnName;
 use super::input::{Chosen, Input, InputOf};
 use super::keys::Action;
-use super::page::{Ask, Looked, Page, Row, RowKey, Subject};
+use super::page::{Ask, Looked, Page, Row, RowKey, Subject, TraceKey};
 use super::window::{SECOND_NS, Window, floor};
 
 /// What fills the screen.
@@ -12,6 +12,8 @@ pub(crate) enum View {
     #[default]
     Table,
     Detail(RowKey),
+    /// The trace of a span of that row.
+    Tree(RowKey, TraceKey),
     Open,
     Flame,
     Help,
@@ -54,6 +56,12 @@ pub(crate) struct App {
     pub(crate) selected: Option<RowKey>,
     /// The first line that is shown, of the table and of what else is longer than the screen.
     pub(crate) top: usize,
+    /// The span of the detail that Enter opens; `None`: the first one.
+    pub(crate) picked: Option<TraceKey>,
+    /// On which lines of the detail there are which spans; known when it was drawn.
+    pub(crate) picks: Vec<(usize, TraceKey)>,
+    /// The first line of the detail, while the tree is shown.
+    pub(crate) detail_top: usize,
     /// Lines that fit, and that there are; known when it was drawn.
     pub(crate) lines_shown: usize,
     pub(crate) lines_total: usize,
@@ -68,6 +76,7 @@ impl App {
     pub(crate) fn ask(&self) -> Ask {
         let subject = match &self.view {
             View::Detail(key) => Subject::Detail(key.clone()),
+            View::Tree(_, key) => Subject::Tree(*key),
             View::Open => Subject::Open,
             View::Flame => Subject::Flame,
             View::Table | View::Help => Subject::Table,
@@ -129,7 +138,7 @@ impl App {
     /// The selected row, or that of the detail.
     pub(crate) fn row(&self) -> Option<&Row> {
         let key = match &self.view {
-            View::Detail(key) => Some(key),
+            View::Detail(key) | View::Tree(key, _) => Some(key),
             _ => self.selected.as_ref(),
         }?;
         self.page.as_ref()?.rows.iter().find(|row| row.key == *key)
@@ -204,9 +213,41 @@ impl App {
             let last = self.order.len().saturating_sub(1);
             let place = self.place().saturating_add_signed(rows).min(last);
             self.selected = self.row_at(place).map(|row| row.key.clone());
+        } else if matches!(self.view, View::Detail(_)) && rows.unsigned_abs() == 1 {
+            self.pick(rows > 0);
         } else {
             let last = self.lines_total.saturating_sub(self.lines_shown);
             self.top = self.top.saturating_add_signed(rows).min(last);
+            // What Enter opens is to be seen.
+            let (top, shown) = (self.top, self.lines_shown);
+            let is_shown = |(line, key): &&(usize, TraceKey)| {
+                self.picked == Some(*key) && (top..top + shown).contains(line)
+            };
+            if !self.picks.iter().any(|pick| is_shown(&pick)) {
+                self.picked = None;
+            }
+        }
+    }
+
+    /// To the next span of the detail, or the one before, if it can be seen; by a line otherwise.
+    fn pick(&mut self, down: bool) {
+        let at = self.picks.iter().position(|(_, key)| Some(*key) == self.picked);
+        let seen = self.top..self.top + self.lines_shown;
+        let next = match (at, down) {
+            (None, true) => self.picks.iter().position(|(line, _)| seen.contains(line)),
+            (Some(at), true) => Some(at + 1),
+            (Some(at), false) => at.checked_sub(1),
+            (None, false) => None,
+        };
+        let next = next.and_then(|next| self.picks.get(next)).copied();
+        match next {
+            Some((line, key)) if seen.contains(&line) => self.picked = Some(key),
+            _ if !down && at == Some(0) => self.picked = None,
+            _ => {
+                let last = self.lines_total.saturating_sub(self.lines_shown);
+                let step = if down { 1 } else { -1 };
+                self.top = self.top.saturating_add_signed(step).min(last);
+            }
         }
     }
 
@@ -220,16 +261,42 @@ impl App {
         match (&self.view, &self.selected) {
             (View::Table, Some(key)) => {
                 let key = key.clone();
+                self.picked = None;
                 self.go(View::Detail(key));
                 Effect::Look
             }
+            (View::Detail(key), _) => match self.trace() {
+                Some(trace) => {
+                    let key = key.clone();
+                    self.detail_top = self.top;
+                    self.go(View::Tree(key, trace));
+                    Effect::Look
+                }
+                None => {
+                    self.message = Some("there is no span whose trace could be opened".into());
+                    Effect::Nothing
+                }
+            },
             (View::Help, _) => self.back(),
             _ => Effect::Nothing,
         }
     }
 
+    /// What Enter opens: the span that was picked, if it is there still, or the slowest.
+    fn trace(&self) -> Option<TraceKey> {
+        let Looked::Detail(detail) = &self.page.as_ref()?.subject else { return None };
+        let picked = self.picked.filter(|picked| detail.spans().any(|span| span == *picked));
+        picked.or_else(|| detail.spans().next())
+    }
+
     fn back(&mut self) -> Effect {
-        match self.view {
+        match &self.view {
+            View::Tree(key, _) => {
+                let key = key.clone();
+                self.go(View::Detail(key));
+                self.top = self.detail_top;
+                Effect::Look
+            }
             View::Table => {
                 self.chosen = Chosen::default();
                 self.arrange();

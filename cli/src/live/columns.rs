@@ -71,7 +71,9 @@ impl ColumnName {
             Self::P95 => "one in 20 took longer",
             Self::P99 => "one in 100 took longer",
             Self::Max => "the longest duration; exact",
-            Self::Busy => "time inside the span, of its duration; the rest is waiting",
+            Self::Busy => {
+                "time inside the span, of its duration; above 100%: several threads at once"
+            }
             Self::Errors => "spans that failed or panicked",
             Self::SelfTime => "duration less that of the children, summed up over the window",
             Self::Name => "the name of the spans, and their target where there is room",
@@ -92,15 +94,21 @@ impl ColumnName {
     /// What a row has in it.
     pub(crate) fn text(self, row: &Row) -> String {
         match self {
-            Self::Rate => rate(row.rate),
+            Self::Rate if row.rate < 10.0 => rate(row.rate),
+            Self::Rate => compact(row.rate.round() as u64, self.width()),
             Self::P50 => text::duration(row.p50_ns),
             Self::P95 => text::duration(row.p95_ns),
             Self::P99 => text::duration(row.p99_ns),
             Self::Max => text::duration(row.sums.max_ns),
             Self::Busy => row.busy_share().map_or("-".into(), |share| {
-                if share.is_finite() { format!("{:.0}%", share * 100.0) } else { "-".into() }
+                let percent = share * 100.0;
+                match percent.is_finite() {
+                    true if percent < 9_999.5 => format!("{percent:.0}%"),
+                    true => ">10k%".into(),
+                    false => "-".into(),
+                }
             }),
-            Self::Errors => text::count(row.sums.errors),
+            Self::Errors => compact(row.sums.errors, self.width()),
             Self::SelfTime => text::duration(row.sums.self_ns),
             Self::Name => text::clean(&row.key.name),
         }
@@ -140,11 +148,52 @@ impl ColumnName {
     }
 }
 
+/// A number that fits so many columns: in thousands, millions and so on where its digits do not.
+fn compact(count: u64, columns: u16) -> String {
+    let whole = text::count(count);
+    if whole.len() <= usize::from(columns) {
+        return whole;
+    }
+    let mut rest = count as f64;
+    let mut units = ['k', 'M', 'G', 'T', 'P', 'E'].into_iter();
+    let mut unit = None;
+    while rest >= 999.5
+        && let Some(next) = units.next()
+    {
+        rest /= 1e3;
+        unit = Some(next);
+    }
+    let digits = if rest < 99.95 { 2 } else { 1 };
+    format!("{rest:.digits$}{}", unit.map(String::from).unwrap_or_default())
+}
+
 /// A number a second, with decimals where they matter.
 pub(crate) fn rate(rate: f64) -> String {
     if rate >= 10.0 || rate == 0.0 {
         text::count(rate.round() as u64)
     } else {
         format!("{rate:.1}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::made::row;
+
+    #[test]
+    fn a_number_that_is_too_wide_is_said_in_another_unit_and_not_cut() {
+        let mut large = row("a", 1);
+        for count in [0, 7, 9_999_999, 123_456_789, 99_999_999_999, u64::MAX] {
+            (large.sums.errors, large.rate) = (count, count as f64);
+            large.sums.sum_ns = 1;
+            large.sums.busy_ns = Some(i64::try_from(count).unwrap_or(i64::MAX));
+            for column in ColumnName::ALL {
+                let text = column.text(&large);
+                let is_name = column == ColumnName::Name;
+                assert!(is_name || text.chars().count() <= column.width().into(), "{text}");
+            }
+        }
+        assert_eq!([999, 1_234_567, 12_345_678].map(|n| compact(n, 8)), ["999", "1.23M", "12.35M"]);
     }
 }

@@ -44,7 +44,11 @@ pub(crate) enum Action {
 /// The keys, as the help screen lists them.
 pub(crate) const KEYS: [(&str, &str); 17] = [
     ("Up Down j k", "one row; PgUp PgDn a screen; g G first and last"),
-    ("Enter", "one name: its distribution, percentiles over time, slowest spans"),
+    (
+        "Enter",
+        "one name: its distribution, percentiles over time, slowest spans; there: the trace of the \
+         selected span, or of the slowest, as a tree",
+    ),
     ("Esc", "back; in the table: no filter"),
     ("/", "filter by name=db.* target~^sqlx level<=info, and so on; Enter keeps it"),
     ("s S", "sort by the next column; turn the order around"),

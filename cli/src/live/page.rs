@@ -7,6 +7,7 @@ use spandrel_storage::{Callsite, Histogram, OpenSpan, Run, Span};
 
 use super::sums::Sums;
 use super::window::Window;
+use crate::commands::tree::Found;
 
 /// What the terminal asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +27,21 @@ pub(crate) enum Subject {
     Detail(RowKey),
     Open,
     Flame,
+    /// The trace of a span.
+    Tree(TraceKey),
+}
+
+/// A span, and the root of its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceKey {
+    pub(crate) span_id: u64,
+    pub(crate) root_id: u64,
+}
+
+impl From<&Span> for TraceKey {
+    fn from(span: &Span) -> Self {
+        Self { span_id: span.id, root_id: span.root_id }
+    }
 }
 
 /// A row of the table is a name with its target.
@@ -108,6 +124,8 @@ pub(crate) enum Looked {
     Detail(Box<Detail>),
     Open(Vec<OpenLine>),
     Flame(Box<Flame>),
+    /// Nothing if no span of the trace has closed.
+    Tree(TraceKey, Option<Box<Found>>),
 }
 
 /// One name.
@@ -121,6 +139,17 @@ pub(crate) struct Detail {
     pub(crate) looked: LookedAt,
     pub(crate) open: Vec<OpenSpan>,
 }
+
+impl Detail {
+    /// The spans whose traces can be opened, as they are listed: slow ones, then open ones.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = TraceKey> {
+        let open = self.open.iter().take(OPEN_SHOWN).map(|open| &open.span);
+        self.slowest.iter().chain(open).map(TraceKey::from)
+    }
+}
+
+/// Open spans of a name that are listed.
+pub(crate) const OPEN_SHOWN: usize = 100;
 
 /// The spans that ended in some time.
 #[derive(Debug, Clone, Default)]

@@ -15,8 +15,12 @@ use super::page::{Ask, Health, Looked, Page, Subject};
 use super::rows::{Callsites, rows};
 use super::sums::{Blocks, Trends};
 use super::window::SECOND_NS;
+use crate::commands::tree::Found;
 use crate::failure::Failure;
 use crate::profile::Wanted;
+
+/// Spans of a trace that are read, each second while it is looked at.
+const TREE_SPANS_MAX: usize = 10_000;
 
 /// Why there is nothing new to show.
 #[derive(Debug)]
@@ -170,6 +174,10 @@ impl Open {
                 Looked::Detail(Box::new(look::detail(reader, &part, key, row)?))
             }
             Subject::Open => Looked::Open(look::lines(reader.open_spans(run.id)?, &rows)),
+            Subject::Tree(key) => {
+                let found = Found::around(reader, key.root_id, key.span_id, TREE_SPANS_MAX)?;
+                Looked::Tree(*key, found.map(Box::new))
+            }
             Subject::Flame => Looked::Flame(Box::new(look::flame(reader, &part)?)),
         };
         let age_ns =

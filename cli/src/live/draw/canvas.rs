@@ -77,7 +77,8 @@ impl<'a> Canvas<'a> {
     /// At the right end of so many columns.
     pub(super) fn put_right(&mut self, x: u16, y: u16, text: &str, columns: u16, style: Style) {
         let used = width(text).min(columns);
-        self.put_within(x.saturating_add(columns - used), y, text, used, style);
+        // A figure of which a digit is missing would be another one.
+        self.put_cut(x.saturating_add(columns - used), y, text, used, style);
     }
 
     /// Changes how a row looks.

@@ -5,11 +5,11 @@ use spandrel_storage::query::bars;
 
 use super::canvas::{Canvas, width};
 use super::flame::looked;
-use super::theme::{BAD, BOLD, FAINT, PLAIN, TREND, WARN};
+use super::theme::{BAD, BOLD, FAINT, PLAIN, SELECTED, TREND, WARN};
 use super::trend::column;
 use crate::live::app::App;
 use crate::live::columns::rate;
-use crate::live::page::{Detail, Looked, Page, Point, Row};
+use crate::live::page::{Detail, Looked, OPEN_SHOWN, Page, Point, Row, TraceKey};
 use crate::output::text;
 
 /// Rows of the bars of the distribution.
@@ -17,35 +17,56 @@ const BARS: usize = 10;
 /// Rows of the percentiles over time.
 const OVER_TIME: u16 = 5;
 
+/// Columns that stand beside them: the scale on the left, the highest on the right.
+const OVER_TIME_BESIDE: u16 = 32;
+
 /// A line, in stretches of one style each.
 type Line = Vec<(String, Style)>;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
-    let lines = match &page.subject {
+    let (lines, picks) = match &page.subject {
         Looked::Detail(detail) => {
-            lines(page, detail, page.rows.iter().find(|row| row.key == detail.key), canvas.width())
+            let row = page.rows.iter().find(|row| row.key == detail.key);
+            lines(page, detail, row, canvas.width())
         }
-        _ => vec![vec![("  reading ...".into(), FAINT)]],
+        _ => (vec![vec![("  reading ...".into(), FAINT)]], Vec::new()),
     };
     let shown = usize::from(canvas.height());
-    let top = app.top.min(lines.len().saturating_sub(shown));
-    for (y, line) in lines.iter().skip(top).take(shown).enumerate() {
-        let y = u16::try_from(y).unwrap_or(u16::MAX);
+    let mut top = app.top;
+    // What is selected stays in sight, however its line or the terminal has moved.
+    if let Some((line, _)) = picks.iter().find(|(_, key)| Some(*key) == app.picked) {
+        top = top.clamp((line + 1).saturating_sub(shown.max(1)), *line);
+    }
+    let top = top.min(lines.len().saturating_sub(shown));
+    for (at, line) in lines.iter().skip(top).take(shown).enumerate() {
+        let y = u16::try_from(at).unwrap_or(u16::MAX);
         let mut x = 1;
         for (text, style) in line {
             let columns = canvas.width().saturating_sub(x);
             x = canvas.put_cut(x, y, text, columns, *style);
         }
+        let is_picked =
+            |(line, key): &(usize, TraceKey)| *line == top + at && app.picked == Some(*key);
+        if picks.iter().any(is_picked) {
+            canvas.restyle(y, SELECTED);
+        }
     }
+    app.picks = picks;
     (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
 }
 
-fn lines(page: &Page, detail: &Detail, row: Option<&Row>, columns: u16) -> Vec<Line> {
+/// The lines, and on which of them there are spans whose traces can be opened.
+fn lines(
+    page: &Page,
+    detail: &Detail,
+    row: Option<&Row>,
+    columns: u16,
+) -> (Vec<Line>, Vec<(usize, TraceKey)>) {
     let mut lines = Vec::new();
     match row {
         Some(row) => {
-            lines.push(figures(row));
+            lines.extend(figures(row, columns));
             lines.push(Line::new());
             lines.extend(distribution(row, columns));
             lines.push(Line::new());
@@ -54,17 +75,30 @@ fn lines(page: &Page, detail: &Detail, row: Option<&Row>, columns: u16) -> Vec<L
         None => lines.push(vec![("no span of this name ended in the window".into(), WARN)]),
     }
     lines.push(Line::new());
-    lines.extend(slowest(page, detail));
+    let slowest = slowest(page, detail);
+    // Each list stands beneath its title.
+    let slow_at = lines.len() + 1;
+    lines.extend(slowest);
     lines.push(Line::new());
+    let open_at = lines.len() + 1;
     lines.extend(open(detail));
-    lines
+    let slow = (slow_at..).take(detail.slowest.len());
+    let mut picks: Vec<(usize, TraceKey)> = Vec::new();
+    for (line, key) in slow.chain(open_at..).zip(detail.spans()) {
+        // One that closes just now may be in both lists.
+        if picks.iter().all(|(_, known)| *known != key) {
+            picks.push((line, key));
+        }
+    }
+    (lines, picks)
 }
 
-fn figures(row: &Row) -> Line {
+/// On as many lines as it takes.
+fn figures(row: &Row, columns: u16) -> Vec<Line> {
     let words = text::duration_in_words;
     let figure = |name: &str, value: String| format!("{name} {value}  ");
     let busy = row.busy_share().map_or("-".into(), text::share);
-    let text = [
+    let figures = [
         figure("rate", format!("{}/s", rate(row.rate))),
         figure("calls", text::count(row.sums.calls)),
         figure("p50", words(row.p50_ns)),
@@ -76,7 +110,18 @@ fn figures(row: &Row) -> Line {
     ];
     let errors = format!("errors {}", text::count(row.sums.errors));
     let style = if row.sums.errors > 0 { BAD } else { PLAIN };
-    vec![(text.concat(), PLAIN), (errors, style)]
+    let figures = figures.into_iter().map(|text| (text, PLAIN)).chain([(errors, style)]);
+    let mut lines = vec![Line::new()];
+    let mut used = 0;
+    for (text, style) in figures {
+        if used > 0 && used + width(&text) + 1 > columns {
+            lines.push(Line::new());
+            used = 0;
+        }
+        used += width(&text);
+        lines.last_mut().into_iter().for_each(|line| line.push((text.clone(), style)));
+    }
+    lines
 }
 
 fn ns(ns: u64) -> i64 {
@@ -130,7 +175,7 @@ fn distribution(row: &Row, columns: u16) -> Vec<Line> {
 
 /// The p99 as columns and p50 and p95 as the last figures: the shape is what is looked for.
 fn over_time(points: &[Point], columns: u16) -> Vec<Line> {
-    let room = usize::from(columns.saturating_sub(14)).max(1);
+    let room = usize::from(columns.saturating_sub(OVER_TIME_BESIDE)).max(1);
     let points = points.get(points.len().saturating_sub(room)..).unwrap_or_default();
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Vec::new();
@@ -200,7 +245,7 @@ fn slowest(page: &Page, detail: &Detail) -> Vec<Line> {
 fn open(detail: &Detail) -> Vec<Line> {
     let count = text::count(detail.open.len() as u64);
     let mut lines = vec![vec![(format!("open now: {count}"), BOLD)]];
-    for open in detail.open.iter().take(100) {
+    for open in detail.open.iter().take(OPEN_SHOWN) {
         let span = &open.span;
         let age = open.seen_ns.saturating_sub(span.start_ns);
         let thread = match &span.thread.name {

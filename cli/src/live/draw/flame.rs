@@ -21,6 +21,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let total = text::duration_in_words(layout.total);
     let title = format!("self time, {total} in all; {}", looked(&flame.looked));
     let columns = canvas.width().saturating_sub(1);
+    // Rather without what was looked at than with a part of a figure.
+    let title = if width(&title) <= columns { title } else { format!("self time, {total} in all") };
     canvas.put_cut(1, 0, &title, columns, FAINT);
     if layout.cells.is_empty() {
         canvas.put(2, 2, "no span that has closed", FAINT);

@@ -35,7 +35,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &App) -> u16 {
         banner(canvas, y, &format!("! not up to date: {}", text::clean(why)));
         y += 1;
     }
-    if let Some(lost) = lost(&page.health)
+    if let Some(lost) = lost(&page.health, canvas.width().saturating_sub(1))
         && canvas.height() >= 7
     {
         banner(canvas, y, &lost);
@@ -55,7 +55,7 @@ fn banner(canvas: &mut Canvas<'_>, y: u16, text: &str) {
 }
 
 /// What is missing, and why.
-fn lost(health: &Health) -> Option<String> {
+fn lost(health: &Health, columns: u16) -> Option<String> {
     if health.dropped.is_empty() {
         return None;
     }
@@ -67,12 +67,19 @@ fn lost(health: &Health) -> Option<String> {
         .iter()
         .map(|(reason, count)| format!("{} {}", text::clean(reason), text::count(*count)))
         .collect();
-    Some(format!(
-        "! {} lost ({}): {}. Figures are of what was stored",
-        text::count(total),
-        text::share(total as f64 / all as f64),
-        reasons.join(", ")
-    ))
+    let total = format!("{} lost ({})", text::count(total), text::share(total as f64 / all as f64));
+    // Reasons that have no room are counted, so that no figure is cut.
+    let lines = (0..=reasons.len()).rev().flat_map(|named| {
+        let mut named: Vec<String> = reasons.iter().take(named).cloned().collect();
+        let more = reasons.len() - named.len();
+        if more > 0 {
+            named.push(text::counted(more as u64, "reason"));
+        }
+        let why = named.join(", ");
+        [format!("! {total}: {why}. Figures are of what was stored"), format!("! {total}: {why}")]
+    });
+    let mut lines = lines.skip_while(|line| width(line) > columns);
+    lines.next().or_else(|| Some(format!("! {total}")))
 }
 
 fn first_line(canvas: &mut Canvas<'_>, page: &Page, clock: &str) {
@@ -181,12 +188,15 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
     let left = match &app.view {
         View::Table if app.chosen.text.is_empty() => text::counted(app.order.len() as u64, "name"),
         View::Table => format!(
-            "/{}  {} of {}",
-            text::clean(&app.chosen.text),
+            "{} of {}  /{}",
             text::count(app.order.len() as u64),
-            text::count(page.rows.len() as u64)
+            text::count(page.rows.len() as u64),
+            text::clean(&app.chosen.text)
         ),
         View::Detail(key) => format!("{}  {}", text::clean(&key.name), text::clean(&key.target)),
+        View::Tree(key, trace) => {
+            format!("trace t{} of s{}  {}", trace.root_id, trace.span_id, text::clean(&key.name))
+        }
         View::Open => "open spans".into(),
         View::Flame => "flame".into(),
         View::Help => "help".into(),

@@ -5,6 +5,7 @@ use super::theme::{BOLD, FAINT, PLAIN, TITLE};
 use crate::live::app::App;
 use crate::live::columns::ColumnName;
 use crate::live::keys::KEYS;
+use crate::output::text;
 
 /// What the first line says.
 const HEADER: [(&str, &str); 9] = [
@@ -19,14 +20,17 @@ const HEADER: [(&str, &str); 9] = [
     ("window", "what the figures are of; it may begin some seconds earlier, rates know that"),
 ];
 
+/// Columns of the name, and of what is left free.
+const BESIDE: usize = 16;
+
 enum Line {
     Title(&'static str),
-    Entry(String, &'static str),
+    Entry(String, String),
     Blank,
 }
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
-    let lines = lines();
+    let lines = lines(usize::from(canvas.width()));
     let shown = usize::from(canvas.height());
     let top = app.top.min(lines.len().saturating_sub(shown));
     for (y, line) in lines.iter().skip(top).take(shown).enumerate() {
@@ -50,20 +54,27 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
 }
 
-fn lines() -> Vec<Line> {
+fn lines(columns: usize) -> Vec<Line> {
     let mut lines = vec![Line::Title("Keys")];
-    lines.extend(KEYS.iter().map(|(keys, meaning)| Line::Entry((*keys).into(), meaning)));
+    // On as many lines as it takes.
+    let entry = |lines: &mut Vec<Line>, name: &str, meaning: &str| {
+        let wrapped = text::wrap(meaning, columns.saturating_sub(BESIDE).max(BESIDE));
+        let mut name = name.to_owned();
+        lines.extend(
+            wrapped.lines().map(|line| Line::Entry(std::mem::take(&mut name), line.into())),
+        );
+    };
+    KEYS.iter().for_each(|(keys, meaning)| entry(&mut lines, keys, meaning));
     lines.extend([Line::Blank, Line::Title("Columns, and the key that sorts by each")]);
-    lines.extend(ColumnName::ALL.iter().map(|column| {
-        Line::Entry(format!("{} {}", column.letter(), column.title()), column.meaning())
-    }));
+    for column in ColumnName::ALL {
+        let name = format!("{} {}", column.letter(), column.title());
+        entry(&mut lines, &name, column.meaning());
+    }
     lines.extend([Line::Blank, Line::Title("Header")]);
-    lines.extend(HEADER.iter().map(|(name, meaning)| Line::Entry((*name).into(), meaning)));
-    lines.extend([
-        Line::Blank,
-        Line::Title("Open spans"),
-        Line::Entry("!".into(), "older than ten times the p99 of its name, and than a second"),
-        Line::Entry(String::new(), "(30 s, if none of the name ended in the window)"),
-    ]);
+    HEADER.iter().for_each(|(name, meaning)| entry(&mut lines, name, meaning));
+    lines.extend([Line::Blank, Line::Title("Open spans")]);
+    let stalled = "older than ten times the p99 of its name, and than a second (30 s, if none of the name \
+        ended in the window)";
+    entry(&mut lines, "!", stalled);
     lines
 }

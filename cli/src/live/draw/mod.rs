@@ -8,6 +8,7 @@ mod help;
 mod open;
 mod table;
 mod theme;
+mod tree;
 mod trend;
 
 use ratatui::buffer::Buffer;
@@ -30,6 +31,7 @@ pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, look: Look) {
         _ if app.page.is_none() => waiting(&mut body, app),
         View::Table => table::draw(&mut body, app),
         View::Detail(_) => detail::draw(&mut body, app),
+        View::Tree(..) => tree::draw(&mut body, app),
         View::Open => open::draw(&mut body, app),
         View::Flame => flame::draw(&mut body, app),
     }
@@ -71,6 +73,16 @@ fn footer(canvas: &mut Canvas<'_>, app: &App) {
                 ("m", "mark"),
                 ("p", "pause"),
                 ("e", "export"),
+                ("?", "help"),
+                ("q", "quit"),
+            ],
+            View::Detail(_) => &[
+                ("Esc", "back"),
+                ("Enter", "tree"),
+                ("j k", "select"),
+                ("1-4", "window"),
+                ("p", "pause"),
+                ("Left Right", "time"),
                 ("?", "help"),
                 ("q", "quit"),
             ],

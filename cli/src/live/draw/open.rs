@@ -6,6 +6,12 @@ use crate::live::app::App;
 use crate::live::page::{Looked, OpenLine, State};
 use crate::output::text;
 
+/// Columns of a count behind the name of a thread, and of what stands behind the name of a span.
+const COUNT: u16 = 16;
+const FIGURES: u16 = 26;
+/// Columns that a name has, however few there are.
+const NAME_MIN: u16 = 8;
+
 /// A line of the screen: a thread, or a span under it.
 enum Line<'a> {
     Thread(&'a OpenLine, usize),
@@ -75,7 +81,7 @@ fn thread(canvas: &mut Canvas<'_>, y: u16, first: &OpenLine, count: usize) {
         Some(name) => text::clean(name),
         None => format!("thread {}", thread.os_id),
     };
-    let x = canvas.put(1, y, &name, BOLD);
+    let x = canvas.put_cut(1, y, &name, canvas.width().saturating_sub(COUNT), BOLD);
     canvas.put(x.saturating_add(2), y, &format!("{} open", text::count(count as u64)), FAINT);
 }
 
@@ -92,7 +98,8 @@ fn span(canvas: &mut Canvas<'_>, y: u16, line: &OpenLine) {
     let indent =
         if line.depth > room { format!("{:>room$} ", line.depth) } else { "  ".repeat(line.depth) };
     let x = canvas.put(14, y, &indent, FAINT);
-    let x = canvas.put(x, y, &text::clean(&span.callsite.name), style);
+    let columns = canvas.width().saturating_sub(x + FIGURES).max(NAME_MIN);
+    let x = canvas.put_cut(x, y, &text::clean(&span.callsite.name), columns, style);
     let x = canvas.put(x.saturating_add(2), y, &format!("s{}", span.id), FAINT);
     let x = match span.busy_ns {
         Some(busy) => {

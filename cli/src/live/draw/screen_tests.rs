@@ -5,6 +5,7 @@ use spandrel_storage::{OpenSpan, Reader, Span};
 
 use super::*;
 use crate::commands::made as profile;
+use crate::commands::tree::Found;
 use crate::live::keys::Action;
 use crate::live::look;
 use crate::live::made::{page, row};
@@ -80,6 +81,157 @@ fn detail(spans: Vec<Span>) -> Looked {
     }))
 }
 
+/// The trace of a span.
+fn tree(reader: &Reader, span: &Span) -> Looked {
+    let found = Found::around(reader, span.root_id, span.id, 100).unwrap();
+    Looked::Tree(span.into(), found.map(Box::new))
+}
+
+#[test]
+fn a_detail_opens_the_tree_of_a_trace_and_esc_comes_back() {
+    let (_folder, reader, spans) = spans();
+    let of_detail = || page(vec![row("db.query", 2_000)], detail(spans.clone()));
+    let mut app = shown(of_detail());
+    app.apply(Action::Enter);
+    app.take(of_detail());
+    let whole = lines(&mut app, (80, 14));
+    assert!(whole[13].contains("Enter tree"), "{}", whole[13]);
+    // Without a selection it is the slowest.
+    app.apply(Action::Enter);
+    assert_eq!(app.view, View::Tree(row("db.query", 1).key, (&spans[0]).into()));
+    assert!(lines(&mut app, (80, 14)).iter().any(|line| line.contains("reading ...")));
+    app.apply(Action::Back);
+    assert!(matches!(app.view, View::Detail(_)));
+    // Down to the second of the slow spans, which is shown as selected.
+    app.take(of_detail());
+    for _ in 0..80 {
+        lines(&mut app, (80, 14));
+        if app.picked == Some((&spans[1]).into()) {
+            break;
+        }
+        app.apply(Action::Move(1));
+    }
+    let top = app.top;
+    let second = format!("s{:<9} t{:<9}", spans[1].id, spans[1].root_id);
+    let buffer = drawn(&mut app, (80, 14), Look { has_colours: true, is_ascii: false });
+    let y = lines(&mut app, (80, 14)).iter().position(|line| line.contains(second.trim())).unwrap();
+    let is_reversed = buffer[(2, y as u16)].modifier.contains(ratatui::style::Modifier::REVERSED);
+    assert!(is_reversed && top > 0, "{y} {top}");
+    assert_eq!(app.apply(Action::Enter), crate::live::app::Effect::Look);
+    app.take(page(vec![row("db.query", 2_000)], tree(&reader, &spans[1])));
+    let drawn = lines(&mut app, (80, 14));
+    let text = drawn.join("\n");
+    assert!(drawn[1].contains("trace t1 of s2  db.query"), "{text}");
+    for part in ["http.request", "render", "critical path", "5.00 ms", "3.00 ms", "◄ s2"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    app.apply(Action::Back);
+    app.take(of_detail());
+    lines(&mut app, (80, 14));
+    assert_eq!((app.top, app.picked), (top, Some((&spans[1]).into())), "where one was");
+    app.apply(Action::Back);
+    assert_eq!(app.view, View::Table);
+}
+
+#[test]
+fn the_selection_of_a_detail_is_always_in_sight() {
+    let (_folder, _reader, spans) = spans();
+    let mut app = shown(page(vec![row("db.query", 2_000)], detail(spans)));
+    app.apply(Action::Enter);
+    let ways = [Action::Move(1), Action::Move(-1), Action::Screen(1), Action::Screen(-1)];
+    for size in [(80, 24), (40, 10), (110, 40)] {
+        for at in 0..200_usize {
+            let action = [Action::Last, Action::First][at % 7 % 2];
+            let action = if at % 31 == 0 { action } else { ways[at * at / 3 % ways.len()] };
+            app.apply(action);
+            drawn(&mut app, size, Look::default());
+            let seen = app.top..app.top + app.lines_shown;
+            let line = app.picks.iter().find(|(_, key)| Some(*key) == app.picked);
+            assert_eq!(line.is_some(), app.picked.is_some());
+            assert!(line.is_none_or(|(line, _)| seen.contains(line)), "{at} {size:?}");
+        }
+        app.apply(Action::First);
+        (0..100).for_each(|_| {
+            drawn(&mut app, size, Look::default());
+            app.apply(Action::Move(1));
+        });
+        let last = app.picks.last().map(|(_, key)| *key);
+        assert_eq!(app.picked, last, "whoever goes on comes to the last");
+        app.apply(Action::First);
+    }
+}
+
+/// Whatever there is no room for goes to the next line, or is left out; no figure ends in the middle.
+#[test]
+fn no_figure_is_cut_on_eighty_columns() {
+    let (_folder, reader, mut spans) = spans();
+    for span in &mut spans {
+        (span.duration_ns, span.busy_ns) = (Some(59_990_000_000), Some(58_880_000_000));
+    }
+    let mut large = row("db.query", 59_990_000);
+    large.sums.calls = 123_456_789;
+    large.sums.errors = 12_345_678;
+    large.rate = 1_234_567.0;
+    large.sums.self_ns = 359_990_000_000_000;
+    let mut long = large.clone();
+    long.key.name = "a name of a span that is longer than most names are".into();
+    long.trend = vec![u64::MAX / 64; 60];
+    let mut shown_detail = detail(spans.clone());
+    if let Looked::Detail(detail) = &mut shown_detail {
+        detail.points.iter_mut().for_each(|point| point.calls = 1_234_567_890);
+        detail.open.iter_mut().for_each(|open| open.span.callsite = spans[0].callsite.clone());
+    }
+    let all = [
+        (None, Looked::Table),
+        (Some(Action::Enter), shown_detail),
+        (Some(Action::Open), Looked::Open(look::lines(open_spans(), &[]))),
+        (Some(Action::Enter), tree(&reader, &spans[0])),
+    ];
+    for (key, subject) in all {
+        let is_tree = matches!(subject, Looked::Tree(..));
+        let mut page = page(vec![large.clone(), long.clone()], subject);
+        page.health.dropped = ["ring_full", "contended", "too_large", "after_close", "io_error"]
+            .map(|reason| (reason.to_owned(), 123_456_789))
+            .to_vec();
+        page.health.run.spans = u64::MAX / 4;
+        let mut app = shown(page);
+        key.map(|key| app.apply(key));
+        if is_tree {
+            app.view = View::Tree(large.key.clone(), (&spans[0]).into());
+        }
+        let mut seen = lines(&mut app, (80, 24));
+        app.apply(Action::Last);
+        seen.extend(lines(&mut app, (80, 24)));
+        for line in seen {
+            let cut = line.trim_end().strip_suffix('…').unwrap_or_default();
+            let in_a_figure = cut.ends_with(|c: char| c.is_ascii_digit() || c == ',' || c == '.');
+            assert!(!in_a_figure, "{line}");
+            let cells = line.split("  ").map(str::trim);
+            let is_figure = |cell: &&str| cell.starts_with(|c: char| c.is_ascii_digit());
+            for cell in cells.filter(is_figure) {
+                assert!(
+                    !cell.ends_with('…') || cell.contains("=") || cell.contains('{'),
+                    "{cell}: {line}"
+                );
+            }
+        }
+    }
+    let mut help = three();
+    help.apply(Action::Help);
+    for _ in 0..6 {
+        let seen = lines(&mut help, (80, 24));
+        assert!(seen.iter().all(|line| !line.ends_with('…')), "{seen:?}");
+        help.apply(Action::Screen(1));
+    }
+    // And all are there, with their units.
+    let mut app = shown(page(vec![large], detail(spans)));
+    app.apply(Action::Enter);
+    let text = lines(&mut app, (80, 60)).join("\n");
+    for part in ["calls 123,456,789", "self 99h 59m", "errors 12,345,678", "  to 2.00 ms"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
 #[test]
 fn eighty_columns_by_twenty_four() {
     let mut app = three();
@@ -133,6 +285,7 @@ fn every_view_fits_every_size() {
             (Some(Action::Filter), Looked::Table),
             (Some(Action::Mark), Looked::Table),
             (Some(Action::Flame), Looked::Table),
+            (Some(Action::Enter), tree(&reader, spans.last().unwrap())),
         ] {
             let mut page = page(rows(), subject);
             page.health.dropped = vec![("ring_full".into(), 12_031)];
