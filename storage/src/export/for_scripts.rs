@@ -65,6 +65,12 @@ enum Reader {
 
 /// Appends the fields of a span or event as a JSON object.
 pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
+    // Nearly all are as they are written.
+    let is_plain = !has_odd_numbers(fields, 15) && !fields.contains("null");
+    if is_plain && !fields.contains("u0000") && !fields.contains('\0') {
+        fields::object(out, fields);
+        return;
+    }
     let mut json = Vec::with_capacity(fields.len());
     fields::object(&mut json, fields);
     copy(out, &json, Reader::Script);
@@ -72,15 +78,23 @@ pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
 
 /// The same, for data frames: only integers that are longer than 64 bits are texts.
 pub(super) fn object_for_data_frames(out: &mut Vec<u8>, fields: &str) {
-    let is_digit = |byte: &u8| byte.is_ascii_digit();
-    let may_be_long = fields.as_bytes().split(|byte| !is_digit(byte)).any(|run| run.len() > 18);
-    if !may_be_long {
+    if !has_odd_numbers(fields, 18) {
         fields::object(out, fields);
         return;
     }
     let mut json = Vec::with_capacity(fields.len());
     fields::object(&mut json, fields);
     copy(out, &json, Reader::DataFrame);
+}
+
+/// Whether there may be a number with more than so many digits, or with an exponent.
+fn has_odd_numbers(text: &str, digits_max: usize) -> bool {
+    let mut digits = 0;
+    text.bytes().any(|byte| {
+        let ends_number = digits > 0 && matches!(byte, b'e' | b'E');
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        ends_number || digits > digits_max
+    })
 }
 
 /// Copies JSON.
@@ -231,6 +245,7 @@ mod tests {
             "c":18446744073709551616,"d":"\u0000 18446744073709551616","e":1e400}"#;
         let expected = r#"{"a":18446744073709551615,"b":[-9223372036854775808,null],             "c":"18446744073709551616","d":"\u0000 18446744073709551616","e":"1e400"}"#;
         assert_eq!(text(|out| object_for_data_frames(out, fields)), expected);
+        assert_eq!(text(|out| object_for_data_frames(out, "{\"e\":1e400}")), "{\"e\":\"1e400\"}");
         let fields = r#"{"a":1,"b":null,"c":"\u0000"}"#;
         assert_eq!(text(|out| object_for_data_frames(out, fields)), fields);
     }

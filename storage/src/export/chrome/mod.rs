@@ -50,8 +50,13 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     })?;
     head(source, &mut out.buffer);
     let rows = Rows::new(source.run.info.pid);
-    let mut slices =
-        Chrome { out, rows, flows: Flows::new(&links)?, arguments: QuickMap::default() };
+    let mut slices = Chrome {
+        out,
+        rows,
+        flows: Flows::new(&links)?,
+        arguments: QuickMap::default(),
+        spare: Vec::new(),
+    };
     let spans = timeline::slices(source, Columns::All, &mut slices)?;
     let Chrome { mut rows, .. } = slices;
     let events = extras::events(source, &mut rows, out)?;
@@ -141,12 +146,17 @@ fn place(out: &mut Vec<u8>, pid: u32, row: u64, at_ns: i64) {
     text::scaled(out, at(at_ns), 3);
 }
 
+/// Bytes of memory that is used again at most.
+const SPARE_MAX: usize = 4096;
+
 struct Chrome<'o, 'w, 'l> {
     out: &'o mut Out<'w>,
     rows: Rows,
     flows: Flows<'l>,
     /// What is said of open spans at their ends.
     arguments: QuickMap<u64, Vec<u8>>,
+    /// Memory of what was said.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Slices for Chrome<'_, '_, '_> {
@@ -165,7 +175,7 @@ impl Slices for Chrome<'_, '_, '_> {
         }
         let is_elsewhere = span.thread.id as u64 != lane.group;
         if end.is_some() && has_length {
-            let mut arguments = Vec::new();
+            let mut arguments = self.spare.pop().unwrap_or_default();
             arguments::of_span(&mut arguments, span, is_elsewhere);
             self.arguments.insert(span.id, arguments);
         } else {
@@ -179,7 +189,7 @@ impl Slices for Chrome<'_, '_, '_> {
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        let Some(arguments) = self.arguments.remove(&open.id) else { return Ok(()) };
+        let Some(mut arguments) = self.arguments.remove(&open.id) else { return Ok(()) };
         let Some(row) = self.rows.known(lane) else { return Ok(()) };
         let out = &mut self.out.buffer;
         begin(out, "E", &open.callsite.name);
@@ -187,6 +197,11 @@ impl Slices for Chrome<'_, '_, '_> {
         place(out, self.rows.pid, row, open.end_ns);
         out.extend_from_slice(&arguments);
         out.push(b'}');
+        // One that was long is not kept.
+        if arguments.capacity() <= SPARE_MAX {
+            arguments.clear();
+            self.spare.push(arguments);
+        }
         Ok(self.out.pass()?)
     }
 }
