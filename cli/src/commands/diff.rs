@@ -155,7 +155,8 @@ fn sheet(comparison: &Comparison, by: &By, noise: f64, confidence: f64) -> Sheet
         columns.push(Column::right(&key, &key).hidden());
     }
     let mut sheet = Sheet::new(columns);
-    for change in &comparison.changes {
+    // There can be half a million that are not, which the notes count.
+    for change in comparison.changes.iter().filter(|change| change.is_judged()) {
         sheet.push(row(change, by, noise));
     }
     sheet
@@ -307,7 +308,8 @@ fn notes(comparison: &Comparison, by: &By, noise: f64) -> Vec<String> {
     let not_judged = comparison.not_judged() as u64;
     if not_judged > 0 {
         notes.push(format!(
-            "{} with less self time {} not judged; a filter asks about fewer: -w name~..",
+            "{} with fewer spans or less self time {} neither judged nor shown; a filter asks about fewer: \
+             -w name~..",
             text::counted(not_judged, "name"),
             text::agree(not_judged, "was", "were")
         ));

@@ -134,11 +134,25 @@ impl Judge<'_> {
         let names = self.names(rule);
         let is_there = |name: &&SpanName| self.samples.get(name).is_some_and(|s| s.calls() > 0);
         if names.iter().any(is_there) {
+            let is_change = matches!(rule.bound, Bound::Change { .. }) && !rule.quantity.is_count();
+            let is_left = |name: &&SpanName| {
+                is_change && self.changes.get(*name).is_some_and(|change| !change.is_judged())
+            };
+            let (left, judged): (Vec<_>, Vec<_>) = names.into_iter().partition(is_left);
             let of = |name: &SpanName| Verdict {
                 target: Some(name.target.clone()),
                 ..self.of_name(rule, name)
             };
-            return names.into_iter().map(of).collect();
+            let mut verdicts: Vec<_> = judged.into_iter().map(of).collect();
+            if !left.is_empty() {
+                // One for all of them: there can be half a million.
+                let names = text::counted(left.len() as u64, "name");
+                let said = format!(
+                    "{names}; of more than {JUDGED_MAX} those that rules name, and the heaviest, are"
+                );
+                verdicts.push(rule.not_judged(&rule.span, &said));
+            }
+            return verdicts;
         }
         let said = self.absent(rule);
         let is_limit = !matches!(rule.bound, Bound::Change { .. });
@@ -200,11 +214,6 @@ impl Judge<'_> {
             return match change {
                 Some(change) if rule.quantity.is_count() => {
                     rule.calls_changed(change, percent, absolute)
-                }
-                Some(change) if !change.is_judged() => {
-                    let said =
-                        format!("there are more than {} names", text::count(JUDGED_MAX as u64));
-                    rule.not_judged(&name.name, &(said + "; name this one in a rule"))
                 }
                 Some(change) => rule.changed(change, percent, absolute),
                 None => rule.not_judged(&name.name, "there is no baseline; give --baseline"),

@@ -299,7 +299,7 @@ fn draw(
 }
 
 /// Names that are judged: each takes a thousand draws and more, some milliseconds.
-pub const JUDGED_MAX: usize = 1_000;
+pub const JUDGED_MAX: usize = 500;
 
 /// Two sides, name by name.
 #[derive(Debug, Clone)]
@@ -311,7 +311,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Compares side B with side A. Of more than [`JUDGED_MAX`] names those are judged that have most self
-    /// time.
+    /// time, and enough spans for a median.
     pub fn new(a: &SampleSet, b: &SampleSet, how: &Bootstrap) -> Self {
         Self::first(a, b, how, |_| false)
     }
@@ -336,9 +336,18 @@ impl Comparison {
         if changes.len() > JUDGED_MAX {
             order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(&c.name)));
         }
-        for at in order.into_iter().take(JUDGED_MAX) {
-            if let Some(change) = changes.get_mut(at) {
+        let are_many = changes.len() > JUDGED_MAX;
+        // Of few spans nothing is said but how many they are.
+        let is_worth_it = |change: &Change| {
+            let calls = |side: &Option<Arc<Samples>>| side.as_ref().map_or(0, |side| side.calls());
+            calls(&change.a).min(calls(&change.b)) >= Metric::P50.samples_min()
+        };
+        let mut judged = 0;
+        for at in order {
+            let Some(change) = changes.get_mut(at).filter(|_| judged < JUDGED_MAX) else { break };
+            if !are_many || is_worth_it(change) || is_first(&change.name) {
                 change.judge(how);
+                judged += 1;
             }
         }
         believe(&mut changes, 1.0 - how.confidence);
@@ -419,16 +428,16 @@ mod tests {
             all.find(|change| change.name.name == name).map(Change::is_judged)
         };
         assert_eq!(
-            ["7", "8", "50", "51", "1049"].map(judged),
+            ["7", "8", "50", "51", "549"].map(judged),
             [true, false, false, true, true].map(Some)
         );
         let left = found.changes.iter().find(|change| !change.is_judged()).unwrap();
-        assert_eq!(left.delta(Metric::Calls).a, Some(1.0), "figures are known all the same");
+        assert_eq!(left.delta(Metric::Calls).a, Some(30.0), "figures are known all the same");
     }
 
     fn samples_of_one(ns: u64) -> Samples {
         let mut histogram = Histogram::new();
-        histogram.record(ns);
+        (0..30).for_each(|_| histogram.record(ns));
         Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() }
     }
 
