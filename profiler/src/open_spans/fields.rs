@@ -18,6 +18,9 @@ use crate::fields::{Piece, index_of, is_padding, len_of, padding, says_error};
 use crate::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
+/// How often others may get on with a span before its pending words are given up: it is cut then.
+const SETTLE_ATTEMPTS: usize = 64;
+
 /// A span into which something is recorded.
 #[derive(Clone, Copy)]
 struct Target<'a> {
@@ -237,12 +240,29 @@ impl OpenSpans {
     }
 
     /// The words are written.
+    ///
+    /// The span may have closed meanwhile, and its place be another one's, of which fewer words are
+    /// pending: what is not there is not taken away, or the flags above would change.
     fn settle(&self, target: Target<'_>, words: usize) {
         let extra = &target.span.extra;
         let words = (words as u64) << PENDING_SHIFT;
-        if extra.load(Ordering::Relaxed) & PENDING >= words {
+        let mut before = extra.load(Ordering::Relaxed);
+        // It fails as often as others get on with the same span.
+        for _ in 0..SETTLE_ATTEMPTS {
+            if before & PENDING < words {
+                return;
+            }
             // Release: pairs with the Acquire in `look` and `survey`; the words are complete.
-            extra.fetch_sub(words, Ordering::Release);
+            let settled = extra.compare_exchange(
+                before,
+                before - words,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            match settled {
+                Ok(_) => return,
+                Err(changed) => before = changed,
+            }
         }
     }
 

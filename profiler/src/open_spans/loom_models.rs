@@ -218,6 +218,11 @@ fn a_stale_id_beside_the_next_span() {
         table.record_fields(again, 2, &text(b'n'), 1);
         stale.join().unwrap();
         assert_eq!(table.find(0, 1).map(|(place, _)| place), Some(again));
+        let next = table.span(again);
+        assert!(
+            !next.is_cloned() && next.extra() >> super::bits::LAYER_SHIFT == 0,
+            "another one's flags"
+        );
         table.remove(again);
         assert_eq!(table.count(), 0);
     });
