@@ -305,7 +305,7 @@ impl Control {
             return Err(Error::new(ErrorKind::Corrupt, &self.path, "somebody has cut it short"));
         }
         if metadata.len() <= CHECKED_BYTES_MAX {
-            conn.release_memory().context(&self.path, doing)?;
+            conn.execute_batch("PRAGMA shrink_memory").context(&self.path, doing)?;
             let check = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
             let found = self.bounded(check.context(&self.path, doing))?;
             if found != "ok" {
