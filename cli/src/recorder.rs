@@ -111,7 +111,9 @@ mod tests {
                 .into_owned();
             assert_eq!(State::of(&run), State::Live);
             child.kill().unwrap();
-            while std::fs::read_link(format!("/proc/{}/exe", child.id())).is_ok() {
+            // The link to its program goes a moment before it is a zombie.
+            let stat = format!("/proc/{}/stat", child.id());
+            while !has_ended(&std::fs::read_to_string(&stat).unwrap()) {
                 std::thread::yield_now();
             }
             assert_eq!(State::of(&run), State::Killed);
