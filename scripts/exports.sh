@@ -123,4 +123,10 @@ cargo build --quiet --locked -p spandrel-cli
 export SPANDREL_TEST_COMMAND=$target/debug/spandrel
 cargo build --quiet --locked -p spandrel-examples --example generate_profile
 export SPANDREL_TEST_GENERATE=$target/debug/examples/generate_profile
+# Linted as they are compiled: `cargo clippy` would check all that they depend on once more.
+if clippy-driver --version >/dev/null 2>&1; then
+    export RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__
+else
+    echo "exports.sh: SKIPPED, clippy is not installed" >&2
+fi
 cargo test --locked --manifest-path tests/exports/Cargo.toml --target-dir "$target" -- --nocapture

@@ -15,8 +15,19 @@ pub struct Profile {
     pub weight: f64,
     /// Name, depth, from, until; in the order of their ends. Those without length are none.
     pub calls: Vec<(String, usize, f64, f64)>,
-    /// Name, time of its own, time in all, file and line.
-    pub frames: Vec<(String, f64, f64, Option<String>, Option<u64>)>,
+    pub frames: Vec<Frame>,
+}
+
+/// A function, as speedscope has it.
+#[derive(Debug)]
+pub struct Frame {
+    pub name: String,
+    /// Time of its own.
+    pub own: f64,
+    /// Time in all.
+    pub total: f64,
+    pub file: Option<String>,
+    pub line: Option<u64>,
 }
 
 /// The profiles, if speedscope is installed, and which of them is shown first.
@@ -50,8 +61,13 @@ fn profile(line: &Value) -> Profile {
             .iter()
             .map(|frame| {
                 let number = |at: usize| frame[at].as_f64().unwrap();
-                let file = frame[3].as_str().map(str::to_owned);
-                (text(&frame[0]), number(1), number(2), file, frame[4].as_u64())
+                Frame {
+                    name: text(&frame[0]),
+                    own: number(1),
+                    total: number(2),
+                    file: frame[3].as_str().map(str::to_owned),
+                    line: frame[4].as_u64(),
+                }
             })
             .collect(),
     }

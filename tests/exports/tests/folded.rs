@@ -97,7 +97,7 @@ fn speedscope_and_firefox_find_what_each_name_has_for_itself() {
     let file = made.folder.path().join("a.folded");
     std::fs::write(&file, made.export(Format::Folded).0).unwrap();
     if let Some((profiles, _)) = import(&file) {
-        let frames = profiles[0].frames.iter().map(|frame| (frame.0.clone(), frame.1 as i64));
+        let frames = profiles[0].frames.iter().map(|frame| (frame.name.clone(), frame.own as i64));
         let found: BTreeMap<_, _> = frames.filter(|(name, _)| name != "(missing parent)").collect();
         assert_eq!(found, by_name(&made, |index| made.given.self_ns(index).unwrap_or(0)));
     }

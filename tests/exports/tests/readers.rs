@@ -15,13 +15,13 @@ const PYTHON: &str = "SPANDREL_TEST_PYTHON";
 /// numbers that no double holds, names that are missing.
 fn given() -> Given {
     let span = |at: usize| SpanSpec {
-        parent: (at % 3 != 0).then(|| at - 1),
+        parent: (!at.is_multiple_of(3)).then(|| at - 1),
         orphan: at == 17,
         start_ns: [0, 1_000_000, 86_399_999_999_999, 5_097_600_000_000_000][at % 4] + at as i64,
         duration_ns: match at {
             0..4 => None,
             30 => Some((1 << 53) + 1),
-            _ if at % 2 == 0 => Some(at as i64 * 33_100_000),
+            _ if at.is_multiple_of(2) => Some(at as i64 * 33_100_000),
             _ => Some(at as i64 * 997),
         },
         // NUL ends a text in some programs.

@@ -72,18 +72,13 @@ fn check_ndjson(made: &Made) {
             assert_eq!(row[name], value, "{name}");
         }
         // What is no JSON, or has a string that no Unicode text can be, which strict readers refuse, is text.
-        match span.fields.as_deref() {
-            Some(fields) => match serde_json::from_str::<Value>(fields) {
-                Ok(_) => {
-                    let fits = |digits: &str| {
-                        digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok()
-                    };
-                    assert_eq!(row["fields"], shown::numbers(fields, fits));
-                }
-                Err(_) => assert_eq!(row["fields"]["fields"], fields),
-            },
-            None => {}
+        let Some(fields) = span.fields.as_deref() else { continue };
+        if serde_json::from_str::<Value>(fields).is_err() {
+            assert_eq!(row["fields"]["fields"], fields);
+            continue;
         }
+        let fits = |digits: &str| digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok();
+        assert_eq!(row["fields"], shown::numbers(fields, fits));
     }
 }
 

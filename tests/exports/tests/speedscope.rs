@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use serde_json::Value;
 use spandrel_storage::export::{Format, Settings};
-use spandrel_tests_exports::speedscope::{Profile, import};
+use spandrel_tests_exports::speedscope::{Frame, Profile, import};
 use spandrel_tests_exports::{Given, Made, entangled, forests, node, profile, shown};
 
 /// What would be before the start of the run is put there.
@@ -134,7 +134,7 @@ fn check_self_times(made: &Made, by_path: &Profile) {
         *expected.entry(made.name(index)).or_default() += ns.unwrap_or(0) as f64;
     }
     let mut found: HashMap<&str, f64> = HashMap::new();
-    for (name, own, _, file, line) in &by_path.frames {
+    for Frame { name, own, file, line, .. } in &by_path.frames {
         *found.entry(name).or_default() += own;
         let is_made_up = name == "(missing parent)";
         let from = (!is_made_up).then(|| ("src/\"shop\".rs".to_owned(), 7));
