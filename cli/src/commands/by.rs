@@ -55,7 +55,7 @@ pub(super) fn columns(by: &By, has_twins: bool) -> Vec<Column> {
             vec![spare, Column::left("name", "span"), Column::left("place", "place")]
         }
         _ => {
-            let target = Column::left("target", "target").spare(if has_twins { 1 } else { 9 });
+            let target = Column::left("target", "target").spare(if has_twins { 0 } else { 9 });
             vec![target, Column::left("name", "span")]
         }
     }

@@ -168,10 +168,7 @@ fn keys(comparison: &Comparison, by: &By) -> Vec<Column> {
         By::Name | By::Callsite => {
             let title = if *by == By::Name { "span" } else { "span, place" };
             let target = Column::left("target", "target");
-            let target = match twins(comparison).is_empty() {
-                true => target.hidden(),
-                false => target.spare(1),
-            };
+            let target = if twins(comparison).is_empty() { target.hidden() } else { target };
             vec![Column::left("name", title), target]
         }
         _ => by::columns(by, false),
@@ -258,10 +255,23 @@ fn mark(delta: Delta, noise: f64) -> String {
         None => "     ?".into(),
         Some(estimate) if delta.is_significant(noise) => {
             let way = if estimate.change > 0.0 { '▲' } else { '▼' };
-            format!("{way}{:>4.0}%", estimate.change.abs() * 100.0)
+            format!("{way}{}", percent(estimate.change.abs()))
         }
         Some(_) => "     ~".into(),
     }
+}
+
+/// A share in percent, in thousands of them and so on where that would be too wide. Five columns.
+fn percent(share: f64) -> String {
+    let (mut rest, mut unit) = (share * 100.0, "");
+    for larger in ["k", "M", "G", "T", "P", "E"] {
+        let most = if unit.is_empty() { 9_999.5 } else { 999.5 };
+        if rest < most {
+            break;
+        }
+        (rest, unit) = (rest / 1e3, larger);
+    }
+    format!("{:>4}%", format!("{rest:.0}{unit}"))
 }
 
 /// The change of a duration that is farthest from nothing, for the sake of its interval.

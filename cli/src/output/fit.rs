@@ -4,14 +4,17 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::sheet::{Column, Sheet};
+use super::sheet::{Cell, Column, Sheet};
 
 /// Blanks between two columns.
 const BETWEEN: usize = 2;
 /// What follows the title of the column by which rows are sorted.
 const SORTED: usize = 2;
+/// Columns that a text keeps: of less, nobody knows what it was.
+const TEXT_MIN: usize = 10;
 
-/// Hides the columns that can be done without, as many as it takes; gives their titles.
+/// Hides the columns that can be done without, as many as it takes; gives their titles. Where that is not
+/// enough, texts before figures are shortened.
 pub(super) fn columns(sheet: &mut Sheet, width: usize) -> Vec<String> {
     let widths: Vec<usize> = (0..sheet.columns.len()).map(|at| width_of(sheet, at)).collect();
     let mut hidden: Vec<usize> = Vec::new();
@@ -30,6 +33,7 @@ pub(super) fn columns(sheet: &mut Sheet, width: usize) -> Vec<String> {
         }
     };
     show_again(sheet, &widths, &mut hidden, room);
+    shorten(sheet, width);
     hidden.iter().filter_map(|at| Some(sheet.columns.get(*at)?.title.clone())).collect()
 }
 
@@ -49,10 +53,67 @@ fn show_again(sheet: &mut Sheet, widths: &[usize], hidden: &mut Vec<usize>, mut 
 }
 
 fn width_of(sheet: &Sheet, at: usize) -> usize {
+    let (texts, others) = widths_of(sheet, at);
+    texts.max(others)
+}
+
+/// How wide a column is for the texts of the profile in it, and for everything else.
+fn widths_of(sheet: &Sheet, at: usize) -> (usize, usize) {
     let sorted = if sheet.sorted_by == Some(at) { SORTED } else { 0 };
     let title = sheet.columns.get(at).map_or(0, |column| column.title.width() + sorted);
-    let cells = sheet.rows.iter().filter_map(|row| Some(row.get(at)?.text().width()));
-    cells.max().unwrap_or(0).max(title)
+    let (mut texts, mut others) = (0, title);
+    for cell in sheet.rows.iter().filter_map(|row| row.get(at)) {
+        let widest = if matches!(cell, Cell::Text(_)) { &mut texts } else { &mut others };
+        *widest = cell.text().width().max(*widest);
+    }
+    (texts, others)
+}
+
+/// Cuts the longest texts that stand before figures in their middles, until the figures have room: the end of a
+/// line would be cut otherwise, and with it a figure. Names are told apart by their ends, too.
+fn shorten(sheet: &mut Sheet, width: usize) {
+    let columns = sheet.columns.iter().enumerate();
+    let shown: Vec<(usize, &Column)> = columns.filter(|(_, column)| column.shown).collect();
+    let Some(last) = shown.iter().rposition(|(_, column)| !column.left) else { return };
+    let (before, behind) = shown.split_at(last);
+    let before: Vec<_> = before.iter().map(|(at, _)| (*at, widths_of(sheet, *at))).collect();
+    // Texts behind the figures are cut where the line ends.
+    let behind = behind.iter().map(|(at, column)| match column.left {
+        true => width_of(sheet, *at).min(TEXT_MIN) + BETWEEN,
+        false => width_of(sheet, *at) + BETWEEN,
+    });
+    let room = (width + BETWEEN).saturating_sub(behind.sum());
+    let needed = |cap: usize| -> usize {
+        before.iter().map(|(_, (texts, others))| cap.min(*texts).max(*others) + BETWEEN).sum()
+    };
+    let longest = before.iter().map(|(_, (texts, _))| *texts).max().unwrap_or(0);
+    let cap = (TEXT_MIN..=longest).rev().find(|cap| needed(*cap) <= room).unwrap_or(TEXT_MIN);
+    let places: Vec<usize> = before.iter().map(|(at, _)| *at).collect();
+    for row in &mut sheet.rows {
+        for at in &places {
+            if let Some(cell @ Cell::Text(_)) = row.get_mut(*at)
+                && cell.text().width() > cap
+            {
+                *cell = Cell::Text(without_middle(&cell.text(), cap));
+            }
+        }
+    }
+}
+
+/// The beginning and the end of a text, on so many columns.
+fn without_middle(text: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    let fitting = |chars: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {
+        let mut used = 0;
+        let fits = |c: &char| {
+            used += c.width().unwrap_or(0);
+            used <= room
+        };
+        chars.take_while(fits).collect()
+    };
+    let start = fitting(&mut text.chars(), room - room / 2);
+    let end = fitting(&mut text.chars().rev(), room / 2);
+    start.into_iter().chain(['…']).chain(end.into_iter().rev()).collect()
 }
 
 /// Cuts lines that are too long, with a `…` where something is missing. Styles are kept.
@@ -121,6 +182,37 @@ mod tests {
         assert_eq!(columns(&mut sheet, 25), ["target"], "without it there is room for max");
         sheet.columns[2].shown = true;
         assert_eq!(columns(&mut sheet, 15), ["max", "target"]);
+    }
+
+    #[test]
+    fn texts_before_figures_are_shortened_in_their_middles_and_figures_are_not() {
+        let mut sheet = Sheet::new(vec![
+            Column::left("name", "span"),
+            Column::left("at", "at"),
+            Column::right("calls", "calls"),
+            Column::left("fields", "fields"),
+        ]);
+        let at = || Cell::Shown("2025-10-09 08:53:20".into(), 0.into());
+        for name in ["shop::cart::apply", "日本語日本語日本語"] {
+            sheet.push(vec![
+                Cell::Text(name.into()),
+                at(),
+                Cell::Count(1_234_567),
+                Cell::Text("k=v ".repeat(20)),
+            ]);
+        }
+        let cells = |sheet: &Sheet, at: usize| {
+            sheet.rows.iter().map(|row| row[at].text()).collect::<Vec<_>>()
+        };
+        let mut wide = sheet.clone();
+        columns(&mut wide, 62);
+        assert_eq!(cells(&wide, 0), cells(&sheet, 0));
+        columns(&mut sheet, 54);
+        assert_eq!(cells(&sheet, 0), ["shop:…pply", "日本…本語"]);
+        assert_eq!(cells(&sheet, 1), cells(&wide, 1));
+        assert_eq!(cells(&sheet, 3), cells(&wide, 3));
+        columns(&mut sheet, 3);
+        assert_eq!(cells(&sheet, 0), ["shop:…pply", "日本…本語"], "as short as can be");
     }
 
     #[test]

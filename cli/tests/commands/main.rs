@@ -15,6 +15,8 @@ mod headers;
 mod json;
 mod large;
 mod live;
+#[cfg(unix)]
+mod narrow;
 mod nothing_recorded;
 mod obeyed;
 mod options;
