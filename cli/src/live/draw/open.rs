@@ -1,14 +1,13 @@
 //! The open spans by thread: what each is doing now, and what hangs.
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, width};
 use super::theme::{BAD, BOLD, FAINT, PLAIN, WARN};
 use crate::live::app::App;
 use crate::live::page::{Looked, OpenLine, State};
 use crate::output::text;
 
-/// Columns of a count behind the name of a thread, and of what stands behind the name of a span.
+/// Columns of a count behind the name of a thread.
 const COUNT: u16 = 16;
-const FIGURES: u16 = 26;
 /// Columns that a name has, however few there are.
 const NAME_MIN: u16 = 8;
 
@@ -34,11 +33,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         Some(seen_ns) => format!("{when}, {}", looked(seen_ns, page.end_ns, page.health.lag_ns)),
         None => when.to_owned(),
     };
-    let x = canvas.put(1, 0, &format!("{} open, {when}", text::count(open.len() as u64)), FAINT);
-    if stalled > 0 {
-        let text = format!("! {} stalled", text::count(stalled as u64));
-        canvas.put(x.saturating_add(2), 0, &text, BAD);
-    }
+    let open_now = format!("{} open", text::count(open.len() as u64));
+    let stalled = match stalled {
+        0 => String::new(),
+        stalled => format!("  ! {} stalled", text::count(stalled as u64)),
+    };
+    // Rather without when that was than with a part of a figure.
+    let whole = format!("{open_now}, {when}");
+    let has_room = width(&whole) + width(&stalled) < canvas.width();
+    let x = canvas.put_cut(1, 0, if has_room { &whole } else { &open_now }, u16::MAX, FAINT);
+    canvas.put_cut(x, 0, &stalled, u16::MAX, BAD);
     let lines = lines(open);
     let shown = usize::from(canvas.height().saturating_sub(1));
     let top = app.top.min(lines.len().saturating_sub(shown));
@@ -98,17 +102,20 @@ fn span(canvas: &mut Canvas<'_>, y: u16, line: &OpenLine) {
     let indent =
         if line.depth > room { format!("{:>room$} ", line.depth) } else { "  ".repeat(line.depth) };
     let x = canvas.put(14, y, &indent, FAINT);
-    let columns = canvas.width().saturating_sub(x + FIGURES).max(NAME_MIN);
-    let x = canvas.put_cut(x, y, &text::clean(&span.callsite.name), columns, style);
-    let x = canvas.put(x.saturating_add(2), y, &format!("s{}", span.id), FAINT);
-    let x = match span.busy_ns {
-        Some(busy) => {
-            let share = busy as f64 / line.age_ns.max(1) as f64;
-            let text = format!("busy {}", text::share(share.min(1.0)));
-            canvas.put(x.saturating_add(2), y, &text, FAINT)
+    let busy = span.busy_ns.map(|busy| {
+        let share = busy as f64 / line.age_ns.max(1) as f64;
+        format!("  busy {}", text::share(share.min(1.0)))
+    });
+    let figures = [Some(format!("  s{}", span.id)), busy];
+    let behind = figures.iter().flatten().map(|text| width(text)).sum();
+    let columns = canvas.width().saturating_sub(x).saturating_sub(behind).max(NAME_MIN);
+    let mut x = canvas.put_cut(x, y, &text::clean(&span.callsite.name), columns, style);
+    for figure in figures.iter().flatten() {
+        // Not a part of it.
+        if width(figure) <= canvas.width().saturating_sub(x) {
+            x = canvas.put(x, y, figure, FAINT);
         }
-        None => x,
-    };
+    }
     if let Some(fields) = &span.fields {
         let columns = canvas.width().saturating_sub(x + 2);
         canvas.put_cut(x.saturating_add(2), y, &text::clean(fields), columns, WARN);

@@ -9,7 +9,7 @@ use crate::commands::tree::Found;
 use crate::live::keys::Action;
 use crate::live::look;
 use crate::live::made::{page, row};
-use crate::live::page::{Detail, Looked, LookedAt, Page, Point, State};
+use crate::live::page::{Detail, Looked, LookedAt, Page, Point, Row, State};
 
 const SIZES: [(u16, u16); 7] = [(80, 24), (120, 40), (20, 5), (300, 80), (1, 1), (3, 2), (40, 8)];
 
@@ -129,6 +129,20 @@ fn a_detail_opens_the_tree_of_a_trace_and_esc_comes_back() {
     app.take(of_detail());
     lines(&mut app, (80, 14));
     assert_eq!((app.top, app.picked), (top, Some((&spans[1]).into())), "where one was");
+    // Elsewhere the selection is out of sight, and nothing is selected.
+    app.apply(Action::First);
+    lines(&mut app, (80, 14));
+    app.apply(Action::Screen(1));
+    lines(&mut app, (80, 14));
+    let top = app.top;
+    assert!(app.picked.is_none() && top > 0, "{top}");
+    app.apply(Action::Enter);
+    app.take(page(vec![row("db.query", 2_000)], tree(&reader, &spans[0])));
+    lines(&mut app, (80, 14));
+    app.apply(Action::Back);
+    app.take(of_detail());
+    lines(&mut app, (80, 14));
+    assert_eq!((app.top, app.picked), (top, None), "where one was");
     app.apply(Action::Back);
     assert_eq!(app.view, View::Table);
 }
@@ -158,6 +172,41 @@ fn the_selection_of_a_detail_is_always_in_sight() {
         let last = app.picks.last().map(|(_, key)| *key);
         assert_eq!(app.picked, last, "whoever goes on comes to the last");
         app.apply(Action::First);
+    }
+}
+
+#[test]
+fn a_selection_stays_in_sight_when_lines_move_or_the_terminal_shrinks() {
+    let (_folder, _reader, spans) = spans();
+    let with = |rows: Vec<Row>| page(rows, detail(spans.clone()));
+    let mut app = shown(with(vec![row("db.query", 2_000)]));
+    app.apply(Action::Enter);
+    for _ in 0..80 {
+        drawn(&mut app, (80, 24), Look::default());
+        if app.picked.is_some() {
+            break;
+        }
+        app.apply(Action::Move(1));
+    }
+    let picked = app.picked.unwrap();
+    let is_in_sight = |app: &mut App, size: (u16, u16)| {
+        let buffer = drawn(app, size, Look { has_colours: true, is_ascii: false });
+        assert_eq!(app.picked, Some(picked));
+        let is_selected =
+            |y: &u16| buffer[(2, *y)].modifier.contains(ratatui::style::Modifier::REVERSED);
+        let line: Vec<u16> = (0..size.1).filter(is_selected).collect();
+        let text = lines(app, size).join("\n");
+        assert!(line.len() == 1, "{line:?} {size:?}\n{text}");
+        let selected = text.lines().nth(line[0].into()).unwrap();
+        assert!(selected.contains("5.00 ms  busy"), "{selected}\n{text}");
+    };
+    for size in [(80, 24), (80, 8), (40, 12), (200, 60), (80, 7)] {
+        is_in_sight(&mut app, size);
+    }
+    // The name has no spans in the window any more, and then has some again: the list moves up and down.
+    for rows in [Vec::new(), vec![row("db.query", 2_000)], Vec::new()] {
+        app.take(with(rows));
+        is_in_sight(&mut app, (80, 10));
     }
 }
 
@@ -229,6 +278,70 @@ fn no_figure_is_cut_on_eighty_columns() {
     let text = lines(&mut app, (80, 60)).join("\n");
     for part in ["calls 123,456,789", "self 99h 59m", "errors 12,345,678", "  to 2.00 ms"] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn reasons_of_losses_are_named_whole_or_counted() {
+    let reasons = ["ring_full", "contended", "too_large", "already_shutdown", "store_error"];
+    let mut page = page(vec![row("a", 1)], Looked::Table);
+    page.health.dropped = reasons.map(|reason| (reason.to_owned(), 123_456_789)).to_vec();
+    let mut app = shown(page);
+    for columns in 40..200 {
+        let line = lines(&mut app, (columns, 24))[1].clone();
+        assert!(line.starts_with(" ! 617,283,945 lost (100.0%)"), "{columns} {line}");
+        assert!(!line.ends_with('…'), "{columns} {line}");
+        let named = reasons.iter().filter(|reason| line.contains(&format!("{reason} 123,456,789")));
+        let counted = match named.count() {
+            5 => continue,
+            4 => "1 reason".to_owned(),
+            named => format!("{} reasons", 5 - named),
+        };
+        assert!(line.contains(&counted), "{columns} {line}");
+    }
+}
+
+/// A figure of which the end is missing is another one, and nothing says so.
+#[test]
+fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
+    let (_folder, reader, _spans) = spans();
+    let run = reader.latest_run().unwrap().unwrap();
+    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let mut flame = look::flame(&reader, &part).unwrap();
+    flame.looked = LookedAt { spans: 50_000, from_ns: Some(7_654_000_000), is_all: false };
+    let mut open = open_spans();
+    for (at, open) in open.iter_mut().enumerate() {
+        let long = "storefront inventory cache handlers place order".repeat(1 + at);
+        let mut callsite = open.span.callsite.as_ref().clone();
+        callsite.name.clone_from(&long);
+        open.span.callsite = callsite.into();
+        let mut thread = open.span.thread.as_ref().clone();
+        thread.name = Some(long);
+        open.span.thread = thread.into();
+        open.span.id = 123_456_789_012 + at as u64;
+        open.span.busy_ns = Some(987_600_000);
+    }
+    for (key, subject) in [
+        (Action::Open, Looked::Open(look::lines(open, &[]))),
+        (Action::Flame, Looked::Flame(Box::new(flame))),
+    ] {
+        let mut app = shown(page(vec![row("db.query", 2_000)], subject));
+        app.apply(key);
+        let figures = |lines: Vec<String>| -> Vec<String> {
+            let words = lines.iter().skip(2).flat_map(|line| line.split_whitespace());
+            let is_figure = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+            words.filter(is_figure).map(str::to_owned).collect()
+        };
+        let whole = figures(lines(&mut app, (400, 24)));
+        assert!(whole.len() > 8, "{whole:?}");
+        for columns in 50..130 {
+            let drawn = lines(&mut app, (columns, 24));
+            let text = drawn.join("\n");
+            for figure in figures(drawn) {
+                let is_cut_field = figure.starts_with('{') && figure.ends_with('…');
+                assert!(whole.contains(&figure) || is_cut_field, "{columns} {figure}\n{text}");
+            }
+        }
     }
 }
 
