@@ -82,8 +82,17 @@ fn run(desk: &Desk, blocks: &[Block]) -> Vec<Option<Printed>> {
     printed.collect()
 }
 
-/// Runs a page; gives it with what is printed now, and what is wrong.
-fn play(page: &Path, text: &str) -> Option<(String, Vec<String>)> {
+/// A page that was run.
+struct Played {
+    /// It, with what is printed now.
+    text: String,
+    /// What is wrong.
+    faults: Vec<String>,
+    /// Whether nothing was missing that a block needs.
+    is_whole: bool,
+}
+
+fn play(page: &Path, text: &str) -> Option<Played> {
     let desk = Desk::new()?;
     let mut live = Live::begin(desk.folder.path(), &StoreOptions::default());
     live.commit(100).unwrap();
@@ -110,17 +119,18 @@ fn play(page: &Path, text: &str) -> Option<(String, Vec<String>)> {
             faults.push(fault);
         }
     }
-    Some((lines.join("\n") + "\n", faults))
+    let is_whole = printed.iter().all(Option::is_some);
+    Some(Played { text: lines.join("\n") + "\n", faults, is_whole })
 }
 
 #[test]
 fn each_block_prints_what_the_page_says() {
     let mut faults = Vec::new();
     for (page, text) in pages() {
-        let Some((wanted, wrong)) = play(&page, &text) else { return };
-        faults.extend(wrong);
-        if wanted != text {
-            fs::write(&page, wanted).unwrap();
+        let Some(played) = play(&page, &text) else { return };
+        faults.extend(played.faults);
+        if played.text != text {
+            fs::write(&page, played.text).unwrap();
         }
     }
     assert!(faults.is_empty(), "{}\nrenew what they print with {WRITE}=1", faults.join("\n\n"));
@@ -137,7 +147,112 @@ fn a_page_that_says_otherwise_is_noticed() {
         ("```sql\nSELECT * FROM spams\n```\n", 1),
     ] {
         if let Some(played) = play(Path::new("page.md"), wrong).filter(|_| !is_writing()) {
-            assert_eq!(played.1.len(), faults, "{wrong}{:?}", played.1);
+            assert_eq!(played.faults.len(), faults, "{wrong}{:?}", played.faults);
+        }
+    }
+}
+
+/// What somebody would write who does not heed a page: the page, what it has, that instead, and what comes
+/// of it. Where a page shows both ways, the right one stands here in place of the wrong one.
+const TRAPS: [[&str; 4]; 19] = [
+    // Views of an attached database.
+    ["clickhouse", "FROM system.tables WHERE database = 'shop'", "FROM shop.slow", "UNKNOWN_TABLE"],
+    [
+        "clickhouse",
+        "quantileExact(0.95)(duration_ms) AS p95",
+        "quantile(0.95)(duration_ms) AS p95",
+        "11.41",
+    ],
+    [
+        "clickhouse",
+        "intDiv(started_unix_ns + start_ns, 1000000000)",
+        "((started_unix_ns + start_ns) / 1000000000)",
+        "must be integer",
+    ],
+    ["datasette", "for option in '' -i; do", "for option in '' ''; do", "[20140]\n[20140]\n"],
+    ["datasette", "--setting max_returned_rows 50000 ", "", "1000 True\n1000 True\n"],
+    [
+        "duckdb",
+        "quantile_disc(duration_ms, 0.95) AS p95",
+        "quantile_cont(duration_ms, 0.95) AS p95",
+        "11.41",
+    ],
+    ["duckdb", "start_ns // 1000000000)", "start_ns / 1000000000)", "20000 │   20000"],
+    // Milliseconds, an argument with a parenthesis, and milliseconds for nanoseconds.
+    [
+        "grafana",
+        "$__from / 1000 AND second < $__to / 1000 AND name IN",
+        "$__from AND second < $__to AND name IN",
+        "time  name  calls\nand",
+    ],
+    [
+        "grafana",
+        "(second, 5) AS time, name,\n",
+        "(abs(second), 5) AS time, name,\n",
+        "no such macro",
+    ],
+    [
+        "grafana",
+        "s.start_ns < $__to * 1000000 -",
+        "s.start_ns < $__to -",
+        "started  name  duration_ms  status\nand",
+    ],
+    ["litestream", "chmod 600 restored.db", "stat -c %a restored.db", "644 restored.db\n644\n"],
+    // A BLOB, where text is expected.
+    [
+        "pandas",
+        "SELECT name, duration_ms, status FROM slow LIMIT 3",
+        "SELECT histogram FROM rollup",
+        "Error",
+    ],
+    ["pandas", "0.95, interpolation=\"higher\")", "0.95)", "11.41"],
+    ["pandas", "live, dtype_backend=\"numpy_nullable\")[", "live)[", "3968\n1760000016755923968\n"],
+    ["polars", "quantile(0.95, \"higher\")", "quantile(0.95, \"linear\")", "11.41"],
+    ["polars", "(read(sql)", "(pl.read_database(sql, conn)", "ComputeError"],
+    [
+        "sqlite",
+        "\"mode=ro\", \"immutable=1\"",
+        "\"mode=ro\", \"mode=ro\"",
+        "mode=ro 20140 spans\nmode=ro 20140",
+    ],
+    [
+        "sqlite",
+        "mode=ro\", uri=True, isolation",
+        "immutable=1\", uri=True, isolation",
+        "0 spans up to commit 5",
+    ],
+    [
+        "sqlite",
+        "sqlite3 dumped.db \"PRAGMA application_id =",
+        "sqlite3 :memory: \"PRAGMA application_id =",
+        "another program",
+    ],
+];
+
+#[test]
+fn who_does_what_a_page_warns_of_gets_something_else() {
+    if is_writing() {
+        return;
+    }
+    for (page, text) in pages() {
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        let traps: Vec<_> = TRAPS.iter().filter(|trap| trap[0] == name).collect();
+        if traps.is_empty() {
+            assert!(!page.parent().unwrap().ends_with("use-from"), "{name} warns of nothing");
+            continue;
+        }
+        let wrong = traps.iter().fold(text, |text, [_, right, wrong, _]| {
+            assert_eq!(text.matches(right).count(), 1, "{name}: {right}");
+            text.replace(right, wrong)
+        });
+        let Some(Played { faults, is_whole, .. }) = play(&page, &wrong) else { return };
+        if !is_whole {
+            continue;
+        }
+        for [_, right, wrong, comes_of_it] in traps {
+            let is_it = |fault: &String| fault.contains(wrong) && fault.contains(comes_of_it);
+            let all = faults.join("\n\n");
+            assert!(faults.iter().any(is_it), "{name}: {right} -> {wrong}, {comes_of_it}\n{all}");
         }
     }
 }
