@@ -70,6 +70,7 @@ mod record;
 mod recorder;
 mod redact;
 mod rule;
+mod said;
 mod section;
 mod sites;
 mod stats;

@@ -4,6 +4,7 @@ use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
 use crate::error::{Error, ErrorKind};
+use crate::said::may_be_of_instrument;
 
 /// What a rule says of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +87,10 @@ impl Rule {
         };
         match () {
             () if *level <= most => Verdict::Kept,
-            () if named.is_none()
-                && metadata.is_event()
-                && *level == Level::ERROR
-                && self.keeps_spans() =>
-            {
-                Verdict::Marks
+            () if metadata.is_event() && self.keeps_spans() => {
+                let is_off = named.is_some() && most == LevelFilter::OFF;
+                let may_mark = *level == Level::ERROR || may_be_of_instrument(metadata);
+                if may_mark && !is_off { Verdict::Marks } else { Verdict::Below }
             }
             () => Verdict::Below,
         }
