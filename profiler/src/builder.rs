@@ -194,6 +194,8 @@ impl Builder {
     /// of both levels; a target without a level is one with `trace`. A digit is a level, too, from 0, `off`,
     /// to 5, `trace`: `h2=5` is `h2=trace`.
     ///
+    /// Records of the `log` crate go by the target that they were logged with, whoever has made events of them.
+    ///
     /// Of a target that is `off` nothing is kept, and no error marks a span. A text that cannot be
     /// understood is an error of [`build`](Self::build).
     pub fn filter(mut self, directives: impl Into<String>) -> Self {

@@ -81,6 +81,8 @@ pub(crate) struct FieldBuffer {
     left_out: bool,
     /// Whether there are fields that are not kept in full.
     cut: bool,
+    /// Whether that is asked for: of an event it is not.
+    listens: bool,
     /// What the fields say of their span's status.
     said: Said,
     /// Where `Debug` values are formatted.
@@ -97,22 +99,31 @@ impl FieldBuffer {
             came: Came::default(),
             left_out: false,
             cut: false,
+            listens: false,
             said: Said::default(),
             // A short text is formatted in full also where there is no room to keep it, to be judged.
             text: vec![0; (words_max * 8).max(TEXT_BYTES_MIN)].into(),
         }
     }
 
-    /// Empties the buffer, for a callsite with so many fields.
+    /// Empties the buffer, for a span of a callsite with so many fields.
     #[inline]
     pub(crate) fn begin(&mut self, fields: usize) {
+        self.begin_event(fields);
+        self.said = Said::default();
+        self.listens = true;
+    }
+
+    /// The same for an event.
+    #[inline]
+    pub(crate) fn begin_event(&mut self, fields: usize) {
         self.len = 0;
         self.elsewhere = 0;
         self.shares = Shares::new(self.words.len(), fields);
         self.came = Came::default();
         self.left_out = false;
         self.cut = false;
-        self.said = Said::default();
+        self.listens = false;
     }
 
     /// The same where the first fields are elsewhere: their headers.
@@ -161,7 +172,7 @@ impl FieldBuffer {
     /// header.
     #[inline]
     fn meet(&mut self, field: &Field, told: Told<'_>) -> Option<(u8, usize)> {
-        if Role::may_be_of(field.name()) {
+        if self.listens && Role::may_be_of(field.name()) {
             self.listen(field.name(), told);
         }
         let Ok(index) = u8::try_from(field.index()) else {

@@ -55,6 +55,7 @@ mod inline_fields;
 mod late;
 mod layer;
 mod local;
+mod log_events;
 #[cfg(feature = "log")]
 mod log_records;
 mod marks;

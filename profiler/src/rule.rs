@@ -77,8 +77,18 @@ impl Rule {
             || self.named.iter().any(|(_, level)| *level > LevelFilter::OFF)
     }
 
+    /// Whether some targets are named, so that it depends on the target what is kept.
+    pub(crate) fn has_named(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     pub(crate) fn judge(&self, metadata: &Metadata<'_>) -> Verdict {
-        let (target, level) = (metadata.target(), metadata.level());
+        self.judge_with_target(metadata, metadata.target())
+    }
+
+    /// The same of a callsite that has this target in truth.
+    pub(crate) fn judge_with_target(&self, metadata: &Metadata<'_>, target: &str) -> Verdict {
+        let level = metadata.level();
         let named = self.named.iter().find(|(known, _)| target.starts_with(known.as_str()));
         let most = match named {
             Some((_, level)) => *level,

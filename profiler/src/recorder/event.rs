@@ -57,7 +57,7 @@ impl Recorder {
         let callsite = match answer {
             Answer::Kept(callsite) => callsite,
             Answer::Full => return self.drop_one(Kind::Event, DropReason::CallsitesFull),
-            Answer::Marks | Answer::Below => return,
+            Answer::Marks | Answer::Below | Answer::ByTarget(_) => return,
         };
         let span = span.map_or(0, OpenSpan::id);
         let published = local::with_cold(|cold| {
@@ -96,7 +96,7 @@ impl Recorder {
         event: &Event<'_>,
     ) {
         let at = self.clock.ticks();
-        fields.begin(event.metadata().fields().len());
+        fields.begin_event(event.metadata().fields().len());
         hot.in_user_code(|| event.record(fields));
         let id = hot.next_id(self, at);
         let (thread, left_out) = (hot.thread(), fields.has_left_out());

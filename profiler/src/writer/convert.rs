@@ -72,6 +72,8 @@ pub(super) struct Converter {
     redaction: Redaction,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
+    /// Records of the `log` crate, since the last `take_unplaced`, without a callsite of their own.
+    unplaced: u64,
 }
 
 impl Converter {
@@ -99,12 +101,18 @@ impl Converter {
             json: JsonWriter::new(redaction.clone()),
             redaction,
             cut: 0,
+            unplaced: 0,
         }
     }
 
     /// How many spans and events have lost part of their fields since the last call.
     pub(super) fn take_cut(&mut self) -> u64 {
         std::mem::take(&mut self.cut)
+    }
+
+    /// How many records of the `log` crate had no callsite of their own since the last call.
+    pub(super) fn take_unplaced(&mut self) -> u64 {
+        std::mem::take(&mut self.unplaced)
     }
 
     /// Asks the file for the numbers of all callsites again: some are others now.
@@ -306,6 +314,7 @@ impl Converter {
         let mut sites = std::mem::take(&mut self.log_sites);
         let found = metadata
             .and_then(|metadata| sites.find(origin, head.callsite, metadata, fields, store));
+        self.unplaced += u64::from(found.is_none());
         let (callsite_id, fields) = found.unwrap_or((callsite_id, fields));
         let row = self.event_from(callsite_id, skip, head, fields, store);
         self.log_sites = sites;
