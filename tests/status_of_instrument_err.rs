@@ -62,6 +62,14 @@ impl Service {
     }
 }
 
+#[instrument(ret, err(level = "warn"), skip_all)]
+async fn fetch(outcome: Outcome, yields: u32) -> Outcome {
+    for _ in 0..yields {
+        tokio::task::yield_now().await;
+    }
+    outcome
+}
+
 /// No error of the span's own.
 #[instrument]
 fn carries_on() {
@@ -138,5 +146,30 @@ fn a_target_that_is_off_marks_nothing() {
         runtime.block_on(Service.serve(Err(Refused))).unwrap_err();
     }) {
         assert_eq!(statuses(&db), each(&[("awaits", "error", 1), ("outer", "ok", 1)]));
+    }
+}
+
+/// What the book says of futures that are dropped.
+#[test]
+fn a_cancelled_future_is_ok_and_known_by_the_return_that_is_missing() {
+    let _limit = time_limit(60);
+    for db in record(LevelFilter::INFO, "", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(fetch(Ok(1), 1)).unwrap();
+        runtime.block_on(fetch(Err(Refused), 1)).unwrap_err();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = fetch(Ok(1), u32::MAX) => {}
+                () = tokio::task::yield_now() => {}
+            }
+        });
+    }) {
+        let ended = each(&[("fetch", "error", 1), ("fetch", "ok", 2)]);
+        assert_eq!(statuses(&db), ended);
+        let cancelled = "SELECT count(*) FROM spans s WHERE name = 'fetch' AND status = 'ok'
+                         AND NOT EXISTS (SELECT 1 FROM event e WHERE e.span_id = s.id
+                                         AND e.fields->>'return' IS NOT NULL)";
+        assert_eq!(db.count(cancelled), 1);
     }
 }
