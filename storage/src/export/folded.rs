@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn names_cannot_end_a_frame_or_a_line() {
         let mut out = Vec::new();
-        name(&mut out, "a;b\nc d 7\t\u{e9}\u{2028}\u{85};");
-        assert_eq!(String::from_utf8(out).unwrap(), "a_b_c d 7_\u{e9}___");
+        name(&mut out, "a;b\nc d 7\t\u{e9}\u{2028}x\u{2029}y\u{85};");
+        assert_eq!(String::from_utf8(out).unwrap(), "a_b_c d 7_\u{e9}_x_y__");
     }
 }

@@ -326,6 +326,11 @@ fn links_beyond_the_room_are_counted_as_left_out() {
         threads: profile::threads(),
         ..profile::Given::default()
     };
-    let (_, written) = given.make().export(Format::Firefox);
+    let (bytes, written) = given.make().export(Format::Firefox);
     assert_eq!((written.links, written.left_out.links), (16, 4));
+    // As many as are said to be written are there.
+    let text = String::from_utf8(bytes).unwrap();
+    let keys = (1..=20).map(|at| if at == 1 { "follows".into() } else { format!("follows{at}") });
+    let there = keys.filter(|key| text.contains(&format!("\"{key}\":"))).count();
+    assert_eq!(there, 16, "{text}");
 }
