@@ -1,74 +1,16 @@
 //! `spandrel export otlp --to URL`: what arrives, what is sent again, and what is said of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "given/mod.rs"]
+mod given;
 #[path = "receiver/mod.rs"]
 mod receiver;
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use given::{profile, said, spandrel};
 use receiver::{Answer, Receiver, Request};
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
-};
 use tempfile::TempDir;
-
-/// A profile with so many spans, from `s1` on.
-fn profile(spans: u64) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(folder.path().join("given.db"), &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { uuid: "0123456789abcdef".repeat(2), ..RunInfo::default() }).unwrap();
-    let callsite_id = store.intern_callsite(&CallsiteInfo {
-        kind: CallsiteKind::Span,
-        name: "work".into(),
-        target: "test".into(),
-        level: "INFO",
-        module: None,
-        file: None,
-        line: None,
-    });
-    let thread_id = store.intern_thread(1, 1, Some("main"));
-    let row = |id| SpanRow {
-        id,
-        parent_id: 0,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        start_ns: id as i64 * 1000,
-        duration_ns: Some(900),
-        busy_ns: Some(450),
-        self_ns: Some(900),
-        polls: 1,
-        status: Status::Ok,
-        fields: 0..0,
-    };
-    let mut batch = Batch { spans: (1..=spans).map(row).collect(), ..Batch::default() };
-    store.append(&mut batch).unwrap();
-    store.end_run(2_000_000_000, "{}").unwrap();
-    store.close().unwrap();
-    folder
-}
-
-fn spandrel(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
-    command.args(["--db", "given.db", "export"]).args(words).current_dir(folder);
-    command.env_remove("SPANDREL_DB").stdin(Stdio::null());
-    let of_others = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("otel_") || name.ends_with("_proxy")
-    };
-    for (name, _) in std::env::vars().filter(|(name, _)| of_others(name)) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Exit code and standard error; nothing else is said.
-fn said(mut command: Command) -> (i32, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert_eq!(stdout, b"");
-    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
-}
 
 fn send(folder: &TempDir, words: &[&str]) -> (i32, String) {
     said(spandrel(folder.path(), words))

@@ -55,7 +55,6 @@ mod inline_fields;
 mod late;
 mod layer;
 mod local;
-mod log_events;
 #[cfg(feature = "log")]
 mod log_records;
 mod marks;
@@ -71,7 +70,6 @@ mod record;
 mod recorder;
 mod redact;
 mod rule;
-mod said;
 mod section;
 mod sites;
 mod stats;

@@ -75,11 +75,10 @@ pub struct CallsiteInfo {
 /// How a span ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Status {
-    /// It closed, and nothing said that it failed. A future that was dropped before it came to its end looks
-    /// like one that did.
+    /// It closed, and nothing said that it failed.
     #[default]
     Ok,
-    /// An event inside it said that it failed, or one of its fields.
+    /// An event at level ERROR happened inside it, or it has a field named `error`.
     Error,
     /// It closed while its thread was unwinding from a panic.
     Panicked,

@@ -1,4 +1,6 @@
-//! A receiver of OTLP over HTTP that answers as it is told to: on this machine, over plain sockets.
+//! A receiver of OTLP over HTTP that answers as it is told to: on this machine, over plain sockets or TLS.
+
+#![allow(dead_code)] // Each test file is a crate of its own and uses a part.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -62,7 +64,7 @@ pub struct Receiver {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     answers: Mutex<VecDeque<Answer>>,
     usual: Answer,
     requests: Mutex<Vec<Request>>,
@@ -72,6 +74,14 @@ struct Shared {
 impl Receiver {
     /// Answers so, one after the other, and then with 200.
     pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::over(answers, serve)
+    }
+
+    /// Each connection goes through `serves`.
+    pub(super) fn over(
+        answers: impl IntoIterator<Item = Answer>,
+        serves: impl Fn(TcpStream, &Shared) + Send + Sync + 'static,
+    ) -> Self {
         let usual = Answer::status(200).body("application/x-protobuf", b"");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -81,11 +91,11 @@ impl Receiver {
             requests: Mutex::default(),
             came: Condvar::new(),
         });
-        let serves = Arc::clone(&shared);
+        let (with, serves) = (Arc::clone(&shared), Arc::new(serves));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let serves = Arc::clone(&serves);
-                thread::spawn(move || serve(&stream.unwrap(), &serves));
+                let (with, serves) = (Arc::clone(&with), Arc::clone(&serves));
+                thread::spawn(move || serves(stream.unwrap(), &with));
             }
         });
         Self { address, shared }
@@ -107,7 +117,8 @@ impl Receiver {
     }
 }
 
-fn serve(stream: &TcpStream, shared: &Shared) {
+/// Answers what comes until the connection is closed.
+pub(super) fn serve(stream: impl Read + Write, shared: &Shared) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
         let answer = shared.answers.lock().unwrap().pop_front();
@@ -124,14 +135,15 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         }
         let answer = [head.as_bytes(), b"\r\n", &body].concat();
         // Whoever asked may have gone.
-        if (&*stream).write_all(&answer).is_err() {
+        let stream = reader.get_mut();
+        if stream.write_all(&answer).and_then(|()| stream.flush()).is_err() {
             return;
         }
     }
 }
 
 /// The next request; `None` when the connection is closed.
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+fn read(reader: &mut BufReader<impl Read + Write>) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -153,7 +165,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     let mut request = Request { line, headers, raw: Vec::new(), body: Vec::new() };
     let length = request.header("content-length").expect("a length").parse().unwrap();
     if request.header("expect").is_some() {
-        (&**reader.get_ref()).write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
     request.raw = vec![0; length];
     reader.read_exact(&mut request.raw).ok()?;

@@ -14,7 +14,7 @@ use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
 use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
 use crate::field_room::{Came, Shares};
-use crate::fields::{Piece, index_of, is_padding, len_of, padding};
+use crate::fields::{Piece, index_of, is_padding, len_of, padding, says_error};
 use crate::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -38,26 +38,6 @@ impl Target<'_> {
     }
 }
 
-/// How much of a value is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// All of it; or there is nothing to be done any more.
-    Whole,
-    /// A part, or that there was one.
-    Part,
-    Nothing,
-}
-
-impl Kept {
-    fn of(is_there: bool, is_whole: bool) -> Self {
-        match (is_there, is_whole) {
-            (false, _) => Self::Nothing,
-            (true, false) => Self::Part,
-            (true, true) => Self::Whole,
-        }
-    }
-}
-
 /// What a span has of fields.
 #[derive(Debug, Default)]
 struct Survey {
@@ -76,61 +56,44 @@ struct Slot {
 
 impl OpenSpans {
     /// Records fields into the span at this place, if that has this id, of a callsite with `declared`
-    /// fields. What there is no room for is cut, or said to be missing. Says whether all is there.
+    /// fields. What there is no room for is cut, or said to be missing.
     #[cold]
-    pub(crate) fn record_fields(
-        &self,
-        place: Place,
-        id: u64,
-        fields: &[u64],
-        declared: usize,
-    ) -> bool {
+    pub(crate) fn record_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
         let target = Target { place, span: self.span(place), id, is_new: false };
-        self.record_into(target, fields, declared)
+        self.record_into(target, fields, declared);
     }
 
-    /// Adds the fields of a span that is being created, for which its place has no room. Says whether all
-    /// is there.
+    /// Adds the fields of a span that is being created, for which its place has no room.
     #[cold]
-    pub(crate) fn append_fields(
-        &self,
-        place: Place,
-        id: u64,
-        fields: &[u64],
-        declared: usize,
-    ) -> bool {
+    pub(crate) fn append_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
         let target = Target { place, span: self.span(place), id, is_new: true };
         let start = target.span.field_words();
         if self.room(target, start, fields.len()) >= fields.len()
             && self.add(target, start, fields.len(), fields.iter().copied()).is_some()
         {
-            return true;
+            return;
         }
-        self.record_into(target, fields, declared)
+        self.record_into(target, fields, declared);
     }
 
-    fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) -> bool {
+    fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) {
         let shares = Shares::new(self.field_words_max, declared);
-        let mut are_whole = true;
         while let Some(&header) = fields.first() {
-            let Some((value, rest)) = fields.split_at_checked(len_of(header)) else { break };
+            let Some((value, rest)) = fields.split_at_checked(len_of(header)) else { return };
             let recorded = (0..PATIENCE + ATTEMPTS).find_map(|attempt| {
                 if target.is_gone() {
-                    return Some(Kept::Whole);
+                    return Some(true);
                 }
                 self.try_record(target, value, &shares, attempt < PATIENCE)
             });
-            let recorded = recorded.unwrap_or(Kept::Nothing);
-            if recorded == Kept::Nothing && !target.is_gone() {
+            if recorded != Some(true) && !target.is_gone() {
                 target.span.set_left_out();
             }
-            are_whole &= recorded == Kept::Whole;
             fields = rest;
         }
-        are_whole
     }
 
-    /// Says how much of the value is recorded now. `None` if others came in between;
+    /// Says whether the value, or that there was one, is recorded now. `None` if others came in between;
     /// a `patient` caller does not go on without knowing what there is.
     fn try_record(
         &self,
@@ -138,11 +101,11 @@ impl OpenSpans {
         value: &[u64],
         shares: &Shares,
         patient: bool,
-    ) -> Option<Kept> {
+    ) -> Option<bool> {
         let index = index_of(*value.first()?);
         let right = match self.overwrites.begin(super::index(target.place), index) {
             Ok(right) => Some(right),
-            Err(Refused::SameField) => return Some(Kept::Whole),
+            Err(Refused::SameField) => return Some(true),
             Err(Refused::Busy) => None,
         };
         let survey = right.as_ref().and_then(|_| self.survey(target.span, index));
@@ -170,11 +133,10 @@ impl OpenSpans {
         if let Some(slot) = slot.filter(|slot| room < value.len() && room <= slot.words) {
             return Some(self.overwrite(target, slot, value));
         }
-        let Some(piece) = Piece::of(value, room) else { return Some(Kept::Nothing) };
+        let Some(piece) = Piece::of(value, room) else { return Some(false) };
         let spare = wanted.min(room).saturating_sub(piece.len());
         let padding = (spare > 0).then(|| padding(spare));
-        let added = self.add(target, words, piece.len() + spare, piece.words().chain(padding))?;
-        Some(Kept::of(added, value.len() <= room))
+        self.add(target, words, piece.len() + spare, piece.words().chain(padding))
     }
 
     /// What a span has of fields, unless others are adding some right now. For who has the right.
@@ -203,12 +165,13 @@ impl OpenSpans {
     }
 
     /// Overwrites a value with as much of a new one as there is room for there. For who has the right.
-    fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> Kept {
+    /// Says whether it did.
+    fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> bool {
         let span = target.span;
         let end = slot.at + slot.words;
         let spill = span.spill.load(Ordering::Acquire);
         if target.is_gone() || end > INLINE_WORDS && !self.spills.enter(spill, target.id) {
-            return Kept::Nothing;
+            return false;
         }
         if let Some(piece) = Piece::of(value, slot.words) {
             let spare = slot.words - piece.len();
@@ -223,7 +186,7 @@ impl OpenSpans {
         if end > INLINE_WORDS {
             self.spills.leave(spill);
         }
-        Kept::of(true, value.len() <= slot.words)
+        true
     }
 
     /// Adds so many words behind the first `start`, for which there is [room](Self::room). `None` if
@@ -325,6 +288,22 @@ impl OpenSpans {
             _ => self.field_words_max,
         };
         end.saturating_sub(start).min(wanted)
+    }
+
+    /// Whether a field that the span has already says that something has failed.
+    pub(crate) fn says_error(&self, span: &OpenSpan, error: u8) -> bool {
+        let words = span.field_words();
+        let word = |at| self.field_word(span, at).map(|word| word.load(Ordering::Relaxed));
+        let mut at = 0;
+        while at < words {
+            let Some(header) = word(at) else { return false };
+            let next = word(at + 1).unwrap_or_default();
+            if index_of(header) == error && says_error(header, next) {
+                return true;
+            }
+            at += len_of(header);
+        }
+        false
     }
 
     /// A word of a span's fields, of which those for which its place has no room are in this buffer.

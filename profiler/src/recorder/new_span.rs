@@ -136,10 +136,11 @@ impl Recorder {
             self.drop_one(Kind::Span, DropReason::OpenSpansFull);
             return None;
         };
+        if !more.is_empty() {
+            self.open.append_fields(place, id, more, fields.map_or(0, FieldBuffer::declared));
+        }
         if let Some(fields) = fields {
-            let kept =
-                more.is_empty() || self.open.append_fields(place, id, more, fields.declared());
-            fields.mark(self.open.span(place), kept);
+            fields.mark(self.open.span(place));
         }
         hot.set_last_place(place);
         Some(key)

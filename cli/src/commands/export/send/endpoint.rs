@@ -92,7 +92,6 @@ impl Endpoint {
             put(&mut headers, header(pair, "--header", false)?);
         }
         let is_plain = |(_, value): (String, String)| value == "none";
-        let path = |name| variable(name).map(|(_, path)| path);
         Ok(Self {
             url,
             shown,
@@ -103,8 +102,13 @@ impl Endpoint {
             },
             gzip: !variable("COMPRESSION").is_some_and(is_plain),
             timeout: variable("TIMEOUT").map_or(Ok(TIMEOUT), |(name, ms)| timeout(&name, &ms))?,
-            trusted: path("CERTIFICATE"),
-            client: path("CLIENT_CERTIFICATE").zip(path("CLIENT_KEY")),
+            trusted: variable("CERTIFICATE").map(|(_, path)| path),
+            client: match (variable("CLIENT_CERTIFICATE"), variable("CLIENT_KEY")) {
+                (Some((_, certificate)), Some((_, key))) => Some((certificate, key)),
+                (None, None) => None,
+                (Some((name, _)), None) => return Err(alone(&name, "CLIENT_KEY")),
+                (None, Some((name, _))) => return Err(alone(&name, "CLIENT_CERTIFICATE")),
+            },
         })
     }
 
@@ -136,6 +140,12 @@ fn header(pair: &str, of: &str, is_encoded: bool) -> Result<(HeaderName, HeaderV
         return Err(Failure::usage(format!("{of}: the header {name} is set by what is sent")));
     }
     Ok((name, value))
+}
+
+/// One of two variables that make sense together only.
+fn alone(name: &str, other: &str) -> Failure {
+    let failure = Failure::usage(format!("{name} is set without the other half of it"));
+    failure.hint(format!("OTEL_EXPORTER_OTLP_{other}=FILE goes with it"))
 }
 
 /// The last one of a name counts.

@@ -136,26 +136,22 @@ impl Poster {
                 let is_connecting = matches!(of, ureq::Timeout::Connect | ureq::Timeout::Resolve);
                 again(format!("it did not answer within {long} s"), !is_connecting)
             }
-            Error::Io(error) if is_of_tls(error) => Outcome::Never(self.of_tls(error)),
             Error::Io(error) => {
+                if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                    return Outcome::Never(of_tls(error));
+                }
                 let refused = [io::ErrorKind::ConnectionRefused, io::ErrorKind::AddrNotAvailable];
                 again(error.to_string(), !refused.contains(&error.kind()))
             }
             Error::ConnectionFailed => again("no connection".into(), false),
             Error::HostNotFound => Outcome::Never(Why::new("there is no such host")),
-            Error::Rustls(error) => Outcome::Never(self.of_tls(error)),
+            Error::Rustls(error) => Outcome::Never(of_tls(error)),
             Error::Protocol(error) => Outcome::Never(
                 Why::new(format!("its answer is not HTTP/1.1: {error}"))
                     .hint("is it a port for gRPC? Most have OTLP over HTTP on port 4318"),
             ),
             other => Outcome::Never(Why { is_unknown: true, ..Why::new(other.to_string()) }),
         }
-    }
-
-    fn of_tls(&self, error: &dyn std::error::Error) -> Why {
-        let hint = "OTEL_EXPORTER_OTLP_CERTIFICATE=FILE names the certificates to trust; a receiver \
-            without TLS is http://";
-        Why::new(error.to_string()).hint(hint)
     }
 
     /// What is often wrong with the address.
@@ -172,9 +168,29 @@ fn named(status: StatusCode) -> String {
     }
 }
 
-/// Whether TLS came to nothing, which it will again.
-fn is_of_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+/// TLS came to nothing, which it will again.
+fn of_tls(error: &rustls::Error) -> Why {
+    use rustls::AlertDescription::{
+        AccessDenied, BadCertificate, CertificateRequired, CertificateUnknown, UnknownCA,
+    };
+    let what = error.to_string();
+    let hint = match error {
+        rustls::Error::AlertReceived(
+            AccessDenied | BadCertificate | CertificateRequired | CertificateUnknown | UnknownCA,
+        ) => {
+            "the receiver wants to know who sends: OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=FILE and \
+             OTEL_EXPORTER_OTLP_CLIENT_KEY=FILE"
+        }
+        _ if what.contains("CaUsedAsEndEntity") => {
+            "the receiver's certificate is made for an authority, not for a server; make it with \
+             basicConstraints=CA:FALSE"
+        }
+        _ => {
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=FILE names the certificates to trust; a receiver without TLS is \
+             http://"
+        }
+    };
+    Why::new(what).hint(hint)
 }
 
 fn tls(endpoint: &Endpoint) -> Result<TlsConfig, Failure> {
