@@ -47,7 +47,8 @@ fn records_of_the_log_crate_come_from_where_they_were_logged() {
     }
     drop(span);
 
-    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
+    let report = profiler.close().unwrap();
+    let db = ledger::check_complete(scratch.db(), &report);
     let inside = db.event("inside 1");
     assert_eq!((inside.target.as_str(), inside.level.as_str()), ("log_records", "INFO"));
     assert_eq!(inside.span_id, Some(db.span("request").id));
@@ -71,6 +72,11 @@ fn records_of_the_log_crate_come_from_where_they_were_logged() {
     let others = "SELECT count(*) FROM events WHERE target = 'log'
                   AND fields LIKE '%\"log.target\":\"made::up::%'";
     assert_eq!(db.count(others), 4_200 - known);
+    let callsites = "SELECT count(*) FROM callsite AS c WHERE c.target = 'log'
+                     AND EXISTS (SELECT 1 FROM event AS e WHERE e.callsite_id = c.id)";
+    assert_eq!(db.count(callsites), 1, "they share one, and are counted");
+    assert_eq!(report.log_unplaced, 4_200 - known);
+    assert_eq!(db.count("SELECT report->>'log_unplaced' FROM run"), 4_200 - known);
 }
 
 /// File and line of an event, and how many callsites have them.

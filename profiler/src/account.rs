@@ -32,11 +32,13 @@ pub(crate) struct Account {
     pub(crate) unfinished_dropped: [u64; REASONS],
     /// Committed spans and events of which something was cut or left out.
     pub(crate) cut: u64,
+    /// Committed records of the `log` crate without a callsite of their own.
+    pub(crate) unplaced: u64,
     /// Batches committed.
     pub(crate) batches: u64,
 }
 
-const WORDS: usize = 3 * KINDS + REASONS * KINDS + 1 + 1 + REASONS + 1 + 1;
+const WORDS: usize = 3 * KINDS + REASONS * KINDS + 1 + 1 + REASONS + 1 + 1 + 1;
 
 impl Account {
     /// Counts what came from the ring and will not be stored.
@@ -73,8 +75,8 @@ impl Account {
     /// All columns in a row, always the same one.
     fn columns(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self { taken, held, stored, dropped, unfinished_dropped, .. } = self;
-        let singles =
-            [&mut self.duplicates, &mut self.unfinished, &mut self.cut, &mut self.batches];
+        let Self { duplicates, unfinished, cut, unplaced, batches, .. } = self;
+        let singles = [duplicates, unfinished, cut, unplaced, batches];
         taken
             .iter_mut()
             .chain(held)

@@ -41,6 +41,7 @@ pub struct Builder {
     pub(crate) events: LevelFilter,
     pub(crate) filter: String,
     pub(crate) busy_time: bool,
+    pub(crate) status_rules: bool,
     pub(crate) arguments: Arguments,
     pub(crate) redaction: Redaction,
     /// The environment variables that settings come from, to be named where a value will not do.
@@ -93,6 +94,7 @@ impl Default for Builder {
             events: LevelFilter::INFO,
             filter: String::new(),
             busy_time: true,
+            status_rules: true,
             arguments: Arguments::default(),
             redaction: Redaction::default(),
             variables: Vec::new(),
@@ -192,6 +194,8 @@ impl Builder {
     /// of both levels; a target without a level is one with `trace`. A digit is a level, too, from 0, `off`,
     /// to 5, `trace`: `h2=5` is `h2=trace`.
     ///
+    /// Records of the `log` crate go by the target that they were logged with, whoever has made events of them.
+    ///
     /// Of a target that is `off` nothing is kept, and no error marks a span. A text that cannot be
     /// understood is an error of [`build`](Self::build).
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
@@ -212,6 +216,23 @@ impl Builder {
     /// NULL in this run; polls are counted all the same. Default `true`.
     pub fn busy_time(mut self, measured: bool) -> Self {
         self.busy_time = measured;
+        self
+    }
+
+    /// Whether fields with names of OpenTelemetry's conventions say how a span has ended. Default `true`.
+    ///
+    /// | field | the span has failed |
+    /// |---|---|
+    /// | `otel.status_code` | if it is `error`, in any case; and not if it is `ok`, whatever else is said or happens |
+    /// | `otel.status_description`, `otel.status_message` | if there is one, and no code |
+    /// | `http.response.status_code`, `http.status_code` | if it is 500 or more |
+    /// | `rpc.grpc.status_code` | if it is not 0; of a span with `otel.kind = "server"` if the server is to blame: 2, 4, 12, 13, 14, 15 |
+    ///
+    /// Numbers may be texts, and gRPC's codes names. The last value counts, whenever it was recorded. A field
+    /// `error` is no rule: where that is recorded, it says how the span has ended, in place of the status codes
+    /// of HTTP and gRPC; false, `None` and an empty text say that nothing has failed.
+    pub fn status_rules(mut self, are_applied: bool) -> Self {
+        self.status_rules = are_applied;
         self
     }
 

@@ -19,7 +19,7 @@ use crate::writer::push_string;
 /// How the names of variables begin.
 const PREFIX: &str = "SPANDREL_";
 /// All that are read here.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "SPANDREL_DB",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
@@ -35,6 +35,7 @@ const SETTINGS: [&str; 19] = [
     "SPANDREL_SPANS",
     "SPANDREL_FILTER",
     "SPANDREL_BUSY_TIME",
+    "SPANDREL_STATUS_RULES",
     "SPANDREL_ARGS",
     "SPANDREL_REDACT",
     "SPANDREL_CONTROL",
@@ -132,6 +133,9 @@ pub(crate) fn builder(
     let switch = |name| parse::<Switch>(name, set(name), "true or false, or 1 or 0");
     if let Some(Switch(measured)) = switch("SPANDREL_BUSY_TIME")? {
         builder = builder.busy_time(measured);
+    }
+    if let Some(Switch(are_applied)) = switch("SPANDREL_STATUS_RULES")? {
+        builder = builder.status_rules(are_applied);
     }
     let kinds = "redacted, off or whole";
     if let Some(kept) = parse::<Arguments>("SPANDREL_ARGS", set("SPANDREL_ARGS"), kinds)? {
@@ -269,7 +273,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -285,6 +289,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         builder.events,
         filter,
         builder.busy_time,
+        builder.status_rules,
         builder.control,
         builder.store.live_readers,
         builder.close_timeout.as_millis(),
@@ -334,6 +339,7 @@ mod tests {
             ("SPANDREL_MAX_BYTES", "50"),
             ("SPANDREL_MAX_AGE_S", "60"),
             ("SPANDREL_BUSY_TIME", "false"),
+            ("SPANDREL_STATUS_RULES", "0"),
             ("SPANDREL_CONTROL", "0"),
             ("SPANDREL_LIVE_READERS", "0"),
             ("SPANDREL_ARGS", "off"),
@@ -355,6 +361,7 @@ mod tests {
         assert_eq!(builder.store.max_bytes, Some(50));
         assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.control), (false, false));
+        assert!(!builder.status_rules);
         assert!(!builder.store.live_readers);
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);

@@ -13,8 +13,9 @@
 //! header: how many bytes the text had. Of a field that is [missing](KIND_MISSING) nothing is kept but
 //! that it was there, and [padding](KIND_PAD) is what a shorter value has left behind it.
 //!
-//! How much of a value is kept is up to [`field_room`](crate::field_room). Whether a span has failed
-//! is not: that is decided when its field [`ERROR`] is recorded, by all of it.
+//! How much of a value is kept is up to [`field_room`](crate::field_room). What it says of its span's
+//! status is not: of a value that is not kept in full, all of it is [looked at](crate::said) when it is
+//! recorded.
 
 use std::fmt::{self, Write as _};
 
@@ -23,6 +24,7 @@ use tracing_core::field::{Field, Visit};
 use crate::field_room::{Came, Shares};
 use crate::open_spans::OpenSpan;
 use crate::panics;
+use crate::said::{Role, Said, Told, of_float};
 
 pub(crate) const KIND_I32: u8 = 1;
 pub(crate) const KIND_U32: u8 = 2;
@@ -38,9 +40,6 @@ pub(crate) const KIND_BYTES: u8 = 10;
 pub(crate) const KIND_MISSING: u8 = 11;
 /// No field at all: `low` words follow that say nothing.
 const KIND_PAD: u8 = 12;
-
-/// The field that says of a span that it has failed, unless its value is false or empty.
-pub(crate) const ERROR: &str = "error";
 
 /// Most fields of a callsite that a header can tell apart.
 pub(crate) const FIELDS_MAX: usize = 256;
@@ -69,12 +68,6 @@ pub(crate) fn padding(words: usize) -> u64 {
     header(0, KIND_PAD, 0, words.saturating_sub(1) as u32)
 }
 
-/// Whether a text in a field `error` says that nothing has failed: it is empty, or is how `false`,
-/// `None` and `""` are shown.
-fn says_no_error(text: &[u8]) -> bool {
-    matches!(text, b"" | b"false" | b"None" | b"\"\"")
-}
-
 /// Collects the fields of one span or event. Lives as long as its thread; allocates only when made.
 #[derive(Debug)]
 pub(crate) struct FieldBuffer {
@@ -86,12 +79,12 @@ pub(crate) struct FieldBuffer {
     came: Came,
     /// Whether there are fields that are not even said to be missing.
     left_out: bool,
-    /// Whether there are fields that are said to be missing.
-    missing: bool,
-    /// The index of the field `error`, if that has come.
-    error: Option<u8>,
-    /// Whether it has said that something has failed.
-    failed: bool,
+    /// Whether there are fields that are not kept in full.
+    cut: bool,
+    /// Whether that is asked for: of an event it is not.
+    listens: bool,
+    /// What the fields say of their span's status.
+    said: Said,
     /// Where `Debug` values are formatted.
     text: Box<[u8]>,
 }
@@ -105,25 +98,32 @@ impl FieldBuffer {
             shares: Shares::default(),
             came: Came::default(),
             left_out: false,
-            missing: false,
-            error: None,
-            failed: false,
+            cut: false,
+            listens: false,
+            said: Said::default(),
             // A short text is formatted in full also where there is no room to keep it, to be judged.
             text: vec![0; (words_max * 8).max(TEXT_BYTES_MIN)].into(),
         }
     }
 
-    /// Empties the buffer, for a callsite with so many fields.
+    /// Empties the buffer, for a span of a callsite with so many fields.
     #[inline]
     pub(crate) fn begin(&mut self, fields: usize) {
+        self.begin_event(fields);
+        self.said = Said::default();
+        self.listens = true;
+    }
+
+    /// The same for an event.
+    #[inline]
+    pub(crate) fn begin_event(&mut self, fields: usize) {
         self.len = 0;
         self.elsewhere = 0;
         self.shares = Shares::new(self.words.len(), fields);
         self.came = Came::default();
         self.left_out = false;
-        self.missing = false;
-        self.error = None;
-        self.failed = false;
+        self.cut = false;
+        self.listens = false;
     }
 
     /// The same where the first fields are elsewhere: their headers.
@@ -149,53 +149,47 @@ impl FieldBuffer {
         self.left_out
     }
 
-    /// Whether the fields say that the span has failed.
-    #[inline]
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed
-    }
-
     /// How many fields the callsite has.
     pub(crate) fn declared(&self) -> usize {
         self.shares.fields()
     }
 
-    /// Tells a span what its words do not say of its fields.
-    pub(crate) fn mark(&self, span: &OpenSpan) {
-        if self.failed && (self.missing || self.left_out) {
-            span.set_failed();
-        }
+    /// Tells a span what its words do not say of its fields, all of which it has `kept` or not.
+    pub(crate) fn mark(&self, span: &OpenSpan, kept: bool) {
+        let is_in_words = kept && !self.cut && !self.left_out;
+        span.set_said(self.said, is_in_words);
         if self.left_out {
             span.set_left_out();
         }
     }
 
-    /// The index of the field `error`, if that has come.
-    pub(crate) fn error(&self) -> Option<u8> {
-        self.error
-    }
-
     /// Whether the words do not say all that is to be known of the fields.
     pub(crate) fn has_more_to_say(&self) -> bool {
-        self.left_out || self.failed && self.missing
+        self.left_out || self.cut && !self.said.is_nothing()
     }
 
     /// A value has come. Returns how many words it may take, and the field's index if that fits a
     /// header.
     #[inline]
-    fn meet(&mut self, field: &Field, fails: bool) -> Option<(u8, usize)> {
-        let index = u8::try_from(field.index()).ok();
-        if field.name() == ERROR {
-            self.error = index;
-            self.failed |= fails;
+    fn meet(&mut self, field: &Field, told: Told<'_>) -> Option<(u8, usize)> {
+        if self.listens && Role::may_be_of(field.name()) {
+            self.listen(field.name(), told);
         }
-        let Some(index) = index else {
+        let Ok(index) = u8::try_from(field.index()) else {
             self.left_out = true;
             return None;
         };
         self.came.add(index);
         let room = self.shares.of_value(self.elsewhere + self.len, self.came.count());
         Some((index, room.min(self.words.len() - self.len)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn listen(&mut self, name: &str, told: Told<'_>) {
+        if let Some(role) = Role::of(name) {
+            self.said.tell(role, told);
+        }
     }
 
     /// There is no room for a value, of which the text had so many bytes.
@@ -205,7 +199,7 @@ impl FieldBuffer {
             Some(word) if room > 0 => {
                 *word = missing(index, original);
                 self.len += 1;
-                self.missing = true;
+                self.cut = true;
             }
             _ => self.left_out = true,
         }
@@ -213,8 +207,8 @@ impl FieldBuffer {
 
     /// Adds a header, which has its field's index still to come, and the words after it.
     #[inline]
-    fn push<const N: usize>(&mut self, field: &Field, fails: bool, words: [u64; N]) {
-        let Some((index, room)) = self.meet(field, fails) else { return };
+    fn push<const N: usize>(&mut self, field: &Field, told: Told<'_>, words: [u64; N]) {
+        let Some((index, room)) = self.meet(field, told) else { return };
         match self.words.get_mut(self.len..self.len + N) {
             Some(to) if N <= room => {
                 to.copy_from_slice(&words);
@@ -229,8 +223,8 @@ impl FieldBuffer {
     /// were recorded.
     #[inline]
     fn push_text(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
-        let fails = bytes.len() as u64 != original || !says_no_error(bytes);
-        let Some((index, room)) = self.meet(field, fails) else { return };
+        let told = Told::Text(bytes, bytes.len() as u64 == original);
+        let Some((index, room)) = self.meet(field, told) else { return };
         let n = 1 + bytes.len().div_ceil(8);
         match self.words.get_mut(self.len..self.len + n) {
             Some([first, rest @ ..]) if n <= room && bytes.len() as u64 == original => {
@@ -247,6 +241,7 @@ impl FieldBuffer {
         if room < CUT_WORDS_MIN {
             return self.push_missing(index, room, original);
         }
+        self.cut = true;
         let mut stored = bytes.len().min((room - 2) * 8);
         if kind == KIND_STR {
             stored = floor_char_boundary(bytes, stored);
@@ -426,38 +421,41 @@ impl fmt::Write for Cutter<'_> {
 impl Visit for FieldBuffer {
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
+        let told = Told::Number(value.into());
         match i32::try_from(value) {
-            Ok(small) => self.push(field, true, [header(0, KIND_I32, 0, small as u32)]),
-            Err(_) => self.push(field, true, [header(0, KIND_I64, 0, 0), value as u64]),
+            Ok(small) => self.push(field, told, [header(0, KIND_I32, 0, small as u32)]),
+            Err(_) => self.push(field, told, [header(0, KIND_I64, 0, 0), value as u64]),
         }
     }
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
+        let told = Told::Number(value.into());
         match u32::try_from(value) {
-            Ok(small) => self.push(field, true, [header(0, KIND_U32, 0, small)]),
-            Err(_) => self.push(field, true, [header(0, KIND_U64, 0, 0), value]),
+            Ok(small) => self.push(field, told, [header(0, KIND_U32, 0, small)]),
+            Err(_) => self.push(field, told, [header(0, KIND_U64, 0, 0), value]),
         }
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        self.push(field, true, [header(0, KIND_I128, 0, 0), low, high]);
+        self.push(field, Told::Number(value), [header(0, KIND_I128, 0, 0), low, high]);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        self.push(field, true, [header(0, KIND_U128, 0, 0), low, high]);
+        let told = Told::Number(i128::try_from(value).unwrap_or(i128::MAX));
+        self.push(field, told, [header(0, KIND_U128, 0, 0), low, high]);
     }
 
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.push(field, true, [header(0, KIND_F64, 0, 0), value.to_bits()]);
+        self.push(field, of_float(value), [header(0, KIND_F64, 0, 0), value.to_bits()]);
     }
 
     #[inline]
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, value, [header(0, KIND_BOOL, 0, u32::from(value))]);
+        self.push(field, Told::Bool(value), [header(0, KIND_BOOL, 0, u32::from(value))]);
     }
 
     #[inline]
@@ -563,32 +561,6 @@ impl FieldValue<'_> {
     pub(crate) fn is_cut(&self) -> bool {
         self.original.is_some() || self.value == Value::Missing
     }
-}
-
-/// Whether a value says that something has failed, if it is that of the field [`ERROR`]: its header,
-/// and the word that follows. One that is missing was judged when it was recorded.
-pub(crate) fn says_error(header: u64, next: u64) -> bool {
-    let low = (header >> 32) as usize;
-    match kind_of(header) {
-        KIND_BOOL => low != 0,
-        KIND_STR | KIND_BYTES if !is_cut(header) => {
-            !next.to_le_bytes().get(..low).is_some_and(says_no_error)
-        }
-        KIND_MISSING | KIND_PAD => false,
-        _ => true,
-    }
-}
-
-/// Whether any value of the field with this index says that something has failed.
-pub(crate) fn any_says_error(mut words: &[u64], error: usize) -> bool {
-    while let [header, rest @ ..] = words {
-        let next = rest.first().copied().unwrap_or_default();
-        if usize::from(index_of(*header)) == error && says_error(*header, next) {
-            return true;
-        }
-        words = words.get(len_of(*header)..).unwrap_or_default();
-    }
-    false
 }
 
 /// Reads the fields out of their words; stops at anything that is none.

@@ -8,13 +8,15 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use tracing_core::dispatcher::{self, WeakDispatch};
-use tracing_core::{Dispatch, LevelFilter, Metadata, callsite};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, callsite};
 use tracing_subscriber::filter::Targets;
 
+use crate::chunks::Chunks;
+use crate::log_events::{self, is_of_log};
 use crate::mutex::Mutex;
 use crate::recorder::Recorder;
 use crate::rule::{Rule, Verdict};
-use crate::sites::{Answer, QuickSites, Site, Sites};
+use crate::sites::{Answer, QuickSites, RuleNumber, Site, Sites};
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
@@ -24,11 +26,21 @@ pub(crate) struct Filter {
     /// The subscriber as `tracing` knows it.
     dispatch: Mutex<Option<WeakDispatch>>,
     sites: Sites,
+    /// The rules that there have been and that name targets, each once: those who are given the number of one
+    /// find it without a lock. At most [`RULES_MAX`].
+    rules: Chunks<Arc<Rule>>,
 }
+
+/// Rules that are kept: a program that makes up others without end has them looked up under the lock.
+const RULES_MAX: usize = 1_024;
+/// The number of a rule that is not kept.
+const NOT_KEPT: RuleNumber = RuleNumber::MAX;
 
 #[derive(Clone)]
 struct Present {
     rule: Arc<Rule>,
+    /// The number of the rule in `rules`.
+    number: RuleNumber,
     /// What was set by [`Filter::set_targets`], for whoever asks.
     targets: Option<Arc<Targets>>,
     /// Grows with each change.
@@ -39,11 +51,14 @@ impl Filter {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>, quick: Option<QuickSites>) -> Self {
         let off = || Arc::new(Rule::new(LevelFilter::OFF, LevelFilter::OFF));
         let rule = recorder.map_or_else(off, |recorder| Arc::clone(&recorder.rule));
+        let rules = Chunks::default();
+        let number = keep_rule(&rules, &rule);
         Self {
             recorder: recorder.map(Arc::clone),
-            present: Mutex::new(Present { rule, targets: None, generation: 0 }),
+            present: Mutex::new(Present { rule, number, targets: None, generation: 0 }),
             dispatch: Mutex::new(None),
             sites: Sites::new(quick),
+            rules,
         }
     }
 
@@ -55,11 +70,51 @@ impl Filter {
         known.unwrap_or_else(|| self.meet(metadata))
     }
 
-    /// Whether metadata are wanted that are not the callsite's own: those of a record that comes from
-    /// the `log` crate have its target, and a callsite in common with all others of their level.
+    /// The same of one event: of a record of the `log` crate by the target that it has itself.
+    #[inline]
+    pub(crate) fn answer_to_event(&self, event: &Event<'_>) -> Answer {
+        match self.answer(event.metadata()) {
+            Answer::ByTarget(rule) => self.answer_by_target(rule, event),
+            answer => answer,
+        }
+    }
+
     #[cold]
-    pub(crate) fn is_on_once(&self, metadata: &Metadata<'_>) -> bool {
-        self.present().is_some_and(|present| present.rule.judge(metadata) != Verdict::Below)
+    fn answer_by_target(&self, rule: RuleNumber, event: &Event<'_>) -> Answer {
+        match self.with_rule(rule, |rule| log_events::judge(rule, event)) {
+            Some(Verdict::Kept) => {
+                let number = self.sites.find(event.metadata()).and_then(Site::number);
+                number.map_or(Answer::Full, Answer::Kept)
+            }
+            Some(Verdict::Marks) => Answer::Marks,
+            Some(Verdict::Below) | None => Answer::Below,
+        }
+    }
+
+    /// Whether metadata are wanted that are not `own`, those of their callsite: those of a record that comes
+    /// from the `log` crate have its target, and a callsite in common with all others of their level.
+    #[cold]
+    pub(crate) fn is_on_once(
+        &self,
+        metadata: &Metadata<'_>,
+        own: &'static Metadata<'static>,
+    ) -> bool {
+        let is_on = |rule: &Rule| rule.judge(metadata) != Verdict::Below;
+        match self.answer(own) {
+            Answer::ByTarget(rule) => self.with_rule(rule, is_on).unwrap_or(false),
+            // The same for all targets.
+            answer if is_of_log(own) => answer != Answer::Below,
+            _ => self.with_rule(NOT_KEPT, is_on).unwrap_or(false),
+        }
+    }
+
+    /// Asks the rule of this number; the present one, under its lock, if it is not kept. `None` as in
+    /// [`present`](Self::present).
+    fn with_rule<T>(&self, number: RuleNumber, ask: impl FnOnce(&Rule) -> T) -> Option<T> {
+        match usize::try_from(number).ok().and_then(|number| self.rules.get(number)) {
+            Some(rule) => Some(ask(rule)),
+            None => self.present().map(|present| ask(&present.rule)),
+        }
     }
 
     /// The rule now. `None` in a forked child that cannot have the lock: it wants nothing.
@@ -75,7 +130,7 @@ impl Filter {
         // Another thread may have met it meanwhile: the answer is the same.
         let Some(site) = self.sites.find_or_enter(metadata) else { return Answer::Full };
         loop {
-            let answer = self.decide(recorder, &present.rule, site);
+            let answer = self.decide(recorder, &present, site);
             // One who replaces the rule looks at all callsites after that; either it has found this one,
             // or the rule is seen to be another one here.
             match self.present() {
@@ -86,13 +141,19 @@ impl Filter {
     }
 
     /// Asks the rule about a callsite, and keeps the answer.
-    fn decide(&self, recorder: &Recorder, rule: &Rule, site: &Site) -> Answer {
-        let metadata = site.metadata;
+    fn decide(&self, recorder: &Recorder, present: &Present, site: &Site) -> Answer {
+        let (metadata, rule) = (site.metadata, &present.rule);
+        let number = || site.number().or_else(|| recorder.callsites.add(metadata));
         let answer = match rule.judge(metadata) {
-            Verdict::Kept => {
-                let number = site.number().or_else(|| recorder.callsites.add(metadata));
-                number.map_or(Answer::Full, Answer::Kept)
+            _ if rule.has_named() && is_of_log(metadata) => {
+                // What may be kept, or marks, has a number in any case.
+                let number = if *metadata.level() <= rule.max_level() { number() } else { None };
+                number.map_or(Answer::Below, |number| {
+                    site.set_number(number);
+                    Answer::ByTarget(present.number)
+                })
             }
+            Verdict::Kept => number().map_or(Answer::Full, Answer::Kept),
             Verdict::Marks => Answer::Marks,
             Verdict::Below => Answer::Below,
         };
@@ -148,9 +209,11 @@ impl Filter {
 
     fn set(&self, rule: Rule, targets: Option<Targets>) {
         let (rule, targets) = (Arc::new(rule), targets.map(Arc::new));
+        let number = keep_rule(&self.rules, &rule);
         let Some(mut present) = self.present.lock() else { return };
         let generation = present.generation + 1;
-        let before = std::mem::replace(&mut *present, Present { rule, targets, generation });
+        let before =
+            std::mem::replace(&mut *present, Present { rule, number, targets, generation });
         drop(present);
         drop(before); // may free memory
         self.decide_all();
@@ -165,7 +228,7 @@ impl Filter {
             && decided != Some(present.generation)
         {
             for site in self.sites.all() {
-                self.decide(recorder, &present.rule, site);
+                self.decide(recorder, &present, site);
             }
             decided = Some(present.generation);
         }
@@ -176,6 +239,18 @@ impl Filter {
         let set = present.targets.as_deref().cloned();
         Some(set.unwrap_or_else(|| present.rule.to_targets()))
     }
+}
+
+/// The number of a rule among those that are kept, where it is put if it is not there. Without targets that
+/// it names none is needed.
+fn keep_rule(rules: &Chunks<Arc<Rule>>, rule: &Arc<Rule>) -> RuleNumber {
+    if !rule.has_named() {
+        return NOT_KEPT;
+    }
+    let known = (0..rules.len()).find(|index| rules.get(*index) == Some(rule));
+    let new = || if rules.len() < RULES_MAX { rules.push(Arc::clone(rule)) } else { None };
+    let index = known.or_else(new);
+    index.and_then(|index| RuleNumber::try_from(index).ok()).unwrap_or(NOT_KEPT)
 }
 
 impl fmt::Debug for Filter {
@@ -237,6 +312,8 @@ impl FilterHandle {
         if let Some(filter) = self.0.upgrade() {
             filter.set_max_level(level.into());
             filter.rebuild();
+            #[cfg(feature = "log")]
+            crate::log_records::follow();
         }
     }
 

@@ -76,6 +76,7 @@ fn inert() -> &'static Arc<Recorder> {
             field_bytes_max: 0,
             rule: Rule::new(LevelFilter::OFF, LevelFilter::OFF),
             busy_time: false,
+            status_rules: false,
             first_id: 1,
         });
         recorder.close_ring();

@@ -210,7 +210,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some((recorder, layer)) = self.front() {
-            let answer = self.front.filter.answer(event.metadata());
+            let answer = self.front.filter.answer_to_event(event);
             let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
                 nearest(context.event_span(event)?.scope(), is_recorded)
             };

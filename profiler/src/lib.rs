@@ -55,6 +55,7 @@ mod inline_fields;
 mod late;
 mod layer;
 mod local;
+mod log_events;
 #[cfg(feature = "log")]
 mod log_records;
 mod marks;
@@ -70,6 +71,7 @@ mod record;
 mod recorder;
 mod redact;
 mod rule;
+mod said;
 mod section;
 mod sites;
 mod stats;

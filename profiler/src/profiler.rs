@@ -102,6 +102,7 @@ impl Profiler {
     /// | `SPANDREL_FILTER` | [`Builder::filter`], as in `my_app=trace,h2=off` |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_STATUS_RULES` | [`Builder::status_rules`]: the same |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_LIVE_READERS` | [`Builder::live_readers`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
@@ -214,6 +215,7 @@ impl Profiler {
             field_bytes_max: builder.max_field_bytes,
             rule,
             busy_time: builder.busy_time,
+            status_rules: builder.status_rules,
             first_id,
         };
         let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));

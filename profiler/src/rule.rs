@@ -4,6 +4,7 @@ use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
 use crate::error::{Error, ErrorKind};
+use crate::said::may_be_of_instrument;
 
 /// What a rule says of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +77,18 @@ impl Rule {
             || self.named.iter().any(|(_, level)| *level > LevelFilter::OFF)
     }
 
+    /// Whether some targets are named, so that it depends on the target what is kept.
+    pub(crate) fn has_named(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     pub(crate) fn judge(&self, metadata: &Metadata<'_>) -> Verdict {
-        let (target, level) = (metadata.target(), metadata.level());
+        self.judge_with_target(metadata, metadata.target())
+    }
+
+    /// The same of a callsite that has this target in truth.
+    pub(crate) fn judge_with_target(&self, metadata: &Metadata<'_>, target: &str) -> Verdict {
+        let level = metadata.level();
         let named = self.named.iter().find(|(known, _)| target.starts_with(known.as_str()));
         let most = match named {
             Some((_, level)) => *level,
@@ -86,12 +97,10 @@ impl Rule {
         };
         match () {
             () if *level <= most => Verdict::Kept,
-            () if named.is_none()
-                && metadata.is_event()
-                && *level == Level::ERROR
-                && self.keeps_spans() =>
-            {
-                Verdict::Marks
+            () if metadata.is_event() && self.keeps_spans() => {
+                let is_off = named.is_some() && most == LevelFilter::OFF;
+                let may_mark = *level == Level::ERROR || may_be_of_instrument(metadata);
+                if may_mark && !is_off { Verdict::Marks } else { Verdict::Below }
             }
             () => Verdict::Below,
         }

@@ -36,19 +36,26 @@ pub(crate) enum Answer {
     Marks,
     /// Below the level.
     Below,
+    /// Its events are records of the `log` crate: what is done with one depends on the record's target. By
+    /// the rule of this number.
+    ByTarget(RuleNumber),
 }
+
+/// The number of a rule of the front end's.
+pub(crate) type RuleNumber = u32;
 
 const UNKNOWN: u64 = 0;
 const KEPT: u64 = 1;
 const FULL: u64 = 2;
 const MARKS: u64 = 3;
 const BELOW: u64 = 4;
+const BY_TARGET: u64 = 5;
 
 /// A callsite that was met.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) metadata: &'static Metadata<'static>,
-    /// The answer in the lower half, the number of a kept one in the upper.
+    /// The answer in the lower half, the number that it has in the upper.
     answer: AtomicU64,
     /// The number once it has one, plus one: it keeps that while it is off.
     number: AtomicU64,
@@ -60,6 +67,7 @@ fn read(word: u64) -> Option<Answer> {
         KEPT => Some(Answer::Kept((word >> 32) as CallsiteNumber)),
         FULL => Some(Answer::Full),
         MARKS => Some(Answer::Marks),
+        BY_TARGET => Some(Answer::ByTarget((word >> 32) as RuleNumber)),
         _ => Some(Answer::Below),
     }
 }
@@ -75,10 +83,10 @@ impl Site {
     pub(crate) fn set_answer(&self, answer: Answer) -> Option<Answer> {
         let word = match answer {
             Answer::Kept(number) => {
-                // Release: pairs with the Acquire in `number`.
-                self.number.store(u64::from(number) + 1, Ordering::Release);
+                self.set_number(number);
                 KEPT | u64::from(number) << 32
             }
+            Answer::ByTarget(rule) => BY_TARGET | u64::from(rule) << 32,
             Answer::Full => FULL,
             Answer::Marks => MARKS,
             Answer::Below => BELOW,
@@ -88,9 +96,15 @@ impl Site {
         read(self.answer.swap(word, Ordering::AcqRel))
     }
 
+    /// Gives it a number.
+    pub(crate) fn set_number(&self, number: CallsiteNumber) {
+        // Release: pairs with the Acquire in `number`.
+        self.number.store(u64::from(number) + 1, Ordering::Release);
+    }
+
     /// The number that it was given once.
     pub(crate) fn number(&self) -> Option<CallsiteNumber> {
-        // Acquire: pairs with the Release in `set_answer`, as in `answer`.
+        // Acquire: pairs with the Release in `set_number`, as in `answer`.
         let number = self.number.load(Ordering::Acquire);
         number.checked_sub(1).and_then(|number| CallsiteNumber::try_from(number).ok())
     }

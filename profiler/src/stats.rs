@@ -164,6 +164,9 @@ pub struct Stats {
     pub unfinished: u64,
     /// Spans and events with a field that was cut, or left out, for its length.
     pub cut: u64,
+    /// Records of the `log` crate that are stored with the target `log` and say in fields `log.*` where they
+    /// come from: they come from more places than are remembered, which is 4,096, or that was cut.
+    pub log_unplaced: u64,
     /// Callsites whose spans or events are kept, of those that the profiler was shown; each front end
     /// counts its own.
     pub callsites: u64,
@@ -252,7 +255,7 @@ impl Stats {
         };
         format!(
             concat!(
-                r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"#,
+                r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"log_unplaced":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
                 r#""callsites":{{"kept":{},"below_level":{}}},"#,
                 r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
@@ -263,6 +266,7 @@ impl Stats {
             ledger(&self.links),
             self.unfinished,
             self.cut,
+            self.log_unplaced,
             self.ring_high_water,
             self.ring_capacity,
             self.batches,
@@ -356,6 +360,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         open: recorder.open.count(),
         unfinished: account.unfinished,
         cut: account.cut,
+        log_unplaced: account.unplaced,
         ring_high_water: writer.high_water(),
         ring_capacity: recorder.ring.capacities().iter().sum::<usize>() as u64,
         batches: account.batches,

@@ -169,7 +169,7 @@ impl tracing_core::Subscriber for Subscriber {
         }
         let own = metadata.callsite().0.metadata();
         if !std::ptr::eq(metadata, own) {
-            return self.front.filter.is_on_once(metadata);
+            return self.front.filter.is_on_once(metadata, own);
         }
         self.front.filter.answer(own) != Answer::Below
     }
@@ -203,7 +203,7 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn event(&self, event: &Event<'_>) {
         if let Some(recorder) = self.front.recorder() {
-            let answer = self.front.filter.answer(event.metadata());
+            let answer = self.front.filter.answer_to_event(event);
             recorder.event(self.front.layer, event, answer, &|_| None);
         }
     }

@@ -23,7 +23,7 @@ impl Tally {
     // Relaxed, here and above: figures for people.
     fn of(&self, answer: Answer) -> &AtomicU64 {
         match answer {
-            Answer::Kept(_) | Answer::Full => &self.kept,
+            Answer::Kept(_) | Answer::ByTarget(_) | Answer::Full => &self.kept,
             Answer::Marks | Answer::Below => &self.below,
         }
     }

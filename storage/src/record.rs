@@ -75,10 +75,11 @@ pub struct CallsiteInfo {
 /// How a span ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Status {
-    /// It closed, and nothing said that it failed.
+    /// It closed, and nothing said that it failed. A future that was dropped before it came to its end looks
+    /// like one that did.
     #[default]
     Ok,
-    /// An event at level ERROR happened inside it, or it has a field named `error`.
+    /// An event inside it said that it failed, or one of its fields.
     Error,
     /// It closed while its thread was unwinding from a panic.
     Panicked,

@@ -72,7 +72,9 @@ CREATE TABLE span (
   self_ns INTEGER,                 -- duration less the union of its children that ended before it;
                                    -- NULL: unfinished
   polls INTEGER NOT NULL,          -- how many times it was entered
-  status TEXT NOT NULL,            -- 'ok', 'error', 'panicked' or 'unfinished'
+  status TEXT NOT NULL,            -- 'ok' (nothing said that it failed; a future that was dropped
+                                   -- half-way is as one that came to its end), 'error', 'panicked'
+                                   -- or 'unfinished'
   fields TEXT,                     -- JSON object; NULL: no fields
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;

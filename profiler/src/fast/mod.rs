@@ -166,13 +166,9 @@ impl Recorder {
         let span = visitor.span();
         let id = self.complete_in_change(hot, span, words);
         let append = |fields: &FieldBuffer| {
-            self.open.append_fields(
-                self.open.place_of(span),
-                id,
-                fields.words(),
-                fields.declared(),
-            );
-            fields.mark(span);
+            let place = self.open.place_of(span);
+            let kept = self.open.append_fields(place, id, fields.words(), fields.declared());
+            fields.mark(span, kept);
         };
         if visitor.has_failed() {
             let mut fields = FieldBuffer::new(self.field_words_max);

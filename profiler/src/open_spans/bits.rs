@@ -1,6 +1,7 @@
 //! What stands beside each other in the words of a place.
 
 use crate::record::UPPER_SHIFT;
+use crate::said::SAID_BITS;
 
 /// In the lower half of `head`, beside the number of the owner: it is inside.
 pub(crate) const INSIDE: u32 = 1 << 24;
@@ -19,8 +20,12 @@ pub(super) const FOREIGN: u64 = 1 << 34;
 pub(super) const SPILLED: u64 = 1 << 35;
 /// There has been more than one handle; they are counted in [`DirectPlaces`](crate::places::DirectPlaces).
 pub(super) const CLONED: u64 = 1 << 36;
+/// Where what was said of its status stands in `extra`, if its fields do not have that in full.
+pub(super) const SAID_SHIFT: u32 = 37;
+pub(super) const SAID: u64 = ((1 << SAID_BITS) - 1) << SAID_SHIFT;
 /// Where the layer stands in `extra`; 0 is the first one.
 pub(super) const LAYER_SHIFT: u32 = 48;
+const _: () = assert!(SAID_SHIFT + SAID_BITS <= LAYER_SHIFT);
 
 /// The reserved words in `extra`, and the pending ones above them.
 pub(super) const RESERVED: u64 = 0xFFFF;

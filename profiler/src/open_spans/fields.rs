@@ -14,7 +14,7 @@ use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
 use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
 use crate::field_room::{Came, Shares};
-use crate::fields::{Piece, index_of, is_padding, len_of, padding, says_error};
+use crate::fields::{Piece, index_of, is_padding, len_of, padding};
 use crate::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -38,6 +38,26 @@ impl Target<'_> {
     }
 }
 
+/// How much of a value is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// All of it; or there is nothing to be done any more.
+    Whole,
+    /// A part, or that there was one.
+    Part,
+    Nothing,
+}
+
+impl Kept {
+    fn of(is_there: bool, is_whole: bool) -> Self {
+        match (is_there, is_whole) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::Part,
+            (true, true) => Self::Whole,
+        }
+    }
+}
+
 /// What a span has of fields.
 #[derive(Debug, Default)]
 struct Survey {
@@ -56,44 +76,61 @@ struct Slot {
 
 impl OpenSpans {
     /// Records fields into the span at this place, if that has this id, of a callsite with `declared`
-    /// fields. What there is no room for is cut, or said to be missing.
+    /// fields. What there is no room for is cut, or said to be missing. Says whether all is there.
     #[cold]
-    pub(crate) fn record_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
+    pub(crate) fn record_fields(
+        &self,
+        place: Place,
+        id: u64,
+        fields: &[u64],
+        declared: usize,
+    ) -> bool {
         let target = Target { place, span: self.span(place), id, is_new: false };
-        self.record_into(target, fields, declared);
+        self.record_into(target, fields, declared)
     }
 
-    /// Adds the fields of a span that is being created, for which its place has no room.
+    /// Adds the fields of a span that is being created, for which its place has no room. Says whether all
+    /// is there.
     #[cold]
-    pub(crate) fn append_fields(&self, place: Place, id: u64, fields: &[u64], declared: usize) {
+    pub(crate) fn append_fields(
+        &self,
+        place: Place,
+        id: u64,
+        fields: &[u64],
+        declared: usize,
+    ) -> bool {
         let target = Target { place, span: self.span(place), id, is_new: true };
         let start = target.span.field_words();
         if self.room(target, start, fields.len()) >= fields.len()
             && self.add(target, start, fields.len(), fields.iter().copied()).is_some()
         {
-            return;
+            return true;
         }
-        self.record_into(target, fields, declared);
+        self.record_into(target, fields, declared)
     }
 
-    fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) {
+    fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) -> bool {
         let shares = Shares::new(self.field_words_max, declared);
+        let mut are_whole = true;
         while let Some(&header) = fields.first() {
-            let Some((value, rest)) = fields.split_at_checked(len_of(header)) else { return };
+            let Some((value, rest)) = fields.split_at_checked(len_of(header)) else { break };
             let recorded = (0..PATIENCE + ATTEMPTS).find_map(|attempt| {
                 if target.is_gone() {
-                    return Some(true);
+                    return Some(Kept::Whole);
                 }
                 self.try_record(target, value, &shares, attempt < PATIENCE)
             });
-            if recorded != Some(true) && !target.is_gone() {
+            let recorded = recorded.unwrap_or(Kept::Nothing);
+            if recorded == Kept::Nothing && !target.is_gone() {
                 target.span.set_left_out();
             }
+            are_whole &= recorded == Kept::Whole;
             fields = rest;
         }
+        are_whole
     }
 
-    /// Says whether the value, or that there was one, is recorded now. `None` if others came in between;
+    /// Says how much of the value is recorded now. `None` if others came in between;
     /// a `patient` caller does not go on without knowing what there is.
     fn try_record(
         &self,
@@ -101,11 +138,11 @@ impl OpenSpans {
         value: &[u64],
         shares: &Shares,
         patient: bool,
-    ) -> Option<bool> {
+    ) -> Option<Kept> {
         let index = index_of(*value.first()?);
         let right = match self.overwrites.begin(super::index(target.place), index) {
             Ok(right) => Some(right),
-            Err(Refused::SameField) => return Some(true),
+            Err(Refused::SameField) => return Some(Kept::Whole),
             Err(Refused::Busy) => None,
         };
         let survey = right.as_ref().and_then(|_| self.survey(target.span, index));
@@ -133,10 +170,11 @@ impl OpenSpans {
         if let Some(slot) = slot.filter(|slot| room < value.len() && room <= slot.words) {
             return Some(self.overwrite(target, slot, value));
         }
-        let Some(piece) = Piece::of(value, room) else { return Some(false) };
+        let Some(piece) = Piece::of(value, room) else { return Some(Kept::Nothing) };
         let spare = wanted.min(room).saturating_sub(piece.len());
         let padding = (spare > 0).then(|| padding(spare));
-        self.add(target, words, piece.len() + spare, piece.words().chain(padding))
+        let added = self.add(target, words, piece.len() + spare, piece.words().chain(padding))?;
+        Some(Kept::of(added, value.len() <= room))
     }
 
     /// What a span has of fields, unless others are adding some right now. For who has the right.
@@ -165,13 +203,12 @@ impl OpenSpans {
     }
 
     /// Overwrites a value with as much of a new one as there is room for there. For who has the right.
-    /// Says whether it did.
-    fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> bool {
+    fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> Kept {
         let span = target.span;
         let end = slot.at + slot.words;
         let spill = span.spill.load(Ordering::Acquire);
         if target.is_gone() || end > INLINE_WORDS && !self.spills.enter(spill, target.id) {
-            return false;
+            return Kept::Nothing;
         }
         if let Some(piece) = Piece::of(value, slot.words) {
             let spare = slot.words - piece.len();
@@ -186,7 +223,7 @@ impl OpenSpans {
         if end > INLINE_WORDS {
             self.spills.leave(spill);
         }
-        true
+        Kept::of(true, value.len() <= slot.words)
     }
 
     /// Adds so many words behind the first `start`, for which there is [room](Self::room). `None` if
@@ -288,22 +325,6 @@ impl OpenSpans {
             _ => self.field_words_max,
         };
         end.saturating_sub(start).min(wanted)
-    }
-
-    /// Whether a field that the span has already says that something has failed.
-    pub(crate) fn says_error(&self, span: &OpenSpan, error: u8) -> bool {
-        let words = span.field_words();
-        let word = |at| self.field_word(span, at).map(|word| word.load(Ordering::Relaxed));
-        let mut at = 0;
-        while at < words {
-            let Some(header) = word(at) else { return false };
-            let next = word(at + 1).unwrap_or_default();
-            if index_of(header) == error && says_error(header, next) {
-                return true;
-            }
-            at += len_of(header);
-        }
-        false
     }
 
     /// A word of a span's fields, of which those for which its place has no room are in this buffer.

@@ -1,8 +1,11 @@
 //! One open span, and the place that it has in the table.
 
-use super::bits::{CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY};
+use super::bits::{
+    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
+};
 use super::{INLINE_WORDS, NewSpan, Place, key_in};
 use crate::record::{self, SLOT_WORDS, THREAD_MAX};
+use crate::said::Said;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// One place: four cache lines, of which a span without fields uses the first.
@@ -190,6 +193,7 @@ impl OpenSpan {
         }
     }
 
+    /// Whether something has happened in it that says so, and its field `error` has not spoken since.
     pub(crate) fn is_failed(&self) -> bool {
         self.extra.load(Ordering::Relaxed) & FAILED != 0
     }
@@ -206,6 +210,33 @@ impl OpenSpan {
 
     pub(crate) fn set_failed(&self) {
         self.mark(FAILED);
+    }
+
+    /// What was said of the span's status and is not in its fields.
+    pub(crate) fn said(&self) -> Said {
+        Said::from_bits((self.extra() & SAID) >> SAID_SHIFT)
+    }
+
+    /// Something was said of the span's status: if that is not in its fields, here it is, and if it is,
+    /// nothing that was said before counts.
+    pub(crate) fn set_said(&self, said: Said, is_in_fields: bool) {
+        if said.has_error() && self.is_failed() {
+            // How it is now, whatever has happened.
+            self.unmark(FAILED);
+        }
+        let before = said.fields() << SAID_SHIFT;
+        if self.extra() & before != 0 {
+            self.unmark(before);
+        }
+        if !is_in_fields && !said.is_nothing() {
+            self.mark(said.bits() << SAID_SHIFT);
+        }
+    }
+
+    /// Takes flags of `extra` back.
+    fn unmark(&self, flags: u64) {
+        // Release: as in `mark`.
+        self.extra.fetch_and(!flags, Ordering::Release);
     }
 
     pub(crate) fn set_left_out(&self) {

@@ -36,15 +36,8 @@ impl Recorder {
             if !span.is(layer, key) || span.id() != id {
                 return;
             }
-            // Also what the span has said before it is overwritten.
-            let has_failed = |error| self.open.says_error(span, error);
-            if fields.has_failed() || fields.error().is_some_and(has_failed) {
-                span.set_failed();
-            }
-            self.open.record_fields(place, id, fields.words(), declared);
-            if fields.has_left_out() {
-                span.set_left_out();
-            }
+            let kept = self.open.record_fields(place, id, fields.words(), declared);
+            fields.mark(span, kept);
         };
         match local::with_cold(|cold| record(&mut cold.fields)) {
             Ok(()) => {}

@@ -10,6 +10,7 @@ use crate::counters::Kind;
 use crate::local::{self, Hot};
 use crate::open_spans::{OpenSpan, Place};
 use crate::record::{ClosingSpan, SLOT_WORDS, slots};
+use crate::said::Said;
 
 impl Recorder {
     /// There is one more handle of a span of a direct layer.
@@ -52,13 +53,16 @@ impl Recorder {
     }
 
     fn publish_closed(&self, place: Place, span: &OpenSpan, end: u64) {
-        let field_words = span.field_words();
+        let in_place = span.field_words();
+        // What the fields do not say of the status, if anything.
+        let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
+        let field_words = in_place + usize::from(said.is_some());
         let (words, n) = closing(span, end).words(field_words);
-        let fields = (0..field_words)
+        let fields = (0..in_place)
             .step_by(SLOT_WORDS)
             .flat_map(|index| self.open.fields_at(span, index))
-            .take(field_words);
-        let mut words = words[..n].iter().copied().chain(fields);
+            .take(in_place);
+        let mut words = words[..n].iter().copied().chain(fields).chain(said);
         let published = self.try_publish(Kind::Span, slots(n + field_words), |_| {
             std::array::from_fn(|_| words.next().unwrap_or(0))
         });

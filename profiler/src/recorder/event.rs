@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing_core::{Event, Level};
+use tracing_core::{Event, Level, Metadata};
 
 use super::{FindAncestor, Recorder};
 use crate::callsites::CallsiteNumber;
@@ -10,7 +10,8 @@ use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
 use crate::open_spans::OpenSpan;
-use crate::record::{EVENT_WORDS, EventHead, slots};
+use crate::record::{self, EVENT_WORDS, EventHead, slots};
+use crate::said::{is_of_instrument, may_be_of_instrument};
 use crate::sites::Answer;
 use crate::stats::DropReason;
 
@@ -48,15 +49,15 @@ impl Recorder {
             let parent = event.parent().map(|parent| parent.into_u64());
             parent.and_then(|key| self.find_or_ancestor(hot, layer, key, ancestor))
         };
-        if *event.metadata().level() == Level::ERROR
-            && let Some(span) = span
+        if let Some(span) = span
+            && self.says_failed(event.metadata(), span)
         {
             span.set_failed();
         }
         let callsite = match answer {
             Answer::Kept(callsite) => callsite,
             Answer::Full => return self.drop_one(Kind::Event, DropReason::CallsitesFull),
-            Answer::Marks | Answer::Below => return,
+            Answer::Marks | Answer::Below | Answer::ByTarget(_) => return,
         };
         let span = span.map_or(0, OpenSpan::id);
         let published = local::with_cold(|cold| {
@@ -72,6 +73,20 @@ impl Recorder {
         }
     }
 
+    /// Whether an event says that the span in which it happens has failed.
+    #[inline]
+    fn says_failed(&self, event: &Metadata<'_>, span: &OpenSpan) -> bool {
+        *event.level() == Level::ERROR
+            || may_be_of_instrument(event) && self.is_of_instrument(event, span)
+    }
+
+    #[cold]
+    fn is_of_instrument(&self, event: &Metadata<'_>, span: &OpenSpan) -> bool {
+        let callsite = record::callsite(span.origin(), span.head());
+        let of = self.callsites.metadata(callsite);
+        of.is_some_and(|of| is_of_instrument(event, of))
+    }
+
     fn publish_event(
         &self,
         hot: Hot,
@@ -81,7 +96,7 @@ impl Recorder {
         event: &Event<'_>,
     ) {
         let at = self.clock.ticks();
-        fields.begin(event.metadata().fields().len());
+        fields.begin_event(event.metadata().fields().len());
         hot.in_user_code(|| event.record(fields));
         let id = hot.next_id(self, at);
         let (thread, left_out) = (hot.thread(), fields.has_left_out());

@@ -55,6 +55,8 @@ pub(crate) struct Recorder {
     pub(crate) tally: Tally,
     /// Whether the time inside spans is measured.
     pub(crate) busy_time: bool,
+    /// Whether the conventions of OpenTelemetry say how spans have ended.
+    pub(crate) status_rules: bool,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
     /// Whether the database does not take what it is given: a full ring is then its fault.
@@ -74,6 +76,7 @@ pub(crate) struct RecorderOptions {
     pub(crate) field_bytes_max: usize,
     pub(crate) rule: Rule,
     pub(crate) busy_time: bool,
+    pub(crate) status_rules: bool,
     /// The first id that is free in the file.
     pub(crate) first_id: u64,
 }
@@ -92,9 +95,10 @@ impl RecorderOptions {
 
     /// Most words of fields of one span or event.
     fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
-        // A record must fit half of the smallest partition, or it might never find room.
+        // A record must fit half of the smallest partition, or it might never find room; with a word that
+        // says what the fields do not.
         let record_words = (ring.claim_max() / 2).max(1) * SLOT_WORDS;
-        (self.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE))
+        (self.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE + 1))
     }
 }
 
@@ -146,6 +150,7 @@ impl Recorder {
             rule: Arc::new(options.rule.clone()),
             tally: Tally::default(),
             busy_time: options.busy_time,
+            status_rules: options.status_rules,
             field_words_max,
             degraded: AtomicBool::new(false),
             has_dispatch: AtomicBool::new(false),

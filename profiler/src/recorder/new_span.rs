@@ -136,11 +136,10 @@ impl Recorder {
             self.drop_one(Kind::Span, DropReason::OpenSpansFull);
             return None;
         };
-        if !more.is_empty() {
-            self.open.append_fields(place, id, more, fields.map_or(0, FieldBuffer::declared));
-        }
         if let Some(fields) = fields {
-            fields.mark(self.open.span(place));
+            let kept =
+                more.is_empty() || self.open.append_fields(place, id, more, fields.declared());
+            fields.mark(self.open.span(place), kept);
         }
         hot.set_last_place(place);
         Some(key)

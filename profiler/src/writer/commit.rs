@@ -34,6 +34,8 @@ pub(super) struct Pending {
     pub(super) counts: PerKind,
     /// Rows of which something was cut.
     cut: u64,
+    /// Records of the `log` crate without a callsite of their own.
+    unplaced: u64,
     /// Spans that were open when the recording ended.
     pub(super) unfinished: u64,
     /// Positions of the partitions that this batch reaches up to; `None` if it is not the last piece
@@ -242,6 +244,7 @@ impl Writer {
         self.pending = Some(Pending {
             counts,
             cut: self.converter.take_cut(),
+            unplaced: self.converter.take_unplaced(),
             unfinished: 0,
             positions,
             losses: new_losses,
@@ -344,6 +347,7 @@ impl Writer {
         self.looks_committed = self.looks_begun;
         if !self.batch.is_empty() {
             self.account.cut += pending.cut;
+            self.account.unplaced += pending.unplaced;
             self.account.batches += 1;
         }
         self.so_far_is_told();
@@ -422,6 +426,7 @@ impl Writer {
         self.lose_marks();
         self.batch.clear();
         self.converter.take_cut();
+        self.converter.take_unplaced();
         self.state.set_error(format!(
             "the writer panicked over batch {}; its {} spans and {} events were dropped",
             self.batches_begun,

@@ -10,11 +10,12 @@ use spandrel_storage::{
 use tracing_core::Metadata;
 
 use crate::clock::Timeline;
-use crate::fields::{ERROR, Fields, any_says_error};
+use crate::fields::Fields;
 use crate::open_spans::Seen;
 use crate::record::{self, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
 use crate::redact::{Redaction, Secrecy};
+use crate::said::{Role, Said};
 use crate::threads::Threads;
 
 use super::closed_spans::ClosedSpans;
@@ -29,8 +30,9 @@ use super::self_time::SelfTimes;
 struct Callsite {
     id: i64,
     keys: Keys,
-    /// Index of the field `error` of a span.
-    error: Option<usize>,
+    /// The fields of a span that say something of its status, nearly always none. Those with larger
+    /// indexes are in no record, but what they say may be.
+    roles: Option<Box<[(u8, Role)]>>,
     /// Index of the field `message` of an event.
     message: Option<usize>,
     /// Of an event that was a record of the `log` crate.
@@ -42,9 +44,13 @@ impl Callsite {
         let id = store.intern_callsite(&describe(metadata));
         let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
         let index = |wanted| names.iter().position(|name| *name == wanted);
-        let (error, message) = (index(ERROR), index("message"));
+        let message = index("message");
         let keys = Keys::new(&names, |name| redaction.secrecy(name));
-        Self { id, keys, error, message, origin: Origin::of(metadata) }
+        let roles = names.iter().enumerate().filter_map(|(at, name)| Some((at, Role::of(name)?)));
+        let has_roles = metadata.is_span() && roles.clone().next().is_some();
+        let roles = roles.filter_map(|(at, role)| Some((u8::try_from(at).ok()?, role)));
+        let roles = has_roles.then(|| roles.collect());
+        Self { id, keys, roles, message, origin: Origin::of(metadata) }
     }
 }
 
@@ -66,6 +72,8 @@ pub(super) struct Converter {
     redaction: Redaction,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
+    /// Records of the `log` crate, since the last `take_unplaced`, without a callsite of their own.
+    unplaced: u64,
 }
 
 impl Converter {
@@ -83,7 +91,7 @@ impl Converter {
             unknown: Callsite {
                 id: 0,
                 keys: Keys::new(&[], |_| Secrecy::None),
-                error: None,
+                roles: None,
                 message: None,
                 origin: None,
             },
@@ -93,12 +101,18 @@ impl Converter {
             json: JsonWriter::new(redaction.clone()),
             redaction,
             cut: 0,
+            unplaced: 0,
         }
     }
 
     /// How many spans and events have lost part of their fields since the last call.
     pub(super) fn take_cut(&mut self) -> u64 {
         std::mem::take(&mut self.cut)
+    }
+
+    /// How many records of the `log` crate had no callsite of their own since the last call.
+    pub(super) fn take_unplaced(&mut self) -> u64 {
+        std::mem::take(&mut self.unplaced)
     }
 
     /// Asks the file for the numbers of all callsites again: some are others now.
@@ -219,15 +233,17 @@ impl Converter {
         let is_one_thread = head.busy <= head.end.saturating_sub(head.start);
         let is_less = is_one_thread || self.timeline.has_jumped();
         let busy = if is_less { busy.clamp(0, duration) } else { busy };
+        let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
-        let (callsite_id, error) = (site.id, site.error);
-        let mut status = head.status;
-        if let Some(error) = error
-            && status == Status::Ok
-            && any_says_error(fields, error)
-        {
-            status = Status::Error;
-        }
+        let callsite_id = site.id;
+        let status = match &site.roles {
+            Some(roles) if head.status != Status::Panicked => {
+                let has_failed =
+                    Said::in_words(roles, fields).has_failed(head.status == Status::Error, rules);
+                if has_failed { Status::Error } else { Status::Ok }
+            }
+            _ => head.status,
+        };
         SpanRow {
             id: head.id,
             parent_id: head.parent,
@@ -298,6 +314,7 @@ impl Converter {
         let mut sites = std::mem::take(&mut self.log_sites);
         let found = metadata
             .and_then(|metadata| sites.find(origin, head.callsite, metadata, fields, store));
+        self.unplaced += u64::from(found.is_none());
         let (callsite_id, fields) = found.unwrap_or((callsite_id, fields));
         let row = self.event_from(callsite_id, skip, head, fields, store);
         self.log_sites = sites;

@@ -47,6 +47,7 @@ impl Rig {
             field_bytes_max: 4_096,
             rule: Rule::new(LevelFilter::TRACE, LevelFilter::TRACE),
             busy_time: true,
+            status_rules: true,
             first_id: 1,
         });
         recorder.callsites.add(SPAN_SITE.metadata()).unwrap();

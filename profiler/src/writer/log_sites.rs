@@ -6,8 +6,9 @@
 //! by its target and says its file and line like any other. Nothing of this is done on the
 //! application's threads.
 //!
-//! Invariant: so many places at most. A program may make up targets without end: beyond that, and for
-//! an event whose origin was cut, the fields stay as they are.
+//! Invariant: so many places at most, and so many words that tell them apart. A program may make up targets
+//! without end: events of all further places, and those whose origin was cut, have the callsite of their level
+//! in common, keep their fields as they are, and are counted.
 
 use std::collections::HashMap;
 
@@ -16,9 +17,12 @@ use tracing_core::Metadata;
 
 use crate::callsites::CallsiteNumber;
 use crate::fields::{self, Fields, Value};
+use crate::log_events::{TARGET, is_of_log};
 
 /// Places that are remembered, of one file.
 const SITES_MAX: usize = 4_096;
+/// Words of all their keys together: some are long.
+const WORDS_MAX: usize = 32 * SITES_MAX;
 
 /// The indexes of the fields that say where a record comes from.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +36,12 @@ pub(super) struct Origin {
 impl Origin {
     /// Of a callsite of `tracing-log`; `None` for any other.
     pub(super) fn of(metadata: &Metadata<'_>) -> Option<Self> {
-        if metadata.is_span() || metadata.target() != "log" || metadata.name() != "log event" {
+        if !is_of_log(metadata) {
             return None;
         }
         let index = |name| metadata.fields().field(name).map(|field| field.index());
         Some(Self {
-            target: index("log.target")?,
+            target: index(TARGET)?,
             module: index("log.module_path")?,
             file: index("log.file")?,
             line: index("log.line")?,
@@ -62,6 +66,8 @@ struct Said {
 #[derive(Debug, Default)]
 pub(super) struct LogSites {
     ids: HashMap<Vec<u64>, i64>,
+    /// All words of the keys.
+    words: usize,
     key: Vec<u64>,
     rest: Vec<u64>,
 }
@@ -70,6 +76,7 @@ impl LogSites {
     /// Forgets all, because it is another file now.
     pub(super) fn clear(&mut self) {
         self.ids.clear();
+        self.words = 0;
     }
 
     /// The callsite that an event comes from, and its fields without those that said so.
@@ -85,7 +92,8 @@ impl LogSites {
         if let Some(id) = self.ids.get(&self.key) {
             return Some((*id, &self.rest));
         }
-        if self.ids.len() >= SITES_MAX {
+        let all_words = self.words + self.key.len();
+        if self.ids.len() >= SITES_MAX || all_words > WORDS_MAX {
             return None;
         }
         let said = said(origin, words)?;
@@ -98,6 +106,7 @@ impl LogSites {
             file: said.file,
             line: said.line,
         });
+        self.words = all_words;
         self.ids.insert(self.key.clone(), id);
         Some((id, &self.rest))
     }

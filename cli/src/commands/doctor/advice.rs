@@ -352,6 +352,20 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             ),
         ));
     }
+    if facts.log_unplaced > 0 {
+        findings.push(finding(
+            Severity::Hint,
+            "log records",
+            format!(
+                "{} of the crate `log` {} no target, file and line of {} own",
+                text::counted(facts.log_unplaced, "record"),
+                text::agree(facts.log_unplaced, "has", "have"),
+                text::agree(facts.log_unplaced, "its", "their")
+            ),
+            "the program makes up more targets than are remembered (4,096), or long ones; their target is `log`, \
+             and the fields `log.*` say where they come from",
+        ));
+    }
     findings
 }
 
@@ -488,6 +502,7 @@ mod tests {
         assert_eq!(topics(Facts { recorder_gone: true, ..Facts::default() }), ["end"]);
         assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
         assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
+        assert_eq!(topics(Facts { log_unplaced: 1, ..Facts::default() }), ["log records"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);
         assert_eq!(topics(Facts { file_bytes: FILE_BYTES, ..Facts::default() }), ["size"]);
         let large =

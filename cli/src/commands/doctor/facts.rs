@@ -28,6 +28,8 @@ pub(super) struct Facts {
     pub(super) unfinished: u64,
     /// Spans and events of which fields were cut or left out; known when the run has ended.
     pub(super) cut: u64,
+    /// Records of the crate `log` that are stored without their target.
+    pub(super) log_unplaced: u64,
     pub(super) dropped: u64,
     pub(super) ended: bool,
     pub(super) recorder_gone: bool,
@@ -85,6 +87,7 @@ impl Facts {
             spans: run.spans,
             unfinished: run.unfinished,
             cut: report.get("cut").and_then(Value::as_u64).unwrap_or_default(),
+            log_unplaced: report.get("log_unplaced").and_then(Value::as_u64).unwrap_or_default(),
             dropped: run.dropped_spans.saturating_add(run.dropped_events),
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),

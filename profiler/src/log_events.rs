@@ -1,0 +1,48 @@
+//! Events that are records of the `log` crate, whoever has made them so: `tracing_subscriber`'s `init`, a
+//! `LogTracer` of the program's, or our own [`init`](crate::Subscriber::init).
+//!
+//! `tracing-log` has one callsite a level for all of them, whose target is `log`: what a record says of
+//! itself stands in fields. Before it makes the event it asks whether a callsite with the record's own target
+//! is wanted; a layer is not heard then, so the target is looked at again.
+
+use std::fmt;
+
+use tracing_core::field::{Field, Visit};
+use tracing_core::{Event, Metadata};
+
+use crate::rule::{Rule, Verdict};
+
+/// The field that has the target of the record.
+pub(crate) const TARGET: &str = "log.target";
+
+/// Whether a callsite is that of `tracing-log` for a level.
+pub(crate) fn is_of_log(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
+        && metadata.target() == "log"
+        && metadata.name() == "log event"
+        && metadata.fields().field(TARGET).is_some()
+}
+
+/// What a rule says of such an event: by the target of the record.
+pub(crate) fn judge(rule: &Rule, event: &Event<'_>) -> Verdict {
+    let mut judge = Judge { rule, metadata: event.metadata(), verdict: None };
+    event.record(&mut judge);
+    judge.verdict.unwrap_or_else(|| rule.judge(event.metadata()))
+}
+
+/// Looks for the target, and at nothing else: no code of the user's runs.
+struct Judge<'a> {
+    rule: &'a Rule,
+    metadata: &'a Metadata<'a>,
+    verdict: Option<Verdict>,
+}
+
+impl Visit for Judge<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == TARGET {
+            self.verdict = Some(self.rule.judge_with_target(self.metadata, value));
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}

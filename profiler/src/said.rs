@@ -1,0 +1,468 @@
+//! What the fields of a span say of its status.
+//!
+//! | field | says |
+//! |---|---|
+//! | `otel.status_code` | `ok` or `error`, in any case: the last word |
+//! | `otel.status_description`, `otel.status_message` | that it has failed, without a code |
+//! | `error` | that it has failed, or, if it is `false` or empty, that it has not |
+//! | `http.response.status_code`, `http.status_code` | that it has failed, from 500 on |
+//! | `rpc.grpc.status_code` | that it has failed, unless 0; see [`GRPC_FAILURES_OF_SERVERS`] |
+//!
+//! The last value of each counts. All but `error` are conventions of OpenTelemetry: the rules, which can be
+//! switched off.
+//!
+//! The writer looks at a span's words. What those do not have in full was looked at when it was recorded:
+//! it stands in the flags of the open span, and behind the words of its record, in [padding](Said::word)
+//! that says so. So a span without such fields costs nothing, and what is cut changes no status.
+
+use tracing_core::Metadata;
+
+use crate::fields::{self, Fields, Value};
+
+/// The field that says of a span that it has failed, unless its value is false or empty.
+pub(crate) const ERROR: &str = "error";
+
+/// gRPC's codes that a server is to blame for, by OpenTelemetry's conventions: UNKNOWN, DEADLINE_EXCEEDED,
+/// UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS. A span that says `otel.kind = "server"` has not failed
+/// with another one; to all other spans each one but 0 is a failure.
+const GRPC_FAILURES_OF_SERVERS: [i128; 6] = [2, 4, 12, 13, 14, 15];
+
+/// gRPC's codes by name, without `_`.
+const GRPC_NAMES: [&str; 17] = [
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalidargument",
+    "deadlineexceeded",
+    "notfound",
+    "alreadyexists",
+    "permissiondenied",
+    "resourceexhausted",
+    "failedprecondition",
+    "aborted",
+    "outofrange",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "dataloss",
+    "unauthenticated",
+];
+
+/// What a field is to its span's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Code,
+    Error,
+    Http,
+    Grpc,
+    Kind,
+    Description,
+}
+
+impl Role {
+    /// Of a field with this name, if it has one.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            ERROR => Self::Error,
+            "otel.status_code" => Self::Code,
+            "otel.status_description" | "otel.status_message" => Self::Description,
+            "otel.kind" => Self::Kind,
+            "http.response.status_code" | "http.status_code" => Self::Http,
+            "rpc.grpc.status_code" => Self::Grpc,
+            _ => return None,
+        })
+    }
+
+    /// Whether a field with this name may have one: by its length, so that most names are not compared.
+    #[inline(always)]
+    pub(crate) fn may_be_of(name: &str) -> bool {
+        /// A bit for each length of a name that has a role.
+        const LENGTHS: u32 = 1 << 5 | 1 << 9 | 1 << 16 | 1 << 19 | 1 << 20 | 1 << 23 | 1 << 25;
+        name.len() < 32 && LENGTHS >> name.len() & 1 != 0
+    }
+
+    /// Where its two bits are in [`Said`]; the description has one.
+    const fn shift(self) -> u32 {
+        match self {
+            Self::Code => 0,
+            Self::Error => 2,
+            Self::Http => 4,
+            Self::Grpc => 6,
+            Self::Kind => 8,
+            Self::Description => 10,
+        }
+    }
+
+    const fn mask(self) -> u16 {
+        match self {
+            Self::Description => 1 << self.shift(),
+            _ => 3 << self.shift(),
+        }
+    }
+}
+
+// What the bits of a role say; 0 is nothing.
+const FINE: u16 = 1;
+const FAILS: u16 = 2;
+/// Of a code of gRPC: a failure, but not of a server.
+const FAILS_CALLERS: u16 = 3;
+/// Of `otel.status_code`: it was taken back.
+const UNSET: u16 = 3;
+const SERVER: u16 = 2;
+
+/// Whether an event is made like those by which `#[instrument(err)]` says what a function has returned: with
+/// a field `error`, and nothing else.
+#[inline]
+pub(crate) fn may_be_of_instrument(event: &Metadata<'_>) -> bool {
+    event.fields().len() == 1 && event.fields().iter().all(|field| field.name() == ERROR)
+}
+
+/// Whether such an event in this span is that of `#[instrument(err)]`, at whatever level: it comes from the
+/// attribute that has made the span.
+pub(crate) fn is_of_instrument(event: &Metadata<'_>, span: &Metadata<'_>) -> bool {
+    event.line().is_some()
+        && event.line() == span.line()
+        && event.file() == span.file()
+        && event.module_path() == span.module_path()
+}
+
+/// A value, as far as it may say something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told<'a> {
+    Bool(bool),
+    Number(i128),
+    /// As many bytes as there are at hand, and whether those are all.
+    Text(&'a [u8], bool),
+    /// Anything else.
+    Other,
+}
+
+/// What has been said of a span, by the last value of each field that says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Said(u16);
+
+/// So many bits.
+pub(crate) const SAID_BITS: u32 = 11;
+/// Longest text that is looked at, but for its first bytes.
+const TEXT_BYTES_MAX: usize = 32;
+
+impl Said {
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits as u16 & ((1 << SAID_BITS) - 1))
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0.into()
+    }
+
+    pub(crate) fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    fn of(self, role: Role) -> u16 {
+        (self.0 & role.mask()) >> role.shift()
+    }
+
+    /// The bits of all fields that have said something.
+    pub(crate) fn fields(self) -> u64 {
+        let roles =
+            [Role::Code, Role::Error, Role::Http, Role::Grpc, Role::Kind, Role::Description];
+        let said = roles.into_iter().filter(|role| self.of(*role) != 0);
+        said.fold(0, |bits, role| bits | u64::from(role.mask()))
+    }
+
+    /// Whether the field `error` is among them.
+    pub(crate) fn has_error(self) -> bool {
+        self.of(Role::Error) != 0
+    }
+
+    /// The same after something else was said.
+    pub(crate) fn then(self, later: Self) -> Self {
+        Self(self.0 & !(later.fields() as u16) | later.0)
+    }
+
+    /// A value has come.
+    pub(crate) fn tell(&mut self, role: Role, told: Told<'_>) {
+        let says = match role {
+            Role::Code => code(told),
+            Role::Error => error(told),
+            Role::Http => {
+                if number(told).is_some_and(|status| status >= 500) {
+                    FAILS
+                } else {
+                    FINE
+                }
+            }
+            Role::Grpc => grpc(told),
+            Role::Kind => {
+                if is_word(told, "server") {
+                    SERVER
+                } else {
+                    FINE
+                }
+            }
+            Role::Description => u16::from(error(told) == FAILS),
+        };
+        self.0 = self.0 & !role.mask() | says << role.shift();
+    }
+
+    /// Whether the span has failed. `marked` is one in which something happened that says so, and which
+    /// has not said by its field `error` since how it is; `rules` are those that can be switched off.
+    pub(crate) fn has_failed(self, marked: bool, rules: bool) -> bool {
+        if rules {
+            match self.of(Role::Code) {
+                FINE => return false,
+                FAILS => return true,
+                _ if self.of(Role::Description) != 0 => return true,
+                _ => {}
+            }
+        }
+        let by_rule = || {
+            let is_server = self.of(Role::Kind) == SERVER;
+            let grpc = self.of(Role::Grpc);
+            self.of(Role::Http) == FAILS || grpc == FAILS || grpc == FAILS_CALLERS && !is_server
+        };
+        match self.of(Role::Error) {
+            _ if marked => true,
+            0 => rules && by_rule(),
+            error => error == FAILS,
+        }
+    }
+
+    /// Padding that says it: for whoever reads the fields this is none.
+    pub(crate) fn word(self) -> u64 {
+        // Where padding has the index of no field and no flags; not the lowest flag, which is a cut.
+        let bits = self.bits();
+        fields::padding(1) | bits & 0xFF | (bits >> 8) << 17
+    }
+
+    /// What padding says, nearly always nothing.
+    fn of_padding(header: u64) -> Self {
+        Self::from_bits(header & 0xFF | (header >> 17 & 0x7F) << 8)
+    }
+
+    /// What is said in the words of a record, by fields that have these roles.
+    pub(crate) fn in_words(roles: &[(u8, Role)], mut words: &[u64]) -> Self {
+        let (mut said, mut behind) = (Self::default(), Self::default());
+        while let [header, ..] = words {
+            if fields::is_padding(*header) {
+                behind = behind.then(Self::of_padding(*header));
+            } else if let Some((_, role)) =
+                roles.iter().find(|(index, _)| *index == fields::index_of(*header))
+            {
+                said.tell_value(*role, words);
+            }
+            words = words.get(fields::len_of(*header)..).unwrap_or_default();
+        }
+        said.then(behind)
+    }
+
+    fn tell_value(&mut self, role: Role, words: &[u64]) {
+        let Some(field) = Fields::new(words).next() else { return };
+        match field.value {
+            // It was looked at when it was recorded.
+            Value::Missing => {}
+            Value::Bool(value) => self.tell(role, Told::Bool(value)),
+            Value::I64(n) => self.tell(role, Told::Number(n.into())),
+            Value::U64(n) => self.tell(role, Told::Number(n.into())),
+            Value::I128(n) => self.tell(role, Told::Number(n)),
+            Value::U128(n) => self.tell(role, Told::Number(i128::try_from(n).unwrap_or(i128::MAX))),
+            Value::F64(x) => self.tell(role, of_float(x)),
+            Value::Str(words, len) | Value::Bytes(words, len) => {
+                let mut bytes = [0; TEXT_BYTES_MAX];
+                for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+                    *to = word.to_le_bytes();
+                }
+                let at_hand = len.min(TEXT_BYTES_MAX);
+                let is_whole = at_hand == len && !field.is_cut();
+                self.tell(role, Told::Text(&bytes[..at_hand], is_whole));
+            }
+        }
+    }
+}
+
+/// A number with a fraction, as one without if it has none.
+pub(crate) fn of_float<'a>(x: f64) -> Told<'a> {
+    let is_whole = x.fract() == 0.0 && x.abs() < 9e15;
+    if is_whole { Told::Number(x as i128) } else { Told::Other }
+}
+
+/// Whether a text in a field `error` says that nothing has failed: it is empty, or is how `false`,
+/// `None` and `""` are shown.
+fn says_no_error(text: &[u8]) -> bool {
+    matches!(text, b"" | b"false" | b"None" | b"\"\"")
+}
+
+fn error(told: Told<'_>) -> u16 {
+    match told {
+        Told::Bool(false) => FINE,
+        Told::Text(text, true) if says_no_error(text) => FINE,
+        _ => FAILS,
+    }
+}
+
+fn code(told: Told<'_>) -> u16 {
+    match told {
+        _ if is_word(told, "ok") => FINE,
+        _ if is_word(told, "error") => FAILS,
+        _ => UNSET,
+    }
+}
+
+fn grpc(told: Told<'_>) -> u16 {
+    match number(told).or_else(|| grpc_by_name(told)) {
+        // No code at all.
+        None | Some(0) => FINE,
+        Some(code) => {
+            let is_servers = GRPC_FAILURES_OF_SERVERS.contains(&code)
+                || usize::try_from(code).is_ok_and(|code| code >= GRPC_NAMES.len());
+            if is_servers { FAILS } else { FAILS_CALLERS }
+        }
+    }
+}
+
+fn grpc_by_name(told: Told<'_>) -> Option<i128> {
+    let text = unquoted(told)?;
+    let is_name = |name: &&str| {
+        let letters = text.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase);
+        letters.eq(name.bytes())
+    };
+    GRPC_NAMES.iter().position(is_name).and_then(|code| i128::try_from(code).ok())
+}
+
+/// A number, also one that a text begins with, as `503 Service Unavailable` does.
+fn number(told: Told<'_>) -> Option<i128> {
+    /// No status has more.
+    const DIGITS_MAX: usize = 9;
+    match told {
+        Told::Number(n) => Some(n),
+        Told::Text(text, _) => {
+            let text = text.strip_prefix(b"\"").unwrap_or(text);
+            let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+            let digits: usize = digits.count();
+            std::str::from_utf8(text.get(..digits.min(DIGITS_MAX))?).ok()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// Whether a text is this word, in any case, also as it is shown with its quotes.
+fn is_word(told: Told<'_>, word: &str) -> bool {
+    unquoted(told).is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn unquoted(told: Told<'_>) -> Option<&[u8]> {
+    let Told::Text(text, true) = told else { return None };
+    let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    Some(inner.unwrap_or(text))
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 8] = [
+        ERROR,
+        "otel.kind",
+        "otel.status_code",
+        "otel.status_description",
+        "otel.status_message",
+        "http.response.status_code",
+        "http.status_code",
+        "rpc.grpc.status_code",
+    ];
+
+    fn text(text: &str) -> Told<'_> {
+        Told::Text(text.as_bytes(), true)
+    }
+
+    fn said(fields: &[(Role, Told<'_>)]) -> Said {
+        let mut said = Said::default();
+        fields.iter().for_each(|(role, told)| said.tell(*role, *told));
+        said
+    }
+
+    #[test]
+    fn no_name_with_a_role_is_passed_over() {
+        for name in NAMES {
+            assert!(Role::may_be_of(name) && Role::of(name).is_some(), "{name}");
+        }
+        for name in
+            ["errors", "status", "http.request.method", "", "a.name.that.is.far.too.long.for.it"]
+        {
+            assert_eq!(Role::of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn padding_says_all_that_was_said_and_is_padding() {
+        for bits in 0..1 << SAID_BITS {
+            let said = Said::from_bits(bits);
+            let words = [fields::padding(2), u64::MAX, said.word()];
+            assert!(fields::is_padding(said.word()) && !fields::is_cut(said.word()));
+            assert_eq!(fields::len_of(said.word()), 1);
+            assert_eq!(Fields::new(&words).next(), None);
+            assert_eq!(Said::in_words(&[(0, Role::Error)], &words), said);
+        }
+    }
+
+    #[test]
+    fn what_is_said_later_takes_the_place_of_what_was_said_of_the_same_field() {
+        let first = said(&[(Role::Error, Told::Bool(true)), (Role::Http, Told::Number(503))]);
+        let later = said(&[(Role::Error, text("None")), (Role::Grpc, text("\"NotFound\""))]);
+        let both = said(&[
+            (Role::Error, Told::Bool(false)),
+            (Role::Http, Told::Number(500)),
+            (Role::Grpc, Told::Number(5)),
+        ]);
+        assert_eq!(first.then(later), both);
+        assert_eq!(both.then(Said::default()), both);
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        for (told, number_of) in [
+            (Told::Number(-1), Some(-1)),
+            (of_float(503.0), Some(503)),
+            (of_float(503.5), None),
+            (of_float(f64::NAN), None),
+            (text("503"), Some(503)),
+            (text("\"503\""), Some(503)),
+            (text("503 Service Unavailable"), Some(503)),
+            (text("12345678901234567890"), Some(123_456_789)),
+            (text("five hundred"), None),
+            (text(""), None),
+            (Told::Bool(true), None),
+        ] {
+            assert_eq!(number(told), number_of, "{told:?}");
+        }
+        for (code, name) in [(0, "Ok"), (4, "DEADLINE_EXCEEDED"), (16, "Unauthenticated")] {
+            assert_eq!(grpc_by_name(text(name)), Some(code), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_the_program_sets_comes_before_rules() {
+        let http = (Role::Http, Told::Number(503));
+        let (no_error, error) = ((Role::Error, Told::Bool(false)), (Role::Error, Told::Bool(true)));
+        let (ok, failed) = ((Role::Code, text("OK")), (Role::Code, text("Error")));
+        let message = (Role::Description, text("refused"));
+        for (fields, marked, with_rules, without) in [
+            (&[][..], false, false, false),
+            (&[], true, true, true),
+            (&[http], false, true, false),
+            (&[http, no_error], false, false, false),
+            (&[http, no_error], true, true, true),
+            (&[http, ok], true, false, true),
+            (&[error, ok], false, false, true),
+            (&[no_error, failed], false, true, false),
+            (&[message], false, true, false),
+            (&[message, ok], false, false, false),
+            (&[(Role::Description, text("")), no_error], false, false, false),
+        ] {
+            let said = said(fields);
+            assert_eq!(said.has_failed(marked, true), with_rules, "{fields:?}, marked {marked}");
+            assert_eq!(said.has_failed(marked, false), without, "{fields:?}, marked {marked}");
+        }
+    }
+}
