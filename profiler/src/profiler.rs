@@ -190,7 +190,7 @@ impl Profiler {
         })
     }
 
-    fn start_here(mut builder: Builder) -> Result<Self, Error> {
+    pub(crate) fn start_here(mut builder: Builder) -> Result<Self, Error> {
         // A forked child would keep the file locked when this process is dead.
         spandrel_storage::tell_of_locks(fork::close_in_child, fork::keep_in_child);
         let pattern = std::mem::take(&mut builder.database);

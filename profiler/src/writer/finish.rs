@@ -280,3 +280,26 @@ fn trim(store: &mut Store, deadline: Instant, state: &WriterState) {
         Err(error) => state.set_error(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spandrel_storage::Reader;
+
+    use super::*;
+    use crate::clock::tests::SLOW_BY;
+
+    #[test]
+    fn a_clock_that_is_set_while_it_is_recorded_does_not_make_the_run_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        // Somebody finds after the start that it was an hour behind.
+        SLOW_BY.set(Duration::from_secs(3_600));
+        let builder = crate::Profiler::builder().database(&path);
+        let profiler = crate::Profiler::start_here(builder).unwrap();
+        SLOW_BY.set(Duration::ZERO);
+        profiler.close().unwrap();
+        let run = Reader::open(&path).unwrap().latest_run().unwrap().unwrap();
+        let length_ns = run.ended_unix_ns.unwrap() - run.info.started_unix_ns;
+        assert!((0..3_000_000_000_000).contains(&length_ns), "{length_ns} ns");
+    }
+}
