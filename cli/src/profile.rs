@@ -12,7 +12,7 @@ use spandrel_storage::query::{
     By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, StackTree, Stacks,
     TimeError, TimeRange, TimeZone, Window, quote,
 };
-use spandrel_storage::{APPLICATION_ID, Callsite, Reader, Run};
+use spandrel_storage::{APPLICATION_ID, Reader, Run};
 
 use crate::failure::Failure;
 use crate::output::{Header, text};
@@ -224,14 +224,13 @@ impl Profile {
     /// The groups of the spans of a name that are asked about, or of all; from the rollups where they say
     /// enough.
     pub(crate) fn groups_of(&self, name: Option<&str>, by: &By) -> Result<Groups, Failure> {
-        let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
         let mut groups = Groups::new(by.clone());
         if self.is_in_rollups() && by.is_in_rollups() {
-            for top in self.reader.top(self.run.id, usize::MAX)? {
-                if is_named(&top.callsite) {
-                    groups.add_top(&top);
-                }
-            }
+            let top = match name {
+                Some(name) => self.reader.top_named(self.run.id, name)?,
+                None => self.reader.top(self.run.id, usize::MAX)?,
+            };
+            top.iter().for_each(|top| groups.add_top(top));
             return Ok(groups);
         }
         let Some(name) = name else { return Ok(self.groups(by)?.0) };

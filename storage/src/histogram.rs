@@ -121,6 +121,24 @@ impl Histogram {
         Some(self.percentile(q)?.min(u64::try_from(max).unwrap_or(0)))
     }
 
+    /// The number of the bucket of a value.
+    #[cfg(feature = "query")]
+    pub(crate) fn bucket_of(value: u64) -> u16 {
+        index(value)
+    }
+
+    /// The smallest and the largest value of a bucket.
+    #[cfg(feature = "query")]
+    pub(crate) fn bounds_of(bucket: u16) -> (u64, u64) {
+        bounds(bucket)
+    }
+
+    /// Counts so many values of a bucket.
+    #[cfg(feature = "query")]
+    pub(crate) fn record_bucket(&mut self, bucket: u16, count: u64) {
+        self.add(bucket, count);
+    }
+
     /// The start of a bucket that is nearest to a value: within 1 % of it.
     #[cfg(feature = "query")]
     pub(crate) fn edge_near(value: u64) -> u64 {

@@ -28,9 +28,9 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 
 pub use self::mark::Mark;
 use self::mode::Mode;
-#[cfg(feature = "query")]
-pub(crate) use self::names::Names;
 pub use self::names::{Callsite, Thread};
+#[cfg(feature = "query")]
+pub(crate) use self::names::{LookUp, Names, Shared};
 pub use self::run::{Counts, Run};
 #[cfg(feature = "query")]
 pub(crate) use self::span::read_status;

@@ -94,7 +94,7 @@ fn check(reader: &Reader) {
     let mut events = Vec::new();
     reader.events(run.id, |event| events.push(event)).unwrap();
     assert_eq!(events[0].message.as_deref(), Some("slow"));
-    assert_eq!((events[0].span_id, events[0].callsite.level.as_str()), (Some(2), "WARN"));
+    assert_eq!((events[0].span_id, &*events[0].callsite.level), (Some(2), "WARN"));
     let links = reader.links(run.id).unwrap();
     assert_eq!((links.len(), links[0].span_id, links[0].follows_id), (2, 3, 2));
     let top = reader.top(run.id, 9).unwrap();

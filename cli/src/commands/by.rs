@@ -69,13 +69,13 @@ pub(super) fn cells(by: &By, key: &Key, callsite: &Callsite) -> Vec<Cell> {
         _ => Cell::Text("(others)".into()),
     };
     match by {
-        By::Name => vec![Cell::Text(callsite.target.clone()), key],
+        By::Name => vec![Cell::Text(callsite.target.to_string()), key],
         By::Callsite => {
             let place = callsite.file.as_ref().map(|file| match callsite.line {
                 Some(line) => format!("{file}:{line}"),
-                None => file.clone(),
+                None => file.to_string(),
             });
-            let target = Cell::Text(callsite.target.clone());
+            let target = Cell::Text(callsite.target.to_string());
             vec![target, key, place.map_or(Cell::Null, Cell::Text)]
         }
         _ => vec![key],

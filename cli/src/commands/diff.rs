@@ -129,7 +129,7 @@ fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
     title
 }
 
-fn sheet(comparison: &Comparison, by: &By, noise: f64, confidence: f64) -> Sheet {
+fn sheet(comparison: &Comparison<'_>, by: &By, noise: f64, confidence: f64) -> Sheet {
     let mut columns = keys(comparison, by);
     columns.push(Column::right("calls_change", "calls").spare(9));
     for metric in [Metric::P50, Metric::P95, Metric::P99] {
@@ -163,7 +163,7 @@ fn sheet(comparison: &Comparison, by: &By, noise: f64, confidence: f64) -> Sheet
 }
 
 /// The columns that say what a row is of.
-fn keys(comparison: &Comparison, by: &By) -> Vec<Column> {
+fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
     match by {
         By::Name | By::Callsite => {
             let title = if *by == By::Name { "span" } else { "span, place" };
@@ -176,7 +176,7 @@ fn keys(comparison: &Comparison, by: &By) -> Vec<Column> {
 }
 
 /// Names that only the target tells apart.
-fn twins(comparison: &Comparison) -> HashSet<&str> {
+fn twins<'a>(comparison: &Comparison<'a>) -> HashSet<&'a str> {
     let mut names = HashSet::new();
     let all = comparison.changes.iter().map(|change| change.name.name.as_str());
     all.filter(|name| !names.insert(*name)).collect()
@@ -189,13 +189,13 @@ fn key_cells(name: &SpanName, by: &By) -> Vec<Cell> {
         false => Cell::Text(name.name.clone()),
     };
     match by {
-        By::Name | By::Callsite => vec![text, Cell::Text(name.target.clone())],
+        By::Name | By::Callsite => vec![text, Cell::Text(name.target.to_string())],
         _ => vec![text],
     }
 }
 
-fn row(change: &Change, by: &By, noise: f64) -> Vec<Cell> {
-    let mut row = key_cells(&change.name, by);
+fn row(change: &Change<'_>, by: &By, noise: f64) -> Vec<Cell> {
+    let mut row = key_cells(change.name, by);
     row.push(cell(change, Metric::Calls, noise));
     let shown = [Metric::P50, Metric::P95, Metric::P99, Metric::Busy];
     row.extend(shown.map(|metric| cell(change, metric, noise)));
@@ -226,7 +226,7 @@ fn row(change: &Change, by: &By, noise: f64) -> Vec<Cell> {
 }
 
 /// `29.47 -> 3.85 ms ▼87%`: both values, and the change unless it is noise.
-fn cell(change: &Change, metric: Metric, noise: f64) -> Cell {
+fn cell(change: &Change<'_>, metric: Metric, noise: f64) -> Cell {
     let delta = change.delta(metric);
     let text = |value: f64| match metric {
         Metric::Calls => text::count(value as u64),
@@ -275,7 +275,7 @@ fn percent(share: f64) -> String {
 }
 
 /// The change of a duration that is farthest from nothing, for the sake of its interval.
-fn strongest(change: &Change, noise: f64) -> Option<(Metric, Delta)> {
+fn strongest(change: &Change<'_>, noise: f64) -> Option<(Metric, Delta)> {
     let is_duration = |metric: &Metric| !matches!(metric, Metric::Calls | Metric::Busy);
     let durations = Metric::ALL.into_iter().filter(is_duration);
     durations
@@ -292,7 +292,7 @@ fn distance(delta: Delta) -> f64 {
     })
 }
 
-fn notes(comparison: &Comparison, by: &By, noise: f64) -> Vec<String> {
+fn notes(comparison: &Comparison<'_>, by: &By, noise: f64) -> Vec<String> {
     let twins = twins(comparison);
     let named = |name: &SpanName| match (name.is_absent, twins.contains(name.name.as_str())) {
         (true, _) => by::ABSENT.to_owned(),
@@ -301,7 +301,7 @@ fn notes(comparison: &Comparison, by: &By, noise: f64) -> Vec<String> {
         }
         _ => text::clean(&name.name),
     };
-    let mut changed: Vec<(&Change, Metric, Delta)> = comparison
+    let mut changed: Vec<(&Change<'_>, Metric, Delta)> = comparison
         .changes
         .iter()
         .filter_map(|change| {
@@ -325,16 +325,16 @@ fn notes(comparison: &Comparison, by: &By, noise: f64) -> Vec<String> {
         ));
     }
     // Where most time was won or lost first.
-    let won = |change: &Change| {
+    let won = |change: &Change<'_>| {
         let mean = change.delta(Metric::Mean);
-        let calls = change.b.as_deref().map_or(0, Samples::calls) as f64;
+        let calls = change.b.map_or(0, Samples::calls) as f64;
         mean.a.zip(mean.b).map_or(0.0, |(a, b)| (b - a).abs() * calls)
     };
     changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
     let sentences = changed.iter().take(SENTENCES);
     notes.extend(
         sentences
-            .filter_map(|(change, metric, delta)| sentence(&named(&change.name), *metric, *delta)),
+            .filter_map(|(change, metric, delta)| sentence(&named(change.name), *metric, *delta)),
     );
     notes
 }

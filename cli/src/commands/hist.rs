@@ -111,6 +111,11 @@ impl Durations {
         self.histogram.percentile_up_to(q, self.max_ns)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.histogram.count()
+    }
+
     pub(super) fn record(&mut self, ns: i64) {
         self.histogram.record(ns.max(0) as u64);
         self.max_ns = self.max_ns.max(ns);
@@ -129,10 +134,8 @@ pub(super) fn durations(profile: &Profile, name: &str) -> Result<Durations, Fail
 
 fn from_rollups(profile: &Profile, name: &str) -> Result<Durations, Failure> {
     let mut durations = Durations::default();
-    for top in profile.reader.top(profile.run.id, usize::MAX)? {
-        if top.callsite.name == name {
-            durations.merge(&top.histogram, top.max_ns);
-        }
+    for top in profile.reader.top_named(profile.run.id, name)? {
+        durations.merge(&top.histogram, top.max_ns);
     }
     Ok(durations)
 }

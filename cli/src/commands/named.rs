@@ -36,10 +36,8 @@ pub(super) fn twins(profile: &Profile, name: &str) -> Result<Option<String>, Fai
         return Ok(None);
     }
     let mut targets: BTreeMap<String, u64> = BTreeMap::new();
-    for top in profile.reader.top(profile.run.id, usize::MAX)? {
-        if top.callsite.name == name {
-            *targets.entry(top.callsite.target.clone()).or_insert(0) += top.calls;
-        }
+    for top in profile.reader.top_named(profile.run.id, name)? {
+        *targets.entry(top.callsite.target.to_string()).or_insert(0) += top.calls;
     }
     let Some(most) = targets.iter().max_by_key(|(_, calls)| **calls).map(|(target, _)| target)
     else {

@@ -58,9 +58,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => name_for(profile.reader.path()),
     };
     report::write(&path, &context.output, || {
+        // Before the baseline: of many names both take memory, and only one of them at a time.
+        let findings = findings(&profile)?;
         let baseline = side.map(|side| baseline(&side, &profile, context)).transpose()?;
         let asked = Asked {
-            findings: findings(&profile)?,
+            findings,
             title: arguments.title.as_deref(),
             // 0: as many as there may be.
             traces: if traces == 0 { TRACES_MAX } else { traces },

@@ -239,12 +239,14 @@ fn find(
 
 /// How many closed spans of a name, or of all, there are in the window.
 fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
-    let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
     if profile.window.is_all() && profile.run.pruned_spans == 0 {
-        let top = profile.reader.top(profile.run.id, usize::MAX)?;
-        let calls = top.iter().filter(|row| is_named(&row.callsite)).map(|row| row.calls);
-        return Ok(calls.sum());
+        let Some(name) = name else {
+            return Ok(profile.reader.closed_spans(profile.run.id)?);
+        };
+        let top = profile.reader.top_named(profile.run.id, name)?;
+        return Ok(top.iter().map(|row| row.calls).sum());
     }
+    let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
     let (groups, _) = profile.groups(&GroupBy::Callsite)?;
     let groups = groups.groups().iter().filter(|group| is_named(&group.callsite));
     Ok(groups.map(|group| group.calls).sum())
@@ -318,7 +320,7 @@ fn cells(span: &Span) -> Vec<Cell> {
         Cell::Shown(when, span.start_ns.into()),
         Cell::Span(span.id),
         Cell::Trace(span.root_id),
-        Cell::Text(span.callsite.target.clone()),
+        Cell::Text(span.callsite.target.to_string()),
         Cell::Text(span.callsite.name.clone()),
         Cell::Text(span.status.as_str().into()),
         thread,

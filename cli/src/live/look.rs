@@ -76,7 +76,7 @@ pub(crate) fn detail(
     let points =
         if callsites.is_empty() { Vec::new() } else { over_time(reader, part, &callsites)? };
     let is_it =
-        |span: &SpanRef<'_>| span.callsite.name == key.name && span.callsite.target == key.target;
+        |span: &SpanRef<'_>| span.callsite.name == key.name && *span.callsite.target == *key.target;
     let mut slowest: Vec<Span> = Vec::new();
     let looked = part.look(reader, |span| {
         let least = slowest.get(SLOWEST - 1).and_then(|slow| slow.duration_ns);
@@ -132,7 +132,7 @@ pub(crate) fn lines(open: Vec<OpenSpan>, rows: &[Row]) -> Vec<OpenLine> {
     let lines = nested(open).into_iter().map(|(span, depth)| {
         let age_ns = span.seen_ns.saturating_sub(span.span.start_ns).max(0);
         let callsite = &span.span.callsite;
-        let usual = p99.get(&(callsite.name.as_str(), callsite.target.as_str()));
+        let usual = p99.get(&(callsite.name.as_str(), &*callsite.target));
         let is_stalled = age_ns > stalled_after_ns(usual.copied());
         OpenLine { span, depth, age_ns, is_stalled }
     });

@@ -34,7 +34,7 @@ pub(crate) fn rows(
     let mut by_key: HashMap<RowKey, (Vec<Arc<Callsite>>, Sums)> = HashMap::new();
     for (id, sums) in sums {
         let callsite = known.get(reader, id)?;
-        let key = RowKey { name: callsite.name.clone(), target: callsite.target.clone() };
+        let key = RowKey { name: callsite.name.clone(), target: callsite.target.to_string() };
         let (callsites, total) = by_key.entry(key).or_default();
         callsites.push(callsite);
         total.add(&sums);

@@ -175,3 +175,41 @@ fn a_comparison_with_nothing_or_with_itself_says_so() {
     let mut diff = bare(&["diff", "latest", copy.to_str().unwrap(), "--db"]);
     assert!(run(diff.arg(&db)).0.contains("A = B"));
 }
+
+/// Adds names with one span each to the only run of a profile.
+fn add_names(db: &Path, names: i64) {
+    let file = rusqlite::Connection::open(db).unwrap();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        INSERT INTO callsite (id, kind, name, target, level)
+        SELECT 1000 + i, 'span', printf('name_%06d', i), 'made', 'INFO' FROM n";
+    file.execute(sql, [names]).unwrap();
+    let sql = "INSERT INTO span SELECT 1000 + c.id, s.run_id, NULL, 1000 + c.id, c.id, s.thread_id,
+        s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.polls, 'ok', NULL, s.batch_id
+        FROM callsite AS c, (SELECT * FROM span LIMIT 1) AS s WHERE c.target = 'made'";
+    file.execute(sql, []).unwrap();
+    file.execute("UPDATE run SET spans = spans + ?1, last_id = 1000000", [names]).unwrap();
+}
+
+#[test]
+fn verdicts_on_names_without_number_are_counted_and_not_all_listed() {
+    let folder = runs(&[3]);
+    let db = folder.path().join("p.db");
+    add_names(&db, 2_500);
+    let rules = |max: &str| {
+        format!(
+            "[defaults]\nsamples = 1\n[[rule]]\nspan = \"name_*\"\nmetric = \"max\"\nmax = \"{max}\"\n"
+        )
+    };
+    for (max, key, exit) in [("1s", "passed", 0), ("1ns", "failed", 1)] {
+        let (said, code) = check(&db, &rules(max), &["-f", "json", "--quiet"]);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((code, said[key].as_u64()), (exit, Some(2_500)), "{key}");
+        let rows = said["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 2_001);
+        assert_eq!(rows[2_000]["outcome"], key);
+        let more = rows[2_000]["said"].as_str().unwrap();
+        assert_eq!(more, "500 names more that are not listed");
+    }
+    let (said, _) = check(&db, &rules("1s"), &[]);
+    assert!(said.contains("0 failed, 2,500 passed, 0 not judged"), "{said}");
+}

@@ -128,16 +128,16 @@ impl Copy {
             return *id;
         }
         let levels = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
-        let level = levels.into_iter().find(|level| *level == callsite.level);
-        let is_event = callsite.kind == CallsiteKind::Event.as_str();
+        let level = levels.into_iter().find(|level| **level == *callsite.level);
+        let is_event = *callsite.kind == *CallsiteKind::Event.as_str();
         let id = self.store.intern_callsite(&CallsiteInfo {
             kind: if is_event { CallsiteKind::Event } else { CallsiteKind::Span },
             name: callsite.name.clone(),
-            target: callsite.target.clone(),
+            target: callsite.target.to_string(),
             // There are no others.
             level: level.unwrap_or("TRACE"),
-            module: callsite.module.clone(),
-            file: callsite.file.clone(),
+            module: callsite.module.as_deref().map(str::to_owned),
+            file: callsite.file.as_deref().map(str::to_owned),
             line: callsite.line,
         });
         self.callsites.insert(callsite.id, id);

@@ -137,7 +137,7 @@ impl CriticalPath {
 
     /// The same by name and target, whatever the place in the source; the callsite is one of them.
     pub fn by_name(&self, trace: &Trace) -> Vec<(Option<Arc<Callsite>>, i64)> {
-        let mut places: HashMap<(String, String), usize> = HashMap::new();
+        let mut places: HashMap<(String, Arc<str>), usize> = HashMap::new();
         let mut sums: Vec<(Option<Arc<Callsite>>, i64)> = Vec::new();
         for (callsite, ns) in self.by_callsite(trace) {
             let key = callsite.as_ref().map(|c| (c.name.clone(), c.target.clone()));

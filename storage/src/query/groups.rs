@@ -226,10 +226,10 @@ impl Groups {
             return *at;
         }
         let (value, also) = match self.by {
-            By::Target => (callsite.target.clone(), String::new()),
-            By::Level => (callsite.level.clone(), String::new()),
+            By::Target => (callsite.target.to_string(), String::new()),
+            By::Level => (callsite.level.to_string(), String::new()),
             By::Callsite => (callsite.name.clone(), callsite.id.to_string()),
-            _ => (callsite.name.clone(), callsite.target.clone()),
+            _ => (callsite.name.clone(), callsite.target.to_string()),
         };
         let at = self.of_key((Key::Value(value), also), callsite);
         self.remember(callsite.id, at)

@@ -9,14 +9,15 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rusqlite::{Params, Row, Transaction};
+use rusqlite::{Params, Row, Statement, Transaction};
 
 use super::{Columns, SpanRef};
-use crate::reader::{Callsite, Names, Thread, read_status};
+use crate::reader::{Callsite, LookUp, Shared, Thread, read_status};
 
-/// Names that are kept in a table, and as many again of higher numbers; a program can have any number
-/// of threads.
-const NAMES_MAX: usize = 16_384;
+/// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
+const NAMES_MAX: usize = 1 << 20;
+/// Names of higher numbers, which only a made-up file has.
+const OTHERS_MAX: usize = 16_384;
 
 /// Reads spans of one run; the names outlive a transaction.
 pub(crate) struct Rows {
@@ -24,11 +25,18 @@ pub(crate) struct Rows {
     columns: Columns,
     callsites: Kept<Callsite>,
     threads: Kept<Thread>,
+    shared: Shared,
 }
 
 impl Rows {
     pub(crate) fn new(run_id: i64, columns: Columns) -> Self {
-        Self { run_id, columns, callsites: Kept::default(), threads: Kept::default() }
+        Self {
+            run_id,
+            columns,
+            callsites: Kept::default(),
+            threads: Kept::default(),
+            shared: Shared::default(),
+        }
     }
 
     pub(crate) fn run_id(&self) -> i64 {
@@ -57,11 +65,29 @@ impl Rows {
         params: impl Params,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<ControlFlow<()>> {
-        let mut names = Names::new(tx)?;
+        let mut names = LookUp::new(tx)?;
         let mut query = tx.prepare(sql)?;
-        let mut rows = query.query(params)?;
+        self.each(query.query(params)?, &mut names, &mut each)
+    }
+
+    /// The same of a statement whose parameters are bound.
+    pub(crate) fn read_bound(
+        &mut self,
+        query: &mut Statement<'_>,
+        names: &mut LookUp<'_>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        self.each(query.raw_query(), names, &mut each)
+    }
+
+    fn each(
+        &mut self,
+        mut rows: rusqlite::Rows<'_>,
+        names: &mut LookUp<'_>,
+        each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
         while let Some(row) = rows.next()? {
-            if each(&self.span(row, &mut names)?).is_break() {
+            if each(&self.span(row, names)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -71,7 +97,7 @@ impl Rows {
     fn span<'a>(
         &'a mut self,
         row: &'a Row<'_>,
-        names: &mut Names<'_>,
+        names: &mut LookUp<'_>,
     ) -> rusqlite::Result<SpanRef<'a>> {
         let number = |at: usize| -> rusqlite::Result<i64> { Ok(row.get_ref(at)?.as_i64()?) };
         let maybe =
@@ -85,7 +111,10 @@ impl Rows {
             run_id: self.run_id,
             parent_id: maybe(1)?.map(|id| id as u64),
             root_id: number(2)? as u64,
-            callsite: self.callsites.get(number(3)?, |id| names.callsite(id))?,
+            callsite: {
+                let shared = &mut self.shared;
+                self.callsites.get(number(3)?, |id| names.callsite(id, shared))?
+            },
             thread: self.threads.get(number(4)?, |id| names.thread(id))?,
             start_ns: number(5)?,
             duration_ns: maybe(6)?,
@@ -129,7 +158,7 @@ impl<T> Kept<T> {
                 }
             }
             None => {
-                if self.others.len() >= NAMES_MAX && !self.others.contains_key(&id) {
+                if self.others.len() >= OTHERS_MAX && !self.others.contains_key(&id) {
                     self.others.clear();
                 }
                 match self.others.entry(id) {
@@ -157,13 +186,14 @@ mod tests {
             assert_eq!(**found.unwrap(), id);
             looked_up
         };
-        for id in [1, 16_383, 16_384, -1, i64::MAX, 1, -1, i64::MIN, i64::MAX] {
+        let last = NAMES_MAX as i64;
+        for id in [1, last - 1, last, -1, i64::MAX, 1, -1, i64::MIN, i64::MAX] {
             get(&mut kept, id);
         }
         assert_eq!(get(&mut kept, 1), 6);
         for id in 0..40_000 {
             get(&mut kept, id << 20);
         }
-        assert!(kept.others.len() <= NAMES_MAX && kept.table.len() <= NAMES_MAX);
+        assert!(kept.others.len() <= OTHERS_MAX && kept.table.len() <= NAMES_MAX);
     }
 }

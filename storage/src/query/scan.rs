@@ -19,7 +19,7 @@ use super::rows::Rows;
 use super::touched::touched;
 use super::{Filter, SpanRef};
 use crate::error::{Context, Error};
-use crate::reader::{Callsite, Names, Reader};
+use crate::reader::{Reader, Shared};
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: u32 = 50_000;
@@ -182,21 +182,23 @@ impl Reader {
 
     /// What SQLite can decide of a filter, as SQL for a [`Condition`].
     pub(crate) fn sieve(&self, filter: &Filter) -> Result<String, Error> {
-        if filter.is_empty() {
-            Ok(String::new())
-        } else {
-            Ok(filter.sieve(&self.callsites_of_spans()?))
+        let mut sieve = filter.sieve();
+        if sieve.asks_for_callsites() {
+            self.query("read the callsites", |tx| {
+                let mut query = tx.prepare(
+                    "SELECT kind, name, target, level, module, file, line, id
+                     FROM callsite WHERE kind = 'span' ORDER BY id",
+                )?;
+                let (mut rows, mut shared) = (query.query([])?, Shared::default());
+                while sieve.asks_for_callsites()
+                    && let Some(row) = rows.next()?
+                {
+                    sieve.add(&Arc::new(shared.callsite(row.get(7)?, row)?));
+                }
+                Ok(())
+            })?;
         }
-    }
-
-    fn callsites_of_spans(&self) -> Result<Vec<Arc<Callsite>>, Error> {
-        self.query("read the callsites", |tx| {
-            let mut names = Names::new(tx)?;
-            let mut query =
-                tx.prepare("SELECT id FROM callsite WHERE kind = 'span' ORDER BY id")?;
-            let ids = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-            ids.into_iter().map(|id| names.callsite(id)).collect()
-        })
+        Ok(sieve.sql())
     }
 
     /// A scan with a further condition, which `each` may change.

@@ -9,19 +9,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-use rusqlite::params;
-
 use super::commit_map::Place;
 use super::rows::Rows;
 use super::scan::Condition;
 use super::{Columns, Scan, SpanRef};
 use crate::error::{Context, Error};
 use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
-use crate::reader::{Reader, Span};
+use crate::reader::{LookUp, Reader, Span};
 
 /// Which part of all that commits say of their rows is looked at, commit by commit, before a single pass
 /// over all rows is begun instead.
 const PASS_PART: u64 = 4;
+
+/// Callsites of which one transaction looks into an index.
+const PIECE_CALLSITES: usize = 10_000;
 
 /// By which time spans are slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -217,13 +218,11 @@ impl Reader {
             match which {
                 Which::Roots if indexes.roots => {
                     let place = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
-                    return self.by_index(scan.run_id, &[place], slowest);
+                    return self.by_index(scan.run_id, &place, &[0], slowest);
                 }
                 Which::All | Which::Named(_) if indexes.durations => {
-                    let place =
-                        |id: &i64| format!("INDEXED BY {BY_DURATION} WHERE callsite_id = {id}");
-                    let places: Vec<_> = self.callsites_of(which)?.iter().map(place).collect();
-                    return self.by_index(scan.run_id, &places, slowest);
+                    let place = format!("INDEXED BY {BY_DURATION} WHERE callsite_id = ?4");
+                    return self.by_index(scan.run_id, &place, &self.callsites_of(which)?, slowest);
                 }
                 _ => {}
             }
@@ -281,28 +280,43 @@ impl Reader {
         })
     }
 
-    /// Of each of these places in indexes, the slowest spans.
+    /// Of a place in an index for each of these callsites (`?4`), the slowest spans.
     fn by_index(
         &self,
         run_id: i64,
-        places: &[String],
+        place: &str,
+        callsites: &[i64],
         mut slowest: Slowest,
     ) -> Result<Vec<Span>, Error> {
         let mut rows = Rows::new(run_id, Columns::All);
         let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
-        for place in places {
-            let sql = format!(
-                "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
-                 ORDER BY duration_ns DESC, id DESC LIMIT ?3",
-                rows.selected()
-            );
+        let sql = format!(
+            "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
+             ORDER BY duration_ns DESC, id DESC LIMIT ?3",
+            rows.selected()
+        );
+        // Statements that were made once: there can be half a million callsites.
+        for piece in callsites.chunks(PIECE_CALLSITES) {
             let tx = self.begin()?;
-            let bound = slowest.bound_ns().unwrap_or(i64::MIN);
-            let read = rows.read(&tx, &sql, params![run_id, bound, limit], |span| {
-                slowest.add(span);
-                ControlFlow::Continue(())
-            });
-            let _complete = read.context(self.path(), "read the slowest spans")?;
+            let mut read = || -> rusqlite::Result<()> {
+                let mut query = tx.prepare(&sql)?;
+                let mut names = LookUp::new(&tx)?;
+                let takes_callsite = query.parameter_count() == 4;
+                for callsite in piece {
+                    query.raw_bind_parameter(1, run_id)?;
+                    query.raw_bind_parameter(2, slowest.bound_ns().unwrap_or(i64::MIN))?;
+                    query.raw_bind_parameter(3, limit)?;
+                    if takes_callsite {
+                        query.raw_bind_parameter(4, callsite)?;
+                    }
+                    let _complete = rows.read_bound(&mut query, &mut names, |span| {
+                        slowest.add(span);
+                        ControlFlow::Continue(())
+                    })?;
+                }
+                Ok(())
+            };
+            read().context(self.path(), "read the slowest spans")?;
         }
         Ok(slowest.into_spans())
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::Row;
 use rusqlite::types::Type;
+use rusqlite::{Row, ToSql, params};
 
 use super::Reader;
 use super::names::{Callsite, Names};
@@ -58,26 +58,56 @@ impl Reader {
     ///
     /// When the file cannot be read.
     pub fn top(&self, run_id: i64, limit: usize) -> Result<Vec<Top>, Error> {
+        let mut top = self.top_where("", params![run_id])?;
+        top.truncate(limit);
+        Ok(top)
+    }
+
+    /// The callsites of spans of a name, likewise. There can be half a million others.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn top_named(&self, run_id: i64, name: &str) -> Result<Vec<Top>, Error> {
+        let named = " AND callsite_id IN (SELECT id FROM callsite WHERE name = ?2)";
+        self.top_where(named, params![run_id, name])
+    }
+
+    /// How many closed spans of all names a run has, by its rollups.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn closed_spans(&self, run_id: i64) -> Result<u64, Error> {
+        // As a number that does not overflow, whatever a damaged file has there.
+        let sql = "SELECT CAST(total(calls) AS INTEGER) FROM rollup WHERE run_id = ?1";
+        let calls = self.query("read the rollups", |tx| {
+            tx.query_row(sql, [run_id], |row| row.get::<_, i64>(0))
+        })?;
+        Ok(u64::try_from(calls).unwrap_or(0))
+    }
+
+    /// Those for which a condition in SQL holds, those that took the most time first.
+    fn top_where(&self, condition: &str, params: &[&dyn ToSql]) -> Result<Vec<Top>, Error> {
         let mut top = self.query("read the rollups", |tx| {
             let mut names = Names::new(tx)?;
-            let mut query = tx.prepare(
+            let mut query = tx.prepare(&format!(
                 "SELECT callsite_id, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram
-                 FROM rollup WHERE run_id = ?1",
-            )?;
-            let mut rows = query.query([run_id])?;
+                 FROM rollup WHERE run_id = ?1{condition}"
+            ))?;
+            let mut rows = query.query(params)?;
             let mut by_callsite: HashMap<i64, Top> = HashMap::new();
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
                 let top = match by_callsite.get_mut(&id) {
                     Some(top) => top,
-                    None => by_callsite.entry(id).or_insert(Top::new(names.callsite(id)?)),
+                    None => by_callsite.entry(id).or_insert(Top::new(names.callsite_once(id)?)),
                 };
                 top.add_row(row, 1)?;
             }
             Ok(by_callsite.into_values().collect::<Vec<_>>())
         })?;
         top.sort_unstable_by_key(|top| (std::cmp::Reverse(top.sum_ns), top.callsite.id));
-        top.truncate(limit);
         Ok(top)
     }
 }

@@ -18,10 +18,10 @@ pub fn names() -> Names {
         let mut callsite = Callsite::default();
         callsite.id = id;
         callsite.name = name.to_owned();
-        callsite.target = format!("shop::{name}");
-        callsite.level = level.to_owned();
-        callsite.module = module.map(str::to_owned);
-        callsite.file = module.map(|module| format!("src/{module}.rs"));
+        callsite.target = format!("shop::{name}").into();
+        callsite.level = level.into();
+        callsite.module = module.map(Into::into);
+        callsite.file = module.map(|module| format!("src/{module}.rs").into());
         Arc::new(callsite)
     };
     let thread = |(id, name): (i64, Option<&str>)| {

@@ -192,9 +192,9 @@ fn compare<T: PartialOrd>(operator: &str, left: T, right: T) -> bool {
 fn column(key: &str, span: &SpanRef<'_>) -> Option<String> {
     match key {
         "name" => Some(span.callsite.name.clone()),
-        "target" => Some(span.callsite.target.clone()),
-        "module" => span.callsite.module.clone(),
-        "file" => span.callsite.file.clone(),
+        "target" => Some(span.callsite.target.to_string()),
+        "module" => span.callsite.module.as_deref().map(str::to_owned),
+        "file" => span.callsite.file.as_deref().map(str::to_owned),
         _ => Some(
             span.thread.name.clone().unwrap_or_else(|| format!("thread {}", span.thread.os_id)),
         ),

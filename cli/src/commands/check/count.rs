@@ -18,8 +18,13 @@ impl Rule {
     }
 
     /// By how many more calls a run has.
-    pub(super) fn calls_changed(&self, change: &Change, percent: f64, absolute: f64) -> Verdict {
-        let [a, b] = [&change.a, &change.b].map(|side| Counts::of(side.as_deref()));
+    pub(super) fn calls_changed(
+        &self,
+        change: &Change<'_>,
+        percent: f64,
+        absolute: f64,
+    ) -> Verdict {
+        let [a, b] = [change.a, change.b].map(Counts::of);
         let [before, now] = [a.mean(), b.mean()];
         let not_judged = |said: &str| Verdict {
             value: Some(now),

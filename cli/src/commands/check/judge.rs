@@ -5,7 +5,7 @@
 //! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A rule
 //! that somebody wrote and that is about nothing fails, as it could never fail otherwise.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
@@ -61,6 +61,8 @@ pub(super) struct Verdict {
     /// Of the value for a limit, of the change (a share of one) for a change.
     pub(super) interval: Option<(f64, f64)>,
     pub(super) samples: u64,
+    /// Of how many names it is.
+    pub(super) names: u64,
 }
 
 impl Verdict {
@@ -73,16 +75,26 @@ impl Verdict {
     }
 }
 
+/// Verdicts of a kind that are listed for a rule; the others are one that says how many they are.
+const LISTED_MAX: usize = 2_000;
+
 /// Why nothing is known of busy time.
 const UNMEASURED: &str = "busy time was not measured";
+
+/// A name, and what is known of it.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    name: &'a SpanName,
+    samples: Option<&'a Samples>,
+    /// Where it is compared with what was before.
+    change: Option<&'a Change<'a>>,
+}
 
 /// What is judged, and by what.
 pub(super) struct Judge<'a> {
     pub(super) side: &'a Side,
     pub(super) samples: &'a SampleSet,
-    pub(super) baseline: Option<&'a Comparison>,
-    /// What has changed, by name.
-    pub(super) changes: HashMap<&'a SpanName, &'a Change>,
+    pub(super) baseline: Option<&'a Comparison<'a>>,
     /// The spans of the baseline.
     pub(super) before: Option<&'a SampleSet>,
     pub(super) how: Bootstrap,
@@ -107,10 +119,16 @@ impl Judge<'_> {
     /// Names that only the target tells apart.
     fn twins(&self) -> HashSet<&str> {
         let sides = [Some(self.samples), self.before].into_iter().flatten();
-        let names: BTreeSet<&SpanName> =
+        let mut names: Vec<&SpanName> =
             sides.flat_map(|side| side.iter().map(|(name, _)| name)).collect();
-        let mut met = HashSet::new();
-        names.iter().map(|name| name.name.as_str()).filter(|name| !met.insert(*name)).collect()
+        // Two sorted parts, which takes a single pass.
+        names.sort();
+        names.dedup();
+        let pairs = names.iter().zip(names.iter().skip(1));
+        pairs
+            .filter(|(one, next)| one.name == next.name)
+            .map(|(one, _)| one.name.as_str())
+            .collect()
     }
 
     /// A side without a span says nothing of any rule.
@@ -132,27 +150,8 @@ impl Judge<'_> {
             return vec![rule.not_judged(&rule.span, "there is no baseline; give --baseline")];
         }
         let names = self.names(rule);
-        let is_there = |name: &&SpanName| self.samples.get(name).is_some_and(|s| s.calls() > 0);
-        if names.iter().any(is_there) {
-            let is_change = matches!(rule.bound, Bound::Change { .. }) && !rule.quantity.is_count();
-            let is_left = |name: &&SpanName| {
-                is_change && self.changes.get(*name).is_some_and(|change| !change.is_judged())
-            };
-            let (left, judged): (Vec<_>, Vec<_>) = names.into_iter().partition(is_left);
-            let of = |name: &SpanName| Verdict {
-                target: Some(name.target.clone()),
-                ..self.of_name(rule, name)
-            };
-            let mut verdicts: Vec<_> = judged.into_iter().map(of).collect();
-            if !left.is_empty() {
-                // One for all of them: there can be half a million.
-                let names = text::counted(left.len() as u64, "name");
-                let said = format!(
-                    "{names}; of more than {JUDGED_MAX} those that rules name, and the heaviest, are"
-                );
-                verdicts.push(rule.not_judged(&rule.span, &said));
-            }
-            return verdicts;
+        if names.iter().any(|named| named.samples.is_some_and(|s| s.calls() > 0)) {
+            return self.of_names(rule, &names);
         }
         let said = self.absent(rule);
         let is_limit = !matches!(rule.bound, Bound::Change { .. });
@@ -166,6 +165,43 @@ impl Judge<'_> {
             }
             _ => rule.not_judged(&rule.span, &said),
         }]
+    }
+
+    /// A verdict on each name; there can be half a million, so that some are put together.
+    fn of_names(&self, rule: &Rule, names: &[Named<'_>]) -> Vec<Verdict> {
+        let is_change = matches!(rule.bound, Bound::Change { .. }) && !rule.quantity.is_count();
+        let is_left =
+            |named: &Named<'_>| is_change && named.change.is_some_and(|change| !change.is_judged());
+        let (mut verdicts, mut left) = (Vec::new(), 0);
+        let mut of = [Outcome::Failed, Outcome::Passed, Outcome::NotJudged].map(|one| (one, 0));
+        for named in names {
+            if is_left(named) {
+                left += 1;
+                continue;
+            }
+            let verdict = self.of_name(rule, named, names.len() > JUDGED_MAX);
+            let counted = of.iter_mut().find(|(outcome, _)| *outcome == verdict.outcome);
+            let Some((_, count)) = counted else { continue };
+            *count += 1;
+            if *count <= LISTED_MAX {
+                let target = Some(named.name.target.to_string());
+                verdicts.push(Verdict { target, ..verdict });
+            }
+        }
+        let together = |outcome: Outcome, names: usize, said: &str| {
+            let names = names as u64;
+            let said = format!("{}{said}", text::counted(names, "name"));
+            Verdict { outcome, names, ..rule.not_judged(&rule.span, &said) }
+        };
+        for (outcome, count) in of.into_iter().filter(|(_, count)| *count > LISTED_MAX) {
+            verdicts.push(together(outcome, count - LISTED_MAX, " more that are not listed"));
+        }
+        if left > 0 {
+            let said =
+                format!("; of more than {JUDGED_MAX} those that rules name, and the heaviest, are");
+            verdicts.push(together(Outcome::NotJudged, left, &said));
+        }
+        verdicts
     }
 
     /// Why a rule is about nothing, and the name that may have been meant.
@@ -183,15 +219,21 @@ impl Judge<'_> {
     }
 
     /// The names that the rule is for; on either side, so that one that is gone is told of.
-    fn names(&self, rule: &Rule) -> Vec<&SpanName> {
+    fn names(&self, rule: &Rule) -> Vec<Named<'_>> {
+        let is_for = |named: &Named<'_>| rule.is_for(named.name);
         match (rule.bound, self.baseline) {
             (Bound::Change { .. }, Some(baseline)) => {
-                let names = baseline.changes.iter().map(|change| &change.name);
-                names.filter(|name| rule.is_for(name)).collect()
+                let changes = baseline.changes.iter();
+                let named = changes.map(|change| Named {
+                    name: change.name,
+                    samples: change.b,
+                    change: Some(change),
+                });
+                named.filter(is_for).collect()
             }
             _ => {
-                let names = self.samples.iter().map(|(name, _)| name);
-                names.filter(|name| rule.is_for(name)).collect()
+                let named = |(name, samples)| Named { name, samples: Some(samples), change: None };
+                self.samples.iter().map(named).filter(is_for).collect()
             }
         }
     }
@@ -206,12 +248,12 @@ impl Judge<'_> {
         rule.limited("", value as f64, None, said, u64::MAX)
     }
 
-    fn of_name(&self, rule: &Rule, name: &SpanName) -> Verdict {
+    /// Of one of many names an interval that decides nothing is not looked for.
+    fn of_name(&self, rule: &Rule, named: &Named<'_>, of_many: bool) -> Verdict {
         let none = Samples::default();
-        let samples = self.samples.get(name).unwrap_or(&none);
+        let (name, samples) = (named.name, named.samples.unwrap_or(&none));
         if let Bound::Change { percent, absolute } = rule.bound {
-            let change = self.changes.get(name).copied();
-            return match change {
+            return match named.change {
                 Some(change) if rule.quantity.is_count() => {
                     rule.calls_changed(change, percent, absolute)
                 }
@@ -230,6 +272,9 @@ impl Judge<'_> {
             return Verdict { samples: calls, ..rule.not_judged(&name.name, &said) };
         }
         let (value, interval) = match rule.quantity {
+            Quantity::Metric(metric) if of_many && rule.is_kept(samples, metric) => {
+                (samples.figure(metric).unwrap_or(0.0), None)
+            }
             Quantity::Metric(metric) => match samples.measure(metric, &self.how) {
                 Some(measured) => (measured.value, Some((measured.low, measured.high))),
                 None if metric == Metric::Busy && samples.busy_ns().is_none() => {
@@ -269,7 +314,14 @@ fn failed(quantity: Quantity, said: &str) -> Verdict {
         baseline: None,
         interval: None,
         samples: u64::MAX,
+        names: 1,
     }
+}
+
+/// Of how many names the verdict is this one.
+pub(super) fn count(verdicts: &[Verdict], outcome: Outcome) -> u64 {
+    let such = verdicts.iter().filter(|verdict| verdict.outcome == outcome);
+    such.map(|verdict| verdict.names).sum()
 }
 
 fn too_few(samples: &Samples, metric: Metric) -> String {
@@ -289,6 +341,17 @@ impl Rule {
             && target.is_none_or(|target| wildcard(target, &name.target))
     }
 
+    /// Whether a limit is kept, whatever the interval of what was measured.
+    fn is_kept(&self, samples: &Samples, metric: Metric) -> bool {
+        let is_enough = samples.calls() >= metric.samples_min();
+        let value = samples.figure(metric).filter(|_| is_enough);
+        value.is_some_and(|value| match self.bound {
+            Bound::Max(max) => value <= max,
+            Bound::Min(min) => value >= min,
+            Bound::Change { .. } => false,
+        })
+    }
+
     pub(super) fn not_judged(&self, span: &str, said: &str) -> Verdict {
         Verdict {
             outcome: Outcome::NotJudged,
@@ -302,6 +365,7 @@ impl Rule {
             baseline: None,
             interval: None,
             samples: 0,
+            names: 1,
         }
     }
 
@@ -343,12 +407,12 @@ impl Rule {
     }
 
     /// By a change from the baseline.
-    fn changed(&self, change: &Change, percent: f64, absolute: f64) -> Verdict {
+    fn changed(&self, change: &Change<'_>, percent: f64, absolute: f64) -> Verdict {
         let Quantity::Metric(metric) = self.quantity else {
             return self.not_judged(&change.name.name, "cannot be compared");
         };
         let delta = change.delta(metric);
-        let [a, b] = [&change.a, &change.b].map(|side| side.as_deref().map_or(0, Samples::calls));
+        let [a, b] = [change.a, change.b].map(|side| side.map_or(0, Samples::calls));
         let not_judged = |said: &str| Verdict {
             value: delta.b,
             baseline: delta.a,
@@ -364,9 +428,7 @@ impl Rule {
         let is_measured =
             |side: Option<&Samples>| side.is_some_and(|side| side.busy_ns().is_some());
         match (metric, delta.a) {
-            (Metric::Busy, _)
-                if !(is_measured(change.a.as_deref()) && is_measured(change.b.as_deref())) =>
-            {
+            (Metric::Busy, _) if !(is_measured(change.a) && is_measured(change.b)) => {
                 return not_judged(UNMEASURED);
             }
             (Metric::Busy, Some(0.0)) => {

@@ -12,9 +12,9 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::{Value, json};
 use spandrel_storage::query::By;
-use spandrel_storage::query::compare::{Bootstrap, Comparison, SampleSet, SpanName};
+use spandrel_storage::query::compare::{Bootstrap, Comparison, SpanName};
 
-use self::judge::{Judge, Outcome, Verdict};
+use self::judge::{Judge, Outcome, Verdict, count};
 use self::rules::Rules;
 use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
@@ -74,20 +74,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => None,
     };
     let is_named = |name: &SpanName| rules.rules.iter().any(|rule| rule.names(name));
-    let compare =
-        |(before, _): &(SampleSet, Side)| Comparison::first(before, &samples, &how, is_named);
-    let comparison = baseline.as_ref().map(compare);
-    let changes = comparison.iter().flat_map(|all| &all.changes);
-    let changes = changes.map(|change| (&change.name, change)).collect();
     let before = baseline.as_ref().map(|(before, _)| before);
-    let judge = Judge {
-        side: &side,
-        samples: &samples,
-        baseline: comparison.as_ref(),
-        changes,
-        before,
-        how,
-    };
+    let comparison = before.map(|before| Comparison::first(before, &samples, &how, is_named));
+    let judge =
+        Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), before, how };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),
@@ -141,13 +131,12 @@ fn show(
         _ => {
             let mut view = View::new("check", None, sheet(verdicts));
             view.drawing = Some(drawing(title, verdicts));
-            let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
             view.extra.extend(sides);
             view.notes = [warnings, notes].concat();
             view.extra.extend([
-                ("failed".to_owned(), json!(count(Outcome::Failed))),
-                ("passed".to_owned(), json!(count(Outcome::Passed))),
-                ("not_judged".to_owned(), json!(count(Outcome::NotJudged))),
+                ("failed".to_owned(), json!(count(verdicts, Outcome::Failed))),
+                ("passed".to_owned(), json!(count(verdicts, Outcome::Passed))),
+                ("not_judged".to_owned(), json!(count(verdicts, Outcome::NotJudged))),
             ]);
             return context.output.show(view, 0);
         }
@@ -239,12 +228,12 @@ fn drawing(title: &str, verdicts: &[Verdict]) -> String {
             text::clean(&verdict.said),
         ));
     }
-    let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
-    let (failed, passed) = (count(Outcome::Failed), count(Outcome::Passed));
-    let style = if failed > 0 { BAD } else { GOOD };
+    let counts = [Outcome::Failed, Outcome::Passed, Outcome::NotJudged];
+    let counts = counts.map(|outcome| count(verdicts, outcome));
+    let style = if counts[0] > 0 { BAD } else { GOOD };
+    let [failed, passed, not_judged] = counts.map(text::count);
     drawing.push_str(&format!(
-        "\n{style}{failed} failed{style:#}, {passed} passed, {} not judged\n",
-        count(Outcome::NotJudged)
+        "\n{style}{failed} failed{style:#}, {passed} passed, {not_judged} not judged\n"
     ));
     drawing
 }

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::judge::{Outcome, Verdict};
+use super::judge::{Outcome, Verdict, count};
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -24,7 +24,7 @@ pub(super) fn github(verdicts: &[Verdict], warnings: &[String]) -> String {
         let message = escape(&format!("{} (limit {})", verdict.said, verdict.limit), false);
         lines.push_str(&format!("::{kind} title={title}::{message}\n"));
     }
-    let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+    let count = |outcome| count(verdicts, outcome);
     lines.push_str(&format!(
         "{} failed, {} passed, {} not judged\n",
         count(Outcome::Failed),

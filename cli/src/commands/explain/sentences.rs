@@ -23,7 +23,11 @@ pub(in crate::commands) fn sentences(
     name: &str,
 ) -> Result<Vec<String>, Failure> {
     let wanted = selection::parse("p95..")?;
-    let mut selection = wanted.of(&hist::durations(profile, name)?);
+    let durations = hist::durations(profile, name)?;
+    if durations.count() < FEW {
+        return Ok(Vec::new());
+    }
+    let mut selection = wanted.of(&durations);
     let explanation = explain(profile, name, Against::Rest, &mut selection, wanted.subjects())?;
     if explanation.selected < FEW || explanation.rest < FEW {
         return Ok(Vec::new());

@@ -115,7 +115,7 @@ impl Lines {
             text::clean(&said.unwrap_or_default()),
             pairs(event.fields.as_deref())
         );
-        self.people(out, &line, event.callsite.level == "ERROR")
+        self.people(out, &line, *event.callsite.level == *"ERROR")
     }
 
     fn is_for_people(&self) -> bool {
@@ -175,8 +175,8 @@ fn pairs(json: Option<&str>) -> String {
 fn span_members(span: &Span, started: i64) -> Map<String, Value> {
     let members = json!({
         "kind": "span", "run": span.run_id, "id": span.id, "trace_id": span.root_id,
-        "parent_id": span.parent_id, "name": span.callsite.name, "target": span.callsite.target,
-        "level": span.callsite.level, "thread": span.thread.name,
+        "parent_id": span.parent_id, "name": span.callsite.name, "target": &*span.callsite.target,
+        "level": &*span.callsite.level, "thread": span.thread.name,
         "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
         "polls": span.polls, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
@@ -187,8 +187,8 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
 fn event_members(event: &Event, started: i64) -> Map<String, Value> {
     let members = json!({
         "kind": "event", "run": event.run_id, "id": event.id, "parent_id": event.span_id,
-        "name": event.callsite.name, "target": event.callsite.target,
-        "level": event.callsite.level, "thread": event.thread.name,
+        "name": event.callsite.name, "target": &*event.callsite.target,
+        "level": &*event.callsite.level, "thread": event.thread.name,
         "start_unix_ns": started.saturating_add(event.at_ns), "start_ns": event.at_ns,
         "message": event.message, "fields": fields::value(event.fields.as_deref()),
     });

@@ -261,7 +261,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             span.parent_id.map_or(Cell::Null, Cell::Span),
             Cell::Count(depth as u64),
             Cell::Text(span.callsite.name.clone()),
-            Cell::Text(span.callsite.target.clone()),
+            Cell::Text(span.callsite.target.to_string()),
             Cell::Ns(span.start_ns),
             span.duration_ns.into(),
             span.busy_ns.into(),
@@ -293,12 +293,12 @@ fn members(view: &mut View, found: Option<&Found>) {
     let length_ns = until_ns.saturating_sub(from_ns);
     let path = found.path.by_name(trace).into_iter().map(|(callsite, ns)| {
         let name = callsite.as_ref().map(|callsite| callsite.name.as_str());
-        let target = callsite.as_ref().map(|callsite| callsite.target.as_str());
+        let target = callsite.as_ref().map(|callsite| &*callsite.target);
         json!({ "name": name, "target": target, "is_root": callsite.is_none(), "critical_ns": ns,
             "share": ns as f64 / length_ns.max(1) as f64 })
     });
     let events = found.events.iter().map(|event| {
-        json!({ "span_id": event.span_id, "at_ns": event.at_ns, "level": event.callsite.level,
+        json!({ "span_id": event.span_id, "at_ns": event.at_ns, "level": &*event.callsite.level,
             "name": event.callsite.name,
             "message": event.message, "fields": fields::value(event.fields.as_deref()) })
     });

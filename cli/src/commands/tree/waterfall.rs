@@ -50,7 +50,7 @@ impl<'a> Waterfall<'a> {
         let mut targets: HashMap<&str, &str> = HashMap::new();
         let spans = found.trace.spans.iter().map(|span| &span.callsite);
         let twins = spans.filter_map(|callsite| {
-            let (name, target) = (callsite.name.as_str(), callsite.target.as_str());
+            let (name, target) = (callsite.name.as_str(), &*callsite.target);
             (*targets.entry(name).or_insert(target) != target).then_some(name)
         });
         let twins = twins.collect();
@@ -105,7 +105,7 @@ impl<'a> Waterfall<'a> {
             }
             Line::Event { place, depth } => {
                 let event = self.found.events.get(*place);
-                let level = event.map_or("", |event| event.callsite.level.as_str());
+                let level = event.map_or("", |event| &*event.callsite.level);
                 format!("{}· {}", indent(*depth), text::clean(level))
             }
             Line::Missing { id, depth } => {

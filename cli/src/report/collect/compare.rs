@@ -3,7 +3,7 @@
 //! The comparison is that of `spandrel diff`; here it gets words, and numbers for names.
 
 use spandrel_storage::query::compare::{
-    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
+    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples,
 };
 
 use super::names::Names;
@@ -38,26 +38,23 @@ pub(crate) fn compare(baseline: &Baseline, names: &mut Names) -> Diff {
         between_runs: single.then_some(how.between_runs),
         ..Diff::default()
     };
-    for change in Comparison::new(&baseline.before, &baseline.after, &how).changes {
-        let SpanName { name, target, .. } = &change.name;
-        let name = names.of_text(name, target);
-        match (&change.a, &change.b) {
-            (Some(a), Some(b)) => diff.rows.push(row(name, a, b, &change)),
-            (None, _) => diff.appeared.push(name),
-            (_, None) => diff.vanished.push(name),
+    for change in &Comparison::new(&baseline.before, &baseline.after, &how).changes {
+        let mut number = || names.of_text(&change.name.name, &change.name.target);
+        let has_room = |length: usize| length < bounds::DIFF_ROWS;
+        match (change.a, change.b) {
+            (Some(a), Some(b)) if has_room(diff.rows.len()) => {
+                diff.rows.push(row(number(), a, b, change));
+            }
+            (None, Some(_)) if has_room(diff.appeared.len()) => diff.appeared.push(number()),
+            (Some(_), None) if has_room(diff.vanished.len()) => diff.vanished.push(number()),
+            // There can be half a million.
+            _ => diff.left_out += 1,
         }
     }
-    diff.left_out = [diff.rows.len(), diff.appeared.len(), diff.vanished.len()]
-        .iter()
-        .map(|length| length.saturating_sub(bounds::DIFF_ROWS) as u64)
-        .sum();
-    diff.rows.truncate(bounds::DIFF_ROWS);
-    diff.appeared.truncate(bounds::DIFF_ROWS);
-    diff.vanished.truncate(bounds::DIFF_ROWS);
     diff
 }
 
-fn row(name: i64, a: &Samples, b: &Samples, change: &Change) -> DiffRow {
+fn row(name: i64, a: &Samples, b: &Samples, change: &Change<'_>) -> DiffRow {
     let quantiles = METRICS.map(|(metric, q)| quantile(q, &change.delta(metric)));
     DiffRow { name, calls_before: a.calls(), calls_after: b.calls(), quantiles: quantiles.into() }
 }

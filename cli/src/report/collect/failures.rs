@@ -100,7 +100,7 @@ fn read_events(profile: &Profile, failed: &mut [Failed]) -> Result<(), Failure> 
     profile.reader.events(profile.run.id, |event| {
         let place = event.span_id.and_then(|id| places.get(&id));
         let Some(span) = place.and_then(|at| failed.get_mut(*at)) else { return };
-        let is_error = event.callsite.level == "ERROR";
+        let is_error = *event.callsite.level == *"ERROR";
         if span.is_error_event && !is_error {
             return;
         }

@@ -76,13 +76,13 @@ impl Names {
 fn describe(callsite: &Callsite) -> Name {
     let place = match (&callsite.file, callsite.line) {
         (Some(file), Some(line)) => format!("{file}:{line}"),
-        (Some(file), None) => file.clone(),
+        (Some(file), None) => file.to_string(),
         (None, _) => String::new(),
     };
     Name {
         name: callsite.name.clone(),
-        target: callsite.target.clone(),
-        level: callsite.level.clone(),
+        target: callsite.target.to_string(),
+        level: callsite.level.to_string(),
         place,
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn event<W: Wire>(
 
 /// Whether it is one: then its message, under which a field has it.
 fn exception<'a>(event: &EventRef<'a>, fields: &mut Fields<'a>) -> Option<String> {
-    if event.callsite.level != "ERROR" {
+    if *event.callsite.level != *"ERROR" {
         return None;
     }
     if let Some(said) = fields.text(MESSAGE) {

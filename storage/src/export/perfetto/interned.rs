@@ -64,7 +64,7 @@ impl Interned {
     }
 
     fn learn(&mut self, callsite: &Callsite) -> Numbers {
-        let (category, is_new) = number(&mut self.categories, callsite.target.clone());
+        let (category, is_new) = number(&mut self.categories, callsite.target.to_string());
         if is_new {
             entry(&mut self.new, 1, category, &callsite.target);
         }

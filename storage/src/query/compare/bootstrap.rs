@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::blocks::{InBlock, Samples};
 use super::few::{chance, upper, widening};
-use super::samples::{RunBlocks, Samples};
 use crate::histogram::Histogram;
 use crate::query::statistics::normal::normal_quantile;
 
@@ -86,8 +86,9 @@ pub(super) struct Buckets(BTreeMap<u64, (usize, u64)>);
 impl Buckets {
     pub(super) fn of(sides: [&Samples; 2]) -> Self {
         let mut buckets = BTreeMap::new();
-        for histogram in sides.iter().flat_map(|side| side.runs.iter().flatten()) {
-            buckets.extend(histogram.buckets().map(|bucket| (bucket.low, (0, bucket.high))));
+        for (bucket, _) in sides.iter().flat_map(|side| side.counts()) {
+            let (low, high) = Histogram::bounds_of(bucket);
+            buckets.insert(low, (0, high));
         }
         for (at, (column, _)) in buckets.values_mut().enumerate() {
             *column = at;
@@ -95,29 +96,26 @@ impl Buckets {
         Self(buckets)
     }
 
-    fn row(&self, histogram: &Histogram, busy_ns: u64) -> Row {
-        let mut counts = vec![0; self.0.len()];
-        for bucket in histogram.buckets() {
-            let column = self.0.get(&bucket.low).and_then(|(at, _)| counts.get_mut(*at));
-            if let Some(count) = column {
-                *count = u32::try_from(bucket.count).unwrap_or(u32::MAX);
-            }
-        }
-        Row { counts, busy_ns }
-    }
-
     pub(super) fn blocks(&self, side: &Samples) -> Blocks {
         // A run without a span of this name is a run all the same, a block without one a block.
-        let rows = |blocks: &RunBlocks| {
-            let mut rows = vec![Row::of(self.0.len()); blocks.len()];
-            for block in blocks.with_spans() {
-                if let Some(row) = rows.get_mut(block.number()) {
-                    *row = self.row(&block.histogram, block.busy_ns);
+        let rows = |length: usize| vec![Row::of(self.0.len()); length];
+        let mut runs: Vec<Vec<Row>> = side.lengths().into_iter().map(rows).collect();
+        for (run, block, known) in side.by_block() {
+            let Some(row) = runs.get_mut(run).and_then(|rows| rows.get_mut(block)) else {
+                continue;
+            };
+            match known {
+                InBlock::Busy { ns } => row.busy_ns = ns,
+                InBlock::Spans { bucket, count } => {
+                    let (low, _) = Histogram::bounds_of(bucket);
+                    let column = self.0.get(&low).and_then(|(at, _)| row.counts.get_mut(*at));
+                    if let Some(known) = column {
+                        *known = u32::try_from(count).unwrap_or(u32::MAX);
+                    }
                 }
             }
-            rows
-        };
-        Blocks { runs: side.runs.iter().map(rows).collect(), columns: self.0.len() }
+        }
+        Blocks { runs, columns: self.0.len() }
     }
 
     /// The quantile at `q` of counts by column; between the ends of its bucket by rank, so that a
@@ -282,16 +280,10 @@ impl Random {
 mod tests {
     use super::*;
 
-    fn samples(values: &[u64]) -> Samples {
-        let mut histogram = Histogram::new();
-        values.iter().for_each(|value| histogram.record(*value));
-        Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() }
-    }
-
     #[test]
     fn quantiles_lie_between_the_ends_of_their_bucket() {
         let values: Vec<u64> = (1..=10_000).map(|value| value * 1_000).collect();
-        let side = samples(&values);
+        let side = Samples::of_run_of_blocks(&[&values]);
         let buckets = Buckets::of([&side, &side]);
         let counts = buckets.blocks(&side).sum().counts;
         for q in [0.1, 0.5, 0.95, 0.99] {
@@ -305,16 +297,7 @@ mod tests {
 
     #[test]
     fn a_draw_has_as_many_blocks_as_there_are() {
-        let one = Histogram::new();
-        let mut two = Histogram::new();
-        two.record(7);
-        let side = Samples {
-            runs: vec![
-                vec![two.clone(); 5].into_iter().collect(),
-                vec![one; 3].into_iter().collect(),
-            ],
-            ..Samples::default()
-        };
+        let side = Samples { runs: 2, ..Samples::of_run_of_blocks(&[[7]; 5]) };
         let buckets = Buckets::of([&side, &side]);
         let blocks = buckets.blocks(&side);
         let (mut random, mut sum, mut seen) = (Random(1), Sum::default(), Vec::new());

@@ -1,9 +1,8 @@
 //! What changed, name by name.
 
-use std::sync::Arc;
-
+use super::blocks::Samples;
 use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate, Sum};
-use super::samples::{SampleSet, Samples, SpanName};
+use super::samples::{SampleSet, SpanName};
 use crate::histogram::Histogram;
 use crate::query::statistics::discoveries;
 
@@ -113,19 +112,19 @@ pub struct Measured {
 impl Samples {
     /// A metric as every other look at these spans has it: percentiles are those of the histogram and no
     /// larger than the largest duration, the mean is exact. `None` without spans.
-    fn figure(&self, metric: Metric) -> Option<f64> {
+    pub fn figure(&self, metric: Metric) -> Option<f64> {
         let calls = self.calls() as f64;
         let percentile = |q: f64| {
             let mut all = Histogram::new();
-            self.runs.iter().flatten().for_each(|block| all.merge(block));
-            all.percentile_up_to(q, self.max_ns).map(|ns| ns as f64)
+            self.counts().for_each(|(bucket, count)| all.record_bucket(bucket, count));
+            all.percentile_up_to(q, self.max_ns()).map(|ns| ns as f64)
         };
         match metric {
             Metric::P50 => percentile(0.5),
             Metric::P95 => percentile(0.95),
             Metric::P99 => percentile(0.99),
             _ if calls == 0.0 => None,
-            Metric::Mean => Some(self.sum_ns as f64 / calls),
+            Metric::Mean => Some(self.sum_ns() as f64 / calls),
             Metric::Busy => Some(self.busy_ns()? as f64 / calls),
             Metric::Calls => Some(calls / self.run_count()),
         }
@@ -138,7 +137,7 @@ impl Samples {
 
     /// How many runs it is of.
     fn run_count(&self) -> f64 {
-        self.runs.len().max(1) as f64
+        self.runs.max(1) as f64
     }
 
     /// A metric of these spans alone; `None` when they are too few to say.
@@ -168,18 +167,18 @@ impl Samples {
 /// One name on both sides.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Change {
+pub struct Change<'a> {
     /// Of which spans.
-    pub name: SpanName,
+    pub name: &'a SpanName,
     /// Those of side A, if there are any.
-    pub a: Option<Arc<Samples>>,
+    pub a: Option<&'a Samples>,
     /// Those of side B, if there are any.
-    pub b: Option<Arc<Samples>>,
+    pub b: Option<&'a Samples>,
     /// `None` if there are too many names for this one to be judged.
     deltas: Option<Box<[Delta; Metric::ALL.len()]>>,
 }
 
-impl Change {
+impl<'a> Change<'a> {
     /// Whether it was asked what chance makes of its figures: not if too many names have more self time.
     pub fn is_judged(&self) -> bool {
         self.deltas.is_some()
@@ -190,29 +189,32 @@ impl Change {
         let at = Metric::ALL.iter().position(|known| *known == metric);
         let known = at.zip(self.deltas.as_ref()).and_then(|(at, deltas)| deltas.get(at));
         known.copied().unwrap_or_else(|| {
-            let figure = |side: &Option<Arc<Samples>>| side.as_ref()?.figure(metric);
-            let (a, b) = (figure(&self.a), figure(&self.b));
+            let [a, b] = [self.a, self.b].map(|side| side?.figure(metric));
             let difference = a.zip(b).map(|(a, b)| b - a);
             Delta { a, b, difference, estimate: None, believed: 0.0 }
         })
     }
 
     fn self_ns(&self) -> i64 {
-        let self_ns = |side: &Option<Arc<Samples>>| side.as_ref().map_or(0, |side| side.self_ns());
-        self_ns(&self.a).saturating_add(self_ns(&self.b))
+        let [a, b] = [self.a, self.b].map(|side| side.map_or(0, Samples::self_ns));
+        a.saturating_add(b)
     }
 
     #[cfg(test)]
-    fn of(name: &SpanName, a: Option<&Samples>, b: Option<&Samples>, how: &Bootstrap) -> Self {
-        let [a, b] = [a, b].map(|side| side.cloned().map(Arc::new));
-        let mut change = Self { name: name.clone(), a, b, deltas: None };
+    fn of(
+        name: &'a SpanName,
+        a: Option<&'a Samples>,
+        b: Option<&'a Samples>,
+        how: &Bootstrap,
+    ) -> Self {
+        let mut change = Self { name, a, b, deltas: None };
         change.judge(how);
         change
     }
 
     fn judge(&mut self, how: &Bootstrap) {
         let none = Samples::default();
-        let sides = [&self.a, &self.b].map(|side| side.as_deref().unwrap_or(&none));
+        let sides = [self.a, self.b].map(|side| side.unwrap_or(&none));
         let buckets = Buckets::of(sides);
         let blocks = sides.map(|side| buckets.blocks(side));
         let sums = [blocks[0].sum(), blocks[1].sum()];
@@ -221,7 +223,7 @@ impl Change {
             let long = [blocks[0].long(), blocks[1].long()];
             draw(&buckets, &long, runs, how)
         }];
-        let single = sides.iter().any(|side| side.runs.len() < 2);
+        let single = sides.iter().any(|side| side.runs < 2);
         let calls_min = sides[0].calls().min(sides[1].calls());
         let mut at = 0..;
         let deltas = Metric::ALL.map(|metric| {
@@ -304,48 +306,41 @@ pub const JUDGED_MAX: usize = 500;
 /// Two sides, name by name.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Comparison {
+pub struct Comparison<'a> {
     /// The names that either side has, those with most self time on the two sides first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Change<'a>>,
 }
 
-impl Comparison {
+impl<'a> Comparison<'a> {
     /// Compares side B with side A. Of more than [`JUDGED_MAX`] names those are judged that have most self
     /// time, and enough spans for a median.
-    pub fn new(a: &SampleSet, b: &SampleSet, how: &Bootstrap) -> Self {
+    pub fn new(a: &'a SampleSet, b: &'a SampleSet, how: &Bootstrap) -> Self {
         Self::first(a, b, how, |_| false)
     }
 
     /// The same, with names that are judged before others, such as those that somebody asks about.
     pub fn first(
-        a: &SampleSet,
-        b: &SampleSet,
+        a: &'a SampleSet,
+        b: &'a SampleSet,
         how: &Bootstrap,
         is_first: impl Fn(&SpanName) -> bool,
     ) -> Self {
-        let mut names: Vec<&SpanName> = a.names.keys().chain(b.names.keys()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let change = |name: &SpanName| {
-            let [a, b] = [a, b].map(|side| side.names.get(name).cloned());
-            Change { name: name.clone(), a, b, deltas: None }
-        };
-        let mut changes: Vec<Change> = names.into_iter().map(change).collect();
-        changes.sort_by_key(|change| std::cmp::Reverse(change.self_ns()));
+        let mut changes = side_by_side(a, b);
+        changes.sort_by_cached_key(|change| std::cmp::Reverse(change.self_ns()));
         let mut order: Vec<usize> = (0..changes.len()).collect();
         if changes.len() > JUDGED_MAX {
-            order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(&c.name)));
+            order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(c.name)));
         }
         let are_many = changes.len() > JUDGED_MAX;
         // Of few spans nothing is said but how many they are.
-        let is_worth_it = |change: &Change| {
-            let calls = |side: &Option<Arc<Samples>>| side.as_ref().map_or(0, |side| side.calls());
-            calls(&change.a).min(calls(&change.b)) >= Metric::P50.samples_min()
+        let is_worth_it = |change: &Change<'_>| {
+            let [a, b] = [change.a, change.b].map(|side| side.map_or(0, Samples::calls));
+            a.min(b) >= Metric::P50.samples_min()
         };
         let mut judged = 0;
         for at in order {
             let Some(change) = changes.get_mut(at).filter(|_| judged < JUDGED_MAX) else { break };
-            if !are_many || is_worth_it(change) || is_first(&change.name) {
+            if !are_many || is_worth_it(change) || is_first(change.name) {
                 change.judge(how);
                 judged += 1;
             }
@@ -360,8 +355,24 @@ impl Comparison {
     }
 }
 
+/// The names that either side has, in their order.
+fn side_by_side<'a>(a: &'a SampleSet, b: &'a SampleSet) -> Vec<Change<'a>> {
+    let (mut of_a, mut of_b) = (a.iter().peekable(), b.iter().peekable());
+    let mut changes = Vec::with_capacity(a.names().max(b.names()));
+    loop {
+        let next = match (of_a.peek(), of_b.peek()) {
+            (Some((name, _)), Some((other, _))) => (*name).min(other),
+            (Some((name, _)), None) | (None, Some((name, _))) => *name,
+            (None, None) => return changes,
+        };
+        let a = of_a.next_if(|(name, _)| *name == next).map(|(_, samples)| samples);
+        let b = of_b.next_if(|(name, _)| *name == next).map(|(_, samples)| samples);
+        changes.push(Change { name: next, a, b, deltas: None });
+    }
+}
+
 /// Of what is believed of all these figures, this share may be chance.
-fn believe(changes: &mut [Change], rate: f64) {
+fn believe(changes: &mut [Change<'_>], rate: f64) {
     let deltas = || changes.iter().filter_map(|change| change.deltas.as_deref()).flatten();
     let p_values: Vec<f64> = deltas().filter_map(|d| Some(d.estimate?.p_value)).collect();
     // Less than any, if nothing is.
@@ -379,49 +390,40 @@ mod tests {
     fn samples(center_ns: f64, seed: u64) -> Samples {
         let how = Bootstrap { seed, ..Bootstrap::default() };
         let mut random = how.random();
-        let mut blocks = Vec::new();
-        for _ in 0..64 {
-            let mut histogram = Histogram::new();
-            for _ in 0..100 {
-                let around: f64 =
-                    (0..12).map(|_| random.below(1_000) as f64 / 1e3).sum::<f64>() - 6.0;
-                histogram.record((center_ns * (1.0 + 0.1 * around)) as u64);
-            }
-            blocks.push(histogram);
-        }
-        let all = blocks.iter().flat_map(Histogram::buckets);
-        let max_ns = all.map(|bucket| bucket.high as i64).max().unwrap_or(0);
-        Samples {
-            runs: vec![blocks.into_iter().collect()],
-            max_ns,
-            sum_ns: 1,
-            ..Samples::default()
-        }
+        let mut one = || {
+            let around: f64 = (0..12).map(|_| random.below(1_000) as f64 / 1e3).sum::<f64>() - 6.0;
+            (center_ns * (1.0 + 0.1 * around)) as u64
+        };
+        let blocks: Vec<Vec<u64>> = (0..64).map(|_| (0..100).map(|_| one()).collect()).collect();
+        Samples::of_run_of_blocks(&blocks)
     }
 
     /// Of sides that differ in nothing but what is drawn.
     const HOW: Bootstrap =
         Bootstrap { draws: 400, confidence: 0.95, between_runs: 0.0, seed: 0x5350_414E };
 
-    fn change(a: &Samples, b: &Samples) -> Change {
+    fn delta(a: &Samples, b: &Samples, metric: Metric, how: &Bootstrap) -> Delta {
         let name = SpanName::named("n".into(), "t".into());
-        Change::of(&name, Some(a), Some(b), &HOW)
+        Change::of(&name, Some(a), Some(b), how).delta(metric)
+    }
+
+    fn side(names: impl IntoIterator<Item = (String, Samples)>) -> SampleSet {
+        let mut side = SampleSet::new();
+        let named = |(name, samples)| (SpanName::named(name, "t".into()), samples);
+        side.add_names(names.into_iter().map(named).collect());
+        side
     }
 
     #[test]
     fn of_very_many_names_those_with_most_self_time_and_those_that_are_asked_about_are_judged() {
-        let side = || {
-            let mut side = SampleSet::new();
-            for n in 0..JUDGED_MAX as i64 + 50 {
-                let name = SpanName::named(n.to_string(), String::new());
-                let one = Samples { self_ns: n, ..samples_of_one(1_000) };
-                side.names.insert(name, one.into());
-            }
-            side
+        let one = |n: i64| {
+            let samples = Samples::of_run_of_blocks(&[[1_000; 30]]);
+            (n.to_string(), Samples { self_ns: n, ..samples })
         };
+        let side = side((0..JUDGED_MAX as i64 + 50).map(one));
         let how = Bootstrap { draws: 2, ..HOW };
         let is_asked = |name: &SpanName| name.name == "7";
-        let found = Comparison::first(&side(), &side(), &how, is_asked);
+        let found = Comparison::first(&side, &side, &how, is_asked);
         assert_eq!((found.changes.len(), found.not_judged()), (JUDGED_MAX + 50, 50));
         let judged = |name: &str| {
             let mut all = found.changes.iter();
@@ -435,23 +437,17 @@ mod tests {
         assert_eq!(left.delta(Metric::Calls).a, Some(30.0), "figures are known all the same");
     }
 
-    fn samples_of_one(ns: u64) -> Samples {
-        let mut histogram = Histogram::new();
-        (0..30).for_each(|_| histogram.record(ns));
-        Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() }
-    }
-
     #[test]
     fn ten_percent_more_is_found() {
         for seed in 0..5 {
-            let found = change(&samples(1e6, seed), &samples(1.1e6, seed + 100));
+            let [a, b] = [samples(1e6, seed), samples(1.1e6, seed + 100)];
             for metric in [Metric::P50, Metric::P95, Metric::P99, Metric::Mean] {
-                let delta = found.delta(metric);
+                let delta = delta(&a, &b, metric, &HOW);
                 assert!(delta.is_significant(0.02), "{metric:?}: {delta:?}");
                 let estimate = delta.estimate.unwrap();
                 assert!(estimate.low < 0.11 && estimate.high > 0.09, "{metric:?}: {delta:?}");
             }
-            assert!(!found.delta(Metric::Calls).is_significant(0.02));
+            assert!(!delta(&a, &b, Metric::Calls, &HOW).is_significant(0.02));
         }
     }
 
@@ -460,7 +456,9 @@ mod tests {
         // At 95 %, 100 comparisons of the same with the same find some 5 changes of each metric.
         let mut alarms = [0; Metric::ALL.len()];
         for seed in 0..100 {
-            let found = change(&samples(1e6, seed), &samples(1e6, seed + 1_000));
+            let [a, b] = [samples(1e6, seed), samples(1e6, seed + 1_000)];
+            let name = SpanName::named("n".into(), "t".into());
+            let found = Change::of(&name, Some(&a), Some(&b), &HOW);
             for (alarms, metric) in alarms.iter_mut().zip(Metric::ALL) {
                 *alarms += usize::from(found.delta(metric).is_significant(0.0));
             }
@@ -474,16 +472,13 @@ mod tests {
         let (mut single, mut together) = (0, 0);
         for round in 0..4 {
             let side = |seed: u64, slower: f64| {
-                let mut side = SampleSet::default();
-                for n in 0..20 {
-                    let name = SpanName::named(format!("span {n}"), "t".into());
+                side((0..20).map(|n| {
                     let factor = if n == 7 { slower } else { 1.0 };
-                    let samples = samples(1e6 * factor, round * 1_000 + seed + n);
-                    side.names.insert(name, samples.into());
-                }
-                side
+                    (format!("span {n}"), samples(1e6 * factor, round * 1_000 + seed + n))
+                }))
             };
-            let comparison = Comparison::new(&side(0, 1.0), &side(100, 1.1), &HOW);
+            let [a, b] = [side(0, 1.0), side(100, 1.1)];
+            let comparison = Comparison::new(&a, &b, &HOW);
             for change in &comparison.changes {
                 for delta in Metric::ALL.map(|metric| change.delta(metric)) {
                     let is_significant = delta.is_significant(0.0);
@@ -504,11 +499,9 @@ mod tests {
 
     #[test]
     fn single_runs_are_taken_to_differ() {
-        let name = SpanName::named("n".into(), "t".into());
         let [a, b] = [samples(1e6, 1), samples(1.04e6, 2)];
         let p50 = |a: &Samples, b: &Samples, between_runs: f64| {
-            let how = Bootstrap { between_runs, ..HOW };
-            Change::of(&name, Some(a), Some(b), &how).delta(Metric::P50)
+            delta(a, b, Metric::P50, &Bootstrap { between_runs, ..HOW })
         };
         assert!(p50(&a, &b, 0.0).is_significant(0.0));
         let wider = p50(&a, &b, 0.02);
@@ -516,12 +509,8 @@ mod tests {
         let estimate = wider.estimate.unwrap();
         assert!(estimate.low < 0.0 && estimate.high > 0.09 && estimate.p_value > 0.05);
         // Of several runs on each side it is known.
-        let runs = |side: &Samples| {
-            let runs = vec![side.runs[0].clone(); 5];
-            Samples { runs, ..Samples::default() }
-        };
-        assert!(p50(&runs(&a), &runs(&b), 0.02).is_significant(0.0));
-        assert!(!p50(&runs(&a), &b, 0.02).is_significant(0.0));
+        assert!(p50(&a.repeated(5), &b.repeated(5), 0.02).is_significant(0.0));
+        assert!(!p50(&a.repeated(5), &b, 0.02).is_significant(0.0));
     }
 
     #[test]
@@ -535,12 +524,10 @@ mod tests {
 
     #[test]
     fn too_few_spans_are_not_judged() {
-        let mut histogram = Histogram::new();
-        (0..29).for_each(|_| histogram.record(1_000));
-        let few = Samples { runs: vec![[histogram].into_iter().collect()], ..Samples::default() };
-        let found = change(&few, &samples(2_000.0, 1));
-        assert_eq!(found.delta(Metric::P50).estimate, None);
-        assert!(found.delta(Metric::P50).a.is_some());
+        let few = Samples::of_run_of_blocks(&[[1_000; 29]]);
+        let found = delta(&few, &samples(2_000.0, 1), Metric::P50, &HOW);
+        assert_eq!(found.estimate, None);
+        assert!(found.a.is_some());
         let name = SpanName::named("n".into(), "t".into());
         let gone = Change::of(&name, Some(&few), None, &Bootstrap::default());
         assert_eq!((gone.delta(Metric::P50).b, gone.delta(Metric::Calls).estimate), (None, None));

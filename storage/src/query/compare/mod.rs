@@ -12,11 +12,13 @@
 //! Of a hundred figures that have not changed, five lie outside of their 95 % intervals. So which changes
 //! are believed is decided for all figures of a comparison together.
 
+mod blocks;
 mod bootstrap;
 mod change;
 mod few;
 mod samples;
 
+pub use self::blocks::Samples;
 pub use self::bootstrap::{Bootstrap, Estimate};
 pub use self::change::{Change, Comparison, Delta, JUDGED_MAX, Measured, Metric};
-pub use self::samples::{SampleSet, Samples, SpanName};
+pub use self::samples::{SampleSet, SpanName};

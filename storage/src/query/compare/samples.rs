@@ -1,18 +1,16 @@
-//! The durations of one side of a comparison, by name and block of time.
+//! One side of a comparison: what its spans are known by, and the samples of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::super::fields::field_text;
 use super::super::{By, Scan, SpanRef};
+use super::blocks::{Samples, block};
 use crate::error::Error;
-use crate::histogram::Histogram;
 use crate::quick_map::QuickMap;
 use crate::reader::{Reader, Run};
 
-/// Blocks of time of a run at most.
-const BLOCKS: i64 = 64;
 /// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
 const VALUES_MAX: usize = 1_000;
 
@@ -24,29 +22,29 @@ pub struct SpanName {
     /// The name of the span, or the value.
     pub name: String,
     /// The `target`; of values, nothing.
-    pub target: String,
+    pub target: Arc<str>,
     /// These are the spans without the field that they are grouped by.
     pub is_absent: bool,
 }
 
 impl SpanName {
-    pub(super) fn named(name: String, target: String) -> Self {
+    pub(super) fn named(name: String, target: Arc<str>) -> Self {
         Self { name, target, is_absent: false }
     }
 
     /// What spans of a callsite are known by, unless the thread or a field says it.
     fn of_callsite(span: &SpanRef<'_>, by: &By) -> Self {
         let callsite = span.callsite;
-        let (name, target) = (callsite.name.clone(), callsite.target.clone());
+        let (name, target) = (&callsite.name, callsite.target.clone());
         match by {
-            By::Target => Self::named(target, String::new()),
-            By::Level => Self::named(callsite.level.clone(), String::new()),
+            By::Target => Self::named(target.to_string(), Arc::default()),
+            By::Level => Self::named(callsite.level.to_string(), Arc::default()),
             By::Callsite => match (&callsite.file, callsite.line) {
                 (Some(file), Some(line)) => Self::named(format!("{name} {file}:{line}"), target),
                 (Some(file), None) => Self::named(format!("{name} {file}"), target),
-                _ => Self::named(name, target),
+                _ => Self::named(name.clone(), target),
             },
-            _ => Self::named(name, target),
+            _ => Self::named(name.clone(), target),
         }
     }
 
@@ -59,133 +57,15 @@ impl SpanName {
             }
         };
         let is_absent = value.is_none();
-        Self { name: value.unwrap_or_default(), target: String::new(), is_absent }
-    }
-}
-
-/// The blocks of time of a run. There can be half a million names that are in one block each, so only those
-/// with a span are kept, by number.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RunBlocks(Vec<Block>);
-
-/// The spans of a name in a block of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Block {
-    number: u8,
-    pub(super) histogram: Histogram,
-    pub(super) busy_ns: u64,
-}
-
-impl Block {
-    pub(super) fn number(&self) -> usize {
-        self.number.into()
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.histogram.merge(&other.histogram);
-        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
-    }
-}
-
-impl RunBlocks {
-    /// How many there are up to the last one with a span.
-    pub(super) fn len(&self) -> usize {
-        self.0.last().map_or(0, |block| block.number() + 1)
-    }
-
-    /// Those with a span.
-    pub(super) fn with_spans(&self) -> &[Block] {
-        &self.0
-    }
-
-    fn at(&mut self, number: u8) -> &mut Block {
-        let at = match self.0.binary_search_by_key(&number, |known| known.number) {
-            Ok(at) => at,
-            Err(at) => {
-                if self.0.is_empty() {
-                    self.0.reserve_exact(1);
-                }
-                self.0.insert(at, Block { number, ..Block::default() });
-                at
-            }
-        };
-        &mut self.0[at]
-    }
-}
-
-impl<'a> IntoIterator for &'a RunBlocks {
-    type Item = &'a Histogram;
-    type IntoIter = std::iter::Map<std::slice::Iter<'a, Block>, fn(&'a Block) -> &'a Histogram>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter().map(|block| &block.histogram)
-    }
-}
-
-#[cfg(test)]
-impl FromIterator<Histogram> for RunBlocks {
-    fn from_iter<T: IntoIterator<Item = Histogram>>(all: T) -> Self {
-        let block = |(number, histogram)| Block { number, histogram, busy_ns: 0 };
-        Self((0..).zip(all).map(block).collect())
-    }
-}
-
-/// The spans of one name: a histogram of their durations for each block of time of each run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Samples {
-    /// By run, then by block.
-    pub(super) runs: Vec<RunBlocks>,
-    /// Spans whose busy time was not measured.
-    pub(super) unmeasured: u64,
-    pub(super) sum_ns: i64,
-    pub(super) self_ns: i64,
-    pub(super) max_ns: i64,
-    pub(super) errors: u64,
-}
-
-impl Samples {
-    /// How many spans there are.
-    pub fn calls(&self) -> u64 {
-        self.runs.iter().flatten().map(Histogram::count).sum()
-    }
-
-    /// How many there are in each run of their side, in the order of runs.
-    pub fn calls_by_run(&self) -> Vec<u64> {
-        let calls = |blocks: &RunBlocks| blocks.into_iter().map(Histogram::count).sum();
-        self.runs.iter().map(calls).collect()
-    }
-
-    /// Sum of their durations, nanoseconds.
-    pub fn sum_ns(&self) -> i64 {
-        self.sum_ns
-    }
-
-    /// Sum of their busy times, nanoseconds; `None` if some were not measured.
-    pub fn busy_ns(&self) -> Option<u64> {
-        let all = self.runs.iter().flat_map(|run| &run.0).map(|block| block.busy_ns);
-        (self.unmeasured == 0).then(|| all.fold(0, u64::saturating_add))
-    }
-
-    /// Sum of their self times, nanoseconds.
-    pub fn self_ns(&self) -> i64 {
-        self.self_ns
-    }
-
-    /// The longest duration, nanoseconds.
-    pub fn max_ns(&self) -> i64 {
-        self.max_ns
-    }
-
-    /// How many of them failed or panicked.
-    pub fn errors(&self) -> u64 {
-        self.errors
+        Self { name: value.unwrap_or_default(), target: Arc::default(), is_absent }
     }
 }
 
 /// One side of a comparison: one run or several.
 #[derive(Debug, Clone, Default)]
 pub struct SampleSet {
-    pub(super) names: BTreeMap<SpanName, Arc<Samples>>,
+    /// In the order of names, each of which is there once.
+    names: Vec<(SpanName, Samples)>,
     by: By,
     runs: usize,
     traces: u64,
@@ -221,17 +101,23 @@ impl SampleSet {
 
     /// The samples of a name.
     pub fn get(&self, name: &SpanName) -> Option<&Samples> {
-        self.names.get(name).map(|samples| &**samples)
+        let at = self.names.binary_search_by(|(known, _)| known.cmp(name)).ok()?;
+        self.names.get(at).map(|(_, samples)| samples)
     }
 
     /// How many closed spans it has.
     pub fn spans(&self) -> u64 {
-        self.names.values().map(|samples| samples.calls()).sum()
+        self.names.iter().map(|(_, samples)| samples.calls()).sum()
+    }
+
+    /// How many names it has.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
     }
 
     /// All names with their samples, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&SpanName, &Samples)> {
-        self.names.iter().map(|(name, samples)| (name, &**samples))
+        self.names.iter().map(|(name, samples)| (name, samples))
     }
 
     /// Adds the closed spans of a run for which `matches` holds.
@@ -248,8 +134,6 @@ impl SampleSet {
     ) -> Result<(), Error> {
         let from = scan.from_ns.unwrap_or(0);
         let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
-        let at = self.runs;
-        self.runs += 1;
         let mut places = Places::new(&self.by);
         let mut traces = 0;
         reader.scan(scan, |span| {
@@ -265,18 +149,49 @@ impl SampleSet {
         })?;
         self.traces += traces;
         self.has_too_many |= places.has_too_many;
-        // As spans were met; names come in order.
-        for (name, samples) in places.all {
-            Arc::make_mut(self.names.entry(name).or_default()).merge(samples, at);
-        }
+        let all = std::mem::take(&mut places.all);
+        self.add_names(all);
         self.has_too_many |= !by_name(&self.by) && self.names.len() > VALUES_MAX;
-        // A run without a span of some name says something, too.
-        for samples in self.names.values_mut() {
-            if samples.runs.len() < self.runs {
-                Arc::make_mut(samples).runs.resize(self.runs, RunBlocks::default());
-            }
-        }
         Ok(())
+    }
+
+    /// Adds the spans of a run, by names as they were met, which may be the same.
+    pub(super) fn add_names(&mut self, mut all: Vec<(SpanName, Samples)>) {
+        let at = self.runs;
+        self.runs += 1;
+        let merge_equal = |next: &mut (SpanName, Samples), first: &mut (SpanName, Samples)| {
+            let is_same = next.0 == first.0;
+            if is_same {
+                first.1.merge(&next.1, 0);
+            }
+            is_same
+        };
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(merge_equal);
+        if at == 0 {
+            // Vectors grow by doubling.
+            all.shrink_to_fit();
+            self.names = all;
+        } else {
+            let known = self.names.len();
+            for (name, samples) in all {
+                let old = self.names.get(..known).unwrap_or_default();
+                match old.binary_search_by(|(known, _)| known.cmp(&name)) {
+                    Ok(place) => {
+                        if let Some((_, mine)) = self.names.get_mut(place) {
+                            mine.merge(&samples, at);
+                        }
+                    }
+                    Err(_) => self.names.push((name, samples.of_run(at))),
+                }
+            }
+            // Two sorted parts, which takes a single pass.
+            self.names.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        // A run without a span of some name says something, too.
+        for (_, samples) in &mut self.names {
+            samples.runs = self.runs;
+        }
     }
 }
 
@@ -332,71 +247,23 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The block of a moment in a run of this length.
-fn block(at_ns: i64, length_ns: i64) -> u8 {
-    let block = i128::from(at_ns) * i128::from(BLOCKS) / i128::from(length_ns);
-    block.clamp(0, i128::from(BLOCKS) - 1) as u8
-}
-
-impl Samples {
-    fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: u8) {
-        if self.runs.is_empty() {
-            self.runs.reserve_exact(1);
-            self.runs.push(RunBlocks::default());
-        }
-        if let Some(blocks) = self.runs.last_mut() {
-            let block = blocks.at(block);
-            block.histogram.record(duration_ns.max(0) as u64);
-            let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
-            block.busy_ns = block.busy_ns.saturating_add(busy_ns);
-        }
-        self.unmeasured += u64::from(span.busy_ns.is_none());
-        self.sum_ns = self.sum_ns.saturating_add(duration_ns);
-        self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
-        self.max_ns = self.max_ns.max(duration_ns);
-        let failed = matches!(span.status, crate::Status::Error | crate::Status::Panicked);
-        self.errors += u64::from(failed);
-    }
-
-    /// Takes those of run number `at`; two callsites of one name are one.
-    fn merge(&mut self, other: Self, at: usize) {
-        let others = other.runs.into_iter().next().unwrap_or_default();
-        self.runs.reserve_exact((at + 1).saturating_sub(self.runs.len()));
-        self.runs.resize(self.runs.len().max(at + 1), RunBlocks::default());
-        match self.runs.get_mut(at) {
-            Some(mine) if mine.0.is_empty() => *mine = others,
-            Some(mine) => others.0.iter().for_each(|more| mine.at(more.number).merge(more)),
-            None => {}
-        }
-        self.unmeasured += other.unmeasured;
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
-        self.self_ns = self.self_ns.saturating_add(other.self_ns);
-        self.max_ns = self.max_ns.max(other.max_ns);
-        self.errors += other.errors;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_takes_what_its_own_blocks_take_and_not_a_place_in_each() {
-        let mut samples = Samples::default();
-        samples.runs.push(RunBlocks::default());
-        samples.runs[0].at(63).histogram.record(5);
-        samples.runs[0].at(2).histogram.record(7);
-        samples.runs[0].at(63).histogram.record(6);
-        let blocks = &samples.runs[0];
-        assert_eq!((blocks.0.len(), blocks.len(), samples.calls()), (2, 64, 3));
-        let numbers: Vec<usize> = blocks.with_spans().iter().map(Block::number).collect();
-        assert_eq!(numbers, [2, 63]);
-    }
-
-    #[test]
-    fn moments_fall_into_blocks() {
-        assert_eq!([-5, 0, 99, 100, 500].map(|at| block(at, 100)), [0, 0, 63, 63, 63]);
-        assert_eq!(block(i64::MAX, i64::MAX), 63);
-        assert_eq!(block(i64::MIN, 1), 0);
+    fn names_of_several_runs_are_together_and_in_order() {
+        let name = |name: &str| SpanName::named(name.to_owned(), Arc::default());
+        let one = |ns: u64| Samples::of_run_of_blocks(&[[ns]]);
+        let mut side = SampleSet::new();
+        side.add_names(vec![(name("c"), one(1)), (name("a"), one(2)), (name("c"), one(3))]);
+        side.add_names(vec![(name("d"), one(4)), (name("b"), one(5)), (name("a"), one(6))]);
+        let found: Vec<_> =
+            side.iter().map(|(name, all)| (name.name.as_str(), all.calls_by_run())).collect();
+        let expected = [("a", [1, 1]), ("b", [0, 1]), ("c", [2, 0]), ("d", [0, 1])];
+        assert_eq!(found, expected.map(|(name, calls)| (name, calls.to_vec())));
+        assert_eq!((side.spans(), side.runs()), (6, 2));
+        assert_eq!(side.get(&name("c")).map(Samples::calls), Some(2));
+        assert_eq!(side.get(&name("e")), None);
     }
 }

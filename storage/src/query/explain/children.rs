@@ -5,6 +5,7 @@
 //! a generator that draws the same each time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::SpanRef;
 use super::significance::Moments;
@@ -30,7 +31,7 @@ pub(super) struct Children {
     /// From id to class and place; made when the sample is complete.
     places: QuickMap<u64, (usize, usize)>,
     /// By name and target.
-    names: HashMap<(String, String), usize>,
+    names: HashMap<(String, Arc<str>), usize>,
     of_callsite: QuickMap<i64, usize>,
     /// By class, place and name: nanoseconds.
     spent: HashMap<(usize, usize, usize), i64>,
@@ -116,7 +117,7 @@ impl Children {
     pub(super) fn shares(&self) -> Vec<(String, [Moments; 2])> {
         let mut targets: HashMap<&str, usize> = HashMap::new();
         self.names.keys().for_each(|(name, _)| *targets.entry(name).or_insert(0) += 1);
-        let label = |(name, target): &(String, String)| match targets.get(name.as_str()) {
+        let label = |(name, target): &(String, Arc<str>)| match targets.get(name.as_str()) {
             Some(1) => name.clone(),
             _ => format!("{name} ({target})"),
         };

@@ -35,7 +35,7 @@ impl TextKey {
         let callsite = span.callsite;
         let text = match self {
             Self::Name => Some(callsite.name.as_str()),
-            Self::Target => Some(callsite.target.as_str()),
+            Self::Target => Some(&*callsite.target),
             Self::Module => callsite.module.as_deref(),
             Self::File => callsite.file.as_deref(),
             Self::Thread => match &span.thread.name {

@@ -11,7 +11,7 @@ use super::term::Term;
 
 /// Answers are kept for ids up to this; there are as many callsites as places in a program, and
 /// more threads only if they come and go.
-const KEPT_IDS_MAX: usize = 1 << 16;
+const KEPT_IDS_MAX: usize = 1 << 20;
 
 /// Looks at the spans of one profile; callsites and threads are told apart by their ids in it.
 #[derive(Debug, Clone)]

@@ -145,9 +145,9 @@ impl Filter {
         sieve::holds(&self.expression, callsite)
     }
 
-    /// What SQLite can decide of it, in a profile with these callsites.
-    pub(super) fn sieve(&self, callsites: &[Arc<Callsite>]) -> String {
-        sieve::sieve(&self.expression, callsites)
+    /// What SQLite can decide of it, in a profile whose callsites are shown to it.
+    pub(super) fn sieve(&self) -> sieve::Sieve<'_> {
+        sieve::Sieve::new(&self.expression)
     }
 
     /// Whether a term looks at the fields. If not, they need not be read.

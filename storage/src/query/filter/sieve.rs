@@ -18,31 +18,57 @@ use crate::record::Status;
 /// Longer lists of callsites are not worth it.
 const CALLSITES_MAX: usize = 1_000;
 
-/// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing.
-pub(crate) fn sieve(expression: &Expression, callsites: &[Arc<Callsite>]) -> String {
-    let parts = match expression {
-        Expression::All(parts) => parts.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    let mut sql = String::new();
-    let (of_callsite, others): (Vec<_>, Vec<_>) =
-        parts.iter().partition(|part| is_of_callsite(part));
-    if !of_callsite.is_empty() {
-        let may = |callsite: &&Arc<Callsite>| of_callsite.iter().all(|part| holds(part, callsite));
-        let ids: Vec<_> = callsites.iter().filter(may).map(|one| one.id.to_string()).collect();
-        if ids.len() < callsites.len() && ids.len() <= CALLSITES_MAX {
+/// What SQLite can decide, found out callsite by callsite: there can be half a million.
+pub(crate) struct Sieve<'a> {
+    of_callsite: Vec<&'a Expression>,
+    others: Vec<&'a Expression>,
+    /// The callsites that are possible.
+    ids: Vec<i64>,
+    /// Whether some are not.
+    leaves_out: bool,
+}
+
+impl<'a> Sieve<'a> {
+    pub(super) fn new(expression: &'a Expression) -> Self {
+        let parts = match expression {
+            Expression::All(parts) => parts.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let (of_callsite, others) = parts.iter().partition(|part| is_of_callsite(part));
+        Self { of_callsite, others, ids: Vec::new(), leaves_out: false }
+    }
+
+    /// Whether another callsite would change anything.
+    pub(crate) fn asks_for_callsites(&self) -> bool {
+        !self.of_callsite.is_empty() && self.ids.len() <= CALLSITES_MAX
+    }
+
+    /// Looks at a callsite of spans.
+    pub(crate) fn add(&mut self, callsite: &Arc<Callsite>) {
+        if self.of_callsite.iter().all(|part| holds(part, callsite)) {
+            self.ids.push(callsite.id);
+        } else {
+            self.leaves_out = true;
+        }
+    }
+
+    /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing.
+    pub(crate) fn sql(&self) -> String {
+        let mut sql = String::new();
+        if self.leaves_out && self.ids.len() <= CALLSITES_MAX {
+            let ids: Vec<_> = self.ids.iter().map(i64::to_string).collect();
             sql.push_str(&format!(" AND callsite_id IN ({})", ids.join(",")));
         }
-    }
-    for part in others {
-        if let Expression::Term(term) = part
-            && let Some(condition) = condition(term)
-        {
-            sql.push_str(" AND ");
-            sql.push_str(&condition);
+        for part in &self.others {
+            if let Expression::Term(term) = part
+                && let Some(condition) = condition(term)
+            {
+                sql.push_str(" AND ");
+                sql.push_str(&condition);
+            }
         }
+        sql
     }
-    sql
 }
 
 fn is_of_callsite(expression: &Expression) -> bool {

@@ -90,6 +90,13 @@ proptest! {
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| summed.add_top(top));
         let scanned = scanned(&reader, By::Name, |groups, span| groups.add(span));
         prop_assert_eq!(exact_figures(&summed), exact_figures(&scanned));
+        let all = reader.top(1, usize::MAX).unwrap();
+        for name in ["a", "b", "c"] {
+            let named: Vec<_> = all.iter().filter(|top| top.callsite.name == name).cloned().collect();
+            prop_assert_eq!(reader.top_named(1, name).unwrap(), named);
+        }
+        let closed: u64 = all.iter().map(|top| top.calls).sum();
+        prop_assert_eq!(reader.closed_spans(1).unwrap(), closed);
         let unfinished: u64 = scanned.groups().iter().map(|group| group.unfinished).sum();
         prop_assert_eq!(unfinished, spans.iter().filter(|span| span.2 == 7).count() as u64);
     }
