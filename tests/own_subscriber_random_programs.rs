@@ -1,5 +1,5 @@
 //! Random programs of span operations under our own subscriber: it answers as a plain model does, and
-//! tells the same story.
+//! tells the same story. Spans that are below its level are not even made, and so nobody's parent.
 
 use proptest::prelude::*;
 use spandrel_tests::comparison::Sandwich;
@@ -11,7 +11,8 @@ use tracing::Dispatch;
 fn it_tells_what_the_model_tells(program: &Program, turns: Turns) {
     let scratch = scratch();
     let threshold = LEVELS[program.threshold];
-    let profiler = small(scratch.db()).events(threshold).build().unwrap();
+    let builder = small(scratch.db()).spans(LEVELS[program.spans]).events(threshold);
+    let profiler = builder.build().unwrap();
     let models = Sandwich::default();
     let dispatch = Dispatch::new(Witness::new(profiler.subscriber(), models.clone()));
     let mut early = None;

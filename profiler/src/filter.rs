@@ -5,6 +5,7 @@
 //! a pointer.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use tracing_core::dispatcher::{self, WeakDispatch};
@@ -29,6 +30,9 @@ pub(crate) struct Filter {
     /// The rules that there have been and that name targets, each once: those who are given the number of one
     /// find it without a lock. At most [`RULES_MAX`].
     rules: Chunks<Arc<Rule>>,
+    /// Whether the front end hears of all spans that a thread enters. Until that is known the quick paths for
+    /// new spans are told of no callsite: their parent is the innermost span that was heard of.
+    hears_all: AtomicBool,
 }
 
 /// Rules that are kept: a program that makes up others without end has them looked up under the lock.
@@ -48,7 +52,11 @@ struct Present {
 }
 
 impl Filter {
-    pub(crate) fn new(recorder: Option<&Arc<Recorder>>, quick: Option<QuickSites>) -> Self {
+    pub(crate) fn new(
+        recorder: Option<&Arc<Recorder>>,
+        quick: Option<QuickSites>,
+        hears_all: bool,
+    ) -> Self {
         let off = || Arc::new(Rule::new(LevelFilter::OFF, LevelFilter::OFF));
         let rule = recorder.map_or_else(off, |recorder| Arc::clone(&recorder.rule));
         let rules = Chunks::default();
@@ -59,6 +67,7 @@ impl Filter {
             dispatch: Mutex::new(None),
             sites: Sites::new(quick),
             rules,
+            hears_all: AtomicBool::new(hears_all),
         }
     }
 
@@ -159,8 +168,26 @@ impl Filter {
         };
         let before = site.set_answer(answer);
         recorder.tally.count(before, answer);
-        self.sites.set_quick(metadata, answer);
+        if self.hears_all() {
+            self.sites.set_quick(metadata, answer);
+        }
         answer
+    }
+
+    /// Whether the front end hears of all spans that a thread enters.
+    #[inline]
+    pub(crate) fn hears_all(&self) -> bool {
+        // Relaxed: found out while the subscriber is put together, which is published when it is
+        // installed.
+        self.hears_all.load(Ordering::Relaxed)
+    }
+
+    /// It does.
+    #[cold]
+    pub(crate) fn set_hears_all(&self) {
+        if !self.hears_all.swap(true, Ordering::Relaxed) {
+            self.decide_all();
+        }
     }
 
     /// Nothing beyond this level is wanted of any callsite.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::ancestry::Ancestry;
 use crate::filter::Filter;
 use crate::open_spans::OpenSpan;
 use crate::recorder::{Recorder, RecorderOptions};
@@ -32,6 +33,7 @@ pub(crate) struct Front {
     recorder: Option<Arc<Recorder>>,
     /// Tells this front end's spans from those of the profiler's other ones.
     pub(crate) layer: u16,
+    pub(crate) ancestry: Ancestry,
 }
 
 impl Front {
@@ -48,8 +50,19 @@ impl Front {
         let (all, spans, untimed) = (places(true), places(busy_time), places(!busy_time));
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
         let sites = if first.is_some() { quick_sites() } else { Arc::clone(no_sites()) };
-        let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)));
-        Self { filter: Arc::new(filter), quick, all, spans, untimed, sites, recorder, layer }
+        let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)), direct);
+        let ancestry = Ancestry::default();
+        Self {
+            filter: Arc::new(filter),
+            quick,
+            all,
+            spans,
+            untimed,
+            sites,
+            recorder,
+            layer,
+            ancestry,
+        }
     }
 
     /// The recorder, for whatever the quick paths have not done.

@@ -1,5 +1,8 @@
 //! The front end for `tracing_subscriber`: a layer.
 
+#[cfg(test)]
+mod tests;
+
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,16 +12,15 @@ use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
+use tracing_subscriber::registry::{LookupSpan, Registry};
 
+use crate::ancestry::nearest;
 use crate::fast::{self, Quick};
 use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::placement::Placement;
-use crate::recorder::Recorder;
-
-/// How far a recorded ancestor is looked for.
-const ANCESTORS_MAX: usize = 256;
+use crate::recorder::{IsRecorded, Recorder, Source};
+use crate::sites::Answer;
 
 /// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
 ///
@@ -30,10 +32,12 @@ const ANCESTORS_MAX: usize = 256;
 /// want, `tracing` does not even make what none of them keeps. The layer of a profiler that is switched off
 /// is one that is not there. When the profiler is closed, the layer stays where it is and only counts.
 ///
-/// Where spans are not kept, the parent of a span is the innermost *recorded* span that its thread
-/// is in, or, if it names a parent that is not recorded, the nearest recorded ancestor of that
-/// one (no further than 256 spans away). An event that names a parent that a per-layer filter of
-/// `tracing-subscriber` has taken out belongs to no span.
+/// Where a span is not kept, because of a level or filter, of the layer's own or of `tracing-subscriber`'s
+/// around it, what is opened or said inside belongs to the nearest of its ancestors that is recorded (no
+/// further than 4,096 spans away); to no span if there is none. So it is also where the thread is in other
+/// spans that are recorded, and where something names the span as its parent. A filter around the layer
+/// costs a look into the registry for each new span; the layer's own costs it where such a span is the
+/// innermost one.
 pub struct ProfilerLayer<S> {
     front: Front,
     placement: Placement,
@@ -81,7 +85,9 @@ where
         if id == TypeId::of::<Registry>() {
             return None;
         }
-        let is_mine = id == TypeId::of::<Self>() || self.placement.is(id, self.is_absent());
+        let hears_all = || self.front.filter.set_hears_all();
+        let is_mine =
+            id == TypeId::of::<Self>() || self.placement.is(id, self.is_absent(), hears_all);
         is_mine.then(|| std::ptr::from_ref(self).cast())
     }
 
@@ -94,17 +100,27 @@ where
     ) {
         let Some((recorder, layer)) = self.front() else { return };
         let Front { quick, sites, filter, .. } = &self.front;
-        if quick.new_span_with_new_ids(sites, key.get(), attributes) {
+        let mut hears_all = filter.hears_all();
+        if hears_all && quick.new_span_with_new_ids(sites, key.get(), attributes) {
             return;
         }
         let answer = filter.answer(attributes.metadata());
-        // For a parent that is not recorded: its nearest ancestor that is. The registry is asked for
-        // no span that is recorded itself.
+        if let Answer::Kept(callsite) = answer
+            && !hears_all
+            && attributes.is_contextual()
+        {
+            let current = context.current_span();
+            let parent = current.id().map(Id::into_u64);
+            if quick.new_span_below(parent, callsite, key.get(), attributes) {
+                return;
+            }
+            hears_all = !current.is_known(); // it is no use to ask
+        }
         let id = Id::from_non_zero_u64(key);
-        let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
-            nearest(context.span(&id)?.scope().skip(1), is_recorded)
-        };
-        recorder.new_span_slowly(layer, key.get(), attributes, answer, &ancestor);
+        let nearest =
+            |is_recorded: IsRecorded<'_>| nearest(context.span(&id)?.scope().skip(1), is_recorded);
+        let source = Source { layer, hears_all };
+        recorder.new_span_slowly(source, key.get(), attributes, answer, &nearest);
     }
 
     #[inline(never)]
@@ -138,12 +154,11 @@ where
     }
 }
 
-/// The nearest of a span's ancestors for which this holds.
-fn nearest<'a, R: LookupSpan<'a> + 'a>(
-    ancestors: impl Iterator<Item = SpanRef<'a, R>>,
-    is_recorded: &dyn Fn(u64) -> bool,
-) -> Option<u64> {
-    ancestors.take(ANCESTORS_MAX).map(|span| span.id().into_u64()).find(|key| is_recorded(*key))
+/// Whether it is of use to ask the registry what the thread is in.
+#[cold]
+#[inline(never)]
+fn knows_current<S: Subscriber>(context: &Context<'_, S>) -> bool {
+    context.current_span().is_known()
 }
 
 impl<S> fmt::Debug for ProfilerLayer<S> {
@@ -160,6 +175,7 @@ where
 
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.front.filter.set_dispatch(dispatch);
+        self.front.ancestry.set_dispatch(dispatch);
     }
 
     fn on_layer(&mut self, below: &mut S) {
@@ -210,11 +226,12 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some((recorder, layer)) = self.front() {
-            let answer = self.front.filter.answer_to_event(event);
-            let ancestor = |is_recorded: &dyn Fn(u64) -> bool| {
-                nearest(context.event_span(event)?.scope(), is_recorded)
-            };
-            recorder.event(layer, event, answer, &ancestor);
+            let Front { filter, ancestry, .. } = &self.front;
+            let answer = filter.answer_to_event(event);
+            let hears_all = filter.hears_all() || !knows_current(&context);
+            let nearest =
+                |is_recorded: IsRecorded<'_>| ancestry.of_event(event, &context, is_recorded);
+            recorder.event(Source { layer, hears_all }, event, answer, &nearest);
         }
     }
 

@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod ancestry;
 mod builder;
 mod callsites;
 mod chunks;

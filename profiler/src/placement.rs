@@ -17,6 +17,9 @@
 //! ([`Markers`]); should a version to come ask in another way, none is found, and we say nothing.
 //!
 //! A layer of a profiler that is switched off says what `None` says, which nobody takes for a wish.
+//!
+//! The same questions tell whether the layer hears of all spans: a filter around it answers for itself. So
+//! who is asked once he is put upon something has none around him.
 
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -127,8 +130,9 @@ impl Placement {
     }
 
     /// Whether to be taken for the type of this id, a marker: as a layer that is not there, or as one
-    /// with a filter of its own.
-    pub(crate) fn is(&self, id: TypeId, is_absent: bool) -> bool {
+    /// with a filter of its own. Calls `hears_all` if the question shows that there is no filter around
+    /// this layer.
+    pub(crate) fn is(&self, id: TypeId, is_absent: bool, hears_all: impl FnOnce()) -> bool {
         let Some(markers) = self.markers else { return false };
         if is_absent {
             return Some(id) == markers.none;
@@ -138,8 +142,12 @@ impl Placement {
         }
         let count = |n: u8| Some(n.saturating_add(1));
         let before = self.questions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        let below = self.below.load(Ordering::Relaxed);
+        if below != NOWHERE {
+            hears_all();
+        }
         // The first question is about ourselves, the second one is of the layer above.
-        before == Ok(1) && self.below.load(Ordering::Relaxed) == LOWEST
+        before == Ok(1) && below == LOWEST
     }
 
     /// The hint for a layer that wants no more than `level`.

@@ -13,7 +13,7 @@ use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
 use crate::places::UNRECORDED;
-use crate::recorder::Recorder;
+use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 use crate::sites::Answer;
 
 /// A `tracing` subscriber that records every span and event, and does nothing else.
@@ -204,7 +204,8 @@ impl tracing_core::Subscriber for Subscriber {
     fn event(&self, event: &Event<'_>) {
         if let Some(recorder) = self.front.recorder() {
             let answer = self.front.filter.answer_to_event(event);
-            recorder.event(self.front.layer, event, answer, &|_| None);
+            let source = Source::hearing_all(self.front.layer);
+            recorder.event(source, event, answer, NO_ANCESTOR);
         }
     }
 

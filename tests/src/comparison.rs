@@ -32,6 +32,11 @@ const DRIFT_PER_MILLE: i128 = 2;
 const TOLERANCE_NS: i128 = 20_000;
 
 impl Sandwich {
+    /// Two that a filter hides spans from, beside one without.
+    pub fn beside(all: &Model) -> Self {
+        Self { below: Model::beside(all), above: Model::beside(all) }
+    }
+
     /// Both recordings as they are now.
     pub fn cut(&self) -> Slices {
         let (below, above) = (self.below.recording(), self.above.recording());

@@ -216,6 +216,23 @@ impl Database {
         found.remove(0)
     }
 
+    /// The name of the parent of the one span of this name, which shares its root.
+    pub fn parent_of(&self, name: &str) -> Option<String> {
+        let span = self.span(name);
+        let parent = self.by_id(span.parent_id?);
+        assert_eq!(span.root_id, parent.root_id, "the root of {name}");
+        Some(parent.name)
+    }
+
+    /// The name of the span that the one event with this message is in.
+    pub fn place_of(&self, message: &str) -> Option<String> {
+        Some(self.by_id(self.event(message).span_id?).name)
+    }
+
+    fn by_id(&self, id: i64) -> Span {
+        self.spans().into_iter().find(|span| span.id == id).expect("the span's row")
+    }
+
     /// All links: the later span and the one it follows.
     pub fn links(&self) -> Vec<(i64, i64)> {
         self.rows("SELECT span_id, follows_id FROM link ORDER BY 1, 2", [], |row| {

@@ -2,7 +2,8 @@
 //!
 //! It takes what `tracing` tells it and keeps everything, with no thought for speed: what it says
 //! is easy to believe. Parents come from the `Registry`. Two of them, one below and one above the
-//! profiler's layer, enclose each of the profiler's readings of the clock.
+//! profiler's layer, enclose each of the profiler's readings of the clock. One that has a filter around it
+//! stands beside one that has none, which knows what an event was in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write};
@@ -50,6 +51,8 @@ pub type Values = BTreeMap<&'static str, Value>;
 /// A span as the model has seen it.
 #[derive(Debug, Clone)]
 pub struct ModelSpan {
+    /// What the registry calls it while it is open.
+    pub id: u64,
     pub name: &'static str,
     pub level: Level,
     /// Index of the parent in the recording.
@@ -101,17 +104,44 @@ pub struct Recording {
 
 /// The layer; its clones share one recording.
 #[derive(Debug, Clone, Default)]
-pub struct Model(Arc<Mutex<Recording>>);
+pub struct Model {
+    recording: Arc<Mutex<Recording>>,
+    /// That of a model which sees all spans, if this one does not.
+    all: Option<Arc<Mutex<Recording>>>,
+}
 
 impl Model {
+    /// One that a filter hides spans from, beside one without, which is told of everything before it.
+    pub fn beside(all: &Self) -> Self {
+        Self { recording: Arc::default(), all: Some(Arc::clone(&all.recording)) }
+    }
+
     /// What it has seen so far.
     pub fn recording(&self) -> Recording {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Recording> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.recording)
     }
+
+    /// The nearest one that this model has seen among a span and its ancestors.
+    fn nearest(&self, id: &Id) -> Option<Id> {
+        let Some(all) = &self.all else { return Some(id.clone()) };
+        let all = lock(all);
+        let mut index = all.index(id);
+        let ids = std::iter::from_fn(|| {
+            let span = &all.spans[index?];
+            index = span.parent;
+            Some(Id::from_u64(span.id))
+        });
+        let seen = self.lock();
+        ids.into_iter().find(|id| seen.index(id).is_some())
+    }
+}
+
+fn lock(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
+    recording.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl ModelSpan {
@@ -162,6 +192,7 @@ impl Model {
         let index = recording.spans.len();
         recording.open.insert(id.into_u64(), index);
         recording.spans.push(ModelSpan {
+            id: id.into_u64(),
             name: attributes.metadata().name(),
             level: *attributes.metadata().level(),
             parent,
@@ -266,7 +297,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Model {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.event(event, context.event_span(event).map(|span| span.id()));
+        let current = context.current_span();
+        let within = if event.is_contextual() { current.id() } else { event.parent() };
+        self.event(event, within.and_then(|id| self.nearest(id)));
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {

@@ -4,6 +4,7 @@
 //! afterwards, so that no two threads ever work on one handle at once and every layer sees the
 //! operations on a span in the same order, also when the threads run freely.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -66,6 +67,8 @@ pub struct Program {
     pub close_early: bool,
     /// Events that are kept: this level and the more severe ones.
     pub threshold: usize,
+    /// The same for spans, where they are filtered.
+    pub spans: usize,
 }
 
 /// How the threads of a program take turns.
@@ -113,15 +116,27 @@ fn ops(turns: Turns) -> impl Strategy<Value = Op> {
 pub fn programs(turns: Turns, threads: usize, steps: usize) -> impl Strategy<Value = Program> {
     (1..=threads).prop_flat_map(move |threads| {
         let step = (0..threads, ops(turns)).prop_map(|(thread, op)| Step { thread, op });
-        (vec(step, 1..=steps), any::<bool>(), 0..LEVELS.len()).prop_map(
-            move |(steps, close_early, threshold)| Program {
+        let levels = (0..LEVELS.len(), 0..LEVELS.len());
+        (vec(step, 1..=steps), any::<bool>(), levels).prop_map(
+            move |(steps, close_early, (threshold, spans))| Program {
                 threads,
                 steps,
                 close_early,
                 threshold,
+                spans,
             },
         )
     })
+}
+
+thread_local! {
+    static HIDES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the span that the calling thread opens just now is one of those, a third of each kind, that a
+/// filter by its own mind would hide.
+pub fn is_hidden() -> bool {
+    HIDES.get()
 }
 
 /// What the threads share.
@@ -208,7 +223,9 @@ fn perform(op: Op, pool: &Pool, entries: &mut Vec<EnteredSpan>) {
     match op {
         Op::Open { kind, parent, seed } => {
             let above = under(parent, pool);
+            HIDES.set(seed % 3 == 0);
             let span = open(kind, parent, above.as_ref(), pool.number(), &mut Random(seed));
+            HIDES.set(false);
             pool.put(above);
             pool.put(Some(span));
         }

@@ -5,8 +5,11 @@ use tracing_core::span::{Attributes, Id};
 
 use super::Quick::{self, Done, HasFields, NotDone};
 use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publish_with_fields};
-use crate::local::{self, Hot};
+use crate::callsites::CallsiteNumber;
+use crate::fields::FIELDS_MAX;
+use crate::local::{self, Hot, Within};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
+use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
 use crate::recorder::Recorder;
 use crate::sites::{QuickSites, first_probe};
 
@@ -78,13 +81,30 @@ impl Recorder {
         let probe = first_probe(sites, attributes.metadata());
         let Some(callsite) = probe.plain() else {
             let Some(callsite) = probe.with_fields() else { return NotDone };
-            let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
-            // What can be done before the fields are visited need not be remembered meanwhile.
-            span.set_origin(callsite);
-            hot.set_last_place(place);
-            hot.begin_change();
-            return HasFields((), span);
+            // Before the fields: the registry cannot be asked for the parent behind them.
+            if !hot.is_all_recorded() {
+                return NotDone;
+            }
+            return self.claim_for_fields(hot, callsite, key);
         };
+        self.open_plain_hashed(hot, callsite, key)
+    }
+
+    /// Takes the place of a span with fields, and begins a change, for
+    /// [`new_span_with_fields`](Self::new_span_with_fields).
+    #[inline(always)]
+    fn claim_for_fields(&self, hot: Hot, callsite: u64, key: u64) -> Quick<'_, (), ()> {
+        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+        // What can be done before the fields are visited need not be remembered meanwhile.
+        span.set_origin(callsite);
+        hot.set_last_place(place);
+        hot.begin_change();
+        HasFields((), span)
+    }
+
+    /// Opens a contextual span without fields.
+    #[inline(always)]
+    fn open_plain_hashed(&self, hot: Hot, callsite: u64, key: u64) -> Quick<'_, (), ()> {
         // The place first: the processor compares and swaps by the register that the clock is read into.
         let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
         let start = timestamp::read();
@@ -143,6 +163,39 @@ impl Recorder {
             return false;
         }
         match self.new_span_quickly(sites, key, attributes) {
+            Done(()) => {}
+            HasFields((), span) => self.new_span_with_fields(span, attributes),
+            NotDone => return false,
+        }
+        true
+    }
+
+    /// A contextual span is created, in a layer that has asked the registry for its parent. Says whether that is
+    /// the span which the thread is known to be in, or none, and it was opened.
+    #[inline(never)]
+    pub(crate) fn new_span_below(
+        &self,
+        parent: Option<u64>,
+        callsite: CallsiteNumber,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> bool {
+        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
+        let is_known = match (hot.within(&self.open, 0), parent) {
+            (Within::Nothing, None) => true,
+            (Within::Span(span), Some(parent)) => span.has_key(parent),
+            _ => false,
+        };
+        let fields = attributes.metadata().fields().len();
+        if !is_known || callsite > CALLSITE_LOW_MAX || fields > FIELDS_MAX {
+            return false;
+        }
+        let callsite = u64::from(callsite) << UPPER_SHIFT;
+        let opened = match fields {
+            0 => self.open_plain_hashed(hot, callsite, key),
+            _ => self.claim_for_fields(hot, callsite, key),
+        };
+        match opened {
             Done(()) => {}
             HasFields((), span) => self.new_span_with_fields(span, attributes),
             NotDone => return false,

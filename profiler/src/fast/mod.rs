@@ -142,7 +142,9 @@ impl Recorder {
     }
 
     fn complete_in_change(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
-        let (parent, root) = self.parent(hot, 0);
+        // That of a layer which is not recorded was looked for beforehand.
+        let parent = hot.current(&self.open, 0);
+        let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         span.set_origin(parent | span.origin());
         let start = timestamp::read();
         let id = hot.next_id_in_change(self, start);

@@ -11,7 +11,7 @@ use super::{enter_at, is_inside_once, no_time, owner_state, publish_with_fields}
 use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
-use crate::recorder::Recorder;
+use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 use crate::sites::{Answer, QuickSites, first_probe};
 
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
@@ -135,8 +135,8 @@ impl Recorder {
         attributes: &Attributes<'_>,
         answer: Answer,
     ) -> NonZeroU64 {
-        // A parent that is not recorded has no ancestor that we know of.
-        let key = self.new_span_slowly(layer, 0, attributes, answer, &|_| None);
+        let key =
+            self.new_span_slowly(Source::hearing_all(layer), 0, attributes, answer, NO_ANCESTOR);
         key.and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Cells {
     /// How many of `details`, and of `Cold::details` behind them, may be in use.
     pub(super) details_len: Cell<usize>,
     pub(super) details: [Cell<Detailed>; DETAILS],
+    /// How many spans of the first layer are in the chain that are not recorded.
+    pub(super) unrecorded: Cell<u32>,
 }
 
 impl Cells {
@@ -58,6 +60,7 @@ impl Cells {
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
             details: [const { Cell::new(Detailed::NONE) }; DETAILS],
+            unrecorded: Cell::new(0),
         }
     }
 }

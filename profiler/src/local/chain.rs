@@ -35,10 +35,20 @@ pub(crate) enum Entered {
     Detailed(usize, Detailed),
 }
 
-/// A span of another layer or of another thread.
+/// The innermost span that a thread is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Within<'a> {
+    Nothing,
+    Span(&'a OpenSpan),
+    /// One that is not recorded.
+    Unrecorded,
+}
+
+/// A span of another layer or of another thread, or one that is not recorded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Detailed {
     pub(crate) key: u64,
+    /// No place of any table if the span is not recorded.
     pub(crate) place: Place,
     pub(crate) layer: u16,
     /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
@@ -55,6 +65,21 @@ impl Detailed {
 
     pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
         Self { key, place, layer, depth: 1, since, next: OUTSIDE }
+    }
+
+    /// A span that is not recorded. It is in the chain so that what is opened inside is not taken for a
+    /// child of the span around it.
+    pub(crate) fn unrecorded(layer: u16, key: u64) -> Self {
+        Self::new(layer, key, OUTSIDE, 0)
+    }
+
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.place == OUTSIDE
+    }
+
+    /// Whether the quick paths have to know of it.
+    pub(super) fn is_in_their_way(&self) -> bool {
+        self.is_unrecorded() && self.layer == 0 && self.depth > 0
     }
 }
 
@@ -95,6 +120,9 @@ impl Hot {
             in_this_order();
             // The handler of a signal may have been there before it was ours.
             if self::detailed(index).is_some_and(|it| it.depth > 0) {
+                // Counted before it is in the chain, and as long as it is: of a handler's sake again.
+                count_unrecorded(detailed, u32::saturating_add);
+                in_this_order();
                 return set(|cells| &cells.innermost, DETAILED | index as Link);
             }
             forget_last_details();
@@ -124,7 +152,29 @@ impl Hot {
         })
     }
 
-    /// The span that the thread is in: the innermost one of this layer that is still open.
+    /// The innermost span of this layer, if that is still open or not recorded at all.
+    pub(crate) fn within(self, open: &OpenSpans, layer: u16) -> Within<'_> {
+        let innermost = self.chain(open).find_map(|entered| match entered {
+            Entered::Own(place) => {
+                let span = open.get(place).filter(|span| layer == 0 && !span.is_closed());
+                span.map(Within::Span)
+            }
+            Entered::Detailed(_, detailed) if detailed.layer != layer => None,
+            Entered::Detailed(_, detailed) if detailed.is_unrecorded() => Some(Within::Unrecorded),
+            Entered::Detailed(_, Detailed { key, place, .. }) => {
+                open.get(place).filter(|span| span.is(layer, key)).map(Within::Span)
+            }
+        });
+        innermost.unwrap_or(Within::Nothing)
+    }
+
+    /// Whether the thread is in no span of the first layer that is not recorded.
+    #[inline(always)]
+    pub(crate) fn is_all_recorded(self) -> bool {
+        get_cell(|cells| &cells.unrecorded) == 0
+    }
+
+    /// The innermost span of this layer that is recorded and still open.
     pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
         self.chain(open).find_map(|entered| match entered {
             Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
@@ -169,7 +219,9 @@ impl Hot {
                 None => {}
             }
         }
-        if let Entered::Detailed(index, _) = entered {
+        if let Entered::Detailed(index, detailed) = entered {
+            in_this_order();
+            count_unrecorded(detailed, u32::saturating_sub);
             update(index, Detailed::NONE);
             forget_last_details();
         }
@@ -178,6 +230,13 @@ impl Hot {
     /// Changes the details of a span that the thread is in.
     pub(crate) fn update(self, index: usize, detailed: Detailed) {
         update(index, detailed);
+    }
+}
+
+/// Counts one more or one less of those that are in the way of the quick paths.
+fn count_unrecorded(detailed: Detailed, count: fn(u32, u32) -> u32) {
+    if detailed.is_in_their_way() {
+        set(|cells| &cells.unrecorded, count(get_cell(|cells| &cells.unrecorded), 1));
     }
 }
 

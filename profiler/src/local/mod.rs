@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use spandrel_ring::{Borrowed, Lease};
 
-pub(crate) use self::chain::{Detailed, Entered};
+pub(crate) use self::chain::{Detailed, Entered, Within};
 pub(crate) use self::owned::Cold;
 pub(crate) use self::state::{NO_OWNER, OWNERS};
 

@@ -142,6 +142,7 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
             CELLS.with(|cells| drop(cells.lease.take()));
             set(|cells| &cells.innermost, OUTSIDE);
             set(|cells| &cells.details_len, 0);
+            set(|cells| &cells.unrecorded, 0);
             let thread = recorder.threads.register_current();
             recorder.threads.ended(thread);
             set(|cells| &cells.thread, thread);
@@ -171,6 +172,7 @@ fn put_away(cold: &mut [Cold]) {
     }
     set(|cells| &cells.innermost, OUTSIDE);
     set(|cells| &cells.details_len, 0);
+    set(|cells| &cells.unrecorded, 0);
 }
 
 /// Finds, or makes, the state for this profiler and puts it first.
@@ -187,6 +189,8 @@ fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
     set(|cells| &cells.thread, cold.thread);
     set(|cells| &cells.innermost, cold.innermost);
     set(|cells| &cells.details_len, cold.details.len());
+    let unrecorded = cold.details.iter().filter(|detailed| detailed.is_in_their_way()).count();
+    set(|cells| &cells.unrecorded, unrecorded as u32);
     let here = cold.details.len().min(DETAILS);
     CELLS.with(|cells| {
         for (cell, detailed) in cells.details.iter().zip(cold.details.drain(..here)) {

@@ -22,7 +22,9 @@ impl Recorder {
         // A callback inside another one is ignored: its span goes on without this poll. There is
         // nothing to count, the span itself is not lost.
         let Ok(hot) = local::get(self) else { return };
-        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        let Some((place, span)) = hot.find(&self.open, layer, key) else {
+            return self.enter_unrecorded(hot, layer, key);
+        };
         if span.is_owned_by(hot.thread()) {
             if span.own_enter(|| self.poll_ticks()) {
                 match layer {
@@ -55,6 +57,9 @@ impl Recorder {
             return;
         };
         let place = match entered {
+            Entered::Detailed(index, entered) if entered.is_unrecorded() => {
+                return self.exit_unrecorded(hot, index, entered);
+            }
             Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
         };
         let span = self.open.span(place);

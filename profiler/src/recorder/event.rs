@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing_core::{Event, Level, Metadata};
 
-use super::{FindAncestor, Recorder};
+use super::{FindAncestor, Recorder, Source};
 use crate::callsites::CallsiteNumber;
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
@@ -20,7 +20,7 @@ impl Recorder {
     #[inline]
     pub(crate) fn event(
         self: &Arc<Self>,
-        layer: u16,
+        source: Source,
         event: &Event<'_>,
         answer: Answer,
         ancestor: FindAncestor<'_>,
@@ -29,7 +29,7 @@ impl Recorder {
             return;
         }
         match local::get(self) {
-            Ok(hot) => self.event_in(hot, layer, event, answer, ancestor),
+            Ok(hot) => self.event_in(hot, source, event, answer, ancestor),
             Err(why) if answer != Answer::Marks => self.drop_reentrant(Kind::Event, why),
             Err(_) => {}
         }
@@ -38,16 +38,16 @@ impl Recorder {
     fn event_in(
         &self,
         hot: Hot,
-        layer: u16,
+        source: Source,
         event: &Event<'_>,
         answer: Answer,
         ancestor: FindAncestor<'_>,
     ) {
         let span = if event.is_contextual() {
-            hot.current(&self.open, layer)
+            self.contextual(hot, source, ancestor)
         } else {
-            let parent = event.parent().map(|parent| parent.into_u64());
-            parent.and_then(|key| self.find_or_ancestor(hot, layer, key, ancestor))
+            let named = event.parent();
+            named.and_then(|parent| self.named(hot, source.layer, parent.into_u64(), ancestor))
         };
         if let Some(span) = span
             && self.says_failed(event.metadata(), span)

@@ -8,6 +8,7 @@ mod amend;
 mod close;
 mod enter_exit;
 mod event;
+mod kin;
 mod new_span;
 mod publish;
 
@@ -30,8 +31,7 @@ use crate::stats::DropReason;
 use crate::tally::Tally;
 use crate::threads::Threads;
 
-/// Finds the key of a span's nearest ancestor for which the function holds: which is recorded.
-pub(crate) type FindAncestor<'a> = &'a dyn Fn(&dyn Fn(u64) -> bool) -> Option<u64>;
+pub(crate) use self::kin::{FindAncestor, IsRecorded, NO_ANCESTOR, Source};
 
 /// A recording: everything that application threads and the writer share.
 #[derive(Debug)]

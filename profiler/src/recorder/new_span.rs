@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tracing_core::span::Attributes;
 
-use super::{FindAncestor, Recorder};
+use super::{FindAncestor, Recorder, Source};
 use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
-use crate::open_spans::{INLINE_WORDS, NewSpan, OpenSpan};
+use crate::open_spans::{INLINE_WORDS, NewSpan};
 use crate::record;
 use crate::sites::Answer;
 use crate::stats::DropReason;
@@ -19,7 +19,7 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn new_span_slowly(
         self: &Arc<Self>,
-        layer: u16,
+        source: Source,
         key: u64,
         attributes: &Attributes<'_>,
         answer: Answer,
@@ -29,7 +29,7 @@ impl Recorder {
             return None;
         }
         match local::get(self) {
-            Ok(hot) => self.new_span_in(hot, layer, key, attributes, answer, ancestor),
+            Ok(hot) => self.new_span_in(hot, source, key, attributes, answer, ancestor),
             Err(why) => {
                 self.drop_reentrant(Kind::Span, why);
                 None
@@ -41,7 +41,7 @@ impl Recorder {
     fn new_span_in(
         &self,
         hot: Hot,
-        layer: u16,
+        source: Source,
         key: u64,
         attributes: &Attributes<'_>,
         answer: Answer,
@@ -57,13 +57,15 @@ impl Recorder {
             return None;
         };
         // Before the fields: what the thread owns holds a part of a very deep chain, too.
-        let (parent, root) = if attributes.is_contextual() {
-            self.parent(hot, layer)
+        let parent = if attributes.is_contextual() {
+            self.contextual(hot, source, ancestor)
         } else {
-            self.explicit_parent(hot, layer, attributes, ancestor)
+            let named = attributes.parent();
+            named.and_then(|parent| self.named(hot, source.layer, parent.into_u64(), ancestor))
         };
+        let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         let origin = Origin {
-            layer,
+            layer: source.layer,
             origin: record::id_and(parent, record::callsite_low(callsite)),
             head: hot.head() | record::callsite_high(callsite),
             root,
@@ -143,40 +145,6 @@ impl Recorder {
         }
         hot.set_last_place(place);
         Some(key)
-    }
-
-    /// Ids of the contextual parent and its root, 0 for none.
-    pub(crate) fn parent(&self, hot: Hot, layer: u16) -> (u64, u64) {
-        hot.current(&self.open, layer).map_or((0, 0), |span| (span.id(), span.root()))
-    }
-
-    /// Ids of parent and root of a span that names its parent, or has none.
-    #[inline(never)]
-    fn explicit_parent(
-        &self,
-        hot: Hot,
-        layer: u16,
-        attributes: &Attributes<'_>,
-        ancestor: FindAncestor<'_>,
-    ) -> (u64, u64) {
-        attributes
-            .parent()
-            .and_then(|parent| self.find_or_ancestor(hot, layer, parent.into_u64(), ancestor))
-            .map_or((0, 0), |span| (span.id(), span.root()))
-    }
-
-    /// An open span, or the nearest recorded ancestor of one that was filtered out.
-    pub(super) fn find_or_ancestor(
-        &self,
-        hot: Hot,
-        layer: u16,
-        key: u64,
-        ancestor: FindAncestor<'_>,
-    ) -> Option<&OpenSpan> {
-        let found = hot.find(&self.open, layer, key);
-        let is_recorded = |key: u64| self.open.find(layer, key).is_some();
-        let found = found.or_else(|| hot.find(&self.open, layer, ancestor(&is_recorded)?));
-        found.map(|(_, span)| span)
     }
 }
 

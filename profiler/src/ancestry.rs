@@ -1,0 +1,67 @@
+//! The nearest recorded ancestor of a span of a registry.
+
+use std::sync::OnceLock;
+
+use tracing_core::dispatcher::WeakDispatch;
+use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
+
+use crate::recorder::IsRecorded;
+
+/// How far a recorded ancestor is looked for.
+const ANCESTORS_MAX: usize = 4096;
+
+/// The way to the registry itself: what a layer is given in its callbacks shows nothing of spans that a
+/// per-layer filter has taken out, not even what they are in.
+#[derive(Debug, Default)]
+pub(crate) struct Ancestry {
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+impl Ancestry {
+    /// Knows the subscriber from now on.
+    pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
+        // Made beforehand: nothing runs inside the lock of a `OnceLock`.
+        _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    /// The nearest recorded one among the span that an event names, or its thread is in, and the ancestors of
+    /// that.
+    pub(crate) fn of_event<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        is_recorded: IsRecorded<'_>,
+    ) -> Option<u64>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let current = context.current_span();
+        let id = if event.is_contextual() { current.id() } else { event.parent() }?;
+        if let Some(span) = context.span(id) {
+            return nearest(span.scope(), is_recorded);
+        }
+        // The caller holds it, too, so it does not end here.
+        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
+        let registry = dispatch.as_ref().and_then(|dispatch| dispatch.downcast_ref::<Registry>());
+        match registry {
+            Some(registry) => nearest(registry.span(id)?.scope(), is_recorded),
+            // Somebody else's registry, or the layer was put in later: what can be known is what else the
+            // thread is in.
+            None if event.is_contextual() => {
+                nearest(context.lookup_current()?.scope(), is_recorded)
+            }
+            None => None,
+        }
+    }
+}
+
+/// The nearest recorded one of these.
+pub(crate) fn nearest<'a, R: LookupSpan<'a> + 'a>(
+    scope: impl Iterator<Item = SpanRef<'a, R>>,
+    is_recorded: IsRecorded<'_>,
+) -> Option<u64> {
+    let mut keys = scope.take(ANCESTORS_MAX).map(|span| span.id().into_u64());
+    keys.find(|key| is_recorded(*key))
+}

@@ -1,0 +1,123 @@
+//! Which recorded span something belongs to, where there are spans that are not recorded.
+//!
+//! A layer is not shown all spans that a thread is in: a per-layer filter around it keeps some from it, its own
+//! rule others, and some were dropped. What is opened or said inside belongs to the nearest ancestor that is
+//! recorded; the registry knows the ancestors. It is asked where it must be:
+//!
+//! * in a layer that hears of all spans, if the innermost span is one that it has not recorded. Entering such a
+//!   span leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the quick paths give up;
+//! * in any other layer, always.
+
+use super::Recorder;
+use crate::local::{self, Detailed, Entered, Hot, Within};
+use crate::open_spans::OpenSpan;
+
+/// Whether a span with this key is recorded.
+pub(crate) type IsRecorded<'a> = &'a dyn Fn(u64) -> bool;
+
+/// Finds the key of the nearest recorded one among a parent, named or contextual, and its ancestors.
+pub(crate) type FindAncestor<'a> = &'a dyn Fn(IsRecorded<'_>) -> Option<u64>;
+
+/// Of a front end that makes up the keys itself: what it has not recorded has no key of its own, and so
+/// no ancestors.
+pub(crate) const NO_ANCESTOR: FindAncestor<'static> = &|_| None;
+
+/// Whom a new span or an event comes from. One word, so that it is no more to hand on than a number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) layer: u16,
+    /// Whether that hears of all spans which the thread enters.
+    pub(crate) hears_all: bool,
+}
+
+impl Source {
+    /// One that does.
+    pub(crate) fn hearing_all(layer: u16) -> Self {
+        Self { layer, hears_all: true }
+    }
+}
+
+impl Recorder {
+    /// The span that something belongs to which names none.
+    #[inline]
+    pub(super) fn contextual(
+        &self,
+        hot: Hot,
+        source: Source,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&OpenSpan> {
+        let Source { layer, hears_all } = source;
+        if hears_all {
+            // Mostly it is a span of the thread's own, or none.
+            if hot.is_outside() {
+                return None;
+            }
+            if layer == 0
+                && let Some(span) = self.open.get(local::innermost_own())
+                && !span.is_closed()
+            {
+                return Some(span);
+            }
+        }
+        self.contextual_slowly(hot, source, ancestor)
+    }
+
+    #[inline(never)]
+    fn contextual_slowly(
+        &self,
+        hot: Hot,
+        source: Source,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&OpenSpan> {
+        if source.hears_all {
+            match hot.within(&self.open, source.layer) {
+                Within::Nothing => return None,
+                Within::Span(span) => return Some(span),
+                Within::Unrecorded => {}
+            }
+        }
+        self.nearest(hot, source.layer, ancestor)
+    }
+
+    /// The span that something belongs to which names the one with this key.
+    pub(super) fn named(
+        &self,
+        hot: Hot,
+        layer: u16,
+        key: u64,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&OpenSpan> {
+        let found = hot.find(&self.open, layer, key).map(|(_, span)| span);
+        found.or_else(|| self.nearest(hot, layer, ancestor))
+    }
+
+    fn nearest(&self, hot: Hot, layer: u16, ancestor: FindAncestor<'_>) -> Option<&OpenSpan> {
+        let key = ancestor(&|key| self.open.find(layer, key).is_some())?;
+        hot.find(&self.open, layer, key).map(|(_, span)| span)
+    }
+
+    /// A thread enters a span of a layer that is not recorded.
+    pub(super) fn enter_unrecorded(&self, hot: Hot, layer: u16, key: u64) {
+        // A direct layer's have no keys; this one is of a span that has ended.
+        if self.open.is_direct(layer) {
+            return;
+        }
+        match hot.entered(&self.open, layer, key) {
+            Some(Entered::Detailed(index, mut again)) => {
+                again.depth = again.depth.saturating_add(1);
+                hot.update(index, again);
+            }
+            Some(Entered::Own(_)) => {}
+            None => hot.push_detailed(Detailed::unrecorded(layer, key)),
+        }
+    }
+
+    /// A thread leaves a span of a layer that is not recorded.
+    pub(super) fn exit_unrecorded(&self, hot: Hot, index: usize, mut entered: Detailed) {
+        if entered.depth > 1 {
+            entered.depth -= 1;
+            return hot.update(index, entered);
+        }
+        hot.leave(&self.open, Entered::Detailed(index, entered));
+    }
+}
