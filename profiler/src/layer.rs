@@ -141,7 +141,9 @@ where
         if fast::exit_untimed(&self.front.untimed, id) {
             return;
         }
-        if let Some((recorder, layer)) = self.front() {
+        if let Some((recorder, layer)) = self.front()
+            && !recorder.exit_unrecorded(layer, id.into_u64())
+        {
             recorder.exit_slowly(layer, id.into_u64());
         }
     }

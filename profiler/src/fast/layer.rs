@@ -181,10 +181,16 @@ impl Recorder {
         attributes: &Attributes<'_>,
     ) -> bool {
         let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
-        let is_known = match (hot.within(&self.open, 0), parent) {
-            (Within::Nothing, None) => true,
-            (Within::Span(span), Some(parent)) => span.has_key(parent),
-            _ => false,
+        let is_known = match parent {
+            None => hot.is_outside(),
+            // Mostly the thread's own.
+            Some(parent) => match self.open.get(local::innermost_own()) {
+                Some(span) => span.has_key(parent),
+                None => matches!(
+                    hot.within(&self.open, 0),
+                    Within::Span(span) if span.has_key(parent)
+                ),
+            },
         };
         let fields = attributes.metadata().fields().len();
         if !is_known || callsite > CALLSITE_LOW_MAX || fields > FIELDS_MAX {

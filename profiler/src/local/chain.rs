@@ -129,6 +129,23 @@ impl Hot {
         }
     }
 
+    /// Takes the innermost span out of the chain, if it is this one and not recorded.
+    pub(crate) fn pop_unrecorded(self, layer: u16, key: u64) -> bool {
+        let link = get_cell(|cells| &cells.innermost);
+        if link & DETAILED == 0 {
+            return false;
+        }
+        let index = (link & !DETAILED) as usize;
+        let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
+        let Some(it) = here.filter(|it| it.is_unrecorded() && it.key == key && it.layer == layer)
+        else {
+            return false;
+        };
+        set(|cells| &cells.innermost, it.next);
+        forget(index, it);
+        true
+    }
+
     /// The span that a link leads to, and the next link. `None` at the end.
     fn follow(self, open: &OpenSpans, link: Link) -> Option<(Entered, Link)> {
         if link == OUTSIDE {
@@ -220,10 +237,7 @@ impl Hot {
             }
         }
         if let Entered::Detailed(index, detailed) = entered {
-            in_this_order();
-            count_unrecorded(detailed, u32::saturating_sub);
-            update(index, Detailed::NONE);
-            forget_last_details();
+            forget(index, detailed);
         }
     }
 
@@ -238,6 +252,14 @@ fn count_unrecorded(detailed: Detailed, count: fn(u32, u32) -> u32) {
     if detailed.is_in_their_way() {
         set(|cells| &cells.unrecorded, count(get_cell(|cells| &cells.unrecorded), 1));
     }
+}
+
+/// Gives the details of a span back that is no more in the chain.
+fn forget(index: usize, detailed: Detailed) {
+    in_this_order();
+    count_unrecorded(detailed, u32::saturating_sub);
+    update(index, Detailed::NONE);
+    forget_last_details();
 }
 
 fn detailed(index: usize) -> Option<Detailed> {

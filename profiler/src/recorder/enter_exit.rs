@@ -57,8 +57,8 @@ impl Recorder {
             return;
         };
         let place = match entered {
-            Entered::Detailed(index, entered) if entered.is_unrecorded() => {
-                return self.exit_unrecorded(hot, index, entered);
+            Entered::Detailed(_, unrecorded) if unrecorded.is_unrecorded() => {
+                return hot.leave(&self.open, entered);
             }
             Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
         };

@@ -8,8 +8,10 @@
 //!   span leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the quick paths give up;
 //! * in any other layer, always.
 
+use std::sync::Arc;
+
 use super::Recorder;
-use crate::local::{self, Detailed, Entered, Hot, Within};
+use crate::local::{self, Detailed, Hot, Within};
 use crate::open_spans::OpenSpan;
 
 /// Whether a span with this key is recorded.
@@ -98,26 +100,17 @@ impl Recorder {
 
     /// A thread enters a span of a layer that is not recorded.
     pub(super) fn enter_unrecorded(&self, hot: Hot, layer: u16, key: u64) {
-        // A direct layer's have no keys; this one is of a span that has ended.
-        if self.open.is_direct(layer) {
-            return;
-        }
-        match hot.entered(&self.open, layer, key) {
-            Some(Entered::Detailed(index, mut again)) => {
-                again.depth = again.depth.saturating_add(1);
-                hot.update(index, again);
-            }
-            Some(Entered::Own(_)) => {}
-            None => hot.push_detailed(Detailed::unrecorded(layer, key)),
+        // A direct layer's have no keys; this one is of a span that has ended. Of others there is a mark for
+        // each entry: if it is one too many, because the thread was inside, the registry knows better.
+        if !self.open.is_direct(layer) {
+            hot.push_detailed(Detailed::unrecorded(layer, key));
         }
     }
 
-    /// A thread leaves a span of a layer that is not recorded.
-    pub(super) fn exit_unrecorded(&self, hot: Hot, index: usize, mut entered: Detailed) {
-        if entered.depth > 1 {
-            entered.depth -= 1;
-            return hot.update(index, entered);
-        }
-        hot.leave(&self.open, Entered::Detailed(index, entered));
+    /// A thread leaves the innermost span of a layer, if that is this one and not recorded: says whether that was
+    /// so. The general case is one of [`exit_slowly`](Self::exit_slowly).
+    pub(crate) fn exit_unrecorded(self: &Arc<Self>, layer: u16, key: u64) -> bool {
+        // Inside another callback it is ignored, as the entry was.
+        local::get(self).is_ok_and(|hot| hot.pop_unrecorded(layer, key))
     }
 }
