@@ -55,18 +55,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Waits for the disk; a task that others wait for does better in `spawn_blocking`.
     let report = profiler.close()?;
 
-    println!("order  threads  polls  duration ms   busy ms   idle");
+    println!("order  threads  entries  duration ms   busy ms   idle");
     let conn = Connection::open(database)?;
     let mut select = conn.prepare(
-        "SELECT fields ->> 'order', fields ->> 'threads', polls, duration_ms, busy_ms
+        "SELECT fields ->> 'order', fields ->> 'threads', entries, duration_ms, busy_ms
          FROM spans WHERE name = 'deliver' AND run_id = (SELECT max(id) FROM run) ORDER BY id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let (order, threads, polls): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (order, threads, entries): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (duration, busy): (f64, f64) = (row.get(3)?, row.get(4)?);
         let idle = 100.0 * (1.0 - busy / duration);
-        println!("{order:5}  {threads:7}  {polls:5}  {duration:11.3}  {busy:8.3}  {idle:4.0} %");
+        println!("{order:5}  {threads:7}  {entries:7}  {duration:11.3}  {busy:8.3}  {idle:4.0} %");
     }
     println!("\n{report}");
     println!("look at it: spandrel top --db {database}");

@@ -1,4 +1,4 @@
-//! Tasks that move between tokio's worker threads: one row a span, with all its polls; what it was
+//! Tasks that move between tokio's worker threads: one row a span, with all its entries; what it was
 //! busy and what it was idle add up to what it lasted.
 
 use std::sync::Arc;
@@ -63,9 +63,9 @@ fn tasks_that_move_between_workers() {
         Some(spandrel_tests::model::Value::Digits(digits)) => digits.parse().ok(),
         _ => None,
     };
-    let polls: std::collections::HashMap<_, _> = (model.spans.iter())
+    let entries: std::collections::HashMap<_, _> = (model.spans.iter())
         .filter(|span| span.name != "all")
-        .map(|span| (key(span.name, span.n(), digits(span, "step")), span.polls))
+        .map(|span| (key(span.name, span.n(), digits(span, "step")), span.entries))
         .collect();
     let all = db.span("all");
     let mut moved = 0;
@@ -77,9 +77,9 @@ fn tasks_that_move_between_workers() {
         let duration = span.duration_ns.unwrap();
         assert!(span.busy_ns <= duration, "a task is polled by one worker at a time: {span:?}");
         let step = span.fields.raw("step").map(|raw| raw.parse().unwrap());
-        assert_eq!(span.polls as u64, polls[&key(&span.name, span.n(), step)], "{span:?}");
+        assert_eq!(span.entries as u64, entries[&key(&span.name, span.n(), step)], "{span:?}");
         assert_eq!(span.root_id, all.id);
-        moved += u64::from(span.name == "task" && span.polls >= 12);
+        moved += u64::from(span.name == "task" && span.entries >= 12);
     }
     assert_eq!(moved, TASKS, "each task was polled at least twelve times");
     let wrong_parents = db.count(

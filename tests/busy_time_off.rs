@@ -7,7 +7,7 @@ use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, wit
 use tracing::{Dispatch, error, info_span};
 
 #[test]
-fn polls_are_counted_and_busy_time_is_null() {
+fn entries_are_counted_and_busy_time_is_null() {
     let _limit = time_limit(30);
     for own in [false, true] {
         let scratch = scratch();
@@ -37,17 +37,17 @@ fn polls_are_counted_and_busy_time_is_null() {
         assert_eq!(db.count("SELECT count(busy_ns) FROM rollup"), 0);
         let settings = db.count("SELECT settings ->> 'busy_time' FROM run");
         assert_eq!(settings, 0, "false");
-        let polls = |name: &str| {
+        let entries = |name: &str| {
             db.value::<String>(&format!(
-                "SELECT group_concat(polls || ' ' || coalesce(parent_id, 0)) FROM spans
+                "SELECT group_concat(entries || ' ' || coalesce(parent_id, 0)) FROM spans
                  WHERE name = '{name}'"
             ))
         };
         let outer = db.count("SELECT id FROM spans WHERE name = 'outer'");
-        assert_eq!(polls("outer"), "3 0", "own subscriber: {own}");
-        assert_eq!(polls("inner"), vec![format!("1 {outer}"); 3].join(","));
-        assert_eq!(polls("there"), format!("0 {outer}"));
-        assert_eq!(polls("left open"), "1 0");
+        assert_eq!(entries("outer"), "3 0", "own subscriber: {own}");
+        assert_eq!(entries("inner"), vec![format!("1 {outer}"); 3].join(","));
+        assert_eq!(entries("there"), format!("0 {outer}"));
+        assert_eq!(entries("left open"), "1 0");
         let failed = db.count("SELECT count(*) FROM span WHERE status = 'error' AND self_ns >= 0");
         assert_eq!(failed, 3, "the event is in the innermost one");
         let timed = db.count("SELECT count(*) FROM span WHERE duration_ns > 0");

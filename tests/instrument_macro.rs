@@ -75,7 +75,7 @@ fn functions() {
     let named = db.span("another name").fields;
     assert_eq!((named.number("double"), named.text("later").as_str()), (6, "known now"));
     assert_eq!(db.span("panics").status, "panicked");
-    assert_eq!(db.count("SELECT count(*) FROM span WHERE polls <> 1"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM span WHERE entries <> 1"), 0);
 }
 
 #[test]
@@ -89,14 +89,14 @@ fn async_functions() {
     let spans = db.spans();
     assert_eq!(spans.len(), 4, "one row a span, however often it was polled");
     for span in &spans {
-        let (status, polls) = match (span.name.as_str(), span.n()) {
+        let (status, entries) = match (span.name.as_str(), span.n()) {
             ("awaits", 0) => ("error", 4),
             ("awaits", _) => ("ok", 4),
             (_, _) => ("ok", 2),
         };
         assert_eq!(span.status, status, "{span:?}");
         // Instrumented futures are entered once more to be dropped.
-        assert!((polls..=polls + 1).contains(&span.polls), "{span:?}");
+        assert!((entries..=entries + 1).contains(&span.entries), "{span:?}");
         assert!(span.busy_ns <= span.duration_ns.unwrap(), "{span:?}");
     }
     for inner in spans.iter().filter(|span| span.name == "awaits_inner") {

@@ -35,7 +35,7 @@ fn every_poll_counts() {
     let report = profiler.close().unwrap();
     let db = ledger::check_complete(scratch.db(), &report);
     let span = db.span("polled");
-    assert_eq!(span.polls as u64, POLLS + 2 * (POLLS / 10));
+    assert_eq!(span.entries as u64, POLLS + 2 * (POLLS / 10));
     assert!(span.busy_ns > 0, "{span:?}");
     let below = db.count(&format!("SELECT count(*) FROM span WHERE parent_id = {}", span.id));
     assert_eq!(below, POLLS / 50_000);

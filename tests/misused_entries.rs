@@ -66,5 +66,5 @@ fn leaving_what_was_never_entered_or_elsewhere() {
     let span = db.span("span");
     assert_eq!(db.span("below").parent_id, Some(span.id));
     assert_eq!(db.span("after").parent_id, None);
-    assert!((1..=2).contains(&span.polls) && span.busy_ns > 0, "{span:?}");
+    assert!((1..=2).contains(&span.entries) && span.busy_ns > 0, "{span:?}");
 }

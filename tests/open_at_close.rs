@@ -29,7 +29,7 @@ fn spans_that_are_open_at_close_are_stored_as_unfinished() {
             assert_eq!(span.status, "unfinished");
             assert_eq!((span.duration_ns, span.self_ns), (None, None));
         }
-        assert_eq!((outer.polls, inner.polls), (2, 1));
+        assert_eq!((outer.entries, inner.entries), (2, 1));
         assert!(outer.busy_ns > 0, "the time inside so far is known");
         assert_eq!(outer.fields.text("late"), "known");
         assert_eq!(outer.fields.number("n"), 1);

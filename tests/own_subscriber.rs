@@ -101,7 +101,7 @@ fn the_current_span_can_be_had_and_kept() {
     });
     let outer = db.span("outer");
     // `Instrumented` enters once more to drop the future.
-    assert_eq!((outer.polls, db.event("again").span_id), (4, Some(outer.id)));
+    assert_eq!((outer.entries, db.event("again").span_id), (4, Some(outer.id)));
     assert_eq!(db.span("inner").parent_id, Some(outer.id));
 }
 
@@ -128,9 +128,9 @@ fn an_id_that_is_used_after_its_span_is_nothing() {
     });
     let report = profiler.close().unwrap();
     let db = ledger::check_complete(scratch.db(), &report);
-    assert_eq!((report.recorded, db.span("next").polls), (3, 1));
+    assert_eq!((report.recorded, db.span("next").entries), (3, 1));
     assert_eq!((db.span("orphan").parent_id, db.event("nowhere").span_id), (None, None));
-    assert_eq!(db.span("gone").polls, 0);
+    assert_eq!(db.span("gone").entries, 0);
 }
 
 #[test]

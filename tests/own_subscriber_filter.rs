@@ -50,7 +50,7 @@ fn levels_and_targets() {
     let db = ledger::check_complete(scratch.db(), &report);
     let names = db.rows("SELECT name FROM spans ORDER BY id", [], |row| row.get::<_, String>(0));
     assert_eq!(names, ["query", "other", "outer", "query"]);
-    assert_eq!((report.events.stored, db.span("outer").polls), (1, 1));
+    assert_eq!((report.events.stored, db.span("outer").entries), (1, 1));
     assert_eq!(db.event("this").message.as_deref(), Some("this"));
 }
 

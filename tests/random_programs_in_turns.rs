@@ -1,5 +1,5 @@
 //! Random programs of span operations, step by step over several threads: spandrel and a plain
-//! model in the same `Registry` tell the same story. Trees, fields, statuses, polls, links, events
+//! model in the same `Registry` tell the same story. Trees, fields, statuses, entries, links, events
 //! and the shape of the times are equal; the profiler's clock readings lie between the model's.
 
 use proptest::prelude::*;

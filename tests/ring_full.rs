@@ -57,7 +57,7 @@ fn fill_a_ring() {
     assert_eq!(dropped.total(), dropped.ring_full + dropped.contended, "{dropped}");
     // A span is stored whole or not at all.
     for span in db.spans() {
-        assert_eq!((span.status.as_str(), span.polls), ("ok", 1));
+        assert_eq!((span.status.as_str(), span.entries), ("ok", 1));
         assert_eq!(span.fields.names(), ["n", "thread"]);
     }
     // The view for people says the same.

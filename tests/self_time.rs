@@ -48,8 +48,8 @@ fn a_known_shape() {
     for leaf in [&first, &second, &third] {
         assert_eq!(leaf.self_ns, leaf.duration_ns);
     }
-    assert_eq!((first.busy_ns, first.polls), (0, 0), "it was never entered");
-    assert!(third.busy_ns >= 5 * MS && third.polls == 1);
+    assert_eq!((first.busy_ns, first.entries), (0, 0), "it was never entered");
+    assert!(third.busy_ns >= 5 * MS && third.entries == 1);
 }
 
 #[test]

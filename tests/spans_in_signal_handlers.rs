@@ -200,13 +200,17 @@ fn nothing_is_mixed_up(db: &Database, works: u64) {
     ns.sort_unstable();
     assert_eq!(ns, (0..works as i64).collect::<Vec<_>>());
     for outer in named("outer") {
-        assert_eq!((outer.parent_id, outer.polls, outer.root_id), (None, 2, outer.id), "{outer:?}");
+        assert_eq!(
+            (outer.parent_id, outer.entries, outer.root_id),
+            (None, 2, outer.id),
+            "{outer:?}"
+        );
         assert_eq!(outer.fields.text("text"), "some text");
     }
-    for (name, polls) in [("inner", 1), ("formatted", 0)] {
+    for (name, entries) in [("inner", 1), ("formatted", 0)] {
         assert_eq!(named(name).count() as u64, works, "{name}");
         for span in named(name) {
-            assert_eq!((parent(span), span.polls), (Some("outer"), polls), "{span:?}");
+            assert_eq!((parent(span), span.entries), (Some("outer"), entries), "{span:?}");
             assert_eq!(Some(span.root_id), span.parent_id);
         }
     }

@@ -133,9 +133,10 @@ impl Recording {
             duration_ns: Some(duration),
             busy_ns: Some(duration),
             self_ns: Some(duration),
-            polls: 1,
+            entries: 1,
             status: Status::Ok,
             fields: text..self.batch.text.len(),
+            ..SpanRow::default()
         });
     }
 }

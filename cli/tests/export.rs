@@ -33,9 +33,10 @@ fn profile(folder: &Path, spans: u64) {
         duration_ns: Some(900),
         busy_ns: Some(450),
         self_ns: Some(900),
-        polls: 1,
+        entries: 1,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     };
     let mut batch = Batch { spans: (1..=spans).map(row).collect(), ..Batch::default() };
     store.append(&mut batch).unwrap();

@@ -55,7 +55,7 @@ fn a_generated_file_passes_what_recordings_pass() {
     some("unfinished", "SELECT count(*) FROM span WHERE status = 'unfinished'");
     some("errors", "SELECT count(*) FROM span WHERE status = 'error'");
     some("links", "SELECT count(*) FROM link");
-    some("waiting", "SELECT count(*) FROM span WHERE busy_ns < duration_ns / 2 AND polls > 1");
+    some("waiting", "SELECT count(*) FROM span WHERE busy_ns < duration_ns / 2 AND entries > 1");
     some(
         "children side by side",
         "SELECT count(*) FROM span AS a JOIN span AS b ON b.parent_id = a.parent_id

@@ -161,6 +161,7 @@ impl<'a> Recording<'a> {
         if let Some(follows) = node.follows {
             self.batch.links.push(LinkRow { span_id: id, follows_id: trace.nodes[follows].id });
         }
+        let (length_ns, is_again) = (node.end_ns - node.start_ns, node.polls > 1);
         self.begun.push(Begun {
             row: SpanRow {
                 id,
@@ -172,7 +173,11 @@ impl<'a> Recording<'a> {
                 duration_ns: Some(node.end_ns - node.start_ns),
                 busy_ns: Some(node.busy_ns),
                 self_ns: Some(node.self_ns),
-                polls: node.polls,
+                entries: node.polls,
+                first_entry_ns: Some(FIRST_ENTRY_NS.min(length_ns - node.busy_ns).max(0)),
+                longest_entry_ns: is_again.then(|| node.busy_ns - node.busy_ns / 3),
+                last_exit_ns: is_again.then_some(length_ns),
+                longest_thread_id: 0,
                 status: node.status,
                 fields: 0..0,
             },
@@ -288,6 +293,9 @@ impl<'a> Recording<'a> {
     }
 }
 
+/// From the creation of a span to its first entry.
+const FIRST_ENTRY_NS: i64 = 120;
+
 impl Begun {
     /// What is known of it when the recording ends before it does.
     fn cut_off(&mut self, now_ns: i64) {
@@ -299,7 +307,8 @@ impl Begun {
         row.busy_ns = Some(((busy_ns as f64 * share) as i64).min(age_ns));
         row.duration_ns = None;
         row.self_ns = None;
-        row.polls = 1;
+        row.entries = 1;
+        (row.longest_entry_ns, row.last_exit_ns) = (None, None);
         row.status = Status::Unfinished;
     }
 }

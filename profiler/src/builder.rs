@@ -213,7 +213,7 @@ impl Builder {
 
     /// Whether the time that threads spend inside a span is measured, which takes two of the four
     /// readings of the clock for a span that is entered once. Without it the column `busy_ns` is
-    /// NULL in this run; polls are counted all the same. Default `true`.
+    /// NULL in this run; entries are counted all the same. Default `true`.
     pub fn busy_time(mut self, measured: bool) -> Self {
         self.busy_time = measured;
         self

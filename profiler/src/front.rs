@@ -21,9 +21,8 @@ pub(crate) struct Front {
     pub(crate) filter: Arc<Filter>,
     /// The recorder, if this is the profiler's first front end.
     pub(crate) quick: Arc<Recorder>,
-    /// The places of the open spans, for the first front end; else one that is free.
-    pub(crate) all: Table<OpenSpan>,
-    /// The same if busy time is measured; else one that is free.
+    /// The places of the open spans, for the first front end, if busy time is measured; else one that is
+    /// free.
     pub(crate) spans: Table<OpenSpan>,
     /// The same if it is not measured.
     pub(crate) untimed: Table<OpenSpan>,
@@ -47,22 +46,12 @@ impl Front {
             _ => Table::default(),
         };
         let busy_time = first.is_some_and(|recorder| recorder.busy_time);
-        let (all, spans, untimed) = (places(true), places(busy_time), places(!busy_time));
+        let (spans, untimed) = (places(busy_time), places(!busy_time));
         let quick = Arc::clone(first.unwrap_or_else(|| inert()));
         let sites = if first.is_some() { quick_sites() } else { Arc::clone(no_sites()) };
         let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)), direct);
         let ancestry = Ancestry::default();
-        Self {
-            filter: Arc::new(filter),
-            quick,
-            all,
-            spans,
-            untimed,
-            sites,
-            recorder,
-            layer,
-            ancestry,
-        }
+        Self { filter: Arc::new(filter), quick, spans, untimed, sites, recorder, layer, ancestry }
     }
 
     /// The recorder, for whatever the quick paths have not done.

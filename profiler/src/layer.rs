@@ -148,6 +148,16 @@ where
         }
     }
 
+    /// A span closes on a thread that does not unwind, and not in the quickest way.
+    #[inline(never)]
+    fn close_otherwise(&self, key: u64) {
+        if !fast::close_again(&self.front.spans, key)
+            && !fast::close_untimed(&self.front.untimed, key)
+        {
+            self.close_slowly(key);
+        }
+    }
+
     #[inline(never)]
     fn close_slowly(&self, key: u64) {
         if let Some((recorder, layer)) = self.front() {
@@ -254,8 +264,10 @@ where
             return;
         }
         // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() || !fast::close_quickly(&self.front.all, id.into_u64()) {
+        if fast::is_panicking() {
             self.close_slowly(id.into_u64());
+        } else if !fast::close_quickly(&self.front.spans, id.into_u64()) {
+            self.close_otherwise(id.into_u64());
         }
     }
 }

@@ -3,9 +3,12 @@
 //! ```text
 //!   63               48 47       37 36  35  34   33 32 31  28 27  24 23                     0
 //!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
-//!  | polls / f. words  | callsite' | 0 | W | L |status | kind | 0    | thread               |
+//!  | wait / words      | callsite' | 0 | W | L |status | kind | flags| thread               |
 //!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
-//!  span:  id, callsite | parent, field words | root, start, end, busy, [polls if W,] fields
+//!  span:  id, callsite | parent, field words | root, start, end, last exit, fields
+//!    with the flag ENTERED: it was entered once, after `wait` ticks; without: never
+//!    in a kind of its own, where times inside are not measured: that often, 0 for the last exit
+//!    if W, of any: busy for the last exit; entries, first, last, longest entry, its thread, 0, 0
 //!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
 //! ```
@@ -15,14 +18,14 @@
 //! number has 27 bits, of which the upper ones, `callsite'`, are 0 but in the largest programs.
 //!
 //! The words of a span are those of its place in the table of open spans as they stand there, so
-//! that closing it is copying it; and a span without fields fits one slot. One with more polls than
-//! the header has room for is *wide* and carries them in a word of its own. Words are numbers that
-//! mean the same in every process; there is no pointer among them.
+//! that closing it is nearly copying it; and a span without fields fits one slot. One that was entered again, late, or
+//! by another thread than its own, is *wide*: two slots before its fields. Words are numbers that mean the same in every process; there is no pointer among them.
 
 use spandrel_storage::Status;
 
 use crate::chunks::ENTRIES_MAX;
 use crate::counters::Kind;
+use crate::open_spans::{ENTERED, Entries};
 
 /// Payload of one slot of the ring: with the ring's stamp it fills a cache line.
 pub(crate) type Slot = [u64; SLOT_WORDS];
@@ -39,11 +42,14 @@ const KIND_SHIFT: u32 = 28;
 const KIND_SPAN: u64 = 0; // so that the head of an open span is the header of its record
 const KIND_EVENT: u64 = 1;
 const KIND_LINK: u64 = 2;
+const KIND_UNTIMED: u64 = 3;
 
 const STATUS_SHIFT: u32 = 32;
 const LEFT_OUT_SHIFT: u32 = 34;
 const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
-const WIDE: u64 = 1 << 35;
+pub(crate) const WIDE: u64 = 1 << 35;
+/// In the header of a span: its times inside are not measured.
+pub(crate) const UNTIMED: u64 = KIND_UNTIMED << KIND_SHIFT;
 /// Set by the writer in its own copy.
 const COUNTED: u64 = 1 << 36;
 
@@ -58,12 +64,14 @@ const _: () = assert!(ENTRIES_MAX - 1 <= CALLSITE_MAX);
 
 /// Where the upper 16 bits of a word begin.
 pub(crate) const UPPER_SHIFT: u32 = ID_BITS;
-/// Most polls of a span that is not wide.
-pub(crate) const POLLS_MAX: u64 = 0xFFFF;
+/// Most ticks from the creation of a span to its first entry, if it is not wide.
+pub(crate) const WAIT_MAX: u64 = 0xFFFF;
+/// Most entries of a span that is not wide, where times are not measured.
+const UNTIMED_ENTRIES_MAX: u64 = 0xFFFF;
 
 /// Words of a span before its fields: narrow, and wide.
-pub(crate) const SPAN_WORDS: usize = 7;
-pub(crate) const SPAN_WORDS_WIDE: usize = 8;
+pub(crate) const SPAN_WORDS: usize = SLOT_WORDS;
+pub(crate) const SPAN_WORDS_WIDE: usize = 2 * SLOT_WORDS;
 pub(crate) const EVENT_WORDS: usize = 4;
 pub(crate) const LINK_WORDS: usize = 3;
 
@@ -129,8 +137,8 @@ pub(crate) struct SpanHead {
     pub(crate) start: u64,
     /// Less than `start` if the counter has jumped.
     pub(crate) end: u64,
-    pub(crate) busy: u64,
-    pub(crate) polls: u64,
+    /// Only how many they are, where times inside are not measured.
+    pub(crate) entries: Entries,
 }
 
 /// A span that closes, to be written.
@@ -146,24 +154,74 @@ pub(crate) struct ClosingSpan {
     pub(crate) root: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) busy: u64,
-    pub(crate) polls: u64,
+    pub(crate) entries: Entries,
+    /// Whether times inside are measured.
+    pub(crate) is_timed: bool,
 }
 
 impl ClosingSpan {
     /// The words before the fields, and how many of them count.
     pub(crate) fn words(&self, field_words: usize) -> ([u64; SPAN_WORDS_WIDE], usize) {
-        let wide = self.polls > POLLS_MAX;
-        let header = KIND_SPAN << KIND_SHIFT
-            | self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
+        let Entries { count, busy, first, last, longest, longest_thread } = self.entries;
+        let wait = first.wrapping_sub(self.start);
+        let is_once = count == 1 && wait <= WAIT_MAX && longest_thread == thread(self.head);
+        let narrow = match self.is_timed {
+            true if count == 0 => Some((0, 0)),
+            true => is_once.then_some((u64::from(ENTERED) | wait << UPPER_SHIFT, last)),
+            false => (count <= UNTIMED_ENTRIES_MAX).then_some((UNTIMED | count << UPPER_SHIFT, 0)),
+        };
+        let kind = if self.is_timed { 0 } else { UNTIMED };
+        let (flags, word) = narrow.unwrap_or((WIDE | kind, busy));
+        let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
-            | if wide { WIDE } else { self.polls << UPPER_SHIFT };
+            | flags;
         let root = id_and(self.root, field_words as u16);
-        let words =
-            [header, self.id, self.origin, root, self.start, self.end, self.busy, self.polls];
-        (words, if wide { SPAN_WORDS_WIDE } else { SPAN_WORDS })
+        let mut words = [0; SPAN_WORDS_WIDE];
+        words[..SPAN_WORDS].copy_from_slice(&[
+            header,
+            self.id,
+            self.origin,
+            root,
+            self.start,
+            self.end,
+            word,
+        ]);
+        if narrow.is_some() {
+            return (words, SPAN_WORDS);
+        }
+        words[SPAN_WORDS..][..5].copy_from_slice(&[
+            count,
+            first,
+            last,
+            longest,
+            u64::from(longest_thread),
+        ]);
+        (words, SPAN_WORDS_WIDE)
     }
+}
+
+/// The entries of a span, and where its fields begin, from its words from `start` on. `None` if words are
+/// missing.
+#[inline(always)]
+fn entries(header: u64, times: &[u64]) -> Option<(Entries, usize)> {
+    let &[start, _, word, ref rest @ ..] = times else { return None };
+    let upper = u64::from(upper_of(header));
+    if header & WIDE != 0 {
+        let &[count, first, last, longest, longest_thread, _, _, ..] = rest else { return None };
+        // Below zero if the counters of two processors differed by some ticks.
+        let busy = word.cast_signed().max(0).cast_unsigned();
+        let longest_thread = longest_thread as u32 & THREAD_MAX;
+        let entries = Entries { count, busy, first, last, longest, longest_thread };
+        return Some((entries, SPAN_WORDS_WIDE));
+    }
+    let is_timed = (header >> KIND_SHIFT) & 0xF != KIND_UNTIMED;
+    let entries = match (is_timed, header & u64::from(ENTERED) != 0) {
+        (true, true) => Entries::once(start.wrapping_add(upper), word, thread(header)),
+        (true, false) => Entries::default(),
+        (false, _) => Entries { count: upper, ..Entries::default() },
+    };
+    Some((entries, SPAN_WORDS))
 }
 
 /// An event, without its fields.
@@ -232,7 +290,7 @@ impl Record<'_> {
 #[inline(always)]
 pub(crate) fn kind(header: u64) -> Option<Kind> {
     match (header >> KIND_SHIFT) & 0xF {
-        KIND_SPAN => Some(Kind::Span),
+        KIND_SPAN | KIND_UNTIMED => Some(Kind::Span),
         KIND_EVENT => Some(Kind::Event),
         KIND_LINK => Some(Kind::Link),
         _ => None,
@@ -247,17 +305,12 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     let fields = |start: usize, n: u16| words.get(start..start + usize::from(n));
     match kind(header)? {
         Kind::Span => {
-            let &[_, id, origin, root, start, end, busy, ref rest @ ..] = words else {
-                return None;
-            };
+            let &[_, id, origin, root, ref times @ ..] = words else { return None };
+            let &[start, end, ..] = times else { return None };
             if id == 0 {
                 return None;
             }
-            let (polls, start_of_fields) = match (header & WIDE != 0, rest) {
-                (true, &[polls, ..]) => (polls, SPAN_WORDS_WIDE),
-                (true, []) => return None,
-                (false, _) => (u64::from(upper_of(header)), SPAN_WORDS),
-            };
+            let (entries, start_of_fields) = entries(header, times)?;
             let status = match (header >> STATUS_SHIFT) & 3 {
                 0 => Status::Ok,
                 1 => Status::Error,
@@ -275,9 +328,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 root: id_of(root),
                 start,
                 end,
-                // Below zero if the counters of two processors differed by some ticks.
-                busy: busy.cast_signed().max(0).cast_unsigned(),
-                polls,
+                entries,
             };
             Some(Record::Span(head, fields(start_of_fields, upper_of(root))?))
         }
@@ -318,8 +369,7 @@ pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
     match words {
         [header, id, origin, _, start, end, ..] if kind(*header) == Some(Kind::Span) => {
             let parent = if *header & COUNTED == 0 { id_of(*origin) } else { 0 };
-            let id = *id;
-            Some(Kinship { header, id, parent, start: *start, end: *end })
+            Some(Kinship { id: *id, parent, start: *start, end: *end, header })
         }
         _ => None,
     }
@@ -339,15 +389,24 @@ mod tests {
             id: ID_MAX - 1,
             parent: ID_MAX,
             root: ID_MAX - 2,
-            start: u64::MAX - (1 << 50),
+            start: START,
             end: u64::MAX,
-            busy: i64::MAX as u64,
-            polls: POLLS_MAX,
+            entries: once(START + 9, u64::MAX - 500),
         }
+    }
+
+    const START: u64 = u64::MAX - (1 << 50);
+
+    fn once(first: u64, last: u64) -> Entries {
+        Entries::once(first, last, THREAD_MAX)
     }
 
     /// The words of the span when it closes, before its fields.
     fn words(head: SpanHead, field_words: usize) -> Vec<u64> {
+        untimed_or_not(head, field_words, true)
+    }
+
+    fn untimed_or_not(head: SpanHead, field_words: usize, is_timed: bool) -> Vec<u64> {
         let closing = ClosingSpan {
             head: u64::from(head.thread) | callsite_high(head.callsite),
             origin: id_and(head.parent, callsite_low(head.callsite)),
@@ -357,8 +416,8 @@ mod tests {
             root: head.root,
             start: head.start,
             end: head.end,
-            busy: head.busy,
-            polls: head.polls,
+            entries: head.entries,
+            is_timed,
         };
         let (words, n) = closing.words(field_words);
         words[..n].to_vec()
@@ -367,11 +426,35 @@ mod tests {
     #[test]
     fn spans_come_back_as_they_were() {
         let fields = [9, 8, 7];
-        for (head, len) in [(head(), 7), (SpanHead { polls: POLLS_MAX + 1, ..head() }, 8)] {
-            let words = words(head, 3);
-            assert_eq!(words.len(), len);
-            let words = [&words[..], &fields, &[0]].concat();
+        let end = u64::MAX;
+        let count = |count| Entries { count, ..Entries::default() };
+        let again = Entries {
+            count: 1 << 40,
+            busy: 700,
+            first: 1,
+            last: end,
+            longest: 600,
+            longest_thread: THREAD_MAX,
+        };
+        let elsewhere = Entries { longest_thread: 3, ..once(START, end) };
+        let cases = [
+            (once(START, START), true, 7),
+            (once(START + WAIT_MAX, end), true, 7),
+            (once(START + WAIT_MAX + 1, end), true, 14),
+            (elsewhere, true, 14),
+            (again, true, 14),
+            (count(0), true, 7),
+            (count(0), false, 7),
+            (count(UNTIMED_ENTRIES_MAX), false, 7),
+            (count(UNTIMED_ENTRIES_MAX + 1), false, 14),
+        ];
+        for (entries, is_timed, len) in cases {
+            let head = SpanHead { entries, ..head() };
+            let words = untimed_or_not(head, 3, is_timed);
+            assert_eq!(words.len(), len, "{entries:?}");
+            let mut words = [&words[..], &fields, &[0]].concat();
             assert_eq!(read(&words), Some(Record::Span(head, &fields)));
+            assert_eq!(kinship(&mut words).unwrap().end, end);
         }
     }
 
@@ -402,7 +485,8 @@ mod tests {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[0; 7]), None);
         assert_eq!(read(&words(head(), 1)), None, "a field word is missing");
-        assert_eq!(read(&words(SpanHead { polls: POLLS_MAX + 1, ..head() }, 0)[..7]), None);
+        let wide = SpanHead { entries: Entries { count: 2, ..head().entries }, ..head() };
+        assert_eq!(read(&words(wide, 0)[..13]), None);
         assert_eq!(read(&[KIND_EVENT << KIND_SHIFT, 1, 2]), None);
         assert_eq!(read(&[7 << KIND_SHIFT, 1, 2, 3, 4, 5, 6]), None);
     }

@@ -12,6 +12,7 @@ use crate::fast::{self, Quick};
 use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
+use crate::open_spans::Place;
 use crate::places::UNRECORDED;
 use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 use crate::sites::Answer;
@@ -127,6 +128,12 @@ impl Subscriber {
         }
     }
 
+    /// Keeps a place that is free again. Always `true`.
+    #[inline(always)]
+    fn keep(&self, place: Place) -> bool {
+        local::of_owner().keep_place(place) || self.front.quick.open.give_place_back(place)
+    }
+
     #[inline(never)]
     fn exit_slowly(&self, key: u64) {
         if fast::exit_directly_untimed(&self.front.untimed, key) {
@@ -134,6 +141,19 @@ impl Subscriber {
         }
         if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
             recorder.exit_slowly(self.front.layer, key);
+        }
+    }
+
+    /// A handle is dropped on a thread that does not unwind, and not in the quickest way.
+    #[inline(never)]
+    fn close_otherwise(&self, key: u64) -> bool {
+        let Front { spans, untimed, .. } = &self.front;
+        if let Some(place) = fast::close_directly_again(spans, key) {
+            return self.keep(place);
+        }
+        match fast::close_directly_untimed(untimed, key) {
+            Some(place) => self.keep(place),
+            None => self.close_slowly(key),
         }
     }
 
@@ -229,14 +249,13 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let Front { quick, all, .. } = &self.front;
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() {
             return self.close_slowly(id.into_u64());
         }
-        match fast::close_directly(all, id.into_u64()) {
-            Some(place) => local::of_owner().keep_place(place) || quick.open.give_place_back(place),
-            None => self.close_slowly(id.into_u64()),
+        match fast::close_directly(&self.front.spans, id.into_u64()) {
+            Some(place) => self.keep(place),
+            None => self.close_otherwise(id.into_u64()),
         }
     }
 

@@ -265,8 +265,9 @@ pub(crate) fn open_spans(
     }
     let mut insert = tx.prepare(
         "INSERT INTO open_span (id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
-           busy_ns, polls, fields, seen_ns)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+           busy_ns, entries, fields, seen_ns, first_entry_ns, longest_entry_ns, last_exit_ns,
+           longest_thread_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
     for OpenSpanRow { span, seen_ns } in open {
         insert.execute(params![
@@ -278,9 +279,13 @@ pub(crate) fn open_spans(
             span.thread_id,
             span.start_ns,
             span.busy_ns,
-            span.polls as i64,
+            span.entries as i64,
             text_at(text, &span.fields),
-            seen_ns
+            seen_ns,
+            span.first_entry_ns,
+            span.longest_entry_ns,
+            span.last_exit_ns,
+            nullable(span.longest_thread_id as u64)
         ])?;
         totals.see_open_span(span, *seen_ns);
     }

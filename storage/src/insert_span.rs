@@ -40,8 +40,9 @@ impl<'a> Insert<'a> {
     ) -> rusqlite::Result<Self> {
         let mut insert = conn.prepare(&format!(
             "INSERT OR {conflict} INTO main.span (id, run_id, parent_id, root_id, callsite_id,
-               thread_id, start_ns, duration_ns, busy_ns, self_ns, polls, status, fields, batch_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+               thread_id, start_ns, duration_ns, busy_ns, self_ns, entries, status, fields, batch_id,
+               first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         ))?;
         // Stays bound from one execution to the next.
         insert.raw_bind_parameter(2, run_id)?;
@@ -60,9 +61,13 @@ impl<'a> Insert<'a> {
         insert.raw_bind_parameter(8, span.duration_ns)?;
         insert.raw_bind_parameter(9, span.busy_ns)?;
         insert.raw_bind_parameter(10, span.self_ns)?;
-        insert.raw_bind_parameter(11, span.polls as i64)?;
+        insert.raw_bind_parameter(11, span.entries as i64)?;
         insert.raw_bind_parameter(12, span.status.as_str())?;
         insert.raw_bind_parameter(13, text_at(text, &span.fields))?;
+        insert.raw_bind_parameter(15, span.first_entry_ns)?;
+        insert.raw_bind_parameter(16, span.longest_entry_ns)?;
+        insert.raw_bind_parameter(17, span.last_exit_ns)?;
+        insert.raw_bind_parameter(18, nullable(span.longest_thread_id as u64))?;
         insert.raw_execute().map(|_| ())
     }
 }

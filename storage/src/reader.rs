@@ -11,6 +11,7 @@
 //! * a file with a log, in a place where no index of that can be made (a killed recording on a read-only
 //!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
 
+mod earlier;
 mod mark;
 mod mode;
 mod names;
@@ -19,6 +20,7 @@ mod span;
 mod top;
 mod writer;
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ pub(crate) use self::span::read_status;
 #[cfg(feature = "query")]
 pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
 pub use self::span::{Event, Link, OpenSpan, Span};
+#[cfg(feature = "query")]
+pub(crate) use self::span::{last_exit, longest_entry};
 pub use self::top::Top;
 #[cfg(feature = "query")]
 pub(crate) use self::writer::read_writer_stat;
@@ -64,6 +68,8 @@ pub struct Reader {
     _mark: ReaderMark,
     path: PathBuf,
     mode: Mode,
+    /// Whether the file is of an earlier version, and tables of it are covered.
+    covered: Cell<bool>,
 }
 
 impl Reader {
@@ -129,7 +135,8 @@ impl Reader {
     ) -> Result<(Self, Found), Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = mode.connect(full, flags).context(path, "open")?;
-        let mut reader = Self { conn, _mark: mark, path: path.into(), mode };
+        let covered = Cell::new(false);
+        let mut reader = Self { conn, _mark: mark, path: path.into(), mode, covered };
         let conn = &mut reader.conn;
         conn.busy_timeout(Duration::from_secs(1))
             .and_then(|()| harden(conn))
@@ -137,6 +144,8 @@ impl Reader {
             .context(path, "open")?;
         check_version(path, conn)?;
         let found = schema::inspect(path, conn, Use::Reading)?;
+        let covered = earlier::cover(conn).context(path, "read the schema")?;
+        reader.covered.set(covered);
         Ok((reader, found))
     }
 
@@ -186,7 +195,12 @@ impl Reader {
     /// A read transaction.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>, Error> {
         self.check_mode()?;
-        self.conn.unchecked_transaction().context(&self.path, "begin to read")
+        let tx = self.conn.unchecked_transaction().context(&self.path, "begin to read")?;
+        if self.covered.get() {
+            let covered = earlier::cover_as_needed(&tx).context(&self.path, "begin to read")?;
+            self.covered.set(covered);
+        }
+        Ok(tx)
     }
 
     /// Whether what was opened as a file that nobody uses still is one.

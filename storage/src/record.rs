@@ -103,7 +103,7 @@ impl Status {
 pub type Text = Range<usize>;
 
 /// One span, closed or unfinished.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpanRow {
     /// Unique in the file; grows with the time of creation.
     pub id: u64,
@@ -125,7 +125,15 @@ pub struct SpanRow {
     /// Duration less the union of the children's intervals; `None` for an unfinished span.
     pub self_ns: Option<i64>,
     /// How many times it was entered.
-    pub polls: u64,
+    pub entries: u64,
+    /// From creation to the first entry; `None` if it was never entered, or that is not measured.
+    pub first_entry_ns: Option<i64>,
+    /// The longest of several entries; `None` for less than two.
+    pub longest_entry_ns: Option<i64>,
+    /// From creation to the last exit of several entries; `None` for less than two.
+    pub last_exit_ns: Option<i64>,
+    /// Database id of the thread of the longest entry, if that is another one than `thread_id`; else 0.
+    pub longest_thread_id: i64,
     /// How it ended.
     pub status: Status,
     /// Fields as a JSON object in [`Batch::text`]; empty for none (NULL).

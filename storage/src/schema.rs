@@ -59,7 +59,17 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
     (
         2,
         "ALTER TABLE main.run ADD COLUMN last_batch_id INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.span RENAME COLUMN polls TO entries;
+         ALTER TABLE main.span ADD COLUMN first_entry_ns INTEGER;
+         ALTER TABLE main.span ADD COLUMN longest_entry_ns INTEGER;
+         ALTER TABLE main.span ADD COLUMN last_exit_ns INTEGER;
+         ALTER TABLE main.span ADD COLUMN longest_thread_id INTEGER;
          ALTER TABLE main.span ADD COLUMN batch_id INTEGER;
+         ALTER TABLE main.open_span RENAME COLUMN polls TO entries;
+         ALTER TABLE main.open_span ADD COLUMN first_entry_ns INTEGER;
+         ALTER TABLE main.open_span ADD COLUMN longest_entry_ns INTEGER;
+         ALTER TABLE main.open_span ADD COLUMN last_exit_ns INTEGER;
+         ALTER TABLE main.open_span ADD COLUMN longest_thread_id INTEGER;
          ALTER TABLE main.event ADD COLUMN batch_id INTEGER;
          ALTER TABLE main.link ADD COLUMN batch_id INTEGER;
          UPDATE sqlite_schema

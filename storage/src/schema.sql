@@ -71,11 +71,19 @@ CREATE TABLE span (
                                    -- NULL: not measured in this run
   self_ns INTEGER,                 -- duration less the union of its children that ended before it;
                                    -- NULL: unfinished
-  polls INTEGER NOT NULL,          -- how many times it was entered
+  entries INTEGER NOT NULL,        -- how many times it was entered; one more than a future was polled,
+                                   -- since dropping the future enters its span once more
   status TEXT NOT NULL,            -- 'ok' (nothing said that it failed; a future that was dropped
                                    -- half-way is as one that came to its end), 'error', 'panicked'
                                    -- or 'unfinished'
   fields TEXT,                     -- JSON object; NULL: no fields
+  first_entry_ns INTEGER,          -- from creation to the first entry, ns; NULL: never entered, or
+                                   -- not measured in this run
+  longest_entry_ns INTEGER,        -- length of the longest entry, ns; NULL: busy_ns, if it was
+                                   -- entered once; else as above
+  last_exit_ns INTEGER,            -- from creation to the last exit, ns; NULL: first_entry_ns +
+                                   -- busy_ns, if it was entered once; else as above
+  longest_thread_id INTEGER,       -- the thread of the longest entry, thread.id; NULL: thread_id
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
@@ -196,9 +204,13 @@ CREATE TABLE open_span (
   thread_id INTEGER NOT NULL,      -- the thread that created it, thread.id
   start_ns INTEGER NOT NULL,       -- when it was created
   busy_ns INTEGER,                 -- time inside the span so far, ns; NULL: not measured
-  polls INTEGER NOT NULL,          -- how many times it was entered so far
+  entries INTEGER NOT NULL,        -- how many times it was entered so far
   fields TEXT,                     -- JSON object; NULL: no fields
-  seen_ns INTEGER NOT NULL         -- when the writer looked
+  seen_ns INTEGER NOT NULL,        -- when the writer looked
+  first_entry_ns INTEGER,          -- as in span; an entry that goes on counts up to seen_ns
+  longest_entry_ns INTEGER,        -- likewise
+  last_exit_ns INTEGER,            -- likewise
+  longest_thread_id INTEGER        -- likewise
 ) STRICT;
 
 -- Spans and events that are missing, why, and when.
@@ -236,7 +248,13 @@ SELECT
     || ':' || substr(CAST(100 + ((s.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
     || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
   CAST(s.duration_ns / 1e6 AS DOUBLE) AS duration_ms, CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms,
-  CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms, s.polls, s.status,
+  CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms, s.entries,
+  CAST(s.first_entry_ns / 1e6 AS DOUBLE) AS first_entry_ms,
+  CAST(CASE WHEN s.entries = 1 THEN coalesce(s.longest_entry_ns, s.busy_ns)
+    ELSE s.longest_entry_ns END / 1e6 AS DOUBLE) AS longest_entry_ms,
+  CAST(CASE WHEN s.entries = 1 THEN coalesce(s.last_exit_ns, s.first_entry_ns + s.busy_ns)
+    ELSE s.last_exit_ns END / 1e6 AS DOUBLE) AS last_exit_ms,
+  s.status,
   CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread, s.fields,
   c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.callsite_id, s.thread_id
 FROM (
@@ -300,7 +318,10 @@ SELECT
     || ':' || substr(CAST(100 + ((s.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
     || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
   CAST((s.seen_ns - s.start_ns) / 1e6 AS DOUBLE) AS age_ms,
-  CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms, s.polls,
+  CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms, s.entries,
+  CAST(s.first_entry_ns / 1e6 AS DOUBLE) AS first_entry_ms,
+  CAST(CASE WHEN s.entries = 1 THEN coalesce(s.longest_entry_ns, s.busy_ns)
+    ELSE s.longest_entry_ns END / 1e6 AS DOUBLE) AS longest_entry_ms,
   CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
   s.fields, s.start_ns, s.seen_ns
 FROM (

@@ -54,9 +54,10 @@ fn record(path: &Path) {
             duration_ns: Some(700 + id as i64 % 300),
             busy_ns: Some(600),
             self_ns: Some(700),
-            polls: 1,
+            entries: 1,
             status: Status::Ok,
             fields: 0..0,
+            ..SpanRow::default()
         });
     }
     store.append(&mut batch).unwrap();

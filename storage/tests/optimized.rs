@@ -153,7 +153,7 @@ const FILTERS: [&str; 24] = [
     "has:parent name=a",
     "parent=s3",
     "trace=t1 or dur>40ns",
-    "id<90 polls>0",
+    "id<90 entries>0",
     "start>=100ns start<300ns",
     "has:fields",
     "field.n=1 or thread=main",

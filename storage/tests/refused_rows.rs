@@ -85,7 +85,7 @@ fn rows_of_each_table_are_refused_one_by_one() {
     append(&mut store, &mut batch);
     // Somebody has rules of their own for each table.
     let other = Connection::open(&path).unwrap();
-    for column in ["link (follows_id)", "mark (label)", "loss (spans)", "open_span (polls)"] {
+    for column in ["link (follows_id)", "mark (label)", "loss (spans)", "open_span (entries)"] {
         let name = column.split(' ').next().unwrap();
         other.execute_batch(&format!("CREATE UNIQUE INDEX one_{name} ON {column}")).unwrap();
     }
@@ -108,8 +108,8 @@ fn rows_of_each_table_are_refused_one_by_one() {
         thread_id: None,
     };
     batch.losses = [12, 13, 13].map(loss).to_vec();
-    let open = |(id, polls)| {
-        let span = spandrel_storage::SpanRow { polls, duration_ns: None, ..spans[0].clone() };
+    let open = |(id, entries)| {
+        let span = spandrel_storage::SpanRow { entries, duration_ns: None, ..spans[0].clone() };
         OpenSpanRow { span: spandrel_storage::SpanRow { id, ..span }, seen_ns: 2 }
     };
     batch.open_spans = Some([(112, 12), (113, 13), (114, 13)].map(open).to_vec());
@@ -141,7 +141,7 @@ fn a_row_whose_id_another_run_has_gets_another_one_and_so_do_those_that_refer_to
     other
         .execute_batch(&format!(
             "INSERT INTO span SELECT {parent}, 77, NULL, {parent}, 900, 900, start_ns, duration_ns,
-               busy_ns, self_ns, polls, status, 'theirs', NULL FROM span LIMIT 1;
+               busy_ns, self_ns, entries, status, 'theirs', 1, NULL, NULL, NULL, NULL FROM span LIMIT 1;
              INSERT INTO mark VALUES (5, 77, 1, NULL, 'theirs', NULL);
              INSERT INTO callsite VALUES (2, 'span', 'theirs', '', 'INFO', NULL, NULL, NULL);
              INSERT INTO thread VALUES ({}, 77, 5, 'theirs')",

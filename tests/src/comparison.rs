@@ -97,7 +97,7 @@ impl Slices {
         assert_eq!(by_id.get(&row.root_id), Some(&root.n()), "root of {}", context());
         assert_fields(&row.fields, &below.fields, &context);
         assert_eq!(row.status, below.status(), "status of {}", context());
-        assert_eq!(row.polls as u64, below.polls, "polls of {}", context());
+        assert_eq!(row.entries as u64, below.entries, "entries of {}", context());
         assert_eq!(row.duration_ns.is_some(), below.closed.is_some(), "end of {}", context());
         if let (Some(duration), Some(low), Some(high)) =
             (row.duration_ns, below.closed, above.closed)

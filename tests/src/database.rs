@@ -29,9 +29,19 @@ pub struct Span {
     pub duration_ns: Option<i64>,
     pub busy_ns: i64,
     pub self_ns: Option<i64>,
-    pub polls: i64,
+    pub entries: i64,
     pub status: String,
     pub fields: Fields,
+}
+
+/// When a span was entered, as the views say it: NULLs of the table are resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entries {
+    pub first_ns: Option<i64>,
+    pub longest_ns: Option<i64>,
+    pub last_exit_ns: Option<i64>,
+    /// The thread of the longest entry.
+    pub thread_id: i64,
 }
 
 /// A row of `event` with its callsite.
@@ -114,6 +124,25 @@ impl Span {
 }
 
 impl Database {
+    /// When the span with this id was entered.
+    pub fn entries_of(&self, id: i64) -> Entries {
+        let sql = "SELECT first_entry_ns,
+              CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns) ELSE longest_entry_ns END,
+              CASE WHEN entries = 1 THEN coalesce(last_exit_ns, first_entry_ns + busy_ns)
+                ELSE last_exit_ns END,
+              coalesce(longest_thread_id, thread_id)
+            FROM span WHERE id = ?1";
+        let read = |row: &Row<'_>| {
+            Ok(Entries {
+                first_ns: row.get(0)?,
+                longest_ns: row.get(1)?,
+                last_exit_ns: row.get(2)?,
+                thread_id: row.get(3)?,
+            })
+        };
+        self.connection.query_row(sql, [id], read).unwrap()
+    }
+
     /// Opens a file that must be there.
     pub fn open(path: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -172,7 +201,7 @@ impl Database {
                     duration_ns: row.get("duration_ns")?,
                     busy_ns: row.get("busy_ns")?,
                     self_ns: row.get("self_ns")?,
-                    polls: row.get("polls")?,
+                    entries: row.get("entries")?,
                     status: row.get("status")?,
                     fields: Fields::parse(row.get("fields")?),
                 })

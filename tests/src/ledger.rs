@@ -137,7 +137,7 @@ pub fn whole(db: &Database, run: i64) {
         "spans with impossible times or an unknown status",
         format!(
             "SELECT count(*) FROM span WHERE run_id = {run} AND NOT (
-               start_ns >= 0 AND busy_ns >= 0 AND polls >= 0 AND (
+               start_ns >= 0 AND busy_ns >= 0 AND entries >= 0 AND (
                  status IN ('ok', 'error', 'panicked') AND duration_ns >= 0
                    AND self_ns BETWEEN 0 AND duration_ns
                  OR status = 'unfinished' AND duration_ns IS NULL AND self_ns IS NULL))"
@@ -145,7 +145,7 @@ pub fn whole(db: &Database, run: i64) {
     );
     none(
         "spans that were never entered and yet were busy",
-        format!("SELECT count(*) FROM span WHERE run_id = {run} AND polls = 0 AND busy_ns > 0"),
+        format!("SELECT count(*) FROM span WHERE run_id = {run} AND entries = 0 AND busy_ns > 0"),
     );
     none(
         "roots that are not their own root, or children that are",

@@ -64,7 +64,7 @@ pub struct ModelSpan {
     pub panicked: bool,
     pub error: bool,
     /// How often a thread entered it that was not inside it already.
-    pub polls: u64,
+    pub entries: u64,
     /// From entering to leaving, by thread.
     pub stretches: HashMap<ThreadId, Vec<(Instant, Instant)>>,
     /// Threads that are inside: since when, and how deep.
@@ -202,7 +202,7 @@ impl Model {
             created,
             closed: None,
             panicked: false,
-            polls: 0,
+            entries: 0,
             stretches: HashMap::new(),
             inside: HashMap::new(),
         });
@@ -251,7 +251,7 @@ impl Model {
             let (_, depth) = span.inside.entry(thread).or_insert_with(|| (Instant::now(), 0));
             *depth += 1;
             if *depth == 1 {
-                span.polls += 1;
+                span.entries += 1;
             }
         }
     }

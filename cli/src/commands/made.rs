@@ -76,9 +76,10 @@ pub(crate) fn profile(spans: impl IntoIterator<Item = Span>) -> (TempDir, Reader
             duration_ns: Some(span.duration_ns),
             busy_ns: span.busy_ns,
             self_ns: Some(span.self_ns),
-            polls: 1,
+            entries: 1,
             status: if span.is_error { Status::Error } else { Status::Ok },
             fields: from..batch.text.len(),
+            ..SpanRow::default()
         });
     }
     store.append(&mut batch).unwrap();

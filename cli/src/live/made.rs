@@ -107,9 +107,10 @@ pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
             duration_ns: None,
             busy_ns: Some(0),
             self_ns: None,
-            polls: 1,
+            entries: 1,
             status: Status::Unfinished,
             fields: from..batch.text.len(),
+            ..SpanRow::default()
         };
         OpenSpanRow { span, seen_ns: 100 * SECOND_NS }
     });

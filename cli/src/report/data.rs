@@ -249,7 +249,7 @@ pub(crate) struct TraceRow {
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
     pub self_ns: Option<i64>,
-    pub polls: u64,
+    pub entries: u64,
     /// `ok`, `error`, `panicked`, `unfinished`; `more` for what was folded.
     pub status: &'static str,
     pub thread: String,

@@ -51,9 +51,10 @@ fn shop() -> (TempDir, PathBuf) {
                 duration_ns: Some(duration_ns * 2),
                 busy_ns: Some(busy_ns),
                 self_ns: Some(duration_ns),
-                polls: 2,
+                entries: 2,
                 status: Status::Ok,
                 fields: fields.clone(),
+                ..SpanRow::default()
             };
             let child = SpanRow {
                 id: id + 1,
@@ -137,9 +138,10 @@ fn busy_time_that_nobody_measured_is_not_judged_and_not_zero() {
         duration_ns: Some(1_000),
         busy_ns: None,
         self_ns: Some(1_000),
-        polls: 0,
+        entries: 0,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     }));
     store.append(&mut batch).unwrap();
     store.close().unwrap();
@@ -322,9 +324,10 @@ fn the_critical_path_tells_equal_names_apart() {
             duration_ns: Some(length * 1_000_000),
             busy_ns: Some(0),
             self_ns: Some(0),
-            polls: 1,
+            entries: 1,
             status: Status::Ok,
             fields: 0..0,
+            ..SpanRow::default()
         });
     }
     store.append(&mut batch).unwrap();
@@ -358,9 +361,10 @@ fn busy_above_the_whole_duration_is_explained_where_it_is_seen() {
         duration_ns: Some(1_000_000),
         busy_ns: Some(3_900_000),
         self_ns: Some(1_000_000),
-        polls: 4,
+        entries: 4,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     });
     store.append(&mut batch).unwrap();
     store.close().unwrap();

@@ -33,9 +33,10 @@ pub fn write_runs(path: &Path, calls: &[u64]) {
             duration_ns: Some(1_000),
             busy_ns: Some(1_000),
             self_ns: Some(1_000),
-            polls: 1,
+            entries: 1,
             status: if n == 0 { Status::Error } else { Status::Ok },
             fields: 0..0,
+            ..SpanRow::default()
         }));
         store.append(&mut batch).unwrap();
         let ended = info(at as u32 + 1).started_unix_ns + 10_000_000_000;

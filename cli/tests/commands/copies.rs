@@ -26,9 +26,10 @@ fn killed(folder: &Path) {
         duration_ns: Some(2),
         busy_ns: Some(2),
         self_ns: Some(2),
-        polls: 1,
+        entries: 1,
         status: spandrel_storage::Status::Ok,
         fields: 0..0,
+        ..spandrel_storage::SpanRow::default()
     });
     store.append(&mut batch).unwrap();
     for name in ["whole.db", "alone.db"] {

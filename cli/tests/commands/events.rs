@@ -26,9 +26,10 @@ fn an_event_of_fields_alone_and_a_named_one_say_something_everywhere() {
         duration_ns: Some(1_000_000),
         busy_ns: None,
         self_ns: Some(1_000_000),
-        polls: 1,
+        entries: 1,
         status: Status::Error,
         fields: 0..0,
+        ..SpanRow::default()
     });
     // As `#[instrument(err)]` makes it: no message, one field.
     let fields = push(&mut batch.text, r#"{"error":"no route to host"}"#);

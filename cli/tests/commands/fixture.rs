@@ -115,9 +115,10 @@ fn batch(store: &mut Store, number: u32) -> Batch {
                 duration_ns: Some(duration_ns),
                 busy_ns: Some(duration_ns / 2),
                 self_ns: Some(self_ns),
-                polls: 2,
+                entries: 2,
                 status: if parent_id == 0 { status } else { Status::Ok },
                 fields,
+                ..SpanRow::default()
             }
         };
         let child = if at % 50 == 0 { nasty } else { query };

@@ -50,9 +50,10 @@ fn profile() -> (TempDir, PathBuf) {
                 duration_ns: Some(duration_ns),
                 busy_ns: Some(duration_ns / 2),
                 self_ns: Some(duration_ns),
-                polls: 1,
+                entries: 1,
                 status: Status::Ok,
                 fields: 0..0,
+                ..SpanRow::default()
             });
         }
         store.append(&mut batch).unwrap();

@@ -92,9 +92,10 @@ fn markdown_and_junit_hold_only_text() {
                 duration_ns: Some(1_000),
                 busy_ns: Some(1_000),
                 self_ns: Some(1_000),
-                polls: 1,
+                entries: 1,
                 status: Status::Ok,
                 fields: 0..0,
+                ..SpanRow::default()
             });
         }
     }

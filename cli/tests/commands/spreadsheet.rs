@@ -29,9 +29,10 @@ fn write(path: &Path) {
                 duration_ns: Some(1_000 * i64::from(number)),
                 busy_ns: Some(500),
                 self_ns: Some(1_000 * i64::from(number)),
-                polls: 1,
+                entries: 1,
                 status: Status::Ok,
                 fields: 0..0,
+                ..SpanRow::default()
             });
         }
         store.append(&mut batch).unwrap();

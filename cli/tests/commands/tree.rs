@@ -27,9 +27,10 @@ fn write(path: &Path, spans: &[(u64, Option<i64>)]) {
             duration_ns: *duration_ns,
             busy_ns: None,
             self_ns: *duration_ns,
-            polls: 1,
+            entries: 1,
             status: if duration_ns.is_some() { Status::Ok } else { Status::Unfinished },
             fields: 0..0,
+            ..SpanRow::default()
         });
     }
     store.append(&mut batch).unwrap();

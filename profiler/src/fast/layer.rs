@@ -4,7 +4,10 @@ use spandrel_ring::{Table, timestamp};
 use tracing_core::span::{Attributes, Id};
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, no_time, owner_state, publish_plain, publish_with_fields};
+use super::{
+    enter_at, exit_at, publish_again, publish_plain, publish_untimed, publish_with_fields,
+    was_inside_once,
+};
 use crate::callsites::CallsiteNumber;
 use crate::fields::FIELDS_MAX;
 use crate::local::{self, Hot, Within};
@@ -16,13 +19,13 @@ use crate::sites::{QuickSites, first_probe};
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
 pub(crate) fn enter_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
-    enter_at(spans, local::last_place(), key, timestamp::read)
+    enter_at::<true>(spans, local::last_place(), key)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
 pub(crate) fn enter_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
-    enter_at(spans, local::last_place(), key, no_time)
+    enter_at::<false>(spans, local::last_place(), key)
 }
 
 /// A thread enters a span at the first place of its set: as a rule another task of the thread's than
@@ -30,7 +33,7 @@ pub(crate) fn enter_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
 #[inline(always)]
 pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
     let (place, _) = first_place(spans, key);
-    let entered = enter_at(spans, place, key, timestamp::read);
+    let entered = enter_at::<true>(spans, place, key);
     if entered {
         local::of_owner().set_last_place(place);
     }
@@ -40,27 +43,24 @@ pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
 /// A thread leaves the innermost span. `spans` are those of the first layer.
 #[inline(always)]
 pub(crate) fn exit_quickly(spans: &Table<OpenSpan>, id: &Id) -> bool {
-    exit_now(spans, id, timestamp::read)
+    exit_now::<true>(spans, id)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
 pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, id: &Id) -> bool {
-    exit_now(spans, id, no_time)
+    exit_now::<false>(spans, id)
 }
 
 #[inline(always)]
-fn exit_now(spans: &Table<OpenSpan>, id: &Id, now: impl FnOnce() -> u64) -> bool {
+fn exit_now<const TIMED: bool>(spans: &Table<OpenSpan>, id: &Id) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
-    let Some(outside) = is_inside_once(span.head(), local::quick_thread()) else { return false };
     // The id is read no sooner, so that it is compared where it lies.
-    if !span.has_key(id.into_u64()) {
+    if !span.has_key(id.into_u64()) || !exit_at::<TIMED>(span, span.head()) {
         return false;
     }
-    span.end_own_poll(outside, now());
     local::of_owner().set_last_place(place);
-    local::of_owner().pop_own(span);
     true
 }
 
@@ -216,12 +216,12 @@ impl Recorder {
     }
 }
 
-/// The span that was used last closes, on a thread that does not unwind and has a partition of its own
-/// with room, which has none once the ring is closed.
+/// The span that was used last, and entered once, closes, on a thread that does not unwind and has a
+/// partition of its own with room, which has none once the ring is closed.
 #[inline(always)]
 pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
     let (_, span) = spans.wrapped(local::last_place() as usize);
-    if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
+    if !span.has_key(key) || !was_inside_once(span.head()) {
         return false;
     }
     let hot = local::of_owner();
@@ -231,6 +231,33 @@ pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
         0 => publish_plain(hot, span, end),
         _ => publish_with_fields(hot, span, extra, || end),
     };
+    if published {
+        OpenSpans::remove_plain(span, extra);
+    }
+    published
+}
+
+/// The same for one that was entered again.
+#[inline(always)]
+pub(crate) fn close_again(spans: &Table<OpenSpan>, key: u64) -> bool {
+    close_otherwise(spans, key, publish_again)
+}
+
+/// The same for any, where busy time is not measured.
+#[inline(always)]
+pub(crate) fn close_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
+    close_otherwise(spans, key, publish_untimed)
+}
+
+#[inline(always)]
+fn close_otherwise(
+    spans: &Table<OpenSpan>,
+    key: u64,
+    publish: impl FnOnce(&OpenSpan, u64) -> bool,
+) -> bool {
+    let (_, span) = spans.wrapped(local::last_place() as usize);
+    let extra = span.extra();
+    let published = span.has_key(key) && publish(span, extra);
     if published {
         OpenSpans::remove_plain(span, extra);
     }

@@ -20,10 +20,12 @@ mod layer;
 mod subscriber;
 
 pub(crate) use layer::{
-    close_quickly, enter_first_place, enter_quickly, enter_untimed, exit_quickly, exit_untimed,
+    close_again, close_quickly, close_untimed, enter_first_place, enter_quickly, enter_untimed,
+    exit_quickly, exit_untimed,
 };
 pub(crate) use subscriber::{
-    close_directly, enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
+    close_directly, close_directly_again, close_directly_untimed, enter_directly,
+    enter_directly_untimed, exit_directly, exit_directly_untimed,
 };
 
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -36,8 +38,8 @@ use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
-use crate::open_spans::{INSIDE, NewSpan, OpenSpan, Place, plain_words};
-use crate::record::{SLOT_WORDS, Slot, UPPER_SHIFT};
+use crate::open_spans::{AGAIN, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
+use crate::record::{SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE};
 use crate::recorder::Recorder;
 
 /// What a new span has come to on its quick path.
@@ -57,34 +59,68 @@ fn owner_state(head: u64) -> u32 {
     head as u32
 }
 
-/// A thread enters a span of its own that is at this place, if that is so; now. The place may be one
-/// of another table.
+/// A thread enters a span of its own that is at this place, if that is so. The place may be one of another
+/// table.
+///
+/// Where times inside are not measured, there are paths of their own, so that the usual ones need not ask: the
+/// table of the usual ones is empty then.
 #[inline(always)]
-fn enter_at(spans: &Table<OpenSpan>, place: Place, key: u64, now: impl FnOnce() -> u64) -> bool {
+fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) -> bool {
+    let now = || if TIMED { timestamp::read() } else { 0 };
     let (place, span) = spans.wrapped(place as usize);
     let head = span.head();
-    if !span.has_key(key)
-        || owner_state(head) != local::quick_thread()
-        || !span.begin_own_poll(head, now)
-    {
+    if !span.has_key(key) {
         return false;
     }
-    local::of_owner().push_own(place as Place, span);
-    true
+    let (thread, place) = (local::quick_thread(), place as Place);
+    if owner_state(head) == thread {
+        if !TIMED {
+            span.begin_first_entry_untimed(head);
+        } else if !span.begin_first_entry(head, now()) {
+            return false;
+        }
+        local::of_owner().push_own(place, span);
+        return true;
+    }
+    // In another order than above: else the compiler lets all ways end in one, and the first has to jump there.
+    if owner_state(head) ^ (ENTERED | AGAIN) == thread {
+        if !span.has_room_for_entry(head) {
+            return false;
+        }
+        local::of_owner().push_own(place, span);
+        return span.begin_further_entry(head, now);
+    }
+    if owner_state(head) ^ ENTERED == thread {
+        local::of_owner().push_own(place, span);
+        span.begin_second_entry(head, now());
+        return true;
+    }
+    false
 }
 
-/// The moment of entries and exits where busy time is not measured. Those have paths of their own, so
-/// that the usual ones need not ask: the table of the usual ones is empty then.
+/// A thread leaves the innermost span, if it is its own and it is inside once.
 #[inline(always)]
-fn no_time() -> u64 {
-    0
+fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
+    let now = || if TIMED { timestamp::read() } else { 0 };
+    let thread = local::quick_thread();
+    if owner_state(head).wrapping_sub(INSIDE) == thread {
+        span.end_first_entry(head, now());
+        local::of_owner().pop_own(span);
+        return true;
+    }
+    // In another order: as in `enter_at`.
+    if (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread {
+        local::of_owner().pop_own(span);
+        span.end_further_entry(head, now());
+        return true;
+    }
+    false
 }
 
-/// If the span is this thread's own and that is inside it once: its `head` with the thread outside.
+/// Whether the span is this thread's own and that is inside it once.
 #[inline(always)]
-fn is_inside_once(head: u64, thread: u32) -> Option<u64> {
-    let outside = head.wrapping_sub(u64::from(INSIDE));
-    (owner_state(outside) == thread).then_some(outside)
+fn is_inside_once(head: u64, thread: u32) -> bool {
+    (owner_state(head) & !(ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread
 }
 
 impl Recorder {
@@ -201,18 +237,23 @@ impl Recorder {
     fn parent_quickly(&self, hot: Hot) -> Option<&OpenSpan> {
         let parent = self.open.get(local::innermost_own())?;
         // Not the quick thread, which there is none of during a change.
-        is_inside_once(parent.head(), hot.thread())?;
-        (parent.id() != 0).then_some(parent)
+        (is_inside_once(parent.head(), hot.thread()) && parent.id() != 0).then_some(parent)
     }
 }
 
-/// Publishes the record of a span without fields, of which nothing is out of the ordinary, on a thread
-/// with a partition of its own that has room.
+/// Whether the span is the calling thread's own, which has been inside once, and left.
+#[inline(always)]
+fn was_inside_once(head: u64) -> bool {
+    owner_state(head) ^ ENTERED == local::quick_thread()
+}
+
+/// Publishes the record of a span without fields that was entered once, of which nothing is out of the
+/// ordinary, on a thread with a partition of its own that has room.
 #[inline(always)]
 fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
     let Some(mut lease) = hot.borrow_lease() else { return false };
     let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
-        close_into(slot, span, end, 0);
+        close_once(slot, span, end, 0);
     });
     hot.give_lease_back(lease);
     published
@@ -227,7 +268,7 @@ fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: impl Fn() -> 
     let slots = if words == 0 { 1 } else { 2 };
     let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
         match index {
-            0 => close_into(slot, span, end(), words),
+            0 => close_once(slot, span, end(), words),
             // Behind the last word they are anything.
             _ => span.copy_inline_fields(slot),
         }
@@ -236,13 +277,71 @@ fn publish_with_fields(hot: Hot, span: &OpenSpan, extra: u64, end: impl Fn() -> 
     published
 }
 
-/// Writes the record of a plain span, without its fields: see the module [`record`](crate::record). Word by word,
-/// so that one register is enough for all.
+/// The same for a span of the calling thread's that was entered again. Not together with the others, whose
+/// registers it would take.
 #[inline(always)]
-fn close_into(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {
+fn publish_again(span: &OpenSpan, extra: u64) -> bool {
+    let head = span.head();
+    let is_again = owner_state(head) ^ (ENTERED | AGAIN) == local::quick_thread();
+    let Some(words) = plain_words(extra, SLOT_WORDS).filter(|_| is_again) else { return false };
+    let hot = local::of_owner();
+    let end = timestamp::read();
+    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let slots = if words == 0 { 2 } else { 3 };
+    let published =
+        lease.publish_if_roomy::<3>(Kind::Span as usize, slots, |index, slot| match index {
+            0 => {
+                close_into(slot, span, (head << 16 >> 16) | WIDE, words);
+                slot[5] = end;
+                one_by_one();
+                slot[6] = span.own_busy();
+            }
+            1 => entries_into(slot, span),
+            _ => span.copy_inline_fields(slot),
+        });
+    hot.give_lease_back(lease);
+    published
+}
+
+/// The same where times inside are not measured.
+#[inline(always)]
+fn publish_untimed(span: &OpenSpan, extra: u64) -> bool {
+    let head = span.head();
+    let is_own = owner_state(head) & !(ENTERED | AGAIN) == local::quick_thread();
+    let words = plain_words(extra, SLOT_WORDS).filter(|_| is_own);
+    let Some(words) = words else { return false };
+    let hot = local::of_owner();
+    let end = timestamp::read();
+    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let slots = if words == 0 { 1 } else { 2 };
+    let published =
+        lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
+            0 => {
+                close_into(slot, span, head | UNTIMED, words);
+                slot[5] = end;
+                one_by_one();
+                slot[6] = 0;
+            }
+            _ => span.copy_inline_fields(slot),
+        });
+    hot.give_lease_back(lease);
+    published
+}
+
+/// Writes the record of a span that was entered once, without its fields: see the module
+/// [`record`](crate::record). Word by word, so that one register is enough for all.
+#[inline(always)]
+fn close_once(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {
     slot[5] = end;
     one_by_one();
-    slot[0] = span.head();
+    close_into(slot, span, span.head(), field_words);
+    slot[6] = span.last();
+}
+
+/// The words that all records of spans have.
+#[inline(always)]
+fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, field_words: usize) {
+    slot[0] = head;
     one_by_one();
     slot[1] = span.id();
     one_by_one();
@@ -252,7 +351,20 @@ fn close_into(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {
     one_by_one();
     slot[4] = span.start();
     one_by_one();
-    slot[6] = span.own_busy();
+}
+
+/// The second slot of a wide record.
+#[inline(always)]
+fn entries_into(slot: &mut Slot, span: &OpenSpan) {
+    slot[0] = span.head() >> UPPER_SHIFT;
+    one_by_one();
+    slot[1] = span.first();
+    one_by_one();
+    slot[2] = span.last();
+    one_by_one();
+    slot[3] = span.own_longest();
+    one_by_one();
+    slot[4] = u64::from(crate::record::thread(span.head()));
 }
 
 /// Keeps the compiler from loading all words before it stores the first one, which takes as many

@@ -7,7 +7,9 @@ use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
 use super::Quick::{self, Done, HasFields, NotDone};
-use super::{enter_at, is_inside_once, no_time, owner_state, publish_with_fields};
+use super::{
+    enter_at, exit_at, publish_again, publish_untimed, publish_with_fields, was_inside_once,
+};
 use crate::local::{self, Hot};
 use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
 use crate::places::{UNRECORDED, key_of, place_of};
@@ -17,38 +19,35 @@ use crate::sites::{Answer, QuickSites, first_probe};
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]
 pub(crate) fn enter_directly(spans: &Table<OpenSpan>, key: u64) -> bool {
-    enter_at(spans, place_of(key), key, timestamp::read)
+    enter_at::<true>(spans, place_of(key), key)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
 pub(crate) fn enter_directly_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
-    enter_at(spans, place_of(key), key, no_time)
+    enter_at::<false>(spans, place_of(key), key)
 }
 
 /// A thread leaves the innermost span, its own.
 #[inline(always)]
 pub(crate) fn exit_directly(spans: &Table<OpenSpan>, key: u64) -> bool {
-    exit_now(spans, key, timestamp::read)
+    exit_now::<true>(spans, key)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
 pub(crate) fn exit_directly_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
-    exit_now(spans, key, no_time)
+    exit_now::<false>(spans, key)
 }
 
 #[inline(always)]
-fn exit_now(spans: &Table<OpenSpan>, key: u64, now: impl FnOnce() -> u64) -> bool {
+fn exit_now<const TIMED: bool>(spans: &Table<OpenSpan>, key: u64) -> bool {
     let place = place_of(key);
     let (_, span) = spans.wrapped(place as usize);
     if place != local::innermost_own() || !span.has_key(key) {
         return false;
     }
-    let Some(outside) = is_inside_once(span.head(), local::quick_thread()) else { return false };
-    span.end_own_poll(outside, now());
-    local::of_owner().pop_own(span);
-    true
+    exit_at::<TIMED>(span, span.head())
 }
 
 impl Recorder {
@@ -141,19 +140,47 @@ impl Recorder {
     }
 }
 
-/// A handle is dropped, of a span that never had another one, on a thread that does not unwind and has
-/// a partition of its own with room, which has none once the ring is closed: the span closes. Returns
-/// its place, which is free.
+/// A handle is dropped, of a span that never had another one and was entered once, on a thread that does
+/// not unwind and has a partition of its own with room, which has none once the ring is closed: the span
+/// closes. Returns its place, which is free.
 #[inline(always)]
 pub(crate) fn close_directly(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
     let place = place_of(key);
     let (_, span) = spans.wrapped(place as usize);
-    if !span.has_key(key) || owner_state(span.head()) != local::quick_thread() {
+    if !span.has_key(key) || !was_inside_once(span.head()) {
         return None;
     }
     let extra = span.extra();
     // The clock last, when there is little left that needs a register: this way saves none.
     if !publish_with_fields(local::of_owner(), span, extra, timestamp::read) {
+        return None;
+    }
+    OpenSpans::vacate_plain(span, extra);
+    Some(place)
+}
+
+/// The same for one that was entered again.
+#[inline(always)]
+pub(crate) fn close_directly_again(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
+    close_otherwise(spans, key, publish_again)
+}
+
+/// The same for any, where busy time is not measured.
+#[inline(always)]
+pub(crate) fn close_directly_untimed(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
+    close_otherwise(spans, key, publish_untimed)
+}
+
+#[inline(always)]
+fn close_otherwise(
+    spans: &Table<OpenSpan>,
+    key: u64,
+    publish: impl FnOnce(&OpenSpan, u64) -> bool,
+) -> Option<Place> {
+    let place = place_of(key);
+    let (_, span) = spans.wrapped(place as usize);
+    let extra = span.extra();
+    if !span.has_key(key) || !publish(span, extra) {
         return None;
     }
     OpenSpans::vacate_plain(span, extra);

@@ -7,14 +7,18 @@ use crate::said::SAID_BITS;
 pub(crate) const INSIDE: u32 = 1 << 24;
 /// It is inside more than once.
 pub(super) const NESTED: u32 = 1 << 25;
-/// One poll in `head`.
+/// It has been inside, and left.
+pub(crate) const ENTERED: u32 = 1 << 26;
+/// It has entered more than once.
+pub(crate) const AGAIN: u32 = 1 << 27;
+/// One entry in `head`.
 pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
 
 /// The span has failed.
 pub(super) const FAILED: u64 = 1 << 32;
 /// Whole fields did not fit.
 pub(super) const LEFT_OUT: u64 = 1 << 33;
-/// `foreign_*` are in use.
+/// There is something in the place's [`Foreign`](super::foreign::Foreign).
 pub(super) const FOREIGN: u64 = 1 << 34;
 /// `spill` is in use.
 pub(super) const SPILLED: u64 = 1 << 35;

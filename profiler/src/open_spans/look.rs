@@ -1,9 +1,10 @@
 //! Looking at open spans from another thread.
 
+use spandrel_storage::Status;
+
 use super::bits::{FAILED, LEFT_OUT, settled_words};
-use super::polls::busy_until;
-use super::{OpenSpan, OpenSpans, PATIENCE, Place, index, place};
-use crate::record;
+use super::{Entries, OpenSpan, OpenSpans, PATIENCE, Place, index, place};
+use crate::record::{self, SpanHead};
 use crate::sync::Ordering;
 
 /// An open span as it was at one moment.
@@ -16,11 +17,31 @@ pub(crate) struct Seen {
     pub(crate) parent: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
-    pub(crate) busy: u64,
-    pub(crate) polls: u64,
+    /// When the look was, in ticks.
+    pub(crate) at: u64,
+    pub(crate) entries: Entries,
     pub(crate) failed: bool,
     pub(crate) left_out: bool,
     pub(crate) fields: Vec<u64>,
+}
+
+impl Seen {
+    /// The same as if it closed at that moment.
+    pub(crate) fn head(&self) -> SpanHead {
+        SpanHead {
+            callsite: self.callsite,
+            thread: self.thread,
+            status: Status::Unfinished,
+            left_out: self.left_out,
+            counted: false,
+            id: self.id,
+            parent: self.parent,
+            root: self.root,
+            start: self.start,
+            end: self.at.max(self.start),
+            entries: self.entries,
+        }
+    }
 }
 
 impl OpenSpans {
@@ -62,10 +83,8 @@ impl OpenSpans {
         let extra = span.extra.load(Ordering::Acquire);
         let fields = (0..PATIENCE).find_map(|_| self.look_at_fields(place, span));
         let origin = span.origin.load(Ordering::Acquire);
+        let entries = span.entries_seen(self.foreign(place), now);
         let head = span.head.load(Ordering::Acquire);
-        let busy = busy_until(span.own_busy.load(Ordering::Acquire), now);
-        // An entry later than `now` has not happened yet.
-        let busy = busy.cast_signed().max(0).cast_unsigned().min(now.saturating_sub(start));
         let seen = Seen {
             place,
             callsite: record::callsite(origin, head),
@@ -74,8 +93,8 @@ impl OpenSpans {
             parent: record::id_of(origin),
             root: span.root.load(Ordering::Acquire),
             start,
-            busy: busy + span.foreign_busy.load(Ordering::Acquire),
-            polls: u64::from(record::upper_of(head)) + span.foreign_polls.load(Ordering::Acquire),
+            at: now,
+            entries,
             failed: extra & FAILED != 0,
             // What somebody is changing right now cannot be told, only that there is something.
             left_out: extra & LEFT_OUT != 0 || fields.is_none(),

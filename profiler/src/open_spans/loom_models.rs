@@ -257,26 +257,73 @@ fn a_buffer_changes_hands_while_somebody_writes() {
     });
 }
 
-/// The writer looks while the owner enters and leaves: busy time is that of before, of between or
-/// of after.
+/// The writer looks while the owner enters and leaves: what it sees is of one moment between two changes.
 #[test]
 fn looking_while_the_owner_enters_and_leaves() {
+    let all = |table: &OpenSpans, place| {
+        let foreign = table.foreign(place);
+        let span = table.span(place);
+        assert!(span.own_enter(foreign, true, || 310) && span.own_exit(|| 320));
+        assert!(span.own_enter(foreign, true, || 325) && span.own_exit(|| 328));
+    };
+    for before in 0..2 {
+        loom::model(move || {
+            let table = Arc::new(OpenSpans::new(1, 0));
+            let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+            let start = table.span(place);
+            if before == 1 {
+                // So that both entries are further ones.
+                assert!(start.own_enter(table.foreign(place), true, || 302));
+                assert!(start.own_exit(|| 303));
+            }
+            let other = {
+                let table = Arc::clone(&table);
+                thread::spawn(move || all(&table, place))
+            };
+            table.look(330, |_| true).iter().for_each(check);
+            if let Some(seen) = table.span(place).look_at_entries(table.foreign(place), 330) {
+                let Entries { count, busy, last, longest, .. } = seen;
+                // What one entry gives while it goes on, and when it has ended.
+                let known = match (before, count) {
+                    (0, 0) => [(0, 0, 0); 2],
+                    (0, 1) => [(20, 20, 330), (10, 10, 320)],
+                    (0, _) => [(15, 10, 330), (13, 10, 328)],
+                    (_, 1) => [(1, 1, 303); 2],
+                    (_, 2) => [(21, 20, 330), (11, 10, 320)],
+                    _ => [(16, 10, 330), (14, 10, 328)],
+                };
+                assert!(known.contains(&(busy, longest, last)), "{seen:?}");
+            }
+            other.join().unwrap();
+            assert_eq!(table.look(330, |_| true)[0].entries.busy, 13 + before);
+        });
+    }
+}
+
+/// Two threads that have not created the span are inside at once, and the writer looks.
+#[test]
+fn looking_while_others_enter_and_leave() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 0));
         let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        let be_inside = move |table: &OpenSpans, from: u64, to: u64, thread| {
+            let foreign = table.foreign(place);
+            table.span(place).begin_foreign_entry(foreign, from);
+            foreign.end(from, to, thread);
+        };
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let span = table.span(place);
-                assert!(span.own_enter(|| 310) && span.own_exit(|| 320));
-            })
+            thread::spawn(move || be_inside(&table, 310, 320, 5))
         };
-        for seen in table.look(330, |_| true) {
-            check(&seen);
-            assert!([0, 10, 20].contains(&seen.busy) && seen.polls <= 1, "{seen:?}");
-        }
+        be_inside(&table, 312, 318, 6);
+        let seen = table.look(330, |_| true).remove(0).entries;
+        assert!((1..=2).contains(&seen.count) && seen.first <= 312, "{seen:?}");
+        assert!([6, 16, 26].contains(&seen.busy), "{seen:?}");
         other.join().unwrap();
-        assert_eq!(table.look(330, |_| true)[0].busy, 10);
+        let seen = table.look(330, |_| true).remove(0).entries;
+        let both =
+            Entries { count: 2, busy: 16, first: 310, last: 320, longest: 10, longest_thread: 5 };
+        assert_eq!(seen, both);
     });
 }
 

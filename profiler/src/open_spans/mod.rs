@@ -17,18 +17,12 @@
 //!
 //! # Who writes what
 //!
-//! The thread that created a span (its *owner*) writes `head` and `own_*` with plain stores. Other
-//! threads that enter the span use read-modify-writes on `foreign_*`. Everything else is written
-//! before the span's `id`, or by a compare-and-swap.
+//! The thread that created a span (its *owner*) writes `head`, `own_depth` and what is said of its entries
+//! with plain stores, see [`entries`]. Other threads that enter the span use read-modify-writes on words of
+//! their own, see [`foreign`]. Everything else is written before the span's `id`, or by a compare-and-swap.
 //!
 //! A free place has zeros in all that few spans have ([`OpenSpan::extra`] tells whether they are):
 //! a plain span neither writes them when it is created nor clears them when it closes.
-//!
-//! # Busy time
-//!
-//! When its owner enters a span, `own_busy` goes down by the moment, and up by the moment when it
-//! leaves; so one instruction each. It is negative exactly while the owner is inside: no span has been
-//! busy for longer than the clock has run.
 //!
 //! # Readers
 //!
@@ -38,12 +32,13 @@
 //! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
 
 mod bits;
+mod entries;
 mod fields;
+mod foreign;
 mod look;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
 mod overwrites;
-mod polls;
 mod span;
 mod spills;
 mod table;
@@ -52,17 +47,16 @@ mod tests;
 
 use spandrel_ring::Table;
 
-use crate::record::SLOT_WORDS;
-
-pub(crate) use self::bits::{DIRECT, INSIDE, plain_words};
+pub(crate) use self::bits::{AGAIN, DIRECT, ENTERED, INSIDE, plain_words};
+pub(crate) use self::entries::Entries;
 pub(crate) use self::look::Seen;
 pub(crate) use self::span::OpenSpan;
 pub(crate) use self::table::{OpenSpans, first_place};
 
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
-/// Words of fields that a place holds itself; more go to a spill buffer.
-pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 3 * SLOT_WORDS };
+/// Words of fields that a place holds itself, up to its end; more go to a spill buffer.
+pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 20 };
 /// Most places of a table: twice as many as spans can be asked for.
 pub(crate) const PLACES_MAX: usize = 1 << 25;
 /// Attempts to win a free place of a set or words of a spill buffer.

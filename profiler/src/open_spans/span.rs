@@ -21,20 +21,21 @@ pub(crate) struct OpenSpan {
     pub(super) root: AtomicU64,
     /// Ticks.
     pub(super) start: AtomicU64,
-    /// The header of the span's record: its owner, and its polls by the owner, which count when
-    /// they begin. `INSIDE` and `NESTED` stand here too, for the owner's sake.
+    /// The header of the span's record: its owner, and how often it has entered, which counts when it
+    /// does. What it is doing stands here too: see [`entries`](super::entries).
     pub(super) head: AtomicU64,
-    /// Ticks inside the span on its owner's thread; while it is inside, less the moment when it
-    /// came in.
-    pub(super) own_busy: AtomicU64,
+    /// When its owner entered it first, in ticks.
+    pub(super) first: AtomicU64,
+    /// When its owner left it last; or entered it, if it is inside and has been before.
+    pub(super) last: AtomicU64,
     /// `layer << 48 | flags << 32 | pending << 16 | reserved` words of fields, of which the pending
     /// ones are not written yet. So it is just the number of words for a span of the first layer
     /// of which nothing else is out of the ordinary.
     pub(super) extra: AtomicU64,
-    /// Ticks inside the span on other threads.
-    pub(super) foreign_busy: AtomicU64,
-    /// Entries by other threads, and those of the owner's for which `head` has no room.
-    pub(super) foreign_polls: AtomicU64,
+    /// Ticks inside the span on its owner's thread, once it has entered again.
+    pub(super) busy: AtomicU64,
+    /// The longest of those entries.
+    pub(super) longest: AtomicU64,
     /// How many times the owner is inside once more than `INSIDE` says.
     pub(super) own_depth: AtomicU16,
     /// Number of the spill buffer plus one, or 0.
@@ -276,7 +277,6 @@ impl OpenSpan {
         self.root.store(new.root, Ordering::Release);
         self.start.store(new.start, Ordering::Release);
         self.head.store(new.head, Ordering::Release);
-        self.own_busy.store(0, Ordering::Release);
         // Release: pairs with the Acquire in `look`; the span is complete.
         self.id.store(new.id, Ordering::Release);
     }

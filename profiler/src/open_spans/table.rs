@@ -2,7 +2,8 @@
 
 use spandrel_ring::{Table, TooLarge};
 
-use super::bits::{CLONED, CLOSED, DIRECT, LAYER_SHIFT, RESERVED_KEY};
+use super::bits::{CLONED, CLOSED, DIRECT, FOREIGN, LAYER_SHIFT, RESERVED_KEY};
+use super::foreign::Foreign;
 use super::overwrites::Overwrites;
 use super::spills::Spills;
 use super::{
@@ -37,6 +38,8 @@ pub(crate) struct OpenSpans {
     pub(super) ways_used: AtomicU32,
     /// The last span of each place whose end was decided by `decide_fate`.
     pub(super) fates: Box<[AtomicU64]>,
+    /// What other threads did with the span of each place.
+    pub(super) foreign: Box<[Foreign]>,
     pub(super) spills: Spills,
     pub(super) overwrites: Overwrites,
     /// Most words of fields of one span.
@@ -60,7 +63,8 @@ impl OpenSpans {
     pub(crate) fn bytes(spans_max: usize, field_words_max: usize) -> usize {
         let (places, spills, spill_words) = Self::layout(spans_max, field_words_max);
         // Beside each place: its fate, what is overwritten, and the handles of every second one.
-        places * (size_of::<OpenSpan>() + 24) + spills * (spill_words + 1) * 8
+        let beside = size_of::<Foreign>() + 24;
+        places * (size_of::<OpenSpan>() + beside) + spills * (spill_words + 1) * 8
     }
 
     /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields; or how much
@@ -88,6 +92,7 @@ impl OpenSpans {
             spans,
             ways_used: AtomicU32::new(1),
             fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
+            foreign: std::iter::repeat_with(Foreign::default).take(places).collect(),
             spills: Spills::new(spills, spill_words),
             overwrites: Overwrites::new(places),
             field_words_max,
@@ -115,6 +120,12 @@ impl OpenSpans {
     #[inline]
     pub(crate) fn span(&self, place: Place) -> &OpenSpan {
         &self.spans.cells()[index(place)]
+    }
+
+    /// What other threads did with the span at this place.
+    #[inline]
+    pub(crate) fn foreign(&self, place: Place) -> &Foreign {
+        &self.foreign[index(place)]
     }
 
     /// The place of a span that is in this table.
@@ -277,8 +288,9 @@ impl OpenSpans {
             if extra & CLONED != 0 {
                 self.direct.forget_handles(index(place) as u32);
             }
-            span.foreign_busy.store(0, Ordering::Release);
-            span.foreign_polls.store(0, Ordering::Release);
+            if extra & FOREIGN != 0 {
+                self.foreign(place).clear();
+            }
             let spill = span.spill.load(Ordering::Relaxed);
             if spill != 0 {
                 span.spill.store(0, Ordering::Release);

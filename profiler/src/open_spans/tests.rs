@@ -63,27 +63,102 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
     table.append_fields(place, 10, &fields[5..], 64);
-    let span = table.span(place);
-    assert!(span.own_enter(|| 10) && !span.own_enter(|| 11));
+    let (span, foreign) = (table.span(place), table.foreign(place));
+    let enter = |now| span.own_enter(foreign, true, || now);
+    assert!(enter(10) && !enter(11));
     assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
     assert!(!span.has_owner_inside() && span.own_exit(|| 14), "it was outside");
-    span.begin_foreign_poll();
-    span.end_foreign_poll(4);
+    let entries = |now| table.look(now, |_| true)[0].entries;
+    let once = Entries { count: 1, busy: 3, first: 10, last: 13, longest: 3, longest_thread: 4 };
+    assert_eq!(entries(20), once);
+    span.begin_foreign_entry(foreign, 14);
+    assert_eq!((entries(16).busy, entries(16).last), (5, 16), "somebody else is inside");
+    foreign.end(14, 18, 9);
     table.span(place).set_failed();
     let seen = table.look(20, |_| true);
-    assert_eq!(seen.len(), 1);
-    assert_eq!((seen[0].id, seen[0].busy, seen[0].polls), (10, 7, 2));
+    assert_eq!((seen.len(), seen[0].id), (1, 10));
+    let twice = Entries { count: 2, busy: 7, last: 18, longest: 4, longest_thread: 9, ..once };
+    assert_eq!(seen[0].entries, twice);
     assert!(seen[0].failed && !seen[0].left_out);
     assert_eq!(seen[0].fields, fields);
-    let span = table.span(place);
     let copied: Vec<_> = (0..40).step_by(7).flat_map(|at| table.fields_at(span, at)).collect();
     assert_eq!(copied[..40], fields);
     assert!(table.look(0, |start| start < 7).is_empty());
-    assert!(span.own_enter(|| 20));
-    let seen = table.look(25, |_| true);
-    assert_eq!((seen[0].busy, seen[0].polls), (12, 3), "with the entry that goes on");
-    let seen = table.look(19, |_| true);
-    assert_eq!(seen[0].busy, 6, "an entry later than the look is none");
+    assert!(enter(20));
+    let goes_on = Entries { count: 3, busy: 12, last: 25, longest: 5, longest_thread: 4, ..twice };
+    assert_eq!(entries(25), goes_on, "with the entry that goes on");
+    let not_yet = Entries { busy: 7, last: 20, longest: 4, longest_thread: 9, ..goes_on };
+    assert_eq!(entries(19), not_yet, "an entry later than the look takes no time");
+    assert!(span.own_exit(|| 22));
+    assert_eq!(span.entries(foreign, 99), Entries { busy: 9, last: 22, ..not_yet });
+}
+
+/// Any program of entries and exits of several threads says what a list of all of them says.
+#[test]
+fn entries_are_what_a_list_of_them_says() {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    for round in 0..if cfg!(miri) { 20 } else { 2_000 } {
+        let table = OpenSpans::new(1, 0);
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+        let (span, foreign) = (table.span(place), table.foreign(place));
+        // Since when each thread is inside; the first one is the owner.
+        let mut inside = [None; 3];
+        let mut list: Vec<(u64, u64, u32)> = Vec::new();
+        let (mut count, mut first, mut now) = (0, None, 100);
+        for _ in 0..next(12) {
+            now += 1 + next(50);
+            let thread = next(3) as usize;
+            match inside[thread].take() {
+                None => {
+                    inside[thread] = Some(now);
+                    count += 1;
+                    first.get_or_insert(now);
+                    match thread {
+                        0 => assert!(span.own_enter(foreign, true, || now)),
+                        _ => span.begin_foreign_entry(foreign, now),
+                    }
+                }
+                Some(since) => {
+                    list.push((since, now, thread as u32));
+                    match thread {
+                        0 => assert!(span.own_exit(|| now)),
+                        _ => drop(foreign.end(since, now, thread as u32)),
+                    }
+                }
+            }
+        }
+        // All leave, so that nothing depends on whose entry goes on.
+        for (thread, since) in inside.into_iter().enumerate() {
+            let Some(since) = since else { continue };
+            now += 1;
+            list.push((since, now, thread as u32));
+            match thread {
+                0 => assert!(span.own_exit(|| now)),
+                _ => drop(foreign.end(since, now, thread as u32)),
+            }
+        }
+        let longest = list.iter().map(|(from, to, _)| to - from).max().unwrap_or(0);
+        let seen = table.look(now + 7, |_| true)[0].entries;
+        assert_eq!(seen, span.entries(foreign, now + 7), "round {round}");
+        let said = (seen.count, seen.busy, seen.longest);
+        let busy = list.iter().map(|(from, to, _)| to - from).sum::<u64>();
+        assert_eq!(said, (count, busy, longest), "round {round}: {list:?}");
+        if let Some(first) = first {
+            let last = list.iter().map(|(_, to, _)| *to).max().unwrap();
+            assert_eq!((seen.first, seen.last), (first, last), "round {round}: {list:?}");
+            let of = |thread| if thread == 0 { 4 } else { thread };
+            let held = |&(from, to, thread): &(u64, u64, u32)| {
+                to - from == longest && of(thread) == seen.longest_thread
+            };
+            assert!(list.iter().any(held), "round {round}: {list:?} {seen:?}");
+        }
+    }
 }
 
 /// Values as they are recorded.
@@ -220,22 +295,35 @@ fn where_no_buffer_is_left_the_place_is_shared_out() {
 }
 
 #[test]
-fn polls_have_no_end() {
+fn entries_have_no_end() {
     let table = OpenSpans::new(16, 0);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    let span = table.span(place);
-    let polls = if cfg!(miri) { 40_000 } else { 200_000 };
-    for n in 0..polls {
-        if !span.begin_own_poll(span.head(), || 2 * n) {
-            assert!(span.own_enter(|| 2 * n));
+    let (span, foreign) = (table.span(place), table.foreign(place));
+    let most = if cfg!(miri) { 40_000 } else { 200_000 };
+    for n in 0..most {
+        let head = span.head();
+        if n < 2 || !span.begin_further_entry(head, || 10 * n + 5) {
+            assert!(span.own_enter(foreign, true, || 10 * n + 5));
         }
-        assert_eq!(span.polls(), n + 1);
-        assert!(span.own_exit(|| 2 * n + 1));
+        let entries = span.entries(foreign, 10 * n + 5);
+        assert_eq!((entries.count, entries.busy), (n + 1, n));
+        assert!(span.own_exit(|| 10 * n + 6));
     }
-    assert_eq!((span.busy(1 << 40), span.owner()), (polls, 4));
+    let expected = Entries {
+        count: most,
+        busy: most,
+        first: 5,
+        last: 10 * most - 4,
+        longest: 1,
+        longest_thread: 4,
+    };
+    assert_eq!((span.entries(foreign, 1 << 40), span.owner()), (expected, 4));
     table.remove(place);
     let place = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
-    assert_eq!(table.span(place).polls(), 0);
+    assert_eq!(
+        table.span(place).entries(table.foreign(place), 9),
+        Entries { longest_thread: 4, ..Entries::default() }
+    );
 }
 
 #[test]
@@ -244,7 +332,7 @@ fn a_place_waits_for_its_owner_to_leave() {
     for (layer, waits) in [(0, true), (1, false)] {
         let place = table.insert(layer, 1, ORIGIN, &new_span(10), &[]).unwrap();
         let span = table.span(place);
-        assert!(span.own_enter(|| 8));
+        assert!(span.own_enter(table.foreign(place), true, || 8));
         table.close(place, 99);
         assert_eq!((span.is_closed(), table.count()), (waits, u64::from(waits)));
         assert_eq!((table.find(layer, 1).is_none(), table.look(9, |_| true).len()), (true, 0));
@@ -252,7 +340,7 @@ fn a_place_waits_for_its_owner_to_leave() {
         assert_eq!(table.count(), 0);
     }
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    assert!(table.span(place).own_enter(|| 8));
+    assert!(table.span(place).own_enter(table.foreign(place), true, || 8));
     table.close(place, 4);
     assert_eq!(table.count(), 0, "its own thread need not wait");
 }
@@ -262,8 +350,12 @@ fn an_exit_before_its_entry_takes_no_time() {
     let table = OpenSpans::new(16, 0);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
     let span = table.span(place);
-    assert!(span.own_enter(|| 100) && span.own_exit(|| 97));
-    assert_eq!(span.busy(200), 0);
+    let foreign = table.foreign(place);
+    for entries in 1..=2 {
+        assert!(span.own_enter(foreign, true, || 100) && span.own_exit(|| 97));
+        let seen = span.entries(foreign, 200);
+        assert_eq!((seen.count, seen.busy, seen.longest), (entries, 0, 0));
+    }
 }
 
 #[test]
@@ -273,17 +365,22 @@ fn a_place_is_given_back_as_it_was_found() {
     for layer in [0, 7] {
         let place = table.insert(layer, 1, ORIGIN, &new_span(10), &fields).unwrap();
         let span = table.span(place);
-        span.begin_foreign_poll();
-        span.end_foreign_poll(9);
+        let foreign = table.foreign(place);
+        span.begin_foreign_entry(foreign, 5);
+        foreign.end(5, 14, 8);
         span.set_failed();
         span.set_left_out();
-        assert!(span.own_enter(|| 8) && !span.own_enter(|| 9));
+        assert!(
+            span.own_enter(table.foreign(place), true, || 8)
+                && !span.own_enter(foreign, true, || 9)
+        );
         assert_eq!(plain_words(span.extra(), INLINE_WORDS), None);
         table.remove(place);
         let again = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
         assert_eq!((again, span.extra()), (place, 0));
-        assert_eq!((span.polls(), span.busy(99), span.has_owner_inside()), (0, 0, false));
-        assert!(span.own_enter(|| 8) && span.own_exit(|| 9), "it is inside once");
+        let seen = span.entries(foreign, 99);
+        assert_eq!((seen.count, seen.busy, span.has_owner_inside()), (0, 0, false));
+        assert!(span.own_enter(foreign, true, || 8) && span.own_exit(|| 9), "it is inside once");
         OpenSpans::remove_plain(span, 0);
     }
 }

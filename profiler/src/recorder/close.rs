@@ -8,7 +8,7 @@ use spandrel_storage::Status;
 use super::Recorder;
 use crate::counters::Kind;
 use crate::local::{self, Hot};
-use crate::open_spans::{OpenSpan, Place};
+use crate::open_spans::{Entries, OpenSpan, Place};
 use crate::record::{ClosingSpan, SLOT_WORDS, slots};
 use crate::said::Said;
 
@@ -57,7 +57,8 @@ impl Recorder {
         // What the fields do not say of the status, if anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
-        let (words, n) = closing(span, end).words(field_words);
+        let entries = span.entries(self.open.foreign(place), end);
+        let (words, n) = closing(span, end, entries, self.busy_time).words(field_words);
         let fields = (0..in_place)
             .step_by(SLOT_WORDS)
             .flat_map(|index| self.open.fields_at(span, index))
@@ -77,7 +78,7 @@ impl Recorder {
 }
 
 /// What is written of a span that closes.
-fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
+fn closing(span: &OpenSpan, end: u64, entries: Entries, is_timed: bool) -> ClosingSpan {
     let status = if std::thread::panicking() {
         Status::Panicked
     } else if span.is_failed() {
@@ -94,7 +95,7 @@ fn closing(span: &OpenSpan, end: u64) -> ClosingSpan {
         root: span.root(),
         start: span.start(),
         end,
-        busy: span.busy(end),
-        polls: span.polls(),
+        entries,
+        is_timed,
     }
 }

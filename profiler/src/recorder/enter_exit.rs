@@ -25,8 +25,9 @@ impl Recorder {
         let Some((place, span)) = hot.find(&self.open, layer, key) else {
             return self.enter_unrecorded(hot, layer, key);
         };
+        let foreign = self.open.foreign(place);
         if span.is_owned_by(hot.thread()) {
-            if span.own_enter(|| self.poll_ticks()) {
+            if span.own_enter(foreign, self.busy_time, || self.poll_ticks()) {
                 match layer {
                     0 => hot.push_own(place, span),
                     _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
@@ -38,8 +39,9 @@ impl Recorder {
             again.depth = again.depth.saturating_add(1);
             hot.update(index, again);
         } else {
-            span.begin_foreign_poll();
-            hot.push_detailed(Detailed::new(layer, key, place, self.poll_ticks()));
+            let now = self.poll_ticks();
+            span.begin_foreign_entry(foreign, now);
+            hot.push_detailed(Detailed::new(layer, key, place, now));
         }
     }
 
@@ -76,7 +78,7 @@ impl Recorder {
                 detailed.depth -= 1;
                 return hot.update(index, detailed);
             }
-            span.end_foreign_poll(self.poll_ticks().saturating_sub(detailed.since));
+            self.open.foreign(place).end(detailed.since, self.poll_ticks(), hot.thread());
         }
         hot.leave(&self.open, entered);
     }

@@ -25,7 +25,7 @@ use crate::local::{NO_OWNER, OWNERS, Unavailable};
 use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::profiler::FIRST_ID_MAX;
-use crate::record::{SLOT_WORDS, SPAN_WORDS_WIDE, Slot};
+use crate::record::{SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
 use crate::rule::Rule;
 use crate::stats::DropReason;
 use crate::tally::Tally;
@@ -95,10 +95,13 @@ impl RecorderOptions {
 
     /// Most words of fields of one span or event.
     fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
-        // A record must fit half of the smallest partition, or it might never find room; with a word that
-        // says what the fields do not.
-        let record_words = (ring.claim_max() / 2).max(1) * SLOT_WORDS;
-        (self.field_bytes_max / 8).min(record_words.saturating_sub(SPAN_WORDS_WIDE + 1))
+        // A record must fit half of the smallest partition, or it might never find room; of spans that were
+        // entered again, which are few in rings that small, any room there is. The last word is for what
+        // the fields do not say of the status.
+        let words = |slots: usize, words: usize| (slots * SLOT_WORDS).saturating_sub(words + 1);
+        let most = ring.claim_max();
+        let narrow = words((most / 2).max(1), SPAN_WORDS);
+        (self.field_bytes_max / 8).min(narrow).min(words(most, SPAN_WORDS_WIDE))
     }
 }
 

@@ -54,6 +54,16 @@ impl Callsite {
     }
 }
 
+/// What a row says of entries, beside how many they are.
+#[derive(Debug, Default)]
+struct Times {
+    busy_ns: Option<i64>,
+    first_entry_ns: Option<i64>,
+    longest_entry_ns: Option<i64>,
+    last_exit_ns: Option<i64>,
+    longest_thread_id: i64,
+}
+
 /// Converts records into rows.
 #[derive(Debug)]
 pub(super) struct Converter {
@@ -228,11 +238,7 @@ impl Converter {
         if head.parent != 0 && !head.counted {
             self.self_times.add_child(head.parent, start, end);
         }
-        let busy = self.timeline.length_ns(head.busy);
-        // Rounding must not make a span busier than it lasted, nor the counter's jump.
-        let is_one_thread = head.busy <= head.end.saturating_sub(head.start);
-        let is_less = is_one_thread || self.timeline.has_jumped();
-        let busy = if is_less { busy.clamp(0, duration) } else { busy };
+        let times = self.times(head, duration, store);
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
@@ -252,12 +258,49 @@ impl Converter {
             thread_id: self.thread_id(head.thread, store),
             start_ns: start,
             duration_ns: Some(duration),
-            busy_ns: self.recorder.busy_time.then_some(busy),
+            busy_ns: times.busy_ns,
             self_ns: Some(self.self_times.take(head.id, start, end)),
-            polls: head.polls,
+            entries: head.entries.count,
+            first_entry_ns: times.first_entry_ns,
+            longest_entry_ns: times.longest_entry_ns,
+            last_exit_ns: times.last_exit_ns,
+            longest_thread_id: times.longest_thread_id,
             status,
             fields: self.fields(head.callsite, fields, head.left_out, None),
         }
+    }
+
+    /// When a span of this duration was entered.
+    #[inline(always)]
+    fn times(&mut self, head: &SpanHead, duration: i64, store: &mut Store) -> Times {
+        let entries = &head.entries;
+        if !self.recorder.busy_time {
+            return Times::default();
+        }
+        let busy = self.timeline.length_ns(entries.busy);
+        // Rounding must not make a span busier than it lasted, nor the counter's jump.
+        let is_one_thread = entries.busy <= head.end.saturating_sub(head.start);
+        let is_less = is_one_thread || self.timeline.has_jumped();
+        let busy = if is_less { busy.clamp(0, duration) } else { busy };
+        let mut times = Times { busy_ns: Some(busy), ..Times::default() };
+        if entries.count == 0 {
+            return times;
+        }
+        let first = self.timeline.length_ns(entries.first.saturating_sub(head.start));
+        // An entry that is all of the time inside ends before the span does.
+        let most = if entries.count == 1 { duration - busy.min(duration) } else { duration };
+        let first = first.clamp(0, most);
+        times.first_entry_ns = Some(first);
+        if entries.count > 1 {
+            let last = self.timeline.length_ns(entries.last.saturating_sub(head.start));
+            let longest = self.timeline.length_ns(entries.longest);
+            times.last_exit_ns = Some(last.clamp(first, duration));
+            times.longest_entry_ns = Some(longest.clamp(0, busy.min(duration)));
+        }
+        if entries.longest_thread != head.thread {
+            times.longest_thread_id = self.thread_id(entries.longest_thread, store);
+        }
+        times
     }
 
     /// The rows of spans that are still open; their fields are appended to `text`.
@@ -270,20 +313,29 @@ impl Converter {
         self.learn_threads(store);
         self.timeline.renew();
         self.json.begin(std::mem::take(text));
-        let (busy_time, now_ns) = (self.recorder.busy_time, self.timeline.now_ns());
-        let rows = open.into_iter().map(|seen| SpanRow {
-            id: seen.id,
-            parent_id: seen.parent,
-            root_id: seen.root,
-            callsite_id: self.callsite(seen.callsite, store).id,
-            thread_id: self.thread_id(seen.thread, store),
-            start_ns: self.timeline.start_ns(seen.start, now_ns),
-            duration_ns: None,
-            busy_ns: busy_time.then(|| self.timeline.length_ns(seen.busy)),
-            self_ns: None,
-            polls: seen.polls,
-            status: Status::Unfinished,
-            fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None),
+        let now_ns = self.timeline.now_ns();
+        let rows = open.into_iter().map(|seen| {
+            let head = seen.head();
+            let start_ns = self.timeline.start_ns(seen.start, now_ns);
+            let times = self.times(&head, now_ns.saturating_sub(start_ns).max(0), store);
+            SpanRow {
+                id: seen.id,
+                parent_id: seen.parent,
+                root_id: seen.root,
+                callsite_id: self.callsite(seen.callsite, store).id,
+                thread_id: self.thread_id(seen.thread, store),
+                start_ns,
+                duration_ns: None,
+                busy_ns: times.busy_ns,
+                self_ns: None,
+                entries: head.entries.count,
+                first_entry_ns: times.first_entry_ns,
+                longest_entry_ns: times.longest_entry_ns,
+                last_exit_ns: times.last_exit_ns,
+                longest_thread_id: times.longest_thread_id,
+                status: Status::Unfinished,
+                fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None),
+            }
         });
         let rows = rows.collect();
         *text = self.json.end();

@@ -133,7 +133,11 @@ mod tests {
                 duration_ns: Some(1),
                 busy_ns: None,
                 self_ns: None,
-                polls: 1,
+                entries: 1,
+                first_entry_ns: None,
+                longest_entry_ns: None,
+                last_exit_ns: None,
+                longest_thread: &thread,
                 status: Status::Ok,
                 fields: None,
             };

@@ -40,7 +40,7 @@ const COLUMNS: [&str; 20] = [
     "duration_ns",
     "busy_ns",
     "self_ns",
-    "polls",
+    "entries",
     "status",
     "fields",
 ];
@@ -67,7 +67,7 @@ fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.
         integer(span.duration_ns),
         integer(span.busy_ns),
         integer(span.self_ns),
-        Cell::Id(span.polls),
+        Cell::Id(span.entries),
         Cell::Text(span.status.as_str()),
         span.fields.map_or(Cell::Unknown, Cell::Fields),
     ]

@@ -82,6 +82,10 @@ struct Copy {
 impl Copy {
     fn span(&mut self, span: &SpanRef<'_>) -> Result<(), ExportError> {
         let (callsite_id, thread_id) = (self.callsite(span.callsite), self.thread(span.thread));
+        let longest_thread_id = match span.longest_thread.id == span.thread.id {
+            true => 0,
+            false => self.thread(span.longest_thread),
+        };
         let fields = self.text(span.fields);
         self.batch.spans.push(SpanRow {
             id: span.id,
@@ -93,7 +97,11 @@ impl Copy {
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
-            polls: span.polls,
+            entries: span.entries,
+            first_entry_ns: span.first_entry_ns,
+            longest_entry_ns: span.longest_entry_ns.filter(|_| span.entries != 1),
+            last_exit_ns: span.last_exit_ns.filter(|_| span.entries != 1),
+            longest_thread_id,
             status: span.status,
             fields,
         });

@@ -209,9 +209,14 @@ mod tests {
             duration_ns: (!n.is_multiple_of(3)).then_some(n as i64),
             busy_ns: Some(i64::MIN + n as i64),
             self_ns: None,
-            polls: u64::from(n.is_multiple_of(2)),
+            entries: u64::from(n.is_multiple_of(2)),
+            // None, behind the fields in a word, or beyond one.
+            first_entry_ns: (!n.is_multiple_of(5)).then_some(1 << (n % 63)),
+            longest_entry_ns: n.is_multiple_of(7).then_some(1 << (n % 61)),
+            longest_thread_id: if n.is_multiple_of(11) { n as i64 } else { 0 },
             status: crate::Status::Ok,
             fields: 0..(n as usize * 8 % text.len()),
+            ..SpanRow::default()
         };
         Batch { spans: (1..=rows).map(span).collect(), text, ..Batch::default() }
     }
@@ -238,7 +243,7 @@ mod tests {
                 if rows == 0 {
                     continue;
                 }
-                let sql = "SELECT count(*), sum(polls), min(id), max(root_id) FROM span";
+                let sql = "SELECT count(*), sum(entries), min(id), max(root_id) FROM span";
                 let found: [i64; 4] = conn
                     .query_row(sql, [], |row| {
                         Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])

@@ -89,6 +89,7 @@ pub(super) struct Encoder {
     /// Of the rows: their commit, with its serial type and length.
     batch_id: i64,
     batch_type: (u8, u8),
+    tail: Tail,
 }
 
 /// A record that is being written.
@@ -102,24 +103,26 @@ struct Record<'a> {
 
 impl Encoder {
     pub(super) const fn new() -> Self {
-        Self { buffer: [0; BUFFER], batch_id: 0, batch_type: (ZERO, 0) }
+        Self {
+            buffer: [0; BUFFER],
+            batch_id: 0,
+            batch_type: (ZERO, 0),
+            tail: Tail { bytes: [0; 32], len: 0 },
+        }
     }
 
     /// Which commit stores the rows.
     pub(super) fn set_batch(&mut self, batch_id: i64) {
         self.batch_id = batch_id;
-        let bits = u64::BITS - (batch_id ^ (batch_id >> 63)).leading_zeros();
-        self.batch_type = match batch_id as u64 {
-            0 | 1 => (ZERO + batch_id as u8, 0),
-            _ => INTEGERS[bits as usize & 63],
-        };
+        self.batch_type = type_of(Some(batch_id));
     }
 
     #[inline]
     pub(super) fn span<'a>(&'a mut self, span: &SpanRow, run_id: i64, text: &'a str) -> Cell<'a> {
         let fields = bytes(text, &span.fields);
         let last = (self.batch_id, self.batch_type);
-        let mut record = self.begin(13 + varint_length(serial_type(fields)));
+        let Self { buffer, tail, .. } = self;
+        let mut record = begin(buffer, 17 + varint_length(serial_type(fields)));
         record.null();
         record.integer(run_id);
         record.nullable(span.parent_id);
@@ -130,14 +133,48 @@ impl Encoder {
         record.optional(span.duration_ns);
         record.optional(span.busy_ns);
         record.optional(span.self_ns);
-        record.integer(span.polls as i64);
+        record.integer(span.entries as i64);
         match span.status {
             // With a length that is known: nearly all of them.
             Status::Ok => record.word(b"ok"),
             other => record.word(other.as_str().as_bytes()),
         }
         record.text_type(fields);
-        record.cell_of_batch(span.id as i64, [fields, &[]], last)
+        let first = type_of(span.first_entry_ns);
+        record.serial(first.0);
+        // Nearly all spans are entered once; what stands behind their fields fits a word then.
+        let is_once = span.longest_entry_ns.is_none()
+            && span.last_exit_ns.is_none()
+            && span.longest_thread_id == 0;
+        let (batch_id, (serial, length)) = last;
+        if is_once && first.1 + length <= 8 {
+            record.null();
+            record.null();
+            record.null();
+            record.serial(serial);
+            let both = match first.1 {
+                0 => batch_id,
+                // Of less than eight bytes, and the batch's too.
+                _ => {
+                    let bits = (8 * u32::from(length)) & 63;
+                    let batch = batch_id & ((1 << bits) - 1);
+                    span.first_entry_ns.unwrap_or(0) << bits | batch
+                }
+            };
+            return record.cell(span.id as i64, [fields, &[]], (both, first.1 + length));
+        }
+        tail.clear();
+        tail.push(span.first_entry_ns, first.1);
+        for value in [
+            span.longest_entry_ns,
+            span.last_exit_ns,
+            Some(span.longest_thread_id).filter(|id| *id != 0),
+        ] {
+            let (serial, length) = type_of(value);
+            record.serial(serial);
+            tail.push(value, length);
+        }
+        record.cell_of_batch(span.id as i64, [fields, tail.bytes()], last)
     }
 
     #[inline]
@@ -182,9 +219,51 @@ impl Encoder {
     /// Begins a record whose serial types take `types` bytes.
     #[inline]
     fn begin(&mut self, types: u8) -> Record<'_> {
-        let mut record = Record { buffer: &mut self.buffer, header: FRONT, end: FRONT + 1 + types };
-        record.serial(1 + types);
-        record
+        begin(&mut self.buffer, types)
+    }
+}
+
+#[inline]
+fn begin(buffer: &mut [u8; BUFFER], types: u8) -> Record<'_> {
+    let mut record = Record { buffer, header: FRONT, end: FRONT + 1 + types };
+    record.serial(1 + types);
+    record
+}
+
+/// Numbers behind the texts of a row, if they do not fit one word.
+#[derive(Debug)]
+struct Tail {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Tail {
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends the last `length` bytes of a number.
+    fn push(&mut self, value: Option<i64>, length: u8) {
+        let (bytes, length) = (value.unwrap_or(0).to_be_bytes(), usize::from(length));
+        self.bytes[self.len..self.len + length].copy_from_slice(&bytes[8 - length..]);
+        self.len += length;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Serial type and length of a number.
+#[inline(always)]
+fn type_of(value: Option<i64>) -> (u8, u8) {
+    match value {
+        None => (NULL, 0),
+        Some(value @ (0 | 1)) => (ZERO + value as u8, 0),
+        Some(value) => {
+            let bits = u64::BITS - (value ^ (value >> 63)).leading_zeros();
+            INTEGERS[bits as usize & 63]
+        }
     }
 }
 

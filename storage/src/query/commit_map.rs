@@ -165,9 +165,10 @@ mod tests {
                 duration_ns: (!n.is_multiple_of(97)).then_some(duration_ns),
                 busy_ns: Some(duration_ns / 2),
                 self_ns: (!n.is_multiple_of(97)).then_some(duration_ns / 3),
-                polls: 1,
+                entries: 1,
                 status: Status::Ok,
                 fields: 0..0,
+                ..SpanRow::default()
             }
         };
         let mut spans: Vec<SpanRow> = (0..COMMITS * ROWS).map(span).collect();

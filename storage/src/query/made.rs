@@ -50,9 +50,10 @@ impl Made {
             duration_ns: Some(duration_ns),
             busy_ns: Some(duration_ns),
             self_ns: Some(duration_ns),
-            polls: 1,
+            entries: 1,
             status: Status::Ok,
             fields: 0..0,
+            ..SpanRow::default()
         }
     }
 

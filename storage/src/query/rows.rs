@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rusqlite::{Params, Row, Statement, Transaction};
 
 use super::{Columns, SpanRef};
-use crate::reader::{Callsite, LookUp, Shared, Thread, read_status};
+use crate::reader::{Callsite, LookUp, Shared, Thread, last_exit, longest_entry, read_status};
 
 /// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
 const NAMES_MAX: usize = 1 << 20;
@@ -25,6 +25,8 @@ pub(crate) struct Rows {
     columns: Columns,
     callsites: Kept<Callsite>,
     threads: Kept<Thread>,
+    /// Those of the longest entries.
+    workers: Kept<Thread>,
     shared: Shared,
 }
 
@@ -35,6 +37,7 @@ impl Rows {
             columns,
             callsites: Kept::default(),
             threads: Kept::default(),
+            workers: Kept::default(),
             shared: Shared::default(),
         }
     }
@@ -48,11 +51,17 @@ impl Rows {
         match self.columns {
             Columns::All => {
                 "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
-                 self_ns, polls, status, fields"
+                 self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
+                 longest_thread_id, fields"
+            }
+            Columns::Entries => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
+                 longest_thread_id"
             }
             Columns::Numbers => {
                 "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
-                 self_ns, polls, status"
+                 self_ns, entries, status"
             }
         }
     }
@@ -103,8 +112,18 @@ impl Rows {
         let maybe =
             |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
         let fields = match self.columns {
-            Columns::All => row.get_ref(11)?.as_str_or_null()?,
-            Columns::Numbers => None,
+            Columns::All => row.get_ref(15)?.as_str_or_null()?,
+            Columns::Entries | Columns::Numbers => None,
+        };
+        let (entries, busy_ns) = (number(9)? as u64, maybe(7)?);
+        let [first, longest, last, longest_thread] = match self.columns {
+            Columns::Numbers => [None; 4],
+            _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
+        };
+        let thread = self.threads.get(number(4)?, |id| names.thread(id))?;
+        let longest_thread = match longest_thread {
+            Some(id) => self.workers.get(id, |id| names.thread(id))?,
+            None => thread,
         };
         Ok(SpanRef {
             id: number(0)? as u64,
@@ -115,12 +134,16 @@ impl Rows {
                 let shared = &mut self.shared;
                 self.callsites.get(number(3)?, |id| names.callsite(id, shared))?
             },
-            thread: self.threads.get(number(4)?, |id| names.thread(id))?,
+            thread,
             start_ns: number(5)?,
             duration_ns: maybe(6)?,
-            busy_ns: maybe(7)?,
+            busy_ns,
             self_ns: maybe(8)?,
-            polls: number(9)? as u64,
+            entries,
+            first_entry_ns: first,
+            longest_entry_ns: longest_entry(entries, busy_ns, longest),
+            last_exit_ns: last_exit(entries, busy_ns, first, last),
+            longest_thread,
             status: read_status(row, 10)?,
             fields,
         })

@@ -44,9 +44,11 @@ pub struct Scan {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Columns {
-    /// All but the fields.
+    /// All but the fields and what [`Entries`](Self::Entries) says.
     #[default]
     Numbers,
+    /// All but the fields: also the first, longest and last entry, and the thread of the longest.
+    Entries,
     /// All, with the fields.
     All,
 }

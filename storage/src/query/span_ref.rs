@@ -31,7 +31,15 @@ pub struct SpanRef<'a> {
     /// Duration less the union of its children; `None` for an unfinished span.
     pub self_ns: Option<i64>,
     /// How many times it was entered.
-    pub polls: u64,
+    pub entries: u64,
+    /// From creation to the first entry. Like the next three, only where the scan was asked for it.
+    pub first_entry_ns: Option<i64>,
+    /// The longest entry.
+    pub longest_entry_ns: Option<i64>,
+    /// From creation to the last exit.
+    pub last_exit_ns: Option<i64>,
+    /// The thread of the longest entry; else the one that created it.
+    pub longest_thread: &'a Arc<Thread>,
     /// How it ended.
     pub status: Status,
     /// Its fields, a JSON object; `None` also when the scan was not asked for them.
@@ -63,7 +71,11 @@ impl SpanRef<'_> {
             duration_ns: self.duration_ns,
             busy_ns: self.busy_ns,
             self_ns: self.self_ns,
-            polls: self.polls,
+            entries: self.entries,
+            first_entry_ns: self.first_entry_ns,
+            longest_entry_ns: self.longest_entry_ns,
+            last_exit_ns: self.last_exit_ns,
+            longest_thread: self.longest_thread.clone(),
             status: self.status,
             fields: self.fields.map(str::to_owned),
         }
@@ -83,7 +95,11 @@ impl<'a> From<&'a Span> for SpanRef<'a> {
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
-            polls: span.polls,
+            entries: span.entries,
+            first_entry_ns: span.first_entry_ns,
+            longest_entry_ns: span.longest_entry_ns,
+            last_exit_ns: span.last_exit_ns,
+            longest_thread: &span.longest_thread,
             status: span.status,
             fields: span.fields.as_deref(),
         }

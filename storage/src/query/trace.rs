@@ -299,7 +299,11 @@ pub(super) mod tests {
             duration_ns: end.map(|end| end - start_ns),
             busy_ns: None,
             self_ns: None,
-            polls: 1,
+            entries: 1,
+            first_entry_ns: None,
+            longest_entry_ns: None,
+            last_exit_ns: None,
+            longest_thread: Arc::default(),
             status: if end.is_some() { Status::Ok } else { Status::Unfinished },
             fields: None,
         }

@@ -34,8 +34,17 @@ pub struct Span {
     pub busy_ns: Option<i64>,
     /// Duration less the union of its children; `None` for an unfinished span.
     pub self_ns: Option<i64>,
-    /// How many times it was entered.
-    pub polls: u64,
+    /// How many times it was entered; one more than a future was polled, since dropping the future enters
+    /// its span once more.
+    pub entries: u64,
+    /// From creation to the first entry; `None` if it was never entered, or that was not measured.
+    pub first_entry_ns: Option<i64>,
+    /// The longest entry; `None` as above.
+    pub longest_entry_ns: Option<i64>,
+    /// From creation to the last exit; `None` as above.
+    pub last_exit_ns: Option<i64>,
+    /// The thread of the longest entry; the one that created the span, if it was never entered.
+    pub longest_thread: Arc<Thread>,
     /// How it ended.
     pub status: Status,
     /// Its fields, a JSON object.
@@ -85,25 +94,37 @@ pub struct OpenSpan {
 }
 
 pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
-    duration_ns, busy_ns, self_ns, polls, status, fields";
+    duration_ns, busy_ns, self_ns, entries, status, fields, first_entry_ns, longest_entry_ns, last_exit_ns,
+    longest_thread_id";
 pub(crate) const EVENT_COLUMNS: &str =
     "id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields";
 
 impl Span {
     pub(crate) fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let parent: Option<i64> = row.get(2)?;
+        let (entries, busy_ns) = (id(row, 10)?, row.get(8)?);
+        let [first, longest, last] = [row.get(13)?, row.get(14)?, row.get(15)?];
+        let thread = names.thread(row.get(5)?)?;
+        let longest_thread = match row.get::<_, Option<i64>>(16)? {
+            Some(other) => names.thread(other)?,
+            None => thread.clone(),
+        };
         Ok(Self {
             id: id(row, 0)?,
             run_id: row.get(1)?,
             parent_id: parent.map(|id| id as u64),
             root_id: id(row, 3)?,
             callsite: names.callsite(row.get(4)?)?,
-            thread: names.thread(row.get(5)?)?,
+            thread,
             start_ns: row.get(6)?,
             duration_ns: row.get(7)?,
-            busy_ns: row.get(8)?,
+            busy_ns,
             self_ns: row.get(9)?,
-            polls: id(row, 10)?,
+            entries,
+            first_entry_ns: first,
+            longest_entry_ns: longest_entry(entries, busy_ns, longest),
+            last_exit_ns: last_exit(entries, busy_ns, first, last),
+            longest_thread,
             status: read_status(row, 11)?,
             fields: row.get(12)?,
         })
@@ -124,6 +145,24 @@ impl Event {
             fields: row.get(7)?,
         })
     }
+}
+
+/// The longest entry of a row: that of a span that was entered once is its busy time.
+pub(crate) fn longest_entry(entries: u64, busy: Option<i64>, longest: Option<i64>) -> Option<i64> {
+    if entries == 1 { longest.or(busy) } else { longest }
+}
+
+/// The last exit of a row, likewise.
+pub(crate) fn last_exit(
+    entries: u64,
+    busy: Option<i64>,
+    first: Option<i64>,
+    last: Option<i64>,
+) -> Option<i64> {
+    if entries != 1 {
+        return last;
+    }
+    last.or_else(|| Some(first?.saturating_add(busy?)))
 }
 
 /// The status in a column.
@@ -277,7 +316,8 @@ impl Reader {
     /// When the file cannot be read.
     pub fn open_spans(&self, run_id: i64) -> Result<Vec<OpenSpan>, Error> {
         let sql = "SELECT id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns, NULL,
-                     busy_ns, NULL, polls, 'unfinished', fields, seen_ns
+                     busy_ns, NULL, entries, 'unfinished', fields, first_entry_ns, longest_entry_ns,
+                     last_exit_ns, longest_thread_id, seen_ns
                    FROM open_span WHERE run_id = ?1 AND id NOT IN (SELECT id FROM span)
                    ORDER BY id";
         let tx = self.begin()?;
@@ -287,7 +327,7 @@ impl Reader {
             let mut rows = query.query([run_id])?;
             let mut open = Vec::new();
             while let Some(row) = rows.next()? {
-                open.push(OpenSpan { span: Span::read(row, &mut names)?, seen_ns: row.get(13)? });
+                open.push(OpenSpan { span: Span::read(row, &mut names)?, seen_ns: row.get(17)? });
             }
             Ok(open)
         };

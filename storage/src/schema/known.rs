@@ -125,16 +125,25 @@ fn is_table(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
             _ => return false,
         }
     }
-    // Files of earlier versions lack the last one of some tables.
+    // Files of earlier versions lack the last ones of some tables.
     wanted.all(|item| item.first().is_some_and(is_since_3))
 }
 
 fn is_since_3(column: &Token<'_>) -> bool {
-    column.is_word("batch_id") || column.is_word("last_batch_id")
+    [
+        "batch_id",
+        "last_batch_id",
+        "first_entry_ns",
+        "longest_entry_ns",
+        "last_exit_ns",
+        "longest_thread_id",
+    ]
+    .iter()
+    .any(|name| column.is_word(name))
 }
 
 /// Whether it is this column or constraint of ours: as it is, or as older versions had it. Busy time was
-/// always known in version 1, and keys were not said to be so up to version 2.
+/// always known in version 1; up to version 2 keys were not said to be so, and entries were called polls.
 fn is_item(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     let not_null = [Token::Word("NOT"), Token::Word("NULL")];
     let or_more = |one: &[Token<'_>], other: &[Token<'_>]| {
@@ -142,7 +151,10 @@ fn is_item(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     };
     let busy_time = [Token::Word("busy_ns"), Token::Word("INTEGER")];
     let key = ["id", "INTEGER", "PRIMARY", "KEY"].map(Token::Word);
+    let entries = ["entries", "INTEGER", "NOT", "NULL"].map(Token::Word);
+    let polls = ["polls", "INTEGER", "NOT", "NULL"].map(Token::Word);
     ours == found
+        || ours == entries && found == polls
         || ours == busy_time && or_more(&busy_time, found)
         || found == key && or_more(&key, ours)
 }

@@ -58,9 +58,10 @@ pub fn span(id: u64, callsite_id: i64, thread_id: i64) -> SpanRow {
         duration_ns: Some(1_000_000),
         busy_ns: Some(500_000),
         self_ns: Some(1_000_000),
-        polls: 1,
+        entries: 1,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     }
 }
 

@@ -24,7 +24,7 @@ fn quoted_texts_are_no_terms_of_their_own() {
             start_ns: 0,
             duration_ns: None,
             busy_ns: None,
-            polls: 1,
+            entries: 1,
             status: Status::Ok,
             fields: None,
         };
@@ -53,7 +53,7 @@ fn what_is_wrong_is_said_with_the_place_and_the_way_out() {
             "a shard=7",
             "shard",
             "unknown key `shard`; there are name target level module file thread status \
-             dur self busy idle start polls id trace parent field.NAME; is it a field \
+             dur self busy idle start entries id trace parent field.NAME; is it a field \
              (`field.shard`), or a text that needs quotes?",
         ),
         ("dur>100", "100", "\"100\" has no unit; write 100ns, 100us, 100ms or 100s"),

@@ -56,7 +56,7 @@ pub struct Row {
     pub start_ns: i64,
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
-    pub polls: u64,
+    pub entries: u64,
     pub status: Status,
     pub fields: Option<String>,
 }
@@ -74,7 +74,11 @@ impl Row {
             duration_ns: self.duration_ns,
             busy_ns: self.busy_ns,
             self_ns: self.duration_ns.map(|ns| ns / 2),
-            polls: self.polls,
+            entries: self.entries,
+            first_entry_ns: None,
+            longest_entry_ns: None,
+            last_exit_ns: None,
+            longest_thread: &names.threads[self.thread],
             status: self.status,
             fields: self.fields.as_deref(),
         }
@@ -103,7 +107,7 @@ pub fn row() -> impl Strategy<Value = Row> {
         (0..4_i64, ns(), ns(), 0..4_u64, status, fields),
     )
         .prop_map(|((callsite, thread, id, parent_id, root_id), rest)| {
-            let (start_ns, duration_ns, busy_ns, polls, status, fields) = rest;
+            let (start_ns, duration_ns, busy_ns, entries, status, fields) = rest;
             let fields = fields.map(str::to_owned);
             Row {
                 callsite,
@@ -114,7 +118,7 @@ pub fn row() -> impl Strategy<Value = Row> {
                 start_ns,
                 duration_ns,
                 busy_ns,
-                polls,
+                entries,
                 status,
                 fields,
             }

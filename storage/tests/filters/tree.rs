@@ -24,7 +24,7 @@ const ORDERS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
 pub fn tree() -> impl Strategy<Value = Tree> {
     let text_key = || prop::sample::select(vec!["name", "target", "module", "file", "thread"]);
     let number_key = prop::sample::select(vec![
-        "dur", "self", "busy", "idle", "start", "polls", "id", "trace", "parent",
+        "dur", "self", "busy", "idle", "start", "entries", "id", "trace", "parent",
     ]);
     let order = || prop::sample::select(ORDERS.to_vec());
     let word = || {
@@ -111,7 +111,7 @@ impl Tree {
             }
             Self::Level { operator, level } => format!("level{operator}{level}"),
             Self::Number { key, operator, value } => match *key {
-                "polls" => format!("polls{operator}{value}"),
+                "entries" => format!("entries{operator}{value}"),
                 "id" | "parent" => format!("{key} {operator} s{value}"),
                 "trace" => format!("{key}{operator}t{value}"),
                 "start" => format!("{key}{operator}+{value}ns"),
@@ -151,7 +151,7 @@ impl Tree {
                         _ => None,
                     },
                     "start" => Some(span.start_ns),
-                    "polls" => id(span.polls),
+                    "entries" => id(span.entries),
                     "id" => id(span.id),
                     "trace" => id(span.root_id),
                     _ => span.parent_id.map(|id| id as i64),

@@ -37,7 +37,7 @@ pub struct Row {
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
     pub self_ns: Option<i64>,
-    pub polls: i64,
+    pub entries: i64,
     pub status: String,
     pub fields: Option<String>,
 }
@@ -55,8 +55,8 @@ pub struct Event {
 }
 
 /// Fields that are named as what spandrel says of a span.
-pub const LIKE_OURS: &str = r#"{"level":"low","target":"theirs","polls":-1,"thread.name":"t","thread.id":5,
-    "busy_ns":"x","self_ns":null,"code.file.path":"theirs.rs","spandrel.polls":"theirs",
+pub const LIKE_OURS: &str = r#"{"level":"low","target":"theirs","entries":-1,"thread.name":"t","thread.id":5,
+    "busy_ns":"x","self_ns":null,"code.file.path":"theirs.rs","spandrel.entries":"theirs",
     "spandrel.level":7,"status":"s","name":"n","id":"i"}"#;
 
 /// Numbers that many readers have no place for.
@@ -178,7 +178,11 @@ pub fn nasty() -> Nasty {
             duration_ns,
             busy_ns: Some(busy),
             self_ns: duration_ns.map(|_| own),
-            polls: id % 4,
+            entries: id % 4,
+            first_entry_ns: (id % 4 > 0).then_some(5),
+            longest_entry_ns: (id % 4 > 1).then_some(3),
+            last_exit_ns: (id % 4 > 1).then_some(9),
+            longest_thread_id: 0,
             status,
             fields,
         });
@@ -257,7 +261,7 @@ impl Nasty {
 pub fn rows(path: &std::path::Path) -> Vec<Row> {
     let conn = Connection::open(path).unwrap();
     let sql = "SELECT s.id, s.parent_id, s.root_id, c.name, c.target, c.level, c.file, c.line,
-          t.os_id, t.name, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.polls, s.status, s.fields
+          t.os_id, t.name, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.entries, s.status, s.fields
         FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
         JOIN thread AS t ON t.id = s.thread_id ORDER BY s.id";
     let mut query = conn.prepare(sql).unwrap();
@@ -277,7 +281,7 @@ pub fn rows(path: &std::path::Path) -> Vec<Row> {
             duration_ns: row.get(11)?,
             busy_ns: row.get(12)?,
             self_ns: row.get(13)?,
-            polls: row.get(14)?,
+            entries: row.get(14)?,
             status: row.get(15)?,
             fields: row.get(16)?,
         })

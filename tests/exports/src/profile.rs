@@ -102,9 +102,10 @@ impl Given {
             duration_ns: span.duration_ns,
             busy_ns: span.duration_ns.map(|ns| ns / 3),
             self_ns: self.self_ns(at),
-            polls: at as u64 % 4,
+            entries: at as u64 % 4,
             status: self.status(at),
             fields: from..batch.text.len(),
+            ..SpanRow::default()
         };
         batch.spans.push(row);
     }
@@ -312,7 +313,7 @@ pub fn threads() -> Vec<Option<String>> {
 pub const NASTY_FIELDS: &str = r#"{"u64":18446744073709551615,"i64":-9223372036854775808,
     "past_53_bits":9007199254740993,"u128":340282366920938463463374607431768211455,
     "list":[18446744073709551615,{"n":-170141183460469231731687303715884105728}],
-    "id":"mine","parent":"mine","level":"mine","status":"mine","polls":-1,"type":"Network",
+    "id":"mine","parent":"mine","level":"mine","status":"mine","entries":-1,"type":"Network",
     "name":"mine","detail":"mine","category":"mine","span":"mine","span.id":"mine",
     "spandrel":"mine","spandrel.id":"mine","fields":"mine","fields.id":"mine","self_ns":"mine",
     "a.b":1,"a_b":2,"a[0]":3,"a_0_":4,".":5,"..":6,"x.":7,".x":8,"_":9,"__":10,"":11,

@@ -87,9 +87,10 @@ impl Live {
                 duration_ns: Some(3_000_000 + at as i64),
                 busy_ns: Some(1_000_000),
                 self_ns: Some(3_000_000 + at as i64),
-                polls: 1,
+                entries: 1,
                 status: Status::Ok,
                 fields: 0..0,
+                ..SpanRow::default()
             });
         }
         self.store.append(&mut batch)?;

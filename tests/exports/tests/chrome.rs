@@ -58,7 +58,7 @@ fn data(made: &Made, index: usize) -> Map<String, Value> {
         ("level", Some("INFO".into())),
         ("file", Some("src/\"shop\".rs:7".into())),
         ("status", (status != Status::Ok).then(|| status.as_str().into())),
-        ("polls", Some((index as u64 % 4).into())),
+        ("entries", Some((index as u64 % 4).into())),
         ("self_ns", given.self_ns(index).map(number)),
         ("busy_ns", busy_ns.map(number)),
         ("busy_share", lasting.map(share)),

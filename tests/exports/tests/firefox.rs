@@ -191,7 +191,7 @@ fn check_span(made: &Made, at: usize, marker: &Value) {
     assert_eq!(value("target"), Some(format!("shop::{}", made.name(at)).into()));
     assert_eq!(value("source"), Some("src/\"shop\".rs:7".into()));
     assert_eq!((value("level"), value("status")), (Some("INFO".into()), Some(status.into())));
-    assert_eq!(value("polls"), Some((at as u64 % 4).into()));
+    assert_eq!(value("entries"), Some((at as u64 % 4).into()));
     for (key, ns) in [("busy", span.duration_ns.map(|ns| ns / 3)), ("self", given.self_ns(at))] {
         assert_eq!(value(key).is_some(), ns.is_some());
         assert!(ns.is_none_or(|ns| is_near(&value(key).unwrap(), ns)), "{key} {marker}");

@@ -204,7 +204,7 @@ fn ours(row: &Row, theirs: &BTreeMap<String, Value>) -> BTreeMap<String, Value> 
         ("spandrel.busy_ns", integer(row.busy_ns)),
         ("spandrel.idle_ns", integer(idle)),
         ("spandrel.self_ns", integer(row.self_ns)),
-        ("spandrel.polls", Some(Value::IntValue(row.polls))),
+        ("spandrel.entries", Some(Value::IntValue(row.entries))),
         ("spandrel.unfinished", row.duration_ns.is_none().then_some(Value::BoolValue(true))),
     ];
     let conventional = [

@@ -57,7 +57,7 @@ fn arguments(fields: Option<&str>) -> Vec<(String, String)> {
 /// What spandrel itself knows of a span.
 fn ours(made: &Made, index: usize, thread: Option<String>) -> Value {
     let (given, span) = (&made.given, &made.given.spans[index]);
-    let mut ours = json!({"id": id(index), "level": "INFO", "polls": index as u64 % 4});
+    let mut ours = json!({"id": id(index), "level": "INFO", "entries": index as u64 % 4});
     let status = given.status(index).as_str();
     for (key, value) in [
         ("parent", given.parent_id(index).map(Value::from)),

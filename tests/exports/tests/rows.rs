@@ -32,7 +32,7 @@ fn expected(made: &Made) -> Vec<Vec<(&'static str, Value)>> {
             ("duration_ns", span.duration_ns.into()),
             ("busy_ns", span.duration_ns.map(|ns| ns / 3).into()),
             ("self_ns", given.self_ns(at).into()),
-            ("polls", (at as u64 % 4).into()),
+            ("entries", (at as u64 % 4).into()),
             ("status", given.status(at).as_str().into()),
         ]
     };

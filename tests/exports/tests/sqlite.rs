@@ -20,7 +20,7 @@ fn plain(span: &Span) -> String {
     let Span { id, parent_id, root_id, start_ns, duration_ns, busy_ns, self_ns, .. } = span;
     let of_callsite = (&span.callsite.name, &span.callsite.target, &span.callsite.file);
     let of_thread = (&span.thread.name, span.thread.os_id);
-    let rest = (span.polls, span.status, &span.fields, of_callsite, of_thread);
+    let rest = (span.entries, span.status, &span.fields, of_callsite, of_thread);
     format!(
         "{id} {parent_id:?} {root_id} {start_ns} {duration_ns:?} {busy_ns:?} {self_ns:?} {rest:?}"
     )

@@ -13,7 +13,7 @@ use crate::recorder::{Arrived, Entry, Recorder, Result, Setup};
 
 const SETTING: &str = "defaults, but in the loops `partitions(1)`; `flush()`, `close()`. Enlarged: \
     also `ring_capacity`";
-const KEEPS: &str = "every span on disk, queryable by SQL while it runs: duration, busy time, polls, \
+const KEEPS: &str = "every span on disk, queryable by SQL while it runs: duration, busy time, entries, \
     self time, parent, thread, typed fields, status; counts its losses by reason";
 
 /// The layer, on `Registry`: what the other layers are compared with.

@@ -28,7 +28,7 @@ const COLUMNS: [&str; 18] = [
     "duration_ns",
     "busy_ns",
     "self_ns",
-    "polls",
+    "entries",
     "status",
     "message",
     "fields",
@@ -179,7 +179,7 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
         "level": &*span.callsite.level, "thread": span.thread.name,
         "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
-        "polls": span.polls, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
+        "entries": span.entries, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
     });
     object(members)
 }

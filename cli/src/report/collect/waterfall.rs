@@ -77,7 +77,7 @@ fn describe(span: &Span, depth: u32, names: &mut Names) -> TraceRow {
         duration_ns: span.duration_ns,
         busy_ns: span.busy_ns,
         self_ns: span.self_ns,
-        polls: span.polls,
+        entries: span.entries,
         status: span.status.as_str(),
         thread: thread_text(&span.thread),
         fields: text::fields(span.fields.as_deref()),

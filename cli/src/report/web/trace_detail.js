@@ -35,7 +35,7 @@ function rowDetail(row, trace) {
     ["duration", row.duration_ns === null ? "unfinished" : duration(row.duration_ns)],
     ["self", row.self_ns === null ? "" : duration(row.self_ns)],
     ["busy", row.busy_ns === null ? "not measured" : `${duration(row.busy_ns)}${row.duration_ns ? `, ${percent(row.busy_ns / row.duration_ns)}` : ""}`],
-    ["entered", `${plural(row.polls, "time")}`],
+    ["entered", `${plural(row.entries, "time")}`],
     ["on the critical path", row.on_path ? `${duration(row.critical_ns)} of its own, ${percent(row.critical_ns / trace.duration_ns)} of the trace` : "no"],
     ["starts at", `+${duration(row.start_ns - trace.start_ns)} in the trace, +${duration(row.start_ns)} in the run`],
     ["status", row.status === "ok" ? "ok" : `! ${row.status}`],

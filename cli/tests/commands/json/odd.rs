@@ -45,9 +45,10 @@ fn write(path: &Path) {
         duration_ns: Some(1_000),
         busy_ns: None,
         self_ns: Some(1_000),
-        polls: 1,
+        entries: 1,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     };
     batch.spans.push(SpanRow { duration_ns: Some(9_000_000), ..row(first, 0, root) });
     for id in first + 1..=first + JOBS {

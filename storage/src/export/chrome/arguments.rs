@@ -30,8 +30,8 @@ pub(super) fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
         key(out, "status");
         string(out, span.status.as_str());
     }
-    key(out, "polls");
-    for_scripts::unsigned(out, span.polls);
+    key(out, "entries");
+    for_scripts::unsigned(out, span.entries);
     if let Some(self_ns) = span.self_ns {
         key(out, "self_ns");
         integer(out, self_ns);

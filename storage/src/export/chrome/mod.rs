@@ -17,7 +17,7 @@
 //! * Names that stand for something else in Chrome's own traces, whoever is asked, are marked.
 //!
 //! Marks and losses have rows of their own, what the writer said of itself are counters. A profile holds how
-//! often a span was polled and the sum of its busy time, not when: so polls are no slices.
+//! often a span was entered and the sum of its busy time, not when: so entries are no slices.
 //!
 //! Time stamps are microseconds since the start of the run, with decimals; what would be before it is put
 //! at 0, as trace processor takes it for very late.

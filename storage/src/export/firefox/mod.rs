@@ -160,8 +160,8 @@ impl Firefox<'_> {
                     text::scaled(out, ns, 6);
                 }
             }
-            key(out, "polls");
-            unsigned(out, span.polls);
+            key(out, "entries");
+            unsigned(out, span.entries);
             out.extend_from_slice(&flows);
             of_fields(out, span.fields, &mut keys);
             out.push(b'}');

@@ -92,7 +92,7 @@ const SPAN_FIELDS: &[Field<'static>] = &[
     ("status", "Status", "string"),
     ("busy", "Busy", "duration"),
     ("self", "Self", "duration"),
-    ("polls", "Polls", "integer"),
+    ("entries", "Entries", "integer"),
 ];
 
 const EVENT_FIELDS: &[Field<'static>] = &[

@@ -68,7 +68,11 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
             duration_ns: Some(*duration).filter(|ns| *ns >= 0),
             busy_ns: None,
             self_ns: None,
-            polls: 1,
+            entries: 1,
+            first_entry_ns: None,
+            longest_entry_ns: None,
+            last_exit_ns: None,
+            longest_thread: Arc::new(Thread { id: at as i64 % 3, ..Thread::default() }),
             status: Status::Ok,
             fields: None,
         });

@@ -81,7 +81,7 @@ fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside:
     if let Some(self_ns) = span.self_ns {
         attributes.integer("spandrel.self_ns", self_ns);
     }
-    attributes.integer("spandrel.polls", i64::try_from(span.polls).unwrap_or(i64::MAX));
+    attributes.integer("spandrel.entries", i64::try_from(span.entries).unwrap_or(i64::MAX));
     if span.duration_ns.is_none() {
         attributes.add("spandrel.unfinished", &Value::Bool(true));
     }

@@ -50,7 +50,7 @@ pub(super) fn of_span(
         if span.status != Status::Ok {
             entry("status", &|out| string(out, 6, span.status.as_str()));
         }
-        entry("polls", &|out| unsigned(out, 3, span.polls));
+        entry("entries", &|out| unsigned(out, 3, span.entries));
         if let Some(busy_ns) = span.busy_ns {
             entry("busy_ns", &|out| signed(out, 4, busy_ns));
         }

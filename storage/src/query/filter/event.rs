@@ -1,5 +1,5 @@
 //! Filters for events, which have a place in the source, a thread, a moment, a span around them and
-//! fields, and nothing that a span has for lasting: no duration, no polls, no status.
+//! fields, and nothing that a span has for lasting: no duration, no entries, no status.
 //!
 //! What an event has not is as in the rest of the language: a comparison with it is false. Its message is
 //! its field `message`, as it is in `tracing`; `has:error` means level ERROR.
@@ -52,7 +52,11 @@ impl EventMatcher {
             duration_ns: None,
             busy_ns: None,
             self_ns: None,
-            polls: 0,
+            entries: 0,
+            first_entry_ns: None,
+            longest_entry_ns: None,
+            last_exit_ns: None,
+            longest_thread: &event.thread,
             status: Status::Ok,
             fields: fields.as_deref(),
         })

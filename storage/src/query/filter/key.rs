@@ -5,7 +5,7 @@ use super::super::SpanRef;
 /// The keys of the language, for completions; `field.` goes on with the name of a field.
 pub const KEYS: &[&str] = &[
     "name", "target", "level", "module", "file", "thread", "status", "dur", "self", "busy", "idle",
-    "start", "polls", "id", "trace", "parent", "field.",
+    "start", "entries", "id", "trace", "parent", "field.",
 ];
 
 /// A column of text.
@@ -56,7 +56,7 @@ pub(super) enum NumberKey {
     Busy,
     Idle,
     Start,
-    Polls,
+    Entries,
     Id,
     Trace,
     Parent,
@@ -81,7 +81,8 @@ impl NumberKey {
             "busy" => Self::Busy,
             "idle" => Self::Idle,
             "start" => Self::Start,
-            "polls" => Self::Polls,
+            // What they were called before version 3 of the schema.
+            "entries" | "polls" => Self::Entries,
             "id" => Self::Id,
             "trace" => Self::Trace,
             "parent" => Self::Parent,
@@ -93,7 +94,7 @@ impl NumberKey {
         match self {
             Self::Duration | Self::SelfTime | Self::Busy | Self::Idle => Notation::Duration,
             Self::Start => Notation::Offset,
-            Self::Polls => Notation::Count,
+            Self::Entries => Notation::Count,
             Self::Id | Self::Parent => Notation::Id('s'),
             Self::Trace => Notation::Id('t'),
         }
@@ -107,7 +108,7 @@ impl NumberKey {
             Self::Busy => span.busy_ns.map(i128::from),
             Self::Idle => span.idle_ns().map(i128::from),
             Self::Start => Some(i128::from(span.start_ns)),
-            Self::Polls => Some(i128::from(span.polls)),
+            Self::Entries => Some(i128::from(span.entries)),
             Self::Id => Some(i128::from(span.id)),
             Self::Trace => Some(i128::from(span.root_id)),
             Self::Parent => span.parent_id.map(i128::from),

@@ -17,7 +17,7 @@
 //! | `status=error` | that ended so: `ok`, `error`, `panicked` or `unfinished` |
 //! | `dur>10ms` `self` `busy` `idle` | by duration, self time, busy time, duration less busy time |
 //! | `start>=+12s` | by the time since the start of the run |
-//! | `polls>3` `id=s12` `trace=t12` `parent=s12` | by number |
+//! | `entries>3` `id=s12` `trace=t12` `parent=s12` | by number |
 //! | `field.shard=7` `field.user.name~^a` | by a field; dots lead into objects and arrays |
 //! | `has:error` | that failed: `error` or `panicked` |
 //! | `has:fields` `has:parent` `has:field.NAME` | that have some |

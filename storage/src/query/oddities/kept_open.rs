@@ -70,7 +70,7 @@ impl Reader {
                 "SELECT k.id, k.callsite_id, p.callsite_id, p.id, p.busy_ns, p.duration_ns,
                    k.start_ns - p.start_ns,
                    p.start_ns + p.duration_ns - k.start_ns - k.duration_ns,
-                   p.polls BETWEEN 1 AND ?3 AND (k.polls > p.polls OR k.busy_ns > p.busy_ns)
+                   p.entries BETWEEN 1 AND ?3 AND (k.entries > p.entries OR k.busy_ns > p.busy_ns)
                  FROM (SELECT * FROM span WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?4) AS k
                  LEFT JOIN span AS p ON p.id = k.parent_id AND k.duration_ns IS NOT NULL",
             )?;

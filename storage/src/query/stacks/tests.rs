@@ -58,9 +58,10 @@ fn rows(forest: &[Made], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
             duration_ns: closed,
             busy_ns: Some(made.duration_ns / 2),
             self_ns: closed.map(|ns| ns * made.self_share / 100),
-            polls: 1,
+            entries: 1,
             status: if made.is_unfinished { Status::Unfinished } else { Status::Ok },
             fields: 0..0,
+            ..SpanRow::default()
         });
     }
     rows
@@ -287,9 +288,10 @@ fn a_parent_that_is_still_open_has_its_name() {
         duration_ns: Some(3),
         busy_ns: None,
         self_ns: Some(3),
-        polls: 1,
+        entries: 1,
         status: Status::Ok,
         fields: 0..0,
+        ..SpanRow::default()
     };
     let open = OpenSpanRow {
         span: SpanRow { id: 1, parent_id: 0, callsite_id: sites[0], ..closed.clone() },

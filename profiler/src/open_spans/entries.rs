@@ -1,0 +1,356 @@
+//! When threads are inside a span, how often, and for how long.
+//!
+//! What its owner does is told by `head` and a moment, so that a span that is entered once and soon, as
+//! nearly all are, costs a few instructions when it is entered and a store when it is left:
+//!
+//! ```text
+//!  head: flags, upper bits       entries  first           last                   busy, longest
+//!  (nothing), 0                  0        -               -                      -
+//!  INSIDE, wait                  1        start + wait    -                      -
+//!  ENTERED, wait                 1        start + wait    left                   -
+//!  AGAIN                         its owner is just changing the others
+//!  INSIDE, ENTERED, AGAIN, n     n        entered         entered the last time  of those before; busy less `last`
+//!  ENTERED, AGAIN, n             n        entered         left the last time     of all
+//! ```
+//!
+//! `wait` is how long it was there before it was entered, in ticks, where that fits. A span that waited for
+//! longer has the last two states from its first entry on.
+//!
+//! So `busy` goes down by the moment when the owner enters again, and up by the moment when it leaves, and is
+//! negative exactly while it is inside: no span has been busy for longer than the clock has run.
+//!
+//! `busy` changes first, and `head` last. Whoever looks reads `head`, the rest, `busy` and `head` again: if
+//! what the two say of the owner agrees, nothing changed meanwhile. What other threads do lies beside the
+//! table, see [`Foreign`].
+
+use super::bits::{AGAIN, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
+use super::foreign::Foreign;
+use super::{OpenSpan, PATIENCE};
+use crate::record::{self, UPPER_SHIFT, WAIT_MAX};
+use crate::sync::Ordering;
+
+/// How often a span was entered, and when; in ticks, which mean nothing where it never was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Entries {
+    pub(crate) count: u64,
+    /// Inside, over all entries and threads.
+    pub(crate) busy: u64,
+    /// When it was entered first.
+    pub(crate) first: u64,
+    /// When it was left last; the moment of the look, if somebody is inside.
+    pub(crate) last: u64,
+    /// The longest entry.
+    pub(crate) longest: u64,
+    /// Whose that was.
+    pub(crate) longest_thread: u32,
+}
+
+/// The words of [`OpenSpan`] that say what its owner did.
+#[derive(Debug, Clone, Copy)]
+struct OwnWords {
+    head: u64,
+    start: u64,
+    first: u64,
+    last: u64,
+    busy: u64,
+    longest: u64,
+}
+
+/// From one moment to another, on two processors whose counters may differ by some ticks.
+#[inline(always)]
+fn between(from: u64, to: u64) -> u64 {
+    not_negative(to.wrapping_sub(from))
+}
+
+#[inline(always)]
+fn not_negative(ticks: u64) -> u64 {
+    if ticks.cast_signed() < 0 { 0 } else { ticks }
+}
+
+impl OwnWords {
+    fn is_inside(&self) -> bool {
+        self.head as u32 & INSIDE != 0
+    }
+
+    fn is_again(&self) -> bool {
+        self.head as u32 & AGAIN != 0
+    }
+
+    /// Whether the owner is just changing them.
+    fn are_changing(&self) -> bool {
+        let says_inside = self.busy.cast_signed() < 0;
+        let (entered, again) = (self.head as u32 & ENTERED != 0, self.is_again());
+        again && (!entered || says_inside != self.is_inside())
+    }
+
+    /// What they say at the moment `now`.
+    fn entries(&self, now: u64) -> Entries {
+        let longest_thread = record::thread(self.head);
+        let upper = u64::from(record::upper_of(self.head));
+        let last = if self.is_inside() { now } else { self.last };
+        if self.is_again() {
+            let goes_on = if self.is_inside() { between(self.last, now) } else { 0 };
+            let of_those_before = match self.busy.cast_signed() < 0 {
+                true => self.busy.wrapping_add(self.last),
+                false => self.busy,
+            };
+            return Entries {
+                count: upper,
+                busy: not_negative(of_those_before).saturating_add(goes_on),
+                first: self.first,
+                last: last.max(self.last),
+                longest: self.longest.max(goes_on),
+                longest_thread,
+            };
+        }
+        if self.head as u32 & (INSIDE | ENTERED) == 0 {
+            return Entries { longest_thread, ..Entries::default() };
+        }
+        Entries::once(self.start + upper, last, longest_thread)
+    }
+}
+
+impl Entries {
+    /// One entry.
+    pub(crate) fn once(first: u64, last: u64, longest_thread: u32) -> Self {
+        // Not before it came in, on two processors whose counters differ by some ticks.
+        let last = last.max(first);
+        let busy = last - first;
+        Self { count: 1, busy, first, last, longest: busy, longest_thread }
+    }
+
+    /// Together with what other threads did, up to `now`.
+    fn with(self, foreign: &Foreign, now: u64) -> Self {
+        let Some(other) = foreign.entries(now) else { return self };
+        if self.count == 0 {
+            return other;
+        }
+        let is_other = other.longest > self.longest;
+        Self {
+            count: self.count + other.count,
+            busy: self.busy.saturating_add(other.busy),
+            first: if other.first == 0 { self.first } else { self.first.min(other.first) },
+            last: self.last.max(other.last),
+            longest: self.longest.max(other.longest),
+            longest_thread: if is_other { other.longest_thread } else { self.longest_thread },
+        }
+    }
+}
+
+impl OpenSpan {
+    // Relaxed in the accessors: as in `span.rs`.
+
+    /// When its owner entered it first, if it has entered it again.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> u64 {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    /// When its owner left it last, if it is outside.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Ticks inside the span on its owner's thread, which has entered it more than once and is outside.
+    #[inline(always)]
+    pub(crate) fn own_busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// The longest of those entries.
+    #[inline(always)]
+    pub(crate) fn own_longest(&self) -> u64 {
+        self.longest.load(Ordering::Relaxed)
+    }
+
+    /// What there is to say at the moment `now`, by whoever may call back for the span.
+    pub(crate) fn entries(&self, foreign: &Foreign, now: u64) -> Entries {
+        self.own_words().entries(now).with(foreign, now)
+    }
+
+    fn own_words(&self) -> OwnWords {
+        // Acquire, on every load: as in `look_at`. `busy` last: see above.
+        OwnWords {
+            head: self.head.load(Ordering::Acquire),
+            start: self.start.load(Ordering::Acquire),
+            first: self.first.load(Ordering::Acquire),
+            last: self.last.load(Ordering::Acquire),
+            longest: self.longest.load(Ordering::Acquire),
+            busy: self.busy.load(Ordering::Acquire),
+        }
+    }
+
+    /// The same for somebody else; `None` if the owner comes or goes meanwhile.
+    pub(super) fn look_at_entries(&self, foreign: &Foreign, now: u64) -> Option<Entries> {
+        let words = self.own_words();
+        // Acquire: as above.
+        let is_settled = self.head.load(Ordering::Acquire) == words.head && !words.are_changing();
+        is_settled.then(|| words.entries(now).with(foreign, now))
+    }
+
+    /// The same. If the owner comes and goes that often that nobody can look, it may be by one entry of the
+    /// last moments more or less.
+    pub(super) fn entries_seen(&self, foreign: &Foreign, now: u64) -> Entries {
+        (0..PATIENCE)
+            .find_map(|_| self.look_at_entries(foreign, now))
+            .unwrap_or_else(|| self.own_words().entries(now).with(foreign, now))
+    }
+
+    /// The owner, who was never inside, enters. Nothing is done, and `false` returned, if the span has waited
+    /// for longer than there is room for. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn begin_first_entry(&self, head: u64, now: u64) -> bool {
+        let wait = now.wrapping_sub(self.start());
+        if wait > WAIT_MAX {
+            return false;
+        }
+        // Release, here and below: for the sequence lock.
+        self.head.store(head + (wait << UPPER_SHIFT) + u64::from(INSIDE), Ordering::Release);
+        true
+    }
+
+    /// The same where times inside are not measured: the upper bits are the entries then.
+    #[inline(always)]
+    pub(crate) fn begin_first_entry_untimed(&self, head: u64) {
+        self.head.store(head + (POLL | u64::from(INSIDE)), Ordering::Release);
+    }
+
+    /// The owner leaves such an entry. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn end_first_entry(&self, head: u64, now: u64) {
+        self.last.store(now, Ordering::Release);
+        self.head.store(head + u64::from(ENTERED - INSIDE), Ordering::Release);
+    }
+
+    /// The owner, who was never inside, enters, however long the span has waited.
+    fn begin_late_entry(&self, head: u64, now: u64) {
+        let changing = head | u64::from(AGAIN);
+        self.head.store(changing, Ordering::Release);
+        self.first.store(now, Ordering::Release);
+        self.begin_changed_entry(changing | POLL, 0, now);
+    }
+
+    /// The owner, who was inside once, enters. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn begin_second_entry(&self, head: u64, now: u64) {
+        let changing = head & (POLL - 1) ^ u64::from(ENTERED | AGAIN);
+        self.head.store(changing, Ordering::Release);
+        let first = self.start() + u64::from(record::upper_of(head));
+        self.first.store(first, Ordering::Release);
+        self.begin_changed_entry(changing + 2 * POLL, between(first, self.last()), now);
+    }
+
+    /// `head` says so already, but for its flags; `busy` is that of the entry before.
+    #[inline(always)]
+    fn begin_changed_entry(&self, head: u64, busy: u64, now: u64) {
+        self.longest.store(busy, Ordering::Release);
+        self.busy.store(busy.wrapping_sub(now), Ordering::Release);
+        self.last.store(now, Ordering::Release);
+        self.head.store(head | u64::from(INSIDE | ENTERED), Ordering::Release);
+    }
+
+    /// Whether `head` has room for one more entry.
+    #[inline(always)]
+    pub(crate) fn has_room_for_entry(&self, head: u64) -> bool {
+        // The sign is the cheapest test there is, for half of the room.
+        head.wrapping_add(POLL).cast_signed() >= 0
+    }
+
+    /// The owner, who was inside more than once, enters. Nothing is done, and `false` returned, if `head`
+    /// has no room for that. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn begin_further_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
+        if !self.has_room_for_entry(head) {
+            return false;
+        }
+        let head = head + (POLL | u64::from(INSIDE));
+        let now = now();
+        self.busy.store(self.own_busy().wrapping_sub(now), Ordering::Release);
+        self.last.store(now, Ordering::Release);
+        self.head.store(head, Ordering::Release);
+        true
+    }
+
+    /// The owner leaves an entry that is not its first. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn end_further_entry(&self, head: u64, now: u64) {
+        // Not before it came in, on two processors whose counters differ by some ticks.
+        let entered = self.last();
+        let now = now.max(entered);
+        self.busy.store(self.own_busy().wrapping_add(now), Ordering::Release);
+        let length = now - entered;
+        if length > self.own_longest() {
+            self.longest.store(length, Ordering::Release);
+        }
+        self.last.store(now, Ordering::Release);
+        self.head.store(head - u64::from(INSIDE), Ordering::Release);
+    }
+
+    /// The owner enters. Says whether it was outside.
+    pub(crate) fn own_enter(
+        &self,
+        foreign: &Foreign,
+        is_timed: bool,
+        now: impl Fn() -> u64,
+    ) -> bool {
+        let head = self.head();
+        let state = head as u32;
+        if state & INSIDE != 0 || state & (ENTERED | AGAIN) == AGAIN {
+            // Relaxed: only the owner's thread reads and writes it while the span is open. Release on
+            // `head`: for the sequence lock.
+            let depth = self.own_depth.load(Ordering::Relaxed);
+            self.own_depth.store(depth.saturating_add(1), Ordering::Relaxed);
+            self.head.store(head | u64::from(NESTED), Ordering::Release);
+            return false;
+        }
+        if state & ENTERED == 0 && !is_timed {
+            self.begin_first_entry_untimed(head);
+        } else if state & ENTERED == 0 {
+            let now = now();
+            if !self.begin_first_entry(head, now) {
+                self.begin_late_entry(head, now);
+            }
+        } else if state & AGAIN == 0 {
+            self.begin_second_entry(head, now());
+        } else if !self.begin_further_entry(head, &now) {
+            // No room for one more: what is there, but for two, moves to the other count.
+            self.mark(FOREIGN);
+            let count = u64::from(record::upper_of(head));
+            let two = head & (POLL - 1) | 2 * POLL;
+            self.head.store(two & !u64::from(ENTERED), Ordering::Release);
+            foreign.take_over(count - 2);
+            self.head.store(two, Ordering::Release);
+            self.begin_further_entry(two, &now);
+        }
+        true
+    }
+
+    /// The owner leaves. Says whether it is outside now.
+    pub(crate) fn own_exit(&self, now: impl FnOnce() -> u64) -> bool {
+        let depth = self.own_depth.load(Ordering::Relaxed);
+        if depth > 0 {
+            self.own_depth.store(depth - 1, Ordering::Relaxed);
+            if depth == 1 {
+                self.head.store(self.head() & !u64::from(NESTED), Ordering::Release);
+            }
+            return false;
+        }
+        let head = self.head();
+        let state = head as u32;
+        if state & INSIDE != 0 {
+            if state & AGAIN == 0 {
+                self.end_first_entry(head, now());
+            } else {
+                self.end_further_entry(head, now());
+            }
+        }
+        true
+    }
+
+    /// Another thread, which was outside, enters at this moment.
+    pub(crate) fn begin_foreign_entry(&self, foreign: &Foreign, now: u64) {
+        self.mark(FOREIGN);
+        foreign.begin(now);
+    }
+}

@@ -1,0 +1,141 @@
+//! What threads do with a span that another one has created.
+//!
+//! Several may be inside at once, so each word is changed by read-modify-writes, and says something by itself.
+
+use super::entries::Entries;
+use crate::record::THREAD_MAX;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A length and a thread in one word, so that the longest entry and its thread are one value.
+///
+/// A length below 2^39 ticks (three minutes) is exact; a longer one is kept by its upper bits, to the nearest
+/// 2^24 ticks below (some milliseconds).
+const THREAD_BITS: u32 = 24;
+const LONG: u64 = 1 << 63;
+const LENGTH_BITS: u32 = 39;
+const LONG_SHIFT: u32 = 24;
+
+#[inline]
+fn pack(length: u64, thread: u32) -> u64 {
+    let length = match length >> LENGTH_BITS {
+        0 => length << THREAD_BITS,
+        _ => LONG | (length >> LONG_SHIFT).min((1 << LENGTH_BITS) - 1) << THREAD_BITS,
+    };
+    length | u64::from(thread & THREAD_MAX)
+}
+
+#[inline]
+fn unpack(word: u64) -> (u64, u32) {
+    let length = (word & !LONG) >> THREAD_BITS;
+    let length = if word & LONG == 0 { length } else { length << LONG_SHIFT };
+    (length, word as u32 & THREAD_MAX)
+}
+
+/// All zeros while nobody else has entered the span. The owner's entries move here when its own count has
+/// no more room.
+#[derive(Debug, Default)]
+pub(crate) struct Foreign {
+    count: AtomicU64,
+    busy: AtomicU64,
+    /// The earliest entry; 0: none.
+    first: AtomicU64,
+    /// The latest exit.
+    last: AtomicU64,
+    /// The longest entry and whose it was.
+    longest: AtomicU64,
+    /// Since when a thread is inside, if one is; of several, one that nobody was beside when it came.
+    since: AtomicU64,
+}
+
+impl Foreign {
+    // Release on what is written: for the table's sequence lock.
+
+    /// A thread enters.
+    pub(super) fn begin(&self, now: u64) {
+        // Relaxed where it fails: what was there is a number and nothing else, here and below.
+        let first = self.first.compare_exchange(0, now, Ordering::Release, Ordering::Relaxed);
+        if first.is_err_and(|first| first > now) {
+            self.first.fetch_min(now, Ordering::Release);
+        }
+        _ = self.since.compare_exchange(0, now, Ordering::Release, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// This thread, which came in at `since`, leaves. Returns how long it was inside.
+    pub(crate) fn end(&self, since: u64, now: u64, thread: u32) -> u64 {
+        let length = now.saturating_sub(since);
+        _ = self.since.compare_exchange(since, 0, Ordering::Release, Ordering::Relaxed);
+        self.busy.fetch_add(length, Ordering::Release);
+        self.longest.fetch_max(pack(length, thread), Ordering::Release);
+        self.last.fetch_max(now, Ordering::Release);
+        length
+    }
+
+    /// So many more entries, of which the rest is known elsewhere.
+    pub(super) fn take_over(&self, count: u64) {
+        self.count.fetch_add(count, Ordering::Release);
+    }
+
+    /// What is known at the moment `now`; `None` if there is nothing.
+    pub(super) fn entries(&self, now: u64) -> Option<Entries> {
+        // Acquire: as in `look_at`. `since` first: an entry that ends meanwhile must not count twice.
+        let since = self.since.load(Ordering::Acquire);
+        let count = self.count.load(Ordering::Acquire);
+        if count == 0 {
+            return None;
+        }
+        let goes_on = if since == 0 { 0 } else { now.saturating_sub(since) };
+        let (longest, longest_thread) = unpack(self.longest.load(Ordering::Acquire));
+        let busy = self.busy.load(Ordering::Acquire);
+        let ended = self.since.load(Ordering::Acquire) != since;
+        let goes_on = if ended { 0 } else { goes_on };
+        Some(Entries {
+            count,
+            busy: busy.saturating_add(goes_on),
+            first: self.first.load(Ordering::Acquire),
+            last: if goes_on > 0 { now } else { self.last.load(Ordering::Acquire) },
+            longest: longest.max(goes_on),
+            longest_thread,
+        })
+    }
+
+    /// The place is free again.
+    pub(super) fn clear(&self) {
+        for word in [&self.count, &self.busy, &self.first, &self.last, &self.longest, &self.since] {
+            word.store(0, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_entry_knows_its_thread() {
+        for length in [0, 1, 5_000_000, (1 << 39) - 1] {
+            assert_eq!(unpack(pack(length, 77)), (length, 77));
+        }
+        let hours = 3_u64 << 44;
+        let (length, thread) = unpack(pack(hours + 12_345, THREAD_MAX));
+        assert_eq!((length, thread), (hours, THREAD_MAX));
+        assert!(pack(1 << 39, 0) > pack((1 << 39) - 1, THREAD_MAX), "longer is larger");
+    }
+
+    #[test]
+    fn entries_of_several_threads_are_one_sum() {
+        let foreign = Foreign::default();
+        assert_eq!(foreign.entries(5), None);
+        foreign.begin(10);
+        foreign.begin(12);
+        let seen = foreign.entries(15).unwrap();
+        assert_eq!((seen.count, seen.busy, seen.first, seen.last), (2, 5, 10, 15));
+        foreign.end(10, 20, 3);
+        foreign.end(12, 40, 4);
+        let seen = foreign.entries(50).unwrap();
+        assert_eq!((seen.count, seen.busy, seen.first, seen.last), (2, 38, 10, 40));
+        assert_eq!((seen.longest, seen.longest_thread), (28, 4));
+        foreign.clear();
+        assert_eq!(foreign.entries(60), None);
+    }
+}

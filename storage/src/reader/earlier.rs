@@ -1,0 +1,53 @@
+//! Files of earlier versions, read as if they were of this one.
+//!
+//! Tables whose columns have got other names since are covered by views of the connection's own, under the
+//! names of the tables; so nobody who asks has to know of versions. When somebody records into the file,
+//! it is brought up to this version, and the views go.
+
+use rusqlite::Connection;
+
+use crate::schema;
+
+/// What has been added in version 3, and its name where there is none.
+const NEW: &str = "NULL AS first_entry_ns, NULL AS longest_entry_ns, NULL AS last_exit_ns,
+    NULL AS longest_thread_id";
+const COVERED: [&str; 2] = ["span", "open_span"];
+
+/// Covers the tables of a file of an earlier version. Nothing is written to the file. Says whether it is one.
+pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
+    if schema::version(conn)? >= 3 {
+        return Ok(false);
+    }
+    let sql = "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
+    let views = COVERED.iter().map(|table| {
+        // A file that lacks a table is damaged, which is said elsewhere.
+        let is_there: bool = conn.query_row(sql, [table], |row| row.get(0))?;
+        Ok(is_there.then(|| {
+            format!(
+                "CREATE TEMP VIEW {table} AS SELECT *, polls AS entries, {NEW} FROM main.{table};"
+            )
+        }))
+    });
+    let views = views.collect::<rusqlite::Result<Vec<_>>>()?;
+    define(conn, &views.into_iter().flatten().collect::<String>())?;
+    Ok(true)
+}
+
+/// Takes the views away if the file has been brought up to this version since. Says whether they are still
+/// needed.
+pub(super) fn cover_as_needed(conn: &Connection) -> rusqlite::Result<bool> {
+    if schema::version(conn)? < 3 {
+        return Ok(true);
+    }
+    let drop = |table: &&str| format!("DROP VIEW IF EXISTS temp.{table};");
+    define(conn, &COVERED.iter().map(drop).collect::<String>())?;
+    Ok(false)
+}
+
+/// Defines something of the connection's own, which may only read else.
+fn define(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "query_only", false)?;
+    let defined = conn.execute_batch(sql);
+    conn.pragma_update(None, "query_only", true)?;
+    defined
+}
