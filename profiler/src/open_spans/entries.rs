@@ -234,7 +234,7 @@ impl OpenSpan {
     /// The owner, who was inside once, enters. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_second_entry(&self, head: u64, now: u64) {
-        let changing = head & (POLL - 1) ^ u64::from(ENTERED | AGAIN);
+        let changing = (head & (POLL - 1)) ^ u64::from(ENTERED | AGAIN);
         self.head.store(changing, Ordering::Release);
         let first = self.start() + u64::from(record::upper_of(head));
         self.first.store(first, Ordering::Release);
@@ -317,7 +317,7 @@ impl OpenSpan {
             // No room for one more: what is there, but for two, moves to the other count.
             self.mark(FOREIGN);
             let count = u64::from(record::upper_of(head));
-            let two = head & (POLL - 1) | 2 * POLL;
+            let two = (head & (POLL - 1)) | (2 * POLL);
             self.head.store(two & !u64::from(ENTERED), Ordering::Release);
             foreign.take_over(count - 2);
             self.head.store(two, Ordering::Release);
