@@ -40,9 +40,11 @@ pub fn ask_trace_processor(trace: &Path, queries: &[&str]) -> Option<Found> {
     Some(text.lines().map(|rows| serde_json::from_str(rows).unwrap()).collect())
 }
 
-/// Runs a program with node.
+/// Runs a program with node. What comes to it through a socket is whole characters.
 pub fn run(program: &Path, arguments: &[&str], home: &Path) -> Output {
+    let whole = concat!(env!("CARGO_MANIFEST_DIR"), "/src/whole_characters.cjs");
     Command::new("node")
+        .env("NODE_OPTIONS", format!("--require \"{whole}\""))
         .arg(program)
         .args(arguments)
         .env("HOME", home)
