@@ -184,8 +184,8 @@ impl Profile {
 
     /// What a pass over the spans looks at; the filter comes on top of it.
     pub(crate) fn pass(&self, columns: Columns) -> Scan {
-        let columns = if self.filter.needs_fields() { Columns::All } else { columns };
-        Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns).columns(columns)
+        let scan = Scan::new(self.run.id).window(self.window.from_ns, self.window.until_ns);
+        scan.columns(columns.max(self.filter.columns()))
     }
 
     /// Calls `each` for each span of a name that is asked about.
@@ -206,7 +206,7 @@ impl Profile {
     /// optimized profile where they say enough.
     pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {
         let mut groups = Groups::new(by.clone());
-        let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
+        let columns = by.columns();
         if self.filter.is_empty() {
             let extent = self.reader.add_window(&self.pass(columns), &mut groups)?;
             return Ok((groups, extent.length_ns()));
@@ -234,7 +234,7 @@ impl Profile {
             return Ok(groups);
         }
         let Some(name) = name else { return Ok(self.groups(by)?.0) };
-        let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
+        let columns = by.columns();
         self.scan_named(name, columns, |span| {
             groups.add(span);
             ControlFlow::Continue(())

@@ -235,7 +235,8 @@ CREATE TABLE loss (
 -- since 1 March of the year 0) and utc_days (four times that, and 3, as if each century had its leap
 -- day); see Neri and Schneider, "Euclidean affine functions and their application to calendars".
 
--- Spans with their names.
+-- Spans with their names. thread: of the longest entry, where the work was done; made_on: the one that
+-- created it.
 CREATE VIEW spans AS
 SELECT
   s.id, s.run_id, s.parent_id, s.root_id, c.name, c.target, c.level,
@@ -255,8 +256,10 @@ SELECT
   CAST(CASE WHEN s.entries = 1 THEN coalesce(s.last_exit_ns, s.first_entry_ns + s.busy_ns)
     ELSE s.last_exit_ns END / 1e6 AS DOUBLE) AS last_exit_ms,
   s.status,
-  CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread, s.fields,
-  c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.callsite_id, s.thread_id
+  CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
+  CAST(coalesce(m.name, 'thread ' || CAST(m.os_id AS TEXT)) AS TEXT) AS made_on,
+  s.fields, c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.callsite_id,
+  s.thread_id, CAST(coalesce(s.longest_thread_id, s.thread_id) AS BIGINT) AS longest_thread_id
 FROM (
   SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
   FROM (
@@ -277,7 +280,8 @@ FROM (
   ) AS d
 ) AS s
 LEFT JOIN callsite AS c ON c.id = s.callsite_id
-LEFT JOIN thread AS t ON t.id = s.thread_id;
+LEFT JOIN thread AS t ON t.id = coalesce(s.longest_thread_id, s.thread_id)
+LEFT JOIN thread AS m ON m.id = s.thread_id;
 
 -- Where the time went, by run and callsite, from the rollups.
 CREATE VIEW top AS
@@ -305,7 +309,7 @@ SELECT * FROM spans WHERE duration_ns IS NOT NULL ORDER BY duration_ns DESC;
 CREATE VIEW roots AS
 SELECT * FROM spans WHERE parent_id IS NULL ORDER BY run_id, start_ns;
 
--- Spans that were open when the writer last looked, the oldest first.
+-- Spans that were open when the writer last looked, the oldest first. thread and made_on as in spans.
 CREATE VIEW open_spans AS
 SELECT
   s.id, s.run_id, s.parent_id, s.root_id, c.name, c.target, c.level,
@@ -323,6 +327,7 @@ SELECT
   CAST(CASE WHEN s.entries = 1 THEN coalesce(s.longest_entry_ns, s.busy_ns)
     ELSE s.longest_entry_ns END / 1e6 AS DOUBLE) AS longest_entry_ms,
   CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
+  CAST(coalesce(m.name, 'thread ' || CAST(m.os_id AS TEXT)) AS TEXT) AS made_on,
   s.fields, s.start_ns, s.seen_ns
 FROM (
   SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
@@ -344,7 +349,8 @@ FROM (
   ) AS d
 ) AS s
 LEFT JOIN callsite AS c ON c.id = s.callsite_id
-LEFT JOIN thread AS t ON t.id = s.thread_id
+LEFT JOIN thread AS t ON t.id = coalesce(s.longest_thread_id, s.thread_id)
+LEFT JOIN thread AS m ON m.id = s.thread_id
 ORDER BY s.run_id, s.start_ns;
 
 -- Events with their names.

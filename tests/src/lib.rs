@@ -13,6 +13,8 @@
 //! | [`sitter`] | somebody who reads and does not end his transaction |
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`interrupts`] | signals, also after each single instruction |
+//! | [`entry_witness`] | how long entries take, by two layers around the one that is tested |
+//! | [`stalling`] | a program with a future that blocks its executor |
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`made`] | callsites that are made while the program runs |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
@@ -26,6 +28,7 @@ pub mod asking;
 pub mod child;
 pub mod comparison;
 pub mod database;
+pub mod entry_witness;
 pub mod host;
 pub mod interrupts;
 pub mod ledger;
@@ -35,6 +38,7 @@ pub mod model;
 pub mod programs;
 pub mod scratch;
 pub mod sitter;
+pub mod stalling;
 pub mod system;
 pub mod tiny_disk;
 pub mod unallocated;

@@ -28,6 +28,7 @@ mod runs;
 mod sides;
 mod slow;
 mod sql;
+mod stalls;
 mod tail;
 mod top;
 pub(crate) mod tree;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Top(top::Arguments),
     /// List the slowest spans
     Slow(slow::Arguments),
+    /// Find what held up a runtime's threads: the longest entries by name
+    Stalls(stalls::Arguments),
     /// Show one trace as a waterfall with its critical path
     Tree(tree::Arguments),
     /// Compare two recordings and tell changes from noise
@@ -144,6 +147,7 @@ macro_rules! commands {
 commands! {
     Top top,
     Slow slow,
+    Stalls stalls,
     Tree tree,
     Diff diff,
     Explain explain,

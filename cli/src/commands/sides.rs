@@ -49,15 +49,24 @@ impl Side {
         Ok(Self { reader, runs })
     }
 
+    /// A look at a run of it, in the window of the command line.
+    pub(super) fn scan(
+        &self,
+        wanted: &Wanted,
+        run: &Run,
+        columns: Columns,
+    ) -> Result<Scan, Failure> {
+        let window = wanted.window(&self.reader, run)?;
+        Ok(Scan::new(run.id).window(window.from_ns, window.until_ns).columns(columns))
+    }
+
     /// The durations of its spans; the window and the filter of the command line hold for each run.
     pub(super) fn samples(&self, wanted: &Wanted, by: &By) -> Result<SampleSet, Failure> {
         let filter = wanted.filter()?;
-        let needs_fields = filter.needs_fields() || by.needs_fields();
-        let columns = if needs_fields { Columns::All } else { Columns::Numbers };
+        let columns = filter.columns().max(by.columns());
         let mut samples = SampleSet::by(by.clone());
         for run in &self.runs {
-            let window = wanted.window(&self.reader, run)?;
-            let scan = Scan::new(run.id).window(window.from_ns, window.until_ns).columns(columns);
+            let scan = self.scan(wanted, run, columns)?;
             let mut matcher = filter.matcher();
             samples.add_run(&self.reader, run, &scan, |span| matcher.matches(span))?;
         }

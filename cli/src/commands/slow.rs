@@ -162,7 +162,7 @@ fn slowest_of_each(
 ) -> Result<Vec<(Span, Group)>, Failure> {
     let mut groups = Groups::new(group_by.clone());
     let mut slowest: Vec<Option<(i64, Span)>> = Vec::new();
-    let columns = if group_by.needs_fields() { Columns::All } else { Columns::Numbers };
+    let columns = group_by.columns();
     let add = |span: &SpanRef<'_>| {
         if let Some(ns) = by.of(span) {
             groups.add(span);
@@ -308,9 +308,9 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
 }
 
 fn cells(span: &Span) -> Vec<Cell> {
-    let thread = match &span.thread.name {
+    let thread = match &span.longest_thread.name {
         Some(name) => Cell::Text(name.clone()),
-        None => Cell::Shown(format!("thread {}", span.thread.os_id), Value::Null),
+        None => Cell::Shown(format!("thread {}", span.longest_thread.os_id), Value::Null),
     };
     let when = format!("+{}", text::duration_in_words(span.start_ns));
     vec![

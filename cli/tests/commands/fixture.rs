@@ -116,6 +116,9 @@ fn batch(store: &mut Store, number: u32) -> Batch {
                 busy_ns: Some(duration_ns / 2),
                 self_ns: Some(self_ns),
                 entries: 2,
+                first_entry_ns: Some(50_000),
+                longest_entry_ns: Some(duration_ns / 2 - 1_000),
+                last_exit_ns: Some(duration_ns),
                 status: if parent_id == 0 { status } else { Status::Ok },
                 fields,
                 ..SpanRow::default()

@@ -16,9 +16,10 @@ fn changed(sql: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-const VIEWS: [&[&str]; 11] = [
+const VIEWS: [&[&str]; 12] = [
     &["top"],
     &["slow"],
+    &["stalls"],
     &["tree"],
     &["flame"],
     &["hist", "http.request"],

@@ -37,9 +37,10 @@ const SHARED: [&str; 19] = [
 const RULES: &str = "[[rule]]\nmetric = \"unfinished\"\nmax = 0\n\n[[rule]]\nspan = \"http.request\"\nmetric = \"calls\"\nmax = 1000\n";
 
 /// Each command with what it needs to do something.
-const COMMANDS: [(&str, &[&str]); 24] = [
+const COMMANDS: [(&str, &[&str]); 25] = [
     ("top", &[]),
     ("slow", &[]),
+    ("stalls", &["--blocking", "1us"]),
     ("tree", &[]),
     ("diff", &["1", "2"]),
     ("explain", &["http.request", "--sel", "p85.."]),
@@ -160,7 +161,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
         "limit" => &["-n", "1"],
         "sort" => match command {
             "top" => &["--sort", "calls:asc"],
-            "slow" => &["--sort", "start_ns:asc"],
+            "slow" | "stalls" => &["--sort", "start_ns:asc"],
             "tree" => &["--sort", "duration_ns:asc"],
             "diff" => &["--sort", "name:desc"],
             "explain" => &["--sort", "difference:asc"],
@@ -169,7 +170,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             _ => &["--sort", "run:asc"],
         },
         "columns" => match command {
-            "tree" | "slow" | "top" | "diff" | "flame" => &["--columns", "name"],
+            "tree" | "slow" | "stalls" | "top" | "diff" | "flame" => &["--columns", "name"],
             "explain" => &["--columns", "field"],
             "hist" => &["--columns", "count"],
             _ => &["--columns", "run"],

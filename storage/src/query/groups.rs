@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::SpanRef;
 use super::fields::field_text;
+use super::{Columns, SpanRef};
 use crate::histogram::Histogram;
 use crate::quick_map::QuickMap;
 use crate::reader::{Callsite, Top};
@@ -30,7 +30,7 @@ pub enum By {
     Level,
     /// The place in the source.
     Callsite,
-    /// Thread.
+    /// Thread of the longest entry, where the work was done.
     Thread,
     /// The value of a field; dots lead into objects.
     Field(String),
@@ -42,9 +42,13 @@ impl By {
         !matches!(self, Self::Thread | Self::Field(_))
     }
 
-    /// Whether fields have to be read.
-    pub fn needs_fields(&self) -> bool {
-        matches!(self, Self::Field(_))
+    /// What a scan has to read of spans.
+    pub fn columns(&self) -> Columns {
+        match self {
+            Self::Field(_) => Columns::All,
+            Self::Thread => Columns::Entries,
+            _ => Columns::Numbers,
+        }
     }
 }
 
@@ -206,15 +210,16 @@ impl Groups {
                 let key = value.map_or(Key::NoField, Key::Value);
                 self.of_key((key, String::new()), span.callsite)
             }
-            By::Thread => match self.by_number.get(&span.thread.id) {
+            By::Thread => match self.by_number.get(&span.longest_thread.id) {
                 Some(at) => *at,
                 None => {
-                    let name = span.thread.name.clone();
-                    let name = name.unwrap_or_else(|| format!("thread {}", span.thread.os_id));
+                    let thread = span.longest_thread;
+                    let name = thread.name.clone();
+                    let name = name.unwrap_or_else(|| format!("thread {}", thread.os_id));
                     // Threads of a name are different threads.
-                    let key = (Key::Value(name), span.thread.id.to_string());
+                    let key = (Key::Value(name), thread.id.to_string());
                     let at = self.of_key(key, span.callsite);
-                    self.remember(span.thread.id, at)
+                    self.remember(thread.id, at)
                 }
             },
             _ => self.of_callsite(span.callsite),

@@ -40,8 +40,8 @@ pub struct Scan {
     pub columns: Columns,
 }
 
-/// What a pass reads of each span.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a pass reads of each span; what is greater has all of what is less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Columns {
     /// All but the fields and what [`Entries`](Self::Entries) says.
@@ -82,6 +82,13 @@ impl Scan {
     /// Whether it looks at all spans of the run.
     pub(super) fn is_whole(&self) -> bool {
         !self.has_window() && self.ids.is_none()
+    }
+
+    /// Whether it looks at a span of its run.
+    pub(super) fn has(&self, span: &SpanRef<'_>) -> bool {
+        self.from_ns.is_none_or(|from| span.start_ns >= from)
+            && self.until_ns.is_none_or(|until| span.start_ns < until)
+            && self.ids.is_none_or(|(first, last)| (first..=last).contains(&span.id))
     }
 
     /// The part of a range that is asked for.
@@ -157,7 +164,7 @@ impl Reader {
     }
 
     /// A scan that hands out the spans that a filter means; of those that SQLite can tell it is
-    /// quicker than to look at all.
+    /// quicker than to look at all. What the filter looks at is read, too.
     ///
     /// # Errors
     ///
@@ -177,6 +184,7 @@ impl Reader {
         }
         let mut sieve = Sieve(self.sieve(filter)?);
         let mut matcher = filter.matcher();
+        let scan = &scan.columns(scan.columns.max(filter.columns()));
         self.scan_if(scan, &mut sieve, |_, span| {
             if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
         })

@@ -58,7 +58,8 @@ proptest! {
                 let names = names();
                 let span = Row {
                     callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
-                    duration_ns: Some(1), busy_ns: None, entries: 1, status: Status::Ok,
+                    duration_ns: Some(1), busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
+            status: Status::Ok,
                     fields: Some(r#"{"a":1}"#.to_owned()),
                 };
                 let span = span.span(&names);
@@ -81,7 +82,8 @@ proptest! {
         names.callsites = vec![Arc::new(callsite)];
         let row = Row {
             callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
-            duration_ns: None, busy_ns: None, entries: 1, status: Status::Ok, fields: None,
+            duration_ns: None, busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
+            status: Status::Ok, fields: None,
         };
         let matches = |text: &str| Filter::parse(text).unwrap().matches(&row.span(&names));
         let same = format!("name={}", quote(&name));

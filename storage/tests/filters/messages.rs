@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spandrel_storage::query::{Filter, quote};
+use spandrel_storage::query::{Columns, Filter, quote};
 use spandrel_storage::{Callsite, Status};
 
 use crate::rows::{Names, Row, names};
@@ -25,6 +25,7 @@ fn quoted_texts_are_no_terms_of_their_own() {
             duration_ns: None,
             busy_ns: None,
             entries: 1,
+            times: (None, None, None, 0),
             status: Status::Ok,
             fields: None,
         };
@@ -53,7 +54,7 @@ fn what_is_wrong_is_said_with_the_place_and_the_way_out() {
             "a shard=7",
             "shard",
             "unknown key `shard`; there are name target level module file thread status \
-             dur self busy idle start entries id trace parent field.NAME; is it a field \
+             dur self busy idle longest wait exit start entries id trace parent field.NAME; is it a field \
              (`field.shard`), or a text that needs quotes?",
         ),
         ("dur>100", "100", "\"100\" has no unit; write 100ns, 100us, 100ms or 100s"),
@@ -186,8 +187,19 @@ fn columns_that_are_needed() {
         ("has:fields", true, false),
         ("has:field.x", true, false),
         ("thread=a or is:root", false, true),
+        ("not longest>1ms", false, false),
+        ("name=a or wait>1ms", false, false),
+        ("exit<1s", false, false),
+        ("exit<1s field.x=1", true, false),
     ] {
         let filter = Filter::parse(text).unwrap();
         assert_eq!((filter.needs_fields(), filter.needs_thread()), (fields, thread), "{text:?}");
+        let entries = thread || ["longest", "wait", "exit"].iter().any(|key| text.contains(key));
+        let columns = match (fields, entries) {
+            (true, _) => Columns::All,
+            (false, true) => Columns::Entries,
+            (false, false) => Columns::Numbers,
+        };
+        assert_eq!(filter.columns(), columns, "{text:?}");
     }
 }

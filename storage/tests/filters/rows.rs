@@ -57,6 +57,8 @@ pub struct Row {
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
     pub entries: u64,
+    /// To the first entry, of the longest, to the last exit, and on which thread the longest was.
+    pub times: (Option<i64>, Option<i64>, Option<i64>, usize),
     pub status: Status,
     pub fields: Option<String>,
 }
@@ -75,10 +77,10 @@ impl Row {
             busy_ns: self.busy_ns,
             self_ns: self.duration_ns.map(|ns| ns / 2),
             entries: self.entries,
-            first_entry_ns: None,
-            longest_entry_ns: None,
-            last_exit_ns: None,
-            longest_thread: &names.threads[self.thread],
+            first_entry_ns: self.times.0,
+            longest_entry_ns: self.times.1,
+            last_exit_ns: self.times.2,
+            longest_thread: &names.threads[self.times.3],
             status: self.status,
             fields: self.fields.as_deref(),
         }
@@ -104,10 +106,10 @@ pub fn row() -> impl Strategy<Value = Row> {
     let ns = || prop::option::weighted(0.8, 0..4_i64);
     (
         (0..6_usize, 0..3_usize, 0..5_u64, prop::option::of(0..5_u64), 0..5_u64),
-        (0..4_i64, ns(), ns(), 0..4_u64, status, fields),
+        (0..4_i64, ns(), ns(), 0..4_u64, status, fields, (ns(), ns(), ns(), 0..3_usize)),
     )
         .prop_map(|((callsite, thread, id, parent_id, root_id), rest)| {
-            let (start_ns, duration_ns, busy_ns, entries, status, fields) = rest;
+            let (start_ns, duration_ns, busy_ns, entries, status, fields, times) = rest;
             let fields = fields.map(str::to_owned);
             Row {
                 callsite,
@@ -119,6 +121,7 @@ pub fn row() -> impl Strategy<Value = Row> {
                 duration_ns,
                 busy_ns,
                 entries,
+                times,
                 status,
                 fields,
             }

@@ -24,7 +24,8 @@ const ORDERS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
 pub fn tree() -> impl Strategy<Value = Tree> {
     let text_key = || prop::sample::select(vec!["name", "target", "module", "file", "thread"]);
     let number_key = prop::sample::select(vec![
-        "dur", "self", "busy", "idle", "start", "entries", "id", "trace", "parent",
+        "dur", "self", "busy", "idle", "longest", "wait", "exit", "start", "entries", "id",
+        "trace", "parent",
     ]);
     let order = || prop::sample::select(ORDERS.to_vec());
     let word = || {
@@ -150,6 +151,9 @@ impl Tree {
                         (Some(duration), Some(busy)) => Some((duration - busy).max(0)),
                         _ => None,
                     },
+                    "longest" => span.longest_entry_ns,
+                    "wait" => span.first_entry_ns,
+                    "exit" => span.last_exit_ns,
                     "start" => Some(span.start_ns),
                     "entries" => id(span.entries),
                     "id" => id(span.id),
@@ -195,9 +199,10 @@ fn column(key: &str, span: &SpanRef<'_>) -> Option<String> {
         "target" => Some(span.callsite.target.to_string()),
         "module" => span.callsite.module.as_deref().map(str::to_owned),
         "file" => span.callsite.file.as_deref().map(str::to_owned),
-        _ => Some(
-            span.thread.name.clone().unwrap_or_else(|| format!("thread {}", span.thread.os_id)),
-        ),
+        _ => {
+            let thread = span.longest_thread;
+            Some(thread.name.clone().unwrap_or_else(|| format!("thread {}", thread.os_id)))
+        }
     }
 }
 

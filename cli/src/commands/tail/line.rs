@@ -176,7 +176,7 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
     let members = json!({
         "kind": "span", "run": span.run_id, "id": span.id, "trace_id": span.root_id,
         "parent_id": span.parent_id, "name": span.callsite.name, "target": &*span.callsite.target,
-        "level": &*span.callsite.level, "thread": span.thread.name,
+        "level": &*span.callsite.level, "thread": span.longest_thread.name,
         "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
         "entries": span.entries, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),

@@ -147,7 +147,7 @@ fn near_percentiles(groups: &[Group]) -> Vec<Vec<Option<i64>>> {
 
 fn from_spans(profile: &Profile, arguments: &Arguments) -> Result<Top, Failure> {
     let by = &arguments.by;
-    let columns = if by.needs_fields() { Columns::All } else { Columns::Numbers };
+    let columns = by.columns();
     let (mut groups, length_ns) = profile.groups(by)?;
     let percentiles = if arguments.exact {
         exact_percentiles(profile, columns, &mut groups)?

@@ -270,7 +270,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             Cell::Bool(found.path.contains(place)),
             Cell::Bool(found.marked.contains(&place)),
             Cell::Text(span.status.as_str().into()),
-            span.thread.name.clone().map_or(Cell::Null, Cell::Text),
+            span.longest_thread.name.clone().map_or(Cell::Null, Cell::Text),
             Cell::Json(fields::value(span.fields.as_deref())),
         ]);
     }

@@ -153,7 +153,7 @@ impl Texts {
             parent: span.parent_id,
             root: span.root_id,
             name: self.names.of_callsite(span.callsite),
-            thread: self.threads.of(span.thread),
+            thread: self.threads.of(span.longest_thread),
             start_ns: span.start_ns,
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
@@ -211,7 +211,7 @@ impl Pass {
         let mut longest = Longest::new(window);
         let mut slowest = SlowestRoots::new(asked.traces, profile.filter.is_empty());
         let mut stacks = Stacks::new(&profile.reader, profile.run.id)?;
-        profile.scan(Columns::Numbers, |span| {
+        profile.scan(Columns::Entries, |span| {
             let row = texts.row(span);
             totals.add(&row);
             names.add(&row);

@@ -79,7 +79,7 @@ fn describe(span: &Span, depth: u32, names: &mut Names) -> TraceRow {
         self_ns: span.self_ns,
         entries: span.entries,
         status: span.status.as_str(),
-        thread: thread_text(&span.thread),
+        thread: thread_text(&span.longest_thread),
         fields: text::fields(span.fields.as_deref()),
         ..TraceRow::default()
     }

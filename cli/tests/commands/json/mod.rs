@@ -68,6 +68,8 @@ const READING: &[(&[&str], Of, &str)] = &[
     (&["top", "--exact", "--sort", "p99"], Of::Run, "top"),
     (&["slow"], Of::Run, "slow"),
     (&["slow", "job", "--by", "self", "-w", "has:fields"], Of::Run, "slow"),
+    (&["stalls"], Of::Run, "stalls"),
+    (&["stalls", "--blocking", "1us", "--all-threads"], Of::Run, "stalls"),
     (&["tree", "--events"], Of::Run, "tree"),
     (&["tree", "t1", "-n", "3"], Of::Run, "tree"),
     (&["tree", "-w", "name=no.such"], Of::Run, "tree"),
@@ -113,7 +115,7 @@ fn the_page_is_what_the_commands_print_and_no_more() {
             }
         }
     }
-    let first = ["doctor", "info", "top", "slow"];
+    let first = ["doctor", "info", "top", "slow", "stalls"];
     for command in first {
         check(&mut page, &[command], Of::Run, profile(), &[command, "--run", "1"]);
     }

@@ -131,7 +131,7 @@ impl<'a> Source<'a> {
         columns: Columns,
         each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
-        let columns = if self.filter.needs_fields() { Columns::All } else { columns };
+        let columns = columns.max(self.filter.columns());
         let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
         let reader = self.reader;
         let mut pass = Pass {

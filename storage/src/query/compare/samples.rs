@@ -52,8 +52,9 @@ impl SpanName {
         let value = match by {
             By::Field(field) => span.fields.and_then(|fields| field_text(fields, field)),
             _ => {
-                let name = span.thread.name.clone();
-                Some(name.unwrap_or_else(|| format!("thread {}", span.thread.os_id)))
+                let thread = span.longest_thread;
+                let name = thread.name.clone();
+                Some(name.unwrap_or_else(|| format!("thread {}", thread.os_id)))
             }
         };
         let is_absent = value.is_none();

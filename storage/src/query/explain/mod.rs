@@ -94,11 +94,10 @@ impl Explain {
             *count += 1;
         }
         self.attribute(Kind::Status, "status", class, span.status.as_str());
-        let thread = span.thread.name.as_deref();
-        match thread {
+        match span.longest_thread.name.as_deref() {
             Some(name) => self.attribute(Kind::Thread, "thread", class, name),
             None => {
-                let name = format!("thread {}", span.thread.os_id);
+                let name = format!("thread {}", span.longest_thread.os_id);
                 self.attribute(Kind::Thread, "thread", class, &name);
             }
         }

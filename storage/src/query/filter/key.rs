@@ -5,7 +5,7 @@ use super::super::SpanRef;
 /// The keys of the language, for completions; `field.` goes on with the name of a field.
 pub const KEYS: &[&str] = &[
     "name", "target", "level", "module", "file", "thread", "status", "dur", "self", "busy", "idle",
-    "start", "entries", "id", "trace", "parent", "field.",
+    "longest", "wait", "exit", "start", "entries", "id", "trace", "parent", "field.",
 ];
 
 /// A column of text.
@@ -38,10 +38,11 @@ impl TextKey {
             Self::Target => Some(&*callsite.target),
             Self::Module => callsite.module.as_deref(),
             Self::File => callsite.file.as_deref(),
-            Self::Thread => match &span.thread.name {
+            // Where the work was done.
+            Self::Thread => match &span.longest_thread.name {
                 Some(name) => Some(name.as_str()),
                 // As the views of the database say it.
-                None => return test(&format!("thread {}", span.thread.os_id)),
+                None => return test(&format!("thread {}", span.longest_thread.os_id)),
             },
         };
         text.is_some_and(test)
@@ -55,6 +56,9 @@ pub(super) enum NumberKey {
     SelfTime,
     Busy,
     Idle,
+    Longest,
+    Wait,
+    Exit,
     Start,
     Entries,
     Id,
@@ -80,6 +84,9 @@ impl NumberKey {
             "self" => Self::SelfTime,
             "busy" => Self::Busy,
             "idle" => Self::Idle,
+            "longest" => Self::Longest,
+            "wait" => Self::Wait,
+            "exit" => Self::Exit,
             "start" => Self::Start,
             // What they were called before version 3 of the schema.
             "entries" | "polls" => Self::Entries,
@@ -93,11 +100,17 @@ impl NumberKey {
     pub(super) const fn notation(self) -> Notation {
         match self {
             Self::Duration | Self::SelfTime | Self::Busy | Self::Idle => Notation::Duration,
+            Self::Longest | Self::Wait | Self::Exit => Notation::Duration,
             Self::Start => Notation::Offset,
             Self::Entries => Notation::Count,
             Self::Id | Self::Parent => Notation::Id('s'),
             Self::Trace => Notation::Id('t'),
         }
+    }
+
+    /// Whether it stands in columns of entries, which not every scan reads.
+    pub(super) fn is_of_entries(self) -> bool {
+        matches!(self, Self::Longest | Self::Wait | Self::Exit)
     }
 
     /// The number, if the span has it. Wide enough for all columns.
@@ -107,6 +120,9 @@ impl NumberKey {
             Self::SelfTime => span.self_ns.map(i128::from),
             Self::Busy => span.busy_ns.map(i128::from),
             Self::Idle => span.idle_ns().map(i128::from),
+            Self::Longest => span.longest_entry_ns.map(i128::from),
+            Self::Wait => span.first_entry_ns.map(i128::from),
+            Self::Exit => span.last_exit_ns.map(i128::from),
             Self::Start => Some(i128::from(span.start_ns)),
             Self::Entries => Some(i128::from(span.entries)),
             Self::Id => Some(i128::from(span.id)),

@@ -67,7 +67,8 @@ impl Node {
             Self::Not(inner) => !inner.matches(span, tables),
             Self::Term(term) => term.matches(span),
             Self::Kept { table, of, inner } => {
-                let id = if *of == Scope::Thread { span.thread.id } else { span.callsite.id };
+                let id =
+                    if *of == Scope::Thread { span.longest_thread.id } else { span.callsite.id };
                 match tables.get_mut(*table) {
                     Some(table) => table.answer(id, || inner.matches(span)),
                     None => inner.matches(span),

@@ -16,12 +16,17 @@
 //! | `level<=info` | of level INFO and those more severe |
 //! | `status=error` | that ended so: `ok`, `error`, `panicked` or `unfinished` |
 //! | `dur>10ms` `self` `busy` `idle` | by duration, self time, busy time, duration less busy time |
+//! | `longest>10ms` | by the longest entry: the longest time that a thread was inside at a stretch |
+//! | `wait>1ms` `exit<1s` | by the time from creation to the first entry, and to the last exit |
 //! | `start>=+12s` | by the time since the start of the run |
 //! | `entries>3` `id=s12` `trace=t12` `parent=s12` | by number |
 //! | `field.shard=7` `field.user.name~^a` | by a field; dots lead into objects and arrays |
 //! | `has:error` | that failed: `error` or `panicked` |
 //! | `has:fields` `has:parent` `has:field.NAME` | that have some |
 //! | `is:root` `is:ok` `is:error` `is:panicked` `is:unfinished` | that are so |
+//!
+//! `thread` is the thread of the longest entry, where the work was done; of a span that was never entered,
+//! the one that created it.
 //!
 //! Operators are `=`, `!=`, `~` (found), `!~` (not found), and for what has an order `<`, `<=`, `>`
 //! and `>=`. Terms side by side must all be true. Quotes keep spaces and parentheses together; in
@@ -71,7 +76,7 @@ pub use self::matcher::Matcher;
 pub use self::subjects::Subject;
 
 use self::expression::Expression;
-use super::SpanRef;
+use super::{Columns, SpanRef};
 use crate::reader::Callsite;
 
 /// Longer texts are refused.
@@ -109,6 +114,11 @@ impl Filter {
     /// The filter that all spans pass.
     pub fn all() -> Self {
         Self { expression: Expression::All(Vec::new()) }
+    }
+
+    /// The filter that spans pass with an entry of `ns` or longer.
+    pub fn longest_from(ns: i64) -> Self {
+        Self { expression: Expression::Term(term::Term::longest_from(ns)) }
     }
 
     /// Whether all spans pass, as nothing is asked.
@@ -153,6 +163,17 @@ impl Filter {
     /// Whether a term looks at the fields. If not, they need not be read.
     pub fn needs_fields(&self) -> bool {
         self.expression.terms().any(term::Term::needs_fields)
+    }
+
+    /// What a scan has to read of spans, so that [`matches`](Self::matches) can tell.
+    pub fn columns(&self) -> Columns {
+        if self.needs_fields() {
+            Columns::All
+        } else if self.expression.terms().any(term::Term::needs_entries) {
+            Columns::Entries
+        } else {
+            Columns::Numbers
+        }
     }
 
     /// Whether a term looks at the thread.

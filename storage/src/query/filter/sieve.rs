@@ -120,7 +120,8 @@ fn condition(term: &Term) -> Option<String> {
     }
 }
 
-/// The column of a number that stands in one; a difference could be too large for SQLite.
+/// The column of a number that stands in one, or that it is made of; a difference or a sum could be too
+/// large for SQLite.
 fn column(key: NumberKey) -> Option<&'static str> {
     Some(match key {
         NumberKey::Duration => "duration_ns",
@@ -131,7 +132,11 @@ fn column(key: NumberKey) -> Option<&'static str> {
         NumberKey::Id => "id",
         NumberKey::Trace => "root_id",
         NumberKey::Parent => "parent_id",
-        NumberKey::Idle => return None,
+        NumberKey::Wait => "first_entry_ns",
+        NumberKey::Longest => {
+            "CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns) ELSE longest_entry_ns END"
+        }
+        NumberKey::Idle | NumberKey::Exit => return None,
     })
 }
 

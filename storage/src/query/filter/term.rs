@@ -100,6 +100,13 @@ impl Term {
         Ok(Self { source: format!("{key}{}{gap}{}", operator.as_str(), source(value)), test })
     }
 
+    /// `longest>=10ms`.
+    pub(super) fn longest_from(ns: i64) -> Self {
+        let (key, operator) = (NumberKey::Longest, Operator::GreaterOrEqual);
+        let test = Test::Number { key, operator, value: i128::from(ns) };
+        Self { source: format!("longest>={ns}ns"), test }
+    }
+
     pub(super) fn matches(&self, span: &SpanRef<'_>) -> bool {
         match &self.test {
             Test::Text { key, how, negative } => key.with(span, |text| {
@@ -133,6 +140,12 @@ impl Term {
 
     pub(super) fn needs_thread(&self) -> bool {
         matches!(self.test, Test::Text { key: TextKey::Thread, .. })
+    }
+
+    /// Whether it looks at entries, or at the thread, which is that of the longest entry.
+    pub(super) fn needs_entries(&self) -> bool {
+        let of_entries = matches!(&self.test, Test::Number { key, .. } if key.is_of_entries());
+        of_entries || self.needs_thread()
     }
 
     /// Whether the answer is the same for all spans of a callsite.

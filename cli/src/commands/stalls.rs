@@ -1,0 +1,173 @@
+//! `spandrel stalls`: what blocked the executor.
+
+use clap::Args;
+use serde_json::{Value, json};
+use spandrel_storage::query::{
+    Columns, Inside, RuntimeThreads, SpanRef, Stall, StallsOn, longest_entry_began,
+    parse_duration_ns,
+};
+use spandrel_storage::{Span, Thread};
+
+use crate::arguments::{Context, Shared, group};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Sheet, View, text};
+use crate::profile::Profile;
+
+/// Rows that are shown without asking.
+const ROWS: usize = 20;
+/// Rows of which it is looked up what was inside.
+const LOOKED_INTO: usize = 1_000;
+/// Names of what was inside, for people and for programs.
+const INSIDE_SHOWN: usize = 3;
+const INSIDE_MAX: usize = 20;
+/// An entry from that on is too long, unless it is said otherwise.
+pub(crate) const BLOCKING: &str = "10ms";
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Only threads that run futures count, while they do: those on which spans were \
+    entered more than\nonce. Not counted are entries around a runtime, as of a span with `block_on` in \
+    it.\n\nExamples:\n  \
+    spandrel stalls                            entries of 10ms and more\n  \
+    spandrel stalls --blocking 1ms -n 5\n  \
+    spandrel stalls -w thread=tokio-rt-worker  of one thread\n  \
+    spandrel stalls --all-threads --since 30s"
+)]
+pub(crate) struct Arguments {
+    /// Entries that last as long or longer are too long
+    #[arg(long, value_name = "DURATION", default_value = BLOCKING, value_parser = parse_limit)]
+    blocking: i64,
+    /// Also entries on threads that run no futures
+    #[arg(long)]
+    all_threads: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
+}
+
+/// A length of time that an entry can have.
+pub(crate) fn parse_limit(text: &str) -> Result<i64, String> {
+    match parse_duration_ns(text) {
+        Ok(0) => Err("every entry lasts so long; write 1ms, say".into()),
+        Ok(ns) => Ok(ns),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    let profile = context.wanted.profile()?;
+    let on = if arguments.all_threads { StallsOn::AllThreads } else { StallsOn::Runtimes };
+    let scan = profile.pass(Columns::Entries);
+    let (stalls, threads) =
+        profile.reader.stalls(&scan, &profile.filter, arguments.blocking, on)?;
+    let spans: Vec<&Span> = stalls.iter().take(LOOKED_INTO).map(|stall| &stall.worst).collect();
+    let inside = profile.reader.inside_longest_entries(profile.run.id, &spans)?;
+    let mut view = View::new("stalls", Some(profile.header()?), sheet(&stalls, &inside));
+    view.extra.insert("blocking_ns".into(), json!(arguments.blocking));
+    let count = threads.as_ref().map(|threads| threads.len() as u64);
+    view.extra.insert("runtime_threads".into(), json!(count));
+    view.notes = notes(&profile, arguments.blocking, &stalls, threads.as_ref());
+    view.notes.extend(profile.passed_over_everything()?);
+    context.output.show(view, ROWS)
+}
+
+fn notes(
+    profile: &Profile,
+    blocking_ns: i64,
+    stalls: &[Stall],
+    threads: Option<&RuntimeThreads>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (stalls.first(), threads) {
+        (Some(stall), _) => {
+            let id = stall.worst.id;
+            notes.push(format!("`spandrel tree s{id}` shows what was in the longest"));
+        }
+        (None, Some(threads)) if threads.is_empty() && profile.run.spans > 0 => notes.push(
+            "no thread runs futures: no span was entered more than once; --all-threads looks at all"
+                .into(),
+        ),
+        (None, _) => {
+            let limit = text::duration_in_words(blocking_ns);
+            notes.push(format!("no entry lasted {limit}; --blocking 1ms looks for shorter ones"));
+        }
+    }
+    let unmeasured = threads.map_or(0, RuntimeThreads::unmeasured);
+    if unmeasured > 0 {
+        notes.push(format!(
+            "entries of {} are not known: recorded without busy times, or by an earlier version",
+            text::counted(unmeasured, "span")
+        ));
+    }
+    notes
+}
+
+fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {
+    let mut sheet = Sheet::new(vec![
+        Column::right("longest_entry_ns", "longest"),
+        Column::right("spans", "spans"),
+        Column::left("name", "span"),
+        Column::left("target", "target").hidden(),
+        Column::left("thread", "thread").spare(2),
+        Column::left("start_ns", "when").spare(4),
+        Column::right("latest_start_ns", "latest").hidden(),
+        Column::left("id", "id"),
+        Column::left("trace_id", "trace").hidden(),
+        Column::right("entries", "entries").hidden(),
+        Column::right("busy_ns", "busy").hidden(),
+        Column::left("status", "status").hidden(),
+        Column::left("inside", "inside").spare(1),
+    ]);
+    for (at, stall) in stalls.iter().enumerate() {
+        let span = &stall.worst;
+        let (earliest, latest) = longest_entry_began(&SpanRef::from(span));
+        sheet.push(vec![
+            Cell::Ns(stall.longest_ns()),
+            Cell::Count(stall.spans),
+            Cell::Text(span.callsite.name.clone()),
+            Cell::Text(span.callsite.target.to_string()),
+            thread_cell(&span.longest_thread),
+            Cell::Shown(when(earliest, latest, stall.longest_ns()), earliest.into()),
+            Cell::Ns(latest),
+            Cell::Span(span.id),
+            Cell::Trace(span.root_id),
+            Cell::Count(span.entries),
+            span.busy_ns.into(),
+            Cell::Text(span.status.as_str().into()),
+            inside.get(at).map_or(Cell::Null, |inside| inside_cell(inside, stall.longest_ns())),
+        ]);
+    }
+    sheet
+}
+
+/// When an entry began: a moment, or between two.
+pub(crate) fn when(earliest: i64, latest: i64, longest: i64) -> String {
+    let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+    // As exact as the length of it can be seen.
+    if latest.saturating_sub(earliest) <= longest {
+        return at(earliest);
+    }
+    format!("{}..{}", at(earliest), at(latest))
+}
+
+fn thread_cell(thread: &Thread) -> Cell {
+    match &thread.name {
+        Some(name) => Cell::Text(name.clone()),
+        None => Cell::Shown(format!("thread {}", thread.os_id), Value::Null),
+    }
+}
+
+/// `db.query 92 %, parse 3 %`.
+fn inside_cell(inside: &[Inside], longest: i64) -> Cell {
+    let share = |one: &Inside| (one.ns as f64 / longest.max(1) as f64).min(1.0);
+    let words = |one: &Inside| format!("{} {}", text::clean(&one.name), text::share(share(one)));
+    let mut shown: Vec<String> = inside.iter().take(INSIDE_SHOWN).map(words).collect();
+    if inside.len() > INSIDE_SHOWN {
+        shown.push("...".into());
+    }
+    let members = inside.iter().take(INSIDE_MAX).map(
+        |one| json!({ "name": one.name, "spans": one.spans, "busy_ns": one.ns, "share": share(one) }),
+    );
+    let shown = if shown.is_empty() { "-".into() } else { shown.join(", ") };
+    Cell::Shown(shown, members.collect())
+}

@@ -1,0 +1,76 @@
+//! Which threads run futures, and when.
+//!
+//! A span that was entered more than once belongs to a future: each poll enters it, and so does dropping the
+//! future. (Or to something else that is taken up again and again, as the systems of a game, for whose
+//! threads the same holds.) The thread of its longest entry runs futures, from the first entry to the last
+//! exit of such spans.
+
+use std::collections::HashMap;
+
+use rusqlite::{Row, params};
+
+use crate::error::Error;
+use crate::reader::Reader;
+
+/// From when to when they are entered, by thread. Sums that are too large for an integer are real numbers in
+/// SQLite, hence the casts.
+const OF_CLOSED: &str = "SELECT coalesce(longest_thread_id, thread_id),
+    CAST(min(start_ns + coalesce(first_entry_ns, 0)) AS INTEGER),
+    CAST(max(start_ns + coalesce(last_exit_ns, duration_ns, 0)) AS INTEGER),
+    sum(longest_entry_ns IS NULL)
+  FROM span NOT INDEXED
+  WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
+    AND run_id = ?1 AND entries > 1
+  GROUP BY 1";
+const OF_OPEN: &str = "SELECT coalesce(longest_thread_id, thread_id),
+    CAST(min(start_ns + coalesce(first_entry_ns, 0)) AS INTEGER), max(seen_ns), 0
+  FROM open_span WHERE run_id = ?1 AND entries > 1 GROUP BY 1";
+
+/// The threads of a run that run futures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuntimeThreads {
+    /// From when to when, by `thread.id`.
+    spans: HashMap<i64, (i64, i64)>,
+    unmeasured: u64,
+}
+
+impl RuntimeThreads {
+    pub(super) fn read(reader: &Reader, run_id: i64) -> Result<Self, Error> {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?));
+        reader.query("find the threads of futures", |tx| {
+            let mut spans: HashMap<i64, (i64, i64)> = HashMap::new();
+            let mut unmeasured = 0_u64;
+            for sql in [OF_CLOSED, OF_OPEN] {
+                let mut query = tx.prepare(sql)?;
+                for thread in query.query_map(params![run_id], read)? {
+                    let (id, (since, until), not_known): (i64, (i64, i64), i64) = thread?;
+                    unmeasured = unmeasured.saturating_add(not_known as u64);
+                    let known = spans.entry(id).or_insert((since, until));
+                    *known = (known.0.min(since), known.1.max(until));
+                }
+            }
+            Ok(Self { spans, unmeasured })
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Spans that were entered more than once and whose longest entry is not known: recorded without busy
+    /// times, or before version 3 of the schema.
+    pub fn unmeasured(&self) -> u64 {
+        self.unmeasured
+    }
+
+    /// Whether a thread, by `thread.id`, runs futures at a moment.
+    pub fn runs_at(&self, thread_id: i64, at_ns: i64) -> bool {
+        self.spans.get(&thread_id).is_some_and(|(since, until)| (*since..=*until).contains(&at_ns))
+    }
+}

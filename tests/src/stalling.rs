@@ -1,0 +1,101 @@
+//! A program with a future that blocks its executor, beside one that does not, and what is found of it.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use spandrel::Profiler;
+use spandrel_storage::Reader;
+use spandrel_storage::query::{Filter, Scan, Stall, StallsOn};
+use tokio::runtime::Runtime;
+use tracing::{Instrument, info_span};
+use tracing_subscriber::prelude::*;
+
+use crate::entry_witness::EntryWitness;
+use crate::{Scratch, ledger};
+
+/// Records the program on this runtime, as the only one of the process.
+pub fn record(runtime: Runtime, profiler: Profiler, scratch: &Scratch) -> EntryWitness {
+    let witness = EntryWitness::default();
+    let (before, after) = witness.layers();
+    let layers = tracing_subscriber::registry().with(before).with(profiler.layer()).with(after);
+    layers.init();
+    // Around the runtime: inside all the while, and nobody's stall.
+    info_span!("around").in_scope(|| runtime.block_on(program()));
+    drop(runtime);
+    let report = profiler.close().unwrap();
+    ledger::check_complete(scratch.db(), &report);
+    witness
+}
+
+async fn program() {
+    let harmless = tokio::spawn(harmless().instrument(info_span!("harmless")));
+    let blocking = tokio::spawn(blocking().instrument(info_span!("blocking")));
+    let pool = tokio::task::spawn_blocking(|| {
+        info_span!("pool").in_scope(|| thread::sleep(Duration::from_millis(150)));
+    });
+    let loser = async {
+        tokio::select! {
+            biased;
+            () = std::future::pending::<()>().instrument(info_span!("loser")) => {}
+            () = tokio::task::yield_now() => {}
+        }
+    };
+    let (harmless, blocking, pool, ()) = tokio::join!(harmless, blocking, pool, loser);
+    harmless.and(blocking).and(pool).unwrap();
+}
+
+/// One poll of 100 ms.
+async fn blocking() {
+    let first = Duration::from_millis(90);
+    info_span!("parse").in_scope(|| thread::sleep(first));
+    thread::sleep(Duration::from_millis(10));
+}
+
+/// A hundred polls of 1 ms: as much in all.
+async fn harmless() {
+    let mut left = 100;
+    poll_fn(|context| {
+        thread::sleep(Duration::from_millis(1));
+        left -= 1;
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Compares what is found with what the witness saw.
+pub fn check(scratch: &Scratch, witness: &EntryWitness) {
+    let reader = Reader::open(scratch.db()).unwrap();
+    let stalls = |limit: Duration, on| {
+        let scan = Scan::new(1);
+        let limit_ns = limit.as_nanos() as i64;
+        reader.stalls(&scan, &Filter::all(), limit_ns, on).unwrap().0
+    };
+    let name = |stall: &Stall| stall.worst.callsite.name.clone();
+    let found = stalls(Duration::from_micros(500), StallsOn::Runtimes);
+    for stall in &found {
+        let (least, most) = witness.longest(&name(stall));
+        let longest = Duration::from_nanos(stall.longest_ns() as u64);
+        let slack = (most / 100).max(Duration::from_millis(1));
+        assert!(longest + slack >= least && longest <= most + slack, "{stall:?}: {least:?}");
+    }
+    let names: Vec<String> = found.iter().map(name).collect();
+    assert!(!names.iter().any(|name| name == "around" || name == "pool"), "{names:?}");
+    let place = |wanted: &str| names.iter().position(|name| name == wanted).unwrap();
+    // On a machine that is busy with other things a short poll can be interrupted for as long.
+    if witness.longest("harmless").1 < witness.longest("parse").0 {
+        assert_eq!(names[..2], ["blocking", "parse"]);
+    }
+    assert!(place("blocking") < place("parse"), "{names:?}");
+    let worst = &found[place("blocking")].worst;
+    let inside = &reader.inside_longest_entries(1, &[worst]).unwrap()[0];
+    assert_eq!((inside.len(), inside[0].name.as_str(), inside[0].spans), (1, "parse", 1));
+    assert!(inside[0].ns <= worst.longest_entry_ns.unwrap());
+    let all = stalls(Duration::from_millis(10), StallsOn::AllThreads);
+    assert!(["around", "pool"].iter().all(|wanted| all.iter().any(|stall| name(stall) == *wanted)));
+}
