@@ -184,8 +184,11 @@ fn add_names(db: &Path, names: i64) {
         INSERT INTO callsite (id, kind, name, target, level)
         SELECT 1000 + i, 'span', printf('name_%06d', i), 'made', 'INFO' FROM n";
     file.execute(sql, [names]).unwrap();
-    let sql = "INSERT INTO span SELECT 1000 + c.id, s.run_id, NULL, 1000 + c.id, c.id, s.thread_id,
-        s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.polls, 'ok', NULL, s.batch_id
+    let sql =
+        "INSERT INTO span (id, run_id, root_id, callsite_id, thread_id, start_ns, duration_ns,
+        busy_ns, self_ns, entries, status, batch_id)
+        SELECT 1000 + c.id, s.run_id, 1000 + c.id, c.id, s.thread_id, s.start_ns, s.duration_ns,
+        s.busy_ns, s.self_ns, s.entries, 'ok', s.batch_id
         FROM callsite AS c, (SELECT * FROM span LIMIT 1) AS s WHERE c.target = 'made'";
     file.execute(sql, []).unwrap();
     file.execute("UPDATE run SET spans = spans + ?1, last_id = 1000000", [names]).unwrap();
@@ -213,4 +216,22 @@ fn verdicts_on_names_without_number_are_counted_and_not_all_listed() {
     }
     let (said, _) = check(&db, &rules("1s"), &[]);
     assert!(said.contains("0 failed, 2,500 passed, 0 not judged"), "{said}");
+}
+
+#[test]
+fn an_entry_that_blocks_a_runtime_fails_a_rule() {
+    let rules = |max: &str| rule("http.request", "longest", &format!("max = \"{max}\""));
+    let (said, code) = check(profile(), &rules("10ms"), &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("10.25 ms"), "{said}");
+    let (said, code) = check(profile(), &rules("11ms"), &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("none is longer"), "{said}");
+    // The first run's queries take half as long.
+    assert_eq!(check(profile(), &rules("10ms"), &["--run", "1"]).1, 0);
+    // Nothing was entered more than once there, so there is no runtime, and nothing is judged.
+    let folder = runs(&[300]);
+    let rules = rule("work", "longest", "max = \"1ns\"");
+    let (said, code) = check(&folder.path().join("p.db"), &rules, &[]);
+    assert!(code == 1 && said.contains("no thread runs futures"), "{said}");
 }

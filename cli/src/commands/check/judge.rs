@@ -12,6 +12,7 @@ use spandrel_storage::query::compare::{
 };
 use spandrel_storage::query::nearest;
 
+use super::longest::Longest;
 use super::rules::{Bound, Quantity, Rule, Rules};
 use super::wildcard::wildcard;
 use crate::commands::sides::Side;
@@ -97,6 +98,7 @@ pub(super) struct Judge<'a> {
     pub(super) baseline: Option<&'a Comparison<'a>>,
     /// The spans of the baseline.
     pub(super) before: Option<&'a SampleSet>,
+    pub(super) longest: &'a Longest,
     pub(super) how: Bootstrap,
 }
 
@@ -282,6 +284,7 @@ impl Judge<'_> {
                 }
                 None => return rule.not_judged(&name.name, &too_few(samples, metric)),
             },
+            Quantity::Longest => return self.longest.judge(rule, name, calls),
             Quantity::Max => (samples.max_ns() as f64, None),
             _ => (samples.errors() as f64 / calls as f64, None),
         };

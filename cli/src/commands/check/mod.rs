@@ -2,6 +2,7 @@
 
 mod count;
 mod judge;
+mod longest;
 mod reports;
 mod rules;
 mod wildcard;
@@ -15,6 +16,7 @@ use spandrel_storage::query::By;
 use spandrel_storage::query::compare::{Bootstrap, Comparison, SpanName};
 
 use self::judge::{Judge, Outcome, Verdict, count};
+use self::longest::Longest;
 use self::rules::Rules;
 use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
@@ -34,7 +36,7 @@ const FAINT: Style = Style::new().dimmed();
     [[rule]]                      # a change against the baseline\n  span = \"db.*\"\n  \
     metric = [\"p50\", \"p95\"]\n  percent = 10\n  absolute = \"0.1ms\"\n\n  \
     [[rule]]\n  metric = \"dropped\"\n  max = 0\n\n\
-Metrics: p50 p95 p99 mean busy max calls error_rate, and of the run dropped, unfinished and spans.\n\
+Metrics: p50 p95 p99 mean busy max longest calls error_rate, and of the run dropped, unfinished\nand spans. longest is the longest entry on threads that run futures: see `spandrel stalls`.\n\
 busy is the mean time that threads were inside of a span, whatever it waited. A change fails only if it passes the percent and the absolute limit, all of its interval lies beyond\n\
 the percent, and both sides have the samples. calls, max and error_rate are exact and are judged of\n\
 any number of spans; calls of each run by itself. Without --rules: no name gets 5% and 20 us slower\n\
@@ -66,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let how = Bootstrap::default().confidence(rules.confidence).between_runs(rules.between_runs);
     let side = Side::parse(wanted.run.as_deref().unwrap_or("latest"), wanted)?;
     let samples = side.samples(wanted, &By::Name)?;
+    let longest = Longest::of(&side, &rules, context)?;
     let baseline = match &arguments.baseline {
         Some(baseline) => {
             let baseline = Side::parse(baseline, wanted)?;
@@ -76,8 +79,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let is_named = |name: &SpanName| rules.rules.iter().any(|rule| rule.names(name));
     let before = baseline.as_ref().map(|(before, _)| before);
     let comparison = before.map(|before| Comparison::first(before, &samples, &how, is_named));
-    let judge =
-        Judge { side: &side, samples: &samples, baseline: comparison.as_ref(), before, how };
+    let judge = Judge {
+        side: &side,
+        samples: &samples,
+        baseline: comparison.as_ref(),
+        before,
+        longest: &longest,
+        how,
+    };
     let verdicts = judge.judge(&rules);
     let title = match &baseline {
         Some((_, baseline)) => format!("{} against {}", side.title(), baseline.title()),

@@ -77,13 +77,14 @@ enum Value {
 }
 
 /// What rules can look at.
-const METRICS: [&str; 11] = [
+const METRICS: [&str; 12] = [
     "p50",
     "p95",
     "p99",
     "mean",
     "busy",
     "max",
+    "longest",
     "calls",
     "error_rate",
     "dropped",
@@ -98,6 +99,8 @@ pub(super) enum Quantity {
     Metric(Metric),
     /// The longest duration of a name.
     Max,
+    /// The longest entry of a name on threads that run futures.
+    Longest,
     /// The share of spans that failed or panicked, of one.
     ErrorRate,
     /// Spans and events that the run lost.
@@ -115,6 +118,7 @@ impl Quantity {
         let metric = Metric::ALL.into_iter().find(|metric| metric.as_str() == text);
         Some(match text {
             "max" => Self::Max,
+            "longest" => Self::Longest,
             "error_rate" => Self::ErrorRate,
             "dropped" => Self::Dropped,
             "unfinished" => Self::Unfinished,
@@ -127,6 +131,7 @@ impl Quantity {
         match self {
             Self::Metric(metric) => metric.as_str(),
             Self::Max => "max",
+            Self::Longest => "longest",
             Self::ErrorRate => "error_rate",
             Self::Dropped => "dropped",
             Self::Unfinished => "unfinished",
@@ -139,7 +144,7 @@ impl Quantity {
     pub(super) fn is_time(self) -> bool {
         match self {
             Self::Metric(metric) => metric != Metric::Calls,
-            Self::Max => true,
+            Self::Max | Self::Longest => true,
             Self::ErrorRate | Self::Dropped | Self::Unfinished => false,
             Self::Spans | Self::Judged => false,
         }
@@ -281,6 +286,10 @@ impl Entry {
                     .hint("max or min is a limit; percent and absolute are of a change"))
             }
             (Some(max), None) => Ok(Bound::Max(max.number(quantity, of)?)),
+            (None, Some(_)) if quantity == Quantity::Longest => {
+                let message = format!("{of}: {} needs max", quantity.as_str());
+                Err(Failure::usage(message).hint("shorter entries are not looked at"))
+            }
             (None, Some(min)) => Ok(Bound::Min(min.number(quantity, of)?)),
             (None, None) if matches!(quantity, Quantity::Metric(_)) => {
                 let absolute = match &self.absolute {
@@ -366,6 +375,8 @@ mod tests {
             ("[[rule]]\nspan = \"a\"\nmetric = \"p50\"\nmax = \"5 parsec\"", "rule 1"),
             ("[[rule]]\nspan = \"a\"\nmetric = \"p50\"\nmax = \"5ms\"\npercent = 3", "a change"),
             ("[[rule]]\nspan = \"a\"\nmetric = \"max\"", "max needs max"),
+            ("[[rule]]\nspan = \"a\"\nmetric = \"longest\"", "longest needs max"),
+            ("[[rule]]\nspan = \"a\"\nmetric = \"longest\"\nmin = \"1ms\"", "longest needs max"),
             ("[[rule]]\nspan = \"a\"\nmetric = \"dropped\"\nmax = 0", "of the run"),
             ("[defaults]\nconfidence = 95\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "confidence"),
             ("[defaults]\nbetween_runs = -1\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "between"),

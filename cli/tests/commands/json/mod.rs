@@ -244,7 +244,7 @@ fn with_rules(page: &mut Page) {
         samples = 10
         [[rule]]
         span = "http.*"
-        metric = ["p50", "max"]
+        metric = ["p50", "max", "longest"]
         max = "1ms"
         [[rule]]
         span = "*"
