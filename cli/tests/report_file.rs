@@ -133,6 +133,32 @@ fn the_page_says_what_sets_slow_spans_apart() {
 }
 
 #[test]
+fn the_page_says_what_blocked_the_executor() {
+    let recorded = Recorded::new("http://localhost:1");
+    let held = |document: &serde_json::Value| -> Vec<String> {
+        let all = document["findings"].as_array().unwrap().iter();
+        let all = all.map(|finding| finding["text"].as_str().unwrap().to_owned());
+        all.filter(|text| text.contains("spandrel stalls")).collect()
+    };
+    let db = Connection::open(recorded.db()).unwrap();
+    // Futures of two polls; of one of them, a poll takes 103 ms.
+    db.execute_batch(
+        "CREATE TEMP TABLE request AS
+           SELECT id, row_number() OVER (ORDER BY id) = 3 AS blocks FROM span
+           WHERE callsite_id = (SELECT id FROM callsite WHERE name = 'http.request');
+         UPDATE span SET entries = 2, first_entry_ns = 0, longest_entry_ns = 103000000 * blocks,
+           busy_ns = 103000000, last_exit_ns = 103000000
+         FROM request WHERE request.id = span.id",
+    )
+    .unwrap();
+    drop(db);
+    let found = held(&document(&recorded.report(&[])));
+    let [text] = found.as_slice() else { panic!("{found:?}") };
+    assert!(text.starts_with("http.request held ") && text.contains("103.00 ms"), "{text}");
+    assert!(held(&document(&recorded.report(&["-w", "longest<10ms"]))).is_empty());
+}
+
+#[test]
 fn a_page_is_named_after_its_profile_and_nothing_else_is_left() {
     let recorded = Recorded::new("http://localhost:1");
     let out = recorded.spandrel(&["report"]);

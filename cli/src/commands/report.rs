@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     })
 }
 
-/// The notes of `top`, and what `explain` finds of the names with the most time.
+/// The notes of `top`, what blocked the executor, and what `explain` finds of the names with the most time.
 fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
     let (groups, notes) = super::top::in_words(profile)?;
     let of_all = |note: String| {
@@ -80,6 +80,7 @@ fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
         Finding { text, ..Finding::default() }
     };
     let mut findings: Vec<Finding> = notes.into_iter().map(of_all).collect();
+    findings.extend(super::stalls::findings(profile)?);
     let mut names: Vec<&str> = Vec::new();
     let mut by_total: Vec<_> = groups.iter().collect();
     by_total.sort_by_key(|group| std::cmp::Reverse(group.sum_ns));

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Sheet, View, text};
 use crate::profile::Profile;
+use crate::report::Finding;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
@@ -22,7 +23,9 @@ const LOOKED_INTO: usize = 1_000;
 const INSIDE_SHOWN: usize = 3;
 const INSIDE_MAX: usize = 20;
 /// An entry from that on is too long, unless it is said otherwise.
-pub(crate) const BLOCKING: &str = "10ms";
+const BLOCKING: &str = "10ms";
+/// Names that a report tells of.
+const FINDINGS: usize = 3;
 
 #[derive(Debug, Args)]
 #[command(
@@ -46,7 +49,7 @@ pub(crate) struct Arguments {
 }
 
 /// A length of time that an entry can have.
-pub(crate) fn parse_limit(text: &str) -> Result<i64, String> {
+fn parse_limit(text: &str) -> Result<i64, String> {
     match parse_duration_ns(text) {
         Ok(0) => Err("every entry lasts so long; write 1ms, say".into()),
         Ok(ns) => Ok(ns),
@@ -69,6 +72,41 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.notes = notes(&profile, arguments.blocking, &stalls, threads.as_ref());
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
+}
+
+/// What a report says of the worst names.
+pub(crate) fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
+    let limit = parse_limit(BLOCKING).map_err(Failure::usage)?;
+    let scan = profile.pass(Columns::Entries);
+    let (stalls, _) = profile.reader.stalls(&scan, &profile.filter, limit, StallsOn::Runtimes)?;
+    let spans: Vec<&Span> = stalls.iter().take(FINDINGS).map(|stall| &stall.worst).collect();
+    let inside = profile.reader.inside_longest_entries(profile.run.id, &spans)?;
+    let finding = |(stall, inside): (&Stall, &Vec<Inside>)| Finding {
+        text: in_words(stall, inside),
+        about: Some(stall.worst.callsite.name.clone()),
+        next: Some(format!("spandrel tree s{}", stall.worst.id)),
+    };
+    Ok(stalls.iter().zip(&inside).map(finding).collect())
+}
+
+/// `parse held tokio-rt-worker for 103.00 ms at +1.20 s (serde 92%); 4 spans of it did for 10ms or longer`.
+fn in_words(stall: &Stall, inside: &[Inside]) -> String {
+    let span = &stall.worst;
+    let (earliest, latest) = longest_entry_began(&SpanRef::from(span));
+    let name = text::clean(&span.callsite.name);
+    let thread = thread_cell(&span.longest_thread).text();
+    let longest = text::duration_in_words(stall.longest_ns());
+    let at = when(earliest, latest, stall.longest_ns());
+    let mut words = format!("{name} held {thread} for {longest} at {at}");
+    if !inside.is_empty() {
+        let inside = inside_cell(inside, stall.longest_ns()).text();
+        words.push_str(&format!(" (in it {inside})"));
+    }
+    if stall.spans > 1 {
+        let spans = text::counted(stall.spans, "span");
+        words.push_str(&format!("; {spans} of it held a thread for {BLOCKING} or longer"));
+    }
+    words + ": see `spandrel stalls`"
 }
 
 fn notes(
@@ -141,7 +179,7 @@ fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {
 }
 
 /// When an entry began: a moment, or between two.
-pub(crate) fn when(earliest: i64, latest: i64, longest: i64) -> String {
+fn when(earliest: i64, latest: i64, longest: i64) -> String {
     let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
     // As exact as the length of it can be seen.
     if latest.saturating_sub(earliest) <= longest {
