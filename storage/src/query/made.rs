@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use crate::reader::Reader;
-use crate::record::{Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status};
+use crate::record::{Batch, CallsiteInfo, CallsiteKind, OpenSpanRow, RunInfo, SpanRow, Status};
 use crate::{Store, StoreOptions};
 
 /// A profile that is being made; its run has the number 1.
@@ -61,6 +61,13 @@ impl Made {
         let from = self.batch.text.len();
         self.batch.text.push_str(fields);
         self.batch.spans.push(SpanRow { fields: from..self.batch.text.len(), ..span });
+    }
+
+    /// A span that is still open when the writer looks.
+    pub(crate) fn open(&mut self, span: SpanRow, seen_ns: i64) {
+        let status = Status::Unfinished;
+        let span = SpanRow { duration_ns: None, self_ns: None, status, ..span };
+        self.batch.open_spans.get_or_insert_default().push(OpenSpanRow { span, seen_ns });
     }
 
     /// Stores what was added.

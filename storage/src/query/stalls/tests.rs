@@ -36,6 +36,20 @@ impl Program {
         start: i64,
         entries: &[i64],
     ) -> u64 {
+        let span = self.row(parent_id, name, thread_id, start, entries);
+        let id = span.id;
+        self.made.add(span, "");
+        id
+    }
+
+    fn row(
+        &mut self,
+        parent_id: u64,
+        name: &'static str,
+        thread_id: i64,
+        start: i64,
+        entries: &[i64],
+    ) -> SpanRow {
         let id = self.next;
         self.next += 1;
         let callsite_id = match self.callsites.get(name) {
@@ -45,7 +59,7 @@ impl Program {
         self.callsites.insert(name, callsite_id);
         let busy: i64 = entries.iter().sum();
         let several = entries.len() > 1;
-        let span = SpanRow {
+        SpanRow {
             parent_id,
             root_id: if parent_id == 0 { id } else { parent_id },
             thread_id,
@@ -55,9 +69,7 @@ impl Program {
             longest_entry_ns: several.then(|| entries.iter().max().unwrap() * MS),
             last_exit_ns: several.then_some(busy * MS),
             ..Made::span(id, callsite_id, start * MS, busy * MS)
-        };
-        self.made.add(span, "");
-        id
+        }
     }
 
     fn stalls(&mut self, limit_ms: i64, on: StallsOn) -> Vec<(String, i64, u64)> {
@@ -169,4 +181,71 @@ fn when_an_entry_began_is_between_what_is_known() {
     };
     assert_eq!(began(once), (7 * MS, 7 * MS));
     assert_eq!(began(several), (7 * MS, 13 * MS), "at 12");
+}
+
+#[test]
+fn a_future_that_blocks_now_is_found_while_it_is_open() {
+    let mut program = Program::new();
+    program.span("task", WORKER, 0, &[1, 1]);
+    let open = program.row(0, "now", WORKER, 5, &[1, 400]);
+    program.made.open(open, 406 * MS);
+    assert_eq!(program.stalls(10, StallsOn::Runtimes), [row("now", 400, 1)]);
+    // And if it is the only one that was entered more than once.
+    let mut program = Program::new();
+    let open = program.row(0, "now", WORKER, 5, &[1, 400]);
+    program.made.open(open, 406 * MS);
+    assert_eq!(program.stalls(10, StallsOn::Runtimes), [row("now", 400, 1)]);
+    let reader = program.made.reader();
+    let filter = Filter::parse("name!=now").unwrap();
+    let found = reader.stalls(&Scan::new(1), &filter, MS, StallsOn::Runtimes).unwrap().0;
+    assert!(found.is_empty());
+    let later = Scan::new(1).window(Some(6 * MS), None);
+    let found = reader.stalls(&later, &Filter::all(), MS, StallsOn::Runtimes).unwrap().0;
+    assert!(found.is_empty());
+}
+
+#[test]
+fn entries_that_were_not_measured_are_counted() {
+    let mut program = Program::new();
+    program.span("task", WORKER, 0, &[1, 1]);
+    let row = program.row(0, "task", WORKER, 5, &[1, 400]);
+    let unknown = SpanRow { busy_ns: None, longest_entry_ns: None, last_exit_ns: None, ..row };
+    program.made.add(unknown, "");
+    let reader = program.made.reader();
+    let (found, threads) =
+        reader.stalls(&Scan::new(1), &Filter::all(), 10 * MS, StallsOn::Runtimes).unwrap();
+    assert!(found.is_empty());
+    assert_eq!(threads.unwrap().unmeasured(), 1);
+}
+
+#[test]
+fn the_thread_of_a_span_is_that_of_its_longest_entry() {
+    let mut program = Program::new();
+    let moved = program.row(0, "task", 1, 0, &[1, 1]);
+    program.made.add(SpanRow { longest_thread_id: WORKER, ..moved }, "");
+    program.span("stayed", 1, 10, &[1, 1]);
+    let reader = program.made.reader();
+    let named = |filter: &str| {
+        let mut names = Vec::new();
+        let filter = Filter::parse(filter).unwrap();
+        // What the filter looks at is read, though the scan did not ask for it.
+        let each = |span: &SpanRef<'_>| {
+            names.push(span.callsite.name.clone());
+            ControlFlow::Continue(())
+        };
+        reader.scan_filtered(&Scan::new(1), &filter, each).unwrap();
+        names
+    };
+    assert_eq!(named("thread=main"), ["stayed"]);
+    assert_eq!(named("thread=tokio-rt-worker"), ["task"]);
+    assert_eq!(named("longest=1ms exit>1ms wait=0ns").len(), 2);
+    let of_views = "SELECT thread, made_on FROM spans ORDER BY id";
+    let rows: Vec<(String, String)> = reader
+        .query("ask the view", |tx| {
+            let mut query = tx.prepare(of_views)?;
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+        .unwrap();
+    let row = |thread: &str, made_on: &str| (thread.to_owned(), made_on.to_owned());
+    assert_eq!(rows, [row("tokio-rt-worker", "main"), row("main", "main")]);
 }
