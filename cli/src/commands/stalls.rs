@@ -127,7 +127,9 @@ fn notes(
         ),
         (None, _) => {
             let limit = text::duration_in_words(blocking_ns);
-            notes.push(format!("no entry lasted {limit}; --blocking 1ms looks for shorter ones"));
+            let shorter = "; --blocking 1ms looks for shorter ones";
+            let more = if blocking_ns > 1_000_000 { shorter } else { "" };
+            notes.push(format!("no entry lasted {limit}{more}"));
         }
     }
     let unmeasured = threads.map_or(0, RuntimeThreads::unmeasured);
