@@ -224,6 +224,7 @@ impl<'a> Recording<'a> {
             to_ns: 0,
             spans: 0,
             events: 0,
+            entries: 0,
             thread_id: None,
         };
         let mut kept = 0;

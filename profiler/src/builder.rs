@@ -7,6 +7,7 @@ use spandrel_ring::RingOptions;
 use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
+use crate::entry_rules::{Entries, EntryRules};
 use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
@@ -42,6 +43,7 @@ pub struct Builder {
     pub(crate) filter: String,
     pub(crate) busy_time: bool,
     pub(crate) status_rules: bool,
+    pub(crate) entries: EntryRules,
     pub(crate) arguments: Arguments,
     pub(crate) redaction: Redaction,
     /// The environment variables that settings come from, to be named where a value will not do.
@@ -95,6 +97,7 @@ impl Default for Builder {
             filter: String::new(),
             busy_time: true,
             status_rules: true,
+            entries: EntryRules::default(),
             arguments: Arguments::default(),
             redaction: Redaction::default(),
             variables: Vec::new(),
@@ -233,6 +236,24 @@ impl Builder {
     /// of HTTP and gRPC; false, `None` and an empty text say that nothing has failed.
     pub fn status_rules(mut self, are_applied: bool) -> Self {
         self.status_rules = are_applied;
+        self
+    }
+
+    /// Which entries of spans are recorded one by one, in table `entry`. Default [`Entries::LongLived`]. Not where
+    /// [`busy_time`](Self::busy_time) is off.
+    ///
+    /// An entry is a record of a slot. It has a ledger of its own, [`Stats::entries`](crate::Stats::entries), and never
+    /// takes the place of a span.
+    pub fn entries(mut self, entries: Entries) -> Self {
+        self.entries.others = entries;
+        self
+    }
+
+    /// The same for some spans: those whose name this is, or whose target is this or begins with this and `::`.
+    /// With a star at its end it is the beginning of names and targets. Of several that fit a span, the longest
+    /// one decides.
+    pub fn entries_of(mut self, pattern: impl Into<String>, entries: Entries) -> Self {
+        self.entries.add(pattern.into(), entries);
         self
     }
 

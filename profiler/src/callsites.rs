@@ -7,6 +7,7 @@
 use tracing_core::Metadata;
 
 use crate::chunks::Chunks;
+use crate::entry_rules::{Entries, EntryRules};
 
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u32;
@@ -14,23 +15,44 @@ pub(crate) type CallsiteNumber = u32;
 /// All callsites that this recording keeps, by number. One that two threads meet at the same moment,
 /// or that two front ends keep, may have two numbers; the file knows it as one.
 #[derive(Debug, Default)]
-pub(crate) struct Callsites(Chunks<&'static Metadata<'static>>);
+pub(crate) struct Callsites {
+    all: Chunks<Known>,
+    /// What holds for the entries of spans.
+    entries: EntryRules,
+}
+
+#[derive(Debug)]
+struct Known {
+    metadata: &'static Metadata<'static>,
+    /// Which entries of its spans are recorded one by one: decided once.
+    entries: Entries,
+}
 
 impl Callsites {
+    pub(crate) fn new(entries: EntryRules) -> Self {
+        Self { all: Chunks::default(), entries }
+    }
+
     /// A new number for a callsite. `None` when there are more than a record can tell apart, which is
     /// 134 million.
     #[cold]
     pub(crate) fn add(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
-        self.0.push(metadata).and_then(|index| CallsiteNumber::try_from(index).ok())
+        let known = Known { metadata, entries: self.entries.of(metadata) };
+        self.all.push(known).and_then(|index| CallsiteNumber::try_from(index).ok())
     }
 
     /// The callsite with this number.
     pub(crate) fn metadata(&self, number: CallsiteNumber) -> Option<&'static Metadata<'static>> {
-        self.0.get(number as usize).copied()
+        self.all.get(number as usize).map(|known| known.metadata)
+    }
+
+    /// Which entries of the spans of this callsite are recorded one by one.
+    pub(crate) fn entries(&self, number: CallsiteNumber) -> Entries {
+        self.all.get(number as usize).map_or(Entries::Off, |known| known.entries)
     }
 
     /// How many numbers there are; the callsites of the last ones may still be on their way.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 }

@@ -353,6 +353,11 @@ impl Timeline {
         self.reading.0.saturating_add(self.last().rate.ticks(ns))
     }
 
+    /// How many ticks are a second, as far as is known.
+    pub(crate) fn ticks_per_second(&self) -> u64 {
+        self.last().rate.ticks(1_000_000_000)
+    }
+
     /// Nanoseconds since the start of the run.
     #[inline]
     pub(crate) fn ns(&self, ticks: u64) -> i64 {

@@ -11,6 +11,7 @@ use spandrel_storage::{RunInfo, SqliteVersion, nearest};
 use tracing_core::LevelFilter;
 
 use crate::builder::{Arguments, Builder};
+use crate::entry_rules::NotRules;
 use crate::error::{Error, ErrorKind};
 use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
@@ -19,7 +20,7 @@ use crate::writer::push_string;
 /// How the names of variables begin.
 const PREFIX: &str = "SPANDREL_";
 /// All that are read here.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 21] = [
     "SPANDREL_DB",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
@@ -36,6 +37,7 @@ const SETTINGS: [&str; 20] = [
     "SPANDREL_FILTER",
     "SPANDREL_BUSY_TIME",
     "SPANDREL_STATUS_RULES",
+    "SPANDREL_ENTRIES",
     "SPANDREL_ARGS",
     "SPANDREL_REDACT",
     "SPANDREL_CONTROL",
@@ -136,6 +138,12 @@ pub(crate) fn builder(
     }
     if let Some(Switch(are_applied)) = switch("SPANDREL_STATUS_RULES")? {
         builder = builder.status_rules(are_applied);
+    }
+    if let Some(rules) = set("SPANDREL_ENTRIES") {
+        let wrong = |error: NotRules| {
+            Error::new(ErrorKind::InvalidOption, format!("SPANDREL_ENTRIES: {error}"))
+        };
+        builder.entries = rules.to_string_lossy().parse().map_err(wrong)?;
     }
     let kinds = "redacted, off or whole";
     if let Some(kept) = parse::<Arguments>("SPANDREL_ARGS", set("SPANDREL_ARGS"), kinds)? {
@@ -263,6 +271,8 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
     push_string(&mut database, &builder.database.display().to_string());
     let mut filter = String::new();
     push_string(&mut filter, &builder.filter);
+    let mut entries = String::new();
+    push_string(&mut entries, &builder.entries.to_string());
     let mut commit = String::from("null");
     if let Some(known) = &builder.commit {
         commit.clear();
@@ -273,7 +283,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         concat!(
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
             r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
@@ -290,6 +300,7 @@ fn settings(builder: &Builder, recorder: &Recorder) -> String {
         filter,
         builder.busy_time,
         builder.status_rules,
+        entries,
         builder.control,
         builder.store.live_readers,
         builder.close_timeout.as_millis(),

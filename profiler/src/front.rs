@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::ancestry::Ancestry;
+use crate::entry_rules::EntryRules;
 use crate::filter::Filter;
 use crate::open_spans::OpenSpan;
 use crate::recorder::{Recorder, RecorderOptions};
@@ -78,6 +79,7 @@ fn inert() -> &'static Arc<Recorder> {
             field_bytes_max: 0,
             rule: Rule::new(LevelFilter::OFF, LevelFilter::OFF),
             busy_time: false,
+            entries: EntryRules::default(),
             status_rules: false,
             first_id: 1,
         });

@@ -42,6 +42,7 @@ mod chunks;
 mod clock;
 mod control;
 mod counters;
+mod entry_rules;
 mod environment;
 mod error;
 mod fast;
@@ -85,6 +86,7 @@ mod writer;
 #[doc(hidden)]
 pub use builder::Fault;
 pub use builder::{Arguments, Builder};
+pub use entry_rules::Entries;
 pub use error::{Error, ErrorKind};
 pub use filter::FilterHandle;
 pub use layer::ProfilerLayer;

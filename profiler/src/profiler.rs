@@ -101,6 +101,7 @@ impl Profiler {
     /// | `SPANDREL_SPANS` | [`Builder::spans`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_FILTER` | [`Builder::filter`], as in `my_app=trace,h2=off` |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_ENTRIES` | [`Builder::entries`]: `off`, `long-lived` or `all`; and [`Builder::entries_of`], as in `long-lived,my_app::conn=all,db.query=off` |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_STATUS_RULES` | [`Builder::status_rules`]: the same |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
@@ -216,6 +217,7 @@ impl Profiler {
             rule,
             busy_time: builder.busy_time,
             status_rules: builder.status_rules,
+            entries: builder.entries.clone(),
             first_id,
         };
         let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));
@@ -610,7 +612,9 @@ impl Handle {
 
 /// Counts everything that is in flight as lost to the store.
 fn give_up(stats: &mut Stats) {
-    for ledger in [&mut stats.spans, &mut stats.events, &mut stats.links] {
+    for ledger in
+        [&mut stats.spans, &mut stats.events, &mut stats.links, &mut stats.entries]
+    {
         ledger.dropped.add(DropReason::StoreError, ledger.in_flight);
         ledger.in_flight = 0;
     }

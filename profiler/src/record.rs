@@ -11,6 +11,7 @@
 //!    if W, of any: busy for the last exit; entries, first, last, longest entry, its thread, 0, 0
 //!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
+//!  entry: span, callsite | around, entered, left
 //! ```
 //!
 //! `a | b` is a word whose upper 16 bits are `a`. So ids have [`ID_BITS`]: at ten million a second
@@ -43,6 +44,7 @@ const KIND_SPAN: u64 = 0; // so that the head of an open span is the header of i
 const KIND_EVENT: u64 = 1;
 const KIND_LINK: u64 = 2;
 const KIND_UNTIMED: u64 = 3;
+const KIND_ENTRY: u64 = 4;
 
 const STATUS_SHIFT: u32 = 32;
 const LEFT_OUT_SHIFT: u32 = 34;
@@ -260,12 +262,35 @@ impl Link {
     }
 }
 
+/// A thread was inside a span: one entry, which has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) callsite: u32,
+    pub(crate) thread: u32,
+    pub(crate) span: u64,
+    /// The span that the thread was in when it entered, 0 for none.
+    pub(crate) around: u64,
+    pub(crate) entered: u64,
+    /// Less than `entered` if the counter has jumped.
+    pub(crate) left: u64,
+}
+
+impl Entry {
+    pub(crate) fn words(&self) -> Slot {
+        let header =
+            KIND_ENTRY << KIND_SHIFT | u64::from(self.thread) | callsite_high(self.callsite);
+        let around = id_and(self.around, callsite_low(self.callsite));
+        [header, self.span, around, self.entered, self.left, 0, 0]
+    }
+}
+
 /// A record, read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Span(SpanHead, &'a [u64]),
     Event(EventHead, &'a [u64]),
     Link(Link),
+    Entry(Entry),
 }
 
 impl Record<'_> {
@@ -274,6 +299,7 @@ impl Record<'_> {
             Self::Span(..) => Kind::Span,
             Self::Event(..) => Kind::Event,
             Self::Link(_) => Kind::Link,
+            Self::Entry(_) => Kind::Entry,
         }
     }
 
@@ -293,6 +319,7 @@ pub(crate) fn kind(header: u64) -> Option<Kind> {
         KIND_SPAN | KIND_UNTIMED => Some(Kind::Span),
         KIND_EVENT => Some(Kind::Event),
         KIND_LINK => Some(Kind::Link),
+        KIND_ENTRY => Some(Kind::Entry),
         _ => None,
     }
 }
@@ -341,6 +368,14 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
         Kind::Link => {
             let &[_, span, follows, ..] = words else { return None };
             Some(Record::Link(Link { span, follows }))
+        }
+        Kind::Entry => {
+            let &[_, span, around, entered, left, ..] = words else { return None };
+            if span == 0 {
+                return None;
+            }
+            let (callsite, around) = (callsite(around, header), id_of(around));
+            Some(Record::Entry(Entry { callsite, thread, span, around, entered, left }))
         }
     }
 }
@@ -478,6 +513,16 @@ mod tests {
         assert_eq!(read(&words), Some(Record::Event(event, &[1, 2])));
         let link = Link { span: 3, follows: 4 };
         assert_eq!(read(&link.words()), Some(Record::Link(link)));
+        let entry = Entry {
+            callsite: CALLSITE_MAX as u32 - 0x1234,
+            thread: THREAD_MAX,
+            span: ID_MAX,
+            around: ID_MAX - 1,
+            entered: START,
+            left: u64::MAX,
+        };
+        assert_eq!(read(&entry.words()), Some(Record::Entry(entry)));
+        assert_eq!(kinship(&mut entry.words()).map(|kin| kin.id), None, "no span");
     }
 
     #[test]

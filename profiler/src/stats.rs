@@ -158,6 +158,10 @@ pub struct Stats {
     /// The ledger of follows-from links. A link to a span that has already closed cannot be told
     /// from one to a later span with the same id, and is not recorded at all.
     pub links: Ledger,
+    /// The ledger of entries that are recorded one by one, see [`Builder::entries`](crate::Builder::entries):
+    /// a record each, when the thread has left. They are dropped before a span is, as `ring_full`, when less
+    /// than a quarter of the ring is free.
+    pub entries: Ledger,
     /// Spans that are open now; not part of the ledger until they close.
     pub open: u64,
     /// Spans that were stored without an end, because they were open at `close()`.
@@ -213,11 +217,13 @@ impl Deref for Stats {
 }
 
 impl Stats {
-    /// Whether the identity `recorded = stored + dropped + in_flight` holds for spans, events and
-    /// links.
+    /// Whether the identity `recorded = stored + dropped + in_flight` holds for spans, events, links
+    /// and entries.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.spans.balances() && self.events.balances() && self.links.balances()
+        [&self.spans, &self.events, &self.links, &self.entries]
+            .into_iter()
+            .all(Ledger::balances)
     }
 }
 
@@ -255,7 +261,7 @@ impl Stats {
         };
         format!(
             concat!(
-                r#"{{"spans":{},"events":{},"links":{},"unfinished":{},"cut":{},"log_unplaced":{},"#,
+                r#"{{"spans":{},"events":{},"links":{},"entries":{},"unfinished":{},"cut":{},"log_unplaced":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
                 r#""callsites":{{"kept":{},"below_level":{}}},"#,
                 r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
@@ -264,6 +270,7 @@ impl Stats {
             ledger(&self.spans),
             ledger(&self.events),
             ledger(&self.links),
+            ledger(&self.entries),
             self.unfinished,
             self.cut,
             self.log_unplaced,
@@ -357,6 +364,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         spans: ledger(Kind::Span),
         events: ledger(Kind::Event),
         links: ledger(Kind::Link),
+        entries: ledger(Kind::Entry),
         open: recorder.open.count(),
         unfinished: account.unfinished,
         cut: account.cut,
@@ -416,28 +424,29 @@ mod tests {
     /// What was published and drained, and became of it, in order.
     fn sound() -> Snapshot {
         let mut dropped_early = Drops::default();
-        dropped_early[DropReason::RingFull as usize] = [5, 6, 7];
+        dropped_early[DropReason::RingFull as usize] = [5, 6, 7, 8];
         let mut account = Account {
-            taken: [80, 70, 60],
-            held: [10, 20, 30],
-            stored: [60, 45, 25],
+            taken: [80, 70, 60, 50],
+            held: [10, 20, 30, 5],
+            stored: [60, 45, 25, 40],
             duplicates: 3,
             unfinished: 4,
             ..Account::default()
         };
-        account.drop_many([7, 5, 5], DropReason::StoreError);
+        account.drop_many([7, 5, 5, 5], DropReason::StoreError);
         account.drop_unfinished(2, DropReason::StoreError);
-        Snapshot { account, published: [100, 90, 80], dropped_early }
+        Snapshot { account, published: [100, 90, 80, 60], dropped_early }
     }
 
-    fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 3] {
-        [Kind::Span, Kind::Event, Kind::Link].map(|kind| ledger(snapshot, kind, 1, closed))
+    fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 4] {
+        [Kind::Span, Kind::Event, Kind::Link, Kind::Entry].map(|kind| ledger(snapshot, kind, 1, closed))
     }
 
     #[test]
     fn a_ledger_whose_counts_agree_balances() {
-        let [spans, events, links] = ledgers(&sound(), false);
+        let [spans, events, links, entries] = ledgers(&sound(), false);
         assert!(spans.balances() && events.balances() && links.balances(), "{spans:?} {events:?}");
+        assert_eq!((entries.recorded, entries.stored, entries.in_flight), (68, 40, 15));
         assert_eq!((spans.recorded, spans.stored, spans.in_flight), (107, 64, 29));
         assert_eq!((spans.dropped.ring_full, spans.dropped.store_error), (5, 9));
         assert_eq!((events.recorded, events.stored, events.in_flight), (96, 45, 40));
@@ -456,7 +465,7 @@ mod tests {
             ("stored twice", |account| account.stored[0] += 60),
             ("not counted as stored", |account| account.stored[0] = 0),
             ("dropped and not counted", |account| account.dropped = Drops::default()),
-            ("dropped twice", |account| account.drop_many([7, 0, 0], DropReason::StoreError)),
+            ("dropped twice", |account| account.drop_many([7, 0, 0, 0], DropReason::StoreError)),
             ("in the ledger already", |account| account.duplicates += 1),
         ];
         for (what, cook) in cooks {

@@ -41,6 +41,13 @@ impl<T> Lease<T> {
         self.index
     }
 
+    /// Whether a quarter of the partition stays free behind a claim of so many slots: for what must not
+    /// take the room of what matters more.
+    #[must_use]
+    pub fn has_spare(&self, slots: usize) -> bool {
+        self.leased().has_spare(slots as u64)
+    }
+
     #[inline(always)]
     pub(crate) fn leased(&self) -> &Partition<T> {
         // SAFETY: the partitions lie in a boxed slice that neither moves nor changes its length for

@@ -123,6 +123,13 @@ impl<T> Partition<T> {
         self.producers.tail.peek().saturating_sub(gating)
     }
 
+    /// Whether a quarter of the slots stays free behind a claim of so many. Somebody else may claim some
+    /// at the same moment.
+    pub(crate) fn has_spare(&self, slots: u64) -> bool {
+        let capacity = self.slots.capacity();
+        self.backlog() + slots <= capacity - capacity / 4
+    }
+
     /// Refuses all later claims by a lessee that has seen this.
     pub(crate) fn seal(&self) {
         // Relaxed: closing is a request, not a hand-over, see `Ring::close`. A read-modify-write: pairs with

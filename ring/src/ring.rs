@@ -199,6 +199,13 @@ impl<T> Ring<T> {
         self.0.partitions.len() - 1
     }
 
+    /// Whether a quarter of the shared partition stays free behind a claim of so many slots, as far as
+    /// nobody else claims some at the same moment.
+    #[must_use]
+    pub fn has_spare(&self, slots: usize) -> bool {
+        self.0.partitions[self.shared_partition()].has_spare(slots as u64)
+    }
+
     /// Slots of each partition, the shared one last.
     #[must_use]
     pub fn capacities(&self) -> Vec<usize> {

@@ -9,7 +9,7 @@ use crate::batches::{self, Commit, Extent, Ranges};
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
+use crate::record::{Batch, EntryRow, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
 use crate::totals::Totals;
@@ -73,6 +73,8 @@ pub(crate) fn write(
         events(tx, batch, ids, loaded)?;
         batch.events.iter().for_each(|event| totals.see_event(event));
     }
+    batch.entries.sort_by_key(|entry| entry.id);
+    entries(tx, &batch.entries, (run_id, Some(commit.id)), &mut totals)?;
     extent.to_ns = totals.last_ns;
     links(tx, &batch.links, (run_id, Some(commit.id)), &mut totals)?;
     if batches::is_followed(batch) {
@@ -161,6 +163,37 @@ pub(crate) fn links(
     Ok(())
 }
 
+pub(crate) fn entries(
+    tx: &Connection,
+    entries: &[EntryRow],
+    (run_id, batch_id): (i64, Option<i64>),
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut insert = tx.prepare(
+        "INSERT INTO main.entry (id, run_id, span_id, callsite_id, thread_id, start_ns, duration_ns,
+           around_id, batch_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for entry in entries {
+        insert.execute(params![
+            entry.id as i64,
+            run_id,
+            entry.span_id as i64,
+            entry.callsite_id,
+            entry.thread_id,
+            entry.start_ns,
+            entry.duration_ns,
+            nullable(entry.around_id),
+            batch_id,
+        ])?;
+        totals.see_entry(entry);
+    }
+    Ok(())
+}
+
 pub(crate) fn losses(
     tx: &Connection,
     losses: &[LossRow],
@@ -171,8 +204,8 @@ pub(crate) fn losses(
         return Ok(());
     }
     let mut insert = tx.prepare(
-        "INSERT INTO loss (run_id, reason, from_ns, to_ns, spans, events, thread_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO loss (run_id, reason, from_ns, to_ns, spans, events, thread_id, entries)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     for loss in losses {
         insert.execute(params![
@@ -182,7 +215,8 @@ pub(crate) fn losses(
             loss.to_ns,
             loss.spans as i64,
             loss.events as i64,
-            loss.thread_id
+            loss.thread_id,
+            loss.entries as i64
         ])?;
         totals.see_loss(loss);
     }

@@ -7,7 +7,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::record::{Batch, EventRow, LinkRow, SpanRow};
+use crate::record::{Batch, EntryRow, EventRow, LinkRow, SpanRow};
 
 /// Ranges of a commit and kind, at most.
 const RANGES_MAX: usize = 8;
@@ -59,6 +59,12 @@ impl Ranges {
     pub(crate) fn of_events<'a>(&mut self, events: impl Iterator<Item = &'a EventRow>) {
         self.clear();
         self.fill(events.map(|event| Range::of(event.id as i64, event.at_ns)));
+    }
+
+    fn of_entries(entries: &[EntryRow]) -> Self {
+        let mut ranges = Self::default();
+        ranges.fill(entries.iter().map(|entry| Range::of(entry.id as i64, entry.start_ns)));
+        ranges
     }
 
     fn of_links(links: &[LinkRow]) -> Self {
@@ -191,7 +197,7 @@ impl Roots {
 /// What is known of all spans and events of a commit together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
-    /// The latest end of a span, its start if it has none, or moment of an event.
+    /// The latest end of a span, its start if it has none, moment of an event, or end of an entry.
     pub(crate) to_ns: i64,
     /// The longest span, below zero if none has ended.
     pub(crate) longest_ns: i64,
@@ -212,7 +218,8 @@ pub(crate) struct Commit {
 
 /// Whether a batch has anything that is followed.
 pub(crate) fn is_followed(batch: &Batch) -> bool {
-    !(batch.spans.is_empty() && batch.events.is_empty() && batch.links.is_empty())
+    let Batch { spans, events, links, entries, .. } = batch;
+    !(spans.is_empty() && events.is_empty() && links.is_empty() && entries.is_empty())
 }
 
 /// Stores the row of a commit that stores this batch, and its ranges.
@@ -223,10 +230,12 @@ pub(crate) fn insert(
     extent: Extent,
     (spans, events): (&Ranges, &Ranges),
 ) -> rusqlite::Result<()> {
-    let has_time = !(batch.spans.is_empty() && batch.events.is_empty());
+    let Batch { spans: a, events: b, entries: c, .. } = batch;
+    let has_time = !(a.is_empty() && b.is_empty() && c.is_empty());
     conn.execute(
-        "INSERT INTO main.batch (id, run_id, at_unix_ns, spans, events, links, to_ns, longest_ns)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO main.batch (id, run_id, at_unix_ns, spans, events, links, to_ns, longest_ns,
+           entries)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             commit.id,
             commit.run_id,
@@ -236,6 +245,7 @@ pub(crate) fn insert(
             batch.links.len() as i64,
             has_time.then_some(extent.to_ns),
             (extent.longest_ns >= 0).then_some(extent.longest_ns),
+            batch.entries.len() as i64,
         ],
     )?;
     let mut insert = conn.prepare(
@@ -243,11 +253,13 @@ pub(crate) fn insert(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let links = Ranges::of_links(&batch.links);
+    let entries = Ranges::of_entries(&batch.entries);
     for (kind, ranges, has_time) in [
         ("span", &spans.ranges, true),
         ("root", &spans.roots.ranges, false),
         ("event", &events.ranges, true),
         ("link", &links.ranges, false),
+        ("entry", &entries.ranges, true),
     ] {
         for range in ranges {
             insert.execute(params![

@@ -39,7 +39,7 @@ use Kind::{Batch, Callsite, Id, Run, Thread};
 /// finds the largest number, or if it is a table of few rows.
 type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
 
-const TABLES: [Columns; 15] = [
+const TABLES: [Columns; 16] = [
     ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id), ("last_batch_id", Batch)], None),
     ("callsite", &[("id", Callsite)], None),
     ("thread", &[("id", Thread), ("run_id", Run)], Some(("id", NEWEST))),
@@ -72,6 +72,19 @@ const TABLES: [Columns; 15] = [
         "link",
         &[("span_id", Id), ("follows_id", Id), ("run_id", Run), ("batch_id", Batch)],
         Some(("rowid", NEWEST)),
+    ),
+    (
+        "entry",
+        &[
+            ("id", Id),
+            ("span_id", Id),
+            ("around_id", Id),
+            ("run_id", Run),
+            ("callsite_id", Callsite),
+            ("thread_id", Thread),
+            ("batch_id", Batch),
+        ],
+        Some(("id", NEWEST)),
     ),
     ("batch", &[("id", Batch), ("run_id", Run)], Some(("id", NEWEST))),
     ("batch_range", &[("batch_id", Batch), ("last_id", Id)], Some(("batch_id", NEWEST))),
@@ -174,13 +187,21 @@ mod tests {
                         | "follows_id"
                         | "parent_id"
                         | "root_id"
+                        | "around_id"
                         | "last_id"
                         | "batch_id"
                         | "last_batch_id"
                 ) || (name == "id"
                     && matches!(
                         table,
-                        "run" | "callsite" | "thread" | "span" | "event" | "open_span" | "batch"
+                        "run"
+                            | "callsite"
+                            | "thread"
+                            | "span"
+                            | "event"
+                            | "entry"
+                            | "open_span"
+                            | "batch"
                     ));
                 let asked = TABLES.iter().any(|(asked, columns, _)| {
                     *asked == table && columns.iter().any(|(column, _)| *column == name)

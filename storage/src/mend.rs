@@ -39,6 +39,8 @@ pub struct Mended {
     pub events: u64,
     /// Links that are refused.
     pub links: u64,
+    /// Entries that are refused.
+    pub entries: u64,
     /// Marks, and ends of sections, that are refused.
     pub marks: u64,
     /// Losses, open spans and rows about the writer that are refused: none of the recorded data.
@@ -88,6 +90,10 @@ impl Moved {
             link.span_id = self.span(link.span_id);
             link.follows_id = self.span(link.follows_id);
         }
+        for entry in &mut batch.entries {
+            entry.span_id = self.span(entry.span_id);
+            entry.around_id = self.span(entry.around_id);
+        }
         for mark in &mut batch.marks {
             mark.id = self.marks.get(&mark.id).copied().unwrap_or(mark.id);
         }
@@ -118,6 +124,7 @@ impl Trial<'_, '_> {
         };
         self.spans(batch, &last, &mut mended)?;
         self.events(batch, &last, &mut mended)?;
+        self.entries(batch, &last, &mut mended)?;
         self.others(batch, &mut mended)?;
         self.moved.apply(batch);
         Ok(mended)
@@ -231,6 +238,27 @@ impl Trial<'_, '_> {
         Ok(taken)
     }
 
+    /// An entry whose number somebody else has gets another one: nobody refers to it.
+    fn entries(
+        &mut self,
+        batch: &mut Batch,
+        last: &LastIds,
+        mended: &mut Mended,
+    ) -> rusqlite::Result<()> {
+        for entry in &mut batch.entries {
+            if self.is_anothers("entry", entry.id)?
+                && let Some(id) = (self.fresh)(u64::try_from(last.id).unwrap_or(0))
+            {
+                entry.id = id;
+                mended.renumbered += 1;
+            }
+        }
+        let (tx, ids, totals) = (self.tx, (self.run_id, None), &mut Totals::new(0));
+        mended.entries +=
+            sift(tx, &mut batch.entries, |rows| append::entries(tx, rows, ids, totals))?;
+        Ok(())
+    }
+
     /// What has no ids of its own, or ids that matter to nobody else.
     fn others(&mut self, batch: &mut Batch, mended: &mut Mended) -> rusqlite::Result<()> {
         let (tx, run_id) = (self.tx, self.run_id);
@@ -325,6 +353,10 @@ fn rename(batch: &mut Batch, renamed: &Renamed) {
         callsite(&mut event.callsite_id);
         thread(&mut event.thread_id);
     }
+    for entry in &mut batch.entries {
+        callsite(&mut entry.callsite_id);
+        thread(&mut entry.thread_id);
+    }
     batch.losses.iter_mut().filter_map(|loss| loss.thread_id.as_mut()).for_each(thread);
 }
 
@@ -339,6 +371,7 @@ pub(crate) fn mend_references(
     for (table, columns) in [
         ("span", &["parent_id", "root_id"][..]),
         ("event", &["span_id"]),
+        ("entry", &["span_id", "around_id"]),
         ("link", &["span_id", "follows_id"]),
     ] {
         for column in columns {

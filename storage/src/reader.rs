@@ -12,6 +12,7 @@
 //!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
 
 mod earlier;
+mod entry;
 mod mark;
 mod mode;
 mod names;
@@ -38,6 +39,7 @@ pub use self::run::{Counts, Run};
 pub(crate) use self::span::read_status;
 #[cfg(feature = "query")]
 pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
+pub use self::entry::Entry;
 pub use self::span::{Event, Link, OpenSpan, Span};
 #[cfg(feature = "query")]
 pub(crate) use self::span::{last_exit, longest_entry};

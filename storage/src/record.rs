@@ -176,6 +176,25 @@ pub struct LinkRow {
     pub follows_id: u64,
 }
 
+/// A thread was inside a span, and has left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRow {
+    /// Unique in the file among entries, and above those of earlier ones; no span or event has it.
+    pub id: u64,
+    /// The span.
+    pub span_id: u64,
+    /// Database id of the span's callsite.
+    pub callsite_id: i64,
+    /// Database id of the thread.
+    pub thread_id: i64,
+    /// When it entered.
+    pub start_ns: i64,
+    /// How long it was inside.
+    pub duration_ns: i64,
+    /// The span that the thread was in when it entered, 0 for none.
+    pub around_id: u64,
+}
+
 /// Spans and events that are missing, why, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossRow {
@@ -189,6 +208,8 @@ pub struct LossRow {
     pub spans: u64,
     /// Events lost.
     pub events: u64,
+    /// Entries lost.
+    pub entries: u64,
     /// Database id of the thread that lost them, when it is known.
     pub thread_id: Option<i64>,
 }
@@ -283,6 +304,8 @@ pub struct Batch {
     pub events: Vec<EventRow>,
     /// Follows-from links.
     pub links: Vec<LinkRow>,
+    /// Entries, in any order; `append` stores them by id.
+    pub entries: Vec<EntryRow>,
     /// Losses since the last batch.
     pub losses: Vec<LossRow>,
     /// Marks, and ends of sections.
@@ -304,6 +327,7 @@ impl Batch {
         self.spans.is_empty()
             && self.events.is_empty()
             && self.links.is_empty()
+            && self.entries.is_empty()
             && self.losses.is_empty()
             && self.marks.is_empty()
             && self.writer_stat.is_none()
@@ -318,6 +342,7 @@ impl Batch {
         self.spans.clear();
         self.events.clear();
         self.links.clear();
+        self.entries.clear();
         self.losses.clear();
         self.marks.clear();
         self.writer_stat = None;

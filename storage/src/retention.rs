@@ -1,7 +1,7 @@
 //! Deleting the oldest rows, in small steps.
 //!
 //! Ids grow over all runs, so the rows with the smallest ids are the oldest, those of earlier runs
-//! first; nothing has to be searched. Spans and events are numbered together, and go together. What goes with spans and events (links, rollups, marks,
+//! first; nothing has to be searched. Spans, events and entries are numbered together, and go together. What goes with them (links, rollups, marks,
 //! gauges, the state of the writer) is deleted up to the same moment. Runs, callsites and losses
 //! stay: they are few, and the ledger must still add up.
 //!
@@ -41,6 +41,8 @@ pub struct Pruned {
     pub spans: u64,
     /// Event rows.
     pub events: u64,
+    /// Entry rows.
+    pub entries: u64,
     /// Rollup rows.
     pub rollups: u64,
     /// Whether there is more to do; call again.
@@ -49,12 +51,20 @@ pub struct Pruned {
     pub(crate) live: Live,
 }
 
+impl Pruned {
+    /// Rows of those that are numbered together.
+    fn rows(&self) -> u64 {
+        self.spans + self.events + self.entries
+    }
+}
+
 /// What was deleted of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Live {
     run_id: i64,
     pub(crate) spans: i64,
     pub(crate) events: i64,
+    pub(crate) entries: i64,
 }
 
 /// How much a call deletes before it leaves the rest to the next one.
@@ -78,7 +88,7 @@ impl Pace {
     }
 
     fn is_over(self, pruned: &Pruned, freed: u64) -> bool {
-        pruned.spans + pruned.events >= self.rows && freed >= self.bytes
+        pruned.rows() >= self.rows && freed >= self.bytes
     }
 
     /// Rows of a table for one statement, if so many were deleted already.
@@ -108,7 +118,11 @@ struct Moment {
 enum Table {
     Span,
     Event,
+    Entry,
 }
+
+/// Those of which rows are numbered together.
+const NUMBERED: [Table; 3] = [Table::Span, Table::Event, Table::Entry];
 
 impl Limits {
     /// `batch_bytes` is what a batch takes.
@@ -144,7 +158,7 @@ pub(crate) fn prune(
     if let Some(horizon) = limits.cutoff_unix_ns.map(|at| moment_of(tx, at)).transpose()?.flatten()
     {
         let rows = pace.rows.max(STEP_ROWS);
-        for table in [Table::Span, Table::Event] {
+        for table in NUMBERED {
             let deleted = delete_before(tx, table, horizon, rows, &mut pruned)?;
             pruned.more |= deleted >= rows;
         }
@@ -158,12 +172,12 @@ pub(crate) fn prune(
         let step_max = if used > target { step_rows(tx)? } else { 0 };
         while used > target && !pace.is_over(&pruned, before.saturating_sub(used)) {
             let left = match pace.bytes {
-                0 => pace.rows_left(pruned.spans + pruned.events),
+                0 => pace.rows_left(pruned.rows()),
                 _ => STEP_ROWS,
             };
             let step = left.min(step_max);
             let Some(last) = last_of_oldest(tx, step)? else { break };
-            for table in [Table::Span, Table::Event] {
+            for table in NUMBERED {
                 delete_up_to(tx, table, last, &mut pruned)?;
             }
             since_companions += step;
@@ -175,7 +189,7 @@ pub(crate) fn prune(
         }
         if before > target {
             delete_companions(tx, oldest_moment(tx)?, &mut pruned)?;
-            let deleted = pruned.spans + pruned.events + pruned.rollups > 0;
+            let deleted = pruned.rows() + pruned.rollups > 0;
             pruned.more |= deleted && used_bytes(tx)? > target;
         }
         pruned.more |= give_back(tx, max_bytes, pace)?;
@@ -189,20 +203,22 @@ fn step_rows(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM main.{table} LIMIT ?1)");
         tx.query_row(&sql, [(STEP_ROWS * STEP_PART) as i64], |row| row.get::<_, i64>(0))
     };
-    let rows = u64::try_from(count("span")? + count("event")?).unwrap_or(0);
+    let rows = u64::try_from(count("span")? + count("event")? + count("entry")?).unwrap_or(0);
     Ok((rows / STEP_PART).clamp(STEP_ROWS_MIN, STEP_ROWS))
 }
 
-/// The largest id among so many of the oldest spans and events, which are numbered together.
+/// The largest id among so many of the oldest spans, events and entries, which are numbered together.
 fn last_of_oldest(tx: &Transaction<'_>, rows: u64) -> rusqlite::Result<Option<i64>> {
     let nth = "SELECT id FROM main.span UNION ALL SELECT id FROM main.event
+               UNION ALL SELECT id FROM main.entry
                ORDER BY 1 LIMIT 1 OFFSET ?1";
     let last = tx.query_row(nth, [rows.saturating_sub(1) as i64], |row| row.get(0)).optional()?;
     if last.is_some() {
         return Ok(last);
     }
     let largest = "SELECT max(id) FROM (SELECT max(id) AS id FROM main.span
-                     UNION ALL SELECT max(id) FROM main.event)";
+                     UNION ALL SELECT max(id) FROM main.event
+                     UNION ALL SELECT max(id) FROM main.entry)";
     tx.query_row(largest, [], |row| row.get(0))
 }
 
@@ -222,7 +238,7 @@ fn moment_of(tx: &Transaction<'_>, unix_ns: i64) -> rusqlite::Result<Option<Mome
     .optional()
 }
 
-/// When the oldest span or event began; a moment behind everything if there is none.
+/// When the oldest span, event or entry began; a moment behind everything if there is none.
 fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
     let first = |sql| {
         tx.query_row(sql, [], |row| Ok(Moment { run_id: row.get(0)?, at_ns: row.get(1)? }))
@@ -230,7 +246,8 @@ fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
     };
     let span = first("SELECT run_id, start_ns FROM span ORDER BY id LIMIT 1")?;
     let event = first("SELECT run_id, at_ns FROM event ORDER BY id LIMIT 1")?;
-    Ok(span.into_iter().chain(event).min().unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
+    let entry = first("SELECT run_id, start_ns FROM entry ORDER BY id LIMIT 1")?;
+    Ok(span.into_iter().chain(event).chain(entry).min().unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
 }
 
 impl Table {
@@ -239,6 +256,7 @@ impl Table {
         match self {
             Self::Span => ("span", "start_ns", "pruned_spans"),
             Self::Event => ("event", "at_ns", "pruned_events"),
+            Self::Entry => ("entry", "start_ns", "pruned_entries"),
         }
     }
 }
@@ -323,6 +341,10 @@ fn count_deleted(
             pruned.events += deleted as u64;
             pruned.live.events += if is_live { deleted as i64 } else { 0 };
         }
+        Table::Entry => {
+            pruned.entries += deleted as u64;
+            pruned.live.entries += if is_live { deleted as i64 } else { 0 };
+        }
     }
     Ok(())
 }
@@ -383,6 +405,7 @@ fn delete_batches(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         "DELETE FROM main.batch_range WHERE batch_id IN ({oldest}) AND kind <> 'root'
            AND last_id < CASE kind
              WHEN 'event' THEN coalesce((SELECT min(id) FROM main.event), last_id + 1)
+             WHEN 'entry' THEN coalesce((SELECT min(id) FROM main.entry), last_id + 1)
              ELSE coalesce((SELECT min(id) FROM main.span), last_id + 1) END"
     ))?;
     // Where roots are is of use as long as spans are left.

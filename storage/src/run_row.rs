@@ -56,23 +56,25 @@ impl RunRow {
     }
 
     /// Goes on with what the file still has of the run; losses are told anew. `counts` are spans,
-    /// unfinished ones, events, links and marks; `others` the last moment and what was pruned.
+    /// unfinished ones, events, links, entries and marks; `others` the last moment and what was pruned.
     pub(crate) fn resume(
         &mut self,
         conn: &Connection,
-        counts: [i64; 5],
-        others: [i64; 3],
+        counts: [i64; 6],
+        others: [i64; 4],
     ) -> rusqlite::Result<()> {
-        let [spans, unfinished, events, links, _] = counts;
-        let [last_ns, pruned_spans, pruned_events] = others;
+        let [spans, unfinished, events, links, entries, _] = counts;
+        let [last_ns, pruned_spans, pruned_events, pruned_entries] = others;
         self.sums = Totals {
             spans,
             unfinished,
             events,
             links,
+            entries,
             last_ns,
             pruned_spans,
             pruned_events,
+            pruned_entries,
             last_batch_id: self.sums.last_batch_id,
             ..Totals::new(self.sums.last_id())
         };
@@ -102,9 +104,9 @@ impl RunRow {
             "INSERT INTO main.run (id, uuid, label, started_unix_ns, pid, program, args, host, os,
                cpus, clock, settings, first_id, last_id, last_ns, spans, unfinished, events, links,
                dropped_spans, dropped_events, pruned_spans, pruned_events, report,
-               last_batch_id)
+               last_batch_id, entries, dropped_entries, pruned_entries)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+               ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
             params![
                 id,
                 info.uuid,
@@ -131,6 +133,9 @@ impl RunRow {
                 sums.pruned_events,
                 report,
                 sums.last_batch_id,
+                sums.entries,
+                sums.dropped_entries,
+                sums.pruned_entries,
             ],
         )?;
         Ok(())

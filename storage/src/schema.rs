@@ -20,13 +20,14 @@ pub fn schema() -> &'static str {
 }
 
 /// The tables that [`schema`] makes.
-pub(crate) const TABLES: [&str; 14] = [
+pub(crate) const TABLES: [&str; 15] = [
     "run",
     "callsite",
     "thread",
     "span",
     "event",
     "link",
+    "entry",
     "mark",
     "gauge",
     "rollup",
@@ -38,7 +39,7 @@ pub(crate) const TABLES: [&str; 14] = [
 ];
 
 /// Those of them that files of earlier versions do not have.
-pub(crate) const SINCE_3: [&str; 2] = ["batch", "batch_range"];
+pub(crate) const SINCE_3: [&str; 3] = ["batch", "batch_range", "entry"];
 
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
 /// version by one; views are dropped before the first, and made
@@ -59,6 +60,10 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
     (
         2,
         "ALTER TABLE main.run ADD COLUMN last_batch_id INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.run ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.run ADD COLUMN dropped_entries INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.run ADD COLUMN pruned_entries INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.loss ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE main.span RENAME COLUMN polls TO entries;
          ALTER TABLE main.span ADD COLUMN first_entry_ns INTEGER;
          ALTER TABLE main.span ADD COLUMN longest_entry_ns INTEGER;

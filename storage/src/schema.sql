@@ -33,7 +33,10 @@ CREATE TABLE run (
   dropped_events INTEGER NOT NULL, -- sum of loss.events
   pruned_spans INTEGER NOT NULL,   -- span rows that retention deleted; not a loss
   pruned_events INTEGER NOT NULL,  -- event rows that retention deleted; not a loss
-  last_batch_id INTEGER NOT NULL DEFAULT 0 -- largest batch.id of the run, of deleted ones too; 0: none
+  last_batch_id INTEGER NOT NULL DEFAULT 0, -- largest batch.id of the run, of deleted ones too; 0: none
+  entries INTEGER NOT NULL DEFAULT 0, -- entry rows stored; those pruned since are counted too
+  dropped_entries INTEGER NOT NULL DEFAULT 0, -- sum of loss.entries
+  pruned_entries INTEGER NOT NULL DEFAULT 0 -- entry rows that retention deleted; not a loss
 ) STRICT;
 
 -- A place in the source that makes spans or events; one row a place, over all runs.
@@ -87,6 +90,22 @@ CREATE TABLE span (
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
+-- A thread was inside a span: one of its entries, of spans that live long (they are entered after they
+-- have been open for a second, or more than a thousand times), and of those for which the program
+-- asks. The row of a span has sums over all of its entries, these included.
+CREATE TABLE entry (
+  id INTEGER PRIMARY KEY NOT NULL, -- numbered with spans and events; grows with the time of storing
+  run_id INTEGER NOT NULL,         -- run.id
+  span_id INTEGER NOT NULL,        -- the span, span.id; while it is open, open_span.id
+  callsite_id INTEGER NOT NULL,    -- callsite.id of the span
+  thread_id INTEGER NOT NULL,      -- the thread that was inside, thread.id
+  start_ns INTEGER NOT NULL,       -- when it entered, ns since the start of the run
+  duration_ns INTEGER NOT NULL,    -- how long it was inside, ns
+  around_id INTEGER,               -- the span that the thread was in when it entered, span.id, which
+                                   -- need not be the parent; NULL: in none
+  batch_id INTEGER                 -- the commit that stored it, batch.id
+) STRICT;
+
 -- Something that happened at one moment, inside a span or not.
 CREATE TABLE event (
   id INTEGER PRIMARY KEY NOT NULL, -- unique in the file; grows with time
@@ -109,7 +128,7 @@ CREATE TABLE link (
 ) STRICT;
 CREATE INDEX link_by_span ON link (span_id);
 
--- A commit that stored spans, events or links; in the file together with them. To follow a
+-- A commit that stored spans, events, links or entries; in the file together with them. To follow a
 -- recording, remember the largest id that was read, and ask for what is above it: ids of spans do
 -- not tell what is new, since they grow with creation, and rows come when a span has closed.
 CREATE TABLE batch (
@@ -120,8 +139,9 @@ CREATE TABLE batch (
   events INTEGER NOT NULL,         -- event rows, likewise
   links INTEGER NOT NULL,          -- link rows, likewise
   to_ns INTEGER,                   -- latest end of its spans (start, if unfinished) or moment of its
-                                   -- events; NULL: it has links only
-  longest_ns INTEGER               -- largest duration_ns of its spans; NULL: none of them has ended
+                                   -- events or end of its entries; NULL: it has links only
+  longest_ns INTEGER,              -- largest duration_ns of its spans; NULL: none of them has ended
+  entries INTEGER NOT NULL         -- entry rows that it stored; those pruned since are counted too
 ) STRICT;
 
 -- Where the rows of a commit are: up to eight ranges of ids of a kind, which do not overlap. Other
@@ -129,7 +149,8 @@ CREATE TABLE batch (
 CREATE TABLE batch_range (
   batch_id INTEGER NOT NULL,       -- batch.id
   kind TEXT NOT NULL,              -- 'span': of span.id; 'root': of span.root_id of spans that are no
-                                   -- roots themselves; 'event': of event.id; 'link': of link.span_id
+                                   -- roots themselves; 'event': of event.id; 'link': of link.span_id;
+                                   -- 'entry': of entry.id
   first_id INTEGER NOT NULL,       -- smallest id in the range
   last_id INTEGER NOT NULL,        -- largest one
   row_count INTEGER NOT NULL,      -- its rows in the range; those pruned since are counted too
@@ -213,7 +234,7 @@ CREATE TABLE open_span (
   longest_thread_id INTEGER        -- likewise
 ) STRICT;
 
--- Spans and events that are missing, why, and when.
+-- Spans, events and entries that are missing, why, and when.
 CREATE TABLE loss (
   id INTEGER PRIMARY KEY NOT NULL,
   run_id INTEGER NOT NULL,         -- run.id
@@ -222,7 +243,8 @@ CREATE TABLE loss (
   to_ns INTEGER NOT NULL,          -- the loss did not end after this moment
   spans INTEGER NOT NULL,          -- spans lost
   events INTEGER NOT NULL,         -- events lost
-  thread_id INTEGER                -- thread.id; NULL: several, or not known
+  thread_id INTEGER,               -- thread.id; NULL: several, or not known
+  entries INTEGER NOT NULL DEFAULT 0 -- entries lost, of those that are recorded one by one
 ) STRICT;
 
 -- Views for people. Milliseconds and ISO-8601 text (UTC) stand beside the nanoseconds.
@@ -394,7 +416,8 @@ LEFT JOIN thread AS t ON t.id = e.thread_id;
 CREATE VIEW losses AS
 SELECT
   l.run_id, l.reason, CAST(sum(l.spans) AS BIGINT) AS spans,
-  CAST(sum(l.events) AS BIGINT) AS events, CAST(min(l.from_ns) / 1e6 AS DOUBLE) AS from_ms,
+  CAST(sum(l.events) AS BIGINT) AS events, CAST(sum(l.entries) AS BIGINT) AS entries,
+  CAST(min(l.from_ns) / 1e6 AS DOUBLE) AS from_ms,
   CAST(max(l.to_ns) / 1e6 AS DOUBLE) AS to_ms
 FROM loss AS l
 GROUP BY l.run_id, l.reason

@@ -373,7 +373,7 @@ impl Store {
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
         self.after_commit(&mut appended);
         if let Some(used) = used {
-            let rows = (batch.spans.len() + batch.events.len()) as u64;
+            let rows = (batch.spans.len() + batch.events.len() + batch.entries.len()) as u64;
             self.prune_after(used, rows, &mut appended);
         }
         appended.file_bytes = self.file_bytes();
@@ -472,6 +472,7 @@ impl Store {
         if let Some(run) = &mut self.run {
             run.sums.pruned_spans += pruned.live.spans;
             run.sums.pruned_events += pruned.live.events;
+            run.sums.pruned_entries += pruned.live.entries;
         }
         if pruned.rollups > 0 {
             self.rollups.forget();

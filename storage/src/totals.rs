@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::record::{EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
+use crate::record::{EntryRow, EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -10,11 +10,14 @@ pub(crate) struct Totals {
     pub(crate) unfinished: i64,
     pub(crate) events: i64,
     pub(crate) links: i64,
+    pub(crate) entries: i64,
+    pub(crate) dropped_entries: i64,
     pub(crate) dropped_spans: i64,
     pub(crate) dropped_events: i64,
     /// Deleted by retention; no batch adds to it.
     pub(crate) pruned_spans: i64,
     pub(crate) pruned_events: i64,
+    pub(crate) pruned_entries: i64,
     pub(crate) last_id: u64,
     /// The number of the commit, 0 if nobody need know of it.
     pub(crate) last_batch_id: i64,
@@ -61,9 +64,16 @@ impl Totals {
         self.last_id = self.last_id.max(link.span_id).max(link.follows_id);
     }
 
+    pub(crate) fn see_entry(&mut self, entry: &EntryRow) {
+        self.entries += 1;
+        self.last_id = self.last_id.max(entry.id).max(entry.span_id).max(entry.around_id);
+        self.last_ns = self.last_ns.max(entry.start_ns.saturating_add(entry.duration_ns));
+    }
+
     pub(crate) fn see_loss(&mut self, loss: &LossRow) {
         self.dropped_spans += loss.spans as i64;
         self.dropped_events += loss.events as i64;
+        self.dropped_entries += loss.entries as i64;
         self.last_ns = self.last_ns.max(loss.to_ns);
     }
 
@@ -79,7 +89,8 @@ impl Totals {
                spans = spans + ?4, unfinished = unfinished + ?5, events = events + ?6,
                links = links + ?7, dropped_spans = dropped_spans + ?8,
                dropped_events = dropped_events + ?9,
-               last_batch_id = max(last_batch_id, ?10)
+               last_batch_id = max(last_batch_id, ?10), entries = entries + ?11,
+               dropped_entries = dropped_entries + ?12
              WHERE id = ?1",
         )?;
         update.execute(params![
@@ -92,7 +103,9 @@ impl Totals {
             self.links,
             self.dropped_spans,
             self.dropped_events,
-            self.last_batch_id
+            self.last_batch_id,
+            self.entries,
+            self.dropped_entries
         ])
     }
 
@@ -103,6 +116,9 @@ impl Totals {
             (&mut self.unfinished, batch.unfinished),
             (&mut self.events, batch.events),
             (&mut self.links, batch.links),
+            (&mut self.entries, batch.entries),
+            (&mut self.dropped_entries, batch.dropped_entries),
+            (&mut self.pruned_entries, batch.pruned_entries),
             (&mut self.dropped_spans, batch.dropped_spans),
             (&mut self.dropped_events, batch.dropped_events),
             (&mut self.pruned_spans, batch.pruned_spans),

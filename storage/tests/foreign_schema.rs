@@ -157,6 +157,7 @@ fn a_trigger_or_view_that_comes_while_we_record_does_not_run() {
         to_ns: 1,
         spans: 3,
         events: 0,
+        entries: 0,
         thread_id: None,
     });
     store.append(&mut batch).unwrap();

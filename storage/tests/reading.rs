@@ -54,6 +54,7 @@ fn record(path: &Path) -> spandrel_storage::Store {
         to_ns: 2,
         spans: 3,
         events: 4,
+        entries: 0,
         thread_id: Some(thread_id),
     });
     batch.writer_stat = Some(WriterStatRow {

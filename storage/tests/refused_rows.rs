@@ -105,6 +105,7 @@ fn rows_of_each_table_are_refused_one_by_one() {
         to_ns: 1,
         spans,
         events: 0,
+        entries: 0,
         thread_id: None,
     };
     batch.losses = [12, 13, 13].map(loss).to_vec();

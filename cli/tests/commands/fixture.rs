@@ -148,6 +148,7 @@ fn batch(store: &mut Store, number: u32) -> Batch {
             to_ns: 4_000_000_000,
             spans: 12,
             events: 1,
+            entries: 0,
             thread_id: None,
         });
     }

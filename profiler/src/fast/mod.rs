@@ -110,6 +110,9 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
     }
     // In another order: as in `enter_at`.
     if (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread {
+        if TIMED && local::may_be_recorded(head, || span.last().wrapping_sub(span.start())) {
+            return false;
+        }
         local::of_owner().pop_own(span);
         span.end_further_entry(head, now());
         return true;

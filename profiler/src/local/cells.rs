@@ -28,6 +28,10 @@ pub(super) struct Cells {
     pub(super) ids_end: Cell<u64>,
     /// Up to which moment the block of ids is used, in ticks.
     pub(super) ids_until: Cell<u64>,
+    /// From which `head` on, and from which age on, the end of an entry is left to the general path: it may
+    /// have to be recorded. See [`Recorder::long_lived`](crate::recorder::Recorder::long_lived).
+    pub(super) long_head: Cell<u64>,
+    pub(super) long_age: Cell<u64>,
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     pub(super) lease: ThreadLease<Slot>,
@@ -54,6 +58,8 @@ impl Cells {
             next_id: Cell::new(0),
             ids_end: Cell::new(0),
             ids_until: Cell::new(0),
+            long_head: Cell::new(u64::MAX),
+            long_age: Cell::new(u64::MAX),
             lease: ThreadLease::new(),
             free: [const { Cell::new(0) }; FREE],
             free_len: Cell::new(0),

@@ -161,7 +161,10 @@ impl Hot {
 
     /// The spans that the thread is in, innermost first.
     fn chain(self, open: &OpenSpans) -> impl Iterator<Item = Entered> {
-        let mut link = get_cell(|cells| &cells.innermost);
+        self.chain_from(open, get_cell(|cells| &cells.innermost))
+    }
+
+    fn chain_from(self, open: &OpenSpans, mut link: Link) -> impl Iterator<Item = Entered> {
         std::iter::from_fn(move || {
             let (entered, next) = self.follow(open, link)?;
             link = next;
@@ -193,12 +196,30 @@ impl Hot {
 
     /// The innermost span of this layer that is recorded and still open.
     pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
-        self.chain(open).find_map(|entered| match entered {
+        self.first_open(open, layer, get_cell(|cells| &cells.innermost))
+    }
+
+    fn first_open(self, open: &OpenSpans, layer: u16, link: Link) -> Option<&OpenSpan> {
+        self.chain_from(open, link).find_map(|entered| match entered {
             Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
             Entered::Detailed(_, Detailed { key, place, layer: its, .. }) => {
                 open.get(place).filter(|span| its == layer && span.is(layer, key))
             }
         })
+    }
+
+    /// The span of this layer that the thread was in when it entered this one, if that is still open.
+    pub(crate) fn around(
+        self,
+        open: &OpenSpans,
+        layer: u16,
+        entered: Entered,
+    ) -> Option<&OpenSpan> {
+        let next = match entered {
+            Entered::Own(place) => open.span(place).outer(),
+            Entered::Detailed(_, detailed) => detailed.next,
+        };
+        self.first_open(open, layer, next)
     }
 
     /// The innermost of the thread's own spans that were closed while it was inside.

@@ -116,6 +116,13 @@ pub(crate) fn innermost_own() -> Place {
     get_cell(|cells| &cells.innermost)
 }
 
+/// Whether the end of an entry of a span of this thread's, which it has entered before, is left to the general
+/// path. `age` is how old it was when it was entered.
+#[inline(always)]
+pub(crate) fn may_be_recorded(head: u64, age: impl FnOnce() -> u64) -> bool {
+    head >= get_cell(|cells| &cells.long_head) || age() >= get_cell(|cells| &cells.long_age)
+}
+
 /// For a thread that has been found to be the owner of a span, by [`quick_thread`].
 #[inline(always)]
 pub(crate) fn of_owner() -> Hot {
@@ -150,6 +157,12 @@ impl Hot {
     #[inline(always)]
     pub(crate) fn give_lease_back(self, lease: Borrowed<Slot>) {
         CELLS.with(|cells| cells.lease.give_back(lease));
+    }
+
+    /// What [`may_be_recorded`] goes by.
+    pub(crate) fn set_long_lived(self, (head, age): (u64, u64)) {
+        set(|cells| &cells.long_head, head);
+        set(|cells| &cells.long_age, age);
     }
 
     #[inline(always)]

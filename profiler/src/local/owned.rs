@@ -150,9 +150,10 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     }
     set(|cells| &cells.next_id, 0);
     set(|cells| &cells.ids_end, 0);
+    Hot(()).set_long_lived(recorder.long_lived());
     let thread = get_cell(|cells| &cells.thread);
     let has_number = thread != THREAD_MAX;
-    let is_quick = has_number && recorder.clock.is_tsc();
+    let is_quick = has_number && recorder.is_quick;
     let idle = state::idle(recorder.id, thread, is_quick, has_number);
     set(|cells| &cells.idle, idle);
     in_this_order();

@@ -27,7 +27,11 @@ use super::bits::{AGAIN, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
 use super::foreign::Foreign;
 use super::{OpenSpan, PATIENCE};
 use crate::record::{self, UPPER_SHIFT, WAIT_MAX};
+use crate::recorder::LONG_COUNT;
 use crate::sync::Ordering;
+
+/// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.
+const KEPT: u64 = LONG_COUNT + 1;
 
 /// How often a span was entered, and when; in ticks, which mean nothing where it never was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -162,6 +166,24 @@ impl OpenSpan {
     #[inline(always)]
     pub(crate) fn own_longest(&self) -> u64 {
         self.longest.load(Ordering::Relaxed)
+    }
+
+    /// Since when its owner is inside, and how often it has entered with that; as far as `head` counts that, which
+    /// is more than a thousand where it was more. `None` if it is outside, or inside once more than that.
+    pub(crate) fn own_entry(&self) -> Option<(u64, u64)> {
+        // Relaxed: only the owner's thread reads and writes it while the span is open.
+        let is_nested = self.own_depth.load(Ordering::Relaxed) > 0;
+        let words = self.own_words();
+        if is_nested || !words.is_inside() {
+            return None;
+        }
+        let upper = u64::from(record::upper_of(words.head));
+        Some(if words.is_again() { (words.last, upper) } else { (words.start + upper, 1) })
+    }
+
+    /// Whether its owner has ever been inside.
+    pub(crate) fn was_entered_by_owner(&self) -> bool {
+        self.head() as u32 & (INSIDE | ENTERED | AGAIN) != 0
     }
 
     /// What there is to say at the moment `now`, by whoever may call back for the span.
@@ -314,14 +336,15 @@ impl OpenSpan {
         } else if state & AGAIN == 0 {
             self.begin_second_entry(head, now());
         } else if !self.begin_further_entry(head, &now) {
-            // No room for one more: what is there, but for two, moves to the other count.
+            // No room for one more: what is there moves to the other count, but for so many as tell that there
+            // were many.
             self.mark(FOREIGN);
             let count = u64::from(record::upper_of(head));
-            let two = (head & (POLL - 1)) | (2 * POLL);
-            self.head.store(two & !u64::from(ENTERED), Ordering::Release);
-            foreign.take_over(count - 2);
-            self.head.store(two, Ordering::Release);
-            self.begin_further_entry(two, &now);
+            let kept = (head & (POLL - 1)) | (KEPT * POLL);
+            self.head.store(kept & !u64::from(ENTERED), Ordering::Release);
+            foreign.take_over(count - KEPT);
+            self.head.store(kept, Ordering::Release);
+            self.begin_further_entry(kept, &now);
         }
         true
     }

@@ -76,6 +76,12 @@ impl Foreign {
         self.count.fetch_add(count, Ordering::Release);
     }
 
+    /// How many entries there were, with those that go on.
+    pub(crate) fn count(&self) -> u64 {
+        // Relaxed: a number.
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// What is known at the moment `now`; `None` if there is nothing.
     pub(super) fn entries(&self, now: u64) -> Option<Entries> {
         // Acquire: as in `look_at`. `since` first: an entry that ends meanwhile must not count twice.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tracing_core::Metadata;
 
 use super::Recorder;
+use super::entries::Ending;
 use crate::local::{self, Detailed, Entered};
+use crate::open_spans::{OpenSpan, Place};
 use crate::record;
 
 impl Recorder {
@@ -69,8 +71,11 @@ impl Recorder {
             return hot.leave(&self.open, entered); // closed, as above
         }
         hot.set_last_place(place);
-        if span.is_owned_by(hot.thread()) {
-            if !span.own_exit(|| self.poll_ticks()) {
+        let (is_own, now) = (span.is_owned_by(hot.thread()), self.poll_ticks());
+        let mut ending = None;
+        if is_own {
+            ending = self.has_entries().then(|| self.ending_own(place, span)).flatten();
+            if !span.own_exit(|| now) {
                 return;
             }
         } else if let Entered::Detailed(index, mut detailed) = entered {
@@ -78,8 +83,27 @@ impl Recorder {
                 detailed.depth -= 1;
                 return hot.update(index, detailed);
             }
-            self.open.foreign(place).end(detailed.since, self.poll_ticks(), hot.thread());
+            self.open.foreign(place).end(detailed.since, now, hot.thread());
+            ending = self.has_entries().then(|| self.ending_foreign(place, span, detailed.since));
         }
+        let around = ending.map(|_| self.around(hot, layer, entered));
         hot.leave(&self.open, entered);
+        if let (Some(ending), Some(around)) = (ending, around) {
+            self.record_entry(hot, span, ending, around, now);
+            hot.set_long_lived(self.long_lived());
+        }
+    }
+
+    /// The entry that the span's owner is about to end, if it is inside.
+    fn ending_own(&self, place: Place, span: &OpenSpan) -> Option<Ending> {
+        let (entered, count) = span.own_entry()?;
+        let is_first = count == 1 && self.open.foreign(place).count() == 0;
+        Some(Ending { entered, count, is_first })
+    }
+
+    /// The entry that another thread has just ended.
+    fn ending_foreign(&self, place: Place, span: &OpenSpan, entered: u64) -> Ending {
+        let count = self.open.foreign(place).count();
+        Ending { entered, count, is_first: count == 1 && !span.was_entered_by_owner() }
     }
 }

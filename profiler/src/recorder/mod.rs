@@ -6,11 +6,14 @@
 
 mod amend;
 mod close;
+mod entries;
 mod enter_exit;
 mod event;
 mod kin;
 mod new_span;
 mod publish;
+
+pub(crate) use self::entries::LONG_COUNT;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -20,6 +23,7 @@ use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 use crate::callsites::Callsites;
 use crate::clock::Clock;
 use crate::counters::{Counters, Kind};
+use crate::entry_rules::{Entries, EntryRules};
 use crate::late::Late;
 use crate::local::{NO_OWNER, OWNERS, Unavailable};
 use crate::mutex::Mutex;
@@ -40,6 +44,8 @@ pub(crate) struct Recorder {
     pub(crate) id: u32,
     /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
     quick_owner: AtomicU32,
+    /// Whether threads may take quick paths for spans of their own.
+    pub(crate) is_quick: bool,
     pub(crate) clock: Clock,
     pub(crate) ring: Ring<Slot>,
     pub(crate) counters: Counters,
@@ -57,6 +63,10 @@ pub(crate) struct Recorder {
     pub(crate) busy_time: bool,
     /// Whether the conventions of OpenTelemetry say how spans have ended.
     pub(crate) status_rules: bool,
+    /// Which entries are recorded one by one, at most.
+    entries: Entries,
+    /// From this age on a span has lived long, in ticks: less than that until their rate is known.
+    long_age: AtomicU64,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
     /// Whether the database does not take what it is given: a full ring is then its fault.
@@ -77,6 +87,7 @@ pub(crate) struct RecorderOptions {
     pub(crate) rule: Rule,
     pub(crate) busy_time: bool,
     pub(crate) status_rules: bool,
+    pub(crate) entries: EntryRules,
     /// The first id that is free in the file.
     pub(crate) first_id: u64,
 }
@@ -138,15 +149,20 @@ impl Recorder {
         let clock = Clock::start();
         // The quick paths read the time-stamp counter, and use all words of a place, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
-        let is_quick = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
+        // And they know nothing of a first entry that is recorded.
+        let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
+        let is_quick = clock.is_tsc()
+            && field_words_max >= 4 * INLINE_WORDS
+            && entries != Entries::All;
         let recorder = Self {
             id,
             quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),
+            is_quick: clock.is_tsc() && entries != Entries::All,
             clock,
             ring,
             counters: Counters::new(partitions),
             open,
-            callsites: Callsites::default(),
+            callsites: Callsites::new(options.entries.clone()),
             threads: Threads::default(),
             next_id: AtomicU64::new(options.first_id.max(1)),
             next_layer: AtomicU64::new(0),
@@ -154,6 +170,8 @@ impl Recorder {
             tally: Tally::default(),
             busy_time: options.busy_time,
             status_rules: options.status_rules,
+            entries,
+            long_age: AtomicU64::new(entries::TICKS_MIN),
             field_words_max,
             degraded: AtomicBool::new(false),
             has_dispatch: AtomicBool::new(false),

@@ -48,6 +48,35 @@ impl Recorder {
         Ok(())
     }
 
+    /// Publishes one record, of one slot, where that leaves room for others, and counts it, or counts it as
+    /// dropped.
+    pub(super) fn publish_if_spare(&self, kind: Kind, value: Slot) {
+        let own = local::with_lease(|lease| {
+            let published = match lease.has_spare(1) {
+                true => lease.try_publish(kind as usize, 1, |_| value),
+                false => Err(ClaimError::Full),
+            };
+            (lease.partition(), published)
+        });
+        let (partition, error) = match own {
+            Some((_, Ok(()))) => return,
+            Some((partition, Err(error))) => (partition, error),
+            None => (self.ring.shared_partition(), ClaimError::Full),
+        };
+        let claimed = match error {
+            ClaimError::Full if self.ring.is_closed() => Err(ClaimError::Closed),
+            ClaimError::Full if self.ring.has_spare(1) => self.ring.try_claim(1),
+            error => Err(error),
+        };
+        match claimed {
+            Ok(mut claim) => {
+                *claim.slot(0) = value;
+                claim.publish_as(kind as usize);
+            }
+            Err(error) => self.drop_refused(kind, Refused { partition, error }),
+        }
+    }
+
     #[cold]
     pub(super) fn drop_refused(&self, kind: Kind, refused: Refused) {
         let reason = match refused.error {

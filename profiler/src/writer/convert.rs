@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, Error, EventRow, LinkRow, SpanRow, Status, Store,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LinkRow, SpanRow, Status, Store,
 };
 use tracing_core::Metadata;
 
 use crate::clock::Timeline;
 use crate::fields::Fields;
 use crate::open_spans::Seen;
-use crate::record::{self, EventHead, Kinship, Record, SpanHead};
+use crate::record::{self, Entry, EventHead, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
 use crate::redact::{Redaction, Secrecy};
 use crate::said::{Role, Said};
@@ -225,6 +225,10 @@ impl Converter {
                 Record::Link(link) => {
                     batch.links.push(LinkRow { span_id: link.span, follows_id: link.follows });
                 }
+                Record::Entry(entry) => {
+                    let row = self.entry(&entry, store);
+                    batch.entries.push(row);
+                }
             }
         }
         batch.text = self.json.end();
@@ -340,6 +344,21 @@ impl Converter {
         let rows = rows.collect();
         *text = self.json.end();
         rows
+    }
+
+    fn entry(&mut self, entry: &Entry, store: &mut Store) -> EntryRow {
+        let end = self.timeline.ns(entry.left);
+        let start = self.timeline.start_ns(entry.entered, end);
+        EntryRow {
+            // Numbered with spans and events, so that what is old goes together; nobody refers to it.
+            id: self.recorder.take_ids(1),
+            span_id: entry.span,
+            callsite_id: self.callsite(entry.callsite, store).id,
+            thread_id: self.thread_id(entry.thread, store),
+            start_ns: start,
+            duration_ns: end - start,
+            around_id: entry.around,
+        }
     }
 
     fn event(&mut self, head: &EventHead, fields: &[u64], store: &mut Store) -> EventRow {

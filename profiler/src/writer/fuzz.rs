@@ -18,6 +18,8 @@ use super::convert::Converter;
 use super::json::JsonWriter;
 use super::keys::Keys;
 use super::raw::RawBatch;
+use crate::counters::PerKind;
+use crate::entry_rules::EntryRules;
 use crate::clock::Timeline;
 use crate::fields::{FieldBuffer, Fields, Value};
 use crate::fuzz::{NAMES, SITE, SPAN_SITE, words};
@@ -47,6 +49,7 @@ impl Rig {
             field_bytes_max: 4_096,
             rule: Rule::new(LevelFilter::TRACE, LevelFilter::TRACE),
             busy_time: true,
+            entries: EntryRules::default(),
             status_rules: true,
             first_id: 1,
         });
@@ -123,8 +126,8 @@ pub fn records(data: &[u8]) {
             let (counts, spoiled) = raw.counts_apart(raw.piece(usize::MAX));
             assert_eq!(counts.iter().chain(&spoiled).sum::<u64>(), raw.len() as u64);
             rig.converter.convert(raw, raw.piece(usize::MAX), &mut rig.store, &mut batch);
-            let rows = [batch.spans.len(), batch.events.len(), batch.links.len()];
-            assert_eq!(rows.map(|n| n as u64), counts, "each that is counted is a row");
+            let rows = rows(&batch);
+            assert_eq!(rows, counts, "each that is counted is a row");
             check(&batch);
             if first % 2 == 1 {
                 store_it(rig, &mut batch);
@@ -133,7 +136,16 @@ pub fn records(data: &[u8]) {
     });
 }
 
+/// How many there are of each kind.
+fn rows(batch: &Batch) -> PerKind {
+    let Batch { spans, events, links, entries, .. } = batch;
+    [spans.len(), events.len(), links.len(), entries.len()].map(|n| n as u64)
+}
+
 fn check(batch: &Batch) {
+    for row in &batch.entries {
+        assert!(row.start_ns >= 0 && row.duration_ns >= 0, "{row:?}");
+    }
     for row in &batch.spans {
         let (duration, own) = (row.duration_ns.unwrap(), row.self_ns.unwrap());
         assert!(row.start_ns >= 0 && duration >= 0, "{row:?}");
@@ -159,11 +171,11 @@ fn store_it(rig: &mut Rig, batch: &mut Batch) {
     let mut store = store(&path);
     rig.converter.begin_file(&mut store);
     // The ids of callsites and threads are those of another file, which SQLite is not asked to compare.
-    let rows = (batch.spans.len(), batch.events.len(), batch.links.len());
+    let before = rows(batch);
     let appended = store.append(batch).map(drop);
     if let Err(error) = appended {
         assert!(!matches!(error.kind(), ErrorKind::Corrupt), "{error}");
-        assert_eq!(rows, (batch.spans.len(), batch.events.len(), batch.links.len()));
+        assert_eq!(before, rows(batch));
     }
     store.close().unwrap();
     for file in std::fs::read_dir(rig.folder.path()).unwrap() {

@@ -64,7 +64,8 @@ impl Losses {
             for (reason, (now, before)) in DropReason::ALL.iter().zip(drops.iter().zip(before)) {
                 let lost = |kind: Kind| now[kind as usize] - before[kind as usize];
                 let (spans, events) = (lost(Kind::Span), lost(Kind::Event));
-                if spans + events > 0 {
+                let entries = lost(Kind::Entry);
+                if spans + events + entries > 0 {
                     let thread = (index < leased).then(|| counters.partition(index).lessee());
                     rows.push(LossRow {
                         reason: reason.as_str(),
@@ -72,6 +73,7 @@ impl Losses {
                         to_ns: now_ns,
                         spans,
                         events,
+                        entries,
                         thread_id: thread.filter(|number| *number > 0).map(&mut thread_id),
                     });
                 }

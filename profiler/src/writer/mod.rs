@@ -196,6 +196,7 @@ impl Writer {
         options: WriterOptions,
     ) -> Self {
         let timeline = Timeline::start(recorder.clock.clone());
+        recorder.set_ticks_per_second(timeline.ticks_per_second());
         let partitions = consumer.partitions();
         let ring_slots = recorder.ring.capacities().iter().sum();
         let now = Instant::now();

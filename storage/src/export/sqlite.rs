@@ -22,7 +22,7 @@ use crate::error::{Context, Error};
 use crate::options::StoreOptions;
 use crate::query::{Columns, SpanRef};
 use crate::reader::{Callsite, Names, Thread};
-use crate::record::{Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, SpanRow, Text};
+use crate::record::{Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, SpanRow, Text};
 use crate::store::Store;
 
 /// Rows of a transaction.
@@ -46,6 +46,7 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
     store.begin_run(&source.run.info)?;
     let mut copy = Copy {
         store,
+        entries: 0,
         batch: Batch::default(),
         callsites: HashMap::new(),
         threads: HashMap::new(),
@@ -59,11 +60,12 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
         copy.written.links += 1;
         copy.append_full()
     })?;
+    copy.entries(source)?;
     copy.threads_of_losses(source)?;
     copy.append()?;
-    let Copy { store, threads, mut written, .. } = copy;
+    let Copy { store, threads, entries, mut written, .. } = copy;
     store.close()?;
-    finish(source, path, &threads, &written)?;
+    finish(source, path, &threads, &written, entries)?;
     written.marks = source.reader.marks(source.run.id)?.len() as u64;
     written.left_out = source.left_out(&written)?;
     written.bytes = path.metadata().context(path, "look at the copy")?.len();
@@ -72,6 +74,8 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
 
 struct Copy {
     store: Store,
+    /// Entries copied.
+    entries: u64,
     batch: Batch,
     /// From numbers in the profile to numbers in the copy.
     callsites: HashMap<i64, i64>,
@@ -162,6 +166,26 @@ impl Copy {
         id
     }
 
+    /// The entries of the chosen spans, and of those that are open, which have no row yet.
+    fn entries(&mut self, source: &Source<'_>) -> Result<(), ExportError> {
+        let mut after = 0;
+        loop {
+            let piece = source.entries(after)?;
+            let Some(last) = piece.last() else { return Ok(()) };
+            after = last.row.id;
+            for entry in piece.iter().filter(|entry| source.has_span(entry.row.span_id)) {
+                let row = EntryRow {
+                    callsite_id: self.callsite(&entry.callsite),
+                    thread_id: self.thread(&entry.thread),
+                    ..entry.row
+                };
+                self.batch.entries.push(row);
+                self.entries += 1;
+                self.append_full()?;
+            }
+        }
+    }
+
     /// Threads that lost something may have nothing else.
     fn threads_of_losses(&mut self, source: &Source<'_>) -> Result<(), ExportError> {
         let losses = source.reader.losses(source.run.id)?;
@@ -176,7 +200,7 @@ impl Copy {
 
     fn append_full(&mut self) -> Result<(), ExportError> {
         let batch = &self.batch;
-        let rows = batch.spans.len() + batch.events.len() + batch.links.len();
+        let rows = batch.spans.len() + batch.events.len() + batch.links.len() + batch.entries.len();
         if rows < BATCH_ROWS && batch.text.len() < BATCH_BYTES {
             return Ok(());
         }
@@ -197,6 +221,7 @@ fn finish(
     path: &Path,
     threads: &HashMap<i64, i64>,
     written: &Written,
+    entries: u64,
 ) -> Result<(), ExportError> {
     let doing = "finish the copy";
     let mut conn = Connection::open(path).context(path, doing)?;
@@ -211,11 +236,13 @@ fn finish(
     };
     let (spans, pruned_spans) = stored(run.spans, run.pruned_spans, written.spans);
     let (events, pruned_events) = stored(run.events, run.pruned_events, written.events);
+    let (entries, pruned_entries) = stored(run.entries, run.pruned_entries, entries);
     tx.execute(
         "UPDATE run SET ended_unix_ns = ?1, report = ?2, spans = ?3, events = ?4,
            pruned_spans = ?5, pruned_events = ?6, unfinished = max(unfinished, ?7),
            links = max(links, ?8), dropped_spans = ?9, dropped_events = ?10,
-           last_ns = max(last_ns, ?11)",
+           last_ns = max(last_ns, ?11), entries = ?12, pruned_entries = ?13,
+           dropped_entries = ?14",
         params![
             run.ended_unix_ns,
             run.report,
@@ -228,6 +255,9 @@ fn finish(
             run.dropped_spans as i64,
             run.dropped_events as i64,
             run.last_ns,
+            entries,
+            pruned_entries,
+            run.dropped_entries as i64,
         ],
     )
     .context(path, doing)?;

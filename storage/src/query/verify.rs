@@ -29,7 +29,7 @@ const IMPOSSIBLE: &str =
     OR self_ns > duration_ns OR (duration_ns IS NULL) <> (status = 'unfinished')
     OR status NOT IN ('ok', 'error', 'panicked', 'unfinished')";
 
-/// The rows of a run, of `span` or `event`.
+/// The rows of a run, of `span`, `event` or `entry`.
 const ROWS: &str = "run_id = ?1 AND id >= (SELECT first_id FROM run WHERE id = ?1)";
 
 /// Counts, sums of durations and of self times, and the longest; of a callsite.
@@ -61,11 +61,20 @@ impl Reader {
             compare("spans", run.spans.saturating_sub(run.pruned_spans), rows.spans);
             let events = count(&format!("SELECT count(*) FROM event WHERE {ROWS}"))?;
             compare("events", run.events.saturating_sub(run.pruned_events), events);
-            for (at, what) in [(0, "lost spans"), (1, "lost events")] {
-                let column = ["spans", "events"][at];
+            for (what, column, said) in [
+                ("lost spans", "spans", run.dropped_spans),
+                ("lost events", "events", run.dropped_events),
+                ("lost entries", "entries", run.dropped_entries),
+            ] {
                 let sum = format!("SELECT coalesce(sum({column}), 0) FROM loss WHERE run_id = ?1");
-                compare(what, [run.dropped_spans, run.dropped_events][at], count(&sum)?);
+                compare(what, said, count(&sum)?);
             }
+            let entries = count(&format!("SELECT count(*) FROM entry WHERE {ROWS}"))?;
+            compare("entries", run.entries.saturating_sub(run.pruned_entries), entries);
+            let wrong = count(&format!(
+                "SELECT count(*) FROM entry WHERE {ROWS} AND (start_ns < 0 OR duration_ns < 0)"
+            ))?;
+            compare("entries with impossible values", 0, wrong);
             compare("negative totals", 0, run.negative());
             compare("spans with impossible values", 0, rows.impossible);
             compare("spans without a callsite or a thread", 0, rows.nameless);
@@ -171,12 +180,16 @@ struct Totals {
     dropped_events: i64,
     pruned_spans: i64,
     pruned_events: i64,
+    entries: i64,
+    dropped_entries: i64,
+    pruned_entries: i64,
 }
 
 impl Totals {
     fn read(tx: &Connection, run_id: i64) -> rusqlite::Result<Option<Self>> {
         let sql = "SELECT spans, unfinished, events, links, dropped_spans, dropped_events,
-            pruned_spans, pruned_events FROM run WHERE id = ?1";
+            pruned_spans, pruned_events, entries, dropped_entries, pruned_entries
+            FROM run WHERE id = ?1";
         let read = |row: &Row<'_>| {
             Ok(Self {
                 spans: row.get(0)?,
@@ -187,6 +200,9 @@ impl Totals {
                 dropped_events: row.get(5)?,
                 pruned_spans: row.get(6)?,
                 pruned_events: row.get(7)?,
+                entries: row.get(8)?,
+                dropped_entries: row.get(9)?,
+                pruned_entries: row.get(10)?,
             })
         };
         tx.query_row(sql, [run_id], read).optional()
@@ -195,7 +211,8 @@ impl Totals {
     fn negative(&self) -> i64 {
         let kept = [self.spans, self.unfinished, self.events, self.links];
         let gone = [self.dropped_spans, self.dropped_events, self.pruned_spans, self.pruned_events];
-        kept.iter().chain(&gone).filter(|total| **total < 0).count() as i64
+        let of_entries = [self.entries, self.dropped_entries, self.pruned_entries];
+        kept.iter().chain(&gone).chain(&of_entries).filter(|total| **total < 0).count() as i64
     }
 }
 

@@ -8,10 +8,18 @@ use rusqlite::Connection;
 
 use crate::schema;
 
-/// What has been added in version 3, and its name where there is none.
-const NEW: &str = "NULL AS first_entry_ns, NULL AS longest_entry_ns, NULL AS last_exit_ns,
-    NULL AS longest_thread_id";
-const COVERED: [&str; 2] = ["span", "open_span"];
+/// What spans have got in version 3, and its name where there is none.
+const OF_SPANS: &str = "polls AS entries, NULL AS first_entry_ns, NULL AS longest_entry_ns,
+    NULL AS last_exit_ns, NULL AS longest_thread_id";
+const OF_RUNS: &str = "0 AS entries, 0 AS dropped_entries, 0 AS pruned_entries";
+const OF_LOSSES: &str = "0 AS entries";
+/// Tables, and what their columns are not.
+const COVERED: [(&str, &str); 4] =
+    [("span", OF_SPANS), ("open_span", OF_SPANS), ("run", OF_RUNS), ("loss", OF_LOSSES)];
+/// A table that there was not.
+const ENTRY: &str = "CREATE TEMP VIEW entry AS SELECT NULL AS id, NULL AS run_id, NULL AS span_id,
+    NULL AS callsite_id, NULL AS thread_id, NULL AS start_ns, NULL AS duration_ns,
+    NULL AS around_id, NULL AS batch_id WHERE 0;";
 
 /// Covers the tables of a file of an earlier version. Nothing is written to the file. Says whether it is one.
 pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
@@ -19,17 +27,16 @@ pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     let sql = "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
-    let views = COVERED.iter().map(|table| {
+    let views = COVERED.iter().map(|(table, new)| {
         // A file that lacks a table is damaged, which is said elsewhere.
         let is_there: bool = conn.query_row(sql, [table], |row| row.get(0))?;
         Ok(is_there.then(|| {
-            format!(
-                "CREATE TEMP VIEW {table} AS SELECT *, polls AS entries, {NEW} FROM main.{table};"
-            )
+            format!("CREATE TEMP VIEW {table} AS SELECT *, {new} FROM main.{table};")
         }))
     });
     let views = views.collect::<rusqlite::Result<Vec<_>>>()?;
-    define(conn, &views.into_iter().flatten().collect::<String>())?;
+    let views = views.into_iter().flatten().chain([ENTRY.to_owned()]);
+    define(conn, &views.collect::<String>())?;
     Ok(true)
 }
 
@@ -39,8 +46,9 @@ pub(super) fn cover_as_needed(conn: &Connection) -> rusqlite::Result<bool> {
     if schema::version(conn)? < 3 {
         return Ok(true);
     }
-    let drop = |table: &&str| format!("DROP VIEW IF EXISTS temp.{table};");
-    define(conn, &COVERED.iter().map(drop).collect::<String>())?;
+    let covered = COVERED.iter().map(|(table, _)| *table).chain(["entry"]);
+    let drop = |table| format!("DROP VIEW IF EXISTS temp.{table};");
+    define(conn, &covered.map(drop).collect::<String>())?;
     Ok(false)
 }
 

@@ -35,14 +35,20 @@ pub struct Run {
     pub events: u64,
     /// Links stored, pruned ones included.
     pub links: u64,
+    /// Entries stored one by one, pruned ones included.
+    pub entries: u64,
     /// Spans that were dropped.
     pub dropped_spans: u64,
     /// Events that were dropped.
     pub dropped_events: u64,
+    /// Entries that were dropped, of those that are recorded one by one.
+    pub dropped_entries: u64,
     /// Spans that retention deleted.
     pub pruned_spans: u64,
     /// Events that retention deleted.
     pub pruned_events: u64,
+    /// Entries that retention deleted.
+    pub pruned_entries: u64,
     /// Whether somebody has looked and found that rows are missing that nobody counted, or are
     /// impossible; not known when it is read.
     pub is_contradicted: bool,
@@ -68,7 +74,8 @@ const RUNS_BYTES_MAX: usize = 64 << 20;
 const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
     clock, settings, ended_unix_ns, report, first_id, last_id, last_ns, spans, unfinished, events,
     links, dropped_spans, dropped_events, pruned_spans, pruned_events,
-    (SELECT coalesce(max(at_ns), 0) FROM writer_stat WHERE writer_stat.run_id = run.id)";
+    (SELECT coalesce(max(at_ns), 0) FROM writer_stat WHERE writer_stat.run_id = run.id),
+    entries, dropped_entries, pruned_entries";
 
 impl Run {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -102,6 +109,9 @@ impl Run {
             pruned_spans: count(23)?,
             pruned_events: count(24)?,
             told_ns: row.get(25)?,
+            entries: count(26)?,
+            dropped_entries: count(27)?,
+            pruned_entries: count(28)?,
             is_contradicted: false,
         })
     }

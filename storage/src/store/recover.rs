@@ -26,6 +26,8 @@ pub struct Recovered {
     pub events: u64,
     /// Links of the run that are stored.
     pub links: u64,
+    /// Entries of the run that are stored, those that were pruned since included.
+    pub entries: u64,
     /// Marks of the run that are stored.
     pub marks: u64,
 }
@@ -229,12 +231,12 @@ impl Store {
 /// What the file has of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RunTotals {
-    /// Spans, unfinished ones, events, links and marks.
-    counts: [i64; 5],
-    /// The last moment, and what was pruned: spans and events.
-    others: [i64; 3],
+    /// Spans, unfinished ones, events, links, entries and marks.
+    counts: [i64; 6],
+    /// The last moment, and what was pruned: spans, events and entries.
+    others: [i64; 4],
     /// The last id and what was dropped: that nothing has changed.
-    changes: [i64; 3],
+    changes: [i64; 4],
 }
 
 /// What the row of the run says. Its rows are counted if that row cannot be trusted, because the file is
@@ -244,21 +246,24 @@ pub(super) fn run_totals(
     run_id: i64,
     count: bool,
 ) -> rusqlite::Result<RunTotals> {
-    let said = "SELECT spans, unfinished, events, links,
+    let said = "SELECT spans, unfinished, events, links, entries,
                   (SELECT count(*) FROM main.mark WHERE run_id = ?1),
-                  last_ns, pruned_spans, pruned_events, last_id, dropped_spans, dropped_events
+                  last_ns, pruned_spans, pruned_events, pruned_entries, last_id, dropped_spans,
+                  dropped_events, dropped_entries
                 FROM main.run WHERE id = ?1";
     let counted = "SELECT (SELECT count(*) FROM main.span WHERE run_id = ?1) + pruned_spans,
                      (SELECT count(*) FROM main.span WHERE run_id = ?1 AND status = 'unfinished'),
                      (SELECT count(*) FROM main.event WHERE run_id = ?1) + pruned_events,
                      (SELECT count(*) FROM main.link WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.entry WHERE run_id = ?1) + pruned_entries,
                      (SELECT count(*) FROM main.mark WHERE run_id = ?1),
-                     0, pruned_spans, pruned_events, 0, 0, 0
+                     0, pruned_spans, pruned_events, pruned_entries, 0, 0, 0, 0
                    FROM (SELECT coalesce(max(pruned_spans), 0) AS pruned_spans,
-                           coalesce(max(pruned_events), 0) AS pruned_events
+                           coalesce(max(pruned_events), 0) AS pruned_events,
+                           coalesce(max(pruned_entries), 0) AS pruned_entries
                          FROM main.run WHERE id = ?1)";
     let read = |row: &Row<'_>| {
-        let mut all = RunTotals { counts: [0; 5], others: [0; 3], changes: [0; 3] };
+        let mut all = RunTotals { counts: [0; 6], others: [0; 4], changes: [0; 4] };
         let places = all.counts.iter_mut().chain(&mut all.others).chain(&mut all.changes);
         for (at, place) in places.enumerate() {
             *place = row.get(at)?;
@@ -272,9 +277,9 @@ pub(super) fn run_totals(
 }
 
 pub(super) fn recovered(found: RunTotals) -> Recovered {
-    let [spans, unfinished, events, links, marks] =
+    let [spans, unfinished, events, links, entries, marks] =
         found.counts.map(|n| u64::try_from(n).unwrap_or(0));
-    Recovered { whole: false, spans, unfinished, events, links, marks }
+    Recovered { whole: false, spans, unfinished, events, links, entries, marks }
 }
 
 /// The connection will neither merge the log nor delete it when it is closed.

@@ -180,6 +180,7 @@ impl Given {
                 to_ns: *to_ns,
                 spans: *spans,
                 events: 1,
+                entries: 0,
                 thread_id: threads.first().copied(),
             });
         }

@@ -4,6 +4,7 @@
 //! filter, also by its own time, as it need not be in a span. Links go with their later span. Marks and
 //! losses go by time, whatever the filter: they are about everything.
 
+mod entries;
 mod events;
 mod links;
 mod moments;

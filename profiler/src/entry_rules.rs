@@ -1,0 +1,209 @@
+//! Which entries are recorded one by one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tracing_core::Metadata;
+
+/// Which entries of a span are recorded as records of their own, in table `entry`: when a thread was
+/// inside, for how long, and in which span it was around that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Entries {
+    /// None.
+    Off,
+    /// Those of a span that lives long: all entries but its first one that begin when it has been open for
+    /// a second, or after a thousand others.
+    #[default]
+    LongLived,
+    /// All. Where anything has all of its entries recorded, no span of the profiler takes the quick
+    /// paths: entering, leaving and closing a span take about twice the instructions.
+    All,
+}
+
+impl Entries {
+    const NAMES: [(&'static str, Self); 3] =
+        [("off", Self::Off), ("long-lived", Self::LongLived), ("all", Self::All)];
+
+    /// The name in settings.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::LongLived => "long-lived",
+            Self::All => "all",
+        }
+    }
+}
+
+impl FromStr for Entries {
+    type Err = NoSuchEntries;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchEntries> {
+        let found = Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
+        found.map(|(_, entries)| *entries).ok_or(NoSuchEntries)
+    }
+}
+
+/// It is none of `off`, `long-lived` and `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchEntries;
+
+impl fmt::Display for NoSuchEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected off, long-lived or all")
+    }
+}
+
+impl std::error::Error for NoSuchEntries {}
+
+/// What holds for each span.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EntryRules {
+    /// Where no rule holds.
+    pub(crate) others: Entries,
+    /// Patterns of names and targets, in the order in which they were said.
+    rules: Vec<(String, Entries)>,
+}
+
+impl EntryRules {
+    pub(crate) fn add(&mut self, pattern: String, entries: Entries) {
+        self.rules.push((pattern, entries));
+    }
+
+    /// What holds for the spans of a callsite: the longest pattern that fits decides, the last one of those
+    /// that are as long.
+    pub(crate) fn of(&self, metadata: &Metadata<'_>) -> Entries {
+        let fitting = self.rules.iter().filter(|(pattern, _)| fits(pattern, metadata));
+        fitting
+            .max_by_key(|(pattern, _)| pattern.len())
+            .map_or(self.others, |(_, entries)| *entries)
+    }
+
+    /// The most that holds for any span.
+    pub(crate) fn most(&self) -> Entries {
+        let all = self.rules.iter().map(|(_, entries)| *entries).chain([self.others]);
+        all.max_by_key(|entries| *entries as u8).unwrap_or_default()
+    }
+}
+
+/// Whether a pattern is the span's name, its target or a part of that in front of `::`; or the beginning
+/// of name or target, if it ends with a star.
+fn fits(pattern: &str, metadata: &Metadata<'_>) -> bool {
+    let (name, target) = (metadata.name(), metadata.target());
+    if let Some(start) = pattern.strip_suffix('*') {
+        return name.starts_with(start) || target.starts_with(start);
+    }
+    let inside = target.strip_prefix(pattern);
+    name == pattern || inside.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+impl FromStr for EntryRules {
+    type Err = NotRules;
+
+    /// As in `long-lived,my_app::conn=all,db.query=off`: one without a pattern holds for all other spans.
+    fn from_str(text: &str) -> Result<Self, NotRules> {
+        let mut all = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let wrong = |NoSuchEntries| NotRules(part.to_owned());
+            match part.rsplit_once('=') {
+                None => all.others = part.parse().map_err(wrong)?,
+                Some((pattern, entries)) if !pattern.trim().is_empty() => {
+                    all.add(pattern.trim().to_owned(), entries.parse().map_err(wrong)?);
+                }
+                Some(_) => return Err(NotRules(part.to_owned())),
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl fmt::Display for EntryRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.others.as_str())?;
+        self.rules
+            .iter()
+            .try_for_each(|(pattern, entries)| write!(f, ",{pattern}={}", entries.as_str()))
+    }
+}
+
+/// A part of a text that says nothing about entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotRules(String);
+
+impl fmt::Display for NotRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}`: expected off, long-lived or all, or a name or target with one of them, as in db.query=off",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotRules {}
+
+#[cfg(test)]
+mod tests {
+    use tracing_core::callsite::{Callsite, Identifier};
+    use tracing_core::field::FieldSet;
+    use tracing_core::{Interest, Kind, Level};
+
+    use super::*;
+
+    struct Site;
+
+    impl Callsite for Site {
+        fn set_interest(&self, _: Interest) {}
+        fn metadata(&self) -> &Metadata<'_> {
+            &METADATA
+        }
+    }
+
+    static METADATA: Metadata<'static> = Metadata::new(
+        "query",
+        "my_app::db::pool",
+        Level::INFO,
+        None,
+        None,
+        None,
+        FieldSet::new(&[], Identifier(&Site)),
+        Kind::SPAN,
+    );
+
+    fn of(rules: &str) -> Entries {
+        rules.parse::<EntryRules>().unwrap().of(&METADATA)
+    }
+
+    #[test]
+    fn the_longest_pattern_that_fits_decides() {
+        assert_eq!(of(""), Entries::LongLived);
+        assert_eq!(of("off"), Entries::Off);
+        assert_eq!(of("off,my_app=all"), Entries::All);
+        assert_eq!(of("off, my_app::db=long-lived ,my_app=all"), Entries::LongLived);
+        assert_eq!(of("my_app=all,query=off"), Entries::All, "shorter");
+        assert_eq!(of("query=all,query=off"), Entries::Off, "the last one");
+        assert_eq!(of("my_ap=all"), Entries::LongLived, "no part of the target");
+        assert_eq!(of("my_app::db::pool=ALL"), Entries::All);
+        assert_eq!(of("que*=all"), Entries::All);
+        assert_eq!(of("my_app::*=all"), Entries::All);
+    }
+
+    #[test]
+    fn the_most_that_any_span_has_is_known() {
+        let most = |rules: &str| rules.parse::<EntryRules>().unwrap().most();
+        assert_eq!(most("off"), Entries::Off);
+        assert_eq!(most("off,a=long-lived"), Entries::LongLived);
+        assert_eq!(most("off,a=all,b=off"), Entries::All);
+    }
+
+    #[test]
+    fn what_is_no_rule_is_named() {
+        for text in ["every", "db.query=some", "=all", "off,db=,all"] {
+            let error = text.parse::<EntryRules>().unwrap_err().to_string();
+            assert!(error.contains("off, long-lived or all"), "{error}");
+        }
+        let rules: EntryRules = "all,a::b=off,c*=long-lived".parse().unwrap();
+        assert_eq!(rules.to_string(), "all,a::b=off,c*=long-lived");
+    }
+}

@@ -1,0 +1,88 @@
+//! Entries that are recorded one by one.
+//!
+//! A record is published when the thread has left; so nothing is on its way that may never come. Which
+//! entries are recorded is decided here. The quick paths know only whether it may be one: then they leave the
+//! exit to the general path, which comes here.
+
+use std::sync::atomic::Ordering;
+
+use super::Recorder;
+use crate::counters::Kind;
+use crate::entry_rules::Entries;
+use crate::local::{Entered, Hot};
+use crate::open_spans::OpenSpan;
+use crate::record::{self, Entry};
+
+/// A second is more ticks than this, whatever the clock.
+pub(super) const TICKS_MIN: u64 = 100_000_000;
+/// After so many entries a span has lived long.
+pub(crate) const LONG_COUNT: u64 = 1_000;
+
+/// An entry that ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// Ticks.
+    pub(super) entered: u64,
+    /// So many entries of the owner, or of others, with this one.
+    pub(super) count: u64,
+    /// Whether the span was never entered before.
+    pub(super) is_first: bool,
+}
+
+impl Recorder {
+    /// So many ticks are a second. Known some milliseconds after the start.
+    pub(crate) fn set_ticks_per_second(&self, ticks: u64) {
+        // Relaxed, and in `long_age`: a number, with which nothing is handed over.
+        self.long_age.store(ticks.max(TICKS_MIN), Ordering::Relaxed);
+    }
+
+    /// What a thread is told for its quick paths: from which `head` on, and from which age on, an entry of a
+    /// span that was entered before may have to be recorded.
+    pub(crate) fn long_lived(&self) -> (u64, u64) {
+        match self.entries {
+            Entries::Off => (u64::MAX, u64::MAX),
+            _ => ((LONG_COUNT + 1) << record::UPPER_SHIFT, self.long_age()),
+        }
+    }
+
+    fn long_age(&self) -> u64 {
+        self.long_age.load(Ordering::Relaxed)
+    }
+
+    /// Whether any entries are recorded.
+    pub(super) fn has_entries(&self) -> bool {
+        self.entries != Entries::Off
+    }
+
+    /// Records an entry that has just ended, if it is to be recorded. `around` is the span that the thread was in
+    /// around this one, 0 for none.
+    pub(super) fn record_entry(
+        &self,
+        hot: Hot,
+        span: &OpenSpan,
+        ending: Ending,
+        around: u64,
+        left: u64,
+    ) {
+        let callsite = record::callsite(span.origin(), span.head());
+        let is_recorded = match self.callsites.entries(callsite) {
+            Entries::Off => false,
+            Entries::All => true,
+            Entries::LongLived => {
+                let age = ending.entered.saturating_sub(span.start());
+                !ending.is_first && (age >= self.long_age() || ending.count > LONG_COUNT)
+            }
+        };
+        if is_recorded {
+            let left = left.max(ending.entered);
+            let (thread, span) = (hot.thread(), span.id());
+            let entry = Entry { callsite, thread, span, around, entered: ending.entered, left };
+            self.publish_if_spare(Kind::Entry, entry.words());
+        }
+    }
+
+    /// The span that the thread was in when it entered this one, 0 for none.
+    pub(super) fn around(&self, hot: Hot, layer: u16, entered: Entered) -> u64 {
+        hot.around(&self.open, layer, entered).map_or(0, OpenSpan::id)
+    }
+}
