@@ -351,12 +351,14 @@ mod tests {
             ("SPANDREL_MAX_AGE_S", "60"),
             ("SPANDREL_BUSY_TIME", "false"),
             ("SPANDREL_STATUS_RULES", "0"),
+            ("SPANDREL_ENTRIES", "off,a::b=all"),
             ("SPANDREL_CONTROL", "0"),
             ("SPANDREL_LIVE_READERS", "0"),
             ("SPANDREL_ARGS", "off"),
             ("SPANDREL_REDACT", "card,!key"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
+        assert_eq!(builder.entries.to_string(), "off,a::b=all");
         let names = |of: &[&'static str]| of.iter().copied().collect::<BTreeSet<_>>();
         assert_eq!(names(&builder.variables), names(&SETTINGS), "and of all it is told");
         assert_eq!(variables.len(), SETTINGS.len());
@@ -437,6 +439,7 @@ mod tests {
             "SPANDREL_SPANS",
             "SPANDREL_FILTER",
             "SPANDREL_MAX_BYTES",
+            "SPANDREL_ENTRIES",
             "SPANDREL_CONTROL",
             "SPANDREL_ARGS",
         ];

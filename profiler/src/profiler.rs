@@ -612,9 +612,7 @@ impl Handle {
 
 /// Counts everything that is in flight as lost to the store.
 fn give_up(stats: &mut Stats) {
-    for ledger in
-        [&mut stats.spans, &mut stats.events, &mut stats.links, &mut stats.entries]
-    {
+    for ledger in [&mut stats.spans, &mut stats.events, &mut stats.links, &mut stats.entries] {
         ledger.dropped.add(DropReason::StoreError, ledger.in_flight);
         ledger.in_flight = 0;
     }

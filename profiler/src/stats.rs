@@ -221,9 +221,7 @@ impl Stats {
     /// and entries.
     #[must_use]
     pub fn balances(&self) -> bool {
-        [&self.spans, &self.events, &self.links, &self.entries]
-            .into_iter()
-            .all(Ledger::balances)
+        [&self.spans, &self.events, &self.links, &self.entries].into_iter().all(Ledger::balances)
     }
 }
 
@@ -439,7 +437,8 @@ mod tests {
     }
 
     fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 4] {
-        [Kind::Span, Kind::Event, Kind::Link, Kind::Entry].map(|kind| ledger(snapshot, kind, 1, closed))
+        [Kind::Span, Kind::Event, Kind::Link, Kind::Entry]
+            .map(|kind| ledger(snapshot, kind, 1, closed))
     }
 
     #[test]

@@ -311,6 +311,22 @@ mod tests {
     }
 
     #[test]
+    fn a_quarter_is_not_to_spare() {
+        let (ring, mut consumer) = ring();
+        let mut lease = ring.lease().unwrap();
+        let capacity = ring.capacities()[0];
+        let mut claimed = 0;
+        while lease.has_spare(1) {
+            lease.try_publish(0, 1, |_| 0).unwrap();
+            claimed += 1;
+        }
+        assert_eq!(claimed, capacity - capacity / 4);
+        assert!(ring.has_spare(1), "the shared one");
+        consumer.drain(0, 2, |_| {});
+        assert!(lease.has_spare(2) && !lease.has_spare(3));
+    }
+
+    #[test]
     fn fewer_slots_than_allowed_are_one_claim_and_none_or_more_are_refused() {
         let (ring, mut consumer) = ring();
         let here = ThreadLease::new();

@@ -9,7 +9,9 @@ use crate::batches::{self, Commit, Extent, Ranges};
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{Batch, EntryRow, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
+use crate::record::{
+    Batch, EntryRow, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label,
+};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
 use crate::totals::Totals;

@@ -86,11 +86,12 @@ pub use near::nearest;
 pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};
 pub use reader::{
-    Callsite, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top, WriterStat,
+    Callsite, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top,
+    WriterStat,
 };
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow,
-    OpenSpanRow, RunInfo, SpanRow, Status, Text, WriterStatRow, mark_label,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX,
+    MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+pub use self::entry::Entry;
 pub use self::mark::Mark;
 use self::mode::Mode;
 pub use self::names::{Callsite, Thread};
@@ -39,7 +40,6 @@ pub use self::run::{Counts, Run};
 pub(crate) use self::span::read_status;
 #[cfg(feature = "query")]
 pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
-pub use self::entry::Entry;
 pub use self::span::{Event, Link, OpenSpan, Span};
 #[cfg(feature = "query")]
 pub(crate) use self::span::{last_exit, longest_entry};

@@ -247,7 +247,12 @@ fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
     let span = first("SELECT run_id, start_ns FROM span ORDER BY id LIMIT 1")?;
     let event = first("SELECT run_id, at_ns FROM event ORDER BY id LIMIT 1")?;
     let entry = first("SELECT run_id, start_ns FROM entry ORDER BY id LIMIT 1")?;
-    Ok(span.into_iter().chain(event).chain(entry).min().unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
+    Ok(span
+        .into_iter()
+        .chain(event)
+        .chain(entry)
+        .min()
+        .unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
 }
 
 impl Table {

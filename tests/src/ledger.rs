@@ -7,12 +7,15 @@ use spandrel::{DropReason, Ledger, Report, Stats};
 
 use crate::database::{Database, Span};
 
-/// `recorded = stored + dropped + in_flight`, for spans, events and links. Each side is counted by
+/// `recorded = stored + dropped + in_flight`, for spans, events, links and entries. Each side is counted by
 /// itself, so this can fail; what the tables hold is compared in [`check`].
 pub fn identity(stats: &Stats) {
-    for (what, ledger) in
-        [("spans", &stats.spans), ("events", &stats.events), ("links", &stats.links)]
-    {
+    for (what, ledger) in [
+        ("spans", &stats.spans),
+        ("events", &stats.events),
+        ("links", &stats.links),
+        ("entries", &stats.entries),
+    ] {
         let Ledger { recorded, stored, dropped, in_flight, .. } = *ledger;
         assert_eq!(
             recorded,
@@ -29,7 +32,8 @@ pub fn identity(stats: &Stats) {
 /// The identity, with nothing in flight any longer.
 pub fn settled(report: &Report) {
     identity(&report.stats);
-    for ledger in [&report.stats.spans, &report.stats.events, &report.stats.links] {
+    let stats = &report.stats;
+    for ledger in [&stats.spans, &stats.events, &stats.links, &stats.entries] {
         assert_eq!(ledger.in_flight, 0, "in flight after close: {report:?}");
     }
 }
@@ -73,10 +77,12 @@ pub fn check_run(db: &Database, run: i64, report: &Report) {
     assert_eq!(rows("span"), stats.spans.stored, "span rows of {report:?}");
     assert_eq!(rows("event"), stats.events.stored, "event rows of {report:?}");
     assert_eq!(rows("link"), stats.links.stored, "link rows of {report:?}");
+    assert_eq!(rows("entry"), stats.entries.stored, "entry rows of {report:?}");
     let column = |name: &str| db.count(&format!("SELECT {name} FROM run WHERE id = {run}"));
     assert_eq!(column("spans"), stats.spans.stored, "run.spans");
     assert_eq!(column("events"), stats.events.stored, "run.events");
     assert_eq!(column("links"), stats.links.stored, "run.links");
+    assert_eq!(column("entries"), stats.entries.stored, "run.entries");
     assert_eq!(column("unfinished"), stats.unfinished, "run.unfinished");
     assert_eq!(rows("open_span"), 0, "open_span is empty once the run has ended");
     assert_eq!(column("ended_unix_ns >= started_unix_ns"), 1, "the run has ended");

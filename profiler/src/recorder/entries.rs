@@ -86,3 +86,60 @@ impl Recorder {
         hot.around(&self.open, layer, entered).map_or(0, OpenSpan::id)
     }
 }
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::local;
+    use crate::recorder::RecorderOptions;
+    use crate::stats::DropReason;
+
+    fn options() -> RecorderOptions {
+        RecorderOptions {
+            ring_capacity: 256,
+            partitions: 1,
+            open_spans_max: 64,
+            field_bytes_max: 256,
+            rule: crate::rule::Rule::default(),
+            busy_time: true,
+            status_rules: true,
+            entries: crate::entry_rules::EntryRules::default(),
+            first_id: 1,
+        }
+    }
+
+    fn entry() -> Entry {
+        Entry { callsite: 0, thread: 1, span: 7, around: 0, entered: 10, left: 20 }
+    }
+
+    /// With a lease and without one: what is free for entries is free in both partitions, and a quarter of each
+    /// stays for spans.
+    #[test]
+    fn entries_never_take_the_room_of_spans() {
+        let (recorder, consumer) = Recorder::new(&options());
+        let recorder: Arc<Recorder> = recorder;
+        local::get(&recorder).unwrap();
+        let capacities = recorder.ring.capacities();
+        let all: usize = capacities.iter().sum();
+        for _ in 0..all {
+            recorder.publish_if_spare(Kind::Entry, entry().words());
+        }
+        let kept: usize = capacities.iter().map(|capacity| capacity - capacity / 4).sum();
+        let entries = Kind::Entry as usize;
+        assert_eq!(recorder.ring.published()[entries], kept as u64);
+        let snapshot = recorder.counters.snapshot(&recorder.ring);
+        let full = snapshot.dropped_early[DropReason::RingFull as usize][entries];
+        assert_eq!(full, (all - kept) as u64);
+        for _ in 0..all - kept {
+            recorder.try_publish(Kind::Span, 1, |_| entry().words()).unwrap();
+        }
+        recorder.try_publish(Kind::Span, 1, |_| entry().words()).unwrap_err();
+        recorder.close_ring();
+        recorder.publish_if_spare(Kind::Entry, entry().words());
+        let snapshot = recorder.counters.snapshot(&recorder.ring);
+        assert_eq!(snapshot.dropped_early[DropReason::AlreadyShutdown as usize][entries], 1);
+        drop(consumer);
+    }
+}

@@ -6,8 +6,8 @@
 
 mod amend;
 mod close;
-mod entries;
 mod enter_exit;
+mod entries;
 mod event;
 mod kin;
 mod new_span;
@@ -151,9 +151,8 @@ impl Recorder {
         // Where those are so few that they have to be shared out among the fields, somebody has to.
         // And they know nothing of a first entry that is recorded.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
-        let is_quick = clock.is_tsc()
-            && field_words_max >= 4 * INLINE_WORDS
-            && entries != Entries::All;
+        let is_quick =
+            clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS && entries != Entries::All;
         let recorder = Self {
             id,
             quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),

@@ -22,7 +22,9 @@ use crate::error::{Context, Error};
 use crate::options::StoreOptions;
 use crate::query::{Columns, SpanRef};
 use crate::reader::{Callsite, Names, Thread};
-use crate::record::{Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, SpanRow, Text};
+use crate::record::{
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, SpanRow, Text,
+};
 use crate::store::Store;
 
 /// Rows of a transaction.

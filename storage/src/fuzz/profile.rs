@@ -127,8 +127,15 @@ fn make(path: &Path) {
     }
     let row = |id, until_ns| MarkRow { id, at_ns: 5, until_ns, label: "load".into(), fields: None };
     batch.marks = vec![row(1, None), row(2, Some(900_000_000))];
-    let loss =
-        LossRow { reason: "ring_full", from_ns: 1, to_ns: 9, spans: 3, events: 1, entries: 2, thread_id: None };
+    let loss = LossRow {
+        reason: "ring_full",
+        from_ns: 1,
+        to_ns: 9,
+        spans: 3,
+        events: 1,
+        entries: 2,
+        thread_id: None,
+    };
     batch.losses = vec![loss];
     store.append(&mut batch).unwrap();
     store.end_run(1_800_000_003_000_000_000, r#"{"stored":48}"#).unwrap();

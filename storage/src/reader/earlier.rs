@@ -30,9 +30,8 @@ pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
     let views = COVERED.iter().map(|(table, new)| {
         // A file that lacks a table is damaged, which is said elsewhere.
         let is_there: bool = conn.query_row(sql, [table], |row| row.get(0))?;
-        Ok(is_there.then(|| {
-            format!("CREATE TEMP VIEW {table} AS SELECT *, {new} FROM main.{table};")
-        }))
+        Ok(is_there
+            .then(|| format!("CREATE TEMP VIEW {table} AS SELECT *, {new} FROM main.{table};")))
     });
     let views = views.collect::<rusqlite::Result<Vec<_>>>()?;
     let views = views.into_iter().flatten().chain([ENTRY.to_owned()]);
