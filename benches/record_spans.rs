@@ -51,9 +51,11 @@ fn main() -> ExitCode {
     }
     let stored = match case {
         Case::Events => report.events.stored,
+        Case::LongLived => report.entries.stored,
         _ => report.stored,
     };
-    let dropped = report.dropped.total() + report.events.dropped.total();
+    let dropped =
+        report.dropped.total() + report.events.dropped.total() + report.entries.dropped.total();
     if dropped > 0 || (case.is_wanted() && stored < spans) {
         eprintln!("spans are missing, so that the figures say nothing: {report}");
         return ExitCode::FAILURE;

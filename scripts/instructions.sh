@@ -29,6 +29,9 @@ absent_limit=1
 event_recorders=(spandrel subscriber)
 event_limits=(1022 1016)
 unwanted_limit=10
+# An entry of a span that was entered more than a thousand times, compared with a span without fields.
+entry_recorders=(spandrel subscriber)
+entry_limit=1.5
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber untimed)
 queues=(leased shared array_queue crossbeam_channel)
 
@@ -125,6 +128,16 @@ for at in "${!event_recorders[@]}"; do
     awk -v what="${event_recorders[at]}" -v own="$figure" -v limit="${event_limits[at]}" 'BEGIN {
         printf "%-46s%8.1f%8s\n", what, own, limit
         exit own > limit }' || broken=yes
+done
+
+echo
+printf '%-46s%8s%8s%8s\n' "Instructions per entry of a long-lived span" with of_span limit
+for recorder in "${entry_recorders[@]}"; do
+    figure=$(per_item "$target/release/record_spans" long_lived "$recorder")
+    awk -v what="$recorder" -v own="$figure" -v span="${figures[no_fields,$recorder]}" \
+        -v limit="$entry_limit" 'BEGIN {
+        printf "%-46s%8.1f%8s%8s\n", what, own, sprintf("%.2f", own / span), limit
+        exit own > limit * span }' || broken=yes
 done
 
 echo

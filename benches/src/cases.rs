@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use tracing::{Instrument, info, info_span, trace};
+use tracing::{Instrument, Span, info, info_span, trace};
 
 /// A way to make spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub enum Case {
     Async,
     /// Eight such futures at once, polled in turns.
     AsyncTurns,
+    /// No spans, but as many entries of one that was entered more than a thousand times: each is recorded by
+    /// spandrel.
+    LongLived,
     /// No spans, but as many events with a message and a field, outside of all spans.
     Events,
     /// No spans, but as many events that are below all levels.
@@ -41,6 +45,7 @@ impl Case {
             Self::Nested => "nested",
             Self::Async => "async",
             Self::AsyncTurns => "async_turns",
+            Self::LongLived => "long_lived",
             Self::Events => "events",
             Self::Unwanted => "unwanted",
         }
@@ -49,7 +54,10 @@ impl Case {
     /// The case of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::Events, Self::Unwanted]).find(|case| case.name() == name)
+        Self::ALL
+            .into_iter()
+            .chain([Self::LongLived, Self::Events, Self::Unwanted])
+            .find(|case| case.name() == name)
     }
 
     /// Makes so many spans, rounded up to whole nests and turns. Of a program, `scripts/instructions.sh` counts
@@ -62,6 +70,7 @@ impl Case {
             Self::Nested => nested(spans.div_ceil(3)),
             Self::Async => polled(spans),
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
+            Self::LongLived => entered(spans),
             Self::Events => events(spans),
             Self::Unwanted => unwanted(spans),
         }
@@ -78,6 +87,21 @@ impl Case {
 fn no_fields(spans: u64) {
     for n in 0..spans {
         let span = info_span!("work");
+        let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+/// The span lives longer than the program: each call goes on with it.
+#[inline(never)]
+fn entered(entries: u64) {
+    static SPAN: OnceLock<Span> = OnceLock::new();
+    let span = SPAN.get_or_init(|| {
+        let span = info_span!("system");
+        (0..1_000).for_each(|_| span.in_scope(|| {}));
+        span
+    });
+    for n in 0..entries {
         let _entered = span.enter();
         black_box(n);
     }

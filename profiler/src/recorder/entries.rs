@@ -91,9 +91,13 @@ impl Recorder {
 mod tests {
     use std::sync::Arc;
 
+    use tracing_core::LevelFilter;
+
     use super::*;
+    use crate::entry_rules::EntryRules;
     use crate::local;
     use crate::recorder::RecorderOptions;
+    use crate::rule::Rule;
     use crate::stats::DropReason;
 
     fn options() -> RecorderOptions {
@@ -102,10 +106,10 @@ mod tests {
             partitions: 1,
             open_spans_max: 64,
             field_bytes_max: 256,
-            rule: crate::rule::Rule::default(),
+            rule: Rule::new(LevelFilter::TRACE, LevelFilter::TRACE),
             busy_time: true,
             status_rules: true,
-            entries: crate::entry_rules::EntryRules::default(),
+            entries: EntryRules::default(),
             first_id: 1,
         }
     }
