@@ -18,6 +18,7 @@ use crate::ancestry::nearest;
 use crate::fast::{self, Quick};
 use crate::filter::FilterHandle;
 use crate::front::Front;
+use crate::local;
 use crate::placement::Placement;
 use crate::recorder::{IsRecorded, Recorder, Source};
 use crate::sites::Answer;
@@ -138,7 +139,11 @@ where
 
     #[inline(never)]
     fn exit_slowly(&self, id: &Id) {
-        if fast::exit_untimed(&self.front.untimed, id) {
+        let Front { quick, spans, untimed, .. } = &self.front;
+        if let Some(place) = fast::exit_recorded(quick, spans, id.into_u64()) {
+            return local::of_owner().set_last_place(place);
+        }
+        if fast::exit_untimed(untimed, id) {
             return;
         }
         if let Some((recorder, layer)) = self.front()

@@ -136,7 +136,10 @@ impl Subscriber {
 
     #[inline(never)]
     fn exit_slowly(&self, key: u64) {
-        if fast::exit_directly_untimed(&self.front.untimed, key) {
+        let Front { quick, spans, untimed, .. } = &self.front;
+        if fast::exit_recorded(quick, spans, key).is_some()
+            || fast::exit_directly_untimed(untimed, key)
+        {
             return;
         }
         if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {

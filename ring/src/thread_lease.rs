@@ -69,6 +69,14 @@ pub struct ThreadLease<T> {
 pub struct Borrowed<T>(NonNull<Partition<T>>);
 
 impl<T> Borrowed<T> {
+    /// Whether a quarter of the partition stays free behind a claim of so many slots.
+    #[inline]
+    #[must_use]
+    pub fn has_spare(&self, slots: usize) -> bool {
+        // SAFETY: as in `publish_if_roomy`.
+        unsafe { self.0.as_ref() }.has_spare(slots as u64)
+    }
+
     /// Fills `slots` slots, at most `N`, each by a call of `fill` with its index and the slot as it was
     /// left a lap ago, and publishes them as one claim of `class`; unless the partition may be half
     /// full, the ring is closed, or `slots` is not from 1 to `N`: `false`, and nothing was done.

@@ -45,10 +45,10 @@ pub(crate) fn write(
     batch: &mut Batch,
     run: &RunRow,
     commit: Commit,
-    rollups: &Rollups,
+    (rollups, entry_rollups): (&Rollups, &Rollups),
     last_id: u64,
     loaded: Option<&Loaded<'_>>,
-) -> rusqlite::Result<(Staged, Totals)> {
+) -> rusqlite::Result<(Staged, Staged, Totals)> {
     let run_id = run.id;
     let ids = (run_id, commit.id);
     if loaded.is_none() {
@@ -77,6 +77,14 @@ pub(crate) fn write(
     }
     batch.entries.sort_by_key(|entry| entry.id);
     entries(tx, &batch.entries, (run_id, Some(commit.id)), &mut totals)?;
+    let mut staged_entries = entry_rollups.stage();
+    if !batch.entries.is_empty() {
+        let mut source = Source::new(entry_rollups, run_id, tx);
+        for entry in &batch.entries {
+            staged_entries.add_entry(entry, &mut source)?;
+        }
+    }
+    staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;
     links(tx, &batch.links, (run_id, Some(commit.id)), &mut totals)?;
     if batches::is_followed(batch) {
@@ -96,7 +104,7 @@ pub(crate) fn write(
     if let Some(report) = &batch.report {
         run.tell(tx, report)?;
     }
-    Ok((staged, totals))
+    Ok((staged, staged_entries, totals))
 }
 
 /// Copies the spans of the image and inserts those that it left out; all of them without one.

@@ -39,7 +39,7 @@ use Kind::{Batch, Callsite, Id, Run, Thread};
 /// finds the largest number, or if it is a table of few rows.
 type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
 
-const TABLES: [Columns; 16] = [
+const TABLES: [Columns; 18] = [
     ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id), ("last_batch_id", Batch)], None),
     ("callsite", &[("id", Callsite)], None),
     ("thread", &[("id", Thread), ("run_id", Run)], Some(("id", NEWEST))),
@@ -93,6 +93,12 @@ const TABLES: [Columns; 16] = [
     ("rollup", &[("run_id", Run)], None),
     (
         "rollup",
+        &[("callsite_id", Callsite)],
+        Some(("run_id DESC, at_ns DESC, callsite_id", NEWEST_ROLLUPS)),
+    ),
+    ("entry_rollup", &[("run_id", Run)], None),
+    (
+        "entry_rollup",
         &[("callsite_id", Callsite)],
         Some(("run_id DESC, at_ns DESC, callsite_id", NEWEST_ROLLUPS)),
     ),

@@ -195,6 +195,13 @@ pub struct EntryRow {
     pub around_id: u64,
 }
 
+impl EntryRow {
+    /// When the thread left.
+    pub(crate) fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns)
+    }
+}
+
 /// Spans and events that are missing, why, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossRow {

@@ -361,20 +361,26 @@ fn delete_companions(
     pruned: &mut Pruned,
 ) -> rusqlite::Result<()> {
     let Moment { run_id, at_ns } = horizon;
-    let rollups = tx.execute(
-        "DELETE FROM rollup WHERE (run_id, at_ns, callsite_id) IN (
-           SELECT run_id, at_ns, callsite_id FROM rollup
-           WHERE (run_id, at_ns) < (?1, ?2) AND (run_id < ?1 OR at_ns + interval_ns <= ?2)
-           ORDER BY run_id, at_ns, callsite_id LIMIT ?3)",
-        [run_id, at_ns, CALL_ROWS as i64],
-    )?;
+    let mut rollups = 0;
+    for table in ["rollup", "entry_rollup"] {
+        let deleted = tx.execute(
+            &format!(
+                "DELETE FROM main.{table} WHERE (run_id, at_ns, callsite_id) IN (
+                   SELECT run_id, at_ns, callsite_id FROM main.{table}
+                   WHERE (run_id, at_ns) < (?1, ?2) AND (run_id < ?1 OR at_ns + interval_ns <= ?2)
+                   ORDER BY run_id, at_ns, callsite_id LIMIT ?3)"
+            ),
+            [run_id, at_ns, CALL_ROWS as i64],
+        )?;
+        pruned.rollups += deleted as u64;
+        rollups = deleted.max(rollups);
+    }
     let stats = tx.execute(
         "DELETE FROM writer_stat WHERE (run_id, at_ns) IN (
            SELECT run_id, at_ns FROM writer_stat WHERE (run_id, at_ns) < (?1, ?2)
            ORDER BY run_id, at_ns LIMIT ?3)",
         [run_id, at_ns, CALL_ROWS as i64],
     )?;
-    pruned.rollups += rollups as u64;
     pruned.more |= rollups.max(stats) as i64 >= CALL_ROWS as i64;
     for table in ["mark", "gauge"] {
         let rows = tx.execute(

@@ -1,4 +1,5 @@
-//! Sums and histograms by callsite and second, kept exact in each transaction.
+//! Sums and histograms by callsite and second, kept exact in each transaction: of spans, and apart from them
+//! of the entries that are recorded one by one.
 //!
 //! A closed span counts in the interval in which it ended. The rows of the present intervals are
 //! kept in memory; a transaction works on copies and writes them whole, so a failure changes
@@ -10,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::histogram::{Hints, Histogram};
 use crate::quick_map::QuickMap;
-use crate::record::{SpanRow, Status};
+use crate::record::{EntryRow, SpanRow, Status};
 
 /// Length of an interval.
 pub(crate) const INTERVAL_NS: i64 = 1_000_000_000;
@@ -34,6 +35,30 @@ pub(crate) struct Rollup {
     pub(crate) self_ns: i64,
     pub(crate) max_ns: i64,
     pub(crate) histogram: Histogram,
+}
+
+/// What is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    Spans,
+    Entries,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Spans => "rollup",
+            Self::Entries => "entry_rollup",
+        }
+    }
+
+    /// The columns behind the key in the order of [`Rollup`]; of entries there are fewer.
+    fn columns(self) -> &'static str {
+        match self {
+            Self::Spans => "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram",
+            Self::Entries => "entries, 0, sum_ns, NULL, 0, max_ns, histogram",
+        }
+    }
 }
 
 /// What is summed up of a closed span.
@@ -75,11 +100,11 @@ impl Key {
 
     /// Whether a span that ends at that moment counts here; without a division.
     #[inline]
-    fn has(&self, span: &SpanRow, end_ns: i64) -> bool {
+    fn has(&self, callsite_id: i64, end_ns: i64) -> bool {
         let after = end_ns.wrapping_sub(self.at_ns) as u64;
         // The first interval of all is cut short, as its start is not a number.
         let whole = self.at_ns != i64::MIN;
-        self.callsite_id == span.callsite_id && after < INTERVAL_NS as u64 && whole
+        self.callsite_id == callsite_id && after < INTERVAL_NS as u64 && whole
     }
 }
 
@@ -88,6 +113,7 @@ type Rows = QuickMap<Key, Rollup>;
 /// The rows of the present intervals, as they stand in the file.
 #[derive(Debug)]
 pub(crate) struct Rollups {
+    table: Table,
     rows: Rows,
     /// No row of the run in the file is newer.
     newest_ns: i64,
@@ -96,6 +122,7 @@ pub(crate) struct Rollups {
 /// The rows that a transaction changes, as they will stand.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    table: Table,
     rows: Vec<StagedRow>,
     places: QuickMap<Key, usize>,
     /// Places of the rows that were changed last, by the last digits of their callsites: the next
@@ -112,21 +139,20 @@ struct StagedRow {
 }
 
 impl Rollups {
-    pub(crate) fn new() -> Self {
-        Self { rows: Rows::default(), newest_ns: i64::MIN }
+    pub(crate) fn new(table: Table) -> Self {
+        Self { table, rows: Rows::default(), newest_ns: i64::MIN }
     }
 
     /// Those of a run that has rows in the file already.
-    pub(crate) fn resumed(conn: &Connection, run_id: i64) -> rusqlite::Result<Self> {
-        let newest: Option<i64> =
-            conn.query_row("SELECT max(at_ns) FROM rollup WHERE run_id = ?1", [run_id], |row| {
-                row.get(0)
-            })?;
-        Ok(Self { rows: Rows::default(), newest_ns: newest.unwrap_or(i64::MIN) })
+    pub(crate) fn resumed(table: Table, conn: &Connection, run_id: i64) -> rusqlite::Result<Self> {
+        let sql = format!("SELECT max(at_ns) FROM main.{} WHERE run_id = ?1", table.name());
+        let newest: Option<i64> = conn.query_row(&sql, [run_id], |row| row.get(0))?;
+        Ok(Self { table, rows: Rows::default(), newest_ns: newest.unwrap_or(i64::MIN) })
     }
 
     pub(crate) fn stage(&self) -> Staged {
         Staged {
+            table: self.table,
             rows: Vec::new(),
             places: QuickMap::default(),
             recent: [0; RECENT],
@@ -173,10 +199,12 @@ impl<'a> Source<'a> {
         }
         let select = match &mut self.select {
             Some(select) => select,
-            none => none.insert(self.conn.prepare(
-                "SELECT calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram FROM rollup
+            none => none.insert(self.conn.prepare(&format!(
+                "SELECT {} FROM main.{}
                  WHERE run_id = ?1 AND at_ns = ?2 AND callsite_id = ?3",
-            )?),
+                self.rollups.table.columns(),
+                self.rollups.table.name()
+            ))?),
         };
         select.query_row(params![self.run_id, key.at_ns, key.callsite_id], read).optional()
     }
@@ -206,19 +234,41 @@ impl Staged {
         source: &mut Source<'_>,
     ) -> rusqlite::Result<()> {
         let Some(duration_ns) = span.duration_ns else { return Ok(()) };
-        let place = self.recent[span.callsite_id as usize % RECENT] as usize;
-        let row = match self.rows.get(place).is_some_and(|row| row.key.has(span, end_ns)) {
-            true => self.rows.get_mut(place),
-            false => self.find(Key::new(span.callsite_id, end_ns), source)?,
-        };
-        let Some(StagedRow { rollup, hints, .. }) = row else { return Ok(()) };
         let summand = Summand {
             duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
             is_error: matches!(span.status, Status::Error | Status::Panicked),
         };
-        rollup.add(summand, hints);
+        self.sum(span.callsite_id, end_ns, summand, source)
+    }
+
+    pub(crate) fn add_entry(
+        &mut self,
+        entry: &EntryRow,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        let duration_ns = entry.duration_ns;
+        let summand = Summand { duration_ns, busy_ns: None, self_ns: None, is_error: false };
+        self.sum(entry.callsite_id, entry.end_ns(), summand, source)
+    }
+
+    #[inline(always)]
+    fn sum(
+        &mut self,
+        callsite_id: i64,
+        end_ns: i64,
+        summand: Summand,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        let place = self.recent[callsite_id as usize % RECENT] as usize;
+        let row = match self.rows.get(place).is_some_and(|row| row.key.has(callsite_id, end_ns)) {
+            true => self.rows.get_mut(place),
+            false => self.find(Key::new(callsite_id, end_ns), source)?,
+        };
+        if let Some(StagedRow { rollup, hints, .. }) = row {
+            rollup.add(summand, hints);
+        }
         Ok(())
     }
 
@@ -243,9 +293,37 @@ impl Staged {
     }
 
     pub(crate) fn write(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
-        if self.rows.is_empty() {
-            return Ok(());
+        match self.table {
+            _ if self.rows.is_empty() => Ok(()),
+            Table::Spans => self.write_spans(run_id, conn),
+            Table::Entries => self.write_entries(run_id, conn),
         }
+    }
+
+    fn write_entries(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
+        let mut insert = conn.prepare(
+            "INSERT OR REPLACE INTO main.entry_rollup (run_id, at_ns, callsite_id, interval_ns,
+               entries, sum_ns, max_ns, histogram)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let mut blob = Vec::new();
+        for StagedRow { key, rollup, .. } in &self.rows {
+            rollup.histogram.encode_into(&mut blob);
+            insert.execute(params![
+                run_id,
+                key.at_ns,
+                key.callsite_id,
+                INTERVAL_NS,
+                rollup.calls,
+                rollup.sum_ns,
+                rollup.max_ns,
+                blob,
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn write_spans(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
         let mut insert = conn.prepare(
             "INSERT OR REPLACE INTO rollup (run_id, at_ns, callsite_id, interval_ns, calls, errors,
                sum_ns, busy_ns, self_ns, max_ns, histogram)
@@ -283,7 +361,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_by_time_and_by_number() {
-        let mut rollups = Rollups::new();
+        let mut rollups = Rollups::new(Table::Spans);
         for second in 0..50 {
             let mut staged = rollups.stage();
             for callsite_id in 0..10 {

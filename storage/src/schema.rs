@@ -20,7 +20,7 @@ pub fn schema() -> &'static str {
 }
 
 /// The tables that [`schema`] makes.
-pub(crate) const TABLES: [&str; 15] = [
+pub(crate) const TABLES: [&str; 16] = [
     "run",
     "callsite",
     "thread",
@@ -31,6 +31,7 @@ pub(crate) const TABLES: [&str; 15] = [
     "mark",
     "gauge",
     "rollup",
+    "entry_rollup",
     "writer_stat",
     "open_span",
     "loss",
@@ -39,7 +40,7 @@ pub(crate) const TABLES: [&str; 15] = [
 ];
 
 /// Those of them that files of earlier versions do not have.
-pub(crate) const SINCE_3: [&str; 3] = ["batch", "batch_range", "entry"];
+pub(crate) const SINCE_3: [&str; 4] = ["batch", "batch_range", "entry", "entry_rollup"];
 
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
 /// version by one; views are dropped before the first, and made

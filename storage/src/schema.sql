@@ -195,6 +195,19 @@ CREATE TABLE rollup (
   PRIMARY KEY (run_id, at_ns, callsite_id)
 ) STRICT, WITHOUT ROWID;
 
+-- One callsite in one interval: the rows of `entry` that ended in it.
+CREATE TABLE entry_rollup (
+  run_id INTEGER NOT NULL,         -- run.id
+  at_ns INTEGER NOT NULL,          -- start of the interval
+  callsite_id INTEGER NOT NULL,    -- callsite.id
+  interval_ns INTEGER NOT NULL,    -- length of the interval
+  entries INTEGER NOT NULL,        -- entries that ended in the interval
+  sum_ns INTEGER NOT NULL,         -- sum of duration_ns
+  max_ns INTEGER NOT NULL,         -- largest duration_ns
+  histogram BLOB NOT NULL,         -- of duration_ns, as in rollup
+  PRIMARY KEY (run_id, at_ns, callsite_id)
+) STRICT, WITHOUT ROWID;
+
 -- The writer itself, at the end of an interval. Counts are since the start of the run.
 CREATE TABLE writer_stat (
   run_id INTEGER NOT NULL,         -- run.id

@@ -29,7 +29,7 @@ use crate::options::StoreOptions;
 use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, LossRow, RunInfo};
 use crate::retention::{self, Pace, Pruned};
-use crate::rollup::Rollups;
+use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 use crate::shield::Shield;
 use crate::sqlite::SqliteVersion;
@@ -63,6 +63,8 @@ pub struct Store {
     moved: Moved,
     interner: Interner,
     rollups: Rollups,
+    /// Of the entries that are recorded one by one.
+    entry_rollups: Rollups,
     wal: Wal,
     transfer: Transfer,
     /// What a batch takes, as a limited file has seen lately.
@@ -134,7 +136,8 @@ impl Store {
                     last_batch_id: last.batch,
                     moved: Moved::default(),
                     interner,
-                    rollups: Rollups::new(),
+                    rollups: Rollups::new(rollup::Table::Spans),
+                    entry_rollups: Rollups::new(rollup::Table::Entries),
                     batch_bytes: 0,
                     is_overdue: false,
                 })
@@ -232,7 +235,8 @@ impl Store {
         let run_id = run.id;
         self.run = Some(run);
         self.moved = Moved::default();
-        self.rollups = Rollups::new();
+        self.rollups = Rollups::new(rollup::Table::Spans);
+        self.entry_rollups = Rollups::new(rollup::Table::Entries);
         Ok(run_id)
     }
 
@@ -342,9 +346,16 @@ impl Store {
         if self.interner.has_pending() {
             self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
         }
-        let written =
-            append::write(&tx, batch, run, commit, &self.rollups, self.last_id, loaded.as_ref());
-        let (staged, totals) = match written.context(&self.path, "store a batch") {
+        let written = append::write(
+            &tx,
+            batch,
+            run,
+            commit,
+            (&self.rollups, &self.entry_rollups),
+            self.last_id,
+            loaded.as_ref(),
+        );
+        let (staged, staged_entries, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
             // Of no use to try again.
             Err(error) if error.kind() == ErrorKind::TooLong => {
@@ -363,6 +374,7 @@ impl Store {
         append::commit(tx, &self.path)?;
         self.interner.committed();
         self.rollups.committed(staged);
+        self.entry_rollups.committed(staged_entries);
         self.last_id = totals.last_id();
         self.last_batch_id = self.last_batch_id.max(totals.last_batch_id);
         run.sums.add(&totals);
@@ -476,6 +488,7 @@ impl Store {
         }
         if pruned.rollups > 0 {
             self.rollups.forget();
+            self.entry_rollups.forget();
         }
         self.after_commit(&mut Appended::default());
         Ok(pruned)

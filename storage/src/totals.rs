@@ -67,7 +67,7 @@ impl Totals {
     pub(crate) fn see_entry(&mut self, entry: &EntryRow) {
         self.entries += 1;
         self.last_id = self.last_id.max(entry.id).max(entry.span_id).max(entry.around_id);
-        self.last_ns = self.last_ns.max(entry.start_ns.saturating_add(entry.duration_ns));
+        self.last_ns = self.last_ns.max(entry.end_ns());
     }
 
     pub(crate) fn see_loss(&mut self, loss: &LossRow) {

@@ -82,7 +82,7 @@ fn a_table_that_would_run_something_is_neither_written_nor_read() {
         ("run", rewritten("run", text, "label TEXT REFERENCES thread (id) ON DELETE CASCADE,")),
         ("run", rewritten("run", text, "label TEXT COLLATE NOCASE,")),
         ("run", rewritten("run", text, "label TEXT UNIQUE ON CONFLICT IGNORE,")),
-        ("loss", rewritten("loss", "thread_id INTEGER ", "thread_id INTEGER, CHECK (spans = 0) ")),
+        ("loss", rewritten("loss", "DEFAULT 0 ", "DEFAULT 0, CHECK (spans = 0) ")),
         ("loss", "ALTER TABLE loss ADD COLUMN size INTEGER AS (length(reason))".to_owned()),
         ("gauge", "ALTER TABLE gauge ADD COLUMN unit TEXT DEFAULT 'ms'".to_owned()),
     ] {

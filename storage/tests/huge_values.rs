@@ -45,7 +45,7 @@ fn what_is_longer_than_any_recording_makes_it_is_not_read() {
         format!("UPDATE span SET fields = {long} WHERE id = (SELECT max(id) FROM span)"),
         "UPDATE rollup SET histogram = zeroblob(2000000)".to_owned(),
         format!("INSERT INTO mark VALUES (9, 1, 0, NULL, {long}, NULL)"),
-        format!("INSERT INTO loss VALUES (9, 1, {long}, 0, 1, 1, 1, NULL)"),
+        format!("INSERT INTO loss VALUES (9, 1, {long}, 0, 1, 1, 1, NULL, 0)"),
     ] {
         let path = changed(folder.path(), &change);
         let error = read_all(&path).expect_err_of(&change);

@@ -4,7 +4,9 @@ mod common;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::{EventRow, LinkRow, Reader, RunInfo, Store, StoreOptions, WriterStatRow};
+use spandrel_storage::{
+    EntryRow, EventRow, LinkRow, Reader, RunInfo, Store, StoreOptions, WriterStatRow,
+};
 
 fn append(store: &mut Store, count: u64) {
     let mut batch = common::batch(store, count);
@@ -25,7 +27,17 @@ fn append(store: &mut Store, count: u64) {
         });
         batch.links.push(LinkRow { span_id: span.id, follows_id: span.id - 1 });
     }
-    let at_ns = batch.spans.last().unwrap().start_ns;
+    let last = batch.spans.last().unwrap();
+    batch.entries.push(EntryRow {
+        id: last.id,
+        span_id: last.id,
+        callsite_id,
+        thread_id,
+        start_ns: last.start_ns,
+        duration_ns: 5,
+        around_id: 0,
+    });
+    let at_ns = last.start_ns;
     batch.writer_stat = Some(WriterStatRow {
         at_ns,
         dropped: "{}".to_owned(),
@@ -40,6 +52,7 @@ fn prune(store: &mut Store) -> bool {
     loop {
         let pruned = store.prune().unwrap();
         any |= pruned.spans + pruned.events > 0;
+        assert!(pruned.entries <= 8_192);
         assert!(pruned.spans <= 8_192 && pruned.events <= 8_192, "small steps");
         if !pruned.more {
             return any;

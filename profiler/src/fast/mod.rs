@@ -39,7 +39,7 @@ use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::open_spans::{AGAIN, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
-use crate::record::{SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE};
+use crate::record::{SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
 use crate::recorder::Recorder;
 
 /// What a new span has come to on its quick path.
@@ -118,6 +118,48 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
         return true;
     }
     false
+}
+
+/// The same for an entry that may have to be recorded: of a span that was entered before, and is the innermost
+/// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
+///
+/// Not together with the others, whose registers it would take.
+#[inline(never)]
+pub(crate) fn exit_recorded(
+    recorder: &Recorder,
+    spans: &Table<OpenSpan>,
+    key: u64,
+) -> Option<Place> {
+    let place = local::innermost_own();
+    let span = spans.get(place as usize)?;
+    let head = span.head();
+    let state = (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE);
+    if !span.has_key(key) || state != local::quick_thread() {
+        return None;
+    }
+    let hot = local::of_owner();
+    let around = hot.around_own(spans, span)?;
+    let entered = span.last();
+    let now = timestamp::read().max(entered);
+    let count = u64::from(upper_of(head));
+    if count > 1 && recorder.is_recorded(span, entered, count) {
+        let entry = recorder.entry(hot, span, around, (entered, now));
+        let mut lease = hot.borrow_lease()?;
+        let published = lease.has_spare(1)
+            && lease
+                .publish_if_roomy::<1>(Kind::Entry as usize, 1, |_, slot| *slot = entry.words());
+        hot.give_lease_back(lease);
+        if !published {
+            return None;
+        }
+    } else if count <= 1 {
+        // Others may have been inside before.
+        return None;
+    }
+    hot.pop_own(span);
+    span.end_further_entry(head, now);
+    hot.set_long_lived(recorder.long_lived());
+    Some(place)
 }
 
 /// Whether the span is this thread's own and that is inside it once.

@@ -103,6 +103,19 @@ impl Hot {
         set(|cells| &cells.innermost, span.outer());
     }
 
+    /// The id of the span around the thread's own innermost one, of the first layer: 0 if there is none, `None` if it has
+    /// to be looked for.
+    #[inline]
+    pub(crate) fn around_own(self, spans: &Table<OpenSpan>, span: &OpenSpan) -> Option<u64> {
+        let outer = span.outer();
+        if outer == OUTSIDE {
+            return Some(0);
+        }
+        let around = spans.get(outer as usize)?;
+        // 0 for one that was closed while the thread was inside.
+        Some(around.id()).filter(|id| *id != 0)
+    }
+
     /// Another span is now the innermost one.
     pub(crate) fn push_detailed(self, detailed: Detailed) {
         let next = get_cell(|cells| &cells.innermost);

@@ -66,19 +66,41 @@ impl Recorder {
     ) {
         let callsite = record::callsite(span.origin(), span.head());
         let is_recorded = match self.callsites.entries(callsite) {
-            Entries::Off => false,
             Entries::All => true,
-            Entries::LongLived => {
-                let age = ending.entered.saturating_sub(span.start());
-                !ending.is_first && (age >= self.long_age() || ending.count > LONG_COUNT)
-            }
+            _ if ending.is_first => false,
+            _ => self.is_recorded(span, ending.entered, ending.count),
         };
         if is_recorded {
             let left = left.max(ending.entered);
-            let (thread, span) = (hot.thread(), span.id());
-            let entry = Entry { callsite, thread, span, around, entered: ending.entered, left };
+            let entry = self.entry(hot, span, around, (ending.entered, left));
             self.publish_if_spare(Kind::Entry, entry.words());
         }
+    }
+
+    /// Whether an entry that is not the span's first one is recorded: the `count`th of the owner, or of others.
+    #[inline]
+    pub(crate) fn is_recorded(&self, span: &OpenSpan, entered: u64, count: u64) -> bool {
+        match self.callsites.entries(record::callsite(span.origin(), span.head())) {
+            Entries::Off => false,
+            Entries::All => true,
+            Entries::LongLived => {
+                let age = entered.saturating_sub(span.start());
+                count > LONG_COUNT || age >= self.long_age()
+            }
+        }
+    }
+
+    /// The record of an entry of the calling thread.
+    #[inline]
+    pub(crate) fn entry(
+        &self,
+        hot: Hot,
+        span: &OpenSpan,
+        around: u64,
+        (entered, left): (u64, u64),
+    ) -> Entry {
+        let callsite = record::callsite(span.origin(), span.head());
+        Entry { callsite, thread: hot.thread(), span: span.id(), around, entered, left }
     }
 
     /// The span that the thread was in when it entered this one, 0 for none.

@@ -79,10 +79,22 @@ impl Reader {
             compare("spans with impossible values", 0, rows.impossible);
             compare("spans without a callsite or a thread", 0, rows.nameless);
             // Retention deletes rollups by the second, and links without counting them.
-            if run.pruned_spans == 0 && run.pruned_events == 0 {
+            if run.pruned_spans == 0 && run.pruned_events == 0 && run.pruned_entries == 0 {
                 let links = count("SELECT count(*) FROM link WHERE run_id = ?1")?;
                 compare("links", run.links, links);
                 compare("unfinished spans", run.unfinished, rows.unfinished);
+                let entries = of_entries(
+                    tx,
+                    "SELECT callsite_id, 1, duration_ns, duration_ns FROM entry",
+                    run_id,
+                )?;
+                let rolled = of_entries(
+                    tx,
+                    "SELECT callsite_id, entries, sum_ns, max_ns FROM entry_rollup",
+                    run_id,
+                )?;
+                let differing_entries = differing(&rolled, &entries);
+                compare("callsites with other sums than their entries", 0, differing_entries);
                 let rollups = of_rollups(tx, run_id)?;
                 compare(
                     "callsites with other sums than their spans",
@@ -166,6 +178,21 @@ fn of_rollups(tx: &Connection, run_id: i64) -> rusqlite::Result<HashMap<i64, Sum
             let value: i64 = row.get(at + 1)?;
             *sum = if at == 4 { value.max(*sum) } else { sum.saturating_add(value) };
         }
+    }
+    Ok(all)
+}
+
+/// Numbers, sums and largest lengths of entries by callsite, from rows of these.
+fn of_entries(tx: &Connection, rows: &str, run_id: i64) -> rusqlite::Result<HashMap<i64, Sums>> {
+    let mut query = tx.prepare(&format!("{rows} WHERE run_id = ?1"))?;
+    let mut rows = query.query([run_id])?;
+    let mut all: HashMap<i64, Sums> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let [entries, _, sum, _, longest] =
+            all.entry(row.get(0)?).or_insert([0, 0, 0, 0, i64::MIN]);
+        *entries = entries.saturating_add(row.get(1)?);
+        *sum = sum.saturating_add(row.get(2)?);
+        *longest = (*longest).max(row.get(3)?);
     }
     Ok(all)
 }

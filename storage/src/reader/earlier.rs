@@ -16,10 +16,12 @@ const OF_LOSSES: &str = "0 AS entries";
 /// Tables, and what their columns are not.
 const COVERED: [(&str, &str); 4] =
     [("span", OF_SPANS), ("open_span", OF_SPANS), ("run", OF_RUNS), ("loss", OF_LOSSES)];
-/// A table that there was not.
+/// Tables that there were not.
 const ENTRY: &str = "CREATE TEMP VIEW entry AS SELECT NULL AS id, NULL AS run_id, NULL AS span_id,
     NULL AS callsite_id, NULL AS thread_id, NULL AS start_ns, NULL AS duration_ns,
-    NULL AS around_id, NULL AS batch_id WHERE 0;";
+    NULL AS around_id, NULL AS batch_id WHERE 0;
+    CREATE TEMP VIEW entry_rollup AS SELECT NULL AS run_id, NULL AS at_ns, NULL AS callsite_id,
+    NULL AS interval_ns, NULL AS entries, NULL AS sum_ns, NULL AS max_ns, NULL AS histogram WHERE 0;";
 
 /// Covers the tables of a file of an earlier version. Nothing is written to the file. Says whether it is one.
 pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
@@ -45,7 +47,7 @@ pub(super) fn cover_as_needed(conn: &Connection) -> rusqlite::Result<bool> {
     if schema::version(conn)? < 3 {
         return Ok(true);
     }
-    let covered = COVERED.iter().map(|(table, _)| *table).chain(["entry"]);
+    let covered = COVERED.iter().map(|(table, _)| *table).chain(["entry", "entry_rollup"]);
     let drop = |table| format!("DROP VIEW IF EXISTS temp.{table};");
     define(conn, &covered.map(drop).collect::<String>())?;
     Ok(false)

@@ -64,6 +64,8 @@ pub struct Counts {
     pub events: u64,
     /// Follows-from links.
     pub links: u64,
+    /// Entries that are recorded one by one.
+    pub entries: u64,
     /// Spans that are unfinished.
     pub unfinished: u64,
 }
@@ -207,10 +209,13 @@ impl Reader {
             let events: i64 = tx.query_row(&events, [run_id], |row| row.get(0))?;
             let links = "SELECT count(*) FROM link WHERE run_id = ?1";
             let links: i64 = tx.query_row(links, [run_id], |row| row.get(0))?;
+            let entries = format!("SELECT count(*) FROM entry WHERE {range}");
+            let entries: i64 = tx.query_row(&entries, [run_id], |row| row.get(0))?;
             Ok(Counts {
                 spans: spans as u64,
                 events: events as u64,
                 links: links as u64,
+                entries: entries as u64,
                 unfinished: unfinished as u64,
             })
         })

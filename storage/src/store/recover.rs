@@ -8,7 +8,7 @@ use crate::append;
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
-use crate::rollup::Rollups;
+use crate::rollup::{self, Rollups};
 use crate::shield;
 use crate::watch::{self, Found};
 
@@ -215,7 +215,10 @@ impl Store {
         let doing = "go on with the run";
         let Some(run) = &mut self.run else { return Ok(()) };
         let run_id = run.id;
-        self.rollups = Rollups::resumed(&self.conn, run_id).context(&self.path, doing)?;
+        let resumed =
+            |table| Rollups::resumed(table, &self.conn, run_id).context(&self.path, doing);
+        self.rollups = resumed(rollup::Table::Spans)?;
+        self.entry_rollups = resumed(rollup::Table::Entries)?;
         self.interner.insert_again();
         let tx = begin(&mut self.conn, &self.path)?;
         tx.execute("DELETE FROM main.loss WHERE run_id = ?1", [run_id])

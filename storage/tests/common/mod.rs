@@ -177,4 +177,5 @@ pub fn assert_counted(path: &Path, run_id: i64) {
     let (run, counts) = (reader.run(run_id).unwrap().unwrap(), reader.counts(run_id).unwrap());
     assert_eq!(run.spans - run.pruned_spans, counts.spans);
     assert_eq!(run.events - run.pruned_events, counts.events);
+    assert_eq!(run.entries - run.pruned_entries, counts.entries);
 }
