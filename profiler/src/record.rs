@@ -268,7 +268,7 @@ pub(crate) struct Entry {
     pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) span: u64,
-    /// The span that the thread was in when it entered, 0 for none.
+    /// The span that the thread was in around this one, 0 for none.
     pub(crate) around: u64,
     pub(crate) entered: u64,
     /// Less than `entered` if the counter has jumped.

@@ -191,7 +191,7 @@ pub struct EntryRow {
     pub start_ns: i64,
     /// How long it was inside.
     pub duration_ns: i64,
-    /// The span that the thread was in when it entered, 0 for none.
+    /// The span that the thread was in around this one, 0 for none.
     pub around_id: u64,
 }
 

@@ -101,7 +101,7 @@ CREATE TABLE entry (
   thread_id INTEGER NOT NULL,      -- the thread that was inside, thread.id
   start_ns INTEGER NOT NULL,       -- when it entered, ns since the start of the run
   duration_ns INTEGER NOT NULL,    -- how long it was inside, ns
-  around_id INTEGER,               -- the span that the thread was in when it entered, span.id, which
+  around_id INTEGER,               -- the span that the thread was in around this one, span.id, which
                                    -- need not be the parent; NULL: in none
   batch_id INTEGER                 -- the commit that stored it, batch.id
 ) STRICT;

@@ -221,7 +221,7 @@ impl Hot {
         })
     }
 
-    /// The span of this layer that the thread was in when it entered this one, if that is still open.
+    /// The span of this layer that the thread is in around this one, if that is still open.
     pub(crate) fn around(
         self,
         open: &OpenSpans,

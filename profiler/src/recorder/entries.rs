@@ -103,7 +103,7 @@ impl Recorder {
         Entry { callsite, thread: hot.thread(), span: span.id(), around, entered, left }
     }
 
-    /// The span that the thread was in when it entered this one, 0 for none.
+    /// The span that the thread was in around this one, 0 for none.
     pub(super) fn around(&self, hot: Hot, layer: u16, entered: Entered) -> u64 {
         hot.around(&self.open, layer, entered).map_or(0, OpenSpan::id)
     }

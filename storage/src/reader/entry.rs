@@ -20,7 +20,7 @@ pub struct Entry {
     pub start_ns: i64,
     /// How long it was inside, in nanoseconds.
     pub duration_ns: i64,
-    /// The span that the thread was in when it entered, if it was in one. Need not be the span's parent.
+    /// The span that the thread was in around this one, if it was in one. Need not be the span's parent.
     pub around_id: Option<u64>,
 }
 
