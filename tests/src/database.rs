@@ -65,6 +65,7 @@ pub struct Loss {
     pub to_ns: i64,
     pub spans: i64,
     pub events: i64,
+    pub entries: i64,
     pub thread_id: Option<i64>,
 }
 
@@ -282,6 +283,7 @@ impl Database {
                 to_ns: row.get("to_ns")?,
                 spans: row.get("spans")?,
                 events: row.get("events")?,
+                entries: row.get("entries")?,
                 thread_id: row.get("thread_id")?,
             })
         })

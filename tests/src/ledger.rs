@@ -93,9 +93,11 @@ pub fn check_run(db: &Database, run: i64, report: &Report) {
 
 /// The losses in the file add up to those of the report, by reason, each in a plausible window.
 fn losses(db: &Database, run: i64, report: &Report) {
-    let mut by_reason = BTreeMap::<String, (u64, u64)>::new();
+    // Spans, events and entries.
+    let mut by_reason = BTreeMap::<String, [u64; 3]>::new();
     for loss in db.losses_where(&format!("run_id = {run}")) {
-        assert!(loss.spans >= 0 && loss.events >= 0 && loss.spans + loss.events > 0, "{loss:?}");
+        let lost = [loss.spans, loss.events, loss.entries];
+        assert!(lost.iter().all(|lost| *lost >= 0) && lost != [0; 3], "{loss:?}");
         assert!(0 <= loss.from_ns && loss.from_ns <= loss.to_ns, "{loss:?}");
         let span =
             db.count(&format!("SELECT ended_unix_ns - started_unix_ns FROM run WHERE id = {run}"));
@@ -104,34 +106,35 @@ fn losses(db: &Database, run: i64, report: &Report) {
             loss.to_ns as u64 <= span + 2_000_000_000,
             "{loss:?} after the run's end at {span}"
         );
-        let sum = by_reason.entry(loss.reason).or_default();
-        sum.0 += loss.spans as u64;
-        sum.1 += loss.events as u64;
+        let sums = by_reason.entry(loss.reason).or_default();
+        sums.iter_mut().zip(lost).for_each(|(sum, lost)| *sum += lost as u64);
     }
     let stats = &report.stats;
     let late = DropReason::AlreadyShutdown.as_str();
-    let (late_spans, late_events) = by_reason.get(late).copied().unwrap_or_default();
-    let mut expected = BTreeMap::<String, (u64, u64)>::new();
-    for (reason, spans) in stats.spans.dropped.iter() {
-        let events = stats.events.dropped.by(reason);
-        if spans + events > 0 && reason != DropReason::AlreadyShutdown {
-            expected.insert(reason.as_str().to_owned(), (spans, events));
+    let late_rows = by_reason.get(late).copied().unwrap_or_default();
+    let of_reason =
+        |reason| [&stats.spans, &stats.events, &stats.entries].map(|kind| kind.dropped.by(reason));
+    let mut expected = BTreeMap::<String, [u64; 3]>::new();
+    for (reason, _) in stats.spans.dropped.iter() {
+        let lost = of_reason(reason);
+        if lost != [0; 3] && reason != DropReason::AlreadyShutdown {
+            expected.insert(reason.as_str().to_owned(), lost);
         }
     }
     // What came while the file was being closed, or after, cannot stand in it.
-    assert!(late_spans <= stats.spans.dropped.already_shutdown, "{by_reason:?}");
-    assert!(late_events <= stats.events.dropped.already_shutdown, "{by_reason:?}");
+    let after = of_reason(DropReason::AlreadyShutdown);
+    assert!(late_rows.iter().zip(after).all(|(row, after)| *row <= after), "{by_reason:?}");
     by_reason.remove(late);
-    assert_eq!(by_reason, expected, "loss rows by reason, (spans, events): {report:?}");
-    let sums = db.rows(
-        &format!("SELECT dropped_spans, dropped_events FROM run WHERE id = {run}"),
-        [],
-        |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
-    );
-    let total = expected
-        .values()
-        .fold((late_spans, late_events), |sum, (spans, events)| (sum.0 + spans, sum.1 + events));
-    assert_eq!(sums, [total], "run.dropped_spans, run.dropped_events");
+    assert_eq!(by_reason, expected, "lost spans, events and entries by reason: {report:?}");
+    let columns = "dropped_spans, dropped_events, dropped_entries";
+    let sums = db.rows(&format!("SELECT {columns} FROM run WHERE id = {run}"), [], |row| {
+        Ok([0, 1, 2].map(|at| row.get::<_, i64>(at).unwrap() as u64))
+    });
+    let mut total = late_rows;
+    for lost in expected.values() {
+        total.iter_mut().zip(lost).for_each(|(sum, lost)| *sum += lost);
+    }
+    assert_eq!(sums, [total], "{columns}");
 }
 
 /// What holds of the rows of a run whether or not it was closed: each is whole, the tree is one,
