@@ -12,19 +12,18 @@ use rusqlite::{Row, params};
 use crate::error::Error;
 use crate::reader::Reader;
 
-/// From when to when they are entered, by thread. Sums that are too large for an integer are real numbers in
-/// SQLite, hence the casts.
+/// When they were entered, row by row: SQLite would keep all rows to put them together by thread. Sums that are
+/// too large for an integer are real numbers there, hence the casts.
 const OF_CLOSED: &str = "SELECT coalesce(longest_thread_id, thread_id),
-    CAST(min(start_ns + coalesce(first_entry_ns, 0)) AS INTEGER),
-    CAST(max(start_ns + coalesce(last_exit_ns, duration_ns, 0)) AS INTEGER),
-    sum(longest_entry_ns IS NULL)
+    CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER),
+    CAST(start_ns + coalesce(last_exit_ns, duration_ns, 0) AS INTEGER),
+    longest_entry_ns IS NULL
   FROM span NOT INDEXED
   WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
-    AND run_id = ?1 AND entries > 1
-  GROUP BY 1";
+    AND run_id = ?1 AND entries > 1";
 const OF_OPEN: &str = "SELECT coalesce(longest_thread_id, thread_id),
-    CAST(min(start_ns + coalesce(first_entry_ns, 0)) AS INTEGER), max(seen_ns), 0
-  FROM open_span WHERE run_id = ?1 AND entries > 1 GROUP BY 1";
+    CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER), seen_ns, 0
+  FROM open_span WHERE run_id = ?1 AND entries > 1";
 
 /// The threads of a run that run futures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,5 +71,26 @@ impl RuntimeThreads {
     /// Whether a thread, by `thread.id`, runs futures at a moment.
     pub fn runs_at(&self, thread_id: i64, at_ns: i64) -> bool {
         self.spans.get(&thread_id).is_some_and(|(since, until)| (*since..=*until).contains(&at_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_not_kept_to_put_them_together() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(crate::schema::schema()).unwrap();
+        for sql in [OF_CLOSED, OF_OPEN] {
+            let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan = query.query_map([1], |row| row.get::<_, String>(3)).unwrap();
+            for step in plan {
+                let step = step.unwrap();
+                assert!(!step.contains("TEMP B-TREE"), "{step}");
+            }
+        }
     }
 }
