@@ -104,6 +104,9 @@ impl Given {
             self_ns: self.self_ns(at),
             entries: at as u64 % 4,
             status: self.status(at),
+            first_entry_ns: (!at.is_multiple_of(4)).then_some(at as i64),
+            longest_entry_ns: (at % 4 > 1).then_some(7 + at as i64),
+            last_exit_ns: (at % 4 > 1).then_some(1_000_001 + at as i64),
             fields: from..batch.text.len(),
             ..SpanRow::default()
         };

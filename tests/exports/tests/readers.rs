@@ -46,7 +46,7 @@ fn add_what_is_not_given(made: &Made) {
     conn.execute_batch(&format!(
         "INSERT INTO gauge VALUES (1, 1, 'queue', 5, NULL, 1, 1), (2, 1, 'queue', 9, 0.1, 2, 1);
          INSERT INTO run SELECT id + 1, uuid, NULL, -3661000000001, NULL, pid, program, args, host, os,
-           cpus, clock, settings, NULL, last_id + 1, last_id + 9, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0 FROM run;
+           cpus, clock, settings, NULL, last_id + 1, last_id + 9, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM run;
          INSERT INTO span SELECT 9000000, 2, NULL, 9000000, callsite_id, thread_id, 1500000000, 7, NULL,
            7, 1, 'ok', NULL, NULL, NULL, NULL, NULL, NULL FROM span WHERE id = {first};
          INSERT INTO open_span SELECT id + 9000000, 2, parent_id, root_id, callsite_id, thread_id,
@@ -107,7 +107,7 @@ fn wall_clock_times_are_right_on_every_day_that_can_be_stored() {
     }
     tx.execute_batch(
         "INSERT INTO run SELECT 7, uuid, NULL, 0, NULL, pid, program, args, host, os, cpus, clock,
-           settings, NULL, 1, 1, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0 FROM run",
+           settings, NULL, 1, 1, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM run",
     )
     .unwrap();
     tx.commit().unwrap();
