@@ -79,23 +79,19 @@ fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) 
         } else if !span.begin_first_entry(head, now()) {
             return false;
         }
-        local::of_owner().push_own(place, span);
-        return true;
-    }
-    // In another order than above: else the compiler lets all ways end in one, and the first has to jump there.
-    if owner_state(head) ^ (ENTERED | AGAIN) == thread {
-        if !span.has_room_for_entry(head) {
+    } else if owner_state(head) ^ (ENTERED | AGAIN) == thread {
+        if !span.begin_further_entry(head, now) {
             return false;
         }
-        local::of_owner().push_own(place, span);
-        return span.begin_further_entry(head, now);
-    }
-    if owner_state(head) ^ ENTERED == thread {
-        local::of_owner().push_own(place, span);
+    } else if owner_state(head) ^ ENTERED == thread {
         span.begin_second_entry(head, now());
-        return true;
+    } else {
+        return false;
     }
-    false
+    // It is inside by now, so that the handler of a signal that enters the span is inside once more, and does not
+    // link it to itself.
+    local::of_owner().push_own(place, span);
+    true
 }
 
 /// A thread leaves the innermost span, if it is its own and it is inside once.
@@ -104,11 +100,11 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
     let now = || if TIMED { timestamp::read() } else { 0 };
     let thread = local::quick_thread();
     if owner_state(head).wrapping_sub(INSIDE) == thread {
-        span.end_first_entry(head, now());
+        // While it is still inside: as in `enter_at`.
         local::of_owner().pop_own(span);
+        span.end_first_entry(head, now());
         return true;
     }
-    // In another order: as in `enter_at`.
     if (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread {
         if TIMED && local::may_be_recorded(head, || span.last().wrapping_sub(span.start())) {
             return false;

@@ -349,6 +349,12 @@ impl OpenSpan {
         true
     }
 
+    /// Whether the owner is inside more than once.
+    pub(crate) fn is_nested(&self) -> bool {
+        // Relaxed: only the owner's thread reads and writes it while the span is open.
+        self.own_depth.load(Ordering::Relaxed) > 0
+    }
+
     /// The owner leaves. Says whether it is outside now.
     pub(crate) fn own_exit(&self, now: impl FnOnce() -> u64) -> bool {
         let depth = self.own_depth.load(Ordering::Relaxed);

@@ -53,6 +53,14 @@ impl Recorder {
         // As in `enter`.
         let Ok(hot) = local::get(self) else { return };
         let Some(entered) = hot.entered(&self.open, layer, key) else {
+            // The handler of a signal, which has entered a span that its thread is just entering or leaving.
+            if let Some((_, span)) = hot.find(&self.open, layer, key)
+                && span.is_owned_by(hot.thread())
+                && span.is_nested()
+            {
+                span.own_exit(|| self.poll_ticks());
+                return;
+            }
             // The span may have been closed since, on another thread or inside another callback.
             if let Some((closed, place)) = hot.closed(&self.open) {
                 hot.leave(&self.open, closed);
@@ -74,10 +82,11 @@ impl Recorder {
         let (is_own, now) = (span.is_owned_by(hot.thread()), self.poll_ticks());
         let mut ending = None;
         if is_own {
-            ending = self.has_entries().then(|| self.ending_own(place, span)).flatten();
-            if !span.own_exit(|| now) {
+            if span.is_nested() {
+                span.own_exit(|| now);
                 return;
             }
+            ending = self.has_entries().then(|| self.ending_own(place, span)).flatten();
         } else if let Entered::Detailed(index, mut detailed) = entered {
             if detailed.depth > 1 {
                 detailed.depth -= 1;
@@ -88,6 +97,10 @@ impl Recorder {
         }
         let around = ending.map(|_| self.around(hot, layer, entered));
         hot.leave(&self.open, entered);
+        if is_own {
+            // Only now: as in the quick paths.
+            span.own_exit(|| now);
+        }
         if let (Some(ending), Some(around)) = (ending, around) {
             self.record_entry(hot, span, ending, around, now);
             hot.set_long_lived(self.long_lived());
