@@ -2,7 +2,7 @@
 //! message names the setting and what it would take.
 
 use spandrel::{Builder, ErrorKind, Profiler};
-use spandrel_tests::{child, dispatch, scratch, small, system, time_limit, within};
+use spandrel_tests::{child, dispatch, scratch, skipped, small, system, time_limit, within};
 use tracing::info_span;
 
 fn refused(builder: Builder, setting: &str) {
@@ -21,7 +21,7 @@ fn what_is_larger_than_memory_is_refused_by_name() {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
     let kib: u64 = total.trim().trim_end_matches("kB").trim().parse().unwrap();
     if kib >= 128 << 20 {
-        eprintln!("SKIPPED: this machine has memory for the largest ring");
+        skipped(format_args!("this machine has memory for the largest ring"));
         return;
     }
     let scratch = scratch();

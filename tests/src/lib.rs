@@ -14,6 +14,7 @@
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`interrupts`] | signals, also after each single instruction |
 //! | [`entry_witness`] | how long entries take, by two layers around the one that is tested |
+//! | [`mod@skipped`] | a test that cannot run here says so aloud |
 //! | [`stalling`] | a program with a future that blocks its executor |
 //! | [`limit`] | a time limit, so that a hang is a failure |
 //! | [`made`] | callsites that are made while the program runs |
@@ -38,6 +39,7 @@ pub mod model;
 pub mod programs;
 pub mod scratch;
 pub mod sitter;
+pub mod skipped;
 pub mod stalling;
 pub mod system;
 pub mod tiny_disk;
@@ -47,3 +49,4 @@ pub mod witness;
 pub use database::Database;
 pub use limit::{rounds, time_limit};
 pub use scratch::{Scratch, dispatch, scratch, small, within};
+pub use skipped::skipped;

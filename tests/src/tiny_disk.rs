@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
 use crate::system;
 
 /// A file system in memory. Needs the right to mount.
@@ -19,7 +20,7 @@ impl TinyDisk {
         match system::mount_memory(folder.path(), kib) {
             Ok(()) => Some(Self { folder }),
             Err(error) => {
-                eprintln!("SKIPPED: cannot mount a file system in memory: {error}");
+                skipped(format_args!("cannot mount a file system in memory: {error}"));
                 None
             }
         }
