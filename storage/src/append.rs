@@ -59,13 +59,18 @@ pub(crate) fn write(
     }
     let mut totals = Totals::new(last_id);
     let mut staged = rollups.stage();
+    let mut staged_entries = entry_rollups.stage();
+    let mut entry_source = Source::new(entry_rollups, run_id, tx);
     let mut extent = Extent::NONE;
     if !batch.spans.is_empty() {
         spans(tx, batch, ids, loaded)?;
         let mut source = Source::new(rollups, run_id, tx);
         for span in &batch.spans {
             let end_ns = span.end_ns();
-            staged.add(span, end_ns, &mut source)?;
+            match span.counts_by_entries() {
+                false => staged.add(span, end_ns, &mut source)?,
+                true => staged_entries.add_closed(span, end_ns, &mut entry_source)?,
+            }
             totals.see_span(span, end_ns);
             extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
         }
@@ -77,12 +82,8 @@ pub(crate) fn write(
     }
     batch.entries.sort_by_key(|entry| entry.id);
     entries(tx, &batch.entries, (run_id, Some(commit.id)), &mut totals)?;
-    let mut staged_entries = entry_rollups.stage();
-    if !batch.entries.is_empty() {
-        let mut source = Source::new(entry_rollups, run_id, tx);
-        for entry in &batch.entries {
-            staged_entries.add_entry(entry, &mut source)?;
-        }
+    for entry in batch.entries.iter().filter(|entry| entry.counts()) {
+        staged_entries.add_entry(entry, &mut entry_source)?;
     }
     staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;
@@ -184,8 +185,8 @@ pub(crate) fn entries(
     }
     let mut insert = tx.prepare(
         "INSERT INTO main.entry (id, run_id, span_id, callsite_id, thread_id, start_ns, duration_ns,
-           around_id, batch_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+           around_id, batch_id, self_ns, earlier_entries, earlier_ns)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     for entry in entries {
         insert.execute(params![
@@ -198,6 +199,9 @@ pub(crate) fn entries(
             entry.duration_ns,
             nullable(entry.around_id),
             batch_id,
+            entry.self_ns,
+            nullable(entry.earlier_entries),
+            (entry.earlier_entries > 0).then_some(entry.earlier_ns),
         ])?;
         totals.see_entry(entry);
     }

@@ -122,7 +122,8 @@ pub struct SpanRow {
     pub duration_ns: Option<i64>,
     /// Time inside the span, summed over its entries; `None` if that is not measured in this run.
     pub busy_ns: Option<i64>,
-    /// Duration less the union of the children's intervals; `None` for an unfinished span.
+    /// Duration less the union of the children's intervals; `None` for an unfinished span, and for one whose
+    /// entries count instead.
     pub self_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
@@ -145,6 +146,21 @@ impl SpanRow {
     #[inline]
     pub(crate) fn end_ns(&self) -> i64 {
         self.start_ns.saturating_add(self.duration_ns.unwrap_or(0))
+    }
+
+    /// Whether it is its entries that count, and not its lifetime.
+    #[inline]
+    pub(crate) fn counts_by_entries(&self) -> bool {
+        self.duration_ns.is_some() && self.self_ns.is_none()
+    }
+
+    /// The longest entry, if it was entered at all and that is measured.
+    pub(crate) fn longest_ns(&self) -> Option<i64> {
+        if self.entries == 1 {
+            self.longest_entry_ns.or(self.busy_ns)
+        } else {
+            self.longest_entry_ns
+        }
     }
 }
 
@@ -193,12 +209,24 @@ pub struct EntryRow {
     pub duration_ns: i64,
     /// The span that the thread was in around this one, 0 for none.
     pub around_id: u64,
+    /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
+    /// count, but its span by its lifetime.
+    pub self_ns: Option<i64>,
+    /// Entries of the span before this one that did not count, but do now.
+    pub earlier_entries: u64,
+    /// Time inside over those.
+    pub earlier_ns: i64,
 }
 
 impl EntryRow {
     /// When the thread left.
     pub(crate) fn end_ns(&self) -> i64 {
         self.start_ns.saturating_add(self.duration_ns)
+    }
+
+    /// Whether it counts as a call by itself.
+    pub(crate) fn counts(&self) -> bool {
+        self.self_ns.is_some()
     }
 }
 

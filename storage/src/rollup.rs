@@ -24,7 +24,7 @@ const ROWS_KEPT: usize = 4_096;
 /// Callsites that are found again without a look into a table.
 const RECENT: usize = 64;
 
-/// The sums of some closed spans.
+/// The sums of some closed spans, or of entries.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rollup {
     pub(crate) calls: i64,
@@ -35,6 +35,8 @@ pub(crate) struct Rollup {
     pub(crate) self_ns: i64,
     pub(crate) max_ns: i64,
     pub(crate) histogram: Histogram,
+    /// Spans that closed, whose entries these are.
+    pub(crate) spans: i64,
 }
 
 /// What is summed up.
@@ -52,11 +54,11 @@ impl Table {
         }
     }
 
-    /// The columns behind the key in the order of [`Rollup`]; of entries there are fewer.
+    /// The columns behind the key in the order of [`Rollup`].
     fn columns(self) -> &'static str {
         match self {
-            Self::Spans => "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram",
-            Self::Entries => "entries, 0, sum_ns, NULL, 0, max_ns, histogram",
+            Self::Spans => "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, 0",
+            Self::Entries => "entries, errors, sum_ns, NULL, self_ns, max_ns, histogram, spans",
         }
     }
 }
@@ -210,6 +212,10 @@ impl<'a> Source<'a> {
     }
 }
 
+fn is_error(span: &SpanRow) -> bool {
+    matches!(span.status, Status::Error | Status::Panicked)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
     let histogram = Histogram::decode(row.get_ref(6)?.as_blob()?).map_err(|source| {
         rusqlite::Error::FromSqlConversionFailure(6, Type::Blob, Box::new(source))
@@ -222,6 +228,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
         self_ns: row.get(4)?,
         max_ns: row.get(5)?,
         histogram,
+        spans: row.get(7)?,
     })
 }
 
@@ -238,7 +245,7 @@ impl Staged {
             duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
-            is_error: matches!(span.status, Status::Error | Status::Panicked),
+            is_error: is_error(span),
         };
         self.sum(span.callsite_id, end_ns, summand, source)
     }
@@ -248,9 +255,33 @@ impl Staged {
         entry: &EntryRow,
         source: &mut Source<'_>,
     ) -> rusqlite::Result<()> {
-        let duration_ns = entry.duration_ns;
-        let summand = Summand { duration_ns, busy_ns: None, self_ns: None, is_error: false };
-        self.sum(entry.callsite_id, entry.end_ns(), summand, source)
+        let EntryRow { callsite_id, duration_ns, self_ns, .. } = *entry;
+        let summand = Summand { duration_ns, busy_ns: None, self_ns, is_error: false };
+        let end_ns = entry.end_ns();
+        self.sum(callsite_id, end_ns, summand, source)?;
+        if entry.earlier_entries > 0
+            && let Some(StagedRow { rollup, .. }) = self.row(callsite_id, end_ns, source)?
+        {
+            let earlier = i64::try_from(entry.earlier_entries).unwrap_or(i64::MAX);
+            rollup.calls = rollup.calls.saturating_add(earlier);
+            rollup.sum_ns = rollup.sum_ns.saturating_add(entry.earlier_ns);
+        }
+        Ok(())
+    }
+
+    /// A span has closed whose entries count.
+    pub(crate) fn add_closed(
+        &mut self,
+        span: &SpanRow,
+        end_ns: i64,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        if let Some(StagedRow { rollup, .. }) = self.row(span.callsite_id, end_ns, source)? {
+            rollup.spans += 1;
+            rollup.errors += i64::from(is_error(span));
+            rollup.max_ns = rollup.max_ns.max(span.longest_ns().unwrap_or(0));
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -261,15 +292,25 @@ impl Staged {
         summand: Summand,
         source: &mut Source<'_>,
     ) -> rusqlite::Result<()> {
-        let place = self.recent[callsite_id as usize % RECENT] as usize;
-        let row = match self.rows.get(place).is_some_and(|row| row.key.has(callsite_id, end_ns)) {
-            true => self.rows.get_mut(place),
-            false => self.find(Key::new(callsite_id, end_ns), source)?,
-        };
-        if let Some(StagedRow { rollup, hints, .. }) = row {
+        if let Some(StagedRow { rollup, hints, .. }) = self.row(callsite_id, end_ns, source)? {
             rollup.add(summand, hints);
         }
         Ok(())
+    }
+
+    /// The row of a callsite and a moment.
+    #[inline(always)]
+    fn row(
+        &mut self,
+        callsite_id: i64,
+        end_ns: i64,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<Option<&mut StagedRow>> {
+        let place = self.recent[callsite_id as usize % RECENT] as usize;
+        match self.rows.get(place).is_some_and(|row| row.key.has(callsite_id, end_ns)) {
+            true => Ok(self.rows.get_mut(place)),
+            false => self.find(Key::new(callsite_id, end_ns), source),
+        }
     }
 
     /// The row of a key, which begins as it stands in the file.
@@ -303,8 +344,8 @@ impl Staged {
     fn write_entries(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
         let mut insert = conn.prepare(
             "INSERT OR REPLACE INTO main.entry_rollup (run_id, at_ns, callsite_id, interval_ns,
-               entries, sum_ns, max_ns, histogram)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+               entries, sum_ns, max_ns, histogram, self_ns, spans, errors)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         let mut blob = Vec::new();
         for StagedRow { key, rollup, .. } in &self.rows {
@@ -318,6 +359,9 @@ impl Staged {
                 rollup.sum_ns,
                 rollup.max_ns,
                 blob,
+                rollup.self_ns,
+                rollup.spans,
+                rollup.errors,
             ])?;
         }
         Ok(())

@@ -72,8 +72,9 @@ CREATE TABLE span (
   duration_ns INTEGER,             -- from creation to close, ns; NULL: unfinished
   busy_ns INTEGER,                 -- time inside the span, ns, summed over its entries;
                                    -- NULL: not measured in this run
-  self_ns INTEGER,                 -- duration less the union of its children that ended before it;
-                                   -- NULL: unfinished
+  self_ns INTEGER,                 -- duration less the union of its children that ended before it, and
+                                   -- of the entries that its threads made meanwhile into other spans;
+                                   -- NULL: unfinished, or it lived long and its entries count instead
   entries INTEGER NOT NULL,        -- how many times it was entered; one more than a future was polled,
                                    -- since dropping the future enters its span once more
   status TEXT NOT NULL,            -- 'ok' (nothing said that it failed; a future that was dropped
@@ -91,8 +92,13 @@ CREATE TABLE span (
 ) STRICT;
 
 -- A thread was inside a span: one of its entries, of spans that live long (they are entered after they
--- have been open for a second, or more than a thousand times), and of those for which the program
--- asks. The row of a span has sums over all of its entries, these included.
+-- have been open for a second, or more than a thousand times), of those that were entered inside a
+-- span that is not their parent, and of those for which the program asks. The row of a span has sums
+-- over all of its entries, these included.
+--
+-- An entry counts, as a call that began and ended, once its span has lived for a second and was
+-- entered a hundred times, or was entered a thousand times, or the program asks for the entries of its
+-- name. Once one has counted, all do, and the span itself does not: its lifetime is nobody's work.
 CREATE TABLE entry (
   id INTEGER PRIMARY KEY NOT NULL, -- numbered with spans and events; grows with the time of storing
   run_id INTEGER NOT NULL,         -- run.id
@@ -103,7 +109,12 @@ CREATE TABLE entry (
   duration_ns INTEGER NOT NULL,    -- how long it was inside, ns
   around_id INTEGER,               -- the span that the thread was in around this one, span.id, which
                                    -- need not be the parent; NULL: in none
-  batch_id INTEGER                 -- the commit that stored it, batch.id
+  batch_id INTEGER,                -- the commit that stored it, batch.id
+  self_ns INTEGER,                 -- duration less what the thread spent in other spans meanwhile;
+                                   -- NULL: it does not count, the span does by its lifetime
+  earlier_entries INTEGER,         -- entries of the span before this one that did not count, but now
+                                   -- do; NULL: none
+  earlier_ns INTEGER               -- time inside, summed over those; NULL: none
 ) STRICT;
 
 -- Something that happened at one moment, inside a span or not.
@@ -179,7 +190,7 @@ CREATE TABLE gauge (
   updates INTEGER NOT NULL         -- writes since the last sample
 ) STRICT;
 
--- One callsite in one interval: the closed spans that ended in it.
+-- One callsite in one interval: the closed spans that ended in it, but for those whose entries count.
 CREATE TABLE rollup (
   run_id INTEGER NOT NULL,         -- run.id
   at_ns INTEGER NOT NULL,          -- start of the interval
@@ -195,16 +206,19 @@ CREATE TABLE rollup (
   PRIMARY KEY (run_id, at_ns, callsite_id)
 ) STRICT, WITHOUT ROWID;
 
--- One callsite in one interval: the rows of `entry` that ended in it.
+-- One callsite in one interval: the entries that count and ended in it.
 CREATE TABLE entry_rollup (
   run_id INTEGER NOT NULL,         -- run.id
   at_ns INTEGER NOT NULL,          -- start of the interval
   callsite_id INTEGER NOT NULL,    -- callsite.id
   interval_ns INTEGER NOT NULL,    -- length of the interval
-  entries INTEGER NOT NULL,        -- entries that ended in the interval
-  sum_ns INTEGER NOT NULL,         -- sum of duration_ns
-  max_ns INTEGER NOT NULL,         -- largest duration_ns
-  histogram BLOB NOT NULL,         -- of duration_ns, as in rollup
+  entries INTEGER NOT NULL,        -- entries that ended in the interval, and sum of earlier_entries
+  sum_ns INTEGER NOT NULL,         -- sum of duration_ns and earlier_ns
+  max_ns INTEGER NOT NULL,         -- largest duration_ns, and longest_entry_ns of spans that closed
+  histogram BLOB NOT NULL,         -- of duration_ns, as in rollup; earlier entries are not in it
+  self_ns INTEGER NOT NULL DEFAULT 0, -- sum of self_ns
+  spans INTEGER NOT NULL DEFAULT 0, -- spans that closed in the interval and whose entries count
+  errors INTEGER NOT NULL DEFAULT 0, -- those with the status 'error' or 'panicked'
   PRIMARY KEY (run_id, at_ns, callsite_id)
 ) STRICT, WITHOUT ROWID;
 

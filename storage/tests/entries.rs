@@ -24,6 +24,10 @@ fn batch(store: &mut Store, first: u64) -> Batch {
         start_ns: n as i64 * 40_000_000,
         duration_ns: (n as i64 + 1) * 1_000,
         around_id: if n % 3 == 0 { first } else { 0 },
+        // The first ones do not count.
+        self_ns: (n >= 10).then_some(n as i64 * 500),
+        earlier_entries: if n == 10 { 35 } else { 0 },
+        earlier_ns: if n == 10 { 7_000 } else { 0 },
     });
     let entries = entries.collect();
     Batch { spans: spans.to_vec(), entries, ..Batch::default() }
@@ -36,32 +40,45 @@ fn entries(path: &Path) -> Vec<Entry> {
 }
 
 fn row(entry: &EntryRow) -> Entry {
-    let EntryRow { id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id } = *entry;
-    let around_id = (around_id != 0).then_some(around_id);
-    Entry { id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id }
+    Entry {
+        id: entry.id,
+        span_id: entry.span_id,
+        callsite_id: entry.callsite_id,
+        thread_id: entry.thread_id,
+        start_ns: entry.start_ns,
+        duration_ns: entry.duration_ns,
+        around_id: (entry.around_id != 0).then_some(entry.around_id),
+        self_ns: entry.self_ns,
+        earlier_entries: entry.earlier_entries,
+        earlier_ns: entry.earlier_ns,
+    }
 }
 
-/// By second and callsite: how many, their sum, the longest, and the histogram.
-type Sums = BTreeMap<(i64, i64), (i64, i64, i64, Vec<u8>)>;
+/// By second and callsite: how many, their sum, that of self times, the longest, and the histogram.
+type Sums = BTreeMap<(i64, i64), (i64, i64, i64, i64, Vec<u8>)>;
 
 fn recomputed(entries: &[Entry]) -> Sums {
-    let mut all = BTreeMap::<_, (i64, i64, i64, Histogram)>::new();
-    for entry in entries {
+    let mut all = BTreeMap::<_, (i64, i64, i64, i64, Histogram)>::new();
+    for entry in entries.iter().filter(|entry| entry.self_ns.is_some()) {
         let second = (entry.start_ns + entry.duration_ns) / 1_000_000_000 * 1_000_000_000;
         let sums = all.entry((second, entry.callsite_id)).or_default();
-        sums.0 += 1;
-        sums.1 += entry.duration_ns;
-        sums.2 = sums.2.max(entry.duration_ns);
-        sums.3.record(entry.duration_ns as u64);
+        sums.0 += 1 + entry.earlier_entries as i64;
+        sums.1 += entry.duration_ns + entry.earlier_ns;
+        sums.2 += entry.self_ns.unwrap();
+        sums.3 = sums.3.max(entry.duration_ns);
+        sums.4.record(entry.duration_ns as u64);
     }
-    all.into_iter().map(|(key, (n, sum, max, all))| (key, (n, sum, max, all.encode()))).collect()
+    let encoded =
+        |(n, sum, own, max, all): (_, _, _, _, Histogram)| (n, sum, own, max, all.encode());
+    all.into_iter().map(|(key, sums)| (key, encoded(sums))).collect()
 }
 
 fn rollups(conn: &Connection) -> Sums {
-    let sql = "SELECT at_ns, callsite_id, entries, sum_ns, max_ns, histogram FROM entry_rollup";
+    let sql =
+        "SELECT at_ns, callsite_id, entries, sum_ns, self_ns, max_ns, histogram FROM entry_rollup";
     let mut query = conn.prepare(sql).unwrap();
     let rows = query.query_map([], |row| {
-        let sums = (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+        let sums = (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
         Ok(((row.get(0)?, row.get(1)?), sums))
     });
     rows.unwrap().collect::<Result<_, _>>().unwrap()
@@ -111,7 +128,7 @@ fn an_entry_whose_number_another_run_has_gets_another_one() {
     let mut store = common::store(&path, &StoreOptions::default());
     Connection::open(&path)
         .unwrap()
-        .execute("INSERT INTO entry VALUES (50, 9, 1, 1, 1, 0, 1, NULL, NULL)", [])
+        .execute("INSERT INTO entry VALUES (50, 9, 1, 1, 1, 0, 1, NULL, NULL, 0, NULL, NULL)", [])
         .unwrap();
     let mut batch = batch(&mut store, 1);
     store.append(&mut batch).unwrap_err();

@@ -36,6 +36,9 @@ fn append(store: &mut Store, count: u64) {
         start_ns: last.start_ns,
         duration_ns: 5,
         around_id: 0,
+        self_ns: Some(5),
+        earlier_entries: 0,
+        earlier_ns: 0,
     });
     let at_ns = last.start_ns;
     batch.writer_stat = Some(WriterStatRow {

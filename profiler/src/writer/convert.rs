@@ -358,6 +358,9 @@ impl Converter {
             start_ns: start,
             duration_ns: end - start,
             around_id: entry.around,
+            self_ns: None,
+            earlier_entries: 0,
+            earlier_ns: 0,
         }
     }
 

@@ -83,19 +83,19 @@ impl Reader {
                 let links = count("SELECT count(*) FROM link WHERE run_id = ?1")?;
                 compare("links", run.links, links);
                 compare("unfinished spans", run.unfinished, rows.unfinished);
-                let entries = of_entries(
+                let mut entries = rows.entries;
+                sum_up(
                     tx,
-                    "SELECT callsite_id, 1, duration_ns, duration_ns FROM entry",
+                    "SELECT callsite_id, 1 + coalesce(earlier_entries, 0), 0,
+                       duration_ns + coalesce(earlier_ns, 0), self_ns, duration_ns
+                     FROM entry WHERE self_ns IS NOT NULL AND run_id = ?1",
                     run_id,
+                    &mut entries,
                 )?;
-                let rolled = of_entries(
-                    tx,
-                    "SELECT callsite_id, entries, sum_ns, max_ns FROM entry_rollup",
-                    run_id,
-                )?;
+                let rolled = of_rollups(tx, "entries, errors", "entry_rollup", run_id)?;
                 let differing_entries = differing(&rolled, &entries);
                 compare("callsites with other sums than their entries", 0, differing_entries);
-                let rollups = of_rollups(tx, run_id)?;
+                let rollups = of_rollups(tx, "calls, errors", "rollup", run_id)?;
                 compare(
                     "callsites with other sums than their spans",
                     0,
@@ -115,6 +115,8 @@ struct Rows {
     impossible: i64,
     nameless: i64,
     sums: HashMap<i64, Sums>,
+    /// Of the spans whose entries count.
+    entries: HashMap<i64, Sums>,
 }
 
 impl Rows {
@@ -137,13 +139,21 @@ impl Rows {
                 i64::from(!callsites.contains(&callsite) || !threads.contains(&thread));
             let status = row.get_ref(4)?.as_bytes().unwrap_or_default();
             found.unfinished += i64::from(status == b"unfinished");
+            let own = row.get_ref(3)?.as_i64_or_null().unwrap_or(None);
             if let Some(duration) = row.get_ref(2)?.as_i64_or_null().unwrap_or(None) {
+                let Some(own_ns) = own else {
+                    let [_, errors, _, _, longest] =
+                        found.entries.entry(callsite).or_insert([0; 5]);
+                    *errors += i64::from(status == b"error" || status == b"panicked");
+                    *longest = number(6)?.max(*longest);
+                    continue;
+                };
                 let [calls, errors, sum, own, longest] =
-                    found.sums.entry(callsite).or_insert([0, 0, 0, 0, i64::MIN]);
+                    found.sums.entry(callsite).or_insert([0; 5]);
                 *calls += 1;
                 *errors += i64::from(status == b"error" || status == b"panicked");
                 *sum = sum.saturating_add(duration);
-                *own = own.saturating_add(number(3)?);
+                *own = own.saturating_add(own_ns);
                 *longest = duration.max(*longest);
             }
         }
@@ -152,7 +162,9 @@ impl Rows {
 
     fn sql() -> String {
         format!(
-            "SELECT callsite_id, thread_id, duration_ns, self_ns, status, {IMPOSSIBLE}
+            "SELECT callsite_id, thread_id, duration_ns, self_ns, status, {IMPOSSIBLE},
+               CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns)
+                 ELSE longest_entry_ns END
              FROM span WHERE {ROWS}"
         )
     }
@@ -165,36 +177,39 @@ fn differing(rollups: &HashMap<i64, Sums>, spans: &HashMap<i64, Sums>) -> i64 {
     (differ + gone) as i64
 }
 
-fn of_rollups(tx: &Connection, run_id: i64) -> rusqlite::Result<HashMap<i64, Sums>> {
+/// Of a table of rollups, whose first two sums are these.
+fn of_rollups(
+    tx: &Connection,
+    counts: &str,
+    table: &str,
+    run_id: i64,
+) -> rusqlite::Result<HashMap<i64, Sums>> {
     // In the order of their key; their number is that of seconds times callsites.
-    let mut query = tx.prepare(
-        "SELECT callsite_id, calls, errors, sum_ns, self_ns, max_ns FROM rollup WHERE run_id = ?1",
-    )?;
+    let sql = format!(
+        "SELECT callsite_id, {counts}, sum_ns, self_ns, max_ns FROM {table} WHERE run_id = ?1"
+    );
+    let mut all = HashMap::new();
+    sum_up(tx, &sql, run_id, &mut all)?;
+    Ok(all)
+}
+
+/// Adds rows of a callsite and its sums.
+fn sum_up(
+    tx: &Connection,
+    sql: &str,
+    run_id: i64,
+    all: &mut HashMap<i64, Sums>,
+) -> rusqlite::Result<()> {
+    let mut query = tx.prepare(sql)?;
     let mut rows = query.query([run_id])?;
-    let mut all: HashMap<i64, Sums> = HashMap::new();
     while let Some(row) = rows.next()? {
-        let sums = all.entry(row.get(0)?).or_insert([0, 0, 0, 0, i64::MIN]);
+        let sums = all.entry(row.get(0)?).or_insert([0; 5]);
         for (at, sum) in sums.iter_mut().enumerate() {
             let value: i64 = row.get(at + 1)?;
             *sum = if at == 4 { value.max(*sum) } else { sum.saturating_add(value) };
         }
     }
-    Ok(all)
-}
-
-/// Numbers, sums and largest lengths of entries by callsite, from rows of these.
-fn of_entries(tx: &Connection, rows: &str, run_id: i64) -> rusqlite::Result<HashMap<i64, Sums>> {
-    let mut query = tx.prepare(&format!("{rows} WHERE run_id = ?1"))?;
-    let mut rows = query.query([run_id])?;
-    let mut all: HashMap<i64, Sums> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let [entries, _, sum, _, longest] =
-            all.entry(row.get(0)?).or_insert([0, 0, 0, 0, i64::MIN]);
-        *entries = entries.saturating_add(row.get(1)?);
-        *sum = sum.saturating_add(row.get(2)?);
-        *longest = (*longest).max(row.get(3)?);
-    }
-    Ok(all)
+    Ok(())
 }
 
 /// What the row of a run says, negative numbers and all.

@@ -19,9 +19,11 @@ const COVERED: [(&str, &str); 4] =
 /// Tables that there were not.
 const ENTRY: &str = "CREATE TEMP VIEW entry AS SELECT NULL AS id, NULL AS run_id, NULL AS span_id,
     NULL AS callsite_id, NULL AS thread_id, NULL AS start_ns, NULL AS duration_ns,
-    NULL AS around_id, NULL AS batch_id WHERE 0;
+    NULL AS around_id, NULL AS batch_id, NULL AS self_ns, NULL AS earlier_entries,
+    NULL AS earlier_ns WHERE 0;
     CREATE TEMP VIEW entry_rollup AS SELECT NULL AS run_id, NULL AS at_ns, NULL AS callsite_id,
-    NULL AS interval_ns, NULL AS entries, NULL AS sum_ns, NULL AS max_ns, NULL AS histogram WHERE 0;";
+    NULL AS interval_ns, NULL AS entries, NULL AS sum_ns, NULL AS max_ns, NULL AS histogram,
+    NULL AS self_ns, NULL AS spans, NULL AS errors WHERE 0;";
 
 /// Covers the tables of a file of an earlier version. Nothing is written to the file. Says whether it is one.
 pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {

@@ -22,6 +22,13 @@ pub struct Entry {
     pub duration_ns: i64,
     /// The span that the thread was in around this one, if it was in one. Need not be the span's parent.
     pub around_id: Option<u64>,
+    /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
+    /// count, but its span by its lifetime.
+    pub self_ns: Option<i64>,
+    /// Entries of the span before this one that did not count, but do now.
+    pub earlier_entries: u64,
+    /// Time inside over those, in nanoseconds.
+    pub earlier_ns: i64,
 }
 
 /// Rows that are read in one transaction.
@@ -37,6 +44,9 @@ impl Entry {
             start_ns: row.get(4)?,
             duration_ns: row.get(5)?,
             around_id: row.get::<_, Option<i64>>(6)?.map(|id| id as u64),
+            self_ns: row.get(7)?,
+            earlier_entries: row.get::<_, Option<i64>>(8)?.unwrap_or(0) as u64,
+            earlier_ns: row.get::<_, Option<i64>>(9)?.unwrap_or(0),
         })
     }
 }
@@ -56,7 +66,8 @@ impl Reader {
         loop {
             let read = self.query("read the entries", |tx| {
                 let mut query = tx.prepare(
-                    "SELECT id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id
+                    "SELECT id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id,
+                       self_ns, earlier_entries, earlier_ns
                      FROM entry WHERE id > max(?1, (SELECT first_id - 1 FROM run WHERE id = ?3))
                        AND id <= (SELECT last_id FROM run WHERE id = ?3) AND run_id = ?3
                      ORDER BY id LIMIT ?2",

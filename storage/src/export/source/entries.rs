@@ -30,7 +30,7 @@ impl Source<'_> {
             let mut names = Names::new(&tx)?;
             let mut query = tx.prepare(&format!(
                 "SELECT id, span_id, callsite_id, thread_id, start_ns, duration_ns,
-                   coalesce(around_id, 0)
+                   coalesce(around_id, 0), self_ns, coalesce(earlier_entries, 0), coalesce(earlier_ns, 0)
                  FROM entry WHERE id > max(?1, ?2) AND id <= ?3 AND run_id = ?4
                  ORDER BY id LIMIT {PIECE_ROWS}"
             ))?;
@@ -58,5 +58,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         start_ns: row.get(4)?,
         duration_ns: row.get(5)?,
         around_id: row.get::<_, i64>(6)? as u64,
+        self_ns: row.get(7)?,
+        earlier_entries: row.get::<_, i64>(8)? as u64,
+        earlier_ns: row.get(9)?,
     })
 }
