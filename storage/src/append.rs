@@ -7,11 +7,10 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::batches::{self, Commit, Extent, Ranges};
 use crate::error::{Context, Error, ErrorKind};
+use crate::insert_entry;
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{
-    Batch, EntryRow, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label,
-};
+use crate::record::{Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
 use crate::totals::Totals;
@@ -56,6 +55,7 @@ pub(crate) fn write(
         // much. An image has its rows in order.
         batch.spans.sort_by_key(|span| span.id);
         batch.events.sort_by_key(|event| event.id);
+        batch.entries.sort_by_key(|entry| entry.id);
     }
     let mut totals = Totals::new(last_id);
     let mut staged = rollups.stage();
@@ -80,10 +80,14 @@ pub(crate) fn write(
         events(tx, batch, ids, loaded)?;
         batch.events.iter().for_each(|event| totals.see_event(event));
     }
-    batch.entries.sort_by_key(|entry| entry.id);
-    entries(tx, &batch.entries, (run_id, Some(commit.id)), &mut totals)?;
-    for entry in batch.entries.iter().filter(|entry| entry.counts()) {
-        staged_entries.add_entry(entry, &mut entry_source)?;
+    if !batch.entries.is_empty() {
+        entries(tx, batch, ids, loaded)?;
+        for entry in &batch.entries {
+            if entry.counts() {
+                staged_entries.add_entry(entry, &mut entry_source)?;
+            }
+            totals.see_entry(entry);
+        }
     }
     staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;
@@ -136,6 +140,20 @@ fn events(
     insert_event::all(tx, &mut loaded.events_left(batch), ids, &batch.text)
 }
 
+/// The same for entries.
+fn entries(
+    tx: &Transaction<'_>,
+    batch: &Batch,
+    ids: (i64, i64),
+    loaded: Option<&Loaded<'_>>,
+) -> rusqlite::Result<()> {
+    let Some(loaded) = loaded else {
+        return insert_entry::all(tx, &mut batch.entries.iter(), ids);
+    };
+    loaded.copy_entries(tx)?;
+    insert_entry::all(tx, &mut loaded.entries_left(batch), ids)
+}
+
 /// The row of the commit itself.
 fn commit_row(
     tx: &Transaction<'_>,
@@ -147,10 +165,12 @@ fn commit_row(
     if let Some(loaded) = loaded {
         return batches::insert(tx, commit, batch, extent, loaded.ranges());
     }
-    let (mut spans, mut events) = (Ranges::default(), Ranges::default());
+    let mut ranges = [Ranges::default(), Ranges::default(), Ranges::default()];
+    let [spans, events, entries] = &mut ranges;
     spans.of_spans(batch.spans.iter());
     events.of_events(batch.events.iter());
-    batches::insert(tx, commit, batch, extent, (&spans, &events))
+    entries.of_entries(batch.entries.iter());
+    batches::insert(tx, commit, batch, extent, ranges.each_ref())
 }
 
 pub(crate) fn links(
@@ -170,40 +190,6 @@ pub(crate) fn links(
         let ids = params![link.span_id as i64, link.follows_id as i64, run_id, batch_id];
         let added = insert.execute(ids)?;
         totals.see_link(link, added);
-    }
-    Ok(())
-}
-
-pub(crate) fn entries(
-    tx: &Connection,
-    entries: &[EntryRow],
-    (run_id, batch_id): (i64, Option<i64>),
-    totals: &mut Totals,
-) -> rusqlite::Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let mut insert = tx.prepare(
-        "INSERT INTO main.entry (id, run_id, span_id, callsite_id, thread_id, start_ns, duration_ns,
-           around_id, batch_id, self_ns, earlier_entries, earlier_ns)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
-    for entry in entries {
-        insert.execute(params![
-            entry.id as i64,
-            run_id,
-            entry.span_id as i64,
-            entry.callsite_id,
-            entry.thread_id,
-            entry.start_ns,
-            entry.duration_ns,
-            nullable(entry.around_id),
-            batch_id,
-            entry.self_ns,
-            nullable(entry.earlier_entries),
-            (entry.earlier_entries > 0).then_some(entry.earlier_ns),
-        ])?;
-        totals.see_entry(entry);
     }
     Ok(())
 }

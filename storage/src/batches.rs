@@ -61,10 +61,10 @@ impl Ranges {
         self.fill(events.map(|event| Range::of(event.id as i64, event.at_ns)));
     }
 
-    fn of_entries(entries: &[EntryRow]) -> Self {
-        let mut ranges = Self::default();
-        ranges.fill(entries.iter().map(|entry| Range::of(entry.id as i64, entry.start_ns)));
-        ranges
+    /// Those of entries in the order of ids.
+    pub(crate) fn of_entries<'a>(&mut self, entries: impl Iterator<Item = &'a EntryRow>) {
+        self.clear();
+        self.fill(entries.map(|entry| Range::of(entry.id as i64, entry.start_ns)));
     }
 
     fn of_links(links: &[LinkRow]) -> Self {
@@ -222,13 +222,13 @@ pub(crate) fn is_followed(batch: &Batch) -> bool {
     !(spans.is_empty() && events.is_empty() && links.is_empty() && entries.is_empty())
 }
 
-/// Stores the row of a commit that stores this batch, and its ranges.
+/// Stores the row of a commit that stores this batch, and its ranges: of spans, events and entries.
 pub(crate) fn insert(
     conn: &Connection,
     commit: Commit,
     batch: &Batch,
     extent: Extent,
-    (spans, events): (&Ranges, &Ranges),
+    [spans, events, entries]: [&Ranges; 3],
 ) -> rusqlite::Result<()> {
     let Batch { spans: a, events: b, entries: c, .. } = batch;
     let has_time = !(a.is_empty() && b.is_empty() && c.is_empty());
@@ -253,7 +253,6 @@ pub(crate) fn insert(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let links = Ranges::of_links(&batch.links);
-    let entries = Ranges::of_entries(&batch.entries);
     for (kind, ranges, has_time) in [
         ("span", &spans.ranges, true),
         ("root", &spans.roots.ranges, false),

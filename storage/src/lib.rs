@@ -33,6 +33,7 @@ mod histogram;
 mod ids;
 mod image;
 mod indexes;
+mod insert_entry;
 mod insert_event;
 mod insert_span;
 mod intern;

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::append::{self, is_in};
 use crate::error::is_refused;
 use crate::ids::LastIds;
+use crate::insert_entry;
 use crate::insert_event;
 use crate::insert_span;
 use crate::intern::{Interner, Renamed};
@@ -253,9 +254,10 @@ impl Trial<'_, '_> {
                 mended.renumbered += 1;
             }
         }
-        let (tx, ids, totals) = (self.tx, (self.run_id, None), &mut Totals::new(0));
-        mended.entries +=
-            sift(tx, &mut batch.entries, |rows| append::entries(tx, rows, ids, totals))?;
+        let mut insert = insert_entry::Insert::new(self.tx, "ABORT", self.run_id, None)?;
+        mended.entries += sift(self.tx, &mut batch.entries, |rows| {
+            rows.iter().try_for_each(|entry| insert.row(entry))
+        })?;
         Ok(())
     }
 

@@ -220,8 +220,15 @@ pub struct EntryRow {
 
 impl EntryRow {
     /// When the thread left.
+    #[inline]
     pub(crate) fn end_ns(&self) -> i64 {
         self.start_ns.saturating_add(self.duration_ns)
+    }
+
+    /// Time inside over the entries before it, if there are any.
+    #[inline]
+    pub(crate) fn earlier_ns(&self) -> Option<i64> {
+        (self.earlier_entries > 0).then_some(self.earlier_ns)
     }
 
     /// Whether it counts as a call by itself.

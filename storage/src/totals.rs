@@ -64,6 +64,7 @@ impl Totals {
         self.last_id = self.last_id.max(link.span_id).max(link.follows_id);
     }
 
+    #[inline]
     pub(crate) fn see_entry(&mut self, entry: &EntryRow) {
         self.entries += 1;
         self.last_id = self.last_id.max(entry.id).max(entry.span_id).max(entry.around_id);

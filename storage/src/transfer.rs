@@ -16,7 +16,7 @@ use rusqlite::{Connection, Transaction};
 use crate::batches::Ranges;
 use crate::compat::deserialize;
 use crate::image::{Image, Rows};
-use crate::record::{Batch, EventRow, SpanRow};
+use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// The name under which the image is attached.
 const SCHEMA: &str = "batch";
@@ -27,6 +27,7 @@ const TEXT_BYTES_MAX: usize = 16 << 20;
 
 const COPY_SPANS: &str = "INSERT OR ROLLBACK INTO main.span SELECT * FROM batch.span";
 const COPY_EVENTS: &str = "INSERT OR ROLLBACK INTO main.event SELECT * FROM batch.event";
+const COPY_ENTRIES: &str = "INSERT OR ROLLBACK INTO main.entry SELECT * FROM batch.entry";
 
 #[derive(Debug)]
 pub(crate) struct Transfer {
@@ -40,6 +41,7 @@ pub(crate) struct Transfer {
 pub(crate) struct Loaded<'a> {
     spans: &'a Rows,
     events: &'a Rows,
+    entries: &'a Rows,
 }
 
 impl Transfer {
@@ -56,10 +58,13 @@ impl Transfer {
     fn would_copy(&mut self, conn: &mut Connection) -> rusqlite::Result<bool> {
         let Some(image) = self.image.build_empty() else { return Ok(false) };
         deserialize(conn, SCHEMA, image)?;
-        Ok(same_columns(conn, "span")?
-            && same_columns(conn, "event")?
-            && copies_cells(conn, COPY_SPANS)?
-            && copies_cells(conn, COPY_EVENTS)?)
+        for (table, copy) in [("span", COPY_SPANS), ("event", COPY_EVENTS), ("entry", COPY_ENTRIES)]
+        {
+            if !same_columns(conn, table)? || !copies_cells(conn, copy)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes and attaches the image of a batch, outside of a transaction; `None` when the batch is
@@ -71,7 +76,7 @@ impl Transfer {
         run_id: i64,
         batch_id: i64,
     ) -> Option<Loaded<'_>> {
-        let rows = batch.spans.len() + batch.events.len();
+        let rows = batch.spans.len() + batch.events.len() + batch.entries.len();
         let fits = batch.text.len() <= TEXT_BYTES_MAX && u32::try_from(rows).is_ok();
         if !self.usable || rows < self.rows_min.max(1) || !fits {
             return None;
@@ -79,7 +84,8 @@ impl Transfer {
         let image = self.image.build(batch, run_id, batch_id)?;
         // Out of memory, most likely. Statements need less.
         deserialize(conn, SCHEMA, image).ok()?;
-        Some(Loaded { spans: &self.image.spans, events: &self.image.events })
+        let Image { spans, events, entries, .. } = &self.image;
+        Some(Loaded { spans, events, entries })
     }
 
     /// From now on all batches go through statements.
@@ -107,9 +113,14 @@ impl Loaded<'_> {
         copy(tx, COPY_EVENTS, self.events.copied)
     }
 
-    /// Where the rows are, spans and events.
-    pub(crate) fn ranges(&self) -> (&Ranges, &Ranges) {
-        (&self.spans.ranges, &self.events.ranges)
+    /// Copies the entries of the image into the file.
+    pub(crate) fn copy_entries(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        copy(tx, COPY_ENTRIES, self.entries.copied)
+    }
+
+    /// Where the rows are: spans, events and entries.
+    pub(crate) fn ranges(&self) -> [&Ranges; 3] {
+        [self.spans, self.events, self.entries].map(|rows| &rows.ranges)
     }
 
     /// The spans that are not in the image.
@@ -120,6 +131,11 @@ impl Loaded<'_> {
     /// The events that are not in the image.
     pub(crate) fn events_left<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = &'b EventRow> {
         self.events.left.iter().filter_map(|at| batch.events.get(*at as usize))
+    }
+
+    /// The entries that are not in the image.
+    pub(crate) fn entries_left<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = &'b EntryRow> {
+        self.entries.left.iter().filter_map(|at| batch.entries.get(*at as usize))
     }
 }
 
@@ -193,6 +209,8 @@ mod tests {
         for change in [
             "CREATE INDEX theirs ON span (start_ns)",
             "CREATE INDEX theirs ON event (at_ns)",
+            "CREATE INDEX theirs ON entry (start_ns)",
+            "ALTER TABLE entry ADD COLUMN theirs TEXT",
             "ALTER TABLE span ADD COLUMN theirs TEXT",
             "DROP VIEW events; ALTER TABLE event RENAME COLUMN message TO theirs",
             "CREATE TRIGGER theirs AFTER INSERT ON span BEGIN DELETE FROM mark; END",

@@ -11,7 +11,7 @@ use proptest::sample::select;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use spandrel_storage::{
-    Batch, ErrorKind, EventRow, Reader, SpanRow, Status, Store, StoreOptions, Text,
+    Batch, EntryRow, ErrorKind, EventRow, Reader, SpanRow, Status, Store, StoreOptions, Text,
 };
 
 /// Texts of all lengths that matter: none, around the bounds of serial types, longer than a page of
@@ -78,10 +78,29 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn entry()(
+        ids in (id(), id(), id()),
+        numbers in [integer(), integer(), integer(), integer()],
+        self_ns in proptest::option::of(integer()),
+        earlier_entries in prop_oneof![Just(0), integer()],
+        earlier_ns in integer(),
+    ) -> EntryRow {
+        let (id, span_id, around_id) = ids;
+        let [callsite_id, thread_id, start_ns, duration_ns] = numbers;
+        EntryRow {
+            id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id, self_ns,
+            earlier_entries: earlier_entries as u64, earlier_ns,
+        }
+    }
+}
+
 /// Mostly small ids in a crowd, so that batches interleave, repeat ids and fill pages.
 fn batch() -> impl Strategy<Value = Batch> {
-    let crowd = (1_u64..5_000, 1_u64..400, vec(span(), 0..20), vec(event(), 0..20));
-    (crowd, 0_u64..1_500).prop_map(|((first, step, mut spans, mut events), more)| {
+    let rows = (vec(span(), 0..20), vec(event(), 0..20), vec(entry(), 0..20));
+    let crowd = (1_u64..5_000, 1_u64..400, rows);
+    (crowd, 0_u64..1_500).prop_map(|((first, step, rows), more)| {
+        let (mut spans, mut events, mut entries) = rows;
         let text = "{\"é\":12345678}".repeat(10_000);
         let whole = |range: &mut Text| {
             while !text.is_char_boundary(range.start) {
@@ -94,6 +113,9 @@ fn batch() -> impl Strategy<Value = Batch> {
         for n in 0..more {
             let id = first + n * step % 5_000;
             spans.push(SpanRow { fields: 0..(n as usize % 90), ..common::span(id, 1, 1) });
+            if n % 2 == 0 {
+                entries.push(some_entry(id, n));
+            }
             if n % 3 == 0 {
                 let (message, fields) = (0..(n as usize % 50), 0..(n as usize % 70));
                 let (callsite_id, thread_id, at_ns) = (2, 1, n as i64);
@@ -113,14 +135,30 @@ fn batch() -> impl Strategy<Value = Batch> {
             whole(&mut event.message);
             whole(&mut event.fields);
         }
-        Batch { spans, events, text, ..Batch::default() }
+        Batch { spans, events, entries, text, ..Batch::default() }
     })
+}
+
+fn some_entry(id: u64, n: u64) -> EntryRow {
+    EntryRow {
+        id,
+        span_id: id,
+        callsite_id: 1 + n as i64 % 3,
+        thread_id: 1,
+        start_ns: n as i64 * 1_000_000,
+        duration_ns: n as i64 * 7,
+        around_id: n % 5,
+        self_ns: (!n.is_multiple_of(4)).then_some(n as i64),
+        earlier_entries: n % 7,
+        earlier_ns: n as i64,
+    }
 }
 
 fn copy_of(batch: &Batch) -> Batch {
     Batch {
         spans: batch.spans.clone(),
         events: batch.events.clone(),
+        entries: batch.entries.clone(),
         text: batch.text.clone(),
         ..Batch::default()
     }
@@ -150,7 +188,7 @@ fn assert_same(copied: &Path, inserted: &Path) {
             conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(verdict, "ok");
     }
-    for table in ["span", "event", "rollup", "run"] {
+    for table in ["span", "event", "entry", "rollup", "entry_rollup", "batch_range", "run"] {
         let (copied, inserted) = (content(&copied, table), content(&inserted, table));
         assert_eq!((copied.0.len(), copied.1), (inserted.0.len(), inserted.1), "{table}");
         for (copied, inserted) in copied.0.iter().zip(&inserted.0) {
@@ -210,12 +248,50 @@ fn a_large_batch_with_every_row_out_of_order_is_stored_as_if_it_were_in_order() 
             batch.spans = (0..40_000_u64)
                 .map(|n| common::span((n * 7_919 % 40_000) * 3 + round + 1, 1, 1))
                 .collect();
+            batch.entries = (0..40_000_u64)
+                .map(|n| some_entry((n * 7_919 % 40_000) * 3 + round + 1, n))
+                .collect();
             store.append(&mut batch).unwrap();
         }
         store.close().unwrap();
         common::assert_counted(path, 1);
     }
     assert_same(&paths[0], &paths[1]);
+}
+
+#[test]
+fn entries_alone_make_an_image_and_go_into_the_file_by_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [folder.path().join("copied.db"), folder.path().join("inserted.db")];
+    for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
+        let mut store = store(path, rows_min);
+        for round in 0..4 {
+            let entries = (0..5_000).map(|n| some_entry(1 + round * 5_000 + n, n)).collect();
+            let mut batch = Batch { entries, ..common::batch(&mut store, 0) };
+            store.append(&mut batch).unwrap();
+        }
+        store.close().unwrap();
+        common::assert_counted(path, 1);
+        assert_eq!(Reader::open(path).unwrap().counts(1).unwrap().entries, 20_000);
+    }
+    assert_same(&paths[0], &paths[1]);
+}
+
+#[test]
+fn an_entry_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = store(&path, 0);
+    let mut batch = common::batch(&mut store, 10);
+    batch.entries = (0..3_000).map(|n| some_entry(1 + n, n)).collect();
+    batch.entries.push(batch.entries[1_500]);
+    assert_eq!(store.append(&mut batch).unwrap_err().kind(), ErrorKind::InvalidBatch);
+    let mended = store.mend(&mut batch, &mut |above| Some(above + 1)).unwrap();
+    assert_eq!((mended.entries, mended.spans), (1, 0), "{mended:?}");
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
+    let counts = Reader::open(&path).unwrap().counts(1).unwrap();
+    assert_eq!((counts.spans, counts.entries), (10, 3_000));
 }
 
 #[test]

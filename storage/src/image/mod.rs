@@ -14,6 +14,8 @@
 //!        +-------------------------------------+-----------------+
 //! ```
 //!
+//! The table `entry` comes behind `event` in the same way.
+//!
 //! An image is made by this process for itself, of rows that were checked. Texts that do not fit
 //! into a page would take chains of pages; rows with such texts are left out, and named.
 //!
@@ -26,9 +28,9 @@ mod schema;
 use self::page::{Pages, Tree};
 use self::record::Encoder;
 use crate::batches::Ranges;
-use crate::record::{Batch, EventRow, SpanRow};
+use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
-/// A database in memory with the tables `span` and `event`, or those of them that have rows.
+/// A database in memory with the tables `span`, `event` and `entry`, or those of them that have rows.
 #[derive(Debug)]
 pub(crate) struct Image {
     pages: Pages,
@@ -37,6 +39,7 @@ pub(crate) struct Image {
     order: Vec<u128>,
     pub(crate) spans: Rows,
     pub(crate) events: Rows,
+    pub(crate) entries: Rows,
 }
 
 /// What became of the rows of a table.
@@ -59,6 +62,7 @@ impl Image {
             order: Vec::new(),
             spans: Rows::default(),
             events: Rows::default(),
+            entries: Rows::default(),
         }
     }
 
@@ -69,17 +73,20 @@ impl Image {
         self.pages.clear();
         self.spans.clear();
         self.events.clear();
+        self.entries.clear();
         let spans = (!batch.spans.is_empty()).then(|| self.add_spans(batch, run_id));
         let events = (!batch.events.is_empty()).then(|| self.add_events(batch, run_id));
-        self.end(spans, events)
+        let entries = (!batch.entries.is_empty()).then(|| self.add_entries(batch, run_id));
+        self.end([spans, events, entries])
     }
 
-    /// The image of both tables without rows.
+    /// The image of all tables without rows.
     pub(crate) fn build_empty(&mut self) -> Option<&[u8]> {
         self.pages.clear();
         let spans = self.add_spans(&Batch::default(), 0);
         let events = self.add_events(&Batch::default(), 0);
-        self.end(Some(spans), Some(events))
+        let entries = self.add_entries(&Batch::default(), 0);
+        self.end([spans, events, entries].map(Some))
     }
 
     /// Returns the number of the root page.
@@ -121,16 +128,39 @@ impl Image {
         pages.end_tree(tree)
     }
 
-    /// Writes the first page, which has to name the roots of the others.
-    fn end(&mut self, spans: Option<u32>, events: Option<u32>) -> Option<&[u8]> {
+    fn add_entries(&mut self, batch: &Batch, run_id: i64) -> u32 {
+        let Self { pages, encoder, order, entries, .. } = self;
+        let mut tree = pages.begin_tree();
+        let is_sorted = in_order(
+            &batch.entries,
+            order,
+            |entry| entry.id as i64,
+            |at, entry: &EntryRow| {
+                let cell = encoder.entry(entry, run_id);
+                entries.note(pages.push(&mut tree, &cell), at);
+            },
+        );
+        match is_sorted {
+            true => entries.ranges.of_entries(batch.entries.iter()),
+            false => entries.ranges.of_entries(places(order, &batch.entries)),
+        }
+        pages.end_tree(tree)
+    }
+
+    /// Writes the first page, which has to name the roots of the others: of spans, events and entries.
+    fn end(&mut self, roots: [Option<u32>; 3]) -> Option<&[u8]> {
         let Self { pages, encoder, .. } = self;
         let mut tables = Tree::in_first_page(pages);
         let mut fits = true;
-        if let Some(root) = spans {
-            fits &= pages.push(&mut tables, &encoder.table(1, "span", root, &schema::SPAN));
-        }
-        if let Some(root) = events {
-            fits &= pages.push(&mut tables, &encoder.table(2, "event", root, &schema::EVENT));
+        let [spans, events, entries] = roots;
+        for (rowid, name, root, sql) in [
+            (1, "span", spans, &*schema::SPAN),
+            (2, "event", events, &*schema::EVENT),
+            (3, "entry", entries, &*schema::ENTRY),
+        ] {
+            if let Some(root) = root {
+                fits &= pages.push(&mut tables, &encoder.table(rowid, name, root, sql));
+            }
         }
         fits &= pages.end_tree(tables) == 1;
         pages.put_header(&schema::header(pages.size(), pages.count()));
@@ -218,7 +248,24 @@ mod tests {
             fields: 0..(n as usize * 8 % text.len()),
             ..SpanRow::default()
         };
-        Batch { spans: (1..=rows).map(span).collect(), text, ..Batch::default() }
+        let entry = |n: u64| EntryRow {
+            id: n ^ 5,
+            span_id: 1 << (n % 63),
+            callsite_id: 3,
+            thread_id: n as i64,
+            start_ns: -(1 << (n % 63)),
+            duration_ns: (1 << (n % 61)) - 1,
+            around_id: if n.is_multiple_of(3) { 0 } else { n },
+            self_ns: (!n.is_multiple_of(5)).then_some(n as i64),
+            earlier_entries: if n.is_multiple_of(7) { n } else { 0 },
+            earlier_ns: i64::MIN + n as i64,
+        };
+        Batch {
+            spans: (1..=rows).map(span).collect(),
+            entries: (1..=rows).map(entry).collect(),
+            text,
+            ..Batch::default()
+        }
     }
 
     fn open(image: &[u8]) -> Connection {
@@ -252,6 +299,14 @@ mod tests {
                 let first = batch.spans.iter().map(|span| span.id).min().unwrap();
                 assert_eq!(found.map(|number| number as u64), [rows, rows / 2, first, rows]);
                 assert_eq!((image.spans.copied as u64, image.spans.left.len()), (rows, 0));
+                let sql = "SELECT count(*), count(around_id), count(self_ns)
+                    FROM entry WHERE batch_id = 7 AND earlier_ns IS NULL = (earlier_entries IS NULL)";
+                let found: [i64; 3] = conn
+                    .query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
+                    .unwrap();
+                let counted = |not: u64| (rows - rows / not) as i64;
+                assert_eq!(found, [rows as i64, counted(3), counted(5)]);
+                assert_eq!((image.entries.copied as u64, image.entries.left.len()), (rows, 0));
             }
         }
     }
@@ -268,6 +323,12 @@ mod tests {
         for span in &batch.spans {
             let root: i64 = find.query_row([span.id as i64], |row| row.get(0)).unwrap();
             assert_eq!(root as u64, span.root_id);
+        }
+        let mut find = conn.prepare("SELECT span_id, thread_id FROM entry WHERE id = ?1").unwrap();
+        for entry in &batch.entries {
+            let found: (i64, i64) =
+                find.query_row([entry.id as i64], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            assert_eq!(found, (entry.span_id as i64, entry.thread_id));
         }
     }
 

@@ -8,7 +8,7 @@
 //! record. An integer takes the least of 0 (for zero and one), 1, 2, 3, 4, 6 and 8 bytes, as
 //! SQLite itself would write it.
 
-use crate::record::{EventRow, SpanRow, Status, Text};
+use crate::record::{EntryRow, EventRow, SpanRow, Status, Text};
 
 /// Where a record begins in the buffer: behind room for the two varints, of five and nine bytes at
 /// most, and for what is copied before a cell because it is copied in chunks.
@@ -82,7 +82,7 @@ impl Cell<'_> {
     }
 }
 
-/// Where records come into being; up to 10 integers and the longest status fill half of it.
+/// Where records come into being; up to 11 integers, or 10 and the longest status, fill half of it.
 #[derive(Debug)]
 pub(super) struct Encoder {
     buffer: [u8; BUFFER],
@@ -197,6 +197,25 @@ impl Encoder {
         record.text_type(message);
         record.text_type(fields);
         record.cell_of_batch(event.id as i64, [message, fields], last)
+    }
+
+    #[inline]
+    pub(super) fn entry<'a>(&'a mut self, entry: &EntryRow, run_id: i64) -> Cell<'a> {
+        let batch_id = self.batch_id;
+        let mut record = self.begin(12);
+        record.null();
+        record.integer(run_id);
+        record.integer(entry.span_id as i64);
+        record.integer(entry.callsite_id);
+        record.integer(entry.thread_id);
+        record.integer(entry.start_ns);
+        record.integer(entry.duration_ns);
+        record.nullable(entry.around_id);
+        record.integer(batch_id);
+        record.optional(entry.self_ns);
+        record.nullable(entry.earlier_entries);
+        record.optional(entry.earlier_ns());
+        record.cell(entry.id as i64, [&[], &[]], (0, 0))
     }
 
     /// A row of the table of tables: <https://sqlite.org/schematab.html>.

@@ -1,4 +1,4 @@
-//! The first page: what makes the pages a database with two tables.
+//! The first page: what makes the pages a database with tables.
 //!
 //! The tables have the columns of those in the file, word by word from `schema.sql`: SQLite copies
 //! rows as they are only between tables that agree in each of them.
@@ -10,6 +10,7 @@ use super::page::FIRST;
 /// Definitions of the tables, without comments: SQLite reads them anew with each image.
 pub(super) static SPAN: LazyLock<String> = LazyLock::new(|| definition("span"));
 pub(super) static EVENT: LazyLock<String> = LazyLock::new(|| definition("event"));
+pub(super) static ENTRY: LazyLock<String> = LazyLock::new(|| definition("entry"));
 
 /// The statement of `schema.sql` that makes the table; empty when there is none.
 fn definition(table: &str) -> String {
