@@ -19,6 +19,8 @@ Options:
   --fields N        fields of each span, 0 to 6 [default: 3]
   --no-events       trees without an event; without fields, too, the verification then looks at
                     the shape of the trees, and not which of them each span belongs to
+  --long-lived N    open so many spans once, and enter them again and again, --depth of them inside
+                    each other; the rate is that of entries, and there are no fields and events
   --async           make the spans in tokio tasks that move between threads
   --subscriber      record by spandrel's own subscriber, without `Registry`
   --baseline S      how long the load runs first over a layer that does nothing [default: 3]
@@ -34,11 +36,14 @@ runs first, and not for longer, over a layer that does nothing, for comparison.
 
 The last line is for machines:
   RESULT rate= recorded= stored= dropped= unfinished= in_flight= verified=yes|no p99_ns=
-         bytes_per_span= writer_ns= ring= p9999_ns= baseline_p9999_ns=
+         bytes_per_span= writer_ns= ring= p9999_ns= baseline_p9999_ns= entries= entries_stored=
+         entries_dropped= memory_half_kib= memory_end_kib=
 rate is the spans a second that were made, p99_ns and p9999_ns the cost of one span as its thread
 sees it (p99.99 also with a layer that does nothing), bytes_per_span the growth of the file,
 writer_ns the writer's processor time for each stored span, ring the percentage of the ring that was
-in use at most.
+in use at most, entries those that were recorded one by one, memory_half_kib and memory_end_kib what
+the process had in memory when half of the load was made, and all of it. With --long-lived, rate,
+p99_ns, bytes_per_span and writer_ns are of entries.
 
 Exit code: 0 verified, 1 the ledger does not balance or the verification failed, 2 wrong usage.";
 
@@ -52,6 +57,7 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String
             "--async" => load.tasks = options.flag()?,
             "--subscriber" => load.subscriber = options.flag()?,
             "--no-events" => load.events = !options.flag()?,
+            "--long-lived" => load.long_lived = options.number()?,
             "--ring" => load.ring = Some(options.number()?),
             "--batch" => load.batch = Some(options.number()?),
             "--rate" => load.rate = rate(&options.value("spans a second, or max")?)?,
@@ -64,8 +70,8 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String
             _ => {
                 return Err(format!(
                     "there is no option {name}; there are --rate, --seconds, --threads, \
-                     --depth, --fields, --no-events, --async, --subscriber, --baseline, --ring, \
-                     --batch and --database"
+                     --depth, --fields, --no-events, --long-lived, --async, --subscriber, \
+                     --baseline, --ring, --batch and --database"
                 ));
             }
         }

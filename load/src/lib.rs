@@ -25,18 +25,22 @@
 //! ```
 //!
 //! `workload` says what one unit of load is, `schedule` when each is due; `threads` or `tasks` make
-//! them under `generator`; `sent` sums up, `verify` compares with what is `stored`, or with what can
-//! be said of `nameless` spans. [`report`] writes what people read, and a line for machines. Nothing
+//! them under `generator`, and `long_lived` the entries of spans that stay open; `sent` sums up,
+//! `verify` compares with what is `stored`, with what can be said of `nameless` spans, or with what was
+//! `entered`. [`report`] writes what people read, and a line for machines. Nothing
 //! here prints: whoever runs a load says where the text goes.
 
 #![forbid(unsafe_code)]
 
 mod database;
+mod entered;
 mod error;
 mod faults;
 mod generator;
 mod lag;
 mod latency;
+mod long_lived;
+mod memory;
 mod nameless;
 mod progress;
 pub mod report;
@@ -56,6 +60,7 @@ pub use database::make_room;
 pub use error::{Error, ErrorKind};
 pub use faults::Check;
 pub use latency::Latencies;
+pub use memory::Memory;
 pub use progress::{Phase, Progress};
 pub use run::{Made, Outcome, Prepared};
 pub use settings::{Load, Rate, THREADS_MAX};

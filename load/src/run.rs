@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::generator::{self, Moment};
 use crate::lag::Lag;
 use crate::latency::Latencies;
+use crate::memory::Memory;
 use crate::progress::{Phase, Progress, Rows};
 use crate::sent::Sent;
 use crate::settings::Load;
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub made: Made,
     /// How long after they ended spans were committed, in samples of 20 ms, and to within as much.
     pub lag: Latencies,
+    /// What the process had in memory while it was recorded.
+    pub memory: Memory,
     /// What the profiler says.
     pub report: Report,
     /// By how much the file has grown.
@@ -98,16 +101,16 @@ impl Prepared {
 
         let profiler = profiler(&load)?;
         let empty_bytes = database::bytes(&load.database);
-        let (made, mut lag) = record(&load, &profiler, watch)?;
+        let (made, mut lag, memory) = record(&load, &profiler, watch)?;
         let report = profiler.close().map_err(Error::profiler)?;
         lag.look(Instant::now(), &report);
         let lag = lag.latencies;
 
-        let mut looked = Rows::new(watch, 2 * report.stored);
+        let mut looked = Rows::new(watch, 2 * report.stored + report.entries.stored);
         let verification = verify::verify(&load.database, &load, &made.sent, &report, &mut looked)
             .map_err(|error| Error::reading(&load.database, error))?;
         let bytes = database::bytes(&load.database).saturating_sub(empty_bytes);
-        Ok(Outcome { load, clock, baseline, made, lag, report, bytes, verification })
+        Ok(Outcome { load, clock, baseline, made, lag, memory, report, bytes, verification })
     }
 }
 
@@ -143,28 +146,30 @@ fn profiler(load: &Load) -> Result<Profiler, Error> {
 }
 
 /// Room for all spans that can be open at once, four times over, as the table is divided into sets
-/// that do not fill evenly; at least the default.
+/// that do not fill evenly; at least the default, which holds ten thousand long-lived ones.
 fn open_spans(load: &Load) -> usize {
     let trees = if load.tasks { tasks::in_flight(load) } else { load.threads };
-    (4 * trees * load.depth).max(16_384)
+    (4 * trees * load.depth).max(load.long_lived * 3 / 2).max(16_384)
 }
 
 fn record(
     load: &Load,
     profiler: &Profiler,
     watch: &mut dyn FnMut(&Progress),
-) -> Result<(Made, Lag), Error> {
+) -> Result<(Made, Lag, Memory), Error> {
     let dispatch = match load.subscriber {
         true => Dispatch::new(profiler.subscriber()),
         false => Dispatch::new(Registry::default().with(profiler.layer())),
     };
     let mut lag = Lag::new()?;
+    let mut memory = Memory::default();
     let made = generator::run(load, load.length, &dispatch, &mut |moment| {
+        memory.look(moment.elapsed, moment.length);
         let stats = profiler.stats();
         lag.look(Instant::now(), &stats);
         watch(&Progress { stats: Some(stats), ..progress(Phase::Recording, moment) });
     })?;
-    Ok((made, lag))
+    Ok((made, lag, memory))
 }
 
 fn progress(phase: Phase, moment: Moment) -> Progress {
@@ -185,6 +190,12 @@ impl Made {
         self.sent.events
     }
 
+    /// Entries of long-lived spans made, but for the first of each.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.sent.entries
+    }
+
     /// Trees made.
     #[must_use]
     pub fn trees(&self) -> u64 {
@@ -203,13 +214,19 @@ impl Made {
         self.took
     }
 
-    /// Spans a second.
-    #[must_use]
-    pub fn rate(&self) -> u64 {
-        (self.sent.spans as f64 / self.took.as_secs_f64().max(1e-9)).round() as u64
+    /// Spans, or entries if spans are long-lived.
+    pub(crate) fn units(&self) -> u64 {
+        if self.sent.entries > 0 { self.sent.entries } else { self.sent.spans }
     }
 
-    /// What a span costs the thread that makes it: to create, enter, exit and close.
+    /// Spans a second, or entries if spans are long-lived.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
+        (self.units() as f64 / self.took.as_secs_f64().max(1e-9)).round() as u64
+    }
+
+    /// What a span costs the thread that makes it: to create, enter, exit and close. What an entry does, if
+    /// spans are long-lived.
     #[must_use]
     pub fn service(&self) -> &Latencies {
         &self.sent.service
@@ -238,23 +255,29 @@ impl Outcome {
         faults
     }
 
-    /// The spans that were due, if fewer were made.
+    /// The spans that were due, or entries if spans are long-lived, if fewer were made.
     #[must_use]
     pub fn fell_behind(&self) -> Option<u64> {
-        self.load.spans_due().filter(|due| self.made.sent.spans < *due)
+        self.load.spans_due().filter(|due| self.made.units() < *due)
     }
 
-    /// Bytes a stored span, with its share of the events.
+    /// Bytes a stored span, or entry if spans are long-lived, with its share of the events.
     #[must_use]
     pub fn bytes_per_span(&self) -> f64 {
-        self.bytes as f64 / self.report.stored.max(1) as f64
+        self.bytes as f64 / self.stored() as f64
     }
 
-    /// The writer's processor time for each stored span; 0 where the system does not tell.
+    /// The writer's processor time for each of those; 0 where the system does not tell.
     #[must_use]
     pub fn writer_ns(&self) -> u64 {
-        let stored = self.report.stored.max(1);
-        self.report.writer_cpu.map_or(0, |cpu| cpu.as_nanos() as u64 / stored)
+        self.report.writer_cpu.map_or(0, |cpu| cpu.as_nanos() as u64 / self.stored())
+    }
+
+    /// Spans stored, or entries if spans are long-lived; at least one, to be divided by.
+    fn stored(&self) -> u64 {
+        let report = &self.report;
+        let stored = if self.load.long_lived > 0 { report.entries.stored } else { report.stored };
+        stored.max(1)
     }
 
     fn ledger_faults(&self) -> Vec<String> {
@@ -263,7 +286,11 @@ impl Outcome {
         if !report.balances() {
             faults.push(format!("the ledger does not balance: {report}"));
         }
+        // Otherwise an entry of a span that happened to be open for a second is one more.
+        let entries = if self.load.long_lived > 0 { sent.entries } else { report.entries.recorded };
         for (what, counted, expected) in [
+            ("entries recorded", report.entries.recorded, entries),
+            ("entries in flight after close", report.entries.in_flight, 0),
             ("spans recorded", report.recorded, sent.spans),
             ("events recorded", report.events.recorded, sent.events),
             ("spans in flight after close", report.in_flight, 0),

@@ -23,6 +23,8 @@ pub(crate) struct Sent {
     pub(crate) trees: Vec<u64>,
     pub(crate) spans: u64,
     pub(crate) events: u64,
+    /// Entries of long-lived spans, but for the first of each.
+    pub(crate) entries: u64,
     /// Sum of the checksums of the spans' fields.
     pub(crate) span_checksum: u64,
     pub(crate) event_checksum: u64,
@@ -41,6 +43,7 @@ impl Sent {
             trees: vec![0; lanes],
             spans: 0,
             events: 0,
+            entries: 0,
             span_checksum: 0,
             event_checksum: 0,
             moved: 0,
@@ -74,12 +77,24 @@ impl Sent {
         self.finished = Some(Instant::now());
     }
 
+    /// Counts so many entries of long-lived spans inside each other: what they cost, and how late they began.
+    pub(crate) fn add_entries(&mut self, lane: usize, depth: usize, costs: &Costs, late: Duration) {
+        self.trees[lane] += 1;
+        self.entries += depth as u64;
+        for cost in costs.spans.into_iter().take(depth) {
+            self.service.add(cost);
+            self.response.add(cost + late);
+        }
+        self.finished = Some(Instant::now());
+    }
+
     pub(crate) fn merge(mut self, other: &Self) -> Result<Self, Error> {
         for (mine, theirs) in self.trees.iter_mut().zip(&other.trees) {
             *mine += theirs;
         }
         self.spans += other.spans;
         self.events += other.events;
+        self.entries += other.entries;
         self.span_checksum = self.span_checksum.wrapping_add(other.span_checksum);
         self.event_checksum = self.event_checksum.wrapping_add(other.event_checksum);
         self.moved += other.moved;

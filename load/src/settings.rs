@@ -50,6 +50,10 @@ pub struct Load {
     /// Whether each tree has an event. Without events and fields the verification looks at the shape
     /// of the trees, and not at which of them each span belongs to. Default: yes.
     pub events: bool,
+    /// So many spans stay open as long as the load lasts, and a unit of load is `depth` entries of them, each
+    /// inside the one before, without fields and events; the rate is that of entries. 0, or `depth` to
+    /// 1,000,000. Default: 0, none.
+    pub long_lived: usize,
     /// Whether the spans are made in tokio tasks that move between threads. Default: no.
     pub tasks: bool,
     /// Whether spandrel's own subscriber records, without `Registry`. Default: no.
@@ -74,6 +78,7 @@ impl Default for Load {
             depth: 3,
             fields: 3,
             events: true,
+            long_lived: 0,
             tasks: false,
             subscriber: false,
             baseline: Some(Duration::from_secs(3)),
@@ -91,6 +96,9 @@ impl fmt::Display for Load {
         let seconds = self.length.as_secs_f64();
         write!(f, "--rate {rate} --seconds {seconds} --threads {threads}")?;
         write!(f, " --depth {depth} --fields {fields}")?;
+        if self.long_lived > 0 {
+            write!(f, " --long-lived {}", self.long_lived)?;
+        }
         let flags = [
             (" --no-events", !self.events),
             (" --async", self.tasks),
@@ -127,6 +135,13 @@ impl Load {
         within("threads", self.threads, 1..=THREADS_MAX)?;
         within("depth", self.depth, 1..=DEPTH_MAX)?;
         within("fields", self.fields, 0..=FIELDS_MAX)?;
+        if self.long_lived > 0 {
+            within("long-lived spans", self.long_lived, self.depth..=1_000_000)?;
+            if self.tasks {
+                let message = "long-lived spans are entered by threads; take tasks or them";
+                return Err(Error::new(ErrorKind::InvalidSetting, message));
+            }
+        }
         within("slots of the ring", self.ring.unwrap_or(1), 1..=1 << 26)?;
         within("spans in a batch", self.batch.unwrap_or(1), 1..=1 << 24)
     }
@@ -153,7 +168,7 @@ impl Load {
         }
     }
 
-    /// Spans that are due over the whole length; `None` without a pace.
+    /// Spans that are due over the whole length, or entries if spans are long-lived; `None` without a pace.
     pub fn spans_due(&self) -> Option<u64> {
         self.trees_due(self.length).map(|trees| trees * self.depth as u64)
     }
@@ -189,6 +204,8 @@ mod tests {
             ("threads: 257", Load { threads: 257, ..default() }),
             ("depth: 17", Load { depth: 17, ..default() }),
             ("fields: 7", Load { fields: 7, ..default() }),
+            ("spans: 2", Load { long_lived: 2, ..default() }),
+            ("tasks or them", Load { long_lived: 20, tasks: true, ..default() }),
             ("ring: 0", Load { ring: Some(0), ..default() }),
             ("batch: 0", Load { batch: Some(0), ..default() }),
         ] {
@@ -202,6 +219,10 @@ mod tests {
     fn a_load_names_the_options_that_bring_it_again() {
         let load = Load { length: Duration::from_millis(50), events: false, ..Load::default() };
         let options = "--rate 10000 --seconds 0.05 --threads 4 --depth 3 --fields 3 --no-events";
+        assert_eq!(load.to_string(), options);
+        let load = Load { long_lived: 10_000, ..Load::default() };
+        let options =
+            "--rate 10000 --seconds 10 --threads 4 --depth 3 --fields 3 --long-lived 10000";
         assert_eq!(load.to_string(), options);
         let load = Load {
             rate: Rate::Max,

@@ -11,7 +11,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::{Progress, Rows};
 use crate::run::Made;
-use crate::settings::Load;
+use crate::settings::{Load, Rate};
 use crate::{generator, verify, workload};
 
 /// Records a small load, spoils a copy of the file with each statement, and returns what the
@@ -103,6 +103,59 @@ fn a_tree_of_another_shape_is_found_though_its_spans_have_no_names() {
     assert!(parent.contains("by depth"), "{parent}");
     assert!(root.contains("another root"), "{root}");
     assert!(orphan.contains("is a root"), "{orphan}");
+}
+
+#[test]
+fn each_way_to_spoil_the_entries_is_found() {
+    let load = Load { long_lived: 30, rate: Rate::PerSecond(40_000), ..Load::default() };
+    let [untouched, gone, span, around, alone, thread, order, length, count, lost] = verdicts_of(
+        load,
+        [
+            "",
+            "DELETE FROM entry WHERE id = (SELECT max(id) FROM entry)",
+            "UPDATE entry SET span_id = (SELECT min(id) FROM span)
+             WHERE id = (SELECT max(id) FROM entry WHERE span_id > (SELECT min(id) FROM span))",
+            "UPDATE entry SET around_id = span_id
+             WHERE id = (SELECT max(id) FROM entry WHERE around_id IS NOT NULL)",
+            "UPDATE entry SET around_id = NULL WHERE around_id IS NOT NULL",
+            "UPDATE entry SET thread_id = (SELECT max(id) FROM thread WHERE name GLOB 'load-*')
+             WHERE thread_id = (SELECT min(id) FROM thread WHERE name GLOB 'load-*')",
+            "UPDATE entry SET start_ns = start_ns + 1000000000
+             WHERE id = (SELECT min(id) FROM entry)",
+            "UPDATE entry SET duration_ns = duration_ns + 1000000000
+             WHERE id = (SELECT max(id) FROM entry WHERE around_id IS NOT NULL)",
+            "UPDATE span SET entries = entries - 1 WHERE id = (SELECT min(id) FROM span)",
+            "INSERT INTO loss (run_id, reason, from_ns, to_ns, spans, events, entries)
+             VALUES (1, 'ring_full', 0, 1, 0, 0, 1)",
+        ],
+    );
+    assert_eq!(untouched, "");
+    assert!(gone.contains("rows in entry"), "{gone}");
+    assert!(span.contains("entry"), "{span}");
+    assert!(around.contains("is inside unit"), "{around}");
+    assert!(alone.contains("more than thread"), "{alone}");
+    assert!(thread.contains("more than thread"), "{thread}");
+    assert!(order.contains("entry"), "{order}");
+    assert!(length.contains("not within the one around it"), "{length}");
+    assert!(count.contains("was entered"), "{count}");
+    assert!(lost.contains("entries in loss"), "{lost}");
+}
+
+#[test]
+fn what_a_small_ring_keeps_of_long_lived_spans_and_their_entries_is_as_it_was_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = Load {
+        long_lived: 1_000,
+        rate: Rate::Max,
+        ring: Some(64),
+        length: Duration::from_millis(100),
+        baseline: None,
+        database: folder.path().join("small.db"),
+        ..Load::default()
+    };
+    let outcome = load.prepare().unwrap().run(&mut |_| ()).unwrap();
+    assert!(outcome.verified(), "{:?}", outcome.faults());
+    assert!(outcome.made.entries() > 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use spandrel::Report;
 
 use crate::database;
+use crate::entered;
 use crate::faults::{Check, Faults};
 use crate::nameless;
 use crate::progress::Rows;
@@ -57,7 +58,9 @@ pub(crate) fn verify(
     let run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
     let expected = Expected { load, sent, report };
     let mut checks = vec![expected.counts(&conn, run)?];
-    if load.nameless() {
+    if load.long_lived > 0 {
+        checks.extend(entered::check(&conn, run, load, sent, looked)?);
+    } else if load.nameless() {
         checks.push(nameless::check(&conn, run, load, sent, looked)?);
     } else {
         let mut stored = Stored::default();
@@ -96,8 +99,20 @@ impl Expected<'_> {
                 report.events.dropped.total(),
             ),
             (
-                "calls in rollup",
-                "SELECT coalesce(sum(calls), 0) FROM rollup WHERE run_id = ?1",
+                "rows in entry",
+                "SELECT count(*) FROM entry WHERE run_id = ?1",
+                report.entries.stored,
+            ),
+            ("entries in run", "SELECT entries FROM run WHERE id = ?1", report.entries.stored),
+            (
+                "entries in loss",
+                "SELECT coalesce(sum(entries), 0) FROM loss WHERE run_id = ?1",
+                report.entries.dropped.total(),
+            ),
+            (
+                "calls in rollup, and closed spans whose entries count",
+                "SELECT (SELECT coalesce(sum(calls), 0) FROM rollup WHERE run_id = ?1)
+                   + (SELECT coalesce(sum(spans), 0) FROM entry_rollup WHERE run_id = ?1)",
                 report.stored - report.unfinished,
             ),
             (
@@ -111,6 +126,11 @@ impl Expected<'_> {
                 faults.add(format_args!("{what}: {counted}, but reported {reported}"));
             }
         }
+        // Others are recorded of spans that happened to be open for a second.
+        let entries = match self.load.long_lived {
+            0 => report.entries.recorded,
+            _ => self.sent.entries,
+        };
         // From the tables alone, whatever the report says: what was sent is there, or counted as lost.
         for (what, sent, rows, lost) in [
             (
@@ -125,6 +145,12 @@ impl Expected<'_> {
                 "SELECT count(*) FROM event WHERE run_id = ?1",
                 "SELECT coalesce(sum(events), 0) FROM loss WHERE run_id = ?1",
             ),
+            (
+                "entries",
+                entries,
+                "SELECT count(*) FROM entry WHERE run_id = ?1",
+                "SELECT coalesce(sum(entries), 0) FROM loss WHERE run_id = ?1",
+            ),
         ] {
             let (rows, lost) = (count(rows)? as u64, count(lost)? as u64);
             if rows.saturating_add(lost) != sent {
@@ -133,7 +159,9 @@ impl Expected<'_> {
                 ));
             }
         }
-        Ok(faults.check("the tables agree with the report: spans, events, losses, rollups".into()))
+        Ok(faults.check(
+            "the tables agree with the report: spans, events, entries, losses, rollups".into(),
+        ))
     }
 
     /// Each row is a span that was sent, unchanged, and there once.
