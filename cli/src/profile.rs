@@ -151,7 +151,7 @@ impl Profile {
     /// Whether the rollups say what the spans say: of a whole run, of which nothing was deleted. They are
     /// deleted by the second, and spans one by one.
     pub(crate) fn is_in_rollups(&self) -> bool {
-        self.is_whole() && self.run.pruned_spans == 0
+        self.is_whole() && self.run.pruned_spans == 0 && self.run.pruned_entries == 0
     }
 
     /// What of the run is asked about, in words.
@@ -188,6 +188,34 @@ impl Profile {
         scan.columns(columns.max(self.filter.columns()))
     }
 
+    /// Calls `each` for each call of a name that is asked about.
+    pub(crate) fn calls_named(
+        &self,
+        name: &str,
+        columns: Columns,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        self.reader.scan_calls(&self.pass(columns), &self.filter_named(name)?, each)?;
+        Ok(())
+    }
+
+    /// Calls `each` for each call that is asked about: spans by their lifetime, and entries of those that live
+    /// long.
+    pub(crate) fn calls(
+        &self,
+        columns: Columns,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        self.reader.scan_calls(&self.pass(columns), &self.filter, each)?;
+        Ok(())
+    }
+
+    fn filter_named(&self, name: &str) -> Result<Filter, Failure> {
+        let named = Filter::parse(&format!("name={}", quote(name)))
+            .map_err(|error| Failure::usage(error.render()))?;
+        Ok(named.and(self.filter.clone()))
+    }
+
     /// Calls `each` for each span of a name that is asked about.
     pub(crate) fn scan_named(
         &self,
@@ -195,14 +223,11 @@ impl Profile {
         columns: Columns,
         each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
-        let named = Filter::parse(&format!("name={}", quote(name)))
-            .map_err(|error| Failure::usage(error.render()))?;
-        let filter = named.and(self.filter.clone());
-        self.reader.scan_filtered(&self.pass(columns), &filter, each)?;
+        self.reader.scan_filtered(&self.pass(columns), &self.filter_named(name)?, each)?;
         Ok(())
     }
 
-    /// The groups of the spans that are asked about, and the time that these span; from the sums of an
+    /// The groups of the calls that are asked about, and the time that these span; from the sums of an
     /// optimized profile where they say enough.
     pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {
         let mut groups = Groups::new(by.clone());
@@ -212,7 +237,7 @@ impl Profile {
             return Ok((groups, extent.length_ns()));
         }
         let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-        self.scan(columns, |span| {
+        self.calls(columns, |span| {
             groups.add(span);
             first_ns = first_ns.min(span.start_ns);
             last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
@@ -221,7 +246,7 @@ impl Profile {
         Ok((groups, last_ns.saturating_sub(first_ns).max(0)))
     }
 
-    /// The groups of the spans of a name that are asked about, or of all; from the rollups where they say
+    /// The groups of the calls of a name that are asked about, or of all; from the rollups where they say
     /// enough.
     pub(crate) fn groups_of(&self, name: Option<&str>, by: &By) -> Result<Groups, Failure> {
         let mut groups = Groups::new(by.clone());
@@ -235,7 +260,7 @@ impl Profile {
         }
         let Some(name) = name else { return Ok(self.groups(by)?.0) };
         let columns = by.columns();
-        self.scan_named(name, columns, |span| {
+        self.calls_named(name, columns, |span| {
             groups.add(span);
             ControlFlow::Continue(())
         })?;

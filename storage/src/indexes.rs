@@ -18,7 +18,7 @@ use rusqlite::{Connection, Transaction};
 #[cfg(feature = "query")]
 use crate::query::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL};
 #[cfg(feature = "query")]
-use crate::zones::{SUMS_SQL, ZONES_SQL};
+use crate::zones::{SUMS_SQL, SUMS_SQL_BEFORE, ZONES_SQL};
 
 /// The indexes, by name, and the statements that make them, as SQLite keeps them.
 pub(crate) const INDEXES: [(&str, &str); 4] = [
@@ -99,13 +99,20 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     };
     let [durations, roots, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
     Ok(Indexes {
-        windows: has(ZONES, ZONES_SQL)? && has(SUMS, SUMS_SQL)?,
+        windows: has(ZONES, ZONES_SQL)? && (has(SUMS, SUMS_SQL)? || has(SUMS, SUMS_SQL_BEFORE)?),
         paths: has(PATHS, PATHS_SQL)? && has(PATH_SUMS, PATH_SUMS_SQL)?,
         durations: durations?,
         roots: roots?,
         traces: traces?,
         events: events?,
     })
+}
+
+/// Whether the sums of zones tell spans whose entries count from others.
+#[cfg(feature = "query")]
+pub(crate) fn knows_long_spans(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
+    conn.query_row(sql, [SUMS, SUMS_SQL], |row| row.get(0))
 }
 
 /// Whether the file has any of them, or something of their names.

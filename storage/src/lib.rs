@@ -87,8 +87,8 @@ pub use near::nearest;
 pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};
 pub use reader::{
-    Callsite, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span, Thread, Top,
-    WriterStat,
+    Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,
+    Thread, Top, WriterStat,
 };
 pub use record::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX,

@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+#[cfg(feature = "query")]
+pub(crate) use self::entry::ENTRY_COLUMNS;
 pub use self::entry::Entry;
 pub use self::mark::Mark;
 use self::mode::Mode;
@@ -39,11 +41,15 @@ pub use self::run::{Counts, Run};
 #[cfg(feature = "query")]
 pub(crate) use self::span::read_status;
 #[cfg(feature = "query")]
-pub(crate) use self::span::{COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS};
+pub(crate) use self::span::{
+    COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS, OPEN_COLUMNS as OPEN_SPAN_COLUMNS,
+};
 pub use self::span::{Event, Link, OpenSpan, Span};
 #[cfg(feature = "query")]
 pub(crate) use self::span::{last_exit, longest_entry};
-pub use self::top::Top;
+#[cfg(feature = "query")]
+pub(crate) use self::top::LIVES_LONG;
+pub use self::top::{CountedBy, Top};
 #[cfg(feature = "query")]
 pub(crate) use self::writer::read_writer_stat;
 pub use self::writer::{Loss, WriterStat};

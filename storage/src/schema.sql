@@ -332,18 +332,27 @@ LEFT JOIN callsite AS c ON c.id = s.callsite_id
 LEFT JOIN thread AS t ON t.id = coalesce(s.longest_thread_id, s.thread_id)
 LEFT JOIN thread AS m ON m.id = s.thread_id;
 
--- Where the time went, by run and callsite, from the rollups.
+-- Where the time went, by run and callsite, from the rollups. counted_by: what calls are, the lifetimes
+-- of spans ('lifetime') or the entries of those that live long ('entries'); errors are of spans.
 CREATE VIEW top AS
 SELECT
   u.run_id, c.name, c.target, CAST(u.calls AS BIGINT) AS calls, CAST(u.errors AS BIGINT) AS errors,
-  CAST(u.sum_ns / 1e6 AS DOUBLE) AS total_ms, CAST(u.sum_ns / 1e6 / u.calls AS DOUBLE) AS mean_ms,
+  CAST(u.sum_ns / 1e6 AS DOUBLE) AS total_ms, CAST(CASE WHEN u.calls > 0 THEN u.sum_ns / 1e6 / u.calls END AS DOUBLE) AS mean_ms,
   CAST(u.max_ns / 1e6 AS DOUBLE) AS max_ms, CAST(u.self_ns / 1e6 AS DOUBLE) AS self_ms,
-  CAST(u.busy_ns / 1e6 AS DOUBLE) AS busy_ms, u.callsite_id
+  CAST(u.busy_ns / 1e6 AS DOUBLE) AS busy_ms, u.callsite_id, u.counted_by
 FROM (
   SELECT
     run_id, callsite_id, sum(calls) AS calls, sum(errors) AS errors, sum(sum_ns) AS sum_ns,
-    max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(busy_ns) AS busy_ns
+    max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(busy_ns) AS busy_ns,
+    CAST('lifetime' AS TEXT) AS counted_by
   FROM rollup
+  GROUP BY run_id, callsite_id
+  UNION ALL
+  SELECT
+    run_id, callsite_id, sum(entries) AS calls, sum(errors) AS errors, sum(sum_ns) AS sum_ns,
+    max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(sum_ns) AS busy_ns,
+    CAST('entries' AS TEXT) AS counted_by
+  FROM entry_rollup
   GROUP BY run_id, callsite_id
 ) AS u
 LEFT JOIN callsite AS c ON c.id = u.callsite_id

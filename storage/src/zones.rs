@@ -41,6 +41,23 @@ pub(crate) const SUMS_SQL: &str = "CREATE TABLE span_zone_sum (
   self_ns INTEGER NOT NULL,
   max_ns INTEGER NOT NULL,
   histogram BLOB NOT NULL,
+  long_spans INTEGER NOT NULL,     -- closed spans whose entries count, which are in nothing before
+  long_errors INTEGER NOT NULL,    -- those of them that failed
+  PRIMARY KEY (first_id, callsite_id)
+) STRICT, WITHOUT ROWID";
+
+/// The same as earlier versions made it, of files in which no entries count.
+pub(crate) const SUMS_SQL_BEFORE: &str = "CREATE TABLE span_zone_sum (
+  first_id INTEGER NOT NULL,       -- span_zone.first_id
+  callsite_id INTEGER NOT NULL,    -- callsite.id
+  unfinished INTEGER NOT NULL,     -- spans that are in none of the following
+  calls INTEGER NOT NULL,          -- as in rollup, of the closed spans of the zone
+  errors INTEGER NOT NULL,
+  sum_ns INTEGER NOT NULL,
+  busy_ns INTEGER,
+  self_ns INTEGER NOT NULL,
+  max_ns INTEGER NOT NULL,
+  histogram BLOB NOT NULL,
   PRIMARY KEY (first_id, callsite_id)
 ) STRICT, WITHOUT ROWID";
 
@@ -54,7 +71,7 @@ pub(crate) fn make(tx: &Transaction<'_>, mut say: impl FnMut(u64)) -> rusqlite::
     let mut tables = Tables {
         zones: tx.prepare(&format!("INSERT INTO {ZONES} VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))?,
         sums: tx.prepare(&format!(
-            "INSERT INTO {SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+            "INSERT INTO {SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         ))?,
         blob: Vec::new(),
     };
@@ -103,6 +120,8 @@ struct Sum {
     unfinished: i64,
     closed: Rollup,
     hints: Hints,
+    long_spans: i64,
+    long_errors: i64,
 }
 
 impl Zone {
@@ -131,17 +150,21 @@ impl Zone {
             unfinished: 0,
             closed: Rollup::default(),
             hints: Hints::new(),
+            long_spans: 0,
+            long_errors: 0,
         });
         let Some(duration_ns) = duration_ns else {
             sum.unfinished += 1;
             return Ok(());
         };
-        let summand = Summand {
-            duration_ns,
-            busy_ns: row.get(5)?,
-            self_ns: row.get(6)?,
-            is_error: matches!(read_status(row, 7)?, Status::Error | Status::Panicked),
-        };
+        let is_error = matches!(read_status(row, 7)?, Status::Error | Status::Panicked);
+        let self_ns: Option<i64> = row.get(6)?;
+        if self_ns.is_none() {
+            sum.long_spans += 1;
+            sum.long_errors += i64::from(is_error);
+            return Ok(());
+        }
+        let summand = Summand { duration_ns, busy_ns: row.get(5)?, self_ns, is_error };
         sum.closed.add(summand, &mut sum.hints);
         Ok(())
     }
@@ -171,6 +194,8 @@ impl Tables<'_> {
                 closed.self_ns,
                 closed.max_ns,
                 self.blob,
+                sum.long_spans,
+                sum.long_errors,
             ])?;
         }
         Ok(())

@@ -82,6 +82,33 @@ pub(super) fn cells(by: &By, key: &Key, callsite: &Callsite) -> Vec<Cell> {
     }
 }
 
+/// The same of a group, marked if its calls are entries, and what programs are told of that.
+pub(super) fn of_group(by: &By, group: &Group) -> Vec<Cell> {
+    let mut cells = cells(by, &group.key, &group.callsite);
+    let at = if matches!(by, By::Name | By::Callsite) { 1 } else { 0 };
+    if let Some(cell) = cells.get_mut(at).filter(|_| group.counted.has_entries()) {
+        *cell = marked(cell);
+    }
+    cells.push(Cell::Text(group.counted.as_str().into()));
+    cells
+}
+
+/// The column behind those of a group: whether lifetimes count, or entries.
+pub(super) fn counted() -> Column {
+    Column::left("by", "by").hidden()
+}
+
+/// A name with the mark of what lives long.
+pub(super) fn marked(cell: &Cell) -> Cell {
+    Cell::Shown(format!("{} {}", cell.text(), text::LONG), cell.value())
+}
+
+/// What the mark means, if a group has it.
+pub(super) fn legend<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Option<String> {
+    let mut groups = groups.into_iter();
+    groups.any(|group| group.counted.has_entries()).then(|| text::LONG_MEANS.to_owned())
+}
+
 /// A group in words, for a heading.
 pub(super) fn in_words(by: &By, group: &Group) -> String {
     let value = match &group.key {
@@ -97,5 +124,5 @@ pub(super) fn in_words(by: &By, group: &Group) -> String {
 /// Whether there are rows that only the target tells apart.
 pub(super) fn has_twins(groups: &[Group]) -> bool {
     let mut names = std::collections::HashSet::new();
-    groups.iter().any(|group| !names.insert(&group.callsite.name))
+    groups.iter().any(|group| !names.insert((&group.callsite.name, group.counted)))
 }

@@ -39,6 +39,7 @@ pub(super) fn view(
     let mut view = View::new(command, Some(profile.header()?), sheet);
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("group_by".into(), json!(by::written(by)));
+    view.notes.extend(by::legend(&groups));
     let edges = scale.iter().map(|bar| bar.from_ns).chain(scale.last().map(|bar| bar.to_ns));
     view.extra.insert("edges".into(), edges.collect());
     if let (Some(first), Some(last)) = (scale.first(), scale.last()) {
@@ -74,6 +75,7 @@ fn columns(by: &By, has_twins: bool) -> Vec<Column> {
         Column::left("counts", "distribution").spare(2),
     ];
     columns.extend(by::columns(by, has_twins));
+    columns.push(by::counted());
     columns
 }
 
@@ -83,7 +85,7 @@ fn row(by: &By, group: &Group, scale: &[Bar]) -> Vec<Cell> {
     cells.extend(QUANTILES.map(|q| Cell::from(group.percentile_ns(q))));
     cells.push(Cell::Ns(group.max_ns));
     cells.push(Cell::Shown(drawn(&counts), json!(counts)));
-    cells.extend(by::cells(by, &group.key, &group.callsite));
+    cells.extend(by::of_group(by, group));
     cells
 }
 

@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_storage::Histogram;
 use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
+use spandrel_storage::{CountedBy, Histogram};
 
 use super::completions::candidates;
 use super::{by, distributions, named};
@@ -59,11 +59,16 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         return lines(&profile, arguments, context);
     };
     let durations = durations(&profile, name)?;
+    if durations.counted == Some(CountedBy::Both) {
+        // One kind of calls beside the other: together they would be a distribution of nothing.
+        return lines(&profile, arguments, context);
+    }
     let histogram = &durations.histogram;
     let (bars, modes) = (bars(histogram, arguments.rows), modes(histogram));
     let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("calls".into(), json!(histogram.count()));
+    view.extra.insert("by".into(), json!(durations.counted.map(CountedBy::as_str)));
     for (label, q) in QUANTILES {
         view.extra.insert(format!("{label}_ns"), json!(durations.percentile(q)));
     }
@@ -77,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.drawing = Some(draw(&durations, &bars, context.output.width()));
         view.is_chart = true;
         view.verbose_is_table = true;
+        if durations.counted == Some(CountedBy::Entries) {
+            view.notes.push(text::LONG_MEANS.to_owned());
+        }
         view.notes.extend(groups_in_words(name, &modes));
         view.notes.extend(named::twins(&profile, name)?);
     }
@@ -103,6 +111,8 @@ fn lines(profile: &Profile, arguments: &Arguments, context: &Context) -> Result<
 pub(super) struct Durations {
     histogram: Histogram,
     max_ns: i64,
+    /// What they are of; `None`: there are none.
+    counted: Option<CountedBy>,
 }
 
 impl Durations {
@@ -125,6 +135,13 @@ impl Durations {
         self.histogram.merge(histogram);
         self.max_ns = self.max_ns.max(max_ns);
     }
+
+    fn counts_by(&mut self, counted: CountedBy) {
+        let before = *self.counted.get_or_insert(counted);
+        if before != counted {
+            self.counted = Some(CountedBy::Both);
+        }
+    }
 }
 
 /// The durations of a name, of what is asked about.
@@ -135,7 +152,10 @@ pub(super) fn durations(profile: &Profile, name: &str) -> Result<Durations, Fail
 fn from_rollups(profile: &Profile, name: &str) -> Result<Durations, Failure> {
     let mut durations = Durations::default();
     for top in profile.reader.top_named(profile.run.id, name)? {
-        durations.merge(&top.histogram, top.max_ns);
+        if top.calls > 0 {
+            durations.merge(&top.histogram, top.max_ns);
+            durations.counts_by(top.counted);
+        }
     }
     Ok(durations)
 }
@@ -145,12 +165,17 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
     if profile.filter.is_empty() {
         let (groups, _) = profile.groups(&By::Callsite)?;
         let named = groups.groups().iter().filter(|group| group.callsite.name == name);
-        named.for_each(|group| durations.merge(&group.histogram, group.max_ns));
+        let named = named.filter(|group| group.calls > 0);
+        named.for_each(|group| {
+            durations.merge(&group.histogram, group.max_ns);
+            durations.counts_by(group.counted);
+        });
         return Ok(durations);
     }
-    profile.scan_named(name, Columns::Numbers, |span| {
-        if let Some(ns) = span.duration_ns {
+    profile.calls_named(name, Columns::Numbers, |span| {
+        if let Some(ns) = span.call_ns() {
             durations.record(ns);
+            durations.counts_by(span.counted());
         }
         ControlFlow::Continue(())
     })?;
@@ -316,7 +341,7 @@ mod tests {
     fn gaps_are_folded_and_percentiles_are_marked() {
         let histogram = of([(2_000_000, 940), (30_000_000, 60)]);
         let page = draw(
-            &Durations { histogram, max_ns: 30_000_000 },
+            &Durations { histogram, max_ns: 30_000_000, counted: None },
             &bars(&of([(2_000_000, 940), (30_000_000, 60)]), 16),
             20,
         );

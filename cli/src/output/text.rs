@@ -5,6 +5,12 @@ use unicode_width::UnicodeWidthStr;
 
 use std::fmt::Write as _;
 
+/// Behind the name of what lives long, whose entries count.
+pub(crate) const LONG: char = '⟳';
+
+/// What it means.
+pub(crate) const LONG_MEANS: &str = "⟳ lives long: each time it was entered counts";
+
 /// Whether a terminal would obey the character rather than show it, or write backwards after it.
 pub(crate) fn is_obeyed(character: char) -> bool {
     character.is_control()
@@ -193,6 +199,7 @@ pub(crate) fn ascii(text: &str) -> String {
             '▋' | '▊' | '▉' | '█' | '▒' | '▓' | '▇' | '▆' | '▅' | '▄' => "#",
             '░' | '▁' | '▂' | '▃' => ".",
             '◆' | '●' => "*",
+            '⟳' => "@",
             '◄' => "<",
             '►' => ">",
             '▲' => "^",

@@ -15,6 +15,7 @@ mod headers;
 mod json;
 mod large;
 mod live;
+mod long_lived;
 #[cfg(unix)]
 mod narrow;
 mod nothing_recorded;

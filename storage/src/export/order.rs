@@ -140,6 +140,7 @@ mod tests {
                 longest_thread: &thread,
                 status: Status::Ok,
                 fields: None,
+                entry: None,
             };
             order.push(&span, &mut each).unwrap();
         }

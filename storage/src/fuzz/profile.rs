@@ -162,6 +162,7 @@ pub(super) fn made_up_span() -> Span {
         longest_thread: Arc::default(),
         status: Status::Ok,
         fields: None,
+        entry: None,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Scan;
 use super::scan::Range;
@@ -47,7 +47,7 @@ impl Place {
 impl Reader {
     /// The places of all spans of a run; `None` if commits do not tell.
     pub(super) fn places(&self, run_id: i64) -> Result<Option<Vec<Place>>, Error> {
-        self.query("find the spans", |tx| places(tx, run_id))
+        self.query("find the spans", |tx| places(tx, run_id, Kind::Span))
     }
 
     /// The ids among which the spans of a trace are, as ranges; `None` if commits do not tell.
@@ -57,7 +57,7 @@ impl Reader {
         root_id: u64,
     ) -> Result<Option<Vec<Range>>, Error> {
         let read = |tx: &Connection| {
-            let places = places(tx, scan.run_id)?;
+            let places = places(tx, scan.run_id, Kind::Span)?;
             places.map(|places| ranges_of_trace(tx, scan.run_id, places, root_id)).transpose()
         };
         let ranges = self.query("find the spans of a trace", |tx| read(tx))?;
@@ -88,16 +88,30 @@ fn ranges_of_trace(
     Ok(union(ranges))
 }
 
-pub(super) fn places(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<Vec<Place>>> {
+/// Of which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Span,
+    Entry,
+}
+
+pub(super) fn places(
+    conn: &Connection,
+    run_id: i64,
+    kind: Kind,
+) -> rusqlite::Result<Option<Vec<Place>>> {
     let has_commits = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'batch_range'";
     if conn.query_row(has_commits, [], |_| Ok(())).optional()?.is_none() {
         return Ok(None);
     }
-    let stored = "SELECT spans - pruned_spans FROM run WHERE id = ?1";
+    let (kind, stored) = match kind {
+        Kind::Span => ("span", "SELECT spans - pruned_spans FROM run WHERE id = ?1"),
+        Kind::Entry => ("entry", "SELECT entries - pruned_entries FROM run WHERE id = ?1"),
+    };
     let stored: Option<i64> = conn.query_row(stored, [run_id], |row| row.get(0)).optional()?;
     let mut query = conn.prepare(
         "SELECT r.batch_id, r.first_id, r.last_id, r.from_ns, b.to_ns, b.longest_ns, r.row_count
-         FROM batch AS b CROSS JOIN batch_range AS r ON r.batch_id = b.id AND r.kind = 'span'
+         FROM batch AS b CROSS JOIN batch_range AS r ON r.batch_id = b.id AND r.kind = ?2
          WHERE b.run_id = ?1",
     )?;
     let mut counted = 0_i64;
@@ -112,7 +126,8 @@ pub(super) fn places(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<
             longest_ns: row.get(5)?,
         })
     };
-    let places = query.query_map([run_id], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let places =
+        query.query_map(params![run_id, kind], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok((counted >= stored.unwrap_or(i64::MAX)).then_some(places))
 }
 

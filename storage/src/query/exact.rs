@@ -109,9 +109,9 @@ impl ExactPercentiles {
         open > 0
     }
 
-    /// Counts a span of the pass.
+    /// Counts a call of the pass.
     pub fn add(&mut self, groups: &mut Groups, span: &SpanRef<'_>) {
-        let Some(duration_ns) = span.duration_ns else { return };
+        let Some(duration_ns) = span.call_ns() else { return };
         let first = groups.place(span) * self.each;
         for range in self.ranges.iter_mut().skip(first).take(self.each) {
             range.count(duration_ns.max(0) as u64);

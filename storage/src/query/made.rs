@@ -3,7 +3,9 @@
 use tempfile::TempDir;
 
 use crate::reader::Reader;
-use crate::record::{Batch, CallsiteInfo, CallsiteKind, OpenSpanRow, RunInfo, SpanRow, Status};
+use crate::record::{
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, OpenSpanRow, RunInfo, SpanRow, Status,
+};
 use crate::{Store, StoreOptions};
 
 /// A profile that is being made; its run has the number 1.
@@ -68,6 +70,26 @@ impl Made {
         let status = Status::Unfinished;
         let span = SpanRow { duration_ns: None, self_ns: None, status, ..span };
         self.batch.open_spans.get_or_insert_default().push(OpenSpanRow { span, seen_ns });
+    }
+
+    /// An entry of a span.
+    pub(crate) fn entry(&mut self, entry: EntryRow) {
+        self.batch.entries.push(entry);
+    }
+
+    /// Stores what was added, in a commit of its own.
+    pub(crate) fn commit(&mut self) {
+        self.store.append(&mut std::mem::take(&mut self.batch)).unwrap();
+    }
+
+    /// Ends the run and makes the indexes.
+    pub(crate) fn optimized(&mut self) -> Reader {
+        let path = self.folder.path().join("p.db");
+        self.store.end_run(1_800_000_000_000_000_000, "{}").unwrap();
+        let again = Store::open(self.folder.path().join("other.db"), &StoreOptions::default());
+        std::mem::replace(&mut self.store, again.unwrap()).close().unwrap();
+        crate::optimize(&path, |_| ()).unwrap();
+        Reader::open(path).unwrap()
     }
 
     /// Stores what was added.

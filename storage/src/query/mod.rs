@@ -9,6 +9,7 @@
 //! (`latest~1`, `7`, a label). None of them panics or recurses without bound on any text, and each
 //! says what was wrong with a text, where, and what to write instead.
 
+mod calls;
 mod commit_map;
 pub mod compare;
 pub mod critical_path;

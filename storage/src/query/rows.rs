@@ -12,7 +12,10 @@ use std::sync::Arc;
 use rusqlite::{Params, Row, Statement, Transaction};
 
 use super::{Columns, SpanRef};
-use crate::reader::{Callsite, LookUp, Shared, Thread, last_exit, longest_entry, read_status};
+use crate::reader::{
+    Callsite, LookUp, Shared, Span, Thread, last_exit, longest_entry, read_status,
+};
+use crate::record::Status;
 
 /// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
 const NAMES_MAX: usize = 1 << 20;
@@ -89,6 +92,53 @@ impl Rows {
         self.each(query.raw_query(), names, &mut each)
     }
 
+    /// Calls `each` for each row of a statement on entries, as a call of its span.
+    pub(crate) fn read_entries(
+        &mut self,
+        tx: &Transaction<'_>,
+        sql: &str,
+        params: impl Params,
+        owners: &mut impl OwnerOf,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let mut names = LookUp::new(tx)?;
+        let mut query = tx.prepare(sql)?;
+        let mut rows = query.query(params)?;
+        while let Some(row) = rows.next()? {
+            let mut entry = crate::Entry::read(row)?;
+            let owner = owners.owner(&mut entry)?;
+            let thread = self.threads.get(entry.thread_id, |id| names.thread(id))?;
+            let shared = &mut self.shared;
+            let callsite =
+                self.callsites.get(entry.callsite_id, |id| names.callsite(id, shared))?;
+            let duration_ns = Some(entry.duration_ns);
+            let call = SpanRef {
+                id: entry.span_id,
+                run_id: self.run_id,
+                parent_id: owner.and_then(|owner| owner.parent_id),
+                root_id: owner.map_or(entry.span_id, |owner| owner.root_id),
+                callsite,
+                thread,
+                start_ns: entry.start_ns,
+                duration_ns,
+                busy_ns: duration_ns,
+                self_ns: entry.self_ns,
+                entries: owner.map_or(1, |owner| owner.entries),
+                first_entry_ns: owner.and_then(|owner| owner.first_entry_ns),
+                longest_entry_ns: duration_ns,
+                last_exit_ns: owner.and_then(|owner| owner.last_exit_ns),
+                longest_thread: thread,
+                status: owner.map_or(Status::Ok, |owner| owner.status),
+                fields: owner.and_then(|owner| owner.fields.as_deref()),
+                entry: Some(&entry),
+            };
+            if each(&call).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
     fn each(
         &mut self,
         mut rows: rusqlite::Rows<'_>,
@@ -146,8 +196,16 @@ impl Rows {
             longest_thread,
             status: read_status(row, 10)?,
             fields,
+            entry: None,
         })
     }
+}
+
+/// Knows the spans of entries.
+pub(crate) trait OwnerOf {
+    /// The span of an entry, if more of it is wanted than the entry says, and if it is there. May change the
+    /// entry.
+    fn owner(&mut self, entry: &mut crate::Entry) -> rusqlite::Result<Option<&Span>>;
 }
 
 /// Names by number.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::commit_map;
+use super::commit_map::{self, Kind};
 use super::rows::Rows;
 use super::touched::touched;
 use super::{Filter, SpanRef};
@@ -22,7 +22,7 @@ use crate::error::{Context, Error};
 use crate::reader::{Reader, Shared};
 
 /// Rows that one read transaction reads at most.
-const PIECE_ROWS: u32 = 50_000;
+pub(super) const PIECE_ROWS: u32 = 50_000;
 
 /// Which spans a pass looks at, and what of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Scan {
     }
 
     /// The window as SQL, with numbers only.
-    fn condition(&self) -> String {
+    pub(super) fn condition(&self) -> String {
         let from = self.from_ns.map(|from| format!(" AND start_ns >= {from}"));
         let until = self.until_ns.map(|until| format!(" AND start_ns < {until}"));
         [from, until].into_iter().flatten().collect()
@@ -134,7 +134,7 @@ impl Condition for () {
 }
 
 /// What SQLite can decide of a filter.
-struct Sieve(String);
+pub(super) struct Sieve(pub(super) String);
 
 impl Condition for Sieve {
     fn sql(&self) -> String {
@@ -192,6 +192,15 @@ impl Reader {
 
     /// What SQLite can decide of a filter, as SQL for a [`Condition`].
     pub(crate) fn sieve(&self, filter: &Filter) -> Result<String, Error> {
+        self.sieve_of(filter, |sieve| sieve.sql())
+    }
+
+    /// The same, of one of the tables.
+    pub(super) fn sieve_of(
+        &self,
+        filter: &Filter,
+        sql: impl FnOnce(&super::filter::Sieve<'_>) -> String,
+    ) -> Result<String, Error> {
         let mut sieve = filter.sieve();
         if sieve.asks_for_callsites() {
             self.query("read the callsites", |tx| {
@@ -208,7 +217,7 @@ impl Reader {
                 Ok(())
             })?;
         }
-        Ok(sieve.sql())
+        Ok(sql(&sieve))
     }
 
     /// A scan with a further condition, which `each` may change.
@@ -255,7 +264,7 @@ impl Reader {
                 return Ok(vec![all]);
             }
             let Some(zones) = touched(&tx, scan)? else {
-                let places = commit_map::places(&tx, scan.run_id)?;
+                let places = commit_map::places(&tx, scan.run_id, Kind::Span)?;
                 let of_window = |places: Vec<_>| commit_map::in_window(&places, scan);
                 return Ok(places.map_or_else(|| vec![all], of_window));
             };
@@ -302,7 +311,7 @@ impl Range {
     }
 }
 
-fn of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<Range>> {
+pub(super) fn of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<Range>> {
     let sql = "SELECT first_id, last_id FROM run WHERE id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Range { after: row.get::<_, i64>(0)?.saturating_sub(1), last: row.get(1)? })

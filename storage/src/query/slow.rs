@@ -40,8 +40,12 @@ pub enum SlowBy {
 }
 
 impl SlowBy {
-    /// The time of a span; `None` where it is not known, as the duration of an unfinished one.
+    /// The time of a span or an entry; `None` where it is not known, as the duration of an unfinished span, or
+    /// where it says nothing, as of a span whose entries count.
     pub fn of(self, span: &SpanRef<'_>) -> Option<i64> {
+        if span.counts_by_entries() {
+            return None;
+        }
         match self {
             Self::Duration => span.duration_ns,
             Self::SelfTime => span.self_ns,

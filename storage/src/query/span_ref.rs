@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::reader::{Callsite, Span, Thread};
+use crate::reader::{Callsite, CountedBy, Entry, Span, Thread};
 use crate::record::Status;
 
 /// A span, closed or unfinished, borrowed from the row that a scan stands on.
@@ -44,9 +44,27 @@ pub struct SpanRef<'a> {
     pub status: Status,
     /// Its fields, a JSON object; `None` also when the scan was not asked for them.
     pub fields: Option<&'a str>,
+    /// Which of its entries this is, where each entry of a span that lives long is a [call](Self::counted).
+    /// Then start, duration, busy and self time, the longest entry and both threads are the entry's, and all
+    /// else is the span's.
+    pub entry: Option<&'a Entry>,
 }
 
 impl SpanRef<'_> {
+    /// What it counts by.
+    pub fn counted(&self) -> CountedBy {
+        match self.entry.is_some() || self.counts_by_entries() {
+            true => CountedBy::Entries,
+            false => CountedBy::Lifetime,
+        }
+    }
+
+    /// How long the call took that this is; `None` if it is none: a span that has not closed, or one whose
+    /// entries count.
+    pub fn call_ns(&self) -> Option<i64> {
+        self.duration_ns.filter(|_| !self.counts_by_entries())
+    }
+
     /// When it closed; `None` for an unfinished span.
     pub fn end_ns(&self) -> Option<i64> {
         Some(self.start_ns.saturating_add(self.duration_ns?))
@@ -56,6 +74,11 @@ impl SpanRef<'_> {
     /// zero, as a span can be inside of several threads at once. `None` if one of the two is unknown.
     pub fn idle_ns(&self) -> Option<i64> {
         Some(self.duration_ns?.saturating_sub(self.busy_ns?).max(0))
+    }
+
+    /// Whether it has closed and counts by its entries: it lived long, and its lifetime is no work.
+    pub fn counts_by_entries(&self) -> bool {
+        self.duration_ns.is_some() && self.self_ns.is_none()
     }
 
     /// A copy that outlives the row.
@@ -78,6 +101,7 @@ impl SpanRef<'_> {
             longest_thread: self.longest_thread.clone(),
             status: self.status,
             fields: self.fields.map(str::to_owned),
+            entry: self.entry.copied(),
         }
     }
 }
@@ -102,6 +126,7 @@ impl<'a> From<&'a Span> for SpanRef<'a> {
             longest_thread: &span.longest_thread,
             status: span.status,
             fields: span.fields.as_deref(),
+            entry: span.entry.as_ref(),
         }
     }
 }

@@ -306,6 +306,7 @@ pub(super) mod tests {
             longest_thread: Arc::default(),
             status: if end.is_some() { Status::Ok } else { Status::Unfinished },
             fields: None,
+            entry: None,
         }
     }
 

@@ -5,16 +5,17 @@
 //! span. Without zones all spans are, with the same result.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rusqlite::Transaction;
 
 use super::scan::{Range, join};
 use super::touched::{Touched, touched};
-use super::{Groups, Scan, SpanRef};
+use super::{Filter, Groups, Scan, SpanRef};
 use crate::error::{Context, Error};
-use crate::indexes::SUMS;
+use crate::indexes::{self, SUMS};
 use crate::quick_map::QuickMap;
-use crate::reader::{Names, Reader, Top};
+use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
 
 /// From the first start to the last end of some spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +41,35 @@ impl Extent {
     }
 }
 
+/// What stands in sum of a callsite.
+struct Sum {
+    /// The closed spans that count by their lifetime.
+    closed: Top,
+    unfinished: u64,
+    /// The closed spans whose entries count.
+    long: Top,
+}
+
 /// What of a window stands in sum, and what does not.
 struct Sums {
-    /// The closed spans, and how many unfinished ones.
-    by_callsite: QuickMap<i64, (Top, u64)>,
+    by_callsite: QuickMap<i64, Sum>,
     extent: Extent,
     /// What has to be read span by span.
     rest: Vec<Range>,
 }
 
+impl Sum {
+    fn new(callsite: &Arc<Callsite>) -> Self {
+        let closed = Top::new(callsite.clone(), CountedBy::Lifetime);
+        let mut long = Top::new(callsite.clone(), CountedBy::Entries);
+        // Whether one of their entries in the window was the longest is not known.
+        long.max_ns = 0;
+        Self { closed, unfinished: 0, long }
+    }
+}
+
 impl Reader {
-    /// Counts all spans of a scan in their groups, from sums where there are any. Gives the time that
+    /// Counts all calls of a scan in their groups, from sums where there are any. Gives the time that
     /// they span.
     ///
     /// # Errors
@@ -70,15 +89,19 @@ impl Reader {
         };
         let has_sums = scan.has_window() && scan.ids.is_none() && groups.by().is_in_rollups();
         let Some(sums) = (if has_sums { self.window_sums(scan)? } else { None }) else {
-            self.scan(scan, |span| one(groups, span))?;
+            self.scan_calls(scan, &Filter::all(), |span| one(groups, span))?;
             return Ok(extent);
         };
         self.scan_ranges(scan, sums.rest, &mut (), |(), span| one(groups, span))?;
         let mut by_callsite: Vec<_> = sums.by_callsite.into_iter().collect();
         by_callsite.sort_unstable_by_key(|(id, _)| *id);
-        for (_, (top, unfinished)) in &by_callsite {
-            groups.add_sums(top, *unfinished);
+        for (_, sum) in &by_callsite {
+            groups.add_sums(&sum.closed, sum.unfinished);
+            if sum.long.spans > 0 {
+                groups.add_sums(&sum.long, 0);
+            }
         }
+        self.add_entries(scan, |call| one(groups, call))?;
         extent.add(sums.extent.from_ns, sums.extent.to_ns);
         Ok(extent)
     }
@@ -97,8 +120,10 @@ fn sums(tx: &Transaction<'_>, zones: &[Touched]) -> rusqlite::Result<Sums> {
     let mut sums =
         Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
     let mut names = Names::new(tx)?;
+    let long = if indexes::knows_long_spans(tx)? { "long_spans, long_errors" } else { "0, 0" };
     let mut select = tx.prepare(&format!(
-        "SELECT callsite_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram
+        "SELECT callsite_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram,
+           calls, {long}
          FROM {SUMS} WHERE first_id = ?1"
     ))?;
     for zone in zones {
@@ -110,12 +135,15 @@ fn sums(tx: &Transaction<'_>, zones: &[Touched]) -> rusqlite::Result<Sums> {
         let mut rows = select.query([zone.first_id])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            let (top, unfinished) = match sums.by_callsite.get_mut(&id) {
-                Some(sums) => sums,
-                None => sums.by_callsite.entry(id).or_insert((Top::new(names.callsite(id)?), 0)),
+            let sum = match sums.by_callsite.get_mut(&id) {
+                Some(sum) => sum,
+                None => sums.by_callsite.entry(id).or_insert(Sum::new(&names.callsite(id)?)),
             };
-            *unfinished = unfinished.saturating_add(row.get::<_, i64>(1)?.unsigned_abs());
-            top.add_row(row, 2)?;
+            let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            sum.unfinished = sum.unfinished.saturating_add(number(1)?);
+            sum.closed.add_row(row, 2)?;
+            sum.long.spans = sum.long.spans.saturating_add(number(10)?);
+            sum.long.errors = sum.long.errors.saturating_add(number(11)?);
         }
     }
     Ok(sums)

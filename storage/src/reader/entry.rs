@@ -34,8 +34,17 @@ pub struct Entry {
 /// Rows that are read in one transaction.
 const PIECE_ROWS: usize = 65_536;
 
+/// What [`Entry::read`] reads, in this order.
+pub(crate) const ENTRY_COLUMNS: &str = "id, span_id, callsite_id, thread_id, start_ns, duration_ns,
+    around_id, self_ns, earlier_entries, earlier_ns";
+
 impl Entry {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    /// When it left.
+    pub fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns.max(0))
+    }
+
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get::<_, i64>(0)? as u64,
             span_id: row.get::<_, i64>(1)? as u64,
@@ -65,13 +74,12 @@ impl Reader {
         let mut after = 0;
         loop {
             let read = self.query("read the entries", |tx| {
-                let mut query = tx.prepare(
-                    "SELECT id, span_id, callsite_id, thread_id, start_ns, duration_ns, around_id,
-                       self_ns, earlier_entries, earlier_ns
+                let mut query = tx.prepare(&format!(
+                    "SELECT {ENTRY_COLUMNS}
                      FROM entry WHERE id > max(?1, (SELECT first_id - 1 FROM run WHERE id = ?3))
                        AND id <= (SELECT last_id FROM run WHERE id = ?3) AND run_id = ?3
-                     ORDER BY id LIMIT ?2",
-                )?;
+                     ORDER BY id LIMIT ?2"
+                ))?;
                 let mut rows = query.query([after, PIECE_ROWS as i64, run_id])?;
                 let mut read = 0;
                 while let Some(row) = rows.next()? {

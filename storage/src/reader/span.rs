@@ -6,7 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use super::names::{Callsite, Names, Thread};
-use super::{PIECE_ROWS, Reader};
+use super::{Entry, PIECE_ROWS, Reader};
 use crate::error::{Context, Error};
 use crate::record::Status;
 
@@ -49,6 +49,9 @@ pub struct Span {
     pub status: Status,
     /// Its fields, a JSON object.
     pub fields: Option<String>,
+    /// Which of its entries this is, of a span that lives long. Then start, duration, busy and self time, the
+    /// longest entry and both threads are the entry's, and all else is the span's.
+    pub entry: Option<Entry>,
 }
 
 /// An event.
@@ -96,10 +99,19 @@ pub struct OpenSpan {
 pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     duration_ns, busy_ns, self_ns, entries, status, fields, first_entry_ns, longest_entry_ns, last_exit_ns,
     longest_thread_id";
+/// The same of an open span.
+pub(crate) const OPEN_COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
+    NULL, busy_ns, NULL, entries, 'unfinished', fields, first_entry_ns, longest_entry_ns, last_exit_ns,
+    longest_thread_id";
 pub(crate) const EVENT_COLUMNS: &str =
     "id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields";
 
 impl Span {
+    /// Whether it has closed and counts by its entries: it lived long, and its lifetime is no work.
+    pub fn counts_by_entries(&self) -> bool {
+        self.duration_ns.is_some() && self.self_ns.is_none()
+    }
+
     pub(crate) fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let parent: Option<i64> = row.get(2)?;
         let (entries, busy_ns) = (id(row, 10)?, row.get(8)?);
@@ -127,6 +139,7 @@ impl Span {
             longest_thread,
             status: read_status(row, 11)?,
             fields: row.get(12)?,
+            entry: None,
         })
     }
 }
@@ -315,15 +328,23 @@ impl Reader {
     ///
     /// When the file cannot be read.
     pub fn open_spans(&self, run_id: i64) -> Result<Vec<OpenSpan>, Error> {
-        let sql = "SELECT id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns, NULL,
-                     busy_ns, NULL, entries, 'unfinished', fields, first_entry_ns, longest_entry_ns,
-                     last_exit_ns, longest_thread_id, seen_ns
-                   FROM open_span WHERE run_id = ?1 AND id NOT IN (SELECT id FROM span)
-                   ORDER BY id";
+        self.open_spans_if(run_id, "")
+    }
+
+    /// Those for which a condition holds, as SQL that begins with ` AND `, or nothing.
+    pub(crate) fn open_spans_if(
+        &self,
+        run_id: i64,
+        condition: &str,
+    ) -> Result<Vec<OpenSpan>, Error> {
+        let sql = format!(
+            "SELECT {OPEN_COLUMNS}, seen_ns FROM open_span
+             WHERE run_id = ?1 AND id NOT IN (SELECT id FROM span){condition} ORDER BY id"
+        );
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Vec<OpenSpan>> {
             let mut names = Names::new(&tx)?;
-            let mut query = tx.prepare(sql)?;
+            let mut query = tx.prepare(&sql)?;
             let mut rows = query.query([run_id])?;
             let mut open = Vec::new();
             while let Some(row) = rows.next()? {

@@ -4,32 +4,67 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::types::Type;
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::Reader;
 use super::names::{Callsite, Names};
 use crate::error::Error;
 use crate::histogram::Histogram;
 
-/// The closed spans of one callsite in one run.
+/// What a call is: a span by its lifetime, or, of one that lives long, each of its entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CountedBy {
+    /// Spans that have closed, from creation to close.
+    #[default]
+    Lifetime,
+    /// The times that a thread was inside of spans that live long.
+    Entries,
+    /// Some of each kind.
+    Both,
+}
+
+impl CountedBy {
+    /// The word for it in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lifetime => "lifetime",
+            Self::Entries => "entries",
+            Self::Both => "both",
+        }
+    }
+
+    /// Whether entries are among the calls.
+    pub const fn has_entries(self) -> bool {
+        matches!(self, Self::Entries | Self::Both)
+    }
+}
+
+/// The calls of one callsite in one run: its closed spans, or the entries of those that live long. A
+/// callsite can have both kinds of spans, and then both kinds of calls, each apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Top {
     /// Where in the source.
     pub callsite: Arc<Callsite>,
-    /// How many spans; exact, as are the sums and the maximum.
+    /// What is counted.
+    pub counted: CountedBy,
+    /// How many calls; exact, as are the sums and the maximum.
     pub calls: u64,
+    /// How many spans have closed, whose calls these are. Entries of spans that are open count, too.
+    pub spans: u64,
     /// How many of them failed or panicked.
     pub errors: u64,
-    /// Sum of their durations.
+    /// Sum of the durations.
     pub sum_ns: i64,
-    /// Sum of their busy times; `None` if those were not measured.
+    /// Sum of the busy times; `None` if those were not measured. Of entries, that of the durations.
     pub busy_ns: Option<i64>,
-    /// Sum of their self times.
+    /// Sum of the self times. Entries before a span was known to live long have none.
     pub self_ns: i64,
     /// The longest duration.
     pub max_ns: i64,
-    /// Their durations; any percentile is within 1 %.
+    /// The durations; any percentile is within 1 %. Entries before a span was known to live long are not
+    /// among them, some hundred or thousand of each.
     pub histogram: Histogram,
 }
 
@@ -50,9 +85,26 @@ impl Top {
     }
 }
 
+impl CountedBy {
+    /// The table of its rollups, and what of it is read, in the order of [`Top::add_row`].
+    pub(crate) const fn rollups(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Entries => (
+                "entry_rollup",
+                "entries, errors, sum_ns, sum_ns, self_ns, max_ns, histogram, spans",
+            ),
+            _ => ("rollup", "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, calls"),
+        }
+    }
+}
+
+/// Of an open span, whether its entries count if its callsite has any that do: as the writer decides it.
+pub(crate) const LIVES_LONG: &str =
+    "(entries > 1000 OR (entries >= 100 AND seen_ns - start_ns >= 1000000000))";
+
 impl Reader {
-    /// The callsites of the run whose spans took the most time in sum, with percentiles. Reads
-    /// the rollups only, whatever the number of spans.
+    /// The callsites of the run whose calls took the most time in sum, with percentiles. Reads the rollups
+    /// and the open spans only, whatever the number of spans and entries.
     ///
     /// # Errors
     ///
@@ -63,7 +115,7 @@ impl Reader {
         Ok(top)
     }
 
-    /// The callsites of spans of a name, likewise. There can be half a million others.
+    /// The calls of the callsites of a name, likewise. There can be half a million others.
     ///
     /// # Errors
     ///
@@ -73,7 +125,7 @@ impl Reader {
         self.top_where(named, params![run_id, name])
     }
 
-    /// How many closed spans of all names a run has, by its rollups.
+    /// How many closed spans of all names a run has that count by their lifetime, by its rollups.
     ///
     /// # Errors
     ///
@@ -91,33 +143,70 @@ impl Reader {
     fn top_where(&self, condition: &str, params: &[&dyn ToSql]) -> Result<Vec<Top>, Error> {
         let mut top = self.query("read the rollups", |tx| {
             let mut names = Names::new(tx)?;
-            let mut query = tx.prepare(&format!(
-                "SELECT callsite_id, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram
-                 FROM rollup WHERE run_id = ?1{condition}"
-            ))?;
-            let mut rows = query.query(params)?;
-            let mut by_callsite: HashMap<i64, Top> = HashMap::new();
-            while let Some(row) = rows.next()? {
-                let id: i64 = row.get(0)?;
-                let top = match by_callsite.get_mut(&id) {
-                    Some(top) => top,
-                    None => by_callsite.entry(id).or_insert(Top::new(names.callsite_once(id)?)),
-                };
-                top.add_row(row, 1)?;
+            let mut tops = Vec::new();
+            for counted in [CountedBy::Lifetime, CountedBy::Entries] {
+                let (table, columns) = counted.rollups();
+                let mut query = tx.prepare(&format!(
+                    "SELECT callsite_id, {columns} FROM {table} WHERE run_id = ?1{condition}"
+                ))?;
+                let mut rows = query.query(params)?;
+                let mut by_callsite: HashMap<i64, Top> = HashMap::new();
+                while let Some(row) = rows.next()? {
+                    let id: i64 = row.get(0)?;
+                    let top = match by_callsite.get_mut(&id) {
+                        Some(top) => top,
+                        None => {
+                            let callsite = names.callsite_once(id)?;
+                            by_callsite.entry(id).or_insert(Top::new(callsite, counted))
+                        }
+                    };
+                    top.add_row(row, 1)?;
+                }
+                if counted == CountedBy::Entries && !by_callsite.is_empty() {
+                    add_open_spans(tx, condition, params, &mut by_callsite)?;
+                }
+                tops.extend(by_callsite.into_values());
             }
-            Ok(by_callsite.into_values().collect::<Vec<_>>())
+            Ok(tops)
         })?;
-        top.sort_unstable_by_key(|top| (std::cmp::Reverse(top.sum_ns), top.callsite.id));
+        top.sort_unstable_by_key(|top| {
+            (std::cmp::Reverse(top.sum_ns), top.callsite.id, top.counted)
+        });
         Ok(top)
     }
 }
 
+/// The longest entries of spans that live long and are still open: until they close, the rollups know
+/// only of those that were recorded one by one.
+fn add_open_spans(
+    conn: &Connection,
+    condition: &str,
+    params: &[&dyn ToSql],
+    by_callsite: &mut HashMap<i64, Top>,
+) -> rusqlite::Result<()> {
+    let mut query = conn.prepare(&format!(
+        "SELECT callsite_id, max(CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns)
+           ELSE longest_entry_ns END)
+         FROM open_span WHERE run_id = ?1{condition} AND {LIVES_LONG} GROUP BY callsite_id"
+    ))?;
+    let mut rows = query.query(params)?;
+    while let Some(row) = rows.next()? {
+        let longest: Option<i64> = row.get(1)?;
+        if let (Some(longest), Some(top)) = (longest, by_callsite.get_mut(&row.get(0)?)) {
+            top.max_ns = top.max_ns.max(longest);
+        }
+    }
+    Ok(())
+}
+
 impl Top {
     /// No span yet.
-    pub(crate) fn new(callsite: Arc<Callsite>) -> Self {
+    pub(crate) fn new(callsite: Arc<Callsite>, counted: CountedBy) -> Self {
         Self {
             callsite,
+            counted,
             calls: 0,
+            spans: 0,
             errors: 0,
             sum_ns: 0,
             busy_ns: Some(0),
@@ -127,12 +216,12 @@ impl Top {
         }
     }
 
-    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns` and
-    /// `histogram`, of which the first stands in this column.
+    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns`, `histogram` and
+    /// `spans`, of which the first stands in this column.
     pub(crate) fn add_row(&mut self, row: &Row<'_>, first: usize) -> rusqlite::Result<()> {
         let number = |at: usize| row.get::<_, i64>(first + at);
-        let calls = number(0)?;
-        if calls == 0 {
+        let (calls, spans) = (number(0)?, number(7)?);
+        if calls == 0 && spans == 0 {
             return Ok(());
         }
         let blob = row.get_ref(first + 6)?.as_blob()?;
@@ -140,6 +229,7 @@ impl Top {
             rusqlite::Error::FromSqlConversionFailure(first + 6, Type::Blob, Box::new(source))
         })?;
         self.calls = self.calls.saturating_add(calls as u64);
+        self.spans = self.spans.saturating_add(spans as u64);
         self.errors = self.errors.saturating_add(number(1)? as u64);
         self.sum_ns = self.sum_ns.saturating_add(number(2)?);
         let busy: Option<i64> = row.get(first + 3)?;

@@ -83,6 +83,7 @@ impl Row {
             longest_thread: &names.threads[self.times.3],
             status: self.status,
             fields: self.fields.as_deref(),
+            entry: None,
         }
     }
 }

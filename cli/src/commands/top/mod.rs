@@ -34,7 +34,10 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top --since 30s --exact -f json\n  \
     spandrel top --live                        while the program runs; ? for help\n\n\
 busy is the share of the duration in which a thread was inside the span; the rest is waiting. It is\n\
-above 100% where several threads were inside a span at once.")]
+above 100% where several threads were inside a span at once.\n\n\
+⟳ marks names whose spans live long, such as connections: each time one was entered is a call, and\n\
+how long it was open counts for nothing. A name that has other spans, too, has a row for those. errors\n\
+are spans that failed.")]
 pub(crate) struct Arguments {
     /// Group by name, target, level, callsite, thread or field.NAME
     #[arg(long, value_name = "WHAT", default_value = "name", value_parser = by::parse,
@@ -78,7 +81,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     sheet.sort("self_ns")?;
     let mut view = View::new("top", Some(profile.header()?), sheet);
-    view.notes = notes(&arguments.by, &top.groups, &top.percentiles);
+    let legend = by::legend(&top.groups);
+    view.notes.extend(legend.clone());
+    view.notes.extend(notes(&arguments.by, &top.groups, &top.percentiles));
     view.notes.extend(busy_above(&top.groups));
     let unfinished = if top.is_summed {
         profile.run.unfinished
@@ -88,7 +93,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if unfinished > 0 {
         let are = text::agree(unfinished, "is", "are");
         let unfinished = text::counted(unfinished, "unfinished span");
-        view.notes.push(format!("{unfinished} {are} not counted"));
+        let but = if legend.is_some() { ", but for their entries if they live long" } else { "" };
+        view.notes.push(format!("{unfinished} {are} not counted{but}"));
     }
     view.notes.extend(super::doctor::in_short(&profile)?);
     if context.output.verbose {
@@ -164,7 +170,7 @@ fn exact_percentiles(
 ) -> Result<Vec<Vec<Option<i64>>>, Failure> {
     let mut exact = ExactPercentiles::new(groups, &QUANTILES);
     while exact.begin_pass() {
-        profile.scan(columns, |span| {
+        profile.calls(columns, |span| {
             exact.add(groups, span);
             ControlFlow::Continue(())
         })?;
@@ -196,6 +202,7 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         Column::right("rate", "rate").hidden(),
     ];
     columns.extend(by::columns(by, by::has_twins(&top.groups)));
+    columns.push(by::counted());
     columns
 }
 
@@ -228,7 +235,7 @@ fn cells(
         if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },
         rate(calls, top.length_ns),
     ]);
-    cells.extend(by::cells(by, &group.key, &group.callsite));
+    cells.extend(by::of_group(by, group));
     cells
 }
 

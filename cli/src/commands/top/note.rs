@@ -1,5 +1,6 @@
 //! What of the table is worth a second look, in a sentence.
 
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::{By, Group, Key};
 
 use crate::output::text;
@@ -20,14 +21,15 @@ const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
 const CALLS_MIN: u64 = 40;
 /// Share of the duration that is busy from which on it is said why: less is how the clock is read.
 const BUSY_ABOVE_MIN: f64 = 1.02;
-/// Share of failed calls.
+/// Share of failed spans.
 const ERROR_SHARE_MIN: f64 = 0.01;
 
 /// A line on the row with the most self time that has something odd, and one on failures.
 pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>]) -> Vec<String> {
     let mut rows: Vec<(&Group, &[Option<i64>])> =
         groups.iter().zip(percentiles.iter().map(Vec::as_slice)).collect();
-    rows.retain(|(group, _)| group.calls > 0 && group.key != Key::Others);
+    let has_calls = |group: &Group| group.calls > 0 || group.spans > 0;
+    rows.retain(|(group, _)| has_calls(group) && group.key != Key::Others);
     rows.sort_by_key(|(group, _)| std::cmp::Reverse(group.self_ns));
     let self_ns = rows.iter().map(|(group, _)| group.self_ns as f64).sum::<f64>();
     let heavy = rows
@@ -36,7 +38,7 @@ pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>])
     let odd = heavy.filter_map(|(group, percentiles)| odd(by, group, percentiles)).next();
     let failing = rows
         .iter()
-        .filter(|(group, _)| group.errors as f64 >= group.calls as f64 * ERROR_SHARE_MIN)
+        .filter(|(group, _)| group.errors as f64 >= group.spans as f64 * ERROR_SHARE_MIN)
         .filter(|(group, _)| group.errors > 0)
         .max_by_key(|(group, _)| group.errors)
         .map(|(group, _)| failing(by, group));
@@ -105,6 +107,9 @@ fn idle(group: &Group, percentiles: &[Option<i64>]) -> Option<f64> {
 
 /// Which percentile is far from the median, and how many times it.
 fn tail(group: &Group, percentiles: &[Option<i64>]) -> Option<(&'static str, f64)> {
+    if group.counted == CountedBy::Both {
+        return None; // lifetimes and entries beside each other have no common length
+    }
     let (p50, rest) = percentiles.split_first()?;
     let p50 = p50.filter(|p50| *p50 > 0 && group.calls >= CALLS_MIN)?;
     let times = rest.iter().map(|ns| ns.unwrap_or(0) as f64 / p50 as f64);
@@ -113,8 +118,9 @@ fn tail(group: &Group, percentiles: &[Option<i64>]) -> Option<(&'static str, f64
 }
 
 fn failing(by: &By, group: &Group) -> String {
-    let (errors, calls) = (text::count(group.errors), text::counted(group.calls, "call"));
-    let share = text::share(group.errors as f64 / group.calls as f64);
+    let what = if group.counted.has_entries() { "span" } else { "call" };
+    let (errors, calls) = (text::count(group.errors), text::counted(group.spans, what));
+    let share = text::share(group.errors as f64 / group.spans as f64);
     let name = name(group);
     let mut line = format!("note: {errors} of {calls} of {name} failed ({share})");
     if matches!(by, By::Name | By::Callsite) {

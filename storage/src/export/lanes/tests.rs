@@ -75,6 +75,7 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
             longest_thread: Arc::new(Thread { id: at as i64 % 3, ..Thread::default() }),
             status: Status::Ok,
             fields: None,
+            entry: None,
         });
     }
     spans

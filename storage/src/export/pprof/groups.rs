@@ -125,6 +125,7 @@ mod tests {
                 longest_thread: &thread,
                 status: Status::Ok,
                 fields: None,
+                entry: None,
             };
             groups.count(7, &span);
         }

@@ -59,6 +59,7 @@ impl EventMatcher {
             longest_thread: &event.thread,
             status: Status::Ok,
             fields: fields.as_deref(),
+            entry: None,
         })
     }
 }

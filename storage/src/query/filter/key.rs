@@ -108,6 +108,14 @@ impl NumberKey {
         }
     }
 
+    /// Whether it is of a call, and of each entry of a span that lives long another one.
+    pub(super) fn is_of_call(self) -> bool {
+        matches!(
+            self,
+            Self::Duration | Self::SelfTime | Self::Busy | Self::Idle | Self::Longest | Self::Start
+        )
+    }
+
     /// Whether it stands in columns of entries, which not every scan reads.
     pub(super) fn is_of_entries(self) -> bool {
         matches!(self, Self::Longest | Self::Wait | Self::Exit)

@@ -73,6 +73,7 @@ pub use self::error::FilterError;
 pub use self::event::EventMatcher;
 pub use self::key::KEYS;
 pub use self::matcher::Matcher;
+pub(super) use self::sieve::Sieve;
 pub use self::subjects::Subject;
 
 use self::expression::Expression;
@@ -158,6 +159,16 @@ impl Filter {
     /// What SQLite can decide of it, in a profile whose callsites are shown to it.
     pub(super) fn sieve(&self) -> sieve::Sieve<'_> {
         sieve::Sieve::new(&self.expression)
+    }
+
+    /// Whether a term looks at what each entry has of its own.
+    pub(super) fn looks_at_calls(&self) -> bool {
+        self.expression.terms().any(term::Term::is_of_call)
+    }
+
+    /// Whether a term looks at what an entry has from its span, beyond the callsite.
+    pub(super) fn looks_at_owners(&self) -> bool {
+        self.expression.terms().any(term::Term::is_of_owner)
     }
 
     /// Whether a term looks at the fields. If not, they need not be read.

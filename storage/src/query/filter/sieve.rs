@@ -54,6 +54,30 @@ impl<'a> Sieve<'a> {
 
     /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing.
     pub(crate) fn sql(&self) -> String {
+        self.sql_of(condition)
+    }
+
+    /// The same of calls: whether a span is meant whose entries count is not told by its own times.
+    pub(crate) fn sql_of_calls(&self) -> String {
+        self.sql_of(|term| {
+            let condition = condition(term)?;
+            let is_of_times = matches!(&term.test, Test::Number { key, .. } if key.is_of_call());
+            Some(if is_of_times { format!("(self_ns IS NULL OR {condition})") } else { condition })
+        })
+    }
+
+    /// And of rows of entries: callsites, and what is there of their own times.
+    pub(crate) fn sql_of_entries(&self) -> String {
+        self.sql_of(|term| match &term.test {
+            Test::Number { key, operator, value } => {
+                let value = i64::try_from(*value).ok()?;
+                Some(format!("{} {} {value}", column_of_entry(*key)?, comparison(*operator)?))
+            }
+            _ => None,
+        })
+    }
+
+    fn sql_of(&self, condition: impl Fn(&Term) -> Option<String>) -> String {
         let mut sql = String::new();
         if self.leaves_out && self.ids.len() <= CALLSITES_MAX {
             let ids: Vec<_> = self.ids.iter().map(i64::to_string).collect();
@@ -95,6 +119,7 @@ pub(super) fn holds(expression: &Expression, callsite: &Arc<Callsite>) -> bool {
         longest_thread: &Arc::new(Thread::default()),
         status: Status::Ok,
         fields: None,
+        entry: None,
     })
 }
 
@@ -137,6 +162,17 @@ fn column(key: NumberKey) -> Option<&'static str> {
             "CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns) ELSE longest_entry_ns END"
         }
         NumberKey::Idle | NumberKey::Exit => return None,
+    })
+}
+
+/// The same of the table of entries.
+fn column_of_entry(key: NumberKey) -> Option<&'static str> {
+    Some(match key {
+        NumberKey::Duration | NumberKey::Busy | NumberKey::Longest => "duration_ns",
+        NumberKey::SelfTime => "self_ns",
+        NumberKey::Start => "start_ns",
+        NumberKey::Id => "span_id",
+        _ => return None,
     })
 }
 

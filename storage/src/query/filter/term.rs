@@ -142,6 +142,21 @@ impl Term {
         matches!(self.test, Test::Text { key: TextKey::Thread, .. })
     }
 
+    /// Whether it looks at what each entry of a span has of its own, so that it says nothing of those that were
+    /// not recorded.
+    pub(super) fn is_of_call(&self) -> bool {
+        let is_of_number = matches!(&self.test, Test::Number { key, .. } if key.is_of_call());
+        is_of_number || self.needs_thread()
+    }
+
+    /// Whether it looks at what an entry has from its span, beyond the callsite.
+    pub(super) fn is_of_owner(&self) -> bool {
+        match &self.test {
+            Test::Number { key: NumberKey::Id, .. } => false,
+            _ => !self.is_of_callsite() && !self.is_of_call(),
+        }
+    }
+
     /// Whether it looks at entries, or at the thread, which is that of the longest entry.
     pub(super) fn needs_entries(&self) -> bool {
         let of_entries = matches!(&self.test, Test::Number { key, .. } if key.is_of_entries());

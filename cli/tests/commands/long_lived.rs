@@ -1,0 +1,275 @@
+//! Spans that live long count by the times that they were entered: a game whose systems are spans that are
+//! open for as long as it runs, beside requests that are slow in one piece.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use spandrel_storage::{
+    Batch, CallsiteKind, EntryRow, OpenSpanRow, SpanRow, Status, Store, StoreOptions,
+};
+use tempfile::TempDir;
+
+use super::fixture::{bare, callsite, info, run};
+
+pub const FRAMES: u64 = 1_000;
+const FRAME_NS: i64 = 2_300_000;
+/// The entries of a system are 20 us long, but for a slow one in a hundred.
+const QUICK_NS: i64 = 20_000;
+const SLOW_NS: i64 = 500_000;
+/// One that was not recorded by itself, as it came before the system was known to live long.
+const LONGEST_NS: i64 = 700_000;
+/// Entries before a span was known to live long, which have no rows that count.
+const EARLIER: u64 = 100;
+const SYSTEMS: u64 = 3;
+
+/// How the systems end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// They closed; one of them failed.
+    Closed,
+    /// They are open, as the game still runs.
+    Open,
+}
+
+/// The game, written once.
+pub fn game(end: End) -> &'static Path {
+    static CLOSED: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    static OPEN: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let place = if end == End::Closed { &CLOSED } else { &OPEN };
+    let made = place.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("game.db");
+        write(&path, end, QUICK_NS);
+        (folder, path)
+    });
+    &made.1
+}
+
+pub fn write(path: &Path, end: End, quick_ns: i64) {
+    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let [frame, system, request] =
+        ["frame", "system", "request"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
+    let main = store.intern_thread(1, 1, Some("main"));
+    let other = store.intern_thread(2, 2, Some("io"));
+    let first = store.next_id();
+    let span = |id: u64, callsite_id, thread_id, start_ns: i64, duration_ns: i64| SpanRow {
+        id,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        start_ns,
+        duration_ns: Some(duration_ns),
+        busy_ns: Some(duration_ns),
+        self_ns: Some(duration_ns),
+        entries: 1,
+        status: Status::Ok,
+        ..SpanRow::default()
+    };
+    let life_ns = FRAMES as i64 * FRAME_NS;
+    let mut batch = Batch::default();
+    let (mut open, mut next) = (Vec::new(), first + 10_000);
+    for at in 0..SYSTEMS {
+        let from = batch.text.len();
+        batch.text.push_str(&format!(r#"{{"name":"system {at}"}}"#));
+        let failed = at == 1 && end == End::Closed;
+        let row = SpanRow {
+            self_ns: None,
+            busy_ns: Some(life_ns / 50),
+            entries: FRAMES,
+            longest_entry_ns: Some(if at == 0 { LONGEST_NS } else { SLOW_NS }),
+            first_entry_ns: Some(0),
+            last_exit_ns: Some(life_ns),
+            status: if failed { Status::Error } else { Status::Ok },
+            fields: from..batch.text.len(),
+            ..span(first + at, system, main, 0, life_ns)
+        };
+        match end {
+            End::Closed => batch.spans.push(row),
+            End::Open => open.push(OpenSpanRow {
+                span: SpanRow { duration_ns: None, status: Status::Unfinished, ..row },
+                seen_ns: life_ns,
+            }),
+        }
+    }
+    // One that did not live long, and requests that wait.
+    batch.spans.push(span(first + 5, system, main, 0, 1_000_000));
+    for (at, duration_ns) in [1_500_000_000, 20_000_000].into_iter().enumerate() {
+        batch.spans.push(SpanRow {
+            busy_ns: Some(30_000_000),
+            entries: 30,
+            ..span(first + 6 + at as u64, request, other, 100_000_000, duration_ns)
+        });
+    }
+    for frame_number in 0..FRAMES {
+        let start_ns = frame_number as i64 * FRAME_NS;
+        let frame_id = first + 100 + frame_number;
+        let mut inside = 0;
+        for at in 0..SYSTEMS {
+            let is_slow = frame_number % 100 == 50;
+            let duration_ns = if is_slow { SLOW_NS } else { quick_ns };
+            next += 1;
+            if frame_number >= EARLIER {
+                batch.entries.push(EntryRow {
+                    id: next,
+                    span_id: first + at,
+                    callsite_id: system,
+                    thread_id: main,
+                    start_ns: start_ns + inside,
+                    duration_ns,
+                    around_id: frame_id,
+                    self_ns: Some(duration_ns),
+                    earlier_entries: if frame_number == EARLIER { EARLIER } else { 0 },
+                    earlier_ns: if frame_number == EARLIER { EARLIER as i64 * quick_ns } else { 0 },
+                });
+            }
+            inside += duration_ns;
+        }
+        batch.spans.push(SpanRow {
+            self_ns: Some(FRAME_NS - inside),
+            ..span(frame_id, frame, main, start_ns, FRAME_NS)
+        });
+    }
+    if end == End::Open {
+        batch.open_spans = Some(open);
+    }
+    store.append(&mut batch).unwrap();
+    if end == End::Closed {
+        store.end_run(info(1).started_unix_ns + life_ns, "{}").unwrap();
+    }
+    store.close().unwrap();
+}
+
+pub fn json(db: &Path, words: &[&str]) -> Value {
+    let (out, err, code) = run(bare(words).args(["-f", "json", "--db"]).arg(db));
+    assert!(code < 2, "{words:?}: {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+pub fn text(db: &Path, words: &[&str]) -> String {
+    let (out, err, code) = run(bare(words).arg("--db").arg(db));
+    assert!(code < 2, "{words:?}: {err}");
+    out
+}
+
+/// The row of a name by what it counts by.
+fn row<'a>(document: &'a Value, name: &str, by: &str) -> &'a Value {
+    let mut rows = document["rows"].as_array().unwrap().iter();
+    let found = rows.find(|row| row["name"] == name && row["by"] == by);
+    found.unwrap_or_else(|| panic!("no {name} by {by}: {document}"))
+}
+
+fn number(row: &Value, key: &str) -> i64 {
+    row[key].as_i64().unwrap_or_else(|| panic!("{key}: {row}"))
+}
+
+/// A percentile of a histogram.
+fn is_near(found: i64, expected: i64) -> bool {
+    found.abs_diff(expected) as f64 <= expected as f64 * 0.01
+}
+
+#[test]
+fn a_system_has_as_many_calls_as_it_was_entered_and_its_lifetime_counts_for_nothing() {
+    for end in [End::Closed, End::Open] {
+        let db = game(end);
+        let ways: [&[&str]; 4] =
+            [&["top"], &["top", "--since", "+0s"], &["top", "--exact"], &["top", "-w", "name=*"]];
+        for words in ways {
+            let top = json(db, words);
+            let system = row(&top, "system", "entries");
+            let calls = (SYSTEMS * FRAMES) as i64;
+            assert_eq!(number(system, "calls"), calls, "{words:?}");
+            assert!(is_near(number(system, "p50_ns"), QUICK_NS), "{words:?} {system}");
+            assert!(is_near(number(system, "p95_ns"), QUICK_NS), "{words:?} {system}");
+            let in_window = words.contains(&"--since");
+            let longest = if in_window { SLOW_NS } else { LONGEST_NS };
+            assert_eq!(number(system, "max_ns"), longest, "{words:?} {end:?}");
+            let slow = SYSTEMS as i64 * 9;
+            let total = (calls - slow) * QUICK_NS + slow * SLOW_NS;
+            assert_eq!(number(system, "total_ns"), total, "{words:?}");
+            // Of entries that were not recorded by themselves, self times are not known.
+            let self_ns = total - (SYSTEMS * EARLIER) as i64 * QUICK_NS;
+            assert_eq!(number(system, "self_ns"), self_ns, "{words:?}");
+            let failed = i64::from(end == End::Closed);
+            assert_eq!(number(system, "errors"), failed, "{words:?}");
+            assert_eq!(number(row(&top, "system", "lifetime"), "calls"), 1, "{words:?}");
+            assert_eq!(number(row(&top, "request", "lifetime"), "p99_ns"), 1_500_000_000);
+            let rows = top["rows"].as_array().unwrap();
+            assert_eq!(rows.len(), 4, "{words:?}: {top}");
+            // Nobody was at work for longer than the thread that did it.
+            let on_main = rows.iter().filter(|row| row["name"] != "request");
+            let sum: i64 = on_main.map(|row| number(row, "self_ns")).sum();
+            assert!(sum <= FRAMES as i64 * FRAME_NS + 1_000_000, "{words:?} {sum}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_what_lives_long_are_marked_and_the_mark_is_explained() {
+    let page = text(game(End::Closed), &["top"]);
+    let is_marked = |line: &&str| line.contains("system ⟳");
+    assert_eq!(page.lines().filter(is_marked).count(), 1, "{page}");
+    assert!(page.contains("⟳ lives long: each time it was entered counts"), "{page}");
+    assert!(page.contains("1 of 3 spans of system failed"), "{page}");
+    let without = text(game(End::Closed), &["top", "-w", "name!=system"]);
+    assert!(!without.contains('⟳'), "{without}");
+    let ascii = text(game(End::Closed), &["top", "--ascii"]);
+    assert!(ascii.contains("system @") && ascii.is_ascii(), "{ascii}");
+}
+
+#[test]
+fn a_filter_a_window_and_a_thread_ask_about_entries() {
+    let db = game(End::Closed);
+    let calls = |words: &[&str]| {
+        let document = json(db, words);
+        let rows = document["rows"].as_array().unwrap().iter();
+        let long = rows.filter(|row| row["by"] == "entries");
+        long.map(|row| number(row, "calls")).collect::<Vec<_>>()
+    };
+    assert_eq!(calls(&["top", "-w", "dur>=100us"]), [27]);
+    assert_eq!(calls(&["top", "-w", "dur>=100us", "--by", "field.name"]), [9, 9, 9]);
+    assert_eq!(calls(&["top", "-w", "field.name=\"system 1\""]), [FRAMES as i64]);
+    // From the 500th frame to the 599th.
+    let window = ["top", "--between", "+1.15s..+1.38s"];
+    assert_eq!(calls(&window), [300]);
+    let threads = json(db, &["top", "--by", "thread"]);
+    let of = |thread: &str| {
+        let mut rows = threads["rows"].as_array().unwrap().iter();
+        rows.find(|row| row["thread"] == thread).unwrap().clone()
+    };
+    assert_eq!(
+        (of("main")["by"].as_str(), of("io")["by"].as_str()),
+        (Some("both"), Some("lifetime"))
+    );
+    assert_eq!(number(&of("main"), "calls"), (SYSTEMS * FRAMES + FRAMES + 1) as i64);
+    let targets = json(db, &["top", "--by", "target"]);
+    assert_eq!(targets["rows"].as_array().unwrap().len(), 1, "{targets}");
+}
+
+#[test]
+fn a_distribution_is_of_entries_and_of_each_kind_apart() {
+    let db = game(End::Closed);
+    let both = json(db, &["hist", "system"]);
+    assert_eq!(number(row(&both, "system", "entries"), "calls"), (SYSTEMS * FRAMES) as i64);
+    assert_eq!(number(row(&both, "system", "lifetime"), "calls"), 1);
+    let one = json(db, &["hist", "system", "-w", "dur<1ms"]);
+    assert_eq!(one["by"], "entries");
+    assert_eq!(number(&one, "calls"), (SYSTEMS * (FRAMES - EARLIER)) as i64);
+    assert!(is_near(number(&one, "p50_ns"), QUICK_NS), "{one}");
+    let page = text(db, &["hist", "system", "-w", "dur<1ms"]);
+    assert!(page.contains("⟳ lives long"), "{page}");
+    let page = text(db, &["hist"]);
+    assert!(page.contains("system ⟳"), "{page}");
+}
+
+#[test]
+fn the_view_top_has_both_kinds() {
+    let words =
+        ["sql", "select calls, errors, mean_ms from top where name = 'system' order by counted_by"];
+    let document = json(game(End::Closed), &words);
+    let rows = document["rows"].as_array().unwrap();
+    assert_eq!(number(&rows[0], "calls"), (SYSTEMS * FRAMES) as i64);
+    assert_eq!(number(&rows[1], "calls"), 1);
+    assert!(rows[0]["mean_ms"].as_f64().unwrap() < 0.03, "{document}");
+}
