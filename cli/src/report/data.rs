@@ -238,7 +238,7 @@ pub(crate) struct Trace {
     pub events_of: u64,
 }
 
-/// A row of a waterfall: a span, or what was folded under one.
+/// A row of a waterfall: a span, an entry of one that lives long, or what was folded under one.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct TraceRow {
     pub id: String,
@@ -250,6 +250,8 @@ pub(crate) struct TraceRow {
     pub busy_ns: Option<i64>,
     pub self_ns: Option<i64>,
     pub entries: u64,
+    /// `lifetime`; `entries`: a span that lives long; `entry`: one entry of it.
+    pub by: &'static str,
     /// `ok`, `error`, `panicked`, `unfinished`; `more` for what was folded.
     pub status: &'static str,
     pub thread: String,
@@ -260,7 +262,7 @@ pub(crate) struct TraceRow {
     pub critical: Vec<(i64, i64)>,
     /// How long all of those stretches are together, those that are not in the list included.
     pub critical_ns: i64,
-    /// How many spans were folded into this row; 0 for a span.
+    /// How many spans and entries were folded into this row; 0 for one of them.
     pub more: u64,
 }
 

@@ -37,6 +37,13 @@ impl Place {
         self.last_id.abs_diff(self.first_id).saturating_add(1)
     }
 
+    /// Whether a row of it may have begun in one of these stretches of time, which are in order and do not
+    /// overlap.
+    pub(super) fn is_in_any(&self, stretches: &[(i64, i64)]) -> bool {
+        let next = stretches.partition_point(|(_, until_ns)| *until_ns <= self.from_ns);
+        stretches.get(next).is_some_and(|(from_ns, _)| *from_ns <= self.to_ns)
+    }
+
     /// Whether a span of it may have started in the window of a scan.
     pub(super) fn is_in_window(&self, scan: &Scan) -> bool {
         scan.from_ns.is_none_or(|from| self.to_ns >= from)
@@ -132,7 +139,7 @@ pub(super) fn places(
 }
 
 /// Ranges that do not overlap, in the order of ids.
-fn union(mut ranges: Vec<Range>) -> Vec<Range> {
+pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable_by_key(|range| range.after);
     let mut joined: Vec<Range> = Vec::new();
     for range in ranges {

@@ -17,6 +17,11 @@
 //! then. Two things are otherwise than there: a child that ends in the very nanosecond in which the
 //! next one begins is on the path, and children whose parent is missing are taken for the root's.
 //!
+//! Entries count as children of the span that their thread was in (see [`Trace`]): what ran there was
+//! not that span's work, whichever the parent is. So do visits, entries of spans that stand elsewhere
+//! in the tree by their lifetimes; the span is to blame for them. The lifetime of a span that lives long is
+//! on no path, and a trace whose root lives long has none: it is not one piece of work.
+//!
 //! Invariants: the sections lie end to end, from the start of the trace to its end, so their lengths
 //! add up to its duration. It takes n log n steps, and no recursion, however deep the trace.
 
@@ -37,7 +42,8 @@ pub struct CriticalPath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Section {
-    /// The place of the span in [`Trace::spans`]; `None`: the root, which is missing.
+    /// The place of the span or entry in the trace, see [`Trace::node`]; `None`: the root, which is
+    /// missing.
     pub span: Option<usize>,
     /// Since when; nanoseconds since the start of the run.
     pub from_ns: i64,
@@ -54,6 +60,7 @@ impl Section {
 
 /// A span that the walk is in.
 struct Frame {
+    /// Who is to blame for what is not its children's.
     span: Option<usize>,
     from_ns: i64,
     /// Where the walk stands: what is later has been dealt with.
@@ -62,7 +69,7 @@ struct Frame {
     children: Vec<Child>,
 }
 
-/// A child, as far as it lies within its parent.
+/// A child, or a visit, as far as it lies within its parent.
 struct Child {
     place: usize,
     from_ns: i64,
@@ -72,10 +79,13 @@ struct Child {
 impl CriticalPath {
     /// Finds the critical path of a trace.
     pub fn of(trace: &Trace) -> Self {
-        let mut path = Self { sections: Vec::new(), on_path: vec![false; trace.spans.len()] };
+        let mut path = Self { sections: Vec::new(), on_path: vec![false; trace.nodes()] };
+        if trace.root().is_some_and(|root| trace.lives_long(root)) {
+            return path;
+        }
         let (from_ns, until_ns) = trace.interval_ns();
         let orphans = trace.orphans().flat_map(|(_, places)| places.iter().copied());
-        let children = trace.root().into_iter().flat_map(|root| trace.children(root));
+        let children = trace.root().into_iter().flat_map(|root| inside(trace, root));
         let children = within(trace, orphans.chain(children), from_ns, until_ns);
         path.enter(trace.root());
         let mut frames = vec![Frame { span: trace.root(), from_ns, at_ns: until_ns, children }];
@@ -87,10 +97,16 @@ impl CriticalPath {
             };
             path.push(frame.span, child.until_ns, frame.at_ns);
             frame.at_ns = child.from_ns;
-            path.enter(Some(child.place));
             let Child { place, from_ns, until_ns } = child;
-            let children = within(trace, trace.children(place), from_ns, until_ns);
-            frames.push(Frame { span: Some(place), from_ns, at_ns: until_ns, children });
+            let (span, children) = match trace.visited(place) {
+                None => (place, within(trace, inside(trace, place), from_ns, until_ns)),
+                Some(span) => {
+                    let begun = trace.begun_in(span, (from_ns, until_ns));
+                    (span, within(trace, begun, from_ns, until_ns))
+                }
+            };
+            path.enter(Some(span));
+            frames.push(Frame { span: Some(span), from_ns, at_ns: until_ns, children });
         }
         path.sections.reverse();
         path
@@ -118,10 +134,10 @@ impl CriticalPath {
         let mut sums: HashMap<i64, (Arc<Callsite>, i64)> = HashMap::new();
         for section in &self.sections {
             let span = section.span.filter(|place| trace.root() != Some(*place));
-            let sum_ns = match span.and_then(|place| trace.spans.get(place)) {
-                Some(span) => {
-                    let new = || (span.callsite.clone(), 0);
-                    &mut sums.entry(span.callsite.id).or_insert_with(new).1
+            let sum_ns = match span.and_then(|place| trace.node(place)) {
+                Some(node) => {
+                    let new = || (node.callsite().clone(), 0);
+                    &mut sums.entry(node.callsite().id).or_insert_with(new).1
                 }
                 None => &mut root_ns,
             };
@@ -179,6 +195,11 @@ impl Frame {
     }
 }
 
+/// The children of a node, and the visits in it.
+fn inside(trace: &Trace, place: usize) -> impl Iterator<Item = usize> + '_ {
+    trace.children(place).chain(trace.visits(place))
+}
+
 /// Spans as far as they lie in a window, by end; of those that end together the longest comes last.
 fn within(
     trace: &Trace,
@@ -188,9 +209,8 @@ fn within(
 ) -> Vec<Child> {
     let mut children: Vec<Child> = places
         .filter_map(|place| {
-            let span = trace.spans.get(place)?;
-            let (from_ns, until_ns) =
-                (span.start_ns.max(from_ns), trace.end_ns(span).min(until_ns));
+            let (start_ns, end_ns) = trace.bounds_ns(place).filter(|_| !trace.lives_long(place))?;
+            let (from_ns, until_ns) = (start_ns.max(from_ns), end_ns.min(until_ns));
             (from_ns < until_ns).then_some(Child { place, from_ns, until_ns })
         })
         .collect();
@@ -205,7 +225,8 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::trace::tests::span;
+    use super::super::trace::TraceEntry;
+    use super::super::trace::tests::{entry, long_lived, span};
     use super::*;
 
     /// Who is to blame for the nanosecond that begins at `now`, by the definition: looked up anew for
@@ -217,17 +238,15 @@ mod tests {
             let mut limit = until;
             loop {
                 let clip = |place: usize| {
-                    let span = &trace.spans[place];
-                    (span.start_ns.max(from), trace.end_ns(span).min(until))
+                    let (start, end) = trace.bounds_ns(place).unwrap();
+                    (start.max(from), end.min(until))
                 };
-                let is_child = |place: usize| match trace.spans[place].parent_id {
-                    _ if Some(place) == trace.root() => false,
-                    Some(parent) if trace.spans.iter().any(|span| span.id == parent) => {
-                        at.is_some_and(|at| trace.spans[at].id == parent)
-                    }
-                    _ => at == trace.root(),
+                let is_child = |place: usize| match trace.parent(place) {
+                    _ if Some(place) == trace.root() || trace.lives_long(place) => false,
+                    None => at == trace.root(),
+                    parent => at == parent,
                 };
-                let last = (0..trace.spans.len())
+                let last = (0..trace.nodes())
                     .filter(|place| is_child(*place))
                     .filter(|place| clip(*place).0 < clip(*place).1 && clip(*place).1 <= limit)
                     .max_by_key(|place| {
@@ -248,22 +267,32 @@ mod tests {
     }
 
     /// Any trace: parents anywhere before their children or missing, children that begin before and
-    /// end after them, empty ones and unfinished ones.
+    /// end after them, empty ones, unfinished ones, and ones that live long, with entries anywhere.
     fn trace() -> impl Strategy<Value = Trace> {
         let one = (any::<prop::sample::Index>(), 0_u8..10, 0_i64..60, 0_i64..40);
-        (vec(one, 0..24), any::<bool>(), 1_i64..60).prop_map(|(spans, has_root, length)| {
+        let entry_of = (any::<prop::sample::Index>(), 0_i64..60, 0_i64..20);
+        let parts = (vec(one, 0..24), vec(entry_of, 0..8), any::<bool>(), 1_i64..60);
+        parts.prop_map(|(spans, entries, has_root, length)| {
             let mut all = vec![span(1, None, 5, Some(5 + length))];
             for (n, (parent, kind, start, length)) in spans.into_iter().enumerate() {
                 let id = n as u64 + 2;
                 let parent = if kind == 0 { 1_000 } else { all[parent.index(all.len())].id };
                 let end = (kind != 1).then_some(start + length);
-                all.push(span(id, Some(parent), start, end));
+                all.push(match kind {
+                    2 | 3 => long_lived(id, Some(parent), start, start + length),
+                    _ => span(id, Some(parent), start, end),
+                });
             }
+            let entries = entries.into_iter().enumerate().map(|(n, (around, start, length))| {
+                let around = all[around.index(all.len())].id;
+                entry(1_000 + n as u64, 500 + n as u64 % 3, around, start, start + length)
+            });
+            let entries: Vec<_> = entries.collect();
             if !has_root && all.len() > 1 {
                 all.remove(0);
             }
             let total = all.len() as u64;
-            Trace::new(1, all, total, 70)
+            Trace::new(1, all, entries, total, 70)
         })
     }
 
@@ -291,9 +320,13 @@ mod tests {
     }
 
     fn on_path(spans: Vec<crate::Span>) -> Vec<(u64, i64, i64)> {
-        let trace = Trace::new(1, spans, 0, 0);
+        with_entries(spans, Vec::new())
+    }
+
+    fn with_entries(spans: Vec<crate::Span>, entries: Vec<TraceEntry>) -> Vec<(u64, i64, i64)> {
+        let trace = Trace::new(1, spans, entries, 0, 0);
         let of = |section: &Section| {
-            let id = section.span.map_or(0, |place| trace.spans[place].id);
+            let id = section.span.map_or(0, |place| trace.node(place).unwrap().span_id());
             (id, section.from_ns, section.until_ns)
         };
         CriticalPath::of(&trace).sections().iter().map(of).collect()
@@ -335,12 +368,50 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_child_time_of_what_is_around_it_and_lifetimes_of_long_are_not() {
+        let spans = vec![
+            span(1, None, 0, Some(100)),
+            span(2, Some(1), 10, Some(90)),
+            long_lived(3, Some(1), 5, 99),
+            // Began in an entry of 9, which is not of this trace.
+            span(4, Some(9), 25, Some(30)),
+        ];
+        let entries = vec![entry(101, 9, 2, 20, 60), entry(102, 3, 9, 40, 50)];
+        let path = [(1, 0, 10), (2, 10, 20), (9, 20, 25), (4, 25, 30), (9, 30, 40), (3, 40, 50)];
+        let path = [&path[..], &[(9, 50, 60), (2, 60, 90), (1, 90, 100)]].concat();
+        assert_eq!(with_entries(spans, entries), path);
+        // A root that lives long is not one piece of work.
+        let spans = vec![long_lived(1, None, 0, 100), span(2, Some(1), 10, Some(90))];
+        assert_eq!(on_path(spans), []);
+    }
+
+    #[test]
+    fn a_span_that_is_entered_in_another_one_is_to_blame_there_with_what_is_below_it() {
+        let spans = vec![
+            span(1, None, 0, Some(100)),
+            span(2, Some(1), 0, Some(95)),
+            // A future of 1 that is polled while the thread is in 2.
+            span(3, Some(1), 1, Some(90)),
+            span(4, Some(3), 30, Some(35)),
+            span(5, Some(3), 55, Some(59)),
+        ];
+        let visit = |id, from, end| TraceEntry {
+            entry: crate::Entry { self_ns: None, ..entry(id, 3, 2, from, end).entry },
+            ..entry(id, 3, 2, from, end)
+        };
+        let entries = vec![visit(101, 20, 40), visit(102, 50, 60)];
+        let path = [(2, 0, 20), (3, 20, 30), (4, 30, 35), (3, 35, 40), (2, 40, 50), (3, 50, 55)];
+        let path = [&path[..], &[(5, 55, 59), (3, 59, 60), (2, 60, 95), (1, 95, 100)]].concat();
+        assert_eq!(with_entries(spans, entries), path);
+    }
+
+    #[test]
     fn a_hundred_thousand_spans_deep_is_not_too_deep() {
         let spans = (1..=100_000).map(|id| {
             let at = id as i64;
             span(id, (id > 1).then(|| id - 1), at, Some(400_000 - at))
         });
-        let trace = Trace::new(1, spans.collect(), 100_000, 0);
+        let trace = Trace::new(1, spans.collect(), Vec::new(), 100_000, 0);
         let path = CriticalPath::of(&trace);
         assert_eq!(path.length_ns(), 400_000 - 2);
         assert_eq!(path.sections().len(), 199_999);

@@ -10,16 +10,22 @@ use crate::indexes::BY_SPAN;
 use crate::reader::{Event, Link, Names, Reader, Span};
 
 impl Reader {
-    /// The id of the root of a span's trace; `None` when there is no such span.
+    /// The id of the root of a span's trace, the span closed, unfinished or open; `None` when there is no
+    /// such span.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
     pub fn root_of(&self, span_id: u64) -> Result<Option<u64>, Error> {
         self.query("look for a span", |tx| {
-            let sql = "SELECT root_id FROM span WHERE id = ?1";
-            let root: Option<i64> =
-                tx.query_row(sql, [span_id as i64], |row| row.get(0)).optional()?;
+            let look = |table: &str| -> rusqlite::Result<Option<i64>> {
+                let sql = format!("SELECT root_id FROM {table} WHERE id = ?1");
+                tx.query_row(&sql, [span_id as i64], |row| row.get(0)).optional()
+            };
+            let root = match look("span")? {
+                Some(root) => Some(root),
+                None => look("open_span")?,
+            };
             Ok(root.map(|root| root as u64))
         })
     }

@@ -15,6 +15,7 @@ pub mod compare;
 pub mod critical_path;
 mod distribution;
 mod duration;
+mod entry_scan;
 mod event_text;
 mod exact;
 pub mod explain;

@@ -4,8 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use spandrel_storage::query::Trace;
+use spandrel_storage::query::trace::Node;
 
 use super::Found;
+
+/// Entries of a span inside the same node that are shown one by one; more are summed up.
+const ENTRIES_EACH: usize = 5;
+/// Names of entries that are left out, of which each has a line.
+const NAMES_LEFT_OUT: usize = 5;
 
 /// What is to be shown.
 #[derive(Debug, Clone)]
@@ -21,8 +27,11 @@ pub(super) struct Wanted {
 /// A line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A span, by its place in the trace.
+    /// A span or an entry, by its place in the trace.
     Span { place: usize, depth: usize },
+    /// Entries inside the same node as one line: all of a span, or what is left out of those of a name; the
+    /// place is that of one of them.
+    Entries { entries: u64, ns: i64, longest_ns: i64, more: bool, place: usize, depth: usize },
     /// An event, by its place among those that were found.
     Event { place: usize, depth: usize },
     /// A parent that is not there; its children follow.
@@ -38,6 +47,7 @@ impl Line {
         match self {
             Self::Span { depth, .. } | Self::Event { depth, .. } => depth,
             Self::Missing { depth, .. } | Self::More { depth, .. } => depth,
+            Self::Entries { depth, .. } => depth,
             Self::Cut { .. } => 0,
         }
     }
@@ -60,6 +70,7 @@ impl Lines {
         while let Some(line) = left.pop() {
             lines.push(line);
             if let Line::Span { place, depth } = line {
+                // Those in an entry stand with the span.
                 let id = found.trace.spans.get(place).map_or(0, |span| span.id);
                 let events = events.remove(&id).unwrap_or_default();
                 lines.extend(
@@ -78,13 +89,12 @@ impl Lines {
 
 /// The spans that are shown whatever is left out: what was asked for, and what is around it.
 fn with_ancestors(found: &Found) -> HashSet<usize> {
-    let place = |id: u64| found.trace.spans.binary_search_by_key(&id, |span| span.id).ok();
     let mut kept = HashSet::new();
     // All that matches may be a whole trace of a million spans; what was asked for is one.
     for start in &found.marked {
         let mut next = Some(*start);
         while let Some(at) = next.filter(|at| kept.insert(*at)) {
-            next = found.trace.spans.get(at).and_then(|span| place(span.parent_id?));
+            next = found.trace.parent(at);
         }
     }
     kept
@@ -122,7 +132,7 @@ fn ancestors_of_asked(found: &Found) -> HashSet<usize> {
     let mut all = HashSet::new();
     let mut next = found.asked.and_then(place);
     while let Some(at) = next.filter(|at| all.insert(*at)) {
-        next = found.trace.spans.get(at).and_then(|span| place(span.parent_id?));
+        next = found.trace.parent(at);
     }
     all
 }
@@ -141,8 +151,12 @@ impl Hidden {
     fn add(&mut self, found: &Found, line: Line) {
         self.any = true;
         let (spans, ns) = match line {
-            Line::Span { place, .. } => (1, length(&found.trace, place)),
+            Line::Span { place, .. } => {
+                let is_span = place < found.trace.spans.len();
+                (u64::from(is_span), length(&found.trace, place))
+            }
             Line::More { spans, ns, .. } => (spans, ns),
+            Line::Entries { ns, .. } => (0, ns),
             _ => return,
         };
         self.spans += spans;
@@ -158,8 +172,10 @@ impl Hidden {
     }
 }
 
+/// How long it took; the lifetime of a span that lives long is no work.
 fn length(trace: &Trace, place: usize) -> i64 {
-    trace.spans.get(place).map_or(0, |span| trace.end_ns(span).saturating_sub(span.start_ns))
+    let bounds = trace.bounds_ns(place).filter(|_| !trace.lives_long(place));
+    bounds.map_or(0, |(from, until)| until.saturating_sub(from))
 }
 
 /// The root, then whatever has lost its parent.
@@ -174,9 +190,9 @@ fn top(trace: &Trace) -> Vec<Line> {
     lines
 }
 
-/// All spans of a trace with their depths, in the order in which they are shown.
+/// All spans and entries of a trace with their depths, in the order in which they are shown.
 pub(super) fn all(trace: &Trace) -> Vec<(usize, usize)> {
-    let mut all = Vec::with_capacity(trace.spans.len());
+    let mut all = Vec::with_capacity(trace.nodes());
     let mut left: Vec<(usize, usize)> = Vec::new();
     for line in top(trace).into_iter().rev() {
         if let Line::Span { place, depth } = line {
@@ -193,6 +209,13 @@ pub(super) fn all(trace: &Trace) -> Vec<(usize, usize)> {
     all
 }
 
+/// A child, or the entries of a span that are one line.
+struct Item {
+    places: Vec<usize>,
+    ns: i64,
+    on_path: bool,
+}
+
 /// The children that are shown, by start, and what is left out of them.
 fn chosen(
     found: &Found,
@@ -202,31 +225,105 @@ fn chosen(
     depth: usize,
 ) -> Vec<Line> {
     let trace = &found.trace;
-    let is_long = |place: &usize| {
-        let is_open = trace.spans.get(*place).is_some_and(|span| span.duration_ns.is_none());
-        length(trace, *place) >= wanted.min_ns || is_open
+    let is_long = |item: &Item| {
+        let is_open = item
+            .places
+            .iter()
+            .any(|place| trace.node(*place).is_some_and(|node| node.duration_ns().is_none()));
+        item.ns >= wanted.min_ns || is_open
     };
     let too_deep = wanted.depth.is_some_and(|max| depth > max);
     let (asked, others): (Vec<usize>, Vec<usize>) =
         children.iter().copied().partition(|place| kept.contains(place));
-    let mut shown: Vec<usize> =
-        if too_deep { Vec::new() } else { others.into_iter().filter(is_long).collect() };
+    let mut shown: Vec<Item> = if too_deep {
+        Vec::new()
+    } else {
+        items(found, others, wanted.children > 0).into_iter().filter(is_long).collect()
+    };
     let room = wanted.children.saturating_sub(asked.len());
     if wanted.children > 0 && shown.len() > room {
         // What matters: the path, then what took long. By start again, to be read from the top.
-        shown.sort_by_key(|place| {
-            (Reverse(found.path.contains(*place)), Reverse(length(trace, *place)))
-        });
+        shown.sort_by_key(|item| (Reverse(item.on_path), Reverse(item.ns)));
         shown.truncate(room);
     }
-    shown.extend(asked);
-    shown.sort_by_key(|place| trace.spans.get(*place).map(|span| (span.start_ns, span.id)));
-    let is_shown: HashSet<usize> = shown.iter().copied().collect();
+    shown.extend(items(found, asked, false));
+    let first = |item: &Item| item.places.first().copied().unwrap_or(0);
+    shown.sort_by_key(|item| {
+        let node = trace.node(first(item));
+        node.map(|node| (node.start_ns(), node.span_id()))
+    });
+    let is_shown: HashSet<usize> = shown.iter().flat_map(|item| &item.places).copied().collect();
     let left_out: Vec<usize> =
         children.iter().copied().filter(|place| !is_shown.contains(place)).collect();
-    let mut lines: Vec<Line> = shown.into_iter().map(|place| Line::Span { place, depth }).collect();
+    let line = |item: Item| match item.places.as_slice() {
+        [place] => Line::Span { place: *place, depth },
+        places => entries(trace, places, false, depth),
+    };
+    let mut lines: Vec<Line> = shown.into_iter().map(line).collect();
+    lines.extend(more(trace, left_out, too_deep, depth));
+    lines
+}
+
+/// Children one by one, but for many entries of the same span, if they are to be summed up.
+fn items(found: &Found, children: Vec<usize>, sum_up: bool) -> Vec<Item> {
+    let trace = &found.trace;
+    let entry_of = |place: &usize| match trace.node(*place) {
+        Some(Node::Entry(one)) if sum_up => Some(one.entry.span_id),
+        _ => None,
+    };
+    let mut entries: HashMap<u64, Vec<usize>> = HashMap::new();
+    for place in &children {
+        if let Some(span) = entry_of(place) {
+            entries.entry(span).or_default().push(*place);
+        }
+    }
+    let item = |places: Vec<usize>| Item {
+        ns: sum(trace, &places),
+        on_path: places.iter().any(|place| found.path.contains(*place)),
+        places,
+    };
+    let mut items = Vec::new();
+    for place in children {
+        let many = entry_of(&place)
+            .filter(|span| entries.get(span).is_none_or(|places| places.len() > ENTRIES_EACH));
+        match many {
+            None => items.push(item(vec![place])),
+            // With the first of them.
+            Some(span) => items.extend(entries.remove(&span).map(item)),
+        }
+    }
+    items
+}
+
+fn sum(trace: &Trace, places: &[usize]) -> i64 {
+    places.iter().map(|place| length(trace, *place)).fold(0, i64::saturating_add)
+}
+
+fn entries(trace: &Trace, places: &[usize], more: bool, depth: usize) -> Line {
+    let longest = places.iter().copied().max_by_key(|place| length(trace, *place)).unwrap_or(0);
+    let (entries, ns) = (places.len() as u64, sum(trace, places));
+    Line::Entries { entries, ns, longest_ns: length(trace, longest), more, place: longest, depth }
+}
+
+/// What is left out: entries by name, those of the names with the most time, and the rest.
+fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if !too_deep {
+        let mut by_name: HashMap<i64, Vec<usize>> = HashMap::new();
+        for place in &left_out {
+            if let Some(Node::Entry(one)) = trace.node(*place) {
+                by_name.entry(one.callsite.id).or_default().push(*place);
+            }
+        }
+        let mut by_name: Vec<(i64, Vec<usize>)> = by_name.into_iter().collect();
+        by_name.sort_by_key(|(id, places)| (Reverse(sum(trace, places)), *id));
+        by_name.truncate(NAMES_LEFT_OUT);
+        let summed: HashSet<usize> = by_name.iter().flat_map(|(_, p)| p).copied().collect();
+        lines.extend(by_name.iter().map(|(_, places)| entries(trace, places, true, depth)));
+        left_out.retain(|place| !summed.contains(place));
+    }
     if !left_out.is_empty() {
-        let ns = left_out.iter().map(|place| length(trace, *place)).fold(0, i64::saturating_add);
+        let ns = sum(trace, &left_out);
         let (children, spans) = (left_out.len() as u64, with_descendants(trace, left_out));
         lines.push(Line::More { children, spans, ns, depth });
     }
@@ -237,7 +334,7 @@ fn chosen(
 fn with_descendants(trace: &Trace, mut left: Vec<usize>) -> u64 {
     let mut spans = 0;
     while let Some(place) = left.pop() {
-        spans += 1;
+        spans += u64::from(place < trace.spans.len());
         left.extend(trace.children(place));
     }
     spans

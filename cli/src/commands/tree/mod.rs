@@ -6,6 +6,7 @@ mod waterfall;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
+use spandrel_storage::query::trace::Node;
 use spandrel_storage::query::{
     Columns, CriticalPath, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
@@ -141,13 +142,22 @@ impl Found {
 
     /// What to say of a trace of which only a part was read.
     pub(crate) fn cut(&self) -> Option<String> {
-        self.trace.is_truncated().then(|| {
+        let trace = &self.trace;
+        let spans = trace.is_truncated().then(|| {
             format!(
                 "only the first {} of {} of this trace were read: figures are of those",
-                text::count(self.trace.spans.len() as u64),
-                text::counted(self.trace.total, "span")
+                text::count(trace.spans.len() as u64),
+                text::counted(trace.total, "span")
             )
-        })
+        });
+        let kept = trace.entries.len() as u64;
+        let entries = (kept < trace.entries_total || trace.entries_left_out).then(|| {
+            let more = if trace.entries_left_out { " or more" } else { "" };
+            let (kept, all) = (text::count(kept), text::count(trace.entries_total));
+            format!("only the longest {kept} of {all}{more} entries in this trace are shown")
+        });
+        let said: Vec<String> = [spans, entries].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 
@@ -232,6 +242,7 @@ fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
 fn sheet_of(found: Option<&Found>) -> Sheet {
     let mut sheet = Sheet::new(vec![
         Column::left("id", "id"),
+        Column::right("entry_id", "entry").spare(10),
         Column::left("parent_id", "parent").spare(6),
         Column::right("depth", "depth"),
         Column::left("name", "span"),
@@ -243,38 +254,51 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
         Column::right("critical_ns", "critical").spare(2),
         Column::right("on_critical_path", "on path").spare(8),
         Column::right("matched", "matched").spare(7),
+        Column::left("by", "counts by").spare(9),
         Column::left("status", "status").spare(2),
         Column::left("thread", "thread").spare(4),
         Column::left("fields", "fields"),
     ]);
     let Some(found) = found else { return sheet };
-    let mut critical_ns = vec![0_i64; found.trace.spans.len()];
+    let mut critical_ns = vec![0_i64; found.trace.nodes()];
     for section in found.path.sections() {
         if let Some(sum) = section.span.and_then(|place| critical_ns.get_mut(place)) {
             *sum = sum.saturating_add(section.length_ns());
         }
     }
     for (place, depth) in lines::all(&found.trace) {
-        let Some(span) = found.trace.spans.get(place) else { continue };
+        let Some(node) = found.trace.node(place) else { continue };
+        let lives_long = found.trace.lives_long(place);
+        let (entry, parent, busy_ns, status) = match node {
+            Node::Span(span) => {
+                (None, span.parent_id, span.busy_ns, Cell::Text(span.status.as_str().into()))
+            }
+            Node::Entry(one) => {
+                (Some(one.entry.id), one.entry.around_id, Some(one.entry.duration_ns), Cell::Null)
+            }
+        };
+        let by = if entry.is_some() || lives_long { "entries" } else { "lifetime" };
         sheet.push(vec![
-            Cell::Span(span.id),
-            span.parent_id.map_or(Cell::Null, Cell::Span),
+            Cell::Span(node.span_id()),
+            entry.map_or(Cell::Null, Cell::Count),
+            parent.map_or(Cell::Null, Cell::Span),
             Cell::Count(depth as u64),
-            Cell::Text(span.callsite.name.clone()),
-            Cell::Text(span.callsite.target.to_string()),
-            Cell::Ns(span.start_ns),
-            span.duration_ns.into(),
-            span.busy_ns.into(),
-            span.self_ns.into(),
+            Cell::Text(node.callsite().name.clone()),
+            Cell::Text(node.callsite().target.to_string()),
+            Cell::Ns(node.start_ns()),
+            node.duration_ns().into(),
+            busy_ns.into(),
+            node.self_ns().into(),
             Cell::Ns(critical_ns.get(place).copied().unwrap_or(0)),
             Cell::Bool(found.path.contains(place)),
             Cell::Bool(found.marked.contains(&place)),
-            Cell::Text(span.status.as_str().into()),
-            span.longest_thread.name.clone().map_or(Cell::Null, Cell::Text),
-            Cell::Json(fields::value(span.fields.as_deref())),
+            Cell::Text(by.into()),
+            status,
+            node.thread().name.clone().map_or(Cell::Null, Cell::Text),
+            Cell::Json(fields::value(node.fields())),
         ]);
     }
-    sheet.total = sheet.total.max(found.trace.total);
+    sheet.total = sheet.total.max(found.trace.total.saturating_add(found.trace.entries_total));
     sheet
 }
 
@@ -282,7 +306,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
 fn members(view: &mut View, found: Option<&Found>) {
     let none = json!({
         "trace_id": null, "start_ns": null, "duration_ns": null, "critical_path": [],
-        "missing_parents": [], "links": [], "events": [], "used_index": false,
+        "missing_parents": [], "links": [], "events": [], "entries": 0, "used_index": false,
     });
     if let Value::Object(none) = none {
         view.extra.extend(none);
@@ -310,6 +334,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     view.extra.insert("duration_ns".into(), json!(length_ns));
     view.extra.insert("critical_path".into(), path.collect());
     view.extra.insert("missing_parents".into(), json!(missing));
+    view.extra.insert("entries".into(), json!(trace.entries_total));
     view.extra.insert("links".into(), links.collect());
     view.extra.insert("events".into(), events.collect());
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use spandrel_storage::query::event_text;
-use spandrel_storage::{Callsite, Span, Status};
+use spandrel_storage::query::trace::{Node, TraceEntry};
+use spandrel_storage::{Callsite, Span, Status, Thread};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Found;
@@ -48,8 +49,8 @@ pub(super) struct Waterfall<'a> {
 impl<'a> Waterfall<'a> {
     pub(super) fn new(found: &'a Found, width: usize) -> Self {
         let mut targets: HashMap<&str, &str> = HashMap::new();
-        let spans = found.trace.spans.iter().map(|span| &span.callsite);
-        let twins = spans.filter_map(|callsite| {
+        let spans = (0..found.trace.nodes()).filter_map(|place| found.trace.node(place));
+        let twins = spans.map(Node::callsite).filter_map(|callsite| {
             let (name, target) = (callsite.name.as_str(), &*callsite.target);
             (*targets.entry(name).or_insert(target) != target).then_some(name)
         });
@@ -72,6 +73,13 @@ impl<'a> Waterfall<'a> {
             let row = match line {
                 Line::Span { place, .. } => self.span(*place, &name, columns),
                 Line::Event { place, .. } => self.event(*place, &name, columns),
+                Line::Entries { entries, ns, longest_ns, .. } => {
+                    let bar = " ".repeat(columns);
+                    let longest = text::duration_in_words(*longest_ns);
+                    let each =
+                        if *entries > 1 { format!("longest {longest}") } else { String::new() };
+                    format!("  {name} {:>10}  {bar}  {each}", text::duration(*ns))
+                }
                 Line::Missing { .. } => format!("  {FAINT}{}{FAINT:#}", name.trim_end()),
                 Line::More { children, ns, depth, .. } => {
                     let ns = text::duration_in_words(*ns);
@@ -98,10 +106,14 @@ impl<'a> Waterfall<'a> {
 
     fn name(&self, line: &Line) -> String {
         match line {
-            Line::Span { place, depth } => {
-                let span = self.found.trace.spans.get(*place);
-                let name = span.map(|span| self.label(&span.callsite)).unwrap_or_default();
-                format!("{}{name}", indent(*depth))
+            Line::Span { place, depth } => format!("{}{}", indent(*depth), self.name_of(*place)),
+            Line::Entries { entries, more, place, depth, .. } => {
+                let (count, more) = (text::count(*entries), if *more { " more" } else { "" });
+                // What is cut is the name, never the count.
+                let (name, count) = (self.name_of(*place), format!(" × {count}{more}"));
+                let room = NAME_MAX.saturating_sub(indent(*depth).width() + count.width());
+                let room = name.width().min(room.max(NAME_MIN));
+                format!("{}{}{count}", indent(*depth), fit(&name, room))
             }
             Line::Event { place, depth } => {
                 let event = self.found.events.get(*place);
@@ -126,6 +138,15 @@ impl<'a> Waterfall<'a> {
         }
     }
 
+    /// The name of a span or an entry; those that live long are marked.
+    fn name_of(&self, place: usize) -> String {
+        let trace = &self.found.trace;
+        let Some(node) = trace.node(place) else { return String::new() };
+        let name = self.label(node.callsite());
+        let is_marked = matches!(node, Node::Entry(_)) || trace.lives_long(place);
+        if is_marked { format!("{} {name}", text::LONG) } else { name }
+    }
+
     /// A name; with the target where that tells it from an equal one in the trace.
     fn label(&self, callsite: &Callsite) -> String {
         let name = text::clean(&callsite.name);
@@ -136,12 +157,27 @@ impl<'a> Waterfall<'a> {
     }
 
     fn span(&self, place: usize, name: &str, columns: usize) -> String {
-        let Some(span) = self.found.trace.spans.get(place) else { return String::new() };
+        let span = match self.found.trace.node(place) {
+            Some(Node::Span(span)) if self.found.trace.lives_long(place) => {
+                return self.long_lived(place, span, name, columns);
+            }
+            Some(Node::Span(span)) => span,
+            Some(Node::Entry(one)) => return self.entry(place, one, name, columns),
+            None => return String::new(),
+        };
         let is_root = self.found.trace.root() == Some(place);
         let on_path = self.found.path.contains(place);
         let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
         let duration = span.duration_ns.map_or_else(|| "open ".into(), text::duration);
-        let bar = self.bar(span, is_root, columns);
+        let bounds = (span.start_ns, self.found.trace.end_ns(span));
+        let drawn = |length| {
+            if is_root && length > 1 {
+                format!("├{}┤", "─".repeat(length - 2))
+            } else {
+                running_last(span, length)
+            }
+        };
+        let bar = self.bar(bounds, is_root, columns, drawn);
         let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
         // Before what may be cut where there is no room.
         row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
@@ -159,11 +195,46 @@ impl<'a> Waterfall<'a> {
             Status::Ok => {}
             status => row.push_str(&format!("  {BAD}{}{BAD:#}", status.as_str())),
         }
-        let fields = fields(span);
-        if !fields.is_empty() {
-            row.push_str(&format!("  {FAINT}{fields}{FAINT:#}"));
+        row + &faint_fields(span.fields.as_deref())
+    }
+
+    /// An entry, with its thread where that is not the one around it.
+    fn entry(&self, place: usize, one: &TraceEntry, name: &str, columns: usize) -> String {
+        let on_path = self.found.path.contains(place);
+        let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
+        let duration = text::duration(one.entry.duration_ns);
+        let bounds = (one.entry.start_ns, one.entry.end_ns());
+        let bar = self.bar(bounds, false, columns, |length| "▒".repeat(length));
+        let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
+        if let Some(self_ns) = one.entry.self_ns {
+            row.push_str(&format!("self {}", text::duration_in_words(self_ns)));
         }
-        row
+        let above = self.found.trace.parent(place).and_then(|at| self.found.trace.node(at));
+        if above.is_none_or(|above| above.thread().id != one.thread.id) {
+            row.push_str(&format!("  on {}", thread(&one.thread)));
+        }
+        row + &faint_fields(one.fields.as_deref())
+    }
+
+    /// A span that lives long: its entries in sum, and no bar, as its lifetime is no work.
+    fn long_lived(&self, place: usize, span: &Span, name: &str, columns: usize) -> String {
+        let mut row = format!("  {name} {:>10}  {}  ", "lives long", " ".repeat(columns));
+        row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
+        let entries = match span.entries {
+            1 => "1 entry".to_owned(),
+            many => format!("{} entries", text::count(many)),
+        };
+        row.push_str(&entries);
+        let words = text::duration_in_words;
+        row.push_str(&span.busy_ns.map_or(String::new(), |ns| format!(", {} total", words(ns))));
+        let longest = span.longest_entry_ns.filter(|_| span.entries > 1);
+        row.push_str(&longest.map_or(String::new(), |ns| format!(", longest {}", words(ns))));
+        match span.status {
+            Status::Ok => {}
+            Status::Unfinished => row.push_str("  open"),
+            status => row.push_str(&format!("  {BAD}{}{BAD:#}", status.as_str())),
+        }
+        row + &faint_fields(span.fields.as_deref())
     }
 
     fn event(&self, place: usize, name: &str, columns: usize) -> String {
@@ -193,22 +264,26 @@ impl<'a> Waterfall<'a> {
         if length(whole) <= length(root).saturating_mul(AXIS_MAX) { whole } else { root }
     }
 
-    /// A bar; where the span goes on beyond the axis, its end says so.
-    fn bar(&self, span: &Span, is_root: bool, columns: usize) -> String {
+    /// A bar; where it goes on beyond the axis, its end says so.
+    fn bar(
+        &self,
+        (start_ns, end_ns): (i64, i64),
+        is_root: bool,
+        columns: usize,
+        drawn: impl FnOnce(usize) -> String,
+    ) -> String {
         let (from_ns, until_ns) = self.axis_ns();
-        let end_ns = self.found.trace.end_ns(span);
-        let (before, beyond) = (span.start_ns < from_ns, end_ns > until_ns);
-        let from = self.column(span.start_ns, columns).min(columns.saturating_sub(1));
+        let (before, beyond) = (start_ns < from_ns, end_ns > until_ns);
+        let from = self.column(start_ns, columns).min(columns.saturating_sub(1));
         let until = self.column(end_ns, columns).clamp(from + 1, columns);
         let length = until - from;
-        let is_short = (end_ns.saturating_sub(span.start_ns) as f64)
+        let is_short = (end_ns.saturating_sub(start_ns) as f64)
             < until_ns.saturating_sub(from_ns) as f64 / columns as f64;
-        let mut bar: Vec<char> = if is_root && length > 1 {
-            format!("├{}┤", "─".repeat(length - 2)).chars().collect()
-        } else if is_short && !before && !beyond {
+        let is_whole_root = is_root && length > 1;
+        let mut bar: Vec<char> = if is_short && !before && !beyond && !is_whole_root {
             vec!['▏']
         } else {
-            running_last(span, length).chars().collect()
+            drawn(length).chars().collect()
         };
         if let Some(last) = bar.last_mut().filter(|_| beyond) {
             *last = '►';
@@ -246,9 +321,17 @@ impl<'a> Waterfall<'a> {
             parts.push(format!("{others} {}", share(ns)));
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
+        let trace = &self.found.trace;
+        if trace.root().is_some_and(|root| trace.lives_long(root)) {
+            parts = vec!["none: the root lives long, and is no one piece of work".into()];
+        }
+        let lives_long = (0..trace.nodes()).any(|place| {
+            trace.lives_long(place) || matches!(trace.node(place), Some(Node::Entry(_)))
+        });
         let line = format!(
-            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{}{FAINT:#}",
+            "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{}{}{FAINT:#}",
             parts.join("  "),
+            if lives_long { format!("  {}", text::LONG_MEANS) } else { String::new() },
             if self.is_clipped() { "  ► goes on, as the root does not" } else { "" }
         );
         text::wrap(&line, self.width) + "\n"
@@ -299,8 +382,20 @@ fn fit(text: &str, columns: usize) -> String {
     format!("{cut}{}", " ".repeat(columns.saturating_sub(used + 1)))
 }
 
-fn fields(span: &Span) -> String {
-    let Some(fields) = &span.fields else { return String::new() };
+fn thread(thread: &Thread) -> String {
+    let name = thread.name.as_deref().map(text::clean);
+    name.unwrap_or_else(|| format!("thread {}", thread.os_id))
+}
+
+/// The fields as they stand at the end of a row.
+fn faint_fields(fields: Option<&str>) -> String {
+    match fields.map(written).filter(|fields| !fields.is_empty()) {
+        Some(fields) => format!("  {FAINT}{fields}{FAINT:#}"),
+        None => String::new(),
+    }
+}
+
+fn written(fields: &str) -> String {
     let shown = match serde_json::from_str(fields) {
         Ok(Value::Object(fields)) => {
             let pairs = fields.iter().map(|(key, value)| match value {
@@ -309,7 +404,7 @@ fn fields(span: &Span) -> String {
             });
             pairs.collect::<Vec<_>>().join(" ")
         }
-        _ => fields.clone(),
+        _ => fields.to_owned(),
     };
     fit(&text::clean(&shown), FIELDS_MAX).trim_end().to_owned()
 }

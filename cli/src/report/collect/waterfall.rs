@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use spandrel_storage::Span;
+use spandrel_storage::query::trace::Node;
 use spandrel_storage::query::{CriticalPath, Trace};
 
 use super::names::{Names, thread_text};
@@ -24,29 +24,35 @@ pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
     let mut rows = Vec::new();
     let mut stretches = stretches(&path);
     // What was not read at all is folded at the end.
-    let unread = trace.total.saturating_sub(trace.spans.len() as u64);
-    let mut stack: Vec<Step> =
-        tree.folded(None, 0, &shown, unread).map(Step::Folded).into_iter().collect();
+    let all = trace.total.saturating_add(trace.entries_total);
+    let unread = all.saturating_sub(trace.nodes() as u64);
+    let mut stack: Vec<Step> = tree
+        .folded(None, 0, &shown, unread)
+        .map(|row| Step::Folded(Box::new(row)))
+        .into_iter()
+        .collect();
     stack.extend(
         tree.tops.iter().rev().filter(|at| shown.contains(at)).map(|at| Step::Span(*at, 0)),
     );
     while let Some(step) = stack.pop() {
         let (at, depth) = match step {
             Step::Folded(row) => {
-                rows.push(row);
+                rows.push(*row);
                 continue;
             }
             Step::Span(at, depth) => (at, depth),
         };
-        let Some(span) = trace.spans.get(at) else { continue };
+        let Some(node) = trace.node(at) else { continue };
         let (critical, critical_ns) = stretches.remove(&at).unwrap_or_default();
         rows.push(TraceRow {
             on_path: path.contains(at),
             critical,
             critical_ns,
-            ..describe(span, depth, names)
+            ..describe(node, trace.lives_long(at), depth, names)
         });
-        stack.extend(tree.folded(Some(at), depth + 1, &shown, 0).map(Step::Folded));
+        stack.extend(
+            tree.folded(Some(at), depth + 1, &shown, 0).map(|row| Step::Folded(Box::new(row))),
+        );
         let children: Vec<usize> = trace.children(at).filter(|at| shown.contains(at)).collect();
         stack.extend(children.into_iter().rev().map(|at| Step::Span(at, depth + 1)));
     }
@@ -65,23 +71,38 @@ pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
 
 enum Step {
     Span(usize, u32),
-    Folded(TraceRow),
+    Folded(Box<TraceRow>),
 }
 
-fn describe(span: &Span, depth: u32, names: &mut Names) -> TraceRow {
-    TraceRow {
-        id: format!("s{}", span.id),
-        name: names.of_callsite(&span.callsite),
+fn describe(node: Node<'_>, lives_long: bool, depth: u32, names: &mut Names) -> TraceRow {
+    let row = TraceRow {
+        id: format!("s{}", node.span_id()),
+        name: names.of_callsite(node.callsite()),
         depth,
-        start_ns: span.start_ns,
-        duration_ns: span.duration_ns,
-        busy_ns: span.busy_ns,
-        self_ns: span.self_ns,
-        entries: span.entries,
-        status: span.status.as_str(),
-        thread: thread_text(&span.longest_thread),
-        fields: text::fields(span.fields.as_deref()),
+        start_ns: node.start_ns(),
+        duration_ns: node.duration_ns(),
+        self_ns: node.self_ns(),
+        thread: thread_text(node.thread()),
+        fields: text::fields(node.fields()),
         ..TraceRow::default()
+    };
+    match node {
+        Node::Span(span) => TraceRow {
+            busy_ns: span.busy_ns,
+            entries: span.entries,
+            by: if lives_long { "entries" } else { "lifetime" },
+            status: span.status.as_str(),
+            ..row
+        },
+        // Of a span there are many.
+        Node::Entry(one) => TraceRow {
+            id: format!("{}, entry {}", row.id, one.entry.id),
+            busy_ns: Some(one.entry.duration_ns),
+            entries: 1,
+            by: "entry",
+            status: "ok",
+            ..row
+        },
     }
 }
 
@@ -104,8 +125,8 @@ fn stretches(path: &CriticalPath) -> HashMap<usize, (Vec<(i64, i64)>, i64)> {
 fn shares(trace: &Trace, path: &CriticalPath, names: &mut Names) -> Vec<CriticalShare> {
     let mut by_name: HashMap<i64, i64> = HashMap::new();
     for section in path.sections() {
-        let span = section.span.and_then(|at| trace.spans.get(at));
-        let name = span.map_or(NAME_NO_PARENT, |span| names.of_callsite(&span.callsite));
+        let node = section.span.and_then(|at| trace.node(at));
+        let name = node.map_or(NAME_NO_PARENT, |node| names.of_callsite(node.callsite()));
         *by_name.entry(name).or_default() += section.length_ns();
     }
     let mut shares: Vec<_> =
@@ -119,22 +140,13 @@ struct Tree<'a> {
     trace: &'a Trace,
     /// The root, and spans whose parent is missing.
     tops: Vec<usize>,
-    parents: Vec<Option<usize>>,
 }
 
 impl<'a> Tree<'a> {
     fn new(trace: &'a Trace) -> Self {
         let orphans = trace.orphans().flat_map(|(_, places)| places.iter().copied());
         let tops = trace.root().into_iter().chain(orphans).collect();
-        let mut parents = vec![None; trace.spans.len()];
-        for at in 0..trace.spans.len() {
-            for child in trace.children(at) {
-                if let Some(parent) = parents.get_mut(child) {
-                    *parent = Some(at);
-                }
-            }
-        }
-        Self { trace, tops, parents }
+        Self { trace, tops }
     }
 
     /// The spans to show: those on the path, then the longest, each with its ancestors.
@@ -145,10 +157,14 @@ impl<'a> Tree<'a> {
                 *blame.entry(at).or_default() += section.length_ns();
             }
         }
-        let mut wanted: Vec<usize> = (0..self.trace.spans.len()).collect();
+        let mut wanted: Vec<usize> = (0..self.trace.nodes()).collect();
+        // An entry that is shown with the span has no place in the tree.
+        wanted.retain(|at| self.trace.visited(*at).is_none());
         wanted.sort_by_key(|at| {
-            let duration =
-                self.trace.spans.get(*at).map(|span| span.duration_ns.unwrap_or(i64::MAX));
+            let duration = match self.trace.lives_long(*at) {
+                true => Some(0),
+                false => self.trace.node(*at).map(|node| node.duration_ns().unwrap_or(i64::MAX)),
+            };
             (Reverse(blame.get(at).copied().unwrap_or(0)), Reverse(duration), *at)
         });
         let mut shown: HashSet<usize> = self.trace.root().into_iter().collect();
@@ -157,7 +173,7 @@ impl<'a> Tree<'a> {
             let mut up = Some(at);
             while let Some(next) = up.filter(|up| !shown.contains(up)) {
                 chain.push(next);
-                up = self.parents.get(next).copied().flatten();
+                up = self.trace.parent(next);
                 if chain.len() > bounds::TRACE_ROWS {
                     break;
                 }
@@ -184,10 +200,12 @@ impl<'a> Tree<'a> {
         stack.retain(|at| !shown.contains(at));
         let (mut more, mut from_ns, mut until_ns) = (unread, i64::MAX, i64::MIN);
         while let Some(at) = stack.pop() {
-            let Some(span) = self.trace.spans.get(at) else { continue };
+            let Some((start_ns, end_ns)) = self.trace.bounds_ns(at) else { continue };
             more += 1;
-            from_ns = from_ns.min(span.start_ns);
-            until_ns = until_ns.max(self.trace.end_ns(span));
+            if !self.trace.lives_long(at) {
+                from_ns = from_ns.min(start_ns);
+                until_ns = until_ns.max(end_ns);
+            }
             stack.extend(self.trace.children(at));
         }
         if from_ns > until_ns {

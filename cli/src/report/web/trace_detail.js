@@ -5,9 +5,20 @@ function statusMark(row) {
   return words[row.status] ? [el("span", { class: "status" }, words[row.status])] : [];
 }
 
+/** The name of a row; what counts by its entries is marked. */
+function rowName(row) {
+  return `${row.by === "lifetime" ? "" : "⟳ "}${nameText(row.name)}`;
+}
+
+/** How long it took, where that says anything. */
+function rowLength(row) {
+  if (row.by === "entries") return "lives long";
+  return row.duration_ns === null ? "unfinished" : duration(row.duration_ns);
+}
+
 function rowWords(row) {
-  if (row.more > 0) return `${plural(row.more, "more span")} folded`;
-  const words = [nameText(row.name), row.duration_ns === null ? "unfinished" : duration(row.duration_ns)];
+  if (row.more > 0) return `${count(row.more)} more folded`;
+  const words = [rowName(row), rowLength(row)];
   if (row.on_path) words.push("on the critical path");
   if (row.status !== "ok") words.push(row.status);
   return words.join(", ");
@@ -17,7 +28,8 @@ function legend() {
   return el("ul", { class: "legend" },
     el("li", null, el("span", { class: "key busy-key", "aria-hidden": "true" }), "busy (its share, from the left)"),
     el("li", null, el("span", { class: "key idle-key", "aria-hidden": "true" }), "waiting"),
-    el("li", null, el("span", { class: "key path-key", "aria-hidden": "true" }), "◆ on the critical path"));
+    el("li", null, el("span", { class: "key path-key", "aria-hidden": "true" }), "◆ on the critical path"),
+    el("li", null, "⟳ lives long: each time it was entered counts"));
 }
 
 /** Fields as `key=value`. */
@@ -28,17 +40,17 @@ function fieldList(fields) {
 
 function rowDetail(row, trace) {
   if (row.more > 0) {
-    return [el("h3", null, `+ ${plural(row.more, "more span")}`),
-      el("p", null, `Small spans under one parent, folded: from +${duration(row.start_ns - trace.start_ns)} on, within ${duration(row.duration_ns)}.`)];
+    return [el("h3", null, `+ ${count(row.more)} more`),
+      el("p", null, `Small ones under one parent, folded: from +${duration(row.start_ns - trace.start_ns)} on, within ${duration(row.duration_ns)}.`)];
   }
   const pairs = [
-    ["duration", row.duration_ns === null ? "unfinished" : duration(row.duration_ns)],
+    ["duration", rowLength(row)],
     ["self", row.self_ns === null ? "" : duration(row.self_ns)],
-    ["busy", row.busy_ns === null ? "not measured" : `${duration(row.busy_ns)}${row.duration_ns ? `, ${percent(row.busy_ns / row.duration_ns)}` : ""}`],
-    ["entered", `${plural(row.entries, "time")}`],
+    ["busy", row.by === "entry" ? "" : row.busy_ns === null ? "not measured" : `${duration(row.busy_ns)}${row.duration_ns && row.by === "lifetime" ? `, ${percent(row.busy_ns / row.duration_ns)}` : ""}`],
+    ["entered", row.by === "entry" ? "" : `${plural(row.entries, "time")}`],
     ["on the critical path", row.on_path ? `${duration(row.critical_ns)} of its own, ${percent(row.critical_ns / trace.duration_ns)} of the trace` : "no"],
     ["starts at", `+${duration(row.start_ns - trace.start_ns)} in the trace, +${duration(row.start_ns)} in the run`],
-    ["status", row.status === "ok" ? "ok" : `! ${row.status}`],
+    ["status", row.by === "entry" ? "" : row.status === "ok" ? "ok" : `! ${row.status}`],
     ["thread", visible(row.thread)],
     ["id", row.id],
     ...nameLines(row.name),

@@ -134,10 +134,10 @@ class Waterfall {
         onclick: (event) => { event.stopPropagation(); this.fold(at); },
       }, this.closed.has(at) ? "▸" : "▾")
       : el("span", { class: "fold" }));
-    if (row.more > 0) label.append(el("span", { class: "more" }, `+ ${plural(row.more, "more span")}`));
+    if (row.more > 0) label.append(el("span", { class: "more" }, `+ ${count(row.more)} more`));
     else {
       label.append(el("span", { class: "diamond", title: critical ? "on the critical path" : null }, critical ? "◆" : ""),
-        ...statusMark(row), el("bdi", { class: "label" }, nameText(row.name)));
+        ...statusMark(row), el("bdi", { class: "label" }, rowName(row)));
     }
     return this.dress(el("div", {
       class: `row${critical ? " critical-row" : ""}${at === this.chosen ? " current" : ""}`,
@@ -159,6 +159,11 @@ class Waterfall {
     const length = Math.max(1, this.until - this.from);
     const share = (ns) => `${(ns / length) * 100}%`;
     const zone = el("div", { class: "zone" });
+    // The lifetime of what lives long is no work.
+    if (row.by === "entries") {
+      zone.append(el("span", { class: "row-time" }, `lives long, entered ${plural(row.entries, "time")}`));
+      return zone;
+    }
     const open = row.duration_ns === null;
     const span = el("div", { class: `span-bar ${row.status}${row.busy_ns === null || row.more > 0 ? " unmeasured" : ""}` });
     const spanNs = open ? this.until - row.start_ns : row.duration_ns;

@@ -11,6 +11,7 @@ use spandrel::Profiler;
 
 use self::page::Page;
 use crate::fixture::{bare, profile, run, spandrel};
+use crate::frames;
 
 /// What a document is of, beside what each one has.
 #[derive(Clone, Copy, PartialEq)]
@@ -120,6 +121,7 @@ fn the_page_is_what_the_commands_print_and_no_more() {
         check(&mut page, &[command], Of::Run, profile(), &[command, "--run", "1"]);
     }
     check(&mut page, &["tree"], Of::Run, profile(), &["tree", "t97", "--events"]);
+    check(&mut page, &["tree"], Of::Run, frames::profile(), &["tree", "t110"]);
     check(&mut page, &["check"], Of::File, profile(), &["check", "--run", "2", "--baseline", "1"]);
     check(&mut page, &["diff"], Of::File, profile(), &["diff", "1", "2"]);
     groupings(&mut page);
