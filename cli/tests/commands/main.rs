@@ -9,6 +9,7 @@ mod copies;
 mod destinations;
 mod endings;
 mod events;
+mod explained_entries;
 mod figures;
 mod fixture;
 mod frames;

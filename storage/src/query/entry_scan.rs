@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use super::commit_map::{Kind, Place, places, union};
 use super::scan::{PIECE_ROWS, Range, of_run};
@@ -18,7 +18,7 @@ impl Reader {
         &self,
         run_id: i64,
         stretches: &[(i64, i64)],
-        mut each: impl FnMut(&Entry) -> ControlFlow<()>,
+        mut each: impl FnMut(&Transaction<'_>, &Entry) -> rusqlite::Result<ControlFlow<()>>,
     ) -> Result<(), Error> {
         for mut range in self.entry_ranges(run_id, stretches)?.into_iter().rev() {
             while range.after < range.last {
@@ -34,7 +34,7 @@ impl Reader {
                         let entry = Entry::read(row)?;
                         read += 1;
                         range.last = (entry.id as i64).saturating_sub(1);
-                        if each(&entry).is_break() {
+                        if each(tx, &entry)?.is_break() {
                             return Ok(ControlFlow::Break(()));
                         }
                     }

@@ -10,6 +10,7 @@
 //! says what was wrong with a text, where, and what to write instead.
 
 mod calls;
+mod child_time;
 mod commit_map;
 pub mod compare;
 pub mod critical_path;
@@ -43,6 +44,7 @@ pub mod trace;
 mod verify;
 mod window_sums;
 
+pub use self::child_time::ChildTime;
 pub use self::critical_path::CriticalPath;
 pub use self::distribution::{Bar, Mode, bars, modes};
 pub use self::duration::{DurationError, DurationNs, parse_duration_ns};

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::explain::{Finding, Value};
 use spandrel_storage::query::{By, Columns, Explain, Explanation, Scan, Subject};
 
@@ -80,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
+    view.extra.insert("by".into(), explanation.counted.map(CountedBy::as_str).into());
     for (key, count) in [
         ("selected", explanation.selected),
         ("rest", explanation.rest),
@@ -101,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             Against::Rest => "the rest",
             Against::All => "all",
         };
-        let (few, many) = (text::count(explanation.selected), text::counted(all, "span"));
+        let (few, many) = (text::count(explanation.selected), counted(&explanation, all));
         let title = format!("{few} of {many} ({words}) against {against}");
         let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
         view.drawing = Some(drawing::draw(&title, &explanation, shown, context.output.width()));
@@ -112,6 +114,18 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
+}
+
+/// How many of what is explained, in words.
+fn counted(explanation: &Explanation, count: u64) -> String {
+    let noun = match explanation.counted {
+        Some(CountedBy::Entries) => text::agree(count, "entry", "entries"),
+        Some(CountedBy::Both) => text::agree(count, "span or entry", "spans and entries"),
+        _ => text::agree(count, "span", "spans"),
+    };
+    let marked = explanation.counted.is_some_and(CountedBy::has_entries);
+    let mark = if marked { format!(" {}", text::LONG) } else { String::new() };
+    format!("{} {noun}{mark}", text::count(count))
 }
 
 /// The names, of which one can be explained.
@@ -131,20 +145,19 @@ fn explain(
     let explain = Explain::new(profile.run.length_ns());
     let mut explain = explain.selected_by(subjects);
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-    profile.scan_named(name, Columns::All, |span| {
+    profile.calls_named(name, Columns::All, |span| {
         explain.add(span, selection.has(span));
-        first_ns = first_ns.min(span.start_ns);
-        last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
+        if let Some(ns) = span.call_ns() {
+            first_ns = first_ns.min(span.start_ns);
+            last_ns = last_ns.max(span.start_ns.saturating_add(ns));
+        }
         ControlFlow::Continue(())
     })?;
     explain.begin_children();
     // Children may be outside of the window, and need not pass the filter; what of them counts lies in
     // their parents.
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    profile.reader.scan(&scan, |span| {
-        explain.add_child(span);
-        ControlFlow::Continue(())
-    })?;
+    profile.reader.child_times(&scan, |child| explain.add_child(child))?;
     Ok(explain.finish(against == Against::All))
 }
 
@@ -227,8 +240,14 @@ fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
     if let Some(why) = needs_more(explanation) {
         notes.push(why);
     } else if selected < FEW {
-        let selected = text::counted(selected, "selected span");
-        notes.push(format!("only {selected}: what is found is but a hint"));
+        let one = explanation.counted == Some(CountedBy::Entries);
+        let noun = if one {
+            text::agree(selected, "entry", "entries")
+        } else {
+            text::agree(selected, "span", "spans")
+        };
+        let selected = text::count(selected);
+        notes.push(format!("only {selected} selected {noun}: what is found is but a hint"));
     }
     if explanation.findings.is_empty() && selected > 0 && rest > 0 {
         notes.push(format!("nothing sets them apart: {tested}, and no more than chance"));
@@ -257,6 +276,9 @@ fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
         notes.push("there are too many fields to look at all of them".into());
     }
     notes.extend(next_step(name, explanation));
+    if explanation.counted.is_some_and(CountedBy::has_entries) {
+        notes.push(text::LONG_MEANS.into());
+    }
     notes
 }
 

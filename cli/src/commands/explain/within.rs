@@ -6,10 +6,11 @@
 use std::ops::ControlFlow;
 
 use serde_json::json;
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::{By, Columns, Explain, Explanation, Group, Groups, Key, Scan};
 
 use super::selection::{Selection, Wanted};
-use super::{Against, Arguments, drawing, finding_cells, finding_columns, needs_more};
+use super::{Against, Arguments, counted, drawing, finding_cells, finding_columns, needs_more};
 use crate::arguments::Context;
 use crate::commands::hist::Durations;
 use crate::commands::{by, named};
@@ -67,6 +68,9 @@ pub(super) fn run(
             ));
         }
     }
+    if parts.iter().any(|p| p.explanation.counted.is_some_and(CountedBy::has_entries)) {
+        view.notes.push(text::LONG_MEANS.into());
+    }
     view.notes.extend(profile.passed_over_everything()?);
     // The drawing has its own limit; programs get all.
     context.output.show(view, 0)
@@ -87,7 +91,7 @@ fn explained(
     // From the order in which values are met to that of the parts.
     let mut part_of: Vec<Option<usize>> = Vec::new();
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-    profile.scan_named(name, Columns::All, |span| {
+    profile.calls_named(name, Columns::All, |span| {
         let at = places.place(span);
         if at >= part_of.len() {
             let met = places.groups().get(part_of.len()..).unwrap_or_default();
@@ -102,16 +106,17 @@ fn explained(
                 (explains.get_mut(part), selections.get_mut(part))
         {
             explain.add(span, selection.has(span));
-            first_ns = first_ns.min(span.start_ns);
-            last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
+            if let Some(ns) = span.call_ns() {
+                first_ns = first_ns.min(span.start_ns);
+                last_ns = last_ns.max(span.start_ns.saturating_add(ns));
+            }
         }
         ControlFlow::Continue(())
     })?;
     explains.iter_mut().for_each(Explain::begin_children);
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    profile.reader.scan(&scan, |span| {
-        explains.iter_mut().for_each(|explain| explain.add_child(span));
-        ControlFlow::Continue(())
+    profile.reader.child_times(&scan, |child| {
+        explains.iter_mut().for_each(|explain| explain.add_child(child));
     })?;
     let against_all = arguments.against == Against::All;
     let parts = groups.into_iter().zip(explains).zip(&selections);
@@ -191,7 +196,8 @@ fn members(view: &mut View, (name, by): (&str, &By), values: usize, parts: &[Par
             _ => None,
         };
         json!({
-            "value": value, "selected": part.explanation.selected, "rest": part.explanation.rest,
+            "value": value, "by": part.explanation.counted.map(CountedBy::as_str),
+            "selected": part.explanation.selected, "rest": part.explanation.rest,
             "selection_of_spans": part.words, "tested": part.explanation.tested,
         })
     });
@@ -204,7 +210,7 @@ fn members(view: &mut View, (name, by): (&str, &By), values: usize, parts: &[Par
 fn draw(by: &By, part: &Part, shown: usize, columns: usize) -> String {
     let explanation = &part.explanation;
     let all = explanation.selected.saturating_add(explanation.rest);
-    let (few, many) = (text::count(explanation.selected), text::counted(all, "span"));
+    let (few, many) = (text::count(explanation.selected), counted(explanation, all));
     let value = by::in_words(by, &part.group);
     let title = format!("{value}: {few} of {many} ({})", part.words);
     let mut page = drawing::draw(&title, explanation, shown, columns);

@@ -1,6 +1,7 @@
 //! What was found, and which of it is worth showing.
 
 use crate::query::statistics::discoveries;
+use crate::reader::CountedBy;
 
 /// Of what is shown, so much may be chance.
 const FALSE_DISCOVERY_RATE: f64 = 0.01;
@@ -122,6 +123,8 @@ pub struct Explanation {
     pub folded: Vec<Folded>,
     /// How many candidates were tested.
     pub tested: usize,
+    /// What the spans are: by their lifetimes, or entries of those that live long; `None`: there are none.
+    pub counted: Option<CountedBy>,
     /// Spans that are selected.
     pub selected: u64,
     /// Spans that are not.

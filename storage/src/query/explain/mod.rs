@@ -1,5 +1,8 @@
 //! What sets some spans apart from the others of their name, as Honeycomb's BubbleUp does it.
 //!
+//! Of spans that live long, each entry is looked at as a span of its own: with its duration and thread, and the
+//! fields of the span.
+//!
 //! Every span of the name is in one of two classes, selected or rest. Two passes look for what is more
 //! frequent among the selected: the first at fields, status, thread, place in the source, moment and
 //! own time; the second at the children of a sample. What remains has passed a test against chance
@@ -24,9 +27,10 @@ use self::finding::{CHILD_TIME, Candidate, OWN_BUSY, OWN_SELF, OWN_TIME, chosen}
 pub use self::finding::{Explanation, Finding, Folded, Kind, Value};
 use self::moments::Starts;
 use self::significance::Moments;
-use super::SpanRef;
 use super::fields::{each_field, text};
 use super::filter::Subject;
+use super::{ChildTime, SpanRef};
+use crate::reader::CountedBy;
 
 /// Names of fields that are kept apart at most.
 const FIELDS_MAX: usize = 200;
@@ -38,6 +42,8 @@ const REST: usize = 1;
 #[derive(Debug)]
 pub struct Explain {
     counts: [u64; 2],
+    /// What the calls are; `None`: there was none.
+    counted: Option<CountedBy>,
     attributes: BTreeMap<(Kind, String), Attribute>,
     /// By what the spans are selected, which would be found to set them apart.
     selected_by: Vec<Subject>,
@@ -54,6 +60,7 @@ impl Explain {
     pub fn new(run_length_ns: i64) -> Self {
         Self {
             counts: [0; 2],
+            counted: None,
             attributes: BTreeMap::new(),
             selected_by: Vec::new(),
             left_out: false,
@@ -86,9 +93,14 @@ impl Explain {
         })
     }
 
-    /// First pass: a span of the name, with its fields. Unfinished spans are left out.
+    /// First pass: a call of the name, with its fields. What is no [call](SpanRef::call_ns) is left out.
     pub fn add(&mut self, span: &SpanRef<'_>, is_selected: bool) {
-        let Some(duration_ns) = span.duration_ns else { return };
+        let Some(duration_ns) = span.call_ns() else { return };
+        let counted = span.counted();
+        self.counted = match self.counted {
+            Some(known) if known != counted => Some(CountedBy::Both),
+            _ => Some(counted),
+        };
         let class = if is_selected { SELECTED } else { REST };
         if let Some(count) = self.counts.get_mut(class) {
             *count += 1;
@@ -151,9 +163,9 @@ impl Explain {
         self.children.begin();
     }
 
-    /// Second pass: any span of the run, selected or not; fields are not needed.
-    pub fn add_child(&mut self, span: &SpanRef<'_>) {
-        self.children.add(span);
+    /// Second pass: [any](crate::Reader::child_times) of the run.
+    pub fn add_child(&mut self, child: &ChildTime) {
+        self.children.add(child);
     }
 
     /// What sets the selected spans apart: from the rest, or, if `against_all`, from all.
@@ -192,6 +204,7 @@ impl Explain {
             folded: folded.collect(),
             findings,
             tested,
+            counted: self.counted,
             selected: all[SELECTED],
             rest: all[REST],
             children_of: (self.children.drawn()[SELECTED], self.children.drawn()[REST]),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::query::made::Made;
 use crate::query::{Columns, Scan};
-use crate::record::SpanRow;
+use crate::record::{EntryRow, SpanRow};
 
 const SLOW_NS: i64 = 20_000_000;
 
@@ -56,7 +56,7 @@ fn explained(
     };
     pass(&mut each);
     explain.begin_children();
-    pass(&mut |span| explain.add_child(span));
+    reader.child_times(&Scan::new(1), |child| explain.add_child(child)).unwrap();
     explain.finish(false)
 }
 
@@ -150,4 +150,75 @@ fn without_two_classes_there_is_nothing_to_compare() {
         let explanation = explained(50, |_, _| (ns, r#"{"a":1}"#.into(), 0));
         assert_eq!(explanation.findings, []);
     }
+}
+
+#[test]
+fn entries_are_child_time_of_the_span_around_them_and_lifetimes_of_long_spans_are_not() {
+    let mut made = Made::new();
+    let sites = ["request", "pool", "lock", "disk"].map(|name| made.callsite(name, "shop", 1));
+    made.thread(1, Some("main"));
+    let (pool, disk) = (1, 2);
+    let entry = |id, span_id, callsite_id, around_id, start_ns, duration_ns| EntryRow {
+        id,
+        span_id,
+        callsite_id,
+        thread_id: 1,
+        start_ns,
+        duration_ns,
+        around_id,
+        self_ns: Some(duration_ns),
+        earlier_entries: 0,
+        earlier_ns: 0,
+    };
+    let count = 400;
+    for n in 0..count {
+        let (id, start_ns) = (10 + 10 * n, n as i64 * 100_000_000);
+        let in_pool = if n % 10 == 0 { 80_000_000 } else { 4_000_000 };
+        // Inside the pool, on its thread: a child of the pool, and the disk.
+        let lock = Made::span(id + 1, sites[2], start_ns + 2_000_000, in_pool / 4);
+        made.add(SpanRow { parent_id: pool, root_id: pool, ..lock }, "");
+        let from_ns = start_ns + 2_000_000 + in_pool / 4;
+        made.entry(entry(id + 2, disk, sites[3], pool, from_ns, in_pool / 2));
+        made.entry(entry(id + 3, pool, sites[1], id, start_ns + 1_000_000, in_pool));
+        let ns = in_pool + 2_000_000;
+        made.add(
+            SpanRow { self_ns: Some(2_000_000), ..Made::span(id, sites[0], start_ns, ns) },
+            "",
+        );
+    }
+    // The pool was made by the first request, and lives as long as the program.
+    let whole = count as i64 * 100_000_000;
+    for (id, site, parent_id) in [(pool, sites[1], 10), (disk, sites[3], 0)] {
+        let span = Made::span(id, site, 0, whole);
+        let root_id = if parent_id > 0 { parent_id } else { id };
+        made.add(SpanRow { parent_id, root_id, self_ns: None, entries: count, ..span }, "");
+    }
+    let reader = made.reader();
+    let explained = |name: &str| {
+        let mut explain = Explain::new(whole);
+        let scan = Scan::new(1).columns(Columns::All);
+        let filter = crate::query::Filter::parse(&format!("name={name}")).unwrap();
+        let each = |span: &SpanRef<'_>| {
+            explain.add(span, span.duration_ns >= Some(SLOW_NS));
+            ControlFlow::Continue(())
+        };
+        reader.scan_calls(&scan, &filter, each).unwrap();
+        explain.begin_children();
+        reader.child_times(&Scan::new(1), |child| explain.add_child(child)).unwrap();
+        explain.finish(false)
+    };
+    let share = |explanation: &Explanation, name: &str| {
+        let of = |f: &&Finding| f.kind == Kind::Child && f.value == Value::Text(name.into());
+        let found = explanation.findings.iter().find(of);
+        found.map(|found| [found.selected, found.other].map(|share| (share * 100.0).round()))
+    };
+    let request = explained("request");
+    assert_eq!((request.counted, request.selected), (Some(CountedBy::Lifetime), 40));
+    assert_eq!(share(&request, "pool"), Some([98.0, 67.0]), "{:?}", shown(&request));
+    assert_eq!(share(&request, "lock"), None, "that is inside the pool");
+    // An entry of the pool is explained as a span would be.
+    let pool = explained("pool");
+    assert_eq!((pool.counted, pool.selected, pool.rest), (Some(CountedBy::Entries), 40, 360));
+    let shares = pool.children_of;
+    assert_eq!(shares, (40, 360));
 }

@@ -45,10 +45,11 @@ pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<Inside, 
     let mut members = Members::of(found, run.last_ns);
     let stretches = stretches(found, run.last_ns);
     let mut looked_at = 0;
-    reader.entries_backwards(run.id, &stretches, |entry| {
+    reader.entries_backwards(run.id, &stretches, |_, entry| {
         members.look_at(entry);
         looked_at += 1;
-        if looked_at < LOOKED_AT_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let is_enough = looked_at >= LOOKED_AT_MAX;
+        Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     let left_out = looked_at >= LOOKED_AT_MAX;
     members.keep_the_longest(ENTRIES_MAX);
