@@ -131,12 +131,15 @@ pub struct Settings {
     pub csv_safe: bool,
     /// `otlp`, `otlp-json`: the attribute `service.name`; `None`: the name of the program.
     pub service_name: Option<String>,
+    /// `csv`, `ndjson`: a row for each entry that was recorded one by one, and none for spans.
+    pub entries: bool,
 }
 
 impl Settings {
     /// The format, with the usual settings.
     pub fn new(format: Format) -> Self {
-        Self { format, weight: Weight::SelfTime, csv_safe: false, service_name: None }
+        let (csv_safe, entries) = (false, false);
+        Self { format, weight: Weight::SelfTime, csv_safe, service_name: None, entries }
     }
 
     /// Which time `folded` adds up, and `pprof` shows at first.
@@ -155,6 +158,16 @@ impl Settings {
     #[must_use]
     pub fn service_name(self, service_name: Option<String>) -> Self {
         Self { service_name, ..self }
+    }
+
+    /// Whether rows of `csv` and `ndjson` are entries instead of spans.
+    #[must_use]
+    pub fn entries(self, entries: bool) -> Self {
+        Self { entries, ..self }
+    }
+
+    pub(super) fn has_entries_alone(&self) -> bool {
+        self.entries && matches!(self.format, Format::Csv | Format::Ndjson)
     }
 }
 

@@ -23,6 +23,10 @@ impl IdSet {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     pub(super) fn contains(&self, id: u64) -> bool {
         let piece = self.pieces.get(&(id / PIECE));
         let word = piece.and_then(|piece| piece.get((id % PIECE / 64) as usize));

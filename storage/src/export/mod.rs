@@ -66,6 +66,8 @@ pub struct Written {
     pub links: u64,
     /// Marks.
     pub marks: u64,
+    /// Entries that were recorded one by one.
+    pub entries: u64,
     /// Bytes.
     pub bytes: u64,
     /// `csv`: texts that a spreadsheet would take for formulas.
@@ -86,6 +88,8 @@ pub struct LeftOut {
     pub links: u64,
     /// Marks.
     pub marks: u64,
+    /// Entries that were recorded one by one; not told of `folded` and `pprof`, which are sums.
+    pub entries: u64,
 }
 
 /// Writes the spans of `source`, and what belongs to them, as far as the format knows of it.
@@ -113,11 +117,17 @@ pub fn export(
         Format::Firefox => firefox::write(source, &mut out),
         Format::OtlpJson => otlp::write(source, settings, &mut out),
         Format::Otlp => Err(ExportError::IsSent),
-        Format::Csv => rows::csv(source, settings.csv_safe, &mut out),
-        Format::Ndjson => rows::ndjson(source, &mut out),
+        Format::Csv => rows::csv(source, settings, &mut out),
+        Format::Ndjson => rows::ndjson(source, settings, &mut out),
         Format::Sqlite => Err(ExportError::NotAStream),
     }?;
     written.bytes = out.finish()?;
-    written.left_out = source.left_out(&written)?;
+    // Who wants entries misses nothing else.
+    if !settings.has_entries_alone() {
+        written.left_out = source.left_out(&written)?;
+    }
+    if matches!(settings.format, Format::Folded | Format::Pprof) {
+        written.left_out.entries = 0;
+    }
     Ok(written)
 }

@@ -1,28 +1,31 @@
-//! Spans as rows: every column, with names, for spreadsheets, data frames and scripts.
+//! Spans or entries as rows: every column, with names, for spreadsheets, data frames and scripts.
 //!
 //! Ids and times are whole numbers, as in the profile; `start_unix_ns` is the wall clock. What is not
 //! known is empty (CSV) or null (NDJSON). Fields are a JSON object; in NDJSON, what has more than 64 bits in it is
-//! text. Events and links are rows of another
-//! shape and are left out; `sqlite` has them.
+//! text. Entries are rows of another shape, and a file has either; so are events and links, which are left
+//! out. `sqlite` has all of them.
 
-use super::Written;
 use super::error::ExportError;
 use super::for_scripts::object_for_data_frames;
 use super::out::Out;
-use super::source::Source;
+use super::source::{Named, Source};
 use super::text::{integer, json, key, unsigned};
+use super::{Settings, Written};
 use crate::query::{Columns, SpanRef};
+use crate::reader::{Callsite, Thread};
 
 /// A value in a row.
 enum Cell<'a> {
     Id(u64),
     Integer(i64),
+    Bool(bool),
     Text(&'a str),
     Fields(&'a str),
     Unknown,
 }
 
-const COLUMNS: [&str; 20] = [
+/// Of spans; `thread` is that of the longest entry.
+const COLUMNS: [&str; 25] = [
     "id",
     "parent_id",
     "root_id",
@@ -35,74 +38,221 @@ const COLUMNS: [&str; 20] = [
     "line",
     "thread",
     "thread_os_id",
+    "made_on",
+    "made_on_os_id",
     "start_ns",
     "start_unix_ns",
     "duration_ns",
     "busy_ns",
     "self_ns",
     "entries",
+    "first_entry_ns",
+    "longest_entry_ns",
+    "last_exit_ns",
     "status",
     "fields",
 ];
 
+/// Of entries.
+const ENTRY_COLUMNS: [&str; 19] = [
+    "id",
+    "span_id",
+    "around_id",
+    "run_id",
+    "name",
+    "target",
+    "level",
+    "module",
+    "file",
+    "line",
+    "thread",
+    "thread_os_id",
+    "start_ns",
+    "start_unix_ns",
+    "duration_ns",
+    "self_ns",
+    "counts",
+    "earlier_entries",
+    "earlier_ns",
+];
+
+fn maybe_integer<'a>(value: Option<i64>) -> Cell<'a> {
+    value.map_or(Cell::Unknown, Cell::Integer)
+}
+
+fn maybe_text(value: Option<&str>) -> Cell<'_> {
+    value.map_or(Cell::Unknown, Cell::Text)
+}
+
+/// Name, target, level, module, file, line.
+fn of_callsite(callsite: &Callsite) -> [Cell<'_>; 6] {
+    [
+        Cell::Text(&callsite.name),
+        Cell::Text(&callsite.target),
+        Cell::Text(&callsite.level),
+        maybe_text(callsite.module.as_deref()),
+        maybe_text(callsite.file.as_deref()),
+        maybe_integer(callsite.line.map(i64::from)),
+    ]
+}
+
+/// Name and number.
+fn of_thread(thread: &Thread) -> [Cell<'_>; 2] {
+    [maybe_text(thread.name.as_deref()), Cell::Id(thread.os_id)]
+}
+
 fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.len()] {
-    let integer = |value: Option<i64>| value.map_or(Cell::Unknown, Cell::Integer);
-    let text = |value: Option<&'a str>| value.map_or(Cell::Unknown, Cell::Text);
-    let callsite = span.callsite;
+    let [name, target, level, module, file, line] = of_callsite(span.callsite);
+    let [thread, os_id] = of_thread(span.longest_thread);
+    let [made_on, made_on_os_id] = of_thread(span.thread);
     [
         Cell::Id(span.id),
         span.parent_id.map_or(Cell::Unknown, Cell::Id),
         Cell::Id(span.root_id),
         Cell::Integer(span.run_id),
-        Cell::Text(&callsite.name),
-        Cell::Text(&callsite.target),
-        Cell::Text(&callsite.level),
-        text(callsite.module.as_deref()),
-        text(callsite.file.as_deref()),
-        integer(callsite.line.map(i64::from)),
-        text(span.thread.name.as_deref()),
-        Cell::Id(span.thread.os_id),
+        name,
+        target,
+        level,
+        module,
+        file,
+        line,
+        thread,
+        os_id,
+        made_on,
+        made_on_os_id,
         Cell::Integer(span.start_ns),
         Cell::Integer(started_unix_ns.saturating_add(span.start_ns)),
-        integer(span.duration_ns),
-        integer(span.busy_ns),
-        integer(span.self_ns),
+        maybe_integer(span.duration_ns),
+        maybe_integer(span.busy_ns),
+        maybe_integer(span.self_ns),
         Cell::Id(span.entries),
+        maybe_integer(span.first_entry_ns),
+        maybe_integer(span.longest_entry_ns),
+        maybe_integer(span.last_exit_ns),
         Cell::Text(span.status.as_str()),
         span.fields.map_or(Cell::Unknown, Cell::Fields),
     ]
+}
+
+fn entry_cells(
+    entry: &Named,
+    run_id: i64,
+    started_unix_ns: i64,
+) -> [Cell<'_>; ENTRY_COLUMNS.len()] {
+    let row = &entry.row;
+    let [name, target, level, module, file, line] = of_callsite(&entry.callsite);
+    let [thread, os_id] = of_thread(&entry.thread);
+    [
+        Cell::Id(row.id),
+        Cell::Id(row.span_id),
+        if row.around_id == 0 { Cell::Unknown } else { Cell::Id(row.around_id) },
+        Cell::Integer(run_id),
+        name,
+        target,
+        level,
+        module,
+        file,
+        line,
+        thread,
+        os_id,
+        Cell::Integer(row.start_ns),
+        Cell::Integer(started_unix_ns.saturating_add(row.start_ns)),
+        Cell::Integer(row.duration_ns),
+        maybe_integer(row.self_ns),
+        Cell::Bool(row.self_ns.is_some()),
+        Cell::Id(row.earlier_entries),
+        Cell::Integer(row.earlier_ns),
+    ]
+}
+
+/// What is written of rows.
+trait Lines {
+    fn header(&mut self, out: &mut Vec<u8>, columns: &[&str]);
+
+    fn line<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        columns: &[&str],
+        cells: impl IntoIterator<Item = Cell<'a>>,
+    );
+}
+
+/// Writes the rows of spans, or those of entries.
+fn rows(
+    source: &mut Source<'_>,
+    entries: bool,
+    lines: &mut impl Lines,
+    out: &mut Out<'_>,
+) -> Result<Written, ExportError> {
+    let (run_id, started) = (source.run.id, source.run.info.started_unix_ns);
+    if entries {
+        source.choose()?;
+        lines.header(&mut out.buffer, &ENTRY_COLUMNS);
+        let entries = source.chosen_entries(|entry| {
+            let cells = entry_cells(entry, run_id, started);
+            lines.line(&mut out.buffer, &ENTRY_COLUMNS, cells);
+            Ok(out.pass()?)
+        })?;
+        return Ok(Written { entries, ..Written::default() });
+    }
+    lines.header(&mut out.buffer, &COLUMNS);
+    let spans = source.spans(Columns::All, |span| {
+        lines.line(&mut out.buffer, &COLUMNS, cells(span, started));
+        Ok(out.pass()?)
+    })?;
+    Ok(Written { spans, ..Written::default() })
 }
 
 /// Comma-separated values, RFC 4180. With `safe`, text that a spreadsheet would take for a formula
 /// gets a quotation mark in front: <https://owasp.org/www-community/attacks/CSV_Injection>.
 pub(super) fn csv(
     source: &mut Source<'_>,
-    safe: bool,
+    settings: &Settings,
     out: &mut Out<'_>,
 ) -> Result<Written, ExportError> {
-    out.buffer.extend_from_slice(COLUMNS.join(",").as_bytes());
-    out.buffer.extend_from_slice(b"\r\n");
-    let started = source.run.info.started_unix_ns;
-    let mut formulas = 0;
-    let spans = source.spans(Columns::All, |span| {
-        for (at, cell) in cells(span, started).into_iter().enumerate() {
+    let mut lines = Csv { safe: settings.csv_safe, formulas: 0 };
+    let written = rows(source, settings.entries, &mut lines, out)?;
+    Ok(Written { formulas: lines.formulas, ..written })
+}
+
+struct Csv {
+    safe: bool,
+    formulas: u64,
+}
+
+impl Lines for Csv {
+    fn header(&mut self, out: &mut Vec<u8>, columns: &[&str]) {
+        out.extend_from_slice(columns.join(",").as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn line<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        _columns: &[&str],
+        cells: impl IntoIterator<Item = Cell<'a>>,
+    ) {
+        for (at, cell) in cells.into_iter().enumerate() {
             if at > 0 {
-                out.buffer.push(b',');
+                out.push(b',');
             }
             match cell {
-                Cell::Id(id) => unsigned(&mut out.buffer, id),
-                Cell::Integer(value) => integer(&mut out.buffer, value),
+                Cell::Id(id) => unsigned(out, id),
+                Cell::Integer(value) => integer(out, value),
+                Cell::Bool(value) => out.extend_from_slice(bool_text(value)),
                 Cell::Text(text) | Cell::Fields(text) => {
-                    formulas += u64::from(is_formula(text));
-                    quoted(&mut out.buffer, text, safe);
+                    self.formulas += u64::from(is_formula(text));
+                    quoted(out, text, self.safe);
                 }
                 Cell::Unknown => {}
             }
         }
-        out.buffer.extend_from_slice(b"\r\n");
-        Ok(out.pass()?)
-    })?;
-    Ok(Written { spans, formulas, ..Written::default() })
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn bool_text(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
 }
 
 /// Whether a spreadsheet would take the text for a formula, as the page above lists them.
@@ -131,27 +281,42 @@ fn quoted(out: &mut Vec<u8>, text: &str, safe: bool) {
 }
 
 /// A JSON object a line.
-pub(super) fn ndjson(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
-    let started = source.run.info.started_unix_ns;
-    let spans = source.spans(Columns::All, |span| {
-        let line = out.buffer.len();
-        for (name, cell) in COLUMNS.iter().zip(cells(span, started)) {
-            key(&mut out.buffer, name);
+pub(super) fn ndjson(
+    source: &mut Source<'_>,
+    settings: &Settings,
+    out: &mut Out<'_>,
+) -> Result<Written, ExportError> {
+    rows(source, settings.entries, &mut Ndjson, out)
+}
+
+struct Ndjson;
+
+impl Lines for Ndjson {
+    fn header(&mut self, _out: &mut Vec<u8>, _columns: &[&str]) {}
+
+    fn line<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        columns: &[&str],
+        cells: impl IntoIterator<Item = Cell<'a>>,
+    ) {
+        let line = out.len();
+        for (name, cell) in columns.iter().zip(cells) {
+            key(out, name);
             match cell {
-                Cell::Id(id) => unsigned(&mut out.buffer, id),
-                Cell::Integer(value) => integer(&mut out.buffer, value),
-                Cell::Text(text) => json(&mut out.buffer, text),
-                Cell::Fields(text) => object_for_data_frames(&mut out.buffer, text),
-                Cell::Unknown => out.buffer.extend_from_slice(b"null"),
+                Cell::Id(id) => unsigned(out, id),
+                Cell::Integer(value) => integer(out, value),
+                Cell::Bool(value) => out.extend_from_slice(bool_text(value)),
+                Cell::Text(text) => json(out, text),
+                Cell::Fields(text) => object_for_data_frames(out, text),
+                Cell::Unknown => out.extend_from_slice(b"null"),
             }
         }
-        if let Some(comma) = out.buffer.get_mut(line) {
+        if let Some(comma) = out.get_mut(line) {
             *comma = b'{';
         }
-        out.buffer.extend_from_slice(b"}\n");
-        Ok(out.pass()?)
-    })?;
-    Ok(Written { spans, ..Written::default() })
+        out.extend_from_slice(b"}\n");
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 
 use super::Written;
 use super::error::ExportError;
-use super::lanes::{Lane, Open, Slices};
+use super::lanes::{Lane, Open, Slice, Slices};
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
@@ -23,7 +23,7 @@ use super::timeline;
 use crate::query::Columns;
 use crate::query::stacks::{Frame, StackTree, Weight};
 use crate::quick_map::QuickMap;
-use crate::reader::{Callsite, Span, Thread};
+use crate::reader::{Callsite, Thread};
 
 /// The first profile; the others are of threads.
 const BY_PATH: &str = "all spans: self time by path";
@@ -37,7 +37,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         frames_json: Vec::new(),
         last_ns: at(source.run.last_ns),
     };
-    let (spans, tree) = timeline::slices_and_stacks(source, Columns::Numbers, &mut speedscope)?;
+    let (drawn, tree) = timeline::slices_and_stacks(source, Columns::Numbers, &mut speedscope)?;
     out.buffer.extend_from_slice(
         b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spandrel\"",
     );
@@ -50,7 +50,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     out.buffer.extend_from_slice(b"\n],\"shared\":{\"frames\":[");
     out.buffer.extend_from_slice(&speedscope.frames_json);
     out.buffer.extend_from_slice(b"\n]}}\n");
-    Ok(Written { spans, ..Written::default() })
+    Ok(Written { spans: drawn.spans, entries: drawn.entries, ..Written::default() })
 }
 
 /// A moment, from the start of the run on.
@@ -80,13 +80,13 @@ struct Speedscope {
 impl Slices for Speedscope {
     type Error = ExportError;
 
-    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), ExportError> {
-        let thread = &span.thread;
+    fn begin(&mut self, lane: Lane, _number: u64, slice: &Slice<'_>) -> Result<(), ExportError> {
+        let thread = slice.thread;
         if lane.group == thread.id as u64 {
             self.thread_names.entry(lane.group).or_insert_with(|| name_of(thread));
         }
-        let frame = self.frame_of(&span.callsite, span.duration_ns.is_none());
-        self.event(lane, b'O', span.start_ns, frame)
+        let frame = self.frame_of(slice.callsite, slice.to_ns.is_none());
+        self.event(lane, b'O', slice.from_ns, frame)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
@@ -182,12 +182,12 @@ impl Speedscope {
     fn write_lanes(&mut self, out: &mut Out<'_>) -> Result<(), ExportError> {
         let Self { spool, profiles, thread_names, last_ns, .. } = self;
         let mut profiles: Vec<_> = profiles.iter().collect();
-        profiles.sort_by_key(|(lane, _)| (lane.group, lane.number));
+        profiles.sort_by_key(|(lane, _)| (lane.group, lane.is_async, lane.number));
         for (lane, stream) in profiles {
             let thread = thread_names.get(&lane.group).map_or("thread", String::as_str);
-            let name = match lane.number {
-                0 => thread.to_owned(),
-                number => format!("{thread}, overlapping {number}"),
+            let name = match lane.name() {
+                further if further.is_empty() => thread.to_owned(),
+                further => format!("{thread}, {further}"),
             };
             out.buffer.push(b',');
             profile(&mut out.buffer, "evented", &name, *last_ns);

@@ -48,7 +48,6 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
     store.begin_run(&source.run.info)?;
     let mut copy = Copy {
         store,
-        entries: 0,
         batch: Batch::default(),
         callsites: HashMap::new(),
         threads: HashMap::new(),
@@ -65,9 +64,9 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
     copy.entries(source)?;
     copy.threads_of_losses(source)?;
     copy.append()?;
-    let Copy { store, threads, entries, mut written, .. } = copy;
+    let Copy { store, threads, mut written, .. } = copy;
     store.close()?;
-    finish(source, path, &threads, &written, entries)?;
+    finish(source, path, &threads, &written)?;
     written.marks = source.reader.marks(source.run.id)?.len() as u64;
     written.left_out = source.left_out(&written)?;
     written.bytes = path.metadata().context(path, "look at the copy")?.len();
@@ -76,8 +75,6 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
 
 struct Copy {
     store: Store,
-    /// Entries copied.
-    entries: u64,
     batch: Batch,
     /// From numbers in the profile to numbers in the copy.
     callsites: HashMap<i64, i64>,
@@ -168,24 +165,17 @@ impl Copy {
         id
     }
 
-    /// The entries of the chosen spans, and of those that are open, which have no row yet.
-    fn entries(&mut self, source: &Source<'_>) -> Result<(), ExportError> {
-        let mut after = 0;
-        loop {
-            let piece = source.entries(after)?;
-            let Some(last) = piece.last() else { return Ok(()) };
-            after = last.row.id;
-            for entry in piece.iter().filter(|entry| source.has_span(entry.row.span_id)) {
-                let row = EntryRow {
-                    callsite_id: self.callsite(&entry.callsite),
-                    thread_id: self.thread(&entry.thread),
-                    ..entry.row
-                };
-                self.batch.entries.push(row);
-                self.entries += 1;
-                self.append_full()?;
-            }
-        }
+    fn entries(&mut self, source: &mut Source<'_>) -> Result<(), ExportError> {
+        self.written.entries = source.chosen_entries(|entry| {
+            let row = EntryRow {
+                callsite_id: self.callsite(&entry.callsite),
+                thread_id: self.thread(&entry.thread),
+                ..entry.row
+            };
+            self.batch.entries.push(row);
+            self.append_full()
+        })?;
+        Ok(())
     }
 
     /// Threads that lost something may have nothing else.
@@ -223,7 +213,6 @@ fn finish(
     path: &Path,
     threads: &HashMap<i64, i64>,
     written: &Written,
-    entries: u64,
 ) -> Result<(), ExportError> {
     let doing = "finish the copy";
     let mut conn = Connection::open(path).context(path, doing)?;
@@ -238,7 +227,7 @@ fn finish(
     };
     let (spans, pruned_spans) = stored(run.spans, run.pruned_spans, written.spans);
     let (events, pruned_events) = stored(run.events, run.pruned_events, written.events);
-    let (entries, pruned_entries) = stored(run.entries, run.pruned_entries, entries);
+    let (entries, pruned_entries) = stored(run.entries, run.pruned_entries, written.entries);
     tx.execute(
         "UPDATE run SET ended_unix_ns = ?1, report = ?2, spans = ?3, events = ?4,
            pruned_spans = ?5, pruned_events = ?6, unfinished = max(unfinished, ?7),

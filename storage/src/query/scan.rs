@@ -190,6 +190,40 @@ impl Reader {
         })
     }
 
+    /// Those of some spans of a run that a filter means, by their ids; also of those that are open.
+    pub(crate) fn meant(
+        &self,
+        run_id: i64,
+        ids: &[u64],
+        filter: &Filter,
+    ) -> Result<Vec<u64>, Error> {
+        /// Ids in one statement.
+        const IDS_MAX: usize = 500;
+        /// The table of open spans with the columns of the other one.
+        const OPEN: &str = "(SELECT *, NULL AS duration_ns, NULL AS self_ns, 'unfinished' AS status
+            FROM open_span WHERE id NOT IN (SELECT id FROM span))";
+        let mut rows = Rows::new(run_id, filter.columns());
+        let (mut matcher, mut meant) = (filter.matcher(), Vec::new());
+        for some in ids.chunks(IDS_MAX) {
+            let listed = some.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+            for table in ["span", OPEN] {
+                let sql = format!(
+                    "SELECT {} FROM {table} WHERE id IN ({listed}) AND run_id = ?1",
+                    rows.selected()
+                );
+                let tx = self.begin()?;
+                let read = rows.read(&tx, &sql, [run_id], |span| {
+                    if matcher.matches(span) {
+                        meant.push(span.id);
+                    }
+                    ControlFlow::Continue(())
+                });
+                let _goes_on = read.context(self.path(), "read the spans of entries")?;
+            }
+        }
+        Ok(meant)
+    }
+
     /// What SQLite can decide of a filter, as SQL for a [`Condition`].
     pub(crate) fn sieve(&self, filter: &Filter) -> Result<String, Error> {
         self.sieve_of(filter, |sieve| sieve.sql())

@@ -1,6 +1,7 @@
 //! Profiles with known rows, and the programs that read exports of them.
 
 pub mod blocks;
+pub mod by_thread;
 pub mod desk;
 pub mod entangled;
 pub mod firefox;

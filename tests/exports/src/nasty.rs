@@ -31,8 +31,14 @@ pub struct Row {
     pub level: String,
     pub file: Option<String>,
     pub line: Option<i64>,
+    /// Of the longest entry.
     pub thread_os_id: i64,
     pub thread_name: Option<String>,
+    /// The thread that made it, if that is another one.
+    pub made_on: Option<String>,
+    pub first_entry_ns: Option<i64>,
+    pub longest_entry_ns: Option<i64>,
+    pub last_exit_ns: Option<i64>,
     pub start_ns: i64,
     pub duration_ns: Option<i64>,
     pub busy_ns: Option<i64>,
@@ -182,7 +188,7 @@ pub fn nasty() -> Nasty {
             first_entry_ns: (id % 4 > 0).then_some(5),
             longest_entry_ns: (id % 4 > 1).then_some(3),
             last_exit_ns: (id % 4 > 1).then_some(9),
-            longest_thread_id: 0,
+            longest_thread_id: if id % 4 == 3 { again } else { 0 },
             status,
             fields,
         });
@@ -261,9 +267,13 @@ impl Nasty {
 pub fn rows(path: &std::path::Path) -> Vec<Row> {
     let conn = Connection::open(path).unwrap();
     let sql = "SELECT s.id, s.parent_id, s.root_id, c.name, c.target, c.level, c.file, c.line,
-          t.os_id, t.name, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.entries, s.status, s.fields
+          t.os_id, t.name, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.entries, s.status, s.fields,
+          CASE WHEN m.id <> t.id THEN coalesce(m.name, 'thread ' || m.os_id) END, s.first_entry_ns,
+          CASE WHEN s.entries = 1 THEN s.busy_ns ELSE s.longest_entry_ns END,
+          CASE WHEN s.entries = 1 THEN s.first_entry_ns + s.busy_ns ELSE s.last_exit_ns END
         FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
-        JOIN thread AS t ON t.id = s.thread_id ORDER BY s.id";
+        JOIN thread AS t ON t.id = coalesce(s.longest_thread_id, s.thread_id)
+        JOIN thread AS m ON m.id = s.thread_id ORDER BY s.id";
     let mut query = conn.prepare(sql).unwrap();
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Row {
@@ -284,6 +294,10 @@ pub fn rows(path: &std::path::Path) -> Vec<Row> {
             entries: row.get(14)?,
             status: row.get(15)?,
             fields: row.get(16)?,
+            made_on: row.get(17)?,
+            first_entry_ns: row.get(18)?,
+            longest_entry_ns: row.get(19)?,
+            last_exit_ns: row.get(20)?,
         })
     };
     query.query_map([], read).unwrap().map(Result::unwrap).collect()

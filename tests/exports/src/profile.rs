@@ -84,6 +84,23 @@ impl Given {
         }
     }
 
+    /// The thread of the longest entry, which is another one for some that were entered more than once.
+    pub fn worker(&self, at: usize) -> usize {
+        let thread = self.spans[at].thread;
+        if at % 4 > 1 { (thread + at) % self.threads.len() } else { thread }
+    }
+
+    /// First and longest entry, and last exit.
+    pub fn times(&self, at: usize) -> [Option<i64>; 3] {
+        let nanos = at as i64;
+        let (longest, last) = match (at % 4, self.spans[at].duration_ns) {
+            (0, _) | (1, None) => (None, None),
+            (1, Some(ns)) => (Some(ns / 3), Some(nanos + ns / 3)),
+            _ => (Some(7 + nanos), Some(1_000_001 + nanos)),
+        };
+        [(!at.is_multiple_of(4)).then_some(nanos), longest, last]
+    }
+
     pub fn self_ns(&self, at: usize) -> Option<i64> {
         self.spans[at].duration_ns.map(|ns| ns / 2)
     }
@@ -103,6 +120,7 @@ impl Given {
             busy_ns: span.duration_ns.map(|ns| ns / 3),
             self_ns: self.self_ns(at),
             entries: at as u64 % 4,
+            longest_thread_id: threads[self.worker(at)],
             status: self.status(at),
             first_entry_ns: (!at.is_multiple_of(4)).then_some(at as i64),
             longest_entry_ns: (at % 4 > 1).then_some(7 + at as i64),

@@ -57,6 +57,7 @@ fn data(made: &Made, index: usize) -> Map<String, Value> {
         ("parent", given.parent_id(index).map(|id| format!("s{id}").into())),
         ("level", Some("INFO".into())),
         ("file", Some("src/\"shop\".rs:7".into())),
+        ("made_on", (given.worker(index) != span.thread).then(|| named(made, span.thread).into())),
         ("status", (status != Status::Ok).then(|| status.as_str().into())),
         ("entries", Some((index as u64 % 4).into())),
         ("self_ns", given.self_ns(index).map(number)),
@@ -81,8 +82,11 @@ fn spans(made: &Made, read: &TraceEvents) -> BTreeMap<usize, usize> {
 }
 
 fn thread(made: &Made, index: usize) -> String {
-    let thread = made.given.threads[made.given.spans[index].thread].as_deref();
-    format!("{} 4711", thread.unwrap_or("thread"))
+    named(made, made.given.worker(index))
+}
+
+fn named(made: &Made, thread: usize) -> String {
+    format!("{} 4711", made.given.threads[thread].as_deref().unwrap_or("thread"))
 }
 
 fn check_span(made: &Made, read: &TraceEvents, index: usize, slice: &Slice) {

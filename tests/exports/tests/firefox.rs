@@ -168,7 +168,8 @@ fn check_span(made: &Made, at: usize, marker: &Value) {
     let status = given.status(at).as_str();
     let is_failed = ["error", "panicked"].contains(&status);
     assert_eq!(marker["category"], if is_failed { "Failed span" } else { "Span" });
-    let thread = given.threads[span.thread].clone().unwrap_or_else(|| "thread 4711".into());
+    let named = |thread: usize| given.threads[thread].clone().unwrap_or("thread 4711".into());
+    let thread = named(given.worker(at));
     assert_eq!((&marker["threadName"], &marker["pid"]), (&thread.into(), &"77".into()));
     assert!(is_near(&marker["start"], span.start_ns), "{marker}");
     match span.duration_ns {
@@ -176,7 +177,8 @@ fn check_span(made: &Made, at: usize, marker: &Value) {
         None => {
             // It is drawn until the end of its thread.
             let end = marker["start"].as_f64().unwrap() + marker["duration"].as_f64().unwrap();
-            let of_thread = given.spans.iter().filter(|it| it.thread == span.thread);
+            let is_there = |other: &usize| given.worker(*other) == given.worker(at);
+            let of_thread = (0..given.spans.len()).filter(is_there).map(|at| &given.spans[at]);
             let ends = of_thread.map(|it| it.start_ns + it.duration_ns.unwrap_or(0));
             assert!(end >= ends.max().unwrap() as f64 / 1e6, "{end} {marker}");
         }
@@ -190,6 +192,8 @@ fn check_span(made: &Made, at: usize, marker: &Value) {
     assert_eq!(value("trace"), Some(format!("t{}", given.root_id(at)).into()));
     assert_eq!(value("target"), Some(format!("shop::{}", made.name(at)).into()));
     assert_eq!(value("source"), Some("src/\"shop\".rs:7".into()));
+    let made_on = (given.worker(at) != span.thread).then(|| named(span.thread).into());
+    assert_eq!(value("made_on"), made_on);
     assert_eq!((value("level"), value("status")), (Some("INFO".into()), Some(status.into())));
     assert_eq!(value("entries"), Some((at as u64 % 4).into()));
     for (key, ns) in [("busy", span.duration_ns.map(|ns| ns / 3)), ("self", given.self_ns(at))] {

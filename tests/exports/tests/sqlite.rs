@@ -19,7 +19,7 @@ fn spans(path: &Path) -> Vec<Span> {
 fn plain(span: &Span) -> String {
     let Span { id, parent_id, root_id, start_ns, duration_ns, busy_ns, self_ns, .. } = span;
     let of_callsite = (&span.callsite.name, &span.callsite.target, &span.callsite.file);
-    let of_thread = (&span.thread.name, span.thread.os_id);
+    let of_thread = (&span.thread.name, span.thread.os_id, &span.longest_thread.name);
     let rest = (span.entries, span.status, &span.fields, of_callsite, of_thread);
     format!(
         "{id} {parent_id:?} {root_id} {start_ns} {duration_ns:?} {busy_ns:?} {self_ns:?} {rest:?}"

@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// For folded: which time to add up; for pprof: which to show first [default: self]
     #[arg(long, value_enum, value_name = "WHAT")]
     weight: Option<Width>,
+    /// For csv and ndjson: a row for each recorded entry, instead of each span
+    #[arg(long)]
+    entries: bool,
     /// For otlp: service.name [default: $OTEL_SERVICE_NAME or the program]
     #[arg(long, value_name = "NAME")]
     service_name: Option<String>,
@@ -108,7 +111,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             format!("--service-name is for otlp and otlp-json, not for {}", format.name());
         return Err(Failure::usage(message).hint("`spandrel export otlp-json --service-name NAME`"));
     }
+    if arguments.entries && !matches!(format, Format::Csv | Format::Ndjson) {
+        let message = format!("--entries is for csv and ndjson, not for {}", format.name());
+        return Err(Failure::usage(message).hint("`spandrel export csv --entries`"));
+    }
     let settings = Settings::new(format)
+        .entries(arguments.entries)
         .weight(weight(arguments, format)?)
         .csv_safe(spreadsheet)
         .service_name(service_name(arguments));
@@ -121,7 +129,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         false => write::write(&profile, &settings, context, stop),
     })?;
     if let Some(path) = &context.output.path {
-        report(path, format, &written, context);
+        report(path, arguments, (format, &written), context);
     }
     if is_sent || context.output.path.is_some() {
         lost(&profile, context);
@@ -134,7 +142,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
     Ok(match () {
         () if context.output.strict && !profile.run.is_complete() => Exit::Incomplete,
-        () if context.output.fail_empty && written.spans == 0 => Exit::NothingMatched,
+        () if context.output.fail_empty && written.spans == 0 && written.entries == 0 => {
+            Exit::NothingMatched
+        }
         () => Exit::Ok,
     })
 }
@@ -202,14 +212,26 @@ fn refuse_terminal(format: Format, context: &Context) -> Result<(), Failure> {
 }
 
 /// Says where it is, and what opens it.
-fn report(path: &Path, format: Format, written: &Written, context: &Context) {
+fn report(
+    path: &Path,
+    arguments: &Arguments,
+    (format, written): (Format, &Written),
+    context: &Context,
+) {
     let bytes = text::bytes(written.bytes);
-    let mut line =
-        format!("wrote {} ({bytes}, {}", path.display(), text::counted(written.spans, "span"));
-    for (count, what) in [(written.events, "event"), (written.links, "link")] {
+    let mut line = format!("wrote {} ({bytes}", path.display());
+    let counts = [(written.events, "event"), (written.links, "link")];
+    if !arguments.entries {
+        line.push_str(&format!(", {}", text::counted(written.spans, "span")));
+    }
+    for (count, what) in counts {
         if count > 0 {
             line.push_str(&format!(", {}", text::counted(count, what)));
         }
+    }
+    if written.entries > 0 || arguments.entries {
+        let entries = if written.entries == 1 { "entry" } else { "entries" };
+        line.push_str(&format!(", {} {entries}", text::count(written.entries)));
     }
     line.push_str(&format!("). Open: {}", format.opened_by()));
     context.output.say(&text::clean(&line));
@@ -232,6 +254,7 @@ fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
         (left_out.events, "event"),
         (left_out.links, "link"),
         (left_out.marks, "mark"),
+        (left_out.entries, "entry"),
     ];
     let mut listed = String::new();
     let mut counts = counts.into_iter().filter(|(count, _)| *count > 0).peekable();
@@ -241,11 +264,18 @@ fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
             (false, Some(_)) => ", ",
             (false, None) => " and ",
         };
-        let plural = if count == 1 { "" } else { "s" };
-        listed.push_str(&format!("{joint}{} {what}{plural}", text::count(count)));
+        let what = match (what, count) {
+            (what, 1) => what.to_owned(),
+            ("entry", _) => "entries".to_owned(),
+            (what, _) => format!("{what}s"),
+        };
+        listed.push_str(&format!("{joint}{} {what}", text::count(count)));
     }
     let name = format.name();
-    (!listed.is_empty()).then(|| format!("note: {name} has no place for {listed}: left out here"))
+    let rows = left_out.entries > 0 && matches!(format, Format::Csv | Format::Ndjson);
+    let way_out = if rows { " (entries are rows with --entries)" } else { "" };
+    let note = || format!("note: {name} has no place for {listed}: left out here{way_out}");
+    (!listed.is_empty()).then(note)
 }
 
 /// The formats, and what opens them.

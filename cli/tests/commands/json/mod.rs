@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use spandrel::Profiler;
+use tracing_subscriber::prelude::*;
 
 use self::page::Page;
 use crate::fixture::{bare, profile, run, spandrel};
@@ -318,6 +319,21 @@ fn exports(page: &mut Page) {
         assert!(out.lines().count() > 100, "{err}");
         out.lines().for_each(|line| page.check(&document(line), &[("export ndjson", "rows")]));
     }
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("entries.db");
+    let profiler = Profiler::builder().database(&db).entries(spandrel::Entries::All).build();
+    let profiler = profiler.unwrap();
+    let layer = tracing_subscriber::registry().with(profiler.layer());
+    tracing::subscriber::with_default(layer, || {
+        let around = tracing::info_span!("around");
+        (0..3).for_each(|_| around.in_scope(|| tracing::info_span!("inside").in_scope(|| {})));
+    });
+    profiler.close().unwrap();
+    let (out, err, code) =
+        run(bare(&["export", "ndjson", "--entries", "--db"]).arg(&db).args(["-w", "name!=none"]));
+    assert_eq!((code, out.lines().count()), (0, 6), "{err}");
+    let chapter = [("export ndjson --entries", "rows")];
+    out.lines().for_each(|line| page.check(&document(line), &chapter));
 }
 
 /// What changes a file has one of its own.

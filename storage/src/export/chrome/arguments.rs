@@ -3,16 +3,51 @@
 use std::fmt::Write;
 
 use super::super::for_scripts::{self, inner, integer, string, words};
+use super::super::lanes::{Entry, Slice, What};
 use super::super::source::EventRef;
 use super::super::text::{self, key};
-use crate::reader::{Callsite, Span};
+use crate::reader::{Callsite, Span, Thread};
 use crate::record::Status;
 
 /// Bytes of fields that are in the line for the eyes at most; all of them are in `fields`.
 const DETAIL_MAX: usize = 200;
 
 /// Writes `,"args":{"data":{…}}`.
-pub(super) fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
+pub(super) fn of_slice(out: &mut Vec<u8>, slice: &Slice<'_>, is_elsewhere: bool) {
+    match slice.what {
+        What::Span(span) => of_span(out, span, is_elsewhere),
+        What::Entry(entry) => of_entry(out, slice, entry),
+    }
+}
+
+fn of_entry(out: &mut Vec<u8>, slice: &Slice<'_>, entry: &Entry) {
+    out.extend_from_slice(b",\"args\":{\"data\":{\"entry_of\":");
+    id(out, entry.span_id);
+    if let Some(around) = entry.around_id {
+        key(out, "around");
+        id(out, around);
+    }
+    of_callsite(out, slice.callsite);
+    if let Some(self_ns) = entry.self_ns {
+        key(out, "self_ns");
+        integer(out, self_ns);
+    }
+    let (entries, ns) = entry.earlier;
+    if entries > 0 {
+        key(out, "earlier_entries");
+        for_scripts::unsigned(out, entries);
+        key(out, "earlier_ns");
+        integer(out, ns);
+    }
+    rest(out, Status::Ok, slice.callsite, None);
+}
+
+/// A thread, with the number that the operating system gave it.
+fn thread(out: &mut Vec<u8>, thread: &Thread) {
+    string(out, &format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id));
+}
+
+fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
     out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
     id(out, span.id);
     if let Some(parent) = span.parent_id {
@@ -23,8 +58,11 @@ pub(super) fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
     if is_elsewhere {
         // It lies in a span of another thread.
         key(out, "thread");
-        let name = span.thread.name.as_deref().unwrap_or("thread");
-        string(out, &format!("{name} {}", span.thread.os_id));
+        thread(out, &span.longest_thread);
+    }
+    if span.thread.id != span.longest_thread.id {
+        key(out, "made_on");
+        thread(out, &span.thread);
     }
     if span.status != Status::Ok {
         key(out, "status");

@@ -16,8 +16,10 @@
 //!   as what is said at the begin becomes a part of the name in speedscope: no two spans would be one frame.
 //! * Names that stand for something else in Chrome's own traces, whoever is asked, are marked.
 //!
-//! Marks and losses have rows of their own, what the writer said of itself are counters. A profile holds how
-//! often a span was entered and the sum of its busy time, not when: so entries are no slices.
+//! * An entry that was recorded one by one is a slice in the row of its thread, and has an arrow to the next
+//!   one of its span. The span itself is then in a row beside (`async`).
+//!
+//! Marks and losses have rows of their own, what the writer said of itself are counters.
 //!
 //! Time stamps are microseconds since the start of the run, with decimals; what would be before it is put
 //! at 0, as trace processor takes it for very late.
@@ -31,16 +33,15 @@ use std::borrow::Cow;
 use self::rows::Rows;
 use super::Written;
 use super::error::ExportError;
-use super::flows::{Flow, Flows, Links, goes_right};
+use super::flows::{Flows, Links, goes_right};
 use super::for_scripts::string;
-use super::lanes::{Lane, Open, Slices};
+use super::lanes::{Lane, Open, Slice, Slices, What};
 use super::out::Out;
 use super::source::{Place, Source};
 use super::text::{self, integer, key, unsigned};
 use super::timeline;
 use crate::query::Columns;
 use crate::quick_map::QuickMap;
-use crate::reader::Span;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     // An instant has no arrows.
@@ -57,14 +58,15 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         arguments: QuickMap::default(),
         spare: Vec::new(),
     };
-    let spans = timeline::slices(source, Columns::All, &mut slices)?;
+    let drawn = timeline::slices(source, Columns::All, links.count, &mut slices)?;
     let Chrome { mut rows, .. } = slices;
     let events = extras::events(source, &mut rows, out)?;
     let marks = extras::marks(source, &mut rows, out)?;
     extras::losses(source, &mut rows, out)?;
     extras::counters(source, &rows, out)?;
     out.buffer.extend_from_slice(b"\n]}\n");
-    Ok(Written { spans, events, links: links.count, marks, ..Written::default() })
+    let timeline::Counts { spans, entries } = drawn;
+    Ok(Written { spans, entries, events, links: links.count, marks, ..Written::default() })
 }
 
 /// All up to the events, and a first one, so that each of the others can begin with a comma.
@@ -153,7 +155,7 @@ struct Chrome<'o, 'w, 'l> {
     out: &'o mut Out<'w>,
     rows: Rows,
     flows: Flows<'l>,
-    /// What is said of open spans at their ends.
+    /// What is said of open slices at their ends.
     arguments: QuickMap<u64, Vec<u8>>,
     /// Memory of what was said.
     spare: Vec<Vec<u8>>,
@@ -162,34 +164,46 @@ struct Chrome<'o, 'w, 'l> {
 impl Slices for Chrome<'_, '_, '_> {
     type Error = ExportError;
 
-    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), ExportError> {
+    fn begin(&mut self, lane: Lane, number: u64, slice: &Slice<'_>) -> Result<(), ExportError> {
         let out = &mut self.out.buffer;
-        let row = self.rows.lane(lane, &span.thread, out);
-        let end = span.duration_ns.map(|ns| span.start_ns.saturating_add(ns.max(0)));
-        let has_length = end.is_none_or(|end| at(end) > at(span.start_ns));
-        begin(out, if has_length { "B" } else { "i" }, &span.callsite.name);
-        category(out, &span.callsite.target);
-        place(out, self.rows.pid, row, span.start_ns);
+        let row = self.rows.lane(lane, slice.thread, out);
+        let from_ns = slice.from_ns;
+        let has_length = slice.to_ns.is_none_or(|end| at(end) > at(from_ns));
+        begin(out, if has_length { "B" } else { "i" }, &slice.callsite.name);
+        category(out, &slice.callsite.target);
+        place(out, self.rows.pid, row, from_ns);
         if !has_length {
             out.extend_from_slice(b",\"s\":\"t\"");
         }
-        let is_elsewhere = span.thread.id as u64 != lane.group;
-        if end.is_some() && has_length {
+        let is_elsewhere = slice.thread.id as u64 != lane.group;
+        if slice.to_ns.is_some() && has_length {
             let mut arguments = self.spare.pop().unwrap_or_default();
-            arguments::of_span(&mut arguments, span, is_elsewhere);
-            self.arguments.insert(span.id, arguments);
+            arguments::of_slice(&mut arguments, slice, is_elsewhere);
+            self.arguments.insert(number, arguments);
         } else {
-            arguments::of_span(out, span, is_elsewhere);
+            arguments::of_slice(out, slice, is_elsewhere);
         }
         out.push(b'}');
-        for flow in self.flows.of(span.id)? {
-            arrow(&mut self.out.buffer, flow, (self.rows.pid, row, span.start_ns));
+        let place = (self.rows.pid, row, from_ns);
+        match slice.what {
+            What::Span(span) => {
+                for flow in self.flows.of(span.id)? {
+                    arrow(&mut self.out.buffer, FOLLOWS, (flow.number, flow.ends), place);
+                }
+            }
+            What::Entry(entry) => {
+                for (number, ends) in [(entry.arrives, true), (entry.leaves, false)] {
+                    if let Some(number) = number {
+                        arrow(&mut self.out.buffer, AGAIN, (number, ends), place);
+                    }
+                }
+            }
         }
         Ok(self.out.pass()?)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        let Some(mut arguments) = self.arguments.remove(&open.id) else { return Ok(()) };
+        let Some(mut arguments) = self.arguments.remove(&open.number) else { return Ok(()) };
         let Some(row) = self.rows.known(lane) else { return Ok(()) };
         let out = &mut self.out.buffer;
         begin(out, "E", &open.callsite.name);
@@ -206,13 +220,22 @@ impl Slices for Chrome<'_, '_, '_> {
     }
 }
 
+/// Name and category of the arrows that are links, and of those from entry to entry.
+const FOLLOWS: (&str, &str) = ("follows from", "link");
+const AGAIN: (&str, &str) = ("entered again", "entry");
+
 /// An end of an arrow, at the slice that has just begun.
-fn arrow(out: &mut Vec<u8>, flow: Flow, (pid, row, at_ns): (u32, u64, i64)) {
-    begin(out, if flow.ends { "f" } else { "s" }, "follows from");
-    category(out, "link");
+fn arrow(
+    out: &mut Vec<u8>,
+    (name, of): (&str, &str),
+    (number, ends): (u64, bool),
+    (pid, row, at_ns): (u32, u64, i64),
+) {
+    begin(out, if ends { "f" } else { "s" }, name);
+    category(out, of);
     key(out, "id");
-    unsigned(out, flow.number);
-    if flow.ends {
+    unsigned(out, number);
+    if ends {
         // To the slice around it and not the next one.
         out.extend_from_slice(b",\"bp\":\"e\"");
     }

@@ -1,7 +1,7 @@
 //! The rows of a viewer (`tid`), each named before its first event.
 //!
-//! They are numbered as they come: a thread has more than one where spans overlap, and the operating
-//! system gives its own numbers again. That one is in the name. But the row of the main thread is what
+//! They are numbered as they come: a thread has more than one where spans overlap, and others beside those
+//! for spans that are drawn apart from what it did. The operating system gives its own numbers again. That one is in the name. But the row of the main thread is what
 //! viewers know it by: the number of the process.
 
 use super::super::for_scripts::{inner, string};
@@ -10,8 +10,8 @@ use super::super::text::{key, unsigned};
 use crate::quick_map::QuickMap;
 use crate::reader::Thread;
 
-/// Lanes of one thread that have places of their own in the order of rows.
-const LANES_MAX: u32 = 9_999;
+/// Lanes of either kind that have places of their own in the order of rows, for each thread.
+const LANES_MAX: u32 = 4_999;
 
 pub(super) struct Rows {
     pub(super) pid: u32,
@@ -46,16 +46,16 @@ impl Rows {
         self.threads.entry(lane.group).or_insert_with(|| {
             (place, format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id))
         });
-        let is_main = lane.number == 0 && thread.os_id == u64::from(self.pid) && !self.has_main;
+        let is_first = lane.number == 0 && !lane.is_async;
+        let is_main = is_first && thread.os_id == u64::from(self.pid) && !self.has_main;
         self.has_main |= is_main;
         let row = if is_main { self.pid.into() } else { self.number() };
         self.lanes.insert(lane, row);
         if let Some((place, name)) = self.threads.get(&lane.group) {
-            let order = place * 10_000 + u64::from(lane.number.min(LANES_MAX));
-            let further = match lane.number {
-                0 => String::new(),
-                number => format!(", overlapping {number}"),
-            };
+            let beside = if lane.is_async { LANES_MAX + 1 } else { 0 };
+            let order = place * 10_000 + u64::from(lane.number.min(LANES_MAX) + beside);
+            let further = lane.name();
+            let further = if further.is_empty() { further } else { format!(", {further}") };
             name_row(out, (self.pid, row), (name, &further), order);
         }
         row
@@ -68,7 +68,7 @@ impl Rows {
 
     /// The row of a thread's events.
     pub(super) fn thread(&mut self, thread: &Thread, out: &mut Vec<u8>) -> u64 {
-        self.lane(Lane { group: thread.id as u64, number: 0 }, thread, out)
+        self.lane(Lane { group: thread.id as u64, is_async: false, number: 0 }, thread, out)
     }
 
     /// A row that is no thread, above all that are.

@@ -11,6 +11,9 @@
 //! are markers of a thread of their own. An unfinished span is an interval without an end. A span that
 //! others follow from is the begin of a flow, by which the profiler finds them; that is a field of each.
 //!
+//! An entry that was recorded one by one is a marker of its thread, and those of a span are a flow. The span
+//! itself is then in a thread beside, unless it was a call, which is one with its entry.
+//!
 //! The format has its columns one after the other, so they wait in a [`Spool`]. Times are milliseconds
 //! since the start of the run, to the nanosecond.
 
@@ -26,11 +29,12 @@ use super::callsite;
 use super::error::ExportError;
 use super::fields::{self, Value};
 use super::flows::{Flows, Links};
+use super::id_set::IdSet;
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
 use super::text::{self, integer, json, key, unsigned};
-use super::timeline::{add, stacks_beside};
+use super::timeline::{Cursor, Entries, Recorded, add, is_call, only_entry, stacks_beside};
 use crate::query::Columns;
 use crate::quick_map::QuickMap;
 use crate::reader::Thread;
@@ -49,6 +53,9 @@ const NO_THREAD: i64 = i64::MIN;
 
 /// The thread of the call tree.
 const PATHS: i64 = i64::MIN + 1;
+
+/// The thread of spans whose entries are markers of threads.
+const BESIDE: i64 = i64::MIN + 2;
 
 /// Where a marker stands, and what it is.
 struct Place<'a> {
@@ -70,7 +77,10 @@ enum Phase {
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     let links = Links::find(source, |_, _| true)?;
+    let entries = Entries::find(source)?;
     let mut firefox = Firefox {
+        entries: entries.as_ref(),
+        calls: IdSet::default(),
         flows: Flows::new(&links)?,
         links: 0,
         follows_max: 0,
@@ -88,6 +98,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
             firefox.span(span)
         })
     })?;
+    firefox.write_entries()?;
     let events = source.events(|event| firefox.event(event))?;
     let marks = firefox.marks_and_losses(source)?;
     out.buffer.push(b'{');
@@ -99,10 +110,14 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     out.buffer.extend_from_slice(b",\"stringArray\":[");
     out.buffer.extend_from_slice(&firefox.strings_json);
     out.buffer.extend_from_slice(b"]}}\n");
-    Ok(Written { spans, events, links: firefox.links, marks, ..Written::default() })
+    let (links, entries) = (firefox.links, entries.as_ref().map_or(0, |entries| entries.count));
+    Ok(Written { spans, entries, events, links, marks, ..Written::default() })
 }
 
 struct Firefox<'l> {
+    entries: Option<&'l Entries>,
+    /// Spans that are one with their entry.
+    calls: IdSet,
     flows: Flows<'l>,
     links: u64,
     /// How many spans one follows from at most.
@@ -126,17 +141,29 @@ struct Row {
 
 impl Firefox<'_> {
     fn span(&mut self, span: &crate::query::SpanRef<'_>) -> Result<(), ExportError> {
-        self.know(span.thread);
         let is_failure = matches!(span.status, crate::Status::Error | crate::Status::Panicked);
         let end = span.end_ns().map(|end| end.max(span.start_ns));
-        let place = Place {
-            thread: span.thread.id,
+        let mut place = Place {
+            thread: span.longest_thread.id,
             name: &span.callsite.name,
             from_ns: span.start_ns,
             to_ns: end,
             phase: if end.is_some() { Phase::Interval } else { Phase::IntervalStart },
             category: if is_failure { 2 } else { 1 },
         };
+        match self.entries.filter(|entries| entries.has(span.id)) {
+            Some(entries) if is_call(span) && !entries.has_several(span.id) => {
+                self.calls.insert(span.id);
+                if let Some((from_ns, to_ns)) = only_entry(span) {
+                    place = Place { from_ns, to_ns: Some(to_ns), ..place };
+                }
+            }
+            Some(_) => place.thread = BESIDE,
+            None => {}
+        }
+        if place.thread != BESIDE {
+            self.know(span.longest_thread);
+        }
         let flows = self.flows_of(span.id)?;
         let mut keys = std::mem::take(&mut self.span_keys);
         let marked = self.marker(&place, |out| {
@@ -152,6 +179,10 @@ impl Firefox<'_> {
             unsigned(out, span.root_id);
             out.push(b'"');
             callsite::members(out, span.callsite, "source");
+            if span.thread.id != span.longest_thread.id {
+                key(out, "made_on");
+                json(out, &name_of(span.thread));
+            }
             key(out, "status");
             json(out, span.status.as_str());
             for (name, ns) in [("busy", span.busy_ns), ("self", span.self_ns)] {
@@ -168,6 +199,58 @@ impl Firefox<'_> {
         });
         self.span_keys = keys;
         marked
+    }
+
+    /// The entries, but for those of calls.
+    fn write_entries(&mut self) -> Result<(), ExportError> {
+        let Some(entries) = self.entries else { return Ok(()) };
+        let mut sorted = entries.sorted()?;
+        let mut cursor = Cursor::new(entries, &mut sorted, 0)?;
+        while let Some(recorded) = cursor.take()? {
+            if !self.calls.contains(recorded.entry.span_id) {
+                self.entry(&recorded)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, recorded: &Recorded) -> Result<(), ExportError> {
+        let Recorded { callsite, thread, entry, .. } = recorded;
+        self.know(thread);
+        let place = Place {
+            thread: thread.id,
+            name: &callsite.name,
+            from_ns: recorded.from_ns,
+            to_ns: Some(recorded.to_ns),
+            phase: Phase::Interval,
+            category: 1,
+        };
+        let is_in_flow = entry.arrives.is_some() || entry.leaves.is_some();
+        let flow = is_in_flow.then(|| self.string(&format!("s{}", entry.span_id)));
+        self.marker(&place, |out| {
+            out.extend_from_slice(b"{\"type\":\"entry\",\"span\":\"s");
+            unsigned(out, entry.span_id);
+            out.push(b'"');
+            if let Some(around) = entry.around_id {
+                out.extend_from_slice(b",\"around\":\"s");
+                unsigned(out, around);
+                out.push(b'"');
+            }
+            callsite::members(out, callsite, "source");
+            if let Some(ns) = entry.self_ns {
+                key(out, "self");
+                text::scaled(out, ns, 6);
+            }
+            if entry.earlier.0 > 0 {
+                key(out, "earlier");
+                unsigned(out, entry.earlier.0);
+            }
+            if let Some(flow) = flow {
+                key(out, "flow");
+                unsigned(out, flow);
+            }
+            out.push(b'}');
+        })
     }
 
     fn event(&mut self, event: &super::source::EventRef<'_>) -> Result<(), ExportError> {
@@ -252,8 +335,7 @@ impl Firefox<'_> {
 
     fn know(&mut self, thread: &Thread) {
         if !self.threads.contains_key(&thread.id) {
-            let name = thread.name.clone().unwrap_or_else(|| format!("thread {}", thread.os_id));
-            self.row(thread.id, name);
+            self.row(thread.id, name_of(thread));
         }
     }
 
@@ -270,6 +352,9 @@ impl Firefox<'_> {
         let name = self.string(place.name);
         if place.thread == NO_THREAD && !self.threads.contains_key(&NO_THREAD) {
             self.row(NO_THREAD, "marks and losses".to_owned());
+        }
+        if place.thread == BESIDE && !self.threads.contains_key(&BESIDE) {
+            self.row(BESIDE, "async spans".to_owned());
         }
         let Some(row) = self.threads.get_mut(&place.thread) else { return Ok(()) };
         row.markers += 1;
@@ -313,6 +398,10 @@ impl Firefox<'_> {
         json(&mut self.strings_json, string);
         number
     }
+}
+
+fn name_of(thread: &Thread) -> String {
+    thread.name.clone().unwrap_or_else(|| format!("thread {}", thread.os_id))
 }
 
 /// Fields as strings, which is what the profiler shows whatever they are.

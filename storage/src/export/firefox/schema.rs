@@ -74,6 +74,8 @@ fn schemas(firefox: &Firefox<'_>, out: &mut Vec<u8>) {
     of_spans.extend(follows.iter().map(|key| (key.as_str(), "Follows from", "flow-id")));
     schema(out, ("span", "{marker.name}"), &of_spans, &firefox.span_keys);
     out.push(b',');
+    schema(out, ("entry", "{marker.name}"), ENTRY_FIELDS, &BTreeSet::new());
+    out.push(b',');
     schema(out, ("event", "{marker.data.message}"), EVENT_FIELDS, &firefox.event_keys);
     out.push(b',');
     schema(out, ("note", "{marker.data.text}"), NOTE_FIELDS, &BTreeSet::new());
@@ -89,10 +91,22 @@ const SPAN_FIELDS: &[Field<'static>] = &[
     ("target", "Target", "string"),
     ("level", "Level", "string"),
     ("source", "Source", "string"),
+    ("made_on", "Made on", "string"),
     ("status", "Status", "string"),
     ("busy", "Busy", "duration"),
     ("self", "Self", "duration"),
     ("entries", "Entries", "integer"),
+];
+
+const ENTRY_FIELDS: &[Field<'static>] = &[
+    ("span", "Entry of", "string"),
+    ("around", "Around it", "string"),
+    ("target", "Target", "string"),
+    ("level", "Level", "string"),
+    ("source", "Source", "string"),
+    ("self", "Self", "duration"),
+    ("earlier", "Entries before that were not recorded", "integer"),
+    ("flow", "Entries of", "flow-id"),
 ];
 
 const EVENT_FIELDS: &[Field<'static>] = &[

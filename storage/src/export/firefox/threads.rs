@@ -5,7 +5,7 @@ use super::super::out::Out;
 use super::super::source::Source;
 use super::super::text::{self, integer, json, key, unsigned};
 use super::call_tree::Samples;
-use super::{COLUMNS, Firefox, NO_THREAD, PATHS};
+use super::{BESIDE, COLUMNS, Firefox, NO_THREAD, PATHS};
 
 impl Firefox<'_> {
     pub(super) fn write_threads(
@@ -36,6 +36,7 @@ impl Firefox<'_> {
             match *thread {
                 NO_THREAD => to.extend_from_slice(b"marks"),
                 PATHS => to.extend_from_slice(b"paths"),
+                BESIDE => to.extend_from_slice(b"async"),
                 thread => integer(to, thread),
             }
             to.extend_from_slice(b"\",\"samples\":");

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::reader::Thread;
+use crate::reader::{Span, Thread};
 use crate::record::Status;
 
 /// What a viewer makes of the lanes: stacks, and where each span lay.
@@ -14,6 +15,7 @@ use crate::record::Status;
 struct Viewer {
     stacks: HashMap<Lane, Vec<u64>>,
     last: HashMap<Lane, i64>,
+    numbers: HashMap<u64, u64>,
     inside: HashMap<u64, Option<u64>>,
     lanes: HashMap<u64, Lane>,
     ended: HashMap<u64, i64>,
@@ -34,20 +36,31 @@ impl Viewer {
 impl Slices for Viewer {
     type Error = Infallible;
 
-    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), Infallible> {
-        self.at(lane, span.start_ns);
+    fn begin(&mut self, lane: Lane, number: u64, slice: &Slice<'_>) -> Result<(), Infallible> {
+        let id = id_of(slice);
+        assert!(self.numbers.insert(number, id).is_none());
+        self.at(lane, slice.from_ns);
         let stack = self.stacks.entry(lane).or_default();
-        assert!(self.inside.insert(span.id, stack.last().copied()).is_none());
-        stack.push(span.id);
-        self.lanes.insert(span.id, lane);
+        assert!(self.inside.insert(id, stack.last().copied()).is_none());
+        stack.push(id);
+        self.lanes.insert(id, lane);
         Ok(())
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), Infallible> {
         self.at(lane, open.end_ns);
-        assert_eq!(self.stacks.get_mut(&lane).unwrap().pop(), Some(open.id));
-        self.ended.insert(open.id, open.end_ns);
+        let id = self.numbers[&open.number];
+        assert_eq!(self.stacks.get_mut(&lane).unwrap().pop(), Some(id));
+        self.ended.insert(id, open.end_ns);
         Ok(())
+    }
+}
+
+/// What tests know a slice by: a span by its id, an entry by when it was.
+fn id_of(slice: &Slice<'_>) -> u64 {
+    match slice.what {
+        What::Span(span) => span.id,
+        What::Entry(_) => 1_000 + slice.from_ns as u64,
     }
 }
 
@@ -84,7 +97,7 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
 fn view(spans: &[Span]) -> Viewer {
     let (mut lanes, mut viewer) = (Lanes::new(), Viewer { now: i64::MIN, ..Viewer::default() });
     for span in spans {
-        lanes.place(span, &mut viewer).unwrap();
+        lanes.place(&Slice::of_span(span), Place::WithParent, &mut viewer).unwrap();
     }
     lanes.finish(&mut viewer).unwrap();
     assert!(lanes.lane_of.is_empty() && lanes.stacks.is_empty());
@@ -92,7 +105,7 @@ fn view(spans: &[Span]) -> Viewer {
 }
 
 fn sorted(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_by_key(|span| (span.start_ns, Reverse(interval(span).1), span.id));
+    spans.sort_by_key(|span| (span.start_ns, Reverse(Slice::of_span(span).interval().1), span.id));
     spans
 }
 
@@ -155,7 +168,7 @@ proptest! {
             if let Some(outer) = viewer.inside[&span.id] {
                 prop_assert_eq!(Some(outer), span.parent_id);
             }
-            prop_assert_eq!(viewer.ended[&span.id], interval(span).1);
+            prop_assert_eq!(viewer.ended[&span.id], Slice::of_span(span).interval().1);
         }
     }
 
@@ -163,5 +176,115 @@ proptest! {
     fn so_does_one_in_no_order(rows in rows()) {
         let spans = spans(&rows);
         prop_assert_eq!(view(&spans).ended.len(), spans.len());
+    }
+}
+
+/// What a thread does: enters a span, or leaves one of those that it is in.
+fn steps() -> impl Strategy<Value = Vec<(bool, u64, i64)>> {
+    proptest::collection::vec((any::<bool>(), 1_u64..9, 0_i64..4), 0..80)
+}
+
+/// An entry: its thread, span, from, to, and what was around it.
+type EntryOf = (i64, u64, i64, i64, Option<u64>);
+
+/// Does the steps on a thread, whose clock goes on by what they say. Spans are left in any order, or the last
+/// one first.
+fn entries(thread: i64, steps: &[(bool, u64, i64)], in_order: bool) -> Vec<EntryOf> {
+    let (mut now, mut inside, mut entries) = (thread, Vec::<(u64, i64)>::new(), Vec::new());
+    let mut leave = |inside: &mut Vec<(u64, i64)>, at: usize, now: i64| {
+        let (span, from) = inside.remove(at);
+        let around = at.checked_sub(1).map(|below| inside[below].0);
+        entries.push((thread, span, from, now, around));
+    };
+    for (enters, n, ticks) in steps {
+        now += ticks;
+        let span = thread as u64 * 10 + n;
+        match enters {
+            true if inside.iter().all(|(other, _)| *other != span) => inside.push((span, now)),
+            false if !inside.is_empty() => {
+                let at = if in_order { inside.len() - 1 } else { *n as usize % inside.len() };
+                leave(&mut inside, at, now);
+            }
+            _ => {}
+        }
+    }
+    while let Some(at) = inside.len().checked_sub(1) {
+        leave(&mut inside, at, now + 1);
+    }
+    entries
+}
+
+/// What a viewer has: for each lane and each begin the entry, and the one that it lies in.
+#[derive(Default)]
+struct Threads {
+    open: HashMap<Lane, Vec<u64>>,
+    last: HashMap<Lane, i64>,
+    found: Vec<(Lane, u64, Option<u64>)>,
+    ends: HashMap<u64, i64>,
+}
+
+impl Slices for Threads {
+    type Error = Infallible;
+
+    fn begin(&mut self, lane: Lane, number: u64, slice: &Slice<'_>) -> Result<(), Infallible> {
+        let What::Entry(entry) = slice.what else { panic!("no span") };
+        let stack = self.open.entry(lane).or_default();
+        let outer = stack.last().map(|number| self.found[*number as usize - 1].1);
+        stack.push(number);
+        assert_eq!(self.found.len() as u64 + 1, number);
+        assert_eq!((lane.group, lane.is_async), (slice.thread.id as u64, false));
+        assert!(self.last.insert(lane, slice.from_ns).is_none_or(|last| last <= slice.from_ns));
+        self.found.push((lane, entry.span_id, outer));
+        Ok(())
+    }
+
+    fn end(&mut self, lane: Lane, open: &Open) -> Result<(), Infallible> {
+        assert_eq!(self.open.get_mut(&lane).unwrap().pop(), Some(open.number));
+        assert!(self.last.insert(lane, open.end_ns).is_none_or(|last| last <= open.end_ns));
+        assert!(self.ends.insert(open.number, open.end_ns).is_none());
+        Ok(())
+    }
+}
+
+/// Places entries as the timeline does.
+fn threads(mut entries: Vec<(usize, EntryOf)>) -> (Vec<(usize, EntryOf)>, Threads) {
+    entries.sort_by_key(|(at, (_, _, from, to, _))| (*from, Reverse(*to), Reverse(*at)));
+    let (mut lanes, mut threads) = (Lanes::new(), Threads::default());
+    for (_, (thread, span_id, from_ns, to_ns, around_id)) in &entries {
+        let thread = Arc::new(Thread { id: *thread, ..Thread::default() });
+        let entry = Entry { span_id: *span_id, around_id: *around_id, ..Entry::default() };
+        let slice = Slice {
+            from_ns: *from_ns,
+            to_ns: Some(*to_ns),
+            callsite: &Arc::default(),
+            thread: &thread,
+            what: What::Entry(&entry),
+        };
+        lanes.place(&slice, Place::OnThread, &mut threads).unwrap();
+    }
+    lanes.finish(&mut threads).unwrap();
+    (entries, threads)
+}
+
+proptest! {
+    #[test]
+    fn an_entry_lies_in_what_its_thread_was_in_around_it(
+        programs in proptest::collection::vec(steps(), 1..4), in_order in any::<bool>(),
+    ) {
+        let programs = programs.iter().enumerate();
+        let all = programs.flat_map(|(at, steps)| entries(at as i64, steps, in_order));
+        let (entries, threads) = threads(all.enumerate().collect());
+        prop_assert_eq!(threads.ends.len(), entries.len());
+        for (number, ((_, entry), (lane, span, outer))) in (1..).zip(entries.iter().zip(&threads.found)) {
+            let (_, span_id, from, to, around) = *entry;
+            prop_assert_eq!(*span, span_id);
+            let rounded = to - threads.ends[&number];
+            prop_assert!((0..=ROUNDING_NS).contains(&rounded), "{} in {:?}", rounded, lane);
+            if in_order {
+                // Whatever has some length lies in one row, and in what was around it.
+                prop_assert_eq!(lane.number, 0);
+                prop_assert!(*outer == around || from == to, "{:?} in {:?}", entry, outer);
+            }
+        }
     }
 }

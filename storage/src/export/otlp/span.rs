@@ -66,10 +66,17 @@ pub(super) fn describe<'a, W: Wire>(
 
 /// What spandrel knows of the span.
 fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside: &Fields<'_>) {
+    let thread = span.longest_thread;
     attributes.of_callsite(span.callsite, beside);
-    attributes.conventional("thread.id", &Value::Integer(span.thread.os_id as i64), beside);
-    if let Some(name) = &span.thread.name {
+    attributes.conventional("thread.id", &Value::Integer(thread.os_id as i64), beside);
+    if let Some(name) = &thread.name {
         attributes.conventional("thread.name", &Value::Text(shortened(name)), beside);
+    }
+    if span.thread.id != thread.id {
+        match &span.thread.name {
+            Some(name) => attributes.text("spandrel.made_on", name),
+            None => attributes.text("spandrel.made_on", &format!("thread {}", span.thread.os_id)),
+        }
     }
     attributes.text("spandrel.status", span.status.as_str());
     if let Some(busy_ns) = span.busy_ns {
@@ -82,6 +89,15 @@ fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside:
         attributes.integer("spandrel.self_ns", self_ns);
     }
     attributes.integer("spandrel.entries", i64::try_from(span.entries).unwrap_or(i64::MAX));
+    for (name, ns) in [
+        ("spandrel.first_entry_ns", span.first_entry_ns),
+        ("spandrel.longest_entry_ns", span.longest_entry_ns),
+        ("spandrel.last_exit_ns", span.last_exit_ns),
+    ] {
+        if let Some(ns) = ns {
+            attributes.integer(name, ns);
+        }
+    }
     if span.duration_ns.is_none() {
         attributes.add("spandrel.unfinished", &Value::Bool(true));
     }

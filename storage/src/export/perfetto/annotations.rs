@@ -11,9 +11,11 @@
 use std::borrow::Cow;
 
 use super::super::fields::{self, Value};
+use super::super::lanes::{Entry, Slice};
 use super::super::proto::{double, message, signed, string, unsigned};
 use super::super::source::EventRef;
 use super::Interned;
+use super::tracks::thread_name;
 use crate::reader::Span;
 use crate::record::Status;
 
@@ -47,6 +49,9 @@ pub(super) fn of_span(
         if let Some(thread) = thread {
             entry("thread", &|out| string(out, 6, thread));
         }
+        if span.thread.id != span.longest_thread.id {
+            entry("made_on", &|out| string(out, 6, &thread_name(&span.thread)));
+        }
         if span.status != Status::Ok {
             entry("status", &|out| string(out, 6, span.status.as_str()));
         }
@@ -61,6 +66,37 @@ pub(super) fn of_span(
     if let Some(fields) = &span.fields {
         of_fields(fields, interned, out);
     }
+}
+
+/// Writes a `DebugAnnotation` for what spandrel knows of an entry.
+pub(super) fn of_entry(
+    slice: &Slice<'_>,
+    entry: &Entry,
+    interned: &mut Interned,
+    out: &mut Vec<u8>,
+) {
+    message(out, 4, |out| {
+        interned.key(OURS, out);
+        let mut item = |key: &str, write: &dyn Fn(&mut Vec<u8>)| {
+            message(out, 11, |out| {
+                interned.key(key, out);
+                write(out);
+            });
+        };
+        item("entry_of", &|out| unsigned(out, 3, entry.span_id));
+        if let Some(around) = entry.around_id {
+            item("around", &|out| unsigned(out, 3, around));
+        }
+        item("level", &|out| string(out, 6, &slice.callsite.level));
+        if let Some(self_ns) = entry.self_ns {
+            item("self_ns", &|out| signed(out, 4, self_ns));
+        }
+        let (entries, ns) = entry.earlier;
+        if entries > 0 {
+            item("earlier_entries", &|out| unsigned(out, 3, entries));
+            item("earlier_ns", &|out| signed(out, 4, ns));
+        }
+    });
 }
 
 /// Writes a `DebugAnnotation` for each field, and one for what spandrel knows.

@@ -12,6 +12,8 @@
 //! * An unfinished span has no end and is drawn until the end of the trace.
 //! * Names, categories (targets), keys of fields and source locations are interned: each goes out
 //!   with the first packet that wants it.
+//! * An entry that was recorded one by one is a slice of its thread, and has a flow to the next one of its
+//!   span. The span itself is then a slice of a track below the thread (`async`).
 //! * A link is a flow from slice to slice. Marks, losses and what the writer said of itself have tracks
 //!   below the process.
 //!
@@ -23,19 +25,19 @@ mod extras;
 mod interned;
 mod tracks;
 
-use self::annotations::of_span;
+use self::annotations::{of_entry, of_span};
 use self::interned::Interned;
 use self::tracks::{Tracks, thread_name};
 use super::Written;
 use super::error::ExportError;
 use super::flows::{Flows, Links, goes_right};
-use super::lanes::{Lane, Open, Slices};
+use super::lanes::{Lane, Open, Slice, Slices, What};
 use super::out::Out;
 use super::proto::{fixed, message, unsigned};
 use super::source::Source;
 use super::timeline;
 use crate::query::Columns;
-use crate::reader::{Run, Span};
+use crate::reader::Run;
 
 /// Packets of spans, and those of everything else: each sequence has its own order of time and its own
 /// interned strings.
@@ -64,14 +66,15 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     };
     clocks(source.run, &mut perfetto.out.buffer);
     start(Sequence::Spans, &mut perfetto.out.buffer);
-    let spans = timeline::slices(source, Columns::All, &mut perfetto)?;
+    let drawn = timeline::slices(source, Columns::All, links.count, &mut perfetto)?;
     start(Sequence::Others, &mut perfetto.out.buffer);
     perfetto.interned = Interned::default();
     let events = extras::events(source, &mut perfetto)?;
     let marks = extras::marks(source, &mut perfetto)?;
     extras::losses(source, &mut perfetto)?;
     extras::counters(source, &mut perfetto)?;
-    Ok(Written { spans, events, links: links.count, marks, ..Written::default() })
+    let timeline::Counts { spans, entries } = drawn;
+    Ok(Written { spans, entries, events, links: links.count, marks, ..Written::default() })
 }
 
 struct Perfetto<'o, 'w, 'l> {
@@ -143,20 +146,31 @@ fn track_event(
 impl Slices for Perfetto<'_, '_, '_> {
     type Error = ExportError;
 
-    fn begin(&mut self, lane: Lane, span: &Span) -> Result<(), ExportError> {
+    fn begin(&mut self, lane: Lane, _number: u64, slice: &Slice<'_>) -> Result<(), ExportError> {
         let Self { out, tracks, interned, flows } = self;
-        let track = tracks.lane(lane, &span.thread, &mut out.buffer);
-        let when = (Sequence::Spans, span.start_ns);
-        let flows = flows.of(span.id)?;
+        let track = tracks.lane(lane, slice.thread, &mut out.buffer);
+        let when = (Sequence::Spans, slice.from_ns);
+        let flows = match slice.what {
+            What::Span(span) => flows.of(span.id)?,
+            What::Entry(_) => Vec::new(),
+        };
         // It may lie in a span of another thread.
-        let is_elsewhere = span.thread.id as u64 != lane.group;
-        let thread = is_elsewhere.then(|| thread_name(&span.thread));
+        let is_elsewhere = slice.thread.id as u64 != lane.group;
+        let thread = is_elsewhere.then(|| thread_name(slice.thread));
         track_event(&mut out.buffer, interned, when, (Kind::Begin, track), |out, interned| {
-            interned.callsite(&span.callsite, &span.callsite.name, out);
-            of_span(span, thread.as_deref(), interned, out);
-            for flow in &flows {
+            interned.callsite(slice.callsite, &slice.callsite.name, out);
+            let mut flow = |ends, number| {
                 // `terminating_flow_ids` and `flow_ids`.
-                fixed(out, if flow.ends { 48 } else { 47 }, flow.number);
+                fixed(out, if ends { 48 } else { 47 }, number);
+            };
+            flows.iter().for_each(|it| flow(it.ends, it.number));
+            if let What::Entry(entry) = slice.what {
+                entry.arrives.into_iter().for_each(|number| flow(true, number));
+                entry.leaves.into_iter().for_each(|number| flow(false, number));
+            }
+            match slice.what {
+                What::Span(span) => of_span(span, thread.as_deref(), interned, out),
+                What::Entry(entry) => of_entry(slice, entry, interned, out),
             }
         });
         Ok(out.pass()?)

@@ -73,11 +73,12 @@ impl Tracks {
             Some(track) => *track,
             None => self.thread(thread, out),
         };
-        let track = if lane.number == 0 {
+        let track = if lane.number == 0 && !lane.is_async {
             parent
         } else {
             let track = self.number();
-            descriptor(out, track, Some(parent), |out| string(out, 2, "overlapping"));
+            let name = if lane.is_async { "async" } else { "overlapping" };
+            descriptor(out, track, Some(parent), |out| string(out, 2, name));
             track
         };
         self.lanes.insert(lane, track);

@@ -58,7 +58,7 @@ impl Groups {
         }
         let status = span.status.as_str();
         let is_full = self.groups.len() >= self.groups_max;
-        let mut key = Key { node, status, thread: self.thread(span.thread, is_full) };
+        let mut key = Key { node, status, thread: self.thread(span.longest_thread, is_full) };
         if is_full && !self.groups.contains_key(&key) {
             key.thread = OTHERS.1;
         }

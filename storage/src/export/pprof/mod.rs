@@ -3,7 +3,8 @@
 //!
 //! * A function is a callsite: name, file and line; its system name has the target in front, which also
 //!   keeps pprof from taking the name for a mangled one. Stacks are the paths of `folded`.
-//! * Samples of a path are told apart by their labels `status` and `thread`, the name of the thread.
+//! * Samples of a path are told apart by their labels `status` and `thread`, the name of the thread of the
+//!   longest entry.
 //! * `spans` are closed spans, `self` is their self time, which is what is shown at first. Both add up to
 //!   what the database has.
 //! * `busy` is what of the time inside of spans was not inside of spans below them, so that a span and all
@@ -42,7 +43,7 @@ pub(super) fn write(
 ) -> Result<Written, ExportError> {
     let mut stacks = Stacks::by_callsite(source.reader, source.run.id)?;
     let (mut groups, mut extent) = (Groups::new(), Extent::default());
-    let counted = source.spans(Columns::Numbers, |span| {
+    let counted = source.spans(Columns::Entries, |span| {
         let Some(node) = stacks.add_at(span) else { return Err(ExportError::Stopped) };
         groups.count(node, span);
         extent.widen(span);

@@ -2,13 +2,15 @@
 //!
 //! Of a part, a span is chosen by its start and by a filter. An event goes with its span; without a
 //! filter, also by its own time, as it need not be in a span. Links go with their later span. Marks and
-//! losses go by time, whatever the filter: they are about everything.
+//! losses go by time, whatever the filter: they are about everything. Entries go with their span, and by their
+//! own time if the filter means their span.
 
 mod entries;
 mod events;
 mod links;
 mod moments;
 
+pub(super) use self::entries::Named;
 pub(super) use self::events::EventRef;
 pub(super) use self::links::{Linked, Place};
 pub(super) use self::moments::Counters;
@@ -41,6 +43,8 @@ pub struct Source<'a> {
     looked_at: u64,
     /// The spans that were chosen, when not all are.
     chosen: Option<IdSet>,
+    /// Whether a pass over the spans has done so.
+    has_chosen: bool,
     passed: Passed,
 }
 
@@ -50,6 +54,7 @@ struct Passed {
     spans: u64,
     events: Option<u64>,
     links: Option<u64>,
+    entries: Option<u64>,
 }
 
 impl<'a> Source<'a> {
@@ -63,6 +68,7 @@ impl<'a> Source<'a> {
             watch: Box::new(|_| ControlFlow::Continue(())),
             looked_at: 0,
             chosen: None,
+            has_chosen: false,
             passed: Passed::default(),
         }
     }
@@ -151,6 +157,7 @@ impl<'a> Source<'a> {
         }
         read?;
         self.passed.spans = count;
+        self.has_chosen = true;
         Ok(count)
     }
 
@@ -161,7 +168,7 @@ impl<'a> Source<'a> {
 
     /// Finds out which spans are chosen, for formats that have to know beforehand.
     pub(super) fn choose(&mut self) -> Result<(), ExportError> {
-        if !self.is_whole() {
+        if !self.is_whole() && !self.has_chosen {
             self.spans(Columns::Numbers, |_| Ok(()))?;
         }
         Ok(())
@@ -178,7 +185,13 @@ impl<'a> Source<'a> {
             Some(links) => links,
             None => self.links(|_| Ok(()))?,
         };
+        let entries = match self.passed.entries {
+            Some(entries) => entries,
+            None if self.is_whole() => self.run.entries.saturating_sub(self.run.pruned_entries),
+            None => self.chosen_entries(|_| Ok(()))?,
+        };
         Ok(LeftOut {
+            entries: entries.saturating_sub(written.entries),
             spans: self.passed.spans.saturating_sub(written.spans),
             events: events.saturating_sub(written.events),
             links: links.saturating_sub(written.links),
