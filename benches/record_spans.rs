@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
     let stored = match case {
         Case::Events => report.events.stored,
-        Case::LongLived => report.entries.stored,
+        Case::LongLived | Case::LongLivedAside => report.entries.stored,
         _ => report.stored,
     };
     let dropped =

@@ -25,6 +25,8 @@ pub enum Case {
     /// No spans, but as many entries of one that was entered more than a thousand times: each is recorded by
     /// spandrel.
     LongLived,
+    /// The same inside another span that is not its parent, as systems are entered in frames.
+    LongLivedAside,
     /// No spans, but as many events with a message and a field, outside of all spans.
     Events,
     /// No spans, but as many events that are below all levels.
@@ -46,6 +48,7 @@ impl Case {
             Self::Async => "async",
             Self::AsyncTurns => "async_turns",
             Self::LongLived => "long_lived",
+            Self::LongLivedAside => "long_lived_aside",
             Self::Events => "events",
             Self::Unwanted => "unwanted",
         }
@@ -56,7 +59,7 @@ impl Case {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .chain([Self::LongLived, Self::Events, Self::Unwanted])
+            .chain([Self::LongLived, Self::LongLivedAside, Self::Events, Self::Unwanted])
             .find(|case| case.name() == name)
     }
 
@@ -71,6 +74,7 @@ impl Case {
             Self::Async => polled(spans),
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
             Self::LongLived => entered(spans),
+            Self::LongLivedAside => entered_aside(spans),
             Self::Events => events(spans),
             Self::Unwanted => unwanted(spans),
         }
@@ -105,6 +109,15 @@ fn entered(entries: u64) {
         let _entered = span.enter();
         black_box(n);
     }
+}
+
+#[inline(never)]
+fn entered_aside(entries: u64) {
+    // The span is made outside.
+    entered(0);
+    let frame = info_span!("frame");
+    let _entered = frame.enter();
+    entered(entries);
 }
 
 #[inline(never)]
