@@ -1,6 +1,6 @@
 //! Several runs in one file, one after the other: each keeps its rows, and ids are unique over all.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
 use tracing::{info, info_span};
 
 #[test]
@@ -37,7 +37,7 @@ fn ids_are_unique_over_all_runs_and_each_run_keeps_its_rows() {
         };
         assert_eq!((own("span"), own("event")), (0, 0));
     }
-    ledger::self_times(&db.spans());
+    self_times::check(&db);
     for table in ["span", "event"] {
         let twice = format!("SELECT count(*) - count(DISTINCT id) FROM {table}");
         assert_eq!(db.count(&twice), 0);

@@ -7,7 +7,7 @@
 use tracing_core::Metadata;
 
 use crate::chunks::Chunks;
-use crate::entry_rules::{Entries, EntryRules};
+use crate::entry_rules::{EntryRules, RuleOf};
 
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u32;
@@ -25,7 +25,7 @@ pub(crate) struct Callsites {
 struct Known {
     metadata: &'static Metadata<'static>,
     /// Which entries of its spans are recorded one by one: decided once.
-    entries: Entries,
+    entries: RuleOf,
 }
 
 impl Callsites {
@@ -47,8 +47,8 @@ impl Callsites {
     }
 
     /// Which entries of the spans of this callsite are recorded one by one.
-    pub(crate) fn entries(&self, number: CallsiteNumber) -> Entries {
-        self.all.get(number as usize).map_or(Entries::Off, |known| known.entries)
+    pub(crate) fn entries(&self, number: CallsiteNumber) -> RuleOf {
+        self.all.get(number as usize).map_or(RuleOf::OFF, |known| known.entries)
     }
 
     /// How many numbers there are; the callsites of the last ones may still be on their way.

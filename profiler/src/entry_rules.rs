@@ -57,6 +57,18 @@ impl fmt::Display for NoSuchEntries {
 
 impl std::error::Error for NoSuchEntries {}
 
+/// What holds for the spans of a callsite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RuleOf {
+    pub(crate) entries: Entries,
+    /// The program asks for all entries of just these: each counts as a call, however long the span lives.
+    pub(crate) is_asked_for: bool,
+}
+
+impl RuleOf {
+    pub(crate) const OFF: Self = Self { entries: Entries::Off, is_asked_for: false };
+}
+
 /// What holds for each span.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EntryRules {
@@ -73,11 +85,15 @@ impl EntryRules {
 
     /// What holds for the spans of a callsite: the longest pattern that fits decides, the last one of those
     /// that are as long.
-    pub(crate) fn of(&self, metadata: &Metadata<'_>) -> Entries {
+    pub(crate) fn of(&self, metadata: &Metadata<'_>) -> RuleOf {
         let fitting = self.rules.iter().filter(|(pattern, _)| fits(pattern, metadata));
-        fitting
-            .max_by_key(|(pattern, _)| pattern.len())
-            .map_or(self.others, |(_, entries)| *entries)
+        let rule = fitting.max_by_key(|(pattern, _)| pattern.len());
+        match rule {
+            Some((_, entries)) => {
+                RuleOf { entries: *entries, is_asked_for: *entries == Entries::All }
+            }
+            None => RuleOf { entries: self.others, is_asked_for: false },
+        }
     }
 
     /// The most that holds for any span.
@@ -172,7 +188,14 @@ mod tests {
     );
 
     fn of(rules: &str) -> Entries {
-        rules.parse::<EntryRules>().unwrap().of(&METADATA)
+        rules.parse::<EntryRules>().unwrap().of(&METADATA).entries
+    }
+
+    #[test]
+    fn only_who_asks_for_a_name_wants_each_entry_to_count() {
+        let asked = |rules: &str| rules.parse::<EntryRules>().unwrap().of(&METADATA).is_asked_for;
+        assert!(!asked("all") && !asked("query=long-lived") && !asked("all,query=off"));
+        assert!(asked("query=all") && asked("off,my_app=all"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::fast::{self, Quick};
 use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
+use crate::open_spans::first_place;
 use crate::placement::Placement;
 use crate::recorder::{IsRecorded, Recorder, Source};
 use crate::sites::Answer;
@@ -127,10 +128,12 @@ where
     #[inline(never)]
     fn enter_slowly(&self, id: &Id) {
         let key = id.into_u64();
-        if fast::enter_first_place(&self.front.spans, key)
-            || fast::enter_untimed(&self.front.untimed, key)
-        {
+        let Front { quick, spans, untimed, .. } = &self.front;
+        if fast::enter_first_place(spans, key) || fast::enter_untimed(untimed, key) {
             return;
+        }
+        if let Some(place) = fast::enter_stray(quick, spans, first_place(spans, key).0, key) {
+            return local::of_owner().set_last_place(place);
         }
         if let Some((recorder, layer)) = self.front() {
             recorder.enter_slowly(layer, key);

@@ -11,7 +11,7 @@
 //!    if W, of any: busy for the last exit; entries, first, last, longest entry, its thread, 0, 0
 //!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
-//!  entry: span, callsite | around, entered, left
+//!  entry: span, callsite | around, entered, left, earlier entries, time inside over those; L: it counts as a call
 //! ```
 //!
 //! `a | b` is a word whose upper 16 bits are `a`. So ids have [`ID_BITS`]: at ten million a second
@@ -46,12 +46,18 @@ const KIND_LINK: u64 = 2;
 const KIND_UNTIMED: u64 = 3;
 const KIND_ENTRY: u64 = 4;
 
+/// A span was entered elsewhere than inside its parent.
+const STRAY_SHIFT: u32 = 25;
+const STRAY: u64 = 1 << STRAY_SHIFT;
 const STATUS_SHIFT: u32 = 32;
 const LEFT_OUT_SHIFT: u32 = 34;
 const LEFT_OUT: u64 = 1 << LEFT_OUT_SHIFT;
 pub(crate) const WIDE: u64 = 1 << 35;
 /// In the header of a span: its times inside are not measured.
 pub(crate) const UNTIMED: u64 = KIND_UNTIMED << KIND_SHIFT;
+/// In the header of an entry: it counts as a call.
+const COUNTS_SHIFT: u32 = LEFT_OUT_SHIFT;
+const COUNTS: u64 = 1 << COUNTS_SHIFT;
 /// Set by the writer in its own copy.
 const COUNTED: u64 = 1 << 36;
 
@@ -133,6 +139,8 @@ pub(crate) struct SpanHead {
     pub(crate) left_out: bool,
     /// Its time was taken off its parent's already.
     pub(crate) counted: bool,
+    /// It was entered elsewhere than inside its parent, or outside of everything if it has none.
+    pub(crate) is_stray: bool,
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) root: u64,
@@ -152,6 +160,7 @@ pub(crate) struct ClosingSpan {
     pub(crate) origin: u64,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
+    pub(crate) is_stray: bool,
     pub(crate) id: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
@@ -177,6 +186,7 @@ impl ClosingSpan {
         let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
+            | u64::from(self.is_stray) << STRAY_SHIFT
             | flags;
         let root = id_and(self.root, field_words as u16);
         let mut words = [0; SPAN_WORDS_WIDE];
@@ -273,14 +283,31 @@ pub(crate) struct Entry {
     pub(crate) entered: u64,
     /// Less than `entered` if the counter has jumped.
     pub(crate) left: u64,
+    /// Whether it counts as a call by itself, and the span's lifetime does not.
+    pub(crate) counts: bool,
+    /// The span's entries before this one, if they are not recorded all.
+    pub(crate) earlier: Earlier,
+    /// Its time was taken off that of the span around already.
+    pub(crate) counted: bool,
+}
+
+/// Entries that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    pub(crate) count: u64,
+    /// Ticks inside, over all of them.
+    pub(crate) busy: u64,
 }
 
 impl Entry {
     pub(crate) fn words(&self) -> Slot {
-        let header =
-            KIND_ENTRY << KIND_SHIFT | u64::from(self.thread) | callsite_high(self.callsite);
+        let header = KIND_ENTRY << KIND_SHIFT
+            | u64::from(self.thread)
+            | u64::from(self.counts) << COUNTS_SHIFT
+            | callsite_high(self.callsite);
         let around = id_and(self.around, callsite_low(self.callsite));
-        [header, self.span, around, self.entered, self.left, 0, 0]
+        let Earlier { count, busy } = self.earlier;
+        [header, self.span, around, self.entered, self.left, count, busy]
     }
 }
 
@@ -350,6 +377,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 status,
                 left_out,
                 counted: header & COUNTED != 0,
+                is_stray: header & STRAY != 0,
                 id,
                 parent: id_of(origin),
                 root: id_of(root),
@@ -370,44 +398,70 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
             Some(Record::Link(Link { span, follows }))
         }
         Kind::Entry => {
-            let &[_, span, around, entered, left, ..] = words else { return None };
+            let &[_, span, around, entered, left, count, busy, ..] = words else { return None };
             if span == 0 {
                 return None;
             }
-            let (callsite, around) = (callsite(around, header), id_of(around));
-            Some(Record::Entry(Entry { callsite, thread, span, around, entered, left }))
+            Some(Record::Entry(Entry {
+                callsite: callsite(around, header),
+                thread,
+                span,
+                around: id_of(around),
+                entered,
+                left,
+                counts: header & COUNTS != 0,
+                earlier: Earlier { count, busy },
+                counted: header & COUNTED != 0,
+            }))
         }
     }
 }
 
-/// What the writer looks at before it converts a record of a span.
+/// What the writer looks at before it converts a record of a span, or of an entry.
 #[derive(Debug)]
 pub(crate) struct Kinship<'a> {
     header: &'a mut u64,
+    /// The span, or that of an entry.
     pub(crate) id: u64,
-    /// 0 for none, and for one that knows of this span already.
+    pub(crate) is_entry: bool,
+    /// The parent, or the span around an entry. 0 for none, and for one that knows of this one already.
     pub(crate) parent: u64,
+    pub(crate) thread: u32,
     pub(crate) start: u64,
     pub(crate) end: u64,
 }
 
 impl Kinship<'_> {
-    /// The parent knows of this span: [`SpanHead::counted`].
+    /// Whether all that it was inside is from `start` to `end`, and inside the parent.
+    pub(crate) fn is_one_piece(&self) -> bool {
+        self.is_entry || *self.header & (WIDE | STRAY) == 0
+    }
+
+    /// Whether it is an entry that counts as a call.
+    pub(crate) fn counts(&self) -> bool {
+        *self.header & COUNTS != 0
+    }
+
+    /// The parent knows of it: [`SpanHead::counted`].
     pub(crate) fn set_counted(self) {
         *self.header |= COUNTED;
     }
 }
 
-/// The same of any record; `None` if it is not of a span.
+/// The same of any record; `None` if it is of neither.
 #[inline(always)]
 pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
-    match words {
-        [header, id, origin, _, start, end, ..] if kind(*header) == Some(Kind::Span) => {
-            let parent = if *header & COUNTED == 0 { id_of(*origin) } else { 0 };
-            Some(Kinship { id: *id, parent, start: *start, end: *end, header })
-        }
-        _ => None,
-    }
+    let [header, first, second, third, fourth, fifth, ..] = words else { return None };
+    let thread = thread(*header);
+    let is_counted = *header & COUNTED != 0;
+    let (is_entry, start, end) = match kind(*header)? {
+        Kind::Span => (false, *fourth, *fifth),
+        Kind::Entry => (true, *third, *fourth),
+        Kind::Event | Kind::Link => return None,
+    };
+    let (id, parent) = (*first, *second);
+    let parent = if is_counted { 0 } else { id_of(parent) };
+    Some(Kinship { header, id, is_entry, parent, thread, start, end })
 }
 
 #[cfg(test)]
@@ -421,6 +475,7 @@ mod tests {
             status: Status::Panicked,
             left_out: true,
             counted: false,
+            is_stray: true,
             id: ID_MAX - 1,
             parent: ID_MAX,
             root: ID_MAX - 2,
@@ -447,6 +502,7 @@ mod tests {
             origin: id_and(head.parent, callsite_low(head.callsite)),
             status: head.status,
             left_out: head.left_out,
+            is_stray: head.is_stray,
             id: head.id,
             root: head.root,
             start: head.start,
@@ -520,9 +576,19 @@ mod tests {
             around: ID_MAX - 1,
             entered: START,
             left: u64::MAX,
+            counts: true,
+            earlier: Earlier { count: 1 << 40, busy: u64::MAX },
+            counted: false,
         };
         assert_eq!(read(&entry.words()), Some(Record::Entry(entry)));
-        assert_eq!(kinship(&mut entry.words()).map(|kin| kin.id), None, "no span");
+        let mut words = entry.words();
+        let kinship = kinship(&mut words).unwrap();
+        assert_eq!((kinship.id, kinship.parent), (ID_MAX, ID_MAX - 1));
+        assert!(kinship.is_entry && kinship.is_one_piece());
+        kinship.set_counted();
+        let counted = Entry { counted: true, ..entry };
+        assert_eq!(read(&words), Some(Record::Entry(counted)));
+        assert_eq!(super::kinship(&mut words).unwrap().parent, 0, "it knows already");
     }
 
     #[test]

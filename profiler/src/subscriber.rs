@@ -13,7 +13,7 @@ use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
 use crate::open_spans::Place;
-use crate::places::UNRECORDED;
+use crate::places::{UNRECORDED, place_of};
 use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 use crate::sites::Answer;
 
@@ -120,7 +120,10 @@ impl Subscriber {
 
     #[inline(never)]
     fn enter_slowly(&self, key: u64) {
-        if fast::enter_directly_untimed(&self.front.untimed, key) {
+        let Front { quick, spans, untimed, .. } = &self.front;
+        if fast::enter_directly_untimed(untimed, key)
+            || fast::enter_stray(quick, spans, place_of(key), key).is_some()
+        {
             return;
         }
         if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use spandrel::{DropReason, Ledger, Report, Stats};
 
-use crate::database::{Database, Span};
+use crate::database::Database;
+use crate::self_times;
 
 /// `recorded = stored + dropped + in_flight`, for spans, events, links and entries. Each side is counted by
 /// itself, so this can fail; what the tables hold is compared in [`check`].
@@ -54,7 +55,7 @@ pub fn check_complete(path: &Path, report: &Report) -> Database {
         assert_eq!(ledger.dropped.total(), 0, "{report:?}");
     }
     let db = check(path, report);
-    self_times(&db.spans());
+    self_times::check(&db);
     let orphans = db.count(
         "SELECT count(*) FROM span AS s WHERE parent_id IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM span WHERE id = s.parent_id)",
@@ -148,7 +149,8 @@ pub fn whole(db: &Database, run: i64) {
             "SELECT count(*) FROM span WHERE run_id = {run} AND NOT (
                start_ns >= 0 AND busy_ns >= 0 AND entries >= 0 AND (
                  status IN ('ok', 'error', 'panicked') AND duration_ns >= 0
-                   AND self_ns BETWEEN 0 AND duration_ns
+                   AND (self_ns BETWEEN 0 AND duration_ns OR self_ns IS NULL AND id IN
+                     (SELECT span_id FROM entry WHERE self_ns IS NOT NULL))
                  OR status = 'unfinished' AND duration_ns IS NULL AND self_ns IS NULL))"
         ),
     );
@@ -222,7 +224,7 @@ fn rollups(db: &Database, run: i64) {
     let from_rows = read(format!(
         "SELECT callsite_id, count(*), sum(status IN ('error', 'panicked')), sum(duration_ns),
            sum(busy_ns), sum(self_ns), max(duration_ns)
-         FROM span WHERE run_id = {run} AND duration_ns IS NOT NULL GROUP BY 1 ORDER BY 1"
+         FROM span WHERE run_id = {run} AND self_ns IS NOT NULL GROUP BY 1 ORDER BY 1"
     ));
     let from_rollups = read(format!(
         "SELECT callsite_id, sum(calls), sum(errors), sum(sum_ns), sum(busy_ns), sum(self_ns),
@@ -234,6 +236,35 @@ fn rollups(db: &Database, run: i64) {
         0,
         "rollups that count other spans than those that ended in them"
     );
+    entry_rollups(db, run);
+}
+
+/// The same for entries that count.
+fn entry_rollups(db: &Database, run: i64) {
+    let read = |sql: String| {
+        db.rows(&sql, [], |row| {
+            (0..7).map(|column| row.get::<_, i64>(column)).collect::<Result<Vec<_>, _>>()
+        })
+    };
+    let from_rows = read(format!(
+        "SELECT callsite_id, sum(n), sum(sum_ns), sum(self_ns), max(max_ns), sum(spans), sum(errors)
+         FROM (
+           SELECT callsite_id, 1 + coalesce(earlier_entries, 0) AS n,
+             duration_ns + coalesce(earlier_ns, 0) AS sum_ns, self_ns, duration_ns AS max_ns,
+             0 AS spans, 0 AS errors
+           FROM entry WHERE run_id = {run} AND self_ns IS NOT NULL
+           UNION ALL
+           SELECT callsite_id, 0, 0, 0,
+             CASE WHEN entries = 1 THEN busy_ns ELSE longest_entry_ns END, 1,
+             status IN ('error', 'panicked')
+           FROM span WHERE run_id = {run} AND self_ns IS NULL AND duration_ns IS NOT NULL
+         ) GROUP BY 1 ORDER BY 1"
+    ));
+    let from_rollups = read(format!(
+        "SELECT callsite_id, sum(entries), sum(sum_ns), sum(self_ns), max(max_ns), sum(spans),
+           sum(errors) FROM entry_rollup WHERE run_id = {run} GROUP BY 1 ORDER BY 1"
+    ));
+    assert_eq!(from_rollups, from_rows, "callsite, entries, sum, self, max, spans, errors");
 }
 
 /// How many rollups count other spans than those that ended in their interval.
@@ -243,7 +274,7 @@ fn misplaced(db: &Database, run: i64) -> usize {
     let mut ends = HashMap::<i64, Vec<i64>>::new();
     let spans = format!(
         "SELECT callsite_id, start_ns + duration_ns FROM span
-         WHERE run_id = {run} AND duration_ns IS NOT NULL ORDER BY 2"
+         WHERE run_id = {run} AND self_ns IS NOT NULL ORDER BY 2"
     );
     for (callsite, end) in db.rows(&spans, [], |row| Ok((row.get(0)?, row.get(1)?))) {
         ends.entry(callsite).or_default().push(end);
@@ -280,42 +311,4 @@ fn writer_stats(db: &Database, run: i64) {
            OR NOT json_valid(events_dropped)"
     ));
     assert_eq!(wrong, 0, "rows of writer_stat that contradict each other");
-}
-
-/// Self time is the duration less the union of the children's intervals. Holds where no span is
-/// missing; a parent of unfinished children is left out, since nobody knows when they ended.
-pub fn self_times(spans: &[Span]) {
-    let mut children = HashMap::<i64, Vec<&Span>>::new();
-    for span in spans {
-        if let Some(parent) = span.parent_id {
-            children.entry(parent).or_default().push(span);
-        }
-    }
-    for span in spans {
-        let Some(duration) = span.duration_ns else { continue };
-        let children = children.get(&span.id).map_or(&[][..], Vec::as_slice);
-        if children.iter().any(|child| child.duration_ns.is_none()) {
-            continue;
-        }
-        let expected = duration - union_within(span, children);
-        assert_eq!(span.self_ns, Some(expected), "self time of {span:#?}\nwith {children:#?}");
-    }
-}
-
-/// How much of `span` its children cover.
-fn union_within(span: &Span, children: &[&Span]) -> i64 {
-    let mut intervals: Vec<_> = children
-        .iter()
-        // One that outlives it takes nothing off.
-        .filter(|child| child.end_ns() <= span.end_ns())
-        .map(|child| (child.start_ns.max(span.start_ns), child.end_ns()))
-        .filter(|(from, to)| from < to)
-        .collect();
-    intervals.sort_unstable();
-    let (mut covered, mut end) = (0, span.start_ns);
-    for (from, to) in intervals {
-        covered += (to - from.max(end)).max(0);
-        end = end.max(to);
-    }
-    covered
 }

@@ -10,6 +10,7 @@
 //! | [`programs`] | random programs of span operations |
 //! | [`child`] | the test itself run again as another process |
 //! | [`host`] | a program that records on command, to be killed |
+//! | [`self_times`] | self times, computed anew from the rows |
 //! | [`sitter`] | somebody who reads and does not end his transaction |
 //! | [`asking`] | asking a recording for something from outside |
 //! | [`interrupts`] | signals, also after each single instruction |
@@ -38,6 +39,7 @@ pub mod made;
 pub mod model;
 pub mod programs;
 pub mod scratch;
+pub mod self_times;
 pub mod sitter;
 pub mod skipped;
 pub mod stalling;

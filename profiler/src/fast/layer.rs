@@ -139,6 +139,7 @@ impl Recorder {
     ) -> Option<()> {
         if hot.is_outside() {
             span.set_origin(callsite);
+            hot.expect_outside(span);
             span.complete(&NewSpan { head: hot.head(), id, root: id, start });
             hot.set_last_place(place);
             return Some(());
@@ -146,6 +147,7 @@ impl Recorder {
         let parent = self.parent_quickly(hot)?;
         hot.set_last_place(place);
         span.set_origin(parent.id() | callsite);
+        hot.expect_here(span);
         span.complete(&NewSpan { head: hot.head(), id, root: parent.root(), start });
         Some(())
     }

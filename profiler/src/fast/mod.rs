@@ -38,7 +38,7 @@ use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
-use crate::open_spans::{AGAIN, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
+use crate::open_spans::{AGAIN, ASIDE, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
 use crate::record::{SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
 use crate::recorder::Recorder;
 
@@ -69,7 +69,8 @@ fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) 
     let now = || if TIMED { timestamp::read() } else { 0 };
     let (place, span) = spans.wrapped(place as usize);
     let head = span.head();
-    if !span.has_key(key) {
+    // Inside the same span as at its creation, or the last time.
+    if !span.has_key(key) || span.outer() != local::innermost_own() {
         return false;
     }
     let (thread, place) = (local::quick_thread(), place as Place);
@@ -90,7 +91,7 @@ fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) 
     }
     // It is inside by now, so that the handler of a signal that enters the span is inside once more, and does not
     // link it to itself.
-    local::of_owner().push_own(place, span);
+    local::of_owner().push_here(place);
     true
 }
 
@@ -116,7 +117,38 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
     false
 }
 
-/// The same for an entry that may have to be recorded: of a span that was entered before, and is the innermost
+/// A thread enters a span of its own that it has entered before, elsewhere than inside its parent: a system in a frame,
+/// say. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
+#[inline(never)]
+pub(crate) fn enter_stray(
+    recorder: &Recorder,
+    spans: &Table<OpenSpan>,
+    place: Place,
+    key: u64,
+) -> Option<Place> {
+    let (index, span) = spans.wrapped(place as usize);
+    let (place, head) = (index as Place, span.head());
+    let is_own = owner_state(head) ^ (ENTERED | AGAIN) == local::quick_thread();
+    if !span.has_key(key) || !is_own || !recorder.open.foreign(place).is_stray() {
+        return None;
+    }
+    let hot = local::of_owner();
+    let is_outside = hot.is_outside();
+    // Of the thread's own, and open.
+    if !is_outside && spans.get(local::innermost_own() as usize)?.id() == 0 {
+        return None;
+    }
+    if !span.begin_further_entry(head, timestamp::read) {
+        return None;
+    }
+    if !is_outside {
+        span.set_aside();
+    }
+    hot.push_own(place, span);
+    Some(place)
+}
+
+/// The end of an entry that may have to be recorded: of a span that was entered before, and is the innermost
 /// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
 ///
 /// Not together with the others, whose registers it would take.
@@ -129,6 +161,8 @@ pub(crate) fn exit_recorded(
     let place = local::innermost_own();
     let span = spans.get(place as usize)?;
     let head = span.head();
+    let is_aside = owner_state(head) & ASIDE != 0;
+    let head = head & !u64::from(ASIDE);
     let state = (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE);
     if !span.has_key(key) || state != local::quick_thread() {
         return None;
@@ -138,8 +172,13 @@ pub(crate) fn exit_recorded(
     let entered = span.last();
     let now = timestamp::read().max(entered);
     let count = u64::from(upper_of(head));
-    if count > 1 && recorder.is_recorded(span, entered, count) {
-        let entry = recorder.entry(hot, span, around, (entered, now));
+    // Where it is entered for the first time, others may have been inside before.
+    if count <= 1 {
+        return None;
+    }
+    if let Some(entry) =
+        recorder.further_entry(hot, (place, span), (around, is_aside), count, (entered, now))
+    {
         let mut lease = hot.borrow_lease()?;
         let published = lease.has_spare(1)
             && lease
@@ -148,12 +187,12 @@ pub(crate) fn exit_recorded(
         if !published {
             return None;
         }
-    } else if count <= 1 {
-        // Others may have been inside before.
-        return None;
     }
     hot.pop_own(span);
     span.end_further_entry(head, now);
+    if is_aside {
+        hot.expect_nowhere(span);
+    }
     hot.set_long_lived(recorder.long_lived());
     Some(place)
 }
@@ -161,7 +200,7 @@ pub(crate) fn exit_recorded(
 /// Whether the span is this thread's own and that is inside it once.
 #[inline(always)]
 fn is_inside_once(head: u64, thread: u32) -> bool {
-    (owner_state(head) & !(ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread
+    (owner_state(head) & !(ENTERED | AGAIN | ASIDE)).wrapping_sub(INSIDE) == thread
 }
 
 impl Recorder {
@@ -194,6 +233,7 @@ impl Recorder {
         // two of them alike, as in `complete_plain`.
         if hot.is_outside() {
             span.set_words(words);
+            hot.expect_outside(span);
             span.complete(&NewSpan { head: hot.quick_head(), id, root: id, start });
             hot.end_change();
             return id;
@@ -202,6 +242,7 @@ impl Recorder {
             return self.complete_slowly(hot, span, words);
         };
         span.set_words(words);
+        hot.expect_here(span);
         span.set_origin(parent.id() | span.origin());
         span.complete(&NewSpan { head: hot.quick_head(), id, root: parent.root(), start });
         hot.end_change();
@@ -223,6 +264,7 @@ impl Recorder {
         let parent = hot.current(&self.open, 0);
         let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         span.set_origin(parent | span.origin());
+        hot.expect_inside(&self.open, parent, span);
         let start = timestamp::read();
         let id = hot.next_id_in_change(self, start);
         let root = if root == 0 { id } else { root };

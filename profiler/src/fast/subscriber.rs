@@ -91,6 +91,7 @@ impl Recorder {
         let key = key_of(place, id);
         span.set_key(key.get());
         span.set_origin(parent | callsite);
+        hot.expect_here(span);
         span.complete(&NewSpan { head: hot.quick_head(), id, root, start });
         Some(key)
     }

@@ -44,6 +44,8 @@ pub(super) struct Cells {
     /// How many of `details`, and of `Cold::details` behind them, may be in use.
     pub(super) details_len: Cell<usize>,
     pub(super) details: [Cell<Detailed>; DETAILS],
+    /// How many were ever put there, in the digits of a link that are not the index.
+    pub(super) details_serial: Cell<Link>,
     /// How many spans of the first layer are in the chain that are not recorded.
     pub(super) unrecorded: Cell<u32>,
 }
@@ -66,6 +68,7 @@ impl Cells {
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
             details: [const { Cell::new(Detailed::NONE) }; DETAILS],
+            details_serial: Cell::new(0),
             unrecorded: Cell::new(0),
         }
     }

@@ -13,13 +13,21 @@ use spandrel_ring::Table;
 /// * `OUTSIDE`, or
 /// * the place of a span of the first layer that is the thread's own: the table keeps the next link
 ///   (and the place, until the thread has left, see [`OpenSpans::close`]), or
-/// * `DETAILED` and the index of a [`Detailed`].
+/// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
 pub(super) type Link = Place;
 
 /// Below `DETAILED`, so that the processor can compare with it in one instruction.
 pub(super) const OUTSIDE: Link = DETAILED - 1;
 const DETAILED: Link = 1 << 31;
-const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < OUTSIDE as usize);
+/// No link of anything that a thread is in.
+const NOWHERE: Link = OUTSIDE - 1;
+const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < NOWHERE as usize);
+
+/// The index in a link that is `DETAILED`.
+const INDEX: Link = 0xFFFF;
+/// Where its other digits stand.
+const SERIAL_SHIFT: u32 = 16;
+const SERIALS: Link = (DETAILED - 1) & !INDEX;
 
 /// Spans of others that a thread can be in before memory has to be allocated for them.
 pub(super) const DETAILS: usize = 64;
@@ -59,6 +67,18 @@ pub(crate) struct Detailed {
     next: Link,
 }
 
+/// Whether a link leads to this span.
+fn leads_to(link: Link, entered: Entered) -> bool {
+    match entered {
+        Entered::Own(place) => link == place,
+        Entered::Detailed(index, _) => link & DETAILED != 0 && index_in(link) == index,
+    }
+}
+
+fn index_in(link: Link) -> usize {
+    (link & INDEX) as usize
+}
+
 impl Detailed {
     pub(super) const NONE: Self =
         Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
@@ -91,10 +111,42 @@ impl Hot {
     }
 
     /// A span of the first layer is now the innermost one; its owner enters it.
-    #[inline(always)]
     pub(crate) fn push_own(self, place: Place, span: &OpenSpan) {
         span.set_outer(get_cell(|cells| &cells.innermost));
+        self.push_here(place);
+    }
+
+    /// The same for a span whose link is the innermost one already.
+    #[inline(always)]
+    pub(crate) fn push_here(self, place: Place) {
         set(|cells| &cells.innermost, place);
+    }
+
+    /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
+    /// mostly enter it, which is then known to be inside the parent.
+    #[inline(always)]
+    pub(crate) fn expect_here(self, span: &OpenSpan) {
+        span.set_outer(get_cell(|cells| &cells.innermost));
+    }
+
+    /// The same where the thread is in no span.
+    #[inline(always)]
+    pub(crate) fn expect_outside(self, span: &OpenSpan) {
+        span.set_outer(OUTSIDE);
+    }
+
+    /// The same of any new span.
+    pub(crate) fn expect_inside(self, open: &OpenSpans, parent: u64, span: &OpenSpan) {
+        let around = self.current(open, 0).map_or(0, OpenSpan::id);
+        match around == parent {
+            true => self.expect_here(span),
+            false => self.expect_nowhere(span),
+        }
+    }
+
+    /// Where the owner enters the span next has to be looked at, wherever that is.
+    pub(crate) fn expect_nowhere(self, span: &OpenSpan) {
+        span.set_outer(NOWHERE);
     }
 
     /// The owner leaves the innermost span, of the first layer.
@@ -125,7 +177,7 @@ impl Hot {
             let put = set_detailed(index, detailed)
                 || with_cold(|cold| cold.details.push(detailed)).is_ok();
             // Else it is a thread that is ending, deeper inside than ever before.
-            if !put || index >= DETAILED as usize {
+            if !put || index > INDEX as usize {
                 return;
             }
             in_this_order();
@@ -136,7 +188,11 @@ impl Hot {
                 // Counted before it is in the chain, and as long as it is: of a handler's sake again.
                 count_unrecorded(detailed, u32::saturating_add);
                 in_this_order();
-                return set(|cells| &cells.innermost, DETAILED | index as Link);
+                let serial =
+                    get_cell(|cells| &cells.details_serial).wrapping_add(1 << SERIAL_SHIFT);
+                set(|cells| &cells.details_serial, serial);
+                let link = DETAILED | serial & SERIALS | index as Link;
+                return set(|cells| &cells.innermost, link);
             }
             forget_last_details();
         }
@@ -148,7 +204,7 @@ impl Hot {
         if link & DETAILED == 0 {
             return false;
         }
-        let index = (link & !DETAILED) as usize;
+        let index = index_in(link);
         let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
         let Some(it) = here.filter(|it| it.is_unrecorded() && it.key == key && it.layer == layer)
         else {
@@ -167,7 +223,7 @@ impl Hot {
         if link & DETAILED == 0 {
             return open.get(link).map(|span| (Entered::Own(link), span.outer()));
         }
-        let index = (link & !DETAILED) as usize;
+        let index = index_in(link);
         let detailed = detailed(index)?;
         Some((Entered::Detailed(index, detailed), detailed.next))
     }
@@ -253,19 +309,23 @@ impl Hot {
 
     /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
     pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
-        let (left, next) = match entered {
-            Entered::Own(place) => (place, open.span(place).outer()),
-            Entered::Detailed(index, detailed) => (DETAILED | index as Link, detailed.next),
+        let next = match entered {
+            Entered::Own(place) => open.span(place).outer(),
+            Entered::Detailed(_, detailed) => detailed.next,
         };
-        if get_cell(|cells| &cells.innermost) == left {
+        if leads_to(get_cell(|cells| &cells.innermost), entered) {
             set(|cells| &cells.innermost, next);
         } else {
             let inner = self.chain(open).find(|inner| match *inner {
-                Entered::Own(place) => open.span(place).outer() == left,
-                Entered::Detailed(_, detailed) => detailed.next == left,
+                Entered::Own(place) => leads_to(open.span(place).outer(), entered),
+                Entered::Detailed(_, detailed) => leads_to(detailed.next, entered),
             });
             match inner {
-                Some(Entered::Own(place)) => open.span(place).set_outer(next),
+                Some(Entered::Own(place)) => {
+                    open.span(place).set_outer(next);
+                    // Around it is another one now.
+                    open.span(place).set_aside();
+                }
                 Some(Entered::Detailed(index, inner)) => update(index, Detailed { next, ..inner }),
                 None => {}
             }

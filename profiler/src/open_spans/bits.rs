@@ -11,6 +11,9 @@ pub(super) const NESTED: u32 = 1 << 25;
 pub(crate) const ENTERED: u32 = 1 << 26;
 /// It has entered more than once.
 pub(crate) const AGAIN: u32 = 1 << 27;
+/// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
+/// is inside, where the kind of the record will stand.
+pub(crate) const ASIDE: u32 = 1 << 28;
 /// One entry in `head`.
 pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
 

@@ -23,7 +23,7 @@
 //! what the two say of the owner agrees, nothing changed meanwhile. What other threads do lies beside the
 //! table, see [`Foreign`].
 
-use super::bits::{AGAIN, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
+use super::bits::{AGAIN, ASIDE, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
 use super::foreign::Foreign;
 use super::{OpenSpan, PATIENCE};
 use crate::record::{self, UPPER_SHIFT, WAIT_MAX};
@@ -213,7 +213,7 @@ impl OpenSpan {
 
     /// The same. If the owner comes and goes that often that nobody can look, it may be by one entry of the
     /// last moments more or less.
-    pub(super) fn entries_seen(&self, foreign: &Foreign, now: u64) -> Entries {
+    pub(crate) fn entries_seen(&self, foreign: &Foreign, now: u64) -> Entries {
         (0..PATIENCE)
             .find_map(|_| self.look_at_entries(foreign, now))
             .unwrap_or_else(|| self.own_words().entries(now).with(foreign, now))
@@ -365,7 +365,7 @@ impl OpenSpan {
             }
             return false;
         }
-        let head = self.head();
+        let head = self.head() & !u64::from(ASIDE);
         let state = head as u32;
         if state & INSIDE != 0 {
             if state & AGAIN == 0 {
@@ -375,6 +375,25 @@ impl OpenSpan {
             }
         }
         true
+    }
+
+    /// The owner is inside, and inside a span that is not its parent.
+    pub(crate) fn set_aside(&self) {
+        // Release: for the sequence lock.
+        self.head.store(self.head() | u64::from(ASIDE), Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.head() & u64::from(ASIDE) != 0
+    }
+
+    /// A thread enters elsewhere than inside the parent.
+    pub(crate) fn set_stray(&self, foreign: &Foreign) {
+        if !foreign.is_stray() {
+            self.mark(FOREIGN);
+            foreign.set_stray();
+        }
     }
 
     /// Another thread, which was outside, enters at this moment.

@@ -31,10 +31,14 @@ fn unpack(word: u64) -> (u64, u32) {
     (length, word as u32 & THREAD_MAX)
 }
 
+/// In the count: a thread has entered the span elsewhere than inside its parent; if it has none, inside another span.
+const STRAY: u64 = 1 << 63;
+
 /// All zeros while nobody else has entered the span. The owner's entries move here when its own count has
 /// no more room.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
+    /// And [`STRAY`].
     count: AtomicU64,
     busy: AtomicU64,
     /// The earliest entry; 0: none.
@@ -79,14 +83,31 @@ impl Foreign {
     /// How many entries there were, with those that go on.
     pub(crate) fn count(&self) -> u64 {
         // Relaxed: a number.
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed) & !STRAY
+    }
+
+    /// Whether a thread has ever entered the span elsewhere than inside its parent.
+    pub(crate) fn is_stray(&self) -> bool {
+        // Relaxed: as above.
+        self.count.load(Ordering::Relaxed) & STRAY != 0
+    }
+
+    /// A thread has.
+    pub(super) fn set_stray(&self) {
+        self.count.fetch_or(STRAY, Ordering::Release);
+    }
+
+    /// How many entries there were, and ticks inside over those that have ended.
+    pub(crate) fn sums(&self) -> (u64, u64) {
+        // Relaxed: as above.
+        (self.count(), self.busy.load(Ordering::Relaxed))
     }
 
     /// What is known at the moment `now`; `None` if there is nothing.
     pub(super) fn entries(&self, now: u64) -> Option<Entries> {
         // Acquire: as in `look_at`. `since` first: an entry that ends meanwhile must not count twice.
         let since = self.since.load(Ordering::Acquire);
-        let count = self.count.load(Ordering::Acquire);
+        let count = self.count.load(Ordering::Acquire) & !STRAY;
         if count == 0 {
             return None;
         }
@@ -141,7 +162,10 @@ mod tests {
         let seen = foreign.entries(50).unwrap();
         assert_eq!((seen.count, seen.busy, seen.first, seen.last), (2, 38, 10, 40));
         assert_eq!((seen.longest, seen.longest_thread), (28, 4));
+        foreign.set_stray();
+        assert_eq!((foreign.count(), foreign.is_stray()), (2, true));
+        assert_eq!(foreign.entries(50), Some(seen));
         foreign.clear();
-        assert_eq!(foreign.entries(60), None);
+        assert_eq!((foreign.entries(60), foreign.is_stray()), (None, false));
     }
 }

@@ -34,6 +34,7 @@ impl Seen {
             status: Status::Unfinished,
             left_out: self.left_out,
             counted: false,
+            is_stray: false,
             id: self.id,
             parent: self.parent,
             root: self.root,

@@ -47,7 +47,7 @@ mod tests;
 
 use spandrel_ring::Table;
 
-pub(crate) use self::bits::{AGAIN, DIRECT, ENTERED, INSIDE, plain_words};
+pub(crate) use self::bits::{AGAIN, ASIDE, DIRECT, ENTERED, INSIDE, plain_words};
 pub(crate) use self::entries::Entries;
 pub(crate) use self::look::Seen;
 pub(crate) use self::span::OpenSpan;

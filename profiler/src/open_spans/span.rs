@@ -40,7 +40,8 @@ pub(crate) struct OpenSpan {
     pub(super) own_depth: AtomicU16,
     /// Number of the spill buffer plus one, or 0.
     pub(super) spill: AtomicU16,
-    /// While the owner is inside: the way to the span around this one, as its thread knows it.
+    /// The way to the span around this one, as its owner's thread knows it: where it is inside, or was inside last,
+    /// or would be inside its parent.
     pub(super) outer: AtomicU32,
     pub(super) fields: [AtomicU64; INLINE_WORDS],
 }
@@ -103,7 +104,7 @@ impl OpenSpan {
         self.outer.load(Ordering::Relaxed)
     }
 
-    /// Keeps a link for the owner, who is inside.
+    /// Keeps a link for the owner.
     #[inline(always)]
     pub(crate) fn set_outer(&self, link: Place) {
         self.outer.store(link, Ordering::Relaxed);

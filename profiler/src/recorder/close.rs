@@ -58,7 +58,9 @@ impl Recorder {
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
         let entries = span.entries(self.open.foreign(place), end);
-        let (words, n) = closing(span, end, entries, self.busy_time).words(field_words);
+        let is_stray = self.open.foreign(place).is_stray();
+        let closing = closing(span, end, (entries, is_stray), self.busy_time);
+        let (words, n) = closing.words(field_words);
         let fields = (0..in_place)
             .step_by(SLOT_WORDS)
             .flat_map(|index| self.open.fields_at(span, index))
@@ -78,7 +80,12 @@ impl Recorder {
 }
 
 /// What is written of a span that closes.
-fn closing(span: &OpenSpan, end: u64, entries: Entries, is_timed: bool) -> ClosingSpan {
+fn closing(
+    span: &OpenSpan,
+    end: u64,
+    (entries, is_stray): (Entries, bool),
+    is_timed: bool,
+) -> ClosingSpan {
     let status = if std::thread::panicking() {
         Status::Panicked
     } else if span.is_failed() {
@@ -91,6 +98,7 @@ fn closing(span: &OpenSpan, end: u64, entries: Entries, is_timed: bool) -> Closi
         origin: span.origin(),
         status,
         left_out: span.has_left_out(),
+        is_stray,
         id: span.id(),
         root: span.root(),
         start: span.start(),

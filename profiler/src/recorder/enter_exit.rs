@@ -6,9 +6,9 @@ use tracing_core::Metadata;
 
 use super::Recorder;
 use super::entries::Ending;
-use crate::local::{self, Detailed, Entered};
+use crate::local::{self, Detailed, Entered, Hot};
 use crate::open_spans::{OpenSpan, Place};
-use crate::record;
+use crate::record::{self, id_of};
 
 impl Recorder {
     /// The span of a direct layer that the thread is in: its key and callsite.
@@ -29,10 +29,14 @@ impl Recorder {
         };
         let foreign = self.open.foreign(place);
         if span.is_owned_by(hot.thread()) {
+            let is_aside = !span.has_owner_inside() && self.note_around(hot, layer, (place, span));
             if span.own_enter(foreign, self.busy_time, || self.poll_ticks()) {
                 match layer {
                     0 => hot.push_own(place, span),
                     _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
+                }
+                if is_aside {
+                    span.set_aside();
                 }
             }
         } else if let Some(Entered::Detailed(index, mut again)) =
@@ -41,6 +45,7 @@ impl Recorder {
             again.depth = again.depth.saturating_add(1);
             hot.update(index, again);
         } else {
+            self.note_around(hot, layer, (place, span));
             let now = self.poll_ticks();
             span.begin_foreign_entry(foreign, now);
             hot.push_detailed(Detailed::new(layer, key, place, now));
@@ -80,8 +85,9 @@ impl Recorder {
         }
         hot.set_last_place(place);
         let (is_own, now) = (span.is_owned_by(hot.thread()), self.poll_ticks());
-        let mut ending = None;
+        let (mut ending, mut is_aside) = (None, false);
         if is_own {
+            is_aside = span.is_aside();
             if span.is_nested() {
                 span.own_exit(|| now);
                 return;
@@ -100,11 +106,28 @@ impl Recorder {
         if is_own {
             // Only now: as in the quick paths.
             span.own_exit(|| now);
+            if is_aside {
+                // The next time, too, it has to be looked at where it is entered.
+                hot.expect_nowhere(span);
+            }
         }
         if let (Some(ending), Some(around)) = (ending, around) {
-            self.record_entry(hot, span, ending, around, now);
+            self.record_entry(hot, (place, span), ending, around, now);
             hot.set_long_lived(self.long_lived());
         }
+    }
+
+    /// A thread is about to enter a span: is it elsewhere than inside its parent? Says whether it is inside a span and
+    /// that has ever been so, and the entry is to be recorded for it.
+    fn note_around(&self, hot: Hot, layer: u16, (place, span): (Place, &OpenSpan)) -> bool {
+        if !self.has_entries() {
+            return false;
+        }
+        let around = hot.current(&self.open, layer).map_or(0, OpenSpan::id);
+        if around != id_of(span.origin()) {
+            span.set_stray(self.open.foreign(place));
+        }
+        around != 0 && self.open.foreign(place).is_stray()
     }
 
     /// The entry that the span's owner is about to end, if it is inside.

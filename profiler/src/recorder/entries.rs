@@ -10,13 +10,16 @@ use super::Recorder;
 use crate::counters::Kind;
 use crate::entry_rules::Entries;
 use crate::local::{Entered, Hot};
-use crate::open_spans::OpenSpan;
-use crate::record::{self, Entry};
+use crate::open_spans::{OpenSpan, Place};
+use crate::record::{self, Earlier, Entry, id_of};
 
 /// A second is more ticks than this, whatever the clock.
 pub(super) const TICKS_MIN: u64 = 100_000_000;
 /// After so many entries a span has lived long.
 pub(crate) const LONG_COUNT: u64 = 1_000;
+/// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
+/// slow, counts by its lifetime.
+const COUNTING: u64 = 100;
 
 /// An entry that ends.
 #[derive(Debug, Clone, Copy)]
@@ -59,35 +62,67 @@ impl Recorder {
     pub(super) fn record_entry(
         &self,
         hot: Hot,
-        span: &OpenSpan,
+        (place, span): (Place, &OpenSpan),
         ending: Ending,
         around: u64,
         left: u64,
     ) {
-        let callsite = record::callsite(span.origin(), span.head());
-        let is_recorded = match self.callsites.entries(callsite) {
-            Entries::All => true,
-            _ if ending.is_first => false,
-            _ => self.is_recorded(span, ending.entered, ending.count),
-        };
-        if is_recorded {
-            let left = left.max(ending.entered);
-            let entry = self.entry(hot, span, around, (ending.entered, left));
-            self.publish_if_spare(Kind::Entry, entry.words());
-        }
-    }
-
-    /// Whether an entry that is not the span's first one is recorded: the `count`th of the owner, or of others.
-    #[inline]
-    pub(crate) fn is_recorded(&self, span: &OpenSpan, entered: u64, count: u64) -> bool {
-        match self.callsites.entries(record::callsite(span.origin(), span.head())) {
+        let rule = self.callsites.entries(record::callsite(span.origin(), span.head()));
+        let is_stray =
+            around != 0 && (around != id_of(span.origin()) || self.open.foreign(place).is_stray());
+        let (is_old, count) = (self.is_old(span, ending.entered), ending.count);
+        let is_recorded = match rule.entries {
             Entries::Off => false,
             Entries::All => true,
-            Entries::LongLived => {
-                let age = entered.saturating_sub(span.start());
-                count > LONG_COUNT || age >= self.long_age()
-            }
+            Entries::LongLived => is_stray || !ending.is_first && (count > LONG_COUNT || is_old),
+        };
+        if !is_recorded {
+            return;
         }
+        let left = left.max(ending.entered);
+        let mut entry = self.entry(hot, span, around, (ending.entered, left));
+        entry.counts = rule.is_asked_for || counts(count, is_old);
+        if entry.counts && !rule.is_asked_for {
+            // Of all threads, who may come and go meanwhile.
+            let all = span.entries_seen(self.open.foreign(place), left);
+            let busy = all.busy.saturating_sub(left - ending.entered);
+            entry.earlier = Earlier { count: all.count.saturating_sub(1), busy };
+        }
+        self.publish_if_spare(Kind::Entry, entry.words());
+    }
+
+    /// The record of an entry of the thread's own span that ends, its `count`th, if it is recorded and the span
+    /// was entered before. `around` is the id of the span around it, or 0, and whether that alone is a
+    /// reason to record it.
+    #[inline]
+    pub(crate) fn further_entry(
+        &self,
+        hot: Hot,
+        (place, span): (Place, &OpenSpan),
+        (around, is_aside): (u64, bool),
+        count: u64,
+        times: (u64, u64),
+    ) -> Option<Entry> {
+        let rule = self.callsites.entries(record::callsite(span.origin(), span.head()));
+        let is_old = self.is_old(span, times.0);
+        let is_recorded = match rule.entries {
+            Entries::Off => false,
+            Entries::All => true,
+            Entries::LongLived => is_aside || count > LONG_COUNT || is_old,
+        };
+        let mut entry = is_recorded.then(|| self.entry(hot, span, around, times))?;
+        entry.counts = rule.is_asked_for || counts(count, is_old);
+        if entry.counts && !rule.is_asked_for {
+            let (others, busy) = self.open.foreign(place).sums();
+            let busy = span.own_busy().wrapping_add(times.0).wrapping_add(busy);
+            entry.earlier = Earlier { count: count - 1 + others, busy };
+        }
+        Some(entry)
+    }
+
+    /// Whether the span was long open when it was entered at that moment.
+    fn is_old(&self, span: &OpenSpan, entered: u64) -> bool {
+        entered.saturating_sub(span.start()) >= self.long_age()
     }
 
     /// The record of an entry of the calling thread.
@@ -100,13 +135,29 @@ impl Recorder {
         (entered, left): (u64, u64),
     ) -> Entry {
         let callsite = record::callsite(span.origin(), span.head());
-        Entry { callsite, thread: hot.thread(), span: span.id(), around, entered, left }
+        Entry {
+            callsite,
+            thread: hot.thread(),
+            span: span.id(),
+            around,
+            entered,
+            left,
+            counts: false,
+            earlier: Earlier::default(),
+            counted: false,
+        }
     }
 
     /// The span that the thread was in around this one, 0 for none.
     pub(super) fn around(&self, hot: Hot, layer: u16, entered: Entered) -> u64 {
         hot.around(&self.open, layer, entered).map_or(0, OpenSpan::id)
     }
+}
+
+/// Whether an entry of a span counts, with so many before it and that one, of the owner or of others.
+#[inline]
+fn counts(count: u64, is_old: bool) -> bool {
+    count > LONG_COUNT || is_old && count >= COUNTING
 }
 
 #[cfg(all(test, not(spandrel_loom)))]
@@ -137,7 +188,17 @@ mod tests {
     }
 
     fn entry() -> Entry {
-        Entry { callsite: 0, thread: 1, span: 7, around: 0, entered: 10, left: 20 }
+        Entry {
+            callsite: 0,
+            thread: 1,
+            span: 7,
+            around: 0,
+            entered: 10,
+            left: 20,
+            counts: false,
+            earlier: Earlier::default(),
+            counted: false,
+        }
     }
 
     /// With a lease and without one: what is free for entries is free in both partitions, and a quarter of each

@@ -143,6 +143,9 @@ impl Recorder {
                 more.is_empty() || self.open.append_fields(place, id, more, fields.declared());
             fields.mark(self.open.span(place), kept);
         }
+        if layer == 0 {
+            hot.expect_inside(&self.open, record::id_of(origin), self.open.span(place));
+        }
         hot.set_last_place(place);
         Some(key)
     }

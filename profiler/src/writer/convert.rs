@@ -19,11 +19,12 @@ use crate::said::{Role, Said};
 use crate::threads::Threads;
 
 use super::closed_spans::ClosedSpans;
+use super::id_table::IdTable;
 use super::json::JsonWriter;
 use super::keys::Keys;
 use super::log_sites::{LogSites, Origin};
 use super::raw::RawBatch;
-use super::self_time::SelfTimes;
+use super::self_time::{Arrived, Part, SelfTimes};
 
 /// A callsite as the writer needs it.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub(super) struct Converter {
     strangers: Strangers,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
+    /// When a thread left a span last, by both, of the entries in it.
+    left: IdTable<u64>,
     json: JsonWriter,
     redaction: Redaction,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
@@ -108,6 +111,7 @@ impl Converter {
             log_sites: LogSites::default(),
             strangers: Strangers::default(),
             closed: ClosedSpans::default(),
+            left: IdTable::default(),
             json: JsonWriter::new(redaction.clone()),
             redaction,
             cut: 0,
@@ -173,32 +177,62 @@ impl Converter {
     /// Finds the children that come after their parents, in `raw` or in `next`, and takes their time
     /// off before the parents are converted. All others are met on the way: so nothing has to be
     /// remembered of a backlog, however large, but a bit for each span.
+    ///
+    /// Likewise what ran inside an entry comes after it where a thread's own partition was full for a while.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     pub(super) fn count_late_children(&mut self, raw: &mut RawBatch, next: &mut RawBatch) {
-        let Self { timeline, self_times, closed, .. } = self;
+        let Self { timeline, self_times, closed, left, .. } = self;
         closed.clear(raw.len());
-        let mut count = |kinship: Kinship<'_>| {
-            let end = timeline.ns(kinship.end);
-            let start = timeline.start_ns(kinship.start, end);
-            self_times.add_child(kinship.parent, start, end);
+        self_times.begin_batch();
+        // Those whose entries count, and come after them from other threads.
+        let mut counting = Vec::new();
+        let mut expect = |kinship: &Kinship<'_>, closed: &ClosedSpans| {
+            if kinship.is_entry && kinship.counts() && closed.may_contain(kinship.id) {
+                counting.push(kinship.id);
+            }
+        };
+        let mut look = |kinship: Kinship<'_>, closed: &ClosedSpans, left: &mut IdTable<u64>| {
+            let Kinship { id, parent, thread, start, end, .. } = kinship;
+            let is_one_piece = kinship.is_one_piece();
+            // What there is to know of one that counts by its entries is known without its lifetime, and so is what
+            // is taken off it of a child that was entered several times.
+            let is_late = closed.may_contain(parent)
+                && (is_one_piece || !self_times.counts_by_entries(parent));
+            let mut was_left =
+                || left.get_mut(by_thread(parent, thread)).is_some_and(|it| end <= *it);
+            if parent == 0 || !(is_late || is_one_piece && was_left()) {
+                return;
+            }
+            if kinship.is_entry || !self_times.counts_by_entries(id) {
+                let end = timeline.ns(end);
+                let start = timeline.start_ns(start, end);
+                let busy = (!is_one_piece).then_some(0);
+                self_times.add_child(parent, Part { thread, start, end, busy });
+            }
             kinship.set_counted();
         };
         raw.for_each_mut(|words| {
             if let Some(kinship) = record::kinship(words) {
-                closed.insert(kinship.id);
-                if kinship.parent != 0 && closed.may_contain(kinship.parent) {
-                    count(kinship);
+                if kinship.is_entry {
+                    let left = left.entry(by_thread(kinship.id, kinship.thread));
+                    *left = kinship.end.max(*left);
+                } else {
+                    closed.insert(kinship.id);
                 }
+                expect(&kinship, closed);
+                look(kinship, closed, left);
             }
         });
         next.for_each_mut(|words| {
-            if let Some(kinship) = record::kinship(words)
-                && kinship.parent != 0
-                && closed.may_contain(kinship.parent)
-            {
-                count(kinship);
+            if let Some(kinship) = record::kinship(words) {
+                expect(&kinship, closed);
+                look(kinship, closed, left);
             }
         });
+        counting.into_iter().for_each(|span| self_times.expect_counting(span));
+        if !left.is_empty() {
+            *left = IdTable::default();
+        }
     }
 
     /// Appends the rows of a piece. Late children of its spans have been counted before.
@@ -239,10 +273,21 @@ impl Converter {
         let end = self.timeline.ns(head.end);
         let start = self.timeline.start_ns(head.start, end);
         let duration = end - start;
-        if head.parent != 0 && !head.counted {
-            self.self_times.add_child(head.parent, start, end);
-        }
+        let own = self.self_times.take(head.id, start, end);
         let times = self.times(head, duration, store);
+        // The lifetime of a span that counts by its entries is nobody's work.
+        if head.parent != 0 && !head.counted && own.self_ns.is_some() {
+            let busy = if head.is_stray {
+                // What of it was inside another span has come by itself.
+                Some(0)
+            } else if head.entries.count > 1 {
+                Some((times.busy_ns.unwrap_or(0) - own.recorded_ns).max(0))
+            } else {
+                None
+            };
+            let part = Part { thread: head.entries.longest_thread, start, end, busy };
+            self.self_times.add_child(head.parent, part);
+        }
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
@@ -263,7 +308,7 @@ impl Converter {
             start_ns: start,
             duration_ns: Some(duration),
             busy_ns: times.busy_ns,
-            self_ns: Some(self.self_times.take(head.id, start, end)),
+            self_ns: own.self_ns,
             entries: head.entries.count,
             first_entry_ns: times.first_entry_ns,
             longest_entry_ns: times.longest_entry_ns,
@@ -349,18 +394,24 @@ impl Converter {
     fn entry(&mut self, entry: &Entry, store: &mut Store) -> EntryRow {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
+        let Entry { thread, counts, earlier, .. } = *entry;
+        let (self_ns, is_first) =
+            self.self_times.entry(entry.span, Arrived { thread, start, end, counts });
+        if entry.around != 0 && !entry.counted {
+            self.self_times.add_child(entry.around, Part { thread, start, end, busy: None });
+        }
         EntryRow {
             // Numbered with spans and events, so that what is old goes together; nobody refers to it.
             id: self.recorder.take_ids(1),
             span_id: entry.span,
             callsite_id: self.callsite(entry.callsite, store).id,
-            thread_id: self.thread_id(entry.thread, store),
+            thread_id: self.thread_id(thread, store),
             start_ns: start,
             duration_ns: end - start,
             around_id: entry.around,
-            self_ns: None,
-            earlier_entries: 0,
-            earlier_ns: 0,
+            self_ns,
+            earlier_entries: if is_first { earlier.count } else { 0 },
+            earlier_ns: if is_first { self.timeline.length_ns(earlier.busy) } else { 0 },
         }
     }
 
@@ -474,6 +525,11 @@ impl Converter {
         }
         store.thread_id(number)
     }
+}
+
+/// A span and a thread as one key; of more than 65,536 threads, some as if they were one.
+fn by_thread(id: u64, thread: u32) -> u64 {
+    record::id_and(id, thread as u16)
 }
 
 #[inline(always)]

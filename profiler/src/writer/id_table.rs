@@ -30,6 +30,10 @@ impl<V: Default> IdTable<V> {
         self.len
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     fn mask(&self) -> usize {
         self.places.len() - 1
     }
@@ -68,6 +72,13 @@ impl<V: Default> IdTable<V> {
             self.len += 1;
         }
         &mut self.places[at].1
+    }
+
+    /// The value of an id, if there is one.
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut V> {
+        let (at, found) = self.find(id);
+        found.then(|| &mut self.places[at].1)
     }
 
     /// Takes a value out.

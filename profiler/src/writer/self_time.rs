@@ -7,6 +7,15 @@
 //!
 //! A child that outlives its parent takes nothing off, wherever it overlaps: the parent has not waited
 //! for it. Under `Registry` there are none, because a child holds a reference to its parent.
+//!
+//! An entry that is recorded by itself takes its time off the span that its thread was in around it, like
+//! a child of that one, whichever its parent is.
+//!
+//! A span that lives long counts by its [entries](Long): its lifetime is nobody's work, and is taken off nobody's.
+//! The self time of an entry is its length less what ran inside it on its thread: children that were entered
+//! once, entries of others, and what other children were busy.
+
+use std::collections::VecDeque;
 
 use super::id_table::IdTable;
 
@@ -48,7 +57,7 @@ impl Union {
             self.last = (start, end);
         } else if start > self.last.1 {
             if self.earlier.capacity() == 0
-                && let Some(list) = spare.pop()
+                && let Some(list) = spare.intervals.pop()
             {
                 self.earlier = list;
             }
@@ -97,44 +106,79 @@ impl Union {
         }
     }
 
+    /// How much of the time from `from` to `to` is in it. Forgets that, and what lies before `floor`.
+    fn take_between(&mut self, from: i64, to: i64, floor: i64) -> i64 {
+        let is_over = |start: i64, end: i64| end <= floor || start >= from && end <= to;
+        if self.summed == 0 && self.earlier.is_empty() {
+            // Nearly always.
+            let covered = (self.last.1.min(to) - self.last.0.max(from)).max(0);
+            if is_over(self.last.0, self.last.1) {
+                self.last = (0, 0);
+            }
+            return covered;
+        }
+        let mut covered = if self.summed_end > from { self.summed } else { 0 };
+        (self.summed, self.summed_end) = (0, 0);
+        for (start, end) in self.earlier.iter().chain([&self.last]) {
+            covered += (*end.min(&to) - *start.max(&from)).max(0);
+        }
+        self.earlier.retain(|(start, end)| !is_over(*start, *end));
+        if is_over(self.last.0, self.last.1) {
+            self.last = self.earlier.pop().unwrap_or((0, 0));
+        }
+        covered.min(to - from)
+    }
+
     fn length(&self) -> i64 {
         let earlier: i64 = self.earlier.iter().map(|(start, end)| end - start).sum();
         self.summed + earlier + (self.last.1 - self.last.0)
     }
 }
 
+/// What a child, or an entry, was there for, and on which thread.
+#[derive(Debug, Clone, Copy, Default)]
+struct Child {
+    start: i64,
+    end: i64,
+    thread: u32,
+}
+
 /// The children of a span that has not arrived yet, so that nobody knows which of them outlive it.
 #[derive(Debug, Default)]
 struct Children {
     /// The first one; empty if there is none.
-    first: (i64, i64),
+    first: Child,
     /// Those after it, as they came: nearly in the order of their ends.
-    others: Vec<(i64, i64)>,
+    others: Vec<Child>,
     /// Older ones. Should one of those outlive the span after all, up to [`RECENT_MAX`] / 2 others
     /// do too, and it counts to the span's end.
     older: Union,
 }
 
 /// Empty lists, with their memory.
-type Spare = Vec<Vec<(i64, i64)>>;
+#[derive(Debug, Default)]
+struct Spare {
+    intervals: Vec<Vec<(i64, i64)>>,
+    children: Vec<Vec<Child>>,
+}
 
 impl Children {
     /// Adds a child; takes a list out of `spare` if it needs one.
     #[inline]
-    fn add(&mut self, start: i64, end: i64, spare: &mut Spare) {
-        if start >= end {
+    fn add(&mut self, child: Child, spare: &mut Spare) {
+        if child.start >= child.end {
             return;
         }
-        if self.first.0 == self.first.1 {
-            self.first = (start, end);
+        if self.first.start == self.first.end {
+            self.first = child;
             return;
         }
         if self.others.capacity() == 0
-            && let Some(list) = spare.pop()
+            && let Some(list) = spare.children.pop()
         {
             self.others = list;
         }
-        self.others.push((start, end));
+        self.others.push(child);
         if self.others.len() >= RECENT_MAX {
             self.unite_older(spare);
         }
@@ -142,31 +186,152 @@ impl Children {
 
     #[cold]
     fn unite_older(&mut self, spare: &mut Spare) {
-        for (start, end) in self.others.drain(..RECENT_MAX / 2) {
-            self.older.add(start, end, spare);
+        for child in self.others.drain(..RECENT_MAX / 2) {
+            self.older.add(child.start, child.end, spare);
         }
+    }
+
+    /// Adds those of a thread to a union that end after `from`, and older ones of any thread. Returns how much of
+    /// those is known by its sum only.
+    #[cold]
+    fn add_to(&self, union: &mut Union, thread: u32, from: i64, spare: &mut Spare) -> i64 {
+        for (start, end) in self.older.earlier.iter().chain([&self.older.last]) {
+            if *end > from {
+                union.add(*start, *end, spare);
+            }
+        }
+        for child in [self.first].iter().chain(&self.others) {
+            if child.thread == thread && child.end > from {
+                union.add(child.start, child.end, spare);
+            }
+        }
+        if self.older.summed_end > from { self.older.summed } else { 0 }
     }
 
     /// How much of a span that ends at `end` they cover.
     #[inline]
     fn covered(&mut self, end: i64, spare: &mut Spare) -> i64 {
+        let first = self.first;
         if self.others.is_empty() {
-            return if self.first.1 <= end { self.first.1 - self.first.0 } else { 0 };
+            return if first.end <= end { first.end - first.start } else { 0 };
         }
-        for child in [self.first].iter().chain(&self.others) {
-            if child.1 <= end {
-                self.older.add(child.0, child.1, spare);
+        for child in [first].iter().chain(&self.others) {
+            if child.end <= end {
+                self.older.add(child.start, child.end, spare);
             }
         }
         self.older.length() - (self.older.last.1 - end.max(self.older.last.0)).max(0)
     }
 }
 
+/// A span of which entries have arrived, and which has not itself, or not long ago: what other threads did may come
+/// later.
+#[derive(Debug, Default)]
+struct Long {
+    /// Whether it counts by its entries.
+    counts: bool,
+    /// Whether one of them has.
+    has_counted: bool,
+    /// The length of those that have arrived.
+    recorded_ns: i64,
+    threads: Vec<Inside>,
+}
+
+/// What ran inside a span on one thread since the last entry that has arrived.
+#[derive(Debug)]
+struct Inside {
+    thread: u32,
+    /// Whether one has.
+    has_entries: bool,
+    /// In which batch the last one has.
+    batch: u64,
+    /// Up to when there were entries, and were when the batch before that began, and the one before that. A thread that
+    /// changes from one partition to another has its records in another order in that batch, and in the next.
+    reached: [i64; 3],
+    spans: Union,
+    /// What is known by its length only; more than an entry's length is taken off the next one.
+    others_ns: i64,
+}
+
+impl Inside {
+    /// An entry arrives that ends there. Returns up to when no others will come.
+    fn reach(&mut self, end: i64, batch: u64) -> i64 {
+        if self.batch != batch {
+            self.batch = batch;
+            self.reached.copy_within(..2, 1);
+        }
+        self.reached[0] = self.reached[0].max(end);
+        self.reached[2]
+    }
+}
+
+impl Long {
+    fn inside(&mut self, thread: u32) -> &mut Inside {
+        let found = self.threads.iter().position(|inside| inside.thread == thread);
+        let at = found.unwrap_or(self.threads.len());
+        if found.is_none() {
+            let spans = Union::default();
+            self.threads.push(Inside {
+                thread,
+                has_entries: false,
+                batch: 0,
+                reached: [i64::MIN; 3],
+                spans,
+                others_ns: 0,
+            });
+        }
+        &mut self.threads[at]
+    }
+}
+
+/// Something that ran inside a span, on one thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) thread: u32,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// How long it was inside, if that is not all of the time from `start` to `end`, and not on its own account.
+    pub(super) busy: Option<i64>,
+}
+
+/// An entry that arrives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived {
+    pub(super) thread: u32,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) counts: bool,
+}
+
+/// Keeps a list's memory.
+#[inline]
+fn keep<T>(list: &mut Vec<T>, spare: &mut Vec<Vec<T>>) {
+    if list.capacity() > 0 && spare.len() < SPARE_MAX {
+        list.clear();
+        spare.push(std::mem::take(list));
+    }
+}
+
+/// What becomes of a span that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Own {
+    /// `None` if it counts by its entries.
+    pub(super) self_ns: Option<i64>,
+    /// The length of its entries that arrived by themselves.
+    pub(super) recorded_ns: i64,
+}
+
 /// The children seen so far of spans that have not arrived yet.
 #[derive(Debug)]
 pub(super) struct SelfTimes {
     children: IdTable<Children>,
+    /// Those of which entries have arrived.
+    long: IdTable<Long>,
+    /// Those that have arrived themselves, each with its batch.
+    closed: VecDeque<(u64, u64)>,
     spare: Spare,
+    /// How many batches were begun.
+    batch: u64,
     /// At so many parents it is time to look for those that will never arrive.
     purge_at: usize,
 }
@@ -175,39 +340,124 @@ impl SelfTimes {
     /// Expects up to so many open spans.
     pub(super) fn new(open_spans_max: usize) -> Self {
         let purge_at = 4 * open_spans_max.max(1024);
-        Self { children: IdTable::default(), spare: Vec::new(), purge_at }
+        Self {
+            children: IdTable::default(),
+            long: IdTable::default(),
+            closed: VecDeque::new(),
+            spare: Spare::default(),
+            batch: 0,
+            purge_at,
+        }
     }
 
-    /// A child of `parent`, which is not 0, was there from `start` to `end`.
-    #[inline]
-    pub(super) fn add_child(&mut self, parent: u64, start: i64, end: i64) {
-        self.children.entry(parent).add(start, end, &mut self.spare);
+    /// The records of another batch come.
+    pub(super) fn begin_batch(&mut self) {
+        self.batch += 1;
+        // All that was recorded before a span closed is in the batch that has it, or in the next.
+        while let Some((batch, id)) = self.closed.front()
+            && batch + 1 < self.batch
+        {
+            self.long.remove(*id);
+            self.closed.pop_front();
+        }
     }
 
-    /// The self time of a span that was there from `start` to `end`; its children are not needed any
-    /// more.
+    /// An entry will arrive that counts, of a span that may have closed.
+    pub(super) fn expect_counting(&mut self, span: u64) {
+        self.long.entry(span).counts = true;
+    }
+
+    /// A child of `parent`, which is not 0, or an entry inside it.
     #[inline]
-    pub(super) fn take(&mut self, id: u64, start: i64, end: i64) -> i64 {
-        let Some(mut children) = self.children.remove(id) else { return end - start };
-        let own = (end - start - children.covered(end, &mut self.spare)).max(0);
-        for mut list in [children.others, children.older.earlier] {
-            if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
-                list.clear();
-                self.spare.push(list);
+    pub(super) fn add_child(&mut self, parent: u64, part: Part) {
+        if !self.long.is_empty() && self.add_to_long(parent, part) {
+            return;
+        }
+        let Part { thread, start, end, .. } = part;
+        self.children.entry(parent).add(Child { start, end, thread }, &mut self.spare);
+    }
+
+    /// Says whether the parent counts by its entries.
+    fn add_to_long(&mut self, parent: u64, part: Part) -> bool {
+        let Some(long) = self.long.get_mut(parent) else { return false };
+        let inside = long.inside(part.thread);
+        match part.busy {
+            Some(busy) => inside.others_ns += busy,
+            None => inside.spans.add(part.start, part.end, &mut self.spare),
+        }
+        long.counts
+    }
+
+    /// The self time of an entry of a span if it counts, and whether it is the first one that does.
+    pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> (Option<i64>, bool) {
+        let Arrived { thread, start, end, counts } = entry;
+        let length = end - start;
+        let long = self.long.entry(span);
+        long.recorded_ns = long.recorded_ns.saturating_add(length);
+        let inside = long.inside(thread);
+        let mut summed = 0;
+        if !inside.has_entries {
+            inside.has_entries = true;
+            // What ran inside while nobody knew of the thread's entries.
+            if let Some(children) = self.children.get_mut(span) {
+                summed = children.add_to(&mut inside.spans, thread, start, &mut self.spare);
             }
         }
+        let floor = inside.reach(end, self.batch);
+        let covered = (inside.spans.take_between(start, end, floor) + summed).min(length);
+        let rest = length - covered - inside.others_ns;
+        inside.others_ns = (-rest).max(0);
+        let is_first = counts && !long.has_counted;
+        long.has_counted |= counts;
+        long.counts |= counts;
+        (long.has_counted.then_some(rest.max(0)), is_first)
+    }
+
+    /// Whether a span that has not arrived counts by its entries.
+    #[inline]
+    pub(super) fn counts_by_entries(&mut self, id: u64) -> bool {
+        !self.long.is_empty() && self.long.get_mut(id).is_some_and(|long| long.counts)
+    }
+
+    /// The self time of a span that was there from `start` to `end`; what ran inside is not needed any more.
+    #[inline]
+    pub(super) fn take(&mut self, id: u64, start: i64, end: i64) -> Own {
+        let own = self.take_lifetime(id, start, end);
+        if self.long.is_empty() {
+            return Own { self_ns: Some(own), recorded_ns: 0 };
+        }
+        self.take_long(id, own)
+    }
+
+    #[cold]
+    fn take_long(&mut self, id: u64, own: i64) -> Own {
+        let Some(long) = self.long.get_mut(id) else {
+            return Own { self_ns: Some(own), recorded_ns: 0 };
+        };
+        self.closed.push_back((self.batch, id));
+        Own { self_ns: (!long.counts).then_some(own), recorded_ns: long.recorded_ns }
+    }
+
+    #[inline]
+    fn take_lifetime(&mut self, id: u64, start: i64, end: i64) -> i64 {
+        let Some(mut children) = self.children.remove(id) else { return end - start };
+        let own = (end - start - children.covered(end, &mut self.spare)).max(0);
+        let Spare { intervals, children: lists } = &mut self.spare;
+        keep(&mut children.others, lists);
+        keep(&mut children.older.earlier, intervals);
         own
     }
 
     /// Whether so many parents are awaited that some of them must have been dropped.
     pub(super) fn is_crowded(&self) -> bool {
-        self.children.len() >= self.purge_at
+        self.children.len() + self.long.len() >= self.purge_at
     }
 
     /// Forgets the children of all spans that will not arrive any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
-        self.children.retain(expected);
-        self.purge_at = self.purge_at.max(2 * self.children.len());
+        self.children.retain(&expected);
+        self.long.retain(&expected);
+        self.purge_at = self.purge_at.max(2 * (self.children.len() + self.long.len()));
     }
 }
 
@@ -223,7 +473,7 @@ mod tests {
             intervals in prop::collection::vec((0..200_i64, 0..40_i64), 0..60)
         ) {
             let mut union = Union::default();
-            let mut spare = Vec::new();
+            let mut spare = Spare::default();
             let mut moments = [false; 300];
             for (start, length) in intervals {
                 union.add(start, start + length, &mut spare);
@@ -237,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_million_children_one_after_the_other_take_little_memory() {
-        let (mut union, mut spare) = (Union::default(), Vec::new());
+        let (mut union, mut spare) = (Union::default(), Spare::default());
         for child in 0..1_000_000 {
             union.add(child * 10, child * 10 + 7, &mut spare);
         }
@@ -248,17 +498,25 @@ mod tests {
         assert!(union.length() >= 7_000_000 && union.length() <= 9_999_999);
     }
 
+    fn part(start: i64, end: i64) -> Part {
+        Part { thread: 1, start, end, busy: None }
+    }
+
+    fn lifetime(times: &mut SelfTimes, id: u64, start: i64, end: i64) -> i64 {
+        times.take(id, start, end).self_ns.unwrap()
+    }
+
     #[test]
     fn parents_that_never_come_are_forgotten() {
         let mut times = SelfTimes::new(0);
         for parent in 1..5001 {
-            times.add_child(parent, 0, 1);
+            times.add_child(parent, part(0, 1));
         }
         assert!(times.is_crowded());
         times.purge(|id| id % 1000 == 0);
         assert!(!times.is_crowded());
-        assert_eq!(times.take(1000, 0, 10), 9);
-        assert_eq!(times.take(1001, 0, 10), 10);
+        assert_eq!(lifetime(&mut times, 1000, 0, 10), 9);
+        assert_eq!(lifetime(&mut times, 1001, 0, 10), 10);
     }
 
     #[test]
@@ -266,17 +524,64 @@ mod tests {
         for others in [0, 10, 1_000] {
             let mut times = SelfTimes::new(0);
             for outliving in 0..30 {
-                times.add_child(1, 50, 101 + outliving);
+                times.add_child(1, part(50, 101 + outliving));
             }
             for n in 0..others {
-                times.add_child(1, 20 + n % 5, 30);
+                times.add_child(1, part(20 + n % 5, 30));
             }
-            times.add_child(1, 10, 12);
-            times.add_child(1, 90, 100);
+            times.add_child(1, part(10, 12));
+            times.add_child(1, part(90, 100));
             let expected = 100 - 12 - if others == 0 { 0 } else { 10 };
             // With more than a list's worth, those that came first are taken to be there to the end.
-            let found = times.take(1, 0, 100);
+            let found = lifetime(&mut times, 1, 0, 100);
             assert!(found == expected || others == 1_000 && found == expected - 40, "{found}");
         }
+    }
+
+    fn arrived(thread: u32, start: i64, end: i64, counts: bool) -> Arrived {
+        Arrived { thread, start, end, counts }
+    }
+
+    #[test]
+    fn an_entry_less_what_ran_inside_it_on_its_thread() {
+        let mut times = SelfTimes::new(0);
+        // Nobody knows yet that the span lives long.
+        times.add_child(1, part(10, 12));
+        times.add_child(1, part(105, 110));
+        assert_eq!(times.entry(1, arrived(1, 100, 120, true)), (Some(15), true));
+        assert!(times.counts_by_entries(1) && !times.counts_by_entries(2));
+        for n in 0..2_000 {
+            times.add_child(1, part(200 + 10 * n, 207 + 10 * n));
+            times.add_child(1, Part { thread: 2, ..part(205, 300) });
+        }
+        assert_eq!(times.entry(1, arrived(1, 190, 30_000, false)), (Some(29_810 - 14_000), false));
+        assert_eq!(times.entry(1, arrived(2, 190, 310, false)), (Some(25), false));
+        assert_eq!(times.entry(1, arrived(1, 31_000, 31_010, false)), (Some(10), false));
+        assert_eq!(times.take(1, 0, 40_000), Own { self_ns: None, recorded_ns: 29_960 });
+        // Of another thread, and so later.
+        assert_eq!(times.entry(1, arrived(2, 400, 410, true)), (Some(10), false));
+        times.begin_batch();
+        assert!(times.counts_by_entries(1));
+        times.begin_batch();
+        assert_eq!(times.take(1, 0, 40_000).self_ns, Some(40_000), "nothing is left of it");
+    }
+
+    #[test]
+    fn what_is_known_by_its_length_is_taken_off_the_next_entries() {
+        let mut times = SelfTimes::new(0);
+        times.entry(1, arrived(1, 0, 10, true));
+        times.add_child(1, Part { busy: Some(25), ..part(0, 90) });
+        assert_eq!(times.entry(1, arrived(1, 20, 40, true)).0, Some(0));
+        assert_eq!(times.entry(1, arrived(1, 50, 70, true)).0, Some(15));
+        assert_eq!(times.entry(1, arrived(1, 80, 90, true)).0, Some(10));
+    }
+
+    #[test]
+    fn entries_that_do_not_count_leave_the_span_its_lifetime() {
+        let mut times = SelfTimes::new(0);
+        assert_eq!(times.entry(1, arrived(1, 10, 20, false)), (None, false));
+        times.add_child(1, part(30, 40));
+        assert_eq!(times.entry(1, arrived(1, 30, 45, false)), (None, false));
+        assert_eq!(times.take(1, 0, 100), Own { self_ns: Some(90), recorded_ns: 25 });
     }
 }
