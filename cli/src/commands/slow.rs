@@ -32,7 +32,9 @@ const FIELDS_MAX: usize = 5;
     spandrel slow http.request -n 3\n  \
     spandrel slow --by self -w 'target~^db'  not counting what their children took\n  \
     spandrel slow http.request --by field.route    the slowest of each route\n  \
-    spandrel slow --since 30s -f json")]
+    spandrel slow --since 30s -f json\n\n\
+Of what lives long, such as connections, each time that it was entered is ranked by itself (⟳): dur is\n\
+how long the thread was inside, when is when it entered.")]
 pub(crate) struct Arguments {
     /// Name of the spans [default: all]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
@@ -110,6 +112,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.extra.insert("used_index".into(), json!(is_indexed));
     match (spans.first(), name) {
         (Some(slowest), _) => {
+            view.notes.extend(legend(&spans));
             view.notes.push(next_step(slowest, name));
             if let Some(name) = name {
                 view.notes.extend(named::twins(&profile, name)?);
@@ -145,7 +148,10 @@ fn each(
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("used_index".into(), json!(false));
     match (spans.first(), name) {
-        (Some(slowest), _) => view.notes.push(next_step(slowest, name)),
+        (Some(slowest), _) => {
+            view.notes.extend(legend(&spans));
+            view.notes.push(next_step(slowest, name));
+        }
         (None, Some(name)) => view.notes.extend(named::unknown(profile, name)?),
         (None, None) => {}
     }
@@ -177,8 +183,8 @@ fn slowest_of_each(
         ControlFlow::Continue(())
     };
     match name {
-        Some(name) => profile.scan_named(name, columns, add)?,
-        None => profile.scan(columns, add)?,
+        Some(name) => profile.calls_named(name, columns, add)?,
+        None => profile.calls(columns, add)?,
     }
     let found = slowest.into_iter().zip(groups.into_groups());
     let mut found: Vec<(i64, Span, Group)> =
@@ -186,6 +192,7 @@ fn slowest_of_each(
     found.sort_by_key(|(ns, span, _)| std::cmp::Reverse((*ns, span.id)));
     let mut spans: Vec<Span> = found.iter().map(|(_, span, _)| span.clone()).collect();
     profile.reader.read_fields(&mut spans)?;
+    profile.reader.read_owners(&mut spans)?;
     Ok(spans.into_iter().zip(found.into_iter().map(|(_, _, group)| group)).collect())
 }
 
@@ -205,7 +212,7 @@ fn grouped(sheet: &mut Sheet, by: &GroupBy, slowest: &[(Span, Group)]) {
     let added: Vec<Column> = added.chain([Column::right("calls", "calls").spare(3)]).collect();
     sheet.columns.splice(0..0, added);
     for (row, group) in sheet.rows.iter_mut().zip(&groups) {
-        let cells = by::cells(by, &group.key, &group.callsite);
+        let cells = by::of_group(by, group);
         let mut added: Vec<Cell> = new.iter().filter_map(|at| cells.get(*at).cloned()).collect();
         added.push(Cell::Count(group.calls));
         row.splice(0..0, added);
@@ -225,35 +232,49 @@ fn find(
         return Ok((spans, calls(profile, name)?));
     }
     let mut slowest = Slowest::new(by, limit);
-    profile.scan(Columns::Numbers, |span| {
-        if name.is_none_or(|name| name == span.callsite.name) {
-            slowest.add(span);
-        }
+    let add = |span: &SpanRef<'_>| {
+        slowest.add(span);
         ControlFlow::Continue(())
-    })?;
+    };
+    match name {
+        Some(name) => profile.calls_named(name, Columns::Numbers, add)?,
+        None => profile.calls(Columns::Numbers, add)?,
+    }
     let total = slowest.seen();
     let mut spans = slowest.into_spans();
     profile.reader.read_fields(&mut spans)?;
+    profile.reader.read_owners(&mut spans)?;
     Ok((spans, total))
 }
 
-/// How many closed spans of a name, or of all, there are in the window.
+/// How many closed spans of a name, or of all, there are in the window, and entries of those that live long, as
+/// far as these were recorded one by one.
 fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
-    if profile.window.is_all() && profile.run.pruned_spans == 0 {
-        let Some(name) = name else {
-            return Ok(profile.reader.closed_spans(profile.run.id)?);
+    if profile.is_in_rollups() {
+        let top = match name {
+            Some(name) => profile.reader.top_named(profile.run.id, name)?,
+            None if profile.run.entries == 0 => {
+                return Ok(profile.reader.closed_spans(profile.run.id)?);
+            }
+            None => profile.reader.top(profile.run.id, usize::MAX)?,
         };
-        let top = profile.reader.top_named(profile.run.id, name)?;
-        return Ok(top.iter().map(|row| row.calls).sum());
+        return Ok(top.iter().map(|row| row.histogram.count()).fold(0, u64::saturating_add));
     }
     let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
     let (groups, _) = profile.groups(&GroupBy::Callsite)?;
     let groups = groups.groups().iter().filter(|group| is_named(&group.callsite));
-    Ok(groups.map(|group| group.calls).sum())
+    Ok(groups.map(|group| group.histogram.count()).fold(0, u64::saturating_add))
+}
+
+/// What the mark means, if one of them has it.
+fn legend(spans: &[Span]) -> Option<String> {
+    let has_entries = spans.iter().any(|span| span.entry.is_some());
+    has_entries.then(|| text::LONG_MEANS.to_owned())
 }
 
 fn next_step(slowest: &Span, name: Option<&str>) -> String {
-    let id = slowest.id;
+    // What a thread was in around an entry is what the entry was a part of.
+    let id = slowest.entry.and_then(|entry| entry.around_id).unwrap_or(slowest.id);
     let name = text::clean(&text::shell(name.unwrap_or(&slowest.callsite.name)));
     format!("`spandrel tree s{id}` for one, `spandrel explain {name}` for the pattern")
 }
@@ -273,8 +294,11 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
         Column::left("name", "span"),
         Column::left("status", "status").hidden(),
         Column::left("thread", "thread").hidden(),
+        by::counted(),
+        Column::left("around_id", "around").hidden(),
     ];
     // Where all went well there is nothing to say.
+    let with_name = with_name || spans.iter().any(|span| span.entry.is_some());
     let all_well = spans.iter().all(|span| span.status == Status::Ok);
     for column in &mut columns {
         match column.key.as_str() {
@@ -312,6 +336,12 @@ fn cells(span: &Span) -> Vec<Cell> {
         Some(name) => Cell::Text(name.clone()),
         None => Cell::Shown(format!("thread {}", span.longest_thread.os_id), Value::Null),
     };
+    let mut name = Cell::Text(span.callsite.name.clone());
+    if span.entry.is_some() {
+        name = by::marked(&name);
+    }
+    let counted = SpanRef::from(span).counted();
+    let around = span.entry.and_then(|entry| entry.around_id);
     let when = format!("+{}", text::duration_in_words(span.start_ns));
     vec![
         span.duration_ns.into(),
@@ -321,9 +351,11 @@ fn cells(span: &Span) -> Vec<Cell> {
         Cell::Span(span.id),
         Cell::Trace(span.root_id),
         Cell::Text(span.callsite.target.to_string()),
-        Cell::Text(span.callsite.name.clone()),
+        name,
         Cell::Text(span.status.as_str().into()),
         thread,
+        Cell::Text(counted.as_str().into()),
+        around.map_or(Cell::Null, Cell::Span),
     ]
 }
 

@@ -273,3 +273,45 @@ fn the_view_top_has_both_kinds() {
     assert_eq!(number(&rows[1], "calls"), 1);
     assert!(rows[0]["mean_ms"].as_f64().unwrap() < 0.03, "{document}");
 }
+
+#[test]
+fn among_the_slowest_are_the_longest_entries_and_no_lifetime_of_what_lives_long() {
+    for end in [End::Closed, End::Open] {
+        let db = game(end);
+        let all = json(db, &["slow", "-n", "0"]);
+        let rows = all["rows"].as_array().unwrap();
+        let recorded = SYSTEMS * (FRAMES - EARLIER);
+        assert_eq!(rows.len() as u64, FRAMES + 3 + recorded, "{end:?}");
+        assert_eq!(all["total"].as_u64(), Some(FRAMES + 3 + recorded));
+        // A request that waits is slow as a whole.
+        assert_eq!((&rows[0]["name"], &rows[0]["by"]), (&"request".into(), &"lifetime".into()));
+        let of_systems = json(db, &["slow", "system", "-n", "28"]);
+        let filtered = json(db, &["slow", "-n", "28", "-w", "name=system"]);
+        assert_eq!(of_systems["rows"], filtered["rows"]);
+        let rows = of_systems["rows"].as_array().unwrap();
+        assert_eq!(
+            (number(&rows[0], "duration_ns"), &rows[0]["by"]),
+            (1_000_000, &"lifetime".into())
+        );
+        for row in &rows[1..] {
+            assert_eq!((number(row, "duration_ns"), &row["by"]), (SLOW_NS, &"entries".into()));
+            assert_eq!((number(row, "busy_ns"), &row["thread"]), (SLOW_NS, &"main".into()));
+            assert!(row["fields"]["name"].as_str().unwrap().starts_with("system "), "{row}");
+            let frame_number = number(row, "start_ns") / FRAME_NS;
+            assert_eq!(frame_number % 100, 50, "{row}");
+            assert!(row["around_id"].is_u64(), "{row}");
+        }
+        let one = json(db, &["slow", "system", "--by", "field.name", "--since", "+1s"]);
+        assert_eq!(one["rows"].as_array().unwrap().len(), 3, "{one}");
+    }
+}
+
+#[test]
+fn a_list_of_the_slowest_marks_entries_and_leads_to_what_was_around_the_first() {
+    let page = text(game(End::Closed), &["slow", "system", "-w", "dur<1ms", "-n", "3"]);
+    assert_eq!(page.matches("system ⟳").count(), 3, "{page}");
+    assert!(page.contains("⟳ lives long: each time it was entered counts"), "{page}");
+    let row = json(game(End::Closed), &["slow", "system", "-w", "dur<1ms", "-n", "1"]);
+    let around = number(&row["rows"][0], "around_id");
+    assert!(page.contains(&format!("`spandrel tree s{around}`")), "{page}");
+}

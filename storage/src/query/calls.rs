@@ -110,6 +110,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Calls `each` for the entries that count of some ranges for which a condition holds, as SQL that begins
+    /// with ` AND `.
+    pub(super) fn entries_of_ranges(
+        &self,
+        scan: &Scan,
+        ranges: Vec<Range>,
+        condition: &str,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let (scan, filter) = (scan.columns(Columns::Numbers), Filter::all());
+        self.entries_in(&Pass::new(&scan, &filter), ranges, condition, each).map(|_goes_on| ())
+    }
+
     fn scan_entries(
         &self,
         pass: &Pass<'_>,

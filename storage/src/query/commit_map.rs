@@ -20,9 +20,9 @@ pub(super) struct Place {
     pub(super) batch_id: i64,
     first_id: i64,
     last_id: i64,
-    from_ns: i64,
+    pub(super) from_ns: i64,
     /// Of the whole commit, as is the next one.
-    to_ns: i64,
+    pub(super) to_ns: i64,
     /// `None`: none of its spans has ended.
     pub(super) longest_ns: Option<i64>,
 }

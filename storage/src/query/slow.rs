@@ -1,9 +1,12 @@
-//! The slowest spans.
+//! The slowest spans, and the longest entries of those that live long: among the slowest they stand for
+//! themselves, by their own length, and the span's lifetime does not.
 //!
-//! [`Slowest`] is fed any selection of spans and keeps as many as are wanted. Where it goes by name or
+//! [`Slowest`] is fed any selection of calls and keeps as many as are wanted. Where it goes by name or
 //! time only, [`Reader::slowest`] knows more: of a run an index has them in order; without one, or of a
 //! window, commits say how long their longest spans are (`commit_map.rs`), and SQLite passes over
 //! whatever is quicker than those that were found so far.
+
+mod entries;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -43,9 +46,10 @@ impl SlowBy {
     /// The time of a span or an entry; `None` where it is not known, as the duration of an unfinished span, or
     /// where it says nothing, as of a span whose entries count.
     pub fn of(self, span: &SpanRef<'_>) -> Option<i64> {
-        if span.counts_by_entries() {
-            return None;
-        }
+        if span.counts_by_entries() { None } else { self.of_lifetime(span) }
+    }
+
+    fn of_lifetime(self, span: &SpanRef<'_>) -> Option<i64> {
         match self {
             Self::Duration => span.duration_ns,
             Self::SelfTime => span.self_ns,
@@ -109,11 +113,16 @@ impl Slowest {
 
     /// Looks at a span.
     pub fn add(&mut self, span: &SpanRef<'_>) {
-        let Some(ns) = self.by.of(span) else { return };
+        self.keep(self.by.of(span), span);
+    }
+
+    fn keep(&mut self, ns: Option<i64>, span: &SpanRef<'_>) {
+        let Some(ns) = ns else { return };
         self.seen += 1;
         if self.kept.len() >= self.limit {
+            let entry = span.entry.map_or(0, |entry| entry.id);
             match self.kept.peek() {
-                Some(Reverse(quickest)) if (ns, span.id) > quickest.key() => {
+                Some(Reverse(quickest)) if (ns, span.id, entry) > quickest.key() => {
                     self.kept.pop();
                 }
                 _ => return,
@@ -140,8 +149,8 @@ impl Slowest {
 }
 
 impl Kept {
-    fn key(&self) -> (i64, u64) {
-        (self.ns, self.span.id)
+    fn key(&self) -> (i64, u64, u64) {
+        (self.ns, self.span.id, self.span.entry.map_or(0, |entry| entry.id))
     }
 }
 
@@ -168,6 +177,7 @@ impl Ord for Kept {
 /// The slowest so far, and where to look.
 struct Search {
     slowest: Slowest,
+    long: Long,
     /// As SQL that begins with ` AND `, or nothing.
     which: String,
     /// Whose rows are looked at, if not those of all commits.
@@ -187,15 +197,27 @@ impl Condition for Search {
     }
 }
 
+/// What to do with spans that live long, whose entries count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Long {
+    LeftOut,
+    Kept,
+}
+
 impl Search {
     fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
-        self.slowest.add(span);
+        match self.long {
+            Long::LeftOut => self.slowest.add(span),
+            // Its lifetime, as if it were work.
+            Long::Kept => self.slowest.keep(self.slowest.by.of_lifetime(span), span),
+        }
         ControlFlow::Continue(())
     }
 }
 
 impl Reader {
-    /// The slowest spans of what a scan looks at, with their fields.
+    /// The slowest spans of what a scan looks at, with their fields; of spans that live long, the longest
+    /// entries ([`Span::entry`]). Of roots, spans only.
     ///
     /// # Errors
     ///
@@ -213,12 +235,39 @@ impl Reader {
         by: SlowBy,
         limit: usize,
     ) -> Result<Vec<Span>, Error> {
-        let slowest = Slowest::new(by, limit);
         if limit == 0 {
             return Ok(Vec::new());
         }
+        let new = || Slowest::new(by, limit);
+        let mut slowest = self.slowest_spans(scan, which, new(), Long::LeftOut)?;
+        if which == Which::Roots {
+            // Where all of them live long, one that was open for long is better than none.
+            let is_empty = slowest.kept.is_empty();
+            let all = is_empty.then(|| self.slowest_spans(scan, which, new(), Long::Kept));
+            return Ok(all.transpose()?.unwrap_or(slowest).into_spans());
+        }
+        if by != SlowBy::Idle && self.has_entries(scan.run_id)? {
+            let callsites = match which {
+                Which::Named(_) => Some(self.callsites_of(which)?),
+                _ => None,
+            };
+            slowest = self.with_entries(scan, callsites.as_deref(), slowest)?;
+        }
+        let mut spans = slowest.into_spans();
+        self.read_owners(&mut spans)?;
+        Ok(spans)
+    }
+
+    fn slowest_spans(
+        &self,
+        scan: &Scan,
+        which: Which<'_>,
+        slowest: Slowest,
+        long: Long,
+    ) -> Result<Slowest, Error> {
+        let (by, limit) = (slowest.by, slowest.limit);
         let indexes = self.indexes()?;
-        if by == SlowBy::Duration && scan.is_whole() {
+        if by == SlowBy::Duration && scan.is_whole() && long == Long::LeftOut {
             match which {
                 Which::Roots if indexes.roots => {
                     let place = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
@@ -231,24 +280,26 @@ impl Reader {
                 _ => {}
             }
         }
-        let which = match which {
+        let mut condition = match which {
             Which::All => String::new(),
             Which::Roots => " AND parent_id IS NULL".into(),
             Which::Named(_) => {
-                let ids: Vec<_> = self.callsites_of(which)?.iter().map(i64::to_string).collect();
-                format!(" AND callsite_id IN ({})", ids.join(","))
+                format!(" AND callsite_id IN ({})", list(&self.callsites_of(which)?))
             }
         };
-        let mut search = Search { slowest, which, batch_id: None, floor_ns: None };
+        if long == Long::LeftOut {
+            condition.push_str(" AND (self_ns IS NOT NULL OR duration_ns IS NULL)");
+        }
+        let mut search = Search { slowest, long, which: condition, batch_id: None, floor_ns: None };
         let scan = scan.columns(Columns::All);
         if by != SlowBy::Busy && self.by_commit(&scan, &mut search)? {
-            return Ok(search.slowest.into_spans());
+            return Ok(search.slowest);
         }
         let floor_ns = search.slowest.bound_ns();
         let slowest = Slowest::new(by, limit);
         let mut search = Search { slowest, floor_ns, batch_id: None, ..search };
         self.scan_if(&scan, &mut search, Search::add)?;
-        Ok(search.slowest.into_spans())
+        Ok(search.slowest)
     }
 
     /// Looks at commits in the order of their longest spans, until no other can have one that is slow
@@ -291,11 +342,12 @@ impl Reader {
         place: &str,
         callsites: &[i64],
         mut slowest: Slowest,
-    ) -> Result<Vec<Span>, Error> {
+    ) -> Result<Slowest, Error> {
         let mut rows = Rows::new(run_id, Columns::All);
         let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
         let sql = format!(
             "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
+               AND self_ns IS NOT NULL
              ORDER BY duration_ns DESC, id DESC LIMIT ?3",
             rows.selected()
         );
@@ -322,6 +374,11 @@ impl Reader {
             };
             read().context(self.path(), "read the slowest spans")?;
         }
-        Ok(slowest.into_spans())
+        Ok(slowest)
     }
+}
+
+/// Numbers as SQL has them in a list.
+fn list(ids: &[i64]) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::Status;
 use crate::histogram::Histogram;
 use crate::query::made::Made;
-use crate::query::{By, Columns, ExactPercentiles, Filter, Groups, Scan};
+use crate::query::{By, Columns, ExactPercentiles, Filter, Groups, Scan, SlowBy, Slowest, Which};
 use crate::reader::{CountedBy, Reader};
 use crate::record::{EntryRow, SpanRow};
 
@@ -224,6 +224,41 @@ proptest! {
             if round == 0 {
                 reader = made.optimized();
                 prop_assert!(reader.indexes().unwrap().windows);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_slowest_calls_are_those_of_a_pass_over_all(plans in plans(), limit in 1_usize..30) {
+        let mut made = made(&plans);
+        let reader = made.reader();
+        let window = Scan::new(1).window(Some(SECOND), Some(3 * SECOND));
+        for (scan, which) in [
+            (Scan::new(1), Which::All),
+            (Scan::new(1), Which::Named("a")),
+            (window, Which::All),
+        ] {
+            for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy] {
+                let mut all = Slowest::new(by, limit);
+                let name = if which == Which::All { "" } else { "name=a" };
+                let each = |span: &crate::query::SpanRef<'_>| {
+                    all.add(span);
+                    ControlFlow::Continue(())
+                };
+                reader.scan_calls(&scan, &Filter::parse(name).unwrap(), each).unwrap();
+                let mut expected = all.into_spans();
+                reader.read_fields(&mut expected).unwrap();
+                reader.read_owners(&mut expected).unwrap();
+                let found = reader.slowest(&scan, which, by, limit).unwrap();
+                let of = |spans: &[crate::Span]| -> Vec<_> {
+                    let entry = |span: &crate::Span| span.entry.map(|entry| entry.id);
+                    spans.iter().map(|span| (entry(span), span.id, span.fields.clone())).collect()
+                };
+                prop_assert_eq!(of(&found), of(&expected), "{:?} {:?}", which, by);
             }
         }
     }
