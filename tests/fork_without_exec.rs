@@ -79,14 +79,19 @@ fn fork_while_recording(ending: &str, threads_begin_and_end: bool) {
         all_known.wait();
         let mut recorded = 0;
         within(&dispatch, || {
+            // Entered inside spans that are not its parent: each entry is recorded by itself.
+            let system = info_span!("system");
+            recorded += 1;
             for n in 0..10_u64 {
                 let span = info_span!("around the fork", n).entered();
+                system.in_scope(|| ());
                 let mut section = Some(owner.as_ref().unwrap().section("of the parent"));
                 let (mut reader, mut writer) = std::io::pipe().unwrap();
                 let fork = system::fork(|| {
                     let held = owner.take().unwrap();
                     for n in 0..1_000 {
                         info_span!("child", n).in_scope(|| info!("child"));
+                        system.in_scope(|| ());
                     }
                     let began = Instant::now();
                     let flushed = held.flush(Duration::from_secs(5)).unwrap_err().kind();
@@ -138,6 +143,7 @@ fn fork_while_recording(ending: &str, threads_begin_and_end: bool) {
     assert_eq!(report.dropped.total(), report.dropped.ring_full + report.dropped.contended);
     assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'child'"), 0);
     assert_eq!(db.count("SELECT count(*) FROM events"), 0);
+    assert_eq!(report.entries.recorded, 10, "those of the parent");
     assert_eq!(db.count("SELECT count(*) FROM mark WHERE label = 'child'"), 0);
     assert_eq!(db.count("SELECT count(*) FROM mark WHERE until_ns IS NOT NULL"), 10);
     // The other threads leave no room in the ring now and then.
