@@ -50,7 +50,7 @@ fn a_generated_file_passes_what_recordings_pass() {
     let (_folder, db, totals) = generate(small());
     check_run(&db, 1, &totals[0]);
     assert_eq!(totals[0].stored, 20_000);
-    ledger::self_times(&db.spans());
+    self_times::check(&db);
     let some = |what: &str, sql: &str| assert!(db.count(sql) > 0, "{what}");
     some("unfinished", "SELECT count(*) FROM span WHERE status = 'unfinished'");
     some("errors", "SELECT count(*) FROM span WHERE status = 'error'");
