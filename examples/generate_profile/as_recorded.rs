@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use spandrel_storage::Reader;
 use spandrel_tests::Database;
-use spandrel_tests::ledger;
+use spandrel_tests::{ledger, self_times};
 use tempfile::TempDir;
 
 use crate::arguments::Settings;
