@@ -10,10 +10,13 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::insert_entry;
 use crate::insert_event;
 use crate::insert_span;
-use crate::record::{Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, WriterStatRow, mark_label};
+use crate::record::{
+    Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, TraceContextRow, WriterStatRow, mark_label,
+};
 use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
 use crate::totals::Totals;
+use crate::trace_context::TraceContext;
 use crate::transfer::Loaded;
 
 /// What an append did.
@@ -92,6 +95,7 @@ pub(crate) fn write(
     staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;
     links(tx, &batch.links, (run_id, Some(commit.id)), &mut totals)?;
+    contexts(tx, &batch.contexts, (run_id, Some(commit.id)), &mut totals)?;
     if batches::is_followed(batch) {
         totals.last_batch_id = commit.id;
         commit_row(tx, batch, commit, extent, loaded)?;
@@ -190,6 +194,43 @@ pub(crate) fn links(
         let ids = params![link.span_id as i64, link.follows_id as i64, run_id, batch_id];
         let added = insert.execute(ids)?;
         totals.see_link(link, added);
+    }
+    Ok(())
+}
+
+pub(crate) fn contexts(
+    tx: &Connection,
+    contexts: &[TraceContextRow],
+    (run_id, batch_id): (i64, Option<i64>),
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    if contexts.is_empty() {
+        return Ok(());
+    }
+    // Of an open span they come again with each look, and mostly say the same.
+    let mut insert = tx.prepare(
+        "INSERT INTO main.trace_context (root_id, span_id, run_id, trace_id, otel_span_id,
+           otel_parent_id, batch_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (root_id, span_id) DO UPDATE SET trace_id = excluded.trace_id,
+           otel_span_id = excluded.otel_span_id, otel_parent_id = excluded.otel_parent_id,
+           batch_id = excluded.batch_id
+         WHERE run_id = excluded.run_id AND (trace_id <> excluded.trace_id
+           OR otel_span_id IS NOT excluded.otel_span_id
+           OR otel_parent_id IS NOT excluded.otel_parent_id)",
+    )?;
+    for TraceContextRow { span_id, root_id, context } in contexts {
+        let TraceContext { trace_id, span_id: own, parent_id } = context;
+        insert.execute(params![
+            *root_id as i64,
+            *span_id as i64,
+            run_id,
+            trace_id.to_string(),
+            own.map(|id| id.to_string()),
+            parent_id.map(|id| id.to_string()),
+            batch_id
+        ])?;
+        totals.see_context(*root_id, *span_id);
     }
     Ok(())
 }

@@ -218,8 +218,9 @@ pub(crate) struct Commit {
 
 /// Whether a batch has anything that is followed.
 pub(crate) fn is_followed(batch: &Batch) -> bool {
-    let Batch { spans, events, links, entries, .. } = batch;
-    !(spans.is_empty() && events.is_empty() && links.is_empty() && entries.is_empty())
+    let Batch { spans, events, links, entries, contexts, .. } = batch;
+    let is_empty = spans.is_empty() && events.is_empty() && links.is_empty();
+    !(is_empty && entries.is_empty() && contexts.is_empty())
 }
 
 /// Stores the row of a commit that stores this batch, and its ranges: of spans, events and entries.

@@ -39,7 +39,7 @@ use Kind::{Batch, Callsite, Id, Run, Thread};
 /// finds the largest number, or if it is a table of few rows.
 type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
 
-const TABLES: [Columns; 18] = [
+const TABLES: [Columns; 19] = [
     ("run", &[("id", Run), ("last_id", Id), ("first_id - 1", Id), ("last_batch_id", Batch)], None),
     ("callsite", &[("id", Callsite)], None),
     ("thread", &[("id", Thread), ("run_id", Run)], Some(("id", NEWEST))),
@@ -72,6 +72,11 @@ const TABLES: [Columns; 18] = [
         "link",
         &[("span_id", Id), ("follows_id", Id), ("run_id", Run), ("batch_id", Batch)],
         Some(("rowid", NEWEST)),
+    ),
+    (
+        "trace_context",
+        &[("root_id", Id), ("span_id", Id), ("run_id", Run), ("batch_id", Batch)],
+        Some(("root_id", NEWEST)),
     ),
     (
         "entry",

@@ -62,6 +62,7 @@ mod sqlite;
 mod steps;
 mod store;
 mod totals;
+mod trace_context;
 mod transfer;
 mod watch;
 #[cfg(feature = "query")]
@@ -92,10 +93,12 @@ pub use reader::{
 };
 pub use record::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX,
-    MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, WriterStatRow, mark_label,
+    MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, TraceContextRow, WriterStatRow,
+    mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
 pub use store::{Left, Recovered, Store};
+pub use trace_context::{NoId, OtelSpanId, SpanContext, TraceContext, TraceId};

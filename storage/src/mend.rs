@@ -95,6 +95,10 @@ impl Moved {
             entry.span_id = self.span(entry.span_id);
             entry.around_id = self.span(entry.around_id);
         }
+        for context in &mut batch.contexts {
+            context.span_id = self.span(context.span_id);
+            context.root_id = self.span(context.root_id);
+        }
         for mark in &mut batch.marks {
             mark.id = self.marks.get(&mark.id).copied().unwrap_or(mark.id);
         }
@@ -268,6 +272,8 @@ impl Trial<'_, '_> {
         let ids = (run_id, None);
         let refused = sift(tx, &mut batch.links, |rows| append::links(tx, rows, ids, totals))?;
         mended.links += refused;
+        mended.others +=
+            sift(tx, &mut batch.contexts, |rows| append::contexts(tx, rows, ids, totals))?;
         self.marks(batch, mended)?;
         mended.others +=
             sift(tx, &mut batch.losses, |rows| append::losses(tx, rows, run_id, totals))?;
@@ -397,7 +403,34 @@ pub(crate) fn mend_references(
             }
         }
     }
+    mend_contexts(tx, run_id, from, moved)?;
     widen_ranges(tx, run_id, from, moved)
+}
+
+/// The same of rows that have no other key than the ids.
+fn mend_contexts(
+    tx: &Transaction<'_>,
+    run_id: i64,
+    from: i64,
+    moved: &Moved,
+) -> rusqlite::Result<()> {
+    let mut select = tx.prepare(
+        "SELECT root_id, span_id FROM main.trace_context WHERE root_id >= ?1 AND run_id = ?2",
+    )?;
+    let ids = select
+        .query_map([from, run_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, i64)>, _>>()?;
+    let now = |id: i64| moved.span(id as u64) as i64;
+    let mut update = tx.prepare(
+        "UPDATE OR REPLACE main.trace_context SET root_id = ?3, span_id = ?4
+         WHERE root_id = ?1 AND span_id = ?2",
+    )?;
+    for (root, span) in ids {
+        if (now(root), now(span)) != (root, span) {
+            update.execute([root, span, now(root), now(span)])?;
+        }
+    }
+    Ok(())
 }
 
 /// Ids only ever become larger here, and the ranges of commits have to hold them.

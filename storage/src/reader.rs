@@ -11,6 +11,7 @@
 //! * a file with a log, in a place where no index of that can be made (a killed recording on a read-only
 //!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
 
+mod contexts;
 mod earlier;
 mod entry;
 mod mark;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+pub(crate) use self::contexts::{Contexts, Lineage};
 #[cfg(feature = "query")]
 pub(crate) use self::entry::ENTRY_COLUMNS;
 pub use self::entry::Entry;

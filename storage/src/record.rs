@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::trace_context::TraceContext;
+
 /// A recording: one process that opened the file and records into it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunInfo {
@@ -237,6 +239,17 @@ impl EntryRow {
     }
 }
 
+/// How other systems know a span. A further row of the same span takes the place of the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContextRow {
+    /// The span; it may be open.
+    pub span_id: u64,
+    /// Its outermost ancestor.
+    pub root_id: u64,
+    /// Its ids there.
+    pub context: TraceContext,
+}
+
 /// Spans and events that are missing, why, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossRow {
@@ -348,6 +361,8 @@ pub struct Batch {
     pub links: Vec<LinkRow>,
     /// Entries, in any order; `append` stores them by id.
     pub entries: Vec<EntryRow>,
+    /// How other systems know spans of this batch, of earlier ones, or open ones.
+    pub contexts: Vec<TraceContextRow>,
     /// Losses since the last batch.
     pub losses: Vec<LossRow>,
     /// Marks, and ends of sections.
@@ -370,6 +385,7 @@ impl Batch {
             && self.events.is_empty()
             && self.links.is_empty()
             && self.entries.is_empty()
+            && self.contexts.is_empty()
             && self.losses.is_empty()
             && self.marks.is_empty()
             && self.writer_stat.is_none()
@@ -385,6 +401,7 @@ impl Batch {
         self.events.clear();
         self.links.clear();
         self.entries.clear();
+        self.contexts.clear();
         self.losses.clear();
         self.marks.clear();
         self.writer_stat = None;

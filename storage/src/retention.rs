@@ -339,6 +339,13 @@ fn count_deleted(
                    AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)",
                 [last_id],
             )?;
+            // One that is still open has no row yet, and those inside it may be there.
+            tx.execute(
+                "DELETE FROM main.trace_context WHERE root_id <= ?1 AND span_id <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)
+                   AND NOT EXISTS (SELECT 1 FROM main.open_span WHERE id = span_id)",
+                [last_id],
+            )?;
             pruned.spans += deleted as u64;
             pruned.live.spans += if is_live { deleted as i64 } else { 0 };
         }

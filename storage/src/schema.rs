@@ -20,13 +20,14 @@ pub fn schema() -> &'static str {
 }
 
 /// The tables that [`schema`] makes.
-pub(crate) const TABLES: [&str; 16] = [
+pub(crate) const TABLES: [&str; 17] = [
     "run",
     "callsite",
     "thread",
     "span",
     "event",
     "link",
+    "trace_context",
     "entry",
     "mark",
     "gauge",
@@ -40,7 +41,8 @@ pub(crate) const TABLES: [&str; 16] = [
 ];
 
 /// Those of them that files of earlier versions do not have.
-pub(crate) const SINCE_3: [&str; 4] = ["batch", "batch_range", "entry", "entry_rollup"];
+pub(crate) const SINCE_3: [&str; 5] =
+    ["batch", "batch_range", "entry", "entry_rollup", "trace_context"];
 
 /// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
 /// version by one; views are dropped before the first, and made

@@ -139,6 +139,21 @@ CREATE TABLE link (
 ) STRICT;
 CREATE INDEX link_by_span ON link (span_id);
 
+-- The ids by which other systems know a span, as OpenTelemetry and W3C Trace Context have them: what
+-- tracing-opentelemetry gave it, or what its fields trace_id, span_id and traceparent say. They hold for
+-- the span and for all inside it that has no row of its own.
+CREATE TABLE trace_context (
+  root_id INTEGER NOT NULL,        -- outermost ancestor of the span; a root's own id
+  span_id INTEGER NOT NULL,        -- the span, span.id; while it is open, open_span.id
+  run_id INTEGER NOT NULL,         -- run.id
+  trace_id TEXT NOT NULL,          -- the trace, 32 lower-case hexadecimal digits
+  otel_span_id TEXT,               -- the span there, 16 such digits; NULL: not known
+  otel_parent_id TEXT,             -- the span of another program that it is inside, 16 such digits;
+                                   -- NULL: not known, or none
+  batch_id INTEGER,                -- the commit that stored it, batch.id
+  PRIMARY KEY (root_id, span_id)
+) STRICT, WITHOUT ROWID;
+
 -- A commit that stored spans, events, links or entries; in the file together with them. To follow a
 -- recording, remember the largest id that was read, and ask for what is above it: ids of spans do
 -- not tell what is new, since they grow with creation, and rows come when a span has closed.

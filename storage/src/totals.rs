@@ -71,6 +71,11 @@ impl Totals {
         self.last_ns = self.last_ns.max(entry.end_ns());
     }
 
+    /// Counted nowhere: it is more of what is known of a span.
+    pub(crate) fn see_context(&mut self, root_id: u64, span_id: u64) {
+        self.last_id = self.last_id.max(root_id).max(span_id);
+    }
+
     pub(crate) fn see_loss(&mut self, loss: &LossRow) {
         self.dropped_spans += loss.spans as i64;
         self.dropped_events += loss.events as i64;

@@ -173,6 +173,7 @@ mod tests {
                 status: Status::Ok,
                 fields: None,
                 entry: None,
+                context: None,
             };
             order.push(Drawn::open(span.to_span(), Place::WithParent), &mut each).unwrap();
         }

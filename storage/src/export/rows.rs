@@ -3,16 +3,18 @@
 //! Ids and times are whole numbers, as in the profile; `start_unix_ns` is the wall clock. What is not
 //! known is empty (CSV) or null (NDJSON). Fields are a JSON object; in NDJSON, what has more than 64 bits in it is
 //! text. Entries are rows of another shape, and a file has either; so are events and links, which are left
-//! out. `sqlite` has all of them.
+//! out. `sqlite` has all of them. `trace_id`, `otel_span_id` and `otel_parent_id` are the ids by which other
+//! systems know a span.
 
 use super::error::ExportError;
 use super::for_scripts::object_for_data_frames;
 use super::out::Out;
 use super::source::{Named, Source};
-use super::text::{integer, json, key, unsigned};
+use super::text::{self, integer, json, key, unsigned};
 use super::{Settings, Written};
 use crate::query::{Columns, SpanRef};
 use crate::reader::{Callsite, Thread};
+use crate::trace_context::{OtelSpanId, SpanContext};
 
 /// A value in a row.
 enum Cell<'a> {
@@ -21,11 +23,13 @@ enum Cell<'a> {
     Bool(bool),
     Text(&'a str),
     Fields(&'a str),
+    /// So many hexadecimal digits.
+    Hex(u128, usize),
     Unknown,
 }
 
 /// Of spans; `thread` is that of the longest entry.
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 28] = [
     "id",
     "parent_id",
     "root_id",
@@ -50,6 +54,9 @@ const COLUMNS: [&str; 25] = [
     "longest_entry_ns",
     "last_exit_ns",
     "status",
+    "trace_id",
+    "otel_span_id",
+    "otel_parent_id",
     "fields",
 ];
 
@@ -105,6 +112,10 @@ fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.
     let [name, target, level, module, file, line] = of_callsite(span.callsite);
     let [thread, os_id] = of_thread(span.longest_thread);
     let [made_on, made_on_os_id] = of_thread(span.thread);
+    let span_id = |of: fn(SpanContext) -> Option<OtelSpanId>| {
+        let id = span.context.and_then(of);
+        id.map_or(Cell::Unknown, |id| Cell::Hex(id.get().into(), 16))
+    };
     [
         Cell::Id(span.id),
         span.parent_id.map_or(Cell::Unknown, Cell::Id),
@@ -130,8 +141,18 @@ fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.
         maybe_integer(span.longest_entry_ns),
         maybe_integer(span.last_exit_ns),
         Cell::Text(span.status.as_str()),
+        span.context.map_or(Cell::Unknown, |context| Cell::Hex(context.trace_id.get(), 32)),
+        span_id(|context| context.span_id),
+        span_id(|context| context.parent_id),
         span.fields.map_or(Cell::Unknown, Cell::Fields),
     ]
+}
+
+/// So many digits of an id.
+fn hex(out: &mut Vec<u8>, id: u128, digits: usize) {
+    for half in [(id >> 64) as u64, id as u64].into_iter().skip(2 - digits / 16) {
+        text::hex(out, half, 16);
+    }
 }
 
 fn entry_cells(
@@ -244,6 +265,7 @@ impl Lines for Csv {
                     self.formulas += u64::from(is_formula(text));
                     quoted(out, text, self.safe);
                 }
+                Cell::Hex(id, digits) => hex(out, id, digits),
                 Cell::Unknown => {}
             }
         }
@@ -309,6 +331,11 @@ impl Lines for Ndjson {
                 Cell::Bool(value) => out.extend_from_slice(bool_text(value)),
                 Cell::Text(text) => json(out, text),
                 Cell::Fields(text) => object_for_data_frames(out, text),
+                Cell::Hex(id, digits) => {
+                    out.push(b'"');
+                    hex(out, id, digits);
+                    out.push(b'"');
+                }
                 Cell::Unknown => out.extend_from_slice(b"null"),
             }
         }

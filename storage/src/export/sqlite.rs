@@ -23,9 +23,10 @@ use crate::options::StoreOptions;
 use crate::query::{Columns, SpanRef};
 use crate::reader::{Callsite, Names, Thread};
 use crate::record::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, SpanRow, Text,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, SpanRow, Text, TraceContextRow,
 };
 use crate::store::Store;
+use crate::trace_context::{SpanContext, TraceContext};
 
 /// Rows of a transaction.
 const BATCH_ROWS: usize = 20_000;
@@ -52,6 +53,7 @@ pub fn copy(source: &mut Source<'_>, path: &Path) -> Result<Written, ExportError
         callsites: HashMap::new(),
         threads: HashMap::new(),
         written: Written::default(),
+        is_part: !source.is_whole(),
     };
     source.spans(Columns::All, |span| copy.span(span))?;
     source.events(|event| copy.event(event))?;
@@ -80,6 +82,8 @@ struct Copy {
     callsites: HashMap<i64, i64>,
     threads: HashMap<i64, i64>,
     written: Written,
+    /// Whether not all spans are copied.
+    is_part: bool,
 }
 
 impl Copy {
@@ -108,6 +112,16 @@ impl Copy {
             status: span.status,
             fields,
         });
+        // What holds for a span without a row of its own is told by another one, which may be left out.
+        if let Some(context) = &span.context
+            && (context.begins || context.span_id.is_some() || self.is_part)
+        {
+            let SpanContext { trace_id, span_id, parent_id, begins } = *context;
+            let parent_id = parent_id.filter(|_| begins);
+            let context = TraceContext { trace_id, span_id, parent_id };
+            let row = TraceContextRow { span_id: span.id, root_id: span.root_id, context };
+            self.batch.contexts.push(row);
+        }
         self.written.spans += 1;
         self.append_full()
     }

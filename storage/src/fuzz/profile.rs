@@ -163,6 +163,7 @@ pub(super) fn made_up_span() -> Span {
         status: Status::Ok,
         fields: None,
         entry: None,
+        context: None,
     }
 }
 

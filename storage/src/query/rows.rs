@@ -13,7 +13,7 @@ use rusqlite::{Params, Row, Statement, Transaction};
 
 use super::{Columns, SpanRef};
 use crate::reader::{
-    Callsite, LookUp, Shared, Span, Thread, last_exit, longest_entry, read_status,
+    Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, read_status,
 };
 use crate::record::Status;
 
@@ -131,6 +131,7 @@ impl Rows {
                 status: owner.map_or(Status::Ok, |owner| owner.status),
                 fields: owner.and_then(|owner| owner.fields.as_deref()),
                 entry: Some(&entry),
+                context: owner.and_then(|owner| owner.context),
             };
             if each(&call).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -170,6 +171,14 @@ impl Rows {
             Columns::Numbers => [None; 4],
             _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
         };
+        let context = match self.columns {
+            Columns::All => names.context(Lineage {
+                id: number(0)?,
+                parent_id: maybe(1)?,
+                root_id: number(2)?,
+            })?,
+            Columns::Entries | Columns::Numbers => None,
+        };
         let thread = self.threads.get(number(4)?, |id| names.thread(id))?;
         let longest_thread = match longest_thread {
             Some(id) => self.workers.get(id, |id| names.thread(id))?,
@@ -197,6 +206,7 @@ impl Rows {
             status: read_status(row, 10)?,
             fields,
             entry: None,
+            context,
         })
     }
 }

@@ -49,7 +49,7 @@ pub enum Columns {
     Numbers,
     /// All but the fields: also the first, longest and last entry, and the thread of the longest.
     Entries,
-    /// All, with the fields.
+    /// All, with the fields, and how other systems know the span.
     All,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::reader::{Callsite, CountedBy, Entry, Span, Thread};
 use crate::record::Status;
+use crate::trace_context::SpanContext;
 
 /// A span, closed or unfinished, borrowed from the row that a scan stands on.
 ///
@@ -48,6 +49,8 @@ pub struct SpanRef<'a> {
     /// Then start, duration, busy and self time, the longest entry and both threads are the entry's, and all
     /// else is the span's.
     pub entry: Option<&'a Entry>,
+    /// How other systems know it; only where the scan was asked for fields, too.
+    pub context: Option<SpanContext>,
 }
 
 impl SpanRef<'_> {
@@ -102,6 +105,7 @@ impl SpanRef<'_> {
             status: self.status,
             fields: self.fields.map(str::to_owned),
             entry: self.entry.copied(),
+            context: self.context,
         }
     }
 }
@@ -127,6 +131,7 @@ impl<'a> From<&'a Span> for SpanRef<'a> {
             status: span.status,
             fields: span.fields.as_deref(),
             entry: span.entry.as_ref(),
+            context: span.context,
         }
     }
 }

@@ -23,7 +23,9 @@ const ENTRY: &str = "CREATE TEMP VIEW entry AS SELECT NULL AS id, NULL AS run_id
     NULL AS earlier_ns WHERE 0;
     CREATE TEMP VIEW entry_rollup AS SELECT NULL AS run_id, NULL AS at_ns, NULL AS callsite_id,
     NULL AS interval_ns, NULL AS entries, NULL AS sum_ns, NULL AS max_ns, NULL AS histogram,
-    NULL AS self_ns, NULL AS spans, NULL AS errors WHERE 0;";
+    NULL AS self_ns, NULL AS spans, NULL AS errors WHERE 0;
+    CREATE TEMP VIEW trace_context AS SELECT NULL AS root_id, NULL AS span_id, NULL AS run_id,
+    NULL AS trace_id, NULL AS otel_span_id, NULL AS otel_parent_id, NULL AS batch_id WHERE 0;";
 
 /// Covers the tables of a file of an earlier version. Nothing is written to the file. Says whether it is one.
 pub(super) fn cover(conn: &Connection) -> rusqlite::Result<bool> {
@@ -49,7 +51,8 @@ pub(super) fn cover_as_needed(conn: &Connection) -> rusqlite::Result<bool> {
     if schema::version(conn)? < 3 {
         return Ok(true);
     }
-    let covered = COVERED.iter().map(|(table, _)| *table).chain(["entry", "entry_rollup"]);
+    let covered = COVERED.iter().map(|(table, _)| *table);
+    let covered = covered.chain(["entry", "entry_rollup", "trace_context"]);
     let drop = |table| format!("DROP VIEW IF EXISTS temp.{table};");
     define(conn, &covered.map(drop).collect::<String>())?;
     Ok(false)

@@ -1,4 +1,4 @@
-//! Callsites and threads, looked up once each.
+//! Callsites and threads, looked up once each; and how other systems know a span.
 //!
 //! There can be half a million callsites, of a few targets in a few files: what they have in common they share.
 
@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Statement, ffi};
 
+use super::contexts::{Contexts, Lineage};
 use crate::record::NAME_BYTES_MAX;
+use crate::trace_context::SpanContext;
 
 /// A place in the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,6 +115,7 @@ pub(super) fn too_long() -> rusqlite::Error {
 pub(crate) struct LookUp<'a> {
     callsite: Statement<'a>,
     thread: Statement<'a>,
+    contexts: Contexts<'a>,
 }
 
 impl<'a> LookUp<'a> {
@@ -122,6 +125,7 @@ impl<'a> LookUp<'a> {
                 "SELECT kind, name, target, level, module, file, line FROM callsite WHERE id = ?1",
             )?,
             thread: conn.prepare("SELECT os_id, name FROM thread WHERE id = ?1")?,
+            contexts: Contexts::new(conn),
         })
     }
 
@@ -133,6 +137,11 @@ impl<'a> LookUp<'a> {
         let read = |row: &Row<'_>| shared.callsite(id, row);
         let found = self.callsite.query_row([id], read).optional()?;
         Ok(Arc::new(found.unwrap_or(Callsite { id, ..Callsite::default() })))
+    }
+
+    /// How other systems know a span.
+    pub(crate) fn context(&mut self, span: Lineage) -> rusqlite::Result<Option<SpanContext>> {
+        self.contexts.get(span)
     }
 
     pub(crate) fn thread(&mut self, id: i64) -> rusqlite::Result<Arc<Thread>> {
@@ -175,6 +184,11 @@ impl<'a> Names<'a> {
     /// A callsite that whoever asks keeps: it is not remembered here, too.
     pub(crate) fn callsite_once(&mut self, id: i64) -> rusqlite::Result<Arc<Callsite>> {
         self.look_up.callsite(id, &mut self.shared)
+    }
+
+    /// How other systems know a span.
+    pub(crate) fn context(&mut self, span: Lineage) -> rusqlite::Result<Option<SpanContext>> {
+        self.look_up.context(span)
     }
 
     pub(crate) fn thread(&mut self, id: i64) -> rusqlite::Result<Arc<Thread>> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
+use super::contexts::Lineage;
 use super::names::{Callsite, Names, Thread};
 use super::{Entry, PIECE_ROWS, Reader};
 use crate::error::{Context, Error};
 use crate::record::Status;
+use crate::trace_context::SpanContext;
 
 /// A span, closed or unfinished.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Span {
     /// Which of its entries this is, of a span that lives long. Then start, duration, busy and self time, the
     /// longest entry and both threads are the entry's, and all else is the span's.
     pub entry: Option<Entry>,
+    /// How other systems know it: by ids of its own, or the trace of the nearest span around it that has some.
+    pub context: Option<SpanContext>,
 }
 
 /// An event.
@@ -140,6 +144,11 @@ impl Span {
             status: read_status(row, 11)?,
             fields: row.get(12)?,
             entry: None,
+            context: names.context(Lineage {
+                id: row.get(0)?,
+                parent_id: parent,
+                root_id: row.get(3)?,
+            })?,
         })
     }
 }

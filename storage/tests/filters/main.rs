@@ -57,6 +57,7 @@ proptest! {
                 prop_assert_eq!(again.as_ref().map(ToString::to_string), Ok(written));
                 let names = names();
                 let span = Row {
+                    context: None,
                     callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
                     duration_ns: Some(1), busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
             status: Status::Ok,
@@ -81,6 +82,7 @@ proptest! {
         let mut names = names();
         names.callsites = vec![Arc::new(callsite)];
         let row = Row {
+            context: None,
             callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
             duration_ns: None, busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
             status: Status::Ok, fields: None,

@@ -16,6 +16,7 @@ fn quoted_texts_are_no_terms_of_their_own() {
         callsite.name = format!("before {text} after");
         let names = Names { callsites: vec![Arc::new(callsite)], ..names };
         let mut row = Row {
+            context: None,
             callsite: 0,
             thread: 0,
             id: 1,
@@ -54,7 +55,7 @@ fn what_is_wrong_is_said_with_the_place_and_the_way_out() {
             "a shard=7",
             "shard",
             "unknown key `shard`; there are name target level module file thread status \
-             dur self busy idle longest wait exit start entries id trace parent field.NAME; is it a field \
+             dur self busy idle longest wait exit start entries id trace trace_id parent field.NAME; is it a field \
              (`field.shard`), or a text that needs quotes?",
         ),
         ("dur>100", "100", "\"100\" has no unit; write 100ns, 100us, 100ms or 100s"),
@@ -86,6 +87,18 @@ fn what_is_wrong_is_said_with_the_place_and_the_way_out() {
             "unknown status \"failed\"; there are ok, error, panicked and unfinished",
         ),
         ("id=t12", "t12", "\"t12\" is not the id of a span; write `id=s123`"),
+        (
+            "trace_id=4bf",
+            "4bf",
+            "\"4bf\" is no id of a trace; it has 32 hexadecimal digits, of which the first 4 may be \
+             enough",
+        ),
+        (
+            "trace_id>4bf9",
+            "4bf9",
+            "`trace_id` has no order and is not searched; it can be compared with = !=; its first \
+             digits are enough",
+        ),
         ("is:rot", "is:rot", "unknown term `is:rot`; did you mean `is:root`?"),
         ("has:feilds", "has:feilds", "unknown term `has:feilds`; did you mean `has:fields`?"),
         ("(a or b", "(", "the parenthesis is not closed; add a ) where it ends"),
@@ -186,6 +199,7 @@ fn columns_that_are_needed() {
         ("a or -(field.x=1)", true, false),
         ("has:fields", true, false),
         ("has:field.x", true, false),
+        ("trace_id=4bf9", true, false),
         ("thread=a or is:root", false, true),
         ("not longest>1ms", false, false),
         ("name=a or wait>1ms", false, false),

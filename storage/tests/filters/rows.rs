@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use spandrel_storage::query::SpanRef;
-use spandrel_storage::{Callsite, Status, Thread};
+use spandrel_storage::{Callsite, SpanContext, Status, Thread, TraceContext};
 
 /// What the rows of spans refer to.
 #[derive(Debug, Clone)]
@@ -61,6 +61,7 @@ pub struct Row {
     pub times: (Option<i64>, Option<i64>, Option<i64>, usize),
     pub status: Status,
     pub fields: Option<String>,
+    pub context: Option<SpanContext>,
 }
 
 impl Row {
@@ -84,6 +85,7 @@ impl Row {
             status: self.status,
             fields: self.fields.as_deref(),
             entry: None,
+            context: self.context,
         }
     }
 }
@@ -112,7 +114,14 @@ pub fn row() -> impl Strategy<Value = Row> {
         .prop_map(|((callsite, thread, id, parent_id, root_id), rest)| {
             let (start_ns, duration_ns, busy_ns, entries, status, fields, times) = rest;
             let fields = fields.map(str::to_owned);
+            let trace_ids =
+                ["0af7651916cd43dd8448eb211c80319c", "0af8651916cd43dd8448eb211c80319c"];
+            let trace_id = trace_ids.get(root_id as usize).and_then(|id| id.parse().ok());
             Row {
+                context: trace_id.map(|trace_id| {
+                    let context = TraceContext { trace_id, span_id: None, parent_id: None };
+                    SpanContext::beginning(context)
+                }),
                 callsite,
                 thread,
                 id,

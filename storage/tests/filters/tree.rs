@@ -82,6 +82,9 @@ pub fn tree() -> impl Strategy<Value = Tree> {
             "has:error",
             "has:fields",
             "has:parent",
+            "has:trace_id",
+            "trace_id=0af7..",
+            "trace_id!=0af7651916cd43dd8448eb211c80319c",
             "has:field.a",
             "has:field.user.name",
         ])
@@ -168,6 +171,11 @@ impl Tree {
             Self::Flag(flag) => match *flag {
                 "is:root" => span.parent_id.is_none(),
                 "has:parent" => span.parent_id.is_some(),
+                "has:trace_id" => span.context.is_some(),
+                "trace_id=0af7.." => trace_id(span).is_some_and(|id| id.starts_with("0af7")),
+                "trace_id!=0af7651916cd43dd8448eb211c80319c" => {
+                    trace_id(span).is_some_and(|id| id != "0af7651916cd43dd8448eb211c80319c")
+                }
                 "has:error" => span.status == Status::Error || span.status == Status::Panicked,
                 "has:fields" => span.fields.is_some_and(|fields| fields != "{}"),
                 "has:field.a" => field("a", span).is_some(),
@@ -180,6 +188,10 @@ impl Tree {
             Self::Any(parts) => parts.iter().any(|part| part.holds(span)),
         }
     }
+}
+
+fn trace_id(span: &SpanRef<'_>) -> Option<String> {
+    span.context.map(|context| context.trace_id.to_string())
 }
 
 fn compare<T: PartialOrd>(operator: &str, left: T, right: T) -> bool {

@@ -8,9 +8,9 @@ use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 use spandrel_storage::query::trace::Node;
 use spandrel_storage::query::{
-    Columns, CriticalPath, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
+    Columns, CriticalPath, Filter, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
-use spandrel_storage::{Error, Event, Link, Reader, Span};
+use spandrel_storage::{Error, Event, Link, Reader, Span, TraceId};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -38,10 +38,11 @@ const CHILDREN: usize = 20;
     spandrel tree                         the slowest trace\n  \
     spandrel tree s8925 --events\n  \
     spandrel tree t8925 --depth 3 --min-dur 1ms\n  \
+    spandrel tree 4bf92f3577b34da6        by the id that OpenTelemetry has, or its first digits\n  \
     spandrel tree --since 30s             the slowest trace that began in this window\n  \
     spandrel tree -w 'name=db.* field.shard=7'      the trace of the slowest such span")]
 pub(crate) struct Arguments {
-    /// Span (s123) or trace (t123) [default: the slowest, or the slowest match of --where]
+    /// Span (s123), trace (t123) or trace id (4bf92f35…) [default: the slowest, or the slowest match of --where]
     #[arg(add = ArgValueCompleter::new(candidates::traces))]
     id: Option<String>,
     /// Maximum depth of children
@@ -140,6 +141,13 @@ impl Found {
         Waterfall::new(self, columns).draw(&Lines::of(self, &wanted))
     }
 
+    /// The id by which other systems know the trace: that of the root, or of what was asked for.
+    fn known_as(&self) -> Option<TraceId> {
+        let asked = self.asked.and_then(|id| self.trace.spans.iter().find(|span| span.id == id));
+        let root = self.trace.root().and_then(|at| self.trace.spans.get(at));
+        asked.or(root)?.context.map(|context| context.trace_id)
+    }
+
     /// What to say of a trace of which only a part was read.
     pub(crate) fn cut(&self) -> Option<String> {
         let trace = &self.trace;
@@ -204,8 +212,13 @@ fn marked(profile: &Profile, trace: &Trace, asked: Option<u64>) -> HashSet<usize
 
 /// The root of the span or trace that an id names, and the span.
 fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure> {
-    let wrong =
-        || Failure::usage(format!("{text:?} is no id")).hint("a span is s123, a trace t123");
+    let wrong = || {
+        Failure::usage(format!("{text:?} is no id"))
+            .hint("a span is s123, a trace t123 or the first digits of its trace id")
+    };
+    if let Some(filter) = trace_id(text) {
+        return of_trace_id(profile, text, &filter);
+    }
     let number = |digits: &str| digits.parse::<u64>().map_err(|_| wrong());
     if let Some(trace) = text.strip_prefix('t') {
         return Ok((number(trace)?, None));
@@ -215,6 +228,32 @@ fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure>
         Some(root_id) => Ok((root_id, Some(span_id))),
         None => Err(Failure::cannot_read(format!("there is no span s{span_id}"))
             .hint("it may be open still, dropped or pruned; `spandrel slow` lists spans")),
+    }
+}
+
+/// The filter for the id of a trace as other systems write it. Short numbers are those of spans.
+fn trace_id(text: &str) -> Option<Filter> {
+    let is_number = text.len() < 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'.'));
+    Filter::parse(&format!("trace_id={text}")).ok().filter(|_| is_id && !is_number)
+}
+
+/// The root of the slowest span of such a trace, and that span.
+fn of_trace_id(
+    profile: &Profile,
+    text: &str,
+    filter: &Filter,
+) -> Result<(u64, Option<u64>), Failure> {
+    let mut slowest = Slowest::new(SlowBy::Duration, 1);
+    let scan = profile.pass(Columns::Numbers);
+    profile.reader.scan_filtered(&scan, filter, |span| {
+        slowest.add(span);
+        ControlFlow::Continue(())
+    })?;
+    match slowest.into_spans().first() {
+        Some(span) => Ok((span.root_id, Some(span.id))),
+        None => Err(Failure::cannot_read(format!("no span is known by the trace id {text}"))
+            .hint("`spandrel slow -w has:trace_id` lists spans that are known by one")),
     }
 }
 
@@ -305,8 +344,9 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
 /// What the document says beside the spans, whether a trace was found or not.
 fn members(view: &mut View, found: Option<&Found>) {
     let none = json!({
-        "trace_id": null, "start_ns": null, "duration_ns": null, "critical_path": [],
-        "missing_parents": [], "links": [], "events": [], "entries": 0, "used_index": false,
+        "trace_id": null, "otel_trace_id": null, "start_ns": null, "duration_ns": null,
+        "critical_path": [], "missing_parents": [], "links": [], "events": [], "entries": 0,
+        "used_index": false,
     });
     if let Value::Object(none) = none {
         view.extra.extend(none);
@@ -330,6 +370,8 @@ fn members(view: &mut View, found: Option<&Found>) {
     let links = links.map(|link| json!({ "span_id": link.span_id, "follows_id": link.follows_id }));
     let missing: Vec<u64> = trace.orphans().map(|(parent, _)| parent).collect();
     view.extra.insert("trace_id".into(), json!(trace.root_id));
+    let known = found.known_as().map(|id| id.to_string());
+    view.extra.insert("otel_trace_id".into(), json!(known));
     view.extra.insert("start_ns".into(), json!(from_ns));
     view.extra.insert("duration_ns".into(), json!(length_ns));
     view.extra.insert("critical_path".into(), path.collect());
@@ -340,6 +382,7 @@ fn members(view: &mut View, found: Option<&Found>) {
 }
 
 fn notes(view: &mut View, found: &Found) {
+    view.notes.extend(found.known_as().map(|id| format!("trace id {id}")));
     view.notes.extend(found.cut().map(|cut| format!("! {cut}")));
     if found.events_total > found.events.len() as u64 {
         view.notes.push(format!(

@@ -68,6 +68,10 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
         key(out, "status");
         string(out, span.status.as_str());
     }
+    if let Some(context) = &span.context {
+        key(out, "trace_id");
+        string(out, &context.trace_id.to_string());
+    }
     key(out, "entries");
     for_scripts::unsigned(out, span.entries);
     if let Some(self_ns) = span.self_ns {

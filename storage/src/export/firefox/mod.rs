@@ -178,6 +178,10 @@ impl Firefox<'_> {
             out.extend_from_slice(b",\"trace\":\"t");
             unsigned(out, span.root_id);
             out.push(b'"');
+            if let Some(context) = &span.context {
+                key(out, "trace_id");
+                json(out, &context.trace_id.to_string());
+            }
             callsite::members(out, span.callsite, "source");
             if span.thread.id != span.longest_thread.id {
                 key(out, "made_on");

@@ -88,6 +88,7 @@ const SPAN_FIELDS: &[Field<'static>] = &[
     ("id", "Span", "string"),
     ("parent", "Parent", "string"),
     ("trace", "Trace", "string"),
+    ("trace_id", "Trace id", "string"),
     ("target", "Target", "string"),
     ("level", "Level", "string"),
     ("source", "Source", "string"),

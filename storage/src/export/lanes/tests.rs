@@ -89,6 +89,7 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
             status: Status::Ok,
             fields: None,
             entry: None,
+            context: None,
         });
     }
     spans

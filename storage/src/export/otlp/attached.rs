@@ -9,7 +9,7 @@ use super::super::source::Source;
 use super::super::spool::temporary;
 use super::Otlp;
 use super::event::event;
-use super::wire::{Ids, Wire};
+use super::wire::Wire;
 
 /// What belongs to spans, as it is written.
 pub(super) struct Attached<W> {
@@ -69,7 +69,10 @@ impl<W: Wire> Attached<W> {
             let Some(root) = link.follows_root else { return Ok(()) };
             number += 1;
             body.clear();
-            W::link(&mut body, &Ids { trace: otlp.ids.of(root), span: link.follows_id });
+            W::link(
+                &mut body,
+                &otlp.ids.of_span(root, link.follows_id, link.follows_context.as_ref()),
+            );
             insert
                 .execute(params![link.span_id as i64, false, number, None::<&str>, body])
                 .map_err(ExportError::Spool)?;

@@ -4,6 +4,12 @@
 //! The other half is made of the root's id, and looks random: samplers decide by the last 56 bits of the
 //! id of a trace (<https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id>), and some receivers keep
 //! 64 bits. Counted up from 1, traces would be dropped all together, or taken for those of another run.
+//!
+//! Where it is known by which ids other systems know a trace, or a span, it has those.
+
+use super::wire::Ids;
+use crate::query::SpanRef;
+use crate::trace_context::{OtelSpanId, SpanContext};
 
 /// The ids of a run.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +28,23 @@ impl TraceIds {
                 .unwrap_or_else(|_| uuid.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
         };
         Self { high: half(0..16), salt: mixed(half(16..32)) }
+    }
+
+    /// Of a span of the trace with this root.
+    pub(super) fn of_span(self, root_id: u64, id: u64, context: Option<&SpanContext>) -> Ids {
+        let known = context.and_then(|context| context.span_id);
+        let trace = match context.map(|context| context.trace_id.get()) {
+            Some(trace) => [(trace >> 64) as u64, trace as u64],
+            None => self.of(root_id),
+        };
+        Ids { trace, span: known.map_or(id, OtelSpanId::get) }
+    }
+
+    /// The parent of a span; `None` if it has none in its trace.
+    pub(super) fn parent(span: &SpanRef<'_>) -> Option<u64> {
+        let Some(context) = &span.context else { return span.parent_id };
+        let known = context.parent_id.map(OtelSpanId::get);
+        known.or(span.parent_id.filter(|_| !context.begins))
     }
 
     /// Of the trace with this root. Different roots have different ids: each step can be undone.

@@ -9,7 +9,9 @@
 //!   has no room beside its other parts is left out, and counted as OTLP counts it: `droppedEventsCount`
 //!   and its like.
 //! * The id of a span is its own: `000000000000001f` is `s31`. Those of traces are in `ids`. The same
-//!   profile exported twice has the same ids.
+//!   profile exported twice has the same ids. Where it is known by which ids other systems know a trace, a
+//!   span or its parent, those are used; such a span, and one whose parent is in another trace, says which one
+//!   of the profile it is: `spandrel.id`, `spandrel.parent_id`.
 //! * Events are events of their span; those that say what failed are exceptions. An event outside of spans
 //!   has no place in a trace and is left out.
 //! * Links go to spans that are stored, even if those are not exported.
@@ -38,7 +40,7 @@ use self::ids::TraceIds;
 use self::json::Json;
 use self::protobuf::Protobuf;
 use self::span::describe;
-use self::wire::{Ids, SpanParts, Status, Wire, list};
+use self::wire::{SpanParts, Status, Wire, list};
 
 /// Spans of one request at most.
 const SPANS_MAX: usize = 1000;
@@ -254,8 +256,8 @@ impl Otlp {
         let message = described.description.as_deref().or(events.exception.as_deref());
         let message = attributes::shortened(message.filter(|_| described.code > 1).unwrap_or(""));
         let parts = SpanParts {
-            ids: Ids { trace: self.ids.of(span.root_id), span: span.id },
-            parent: span.parent_id,
+            ids: self.ids.of_span(span.root_id, span.id, span.context.as_ref()),
+            parent: TraceIds::parent(span),
             name: &described.name,
             kind: described.kind,
             start_unix_ns: self.unix(span.start_ns),

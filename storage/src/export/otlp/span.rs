@@ -98,6 +98,16 @@ fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside:
             attributes.integer(name, ns);
         }
     }
+    if let Some(context) = &span.context {
+        if context.span_id.is_some() {
+            attributes.integer("spandrel.id", span.id as i64);
+        }
+        if let Some(parent_id) = span.parent_id
+            && (context.begins || context.parent_id.is_some())
+        {
+            attributes.integer("spandrel.parent_id", parent_id as i64);
+        }
+    }
     if span.duration_ns.is_none() {
         attributes.add("spandrel.unfinished", &Value::Bool(true));
     }

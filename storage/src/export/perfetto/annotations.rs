@@ -55,6 +55,9 @@ pub(super) fn of_span(
         if span.status != Status::Ok {
             entry("status", &|out| string(out, 6, span.status.as_str()));
         }
+        if let Some(context) = &span.context {
+            entry("trace_id", &|out| string(out, 6, &context.trace_id.to_string()));
+        }
         entry("entries", &|out| unsigned(out, 3, span.entries));
         if let Some(busy_ns) = span.busy_ns {
             entry("busy_ns", &|out| signed(out, 4, busy_ns));

@@ -126,6 +126,7 @@ mod tests {
                 status: Status::Ok,
                 fields: None,
                 entry: None,
+                context: None,
             };
             groups.count(7, &span);
         }

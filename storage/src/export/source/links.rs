@@ -5,6 +5,8 @@ use rusqlite::{Row, params};
 use super::super::error::ExportError;
 use super::{PIECE_ROWS, Source};
 use crate::error::Error;
+use crate::reader::{Contexts, Lineage};
+use crate::trace_context::SpanContext;
 
 /// A link, and where its spans are.
 pub(in crate::export) struct Linked {
@@ -16,6 +18,8 @@ pub(in crate::export) struct Linked {
     pub(in crate::export) later: Option<Place>,
     /// The trace of the earlier span, if it is stored.
     pub(in crate::export) follows_root: Option<u64>,
+    /// How other systems know the earlier span.
+    pub(in crate::export) follows_context: Option<SpanContext>,
     /// Where the earlier one is, if it is exported, too.
     pub(in crate::export) earlier: Option<Place>,
 }
@@ -40,7 +44,7 @@ impl Source<'_> {
         }
         let sql = format!(
             "SELECT l.rowid, l.span_id, l.follows_id, a.root_id, b.start_ns, b.duration_ns,
-               a.start_ns, a.duration_ns
+               a.start_ns, a.duration_ns, a.parent_id
              FROM link AS l LEFT JOIN span AS a ON a.id = l.follows_id AND a.run_id = ?4
              LEFT JOIN span AS b ON b.id = l.span_id AND b.run_id = ?4
              WHERE (l.span_id, l.rowid) > (?1, ?2) AND l.span_id <= ?3 AND l.run_id = ?4
@@ -51,6 +55,7 @@ impl Source<'_> {
             let (reader, last) = (self.reader, self.last_id()?);
             let tx = reader.begin()?;
             let context = |error| Error::sqlite(reader.path(), "read the links", error);
+            let mut contexts = Contexts::new(&tx);
             let mut query = tx.prepare(&sql).map_err(context)?;
             let mut rows =
                 query.query(params![after.0, after.1, last, self.run.id]).map_err(context)?;
@@ -58,7 +63,7 @@ impl Source<'_> {
             while let Some(row) = rows.next().map_err(context)? {
                 read += 1;
                 self.tell()?;
-                let mut link = linked(row).map_err(context)?;
+                let mut link = linked(row, &mut contexts).map_err(context)?;
                 after = (link.span_id as i64, row.get(0).map_err(context)?);
                 if !self.has_span(link.follows_id) {
                     link.earlier = None;
@@ -76,11 +81,19 @@ impl Source<'_> {
     }
 }
 
-fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
+fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<Linked> {
+    let follows_root: Option<i64> = row.get(3)?;
+    let follows_context = match follows_root {
+        Some(root_id) => {
+            contexts.get(Lineage { id: row.get(2)?, parent_id: row.get(8)?, root_id })?
+        }
+        None => None,
+    };
     Ok(Linked {
+        follows_context,
         span_id: row.get::<_, i64>(1)? as u64,
         follows_id: row.get::<_, i64>(2)? as u64,
-        follows_root: row.get::<_, Option<i64>>(3)?.map(|id| id as u64),
+        follows_root: follows_root.map(|id| id as u64),
         later: place(row, 4)?,
         earlier: place(row, 6)?,
     })

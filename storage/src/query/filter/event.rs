@@ -60,6 +60,7 @@ impl EventMatcher {
             status: Status::Ok,
             fields: fields.as_deref(),
             entry: None,
+            context: None,
         })
     }
 }
@@ -89,6 +90,7 @@ fn event_test(term: &Term) -> Option<Test> {
         | Test::HasField(_)
         | Test::Field(..) => Some(term.test.clone()),
         Test::Number { .. } | Test::Status { .. } | Test::Root => None,
+        Test::TraceId { .. } | Test::HasTraceId => None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::SpanRef;
 /// The keys of the language, for completions; `field.` goes on with the name of a field.
 pub const KEYS: &[&str] = &[
     "name", "target", "level", "module", "file", "thread", "status", "dur", "self", "busy", "idle",
-    "longest", "wait", "exit", "start", "entries", "id", "trace", "parent", "field.",
+    "longest", "wait", "exit", "start", "entries", "id", "trace", "trace_id", "parent", "field.",
 ];
 
 /// A column of text.

@@ -20,9 +20,10 @@
 //! | `wait>1ms` `exit<1s` | by the time from creation to the first entry, and to the last exit |
 //! | `start>=+12s` | by the time since the start of the run |
 //! | `entries>3` `id=s12` `trace=t12` `parent=s12` | by number |
+//! | `trace_id=4bf92f35` | by the id of the trace that other systems know, or its first digits, four at least |
 //! | `field.shard=7` `field.user.name~^a` | by a field; dots lead into objects and arrays |
 //! | `has:error` | that failed: `error` or `panicked` |
-//! | `has:fields` `has:parent` `has:field.NAME` | that have some |
+//! | `has:fields` `has:parent` `has:trace_id` `has:field.NAME` | that have some |
 //! | `is:root` `is:ok` `is:error` `is:panicked` `is:unfinished` | that are so |
 //!
 //! `thread` is the thread of the longest entry, where the work was done; of a span that was never entered,
@@ -64,6 +65,7 @@ mod search;
 mod sieve;
 mod subjects;
 mod term;
+mod trace_ids;
 
 use std::fmt;
 use std::str::FromStr;

@@ -120,6 +120,7 @@ pub(super) fn holds(expression: &Expression, callsite: &Arc<Callsite>) -> bool {
         status: Status::Ok,
         fields: None,
         entry: None,
+        context: None,
     })
 }
 
@@ -141,6 +142,10 @@ fn condition(term: &Term) -> Option<String> {
         Test::Root => Some("parent_id IS NULL".into()),
         Test::HasParent => Some("parent_id IS NOT NULL".into()),
         Test::HasFields | Test::HasField(_) | Test::Field(..) => Some("fields IS NOT NULL".into()),
+        Test::TraceId { ids, negative: false } => Some(ids.sql()),
+        Test::TraceId { negative: true, .. } | Test::HasTraceId => {
+            Some("root_id IN (SELECT root_id FROM trace_context)".into())
+        }
         Test::Text { .. } | Test::Level { .. } => None,
     }
 }

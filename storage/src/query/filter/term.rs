@@ -10,12 +10,13 @@ use super::lexer::Value;
 use super::operator::Operator;
 use super::pattern::Pattern;
 use super::search::Search;
+use super::trace_ids::TraceIds;
 use crate::near;
 use crate::record::Status;
 
 /// What follows `is:` and `has:`.
 const IS: [&str; 5] = ["root", "ok", "error", "panicked", "unfinished"];
-const HAS: [&str; 4] = ["error", "fields", "parent", "field."];
+const HAS: [&str; 5] = ["error", "fields", "parent", "trace_id", "field."];
 
 const STATUSES: [Status; 4] = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
 
@@ -38,6 +39,8 @@ pub(super) enum Test {
     HasFields,
     HasField(FieldPath),
     Field(FieldPath, FieldTest),
+    TraceId { ids: TraceIds, negative: bool },
+    HasTraceId,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +94,8 @@ impl Term {
             Test::Level { operator, rank: read_level(value)? }
         } else if key == "status" {
             status(operator, value)?
+        } else if key == "trace_id" {
+            trace_id(operator, value)?
         } else {
             return Err(unknown_key(key, Fault::new(key_span, format!("unknown key `{key}`"))));
         };
@@ -131,11 +136,17 @@ impl Term {
                 .fields
                 .and_then(|fields| path.find(fields))
                 .is_some_and(|found| test.holds(&found)),
+            Test::TraceId { ids, negative } => {
+                span.context.is_some_and(|context| ids.contains(context.trace_id) != *negative)
+            }
+            Test::HasTraceId => span.context.is_some(),
         }
     }
 
+    /// Whether it looks at the fields, or at what is read together with them.
     pub(super) fn needs_fields(&self) -> bool {
         matches!(self.test, Test::HasFields | Test::HasField(_) | Test::Field(..))
+            || matches!(self.test, Test::TraceId { .. } | Test::HasTraceId)
     }
 
     pub(super) fn needs_thread(&self) -> bool {
@@ -265,6 +276,14 @@ fn status(operator: Operator, value: &Value<'_>) -> Result<Test, Fault> {
     }
 }
 
+fn trace_id(operator: Operator, value: &Value<'_>) -> Result<Test, Fault> {
+    if operator.is_order() || operator.is_search() {
+        let fault = Fault::new(value.span.clone(), "`trace_id` has no order and is not searched");
+        return Err(fault.hint("it can be compared with = !=; its first digits are enough"));
+    }
+    Ok(Test::TraceId { ids: TraceIds::parse(value)?, negative: operator.is_negative() })
+}
+
 fn is(what: &str, value: &Value<'_>) -> Result<Test, Fault> {
     if what == "root" {
         return Ok(Test::Root);
@@ -280,6 +299,7 @@ fn has(what: &str, value: &Value<'_>) -> Result<Test, Fault> {
         "error" => Ok(Test::Failed),
         "fields" => Ok(Test::HasFields),
         "parent" => Ok(Test::HasParent),
+        "trace_id" => Ok(Test::HasTraceId),
         _ => match what.strip_prefix("field.") {
             Some(raw) => {
                 let name = Value { raw, quoted: false, span: value.span.clone() };

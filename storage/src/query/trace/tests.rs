@@ -25,6 +25,7 @@ pub(crate) fn span(id: u64, parent_id: Option<u64>, start_ns: i64, end: Option<i
         longest_thread: Arc::default(),
         status: if end.is_some() { Status::Ok } else { Status::Unfinished },
         fields: None,
+        context: None,
     }
 }
 
