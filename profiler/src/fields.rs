@@ -68,6 +68,52 @@ pub(crate) fn padding(words: usize) -> u64 {
     header(0, KIND_PAD, 0, words.saturating_sub(1) as u32)
 }
 
+/// The flag of padding that has [`GivenIds`] in it; said of no status, and no cut.
+#[cfg(feature = "opentelemetry")]
+const GIVEN_IDS: u64 = 1 << 24;
+
+/// The ids that another system has given a span.
+#[cfg(feature = "opentelemetry")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenIds {
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
+}
+
+#[cfg(feature = "opentelemetry")]
+impl GivenIds {
+    pub(crate) const WORDS: usize = 4;
+
+    /// As padding: for whoever reads the fields they are none.
+    pub(crate) fn words(self) -> [u64; Self::WORDS] {
+        let header = padding(Self::WORDS) | GIVEN_IDS;
+        [header, (self.trace >> 64) as u64, self.trace as u64, self.span]
+    }
+}
+
+/// Whether a header is of [`GivenIds`], which are no spare room.
+pub(crate) fn has_given_ids(header: u64) -> bool {
+    #[cfg(feature = "opentelemetry")]
+    return is_padding(header) && header & GIVEN_IDS != 0;
+    #[cfg(not(feature = "opentelemetry"))]
+    return {
+        let _ = header;
+        false
+    };
+}
+
+/// The ids of trace and span among these words.
+#[cfg(feature = "opentelemetry")]
+pub(crate) fn given_ids(mut words: &[u64]) -> Option<(u128, u64)> {
+    while let [header, rest @ ..] = words {
+        if let (true, [high, low, span, ..]) = (has_given_ids(*header), rest) {
+            return Some((u128::from(*high) << 64 | u128::from(*low), *span));
+        }
+        words = words.get(len_of(*header)..)?;
+    }
+    None
+}
+
 /// Collects the fields of one span or event. Lives as long as its thread; allocates only when made.
 #[derive(Debug)]
 pub(crate) struct FieldBuffer {

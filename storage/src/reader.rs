@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+#[cfg(feature = "query")]
 pub(crate) use self::contexts::{Contexts, Lineage};
 #[cfg(feature = "query")]
 pub(crate) use self::entry::ENTRY_COLUMNS;

@@ -241,6 +241,7 @@ impl Writer {
         });
         let marks = self.add_marks();
         self.add_housekeeping_rows(now_ns, counts);
+        self.converter.put_contexts(&mut self.batch);
         self.pending = Some(Pending {
             counts,
             cut: self.converter.take_cut(),

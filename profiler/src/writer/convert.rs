@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LinkRow, SpanRow, Status, Store,
+    TraceContext, TraceContextRow,
 };
 use tracing_core::Metadata;
 
@@ -25,6 +26,7 @@ use super::keys::Keys;
 use super::log_sites::{LogSites, Origin};
 use super::raw::RawBatch;
 use super::self_time::{Arrived, Part, SelfTimes};
+use super::trace_contexts::IdFields;
 
 /// A callsite as the writer needs it.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ struct Callsite {
     /// The fields of a span that say something of its status, nearly always none. Those with larger
     /// indexes are in no record, but what they say may be.
     roles: Option<Box<[(u8, Role)]>>,
+    /// Those that say how other systems know it.
+    ids: IdFields,
     /// Index of the field `message` of an event.
     message: Option<usize>,
     /// Of an event that was a record of the `log` crate.
@@ -51,7 +55,8 @@ impl Callsite {
         let has_roles = metadata.is_span() && roles.clone().next().is_some();
         let roles = roles.filter_map(|(at, role)| Some((u8::try_from(at).ok()?, role)));
         let roles = has_roles.then(|| roles.collect());
-        Self { id, keys, roles, message, origin: Origin::of(metadata) }
+        let ids = IdFields::of(metadata, redaction);
+        Self { id, keys, roles, ids, message, origin: Origin::of(metadata) }
     }
 }
 
@@ -83,6 +88,8 @@ pub(super) struct Converter {
     left: IdTable<u64>,
     json: JsonWriter,
     redaction: Redaction,
+    /// How other systems know spans that were converted, for the next batch.
+    contexts: Vec<TraceContextRow>,
     /// Spans and events, since the last `take_cut`, of which something was cut or left out.
     cut: u64,
     /// Records of the `log` crate, since the last `take_unplaced`, without a callsite of their own.
@@ -105,6 +112,7 @@ impl Converter {
                 id: 0,
                 keys: Keys::new(&[], |_| Secrecy::None),
                 roles: None,
+                ids: IdFields::default(),
                 message: None,
                 origin: None,
             },
@@ -114,6 +122,7 @@ impl Converter {
             left: IdTable::default(),
             json: JsonWriter::new(redaction.clone()),
             redaction,
+            contexts: Vec::new(),
             cut: 0,
             unplaced: 0,
         }
@@ -134,10 +143,21 @@ impl Converter {
         self.callsites.clear();
     }
 
+    /// Moves what is known of how other systems know spans into a batch.
+    pub(super) fn put_contexts(&mut self, batch: &mut Batch) {
+        batch.contexts.append(&mut self.contexts);
+    }
+
+    #[cold]
+    fn knows(&mut self, span_id: u64, root_id: u64, context: TraceContext) {
+        self.contexts.push(TraceContextRow { span_id, root_id, context });
+    }
+
     /// Tells the file what the last one knew, because it is another file now.
     pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();
         self.log_sites.clear();
+        self.contexts.clear();
         self.learn_all_threads(store);
     }
 
@@ -291,6 +311,10 @@ impl Converter {
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
+        if let Some(context) = site.ids.context(fields) {
+            self.knows(head.id, head.root, context);
+        }
+        let site = known(&self.callsites, &self.unknown, head.callsite);
         let status = match &site.roles {
             Some(roles) if head.status != Status::Panicked => {
                 let has_failed =
@@ -367,6 +391,9 @@ impl Converter {
             let head = seen.head();
             let start_ns = self.timeline.start_ns(seen.start, now_ns);
             let times = self.times(&head, now_ns.saturating_sub(start_ns).max(0), store);
+            if let Some(context) = self.callsite(seen.callsite, store).ids.context(&seen.fields) {
+                self.knows(seen.id, seen.root, context);
+            }
             SpanRow {
                 id: seen.id,
                 parent_id: seen.parent,

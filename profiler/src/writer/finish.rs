@@ -157,6 +157,7 @@ impl Writer {
             return;
         };
         batch.spans.extend(converter.unfinished(open, store, &mut batch.text));
+        converter.put_contexts(batch);
         pending.unfinished = open.len() as u64;
         batch.open_spans = (!self.open_spans.is_empty()).then(Vec::new);
         let counts = pending.counts;

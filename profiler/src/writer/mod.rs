@@ -44,6 +44,7 @@ mod requests;
 mod self_time;
 mod so_far;
 mod state;
+mod trace_contexts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
