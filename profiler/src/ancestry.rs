@@ -26,6 +26,16 @@ impl Ancestry {
         _ = self.dispatch.set(dispatch.downgrade());
     }
 
+    /// The subscriber; `None` if it is not known, or gone.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn with_dispatch<R>(&self, mut f: impl FnMut(&Dispatch) -> Option<R>) -> Option<R> {
+        match self.dispatch.get() {
+            Some(dispatch) => f(&dispatch.upgrade()?),
+            // The layer was put in later.
+            None => tracing_core::dispatcher::get_default(f),
+        }
+    }
+
     /// The nearest recorded one among the span that an event names, or its thread is in, and the ancestors of
     /// that.
     pub(crate) fn of_event<S>(

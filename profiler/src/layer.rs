@@ -20,6 +20,8 @@ use crate::filter::FilterHandle;
 use crate::front::Front;
 use crate::local;
 use crate::open_spans::first_place;
+#[cfg(feature = "opentelemetry")]
+use crate::open_telemetry;
 use crate::placement::Placement;
 use crate::recorder::{IsRecorded, Recorder, Source};
 use crate::sites::Answer;
@@ -228,7 +230,14 @@ where
         match quick.new_span_quickly(&self.front.sites, key.get(), attributes) {
             Quick::Done(()) => {}
             Quick::HasFields((), span) => quick.new_span_with_fields(span, attributes),
+            #[cfg(not(feature = "opentelemetry"))]
             Quick::NotDone => self.new_span_slowly(attributes, key, context),
+            #[cfg(feature = "opentelemetry")]
+            Quick::NotDone => {
+                // One with a parent that it names is never done quickly.
+                open_telemetry::made(&self.front, attributes, &context);
+                self.new_span_slowly(attributes, key, context);
+            }
         }
     }
 
@@ -255,7 +264,9 @@ where
         }
     }
 
-    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, _context: Context<'_, S>) {
+        #[cfg(feature = "opentelemetry")]
+        open_telemetry::entering(&self.front, id, &_context);
         if !self.is_absent() && !fast::enter_quickly(&self.front.spans, id.into_u64()) {
             self.enter_slowly(id);
         }

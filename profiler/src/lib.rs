@@ -23,6 +23,14 @@
 //! # }
 //! ```
 //!
+//! # Features
+//!
+//! * `bundled` (default): compiles SQLite and links it statically.
+//! * `log` (default): [`Subscriber::init`] takes the records of the `log` crate, too.
+//! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
+//!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
+//!   entered for the first time.
+//!
 //! # What it promises
 //!
 //! 1. *It never blocks.* After a thread's first span: no lock, no heap allocation, no system call
@@ -64,6 +72,8 @@ mod marks;
 mod memory;
 mod mutex;
 mod open_spans;
+#[cfg(feature = "opentelemetry")]
+mod open_telemetry;
 mod panics;
 mod path_pattern;
 mod placement;

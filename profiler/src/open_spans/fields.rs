@@ -14,7 +14,9 @@ use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
 use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
 use crate::field_room::{Came, Shares};
-use crate::fields::{Piece, index_of, is_padding, len_of, padding};
+#[cfg(feature = "opentelemetry")]
+use crate::fields::GivenIds;
+use crate::fields::{Piece, has_given_ids, index_of, is_padding, len_of, padding};
 use crate::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -109,6 +111,39 @@ impl OpenSpans {
         self.record_into(target, fields, declared)
     }
 
+    /// Adds the ids of the span at this place, if that has this id and there is room.
+    #[cfg(feature = "opentelemetry")]
+    #[cold]
+    pub(crate) fn add_given_ids(&self, place: Place, id: u64, ids: GivenIds) -> bool {
+        let target = Target { place, span: self.span(place), id, is_new: false };
+        let added = (0..ATTEMPTS).find_map(|_| {
+            let start = target.span.field_words();
+            if target.is_gone() || self.room(target, start, GivenIds::WORDS) < GivenIds::WORDS {
+                return Some(false);
+            }
+            self.add(target, start, GivenIds::WORDS, ids.words().into_iter())
+        });
+        added.unwrap_or(false)
+    }
+
+    /// Whether the ids of a span are there, or something is just being added.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn has_given_ids(&self, span: &OpenSpan) -> bool {
+        // Acquire: as in `survey`.
+        let Some(words) = settled_words(span.extra.load(Ordering::Acquire)) else { return true };
+        let mut at = 0;
+        while at < words {
+            // Relaxed: they were settled.
+            let word = self.field_word(span, at);
+            let Some(header) = word.map(|word| word.load(Ordering::Relaxed)) else { return true };
+            if has_given_ids(header) {
+                return true;
+            }
+            at += len_of(header);
+        }
+        false
+    }
+
     fn record_into(&self, target: Target<'_>, mut fields: &[u64], declared: usize) -> bool {
         let shares = Shares::new(self.field_words_max, declared);
         let mut are_whole = true;
@@ -194,6 +229,8 @@ impl OpenSpans {
                 if last_index == Some(index) {
                     survey.slot = Some(Slot { at, words: len });
                 }
+            } else if has_given_ids(header) {
+                last_index = None;
             } else if let (true, Some(slot)) = (last_index == Some(index), &mut survey.slot) {
                 slot.words += len;
             }

@@ -3,6 +3,8 @@
 use super::bits::{
     CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
 };
+#[cfg(feature = "opentelemetry")]
+use super::bits::{ENTERED, FOREIGN};
 use super::{INLINE_WORDS, NewSpan, Place, key_in};
 use crate::record::{self, SLOT_WORDS, THREAD_MAX};
 use crate::said::Said;
@@ -123,6 +125,13 @@ impl OpenSpan {
 
     pub(crate) fn has_owner_inside(&self) -> bool {
         self.head() & u64::from(INSIDE) != 0
+    }
+
+    /// Whether any thread has been inside, or is.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn was_entered(&self) -> bool {
+        // Relaxed: asked by a thread that enters it; another one may do so at the same moment.
+        self.head() & u64::from(INSIDE | ENTERED) != 0 || self.extra() & FOREIGN != 0
     }
 
     /// 0 if the span has no fields and nothing else is out of the ordinary. See [`plain_words`](super::plain_words).

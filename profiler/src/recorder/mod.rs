@@ -9,6 +9,8 @@ mod close;
 mod enter_exit;
 mod entries;
 mod event;
+#[cfg(feature = "opentelemetry")]
+mod given_ids;
 mod kin;
 mod new_span;
 mod publish;
