@@ -267,13 +267,13 @@ impl Profile {
         Ok(groups)
     }
 
-    /// The spans that are asked about by path; from the sums of an optimized profile without a filter.
+    /// The calls that are asked about by path; from the sums of an optimized profile without a filter.
     pub(crate) fn stacks(&self) -> Result<StackTree, Failure> {
         let mut stacks = Stacks::new(&self.reader, self.run.id)?;
         if self.filter.is_empty() {
             self.reader.add_stacks(&self.pass(Columns::Numbers), &mut stacks)?;
         } else {
-            self.scan(Columns::Numbers, |span| stacks.add(span))?;
+            self.calls(Columns::Numbers, |span| stacks.add(span))?;
         }
         Ok(stacks.finish()?)
     }

@@ -16,7 +16,7 @@
 use rusqlite::{Connection, Transaction};
 
 #[cfg(feature = "query")]
-use crate::query::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL};
+use crate::query::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL, PATHS_SQL_BEFORE};
 #[cfg(feature = "query")]
 use crate::zones::{SUMS_SQL, SUMS_SQL_BEFORE, ZONES_SQL};
 
@@ -100,7 +100,8 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     let [durations, roots, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
     Ok(Indexes {
         windows: has(ZONES, ZONES_SQL)? && (has(SUMS, SUMS_SQL)? || has(SUMS, SUMS_SQL_BEFORE)?),
-        paths: has(PATHS, PATHS_SQL)? && has(PATH_SUMS, PATH_SUMS_SQL)?,
+        paths: (has(PATHS, PATHS_SQL)? || has(PATHS, PATHS_SQL_BEFORE)?)
+            && has(PATH_SUMS, PATH_SUMS_SQL)?,
         durations: durations?,
         roots: roots?,
         traces: traces?,
@@ -113,6 +114,13 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
 pub(crate) fn knows_long_spans(conn: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
     conn.query_row(sql, [SUMS, SUMS_SQL], |row| row.get(0))
+}
+
+/// Whether the paths tell spans whose entries count from others.
+#[cfg(feature = "query")]
+pub(crate) fn knows_long_paths(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
+    conn.query_row(sql, [PATHS, PATHS_SQL], |row| row.get(0))
 }
 
 /// Whether the file has any of them, or something of their names.

@@ -12,6 +12,7 @@ mod events;
 mod explained_entries;
 mod figures;
 mod fixture;
+mod flame_of_entries;
 mod frames;
 mod headers;
 mod json;

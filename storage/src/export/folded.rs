@@ -3,14 +3,15 @@
 //! Read by `flamegraph.pl`, inferno, speedscope and others: names from the root, `;` between them, a
 //! space, a number (nanoseconds; spans for [`Weight::Calls`]). Characters that mean something there are
 //! replaced: `;` and line ends become `_`, those of Unicode as well, at which speedscope leaves out a line.
-//! Unfinished spans have no times and are not in it.
+//! Unfinished spans have no times and are not in it. Of spans that live long the entries are, below the span that
+//! the thread was in, with a mark (`⟳`) behind the name.
 
 use super::Written;
 use super::error::ExportError;
 use super::out::Out;
 use super::source::Source;
 use super::text;
-use super::timeline::{add, stacks_beside};
+use super::timeline::{add, add_entries};
 use crate::query::{Columns, Scan, StackTree, Stacks, Weight};
 
 pub(super) fn write(
@@ -18,8 +19,11 @@ pub(super) fn write(
     weight: Weight,
     out: &mut Out<'_>,
 ) -> Result<Written, ExportError> {
-    let tree = stacks(source)?;
-    let spans = tree.calls();
+    let (chosen, tree) = stacks(source)?;
+    // Spans that live long are in no sum, but in it by their entries.
+    let of_spans = tree.spans().saturating_sub(chosen.calls);
+    let long = chosen.spans.saturating_sub(of_spans);
+    let spans = tree.calls().saturating_sub(chosen.calls).saturating_add(long);
     for (at, own) in tree.own(weight).into_iter().enumerate() {
         if own <= 0 {
             continue;
@@ -35,22 +39,36 @@ pub(super) fn write(
         out.buffer.push(b'\n');
         out.pass()?;
     }
-    Ok(Written { spans, ..Written::default() })
+    Ok(Written { spans, entries: chosen.entries, ..Written::default() })
 }
 
-fn stacks(source: &mut Source<'_>) -> Result<StackTree, ExportError> {
+/// What was chosen: spans, entries, and how many calls these are.
+struct Chosen {
+    spans: u64,
+    entries: u64,
+    calls: u64,
+}
+
+fn stacks(source: &mut Source<'_>) -> Result<(Chosen, StackTree), ExportError> {
+    let mut stacks = Stacks::new(source.reader, source.run.id)?;
+    let chosen = chosen(source, &mut stacks);
+    // If a look-up failed, it is the reason why the pass stopped.
+    let tree = stacks.finish()?;
+    Ok((chosen?, tree))
+}
+
+fn chosen(source: &mut Source<'_>, stacks: &mut Stacks<'_>) -> Result<Chosen, ExportError> {
     // Of a part it has to be known which spans are in it, for what belongs to them.
-    if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
-        let mut stacks = Stacks::new(source.reader, source.run.id)?;
-        source.reader.add_stacks(&Scan::new(source.run.id), &mut stacks)?;
-        let tree = stacks.finish()?;
-        source.passed_by(tree.spans());
-        return Ok(tree);
-    }
-    let (_, tree) = stacks_beside(source, |source, stacks| {
-        source.spans(Columns::Numbers, |span| add(stacks, span))
-    })?;
-    Ok(tree)
+    let spans = if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
+        source.reader.add_stacks_of_spans(&Scan::new(source.run.id), stacks)?;
+        let spans = source.run.spans.saturating_sub(source.run.pruned_spans);
+        source.passed_by(spans);
+        spans
+    } else {
+        source.spans(Columns::Numbers, |span| add(stacks, span))?
+    };
+    let (entries, calls) = add_entries(source, stacks)?;
+    Ok(Chosen { spans, entries, calls })
 }
 
 fn name(out: &mut Vec<u8>, name: &str) {

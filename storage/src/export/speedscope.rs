@@ -63,6 +63,8 @@ fn at(ns: i64) -> i64 {
 enum FrameKey {
     Closed(i64),
     Unfinished(i64),
+    /// Of spans that live long.
+    Entries(i64),
     MissingParent,
     Cut,
 }
@@ -158,6 +160,9 @@ impl Speedscope {
                 }
                 let number = match frame {
                     Frame::Span(callsite) => self.frame_of(callsite, false),
+                    Frame::Entries { callsite, name } => {
+                        self.frame(FrameKey::Entries(callsite.id), name, Some(callsite))
+                    }
                     Frame::MissingParent => self.frame(FrameKey::MissingParent, frame.name(), None),
                     Frame::Cut => self.frame(FrameKey::Cut, frame.name(), None),
                 };

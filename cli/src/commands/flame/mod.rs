@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::{StackTree, Weight};
 
 use self::layout::Layout;
@@ -229,9 +230,13 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
     let why = "a parent that is not in the file: dropped, pruned, or still open";
     say(tree.orphans(), "span", have, why);
     say(tree.cut(), "span", are, "in paths too deep, or too many, to tell apart: (cut)");
-    let unfinished =
-        tree.nodes().iter().map(|node| node.sums.unfinished).fold(0, u64::saturating_add);
-    say(unfinished, "unfinished span", have, "no width");
+    say(tree.unfinished(), "unfinished span", have, "no width");
+    if layout.cells.iter().any(|cell| {
+        let node = tree.nodes().get(cell.node);
+        node.is_some_and(|node| node.frame.counted() == Some(CountedBy::Entries))
+    }) {
+        notes.push(text::LONG_MEANS.into());
+    }
     notes
 }
 
@@ -250,11 +255,13 @@ fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
         Column::right("busy_ns", "busy").spare(6),
         Column::right("total_ns", "total").spare(5),
         Column::left("name", "span"),
+        Column::left("by", "calls are").spare(10),
         Column::left("path", "path").spare(8),
     ]);
     for cell in &layout.cells {
         let Some(node) = tree.nodes().get(cell.node) else { continue };
         let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
+        let (callsite, counted) = (node.frame.callsite(), node.frame.counted());
         let sums = &node.sums;
         let [width_ns, width_calls] = weight.cells(cell.weight);
         sheet.push(vec![
@@ -268,7 +275,8 @@ fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
             Cell::Ns(sums.self_ns),
             Cell::from(sums.busy_ns),
             Cell::Ns(sums.wall_ns),
-            Cell::Text(node.frame.name().into()),
+            Cell::Text(callsite.map_or(node.frame.name(), |callsite| &callsite.name).into()),
+            counted.map_or(Cell::Null, |counted| Cell::Text(counted.as_str().into())),
             Cell::Text(path.join(";")),
         ]);
     }

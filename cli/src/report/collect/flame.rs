@@ -138,7 +138,7 @@ fn least(tree: &StackTree, all: &[Whole]) -> i64 {
 
 fn name_of(node: &StackNode, names: &mut Names) -> i64 {
     match &node.frame {
-        Frame::Span(callsite) => names.of_callsite(callsite),
+        Frame::Span(callsite) | Frame::Entries { callsite, .. } => names.of_callsite(callsite),
         Frame::MissingParent => NAME_NO_PARENT,
         _ => NAME_OTHERS,
     }

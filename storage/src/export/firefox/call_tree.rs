@@ -51,6 +51,8 @@ pub(super) struct CallTree {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum FrameKey {
     Span(i64),
+    /// Of spans that live long.
+    Entries(i64),
     MissingParent,
     Cut,
 }
@@ -68,6 +70,7 @@ impl CallTree {
         for (at, node) in tree.nodes().iter().enumerate() {
             let (key, callsite) = match &node.frame {
                 Frame::Span(callsite) => (FrameKey::Span(callsite.id), Some(callsite)),
+                Frame::Entries { callsite, .. } => (FrameKey::Entries(callsite.id), Some(callsite)),
                 Frame::MissingParent => (FrameKey::MissingParent, None),
                 Frame::Cut => (FrameKey::Cut, None),
             };

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::query::SpanRef;
 use crate::quick_map::QuickMap;
-use crate::reader::Thread;
+use crate::reader::{Entry, Thread};
+use crate::record::Status;
 
 /// Groups that are told apart by thread; of a program with names of threads without end the others are
 /// counted under [`OTHERS`].
@@ -56,16 +57,29 @@ impl Groups {
         if span.duration_ns.is_none() {
             return;
         }
-        let status = span.status.as_str();
-        let is_full = self.groups.len() >= self.groups_max;
-        let mut key = Key { node, status, thread: self.thread(span.longest_thread, is_full) };
-        if is_full && !self.groups.contains_key(&key) {
-            key.thread = OTHERS.1;
-        }
-        let group = self.groups.entry(key).or_default();
+        let group = self.group(node, span.status.as_str(), span.longest_thread);
         group.spans += 1;
         group.self_ns = group.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         group.busy_ns = group.busy_ns.saturating_add(span.busy_ns.unwrap_or(0));
+    }
+
+    /// Counts an entry, and those before it.
+    pub(super) fn count_entry(&mut self, node: usize, thread: &Thread, entry: &Entry) {
+        let group = self.group(node, Status::Ok.as_str(), thread);
+        let calls = i64::try_from(entry.earlier_entries).unwrap_or(i64::MAX).saturating_add(1);
+        group.spans = group.spans.saturating_add(calls);
+        group.self_ns = group.self_ns.saturating_add(entry.self_ns.unwrap_or(0));
+        let busy_ns = entry.duration_ns.saturating_add(entry.earlier_ns);
+        group.busy_ns = group.busy_ns.saturating_add(busy_ns);
+    }
+
+    fn group(&mut self, node: usize, status: &'static str, thread: &Thread) -> &mut Group {
+        let is_full = self.groups.len() >= self.groups_max;
+        let mut key = Key { node, status, thread: self.thread(thread, is_full) };
+        if is_full && !self.groups.contains_key(&key) {
+            key.thread = OTHERS.1;
+        }
+        self.groups.entry(key).or_default()
     }
 
     fn thread(&mut self, thread: &Thread, is_full: bool) -> usize {

@@ -45,13 +45,28 @@ pub(super) fn write(
     let (mut groups, mut extent) = (Groups::new(), Extent::default());
     let counted = source.spans(Columns::Entries, |span| {
         let Some(node) = stacks.add_at(span) else { return Err(ExportError::Stopped) };
-        groups.count(node, span);
+        if !span.counts_by_entries() {
+            groups.count(node, span);
+        }
         extent.widen(span);
         Ok(())
     });
+    let counted = counted.and_then(|spans| {
+        let entries = source.chosen_entries(|named| {
+            let entry = named.entry();
+            if entry.self_ns.is_none() {
+                return Ok(());
+            }
+            let node = stacks.add_entry_at(&entry, &named.callsite).ok_or(ExportError::Stopped)?;
+            groups.count_entry(node, &named.thread, &entry);
+            Ok(())
+        })?;
+        Ok((spans, entries))
+    });
     // If a look-up failed, it is the reason why the pass stopped.
     let tree = stacks.finish()?;
-    counted?;
+    let (spans, entries) = counted?;
+    let spans = spans.saturating_sub(tree.unfinished());
     let types = if tree.has_busy() { &[SPANS, SELF, BUSY][..] } else { &[SPANS, SELF] };
     let mut profile = Profile::new(types, shown_first(weight, types.len()));
     of_run(&mut profile, source, extent);
@@ -59,7 +74,7 @@ pub(super) fn write(
     let mut encoder = GzEncoder::new(&mut out.buffer, Compression::default());
     profile.write(&mut encoder)?;
     encoder.finish()?;
-    Ok(Written { spans: tree.calls(), ..Written::default() })
+    Ok(Written { spans, entries, ..Written::default() })
 }
 
 fn shown_first(weight: Weight, types: usize) -> &'static str {
@@ -114,8 +129,8 @@ fn samples(profile: &mut Profile, tree: &StackTree, groups: Groups) {
 /// The number of a frame's location.
 fn location(profile: &mut Profile, frame: &Frame) -> u64 {
     match frame {
-        Frame::Span(callsite) => {
-            let name = if callsite.name.is_empty() { "(no name)" } else { &callsite.name };
+        Frame::Span(callsite) | Frame::Entries { callsite, .. } => {
+            let name = if callsite.name.is_empty() { "(no name)" } else { frame.name() };
             let system_name = format!("{}::{name}", callsite.target);
             let file = callsite.file.as_deref().unwrap_or_default();
             profile.location(name, &system_name, file, callsite.line.unwrap_or(0))

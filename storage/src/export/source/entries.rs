@@ -10,7 +10,7 @@ use super::super::error::ExportError;
 use super::super::id_set::IdSet;
 use super::{PIECE_ROWS, Source};
 use crate::error::Error;
-use crate::reader::{Callsite, Names, Thread};
+use crate::reader::{Callsite, Entry, Names, Thread};
 use crate::record::EntryRow;
 
 /// An entry, with its callsite and thread.
@@ -19,6 +19,25 @@ pub(in crate::export) struct Named {
     pub(in crate::export) row: EntryRow,
     pub(in crate::export) callsite: Arc<Callsite>,
     pub(in crate::export) thread: Arc<Thread>,
+}
+
+impl Named {
+    /// As a reader has it.
+    pub(in crate::export) fn entry(&self) -> Entry {
+        let row = &self.row;
+        Entry {
+            id: row.id,
+            span_id: row.span_id,
+            callsite_id: row.callsite_id,
+            thread_id: row.thread_id,
+            start_ns: row.start_ns,
+            duration_ns: row.duration_ns,
+            around_id: (row.around_id != 0).then_some(row.around_id),
+            self_ns: row.self_ns,
+            earlier_entries: row.earlier_entries,
+            earlier_ns: row.earlier_ns,
+        }
+    }
 }
 
 /// What is known of spans that began outside of the window.

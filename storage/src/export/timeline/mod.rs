@@ -179,16 +179,41 @@ pub(super) fn is_call(span: &SpanRef<'_>) -> bool {
     span.thread.id == span.longest_thread.id && idle_ns <= idle_max
 }
 
-/// Does what `pass` does, which adds the spans that it sees to the paths.
+/// Does what `pass` does, which adds the spans that it sees to the paths; then the chosen entries are added.
 pub(super) fn stacks_beside<'a, T>(
     source: &mut Source<'a>,
     pass: impl FnOnce(&mut Source<'a>, &mut Stacks<'a>) -> Result<T, ExportError>,
 ) -> Result<(T, StackTree), ExportError> {
     let mut stacks = Stacks::new(source.reader, source.run.id)?;
-    let passed = pass(source, &mut stacks);
+    let passed = pass(source, &mut stacks).and_then(|passed| {
+        add_entries(source, &mut stacks)?;
+        Ok(passed)
+    });
     // If a look-up failed, it is the reason why the pass stopped.
     let tree = stacks.finish()?;
     Ok((passed?, tree))
+}
+
+/// Adds the chosen entries that count to their paths; gives the number of all that are chosen, and how many calls
+/// those are that count.
+pub(super) fn add_entries(
+    source: &mut Source<'_>,
+    stacks: &mut Stacks<'_>,
+) -> Result<(u64, u64), ExportError> {
+    if source.run.entries == 0 {
+        return Ok((0, 0));
+    }
+    let mut calls = 0_u64;
+    let chosen = source.chosen_entries(|named| {
+        let entry = named.entry();
+        if entry.self_ns.is_none() {
+            return Ok(());
+        }
+        calls = calls.saturating_add(1).saturating_add(entry.earlier_entries);
+        let node = stacks.add_entry_at(&entry, &named.callsite);
+        node.map(|_| ()).ok_or(ExportError::Stopped)
+    })?;
+    Ok((chosen, calls))
 }
 
 /// Adds a span to its path.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, Statement, params};
 
 use crate::error::{Context, Error};
-use crate::reader::{Callsite, Names, Reader};
+use crate::reader::{Callsite, LIVES_LONG, Names, Reader};
 
 /// What a path needs to know of a span.
 pub(super) struct Ancestor {
     pub(super) parent_id: Option<u64>,
     pub(super) callsite: Arc<Callsite>,
+    /// Its entries count.
+    pub(super) lives_long: bool,
 }
 
 pub(super) struct Ancestors<'a> {
@@ -26,11 +28,15 @@ impl<'a> Ancestors<'a> {
     pub(super) fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
         let conn = reader.connection();
         let prepare = || -> rusqlite::Result<Self> {
-            let sql = |table: &str| {
-                format!("SELECT parent_id, callsite_id FROM {table} WHERE id = ?1 AND run_id = ?2")
+            let sql = |table: &str, lives_long: &str| {
+                format!(
+                    "SELECT parent_id, callsite_id, {lives_long} FROM {table}
+                     WHERE id = ?1 AND run_id = ?2"
+                )
             };
-            let closed = conn.prepare(&sql("span"))?;
-            let open = conn.prepare(&sql("open_span"))?;
+            let lives_long = "duration_ns IS NOT NULL AND self_ns IS NULL";
+            let closed = conn.prepare(&sql("span", lives_long))?;
+            let open = conn.prepare(&sql("open_span", LIVES_LONG))?;
             Ok(Self { reader, run_id, names: Names::new(conn)?, closed, open })
         };
         prepare().context(reader.path(), "read the spans")
@@ -42,13 +48,15 @@ impl<'a> Ancestors<'a> {
     }
 
     fn find(&mut self, id: i64) -> rusqlite::Result<Option<Ancestor>> {
-        let read = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?));
+        let read = |row: &Row<'_>| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?))
+        };
         let mut found = self.closed.query_row(params![id, self.run_id], read).optional()?;
         if found.is_none() {
             found = self.open.query_row(params![id, self.run_id], read).optional()?;
         }
-        let Some((parent, callsite)) = found else { return Ok(None) };
+        let Some((parent, callsite, lives_long)) = found else { return Ok(None) };
         let callsite = self.names.callsite(callsite)?;
-        Ok(Some(Ancestor { parent_id: parent.map(|id| id as u64), callsite }))
+        Ok(Some(Ancestor { parent_id: parent.map(|id| id as u64), callsite, lives_long }))
     }
 }

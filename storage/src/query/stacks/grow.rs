@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::SpanRef;
 use super::tree::{Frame, StackNode, StackTree, Sums};
 use crate::quick_map::QuickMap;
-use crate::reader::Callsite;
+use crate::reader::{Callsite, Entry};
 
 /// Frames of a path at most; what is deeper is counted under [`Frame::Cut`].
 const DEPTH_MAX: u32 = 512;
@@ -20,6 +20,8 @@ pub(super) const TOP: u32 = u32::MAX;
 const MISSING_PARENT: u32 = 0;
 const CUT: u32 = 1;
 const FIRST_NAME: u32 = 2;
+/// In the number of a name: of spans that live long.
+const OF_ENTRIES: u32 = 1 << 31;
 
 #[derive(Debug)]
 pub(super) struct Growing {
@@ -59,13 +61,28 @@ impl Growing {
     /// The child of a node, or a root, for a callsite.
     #[inline]
     pub(super) fn child(&mut self, parent: u32, callsite: &Arc<Callsite>) -> u32 {
-        let frame = match self.of_callsite.get(&callsite.id) {
-            Some(frame) => *frame,
-            None => self.frame_of(callsite),
-        };
+        let frame = self.number_of(callsite);
         match self.children.get(&key(parent, frame)) {
             Some(node) => *node,
             None => self.grow(parent, frame, || Frame::Span(callsite.clone())),
+        }
+    }
+
+    /// The same for spans that live long.
+    #[inline]
+    pub(super) fn long_lived(&mut self, parent: u32, callsite: &Arc<Callsite>) -> u32 {
+        let frame = self.number_of(callsite) | OF_ENTRIES;
+        match self.children.get(&key(parent, frame)) {
+            Some(node) => *node,
+            None => self.grow(parent, frame, || Frame::of_entries(callsite)),
+        }
+    }
+
+    #[inline]
+    fn number_of(&mut self, callsite: &Arc<Callsite>) -> u32 {
+        match self.of_callsite.get(&callsite.id) {
+            Some(frame) => *frame,
+            None => self.frame_of(callsite),
         }
     }
 
@@ -73,6 +90,7 @@ impl Growing {
     pub(super) fn child_like(&mut self, parent: u32, frame: &Frame) -> u32 {
         match frame {
             Frame::Span(callsite) => self.child(parent, callsite),
+            Frame::Entries { callsite, .. } => self.long_lived(parent, callsite),
             Frame::MissingParent => self.special(parent, MISSING_PARENT, Frame::MissingParent),
             Frame::Cut => self.special(parent, CUT, Frame::Cut),
         }
@@ -141,6 +159,12 @@ impl Growing {
     pub(super) fn count(&mut self, node: u32, span: &SpanRef<'_>) {
         if let Some(node) = self.nodes.get_mut(node as usize) {
             node.sums.count(span);
+        }
+    }
+
+    pub(super) fn count_entry(&mut self, node: u32, entry: &Entry) {
+        if let Some(node) = self.nodes.get_mut(node as usize) {
+            node.sums.count_entry(entry);
         }
     }
 

@@ -14,6 +14,10 @@
 //! id than its parent), nor whether the parent was selected. A span is counted when its own row comes
 //! by, once; a parent that is not in the file is [`Frame::MissingParent`].
 //!
+//! An entry of a span that lives long stands below the span that its thread was in around it, whichever the
+//! parent is; the lifetime of such a span takes no time anywhere, and those below it stand below its name
+//! ([`Frame::Entries`]).
+//!
 //! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
 //!
 //! An optimized profile has the sums by path of every few thousand spans; with
@@ -28,6 +32,7 @@ mod tree;
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use self::ancestors::{Ancestor, Ancestors};
 use self::grow::{Growing, TOP};
@@ -35,7 +40,7 @@ use self::known::Known;
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
 use crate::error::Error;
-use crate::reader::Reader;
+use crate::reader::{Callsite, Entry, Reader};
 
 /// Ancestors that are looked at to place one span; a longer chain counts as one without a parent.
 const CHAIN_MAX: usize = 100_000;
@@ -73,11 +78,29 @@ impl<'a> Stacks<'a> {
         Ok(Self { growing, known, ancestors, error: None })
     }
 
-    /// Counts a span. Breaks when the file cannot be read; [`finish`](Self::finish) says why.
+    /// Counts a span, or an entry that is handed out as one (see [`Reader::scan_calls`]). Breaks when the file cannot be read; [`finish`](Self::finish) says why.
     pub fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
         match self.add_at(span) {
             Some(_) => ControlFlow::Continue(()),
             None => ControlFlow::Break(()),
+        }
+    }
+
+    /// Counts an entry, if it counts; likewise.
+    pub(crate) fn add_entry_at(
+        &mut self,
+        entry: &Entry,
+        callsite: &Arc<Callsite>,
+    ) -> Option<usize> {
+        match self.place_entry(entry, callsite) {
+            Ok(node) => {
+                self.growing.count_entry(node, entry);
+                Some(node as usize)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
         }
     }
 
@@ -109,12 +132,26 @@ impl<'a> Stacks<'a> {
         }
     }
 
+    fn place_entry(&mut self, entry: &Entry, callsite: &Arc<Callsite>) -> Result<u32, Error> {
+        let around = match entry.around_id {
+            Some(around_id) => self.node_of(around_id)?,
+            None => TOP,
+        };
+        Ok(self.growing.long_lived(around, callsite))
+    }
+
     fn place(&mut self, span: &SpanRef<'_>) -> Result<u32, Error> {
+        if let Some(entry) = span.entry {
+            return self.place_entry(entry, span.callsite);
+        }
         let parent = match span.parent_id {
             Some(parent_id) => self.node_of(parent_id)?,
             None => TOP,
         };
-        let node = self.growing.child(parent, span.callsite);
+        let node = match span.counts_by_entries() {
+            true => self.growing.long_lived(parent, span.callsite),
+            false => self.growing.child(parent, span.callsite),
+        };
         self.known.seen(span.id, node);
         Ok(node)
     }
@@ -129,12 +166,12 @@ impl<'a> Stacks<'a> {
         // moved up after 1, 2, 4, 8 ... steps.
         let (mut at, mut marked, mut next_mark) = (id, id, 1);
         let mut node = loop {
-            let Some(Ancestor { parent_id, callsite }) = self.ancestors.get(at)? else {
+            let Some(Ancestor { parent_id, callsite, lives_long }) = self.ancestors.get(at)? else {
                 let missing = self.growing.missing_parent();
                 self.known.looked_up(at, missing);
                 break missing;
             };
-            chain.push((at, callsite));
+            chain.push((at, callsite, lives_long));
             let Some(parent_id) = parent_id else { break TOP };
             if let Some(node) = self.known.get(parent_id) {
                 break node;
@@ -148,8 +185,11 @@ impl<'a> Stacks<'a> {
                 (marked, next_mark) = (at, next_mark * 2);
             }
         };
-        for (id, callsite) in chain.into_iter().rev() {
-            node = self.growing.child(node, &callsite);
+        for (id, callsite, lives_long) in chain.into_iter().rev() {
+            node = match lives_long {
+                true => self.growing.long_lived(node, &callsite),
+                false => self.growing.child(node, &callsite),
+            };
             self.known.looked_up(id, node);
         }
         Ok(node)

@@ -35,7 +35,10 @@ impl StackTree {
         let mut places: Vec<Option<u32>> = Vec::with_capacity(self.nodes().len());
         for node in self.nodes() {
             let above = node.parent.and_then(|parent| places.get(parent).copied().flatten());
-            let parent = above.or((node.frame.name() == name).then_some(TOP));
+            // Asked for by the name without the mark.
+            let callsite = node.frame.callsite().map(|callsite| callsite.name.as_str());
+            let is_meant = node.frame.name() == name || callsite == Some(name);
+            let parent = above.or(is_meant.then_some(TOP));
             let place = parent.map(|parent| rooted.child_like(parent, &node.frame));
             if let Some(sums) = place.and_then(|place| rooted.sums(place)) {
                 sums.merge(&node.sums, false);

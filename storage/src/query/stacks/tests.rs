@@ -8,7 +8,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::query::{Columns, Scan};
-use crate::record::{Batch, CallsiteInfo, CallsiteKind, OpenSpanRow, RunInfo, SpanRow, Status};
+use crate::record::{
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, OpenSpanRow, RunInfo, SpanRow, Status,
+};
 use crate::{Store, StoreOptions};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "a"];
@@ -217,6 +219,123 @@ proptest! {
         prop_assert_eq!(sum(&folded, |s| s.self_ns), sum(&tree, |s| s.self_ns));
         prop_assert_eq!(sum(&folded, |s| s.calls as i64), sum(&tree, |s| s.calls as i64));
         prop_assert!(sum(&folded, |s| s.wall_ns) <= sum(&tree, |s| s.wall_ns));
+    }
+}
+
+/// An entry of one of the spans that live long: which, in which span the thread was, how long, and those before.
+type Entered = (prop::sample::Index, Option<prop::sample::Index>, i64, bool);
+
+fn entered() -> impl Strategy<Value = Vec<Entered>> {
+    let around = prop::option::weighted(0.8, any::<prop::sample::Index>());
+    vec((any::<prop::sample::Index>(), around, 0_i64..1_000, any::<bool>()), 0..60)
+}
+
+fn entry_rows(rows: &[SpanRow], entered: &[Entered]) -> Vec<EntryRow> {
+    let long: Vec<&SpanRow> =
+        rows.iter().filter(|row| row.duration_ns.is_some() && row.self_ns.is_none()).collect();
+    if long.is_empty() {
+        return Vec::new();
+    }
+    let entry = |(n, (span, around, ns, is_first)): (usize, &Entered)| {
+        let span = long[span.index(long.len())];
+        EntryRow {
+            id: 100_000 + n as u64,
+            span_id: span.id,
+            callsite_id: span.callsite_id,
+            thread_id: 1,
+            start_ns: n as i64,
+            duration_ns: *ns,
+            around_id: around.map_or(0, |around| rows[around.index(rows.len())].id),
+            // Some do not count.
+            self_ns: (n % 7 != 6).then_some(*ns / 3),
+            earlier_entries: if *is_first { 5 } else { 0 },
+            earlier_ns: if *is_first { 50 } else { 0 },
+        }
+    };
+    entered.iter().enumerate().map(entry).collect()
+}
+
+/// Paths with calls and self times, of spans and entries, by the definition.
+fn model_of_entries(
+    rows: &[SpanRow],
+    entries: &[EntryRow],
+    sites: &[i64],
+) -> BTreeMap<Vec<String>, (u64, i64)> {
+    let by_id: HashMap<u64, &SpanRow> = rows.iter().map(|row| (row.id, row)).collect();
+    let plain =
+        |site: i64| NAMES[sites.iter().position(|known| *known == site).unwrap()].to_owned();
+    let is_long = |row: &SpanRow| row.duration_ns.is_some() && row.self_ns.is_none();
+    let path_of = |id: u64| {
+        let (mut path, mut next) = (Vec::new(), id);
+        while next != 0 {
+            let Some(row) = by_id.get(&next) else {
+                path.push("(missing parent)".to_owned());
+                break;
+            };
+            let mark = if is_long(row) { " ⟳" } else { "" };
+            path.push(plain(row.callsite_id) + mark);
+            next = row.parent_id;
+        }
+        path.reverse();
+        path
+    };
+    let mut paths: BTreeMap<Vec<String>, (u64, i64)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.self_ns.is_some()) {
+        let sums = paths.entry(path_of(row.id)).or_default();
+        (sums.0, sums.1) = (sums.0 + 1, sums.1 + row.self_ns.unwrap());
+    }
+    for entry in entries.iter().filter(|entry| entry.self_ns.is_some()) {
+        let mut path = path_of(entry.around_id);
+        path.push(plain(entry.callsite_id) + " ⟳");
+        let sums = paths.entry(path).or_default();
+        sums.0 += 1 + entry.earlier_entries;
+        sums.1 += entry.self_ns.unwrap();
+    }
+    paths
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn entries_stand_below_what_is_around_them_and_sum_up_to_the_self_times_of_top(
+        forest in forest(),
+        entered in entered(),
+    ) {
+        let (folder, mut store, sites) = file();
+        let mut rows = rows(&forest, 3, &sites);
+        for row in rows.iter_mut().filter(|row| row.id % 5 == 0 && row.duration_ns.is_some()) {
+            row.self_ns = None;
+        }
+        let entries = entry_rows(&rows, &entered);
+        let expected = model_of_entries(&rows, &entries, &sites);
+        let mut batch = Batch { spans: rows, entries, ..Batch::default() };
+        store.append(&mut batch).unwrap();
+        store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
+        store.close().unwrap();
+        let path = folder.path().join("p.db");
+        let found = |tree: &StackTree| -> BTreeMap<Vec<String>, (u64, i64)> {
+            let called = |(path, sums): (Vec<String>, (u64, u64, i64, i64))| {
+                (sums.0 > 0).then_some((path, (sums.0, sums.2)))
+            };
+            paths(tree).into_iter().filter_map(called).collect()
+        };
+        for is_optimized in [false, true] {
+            if is_optimized {
+                crate::optimize(&path, |_| ()).unwrap();
+            }
+            let reader = Reader::open(&path).unwrap();
+            let mut stacks = Stacks::new(&reader, 1).unwrap();
+            reader.add_stacks(&Scan::new(1), &mut stacks).unwrap();
+            let in_sum = stacks.finish().unwrap();
+            prop_assert_eq!(&found(&in_sum), &expected, "{}", is_optimized);
+            let mut stacks = Stacks::new(&reader, 1).unwrap();
+            let all = crate::query::Filter::all();
+            reader.scan_calls(&Scan::new(1), &all, |span| stacks.add(span)).unwrap();
+            prop_assert_eq!(&found(&stacks.finish().unwrap()), &expected);
+            let top: i64 = reader.top(1, usize::MAX).unwrap().iter().map(|top| top.self_ns).sum();
+            prop_assert_eq!(in_sum.own(Weight::SelfTime).iter().sum::<i64>(), top);
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::super::SpanRef;
-use crate::reader::Callsite;
+use crate::reader::{Callsite, CountedBy, Entry};
 use crate::record::Status;
+
+/// Behind the name of what lives long, whose entries count.
+const LONG: char = '⟳';
 
 /// What a node stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,13 @@ use crate::record::Status;
 pub enum Frame {
     /// Spans of this name; of the callsites with the name, the one that was met first.
     Span(Arc<Callsite>),
+    /// Spans of this name that live long, by their entries.
+    Entries {
+        /// Of the callsites with the name, the one that was met first.
+        callsite: Arc<Callsite>,
+        /// The name with a mark behind it.
+        name: Arc<str>,
+    },
     /// Parents that are not in the file: dropped, pruned, or not written yet.
     MissingParent,
     /// Paths that were too deep, or too many, to tell apart.
@@ -19,21 +29,46 @@ pub enum Frame {
 }
 
 impl Frame {
-    /// The name of its spans, or one in parentheses.
+    /// Of spans that live long.
+    pub(super) fn of_entries(callsite: &Arc<Callsite>) -> Self {
+        let name = format!("{} {LONG}", callsite.name);
+        Self::Entries { callsite: callsite.clone(), name: name.into() }
+    }
+
+    /// The callsite of its spans, if they have one.
+    pub fn callsite(&self) -> Option<&Arc<Callsite>> {
+        match self {
+            Self::Span(callsite) | Self::Entries { callsite, .. } => Some(callsite),
+            Self::MissingParent | Self::Cut => None,
+        }
+    }
+
+    /// What its spans count by; `None` where it stands for none.
+    pub fn counted(&self) -> Option<CountedBy> {
+        match self {
+            Self::Span(_) => Some(CountedBy::Lifetime),
+            Self::Entries { .. } => Some(CountedBy::Entries),
+            Self::MissingParent | Self::Cut => None,
+        }
+    }
+
+    /// The name of its spans, marked where they live long, or one in parentheses.
     pub fn name(&self) -> &str {
         match self {
             Self::Span(callsite) => &callsite.name,
+            Self::Entries { name, .. } => name,
             Self::MissingParent => "(missing parent)",
             Self::Cut => "(cut)",
         }
     }
 }
 
-/// What the spans of one path sum up to. Times are of closed spans only.
+/// What the spans of one path sum up to. Times are of calls only: of closed spans, or of the entries of those
+/// that live long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sums {
-    /// Closed spans.
+    /// Closed spans, or entries.
     pub calls: u64,
     /// Spans that are unfinished.
     pub unfinished: u64,
@@ -61,15 +96,30 @@ impl Sums {
 
     #[inline]
     pub(super) fn count(&mut self, span: &SpanRef<'_>) {
+        if let Some(entry) = span.entry {
+            return self.count_entry(entry);
+        }
         let Some(duration_ns) = span.duration_ns else {
             self.unfinished += 1;
             return;
         };
-        self.calls += 1;
         self.errors += u64::from(matches!(span.status, Status::Error | Status::Panicked));
+        if span.counts_by_entries() {
+            return;
+        }
+        self.calls += 1;
         self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         self.busy_ns = self.busy_ns.zip(span.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
         self.wall_ns = self.wall_ns.saturating_add(duration_ns);
+    }
+
+    /// An entry that counts, and those before it.
+    pub(super) fn count_entry(&mut self, entry: &Entry) {
+        let ns = entry.duration_ns.saturating_add(entry.earlier_ns);
+        self.calls = self.calls.saturating_add(1).saturating_add(entry.earlier_entries);
+        self.self_ns = self.self_ns.saturating_add(entry.self_ns.unwrap_or(0));
+        self.busy_ns = self.busy_ns.map(|sum| sum.saturating_add(ns));
+        self.wall_ns = self.wall_ns.saturating_add(ns);
     }
 
     /// Adds spans of another path. Those that are inside of spans that are here already
@@ -114,7 +164,7 @@ pub enum Weight {
     /// Time from open to close, children included; as with busy time, children side by side make
     /// their parent wider.
     Wall,
-    /// How many closed spans.
+    /// How many closed spans, or entries.
     Calls,
 }
 
@@ -134,14 +184,19 @@ impl StackTree {
         &self.nodes
     }
 
-    /// Closed and unfinished spans of all paths.
+    /// Calls and unfinished spans of all paths.
     pub fn spans(&self) -> u64 {
         total(self.nodes.iter())
     }
 
-    /// Closed spans of all paths.
+    /// Calls of all paths.
     pub fn calls(&self) -> u64 {
         self.nodes.iter().map(|node| node.sums.calls).fold(0, u64::saturating_add)
+    }
+
+    /// Unfinished spans of all paths.
+    pub fn unfinished(&self) -> u64 {
+        self.nodes.iter().map(|node| node.sums.unfinished).fold(0, u64::saturating_add)
     }
 
     /// Whether busy time was measured for all spans.

@@ -123,14 +123,12 @@ impl Adding<'_> {
 }
 
 fn insert_paths(tx: &Transaction<'_>, run_id: i64, tree: &StackTree) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare(&format!("INSERT INTO {PATHS} VALUES (?1, ?2, ?3, ?4)"))?;
+    let mut insert = tx.prepare(&format!("INSERT INTO {PATHS} VALUES (?1, ?2, ?3, ?4, ?5)"))?;
     for (id, node) in tree.nodes().iter().enumerate() {
-        let callsite_id = match &node.frame {
-            Frame::Span(callsite) => Some(callsite.id),
-            Frame::MissingParent | Frame::Cut => None,
-        };
+        let callsite_id = node.frame.callsite().map(|callsite| callsite.id);
+        let lives_long = matches!(node.frame, Frame::Entries { .. });
         let parent = node.parent.map(|parent| parent as i64);
-        insert.execute(params![run_id, id as i64, parent, callsite_id])?;
+        insert.execute(params![run_id, id as i64, parent, callsite_id, lives_long])?;
     }
     Ok(())
 }

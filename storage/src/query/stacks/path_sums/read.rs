@@ -27,7 +27,8 @@ struct Path {
 }
 
 impl Reader {
-    /// Counts all spans of a scan by path, from sums where there are any.
+    /// Counts all calls of a scan by path: spans, from sums where there are any, and the entries of those
+    /// that live long.
     ///
     /// # Errors
     ///
@@ -35,8 +36,19 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// As [`scan`](Self::scan); of a profile with indexes, some ten milliseconds for a million spans.
+    /// As [`scan_calls`](Self::scan_calls); of a profile with indexes, some ten milliseconds for a million
+    /// spans.
     pub fn add_stacks(&self, scan: &Scan, stacks: &mut Stacks<'_>) -> Result<(), Error> {
+        self.add_stacks_of_spans(scan, stacks)?;
+        self.add_entries(scan, |entry| stacks.add(entry))
+    }
+
+    /// Counts the spans of a scan, without entries.
+    pub(crate) fn add_stacks_of_spans(
+        &self,
+        scan: &Scan,
+        stacks: &mut Stacks<'_>,
+    ) -> Result<(), Error> {
         let found = if scan.ids.is_none() { self.path_sums(scan)? } else { None };
         let Some(PathSums { mut paths, rest }) = found else {
             return self.scan(scan, |span| stacks.add(span));
@@ -100,8 +112,9 @@ impl Reader {
 /// The paths of a run by number, each behind its parent.
 fn paths(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Vec<Path>> {
     let mut names = Names::new(tx)?;
+    let lives_long = if indexes::knows_long_paths(tx)? { "lives_long" } else { "0" };
     let mut query = tx.prepare(&format!(
-        "SELECT id, parent_id, callsite_id FROM {PATHS} WHERE run_id = ?1 ORDER BY id"
+        "SELECT id, parent_id, callsite_id, {lives_long} FROM {PATHS} WHERE run_id = ?1 ORDER BY id"
     ))?;
     let mut rows = query.query([run_id])?;
     let mut paths: Vec<Path> = Vec::new();
@@ -114,7 +127,10 @@ fn paths(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Vec<Path>> {
             return Err(damaged("a path that is not behind its parent"));
         }
         let frame = match row.get::<_, Option<i64>>(2)? {
-            Some(callsite_id) => Frame::Span(names.callsite(callsite_id)?),
+            Some(callsite_id) => {
+                let callsite = names.callsite(callsite_id)?;
+                if row.get(3)? { Frame::of_entries(&callsite) } else { Frame::Span(callsite) }
+            }
             None => Frame::MissingParent,
         };
         paths.push(Path { parent, frame, sums: None });
