@@ -64,6 +64,7 @@ pub fn given() -> Given {
         ],
         losses: vec![(NOON + 3, NOON + 9, 12), (NOON + 4, NOON + 4, 1)],
         spans,
+        entries: Vec::new(),
         names: names(),
         threads: threads(),
     }

@@ -9,8 +9,8 @@ use spandrel_storage::export::{
 };
 use spandrel_storage::query::{Filter, quote};
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, LossRow, Reader, Run, RunInfo, SpanRow,
-    Status, Store, StoreOptions, WriterStatRow,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, Reader, Run, RunInfo,
+    SpanRow, Status, Store, StoreOptions, WriterStatRow,
 };
 use tempfile::TempDir;
 
@@ -34,6 +34,23 @@ pub struct SpanSpec {
     pub fields: Option<String>,
 }
 
+/// An entry to be stored.
+#[derive(Debug, Clone, Default)]
+pub struct EntrySpec {
+    /// The index of the span; beyond them, of one that is not stored.
+    pub span: usize,
+    pub around: Option<usize>,
+    pub thread: usize,
+    pub start_ns: i64,
+    pub duration_ns: i64,
+    pub counts: bool,
+}
+
+/// The id of the entry with this index.
+pub fn entry_id(index: usize) -> u64 {
+    2_000_000 + index as u64
+}
+
 /// What a profile is to hold. Events and links are of spans by index.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
@@ -42,6 +59,7 @@ pub struct Given {
     pub links: Vec<(usize, usize)>,
     pub marks: Vec<(i64, Option<i64>, String)>,
     pub losses: Vec<(i64, i64, u64)>,
+    pub entries: Vec<EntrySpec>,
     pub names: Vec<String>,
     pub threads: Vec<Option<String>>,
 }
@@ -189,6 +207,21 @@ impl Given {
                 at_ns: *at_ns,
                 message: from..middle,
                 fields: middle..batch.text.len(),
+            });
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let name = self.spans.get(entry.span).map_or(0, |span| span.name);
+            batch.entries.push(EntryRow {
+                id: entry_id(at),
+                span_id: id(entry.span),
+                callsite_id: callsites[name],
+                thread_id: threads[entry.thread],
+                start_ns: entry.start_ns,
+                duration_ns: entry.duration_ns,
+                around_id: entry.around.map_or(0, id),
+                self_ns: entry.counts.then_some(entry.duration_ns / 2),
+                earlier_entries: 0,
+                earlier_ns: 0,
             });
         }
         for (span, follows) in &self.links {
@@ -406,6 +439,7 @@ pub fn forests() -> impl Strategy<Value = Given> {
                     .collect(),
                 marks: vec![(5, None, "deploy \"1\"".into()), (7, Some(20), "section\n".into())],
                 losses: vec![(3, 9, 12)],
+                entries: Vec::new(),
                 spans,
                 names: names(),
                 threads: threads(),

@@ -35,6 +35,7 @@ fn given() -> Given {
         links: vec![(5, 4), (6, 4)],
         marks: vec![(5, None, "deploy".into()), (7, Some(20), "section".into())],
         losses: vec![(3, 9, 12), (5, 11, 1)],
+        entries: Vec::new(),
         names: names(),
         threads: threads(),
     }
