@@ -1,6 +1,7 @@
 //! A program with a future that blocks its executor, beside one that does not, and what is found of it.
 
 use std::future::poll_fn;
+use std::sync::Barrier;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tracing_subscriber::prelude::*;
 
 use crate::entry_witness::EntryWitness;
 use crate::{Scratch, ledger};
+
+/// Threads of the pool.
+const WORKERS: usize = 3;
 
 /// Records the program on this runtime, as the only one of the process.
 pub fn record(runtime: Runtime, profiler: Profiler, scratch: &Scratch) -> EntryWitness {
@@ -35,6 +39,7 @@ async fn program() {
     let pool = tokio::task::spawn_blocking(|| {
         info_span!("pool").in_scope(|| thread::sleep(Duration::from_millis(150)));
     });
+    let shared = tokio::task::spawn_blocking(several_threads_at_once);
     let loser = async {
         tokio::select! {
             biased;
@@ -42,8 +47,22 @@ async fn program() {
             () = tokio::task::yield_now() => {}
         }
     };
-    let (harmless, blocking, pool, ()) = tokio::join!(harmless, blocking, pool, loser);
-    harmless.and(blocking).and(pool).unwrap();
+    let (harmless, blocking, pool, shared, ()) =
+        tokio::join!(harmless, blocking, pool, shared, loser);
+    harmless.and(blocking).and(pool).and(shared).unwrap();
+}
+
+/// A span that all threads of a pool are inside at once, each a bit longer than the one before.
+fn several_threads_at_once() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS);
+    let pool = pool.thread_name(|n| format!("pool-{n}")).build().unwrap();
+    let (shared, all_inside) = (info_span!("shared"), Barrier::new(WORKERS));
+    pool.broadcast(|worker| {
+        shared.in_scope(|| {
+            all_inside.wait();
+            thread::sleep(Duration::from_millis(30 * (worker.index() as u64 + 1)));
+        });
+    });
 }
 
 /// One poll of 100 ms.
@@ -78,14 +97,16 @@ pub fn check(scratch: &Scratch, witness: &EntryWitness) {
     };
     let name = |stall: &Stall| stall.worst.callsite.name.clone();
     let found = stalls(Duration::from_micros(500), StallsOn::Runtimes);
-    for stall in &found {
+    let all = stalls(Duration::from_millis(10), StallsOn::AllThreads);
+    for stall in found.iter().chain(&all) {
         let (least, most) = witness.longest(&name(stall));
         let longest = Duration::from_nanos(stall.longest_ns() as u64);
         let slack = (most / 100).max(Duration::from_millis(1));
         assert!(longest + slack >= least && longest <= most + slack, "{stall:?}: {least:?}");
     }
     let names: Vec<String> = found.iter().map(name).collect();
-    assert!(!names.iter().any(|name| name == "around" || name == "pool"), "{names:?}");
+    let elsewhere = ["around", "pool", "shared"];
+    assert!(!names.iter().any(|name| elsewhere.contains(&name.as_str())), "{names:?}");
     let place = |wanted: &str| names.iter().position(|name| name == wanted).unwrap();
     // On a machine that is busy with other things a short poll can be interrupted for as long.
     if witness.longest("harmless").1 < witness.longest("parse").0 {
@@ -96,6 +117,10 @@ pub fn check(scratch: &Scratch, witness: &EntryWitness) {
     let inside = &reader.inside_longest_entries(1, &[worst]).unwrap()[0];
     assert_eq!((inside.len(), inside[0].name.as_str(), inside[0].spans), (1, "parse", 1));
     assert!(inside[0].ns <= worst.longest_entry_ns.unwrap());
-    let all = stalls(Duration::from_millis(10), StallsOn::AllThreads);
+    let shared = &all.iter().find(|stall| name(stall) == "shared").expect("it is long").worst;
+    assert_eq!(shared.entries, WORKERS as u64);
+    assert!(shared.busy_ns > shared.longest_entry_ns, "over all threads: {shared:?}");
+    let thread = shared.longest_thread.name.as_deref().unwrap_or_default();
+    assert!(thread.starts_with("pool-") && *shared.thread.name.as_ref().unwrap() != thread);
     assert!(["around", "pool"].iter().all(|wanted| all.iter().any(|stall| name(stall) == *wanted)));
 }

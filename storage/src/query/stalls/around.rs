@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use rusqlite::{OptionalExtension, Row};
 
 use super::longest_entry_began;
+use super::threads::{MAY_BE_FUTURE, may_be_future};
 use crate::error::Error;
 use crate::query::scan::Condition;
 use crate::query::{Columns, Scan, SpanRef};
@@ -33,8 +34,11 @@ pub(super) fn without(reader: &Reader, run_id: i64, spans: Vec<Span>) -> Result<
         entries.entered(span);
         ControlFlow::Continue(())
     })?;
-    for open in reader.open_spans(run_id)?.iter().filter(|open| open.span.entries > 1) {
-        entries.entered(&SpanRef::from(&open.span));
+    for open in reader.open_spans(run_id)? {
+        let span = SpanRef::from(&open.span);
+        if may_be_future(&span) {
+            entries.entered(&span);
+        }
     }
     let mut is_around = vec![false; spans.len()];
     for entry in entries.by_thread.into_values().flatten().filter(|entry| entry.has_futures) {
@@ -81,7 +85,7 @@ impl Condition for Futures {
     fn sql(&self) -> String {
         let Self { from, until } = self;
         format!(
-            " AND entries > 1 AND start_ns <= {until} AND start_ns + coalesce(first_entry_ns, 0) >= {from}"
+            " AND {MAY_BE_FUTURE} AND start_ns <= {until} AND start_ns + coalesce(first_entry_ns, 0) >= {from}"
         )
     }
 }

@@ -22,6 +22,7 @@ use crate::reader::{Callsite, Reader, Span};
 
 pub use self::inside::Inside;
 pub use self::threads::RuntimeThreads;
+use self::threads::may_be_future;
 
 /// Single entries that are looked at twice; further ones count without a look at what is in them.
 const SINGLE_MAX: usize = 100_000;
@@ -110,13 +111,13 @@ impl Stalls {
             return;
         }
         let Some(threads) = &self.threads else { return self.count(span.to_span()) };
-        if span.entries > 1 {
+        if may_be_future(span) {
             return self.count(span.to_span());
         }
         if !threads.runs_at(span.longest_thread.id, longest_entry_began(span).0) {
             return;
         }
-        if self.single.len() < SINGLE_MAX {
+        if self.single.len() < SINGLE_MAX && span.entries <= 1 {
             self.single.push(span.to_span());
         } else {
             self.count(span.to_span());

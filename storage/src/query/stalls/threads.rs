@@ -1,7 +1,7 @@
 //! Which threads run futures, and when.
 //!
 //! A span that was entered more than once belongs to a future: each poll enters it, and so does dropping the
-//! future. (Or to something else that is taken up again and again, as the systems of a game, for whose
+//! future, by one thread at a time. (Or to something else that is taken up again and again, as the systems of a game, for whose
 //! threads the same holds.) The thread of its longest entry runs futures, from the first entry to the last
 //! exit of such spans.
 
@@ -9,8 +9,21 @@ use std::collections::HashMap;
 
 use rusqlite::{Row, params};
 
+use super::SpanRef;
 use crate::error::Error;
 use crate::reader::Reader;
+
+/// Whether a row of `span` may be of a future: what was longer inside than from its first entry to its last exit has
+/// had several threads inside at once, and no future has. Some nanoseconds are lost to rounding.
+pub(super) const MAY_BE_FUTURE: &str = "entries > 1 AND coalesce(busy_ns, 0)
+    <= coalesce(last_exit_ns, 9223372036854775807) - coalesce(first_entry_ns, 0) + 4";
+
+/// The same of a span that was read.
+pub(super) fn may_be_future(span: &SpanRef<'_>) -> bool {
+    let left = span.last_exit_ns.or(span.duration_ns).unwrap_or(i64::MAX);
+    let inside = left.saturating_sub(span.first_entry_ns.unwrap_or(0)).saturating_add(4);
+    span.entries > 1 && span.busy_ns.unwrap_or(0) <= inside
+}
 
 /// When they were entered, row by row: SQLite would keep all rows to put them together by thread. Sums that are
 /// too large for an integer are real numbers there, hence the casts.
@@ -20,10 +33,10 @@ const OF_CLOSED: &str = "SELECT coalesce(longest_thread_id, thread_id),
     longest_entry_ns IS NULL
   FROM span NOT INDEXED
   WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
-    AND run_id = ?1 AND entries > 1";
+    AND run_id = ?1 AND ";
 const OF_OPEN: &str = "SELECT coalesce(longest_thread_id, thread_id),
     CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER), seen_ns, 0
-  FROM open_span WHERE run_id = ?1 AND entries > 1";
+  FROM open_span WHERE run_id = ?1 AND ";
 
 /// The threads of a run that run futures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +53,7 @@ impl RuntimeThreads {
             let mut spans: HashMap<i64, (i64, i64)> = HashMap::new();
             let mut unmeasured = 0_u64;
             for sql in [OF_CLOSED, OF_OPEN] {
-                let mut query = tx.prepare(sql)?;
+                let mut query = tx.prepare(&format!("{sql}{MAY_BE_FUTURE}"))?;
                 for thread in query.query_map(params![run_id], read)? {
                     let (id, (since, until), not_known): (i64, (i64, i64), i64) = thread?;
                     unmeasured = unmeasured.saturating_add(not_known as u64);
