@@ -131,6 +131,22 @@ fn block_on_in_a_span_blocks_nobody_unless_a_future_does_that() {
 }
 
 #[test]
+fn what_several_threads_are_inside_of_at_once_is_no_future() {
+    let mut program = Program::new();
+    // Three threads, for 90 ms in all: 180 over them.
+    let job = program.row(0, "job", 1, 0, &[30, 60, 90]);
+    let last = Some(95 * MS);
+    program.made.add(SpanRow { last_exit_ns: last, longest_thread_id: 3, ..job }, "");
+    program.span("hash", 3, 20, &[40]);
+    assert!(program.stalls(10, StallsOn::Runtimes).is_empty());
+    assert_eq!(program.stalls(10, StallsOn::AllThreads)[0], row("job", 90, 1));
+    // On a thread that runs futures it holds them up as well.
+    program.span("task", 3, 0, &[1, 1]);
+    program.span("task", 3, 200, &[1, 1]);
+    assert_eq!(program.stalls(50, StallsOn::Runtimes), [row("job", 90, 1)]);
+}
+
+#[test]
 fn without_futures_there_is_no_runtime() {
     let mut program = Program::new();
     program.span("work", 1, 0, &[500]);

@@ -98,7 +98,8 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(crate::schema::schema()).unwrap();
         for sql in [OF_CLOSED, OF_OPEN] {
-            let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut query =
+                conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}{MAY_BE_FUTURE}")).unwrap();
             let plan = query.query_map([1], |row| row.get::<_, String>(3)).unwrap();
             for step in plan {
                 let step = step.unwrap();
