@@ -216,17 +216,6 @@ impl Profile {
         Ok(named.and(self.filter.clone()))
     }
 
-    /// Calls `each` for each span of a name that is asked about.
-    pub(crate) fn scan_named(
-        &self,
-        name: &str,
-        columns: Columns,
-        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Failure> {
-        self.reader.scan_filtered(&self.pass(columns), &self.filter_named(name)?, each)?;
-        Ok(())
-    }
-
     /// The groups of the calls that are asked about, and the time that these span; from the sums of an
     /// optimized profile where they say enough.
     pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {

@@ -7,8 +7,8 @@ mod allocations;
 
 use std::path::Path;
 
-use spandrel_storage::query::Scan;
 use spandrel_storage::query::compare::{Bootstrap, Comparison, Metric, SampleSet};
+use spandrel_storage::query::{Filter, Scan};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, Reader, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
@@ -69,7 +69,7 @@ fn samples(path: &Path) -> SampleSet {
     let reader = Reader::open(path).unwrap();
     let run = reader.runs().unwrap().remove(0);
     let mut side = SampleSet::new();
-    side.add_run(&reader, &run, &Scan::new(run.id), |_| true).unwrap();
+    side.add_run(&reader, &run, &Scan::new(run.id), &Filter::all()).unwrap();
     side
 }
 

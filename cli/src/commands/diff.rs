@@ -169,8 +169,9 @@ fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
             let title = if *by == By::Name { "span" } else { "span, place" };
             let target = Column::left("target", "target");
             let target = if twins(comparison).is_empty() { target.hidden() } else { target };
-            vec![Column::left("name", title), target]
+            vec![Column::left("name", title), target, by::counted()]
         }
+        By::Field(_) => [by::columns(by, false), vec![by::counted()]].concat(),
         _ => by::columns(by, false),
     }
 }
@@ -178,18 +179,24 @@ fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
 /// Names that only the target tells apart.
 fn twins<'a>(comparison: &Comparison<'a>) -> HashSet<&'a str> {
     let mut names = HashSet::new();
-    let all = comparison.changes.iter().map(|change| change.name.name.as_str());
-    all.filter(|name| !names.insert(*name)).collect()
+    let all = comparison.changes.iter().map(|change| change.name);
+    let named = all.map(|name| (name.name.as_str(), name.counted));
+    named.filter(|name| !names.insert(*name)).map(|(name, _)| name).collect()
 }
 
 /// What stands in them.
 fn key_cells(name: &SpanName, by: &By) -> Vec<Cell> {
-    let text = match name.is_absent {
+    let mut text = match name.is_absent {
         true => Cell::Shown(by::ABSENT.into(), Value::Null),
         false => Cell::Text(name.name.clone()),
     };
+    if name.counted.has_entries() {
+        text = by::marked(&text);
+    }
+    let counted = Cell::Text(name.counted.as_str().into());
     match by {
-        By::Name | By::Callsite => vec![text, Cell::Text(name.target.to_string())],
+        By::Name | By::Callsite => vec![text, Cell::Text(name.target.to_string()), counted],
+        By::Field(_) => vec![text, counted],
         _ => vec![text],
     }
 }
@@ -294,12 +301,15 @@ fn distance(delta: Delta) -> f64 {
 
 fn notes(comparison: &Comparison<'_>, by: &By, noise: f64) -> Vec<String> {
     let twins = twins(comparison);
-    let named = |name: &SpanName| match (name.is_absent, twins.contains(name.name.as_str())) {
-        (true, _) => by::ABSENT.to_owned(),
-        (_, true) if !name.target.is_empty() => {
-            format!("{} ({})", text::clean(&name.name), text::clean(&name.target))
-        }
-        _ => text::clean(&name.name),
+    let named = |name: &SpanName| {
+        let shown = match (name.is_absent, twins.contains(name.name.as_str())) {
+            (true, _) => by::ABSENT.to_owned(),
+            (_, true) if !name.target.is_empty() => {
+                format!("{} ({})", text::clean(&name.name), text::clean(&name.target))
+            }
+            _ => text::clean(&name.name),
+        };
+        if name.counted.has_entries() { format!("{shown} {}", text::LONG) } else { shown }
     };
     let mut changed: Vec<(&Change<'_>, Metric, Delta)> = comparison
         .changes
@@ -315,6 +325,9 @@ fn notes(comparison: &Comparison<'_>, by: &By, noise: f64) -> Vec<String> {
         changed.len() - regressions,
         text::counted(comparison.changes.len() as u64, what(by))
     )];
+    if comparison.changes.iter().any(|change| change.name.counted.has_entries()) {
+        notes.insert(0, text::LONG_MEANS.to_owned());
+    }
     let not_judged = comparison.not_judged() as u64;
     if not_judged > 0 {
         notes.push(format!(

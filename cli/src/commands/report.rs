@@ -106,10 +106,8 @@ fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
 
 fn baseline(side: &Side, profile: &Profile, context: &Context) -> Result<Baseline, Failure> {
     let mut after = SampleSet::new();
-    let mut matcher = profile.filter.matcher();
-    after.add_run(&profile.reader, &profile.run, &profile.pass(Columns::Numbers), |span| {
-        matcher.matches(span)
-    })?;
+    let pass = profile.pass(Columns::Numbers);
+    after.add_run(&profile.reader, &profile.run, &pass, &profile.filter)?;
     Ok(Baseline {
         words: side.title(),
         before: side.samples(&context.wanted, &By::Name)?,

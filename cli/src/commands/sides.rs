@@ -67,8 +67,7 @@ impl Side {
         let mut samples = SampleSet::by(by.clone());
         for run in &self.runs {
             let scan = self.scan(wanted, run, columns)?;
-            let mut matcher = filter.matcher();
-            samples.add_run(&self.reader, run, &scan, |span| matcher.matches(span))?;
+            samples.add_run(&self.reader, run, &scan, &filter)?;
         }
         if samples.has_too_many() {
             let by = text::clean(&super::by::written(by));

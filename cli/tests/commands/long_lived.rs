@@ -315,3 +315,58 @@ fn a_list_of_the_slowest_marks_entries_and_leads_to_what_was_around_the_first() 
     let around = number(&row["rows"][0], "around_id");
     assert!(page.contains(&format!("`spandrel tree s{around}`")), "{page}");
 }
+
+#[test]
+fn a_comparison_and_a_check_are_of_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let slower = folder.path().join("slower.db");
+    write(&slower, End::Closed, 2 * QUICK_NS);
+    let before = game(End::Closed);
+    let diff = json(before, &["diff", before.to_str().unwrap(), slower.to_str().unwrap()]);
+    let system = row(&diff, "system", "entries");
+    assert_eq!(number(system, "calls_a"), (SYSTEMS * FRAMES) as i64);
+    assert!(is_near(number(system, "p50_a_ns"), QUICK_NS), "{system}");
+    assert!(is_near(number(system, "p50_b_ns"), 2 * QUICK_NS), "{system}");
+    assert_eq!(system["p50_significant"], true, "{system}");
+    assert_eq!(number(row(&diff, "system", "lifetime"), "calls_a"), 1);
+    let page = text(before, &["diff", before.to_str().unwrap(), slower.to_str().unwrap()]);
+    assert!(page.contains("system ⟳: B is ") && page.contains("⟳ lives long"), "{page}");
+
+    let rules = folder.path().join("rules.toml");
+    let check = |by: &str, metric: &str, bound: &str| {
+        let rule = format!("[[rule]]\nspan = \"system\"\n{by}\nmetric = \"{metric}\"\n{bound}\n");
+        std::fs::write(&rules, rule).unwrap();
+        let words = ["check", "--rules", rules.to_str().unwrap(), "-f", "json", "--baseline"];
+        let (out, err, _) = run(bare(&words).arg(before).arg("--db").arg(&slower));
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+        document["rows"].as_array().unwrap().clone()
+    };
+    let entries = "by = \"entries\"";
+    for (metric, bound, outcome) in [
+        ("p50", "max = \"30us\"", "failed"),
+        ("p99", "max = \"1ms\"", "passed"),
+        ("max", "max = \"699us\"", "failed"),
+        ("max", "max = \"700us\"", "passed"),
+        ("calls", "max = 2_999", "failed"),
+        ("calls", "max = 3_000", "passed"),
+        ("error_rate", "max = 0.33", "failed"),
+        ("error_rate", "max = 0.34", "passed"),
+        ("p50", "percent = 10", "failed"),
+        ("p50", "percent = 200", "passed"),
+    ] {
+        let rows = check(entries, metric, bound);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        let found = (&rows[0]["outcome"], &rows[0]["by"]);
+        assert_eq!(found, (&outcome.into(), &"entries".into()), "{metric} {bound}: {rows:?}");
+    }
+    assert_eq!(check("", "calls", "max = 10_000").len(), 2, "one of each kind");
+    let rows = check("by = \"lifetime\"", "calls", "max = 1");
+    assert_eq!((rows.len(), &rows[0]["outcome"]), (1, &"passed".into()));
+}
+
+#[test]
+fn what_is_open_all_the_time_can_be_checked() {
+    let (out, err, code) =
+        run(bare(&["check", "--db"]).arg(game(End::Open)).args(["-w", "name=system dur<1ms"]));
+    assert_eq!(code, 0, "{out}{err}");
+}

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::compare::{
     Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
 };
@@ -49,6 +50,8 @@ pub(super) struct Verdict {
     pub(super) span: String,
     /// Their target, if they are known.
     pub(super) target: Option<String>,
+    /// What is counted of them, if they are known.
+    pub(super) by: Option<CountedBy>,
     /// Whether spans of another target have that name, too.
     pub(super) has_twin: bool,
     pub(super) quantity: Quantity,
@@ -67,12 +70,18 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// The name of the spans; with the target where that tells it from an equal one.
+    /// The name of the spans; with the target where that tells it from an equal one, and marked if their
+    /// entries count.
     pub(super) fn name(&self) -> String {
-        match &self.target {
+        let name = match &self.target {
             Some(target) if self.has_twin => format!("{} ({target})", self.span),
             _ => self.span.clone(),
-        }
+        };
+        if self.has_entries() { format!("{name} {}", text::LONG) } else { name }
+    }
+
+    pub(super) fn has_entries(&self) -> bool {
+        self.by.is_some_and(CountedBy::has_entries)
     }
 }
 
@@ -128,7 +137,7 @@ impl Judge<'_> {
         names.dedup();
         let pairs = names.iter().zip(names.iter().skip(1));
         pairs
-            .filter(|(one, next)| one.name == next.name)
+            .filter(|(one, next)| one.name == next.name && one.target != next.target)
             .map(|(one, _)| one.name.as_str())
             .collect()
     }
@@ -137,7 +146,7 @@ impl Judge<'_> {
     fn nothing_there(&self) -> Vec<Verdict> {
         let empty = |samples: &SampleSet, what: &str| {
             let said = format!("0: {what} has no closed span of what is asked about");
-            (samples.spans() == 0).then(|| failed(Quantity::Spans, &said))
+            (samples.calls() == 0).then(|| failed(Quantity::Spans, &said))
         };
         let checked = empty(self.samples, "what is checked");
         let before = self.before.and_then(|before| empty(before, "the baseline"));
@@ -187,7 +196,7 @@ impl Judge<'_> {
             *count += 1;
             if *count <= LISTED_MAX {
                 let target = Some(named.name.target.to_string());
-                verdicts.push(Verdict { target, ..verdict });
+                verdicts.push(Verdict { target, by: Some(named.name.counted), ..verdict });
             }
         }
         let together = |outcome: Outcome, names: usize, said: &str| {
@@ -286,7 +295,8 @@ impl Judge<'_> {
             },
             Quantity::Longest => return self.longest.judge(rule, name, calls),
             Quantity::Max => (samples.max_ns() as f64, None),
-            _ => (samples.errors() as f64 / calls as f64, None),
+            // A span fails once, however often it was entered; as long as none has closed, none has failed.
+            _ => (samples.errors() as f64 / samples.spans().max(1) as f64, None),
         };
         rule.limited(&name.name, value, interval, rule.quantity.text(value), calls)
     }
@@ -309,6 +319,7 @@ fn failed(quantity: Quantity, said: &str) -> Verdict {
         outcome: Outcome::Failed,
         span: String::new(),
         target: None,
+        by: None,
         has_twin: false,
         quantity,
         limit: ">= 1".into(),
@@ -342,6 +353,7 @@ impl Rule {
         let target = self.target.as_ref();
         wildcard(&self.span, &name.name)
             && target.is_none_or(|target| wildcard(target, &name.target))
+            && self.by.is_none_or(|by| by == name.counted)
     }
 
     /// Whether a limit is kept, whatever the interval of what was measured.
@@ -360,6 +372,7 @@ impl Rule {
             outcome: Outcome::NotJudged,
             span: span.into(),
             target: None,
+            by: None,
             has_twin: false,
             quantity: self.quantity,
             limit: self.limit(),

@@ -39,7 +39,8 @@ const FAINT: Style = Style::new().dimmed();
 Metrics: p50 p95 p99 mean busy max longest calls error_rate, and of the run dropped, unfinished\nand spans. longest is the longest entry on threads that run futures: see `spandrel stalls`.\n\
 busy is the mean time that threads were inside of a span, whatever it waited. A change fails only if it passes the percent and the absolute limit, all of its interval lies beyond\n\
 the percent, and both sides have the samples. calls, max and error_rate are exact and are judged of\n\
-any number of spans; calls of each run by itself. Without --rules: no name gets 5% and 20 us slower\n\
+any number of spans; calls of each run by itself. Spans that live long count by their entries (⟳): by = \"entries\" or by =\n\
+\"lifetime\" is for names that have both kinds; error_rate is of spans. Without --rules: no name gets 5% and 20 us slower\n\
 at p50, p95 or p99, and nothing is dropped.\n\n\
 It also fails when it could not have failed otherwise: what is checked, or the baseline, has no span;\n\
 a rule of the file is about a span that is not there (of which calls is 0); or no rule about spans\n\
@@ -141,7 +142,9 @@ fn show(
             let mut view = View::new("check", None, sheet(verdicts));
             view.drawing = Some(drawing(title, verdicts));
             view.extra.extend(sides);
-            view.notes = [warnings, notes].concat();
+            let has_entries = verdicts.iter().any(Verdict::has_entries);
+            let legend = has_entries.then(|| vec![text::LONG_MEANS.to_owned()]);
+            view.notes = [legend.unwrap_or_default(), warnings, notes].concat();
             view.extra.extend([
                 ("failed".to_owned(), json!(count(verdicts, Outcome::Failed))),
                 ("passed".to_owned(), json!(count(verdicts, Outcome::Passed))),
@@ -158,6 +161,7 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
         Column::left("outcome", "outcome"),
         Column::left("span", "span"),
         Column::left("target", "target"),
+        Column::left("by", "by"),
         Column::left("metric", "metric"),
         Column::left("limit", "limit"),
         Column::left("said", "measured"),
@@ -179,6 +183,7 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
             Cell::Shown(verdict.outcome.in_words(), verdict.outcome.as_str().into()),
             Cell::Text(verdict.span.clone()),
             verdict.target.clone().map_or(Cell::Null, Cell::Text),
+            verdict.by.map_or(Cell::Null, |by| Cell::Text(by.as_str().into())),
             Cell::Text(verdict.quantity.as_str().into()),
             Cell::Text(verdict.limit.clone()),
             Cell::Text(verdict.said.clone()),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use spandrel_storage::CountedBy;
 use spandrel_storage::query::compare::Metric;
 
 use crate::failure::{Failure, did_you_mean};
@@ -53,6 +54,7 @@ impl Default for Defaults {
 struct Entry {
     span: Option<String>,
     target: Option<String>,
+    by: Option<String>,
     metric: OneOrMore,
     max: Option<Value>,
     min: Option<Value>,
@@ -179,6 +181,8 @@ pub(super) struct Rule {
     pub(super) span: String,
     /// A target, the same.
     pub(super) target: Option<String>,
+    /// Only what counts so; all without it.
+    pub(super) by: Option<CountedBy>,
     pub(super) quantity: Quantity,
     pub(super) bound: Bound,
     /// Spans that are needed to judge what has an interval.
@@ -264,6 +268,7 @@ impl Entry {
             to.push(Rule {
                 span: self.span.clone().unwrap_or_default(),
                 target: self.target.clone(),
+                by: self.counted(quantity, of)?,
                 quantity,
                 bound: self.bound(quantity, defaults, of)?,
                 samples: self.samples.unwrap_or(defaults.samples),
@@ -272,6 +277,20 @@ impl Entry {
             });
         }
         Ok(())
+    }
+
+    /// Which of the spans of a name, where some live long and some do not.
+    fn counted(&self, quantity: Quantity, of: &str) -> Result<Option<CountedBy>, Failure> {
+        let Some(text) = &self.by else { return Ok(None) };
+        if quantity.is_of_run() {
+            let message = format!("{of}: {} is of the run, and not of a span", quantity.as_str());
+            return Err(Failure::usage(message).hint("leave out by"));
+        }
+        let known = [CountedBy::Lifetime, CountedBy::Entries];
+        known.into_iter().find(|known| known.as_str() == text).map(Some).ok_or_else(|| {
+            Failure::usage(format!("{of}: by = {text:?} is nothing that spans count by"))
+                .hint("there are \"lifetime\", and \"entries\" for spans that live long")
+        })
     }
 
     fn bound(&self, quantity: Quantity, defaults: &Defaults, of: &str) -> Result<Bound, Failure> {
@@ -380,6 +399,8 @@ mod tests {
             ("[[rule]]\nspan = \"a\"\nmetric = \"dropped\"\nmax = 0", "of the run"),
             ("[defaults]\nconfidence = 95\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "confidence"),
             ("[defaults]\nbetween_runs = -1\n[[rule]]\nmetric = \"dropped\"\nmax = 0", "between"),
+            ("[[rule]]\nspan = \"a\"\nby = \"entry\"\nmetric = \"p50\"", "entries"),
+            ("[[rule]]\nby = \"entries\"\nmetric = \"dropped\"\nmax = 0", "of the run"),
             ("[[rule", "x"),
         ] {
             let failure = Rules::parse(text, "x").unwrap_err();

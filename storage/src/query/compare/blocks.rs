@@ -16,7 +16,7 @@ pub(super) fn block(at_ns: i64, length_ns: i64) -> u8 {
     block.clamp(0, i128::from(BLOCKS) - 1) as u8
 }
 
-/// The spans of one name.
+/// The calls of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Samples {
     /// By run, block and bucket.
@@ -29,6 +29,8 @@ pub struct Samples {
     pub(super) self_ns: i64,
     pub(super) max_ns: i64,
     pub(super) errors: u64,
+    /// Spans that have closed.
+    pub(super) spans: u64,
 }
 
 /// The number of spans in a bucket of a block, or the busy time of a block.
@@ -44,6 +46,8 @@ pub(super) struct Place(u64);
 
 /// Stands for the busy time, where a bucket has its number and one more.
 const BUSY: u16 = 0;
+/// Stands for entries of which nothing is known but their number and sum.
+const EARLIER: u16 = u16::MAX;
 
 impl Place {
     fn new(run: usize, block: u8, what: u16) -> Self {
@@ -63,7 +67,11 @@ impl Place {
     }
 
     fn bucket(self) -> Option<u16> {
-        (self.0 as u16).checked_sub(1)
+        (self.0 as u16).checked_sub(1).filter(|_| self.0 as u16 != EARLIER)
+    }
+
+    fn is_busy(self) -> bool {
+        self.0 as u16 == BUSY
     }
 
     fn in_run(self, run: usize) -> Self {
@@ -80,15 +88,21 @@ pub(super) enum InBlock {
 }
 
 impl Samples {
-    /// How many spans there are.
+    /// How many calls there are: closed spans, or entries of those that live long.
     pub fn calls(&self) -> u64 {
-        self.counts().map(|(_, count)| count).sum()
+        let calls = self.cells.iter().filter(|cell| !cell.place.is_busy());
+        calls.map(|cell| cell.value).fold(0, u64::saturating_add)
+    }
+
+    /// How many spans have closed, whose calls these are.
+    pub fn spans(&self) -> u64 {
+        self.spans
     }
 
     /// How many there are in each run of their side, in the order of runs.
     pub fn calls_by_run(&self) -> Vec<u64> {
         let mut calls = vec![0; self.runs];
-        for cell in self.cells.iter().filter(|cell| cell.place.bucket().is_some()) {
+        for cell in self.cells.iter().filter(|cell| !cell.place.is_busy()) {
             if let Some(calls) = calls.get_mut(cell.place.run()) {
                 *calls += cell.value;
             }
@@ -103,7 +117,7 @@ impl Samples {
 
     /// Sum of their busy times, nanoseconds; `None` if some were not measured.
     pub fn busy_ns(&self) -> Option<u64> {
-        let busy = self.cells.iter().filter(|cell| cell.place.bucket().is_none());
+        let busy = self.cells.iter().filter(|cell| cell.place.is_busy());
         (self.unmeasured == 0).then(|| busy.map(|cell| cell.value).fold(0, u64::saturating_add))
     }
 
@@ -112,12 +126,12 @@ impl Samples {
         self.self_ns
     }
 
-    /// The longest duration, nanoseconds.
+    /// The longest duration, nanoseconds; of entries that of all, however few are known.
     pub fn max_ns(&self) -> i64 {
         self.max_ns
     }
 
-    /// How many of them failed or panicked.
+    /// How many of the spans failed or panicked.
     pub fn errors(&self) -> u64 {
         self.errors
     }
@@ -140,18 +154,32 @@ impl Samples {
 
     /// All that is known, with its run and block.
     pub(super) fn by_block(&self) -> impl Iterator<Item = (usize, usize, InBlock)> {
-        self.cells.iter().map(|Cell { place, value }| {
+        self.cells.iter().filter_map(|Cell { place, value }| {
             let known = match place.bucket() {
                 Some(bucket) => InBlock::Spans { bucket, count: *value },
-                None => InBlock::Busy { ns: *value },
+                None if place.is_busy() => InBlock::Busy { ns: *value },
+                None => return None,
             };
-            (place.run(), place.block(), known)
+            Some((place.run(), place.block(), known))
         })
     }
 
-    /// Adds a span of the only run so far.
+    /// Adds a span or an entry of the only run so far.
     pub(super) fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: u8) {
         self.runs = 1;
+        if span.entry.is_none() && span.status != Status::Unfinished {
+            let failed = matches!(span.status, Status::Error | Status::Panicked);
+            self.errors += u64::from(failed);
+            self.spans += 1;
+        }
+        if span.counts_by_entries() {
+            self.max_ns = self.max_ns.max(span.longest_entry_ns.unwrap_or(0));
+            return;
+        }
+        if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
+            self.put(Place::new(0, block, EARLIER), entry.earlier_entries);
+            self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
+        }
         self.put(Place::of_value(0, block, duration_ns.max(0) as u64), 1);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
         if busy_ns > 0 {
@@ -161,8 +189,6 @@ impl Samples {
         self.sum_ns = self.sum_ns.saturating_add(duration_ns);
         self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         self.max_ns = self.max_ns.max(duration_ns);
-        let failed = matches!(span.status, Status::Error | Status::Panicked);
-        self.errors += u64::from(failed);
     }
 
     /// Those of a single run, as run number `at`.
@@ -183,6 +209,7 @@ impl Samples {
         self.self_ns = self.self_ns.saturating_add(other.self_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
         self.errors += other.errors;
+        self.spans += other.spans;
     }
 
     fn put(&mut self, place: Place, value: u64) {
@@ -217,6 +244,7 @@ impl Samples {
                 samples.put(Place::of_value(0, block, *ns), 1);
                 samples.max_ns = samples.max_ns.max(*ns as i64);
                 samples.sum_ns += *ns as i64;
+                samples.spans += 1;
             }
         }
         samples

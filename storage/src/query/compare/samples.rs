@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::super::fields::field_text;
-use super::super::{By, Scan, SpanRef};
+use super::super::{By, Filter, Scan, SpanRef};
 use super::blocks::{Samples, block};
 use crate::error::Error;
 use crate::quick_map::QuickMap;
-use crate::reader::{Reader, Run};
+use crate::reader::{CountedBy, Reader, Run};
+use crate::record::Status;
 
 /// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
 const VALUES_MAX: usize = 1_000;
@@ -25,11 +26,20 @@ pub struct SpanName {
     pub target: Arc<str>,
     /// These are the spans without the field that they are grouped by.
     pub is_absent: bool,
+    /// What is counted of them. A target, a level or a thread has all calls together, and says nothing.
+    pub counted: CountedBy,
 }
 
 impl SpanName {
     pub(super) fn named(name: String, target: Arc<str>) -> Self {
-        Self { name, target, is_absent: false }
+        Self { name, target, is_absent: false, counted: CountedBy::Lifetime }
+    }
+
+    /// What a call is known by.
+    fn of_call(span: &SpanRef<'_>, by: &By) -> Self {
+        let name = if by_name(by) { Self::of_callsite(span, by) } else { Self::of_span(span, by) };
+        let counted = if by.has_both() { CountedBy::Lifetime } else { span.counted() };
+        Self { counted, ..name }
     }
 
     /// What spans of a callsite are known by, unless the thread or a field says it.
@@ -58,7 +68,8 @@ impl SpanName {
             }
         };
         let is_absent = value.is_none();
-        Self { name: value.unwrap_or_default(), target: Arc::default(), is_absent }
+        let name = Self::named(value.unwrap_or_default(), Arc::default());
+        Self { is_absent, ..name }
     }
 }
 
@@ -108,7 +119,12 @@ impl SampleSet {
 
     /// How many closed spans it has.
     pub fn spans(&self) -> u64 {
-        self.names.iter().map(|(_, samples)| samples.calls()).sum()
+        self.names.iter().map(|(_, samples)| samples.spans()).sum()
+    }
+
+    /// How many calls it has: closed spans, and entries of those that live long.
+    pub fn calls(&self) -> u64 {
+        self.names.iter().map(|(_, samples)| samples.calls()).fold(0, u64::saturating_add)
     }
 
     /// How many names it has.
@@ -121,7 +137,7 @@ impl SampleSet {
         self.names.iter().map(|(name, samples)| (name, samples))
     }
 
-    /// Adds the closed spans of a run for which `matches` holds.
+    /// Adds the calls of a run that a filter means.
     ///
     /// # Errors
     ///
@@ -131,17 +147,16 @@ impl SampleSet {
         reader: &Reader,
         run: &Run,
         scan: &Scan,
-        mut matches: impl FnMut(&SpanRef<'_>) -> bool,
+        filter: &Filter,
     ) -> Result<(), Error> {
         let from = scan.from_ns.unwrap_or(0);
         let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
         let mut places = Places::new(&self.by);
         let mut traces = 0;
-        reader.scan(scan, |span| {
-            if let Some(duration_ns) = span.duration_ns
-                && matches(span)
-            {
-                traces += u64::from(span.parent_id.is_none());
+        reader.scan_calls(scan, filter, |span| {
+            if let Some(duration_ns) = span.duration_ns {
+                let is_span = span.entry.is_none() && span.status != Status::Unfinished;
+                traces += u64::from(is_span && span.parent_id.is_none());
                 if let Some(samples) = places.of(span) {
                     samples.add(span, duration_ns, block(span.start_ns - from, length));
                 }
@@ -206,7 +221,7 @@ struct Places<'a> {
     by: &'a By,
     all: Vec<(SpanName, Samples)>,
     /// By the number of the callsite, as names are longer to compare.
-    by_number: QuickMap<i64, usize>,
+    by_number: QuickMap<(i64, u8), usize>,
     by_value: HashMap<SpanName, usize>,
     has_too_many: bool,
 }
@@ -221,16 +236,17 @@ impl<'a> Places<'a> {
     fn of(&mut self, span: &SpanRef<'_>) -> Option<&mut Samples> {
         let next = self.all.len();
         let at = if by_name(self.by) {
-            match self.by_number.get(&span.callsite.id) {
+            let number = (span.callsite.id, span.counted() as u8);
+            match self.by_number.get(&number) {
                 Some(at) => *at,
                 None => {
-                    self.all.push((SpanName::of_callsite(span, self.by), Samples::default()));
-                    self.by_number.insert(span.callsite.id, next);
+                    self.all.push((SpanName::of_call(span, self.by), Samples::default()));
+                    self.by_number.insert(number, next);
                     next
                 }
             }
         } else {
-            let name = SpanName::of_span(span, self.by);
+            let name = SpanName::of_call(span, self.by);
             match self.by_value.get(&name) {
                 Some(at) => *at,
                 None if next >= VALUES_MAX => {
