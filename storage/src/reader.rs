@@ -50,9 +50,9 @@ pub(crate) use self::span::{
 pub use self::span::{Event, Link, OpenSpan, Span};
 #[cfg(feature = "query")]
 pub(crate) use self::span::{last_exit, longest_entry};
-#[cfg(feature = "query")]
-pub(crate) use self::top::LIVES_LONG;
 pub use self::top::{CountedBy, Top};
+#[cfg(feature = "query")]
+pub(crate) use self::top::{LIVES_LONG, longest_open};
 #[cfg(feature = "query")]
 pub(crate) use self::writer::read_writer_stat;
 pub use self::writer::{Loss, WriterStat};

@@ -171,8 +171,7 @@ fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
             let target = if twins(comparison).is_empty() { target.hidden() } else { target };
             vec![Column::left("name", title), target, by::counted()]
         }
-        By::Field(_) => [by::columns(by, false), vec![by::counted()]].concat(),
-        _ => by::columns(by, false),
+        _ => [by::columns(by, false), vec![by::counted()]].concat(),
     }
 }
 
@@ -197,7 +196,8 @@ fn key_cells(name: &SpanName, by: &By) -> Vec<Cell> {
     match by {
         By::Name | By::Callsite => vec![text, Cell::Text(name.target.to_string()), counted],
         By::Field(_) => vec![text, counted],
-        _ => vec![text],
+        // All calls together.
+        _ => vec![text, Cell::Null],
     }
 }
 

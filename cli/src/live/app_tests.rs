@@ -138,7 +138,11 @@ fn what_was_open_when_time_stopped_stays() {
     let folder = tempfile::tempdir().unwrap();
     let all = crate::live::made::open_spans(&folder.path().join("open.db"));
     let lines = |count: usize| {
-        Looked::Open(crate::live::look::lines(all.iter().take(count).cloned().collect(), &[]))
+        Looked::Open(crate::live::look::lines(
+            false,
+            all.iter().take(count).cloned().collect(),
+            &[],
+        ))
     };
     let open = |app: &App| match &app.page.as_ref().unwrap().subject {
         Looked::Open(lines) => lines.len(),

@@ -66,8 +66,10 @@ impl ColumnName {
     /// For the help screen.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Rate => "spans of the name that ended, a second",
-            Self::P50 => "half of the spans took longer (within 1%, as p95 and p99)",
+            Self::Rate => {
+                "spans of the name that ended, or entries of those that live long, a second"
+            }
+            Self::P50 => "half of the calls took longer (within 1%, as p95 and p99)",
             Self::P95 => "one in 20 took longer",
             Self::P99 => "one in 100 took longer",
             Self::Max => "the longest duration; exact",
@@ -76,7 +78,9 @@ impl ColumnName {
             }
             Self::Errors => "spans that failed or panicked",
             Self::SelfTime => "duration less that of the children, summed up over the window",
-            Self::Name => "the name of the spans, and their target where there is room",
+            Self::Name => {
+                "the name of the spans, and their target where there is room; ⟳: they live long, and each time one was entered counts"
+            }
         }
     }
 
@@ -110,7 +114,7 @@ impl ColumnName {
             }),
             Self::Errors => compact(row.sums.errors, self.width()),
             Self::SelfTime => text::duration(row.sums.self_ns),
-            Self::Name => text::clean(&row.key.name),
+            Self::Name => row.key.text(),
         }
     }
 

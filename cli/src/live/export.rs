@@ -24,6 +24,7 @@ pub(crate) fn line(page: &Page, row: &Row) -> Value {
         "until_ns": page.until_ns,
         "name": row.key.name,
         "target": row.key.target,
+        "by": row.key.counted.as_str(),
         "calls": row.sums.calls,
         "rate": row.rate,
         "errors": row.sums.errors,

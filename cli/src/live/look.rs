@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use spandrel_storage::query::{Scan, SpanRef, Stacks};
-use spandrel_storage::{Error, OpenSpan, Reader, Run, Span};
+use spandrel_storage::{CountedBy, Error, OpenSpan, Reader, Run, Span};
 
 use super::page::{Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
 use super::window::{SECOND_NS, floor};
@@ -35,7 +35,7 @@ pub(crate) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Calls `each` for the last spans of the part.
+    /// Calls `each` for the last spans of the part, and the last entries of those that live long.
     fn look(
         &self,
         reader: &Reader,
@@ -54,12 +54,14 @@ impl Part<'_> {
             .window(Some(self.from_ns), Some(self.until_ns));
         let is_all = begin > bound || bound == run.first_id;
         let mut looked = LookedAt { spans: 0, from_ns: None, is_all };
-        reader.scan(&scan, |span| {
+        let mut one = |call: &SpanRef<'_>| {
             looked.spans += 1;
             looked.from_ns =
-                Some(looked.from_ns.map_or(span.start_ns, |from| from.min(span.start_ns)));
-            each(span)
-        })?;
+                Some(looked.from_ns.map_or(call.start_ns, |from| from.min(call.start_ns)));
+            each(call)
+        };
+        reader.scan(&scan, &mut one)?;
+        reader.scan_entries_between(&scan, begin, end.saturating_sub(1), one)?;
         Ok(looked)
     }
 }
@@ -73,28 +75,49 @@ pub(crate) fn detail(
 ) -> Result<Detail, Error> {
     let callsites: Vec<i64> =
         row.iter().flat_map(|row| &row.callsites).map(|callsite| callsite.id).collect();
-    let points =
-        if callsites.is_empty() { Vec::new() } else { over_time(reader, part, &callsites)? };
-    let is_it =
+    let points = if callsites.is_empty() {
+        Vec::new()
+    } else {
+        over_time(reader, part, &callsites, key.counted)?
+    };
+    let is_named =
         |span: &SpanRef<'_>| span.callsite.name == key.name && *span.callsite.target == *key.target;
+    let is_it = |span: &SpanRef<'_>| is_named(span) && span.counted() == key.counted;
     let mut slowest: Vec<Span> = Vec::new();
     let looked = part.look(reader, |span| {
         let least = slowest.get(SLOWEST - 1).and_then(|slow| slow.duration_ns);
-        if is_it(span) && span.duration_ns > least {
+        if is_it(span) && span.call_ns() > least {
             let at = slowest.partition_point(|slow| slow.duration_ns >= span.duration_ns);
             slowest.insert(at, span.to_span());
             slowest.truncate(SLOWEST);
         }
         ControlFlow::Continue(())
     })?;
+    reader.read_fields(&mut slowest)?;
+    reader.read_owners(&mut slowest)?;
+    for span in &mut slowest {
+        if let Some(around_id) = span.entry.and_then(|entry| entry.around_id)
+            && let Some(root_id) = reader.root_of(around_id)?
+        {
+            span.root_id = root_id;
+        }
+    }
     let mut open = reader.open_spans(part.run.id)?;
-    open.retain(|open| is_it(&SpanRef::from(&open.span)));
+    open.retain(|open| {
+        let is_long = part.run.entries > 0 && open.lives_long();
+        is_named(&SpanRef::from(&open.span)) && is_long == key.counted.has_entries()
+    });
     open.sort_by_key(|open| open.span.start_ns);
     Ok(Detail { key: key.clone(), points, slowest, looked, open })
 }
 
 /// Percentiles over the window, or over its end if it is long.
-fn over_time(reader: &Reader, part: &Part<'_>, callsites: &[i64]) -> Result<Vec<Point>, Error> {
+fn over_time(
+    reader: &Reader,
+    part: &Part<'_>,
+    callsites: &[i64],
+    counted: CountedBy,
+) -> Result<Vec<Point>, Error> {
     let length = part.until_ns.saturating_sub(part.from_ns).clamp(SECOND_NS, OVER_TIME_MAX_NS);
     let step = floor(length + (POINTS - 1) * SECOND_NS, POINTS * SECOND_NS) / POINTS;
     let step = step.max(SECOND_NS);
@@ -106,6 +129,9 @@ fn over_time(reader: &Reader, part: &Part<'_>, callsites: &[i64]) -> Result<Vec<
         .filter(|point| point.at_ns < until)
         .collect();
     reader.rollups(part.run.id, from, until, callsites, |rollup| {
+        if rollup.counted != counted {
+            return;
+        }
         let at = rollup.at_ns.saturating_sub(from).div_euclid(step);
         if let Some(point) = usize::try_from(at).ok().and_then(|at| points.get_mut(at)) {
             point.calls = point.calls.saturating_add(rollup.calls);
@@ -123,18 +149,22 @@ pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
     Ok(Flame { tree: stacks.finish()?, looked })
 }
 
-/// The open spans by thread, children under their parents; threads with a stalled span first.
-pub(crate) fn lines(open: Vec<OpenSpan>, rows: &[Row]) -> Vec<OpenLine> {
+/// The open spans by thread, children under their parents; threads with a stalled span first. Those that live
+/// long are told apart where their entries are recorded.
+pub(crate) fn lines(has_entries: bool, open: Vec<OpenSpan>, rows: &[Row]) -> Vec<OpenLine> {
     let p99: HashMap<(&str, &str), i64> = rows
         .iter()
+        .filter(|row| !row.key.counted.has_entries())
         .map(|row| ((row.key.name.as_str(), row.key.target.as_str()), row.p99_ns))
         .collect();
     let lines = nested(open).into_iter().map(|(span, depth)| {
         let age_ns = span.seen_ns.saturating_sub(span.span.start_ns).max(0);
         let callsite = &span.span.callsite;
         let usual = p99.get(&(callsite.name.as_str(), &*callsite.target));
-        let is_stalled = age_ns > stalled_after_ns(usual.copied());
-        OpenLine { span, depth, age_ns, is_stalled }
+        // What lives long has no age that is too much.
+        let lives_long = has_entries && span.lives_long();
+        let is_stalled = !lives_long && age_ns > stalled_after_ns(usual.copied());
+        OpenLine { span, depth, age_ns, is_stalled, lives_long }
     });
     let mut lines: Vec<OpenLine> = lines.collect();
     let stalled: HashSet<i64> =

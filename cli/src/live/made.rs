@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spandrel_storage::{
-    Batch, Callsite, CallsiteInfo, CallsiteKind, Histogram, OpenSpan, OpenSpanRow, Reader, Run,
-    RunInfo, SpanRow, Status, Store, StoreOptions,
+    Batch, Callsite, CallsiteInfo, CallsiteKind, CountedBy, EntryRow, Histogram, OpenSpan,
+    OpenSpanRow, Reader, Run, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
 
 use super::page::{Health, Looked, Page, Row, RowKey, State};
@@ -29,7 +29,7 @@ pub(crate) fn row(name: &str, us: i64) -> Row {
     callsite.target = "shop::db".into();
     callsite.level = "INFO".into();
     Row {
-        key: RowKey { name: name.into(), target: "shop::db".into() },
+        key: RowKey { name: name.into(), target: "shop::db".into(), counted: CountedBy::Lifetime },
         callsites: vec![Arc::new(callsite)],
         sums: Sums {
             calls: 100,
@@ -118,4 +118,70 @@ pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
     batch.open_spans = Some(rows);
     store.append(&mut batch).unwrap();
     Reader::open(path).unwrap().open_spans(1).unwrap()
+}
+
+/// A game after a hundred seconds: a system that is open all the time and was entered five hundred times, of
+/// which a hundred entries are known by their number only; frames around the others; a short span of the same
+/// name, and one that hangs.
+pub(crate) fn long_lived(path: &Path) {
+    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
+    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
+    let [system, frame, stuck] = ["system", "frame", "stuck"].map(|name| {
+        store.intern_callsite(&CallsiteInfo {
+            kind: CallsiteKind::Span,
+            name: name.into(),
+            target: "game".into(),
+            level: "INFO",
+            module: None,
+            file: None,
+            line: None,
+        })
+    });
+    let thread_id = store.intern_thread(1, 1, Some("main"));
+    let closed = |id: u64, callsite_id, start_ns, duration_ns| SpanRow {
+        id,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        start_ns,
+        duration_ns: Some(duration_ns),
+        busy_ns: Some(duration_ns),
+        self_ns: Some(duration_ns),
+        entries: 1,
+        ..SpanRow::default()
+    };
+    let mut batch = Batch::default();
+    batch.text.push_str("{}");
+    let open = |span: SpanRow| OpenSpanRow {
+        span: SpanRow { duration_ns: None, self_ns: None, status: Status::Unfinished, ..span },
+        seen_ns: 100 * SECOND_NS,
+    };
+    batch.open_spans = Some(vec![
+        open(SpanRow {
+            entries: 500,
+            longest_entry_ns: Some(700_000),
+            fields: 0..2,
+            ..closed(1, system, 0, 0)
+        }),
+        open(closed(2, stuck, 10 * SECOND_NS, 0)),
+    ]);
+    batch.spans.push(closed(3, system, 99 * SECOND_NS, 1_000_000));
+    for at in 0..400 {
+        let start_ns = 60 * SECOND_NS + at as i64 * 10_000_000;
+        batch.spans.push(closed(10 + at, frame, start_ns, 9_000_000));
+        batch.entries.push(EntryRow {
+            id: 1_000 + at,
+            span_id: 1,
+            callsite_id: system,
+            thread_id,
+            start_ns,
+            duration_ns: 20_000,
+            around_id: 10 + at,
+            self_ns: Some(15_000),
+            earlier_entries: if at == 0 { 100 } else { 0 },
+            earlier_ns: if at == 0 { 900_000 } else { 0 },
+        });
+    }
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
 }

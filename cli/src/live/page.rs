@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use spandrel_storage::query::StackTree;
-use spandrel_storage::{Callsite, Histogram, OpenSpan, Run, Span};
+use spandrel_storage::{Callsite, CountedBy, Histogram, OpenSpan, Run, Span};
 
 use super::sums::Sums;
 use super::window::Window;
 use crate::commands::tree::Found;
+use crate::output::text;
 
 /// What the terminal asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,15 +41,26 @@ pub(crate) struct TraceKey {
 
 impl From<&Span> for TraceKey {
     fn from(span: &Span) -> Self {
-        Self { span_id: span.id, root_id: span.root_id }
+        // An entry is a part of what was around it.
+        let around = span.entry.and_then(|entry| entry.around_id);
+        Self { span_id: around.unwrap_or(span.id), root_id: span.root_id }
     }
 }
 
-/// A row of the table is a name with its target.
+/// A row of the table is a name with its target, and what is counted of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RowKey {
     pub(crate) name: String,
     pub(crate) target: String,
+    pub(crate) counted: CountedBy,
+}
+
+impl RowKey {
+    /// The name, marked if entries count.
+    pub(crate) fn text(&self) -> String {
+        let name = text::clean(&self.name);
+        if self.counted.has_entries() { format!("{name} {}", text::LONG) } else { name }
+    }
 }
 
 /// One read of the profile.
@@ -179,6 +191,8 @@ pub(crate) struct OpenLine {
     pub(crate) age_ns: i64,
     /// Older than what is usual for its name.
     pub(crate) is_stalled: bool,
+    /// It is meant to be open for long, and works when it is entered.
+    pub(crate) lives_long: bool,
 }
 
 /// Where the time went, by path.

@@ -32,9 +32,10 @@ pub(crate) fn rows(
     length_ns: i64,
 ) -> Result<Vec<Row>, Error> {
     let mut by_key: HashMap<RowKey, (Vec<Arc<Callsite>>, Sums)> = HashMap::new();
-    for (id, sums) in sums {
+    for ((id, counted), sums) in sums {
         let callsite = known.get(reader, id)?;
-        let key = RowKey { name: callsite.name.clone(), target: callsite.target.to_string() };
+        let (name, target) = (callsite.name.clone(), callsite.target.to_string());
+        let key = RowKey { name, target, counted };
         let (callsites, total) = by_key.entry(key).or_default();
         callsites.push(callsite);
         total.add(&sums);
@@ -47,12 +48,12 @@ pub(crate) fn rows(
         };
         let ids: Vec<i64> = callsites.iter().map(|callsite| callsite.id).collect();
         Row {
-            key,
             p50_ns: percentile(0.5),
             p95_ns: percentile(0.95),
             p99_ns: percentile(0.99),
             rate: sums.calls as f64 / seconds,
-            trend: trends.of(&ids),
+            trend: trends.of(&ids, key.counted),
+            key,
             callsites,
             sums,
         }

@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use spandrel_storage::query::RunSelector;
-use spandrel_storage::{ErrorKind, Reader, Run};
+use spandrel_storage::{CountedBy, ErrorKind, Reader, Run};
 
 use super::health::{self, Dropped};
 use super::look::{self, Part};
 use super::page::{Ask, Health, Looked, Page, Subject};
 use super::rows::{Callsites, rows};
 use super::sums::{Blocks, Trends};
-use super::window::SECOND_NS;
+use super::window::{SECOND_NS, Window};
 use crate::commands::tree::Found;
 use crate::failure::Failure;
 use crate::profile::Wanted;
@@ -162,7 +162,14 @@ impl Open {
         let end_ns = end_ns.saturating_add(1);
         let until_ns = ask.until_ns.map_or(end_ns, |until| until.clamp(1, end_ns));
         let from_ns = ask.window.start_ns(until_ns);
-        let sums = self.blocks.read(reader, run.id, ask.window, until_ns, end_ns)?;
+        let mut sums = self.blocks.read(reader, run.id, ask.window, until_ns, end_ns)?;
+        if ask.window == Window::Whole && until_ns == end_ns && run.entries > 0 {
+            for (id, longest_ns) in reader.longest_open_entries(run.id)? {
+                if let Some(sums) = sums.get_mut(&(id, CountedBy::Entries)) {
+                    sums.max_ns = sums.max_ns.max(longest_ns);
+                }
+            }
+        }
         self.trends.read(reader, run.id, until_ns, end_ns)?;
         let length_ns = until_ns.saturating_sub(from_ns);
         let rows = rows(reader, &mut self.callsites, sums, &self.trends, length_ns)?;
@@ -173,7 +180,9 @@ impl Open {
                 let row = rows.iter().find(|row| row.key == *key);
                 Looked::Detail(Box::new(look::detail(reader, &part, key, row)?))
             }
-            Subject::Open => Looked::Open(look::lines(reader.open_spans(run.id)?, &rows)),
+            Subject::Open => {
+                Looked::Open(look::lines(run.entries > 0, reader.open_spans(run.id)?, &rows))
+            }
             Subject::Tree(key) => {
                 let found = Found::around(reader, key.root_id, key.span_id, TREE_SPANS_MAX)?;
                 Looked::Tree(*key, found.map(Box::new))
@@ -212,4 +221,83 @@ fn identity(path: &Path) -> Option<Identity> {
 #[cfg(not(unix))]
 fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|_| (0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made;
+    use super::super::page::RowKey;
+    use super::*;
+
+    fn page(path: &Path, subject: Subject) -> Page {
+        let wanted = Wanted::of_file(Some(path.to_owned()));
+        let ask = Ask { window: Window::Whole, until_ns: None, subject };
+        match Source::new(wanted).map(|mut source| source.read(&ask)) {
+            Ok(Ok(page)) => page,
+            _ => panic!("{} is not read", path.display()),
+        }
+    }
+
+    #[test]
+    fn spans_that_are_open_for_long_are_in_the_table_by_their_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        let page = page(&path, Subject::Table);
+        let rows: Vec<_> = page.rows.iter().map(|row| (row.key.text(), row.sums.calls)).collect();
+        assert_eq!(rows, [("frame".into(), 400), ("system".into(), 1), ("system ⟳".into(), 500)]);
+        let row = &page.rows[2];
+        assert!(row.p99_ns.abs_diff(20_000) < 200, "{row:?}");
+        // One that is not among those that were recorded one by one.
+        assert_eq!((row.sums.max_ns, row.sums.self_ns), (700_000, 400 * 15_000));
+        assert_eq!(row.trend.iter().sum::<u64>(), 500);
+        let by_second = &page.health.spans_by_second;
+        assert_eq!(by_second.iter().sum::<u64>(), 401, "entries are no spans");
+    }
+
+    #[test]
+    fn the_detail_of_what_lives_long_has_its_slowest_entries_and_leads_to_what_was_around() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        for counted in [CountedBy::Lifetime, CountedBy::Entries] {
+            let key = RowKey { name: "system".into(), target: "game".into(), counted };
+            let page = page(&path, Subject::Detail(key));
+            let Looked::Detail(detail) = &page.subject else { panic!("{page:?}") };
+            let is_long = counted == CountedBy::Entries;
+            assert!(detail.slowest.iter().all(|slow| slow.entry.is_some() == is_long));
+            assert_eq!(detail.open.len(), usize::from(is_long));
+            let calls: u64 = detail.points.iter().map(|point| point.calls).sum();
+            assert_eq!(calls, if is_long { 500 } else { 1 });
+            if let Some(slow) = detail.slowest.first().filter(|_| is_long) {
+                assert_eq!((slow.fields.as_deref(), slow.duration_ns), (Some("{}"), Some(20_000)));
+                let key = super::super::page::TraceKey::from(slow);
+                assert_eq!(
+                    (key.span_id, key.root_id),
+                    (slow.entry.unwrap().around_id.unwrap(), key.span_id)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_span_that_lives_long_is_never_stalled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        let page = page(&path, Subject::Open);
+        let Looked::Open(lines) = &page.subject else { panic!("{page:?}") };
+        let found: Vec<_> = lines.iter().map(|line| (line.lives_long, line.is_stalled)).collect();
+        assert_eq!(found, [(true, false), (false, true)], "the other one hangs");
+    }
+
+    #[test]
+    fn a_flame_of_the_present_has_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        let page = page(&path, Subject::Flame);
+        let Looked::Flame(flame) = &page.subject else { panic!("{page:?}") };
+        assert_eq!(flame.looked.spans, 400 + 1 + 400);
+    }
 }

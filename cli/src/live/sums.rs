@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use spandrel_storage::query::Rollup;
-use spandrel_storage::{Error, Histogram, Reader};
+use spandrel_storage::{CountedBy, Error, Histogram, Reader};
 
 use super::window::{SECOND_NS, Window, floor};
 
@@ -16,7 +16,7 @@ const SETTLED_NS: i64 = 5 * SECOND_NS;
 /// Seconds of a trend.
 pub(crate) const TREND_SECONDS: usize = 60;
 
-/// The closed spans of a callsite in some time.
+/// The calls of a callsite in some time: closed spans, or entries of those that live long.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sums {
     pub(crate) calls: u64,
@@ -59,7 +59,8 @@ impl From<Rollup> for Sums {
     }
 }
 
-pub(crate) type ByCallsite = HashMap<i64, Sums>;
+/// By callsite and what is counted.
+pub(crate) type ByCallsite = HashMap<(i64, CountedBy), Sums>;
 
 fn add_all(to: &mut ByCallsite, from: &ByCallsite) {
     for (callsite, sums) in from {
@@ -132,17 +133,20 @@ fn read_block(
 ) -> Result<ByCallsite, Error> {
     let mut block = ByCallsite::new();
     reader.rollups(run_id, from_ns, until_ns, &[], |rollup| {
-        let callsite = rollup.callsite_id;
+        let callsite = (rollup.callsite_id, rollup.counted);
         block.entry(callsite).or_default().add(&rollup.into());
     })?;
     Ok(block)
 }
 
-/// How many spans ended in each second, by callsite.
+/// How many calls, by callsite and what is counted.
+type Counts = HashMap<(i64, CountedBy), u64>;
+
+/// How many calls ended in each second, by callsite.
 #[derive(Debug, Default)]
 pub(crate) struct Trends {
     /// Start of a second, and the calls in it.
-    seconds: VecDeque<(i64, HashMap<i64, u64>)>,
+    seconds: VecDeque<(i64, Counts)>,
 }
 
 impl Trends {
@@ -172,22 +176,27 @@ impl Trends {
         reader.rollups(run_id, from, last.saturating_add(SECOND_NS), &[], |rollup| {
             let start = floor(rollup.at_ns, SECOND_NS);
             if let Some((_, calls)) = seconds.iter_mut().rev().find(|(at, _)| *at == start) {
-                *calls.entry(rollup.callsite_id).or_default() += rollup.calls;
+                *calls.entry((rollup.callsite_id, rollup.counted)).or_default() += rollup.calls;
             }
         })
     }
 
     /// Calls in each second, the last one at the end.
-    pub(crate) fn of(&self, callsites: &[i64]) -> Vec<u64> {
+    pub(crate) fn of(&self, callsites: &[i64], counted: CountedBy) -> Vec<u64> {
         let calls = self.seconds.iter().map(|(_, calls)| {
-            callsites.iter().filter_map(|callsite| calls.get(callsite)).fold(0, add)
+            let of = callsites.iter().filter_map(|callsite| calls.get(&(*callsite, counted)));
+            of.fold(0, add)
         });
         calls.collect()
     }
 
-    /// Calls of all callsites in each second.
+    /// Spans of all callsites in each second, but for those that live long.
     pub(crate) fn of_all(&self) -> Vec<u64> {
-        self.seconds.iter().map(|(_, calls)| calls.values().fold(0, add)).collect()
+        let spans = |calls: &Counts| {
+            let of_spans = calls.iter().filter(|((_, by), _)| *by == CountedBy::Lifetime);
+            of_spans.map(|(_, calls)| calls).fold(0, add)
+        };
+        self.seconds.iter().map(|(_, calls)| spans(calls)).collect()
     }
 }
 

@@ -122,6 +122,8 @@ pub(crate) struct Name {
     pub name: String,
     pub target: String,
     pub level: String,
+    /// Whether these are the ones that live long, whose entries count.
+    pub long: bool,
     /// `file:line` of the first callsite; empty if it is not known.
     pub place: String,
 }
@@ -134,7 +136,7 @@ pub(crate) struct Window {
     pub columns: u32,
 }
 
-/// The closed spans of one name.
+/// The calls of one name: closed spans, or entries of those that live long.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct TopRow {
     pub name: i64,
@@ -187,7 +189,7 @@ pub(crate) struct Timeline {
     pub busy_ns: Vec<i64>,
     /// 0 ok, 1 error, 2 panicked.
     pub status: Vec<u8>,
-    /// How many spans the window has.
+    /// How many spans the window has, and entries of those that live long.
     pub of: u64,
 }
 

@@ -370,3 +370,45 @@ fn what_is_open_all_the_time_can_be_checked() {
         run(bare(&["check", "--db"]).arg(game(End::Open)).args(["-w", "name=system dur<1ms"]));
     assert_eq!(code, 0, "{out}{err}");
 }
+
+#[test]
+fn a_page_has_what_top_has_and_entries_in_its_order_of_time() {
+    let db = game(End::Closed);
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("game.html");
+    let (_, err, code) = run(bare(&["report", "-o"]).arg(&page).arg("--db").arg(db));
+    assert_eq!(code, 0, "{err}");
+    let page = std::fs::read_to_string(page).unwrap();
+    let from = page.find("<script type=\"application/json\"").unwrap();
+    let text = &page[from..];
+    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
+    let document: Value = serde_json::from_str(text).unwrap();
+    let name = |number: &Value| document["names"][number.as_u64().unwrap() as usize].clone();
+    let top = json(db, &["top"]);
+    let rows = document["top"].as_array().unwrap();
+    assert_eq!(rows.len(), top["rows"].as_array().unwrap().len());
+    for in_page in rows {
+        let name = name(&in_page["name"]);
+        let by = if name["long"] == true { "entries" } else { "lifetime" };
+        let of_top = row(&top, name["name"].as_str().unwrap(), by);
+        let keys =
+            ["calls", "errors", "total_ns", "self_ns", "p50_ns", "p95_ns", "p99_ns", "max_ns"];
+        for key in keys {
+            assert_eq!(in_page[key], of_top[key], "{key} of {name}");
+        }
+    }
+    assert_eq!((number(&document["run"], "spans"), number(&document["run"], "errors")), (1_006, 1));
+    // A bar for an entry, and none as long as a system lived.
+    let timeline = &document["timeline"];
+    let lengths = timeline["duration_ns"].as_array().unwrap().iter().map(Value::as_i64);
+    assert_eq!(lengths.max().unwrap(), Some(1_500_000_000));
+    let mut shown = timeline["name"].as_array().unwrap().iter().map(name);
+    assert!(shown.any(|name| name["long"] == true), "{timeline}");
+    let traces = document["traces"].as_array().unwrap();
+    assert!(
+        traces.iter().all(|trace| trace["failed"] == true
+            || name(&trace["name"])["name"] != "system"
+            || number(trace, "duration_ns") < 2_000_000),
+        "{traces:?}"
+    );
+}

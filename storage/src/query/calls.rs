@@ -110,6 +110,27 @@ impl Reader {
         Ok(())
     }
 
+    /// Calls `each` for the entries that count whose own ids are in a range, both ends included, and that began
+    /// in the window of a scan. As ids grow with the time of storing, this bounds what is read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn scan_entries_between(
+        &self,
+        scan: &Scan,
+        first: u64,
+        last: u64,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if !self.has_entries(scan.run_id)? {
+            return Ok(());
+        }
+        let bound = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        let range = Range { after: bound(first).saturating_sub(1), last: bound(last) };
+        self.entries_of_ranges(&Scan { ids: None, ..*scan }, vec![range], "", each)
+    }
+
     /// Calls `each` for the entries that count of some ranges for which a condition holds, as SQL that begins
     /// with ` AND `.
     pub(super) fn entries_of_ranges(

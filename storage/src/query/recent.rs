@@ -8,12 +8,14 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::Error;
 use crate::histogram::Histogram;
-use crate::reader::{Callsite, Names, Reader, WriterStat, read_writer_stat};
+use crate::reader::{
+    Callsite, CountedBy, Names, Reader, WriterStat, longest_open, read_writer_stat,
+};
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: usize = 20_000;
 
-/// The closed spans of one callsite that ended in one interval.
+/// The calls of one callsite that ended in one interval: closed spans, or entries of those that live long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rollup {
@@ -23,8 +25,12 @@ pub struct Rollup {
     pub interval_ns: i64,
     /// The callsite; [`Reader::callsite`] knows its name.
     pub callsite_id: i64,
-    /// How many spans.
+    /// What is counted.
+    pub counted: CountedBy,
+    /// How many calls.
     pub calls: u64,
+    /// How many spans have closed, whose calls these are.
+    pub spans: u64,
     /// How many of them failed or panicked.
     pub errors: u64,
     /// Sum of their durations.
@@ -40,7 +46,7 @@ pub struct Rollup {
 }
 
 impl Rollup {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row<'_>, counted: CountedBy) -> rusqlite::Result<Self> {
         let histogram = Histogram::decode(row.get_ref(9)?.as_blob()?).map_err(|source| {
             rusqlite::Error::FromSqlConversionFailure(9, Type::Blob, Box::new(source))
         })?;
@@ -48,7 +54,9 @@ impl Rollup {
             at_ns: row.get(0)?,
             callsite_id: row.get(1)?,
             interval_ns: row.get(2)?,
+            counted,
             calls: row.get::<_, i64>(3)? as u64,
+            spans: row.get::<_, i64>(10)? as u64,
             errors: row.get::<_, i64>(4)? as u64,
             sum_ns: row.get(5)?,
             busy_ns: row.get(6)?,
@@ -61,7 +69,8 @@ impl Rollup {
 
 impl Reader {
     /// Calls `each` for each rollup of the run whose interval starts in the window from `from_ns` to
-    /// before `until_ns`, in the order of time; of some callsites only, if any are named.
+    /// before `until_ns`: those of spans in the order of time, and then those of entries; of some callsites
+    /// only, if any are named.
     ///
     /// # Errors
     ///
@@ -79,10 +88,24 @@ impl Reader {
             [] => String::new(),
             ids => format!("AND callsite_id IN ({})", ids.join(",")),
         };
+        for counted in [CountedBy::Lifetime, CountedBy::Entries] {
+            self.rollups_of(run_id, (from_ns, until_ns), &only, counted, &mut each)?;
+        }
+        Ok(())
+    }
+
+    fn rollups_of(
+        &self,
+        run_id: i64,
+        (from_ns, until_ns): (i64, i64),
+        only: &str,
+        counted: CountedBy,
+        each: &mut impl FnMut(Rollup),
+    ) -> Result<(), Error> {
+        let (table, columns) = counted.rollups();
         let sql = format!(
-            "SELECT at_ns, callsite_id, interval_ns, calls, errors, sum_ns, busy_ns, self_ns, max_ns,
-               histogram
-             FROM rollup WHERE run_id = ?1 AND (at_ns, callsite_id) > (?2, ?3) AND at_ns < ?4 {only}
+            "SELECT at_ns, callsite_id, interval_ns, {columns}
+             FROM {table} WHERE run_id = ?1 AND (at_ns, callsite_id) > (?2, ?3) AND at_ns < ?4 {only}
              ORDER BY at_ns, callsite_id LIMIT {PIECE_ROWS}"
         );
         let mut after = (from_ns, i64::MIN);
@@ -92,7 +115,7 @@ impl Reader {
                 let mut rows = query.query(params![run_id, after.0, after.1, until_ns])?;
                 let mut read = 0;
                 while let Some(row) = rows.next()? {
-                    let rollup = Rollup::read(row)?;
+                    let rollup = Rollup::read(row, counted)?;
                     after = (rollup.at_ns, rollup.callsite_id);
                     read += 1;
                     each(rollup);
@@ -103,6 +126,16 @@ impl Reader {
                 return Ok(());
             }
         }
+    }
+
+    /// The longest entry of the open spans that live long, by callsite: until they close, rollups know only of
+    /// entries that were recorded one by one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn longest_open_entries(&self, run_id: i64) -> Result<Vec<(i64, i64)>, Error> {
+        self.query("read the open spans", |tx| longest_open(tx, "", &[&run_id]))
     }
 
     /// The callsite with this number; without a name if it is not in the file.

@@ -100,6 +100,22 @@ pub struct OpenSpan {
     pub seen_ns: i64,
 }
 
+/// Entries of an open span from which on they count, whatever its age.
+const ENTRIES_MANY: u64 = 1_000;
+/// And those of one that is as old as [`AGE_NS`].
+const ENTRIES_OF_OLD: u64 = 100;
+const AGE_NS: i64 = 1_000_000_000;
+
+impl OpenSpan {
+    /// Whether it lives long, so that its entries count where they are recorded: it was entered more than a
+    /// thousand times, or a hundred times and is a second old.
+    pub fn lives_long(&self) -> bool {
+        let age_ns = self.seen_ns.saturating_sub(self.span.start_ns);
+        let entries = self.span.entries;
+        entries > ENTRIES_MANY || (entries >= ENTRIES_OF_OLD && age_ns >= AGE_NS)
+    }
+}
+
 pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     duration_ns, busy_ns, self_ns, entries, status, fields, first_entry_ns, longest_entry_ns, last_exit_ns,
     longest_thread_id";

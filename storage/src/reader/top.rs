@@ -163,7 +163,11 @@ impl Reader {
                     top.add_row(row, 1)?;
                 }
                 if counted == CountedBy::Entries && !by_callsite.is_empty() {
-                    add_open_spans(tx, condition, params, &mut by_callsite)?;
+                    for (id, longest_ns) in longest_open(tx, condition, params)? {
+                        if let Some(top) = by_callsite.get_mut(&id) {
+                            top.max_ns = top.max_ns.max(longest_ns);
+                        }
+                    }
                 }
                 tops.extend(by_callsite.into_values());
             }
@@ -176,27 +180,20 @@ impl Reader {
     }
 }
 
-/// The longest entries of spans that live long and are still open: until they close, the rollups know
-/// only of those that were recorded one by one.
-fn add_open_spans(
+/// By callsite, the longest entry of spans that live long and are still open: until they close, the rollups
+/// know only of those that were recorded one by one.
+pub(crate) fn longest_open(
     conn: &Connection,
     condition: &str,
     params: &[&dyn ToSql],
-    by_callsite: &mut HashMap<i64, Top>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut query = conn.prepare(&format!(
         "SELECT callsite_id, max(CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns)
-           ELSE longest_entry_ns END)
-         FROM open_span WHERE run_id = ?1{condition} AND {LIVES_LONG} GROUP BY callsite_id"
+           ELSE longest_entry_ns END) AS longest
+         FROM open_span WHERE run_id = ?1{condition} AND {LIVES_LONG}
+         GROUP BY callsite_id HAVING longest IS NOT NULL"
     ))?;
-    let mut rows = query.query(params)?;
-    while let Some(row) = rows.next()? {
-        let longest: Option<i64> = row.get(1)?;
-        if let (Some(longest), Some(top)) = (longest, by_callsite.get_mut(&row.get(0)?)) {
-            top.max_ns = top.max_ns.max(longest);
-        }
-    }
-    Ok(())
+    query.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 impl Top {

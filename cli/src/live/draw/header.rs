@@ -193,9 +193,9 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
             text::count(page.rows.len() as u64),
             text::clean(&app.chosen.text)
         ),
-        View::Detail(key) => format!("{}  {}", text::clean(&key.name), text::clean(&key.target)),
+        View::Detail(key) => format!("{}  {}", key.text(), text::clean(&key.target)),
         View::Tree(key, trace) => {
-            format!("trace t{} of s{}  {}", trace.root_id, trace.span_id, text::clean(&key.name))
+            format!("trace t{} of s{}  {}", trace.root_id, trace.span_id, key.text())
         }
         View::Open => "open spans".into(),
         View::Flame => "flame".into(),

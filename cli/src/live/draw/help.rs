@@ -76,5 +76,7 @@ fn lines(columns: usize) -> Vec<Line> {
     let stalled = "older than ten times the p99 of its name, and than a second (30 s, if none of the name \
         ended in the window)";
     entry(&mut lines, "!", stalled);
+    let long = "lives long: each time it was entered counts, and it is never too old";
+    entry(&mut lines, &text::LONG.to_string(), long);
     lines
 }

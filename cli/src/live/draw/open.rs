@@ -106,10 +106,19 @@ fn span(canvas: &mut Canvas<'_>, y: u16, line: &OpenLine) {
         let share = busy as f64 / line.age_ns.max(1) as f64;
         format!("  busy {}", text::share(share.min(1.0)))
     });
-    let figures = [Some(format!("  s{}", span.id)), busy];
+    let entered = line.lives_long.then(|| {
+        let longest = span.longest_entry_ns.map(text::duration_in_words);
+        let longest = longest.map(|ns| format!(", longest {ns}")).unwrap_or_default();
+        format!("  entered {} times{longest}", text::count(span.entries))
+    });
+    let figures = [Some(format!("  s{}", span.id)), busy, entered];
     let behind = figures.iter().flatten().map(|text| width(text)).sum();
     let columns = canvas.width().saturating_sub(x).saturating_sub(behind).max(NAME_MIN);
-    let mut x = canvas.put_cut(x, y, &text::clean(&span.callsite.name), columns, style);
+    let mut name = text::clean(&span.callsite.name);
+    if line.lives_long {
+        name = format!("{name} {}", text::LONG);
+    }
+    let mut x = canvas.put_cut(x, y, &name, columns, style);
     for figure in figures.iter().flatten() {
         // Not a part of it.
         if width(figure) <= canvas.width().saturating_sub(x) {

@@ -233,7 +233,7 @@ fn no_figure_is_cut_on_eighty_columns() {
     let all = [
         (None, Looked::Table),
         (Some(Action::Enter), shown_detail),
-        (Some(Action::Open), Looked::Open(look::lines(open_spans(), &[]))),
+        (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
         (Some(Action::Enter), tree(&reader, &spans[0])),
     ];
     for (key, subject) in all {
@@ -322,7 +322,7 @@ fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
         open.span.busy_ns = Some(987_600_000);
     }
     for (key, subject) in [
-        (Action::Open, Looked::Open(look::lines(open, &[]))),
+        (Action::Open, Looked::Open(look::lines(false, open, &[]))),
         (Action::Flame, Looked::Flame(Box::new(flame))),
     ] {
         let mut app = shown(page(vec![row("db.query", 2_000)], subject));
@@ -392,7 +392,7 @@ fn every_view_fits_every_size() {
         for (key, subject) in [
             (None, Looked::Table),
             (Some(Action::Enter), detail(spans.clone())),
-            (Some(Action::Open), Looked::Open(look::lines(open_spans(), &[]))),
+            (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
             (Some(Action::Flame), Looked::Flame(Box::new(look::flame(&reader, &part).unwrap()))),
             (Some(Action::Help), Looked::Table),
             (Some(Action::Filter), Looked::Table),
@@ -511,7 +511,7 @@ fn states_have_words_and_not_only_colours() {
 
 #[test]
 fn open_spans_stand_under_their_threads_and_what_hangs_is_marked() {
-    let lines_of = look::lines(open_spans(), &[]);
+    let lines_of = look::lines(false, open_spans(), &[]);
     assert_eq!(lines_of.len(), 3);
     let mut app = shown(page(Vec::new(), Looked::Open(lines_of)));
     app.apply(Action::Open);

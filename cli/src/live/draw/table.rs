@@ -134,7 +134,7 @@ fn line(canvas: &mut Canvas<'_>, y: u16, row: &Row, plan: &Plan) {
         canvas.put_within(at, y, &trend, columns, TREND);
         x += columns + 2;
     }
-    let name = text::clean(&row.key.name);
+    let name = row.key.text();
     canvas.put_cut(x + 1, y, &name, plan.name, PLAIN);
     if plan.target > 0 {
         let target = text::clean(&row.key.target);

@@ -39,7 +39,8 @@ pub(crate) fn compare(baseline: &Baseline, names: &mut Names) -> Diff {
         ..Diff::default()
     };
     for change in &Comparison::new(&baseline.before, &baseline.after, &how).changes {
-        let mut number = || names.of_text(&change.name.name, &change.name.target);
+        let mut number =
+            || names.of_text(&change.name.name, &change.name.target, change.name.counted);
         let has_room = |length: usize| length < bounds::DIFF_ROWS;
         match (change.a, change.b) {
             (Some(a), Some(b)) if has_room(diff.rows.len()) => {

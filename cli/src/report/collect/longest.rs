@@ -1,4 +1,4 @@
-//! The longest spans of each part of the window: what a timeline can show of millions.
+//! The longest spans of each part of the window, and entries of those that live long: what a timeline can show of millions.
 //!
 //! The longest of the whole run would leave quiet parts empty; so each part has its own.
 
@@ -11,12 +11,14 @@ use crate::report::bounds;
 use crate::report::data::{Timeline, Window};
 use spandrel_storage::Status;
 
+/// By duration, and then the earlier first; entries of a span have its id.
+type Rank = (i64, Reverse<(u64, i64)>);
+
 /// Keeps the longest spans.
 #[derive(Debug)]
 pub(crate) struct Longest {
     window: Window,
-    /// By duration, and then the earlier first.
-    parts: Vec<BTreeMap<(i64, Reverse<u64>), Row>>,
+    parts: Vec<BTreeMap<Rank, Row>>,
     seen: u64,
 }
 
@@ -27,8 +29,8 @@ impl Longest {
     }
 
     pub(crate) fn add(&mut self, row: &Row) {
-        self.seen += 1;
-        let Some(duration_ns) = row.duration_ns else {
+        self.seen += u64::from(row.is_span() || row.call_ns().is_some());
+        let Some(duration_ns) = row.call_ns() else {
             return;
         };
         let part = self.window.column(row.start_ns) as usize;
@@ -39,7 +41,7 @@ impl Longest {
         if full && part.first_key_value().is_some_and(|(least, _)| least.0 >= duration_ns) {
             return;
         }
-        part.insert((duration_ns, Reverse(row.id)), *row);
+        part.insert((duration_ns, Reverse((row.id, row.start_ns))), *row);
         if full {
             part.pop_first();
         }
@@ -50,8 +52,9 @@ impl Longest {
         let mut rows: Vec<Row> = self.parts.into_iter().flat_map(BTreeMap::into_values).collect();
         // A parent before a child that began in the same moment.
         rows.sort_by_key(|row| (row.start_ns, Reverse(row.duration_ns), row.id));
-        let places: HashMap<u64, i64> =
-            rows.iter().enumerate().map(|(at, row)| (row.id, at as i64)).collect();
+        // Which of its entries a child lies in is not told by the id of a span that lives long.
+        let places = rows.iter().enumerate().filter(|(_, row)| row.is_span());
+        let places: HashMap<u64, i64> = places.map(|(at, row)| (row.id, at as i64)).collect();
         let mut timeline = Timeline { of: self.seen, ..Timeline::default() };
         let mut shown: HashMap<u32, u32> = HashMap::new();
         for (at, row) in rows.iter().enumerate() {

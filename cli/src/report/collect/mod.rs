@@ -26,7 +26,7 @@ use spandrel_storage::query::{Columns, SpanRef, StackTree, Stacks, Trace};
 use self::longest::Longest;
 use self::names::{Names, Threads};
 use self::per_name::AllNames;
-use self::row::Row;
+use self::row::{Kind, Row};
 use self::slowest::SlowestRoots;
 use super::bounds;
 use super::data::{self, Document, SCHEMA_VERSION, Window};
@@ -148,11 +148,22 @@ struct Texts {
 
 impl Texts {
     fn row(&mut self, span: &SpanRef<'_>) -> Row {
+        let longest_ns = span.longest_entry_ns.unwrap_or(0);
+        let kind = match span.entry {
+            Some(entry) => {
+                Kind::Entry { earlier: entry.earlier_entries, earlier_ns: entry.earlier_ns }
+            }
+            None if !span.counts_by_entries() => Kind::Span,
+            None if span.status == Status::Unfinished => Kind::LivesLong { longest_ns },
+            None => Kind::LivedLong { longest_ns },
+        };
         Row {
+            kind,
             id: span.id,
-            parent: span.parent_id,
+            // What an entry lies in is what the thread was in, which need not be the parent.
+            parent: span.entry.map_or(span.parent_id, |entry| entry.around_id),
             root: span.root_id,
-            name: self.names.of_callsite(span.callsite),
+            name: self.names.of(span.callsite, span.counted()),
             thread: self.threads.of(span.longest_thread),
             start_ns: span.start_ns,
             duration_ns: span.duration_ns,
@@ -175,6 +186,9 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, row: &Row) {
+        if !row.is_span() {
+            return;
+        }
         self.spans += 1;
         self.unfinished += u64::from(row.status == Status::Unfinished);
         self.errors += u64::from(row.is_error());
@@ -211,7 +225,7 @@ impl Pass {
         let mut longest = Longest::new(window);
         let mut slowest = SlowestRoots::new(asked.traces, profile.filter.is_empty());
         let mut stacks = Stacks::new(&profile.reader, profile.run.id)?;
-        profile.scan(Columns::Entries, |span| {
+        profile.calls(Columns::Entries, |span| {
             let row = texts.row(span);
             totals.add(&row);
             names.add(&row);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use spandrel_storage::{Callsite, Thread};
+use spandrel_storage::{Callsite, CountedBy, Thread};
 
 use super::text::cut;
 use crate::report::bounds;
@@ -12,8 +12,8 @@ use crate::report::data::{NAME_OTHERS, Name};
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     list: Vec<Name>,
-    by_callsite: HashMap<i64, i64>,
-    by_text: HashMap<(String, String), i64>,
+    by_callsite: HashMap<(i64, bool), i64>,
+    by_text: HashMap<(String, String, bool), i64>,
     /// Callsites that found no place.
     others: u64,
 }
@@ -21,27 +21,33 @@ pub(crate) struct Names {
 impl Names {
     /// The number of the name of a callsite.
     pub(crate) fn of_callsite(&mut self, callsite: &Callsite) -> i64 {
-        if let Some(known) = self.by_callsite.get(&callsite.id) {
+        self.of(callsite, CountedBy::Lifetime)
+    }
+
+    /// The number of the name of those spans of a callsite that count so.
+    pub(crate) fn of(&mut self, callsite: &Callsite, counted: CountedBy) -> i64 {
+        let key = (callsite.id, counted.has_entries());
+        if let Some(known) = self.by_callsite.get(&key) {
             return *known;
         }
-        let number = self.number(describe(callsite));
+        let number = self.number(Name { long: key.1, ..describe(callsite) });
         // A file with callsites without end does not fill the memory; it is slow instead.
         if self.by_callsite.len() < 16 * bounds::NAMES {
-            self.by_callsite.insert(callsite.id, number);
+            self.by_callsite.insert(key, number);
         }
         number
     }
 
     /// The number of a name and a target of another file.
-    pub(crate) fn of_text(&mut self, name: &str, target: &str) -> i64 {
-        let callsite = Name { name: name.to_owned(), target: target.to_owned(), ..Name::default() };
-        self.number(callsite)
+    pub(crate) fn of_text(&mut self, name: &str, target: &str, counted: CountedBy) -> i64 {
+        let (name, target, long) = (name.to_owned(), target.to_owned(), counted.has_entries());
+        self.number(Name { name, target, long, ..Name::default() })
     }
 
     /// The number of a name that may be new.
     fn number(&mut self, name: Name) -> i64 {
         // Whole names are told apart, also where they are cut for the page.
-        let key = (name.name.clone(), name.target.clone());
+        let key = (name.name.clone(), name.target.clone(), name.long);
         if let Some(known) = self.by_text.get(&key) {
             return *known;
         }
@@ -67,6 +73,7 @@ impl Names {
             name: short(&name.name),
             target: short(&name.target),
             level: super::text::cut(&name.level, 8),
+            long: name.long,
             place: short(&name.place),
         };
         self.list.into_iter().map(shorten).collect()
@@ -83,6 +90,7 @@ fn describe(callsite: &Callsite) -> Name {
         name: callsite.name.clone(),
         target: callsite.target.to_string(),
         level: callsite.level.to_string(),
+        long: false,
         place,
     }
 }

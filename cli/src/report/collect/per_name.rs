@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use spandrel_storage::Histogram;
 
-use super::row::Row;
+use super::row::{Kind, Row};
 use crate::report::bounds;
 use crate::report::data::{HeatName, Heatmap, NAME_ALL, NAME_OTHERS, TopRow, Window};
 
@@ -43,8 +43,12 @@ impl PerName {
     }
 
     fn add(&mut self, row: &Row, duration_ns: i64, column: u32) {
+        if let Kind::Entry { earlier, earlier_ns } = row.kind {
+            self.calls = self.calls.saturating_add(earlier);
+            self.total_ns = self.total_ns.saturating_add(earlier_ns);
+            self.busy_ns = self.busy_ns.map(|sum| sum.saturating_add(earlier_ns));
+        }
         self.calls += 1;
-        self.errors += u64::from(row.is_error());
         self.total_ns = self.total_ns.saturating_add(duration_ns);
         self.self_ns = self.self_ns.saturating_add(row.self_ns.unwrap_or(0).max(0));
         self.busy_ns = self.busy_ns.zip(row.busy_ns).map(|(sum, busy)| sum.saturating_add(busy));
@@ -109,22 +113,28 @@ impl AllNames {
         Self { window, names: HashMap::new() }
     }
 
-    /// Counts a closed span; an unfinished one has no duration to count.
+    /// Counts a closed span, or an entry; an unfinished one has no duration to count.
     pub(crate) fn add(&mut self, row: &Row) {
-        let Some(duration_ns) = row.duration_ns else {
+        if row.duration_ns.is_none() {
             return;
-        };
+        }
         let column = self.window.column(row.start_ns);
-        self.names.entry(row.name).or_insert_with(PerName::new).add(
-            row,
-            duration_ns.max(0),
-            column,
-        );
+        let name = self.names.entry(row.name).or_insert_with(PerName::new);
+        if row.is_span() {
+            name.errors += u64::from(row.is_error());
+        }
+        if let Kind::LivedLong { longest_ns } | Kind::LivesLong { longest_ns } = row.kind {
+            name.max_ns = name.max_ns.max(longest_ns);
+        }
+        if let Some(duration_ns) = row.call_ns() {
+            name.add(row, duration_ns.max(0), column);
+        }
     }
 
     /// The names with the most self time, and how many were left out.
     pub(crate) fn top(&self) -> (Vec<TopRow>, usize) {
-        let mut rows: Vec<_> = self.names.iter().map(|(name, per)| per.top_row(*name)).collect();
+        let names = self.names.iter().filter(|(_, per)| per.calls > 0 || per.errors > 0);
+        let mut rows: Vec<_> = names.map(|(name, per)| per.top_row(*name)).collect();
         rows.sort_by_key(|row| (std::cmp::Reverse(row.self_ns), row.name));
         let more = rows.len().saturating_sub(bounds::TOP_ROWS);
         rows.truncate(bounds::TOP_ROWS);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-use super::row::Row;
+use super::row::{Kind, Row};
 use crate::report::bounds;
 
 /// Finds the roots that took longest, or those of the longest selected spans.
@@ -26,10 +26,10 @@ impl SlowestRoots {
     }
 
     pub(crate) fn add(&mut self, row: &Row) {
-        self.seen += u64::from(row.parent.is_none());
-        let Some(duration_ns) =
-            row.duration_ns.filter(|_| !self.roots_only || row.parent.is_none())
-        else {
+        self.seen += u64::from(row.parent.is_none() && row.is_span());
+        // One that lives long is not slow, and an entry is in the trace of what is around it.
+        let is_meant = row.kind == Kind::Span && (!self.roots_only || row.parent.is_none());
+        let Some(duration_ns) = row.duration_ns.filter(|_| is_meant) else {
             return;
         };
         match self.best.get(&row.root) {

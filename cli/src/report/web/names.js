@@ -9,11 +9,16 @@ const SPECIAL = {
   "-4": ["all spans", "all names together"],
 };
 
+/** A name, marked if these are its spans that live long. */
+function nameLabel(name) {
+  return name.long ? `${name.name} ⟳` : name.name;
+}
+
 function nameText(number) {
   const special = SPECIAL[number];
   if (special) return special[0];
   const name = doc.names[number];
-  return name ? visible(name.name) : "(unknown)";
+  return name ? visible(nameLabel(name)) : "(unknown)";
 }
 
 function nameTarget(number) {
@@ -29,6 +34,7 @@ function nameLines(number) {
   if (!name) return [];
   const lines = [["target", visible(name.target)], ["level", visible(name.level)]];
   if (name.place) lines.push(["source", visible(name.place)]);
+  if (name.long) lines.push(["⟳", "lives long: each time it was entered counts"]);
   return lines;
 }
 
@@ -56,9 +62,9 @@ function nameHue(number) {
 function findName(text) {
   if (text === undefined || text === null) return null;
   if (/^-[1-4]$/.test(text)) return Number(text);
-  const exact = doc.names.findIndex((name) => name.name === text);
+  const exact = doc.names.findIndex((name) => nameLabel(name) === text);
   if (exact >= 0) return exact;
-  const full = doc.names.findIndex((name) => `${name.target}::${name.name}` === text);
+  const full = doc.names.findIndex((name) => `${name.target}::${nameLabel(name)}` === text);
   return full >= 0 ? full : null;
 }
 
@@ -66,8 +72,9 @@ function findName(text) {
 function nameKey(number) {
   if (number < 0) return String(number);
   const name = doc.names[number];
-  const first = doc.names.findIndex((other) => other.name === name.name);
-  return first === number ? name.name : `${name.target}::${name.name}`;
+  const label = nameLabel(name);
+  const first = doc.names.findIndex((other) => nameLabel(other) === label);
+  return first === number ? label : `${name.target}::${label}`;
 }
 
 /** A name in a table or a list: a spot of its colour, the name, its target. */

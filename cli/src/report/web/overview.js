@@ -114,9 +114,9 @@ function topTable() {
     },
     { key: "calls", title: "calls", number: true, value: (row) => row.calls, cell: (row) => count(row.calls) },
     time("total_ns", "total", "sum of durations"),
-    time("p50_ns", "p50", "half of the spans were faster; within 1 %"),
-    time("p95_ns", "p95", "95 % of the spans were faster; within 1 %"),
-    time("p99_ns", "p99", "99 % of the spans were faster; within 1 %"),
+    time("p50_ns", "p50", "half of the calls were faster; within 1 %"),
+    time("p95_ns", "p95", "95 % of the calls were faster; within 1 %"),
+    time("p99_ns", "p99", "99 % of the calls were faster; within 1 %"),
     time("max_ns", "max", "the longest"),
     {
       key: "busy", title: "busy", number: true, help: "share of the duration in which it was not waiting", value: busy,
@@ -148,9 +148,11 @@ function overviewView() {
     ? el("section", null, el("h2", null, "What was lost"),
       el("ul", null, doc.losses.map((loss) => el("li", null, lossWords(loss)))))
     : null;
+  const long = doc.top.some((row) => row.name >= 0 && doc.names[row.name].long)
+    ? el("p", { class: "note" }, "⟳ lives long: each time it was entered counts") : null;
   const empty = doc.run.spans === 0 ? el("p", { class: "empty" }, "The run has no spans.") : null;
   return {
-    node: el("div", null, facts(), findings() || "", el("h2", null, "Where the time went"), empty || "", top, losses || "", notes),
+    node: el("div", null, facts(), findings() || "", el("h2", null, "Where the time went"), empty || "", top, long || "", losses || "", notes),
     search: top.search,
     show: () => {},
     paint: () => {
