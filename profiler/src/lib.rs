@@ -64,6 +64,7 @@ pub mod fuzz;
 mod inline_fields;
 mod late;
 mod layer;
+mod linked_span;
 mod local;
 mod log_events;
 #[cfg(feature = "log")]
