@@ -41,6 +41,9 @@ impl Front {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>, direct: bool) -> Self {
         let recorder = recorder.map(Arc::clone);
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
+        if let Some(recorder) = &recorder {
+            recorder.open.touch(direct);
+        }
         let first = recorder.as_ref().filter(|_| layer == 0);
         let places = |wanted: bool| match first {
             Some(recorder) if wanted => recorder.open.places().clone(),

@@ -26,8 +26,9 @@
 //!
 //! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
 //! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], in
-//! [`timestamp`] (one processor instruction), and in [`fork`] (system calls). [`unsafe_method!`] writes the
-//! word where a foreign trait wants it, around a body without any.
+//! memory that is [zero](Zeros) and not written, in [`timestamp`] (one processor instruction), and in [`fork`]
+//! (system calls). [`unsafe_method!`] and [`zeroed!`] write the word where a trait wants it, around a body without
+//! any, and for a struct of which the compiler has looked at each field.
 
 #[cfg(not(all(target_pointer_width = "64", target_has_atomic = "64")))]
 compile_error!(
@@ -50,6 +51,7 @@ mod thread_lease;
 pub mod timestamp;
 mod unsafe_method;
 mod wake;
+mod zeros;
 
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
@@ -63,3 +65,7 @@ pub use size::TooLarge;
 pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
 pub use wake::Waker;
+pub use zeros::{Zeroed, Zeros};
+
+#[doc(hidden)]
+pub use zeros::is_zeroed;

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::size::{TooLarge, try_collect};
+use crate::zeros::{Zeroed, Zeros};
 
 /// A fixed number of cells, a power of two, in parts of equal size.
 ///
@@ -30,15 +31,30 @@ pub struct Table<T> {
     /// The position of the last cell of the first part; at most `mask`.
     part_mask: usize,
     /// Keeps the cells where they are.
-    owner: Arc<Box<[T]>>,
+    owner: Arc<Owner<T>>,
+}
+
+/// Cells that were made one by one, or that nobody has touched yet.
+enum Owner<T> {
+    Made(Box<[T]>),
+    Zeros(Zeros<T>),
+}
+
+impl<T> Owner<T> {
+    fn cells(&self) -> &[T] {
+        match self {
+            Self::Made(cells) => cells,
+            Self::Zeros(cells) => cells,
+        }
+    }
 }
 
 // SAFETY: `cells` is a shared reference into what `owner` owns, kept as a pointer only because it
-// borrows from a field beside it; so a table may go wherever an `Arc<Box<[T]>>` may: with cells that may be
+// borrows from a field beside it; so a table may go wherever an `Arc<[T]>` may: with cells that may be
 // both sent and shared.
-unsafe impl<T> Send for Table<T> where Arc<Box<[T]>>: Send {}
-// SAFETY: as above; nothing can be reached through a `&Table` that is not in a `&Arc<Box<[T]>>`.
-unsafe impl<T> Sync for Table<T> where Arc<Box<[T]>>: Sync {}
+unsafe impl<T> Send for Table<T> where Arc<Owner<T>>: Send {}
+// SAFETY: as above; nothing can be reached through a `&Table` that is not in a `&Arc<[T]>`.
+unsafe impl<T> Sync for Table<T> where Arc<Owner<T>>: Sync {}
 
 impl<T> Table<T> {
     /// A position is the index moved up by so many bits.
@@ -73,11 +89,20 @@ impl<T> Table<T> {
     ///
     /// If `parts` or `part` is not a power of two.
     pub fn try_new(parts: usize, part: usize, cell: impl FnMut() -> T) -> Result<Self, TooLarge> {
+        Self::of(parts, part, |len| try_collect(len, cell).map(Owner::Made))
+    }
+
+    fn of(
+        parts: usize,
+        part: usize,
+        make: impl FnOnce(usize) -> Result<Owner<T>, TooLarge>,
+    ) -> Result<Self, TooLarge> {
         assert!(parts.is_power_of_two() && part.is_power_of_two(), "sizes must be powers of two");
         let len = parts.checked_mul(part).ok_or(TooLarge { bytes: None })?;
-        let owner = Arc::new(try_collect(len, cell)?);
-        assert!(owner.len() == len && part <= len, "there are as many cells as were asked for");
-        let cells = NonNull::from(&**owner).cast();
+        let owner = Arc::new(make(len)?);
+        let all = owner.cells();
+        assert!(all.len() == len && part <= len, "there are as many cells as were asked for");
+        let cells = NonNull::from(all).cast();
         let mask = Self::position(len - 1);
         Ok(Self { cells, mask, outside: !mask, part_mask: Self::position(part - 1), owner })
     }
@@ -98,7 +123,9 @@ impl<T> Table<T> {
     #[inline]
     #[must_use]
     pub fn cells(&self) -> &[T] {
-        &self.owner
+        // SAFETY: so many cells lie there, and neither move nor go for as long as `owner`, which we hold; they
+        // are only ever borrowed shared.
+        unsafe { std::slice::from_raw_parts(self.cells.as_ptr(), Self::index(self.mask) + 1) }
     }
 
     /// How many cells a part has.
@@ -148,6 +175,21 @@ impl<T> Table<T> {
         // SAFETY: the cells neither move nor go for as long as `owner`, which we hold; they are only
         // ever borrowed shared.
         unsafe { cell.as_ref() }
+    }
+}
+
+impl<T: Zeroed> Table<T> {
+    /// A table of `parts` parts with `part` cells each, which take memory when they are touched.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Self::try_new).
+    ///
+    /// # Panics
+    ///
+    /// If `parts` or `part` is not a power of two.
+    pub fn try_zeroed(parts: usize, part: usize) -> Result<Self, TooLarge> {
+        Self::of(parts, part, |len| Zeros::try_new(len).map(Owner::Zeros))
     }
 }
 
@@ -229,6 +271,17 @@ mod tests {
         check::<[u64; 3]>(1);
         check::<[u64; 4]>(4);
         check::<[u64; 32]>(32);
+    }
+
+    #[test]
+    fn a_zeroed_table_has_all_its_cells() {
+        let table = Table::<std::sync::atomic::AtomicU64>::try_zeroed(4, 8).unwrap();
+        assert_eq!((table.cells().len(), table.part_len()), (32, 8));
+        for (index, cell) in table.clone().cells().iter().enumerate() {
+            assert_eq!(cell.swap(index as u64, Ordering::Relaxed), 0);
+            assert_eq!(table.get(index).unwrap().load(Ordering::Relaxed), index as u64);
+        }
+        assert!(Table::<u64>::try_zeroed(1 << 32, 1 << 29).is_err());
     }
 
     #[test]

@@ -248,7 +248,7 @@ fn settle(path: &Path, conn: &Connection, options: &StoreOptions) -> Result<(), 
         let log_bytes_max = i64::try_from(log_bytes_max).unwrap_or(i64::MAX);
         conn.pragma_update_and_check(None, "journal_size_limit", log_bytes_max, |_| Ok(()))?;
         // Negative: KiB. Room for a large batch, so that no page is written before the commit.
-        conn.pragma_update(None, "cache_size", -16_384)?;
+        conn.pragma_update(None, "cache_size", -2_048)?;
         conn.pragma_update(None, "foreign_keys", false)
     };
     settle().context(path, "set up the connection")

@@ -51,6 +51,8 @@ pub(crate) struct Foreign {
     since: AtomicU64,
 }
 
+spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since });
+
 impl Foreign {
     // Release on what is written: for the table's sequence lock.
 
@@ -124,6 +126,12 @@ impl Foreign {
             longest: longest.max(goes_on),
             longest_thread,
         })
+    }
+
+    /// Writes to its memory, and leaves it as it is.
+    pub(super) fn touch(&self) {
+        // Relaxed: nothing changes.
+        _ = self.since.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The place is free again.

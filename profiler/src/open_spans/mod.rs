@@ -1,7 +1,7 @@
 //! The spans that are open right now.
 //!
-//! A fixed table, allocated and touched when the profiler is built: sets of places, found by the
-//! key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span is
+//! A fixed table, allocated when the profiler is built, of which so much is touched then as most programs
+//! need: sets of places, found by the key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span is
 //! created and given back when it closes; between them, only callbacks for this very span touch
 //! it. The state is our own and not in the registry's `Extensions`, because those take a lock and
 //! box every value.

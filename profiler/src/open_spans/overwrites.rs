@@ -4,11 +4,13 @@
 //! place that changes hands keeps its own, so that whoever comes too late for a span disturbs none that
 //! follows.
 
+use spandrel_ring::Zeros;
+
 use crate::sync::{AtomicU64, Ordering};
 
 /// `count << 9 | field << 1 | odd` of each place.
 #[derive(Debug)]
-pub(super) struct Overwrites(Box<[AtomicU64]>);
+pub(super) struct Overwrites(Zeros<AtomicU64>);
 
 /// Where the count begins.
 const COUNT: u64 = 1 << 9;
@@ -33,7 +35,7 @@ pub(super) enum Refused {
 
 impl Overwrites {
     pub(super) fn new(places: usize) -> Self {
-        Self(std::iter::repeat_with(AtomicU64::default).take(places).collect())
+        Self(Zeros::new(places))
     }
 
     /// The right to overwrite this field in this place, if nobody has one there.

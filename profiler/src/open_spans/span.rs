@@ -48,6 +48,24 @@ pub(crate) struct OpenSpan {
     pub(super) fields: [AtomicU64; INLINE_WORDS],
 }
 
+spandrel_ring::zeroed!(OpenSpan {
+    key,
+    id,
+    origin,
+    root,
+    start,
+    head,
+    first,
+    last,
+    extra,
+    busy,
+    longest,
+    own_depth,
+    spill,
+    outer,
+    fields,
+});
+
 impl OpenSpan {
     // Relaxed in the accessors below: between creation and close only callbacks for this span come
     // here, and `tracing` orders creation before all of them and all of them before the close.

@@ -5,6 +5,8 @@
 //! an id that was kept too long, finds that the buffer is another one's. So what is written into a
 //! buffer is always of the span that has it.
 
+use spandrel_ring::Zeros;
+
 use super::ATTEMPTS;
 use crate::record::ID_BITS;
 use crate::sync::{AtomicU64, Ordering};
@@ -18,19 +20,15 @@ const WRITERS: u64 = (1 << ID_SHIFT) - 1;
 #[derive(Debug)]
 pub(super) struct Spills {
     /// `span << 16 | writers` of each; 0 while it is free.
-    taken: Box<[AtomicU64]>,
-    words: Box<[AtomicU64]>,
+    taken: Zeros<AtomicU64>,
+    words: Zeros<AtomicU64>,
     words_each: usize,
 }
 
 impl Spills {
     pub(super) fn new(buffers: usize, words_each: usize) -> Self {
         let buffers = if words_each == 0 { 0 } else { buffers };
-        Self {
-            taken: std::iter::repeat_with(AtomicU64::default).take(buffers).collect(),
-            words: std::iter::repeat_with(AtomicU64::default).take(buffers * words_each).collect(),
-            words_each,
-        }
+        Self { taken: Zeros::new(buffers), words: Zeros::new(buffers * words_each), words_each }
     }
 
     /// The word of a buffer that says whose it is; `None` for the number of no buffer.

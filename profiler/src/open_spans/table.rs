@@ -1,6 +1,6 @@
 //! All places, and how spans come and go.
 
-use spandrel_ring::{Table, TooLarge};
+use spandrel_ring::{Table, TooLarge, Zeros};
 
 use super::bits::{CLONED, CLOSED, DIRECT, FOREIGN, LAYER_SHIFT, RESERVED_KEY};
 use super::foreign::Foreign;
@@ -37,9 +37,9 @@ pub(crate) struct OpenSpans {
     /// How many ways may have spans, at least 1.
     pub(super) ways_used: AtomicU32,
     /// The last span of each place whose end was decided by `decide_fate`.
-    pub(super) fates: Box<[AtomicU64]>,
+    pub(super) fates: Zeros<AtomicU64>,
     /// What other threads did with the span of each place.
-    pub(super) foreign: Box<[Foreign]>,
+    pub(super) foreign: Zeros<Foreign>,
     pub(super) spills: Spills,
     pub(super) overwrites: Overwrites,
     /// Most words of fields of one span.
@@ -75,15 +75,14 @@ impl OpenSpans {
         let refused = TooLarge { bytes: Some(bytes) };
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| refused)?;
         let (places, ..) = Self::layout(spans_max, field_words_max);
-        let spans = Table::try_new(WAYS, places / WAYS, OpenSpan::default)?;
+        let spans = Table::try_zeroed(WAYS, places / WAYS)?;
         Ok(Self::with(spans, spans_max, field_words_max))
     }
 
     /// The same for a size that is known to be sensible.
+    #[allow(clippy::expect_used, reason = "as an allocation that fails")]
     pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
-        let (places, ..) = Self::layout(spans_max, field_words_max);
-        let spans = Table::new(WAYS, places / WAYS, OpenSpan::default);
-        Self::with(spans, spans_max, field_words_max)
+        Self::try_new(spans_max, field_words_max).expect("a table of a sensible size")
     }
 
     fn with(spans: Table<OpenSpan>, spans_max: usize, field_words_max: usize) -> Self {
@@ -91,8 +90,8 @@ impl OpenSpans {
         Self {
             spans,
             ways_used: AtomicU32::new(1),
-            fates: std::iter::repeat_with(AtomicU64::default).take(places).collect(),
-            foreign: std::iter::repeat_with(Foreign::default).take(places).collect(),
+            fates: Zeros::new(places),
+            foreign: Zeros::new(places),
             spills: Spills::new(spills, spill_words),
             overwrites: Overwrites::new(places),
             field_words_max,
@@ -100,6 +99,23 @@ impl OpenSpans {
             // The upper half: hashed front ends use the lower ways first.
             direct: DirectPlaces::new(places / 2, places),
         }
+    }
+
+    /// A front end begins, which names its places directly or not: touches as many of those that it takes first
+    /// as a way has, and leaves them as they are. The system gives memory when it is touched for the first
+    /// time: most programs have no more spans open at once, so their threads need not wait for pages then.
+    pub(crate) fn touch(&self, is_direct: bool) {
+        const PAGE: usize = 4_096;
+        if cfg!(any(spandrel_loom, miri)) {
+            return;
+        }
+        let first = if is_direct { self.direct.used().start } else { 0 };
+        let part = first..(first + self.spans.part_len()).min(self.spans.cells().len());
+        for span in self.spans.cells()[part.clone()].iter().step_by(PAGE / size_of::<OpenSpan>()) {
+            // Relaxed: nothing changes.
+            _ = span.id.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.foreign[part].iter().step_by(PAGE / size_of::<Foreign>()).for_each(Foreign::touch);
     }
 
     /// The first layer is a direct one.

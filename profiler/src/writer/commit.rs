@@ -209,7 +209,7 @@ impl Writer {
         if self.raw.len() <= usual {
             return usual;
         }
-        usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 4).max(usual)
+        usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 8).max(usual)
     }
 
     fn convert(&mut self, piece: Range<usize>) {

@@ -28,19 +28,23 @@ impl Writer {
         self.consumer.backlog();
         self.state.set_high_water(self.consumer.high_water());
         let batch_size = self.options.batch_size;
-        let is_full = if self.sealed {
-            self.next.slots() >= self.ring_slots
+        let most = if self.sealed {
+            // Of each partition, of records that take two slots.
+            let free = self.ring_slots.saturating_sub(self.next.slots());
+            batch_size.min(free.div_ceil(2 * self.consumer.partitions().max(1)))
+        } else if self.raw.len() >= batch_size {
+            0
         } else {
-            self.raw.len() >= batch_size
+            batch_size
         };
-        if self.pending.is_some() || is_full {
+        if self.pending.is_some() || most == 0 {
             return 0;
         }
         if !self.sealed && self.raw.is_empty() {
             self.raw_since = Instant::now();
         }
         let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        let drained = drain_pass(&mut self.consumer, into, batch_size);
+        let drained = drain_pass(&mut self.consumer, into, most);
         if drained > 0 {
             self.show_account();
         }

@@ -1,0 +1,186 @@
+//! Memory that is zero, and that the system gives only when it is touched.
+//!
+//! A large table that is made value by value is touched from end to end, though most programs need a small
+//! part of it. Fresh pages of the system are zero anyway: where zeros are the values that are wanted, nothing
+//! need be written, and what is never used takes no memory.
+
+#![allow(unsafe_code)] // values that nobody has written
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use crate::size::TooLarge;
+
+#[cfg(spandrel_loom)]
+use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+#[cfg(not(spandrel_loom))]
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+
+/// A type of which zeros in all bytes are the value that `Default` makes.
+///
+/// # Safety
+///
+/// They are, and the value needs no drop.
+pub unsafe trait Zeroed: Default {}
+
+// SAFETY: plain numbers. Loom's are something else, and are made value by value.
+unsafe impl Zeroed for AtomicU16 {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Zeroed for AtomicU64 {}
+// SAFETY: as above.
+unsafe impl Zeroed for u64 {}
+// SAFETY: an array is its elements, one after the other.
+unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] where Self: Default {}
+
+/// Says that a struct is [`Zeroed`], whose fields all are.
+///
+/// All of them have to be named, and that each is `Zeroed` is checked where the macro is used: so it is safe
+/// to use anywhere, for a struct that derives `Default`.
+#[macro_export]
+macro_rules! zeroed {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        // SAFETY: a struct is its fields and what is between them, and the fields are all `Zeroed`.
+        unsafe impl $crate::Zeroed for $name {}
+        const _: fn(&$name) = |value| {
+            let $name { $($field),* } = value;
+            $($crate::is_zeroed($field);)*
+        };
+    };
+}
+
+/// Compiles for what is [`Zeroed`]; for [`zeroed!`].
+#[doc(hidden)]
+pub const fn is_zeroed<T: Zeroed>(_: &T) {}
+
+/// A fixed number of values, all of them zero at first.
+pub struct Zeros<T> {
+    values: NonNull<T>,
+    len: usize,
+    /// What was allocated: the allocator writes zeros itself where it is asked for more than the usual
+    /// alignment, so there is room to align the values in it.
+    memory: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: it owns its values, as a boxed slice does.
+unsafe impl<T> Send for Zeros<T> where Box<[T]>: Send {}
+// SAFETY: as above; a `&Zeros` gives no more than a `&[T]`.
+unsafe impl<T> Sync for Zeros<T> where Box<[T]>: Sync {}
+
+impl<T: Zeroed> Zeros<T> {
+    /// So many values.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if so much cannot be allocated; see [`Ring::try_new`](crate::Ring::try_new).
+    pub fn try_new(len: usize) -> Result<Self, TooLarge> {
+        const { assert!(cfg!(spandrel_loom) || !std::mem::needs_drop::<T>()) };
+        let bytes = len.checked_mul(size_of::<T>());
+        let refused = TooLarge { bytes };
+        let spare = align_of::<T>().saturating_sub(align_of::<u64>());
+        let bytes = bytes.and_then(|bytes| bytes.checked_add(spare)).ok_or(refused)?;
+        let layout = Layout::from_size_align(bytes.max(1), align_of::<u64>());
+        let layout = layout.map_err(|_| refused)?;
+        // SAFETY: the layout has a size.
+        let memory = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refused)?;
+        let offset = memory.as_ptr().align_offset(align_of::<T>()).min(spare);
+        // SAFETY: `spare` bytes are more than the values take.
+        let values = unsafe { memory.byte_add(offset) }.cast::<T>();
+        if cfg!(spandrel_loom) {
+            for index in 0..len {
+                // SAFETY: there is room for so many.
+                let value = unsafe { values.add(index) };
+                // SAFETY: as above; nothing is there yet.
+                unsafe { value.write(T::default()) };
+            }
+        }
+        Ok(Self { values, len, memory, layout })
+    }
+
+    /// The same for a number that is known to be sensible.
+    ///
+    /// # Panics
+    ///
+    /// If so much cannot be allocated.
+    #[must_use]
+    #[allow(clippy::panic, reason = "said in the documentation; `try_new` does not")]
+    pub fn new(len: usize) -> Self {
+        Self::try_new(len).unwrap_or_else(|error| panic!("no room for {len} values: {error}"))
+    }
+}
+
+impl<T> Deref for Zeros<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: so many values lie there, aligned, and stay as long as `self`; all bytes were zero, which
+        // is a value of the type, or were written since through references that were borrowed from here.
+        unsafe { std::slice::from_raw_parts(self.values.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for Zeros<T> {
+    fn drop(&mut self) {
+        if cfg!(spandrel_loom) {
+            let values = std::ptr::slice_from_raw_parts_mut(self.values.as_ptr(), self.len);
+            // SAFETY: they were written one by one, and nobody has them any more.
+            unsafe { values.drop_in_place() };
+        }
+        // SAFETY: it was allocated with this layout, and its values need no drop.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+impl<T> fmt::Debug for Zeros<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zeros").field("len", &self.len).finish()
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    #[repr(C, align(64))]
+    struct Line {
+        first: AtomicU64,
+        small: AtomicU16,
+        words: [AtomicU64; 3],
+    }
+
+    zeroed!(Line { first, small, words });
+
+    #[test]
+    fn all_values_are_zero_aligned_and_apart() {
+        let lines = Zeros::<Line>::new(100);
+        assert_eq!(lines.len(), 100);
+        for (index, line) in lines.iter().enumerate() {
+            assert!(std::ptr::from_ref(line).addr().is_multiple_of(64));
+            assert_eq!(line.first.load(Ordering::Relaxed), 0);
+            assert_eq!(line.small.load(Ordering::Relaxed), 0);
+            line.words[index % 3].store(index as u64, Ordering::Relaxed);
+        }
+        for (index, line) in lines.iter().enumerate() {
+            assert_eq!(line.words[index % 3].load(Ordering::Relaxed), index as u64);
+        }
+        assert!(Zeros::<AtomicU32>::new(0).is_empty());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri ends at memory that cannot be had")]
+    fn what_cannot_be_had_is_refused() {
+        for bits in 58..64 {
+            assert!(Zeros::<u64>::try_new(1 << bits).is_err(), "2^{bits} words");
+        }
+        let refused = Zeros::<Line>::try_new(usize::MAX).unwrap_err();
+        assert_eq!(refused.bytes, None);
+    }
+}
