@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     /// Name of the spans [default: all]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
     name: Option<String>,
-    /// Rank by dur, self, busy or idle time; or show the slowest of each name, target, level, callsite,
+    /// Rank by dur, self, busy, idle or work time (until it was left for the last time); or show the slowest of each name, target, level, callsite,
     /// thread or field.NAME (give it twice for both)
     #[arg(long, value_name = "WHAT", value_parser = parse_by,
         add = ArgValueCompleter::new(candidates::slow_by))]
@@ -61,9 +61,10 @@ fn parse_by(text: &str) -> Result<By, String> {
         "self" => SlowBy::SelfTime,
         "busy" => SlowBy::Busy,
         "idle" => SlowBy::Idle,
+        "work" => SlowBy::Work,
         other => {
             let group = by::parse(other);
-            let error = |error| format!("{error}; and of times dur, self, busy, idle");
+            let error = |error| format!("{error}; and of times dur, self, busy, idle, work");
             return group.map(By::Group).map_err(error);
         }
     }))
@@ -81,8 +82,7 @@ impl Arguments {
         }
         if times.len() > 1 || groups.len() > 1 {
             let message = "--by is there for two times, or for two groups";
-            let hint =
-                "give one of dur, self, busy, idle; one of name, target, field.NAME and so on";
+            let hint = "give one of dur, self, busy, idle, work; one of name, target, field.NAME and so on";
             return Err(Failure::usage(message).hint(hint));
         }
         Ok((times.pop().unwrap_or_default(), groups.pop()))
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
         false => indexes.windows,
     };
-    let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
+    let mut sheet = sheet(&spans, by, name.is_none(), context.output.format().is_for_people());
     sheet.total = total.max(sheet.total);
     let mut view = View::new("slow", Some(profile.header()?), sheet);
     view.extra.insert("by".into(), json!(by.column()));
@@ -140,7 +140,7 @@ fn each(
     let name = arguments.name.as_deref();
     let slowest = slowest_of_each(profile, name, by, group_by)?;
     let spans: Vec<Span> = slowest.iter().map(|(span, _)| span.clone()).collect();
-    let mut sheet = sheet(&spans, name.is_none(), context.output.format().is_for_people());
+    let mut sheet = sheet(&spans, by, name.is_none(), context.output.format().is_for_people());
     grouped(&mut sheet, group_by, &slowest);
     let mut view = View::new("slow", Some(profile.header()?), sheet);
     view.extra.insert("by".into(), json!(by.column()));
@@ -168,7 +168,7 @@ fn slowest_of_each(
 ) -> Result<Vec<(Span, Group)>, Failure> {
     let mut groups = Groups::new(group_by.clone());
     let mut slowest: Vec<Option<(i64, Span)>> = Vec::new();
-    let columns = group_by.columns();
+    let columns = group_by.columns().max(Columns::Entries);
     let add = |span: &SpanRef<'_>| {
         if let Some(ns) = by.of(span) {
             groups.add(span);
@@ -237,8 +237,8 @@ fn find(
         ControlFlow::Continue(())
     };
     match name {
-        Some(name) => profile.calls_named(name, Columns::Numbers, add)?,
-        None => profile.calls(Columns::Numbers, add)?,
+        Some(name) => profile.calls_named(name, Columns::Entries, add)?,
+        None => profile.calls(Columns::Entries, add)?,
     }
     let total = slowest.seen();
     let mut spans = slowest.into_spans();
@@ -279,12 +279,13 @@ fn next_step(slowest: &Span, name: Option<&str>) -> String {
     format!("`spandrel tree s{id}` for one, `spandrel explain {name}` for the pattern")
 }
 
-fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
+fn sheet(spans: &[Span], by: SlowBy, with_name: bool, for_people: bool) -> Sheet {
     let fields: Vec<Option<Map<String, Value>>> =
         spans.iter().map(|span| fields::of(span.fields.as_deref())).collect();
     let keys = if for_people { differing(&fields) } else { Vec::new() };
     let mut columns = vec![
         Column::right("duration_ns", "dur"),
+        Column::right("last_exit_ns", "work").hidden(),
         Column::right("busy_ns", "busy").spare(1),
         Column::right("self_ns", "self").hidden(),
         Column::left("start_ns", "when"),
@@ -304,6 +305,7 @@ fn sheet(spans: &[Span], with_name: bool, for_people: bool) -> Sheet {
         match column.key.as_str() {
             "name" => column.shown &= with_name,
             "status" => column.shown = !all_well,
+            "last_exit_ns" => column.shown = by == SlowBy::Work,
             _ => {}
         }
     }
@@ -345,6 +347,8 @@ fn cells(span: &Span) -> Vec<Cell> {
     let when = format!("+{}", text::duration_in_words(span.start_ns));
     vec![
         span.duration_ns.into(),
+        // Of an entry it is the length, whatever comes after it.
+        span.last_exit_ns.filter(|_| span.entry.is_none()).into(),
         span.busy_ns.into(),
         span.self_ns.into(),
         Cell::Shown(when, span.start_ns.into()),

@@ -93,6 +93,34 @@ fn a_span_that_a_spawned_child_keeps_open_is_told_of_with_its_last_exit() {
 }
 
 #[test]
+fn a_span_that_was_polled_often_and_is_kept_open_is_told_of_with_what_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    recorded(Profiler::builder(), &path, || async {
+        for _ in 0..5 {
+            let mut audit = None;
+            let request = async {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                let work = tokio::time::sleep(Duration::from_millis(20));
+                audit = Some(tokio::spawn(work.instrument(info_span!("audit"))));
+            };
+            request.instrument(info_span!("request")).await;
+            audit.unwrap().await.unwrap();
+        }
+    });
+    both_say(&path, "kept open", &["request waits for audit", "was left at +", "and closed at +"]);
+    for words in [&["tree"][..], &["explain", "request"]] {
+        let (out, err, code) = run(bare(words).arg("--db").arg(&path));
+        assert_eq!(code, 0, "{err}");
+        let said = out + &err;
+        let mut lines = said.lines().filter(|line| line.contains("request: work ended after "));
+        assert!(lines.any(|line| line.contains(" by `audit`")), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn fields_that_were_cut_are_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");

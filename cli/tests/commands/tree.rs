@@ -149,3 +149,69 @@ fn a_span_that_outlives_the_root_is_drawn_to_its_end_or_says_that_it_goes_on() {
     let (ascii, ..) = run(bare(&["tree", "--ascii", "--db"]).arg(folder.path().join("q.db")));
     assert!(ascii.is_ascii() && ascii.contains('>'), "{ascii}");
 }
+
+#[test]
+fn the_work_of_a_span_is_told_from_what_kept_it_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let [request, audit] =
+        ["request", "audit"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
+    let thread_id = store.intern_thread(1, 7, None);
+    let row = |id, parent_id, callsite_id, duration_ns, last_exit_ns| SpanRow {
+        id,
+        parent_id,
+        root_id: if parent_id == 0 { id } else { parent_id },
+        callsite_id,
+        thread_id,
+        start_ns: 0,
+        duration_ns: Some(duration_ns),
+        busy_ns: Some(5 * MS),
+        self_ns: Some(MS),
+        entries: 40,
+        first_entry_ns: Some(0),
+        longest_entry_ns: Some(MS),
+        last_exit_ns,
+        status: Status::Ok,
+        ..SpanRow::default()
+    };
+    let once = SpanRow { entries: 1, last_exit_ns: None, ..row(4, 0, request, 99 * MS, None) };
+    let spans = vec![
+        row(1, 0, request, 402 * MS, Some(21 * MS)),
+        row(2, 1, audit, 402 * MS, Some(402 * MS)),
+        // Hardly longer than its work; and one that was entered once, of which columns are spared.
+        row(3, 0, request, 100 * MS, Some(98 * MS)),
+        SpanRow { first_entry_ns: Some(2 * MS), busy_ns: Some(97 * MS), ..once },
+        // It has not been measured.
+        row(5, 0, request, 900 * MS, None),
+    ];
+    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    store.end_run(info(1).started_unix_ns + 1_000 * MS, "{}").unwrap();
+    store.close().unwrap();
+    let said = page(&path, &["t1"]).join("\n");
+    let words = "s1 request: work ended after 21.00 ms, kept open to 402.00 ms by `audit`";
+    assert!(said.contains(words), "{said}");
+    for other in ["t3", "t4", "t5"] {
+        assert!(!page(&path, &[other]).join("").contains("work ended"));
+    }
+    let (out, ..) = run(bare(&["explain", "request", "--db"]).arg(&path));
+    assert!(
+        out.contains(&format!("1 of 4 spans were open long after their work: {words}")),
+        "{out}"
+    );
+    let ranked = |words: &[&str]| -> Vec<u64> {
+        let (out, err, code) =
+            run(bare(&["slow", "request", "-f", "json", "--db"]).arg(&path).args(words));
+        assert_eq!(code, 0, "{err}");
+        let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let rows = document["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["id"].as_u64().unwrap()).collect()
+    };
+    for part in [&[][..], &["-w", "dur>1ms"], &["--since", "+0s"]] {
+        assert_eq!(ranked(part), [5, 1, 3, 4], "{part:?}");
+        assert_eq!(ranked(&[part, &["--by", "work"]].concat()), [4, 3, 1], "{part:?}");
+    }
+    let (out, ..) = run(bare(&["slow", "--by", "work", "-n", "1", "--db"]).arg(&path));
+    assert!(out.contains("work") && out.contains("402.00 ms"), "{out}");
+}

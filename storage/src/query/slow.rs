@@ -27,6 +27,10 @@ const PASS_PART: u64 = 4;
 /// Callsites of which one transaction looks into an index.
 const PIECE_CALLSITES: usize = 10_000;
 
+/// When a span was left for the last time; of one that was entered once that is known by other columns.
+pub(super) const LAST_EXIT: &str = "(CASE WHEN entries = 1
+    THEN coalesce(last_exit_ns, first_entry_ns + busy_ns) ELSE last_exit_ns END)";
+
 /// By which time spans are slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,6 +44,8 @@ pub enum SlowBy {
     Busy,
     /// Not inside the span: waiting.
     Idle,
+    /// From creation to the last exit: without what kept the span open after its work.
+    Work,
 }
 
 impl SlowBy {
@@ -55,6 +61,8 @@ impl SlowBy {
             Self::SelfTime => span.self_ns,
             Self::Busy => span.busy_ns,
             Self::Idle => Some(span.duration_ns?.saturating_sub(span.busy_ns?)),
+            Self::Work if span.entry.is_some() => span.duration_ns,
+            Self::Work => span.duration_ns.and(span.last_exit_ns),
         }
     }
 
@@ -62,6 +70,7 @@ impl SlowBy {
     pub fn column(self) -> &'static str {
         match self {
             Self::Idle => "idle_ns",
+            Self::Work => "last_exit_ns",
             other => other.sql(),
         }
     }
@@ -72,6 +81,7 @@ impl SlowBy {
             Self::SelfTime => "self_ns",
             Self::Busy => "busy_ns",
             Self::Idle => "(duration_ns - busy_ns)",
+            Self::Work => LAST_EXIT,
         }
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn by(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The same, and the times by which spans are slow.
 pub(crate) fn slow_by(current: &OsStr) -> Vec<CompletionCandidate> {
-    let times = ["dur", "self", "busy", "idle"].into_iter().chain(KNOWN).map(str::to_owned);
+    let times = ["dur", "self", "busy", "idle", "work"].into_iter().chain(KNOWN).map(str::to_owned);
     propose(current, times.chain(fields()).map(|word| (word, None)))
 }
 

@@ -4,6 +4,7 @@
 //! chance, are in `spandrel_storage::query::explain`.
 
 mod drawing;
+mod outlived;
 mod selection;
 mod sentences;
 mod within;
@@ -16,6 +17,7 @@ use spandrel_storage::CountedBy;
 use spandrel_storage::query::explain::{Finding, Value};
 use spandrel_storage::query::{By, Columns, Explain, Explanation, Scan, Subject};
 
+use self::outlived::OutlivedSpans;
 use self::selection::Selection;
 pub(super) use self::sentences::sentences;
 use super::completions::candidates;
@@ -77,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     let mut selection = wanted.of(&hist::durations(&profile, name)?);
     let against = arguments.against;
-    let explanation = explain(&profile, name, against, &mut selection, wanted.subjects())?;
+    let (explanation, outlived) =
+        explain(&profile, name, against, &mut selection, wanted.subjects())?;
     let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
@@ -110,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.is_chart = true;
         view.drawing_is_limited = true;
         view.notes = notes(name, &explanation, context.output.verbose);
+        view.notes.extend(outlived.note(&profile)?);
         view.notes.extend(named::twins(&profile, name)?);
     }
     view.notes.extend(profile.passed_over_everything()?);
@@ -141,12 +145,14 @@ fn explain(
     against: Against,
     selection: &mut Selection,
     subjects: Vec<Subject>,
-) -> Result<Explanation, Failure> {
+) -> Result<(Explanation, OutlivedSpans), Failure> {
     let explain = Explain::new(profile.run.length_ns());
     let mut explain = explain.selected_by(subjects);
+    let mut outlived = OutlivedSpans::default();
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
     profile.calls_named(name, Columns::All, |span| {
         explain.add(span, selection.has(span));
+        outlived.add(span);
         if let Some(ns) = span.call_ns() {
             first_ns = first_ns.min(span.start_ns);
             last_ns = last_ns.max(span.start_ns.saturating_add(ns));
@@ -158,7 +164,7 @@ fn explain(
     // their parents.
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
     profile.reader.child_times(&scan, |child| explain.add_child(child))?;
-    Ok(explain.finish(against == Against::All))
+    Ok((explain.finish(against == Against::All), outlived))
 }
 
 /// What values a finding is about, for people.

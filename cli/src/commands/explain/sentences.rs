@@ -28,7 +28,8 @@ pub(in crate::commands) fn sentences(
         return Ok(Vec::new());
     }
     let mut selection = wanted.of(&durations);
-    let explanation = explain(profile, name, Against::Rest, &mut selection, wanted.subjects())?;
+    let (explanation, _) =
+        explain(profile, name, Against::Rest, &mut selection, wanted.subjects())?;
     if explanation.selected < FEW || explanation.rest < FEW {
         return Ok(Vec::new());
     }

@@ -6,7 +6,7 @@ mod waterfall;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
-use spandrel_storage::query::trace::Node;
+use spandrel_storage::query::trace::{Node, Outlived};
 use spandrel_storage::query::{
     Columns, CriticalPath, Filter, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
@@ -30,6 +30,8 @@ const SPANS_MAX: usize = 100_000;
 const EVENTS_MAX: usize = 10_000;
 /// Lines that are shown without asking.
 const LINES: usize = 2_000;
+/// Spans that outlived their work which are named.
+const OUTLIVED: usize = 3;
 /// Children of a span that are shown without asking.
 const CHILDREN: usize = 20;
 
@@ -148,6 +150,22 @@ impl Found {
         asked.or(root)?.context.map(|context| context.trace_id)
     }
 
+    /// The spans that were open for long after their work, those for longest first.
+    fn outlived(&self) -> Vec<String> {
+        let all = 0..self.trace.spans.len();
+        let mut outlived: Vec<_> =
+            all.filter_map(|place| Some((place, self.trace.outlived(place)?))).collect();
+        outlived.sort_by_key(|(_, one)| std::cmp::Reverse(one.closed_ns - one.left_ns));
+        let more = outlived.len().saturating_sub(OUTLIVED);
+        let said = outlived.iter().take(OUTLIVED);
+        let mut said: Vec<String> =
+            said.map(|(place, one)| in_words(&self.trace, *place, one)).collect();
+        if more > 0 {
+            said.push(format!("… {} likewise", text::counted(more as u64, "more span")));
+        }
+        said
+    }
+
     /// What to say of a trace of which only a part was read.
     pub(crate) fn cut(&self) -> Option<String> {
         let trace = &self.trace;
@@ -167,6 +185,17 @@ impl Found {
         let said: Vec<String> = [spans, entries].into_iter().flatten().collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
+}
+
+/// That the work of a span was over long before it closed, and why that was.
+pub(super) fn in_words(trace: &Trace, place: usize, one: &Outlived) -> String {
+    let node = |place| trace.node(place);
+    let name = |place| node(place).map_or(String::new(), |n| text::clean(&n.callsite().name));
+    let id = node(place).map_or(0, Node::span_id);
+    let (left, closed) =
+        (text::duration_in_words(one.left_ns), text::duration_in_words(one.closed_ns));
+    let by = one.kept_by.map_or(String::new(), |child| format!(" by `{}`", name(child)));
+    format!("s{id} {}: work ended after {left}, kept open to {closed}{by}", name(place))
 }
 
 /// Finds the trace that was asked for; `None` when nothing matches.
@@ -288,6 +317,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
         Column::left("target", "target").spare(9),
         Column::right("start_ns", "start").spare(3),
         Column::right("duration_ns", "dur"),
+        Column::right("last_exit_ns", "work").spare(11),
         Column::right("busy_ns", "busy").spare(5),
         Column::right("self_ns", "self"),
         Column::right("critical_ns", "critical").spare(2),
@@ -316,6 +346,10 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
                 (Some(one.entry.id), one.entry.around_id, Some(one.entry.duration_ns), Cell::Null)
             }
         };
+        let last_exit_ns = match node {
+            Node::Span(span) => span.last_exit_ns,
+            Node::Entry(_) => None,
+        };
         let by = if entry.is_some() || lives_long { "entries" } else { "lifetime" };
         sheet.push(vec![
             Cell::Span(node.span_id()),
@@ -326,6 +360,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             Cell::Text(node.callsite().target.to_string()),
             Cell::Ns(node.start_ns()),
             node.duration_ns().into(),
+            last_exit_ns.into(),
             busy_ns.into(),
             node.self_ns().into(),
             Cell::Ns(critical_ns.get(place).copied().unwrap_or(0)),
@@ -391,6 +426,7 @@ fn notes(view: &mut View, found: &Found) {
             text::counted(found.events_total, "event")
         ));
     }
+    view.notes.extend(found.outlived());
     for link in found.links.iter().take(CHILDREN) {
         view.notes.push(format!("s{} follows from s{}", link.span_id, link.follows_id));
     }

@@ -1,11 +1,13 @@
 //! A span that outlives its own work: `Registry` keeps it open for as long as it has children, so one that
 //! spawned a task closes with that task.
 //!
-//! When it was left for the last time is in no row. But a span that was entered twice at most (a future is
+//! Rows say when it was left for the last time. If it then closes in the moment in which that child does,
+//! nothing else has kept it open. So what is found is so.
+//!
+//! Rows of files before version 3 do not say so. But a span that was entered twice at most (a future is
 //! entered once more when it is dropped) cannot have waited for a child that was polled more often, or was
-//! busy for longer, than itself: that child ran elsewhere. If it then closes in the moment in which
-//! that child does, nothing else has kept it open. So what is found is so; of spans that were
-//! entered more often nothing is said.
+//! busy for longer, than itself: that child ran elsewhere. Of spans that were entered more often nothing
+//! is said there.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +19,12 @@ use crate::reader::Reader;
 
 /// Rows that are looked at, at each place.
 const ROWS: i64 = 64;
-/// Entries of a span that cannot have waited for anybody.
+/// Entries of a span that cannot have waited for anybody, where it is not known when it was left.
 const POLLS_MAX: i64 = 2;
 /// A parent closes so soon after the child that has kept it open, on a busy machine, too.
-const SOON_NS: i64 = 100_000;
+pub(crate) const SOON_NS: i64 = 100_000;
 /// What is shorter misleads nobody.
-const OUTLIVED_NS_MIN: i64 = 1_000_000;
+pub(crate) const OUTLIVED_NS_MIN: i64 = 1_000_000;
 
 /// A span that was kept open by a child, as the worst of its callsite.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct KeptOpen {
     pub child: String,
     /// The span.
     pub span_id: u64,
-    /// Until when it was inside itself, nanoseconds after its start, if it was entered at once, ...
+    /// When it was left for the last time, nanoseconds after its start, ...
     pub left_ns: i64,
     /// ... and when it closed.
     pub closed_ns: i64,
@@ -66,13 +68,17 @@ impl Reader {
     pub fn kept_open(&self, run_id: i64) -> Result<Option<KeptOpen>, Error> {
         self.query("look for spans that were kept open", |tx| {
             let Some((first, last)) = ids(tx, run_id)? else { return Ok(None) };
+            // Lifetimes of spans that live long have no self time, and keep nobody open by their work.
             let mut find = tx.prepare(
                 "SELECT k.id, k.callsite_id, p.callsite_id, p.id, p.busy_ns, p.duration_ns,
                    k.start_ns - p.start_ns,
                    p.start_ns + p.duration_ns - k.start_ns - k.duration_ns,
-                   p.entries BETWEEN 1 AND ?3 AND (k.entries > p.entries OR k.busy_ns > p.busy_ns)
+                   p.entries BETWEEN 1 AND ?3 AND (k.entries > p.entries OR k.busy_ns > p.busy_ns),
+                   CASE WHEN p.entries = 1 THEN coalesce(p.last_exit_ns, p.first_entry_ns + p.busy_ns)
+                     ELSE p.last_exit_ns END
                  FROM (SELECT * FROM span WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?4) AS k
-                 LEFT JOIN span AS p ON p.id = k.parent_id AND k.duration_ns IS NOT NULL",
+                 LEFT JOIN span AS p ON p.id = k.parent_id AND k.duration_ns IS NOT NULL
+                   AND p.self_ns IS NOT NULL",
             )?;
             let mut worst: BTreeMap<(i64, i64), (u64, Pair)> = BTreeMap::new();
             let mut seen = first - 1;
@@ -121,11 +127,13 @@ fn pair(row: &Row<'_>) -> rusqlite::Result<Option<Pair>> {
     else {
         return Ok(None);
     };
-    let (Some(began_ns), Some(gap_ns), Some(1)) = (number(6)?, number(7)?, number(8)?) else {
-        return Ok(None);
+    let (Some(began_ns), Some(gap_ns)) = (number(6)?, number(7)?) else { return Ok(None) };
+    let left_ns = match number(9)? {
+        Some(left_ns) => left_ns,
+        // It was inside when it made the child.
+        None if number(8)? == Some(1) => busy_ns.max(began_ns),
+        None => return Ok(None),
     };
-    // It was inside when it made the child.
-    let left_ns = busy_ns.max(began_ns);
     let is_kept = (0..=SOON_NS).contains(&gap_ns)
         && closed_ns.saturating_sub(left_ns) >= OUTLIVED_NS_MIN.max(left_ns);
     Ok(is_kept.then_some(Pair { callsites: (child, parent), parent_id, left_ns, closed_ns }))

@@ -8,6 +8,7 @@ mod kept_open;
 mod nested;
 
 pub use self::kept_open::KeptOpen;
+pub(super) use self::kept_open::{OUTLIVED_NS_MIN, SOON_NS};
 pub use self::nested::NestedInItself;
 
 use rusqlite::{Connection, OptionalExtension, params};

@@ -14,6 +14,7 @@
 //! circle: in a damaged file a span may be its own ancestor, and is then treated as an orphan.
 
 mod entered;
+mod kept;
 mod layout;
 mod node;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(super) mod tests;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+pub use self::kept::Outlived;
 use self::layout::Layout;
 pub use self::node::{Node, TraceEntry};
 use super::rows::Rows;

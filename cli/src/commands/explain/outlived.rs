@@ -1,0 +1,52 @@
+//! Spans whose work was over long before they closed: their durations are not those of their work.
+
+use spandrel_storage::query::{SpanRef, Trace};
+
+use crate::commands::tree::in_words;
+use crate::failure::Failure;
+use crate::output::text;
+use crate::profile::Profile;
+
+/// What is shorter misleads nobody.
+const OUTLIVED_NS_MIN: i64 = 1_000_000;
+/// Spans of the trace that are read of the worst one.
+const TRACE_SPANS: usize = 10_000;
+
+/// How many there are, and the worst one.
+#[derive(Debug, Default)]
+pub(super) struct OutlivedSpans {
+    spans: u64,
+    outlived: u64,
+    /// How long after its work, its trace, and the span.
+    worst: Option<(i64, u64, u64)>,
+}
+
+impl OutlivedSpans {
+    pub(super) fn add(&mut self, span: &SpanRef<'_>) {
+        let Some(closed_ns) = span.call_ns().filter(|_| span.entry.is_none()) else { return };
+        self.spans += 1;
+        let Some(left_ns) = span.last_exit_ns else { return };
+        let longer_ns = closed_ns.saturating_sub(left_ns);
+        if longer_ns < OUTLIVED_NS_MIN.max(left_ns) {
+            return;
+        }
+        self.outlived += 1;
+        if self.worst.is_none_or(|(worst_ns, ..)| longer_ns > worst_ns) {
+            self.worst = Some((longer_ns, span.root_id, span.id));
+        }
+    }
+
+    /// What to say of them, with the worst as an example.
+    pub(super) fn note(&self, profile: &Profile) -> Result<Option<String>, Failure> {
+        let Some((_, root_id, span_id)) = self.worst else { return Ok(None) };
+        let trace = Trace::read_around(&profile.reader, root_id, TRACE_SPANS, span_id)?;
+        let example = trace.and_then(|trace| {
+            let place = trace.spans.binary_search_by_key(&span_id, |span| span.id).ok()?;
+            Some(in_words(&trace, place, &trace.outlived(place)?))
+        });
+        Ok(example.map(|example| {
+            let (some, all) = (text::count(self.outlived), text::counted(self.spans, "span"));
+            format!("{some} of {all} were open long after their work: {example}; `slow --by work` ranks by it")
+        }))
+    }
+}
