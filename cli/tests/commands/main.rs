@@ -31,6 +31,7 @@ mod snapshots;
 mod spreadsheet;
 mod sql;
 mod symptoms;
+mod trace_ids;
 mod tree;
 mod tree_of_entries;
 mod what_is_there;
