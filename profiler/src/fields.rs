@@ -91,7 +91,7 @@ impl GivenIds {
     }
 }
 
-/// Whether a header is of [`GivenIds`], which are no spare room.
+/// Whether a header is of `GivenIds`, which are no spare room.
 pub(crate) fn has_given_ids(header: u64) -> bool {
     #[cfg(feature = "opentelemetry")]
     return is_padding(header) && header & GIVEN_IDS != 0;

@@ -154,9 +154,10 @@ CREATE TABLE trace_context (
   PRIMARY KEY (root_id, span_id)
 ) STRICT, WITHOUT ROWID;
 
--- A commit that stored spans, events, links or entries; in the file together with them. To follow a
--- recording, remember the largest id that was read, and ask for what is above it: ids of spans do
--- not tell what is new, since they grow with creation, and rows come when a span has closed.
+-- A commit that stored spans, events, links, entries or trace contexts; in the file together with
+-- them. To follow a recording, remember the largest id that was read, and ask for what is above it:
+-- ids of spans do not tell what is new, since they grow with creation, and rows come when a span has
+-- closed.
 CREATE TABLE batch (
   id INTEGER PRIMARY KEY NOT NULL, -- grows with each commit, over all runs; never used again
   run_id INTEGER NOT NULL,         -- run.id
@@ -165,7 +166,7 @@ CREATE TABLE batch (
   events INTEGER NOT NULL,         -- event rows, likewise
   links INTEGER NOT NULL,          -- link rows, likewise
   to_ns INTEGER,                   -- latest end of its spans (start, if unfinished) or moment of its
-                                   -- events or end of its entries; NULL: it has links only
+                                   -- events or end of its entries; NULL: it has none
   longest_ns INTEGER,              -- largest duration_ns of its spans; NULL: none of them has ended
   entries INTEGER NOT NULL         -- entry rows that it stored; those pruned since are counted too
 ) STRICT;
