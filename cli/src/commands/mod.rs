@@ -28,7 +28,7 @@ mod runs;
 mod sides;
 mod slow;
 mod sql;
-mod stalls;
+pub(crate) mod stalls;
 mod tail;
 mod top;
 pub(crate) mod tree;

@@ -190,6 +190,22 @@ fn when(earliest: i64, latest: i64, longest: i64) -> String {
     format!("{}..{}", at(earliest), at(latest))
 }
 
+/// When the longest entry began.
+pub(crate) fn began(stall: &Stall) -> String {
+    let (earliest, latest) = longest_entry_began(&SpanRef::from(&stall.worst));
+    when(earliest, latest, stall.longest_ns())
+}
+
+/// On which thread the longest entry was.
+pub(crate) fn thread_in_words(stall: &Stall) -> String {
+    text::clean(&thread_cell(&stall.worst.longest_thread).text())
+}
+
+/// What was in it.
+pub(crate) fn inside_in_words(inside: &[Inside], stall: &Stall) -> String {
+    inside_cell(inside, stall.longest_ns()).text()
+}
+
 fn thread_cell(thread: &Thread) -> Cell {
     match &thread.name {
         Some(name) => Cell::Text(name.clone()),

@@ -15,6 +15,7 @@ pub(crate) enum View {
     /// The trace of a span of that row.
     Tree(RowKey, TraceKey),
     Open,
+    Stalls,
     Flame,
     Help,
 }
@@ -78,6 +79,7 @@ impl App {
             View::Detail(key) => Subject::Detail(key.clone()),
             View::Tree(_, key) => Subject::Tree(*key),
             View::Open => Subject::Open,
+            View::Stalls => Subject::Stalls,
             View::Flame => Subject::Flame,
             View::Table | View::Help => Subject::Table,
         };
@@ -162,6 +164,7 @@ impl App {
             Action::Back => return self.back(),
             Action::Help => return self.help(),
             Action::Open => return self.toggle(View::Open),
+            Action::Stalls => return self.toggle(View::Stalls),
             Action::Flame => return self.toggle(View::Flame),
             Action::Filter => {
                 self.chosen_before = self.chosen.clone();

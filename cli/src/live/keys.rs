@@ -21,6 +21,7 @@ pub(crate) enum Action {
     Back,
     Help,
     Open,
+    Stalls,
     Flame,
     Filter,
     SortNext,
@@ -42,7 +43,7 @@ pub(crate) enum Action {
 }
 
 /// The keys, as the help screen lists them.
-pub(crate) const KEYS: [(&str, &str); 17] = [
+pub(crate) const KEYS: [(&str, &str); 18] = [
     ("Up Down j k", "one row; PgUp PgDn a screen; g G first and last"),
     (
         "Enter",
@@ -58,6 +59,7 @@ pub(crate) const KEYS: [(&str, &str); 17] = [
     ("Left Right", "back and forward through time; [ ] by whole windows"),
     ("p space", "stop at this moment; again: go on"),
     ("o", "open spans by thread, those that hang in red with a !"),
+    ("b", "what blocked the executor: the longest entries on threads that run futures, by name"),
     ("f", "text flame graph of the end of the window"),
     ("m", "ask the recording to write a mark"),
     ("e", "append the selected row to a file, as a line of JSON"),
@@ -111,6 +113,7 @@ fn pressed(code: KeyCode) -> Option<Action> {
         KeyCode::Esc | KeyCode::Backspace => Action::Back,
         KeyCode::Char('?' | 'h') | KeyCode::F(1) => Action::Help,
         KeyCode::Char('o') => Action::Open,
+        KeyCode::Char('b') => Action::Stalls,
         KeyCode::Char('f') => Action::Flame,
         KeyCode::Char('/') => Action::Filter,
         KeyCode::Char('s') => Action::SortNext,

@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use spandrel_storage::query::{Scan, SpanRef, Stacks};
+use spandrel_storage::query::{Columns, Scan, SpanRef, Stacks};
 use spandrel_storage::{CountedBy, Error, OpenSpan, Reader, Run, Span};
 
-use super::page::{Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
+use super::page::{Blocked, Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
 use super::window::{SECOND_NS, floor};
 
 /// Ids that are read at most, from the end of the window backwards.
 const IDS_MAX: u64 = 50_000;
+/// An entry from that on is too long for an executor.
+pub(crate) const BLOCKING_NS: i64 = 10_000_000;
 /// Slow spans that are kept.
 const SLOWEST: usize = 20;
 /// Points of percentiles over time, at most.
@@ -50,6 +52,7 @@ impl Part<'_> {
         let bound = end.saturating_sub(IDS_MAX).max(run.first_id);
         let begin = reader.id_near(run.id, self.from_ns)?.max(bound);
         let scan = Scan::new(run.id)
+            .columns(Columns::Entries)
             .ids(begin, end.saturating_sub(1))
             .window(Some(self.from_ns), Some(self.until_ns));
         let is_all = begin > bound || bound == run.first_id;
@@ -147,6 +150,21 @@ pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
     let mut stacks = Stacks::new(reader, part.run.id)?;
     let looked = part.look(reader, |span| stacks.add(span))?;
     Ok(Flame { tree: stacks.finish()?, looked })
+}
+
+/// What blocked the executor: by the spans of the end of the window, and those that are open now.
+pub(crate) fn stalls(reader: &Reader, part: &Part<'_>) -> Result<Blocked, Error> {
+    let open = if part.is_end { reader.open_spans(part.run.id)? } else { Vec::new() };
+    let mut looked = LookedAt::default();
+    let stalls = reader.stalls_among(BLOCKING_NS, |each| {
+        looked = part.look(reader, |span| {
+            each(span);
+            ControlFlow::Continue(())
+        })?;
+        open.iter().for_each(|open| each(&SpanRef::from(&open.span)));
+        Ok(())
+    })?;
+    Ok(Blocked { stalls, looked })
 }
 
 /// The open spans by thread, children under their parents; threads with a stalled span first. Those that live

@@ -185,3 +185,54 @@ pub(crate) fn long_lived(path: &Path) {
     store.append(&mut batch).unwrap();
     store.close().unwrap();
 }
+
+/// A run with a future that blocked its executor once, for 100 ms, 90 of them in `parse`; one that was polled a hundred
+/// times for a millisecond each; and what lasted longer on a thread that runs no futures.
+pub(crate) fn stalls(path: &Path) -> Reader {
+    const MS: i64 = 1_000_000;
+    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
+    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
+    let threads = [(1, "worker-1"), (2, "pool-1")].map(|(number, name)| {
+        store.intern_thread(number, u64::from(number), Some(name));
+        store.thread_id(number)
+    });
+    // Name, parent, thread, start, entries, busy, longest.
+    let spans = [
+        ("handle", 0, threads[0], 0, 2, 101, 100),
+        ("parse", 1, threads[0], 5, 1, 90, 90),
+        ("harmless", 0, threads[0], 200, 100, 100, 1),
+        ("hash", 0, threads[1], 0, 1, 500, 500),
+    ];
+    let mut batch = Batch::default();
+    for (at, (name, parent_id, thread_id, start, entries, busy, longest)) in (1..).zip(spans) {
+        let callsite_id = store.intern_callsite(&CallsiteInfo {
+            kind: CallsiteKind::Span,
+            name: name.into(),
+            target: "shop".into(),
+            level: "INFO",
+            module: None,
+            file: None,
+            line: None,
+        });
+        let several = entries > 1;
+        batch.spans.push(SpanRow {
+            id: at,
+            parent_id,
+            root_id: if parent_id == 0 { at } else { parent_id },
+            callsite_id,
+            thread_id,
+            start_ns: start * MS,
+            duration_ns: Some(busy * MS),
+            busy_ns: Some(busy * MS),
+            self_ns: Some(busy * MS),
+            entries,
+            first_entry_ns: Some(0),
+            longest_entry_ns: several.then_some(longest * MS),
+            last_exit_ns: several.then_some(busy * MS),
+            status: Status::Ok,
+            ..SpanRow::default()
+        });
+    }
+    store.append(&mut batch).unwrap();
+    Reader::open(path).unwrap()
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spandrel_storage::query::StackTree;
+use spandrel_storage::query::{Inside, StackTree, Stall};
 use spandrel_storage::{Callsite, CountedBy, Histogram, OpenSpan, Run, Span};
 
 use super::sums::Sums;
@@ -27,6 +27,7 @@ pub(crate) enum Subject {
     /// One row of the table.
     Detail(RowKey),
     Open,
+    Stalls,
     Flame,
     /// The trace of a span.
     Tree(TraceKey),
@@ -135,6 +136,7 @@ pub(crate) enum Looked {
     Table,
     Detail(Box<Detail>),
     Open(Vec<OpenLine>),
+    Stalls(Box<Blocked>),
     Flame(Box<Flame>),
     /// Nothing if no span of the trace has closed.
     Tree(TraceKey, Option<Box<Found>>),
@@ -193,6 +195,14 @@ pub(crate) struct OpenLine {
     pub(crate) is_stalled: bool,
     /// It is meant to be open for long, and works when it is entered.
     pub(crate) lives_long: bool,
+}
+
+/// What blocked the executor.
+#[derive(Debug)]
+pub(crate) struct Blocked {
+    /// The longest entry in front, each with what was inside.
+    pub(crate) stalls: Vec<(Stall, Vec<Inside>)>,
+    pub(crate) looked: LookedAt,
 }
 
 /// Where the time went, by path.

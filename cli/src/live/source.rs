@@ -183,6 +183,7 @@ impl Open {
             Subject::Open => {
                 Looked::Open(look::lines(run.entries > 0, reader.open_spans(run.id)?, &rows))
             }
+            Subject::Stalls => Looked::Stalls(Box::new(look::stalls(reader, &part)?)),
             Subject::Tree(key) => {
                 let found = Found::around(reader, key.root_id, key.span_id, TREE_SPANS_MAX)?;
                 Looked::Tree(*key, found.map(Box::new))

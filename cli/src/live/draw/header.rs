@@ -198,6 +198,7 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
             format!("trace t{} of s{}  {}", trace.root_id, trace.span_id, key.text())
         }
         View::Open => "open spans".into(),
+        View::Stalls => "stalls".into(),
         View::Flame => "flame".into(),
         View::Help => "help".into(),
     };

@@ -6,6 +6,7 @@ mod flame;
 mod header;
 mod help;
 mod open;
+mod stalls;
 mod table;
 mod theme;
 mod tree;
@@ -33,6 +34,7 @@ pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, look: Look) {
         View::Detail(_) => detail::draw(&mut body, app),
         View::Tree(..) => tree::draw(&mut body, app),
         View::Open => open::draw(&mut body, app),
+        View::Stalls => stalls::draw(&mut body, app),
         View::Flame => flame::draw(&mut body, app),
     }
     if bottom > 0 {

@@ -58,6 +58,31 @@ fn spans() -> (tempfile::TempDir, Reader, Vec<Span>) {
     (folder, reader, spans)
 }
 
+fn stalls() -> Looked {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = crate::live::made::stalls(&folder.path().join("stalls.db"));
+    let run = reader.latest_run().unwrap().unwrap();
+    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    Looked::Stalls(Box::new(look::stalls(&reader, &part).unwrap()))
+}
+
+/// The one that held its executor in front, and no other thread.
+#[test]
+fn what_blocked_the_executor_is_a_name_a_line() {
+    let mut app = shown(page(Vec::new(), stalls()));
+    app.apply(Action::Stalls);
+    let lines = lines(&mut app, (120, 12));
+    let at = |wanted: &str| lines.iter().position(|line| line.contains(wanted));
+    let text = lines.join("\n");
+    let handle = &lines[at("handle").expect(&text)];
+    for part in ["100.00 ms", "s1", "on worker-1", "in it parse 90.0%", "+0.00 µs"] {
+        assert!(handle.contains(part), "{part}: {text}");
+    }
+    assert!(at("handle") < at("parse  ") && at("parse  ").is_some(), "{text}");
+    assert!(at("hash").is_none() && at("harmless").is_none(), "{text}");
+    assert!(text.contains("all 4 spans of the window"), "{text}");
+}
+
 fn open_spans() -> Vec<OpenSpan> {
     let folder = tempfile::tempdir().unwrap();
     crate::live::made::open_spans(&folder.path().join("open.db"))
@@ -234,6 +259,7 @@ fn no_figure_is_cut_on_eighty_columns() {
         (None, Looked::Table),
         (Some(Action::Enter), shown_detail),
         (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
+        (Some(Action::Stalls), stalls()),
         (Some(Action::Enter), tree(&reader, &spans[0])),
     ];
     for (key, subject) in all {
@@ -324,6 +350,7 @@ fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
     for (key, subject) in [
         (Action::Open, Looked::Open(look::lines(false, open, &[]))),
         (Action::Flame, Looked::Flame(Box::new(flame))),
+        (Action::Stalls, stalls()),
     ] {
         let mut app = shown(page(vec![row("db.query", 2_000)], subject));
         app.apply(key);
@@ -394,6 +421,7 @@ fn every_view_fits_every_size() {
             (Some(Action::Enter), detail(spans.clone())),
             (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
             (Some(Action::Flame), Looked::Flame(Box::new(look::flame(&reader, &part).unwrap()))),
+            (Some(Action::Stalls), stalls()),
             (Some(Action::Help), Looked::Table),
             (Some(Action::Filter), Looked::Table),
             (Some(Action::Mark), Looked::Table),

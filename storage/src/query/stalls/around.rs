@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::longest_entry_began;
 use super::threads::{MAY_BE_FUTURE, may_be_future};
+use super::{Look, longest_entry_began};
 use crate::error::Error;
 use crate::query::scan::Condition;
 use crate::query::{Columns, Scan, SpanRef};
@@ -40,15 +40,22 @@ pub(super) fn without(reader: &Reader, run_id: i64, spans: Vec<Span>) -> Result<
             entries.entered(&span);
         }
     }
-    let mut is_around = vec![false; spans.len()];
-    for entry in entries.by_thread.into_values().flatten().filter(|entry| entry.has_futures) {
-        let Some((span, around)) = spans.get(entry.at).zip(is_around.get_mut(entry.at)) else {
-            continue;
-        };
-        *around = !is_in_future(reader, span)?;
-    }
-    let kept = spans.into_iter().zip(is_around).filter(|(_, is_around)| !is_around);
-    Ok(kept.map(|(span, _)| span).collect())
+    entries.without_them(reader, spans)
+}
+
+/// The same of a part of a run, whose spans `look` hands out.
+pub(super) fn without_of(
+    reader: &Reader,
+    spans: Vec<Span>,
+    look: &mut Look<'_>,
+) -> Result<Vec<Span>, Error> {
+    let mut entries = Entries::of(&spans);
+    look(&mut |span| {
+        if may_be_future(span) {
+            entries.entered(span);
+        }
+    })?;
+    entries.without_them(reader, spans)
 }
 
 /// Whether an ancestor was entered more than once.
@@ -141,5 +148,18 @@ impl Entries {
         for entry in begun.iter_mut().rev().take_while(|entry| entry.reach_ns >= at_ns) {
             entry.has_futures |= entry.until_ns >= at_ns;
         }
+    }
+
+    /// These spans but for those around a runtime.
+    fn without_them(self, reader: &Reader, spans: Vec<Span>) -> Result<Vec<Span>, Error> {
+        let mut is_around = vec![false; spans.len()];
+        for entry in self.by_thread.into_values().flatten().filter(|entry| entry.has_futures) {
+            let Some((span, around)) = spans.get(entry.at).zip(is_around.get_mut(entry.at)) else {
+                continue;
+            };
+            *around = !is_in_future(reader, span)?;
+        }
+        let kept = spans.into_iter().zip(is_around).filter(|(_, is_around)| !is_around);
+        Ok(kept.map(|(span, _)| span).collect())
     }
 }

@@ -50,40 +50,54 @@ impl Reader {
         run_id: i64,
         spans: &[&Span],
     ) -> Result<Vec<Vec<Inside>>, Error> {
-        let parents: HashMap<u64, &Span> = spans.iter().map(|span| (span.id, *span)).collect();
-        let mut found: HashMap<u64, HashMap<String, Inside>> = HashMap::new();
-        let mut add = |child: &SpanRef<'_>| {
-            let Some(parent) = child.parent_id.and_then(|id| parents.get(&id)) else { return };
-            let Some(ns) = time_inside(&SpanRef::from(*parent), child) else { return };
-            let name = &child.callsite.name;
-            let of_parent = found.entry(parent.id).or_default();
-            let inside = of_parent.entry(name.clone()).or_insert_with(|| Inside {
-                name: name.clone(),
-                spans: 0,
-                ns: 0,
-            });
-            inside.spans += 1;
-            inside.ns = inside.ns.saturating_add(ns);
-        };
-        let Some(first) = parents.keys().min() else { return Ok(Vec::new()) };
+        let mut found = Insides::of(spans);
+        let Some(first) = found.parents.keys().min() else { return Ok(Vec::new()) };
         let scan = Scan::new(run_id).ids(*first, i64::MAX as u64).columns(Columns::Entries);
-        let ids: Vec<String> = parents.keys().map(u64::to_string).collect();
+        let ids: Vec<String> = found.parents.keys().map(u64::to_string).collect();
         self.scan_if(&scan, &mut Children(ids.join(",")), |_, child| {
-            add(child);
+            found.add(child);
             ControlFlow::Continue(())
         })?;
         for open in self.open_spans(run_id)? {
-            add(&SpanRef::from(&open.span));
+            found.add(&SpanRef::from(&open.span));
         }
-        let of_span = |span: &&Span| {
-            let inside = found.get(&span.id).into_iter().flat_map(HashMap::values);
-            let mut inside: Vec<Inside> = inside.cloned().collect();
-            inside.sort_by(|one, other| {
-                (Reverse(one.ns), &one.name).cmp(&(Reverse(other.ns), &other.name))
-            });
-            inside
-        };
-        Ok(spans.iter().map(of_span).collect())
+        Ok(spans.iter().map(|span| found.of_span(span.id)).collect())
+    }
+}
+
+/// What was found in the longest entries of some spans.
+pub(super) struct Insides<'a> {
+    parents: HashMap<u64, &'a Span>,
+    found: HashMap<u64, HashMap<String, Inside>>,
+}
+
+impl<'a> Insides<'a> {
+    pub(super) fn of(spans: &[&'a Span]) -> Self {
+        let parents = spans.iter().map(|span| (span.id, *span)).collect();
+        Self { parents, found: HashMap::new() }
+    }
+
+    /// Looks at a span, which may be a child of one of them.
+    pub(super) fn add(&mut self, child: &SpanRef<'_>) {
+        let parent = child.parent_id.and_then(|id| self.parents.get(&id));
+        let Some(parent) = parent else { return };
+        let Some(ns) = time_inside(&SpanRef::from(*parent), child) else { return };
+        let name = &child.callsite.name;
+        let of_parent = self.found.entry(parent.id).or_default();
+        let new = || Inside { name: name.clone(), spans: 0, ns: 0 };
+        let inside = of_parent.entry(name.clone()).or_insert_with(new);
+        inside.spans += 1;
+        inside.ns = inside.ns.saturating_add(ns);
+    }
+
+    /// What was in that of one, most time first.
+    pub(super) fn of_span(&self, id: u64) -> Vec<Inside> {
+        let inside = self.found.get(&id).into_iter().flat_map(HashMap::values);
+        let mut inside: Vec<Inside> = inside.cloned().collect();
+        inside.sort_by(|one, other| {
+            (Reverse(one.ns), &one.name).cmp(&(Reverse(other.ns), &other.name))
+        });
+        inside
     }
 }
 

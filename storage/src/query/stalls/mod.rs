@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::reader::{Callsite, Reader, Span};
 
 pub use self::inside::Inside;
+use self::inside::Insides;
 pub use self::threads::RuntimeThreads;
 use self::threads::may_be_future;
 
@@ -69,6 +70,9 @@ pub enum StallsOn {
     AllThreads,
 }
 
+/// Hands out the spans of a part of a run, each time that it is called.
+pub(super) type Look<'a> = dyn FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error> + 'a;
+
 /// A fold over spans that keeps those with entries that were too long, by name and target.
 #[derive(Debug)]
 pub struct Stalls {
@@ -96,8 +100,12 @@ impl Stalls {
             StallsOn::Runtimes => Some(RuntimeThreads::read(reader, run_id)?),
             StallsOn::AllThreads => None,
         };
+        Ok(Self::on(limit_ns, threads))
+    }
+
+    fn on(limit_ns: i64, threads: Option<RuntimeThreads>) -> Self {
         let (found, callsites) = (HashMap::new(), HashMap::new());
-        Ok(Self { limit_ns, threads, found, single: Vec::new(), callsites })
+        Self { limit_ns, threads, found, single: Vec::new(), callsites }
     }
 
     /// The threads that run futures, if it matters.
@@ -132,10 +140,14 @@ impl Stalls {
     /// When the file cannot be read.
     pub fn finish(mut self, reader: &Reader, run_id: i64) -> Result<Vec<Stall>, Error> {
         let single = around::without(reader, run_id, std::mem::take(&mut self.single))?;
+        Ok(self.with(single))
+    }
+
+    fn with(mut self, single: Vec<Span>) -> Vec<Stall> {
         single.into_iter().for_each(|span| self.count(span));
         let mut found: Vec<Stall> = self.found.into_values().collect();
         found.sort_by_key(|stall| std::cmp::Reverse((stall.longest_ns(), stall.worst.id)));
-        Ok(found)
+        found
     }
 
     fn count(&mut self, mut span: Span) {
@@ -193,6 +205,44 @@ impl Reader {
         }
         let threads = stalls.threads.clone();
         Ok((stalls.finish(self, scan.run_id)?, threads))
+    }
+}
+
+impl Reader {
+    /// The same of a part of a run, and by what is in it: which threads run futures, what goes around a runtime, and
+    /// what was inside, as far as `look` hands out the spans that tell.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, and those of `look`.
+    ///
+    /// # Blocking
+    ///
+    /// Calls `look` four times at most, and looks up the ancestors of spans that were entered once.
+    pub fn stalls_among(
+        &self,
+        limit_ns: i64,
+        mut look: impl FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error>,
+    ) -> Result<Vec<(Stall, Vec<Inside>)>, Error> {
+        let mut threads = RuntimeThreads::default();
+        look(&mut |span| threads.add(span))?;
+        if threads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut stalls = Stalls::on(limit_ns, Some(threads));
+        look(&mut |span| stalls.add(span))?;
+        let mut single = std::mem::take(&mut stalls.single);
+        if !single.is_empty() {
+            single = around::without_of(self, single, &mut look)?;
+        }
+        let found = stalls.with(single);
+        let worst: Vec<&Span> = found.iter().map(|stall| &stall.worst).collect();
+        let mut insides = Insides::of(&worst);
+        if !worst.is_empty() {
+            look(&mut |span| insides.add(span))?;
+        }
+        let inside: Vec<_> = found.iter().map(|stall| insides.of_span(stall.worst.id)).collect();
+        Ok(found.into_iter().zip(inside).collect())
     }
 }
 

@@ -65,6 +65,20 @@ impl RuntimeThreads {
         })
     }
 
+    /// Looks at a span: whether it may be a future's.
+    pub(super) fn add(&mut self, span: &SpanRef<'_>) {
+        if !may_be_future(span) {
+            return;
+        }
+        self.unmeasured =
+            self.unmeasured.saturating_add(u64::from(span.longest_entry_ns.is_none()));
+        let moment = |ns: Option<i64>| span.start_ns.saturating_add(ns.unwrap_or(0));
+        let since = moment(span.first_entry_ns);
+        let until = moment(span.last_exit_ns.or(span.duration_ns));
+        let known = self.spans.entry(span.longest_thread.id).or_insert((since, until));
+        *known = (known.0.min(since), known.1.max(until));
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.spans.len()

@@ -1,0 +1,63 @@
+//! What blocked the executor: the longest entries on threads that run futures, a name a line.
+
+use spandrel_storage::query::{Inside, Stall};
+
+use super::canvas::{Canvas, width};
+use super::flame::looked;
+use super::theme::{BAD, FAINT, PLAIN};
+use crate::commands::stalls::{began, inside_in_words, thread_in_words};
+use crate::live::app::App;
+use crate::live::look::BLOCKING_NS;
+use crate::live::page::Looked;
+use crate::output::text;
+
+/// From so many times what is too long on, it is told in red.
+const BAD_TIMES: i64 = 10;
+/// Columns that a name has, however few there are.
+const NAME_MIN: u16 = 8;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
+    let Some(page) = &app.page else { return };
+    let Looked::Stalls(blocked) = &page.subject else {
+        canvas.put(2, 1, "reading ...", FAINT);
+        return;
+    };
+    let limit = text::duration_in_words(BLOCKING_NS);
+    let short = format!("entries of {limit} and more on threads that run futures");
+    let whole = format!("{short}; {}", looked(&blocked.looked));
+    // Rather without what was looked at than with a part of a figure.
+    let title = if width(&whole) < canvas.width() { &whole } else { &short };
+    canvas.put_cut(1, 0, title, canvas.width().saturating_sub(1), FAINT);
+    if blocked.stalls.is_empty() {
+        canvas.put(2, 2, "none", PLAIN);
+    }
+    let shown = usize::from(canvas.height().saturating_sub(1));
+    let top = app.top.min(blocked.stalls.len().saturating_sub(shown));
+    for (y, (found, inside)) in blocked.stalls.iter().skip(top).take(shown).enumerate() {
+        stall(canvas, u16::try_from(y + 1).unwrap_or(u16::MAX), found, inside);
+    }
+    (app.top, app.lines_shown, app.lines_total) = (top, shown, blocked.stalls.len());
+}
+
+fn stall(canvas: &mut Canvas<'_>, y: u16, stall: &Stall, inside: &[Inside]) {
+    let style = if stall.longest_ns() >= BAD_TIMES * BLOCKING_NS { BAD } else { PLAIN };
+    canvas.put_right(0, y, &text::duration_in_words(stall.longest_ns()), 11, style);
+    let figures = [format!("  s{}", stall.worst.id), format!("  {}", began(stall))];
+    let behind = figures.iter().map(|text| width(text)).sum();
+    let columns = canvas.width().saturating_sub(14).saturating_sub(behind).max(NAME_MIN);
+    let name = text::clean(&stall.worst.callsite.name);
+    let mut x = canvas.put_cut(14, y, &name, columns, style);
+    let mut more = vec![format!("  on {}", thread_in_words(stall))];
+    if stall.spans > 1 {
+        more.push(format!("  {}", text::counted(stall.spans, "span")));
+    }
+    if !inside.is_empty() {
+        more.push(format!("  in it {}", inside_in_words(inside, stall)));
+    }
+    for figure in figures.iter().chain(&more) {
+        // Not a part of it.
+        if width(figure) <= canvas.width().saturating_sub(x) {
+            x = canvas.put(x, y, figure, FAINT);
+        }
+    }
+}
