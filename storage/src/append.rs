@@ -92,6 +92,9 @@ pub(crate) fn write(
             totals.see_entry(entry);
         }
     }
+    for span in batch.spans.iter().filter(|span| span.lived_long_to_the_end()) {
+        staged_entries.add_open(span, &mut entry_source)?;
+    }
     staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;
     links(tx, &batch.links, (run_id, Some(commit.id)), &mut totals)?;

@@ -143,6 +143,12 @@ pub struct SpanRow {
     pub fields: Text,
 }
 
+/// By how often it was entered, and when it was left for the last time: an entry counts from the thousandth on,
+/// or from the hundredth, once its span is a second old.
+pub(crate) fn lived_long_to_the_end(entries: u64, last_exit_ns: Option<i64>) -> bool {
+    entries > 1_000 || (entries >= 100 && last_exit_ns.is_some_and(|ns| ns >= 1_000_000_000))
+}
+
 impl SpanRow {
     /// When it closed; when it was created, if it has not.
     #[inline]
@@ -154,6 +160,13 @@ impl SpanRow {
     #[inline]
     pub(crate) fn counts_by_entries(&self) -> bool {
         self.duration_ns.is_some() && self.self_ns.is_none()
+    }
+
+    /// Whether it is a span that was open at the end, and entered so often and for so long that its entries
+    /// count, if those of its callsite do.
+    pub(crate) fn lived_long_to_the_end(&self) -> bool {
+        let is_open = self.duration_ns.is_none();
+        is_open && lived_long_to_the_end(self.entries, self.last_exit_ns)
     }
 
     /// The longest entry, if it was entered at all and that is measured.

@@ -192,6 +192,17 @@ impl<'a> Source<'a> {
         Self { rollups, run_id, conn, select: None }
     }
 
+    /// Start of the newest interval in which a callsite has a row in the file.
+    fn newest(&self, callsite_id: i64) -> rusqlite::Result<Option<i64>> {
+        let table = self.rollups.table.name();
+        let sql = format!(
+            "SELECT at_ns FROM main.{table} WHERE run_id = ?1 AND callsite_id = ?2
+             ORDER BY at_ns DESC LIMIT 1"
+        );
+        let mut query = self.conn.prepare(&sql)?;
+        query.query_row([self.run_id, callsite_id], |row| row.get(0)).optional()
+    }
+
     fn find(&mut self, key: Key) -> rusqlite::Result<Option<Rollup>> {
         if let Some(rollup) = self.rollups.rows.get(&key) {
             return Ok(Some(rollup.clone()));
@@ -280,6 +291,27 @@ impl Staged {
             rollup.spans += 1;
             rollup.errors += i64::from(is_error(span));
             rollup.max_ns = rollup.max_ns.max(span.longest_ns().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// A span is open at the end whose entries count, if any of its callsite do: its longest entry may be one
+    /// that was not recorded by itself.
+    pub(crate) fn add_open(
+        &mut self,
+        span: &SpanRow,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        let (id, longest_ns) = (span.callsite_id, span.longest_ns().unwrap_or(0));
+        let staged = self.rows.iter().filter(|row| row.key.callsite_id == id);
+        let at_ns = match staged.map(|row| row.key.at_ns).max() {
+            Some(at_ns) => Some(at_ns),
+            None => source.newest(id)?,
+        };
+        if let Some(at_ns) = at_ns
+            && let Some(StagedRow { rollup, .. }) = self.row(id, at_ns, source)?
+        {
+            rollup.max_ns = rollup.max_ns.max(longest_ns);
         }
         Ok(())
     }

@@ -230,7 +230,8 @@ CREATE TABLE entry_rollup (
   interval_ns INTEGER NOT NULL,    -- length of the interval
   entries INTEGER NOT NULL,        -- entries that ended in the interval, and sum of earlier_entries
   sum_ns INTEGER NOT NULL,         -- sum of duration_ns and earlier_ns
-  max_ns INTEGER NOT NULL,         -- largest duration_ns, and longest_entry_ns of spans that closed
+  max_ns INTEGER NOT NULL,         -- largest duration_ns, and longest_entry_ns of spans that closed,
+                                   -- or were open at the end
   histogram BLOB NOT NULL,         -- of duration_ns, as in rollup; earlier entries are not in it
   self_ns INTEGER NOT NULL DEFAULT 0, -- sum of self_ns
   spans INTEGER NOT NULL DEFAULT 0, -- spans that closed in the interval and whose entries count

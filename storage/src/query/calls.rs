@@ -24,6 +24,7 @@ use super::scan::{PIECE_ROWS, Range, Sieve, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::error::{Context, Error};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
+use crate::record::{Status, lived_long_to_the_end};
 
 /// What is to be done with an entry, and what for.
 struct Pass<'a> {
@@ -80,12 +81,17 @@ impl Reader {
         let mut matcher = filter.matcher();
         let columns = scan.columns.max(filter.columns()).max(Columns::Entries);
         let mut flow = ControlFlow::Continue(());
+        let mut open = Vec::new();
         self.scan_if(&scan.columns(columns), &mut sieve, |_, span| {
+            let lived_long = lived_long_to_the_end(span.entries, span.last_exit_ns);
+            if pass.has_longest() && span.status == Status::Unfinished && lived_long {
+                open.push(span.to_span());
+            }
             flow = hand_out(&pass, span, |span| matcher.matches(span), &mut each);
             flow
         })?;
         if flow.is_continue() {
-            self.scan_entries(&pass, each)?;
+            self.scan_entries(&pass, open, each)?;
         }
         Ok(())
     }
@@ -105,7 +111,7 @@ impl Reader {
         each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         if self.has_entries(scan.run_id)? {
-            self.scan_entries(&Pass::new(scan, &Filter::all()), each)?;
+            self.scan_entries(&Pass::new(scan, &Filter::all()), Vec::new(), each)?;
         }
         Ok(())
     }
@@ -144,9 +150,11 @@ impl Reader {
         self.entries_in(&Pass::new(&scan, &filter), ranges, condition, each).map(|_goes_on| ())
     }
 
+    /// `open`: spans that were open at the end, and may live long.
     fn scan_entries(
         &self,
         pass: &Pass<'_>,
+        open: Vec<Span>,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let sieve = self.sieve_of(pass.filter, |sieve| sieve.sql_of_entries())?;
@@ -157,7 +165,7 @@ impl Reader {
             each(span)
         })?;
         if flow.is_continue() && pass.has_longest() {
-            self.open_that_live_long(pass, &callsites, each)?;
+            self.open_that_live_long(pass, open, &callsites, each)?;
         }
         Ok(())
     }
@@ -207,15 +215,18 @@ impl Reader {
     fn open_that_live_long(
         &self,
         pass: &Pass<'_>,
+        at_the_end: Vec<Span>,
         callsites: &HashSet<i64>,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let open = self.open_spans_if(pass.scan.run_id, &format!(" AND {LIVES_LONG}"))?;
+        let now = self.open_spans_if(pass.scan.run_id, &format!(" AND {LIVES_LONG}"))?;
         let mut matcher = pass.filter.matcher();
-        for open in open.iter().filter(|open| callsites.contains(&open.span.callsite.id)) {
-            let span = SpanRef::from(&open.span);
-            let age = open.seen_ns.saturating_sub(span.start_ns);
-            let span = SpanRef { duration_ns: Some(age), self_ns: None, ..span };
+        let open = now.into_iter().map(|open| open.span).chain(at_the_end);
+        for open in open.filter(|open| callsites.contains(&open.callsite.id)) {
+            let span = SpanRef::from(&open);
+            // As one that has closed, with a lifetime that says nothing.
+            let lifetime = span.last_exit_ns.unwrap_or(0);
+            let span = SpanRef { duration_ns: Some(lifetime), self_ns: None, ..span };
             if hand_out(pass, &span, |span| matcher.matches(span), &mut each).is_break() {
                 break;
             }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::Error;
 use crate::reader::Reader;
+use crate::record::lived_long_to_the_end;
 
 /// Something that is not as the profile says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,11 @@ impl Reader {
                     run_id,
                     &mut entries,
                 )?;
+                for (callsite, longest) in &rows.open {
+                    if let Some([.., max]) = entries.get_mut(callsite) {
+                        *max = (*longest).max(*max);
+                    }
+                }
                 let rolled = of_rollups(tx, "entries, errors", "entry_rollup", run_id)?;
                 let differing_entries = differing(&rolled, &entries);
                 compare("callsites with other sums than their entries", 0, differing_entries);
@@ -117,6 +123,8 @@ struct Rows {
     sums: HashMap<i64, Sums>,
     /// Of the spans whose entries count.
     entries: HashMap<i64, Sums>,
+    /// The longest entries of those that were open at the end.
+    open: HashMap<i64, i64>,
 }
 
 impl Rows {
@@ -139,6 +147,12 @@ impl Rows {
                 i64::from(!callsites.contains(&callsite) || !threads.contains(&thread));
             let status = row.get_ref(4)?.as_bytes().unwrap_or_default();
             found.unfinished += i64::from(status == b"unfinished");
+            let last_exit_ns = row.get_ref(8)?.as_i64_or_null().unwrap_or(None);
+            let is_open = status == b"unfinished";
+            if is_open && lived_long_to_the_end(number(7)?.max(0) as u64, last_exit_ns) {
+                let longest = found.open.entry(callsite).or_insert(0);
+                *longest = number(6)?.max(*longest);
+            }
             let own = row.get_ref(3)?.as_i64_or_null().unwrap_or(None);
             if let Some(duration) = row.get_ref(2)?.as_i64_or_null().unwrap_or(None) {
                 let Some(own_ns) = own else {
@@ -164,7 +178,7 @@ impl Rows {
         format!(
             "SELECT callsite_id, thread_id, duration_ns, self_ns, status, {IMPOSSIBLE},
                CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns)
-                 ELSE longest_entry_ns END
+                 ELSE longest_entry_ns END, entries, last_exit_ns
              FROM span WHERE {ROWS}"
         )
     }

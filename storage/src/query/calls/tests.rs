@@ -22,6 +22,8 @@ enum Kind {
     Closed,
     Failed,
     Open,
+    /// It was open when the recording ended.
+    Left,
 }
 
 /// A span: what it is, its callsite, when it begins, and its entries: which thread, when, how long.
@@ -35,8 +37,13 @@ struct Plan {
 }
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
-    let kind =
-        prop_oneof![Just(Kind::Lifetime), Just(Kind::Closed), Just(Kind::Failed), Just(Kind::Open)];
+    let kind = prop_oneof![
+        Just(Kind::Lifetime),
+        Just(Kind::Closed),
+        Just(Kind::Failed),
+        Just(Kind::Open),
+        Just(Kind::Left)
+    ];
     let entry = (1_i64..4, 0..4 * SECOND, 1_i64..50_000_000);
     let plan = (kind, 0_usize..3, 0..SECOND, vec(entry, 1..40), (0_u64..3, 0_i64..1_000));
     let plan = plan.prop_map(|(kind, site, start_ns, entries, earlier)| {
@@ -70,6 +77,11 @@ fn made(plans: &[Plan]) -> Made {
         };
         match plan.kind {
             Kind::Open => made.open(row, 8 * SECOND),
+            Kind::Left => {
+                let status = Status::Unfinished;
+                let left = SpanRow { duration_ns: None, self_ns: None, status, ..row };
+                made.add(left, r#"{"shard":7}"#);
+            }
             _ => made.add(row, r#"{"shard":7}"#),
         }
         for (n, &(thread_id, start_ns, duration_ns)) in plan.entries.iter().enumerate() {
@@ -121,7 +133,8 @@ fn model(plans: &[Plan], from_ns: Option<i64>, least_ns: i64) -> ByName {
             continue;
         }
         let figures = all.entry((name, CountedBy::Entries)).or_default();
-        if plan.kind != Kind::Open && is_in(plan.start_ns) && LONGEST >= least_ns {
+        let has_closed = !matches!(plan.kind, Kind::Open | Kind::Left);
+        if has_closed && is_in(plan.start_ns) && LONGEST >= least_ns {
             figures.1 += 1;
             figures.2 += u64::from(plan.kind == Kind::Failed);
         }
@@ -184,6 +197,8 @@ proptest! {
         let mut summed = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| summed.add_top(top));
         prop_assert_eq!(&figures(&summed), &expected);
+        let found = reader.contradictions(1).unwrap();
+        prop_assert!(found.iter().all(|found| !found.what.starts_with("callsites")), "{:?}", found);
         prop_assert_eq!(&figures(&scanned(&reader, By::Name, &Scan::new(1), "")), &expected);
         let with_fields = Scan::new(1).columns(Columns::All);
         let seven = figures(&scanned(&reader, By::Name, &with_fields, "has:field.shard dur>=0s"));
