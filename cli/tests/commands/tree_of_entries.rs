@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use spandrel::{Entries, Profiler};
 use tempfile::TempDir;
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::fixture::{bare, run};
 use super::frames::{
@@ -151,5 +154,61 @@ fn the_slowest_trace_is_no_span_that_lives_long() {
         let found = document(&path, &[]);
         assert_eq!(found["trace_id"], frame_id(BUSY_FRAME), "{game:?}");
         assert_eq!(found["entries"], 3 + VISITS, "an index leaves no entry out");
+    }
+}
+
+/// Below each `schedule` of a recording: names of systems, and what is below each.
+fn systems(path: &PathBuf, trace: u64) -> Vec<(String, Vec<String>)> {
+    let rows = rows(&document(path, &[&format!("t{trace}")]));
+    assert_eq!((rows[0].1.as_str(), rows[1].1.as_str()), ("update", "schedule"), "{rows:?}");
+    let mut systems: Vec<(String, Vec<String>)> = Vec::new();
+    for (depth, name, _) in &rows[2..] {
+        match depth {
+            2 => systems.push((name.clone(), Vec::new())),
+            3 => systems.last_mut().unwrap().1.push(name.clone()),
+            _ => panic!("{rows:?}"),
+        }
+    }
+    systems
+}
+
+#[test]
+fn frames_of_a_recording_name_their_systems_while_it_goes_on_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let builder = Profiler::builder().entries_of("system", Entries::All);
+    let profiler = builder.database(&path).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(profiler.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let systems = ["physics", "render"].map(|name| info_span!("system", name));
+        for _ in 0..50 {
+            let _update = info_span!("update").entered();
+            let _schedule = info_span!("schedule").entered();
+            systems[0].in_scope(|| {
+                drop(info_span!("solve").entered());
+                systems[1].in_scope(|| ());
+            });
+            systems[1].in_scope(|| ());
+        }
+        profiler.flush(std::time::Duration::from_secs(60)).unwrap();
+        check(&path);
+        // Its systems are still open when the recording ends.
+        profiler.close().unwrap();
+        check(&path);
+    });
+    fn check(path: &PathBuf) {
+        let (out, err, code) = run(bare(&["sql", "-f", "csv", "--db"]).arg(path).arg(
+            "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
+             WHERE c.name = 'update' ORDER BY s.id",
+        ));
+        assert_eq!(code, 0, "{err}");
+        let frames: Vec<u64> = out.lines().skip(1).map(|line| line.parse().unwrap()).collect();
+        assert_eq!(frames.len(), 50);
+        let [physics, render] = ["⟳ physics", "⟳ render"].map(str::to_owned);
+        let below = vec!["solve".to_owned(), render.clone()];
+        for frame in [frames[0], frames[20], frames[49]] {
+            let expected = [(physics.clone(), below.clone()), (render.clone(), Vec::new())];
+            assert_eq!(systems(path, frame), expected);
+        }
     }
 }
