@@ -258,6 +258,12 @@ fn entry_rollups(db: &Database, run: i64) {
              CASE WHEN entries = 1 THEN busy_ns ELSE longest_entry_ns END, 1,
              status IN ('error', 'panicked')
            FROM span WHERE run_id = {run} AND self_ns IS NULL AND duration_ns IS NOT NULL
+           UNION ALL
+           SELECT callsite_id, 0, 0, 0, longest_entry_ns, 0, 0 FROM span s
+           WHERE run_id = {run} AND duration_ns IS NULL
+             AND (entries > 1000 OR entries >= 100 AND last_exit_ns >= 1000000000)
+             AND EXISTS (SELECT 1 FROM entry_rollup u
+               WHERE u.run_id = {run} AND u.callsite_id = s.callsite_id)
          ) GROUP BY 1 ORDER BY 1"
     ));
     let from_rollups = read(format!(

@@ -28,6 +28,9 @@ use super::raw::RawBatch;
 use super::self_time::{Arrived, Part, SelfTimes};
 use super::trace_contexts::IdFields;
 
+/// A span of this age lives long.
+const LONG_NS: i64 = 1_000_000_000;
+
 /// A callsite as the writer needs it.
 #[derive(Debug)]
 struct Callsite {
@@ -42,6 +45,8 @@ struct Callsite {
     message: Option<usize>,
     /// Of an event that was a record of the `log` crate.
     origin: Option<Origin>,
+    /// Whether entries of its spans have counted.
+    has_calls: bool,
 }
 
 impl Callsite {
@@ -56,7 +61,7 @@ impl Callsite {
         let roles = roles.filter_map(|(at, role)| Some((u8::try_from(at).ok()?, role)));
         let roles = has_roles.then(|| roles.collect());
         let ids = IdFields::of(metadata, redaction);
-        Self { id, keys, roles, ids, message, origin: Origin::of(metadata) }
+        Self { id, keys, roles, ids, message, origin: Origin::of(metadata), has_calls: false }
     }
 }
 
@@ -115,6 +120,7 @@ impl Converter {
                 ids: IdFields::default(),
                 message: None,
                 origin: None,
+                has_calls: false,
             },
             log_sites: LogSites::default(),
             strangers: Strangers::default(),
@@ -323,6 +329,13 @@ impl Converter {
             }
             _ => head.status,
         };
+        // Of a name that counts by entries, a span that nobody came to enter has none, as a system's commands. If it has
+        // a parent, it is still what that one waited for.
+        let is_idle = head.entries.count == 0
+            && head.parent == 0
+            && site.has_calls
+            && duration >= LONG_NS
+            && self.recorder.busy_time;
         SpanRow {
             id: head.id,
             parent_id: head.parent,
@@ -332,7 +345,7 @@ impl Converter {
             start_ns: start,
             duration_ns: Some(duration),
             busy_ns: times.busy_ns,
-            self_ns: own.self_ns,
+            self_ns: own.self_ns.filter(|_| !is_idle),
             entries: head.entries.count,
             first_entry_ns: times.first_entry_ns,
             longest_entry_ns: times.longest_entry_ns,
@@ -427,11 +440,15 @@ impl Converter {
         if entry.around != 0 && !entry.counted {
             self.self_times.add_child(entry.around, Part { thread, start, end, busy: None });
         }
+        let callsite_id = self.callsite(entry.callsite, store).id;
+        if let Some(Some(site)) = self.callsites.get_mut(entry.callsite as usize) {
+            site.has_calls |= self_ns.is_some();
+        }
         EntryRow {
             // Numbered with spans and events, so that what is old goes together; nobody refers to it.
             id: self.recorder.take_ids(1),
             span_id: entry.span,
-            callsite_id: self.callsite(entry.callsite, store).id,
+            callsite_id,
             thread_id: self.thread_id(thread, store),
             start_ns: start,
             duration_ns: end - start,
