@@ -426,3 +426,18 @@ fn a_page_has_what_top_has_and_entries_in_its_order_of_time() {
         "{traces:?}"
     );
 }
+
+#[test]
+fn recipes_have_calls_of_entries_and_no_lifetime_of_what_lives_long() {
+    let db = game(End::Closed);
+    for (recipe, column) in [("percentiles", "p50_ms"), ("timeline", "mean_ms")] {
+        let document = json(db, &["sql", "--recipe", recipe, "-n", "0"]);
+        let rows = document["rows"].as_array().unwrap();
+        let of_systems: Vec<_> = rows.iter().filter(|row| row["name"] == "system").collect();
+        assert!(of_systems.len() > 1, "{document}");
+        assert!(of_systems.iter().all(|row| row[column].as_f64().unwrap() < 1.1), "{document}");
+    }
+    let places = json(db, &["sql", "--recipe", "callsites"]);
+    let mut calls = places["rows"].as_array().unwrap().iter().map(|row| number(row, "calls"));
+    assert!(calls.any(|calls| calls == (SYSTEMS * FRAMES) as i64 + 1), "{places}");
+}
