@@ -42,6 +42,11 @@ fn is_drawn(link: &Linked, drawn: impl Fn(&Place, &Place) -> bool) -> bool {
 }
 
 impl Links {
+    /// Whether an arrow begins or ends at a span.
+    pub(super) fn has(&self, span_id: u64) -> bool {
+        self.linked.contains(span_id)
+    }
+
     /// Those that are `drawn` from the earlier span to the later one.
     pub(super) fn find(
         source: &mut Source<'_>,

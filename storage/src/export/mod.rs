@@ -88,7 +88,7 @@ pub struct LeftOut {
     pub links: u64,
     /// Marks.
     pub marks: u64,
-    /// Entries that were recorded one by one; not told of `folded` and `pprof`, which are sums.
+    /// Entries that were recorded one by one.
     pub entries: u64,
 }
 
@@ -125,9 +125,6 @@ pub fn export(
     // Who wants entries misses nothing else.
     if !settings.has_entries_alone() {
         written.left_out = source.left_out(&written)?;
-    }
-    if matches!(settings.format, Format::Folded | Format::Pprof) {
-        written.left_out.entries = 0;
     }
     Ok(written)
 }

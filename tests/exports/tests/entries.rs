@@ -99,8 +99,10 @@ fn check_chrome(made: &Made, from: Option<i64>) {
             // Its row says when that was, and on which thread.
             None => assert_eq!((found.len(), index % 4), (1, 1), "an entry that nobody made"),
             Some(mut expected) => {
-                found.sort_unstable();
-                expected.sort_unstable();
+                // What ends too late by rounding may change places with what ends a little earlier.
+                let key = |(from, to, thread): &(i64, i64, usize)| (*from, *thread, *to);
+                found.sort_unstable_by_key(key);
+                expected.sort_unstable_by_key(key);
                 assert_eq!(found.len(), expected.len());
                 for ((from, to, thread), expected) in found.iter().zip(&expected) {
                     assert_eq!((*from, *thread), (expected.0, expected.2));
@@ -136,7 +138,6 @@ fn check_counts(made: &Made, from: Option<i64>) {
         };
         let Written { entries, left_out, .. } = written;
         let expected = match format {
-            Format::Folded | Format::Pprof => (0, 0),
             Format::Otlp | Format::OtlpJson | Format::Csv | Format::Ndjson => (0, chosen),
             _ => (chosen, 0),
         };
@@ -187,7 +188,11 @@ fn check_others(made: &Made, from: Option<i64>) {
         }
         assert!(stack.is_empty());
     }
-    assert_eq!(opened, counts.0 + counts.1);
+    // Without links, each call is one with its entry.
+    let linked = made.given.links.iter().flat_map(|(later, earlier)| [*later, *earlier]);
+    let linked = linked.collect::<BTreeSet<_>>().len();
+    let all = counts.0 + counts.1;
+    assert!((all.saturating_sub(linked)..=all).contains(&opened), "{opened} {all}");
     let file: Value = serde_json::from_slice(&export(Format::Firefox)).unwrap();
     let threads = file["threads"].as_array().unwrap().iter();
     let data = threads.flat_map(|it| it["markers"]["data"].as_array().unwrap());

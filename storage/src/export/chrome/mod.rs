@@ -58,7 +58,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         arguments: QuickMap::default(),
         spare: Vec::new(),
     };
-    let drawn = timeline::slices(source, Columns::All, links.count, &mut slices)?;
+    let drawn = timeline::slices(source, Columns::All, &links, &mut slices)?;
     let Chrome { mut rows, .. } = slices;
     let events = extras::events(source, &mut rows, out)?;
     let marks = extras::marks(source, &mut rows, out)?;

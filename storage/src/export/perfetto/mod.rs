@@ -66,7 +66,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     };
     clocks(source.run, &mut perfetto.out.buffer);
     start(Sequence::Spans, &mut perfetto.out.buffer);
-    let drawn = timeline::slices(source, Columns::All, links.count, &mut perfetto)?;
+    let drawn = timeline::slices(source, Columns::All, &links, &mut perfetto)?;
     start(Sequence::Others, &mut perfetto.out.buffer);
     perfetto.interned = Interned::default();
     let events = extras::events(source, &mut perfetto)?;

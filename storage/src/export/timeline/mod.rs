@@ -12,6 +12,7 @@ mod entries;
 pub(super) use self::entries::{Cursor, Entries, Recorded};
 
 use super::error::ExportError;
+use super::flows::Links;
 use super::id_set::IdSet;
 use super::lanes::{Lanes, Place, Slices};
 use super::order::{Drawn, Order};
@@ -31,14 +32,14 @@ pub(super) struct Counts {
 }
 
 /// Hands on the begins and ends of all chosen spans and entries. Arrows between entries have numbers above
-/// `number`.
+/// those of links.
 pub(super) fn slices<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
-    number: u64,
+    links: &Links,
     to: &mut S,
 ) -> Result<Counts, ExportError> {
-    slices_seen(source, columns, number, to, |_| Ok(()))
+    slices_seen(source, columns, Some(links), to, |_| Ok(()))
 }
 
 /// Hands on the begins and ends of all chosen spans and entries; gives the paths of names, too.
@@ -48,19 +49,20 @@ pub(super) fn slices_and_stacks<S: Slices<Error = ExportError>>(
     to: &mut S,
 ) -> Result<(Counts, StackTree), ExportError> {
     stacks_beside(source, |source, stacks| {
-        slices_seen(source, columns, 0, to, |span| add(stacks, span))
+        slices_seen(source, columns, None, to, |span| add(stacks, span))
     })
 }
 
 fn slices_seen<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
-    number: u64,
+    links: Option<&Links>,
     to: &mut S,
     mut see: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
 ) -> Result<Counts, ExportError> {
     let entries = Entries::find(source)?;
     let mut sorted = entries.as_ref().map(Entries::sorted).transpose()?;
+    let number = links.map_or(0, |links| links.count);
     let cursor = match (&entries, &mut sorted) {
         (Some(entries), Some(sorted)) => Some(Cursor::new(entries, sorted, number)?),
         _ => None,
@@ -68,6 +70,7 @@ fn slices_seen<S: Slices<Error = ExportError>>(
     let mut order = Order::new();
     let mut timeline = Timeline {
         entries: entries.as_ref(),
+        links,
         cursor,
         lanes: Lanes::new(),
         calls: QuickMap::default(),
@@ -91,6 +94,7 @@ fn slices_seen<S: Slices<Error = ExportError>>(
 /// Puts spans and entries into lanes.
 struct Timeline<'e, 's, S> {
     entries: Option<&'e Entries>,
+    links: Option<&'e Links>,
     cursor: Option<Cursor<'e>>,
     lanes: Lanes,
     /// Calls whose entries are still to come, and are not drawn for themselves.
@@ -106,7 +110,10 @@ impl<S: Slices<Error = ExportError>> Timeline<'_, '_, S> {
         let open = |place| Drawn::open(span.to_span(), place);
         let Some(entries) = self.entries else { return (open(Place::WithParent), None) };
         let has_entries = entries.has(span.id);
-        let has_others = entries.has_several(span.id) || self.alone.contains(span.id);
+        // Arrows are between spans as long as they were open.
+        let is_linked = has_entries && self.links.is_some_and(|links| links.has(span.id));
+        let is_alone = self.alone.contains(span.id);
+        let has_others = entries.has_several(span.id) || is_alone || is_linked;
         let Some((from_ns, to_ns)) = only_entry(span).filter(|_| !has_others) else {
             return (open(Place::Open { has_entries }), None);
         };
