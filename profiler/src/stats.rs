@@ -226,13 +226,20 @@ impl Stats {
 }
 
 impl fmt::Display for Stats {
-    /// One line: `recorded 1000 = stored 990 + dropped 10 (ring_full 10) + in flight 0`.
+    /// One line: `recorded 1000 = stored 990 + dropped 10 (ring_full 10) + in flight 0`; then events and
+    /// entries that were dropped, if any were.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "recorded {} = stored {} + dropped {} + in flight {}",
             self.recorded, self.stored, self.dropped, self.in_flight
-        )
+        )?;
+        for (what, ledger) in [("events", &self.events), ("entries", &self.entries)] {
+            if ledger.dropped.total() > 0 {
+                write!(f, "; {what} dropped {} of {}", ledger.dropped, ledger.recorded)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -478,6 +485,17 @@ mod tests {
         let mut snapshot = sound();
         snapshot.published[1] = 0;
         assert!(!ledgers(&snapshot, false)[1].balances(), "drained and never published");
+    }
+
+    #[test]
+    fn a_line_says_which_events_and_entries_were_dropped() {
+        let mut stats = Stats::default();
+        let said = stats.to_string();
+        assert_eq!(said, "recorded 0 = stored 0 + dropped 0 + in flight 0");
+        stats.entries.recorded = 9;
+        stats.entries.dropped.add(DropReason::RingFull, 4);
+        assert_eq!(stats.to_string(), format!("{said}; entries dropped 4 (ring_full 4) of 9"));
+        assert!(stats.to_json(false).contains(r#""entries":{"recorded":9,"stored":0,"dropped":4"#));
     }
 
     #[test]

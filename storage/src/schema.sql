@@ -491,10 +491,11 @@ SELECT
     || '.' || substr(CAST(1000 + r.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
   CAST(coalesce(r.ended_unix_ns - r.started_unix_ns, r.last_ns) / 1e9 AS DOUBLE) AS seconds,
   r.spans, r.unfinished, r.events,
-  CAST(r.dropped_spans + r.dropped_events AS BIGINT) AS dropped,
-  CAST(r.pruned_spans + r.pruned_events AS BIGINT) AS pruned,
+  CAST(r.dropped_spans + r.dropped_events + r.dropped_entries AS BIGINT) AS dropped,
+  CAST(r.pruned_spans + r.pruned_events + r.pruned_entries AS BIGINT) AS pruned,
   CAST(CASE WHEN r.ended_unix_ns IS NOT NULL
-    AND r.dropped_spans + r.dropped_events + r.pruned_spans + r.pruned_events = 0
+    AND r.dropped_spans + r.dropped_events + r.dropped_entries
+      + r.pruned_spans + r.pruned_events + r.pruned_entries = 0
     THEN 'yes' ELSE 'no' END AS TEXT) AS complete,
   r.program, r.host, r.pid
 FROM (

@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use spandrel_storage::export::Source;
 use spandrel_storage::query::Filter;
-use spandrel_storage::{Batch, Entry, EntryRow, Histogram, Reader, Store, StoreOptions};
+use spandrel_storage::{Batch, Entry, EntryRow, Histogram, LossRow, Reader, Store, StoreOptions};
 
 /// Two spans of different names and fifty entries of each, from this id on, one every 40 ms.
 fn batch(store: &mut Store, first: u64) -> Batch {
@@ -167,4 +167,36 @@ fn a_copy_has_the_entries_of_the_spans_that_it_has() {
         assert_eq!((run.entries, run.pruned_entries), (100, 100 - expected as u64));
         assert_eq!(Reader::open(&copy).unwrap().contradictions(1).unwrap(), [], "{filter}");
     }
+}
+
+#[test]
+fn a_run_that_has_lost_nothing_but_entries_is_not_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = common::store(&path, &StoreOptions::default());
+    let mut batch = batch(&mut store, 1);
+    let (spans, events, entries) = (0, 0, 5);
+    let (reason, from_ns, to_ns, thread_id) = ("ring_full", 0, 1, None);
+    batch.losses.push(LossRow { reason, from_ns, to_ns, spans, events, entries, thread_id });
+    store.append(&mut batch).unwrap();
+    store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
+    store.close().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    assert_eq!((run.dropped(), run.pruned(), run.is_complete()), (5, 0, false));
+    assert_eq!(reader.losses(1).unwrap()[0].total(), 5);
+    let conn = Connection::open(&path).unwrap();
+    let view = || -> (i64, i64, String) {
+        let sql = "SELECT dropped, pruned, complete FROM runs";
+        conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+    };
+    assert_eq!(view(), (5, 0, "no".to_owned()));
+    // Those that retention has deleted count, too.
+    conn.execute("UPDATE run SET dropped_entries = 0, pruned_entries = 7", []).unwrap();
+    assert_eq!(view(), (0, 7, "no".to_owned()));
+    let run = reader.run(1).unwrap().unwrap();
+    assert_eq!((run.dropped(), run.pruned(), run.is_complete()), (0, 7, false));
+    conn.execute("UPDATE run SET pruned_entries = 0", []).unwrap();
+    assert_eq!(view(), (0, 0, "yes".to_owned()));
+    assert!(reader.run(1).unwrap().unwrap().is_complete());
 }

@@ -137,8 +137,8 @@ fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
         Cell::Ns(run.length_ns()),
         Cell::Count(run.spans),
         Cell::Count(run.events),
-        Cell::Count(run.dropped_spans.saturating_add(run.dropped_events)),
-        Cell::Count(run.pruned_spans.saturating_add(run.pruned_events)),
+        Cell::Count(run.dropped()),
+        Cell::Count(run.pruned()),
         state_cell(run),
         Cell::Shown(complete, run.is_complete().into()),
         Cell::Text(run.info.uuid.clone()),
@@ -253,10 +253,17 @@ fn writer(profile: &Profile, stats: &[WriterStat]) -> Value {
 
 fn loss_line(loss: &Loss) -> String {
     let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
+    let lost = [text::counted(loss.spans, "span"), text::counted(loss.events, "event")];
+    let lost = match loss.entries {
+        0 => lost.join(" and "),
+        entries => {
+            let entries =
+                format!("{} {}", text::count(entries), text::agree(entries, "entry", "entries"));
+            format!("{} and {entries}", lost.join(", "))
+        }
+    };
     format!(
-        "! lost {} and {}: {}, {}..{}",
-        text::counted(loss.spans, "span"),
-        text::counted(loss.events, "event"),
+        "! lost {lost}: {}, {}..{}",
         text::clean(&loss.reason),
         at(loss.from_ns),
         at(loss.to_ns)

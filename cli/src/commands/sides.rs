@@ -129,7 +129,7 @@ impl Side {
 
     /// Spans and events that its runs lost.
     pub(super) fn dropped(&self) -> u64 {
-        let lost = self.runs.iter().map(|run| run.dropped_spans.saturating_add(run.dropped_events));
+        let lost = self.runs.iter().map(|run| run.dropped());
         lost.fold(0, u64::saturating_add)
     }
 

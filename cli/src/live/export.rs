@@ -19,7 +19,7 @@ pub(crate) fn line(page: &Page, row: &Row) -> Value {
         "command": "top --live",
         "run": { "id": run.id, "uuid": run.info.uuid, "label": run.info.label },
         "complete": run.is_complete(),
-        "dropped": run.dropped_spans.saturating_add(run.dropped_events),
+        "dropped": run.dropped(),
         "from_ns": page.from_ns,
         "until_ns": page.until_ns,
         "name": row.key.name,

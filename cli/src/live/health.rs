@@ -23,12 +23,13 @@ pub(crate) struct Dropped {
 
 impl Dropped {
     pub(crate) fn read(&mut self, reader: &Reader, run: &Run) -> Result<Vec<(String, u64)>, Error> {
-        let total = run.dropped_spans.saturating_add(run.dropped_events);
+        let total = run.dropped();
         if (self.run_id, self.total) != (run.id, total) {
             let mut by_reason = BTreeMap::<String, u64>::new();
             for loss in reader.losses(run.id)? {
+                let total = loss.total();
                 let sum = by_reason.entry(loss.reason).or_default();
-                *sum = sum.saturating_add(loss.spans).saturating_add(loss.events);
+                *sum = sum.saturating_add(total);
             }
             let mut by_reason: Vec<_> = by_reason.into_iter().collect();
             by_reason.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

@@ -69,7 +69,7 @@ impl Header {
     }
 
     fn dropped(&self) -> u64 {
-        self.run.dropped_spans.saturating_add(self.run.dropped_events)
+        self.run.dropped()
     }
 
     /// How long the run took, or takes so far.
@@ -108,7 +108,7 @@ impl Header {
 
     /// What is not in the file, if anything: for formats without a header.
     pub(crate) fn missing(&self) -> Option<String> {
-        let pruned = self.run.pruned_spans.saturating_add(self.run.pruned_events);
+        let pruned = self.run.pruned();
         (self.dropped() > 0 || pruned > 0).then(|| {
             let missing = dropped(&self.run, &self.losses);
             format!("! run {}: {missing}; figures are of what was stored", self.run.id)
@@ -122,7 +122,7 @@ impl Header {
         let losses = largest.iter().map(|loss| {
             json!({
                 "reason": loss.reason, "spans": loss.spans, "events": loss.events,
-                "from_ns": loss.from_ns, "to_ns": loss.to_ns,
+                "entries": loss.entries, "from_ns": loss.from_ns, "to_ns": loss.to_ns,
             })
         });
         vec![
@@ -139,7 +139,7 @@ impl Header {
             ("selection", json!(self.selection)),
             ("complete", json!(self.is_complete())),
             ("dropped", json!(self.dropped())),
-            ("pruned", json!(run.pruned_spans.saturating_add(run.pruned_events))),
+            ("pruned", json!(run.pruned())),
             ("losses", losses.collect()),
             ("losses_left_out", json!(left_out)),
         ]
@@ -148,11 +148,12 @@ impl Header {
 
 /// `dropped 12,031 (0.8%, ring_full +12.1 s..+16.0 s)`: the largest losses, and how many more there are.
 fn dropped(run: &Run, losses: &[Loss]) -> String {
-    let dropped = run.dropped_spans.saturating_add(run.dropped_events);
-    let pruned = run.pruned_spans.saturating_add(run.pruned_events);
+    let dropped = run.dropped();
+    let pruned = run.pruned();
     let mut line = format!("dropped {}", text::count(dropped));
     if dropped > 0 {
-        let all = run.spans.saturating_add(run.events).saturating_add(dropped);
+        let stored = run.spans.saturating_add(run.events).saturating_add(run.entries);
+        let all = stored.saturating_add(dropped);
         let mut why = vec![text::share(dropped as f64 / all as f64)];
         let (largest, left_out) = largest(losses, WINDOWS_SHOWN);
         why.extend(largest.iter().map(|loss| {
@@ -170,12 +171,11 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
     line
 }
 
-/// So many of the losses with the most spans and events, in the order in which they came, and how many more
+/// So many of the losses with the most spans, events and entries, in the order in which they came, and how many more
 /// there are.
 pub(crate) fn largest(losses: &[Loss], most: usize) -> (Vec<&Loss>, usize) {
     let mut found: Vec<(usize, &Loss)> = losses.iter().enumerate().collect();
-    found
-        .sort_by_key(|(at, loss)| (std::cmp::Reverse(loss.spans.saturating_add(loss.events)), *at));
+    found.sort_by_key(|(at, loss)| (std::cmp::Reverse(loss.total()), *at));
     found.truncate(most);
     found.sort_by_key(|(at, _)| *at);
     (found.iter().map(|(_, loss)| *loss).collect(), losses.len() - found.len())

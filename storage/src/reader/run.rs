@@ -140,11 +140,20 @@ impl Run {
         }
     }
 
+    /// Spans, events and entries that were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_spans.saturating_add(self.dropped_events).saturating_add(self.dropped_entries)
+    }
+
+    /// Spans, events and entries that retention deleted.
+    pub fn pruned(&self) -> u64 {
+        self.pruned_spans.saturating_add(self.pruned_events).saturating_add(self.pruned_entries)
+    }
+
     /// Whether the run has ended, and nothing of it was dropped or pruned, nor found to be missing.
     pub fn is_complete(&self) -> bool {
-        let missing =
-            [self.dropped_spans, self.dropped_events, self.pruned_spans, self.pruned_events];
-        self.ended_unix_ns.is_some() && missing == [0; 4] && !self.is_contradicted
+        let is_whole = self.dropped() == 0 && self.pruned() == 0;
+        self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted
     }
 }
 

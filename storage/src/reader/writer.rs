@@ -9,7 +9,7 @@ use crate::record::WriterStatRow;
 /// The state of the writer at the end of an interval.
 pub type WriterStat = WriterStatRow;
 
-/// Spans and events that are missing, why, and when.
+/// Spans, events and entries that are missing, why, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Loss {
@@ -23,8 +23,17 @@ pub struct Loss {
     pub spans: u64,
     /// Events lost.
     pub events: u64,
+    /// Entries lost, of those that are recorded one by one.
+    pub entries: u64,
     /// Database id of the thread that lost them, when it is known.
     pub thread_id: Option<i64>,
+}
+
+impl Loss {
+    /// Spans, events and entries.
+    pub fn total(&self) -> u64 {
+        self.spans.saturating_add(self.events).saturating_add(self.entries)
+    }
 }
 
 /// The columns of `writer_stat`, in the order of the schema.
@@ -59,7 +68,7 @@ impl Reader {
     pub fn losses(&self, run_id: i64) -> Result<Vec<Loss>, Error> {
         self.query("read the losses", |tx| {
             let mut query = tx.prepare(
-                "SELECT reason, from_ns, to_ns, spans, events, thread_id FROM loss
+                "SELECT reason, from_ns, to_ns, spans, events, thread_id, entries FROM loss
                  WHERE run_id = ?1 ORDER BY id",
             )?;
             let read = |row: &Row<'_>| {
@@ -70,6 +79,7 @@ impl Reader {
                     spans: count(row, 3)?,
                     events: count(row, 4)?,
                     thread_id: row.get(5)?,
+                    entries: count(row, 6)?,
                 })
             };
             query.query_map([run_id], read)?.collect()

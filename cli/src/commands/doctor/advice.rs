@@ -71,9 +71,14 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
 /// What was dropped, by reason.
 fn losses(facts: &Facts) -> Vec<Finding> {
     let mut reasons: BTreeMap<&str, (u64, i64, i64)> = BTreeMap::new();
+    let has_entries = facts.losses.iter().any(|loss| loss.entries > 0);
+    let (one, many) = match has_entries {
+        true => ("span, event or entry", "spans, events and entries"),
+        false => ("span or event", "spans and events"),
+    };
     for loss in &facts.losses {
         let entry = reasons.entry(&loss.reason).or_insert((0, loss.from_ns, loss.to_ns));
-        entry.0 = entry.0.saturating_add(loss.spans).saturating_add(loss.events);
+        entry.0 = entry.0.saturating_add(loss.total());
         entry.1 = entry.1.min(loss.from_ns);
         entry.2 = entry.2.max(loss.to_ns);
     }
@@ -82,7 +87,7 @@ fn losses(facts: &Facts) -> Vec<Finding> {
         let evidence = format!(
             "{} {} dropped ({}), {reason}, from +{} to +{}",
             text::count(lost),
-            text::agree(lost, "span or event", "spans and events"),
+            text::agree(lost, one, many),
             text::share(lost as f64 / all as f64),
             text::duration_in_words(from_ns),
             text::duration_in_words(to_ns)

@@ -88,7 +88,7 @@ impl Facts {
             unfinished: run.unfinished,
             cut: report.get("cut").and_then(Value::as_u64).unwrap_or_default(),
             log_unplaced: report.get("log_unplaced").and_then(Value::as_u64).unwrap_or_default(),
-            dropped: run.dropped_spans.saturating_add(run.dropped_events),
+            dropped: run.dropped(),
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
             earlier_killed: earlier.iter().filter(killed).count(),
@@ -116,8 +116,9 @@ impl Facts {
             kept: run
                 .spans
                 .saturating_add(run.events)
-                .saturating_sub(run.pruned_spans.saturating_add(run.pruned_events)),
-            pruned: run.pruned_spans.saturating_add(run.pruned_events),
+                .saturating_add(run.entries)
+                .saturating_sub(run.pruned()),
+            pruned: run.pruned(),
             nested: reader.nested_in_itself(run.id)?,
             kept_open: reader.kept_open(run.id)?,
             open_to_others: metadata.as_ref().map_or(0, open_to_others),

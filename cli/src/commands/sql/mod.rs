@@ -250,7 +250,7 @@ fn missing(context: &Context) -> Result<(bool, u64), Failure> {
     let reader = context.wanted.reader()?;
     let runs = reader.runs()?.into_iter().map(|run| context.wanted.looked_at(&reader, run));
     let runs = runs.collect::<Result<Vec<_>, Failure>>()?;
-    let dropped = runs.iter().map(|run| run.dropped_spans.saturating_add(run.dropped_events));
+    let dropped = runs.iter().map(|run| run.dropped());
     Ok((runs.iter().all(|run| run.is_complete()), dropped.fold(0, u64::saturating_add)))
 }
 

@@ -61,7 +61,8 @@ fn lost(health: &Health, columns: u16) -> Option<String> {
     }
     let run = &health.run;
     let total = health.dropped.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
-    let all = run.spans.saturating_add(run.events).saturating_add(total);
+    let stored = run.spans.saturating_add(run.events).saturating_add(run.entries);
+    let all = stored.saturating_add(total);
     let reasons: Vec<String> = health
         .dropped
         .iter()

@@ -34,7 +34,7 @@ pub(crate) fn about(
         generator: format!("spandrel {}", env!("CARGO_PKG_VERSION")),
         title: title(reader, of),
         complete: of.is_complete(),
-        dropped: of.dropped_spans.saturating_add(of.dropped_events),
+        dropped: of.dropped(),
         selection: profile.selection().map_or_else(String::new, |words| cut(&words, 400)),
         run: run(reader, of),
         losses: losses(reader.losses(of.id)?, of.length_ns()),
@@ -78,7 +78,7 @@ fn run(reader: &Reader, run: &Run) -> RunFacts {
         clock: short(&info.clock),
         file: short(&file_name(reader.path())),
         events: run.events,
-        pruned: run.pruned_spans.saturating_add(run.pruned_events),
+        pruned: run.pruned(),
         ..RunFacts::default()
     }
 }
