@@ -105,7 +105,10 @@ impl Model {
             Step::Leave => self.leave(),
             Step::Close(choice) => {
                 let Some(n) = self.choose(choice) else { return };
-                if self.made[n].inside == 0 {
+                // Not before its children: with our own subscriber it is gone then, and what gets its place is taken
+                // for the parent where it is entered.
+                let is_parent = |made: &Made| made.span.is_some() && made.parent == Some(n);
+                if self.made[n].inside == 0 && !self.made.iter().any(is_parent) {
                     self.made[n].span = None;
                 }
             }
