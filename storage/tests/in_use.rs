@@ -109,13 +109,21 @@ fn a_reader_keeps_its_locks_when_the_store_closes() {
     common::store(&path, &StoreOptions::default()).close().unwrap();
 }
 
+/// The locks on a file, which nobody changes meanwhile.
+///
+/// The system hands out the list of all locks piece by piece, and passes over some where others lock and unlock between two
+/// pieces. So what one of several looks has is there.
 #[cfg(target_os = "linux")]
 fn locks_on(path: &Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let inode = format!(":{} ", path.metadata().unwrap().ino());
-    let locks = std::fs::read_to_string("/proc/locks").unwrap();
-    let locks = locks.lines().filter(|line| line.contains(&inode));
-    locks.map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let locks = locks.lines().filter(|line| line.contains(&inode));
+        seen.extend(locks.map(|line| line.split_once(' ').unwrap().1.to_owned()));
+    }
+    seen.into_iter().collect()
 }
 
 #[cfg(not(target_os = "linux"))]
