@@ -144,7 +144,6 @@ impl Given {
             longest_entry_ns: (at % 4 > 1).then_some(7 + at as i64),
             last_exit_ns: (at % 4 > 1).then_some(1_000_001 + at as i64),
             fields: from..batch.text.len(),
-            ..SpanRow::default()
         };
         batch.spans.push(row);
     }
