@@ -1,10 +1,10 @@
 //! The spans that are open right now.
 //!
-//! A fixed table, allocated when the profiler is built, of which so much is touched then as most programs
-//! need: sets of places, found by the key that `tracing` gave the span. A place is claimed with one compare-and-swap when the span is
-//! created and given back when it closes; between them, only callbacks for this very span touch
-//! it. The state is our own and not in the registry's `Extensions`, because those take a lock and
-//! box every value.
+//! A fixed table, allocated when the profiler is built, of which so much is touched then as most
+//! programs need: sets of places, found by the key that `tracing` gave the span. A place is claimed
+//! with one compare-and-swap when the span is created and given back when it closes; between them,
+//! only callbacks for this very span touch it. The state is our own and not in the registry's
+//! `Extensions`, because those take a lock and box every value.
 //!
 //! Two front ends with keys of their own can share the table: a place also knows the number of its
 //! *layer*. The spans of the first layer, usually the only one, are found by their key alone; those
