@@ -32,6 +32,8 @@ pub(crate) const TRACE_SPANS: usize = 50_000;
 pub(crate) const EVENT_SPANS: usize = 5_000;
 /// Rows of a trace's waterfall.
 pub(crate) const TRACE_ROWS: usize = 250;
+/// Rows of what ran on other threads in the time of a trace.
+pub(crate) const MEANWHILE: usize = 10;
 /// Events of a trace.
 pub(crate) const TRACE_EVENTS: usize = 60;
 /// Stretches of the critical path that one row has.

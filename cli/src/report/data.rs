@@ -238,6 +238,23 @@ pub(crate) struct Trace {
     pub events: Vec<EventFact>,
     /// How many events it has.
     pub events_of: u64,
+    /// What ran on other threads meanwhile and is no part of it, the longest first.
+    pub meanwhile: Vec<MeanwhileFact>,
+    /// Entries on other threads that are in none of those, and how long they were.
+    pub meanwhile_more: (u64, i64),
+}
+
+/// Spans that live long and have name and fields in common, and were entered on other threads meanwhile.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct MeanwhileFact {
+    pub name: i64,
+    pub calls: u64,
+    pub total_ns: i64,
+    pub longest_ns: i64,
+    /// Of the longest entry.
+    pub thread: String,
+    pub threads: u64,
+    pub fields: Vec<(String, String)>,
 }
 
 /// A row of a waterfall: a span, an entry of one that lives long, or what was folded under one.

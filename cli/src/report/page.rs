@@ -11,7 +11,7 @@ use crate::output::text;
 const TEMPLATE: &str = include_str!("web/template.html");
 
 /// One after the other, a script each, in one scope.
-const SCRIPTS: [&str; 19] = [
+const SCRIPTS: [&str; 20] = [
     include_str!("web/format.js"),
     include_str!("web/dom.js"),
     include_str!("web/theme.js"),
@@ -27,6 +27,7 @@ const SCRIPTS: [&str; 19] = [
     include_str!("web/overview.js"),
     include_str!("web/errors.js"),
     include_str!("web/trace_detail.js"),
+    include_str!("web/meanwhile.js"),
     include_str!("web/waterfall.js"),
     include_str!("web/heatmap.js"),
     include_str!("web/diff.js"),

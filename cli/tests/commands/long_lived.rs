@@ -385,6 +385,14 @@ fn what_is_open_all_the_time_can_be_checked() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
+/// The document in a page.
+pub fn document(page: &str) -> Value {
+    let from = page.find("<script type=\"application/json\"").unwrap();
+    let text = &page[from..];
+    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
+    serde_json::from_str(text).unwrap()
+}
+
 #[test]
 fn a_page_has_what_top_has_and_entries_in_its_order_of_time() {
     let db = game(End::Closed);
@@ -393,10 +401,7 @@ fn a_page_has_what_top_has_and_entries_in_its_order_of_time() {
     let (_, err, code) = run(bare(&["report", "-o"]).arg(&page).arg("--db").arg(db));
     assert_eq!(code, 0, "{err}");
     let page = std::fs::read_to_string(page).unwrap();
-    let from = page.find("<script type=\"application/json\"").unwrap();
-    let text = &page[from..];
-    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
-    let document: Value = serde_json::from_str(text).unwrap();
+    let document = document(&page);
     let name = |number: &Value| document["names"][number.as_u64().unwrap() as usize].clone();
     let top = json(db, &["top"]);
     let rows = document["top"].as_array().unwrap();

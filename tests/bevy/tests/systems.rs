@@ -112,9 +112,7 @@ fn play(case: &Case) {
     if !case.is_dropped {
         check_self_times(&self_times[1]);
     }
-    if case.executor == Executor::SingleThreaded {
-        frame_names_its_slowest_system(&db);
-    }
+    frames_name_their_slowest_system(&db, case.executor);
     drop(kept);
 }
 
@@ -174,7 +172,7 @@ fn check_self_times((sums, length): &(BTreeMap<String, i64>, i64)) {
 }
 
 /// Asked of the command, if it was built.
-fn frame_names_its_slowest_system(db: &Path) {
+fn frames_name_their_slowest_system(db: &Path, executor: Executor) {
     let Some(command) = std::env::var_os("SPANDREL_TEST_COMMAND") else {
         println!("SKIPPED: a frame's tree, SPANDREL_TEST_COMMAND is not set");
         return;
@@ -184,22 +182,39 @@ fn frame_names_its_slowest_system(db: &Path) {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let nth = game::SLOW_EACH * 13 - 1;
-    let sql =
-        format!("SELECT id FROM spans WHERE name = 'update' ORDER BY id LIMIT 1 OFFSET {nth}");
-    let rows = ask(&["sql", &sql, "-f", "csv"]);
-    let id = rows.lines().last().unwrap();
-    let tree = ask(&["tree", &format!("s{id}"), "-f", "json"]);
-    let tree: serde_json::Value = serde_json::from_str(&tree).unwrap();
-    let is_slow = |row: &serde_json::Value| {
-        row["name"] == "system"
-            && row["fields"]["name"] == "spandrel_tests_bevy::game::think"
-            && row["by"] == "entries"
-            && row["on_critical_path"] == true
-            && row["critical_ns"].as_i64().unwrap() >= 6_000_000
-    };
-    let rows = tree["rows"].as_array().unwrap();
-    assert!(rows.iter().any(is_slow), "{tree:#}");
+    let rows = ask(&["sql", "SELECT id FROM spans WHERE name = 'update' ORDER BY id", "-f", "csv"]);
+    let frames: Vec<&str> = rows.lines().skip(1).collect();
+    assert_eq!(frames.len() as u64, game::UPDATES);
+    let mut elsewhere = 0;
+    // Late enough that its systems live long, with a rule or without.
+    for slow in 20..game::UPDATES / game::SLOW_EACH {
+        let id = frames[(slow * game::SLOW_EACH) as usize - 1];
+        let text = ask(&["tree", &format!("s{id}"), "-f", "json"]);
+        let tree: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let is_think = |row: &serde_json::Value| {
+            row["name"] == "system" && row["fields"]["name"] == "spandrel_tests_bevy::game::think"
+        };
+        // On the thread of the frame it is in the tree, and the frame waited for it.
+        let is_slow = |row: &serde_json::Value| {
+            is_think(row)
+                && row["by"] == "entries"
+                && row["on_critical_path"] == true
+                && row["critical_ns"].as_i64().unwrap() >= 6_000_000
+        };
+        let is_inside = tree["rows"].as_array().unwrap().iter().any(is_slow);
+        // On another one it is beside it, and the longest stands in front.
+        let beside = tree["meanwhile"].as_array().unwrap();
+        let longest_ns = |row: &serde_json::Value| row["longest_ns"].as_i64().unwrap();
+        assert!(beside.is_sorted_by_key(|row| std::cmp::Reverse(longest_ns(row))), "{tree:#}");
+        let is_beside = beside.iter().any(|row| is_think(row) && longest_ns(row) >= 6_000_000);
+        assert!(is_inside != is_beside, "{tree:#}");
+        assert!(is_inside || executor == Executor::MultiThreaded, "{tree:#}");
+        elsewhere += u64::from(is_beside);
+        if is_beside && elsewhere == 1 {
+            println!("{}", ask(&["tree", &format!("s{id}")]));
+        }
+    }
+    println!("  the slowest system was on another thread than the frame {elsewhere} times");
 }
 
 fn print(

@@ -7,6 +7,7 @@ use spandrel_storage::query::Trace;
 use spandrel_storage::query::trace::Node;
 
 use super::Found;
+use super::meanwhile::chosen as meanwhile;
 
 /// Entries of a span inside the same node that are shown one by one; more are summed up.
 const ENTRIES_EACH: usize = 5;
@@ -22,6 +23,8 @@ pub(super) struct Wanted {
     pub(super) children: usize,
     /// Lines at most, but for spans that were asked for and those around them.
     pub(super) lines: Option<usize>,
+    /// Lines of what ran on other threads meanwhile; 0: all.
+    pub(super) meanwhile: usize,
 }
 
 /// A line.
@@ -40,6 +43,12 @@ pub(super) enum Line {
     More { children: u64, spans: u64, ns: i64, depth: usize },
     /// Lines that are left out: the spans of them, and how long the outermost of these took together.
     Cut { spans: u64, ns: i64 },
+    /// That what follows is no part of the tree.
+    Meanwhile,
+    /// What ran on other threads meanwhile, by its place there.
+    Ran { at: usize },
+    /// Entries on other threads that are left out.
+    MoreRan { entries: u64, ns: i64 },
 }
 
 impl Line {
@@ -48,7 +57,7 @@ impl Line {
             Self::Span { depth, .. } | Self::Event { depth, .. } => depth,
             Self::Missing { depth, .. } | Self::More { depth, .. } => depth,
             Self::Entries { depth, .. } => depth,
-            Self::Cut { .. } => 0,
+            Self::Cut { .. } | Self::Meanwhile | Self::Ran { .. } | Self::MoreRan { .. } => 0,
         }
     }
 }
@@ -80,10 +89,12 @@ impl Lines {
                 left.extend(chosen(found, wanted, &kept, &children, depth + 1).into_iter().rev());
             }
         }
-        Self(match wanted.lines {
+        let mut lines = match wanted.lines {
             Some(most) if lines.len() > most => cut(found, &kept, lines, most),
             _ => lines,
-        })
+        };
+        lines.extend(found.trace.meanwhile.iter().flat_map(|ran| meanwhile(ran, wanted)));
+        Self(lines)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `spandrel tree`: one trace as a waterfall, with its critical path.
 
 mod lines;
+mod meanwhile;
 mod waterfall;
 
 use clap::Args;
@@ -34,6 +35,8 @@ const LINES: usize = 2_000;
 const OUTLIVED: usize = 3;
 /// Children of a span that are shown without asking.
 const CHILDREN: usize = 20;
+/// What of other threads is shown without asking.
+const MEANWHILE: usize = 10;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -56,6 +59,9 @@ pub(crate) struct Arguments {
     /// Maximum children of a span, longest first (0 = all)
     #[arg(long, value_name = "SPANS", default_value_t = CHILDREN)]
     children: usize,
+    /// Maximum rows of what ran on other threads meanwhile, longest first (0 = all)
+    #[arg(long, value_name = "ROWS", default_value_t = MEANWHILE)]
+    meanwhile: usize,
     /// Also show the events in the spans
     #[arg(long)]
     events: bool,
@@ -97,6 +103,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         min_ns,
         children: arguments.children,
         lines: context.output.limit(LINES),
+        meanwhile: arguments.meanwhile,
     };
     let lines = Lines::of(&found, &wanted);
     let waterfall = Waterfall::new(&found, context.output.width());
@@ -139,7 +146,8 @@ impl Found {
 
     /// The waterfall on so many columns, with what is shown without asking.
     pub(crate) fn drawing(&self, columns: usize) -> String {
-        let wanted = Wanted { depth: None, min_ns: 0, children: CHILDREN, lines: Some(LINES) };
+        let (lines, children, meanwhile) = (Some(LINES), CHILDREN, MEANWHILE);
+        let wanted = Wanted { depth: None, min_ns: 0, children, lines, meanwhile };
         Waterfall::new(self, columns).draw(&Lines::of(self, &wanted))
     }
 
@@ -182,7 +190,11 @@ impl Found {
             let (kept, all) = (text::count(kept), text::count(trace.entries_total));
             format!("only the longest {kept} of {all}{more} entries in this trace are shown")
         });
-        let said: Vec<String> = [spans, entries].into_iter().flatten().collect();
+        let is_partial = trace.meanwhile.as_ref().is_some_and(|meanwhile| meanwhile.left_out);
+        let meanwhile = is_partial.then(|| {
+            "so much ran on other threads meanwhile that figures of it are of a part".to_owned()
+        });
+        let said: Vec<String> = [spans, entries, meanwhile].into_iter().flatten().collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
 }
@@ -381,7 +393,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     let none = json!({
         "trace_id": null, "otel_trace_id": null, "start_ns": null, "duration_ns": null,
         "critical_path": [], "missing_parents": [], "links": [], "events": [], "entries": 0,
-        "used_index": false,
+        "meanwhile_of": null, "meanwhile": [], "meanwhile_left_out": 0, "used_index": false,
     });
     if let Value::Object(none) = none {
         view.extra.extend(none);
@@ -414,6 +426,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     view.extra.insert("entries".into(), json!(trace.entries_total));
     view.extra.insert("links".into(), links.collect());
     view.extra.insert("events".into(), events.collect());
+    meanwhile::members(view, trace.meanwhile.as_ref());
 }
 
 fn notes(view: &mut View, found: &Found) {

@@ -11,11 +11,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Found;
 use super::lines::{Line, Lines};
+use super::meanwhile::more_ran;
 use crate::output::text;
 
 const PATH: Style = AnsiColor::Yellow.on_default().bold();
-const BAR: Style = AnsiColor::Cyan.on_default();
-const FAINT: Style = Style::new().dimmed();
+pub(super) const BAR: Style = AnsiColor::Cyan.on_default();
+pub(super) const FAINT: Style = Style::new().dimmed();
 const BAD: Style = AnsiColor::Red.on_default();
 
 /// Levels that are indented; deeper ones are numbered.
@@ -40,7 +41,7 @@ const AXIS_MAX: i64 = 4;
 const BLAMED_MAX: usize = 6;
 
 pub(super) struct Waterfall<'a> {
-    found: &'a Found,
+    pub(super) found: &'a Found,
     width: usize,
     /// Names that spans of several targets have.
     twins: HashSet<&'a str>,
@@ -50,7 +51,9 @@ impl<'a> Waterfall<'a> {
     pub(super) fn new(found: &'a Found, width: usize) -> Self {
         let mut targets: HashMap<&str, &str> = HashMap::new();
         let spans = (0..found.trace.nodes()).filter_map(|place| found.trace.node(place));
-        let twins = spans.map(Node::callsite).filter_map(|callsite| {
+        let ran = found.trace.meanwhile.iter().flat_map(|meanwhile| &meanwhile.rows);
+        let callsites = spans.map(Node::callsite).chain(ran.map(|row| &row.callsite));
+        let twins = callsites.filter_map(|callsite| {
             let (name, target) = (callsite.name.as_str(), &*callsite.target);
             (*targets.entry(name).or_insert(target) != target).then_some(name)
         });
@@ -96,6 +99,9 @@ impl<'a> Waterfall<'a> {
                     let spans = text::count(*spans);
                     format!("  {FAINT}… {spans} more {what}, {ns} total; -n 0 shows all{FAINT:#}")
                 }
+                Line::Meanwhile => format!("  {FAINT}{}{FAINT:#}", self.heading()),
+                Line::Ran { at } => self.ran(*at, &name, columns),
+                Line::MoreRan { entries, ns } => more_ran(*entries, *ns),
             };
             page.push_str(row.trim_end());
             page.push('\n');
@@ -109,12 +115,9 @@ impl<'a> Waterfall<'a> {
             Line::Span { place, depth } => format!("{}{}", indent(*depth), self.name_of(*place)),
             Line::Entries { entries, more, place, depth, .. } => {
                 let (count, more) = (text::count(*entries), if *more { " more" } else { "" });
-                // What is cut is the name, never the count.
-                let (name, count) = (self.name_of(*place), format!(" × {count}{more}"));
-                let room = NAME_MAX.saturating_sub(indent(*depth).width() + count.width());
-                let room = name.width().min(room.max(NAME_MIN));
-                format!("{}{}{count}", indent(*depth), fit(&name, room))
+                counted(*depth, &self.name_of(*place), &format!(" × {count}{more}"))
             }
+            Line::Ran { at } => self.name_of_ran(*at),
             Line::Event { place, depth } => {
                 let event = self.found.events.get(*place);
                 let level = event.map_or("", |event| &*event.callsite.level);
@@ -124,6 +127,7 @@ impl<'a> Waterfall<'a> {
                 format!("{}(parent s{id} missing: dropped, pruned or still open)", indent(*depth))
             }
             Line::More { .. } | Line::Cut { .. } => String::new(),
+            Line::Meanwhile | Line::MoreRan { .. } => String::new(),
         }
     }
 
@@ -148,7 +152,7 @@ impl<'a> Waterfall<'a> {
     }
 
     /// A name; with the target where that tells it from an equal one in the trace.
-    fn label(&self, callsite: &Callsite) -> String {
+    pub(super) fn label(&self, callsite: &Callsite) -> String {
         let name = text::clean(&callsite.name);
         match self.twins.contains(callsite.name.as_str()) {
             true => format!("{name} ({})", text::clean(&callsite.target)),
@@ -265,7 +269,7 @@ impl<'a> Waterfall<'a> {
     }
 
     /// A bar; where it goes on beyond the axis, its end says so.
-    fn bar(
+    pub(super) fn bar(
         &self,
         (start_ns, end_ns): (i64, i64),
         is_root: bool,
@@ -325,9 +329,10 @@ impl<'a> Waterfall<'a> {
         if trace.root().is_some_and(|root| trace.lives_long(root)) {
             parts = vec!["none: the root lives long, and is no one piece of work".into()];
         }
-        let lives_long = (0..trace.nodes()).any(|place| {
-            trace.lives_long(place) || matches!(trace.node(place), Some(Node::Entry(_)))
-        });
+        let lives_long = trace.meanwhile.is_some()
+            || (0..trace.nodes()).any(|place| {
+                trace.lives_long(place) || matches!(trace.node(place), Some(Node::Entry(_)))
+            });
         let line = format!(
             "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{}{}{FAINT:#}",
             parts.join("  "),
@@ -355,7 +360,14 @@ fn running_last(span: &Span, length: usize) -> String {
     }
 }
 
-fn indent(depth: usize) -> String {
+/// A name with a count behind it; what is cut is the name, never the count.
+pub(super) fn counted(depth: usize, name: &str, count: &str) -> String {
+    let room = NAME_MAX.saturating_sub(indent(depth).width() + count.width());
+    let room = name.width().min(room.max(NAME_MIN));
+    format!("{}{}{count}", indent(depth), fit(name, room))
+}
+
+pub(super) fn indent(depth: usize) -> String {
     match depth.checked_sub(INDENTED_MAX) {
         None | Some(0) => "  ".repeat(depth),
         Some(_) => format!("{}{depth}› ", "  ".repeat(INDENTED_MAX)),
@@ -382,13 +394,13 @@ fn fit(text: &str, columns: usize) -> String {
     format!("{cut}{}", " ".repeat(columns.saturating_sub(used + 1)))
 }
 
-fn thread(thread: &Thread) -> String {
+pub(super) fn thread(thread: &Thread) -> String {
     let name = thread.name.as_deref().map(text::clean);
     name.unwrap_or_else(|| format!("thread {}", thread.os_id))
 }
 
 /// The fields as they stand at the end of a row.
-fn faint_fields(fields: Option<&str>) -> String {
+pub(super) fn faint_fields(fields: Option<&str>) -> String {
     match fields.map(written).filter(|fields| !fields.is_empty()) {
         Some(fields) => format!("  {FAINT}{fields}{FAINT:#}"),
         None => String::new(),

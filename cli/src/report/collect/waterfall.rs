@@ -6,13 +6,16 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use spandrel_storage::query::trace::Node;
+use spandrel_storage::CountedBy;
+use spandrel_storage::query::trace::{MeanwhileRow, Node};
 use spandrel_storage::query::{CriticalPath, Trace};
 
 use super::names::{Names, thread_text};
 use super::text;
 use crate::report::bounds;
-use crate::report::data::{self, CriticalShare, NAME_NO_PARENT, NAME_OTHERS, TraceRow};
+use crate::report::data::{
+    self, CriticalShare, MeanwhileFact, NAME_NO_PARENT, NAME_OTHERS, TraceRow,
+};
 
 /// Lays a trace out.
 pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
@@ -65,8 +68,31 @@ pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
         whole: !trace.is_truncated(),
         rows,
         critical: shares(trace, &path, names),
-        ..data::Trace::default()
+        ..beside(trace, names)
     }
+}
+
+/// What ran on other threads meanwhile.
+fn beside(trace: &Trace, names: &mut Names) -> data::Trace {
+    let Some(meanwhile) = &trace.meanwhile else { return data::Trace::default() };
+    let shown = meanwhile.rows.len().min(bounds::MEANWHILE);
+    let (shown, others) = meanwhile.rows.split_at(shown);
+    let (mut more, mut more_ns) = (meanwhile.more, meanwhile.more_ns);
+    for row in others {
+        more = more.saturating_add(row.calls);
+        more_ns = more_ns.saturating_add(row.total_ns);
+    }
+    let fact = |row: &MeanwhileRow| MeanwhileFact {
+        name: names.of(&row.callsite, CountedBy::Entries),
+        calls: row.calls,
+        total_ns: row.total_ns,
+        longest_ns: row.longest_ns,
+        thread: thread_text(&row.thread),
+        threads: row.threads,
+        fields: text::fields(row.fields.as_deref()),
+    };
+    let meanwhile = shown.iter().map(fact).collect();
+    data::Trace { meanwhile, meanwhile_more: (more, more_ns), ..data::Trace::default() }
 }
 
 enum Step {

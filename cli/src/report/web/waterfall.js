@@ -62,7 +62,7 @@ class Waterfall {
       el("h2", null, nameCell(trace.name), el("span", { class: "time" }, duration(trace.duration_ns))),
       this.critical(),
       el("div", { class: "bar" }, el("label", null, check, "critical path only"), legend()),
-      this.ruler, this.scroller, this.detail, this.events(),
+      this.ruler, this.scroller, this.detail, meanwhileSection(trace), this.events(),
     ];
     this.choose(0);
   }

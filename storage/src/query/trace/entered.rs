@@ -8,11 +8,12 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::Transaction;
 
 use super::layout::{Entered, is_long_lived};
+use super::meanwhile::{Meanwhile, Sums};
+use super::owners::Owners;
 use super::{Found, TraceEntry};
 use crate::error::Error;
 use crate::query::scan::Condition;
@@ -25,8 +26,6 @@ const ENTRIES_MAX: usize = 100_000;
 const LOOKED_AT_MAX: u64 = 4_000_000;
 /// Roots of other traces that SQLite is told of; of more, it hands out all spans.
 const ROOTS_MAX: usize = 256;
-/// Bytes of fields of spans that were entered.
-const FIELDS_BYTES_MAX: usize = 16 << 20;
 
 /// What belongs to a trace beside its spans.
 pub(super) struct Inside {
@@ -39,25 +38,58 @@ pub(super) struct Inside {
     pub(super) guests: Vec<Span>,
     /// How many there are.
     pub(super) guests_total: u64,
+    /// What no thread did in it, but others did at that time.
+    pub(super) meanwhile: Option<Meanwhile>,
 }
 
 pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<Inside, Error> {
     let mut members = Members::of(found, run.last_ns);
+    let mut sums = found.subject(run.last_ns).and_then(|span| Sums::over(span, run.last_ns));
     let stretches = stretches(found, run.last_ns);
-    let mut looked_at = 0;
-    reader.entries_backwards(run.id, &stretches, |_, entry| {
+    let left_out = backwards(reader, run.id, &stretches, |entry| {
         members.look_at(entry);
+        sums.iter_mut().for_each(|sums| sums.look_at(entry));
+    })?;
+    if left_out {
+        // What was looked at was the end of all that time, and that of the span may be a part of it.
+        sums = sums.map(|sums| of_its_time(reader, run.id, sums)).transpose()?;
+    }
+    members.keep_the_longest(ENTRIES_MAX);
+    let total = members.total;
+    let (entries, roots) = reader.query("read what was entered", |tx| named(tx, members.kept))?;
+    let meanwhile = reader.query("read what was entered meanwhile", |tx| {
+        sums.map(|sums| sums.named(tx, found.root_id)).transpose()
+    })?;
+    let over_ns = stretches.last().map_or(i64::MIN, |(_, until)| *until);
+    let (guests, guests_total) = guests(reader, (run.id, over_ns), found, &entries, roots)?;
+    let meanwhile = meanwhile.flatten();
+    Ok(Inside { entries, total, left_out, guests, guests_total, meanwhile })
+}
+
+/// Looks at the entries of some stretches of time; whether there are more than are looked at.
+fn backwards(
+    reader: &Reader,
+    run_id: i64,
+    stretches: &[(i64, i64)],
+    mut look_at: impl FnMut(&Entry),
+) -> Result<bool, Error> {
+    let mut looked_at = 0;
+    reader.entries_backwards(run_id, stretches, |_, entry| {
+        look_at(entry);
         looked_at += 1;
         let is_enough = looked_at >= LOOKED_AT_MAX;
         Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let left_out = looked_at >= LOOKED_AT_MAX;
-    members.keep_the_longest(ENTRIES_MAX);
-    let total = members.total;
-    let (entries, roots) = reader.query("read what was entered", |tx| named(tx, members.kept))?;
-    let over_ns = stretches.last().map_or(i64::MIN, |(_, until)| *until);
-    let (guests, guests_total) = guests(reader, (run.id, over_ns), found, &entries, roots)?;
-    Ok(Inside { entries, total, left_out, guests, guests_total })
+    Ok(looked_at >= LOOKED_AT_MAX)
+}
+
+/// Adds up once more, looking at nothing else.
+fn of_its_time(reader: &Reader, run_id: i64, sums: Sums) -> Result<Sums, Error> {
+    let mut sums = sums.again();
+    if backwards(reader, run_id, &[sums.time()], |entry| sums.look_at(entry))? {
+        sums.leave_out();
+    }
+    Ok(sums)
 }
 
 /// When the spans were open, those that live long left out: as stretches that do not overlap.
@@ -138,31 +170,12 @@ fn named(
     entries: Vec<Entry>,
 ) -> rusqlite::Result<(Vec<TraceEntry>, HashSet<u64>)> {
     let mut names = Names::new(tx)?;
-    let sql = |table: &str| format!("SELECT root_id, fields FROM {table} WHERE id = ?1");
-    let mut closed = tx.prepare(&sql("span"))?;
-    let mut open = tx.prepare(&sql("open_span"))?;
-    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?));
-    let mut known: HashMap<u64, Option<Arc<str>>> = HashMap::new();
-    let (mut roots, mut bytes) = (HashSet::new(), 0);
+    let mut owners = Owners::new(tx)?;
+    let mut roots = HashSet::new();
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
-        let fields = match known.get(&entry.span_id) {
-            Some(fields) => fields.clone(),
-            None => {
-                let id = entry.span_id as i64;
-                let mut found = closed.query_row([id], read).optional()?;
-                if found.is_none() {
-                    found = open.query_row([id], read).optional()?;
-                }
-                let (root, fields) = found.unwrap_or((id, None));
-                roots.insert(root as u64);
-                bytes += fields.as_ref().map_or(0, String::len);
-                let fields: Option<Arc<str>> =
-                    fields.filter(|_| bytes <= FIELDS_BYTES_MAX).map(Into::into);
-                known.insert(entry.span_id, fields.clone());
-                fields
-            }
-        };
+        let (root, fields) = owners.get(entry.span_id)?;
+        roots.insert(root);
         let (callsite, thread) =
             (names.callsite(entry.callsite_id)?, names.thread(entry.thread_id)?);
         all.push(TraceEntry { entry, callsite, thread, fields });

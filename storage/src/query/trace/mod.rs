@@ -16,7 +16,9 @@
 mod entered;
 mod kept;
 mod layout;
+mod meanwhile;
 mod node;
+mod owners;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -25,6 +27,7 @@ use std::ops::ControlFlow;
 
 pub use self::kept::Outlived;
 use self::layout::Layout;
+pub use self::meanwhile::{Meanwhile, MeanwhileRow};
 pub use self::node::{Node, TraceEntry};
 use super::rows::Rows;
 use super::scan::Condition;
@@ -51,6 +54,9 @@ pub struct Trace {
     pub entries_total: u64,
     /// There were more entries at that time than are looked at.
     pub entries_left_out: bool,
+    /// What other threads did at that time in spans that live long and are no part of it: of the span
+    /// around which it was read, or of the root.
+    pub meanwhile: Option<Meanwhile>,
     /// When spans that are unfinished are taken to end: nobody knows, so it is the last moment of
     /// which the run tells.
     pub last_ns: i64,
@@ -72,11 +78,11 @@ impl Trace {
     /// a run that was recorded before version 3 of the schema that is all of it, some 0.1 s for a million
     /// spans.
     pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
-        let trace = Self::read_with(reader, root_id, max, HashSet::new())?;
-        Ok(trace)
+        Self::read_with(reader, (root_id, root_id), max, HashSet::new())
     }
 
     /// The same with one of its spans, and those around it, among what is kept, whatever their ids.
+    /// [`meanwhile`](Self::meanwhile) is of its time.
     ///
     /// # Errors
     ///
@@ -91,7 +97,7 @@ impl Trace {
         max: usize,
         span_id: u64,
     ) -> Result<Option<Self>, Error> {
-        let trace = Self::read(reader, root_id, max)?;
+        let trace = Self::read_with(reader, (root_id, span_id), max, HashSet::new())?;
         let Some(cut) = trace.as_ref().filter(|trace| trace.is_truncated()) else {
             return Ok(trace);
         };
@@ -106,12 +112,12 @@ impl Trace {
                 ControlFlow::Break(())
             })?;
         }
-        Self::read_with(reader, root_id, max, chain)
+        Self::read_with(reader, (root_id, span_id), max, chain)
     }
 
     fn read_with(
         reader: &Reader,
-        root_id: u64,
+        (root_id, asked): (u64, u64),
         max: usize,
         wanted: HashSet<u64>,
     ) -> Result<Option<Self>, Error> {
@@ -120,7 +126,7 @@ impl Trace {
         let Some(run) = runs.iter().rev().find(|run| run.first_id <= root_id) else {
             return Ok(None);
         };
-        let mut found = Found { root_id, max, wanted, spans: Vec::new(), total: 0 };
+        let mut found = Found { root_id, asked, max, wanted, spans: Vec::new(), total: 0 };
         if reader.indexes()?.traces {
             found.look_up(reader, run.id)?;
         } else {
@@ -141,6 +147,7 @@ impl Trace {
         trace.total = trace.total.saturating_add(inside.guests_total);
         trace.entries_total = inside.total;
         trace.entries_left_out = inside.left_out;
+        trace.meanwhile = inside.meanwhile;
         Ok(Some(trace))
     }
 
@@ -171,6 +178,7 @@ impl Trace {
             entries,
             entries_total,
             entries_left_out,
+            meanwhile: None,
             last_ns,
             layout,
         }
@@ -296,6 +304,8 @@ impl Trace {
 /// The spans of a trace while they are read.
 struct Found {
     root_id: u64,
+    /// The span that was asked for, or the root.
+    asked: u64,
     max: usize,
     /// Those that are kept in any case.
     wanted: HashSet<u64>,
@@ -330,6 +340,13 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// The span that was asked for, if it is there and has a time of its own, or else the root.
+    fn subject(&self, last_ns: i64) -> Option<&Span> {
+        let find = |id: u64| self.spans.iter().find(|span| span.id == id);
+        let asked = find(self.asked).filter(|span| !layout::is_long_lived(span, last_ns));
+        asked.or_else(|| find(self.root_id))
     }
 
     /// By id, each once.

@@ -56,7 +56,7 @@ pub(crate) fn long_lived(id: u64, parent_id: Option<u64>, start_ns: i64, end_ns:
 
 /// Depth and id of what is below the root, and of what has lost its parent, as it stands from the top; ids
 /// of entries are negative.
-fn below(trace: &Trace) -> Vec<(usize, i64)> {
+pub(super) fn below(trace: &Trace) -> Vec<(usize, i64)> {
     let mut next: Vec<(usize, usize)> =
         trace.orphans().flat_map(|(_, places)| places.iter().map(|at| (0, *at))).collect();
     next.extend(trace.root().map(|at| (0, at)));

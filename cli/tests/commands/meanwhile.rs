@@ -1,0 +1,198 @@
+//! `spandrel tree` of programs whose work is done by threads that are inside no span of the trace then, as an
+//! engine's systems are on the threads of a pool.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spandrel::{Entries, Profiler};
+use tracing::{Dispatch, Span, dispatcher, info_span};
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::fixture::{bare, run};
+use super::frames::{self, AUDIO, MS, frame_id};
+
+const FRAMES: usize = 40;
+
+fn text(path: &Path, words: &[&str]) -> String {
+    let (out, err, code) = run(bare(&["tree", "--db"]).arg(path).args(words));
+    assert_eq!(code, 0, "{err}");
+    out
+}
+
+fn document(path: &Path, words: &[&str]) -> Value {
+    let (out, err, code) = run(bare(&["tree", "-f", "json", "--db"]).arg(path).args(words));
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// The lines from the heading on, without what stands beneath.
+fn section(page: &str) -> Vec<&str> {
+    let lines = page.lines().skip_while(|line| !line.trim().starts_with("meanwhile"));
+    lines.take_while(|line| !line.starts_with("critical path")).collect()
+}
+
+/// A thread of a pool, which works each time that it is told to.
+struct Worker {
+    go: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Worker {
+    fn start<'a>(
+        scope: &'a Scope<'a, '_>,
+        (name, dispatch): (&str, &Dispatch),
+        work: impl Fn() + Send + 'a,
+    ) -> Self {
+        let (go, told) = mpsc::channel();
+        let (tell, done) = mpsc::channel();
+        let dispatch = dispatch.clone();
+        let thread = thread::Builder::new().name(name.to_owned());
+        let body = move || {
+            while told.recv().is_ok() {
+                work();
+                tell.send(()).unwrap();
+            }
+        };
+        thread.spawn_scoped(scope, move || dispatcher::with_default(&dispatch, body)).unwrap();
+        Self { go, done }
+    }
+
+    fn work(&self) {
+        self.go.send(()).unwrap();
+        self.done.recv().unwrap();
+    }
+}
+
+/// As the executor of an engine with several threads: the main thread is in the spans of the frame and waits;
+/// systems are entered by two others, `walk` while `think` goes on, so that `think` is the slowest.
+fn play(dispatch: &Dispatch, [think, walk]: &[Span; 2]) {
+    thread::scope(|scope| {
+        let walker = Worker::start(scope, ("pool 1", dispatch), || walk.in_scope(|| ()));
+        let thinker = Worker::start(scope, ("pool 0", dispatch), move || {
+            think.in_scope(|| walker.work());
+        });
+        dispatcher::with_default(dispatch, || {
+            for _ in 0..FRAMES {
+                let _update = info_span!("update").entered();
+                let _schedule = info_span!("schedule").entered();
+                thinker.work();
+            }
+        });
+    });
+}
+
+/// The ids of all frames.
+fn frames_of(path: &Path) -> Vec<u64> {
+    let (out, err, code) = run(bare(&["sql", "-f", "csv", "--db"]).arg(path).arg(
+        "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
+         WHERE c.name = 'update' ORDER BY s.id",
+    ));
+    assert_eq!(code, 0, "{err}");
+    out.lines().skip(1).map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let builder = Profiler::builder().entries_of("system", Entries::All);
+    let profiler = builder.database(&path).build().unwrap();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(profiler.layer()));
+    let system = |name: &str| dispatcher::with_default(&dispatch, || info_span!("system", name));
+    let systems = ["think", "walk"].map(system);
+    play(&dispatch, &systems);
+    profiler.flush(Duration::from_secs(60)).unwrap();
+    check(&path);
+    profiler.close().unwrap();
+    check(&path);
+    fn check(path: &Path) {
+        let frames = frames_of(path);
+        assert_eq!(frames.len(), FRAMES);
+        for frame in [frames[0], frames[FRAMES / 2], frames[FRAMES - 1]] {
+            let found = document(path, &[&format!("t{frame}")]);
+            let ran = found["meanwhile"].as_array().unwrap();
+            let names: Vec<_> = ran.iter().map(|row| row["fields"]["name"].as_str()).collect();
+            assert_eq!(names, [Some("think"), Some("walk")], "{found:#}");
+            let of = |row: usize, what: &str| ran[row][what].clone();
+            let said = ["name", "thread", "threads", "calls"].map(|what| of(0, what));
+            assert_eq!(said, [json!("system"), json!("pool 0"), json!(1), json!(1)], "{found:#}");
+            assert_eq!(
+                (of(0, "total_ns"), of(1, "thread")),
+                (of(0, "longest_ns"), json!("pool 1"))
+            );
+            assert_eq!(
+                (&found["meanwhile_of"], &found["meanwhile_left_out"]),
+                (&json!(frame), &json!(0))
+            );
+            // Of the tree it is no part.
+            let rows = found["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str());
+            assert_eq!(rows.collect::<Vec<_>>(), [Some("update"), Some("schedule")]);
+            assert_eq!(found["entries"], 0);
+            let page = text(path, &[&format!("t{frame}")]);
+            let lines = section(&page);
+            assert_eq!((lines.len(), lines[0].trim()), (3, "meanwhile on other threads"), "{page}");
+            assert!(lines[1].contains("⟳ system") && lines[1].contains("name=think"), "{page}");
+            assert!(lines[1].contains("on pool 0") && lines[2].contains("on pool 1"), "{page}");
+            assert!(page.contains("⟳ lives long: each time"), "{page}");
+        }
+        // Of a span that was asked for, what was in its time.
+        let schedule = found_below(path, frames[7]);
+        let page = text(path, &[&format!("s{schedule}")]);
+        let heading = format!("meanwhile on other threads, in the time of s{schedule}");
+        assert_eq!(section(&page)[0].trim(), heading, "{page}");
+    }
+    fn found_below(path: &Path, frame: u64) -> u64 {
+        let found = document(path, &[&format!("t{frame}")]);
+        found["rows"][1]["id"].as_u64().unwrap()
+    }
+}
+
+#[test]
+fn what_ran_on_other_threads_is_below_the_tree_in_its_columns() {
+    let path = frames::profile();
+    let page = text(path, &[&format!("t{}", frame_id(7))]);
+    let lines = section(&page);
+    let bar_of = |line: &str| line.find(['▒', '├']).map(|at| line[..at].chars().count());
+    let render = page.lines().find(|line| line.contains("name=render")).unwrap();
+    assert_eq!((lines.len(), lines[0]), (2, "  meanwhile on other threads"), "{page}");
+    let audio = lines[1];
+    assert!(audio.starts_with("    ⟳ system ") && audio.contains(" 2.00 ms  "), "{page}");
+    assert!(audio.ends_with("on audio  name=audio"), "{page}");
+    // A sixteenth of the frame after its begin.
+    let update = page.lines().find(|line| line.contains("update")).unwrap();
+    let [root, ran, last] = [update, audio, render].map(|line| bar_of(line).unwrap());
+    assert!(root < ran && ran < last, "{page}");
+    let found = document(path, &[&format!("t{}", frame_id(7))]);
+    let row = &found["meanwhile"][0];
+    let begin = 7 * frames::APART + MS;
+    assert_eq!((&row["id"], &row["start_ns"]), (&json!(AUDIO), &json!(begin)));
+    assert_eq!(found["critical_path"].as_array().unwrap().len(), 4, "{found:#}");
+
+    // What is left out is counted: by its length, by its number, and none of it with 0.
+    let hidden = text(path, &[&format!("t{}", frame_id(7)), "--min-dur", "2001us"]);
+    assert_eq!(section(&hidden)[1].trim(), "… 1 more entry, 2.00 ms total", "{hidden}");
+    // The trace of what lives long is in no time.
+    let long = text(path, &[&format!("t{AUDIO}")]);
+    assert!(section(&long).is_empty(), "{long}");
+}
+
+#[test]
+fn a_page_of_traces_has_what_ran_on_other_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("game.html");
+    let (_, err, code) = run(bare(&["report", "-o"]).arg(&out).arg("--db").arg(frames::profile()));
+    assert_eq!(code, 0, "{err}");
+    let page = std::fs::read_to_string(out).unwrap();
+    let document = super::long_lived::document(&page);
+    let trace = &document["traces"][0];
+    let row = &trace["meanwhile"][0];
+    let name = &document["names"][row["name"].as_u64().unwrap() as usize];
+    assert_eq!((&name["name"], &name["long"]), (&json!("system"), &json!(true)));
+    assert_eq!((&row["fields"], &row["thread"]), (&json!([["name", "audio"]]), &json!("audio")));
+    let figures = ["calls", "total_ns", "longest_ns", "threads"].map(|key| row[key].clone());
+    assert_eq!(figures, [json!(1), json!(2 * MS), json!(2 * MS), json!(1)]);
+    assert_eq!(trace["meanwhile_more"], json!([0, 0]));
+}
