@@ -51,6 +51,11 @@ impl Callsites {
         self.all.get(number as usize).map_or(RuleOf::OFF, |known| known.entries)
     }
 
+    /// Bytes that the list takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.all.bytes()
+    }
+
     /// How many numbers there are; the callsites of the last ones may still be on their way.
     pub(crate) fn len(&self) -> usize {
         self.all.len()

@@ -51,6 +51,11 @@ impl<T> Chunks<T> {
         self.chunks.get(chunk)?.get()?.get(at)?.get()
     }
 
+    /// Bytes that its chunks take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.chunks.iter().filter_map(OnceLock::get).map(|chunk| size_of_val(&**chunk)).sum()
+    }
+
     /// How many places were given out; the last ones may still be empty.
     pub(crate) fn len(&self) -> usize {
         // Relaxed: what is not there yet is asked for again.

@@ -73,6 +73,11 @@ impl DirectPlaces {
         self.range.start as usize..self.fresh.load(Ordering::Relaxed) as usize
     }
 
+    /// Bytes of what is kept of each place.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.handles)
+    }
+
     /// A free place.
     pub(crate) fn take(&self, spans: &[OpenSpan]) -> Option<Place> {
         self.pop(spans).or_else(|| self.take_fresh(spans))

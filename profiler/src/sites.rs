@@ -158,6 +158,9 @@ pub(crate) fn quick_sites() -> QuickSites {
     all.try_into().unwrap_or_else(|_| unreachable!())
 }
 
+/// Bytes that they take.
+pub(crate) const QUICK_BYTES: usize = size_of::<[Entry; QUICK]>();
+
 /// What is found where a callsite is looked for first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spandrel_storage::SqliteVersion;
 
 use crate::counters::{Drops, Kind, Snapshot, add_drops};
+use crate::memory_use::Memory;
 use crate::recorder::Recorder;
 use crate::writer::{WriterState, push_string};
 
@@ -206,6 +207,9 @@ pub struct Stats {
     pub sqlite: SqliteVersion,
     /// Processor time that the writer thread has used, where the system tells (Linux).
     pub writer_cpu: Option<Duration>,
+    /// Memory that the recording takes, by part: as of the last commit, and after `close()` as it was at the end.
+    /// Nothing before the first commit.
+    pub memory: Memory,
 }
 
 impl Deref for Stats {
@@ -270,7 +274,7 @@ impl Stats {
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
                 r#""callsites":{{"kept":{},"below_level":{}}},"#,
                 r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
-                r#""last_refusal":{},"control_error":{}}}"#
+                r#""last_refusal":{},"control_error":{},"memory":{}}}"#
             ),
             ledger(&self.spans),
             ledger(&self.events),
@@ -291,6 +295,7 @@ impl Stats {
             text(&self.last_error),
             text(&self.last_refusal),
             text(&self.control_error),
+            self.memory.to_json(),
         )
     }
 }
@@ -387,6 +392,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         control_error: writer.control_error(),
         sqlite: SqliteVersion::linked(),
         writer_cpu: writer.cpu(),
+        memory: writer.memory.get(),
     }
 }
 

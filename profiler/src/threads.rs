@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use spandrel_storage::MemoryUse;
+
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::record::THREAD_MAX;
@@ -153,6 +155,16 @@ impl Threads {
             drop(registered);
             numbers = Vec::with_capacity(len + 16);
         }
+    }
+
+    /// Memory for what is remembered.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        let Some(registered) = self.0.lock() else { return MemoryUse::default() };
+        let Registered { new, live, .. } = &*registered;
+        // With the two counters of an `Arc`.
+        let each = size_of::<ThreadInfo>() + 2 * size_of::<usize>();
+        let names = live.iter().filter_map(|info| Some(info.name.as_ref()?.len())).sum::<usize>();
+        MemoryUse::of(new) + MemoryUse::of(live) + MemoryUse::whole(live.len() * each + names)
     }
 
     /// The threads that were registered since the last call; `None` if there were more than are kept, and

@@ -212,6 +212,12 @@ impl<T> Ring<T> {
         self.0.partitions.iter().map(|partition| partition.slots.capacity() as usize).collect()
     }
 
+    /// Bytes that its slots take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.partitions.iter().map(|partition| partition.slots.bytes()).sum()
+    }
+
     /// The largest claim that any partition grants, in slots.
     #[must_use]
     pub fn claim_max(&self) -> usize {
@@ -317,6 +323,7 @@ mod tests {
                     Ok((ring, mut consumer)) => {
                         let slots: usize = ring.capacities().iter().sum();
                         assert_eq!(bytes, Some(slots * 64), "{options:?}");
+                        assert_eq!(bytes, Some(ring.bytes()), "{options:?}");
                         assert!(ring.capacities().iter().all(|slots| slots.is_power_of_two()));
                         let claim = ring.try_claim(ring.claim_max()).unwrap();
                         claim.publish();

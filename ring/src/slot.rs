@@ -79,6 +79,11 @@ impl<T> Slots<T> {
         self.mask + 1
     }
 
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
     /// The slots as a producer uses them. Taken once for several steps: what is written to the slots
     /// might be this struct, for all that the compiler knows, and it would look again each time.
     #[inline(always)]

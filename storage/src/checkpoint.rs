@@ -71,7 +71,8 @@ impl Wal {
         Ok(Self { path: wal_path(database), counts_frames, frame_bytes, held_back: 0, last: None })
     }
 
-    fn file_bytes(&self) -> u64 {
+    /// The length of its file.
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.path.metadata().map_or(0, |metadata| metadata.len())
     }
 

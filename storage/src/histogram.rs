@@ -21,6 +21,8 @@
 use std::error;
 use std::fmt;
 
+use crate::memory::MemoryUse;
+
 /// Octaves are cut into `1 << BITS` buckets.
 const BITS: u32 = 6;
 /// How many buckets there are for all of `u64`.
@@ -62,6 +64,11 @@ impl Histogram {
     /// A histogram without values.
     pub const fn new() -> Self {
         Self { buckets: Vec::new() }
+    }
+
+    /// Memory for its buckets.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.buckets)
     }
 
     /// Counts one value.

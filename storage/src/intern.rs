@@ -10,6 +10,7 @@ use rusqlite::{Connection, Statement, params};
 use crate::append::key_of_another_run;
 use crate::error::is_refused;
 use crate::ids::LastIds;
+use crate::memory::MemoryUse;
 use crate::record::{CallsiteInfo, CallsiteKind, NAME_BYTES_MAX, cut};
 
 /// Between the ids of threads and those of threads that were moved out of somebody's way.
@@ -100,6 +101,25 @@ impl Interner {
     /// The numbers of threads whose rows are still to be inserted.
     pub(crate) fn pending_threads(&self) -> HashSet<u32> {
         self.new_threads.iter().map(|thread| thread.number).collect()
+    }
+
+    /// Memory for all of it, with its texts.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        let texts = |info: &CallsiteInfo| {
+            let others =
+                [&info.module, &info.file].map(|text| text.as_ref().map_or(0, String::len));
+            info.name.len() + info.target.len() + others.iter().sum::<usize>()
+        };
+        let known: usize = self.callsites.keys().map(texts).sum();
+        let new: usize = self.new_callsites.iter().map(|(_, info)| texts(info)).sum();
+        let name = |thread: &NewThread| thread.name.as_ref().map_or(0, String::len);
+        let names: usize = self.new_threads.iter().map(name).sum();
+        // A byte for each place of a table that may be taken.
+        let places = self.callsites.capacity() * (size_of::<(CallsiteInfo, i64)>() + 1)
+            + self.moved_threads.capacity() * (size_of::<(u32, i64)>() + 1);
+        MemoryUse::whole(known + new + names + places)
+            + MemoryUse::of(&self.new_callsites)
+            + MemoryUse::of(&self.new_threads)
     }
 
     pub(crate) fn has_pending(&self) -> bool {

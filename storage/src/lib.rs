@@ -39,6 +39,7 @@ mod insert_span;
 mod intern;
 mod location;
 mod lock;
+mod memory;
 mod mend;
 mod merge;
 mod near;
@@ -80,6 +81,7 @@ pub use histogram::{Bucket, DecodeError, Histogram};
 #[cfg(feature = "query")]
 pub use indexes::Indexes;
 pub use location::Location;
+pub use memory::{MemoryUse, StoreMemory};
 pub use mend::{FreshIds, Mended};
 pub use merge::{Merged, merge};
 #[doc(hidden)]

@@ -26,6 +26,10 @@ use crate::schema::{self, Found, Use};
 /// Of larger ones the header, the size and the schema are checked, and each page when it is read.
 pub(crate) const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 
+/// Pages that SQLite keeps: room for a large batch of rows with some fields, so that few pages are written
+/// before the commit.
+pub(crate) const CACHE_KIB: i64 = 1_536;
+
 /// An absolute path without symbolic links among its folders.
 pub(crate) fn full_path(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).context(path, "resolve the path")?;
@@ -247,8 +251,8 @@ fn settle(path: &Path, conn: &Connection, options: &StoreOptions) -> Result<(), 
         let log_bytes_max = checkpoint::file_bytes_kept(options, checkpoint::counts_frames());
         let log_bytes_max = i64::try_from(log_bytes_max).unwrap_or(i64::MAX);
         conn.pragma_update_and_check(None, "journal_size_limit", log_bytes_max, |_| Ok(()))?;
-        // Negative: KiB. Room for a large batch, so that no page is written before the commit.
-        conn.pragma_update(None, "cache_size", -2_048)?;
+        // Negative: KiB.
+        conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
         conn.pragma_update(None, "foreign_keys", false)
     };
     settle().context(path, "set up the connection")

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::memory::MemoryUse;
 use crate::trace_context::TraceContext;
 
 /// A recording: one process that opened the file and records into it.
@@ -404,6 +405,17 @@ impl Batch {
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
             && self.report.is_none()
+    }
+
+    /// Memory for its rows and their texts; what rows about the recording itself own is little.
+    #[must_use]
+    pub fn memory(&self) -> MemoryUse {
+        let Self { spans, events, links, entries, contexts, losses, marks, text, .. } = self;
+        let text = MemoryUse { reserved: text.capacity() as u64, used: text.len() as u64 };
+        let open = self.open_spans.as_ref().map(MemoryUse::of).unwrap_or_default();
+        let rows = MemoryUse::of(spans) + MemoryUse::of(events) + MemoryUse::of(entries);
+        let others = MemoryUse::of(links) + MemoryUse::of(contexts) + MemoryUse::of(losses);
+        rows + others + MemoryUse::of(marks) + open + text
     }
 
     /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is

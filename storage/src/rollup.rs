@@ -10,6 +10,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::histogram::{Hints, Histogram};
+use crate::memory::MemoryUse;
 use crate::quick_map::QuickMap;
 use crate::record::{EntryRow, SpanRow, Status};
 
@@ -119,6 +120,8 @@ pub(crate) struct Rollups {
     rows: Rows,
     /// No row of the run in the file is newer.
     newest_ns: i64,
+    /// What the copies took that the last transaction worked on.
+    staged: MemoryUse,
 }
 
 /// The rows that a transaction changes, as they will stand.
@@ -142,14 +145,14 @@ struct StagedRow {
 
 impl Rollups {
     pub(crate) fn new(table: Table) -> Self {
-        Self { table, rows: Rows::default(), newest_ns: i64::MIN }
+        Self { table, rows: Rows::default(), newest_ns: i64::MIN, staged: MemoryUse::default() }
     }
 
     /// Those of a run that has rows in the file already.
     pub(crate) fn resumed(table: Table, conn: &Connection, run_id: i64) -> rusqlite::Result<Self> {
         let sql = format!("SELECT max(at_ns) FROM main.{} WHERE run_id = ?1", table.name());
         let newest: Option<i64> = conn.query_row(&sql, [run_id], |row| row.get(0))?;
-        Ok(Self { table, rows: Rows::default(), newest_ns: newest.unwrap_or(i64::MIN) })
+        Ok(Self { newest_ns: newest.unwrap_or(i64::MIN), ..Self::new(table) })
     }
 
     pub(crate) fn stage(&self) -> Staged {
@@ -164,12 +167,20 @@ impl Rollups {
 
     pub(crate) fn committed(&mut self, staged: Staged) {
         self.newest_ns = staged.newest_ns;
+        self.staged = staged.memory();
         let oldest = self.newest_ns.saturating_sub(INTERVALS_KEPT * INTERVAL_NS);
         self.rows.extend(staged.rows.into_iter().map(|row| (row.key, row.rollup)));
         self.rows.retain(|key, _| key.at_ns >= oldest);
         if self.rows.len() > ROWS_KEPT {
             self.rows = Rows::default();
         }
+    }
+
+    /// Memory for the rows, and for the copies that a transaction works on.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        let places = self.rows.capacity() * (size_of::<(Key, Rollup)>() + 1);
+        let histograms = self.rows.values().map(|row| row.histogram.memory());
+        histograms.fold(MemoryUse::whole(places) + self.staged, |sum, one| sum + one)
     }
 
     /// Forgets what is in memory; the file has it all.
@@ -244,6 +255,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
 }
 
 impl Staged {
+    fn memory(&self) -> MemoryUse {
+        let places = self.places.capacity() * (size_of::<(Key, usize)>() + 1);
+        let rows = MemoryUse::of(&self.rows) + MemoryUse::whole(places);
+        self.rows.iter().fold(rows, |sum, row| sum + row.rollup.histogram.memory())
+    }
+
     #[inline]
     pub(crate) fn add(
         &mut self,

@@ -20,8 +20,8 @@ CREATE TABLE run (
   cpus INTEGER NOT NULL,           -- processors that the process may use
   clock TEXT NOT NULL,             -- the clock that stamps spans: tsc or monotonic
   settings TEXT NOT NULL,          -- settings of the recording, JSON object
-  report TEXT,                     -- the report of close(), JSON object; before the end only what
-                                   -- went wrong so far; NULL: nothing did
+  report TEXT,                     -- the report of close(), JSON object; before the end only the memory
+                                   -- taken and what went wrong so far; NULL: nothing is known
   first_id INTEGER NOT NULL,       -- ids of the run's spans and events are at least this
   last_id INTEGER NOT NULL,        -- largest id in its rows, references to unstored spans included
   last_ns INTEGER NOT NULL,        -- latest moment in its rows, ns since the start of the run

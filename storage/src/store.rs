@@ -23,8 +23,9 @@ use crate::indexes;
 use crate::intern::Interner;
 use crate::location::{self, Location};
 use crate::lock::{StoreLock, file_id};
+use crate::memory::{MemoryUse, StoreMemory};
 use crate::mend::{self, FreshIds, Mended, Moved, Trial};
-use crate::open;
+use crate::open::{self, CACHE_KIB};
 use crate::options::StoreOptions;
 use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, LossRow, RunInfo};
@@ -584,6 +585,18 @@ impl Store {
         run.sums.add(&totals);
         self.note_log();
         Ok(())
+    }
+
+    /// Memory that it takes now, by part; walks through the sums that it keeps.
+    pub fn memory(&self) -> StoreMemory {
+        let pages = CACHE_KIB.unsigned_abs() << 10;
+        let stored = self.file_bytes().saturating_add(self.wal.file_bytes());
+        StoreMemory {
+            names: self.interner.memory(),
+            rollups: self.rollups.memory() + self.entry_rollups.memory(),
+            image: self.transfer.memory(),
+            pages: MemoryUse { reserved: pages, used: pages.min(stored) },
+        }
     }
 
     fn require_run(&self) -> Result<&RunRow, Error> {

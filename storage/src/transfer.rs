@@ -15,13 +15,14 @@ use rusqlite::{Connection, Transaction};
 
 use crate::batches::Ranges;
 use crate::compat::deserialize;
-use crate::image::{Image, Rows};
+use crate::image::{Image, PAGES_IN_CACHE, Rows};
+use crate::memory::MemoryUse;
 use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// The name under which the image is attached.
 const SCHEMA: &str = "batch";
-/// Larger pages make fewer of them to look up.
-const PAGE_SIZE: usize = 65_536;
+/// Larger pages make fewer of them to look up. SQLite allocates twenty at once for each image.
+const PAGE_SIZE: usize = 32_768;
 /// Batches with longer texts go through statements: an image is in memory twice.
 const TEXT_BYTES_MAX: usize = 16 << 20;
 
@@ -86,6 +87,15 @@ impl Transfer {
         deserialize(conn, SCHEMA, image).ok()?;
         let Image { spans, events, entries, .. } = &self.image;
         Some(Loaded { spans, events, entries })
+    }
+
+    /// Memory for images: this process's, SQLite's copy, and the pages that it keeps of that.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        if !self.usable {
+            return self.image.memory();
+        }
+        let kept = PAGE_SIZE * PAGES_IN_CACHE as usize;
+        self.image.memory() + MemoryUse::whole(self.image.bytes() + kept)
     }
 
     /// From now on all batches go through statements.
@@ -182,6 +192,22 @@ mod tests {
     fn sqlite_copies_cells_into_a_file_of_ours() {
         let mut conn = file("");
         assert_eq!(Transfer::new(&mut conn, 1).unwrap().is_usable(), reads_images());
+    }
+
+    #[test]
+    fn sqlite_keeps_few_pages_of_an_image_beside_it() {
+        if !reads_images() {
+            return;
+        }
+        let mut conn = file("");
+        let mut transfer = Transfer::new(&mut conn, 1).unwrap();
+        for _ in 0..2 {
+            deserialize(&mut conn, SCHEMA, transfer.image.build_empty().unwrap()).unwrap();
+            conn.query_row("SELECT count(*) FROM batch.span", [], |_| Ok(())).unwrap();
+            let sql = "PRAGMA batch.cache_size";
+            let pages: u32 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(pages, PAGES_IN_CACHE);
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! `spandrel info`: the file, its runs, what they lost, how the writer did, and which indexes there are.
+//! `spandrel info`: the file, its runs, what they lost, how the writer did, which memory it took, and which
+//! indexes there are.
 //!
 //! Reads small tables only, so that it is quick whatever the number of spans.
+
+mod memory;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,6 +59,10 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
+    let report = profile.run.report.as_deref().map_or(Value::Null, parsed);
+    let memory = memory::Memory::of(&report);
+    let lines = memory.as_ref().map(|memory| memory.lines(context.output.verbose));
+    view.notes.extend(lines.into_iter().flatten());
     let (largest, left_out) = largest(&losses, LOSSES_SHOWN);
     view.notes.extend(largest.into_iter().map(loss_line));
     if left_out > 0 {
@@ -82,11 +89,12 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         member("os", json!(run.info.os)),
         member("clock", json!(run.info.clock)),
         member("settings", parsed(&run.info.settings)),
-        member("report", run.report.as_deref().map_or(Value::Null, parsed)),
+        member("report", report),
         member("bytes_per_span", json!(bytes_per_span(&files, &runs))),
         member("is_optimized", json!(indexes.are_complete())),
         member("indexes", indexes.names().collect()),
         member("writer", writer(&profile, &stats)),
+        member("memory", memory.map_or(Value::Null, |memory| memory.json())),
     ]);
     let exit = context.output.show(view, ROWS)?;
     let is_incomplete = context.output.strict && !run.is_complete();

@@ -1,6 +1,9 @@
 //! Screens say what is there: of the file, not of this build, and of the spans that went wrong.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
+use spandrel::{MemoryPart, Profiler};
 
 use super::fixture::{bare, run, spandrel, write};
 
@@ -31,4 +34,43 @@ fn slow_says_which_spans_have_failed() {
     // Where all went well the column would say nothing.
     let well = said(&["db.query"]);
     assert!(well.contains("dur ") && !well.contains("status"), "{well}");
+}
+
+#[test]
+fn info_lists_the_memory_of_a_recording_while_it_goes_on_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let db = path.to_str().unwrap();
+    let profiler = Profiler::builder().database(&path).build().unwrap();
+    let dispatch = tracing::Dispatch::new(profiler.subscriber());
+    tracing::dispatcher::with_default(&dispatch, || drop(tracing::info_span!("one").entered()));
+    profiler.flush(Duration::from_secs(60)).unwrap();
+    let check = |when: &str| {
+        let said = |words: &[&str]| run(bare(&["info", "--db", db]).args(words)).0;
+        let short = said(&[]);
+        assert!(
+            short.contains("\nmemory: ") && short.contains(": ring 4.0, open spans"),
+            "{short}"
+        );
+        let long = said(&["-v"]);
+        let rows = long.lines().skip_while(|line| !line.starts_with("memory, MiB")).skip(1);
+        let rows: Vec<_> = rows.take(MemoryPart::ALL.len() + 1).collect();
+        for (part, row) in MemoryPart::ALL.iter().zip(&rows) {
+            assert!(row.starts_with(&format!("  {} ", part.as_str().replace('_', " "))), "{long}");
+        }
+        assert!(rows.last().unwrap().starts_with("  all "), "{long}");
+        let json: serde_json::Value = serde_json::from_str(&said(&["-f", "json"])).unwrap();
+        let parts = json["memory"]["parts"].as_array().unwrap();
+        for name in ["reserved_bytes", "used_bytes"] {
+            let sum: u64 = parts.iter().map(|part| part[name].as_u64().unwrap()).sum();
+            assert_eq!(json["memory"][name], sum, "{when}: {json}");
+        }
+        // At most 24 MiB with all that is not in the list.
+        assert!(json["memory"]["peak_bytes"].as_u64().unwrap() < 20 << 20, "{when}: {json}");
+        assert_eq!(json["state"], when);
+        json["memory"]["used_bytes"].as_u64().unwrap()
+    };
+    check("live");
+    let report = profiler.close().unwrap();
+    assert_eq!(check("ended"), report.memory.total().used);
 }

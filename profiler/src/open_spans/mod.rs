@@ -38,6 +38,7 @@ mod foreign;
 mod look;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
+mod memory;
 mod overwrites;
 mod span;
 mod spills;

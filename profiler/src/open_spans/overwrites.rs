@@ -38,6 +38,11 @@ impl Overwrites {
         Self(Zeros::new(places))
     }
 
+    /// Their sequences.
+    pub(super) fn table(&self) -> &[AtomicU64] {
+        &self.0
+    }
+
     /// The right to overwrite this field in this place, if nobody has one there.
     pub(super) fn begin(&self, place: usize, field: u8) -> Result<Overwriting<'_>, Refused> {
         let sequence = self.0.get(place).ok_or(Refused::Busy)?;

@@ -31,6 +31,11 @@ impl Spills {
         Self { taken: Zeros::new(buffers), words: Zeros::new(buffers * words_each), words_each }
     }
 
+    /// Its tables.
+    pub(super) fn tables(&self) -> [&[AtomicU64]; 2] {
+        [&self.taken, &self.words]
+    }
+
     /// The word of a buffer that says whose it is; `None` for the number of no buffer.
     fn taken(&self, number: u16) -> Option<&AtomicU64> {
         self.taken.get(usize::from(number).checked_sub(1)?)

@@ -12,6 +12,7 @@ mod event;
 #[cfg(feature = "opentelemetry")]
 mod given_ids;
 mod kin;
+mod memory;
 mod new_span;
 mod publish;
 

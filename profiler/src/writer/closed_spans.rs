@@ -1,5 +1,7 @@
 //! Which spans have closed: a bit by id.
 
+use spandrel_storage::MemoryUse;
+
 const WORD: usize = u64::BITS as usize;
 const BITS_MIN: usize = 1024;
 /// Bits for each span. Ids grow with time: those of a batch lie close together, and so many times
@@ -20,6 +22,10 @@ impl ClosedSpans {
         self.bits.clear();
         self.bits.shrink_to(bits / WORD);
         self.bits.resize(bits / WORD, 0);
+    }
+
+    pub(super) fn memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.bits)
     }
 
     #[inline(always)]

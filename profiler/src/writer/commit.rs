@@ -128,6 +128,8 @@ impl Writer {
             piece = self.raw.piece(self.piece_max());
             self.convert(piece.clone());
         });
+        // All that was drained is still there, and the rows are, too.
+        self.count_memory_in_hand();
         if !self.sealed {
             // Not even that has worked.
             piece = self.raw.piece(usize::MAX);
@@ -240,6 +242,7 @@ impl Writer {
             )
         });
         let marks = self.add_marks();
+        self.count_memory_if_due();
         self.add_housekeeping_rows(now_ns, counts);
         self.converter.put_contexts(&mut self.batch);
         self.pending = Some(Pending {

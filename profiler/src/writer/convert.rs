@@ -1,5 +1,7 @@
 //! From raw records to rows: ticks to nanoseconds, numbers to database ids, fields to JSON.
 
+mod memory;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;

@@ -229,6 +229,7 @@ impl Writer {
     /// Closes the file and leaves behind what later snapshots need.
     fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
+        self.count_memory();
         let losses = self.untold_losses();
         // By the run's own clock, as all its moments are: the one on the wall can have been set meanwhile.
         let length_ns = self.converter.timeline.now_ns().max(0);

@@ -34,6 +34,16 @@ impl<V: Default> IdTable<V> {
         self.len == 0
     }
 
+    /// Bytes of the table; what its values own is for who knows them.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.places)
+    }
+
+    /// All values, in no particular order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.places.iter().filter(|(id, _)| *id != 0).map(|(_, value)| value)
+    }
+
     fn mask(&self) -> usize {
         self.places.len() - 1
     }

@@ -1,5 +1,7 @@
 //! The names of a callsite's fields, ready to be written.
 
+use spandrel_storage::MemoryUse;
+
 use super::json::push_string;
 use crate::redact::{Address, Secrecy};
 
@@ -89,6 +91,12 @@ pub(super) struct Keys {
 }
 
 impl Keys {
+    /// Memory for them.
+    pub(super) fn memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.keys)
+            + MemoryUse::whole(self.keys.iter().map(|key| key.rest.len()).sum())
+    }
+
     /// For fields with these names, and what `secrecy` says of each.
     pub(super) fn new(names: &[&str], secrecy: impl Fn(&str) -> Secrecy) -> Self {
         let first = |name| names.iter().position(|other| *other == name).unwrap_or(0);

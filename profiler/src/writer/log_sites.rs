@@ -73,6 +73,11 @@ pub(super) struct LogSites {
 }
 
 impl LogSites {
+    pub(super) fn bytes(&self) -> usize {
+        (self.words + self.key.capacity() + self.rest.capacity()) * size_of::<u64>()
+            + self.ids.capacity() * (size_of::<(Vec<u64>, i64)>() + 1)
+    }
+
     /// Forgets all, because it is another file now.
     pub(super) fn clear(&mut self) {
         self.ids.clear();

@@ -38,6 +38,7 @@ mod keys;
 mod log_sites;
 mod losses;
 mod marks;
+mod memory;
 mod raw;
 mod renewal;
 mod requests;
@@ -69,6 +70,7 @@ use in_file::InFile;
 use installed::Installed;
 use losses::Losses;
 use marks::MarkRows;
+use memory::Counted;
 use raw::RawBatch;
 use requests::Done;
 use so_far::SoFar;
@@ -173,8 +175,9 @@ pub(crate) struct Writer {
     last_stat: Instant,
     batches_begun: u64,
     installed: Installed,
-    /// What the file says of what went wrong.
+    /// What the file says of the run before its end.
     so_far: SoFar,
+    counted: Counted,
     in_file: InFile,
     /// Whether what is in the file is where whoever opens it next looks for it, as far as is known.
     is_in_place: bool,
@@ -245,6 +248,7 @@ impl Writer {
             batches_begun: 0,
             installed: Installed::default(),
             so_far: SoFar::default(),
+            counted: Counted::default(),
             in_file: InFile::default(),
             is_in_place: true,
             recovery_since: None,

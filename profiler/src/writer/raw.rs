@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use spandrel_ring::Entry;
+use spandrel_storage::MemoryUse;
 
 use crate::counters::{KINDS, Kind, PerKind};
 use crate::record::{self, Record, Slot};
@@ -129,6 +130,13 @@ impl RawBatch {
     pub(super) fn slots(&self) -> usize {
         let full: usize = self.full.iter().map(|chunk| chunk.slots.len()).sum();
         full + self.last.slots.len()
+    }
+
+    /// Memory for them, and for some to come.
+    pub(super) fn memory(&self) -> MemoryUse {
+        let of = |chunk: &Chunk| MemoryUse::of(&chunk.slots) + MemoryUse::of(&chunk.ends);
+        let chunks = self.full.iter().chain([&self.last]).chain(&self.spare);
+        chunks.fold(MemoryUse::default(), |sum, chunk| sum + of(chunk))
     }
 
     /// The next records to be taken, `most` of them.

@@ -15,6 +15,8 @@
 //! The self time of an entry is its length less what ran inside it on its thread: children that were entered
 //! once, entries of others, and what other children were busy.
 
+mod memory;
+
 use std::collections::VecDeque;
 
 use super::id_table::IdTable;

@@ -1,7 +1,11 @@
-//! What the row of a run says before its end: why something was lost, and what is wrong.
+//! What the row of a run says before its end: why something was lost, what is wrong, and the memory that is
+//! taken.
 //!
 //! The report of `close()` says all of it, but whoever asks a live recording, or one that was killed, has
-//! none. So it is written with the first batch that the database accepts afterwards.
+//! none. So it is written with the first batch that the database accepts afterwards; memory, which is always
+//! another number, with the first batch that has something else, once a second.
+
+use std::time::{Duration, Instant};
 
 use super::Writer;
 use super::json::push_string;
@@ -9,11 +13,18 @@ use super::state::WriterState;
 use crate::counters::PerKind;
 use crate::stats::DropReason;
 
+/// From one figure of the memory to the next.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What was told, and what it was made of.
 #[derive(Debug, Default)]
 pub(super) struct SoFar {
-    /// As it stands in the row of the run; empty for nothing.
+    /// What is wrong, as it stands in the row of the run; empty for nothing.
     told: String,
+    /// The same, in the batch in hand.
+    telling: Option<String>,
+    /// When memory was told last.
+    memory_at: Option<Instant>,
     /// How much was dropped as the store's fault when it was last looked at.
     lost: u64,
 }
@@ -21,18 +32,12 @@ pub(super) struct SoFar {
 impl SoFar {
     /// The row is one of another file, and says nothing yet.
     pub(super) fn forget(&mut self) {
-        self.told.clear();
-    }
-
-    /// What is to be told, if that is not what was told before.
-    fn news(&self, state: &WriterState) -> Option<String> {
-        let now = json(state);
-        (now != self.told).then_some(now)
+        *self = Self { lost: self.lost, ..Self::default() };
     }
 }
 
-/// A JSON object with the names that the report of the end has; empty if there is nothing to tell.
-fn json(state: &WriterState) -> String {
+/// What is wrong, as members of a JSON object with the names that the report of the end has.
+fn wrong(state: &WriterState) -> String {
     let mut members = Vec::new();
     for (name, text) in [
         ("last_error", state.lasting_error()),
@@ -49,23 +54,31 @@ fn json(state: &WriterState) -> String {
     if dropped > 0 {
         members.push(format!(r#""marks":{{"dropped":{dropped}}}"#));
     }
-    if members.is_empty() { String::new() } else { format!("{{{}}}", members.join(",")) }
+    members.join(",")
 }
 
 impl Writer {
-    /// Puts what is to be told into the batch in hand.
+    /// Puts what is to be told into the batch in hand. Memory alone is no reason for a commit.
     pub(super) fn tell_so_far(&mut self) {
         self.charge_refusal();
-        if let Some(news) = self.so_far.news(&self.state) {
-            // Nothing any more, as when a log could be merged again.
-            self.batch.report = Some(if news.is_empty() { "{}".to_owned() } else { news });
+        let wrong = wrong(&self.state);
+        let memory_is_due = !self.batch.is_empty()
+            && self.so_far.memory_at.is_none_or(|at| at.elapsed() >= MEMORY_INTERVAL);
+        if wrong == self.so_far.told && !memory_is_due && self.batch.report.is_none() {
+            return;
         }
+        let separator = if wrong.is_empty() { "" } else { "," };
+        let memory = self.state.memory.get().to_json();
+        self.batch.report = Some(format!(r#"{{{wrong}{separator}"memory":{memory}}}"#));
+        self.so_far.telling = Some(wrong);
     }
 
     /// The batch in hand is committed.
     pub(super) fn so_far_is_told(&mut self) {
-        if let Some(told) = self.batch.report.take() {
-            self.so_far.told = if told == "{}" { String::new() } else { told };
+        let told = self.batch.report.take().and_then(|_| self.so_far.telling.take());
+        if let Some(told) = told {
+            self.so_far.told = told;
+            self.so_far.memory_at = Some(Instant::now());
         }
     }
 

@@ -6,6 +6,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::marks::Marks;
+use crate::memory_use::Shown;
 use crate::mutex::Mutex;
 
 /// What is, or was, wrong with the file for requests.
@@ -26,6 +27,7 @@ pub(crate) struct WriterState {
     troubles: Mutex<Troubles>,
     control_error: Mutex<Option<ControlError>>,
     pub(crate) marks: Marks,
+    pub(crate) memory: Shown,
     thread: OnceLock<ThreadId>,
 }
 

@@ -25,9 +25,12 @@ mod page;
 mod record;
 mod schema;
 
+pub(crate) use self::schema::PAGES_IN_CACHE;
+
 use self::page::{Pages, Tree};
 use self::record::Encoder;
 use crate::batches::Ranges;
+use crate::memory::MemoryUse;
 use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// A database in memory with the tables `span`, `event` and `entry`, or those of them that have rows.
@@ -78,6 +81,16 @@ impl Image {
         let events = (!batch.events.is_empty()).then(|| self.add_events(batch, run_id));
         let entries = (!batch.entries.is_empty()).then(|| self.add_entries(batch, run_id));
         self.end([spans, events, entries])
+    }
+
+    /// Memory for the image, and for what it is put together with.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        self.pages.memory() + MemoryUse::of(&self.order)
+    }
+
+    /// Bytes of the image that was built last.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.bytes().len()
     }
 
     /// The image of all tables without rows.

@@ -8,6 +8,7 @@
 //! left: the root.
 
 use super::record::{CHUNK, Cell, put_varint};
+use crate::memory::MemoryUse;
 
 const LEAF: u8 = 0x0D;
 const INTERIOR: u8 = 0x05;
@@ -65,6 +66,10 @@ impl Tree {
 impl Pages {
     pub(super) fn new(size: usize) -> Self {
         Self { bytes: Vec::new(), size, count: 0 }
+    }
+
+    pub(super) fn memory(&self) -> MemoryUse {
+        MemoryUse { used: self.bytes().len() as u64, ..MemoryUse::of(&self.bytes) }
     }
 
     pub(super) fn size(&self) -> usize {

@@ -12,6 +12,10 @@ pub(super) static SPAN: LazyLock<String> = LazyLock::new(|| definition("span"));
 pub(super) static EVENT: LazyLock<String> = LazyLock::new(|| definition("event"));
 pub(super) static ENTRY: LazyLock<String> = LazyLock::new(|| definition("entry"));
 
+/// Pages of an image that SQLite keeps beside it while it copies them, each of which is read once. By itself
+/// it would keep 2 MB.
+pub(crate) const PAGES_IN_CACHE: u32 = 4;
+
 /// The statement of `schema.sql` that makes the table; empty when there is none.
 fn definition(table: &str) -> String {
     let code = |line: &'static str| line.split_once("--").map_or(line, |(code, _)| code).trim();
@@ -43,6 +47,7 @@ pub(super) fn header(page_size: usize, pages: u32) -> [u8; FIRST] {
     number(28, pages);
     number(40, 1);
     number(44, FORMAT_WITH_ZERO_AND_ONE);
+    number(48, PAGES_IN_CACHE);
     number(56, UTF_8);
     // The number of pages counts only if this equals the number of changes.
     number(92, CHANGES);

@@ -1,0 +1,34 @@
+//! Memory that the table takes, and how much of it has been touched.
+
+use spandrel_storage::MemoryUse;
+
+use super::OpenSpans;
+use crate::page_map::PageMap;
+
+/// Adds up lists.
+struct Sum {
+    pages: Option<PageMap>,
+    sum: MemoryUse,
+}
+
+impl Sum {
+    fn add<T>(&mut self, list: &[T]) {
+        let bytes = size_of_val(list) as u64;
+        let resident = self.pages.as_mut().and_then(|pages| pages.resident(list));
+        self.sum += MemoryUse { reserved: bytes, used: resident.unwrap_or(bytes) };
+    }
+}
+
+impl OpenSpans {
+    /// Memory of all that is kept of open spans. Where it cannot be known what of it was touched, all of it
+    /// counts as used.
+    pub(crate) fn memory(&self, pages: Option<PageMap>) -> MemoryUse {
+        let mut sum = Sum { pages, sum: MemoryUse::whole(self.direct.bytes()) };
+        sum.add(self.spans.cells());
+        sum.add(&self.fates);
+        sum.add(&self.foreign);
+        self.spills.tables().into_iter().for_each(|table| sum.add(table));
+        sum.add(self.overwrites.table());
+        sum.sum
+    }
+}

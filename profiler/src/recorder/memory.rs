@@ -1,0 +1,23 @@
+//! Memory that a recorder takes.
+
+use spandrel_storage::MemoryUse;
+
+use super::Recorder;
+use crate::page_map::PageMap;
+use crate::sites::QUICK_BYTES;
+use crate::sync::Ordering;
+
+impl Recorder {
+    /// The table of open spans.
+    pub(crate) fn open_spans_memory(&self) -> MemoryUse {
+        self.open.memory(PageMap::open())
+    }
+
+    /// Callsites and threads.
+    pub(crate) fn names_memory(&self) -> MemoryUse {
+        // Relaxed: the first front end has a table of callsites, and is there or comes.
+        let has_front = self.next_layer.load(Ordering::Relaxed) > 0;
+        let quick = if has_front { QUICK_BYTES } else { 0 };
+        self.threads.memory() + MemoryUse::whole(self.callsites.bytes() + quick)
+    }
+}

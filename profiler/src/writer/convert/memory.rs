@@ -1,0 +1,33 @@
+//! Memory that the converter takes.
+
+use spandrel_storage::MemoryUse;
+
+use super::{Callsite, Converter};
+use crate::said::Role;
+
+impl Callsite {
+    fn memory(&self) -> MemoryUse {
+        let roles = self.roles.as_ref().map_or(0, |roles| roles.len() * size_of::<(u8, Role)>());
+        self.keys.memory() + MemoryUse::whole(roles)
+    }
+}
+
+impl Converter {
+    /// What it knows of callsites and threads.
+    pub(in super::super) fn names_memory(&self) -> MemoryUse {
+        let known = self.callsites.iter().flatten();
+        let keys = known.fold(MemoryUse::of(&self.callsites), |sum, one| sum + one.memory());
+        let strangers = self.strangers.known.capacity() * (size_of::<u32>() + 1);
+        keys + MemoryUse::whole(self.log_sites.bytes() + strangers)
+    }
+
+    /// What it knows of children; walks through all of it.
+    pub(in super::super) fn self_times_memory(&self) -> MemoryUse {
+        self.self_times.memory() + self.closed.memory() + MemoryUse::whole(self.left.bytes())
+    }
+
+    /// Rows that go into the next batch.
+    pub(in super::super) fn rows_memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.contexts)
+    }
+}

@@ -1,0 +1,57 @@
+//! Memory that the recording takes, counted where it is: what the writer has in hand with each commit, when
+//! most of it is there, and the rest once a second.
+
+use std::time::{Duration, Instant};
+
+use spandrel_storage::MemoryUse;
+
+use super::Writer;
+use crate::memory_use::{Memory, MemoryPart};
+
+/// The rest is counted this often: pages of tables are asked for one by one.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What was counted, and when.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) memory: Memory,
+    /// When all of it was, last.
+    all_at: Option<Instant>,
+}
+
+impl Writer {
+    /// Counts what changes with each batch.
+    pub(super) fn count_memory_in_hand(&mut self) {
+        let Self { raw, next, batch, converter, counted, state, .. } = self;
+        let memory = &mut counted.memory;
+        memory.set(MemoryPart::Drained, raw.memory() + next.memory());
+        memory.set(MemoryPart::Rows, batch.memory() + converter.rows_memory());
+        memory.counted();
+        state.memory.show(memory);
+    }
+
+    /// Counts everything, if that is due: who waits for a commit may look at it then.
+    pub(super) fn count_memory_if_due(&mut self) {
+        let is_over = |at: Instant| at.elapsed() >= INTERVAL;
+        if self.counted.all_at.is_none_or(is_over) || !self.waiting.is_empty() {
+            self.count_memory();
+        }
+    }
+
+    /// Counts everything.
+    pub(super) fn count_memory(&mut self) {
+        let Self { recorder, converter, store, counted, .. } = self;
+        counted.all_at = Some(Instant::now());
+        let stored = store.as_ref().map(|store| store.memory()).unwrap_or_default();
+        let memory = &mut counted.memory;
+        memory.set(MemoryPart::Ring, MemoryUse::whole(recorder.ring.bytes()));
+        memory.set(MemoryPart::OpenSpans, recorder.open_spans_memory());
+        let names = recorder.names_memory() + converter.names_memory() + stored.names;
+        memory.set(MemoryPart::Names, names);
+        memory.set(MemoryPart::SelfTimes, converter.self_times_memory());
+        memory.set(MemoryPart::Rollups, stored.rollups);
+        memory.set(MemoryPart::Image, stored.image);
+        memory.set(MemoryPart::Pages, stored.pages);
+        self.count_memory_in_hand();
+    }
+}

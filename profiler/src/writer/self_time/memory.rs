@@ -1,0 +1,41 @@
+//! Memory that is taken by what is known of children.
+
+use spandrel_storage::MemoryUse;
+
+use super::{Children, Inside, Long, SelfTimes, Union};
+
+impl Union {
+    fn memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.earlier)
+    }
+}
+
+impl Children {
+    fn memory(&self) -> MemoryUse {
+        MemoryUse::of(&self.others) + self.older.memory()
+    }
+}
+
+impl Long {
+    fn memory(&self) -> MemoryUse {
+        let inside = |sum, inside: &Inside| sum + inside.spans.memory();
+        self.threads.iter().fold(MemoryUse::of(&self.threads), inside)
+    }
+}
+
+impl SelfTimes {
+    /// Memory for all of it; walks through the tables.
+    pub(in super::super) fn memory(&self) -> MemoryUse {
+        let Self { children, long, closed, spare, .. } = self;
+        let tables = children.bytes() + long.bytes();
+        let mut sum = MemoryUse::whole(tables + closed.capacity() * size_of::<(u64, u64)>());
+        children.values().for_each(|children| sum += children.memory());
+        long.values().for_each(|long| sum += long.memory());
+        sum += MemoryUse::of(&spare.intervals) + MemoryUse::of(&spare.children);
+        // They are empty, and have been full.
+        let intervals = spare.intervals.iter().map(|list| MemoryUse::of(list).reserved);
+        let others = spare.children.iter().map(|list| MemoryUse::of(list).reserved);
+        let spare: u64 = intervals.chain(others).sum();
+        sum + MemoryUse { reserved: spare, used: spare }
+    }
+}
