@@ -33,7 +33,7 @@ pub(crate) struct Document {
     pub title: String,
     /// Whether the run has ended with nothing dropped and nothing pruned.
     pub complete: bool,
-    /// Spans and events that were dropped while recording.
+    /// Spans, events and entries that were dropped while recording.
     pub dropped: u64,
     /// Whether something was left out of the page; `notes` says what.
     pub truncated: bool,
@@ -92,6 +92,8 @@ pub(crate) struct RunFacts {
     pub orphans: u64,
     /// Events of the whole run.
     pub events: u64,
+    /// Entries of the whole run, of those that are recorded one by one.
+    pub entries: u64,
     /// Rows that retention deleted from the run.
     pub pruned: u64,
     /// Whether busy times were measured in all selected spans.
@@ -106,6 +108,7 @@ pub(crate) struct LossFact {
     pub to_ns: i64,
     pub spans: u64,
     pub events: u64,
+    pub entries: u64,
 }
 
 /// A named moment, or section if `until_ns` is there.

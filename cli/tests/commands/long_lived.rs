@@ -446,3 +446,72 @@ fn recipes_have_calls_of_entries_and_no_lifetime_of_what_lives_long() {
     let mut calls = places["rows"].as_array().unwrap().iter().map(|row| number(row, "calls"));
     assert!(calls.any(|calls| calls == (SYSTEMS * FRAMES) as i64 + 1), "{places}");
 }
+
+#[test]
+fn a_recipe_for_children_has_the_entries_of_systems_in_their_frames() {
+    for end in [End::Closed, End::Open, End::Left] {
+        let document = json(game(end), &["sql", "--recipe", "children"]);
+        let rows = document["rows"].as_array().unwrap();
+        let [row] = &rows[..] else { panic!("{end:?}: {document}") };
+        assert_eq!((&row["parent"], &row["child"]), (&"frame".into(), &"system".into()));
+        let calls = (SYSTEMS * (FRAMES - EARLIER)) as i64;
+        assert_eq!(number(row, "calls"), calls, "{end:?}");
+        let slow = SYSTEMS as i64 * 9;
+        let sum_ns = (calls - slow) * QUICK_NS + slow * SLOW_NS;
+        let (ms, percent) = (row["child_ms"].as_f64(), row["percent_of_parent"].as_f64());
+        assert_eq!(ms, Some(sum_ns as f64 / 1e6), "{end:?}");
+        let share = 100.0 * sum_ns as f64 / (FRAMES as i64 * FRAME_NS) as f64;
+        assert!(percent.is_some_and(|percent| (percent - share).abs() < 0.1), "{document}");
+    }
+}
+
+#[test]
+fn a_recipe_for_threads_has_the_work_of_entries_and_no_lifetime() {
+    for end in [End::Closed, End::Open, End::Left] {
+        let document = json(game(end), &["sql", "--recipe", "threads"]);
+        let of = |thread: &str| {
+            let mut rows = document["rows"].as_array().unwrap().iter();
+            rows.find(|row| row["thread"] == thread).unwrap_or_else(|| panic!("{document}"))
+        };
+        let calls = FRAMES + 1 + SYSTEMS * (FRAMES - EARLIER);
+        assert_eq!((number(of("main"), "calls"), number(of("io"), "calls")), (calls as i64, 2));
+        let top = json(game(end), &["top", "--by", "thread"]);
+        for row in top["rows"].as_array().unwrap() {
+            let same = of(row["thread"].as_str().unwrap());
+            let ns = number(row, "self_ns");
+            let ms = same["self_ms"].as_f64().unwrap();
+            assert!((ms - ns as f64 / 1e6).abs() <= 0.001, "{end:?}: {same} {row}");
+            assert_eq!(number(same, "errors"), number(row, "errors"), "{end:?}: {same} {row}");
+        }
+    }
+}
+
+#[test]
+fn a_recipe_for_fields_has_the_entries_of_each_system() {
+    for end in [End::Closed, End::Open, End::Left] {
+        let document = json(game(end), &["sql", "--recipe", "fields"]);
+        let rows = document["rows"].as_array().unwrap();
+        assert_eq!(rows.len() as u64, SYSTEMS, "{end:?}: {document}");
+        for row in rows {
+            assert_eq!((&row["name"], &row["field"]), (&"system".into(), &"name".into()));
+            assert!(row["value"].as_str().unwrap().starts_with("system "), "{document}");
+            assert_eq!(number(row, "calls"), (FRAMES - EARLIER) as i64, "{end:?}");
+            let (mean, longest) = (row["mean_ms"].as_f64(), row["max_ms"].as_f64());
+            let sum = 9 * SLOW_NS + (FRAMES - EARLIER - 9) as i64 * QUICK_NS;
+            let expected = sum as f64 / 1e6 / (FRAMES - EARLIER) as f64;
+            assert!(mean.is_some_and(|mean| (mean - expected).abs() < 0.001), "{document}");
+            assert_eq!(longest, Some(SLOW_NS as f64 / 1e6));
+        }
+    }
+}
+
+#[test]
+fn a_recipe_for_traces_at_once_has_none_that_lives_long() {
+    for end in [End::Closed, End::Open, End::Left] {
+        let document = json(game(end), &["sql", "--recipe", "concurrency"]);
+        // The systems would be three more: a frame, and the requests or the system that ended at once.
+        let most =
+            document["rows"].as_array().unwrap().iter().map(|row| number(row, "most_at_once"));
+        assert_eq!(most.max(), Some(3), "{end:?}: {document}");
+    }
+}

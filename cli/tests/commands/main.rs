@@ -19,6 +19,7 @@ mod json;
 mod large;
 mod live;
 mod long_lived;
+mod lost_entries;
 mod meanwhile;
 #[cfg(unix)]
 mod narrow;

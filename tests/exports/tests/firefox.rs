@@ -288,7 +288,7 @@ fn check_in_firefox(program: &Path, made: &Made) {
         .given
         .losses
         .iter()
-        .map(|(_, _, spans)| format!("lost: {spans} spans, 1 events, ring_full"));
+        .map(|(_, _, spans)| format!("lost: {spans} spans, 1 events, 0 entries, ring_full"));
     assert_eq!(notes.collect::<HashSet<_>>(), marks.chain(losses).collect());
     assert_eq!(threads.iter().map(|thread| thread.1).sum::<u64>(), markers.len() as u64);
 }

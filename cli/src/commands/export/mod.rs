@@ -239,10 +239,20 @@ fn report(
 
 /// Says what the recording lost.
 fn lost(profile: &Profile, context: &Context) {
-    let dropped = profile.run.dropped_spans;
-    if dropped > 0 {
-        let lost = text::counted(dropped, "span");
-        let are = text::agree(dropped, "is", "are");
+    let run = &profile.run;
+    let mut lost = Vec::new();
+    for (count, one, more) in [
+        (run.dropped_spans, "span", "spans"),
+        (run.dropped_events, "event", "events"),
+        (run.dropped_entries, "entry", "entries"),
+    ] {
+        if count > 0 {
+            lost.push(format!("{} {}", text::count(count), text::agree(count, one, more)));
+        }
+    }
+    if !lost.is_empty() {
+        let are = text::agree(run.dropped(), "is", "are");
+        let lost = lost.join(" and ");
         context.output.say(&format!("note: the run lost {lost}, which {are} missing here"));
     }
 }

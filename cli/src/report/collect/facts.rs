@@ -78,6 +78,7 @@ fn run(reader: &Reader, run: &Run) -> RunFacts {
         clock: short(&info.clock),
         file: short(&file_name(reader.path())),
         events: run.events,
+        entries: run.entries,
         pruned: run.pruned(),
         ..RunFacts::default()
     }

@@ -21,6 +21,7 @@ pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
                     last.to_ns = last.to_ns.max(loss.to_ns);
                     last.spans = last.spans.saturating_add(loss.spans);
                     last.events = last.events.saturating_add(loss.events);
+                    last.entries = last.entries.saturating_add(loss.entries);
                 }
                 _ => merged.push(LossFact {
                     reason: loss.reason.clone(),
@@ -28,6 +29,7 @@ pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
                     to_ns: loss.to_ns,
                     spans: loss.spans,
                     events: loss.events,
+                    entries: loss.entries,
                 }),
             }
         }
@@ -37,5 +39,35 @@ pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
             return merged;
         }
         gap_ns = gap_ns.max(1).saturating_mul(4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spandrel_storage::{Batch, LossRow, Reader, RunInfo, Store, StoreOptions};
+
+    use super::*;
+
+    #[test]
+    fn neighbours_for_one_reason_are_one_with_the_sums_of_all_kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+        store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
+        let loss = |from_ns: i64, (spans, events, entries)| LossRow {
+            reason: "ring_full",
+            from_ns,
+            to_ns: from_ns + 5,
+            spans,
+            events,
+            entries,
+            thread_id: None,
+        };
+        let lost = vec![loss(10, (1, 2, 3)), loss(16, (0, 0, 40)), loss(90_000, (0, 0, 7))];
+        store.append(&mut Batch { losses: lost, ..Batch::default() }).unwrap();
+        store.close().unwrap();
+        let found = losses(Reader::open(&path).unwrap().losses(1).unwrap(), 10_000);
+        let sums: Vec<_> = found.iter().map(|l| (l.spans, l.events, l.entries)).collect();
+        assert_eq!(sums, [(1, 2, 43), (0, 0, 7)]);
     }
 }

@@ -218,5 +218,5 @@ function heatLegend() {
     el("li", null, el("span", { class: "key heat-key", "aria-hidden": "true" }), "few to many spans"),
     el("li", null, el("span", { class: "key line-key", "aria-hidden": "true" }), "p50"),
     el("li", null, el("span", { class: "key dash-key", "aria-hidden": "true" }), "p95"),
-    doc.losses.length > 0 ? el("li", null, el("span", { class: "key loss-key", "aria-hidden": "true" }), "spans were lost") : null);
+    doc.losses.length > 0 ? el("li", null, el("span", { class: "key loss-key", "aria-hidden": "true" }), "something was lost") : null);
 }

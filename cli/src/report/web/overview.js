@@ -16,6 +16,7 @@ function lossWords(loss) {
   const what = [];
   if (loss.spans > 0) what.push(plural(loss.spans, "span"));
   if (loss.events > 0) what.push(plural(loss.events, "event"));
+  if (loss.entries > 0) what.push(plural(loss.entries, "entry", "entries"));
   return `${what.join(" and ") || "nothing"} lost, ${visible(loss.reason)}, +${duration(loss.from_ns)} to +${duration(loss.to_ns)}`;
 }
 
@@ -24,8 +25,8 @@ function banner() {
   const { run } = doc;
   const lines = [];
   if (doc.dropped > 0) {
-    const all = run.spans + run.events + doc.dropped;
-    lines.push(el("p", null, el("b", null, `! ${count(doc.dropped)} spans and events were lost (${percent(doc.dropped / all)}). `),
+    const all = run.spans + run.events + run.entries + doc.dropped;
+    lines.push(el("p", null, el("b", null, `! ${count(doc.dropped)} spans, events and entries were lost (${percent(doc.dropped / all)}). `),
       "Figures are of what was stored."));
     const list = el("ul");
     for (const loss of doc.losses.slice(0, 6)) {

@@ -108,7 +108,8 @@ pub(super) fn losses(
     for loss in losses {
         let name = format!("lost: {}", loss.reason);
         regions.write(&mut out.buffer, &name, (loss.from_ns, Some(loss.to_ns)), |out| {
-            for (name, count) in [("spans", loss.spans), ("events", loss.events)] {
+            let lost = [("spans", loss.spans), ("events", loss.events), ("entries", loss.entries)];
+            for (name, count) in lost {
                 key(out, name);
                 for_scripts::unsigned(out, count);
             }

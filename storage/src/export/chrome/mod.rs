@@ -88,6 +88,7 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
         ("started_unix_ns", info.started_unix_ns),
         ("dropped_spans", run.dropped_spans as i64),
         ("dropped_events", run.dropped_events as i64),
+        ("dropped_entries", run.dropped_entries as i64),
         ("pruned_spans", run.pruned_spans as i64),
     ] {
         // As text, so that no reader rounds it.

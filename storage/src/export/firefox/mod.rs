@@ -326,8 +326,10 @@ impl Firefox<'_> {
         }
         for loss in source.losses()? {
             let to_ns = Some(loss.to_ns.max(loss.from_ns));
-            let text =
-                format!("lost: {} spans, {} events, {}", loss.spans, loss.events, loss.reason);
+            let text = format!(
+                "lost: {} spans, {} events, {} entries, {}",
+                loss.spans, loss.events, loss.entries, loss.reason
+            );
             self.marker(&place("loss", loss.from_ns, to_ns), |out| {
                 out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
                 json(out, &text);

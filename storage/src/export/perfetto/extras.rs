@@ -85,6 +85,7 @@ pub(super) fn losses(
         region(perfetto, ("losses", &name), times, |out, interned| {
             annotation("spans", interned, out, |out| unsigned(out, 3, loss.spans));
             annotation("events", interned, out, |out| unsigned(out, 3, loss.events));
+            annotation("entries", interned, out, |out| unsigned(out, 3, loss.entries));
         })?;
     }
     Ok(())

@@ -96,6 +96,9 @@ fn of_run(profile: &mut Profile, source: &Source<'_>, extent: Extent) {
     if run.dropped_spans > 0 {
         profile.comment(&format!("{} spans were lost by the recording", run.dropped_spans));
     }
+    if run.dropped_entries > 0 {
+        profile.comment(&format!("{} entries were lost by the recording", run.dropped_entries));
+    }
     if run.pruned_spans > 0 {
         profile.comment(&format!("{} spans were pruned", run.pruned_spans));
     }

@@ -1,9 +1,12 @@
 -- How many traces were under way at once, at most, in each second that one began in.
-WITH step(at_ns, change) AS (
-  SELECT start_ns, 1 FROM span WHERE run_id = :run AND parent_id IS NULL AND duration_ns IS NOT NULL
+-- A root that lives long is none: its lifetime is nobody's work.
+WITH trace(start_ns, duration_ns) AS (
+  SELECT start_ns, duration_ns FROM span
+  WHERE run_id = :run AND parent_id IS NULL AND self_ns IS NOT NULL
+), step(at_ns, change) AS (
+  SELECT start_ns, 1 FROM trace
   UNION ALL
-  SELECT start_ns + duration_ns, -1 FROM span
-  WHERE run_id = :run AND parent_id IS NULL AND duration_ns IS NOT NULL
+  SELECT start_ns + duration_ns, -1 FROM trace
 ), level(at_ns, change, open) AS (
   SELECT at_ns, change, sum(change) OVER (ORDER BY at_ns, change ROWS UNBOUNDED PRECEDING) FROM step
 )

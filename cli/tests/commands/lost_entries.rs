@@ -1,0 +1,89 @@
+//! Losses of entries, of those that are recorded one by one, are said wherever losses are.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use spandrel_storage::{Batch, LossRow, Store, StoreOptions};
+use tempfile::TempDir;
+
+use super::fixture::{bare, info, run};
+
+const ENTRIES: u64 = 777;
+
+/// A recording that has lost but entries.
+fn profile() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let loss = LossRow {
+        reason: "ring_full",
+        from_ns: 1_000,
+        to_ns: 2_000,
+        spans: 0,
+        events: 0,
+        entries: ENTRIES,
+        thread_id: None,
+    };
+    store.append(&mut Batch { losses: vec![loss], ..Batch::default() }).unwrap();
+    store.end_run(info(1).started_unix_ns + 1_000_000_000, "{}").unwrap();
+    store.close().unwrap();
+    (folder, path)
+}
+
+fn exported(path: &PathBuf, format: &str) -> Vec<u8> {
+    let out = bare(&["export", format, "-o", "-", "--db"]).arg(path).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
+}
+
+#[test]
+fn a_timeline_says_how_many_entries_were_lost() {
+    let (_folder, path) = profile();
+    let chrome: Value = serde_json::from_slice(&exported(&path, "chrome")).unwrap();
+    let events = chrome["traceEvents"].as_array().unwrap();
+    let is_said = |event: &Value| event["args"]["data"]["entries"] == ENTRIES;
+    assert!(events.iter().any(is_said), "{chrome}");
+    assert_eq!(chrome["otherData"]["dropped_entries"], ENTRIES.to_string(), "{chrome}");
+    let firefox = exported(&path, "firefox");
+    let text = String::from_utf8(firefox).unwrap();
+    assert!(text.contains("lost: 0 spans, 0 events, 777 entries, ring_full"), "{text}");
+    // The name of an annotation, and its value: field 3, 777 in seven bits a byte.
+    let perfetto = exported(&path, "perfetto");
+    let has = |bytes: &[u8]| perfetto.windows(bytes.len()).any(|window| window == bytes);
+    assert!(has(b"entries") && has(&[0x18, 0x89, 0x06]));
+}
+
+#[test]
+fn whoever_exports_is_told_that_entries_are_missing() {
+    let (folder, path) = profile();
+    for format in ["chrome", "folded", "pprof"] {
+        let out = folder.path().join(format);
+        let (_, said, code) = run(bare(&["export", format, "-o"]).arg(out).arg("--db").arg(&path));
+        assert!(code < 2, "{said}");
+        let expected = "note: the run lost 777 entries, which are missing here";
+        assert!(said.contains(expected), "{format}: {said}");
+    }
+}
+
+#[test]
+fn a_page_says_how_many_entries_were_lost() {
+    let (folder, path) = profile();
+    let page = folder.path().join("p.html");
+    let (_, err, code) = run(bare(&["report", "-o"]).arg(&page).arg("--db").arg(&path));
+    assert!(code < 2, "{err}");
+    let page = std::fs::read_to_string(page).unwrap();
+    let document = super::long_lived::document(&page);
+    assert_eq!(document["dropped"], ENTRIES);
+    assert_eq!(document["losses"][0]["entries"], ENTRIES, "{document}");
+}
+
+#[test]
+fn a_recipe_for_losses_has_those_of_entries() {
+    let (_folder, path) = profile();
+    let command = &mut bare(&["sql", "--recipe", "losses", "-f", "json", "--db"]);
+    let (out, err, code) = run(command.arg(&path));
+    assert!(code < 2, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["rows"][0]["entries"], ENTRIES, "{document}");
+}
