@@ -50,6 +50,15 @@ fn entries_are_counted_and_busy_time_is_null() {
         assert_eq!(entries("left open"), "1 0");
         let failed = db.count("SELECT count(*) FROM span WHERE status = 'error' AND self_ns >= 0");
         assert_eq!(failed, 3, "the event is in the innermost one");
+        // Nobody knows when spans were left, but that this one never was entered.
+        let own = |name: &str| {
+            db.value::<i64>(&format!("SELECT sum(self_ns) FROM spans WHERE name = '{name}'"))
+        };
+        assert_eq!(own("there"), 0);
+        let inner = db.value::<i64>("SELECT sum(duration_ns) FROM spans WHERE name = 'inner'");
+        assert_eq!(own("inner"), inner);
+        let outer = db.value::<i64>("SELECT duration_ns FROM spans WHERE name = 'outer'");
+        assert_eq!(own("outer"), outer - inner);
         let timed = db.count("SELECT count(*) FROM span WHERE duration_ns > 0");
         assert_eq!(timed, 5);
     }

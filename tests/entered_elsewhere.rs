@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spandrel::{Entries, Profiler};
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
 use tracing::span::EnteredSpan;
 use tracing::{Dispatch, Span, info_span};
 
@@ -184,7 +184,8 @@ fn what_a_request_took_inside_the_worker_is_not_the_workers_own_time() {
         assert!(request.parent_id.is_none() && request.self_ns.is_some(), "{request:?}");
         assert_eq!(stored(&db), [(0, 1)]);
         let inside: i64 = db.value("SELECT duration_ns FROM entry");
-        assert_eq!(worker.self_ns, Some(worker.duration_ns.unwrap() - inside));
+        let work = self_times::works(&db)[&worker.id];
+        assert_eq!(worker.self_ns, Some(work.length_ns() - inside));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Self time is the duration less the union of the children: also of children that overlap, that
+//! Self time is that up to the last exit less the union of the children: also of children that overlap, that
 //! close on other threads, that are many, or that come in another partition than their parent.
 //!
 //! The exact figures follow from the rows; `ledger::check_complete` computes them again in every
@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_tests::{dispatch, ledger, rounds, scratch, small, time_limit, within};
+use spandrel_tests::{dispatch, ledger, rounds, scratch, self_times, small, time_limit, within};
 use tracing::{Span, info_span};
 
 fn spin(time: Duration) {
@@ -14,6 +14,11 @@ fn spin(time: Duration) {
     while began.elapsed() < time {
         std::hint::spin_loop();
     }
+}
+
+/// The last exit of a span, and its end.
+fn leave(span: Span) {
+    span.in_scope(|| ());
 }
 
 const MS: i64 = 1_000_000;
@@ -30,25 +35,30 @@ fn a_known_shape() {
         spin(Duration::from_millis(10));
         let second = info_span!("second");
         spin(Duration::from_millis(10));
-        drop(first);
+        leave(first);
         spin(Duration::from_millis(10));
-        drop(second);
+        leave(second);
+        let never = info_span!("never");
         spin(Duration::from_millis(10));
+        drop(never);
         info_span!("third").in_scope(|| spin(Duration::from_millis(5)));
         drop(parent);
     });
     let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
+    let works = self_times::works(&db);
+    let of = |name: &str| works[&db.span(name).id];
     let parent = db.span("parent");
-    let covered = parent.duration_ns.unwrap() - parent.self_ns.unwrap();
+    let covered = of("parent").end_ns - parent.start_ns - parent.self_ns.unwrap();
     // first and second overlap: 30 ms of union, not 40; and the third 5.
-    let (first, second, third) = (db.span("first"), db.span("second"), db.span("third"));
-    let union = second.end_ns() - first.start_ns + third.duration_ns.unwrap();
+    let union = of("second").end_ns - of("first").start_ns + of("third").length_ns();
     assert_eq!(covered, union);
     assert!(union >= 35 * MS && parent.self_ns.unwrap() >= 20 * MS);
-    for leaf in [&first, &second, &third] {
-        assert_eq!(leaf.self_ns, leaf.duration_ns);
+    for leaf in ["first", "second", "third"] {
+        assert_eq!(db.span(leaf).self_ns, Some(of(leaf).length_ns()));
     }
-    assert_eq!((first.busy_ns, first.entries), (0, 0), "it was never entered");
+    let (never, third) = (db.span("never"), db.span("third"));
+    assert_eq!((never.busy_ns, never.entries, never.self_ns), (0, 0, Some(0)));
+    assert!(never.duration_ns >= Some(10 * MS));
     assert!(third.busy_ns >= 5 * MS && third.entries == 1);
 }
 
@@ -82,11 +92,11 @@ fn close_children_elsewhere() {
                         let parent = info_span!("parent", thread, n);
                         for _ in 0..3 {
                             let child = info_span!(parent: &parent, "child");
-                            child.in_scope(|| drop(info_span!("grandchild")));
+                            child.in_scope(|| leave(info_span!("grandchild")));
                             send.send(child).unwrap();
                         }
                         // Closes with its last child, there.
-                        drop(parent);
+                        leave(parent);
                     }
                 });
             });
@@ -95,7 +105,8 @@ fn close_children_elsewhere() {
     let report = profiler.close().unwrap();
     assert_eq!(report.recorded, 3 * 700 * 7, "{report}");
     let db = ledger::check_complete(scratch.db(), &report);
-    assert!(db.count("SELECT count(*) FROM span WHERE self_ns < duration_ns") > 2_000);
+    let with_children = "self_ns < first_entry_ns + busy_ns"; // they were entered once
+    assert!(db.count(&format!("SELECT count(*) FROM span WHERE {with_children}")) > 2_000);
 }
 
 #[test]
@@ -109,17 +120,17 @@ fn many_children_side_by_side() {
         let mut children: Vec<_> =
             (0..400).map(|n| info_span!(parent: &parent, "child", n)).collect();
         while let Some(child) = children.pop() {
-            drop(child);
+            leave(child);
         }
         for n in 0..400 {
             children.push(info_span!(parent: &parent, "child", n));
             if n % 3 == 0 {
-                drop(children.swap_remove(n / 5 % children.len()));
+                leave(children.swap_remove(n / 5 % children.len()));
             }
         }
-        drop(children);
-        (0..3_000).for_each(|n| drop(info_span!(parent: &parent, "child", n)));
-        drop(parent);
+        children.into_iter().for_each(leave);
+        (0..3_000).for_each(|n| leave(info_span!(parent: &parent, "child", n)));
+        leave(parent);
     });
     let report = profiler.close().unwrap();
     assert_eq!(report.recorded, 3_801);

@@ -1,4 +1,5 @@
-//! Time belongs to whoever was entered: programs with spans that live long and are entered anywhere, and the sums of
+//! Time belongs to whoever was entered: programs with spans that live long and are entered anywhere, that nobody enters,
+//! and that are kept for long after they were left, by a handle or by a child; and the sums of
 //! self times over each thread, which are the time that it was inside anything, to the nanosecond.
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,45 +21,112 @@ enum Step {
     Long(usize, Vec<Step>),
     /// The same with a span of its own, which is a child of the one that it is in.
     Child(Vec<Step>),
+    /// The same, and the handle is kept when the one around has been left.
+    Held(Vec<Step>),
     /// The same with one that has this long-lived span for its parent.
     ChildOf(usize, Vec<Step>),
+    /// The same with one whose parent is a child that nobody enters.
+    ChildOfNever(Vec<Step>),
+    /// Two children, the first of which is left while the thread is in the second.
+    Crossed(Vec<Step>, Vec<Step>),
+    /// A child that nobody enters, which is kept.
+    Never,
 }
 
 fn program() -> impl Strategy<Value = Vec<Step>> {
     let leaf = prop_oneof![
         (0_usize..4).prop_map(|n| Step::Long(n, Vec::new())),
         Just(Step::Child(Vec::new())),
+        Just(Step::Never),
     ];
     let step = leaf.prop_recursive(4, 12, 3, |inner| {
         let inside = prop::collection::vec(inner, 0..4);
         prop_oneof![
             3 => (0_usize..4, inside.clone()).prop_map(|(n, inside)| Step::Long(n, inside)),
             2 => inside.clone().prop_map(Step::Child),
-            1 => (0_usize..4, inside).prop_map(|(n, inside)| Step::ChildOf(n, inside)),
+            2 => inside.clone().prop_map(Step::Held),
+            1 => (0_usize..4, inside.clone()).prop_map(|(n, inside)| Step::ChildOf(n, inside)),
+            1 => inside.clone().prop_map(Step::ChildOfNever),
+            1 => (inside.clone(), inside).prop_map(|(inside, beyond)| Step::Crossed(inside, beyond)),
         ]
     });
     prop::collection::vec(step, 1..4)
 }
 
-fn run(long: &[Span], steps: &[Step]) {
-    for step in steps {
-        match step {
-            Step::Long(n, inside) => long[*n].in_scope(|| run(long, inside)),
-            Step::Child(inside) => info_span!("child").in_scope(|| run(long, inside)),
-            Step::ChildOf(n, inside) => {
-                info_span!(parent: &long[*n], "child").in_scope(|| run(long, inside));
+/// What runs a program.
+struct Player<'a> {
+    long: &'a [Span],
+    /// Whether a child keeps its parent open. Without that it has to be gone before the parent is: else it comes too
+    /// late.
+    are_kept: bool,
+}
+
+impl Player<'_> {
+    /// Does steps. What they keep goes to `held`; nothing is kept inside of what counts by its entries, where it would
+    /// come too late, either.
+    fn run(&self, steps: &[Step], mut held: Option<&mut Vec<Span>>) {
+        for step in steps {
+            let mut kept = Vec::new();
+            match step {
+                Step::Long(n, inside) => self.long[*n].in_scope(|| self.run(inside, None)),
+                Step::ChildOf(n, inside) => {
+                    let span = info_span!(parent: &self.long[*n], "child");
+                    span.in_scope(|| self.run(inside, Some(&mut kept)));
+                    kept.clear();
+                }
+                Step::ChildOfNever(inside) => {
+                    let never = info_span!("never");
+                    let span = info_span!(parent: &never, "child");
+                    span.in_scope(|| self.run(inside, Some(&mut kept)));
+                    kept.clear();
+                }
+                Step::Child(inside) | Step::Held(inside) => {
+                    let span = info_span!("child");
+                    span.in_scope(|| self.run(inside, Some(&mut kept)));
+                    let is_held = matches!(step, Step::Held(_));
+                    self.leave(span, is_held, kept, held.as_deref_mut());
+                }
+                Step::Crossed(inside, beyond) => {
+                    let first = info_span!("child");
+                    let entered = first.enter();
+                    let second = info_span!("crossed");
+                    second.in_scope(|| {
+                        self.run(inside, Some(&mut kept));
+                        drop(entered);
+                        self.run(beyond, Some(&mut kept));
+                    });
+                    kept.clear();
+                }
+                Step::Never => {
+                    let span = info_span!("never");
+                    self.leave(span, true, kept, held.as_deref_mut());
+                }
             }
+        }
+    }
+
+    /// A span was left, in which these were kept.
+    fn leave(&self, span: Span, is_held: bool, mut kept: Vec<Span>, held: Option<&mut Vec<Span>>) {
+        if !self.are_kept {
+            kept.clear();
+        }
+        if let Some(held) = held {
+            held.append(&mut kept);
+            held.extend(is_held.then_some(span));
         }
     }
 }
 
 /// Programs one after the other, as many for each thread, with long-lived spans that the threads share and some of
 /// their own.
-fn record(front: fn(&Profiler) -> Dispatch, threads: u32, programs: usize) {
+fn record(front: Front, threads: u32, programs: usize) {
     let scratch = scratch();
     let builder = small(scratch.db()).entries_of("long*", Entries::All);
     let profiler = builder.ring_capacity(1 << 16).build().unwrap();
-    let dispatch = front(&profiler);
+    let dispatch = match front {
+        Front::Layer => dispatch(&profiler),
+        Front::Subscriber => Dispatch::new(profiler.subscriber()),
+    };
     let (profiler, dispatch) = (&profiler, &dispatch);
     within(dispatch, || {
         let shared = [info_span!("long_shared"), info_span!(parent: None, "long_too")];
@@ -66,7 +134,10 @@ fn record(front: fn(&Profiler) -> Dispatch, threads: u32, programs: usize) {
             for thread in 0..threads {
                 let shared = &shared;
                 scope.spawn(move || {
-                    within(dispatch, || of_a_thread(profiler, shared, thread, programs))
+                    let runner = runner(thread);
+                    within(dispatch, || {
+                        of_a_thread(profiler, shared, front, runner, programs);
+                    });
                 });
             }
         });
@@ -77,18 +148,29 @@ fn record(front: fn(&Profiler) -> Dispatch, threads: u32, programs: usize) {
     sums_by_thread(&db);
 }
 
-fn of_a_thread(profiler: &Profiler, shared: &[Span; 2], thread: u32, programs: usize) {
-    let seed = [thread as u8 + 1; 32];
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+fn runner(thread: u32) -> TestRunner {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[thread as u8 + 1; 32]);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+fn of_a_thread(
+    profiler: &Profiler,
+    shared: &[Span; 2],
+    front: Front,
+    mut runner: TestRunner,
+    programs: usize,
+) {
     let strategy = program();
     // One that is made inside of something, which it is never entered in, and one that is nobody's child.
     let own = info_span!("outer").in_scope(|| info_span!("long_made_inside"));
     let long = [shared[0].clone(), shared[1].clone(), own, info_span!("long_root")];
+    let player = Player { long: &long, are_kept: front == Front::Layer };
+    let mut held = Vec::new();
     for n in 0..programs {
-        run(&long, &strategy.new_tree(&mut runner).unwrap().current());
+        player.run(&strategy.new_tree(&mut runner).unwrap().current(), Some(&mut held));
         if n % 100 == 99 {
             profiler.flush(Duration::from_secs(60)).unwrap();
+            held.clear();
         }
     }
 }
@@ -96,24 +178,28 @@ fn of_a_thread(profiler: &Profiler, shared: &[Span; 2], thread: u32, programs: u
 /// By thread: what all self times come to, and how long it was inside anything.
 fn sums_by_thread(db: &Database) {
     let mut sums = BTreeMap::<i64, (i64, Vec<(i64, i64)>)>::new();
+    let mut kept_ns = 0_i64;
     let entries = self_times::entries(db);
     let stray = entries.iter().filter(|entry| entry.self_ns.is_none());
     let stray: HashMap<i64, i64> =
         stray.map(|entry| (entry.span_id, entry.end_ns - entry.start_ns)).collect();
     assert!(!stray.is_empty());
-    // A child's lifetime is taken off the span that it is in, but where that is not its parent: there it is the entry,
-    // and the moments before and after that are the child's waiting.
-    // Registry keeps the outer one open for the long-lived one that was made inside of it.
-    let spans =
-        db.spans().into_iter().filter(|span| span.self_ns.is_some() && span.name != "outer");
-    for span in spans {
+    let works = self_times::works(db);
+    // What a child works is taken off the span that it is in, but where that is not its parent: there it is the entry,
+    // and the moments before that are the child's waiting.
+    for span in db.spans().into_iter().filter(|span| span.self_ns.is_some()) {
         let sum = sums.entry(span.thread_id).or_default();
         sum.0 += span.self_ns.unwrap();
-        match stray.get(&span.id) {
-            Some(entry) => sum.0 -= span.duration_ns.unwrap() - entry,
-            None => sum.1.push((span.start_ns, span.end_ns())),
+        let work = works[&span.id];
+        // That of the second of two that cross is recorded, but it was entered inside its parent.
+        match stray.get(&span.id).filter(|_| span.name != "crossed") {
+            Some(entry) => sum.0 -= work.length_ns() - entry,
+            None => sum.1.push((work.start_ns, work.end_ns)),
         }
+        assert!(span.entries > 0 || span.self_ns == Some(0), "nobody was inside: {span:?}");
+        kept_ns += span.end_ns() - work.end_ns;
     }
+    assert!(kept_ns > works.values().map(self_times::Work::length_ns).sum());
     for entry in &entries {
         let sum = sums.entry(entry.thread_id).or_default();
         sum.0 += entry.self_ns.unwrap_or(0);
@@ -127,8 +213,10 @@ fn sums_by_thread(db: &Database) {
     }
 }
 
-fn subscriber(profiler: &Profiler) -> Dispatch {
-    Dispatch::new(profiler.subscriber())
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Front {
+    Layer,
+    Subscriber,
 }
 
 /// `SPANDREL_TEST_ROUNDS` times as many: a hundred thousand programs with 50.
@@ -136,9 +224,9 @@ fn subscriber(profiler: &Profiler) -> Dispatch {
 fn self_times_of_a_thread_come_to_the_time_that_it_was_inside_anything() {
     let _limit = time_limit(1_200);
     for _ in 0..rounds(1) {
-        record(dispatch, 1, 600);
-        record(subscriber, 1, 600);
-        record(dispatch, 3, 150);
-        record(subscriber, 3, 150);
+        record(Front::Layer, 1, 600);
+        record(Front::Subscriber, 1, 600);
+        record(Front::Layer, 3, 150);
+        record(Front::Subscriber, 3, 150);
     }
 }

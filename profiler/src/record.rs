@@ -227,8 +227,7 @@ fn entries(header: u64, times: &[u64]) -> Option<(Entries, usize)> {
         let entries = Entries { count, busy, first, last, longest, longest_thread };
         return Some((entries, SPAN_WORDS_WIDE));
     }
-    let is_timed = (header >> KIND_SHIFT) & 0xF != KIND_UNTIMED;
-    let entries = match (is_timed, header & u64::from(ENTERED) != 0) {
+    let entries = match (!is_untimed(header), header & u64::from(ENTERED) != 0) {
         (true, true) => Entries::once(start.wrapping_add(upper), word, thread(header)),
         (true, false) => Entries::default(),
         (false, _) => Entries { count: upper, ..Entries::default() },
@@ -420,48 +419,87 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
 /// What the writer looks at before it converts a record of a span, or of an entry.
 #[derive(Debug)]
 pub(crate) struct Kinship<'a> {
-    header: &'a mut u64,
+    words: &'a mut [u64],
     /// The span, or that of an entry.
     pub(crate) id: u64,
     pub(crate) is_entry: bool,
-    /// The parent, or the span around an entry. 0 for none, and for one that knows of this one already.
+    /// The parent, or the span around an entry. 0 for none, for one that knows of this one already, and where there is
+    /// nothing to know, as of a span that was never entered.
     pub(crate) parent: u64,
     pub(crate) thread: u32,
     pub(crate) start: u64,
+    /// When it closed.
     pub(crate) end: u64,
 }
 
 impl Kinship<'_> {
-    /// Whether all that it was inside is from `start` to `end`, and inside the parent.
+    fn header(&self) -> u64 {
+        self.words.first().copied().unwrap_or(0)
+    }
+
+    /// Whether all that it was inside is from `start` to the last exit, and inside the parent.
     pub(crate) fn is_one_piece(&self) -> bool {
-        self.is_entry || *self.header & (WIDE | STRAY) == 0
+        self.is_entry || self.header() & (WIDE | STRAY) == 0
     }
 
     /// Whether it is an entry that counts as a call.
     pub(crate) fn counts(&self) -> bool {
-        *self.header & COUNTS != 0
+        self.header() & COUNTS != 0
+    }
+
+    /// When it was left last; its end where that was not measured.
+    pub(crate) fn left(&self) -> u64 {
+        match &*self.words {
+            _ if self.is_entry || is_untimed(self.header()) => self.end,
+            [header, _, _, _, _, _, last, ..] if *header & WIDE == 0 => *last,
+            [_, _, _, _, _, _, _, _, _, last, ..] => *last,
+            _ => self.end,
+        }
+    }
+
+    /// Since when it was inside, and on which thread, if there was no pause up to the last exit.
+    pub(crate) fn inside(&self) -> Option<(u64, u32)> {
+        match &*self.words {
+            _ if self.is_entry => Some((self.start, self.thread)),
+            [header, ..] if is_untimed(*header) => None,
+            [header, ..] if *header & WIDE == 0 => {
+                Some((self.start.wrapping_add(u64::from(upper_of(*header))), self.thread))
+            }
+            [_, _, _, _, _, _, _, 1, first, _, _, by, ..] => {
+                Some((*first, *by as u32 & THREAD_MAX))
+            }
+            _ => None,
+        }
     }
 
     /// The parent knows of it: [`SpanHead::counted`].
     pub(crate) fn set_counted(self) {
-        *self.header |= COUNTED;
+        if let Some(header) = self.words.first_mut() {
+            *header |= COUNTED;
+        }
     }
+}
+
+#[inline(always)]
+fn is_untimed(header: u64) -> bool {
+    (header >> KIND_SHIFT) & 0xF == KIND_UNTIMED
 }
 
 /// The same of any record; `None` if it is of neither.
 #[inline(always)]
 pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
-    let [header, first, second, third, fourth, fifth, ..] = words else { return None };
-    let thread = thread(*header);
-    let is_counted = *header & COUNTED != 0;
-    let (is_entry, start, end) = match kind(*header)? {
-        Kind::Span => (false, *fourth, *fifth),
-        Kind::Entry => (true, *third, *fourth),
+    let &mut [header, id, second, third, fourth, fifth, ..] = words else { return None };
+    let is_known = header & COUNTED != 0;
+    let (is_entry, start, end) = match kind(header)? {
+        Kind::Span => (false, fourth, fifth),
+        Kind::Entry => (true, third, fourth),
         Kind::Event | Kind::Link => return None,
     };
-    let (id, parent) = (*first, *second);
-    let parent = if is_counted { 0 } else { id_of(parent) };
-    Some(Kinship { header, id, is_entry, parent, thread, start, end })
+    let was_inside = is_entry
+        || header & (WIDE | u64::from(ENTERED)) != 0
+        || is_untimed(header) && upper_of(header) > 0;
+    let parent = if is_known || !was_inside { 0 } else { id_of(second) };
+    Some(Kinship { words, id, is_entry, parent, thread: thread(header), start, end })
 }
 
 #[cfg(test)]

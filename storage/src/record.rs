@@ -125,8 +125,8 @@ pub struct SpanRow {
     pub duration_ns: Option<i64>,
     /// Time inside the span, summed over its entries; `None` if that is not measured in this run.
     pub busy_ns: Option<i64>,
-    /// Duration less the union of the children's intervals; `None` for an unfinished span, and for one whose
-    /// entries count instead.
+    /// From creation to the last exit, less the union of the same of the children; `None` for an unfinished span, and
+    /// for one whose entries count instead.
     pub self_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,

@@ -72,10 +72,11 @@ CREATE TABLE span (
   duration_ns INTEGER,             -- from creation to close, ns; NULL: unfinished
   busy_ns INTEGER,                 -- time inside the span, ns, summed over its entries;
                                    -- NULL: not measured in this run
-  self_ns INTEGER,                 -- duration less the union of its children that ended before it, and
-                                   -- of the entries that its threads made meanwhile into other spans;
-                                   -- NULL: unfinished, or it lived long and its entries count instead,
-                                   -- or it is a root of such a callsite that nobody entered
+  self_ns INTEGER,                 -- from creation to the last exit, less the union of the same of its
+                                   -- children that were done before it, and of the entries that its
+                                   -- threads made meanwhile into other spans; 0: also one that was never
+                                   -- entered; NULL: unfinished, or it lived long and its entries count
+                                   -- instead, or it is a root of such a callsite that nobody entered
   entries INTEGER NOT NULL,        -- how many times it was entered; one more than a future was polled,
                                    -- since dropping the future enters its span once more
   status TEXT NOT NULL,            -- 'ok' (nothing said that it failed; a future that was dropped

@@ -1,7 +1,9 @@
 //! Self times, computed anew from the rows by counting moments: the plain model of what the writer does.
 //!
-//! * Of a span that counts by its lifetime: its duration less the union of its children that count so,
-//!   too, and ended before it, and of all entries with it around them.
+//! * A span *works* from its start to its last exit, and not at all if it was never entered.
+//! * Of a span that counts by its lifetime: as long as it works, less the union of the same of its children that count
+//!   so, too, and were done before it, and of all entries with it around them. One that was inside, on the same
+//!   thread, when it was left counts up to then.
 //! * Of an entry that counts: its length less the union of what ran inside it on its thread: children that
 //!   were entered once, and entries with its span around them.
 
@@ -21,6 +23,13 @@ pub struct Entry {
     pub self_ns: Option<i64>,
 }
 
+impl Entry {
+    fn work(&self) -> Work {
+        let Self { start_ns, end_ns, thread_id, .. } = *self;
+        Work { start_ns, end_ns, inside: Some((start_ns, thread_id)), thread_id }
+    }
+}
+
 /// All entries of the file, in the order in which they were stored.
 pub fn entries(db: &Database) -> Vec<Entry> {
     let sql = "SELECT span_id, thread_id, start_ns, start_ns + duration_ns, around_id, self_ns FROM entry";
@@ -36,14 +45,67 @@ pub fn entries(db: &Database) -> Vec<Entry> {
     })
 }
 
+/// When a span was inside of anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    pub start_ns: i64,
+    /// Its last exit.
+    pub end_ns: i64,
+    /// Since when it was inside without a pause, and that on which thread.
+    inside: Option<(i64, i64)>,
+    thread_id: i64,
+}
+
+impl Work {
+    /// How long it worked.
+    pub fn length_ns(&self) -> i64 {
+        self.end_ns - self.start_ns
+    }
+
+    /// What is taken off a span that works so, of what does.
+    fn within(&self, above: &Work) -> Option<(i64, i64)> {
+        if self.end_ns <= above.end_ns {
+            return Some((self.start_ns, self.end_ns));
+        }
+        let (since, thread_id) = self.inside?;
+        let is_in_its_place = since < above.end_ns && thread_id == above.thread_id;
+        is_in_its_place.then_some((self.start_ns, above.end_ns))
+    }
+}
+
+/// When all closed spans of the file were, by id.
+pub fn works(db: &Database) -> HashMap<i64, Work> {
+    let sql = "SELECT id, start_ns, start_ns + duration_ns, entries, first_entry_ns, busy_ns,
+          last_exit_ns, coalesce(longest_thread_id, thread_id)
+        FROM span WHERE duration_ns IS NOT NULL";
+    let rows = db.rows(sql, [], |row| {
+        let (start_ns, closed_ns, entries): (i64, i64, i64) =
+            (row.get(1)?, row.get(2)?, row.get(3)?);
+        let (first, busy): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+        let thread_id = row.get(7)?;
+        let (end_ns, inside) = match (entries, first, busy) {
+            (0, ..) => (start_ns, None),
+            (1, Some(first), Some(busy)) => {
+                (start_ns + first + busy, Some((start_ns + first, thread_id)))
+            }
+            (_, Some(_), _) => (start_ns + row.get::<_, i64>(6)?, None),
+            // Not measured.
+            (_, None, _) => (closed_ns, None),
+        };
+        Ok((row.get(0)?, Work { start_ns, end_ns, inside, thread_id }))
+    });
+    rows.into_iter().collect()
+}
+
 /// Compares all self times of the file. Holds where no span or entry is missing; what has unfinished
-/// children is left out, since nobody knows when they ended.
+/// children, or such as closed after it, is left out, since nobody knows when they were done, or it came too late.
 pub fn check(db: &Database) {
-    let (spans, entries) = (db.spans(), entries(db));
+    let (spans, entries, works) = (db.spans(), entries(db), works(db));
     let mut inside = HashMap::<i64, Inside>::new();
     for span in &spans {
         if let Some(parent) = span.parent_id {
-            inside.entry(parent).or_default().children.push(span);
+            let child = Child { span, work: works.get(&span.id) };
+            inside.entry(parent).or_default().children.push(child);
         }
     }
     for entry in &entries {
@@ -54,9 +116,13 @@ pub fn check(db: &Database) {
     let nothing = Inside::default();
     for span in spans.iter().filter(|span| span.self_ns.is_some()) {
         let inside = inside.get(&span.id).unwrap_or(&nothing);
-        if let Some(covered) = inside.of_lifetime(span) {
-            let expected = Some(span.duration_ns.unwrap() - covered);
-            assert_eq!(span.self_ns, expected, "self time of {span:#?}\nwith {inside:#?}");
+        let work = &works[&span.id];
+        if let Some(covered) = inside.of_lifetime(span, work) {
+            let expected = Some(work.length_ns() - covered);
+            assert_eq!(
+                span.self_ns, expected,
+                "self time of {span:#?}, {work:?}\nwith {inside:#?}"
+            );
         }
     }
     for entry in entries.iter().filter(|entry| entry.self_ns.is_some()) {
@@ -68,42 +134,63 @@ pub fn check(db: &Database) {
     }
 }
 
+/// A child of a span.
+#[derive(Debug)]
+struct Child<'a> {
+    span: &'a Span,
+    /// `None` if it has not closed.
+    work: Option<&'a Work>,
+}
+
 /// What was inside a span, or is its child.
 #[derive(Debug, Default)]
 struct Inside<'a> {
-    children: Vec<&'a Span>,
+    children: Vec<Child<'a>>,
     entries: Vec<&'a Entry>,
 }
 
 impl Inside<'_> {
-    /// How much of a span's lifetime that covers; `None` if nobody can know.
-    fn of_lifetime(&self, span: &Span) -> Option<i64> {
-        if self.children.iter().any(|child| child.duration_ns.is_none()) {
-            return None;
+    /// How much of a span that works so that covers; `None` if nobody can know.
+    fn of_lifetime(&self, span: &Span, work: &Work) -> Option<i64> {
+        let mut all = Vec::new();
+        for child in &self.children {
+            // Even whether it counts so.
+            let done = child.work?;
+            if child.span.self_ns.is_some()
+                && let Some(part) = done.within(work)
+            {
+                let is_late = child.span.end_ns() > span.end_ns() && part.0 < part.1;
+                all.push((!is_late).then_some(part)?);
+            }
         }
-        let counting = self.children.iter().filter(|child| child.self_ns.is_some());
-        let children = counting.map(|child| (child.start_ns, child.end_ns()));
-        let entries = self.entries.iter().map(|entry| (entry.start_ns, entry.end_ns));
-        // One that outlives it takes nothing off.
-        let all = children.chain(entries).filter(|(_, end)| *end <= span.end_ns());
-        Some(union(all, (span.start_ns, span.end_ns())))
+        for entry in &self.entries {
+            if let Some(part) = entry.work().within(work) {
+                all.push((entry.end_ns <= span.end_ns()).then_some(part)?);
+            }
+        }
+        Some(union(all.into_iter(), (work.start_ns, work.end_ns)))
     }
 
     /// How much of an entry.
     fn of_entry(&self, entry: &Entry) -> Option<i64> {
         let (from, to) = (entry.start_ns, entry.end_ns);
-        let counting = self.children.iter().filter(|child| child.self_ns.is_some());
-        // Of one that was entered several times only the sum is known; one that is still open when the entry
-        // ends comes too late.
-        let is_known = |child: &&&Span| child.entries == 1 && child.end_ns() <= to;
-        if counting.clone().any(|child| !is_known(&child) && child.start_ns < to) {
-            return None;
+        let mut all = Vec::new();
+        let counting = |child: &&Child<'_>| child.span.self_ns.is_some() && child.span.entries > 0;
+        for child in self.children.iter().filter(counting) {
+            let work = child.work?;
+            // Of one that was entered several times only the sum is known; one that is still open when the entry
+            // ends comes too late.
+            let is_known = work.inside.is_some() && child.span.end_ns() <= to;
+            if !is_known && work.start_ns < to {
+                return None;
+            }
+            if work.thread_id == entry.thread_id {
+                all.push((work.start_ns, work.end_ns));
+            }
         }
-        let here = counting.filter(|child| child.thread_id == entry.thread_id);
-        let children = here.map(|child| (child.start_ns, child.end_ns()));
         let inside = self.entries.iter().filter(|inside| inside.thread_id == entry.thread_id);
-        let entries = inside.map(|entry| (entry.start_ns, entry.end_ns));
-        Some(union(children.chain(entries), (from, to)))
+        all.extend(inside.map(|entry| (entry.start_ns, entry.end_ns)));
+        Some(union(all.into_iter(), (from, to)))
     }
 }
 

@@ -75,6 +75,10 @@ struct Times {
     longest_entry_ns: Option<i64>,
     last_exit_ns: Option<i64>,
     longest_thread_id: i64,
+    /// Until when the span was anybody's work: its last exit, or its start.
+    worked_until: i64,
+    /// Since when it was inside, without a pause up to then; `i64::MAX` if there was one, or nobody knows.
+    inside_since: i64,
 }
 
 /// Converts records into rows.
@@ -221,21 +225,29 @@ impl Converter {
         };
         let mut look = |kinship: Kinship<'_>, closed: &ClosedSpans, left: &mut IdTable<u64>| {
             let Kinship { id, parent, thread, start, end, .. } = kinship;
+            if parent == 0 {
+                return;
+            }
             let is_one_piece = kinship.is_one_piece();
             // What there is to know of one that counts by its entries is known without its lifetime, and so is what
             // is taken off it of a child that was entered several times.
             let is_late = closed.may_contain(parent)
                 && (is_one_piece || !self_times.counts_by_entries(parent));
             let mut was_left =
-                || left.get_mut(by_thread(parent, thread)).is_some_and(|it| end <= *it);
-            if parent == 0 || !(is_late || is_one_piece && was_left()) {
+                || left.get_mut(by_thread(parent, thread)).is_some_and(|it| kinship.left() <= *it);
+            if !(is_late || is_one_piece && was_left()) {
                 return;
             }
             if kinship.is_entry || !self_times.counts_by_entries(id) {
-                let end = timeline.ns(end);
-                let start = timeline.start_ns(start, end);
+                let closed = timeline.ns(end);
+                let start = timeline.start_ns(start, closed);
+                let end = timeline.start_ns(kinship.left(), closed).max(start);
+                let inside = kinship.inside();
+                let inside_since =
+                    inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
+                let thread = inside.map_or(thread, |(_, thread)| thread);
                 let busy = (!is_one_piece).then_some(0);
-                self_times.add_child(parent, Part { thread, start, end, busy });
+                self_times.add_child(parent, Part { thread, start, end, inside_since, busy });
             }
             kinship.set_counted();
         };
@@ -301,10 +313,14 @@ impl Converter {
         let end = self.timeline.ns(head.end);
         let start = self.timeline.start_ns(head.start, end);
         let duration = end - start;
-        let own = self.self_times.take(head.id, start, end);
-        let times = self.times(head, duration, store);
-        // The lifetime of a span that counts by its entries is nobody's work.
-        if head.parent != 0 && !head.counted && own.self_ns.is_some() {
+        let times = self.times(head, (start, end), store);
+        let Times { worked_until, inside_since, .. } = times;
+        let thread = head.entries.longest_thread;
+        let own = self.self_times.take(head.id, (start, worked_until), thread);
+        // The lifetime of a span that counts by its entries is nobody's work, nor is that of one that was never
+        // entered.
+        let is_work = own.self_ns.is_some() && worked_until > start;
+        if head.parent != 0 && !head.counted && is_work {
             let busy = if head.is_stray {
                 // What of it was inside another span has come by itself.
                 Some(0)
@@ -313,7 +329,7 @@ impl Converter {
             } else {
                 None
             };
-            let part = Part { thread: head.entries.longest_thread, start, end, busy };
+            let part = Part { thread, start, end: worked_until, inside_since, busy };
             self.self_times.add_child(head.parent, part);
         }
         let rules = self.recorder.status_rules;
@@ -358,37 +374,49 @@ impl Converter {
         }
     }
 
-    /// When a span of this duration was entered.
+    /// When a span that was there from `start` to `end` was entered.
     #[inline(always)]
-    fn times(&mut self, head: &SpanHead, duration: i64, store: &mut Store) -> Times {
+    fn times(&mut self, head: &SpanHead, (start, end): (i64, i64), store: &mut Store) -> Times {
         let entries = &head.entries;
+        let mut times = Times { worked_until: start, inside_since: i64::MAX, ..Times::default() };
         if !self.recorder.busy_time {
-            return Times::default();
-        }
-        let busy = self.timeline.length_ns(entries.busy);
-        // Rounding must not make a span busier than it lasted, nor the counter's jump.
-        let is_one_thread = entries.busy <= head.end.saturating_sub(head.start);
-        let is_less = is_one_thread || self.timeline.has_jumped();
-        let busy = if is_less { busy.clamp(0, duration) } else { busy };
-        let mut times = Times { busy_ns: Some(busy), ..Times::default() };
-        if entries.count == 0 {
+            // Nobody knows when it was left.
+            times.worked_until = if entries.count == 0 { start } else { end };
             return times;
         }
-        let first = self.timeline.length_ns(entries.first.saturating_sub(head.start));
-        // An entry that is all of the time inside ends before the span does.
-        let most = if entries.count == 1 { duration - busy.min(duration) } else { duration };
-        let first = first.clamp(0, most);
-        times.first_entry_ns = Some(first);
-        if entries.count > 1 {
-            let last = self.timeline.length_ns(entries.last.saturating_sub(head.start));
-            let longest = self.timeline.length_ns(entries.longest);
-            times.last_exit_ns = Some(last.clamp(first, duration));
-            times.longest_entry_ns = Some(longest.clamp(0, busy.min(duration)));
+        if entries.count == 0 {
+            times.busy_ns = Some(0);
+            return times;
+        }
+        // As moments, not as lengths: what was left before something else was is so in nanoseconds, too.
+        let last = self.timeline.start_ns(entries.last, end).max(start);
+        let first = self.timeline.start_ns(entries.first, last).max(start);
+        times.worked_until = last;
+        times.first_entry_ns = Some(first - start);
+        if entries.count == 1 {
+            times.busy_ns = Some(last - first);
+            times.inside_since = first;
+        } else {
+            self.times_again(head, end - start, &mut times);
+            times.last_exit_ns = Some(last - start);
         }
         if entries.longest_thread != head.thread {
             times.longest_thread_id = self.thread_id(entries.longest_thread, store);
         }
         times
+    }
+
+    /// The same of one that was entered again.
+    fn times_again(&self, head: &SpanHead, duration: i64, times: &mut Times) {
+        let entries = &head.entries;
+        let busy = self.timeline.length_ns(entries.busy);
+        // Rounding must not make a span busier than it lasted, nor the counter's jump.
+        let is_one_thread = entries.busy <= head.end.saturating_sub(head.start);
+        let is_less = is_one_thread || self.timeline.has_jumped();
+        let busy = if is_less { busy.clamp(0, duration) } else { busy };
+        let longest = self.timeline.length_ns(entries.longest);
+        times.busy_ns = Some(busy);
+        times.longest_entry_ns = Some(longest.clamp(0, busy.min(duration)));
     }
 
     /// The rows of spans that are still open; their fields are appended to `text`.
@@ -405,7 +433,7 @@ impl Converter {
         let rows = open.into_iter().map(|seen| {
             let head = seen.head();
             let start_ns = self.timeline.start_ns(seen.start, now_ns);
-            let times = self.times(&head, now_ns.saturating_sub(start_ns).max(0), store);
+            let times = self.times(&head, (start_ns, now_ns.max(start_ns)), store);
             if let Some(context) = self.callsite(seen.callsite, store).ids.context(&seen.fields) {
                 self.knows(seen.id, seen.root, context);
             }
@@ -440,7 +468,8 @@ impl Converter {
         let (self_ns, is_first) =
             self.self_times.entry(entry.span, Arrived { thread, start, end, counts });
         if entry.around != 0 && !entry.counted {
-            self.self_times.add_child(entry.around, Part { thread, start, end, busy: None });
+            let part = Part { thread, start, end, inside_since: start, busy: None };
+            self.self_times.add_child(entry.around, part);
         }
         let callsite_id = self.callsite(entry.callsite, store).id;
         if let Some(Some(site)) = self.callsites.get_mut(entry.callsite as usize) {

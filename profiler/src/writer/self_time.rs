@@ -1,12 +1,17 @@
 //! Self time: how much of a span its children do not cover.
 //!
-//! `self_ns` is a span's duration less the *union* of the intervals of the children that ended before
-//! it did, or with it: children that run side by side count once. So the parent's children are
-//! complete when the parent arrives, provided that the writer has looked at every partition once
-//! more since (see [`Writer`](super::Writer)).
+//! A span *works* from its start to its last exit. What lies behind that is nobody's: a child keeps it open, or a
+//! handle is kept. One that was never entered does not work at all.
 //!
-//! A child that outlives its parent takes nothing off, wherever it overlaps: the parent has not waited
-//! for it. Under `Registry` there are none, because a child holds a reference to its parent.
+//! `self_ns` is the length of that less the *union* of the same of the children that were done before
+//! it was, or with it: children that run side by side count once. So the parent's children are
+//! complete when the parent arrives, provided that the writer has looked at every partition once
+//! more since (see [`Writer`](super::Writer)). Under `Registry`, that is: a child holds a reference to its parent.
+//! With our own subscriber one whose handle is kept for longer may come when its parent is stored.
+//!
+//! A child that works on when its parent has left takes nothing off, wherever it overlaps: the parent has not waited
+//! for it. Unless it was inside just then, on the parent's thread: then it is in the parent's place from its start on,
+//! and as it is left inside of another span than its parent, its entry is known to that one.
 //!
 //! An entry that is recorded by itself takes its time off the span that its thread was in around it, like
 //! a child of that one, whichever its parent is.
@@ -23,6 +28,10 @@ use super::id_table::IdTable;
 
 /// Intervals that are kept apart for one span; beyond, the older half is put together.
 const INTERVALS_MAX: usize = 1024;
+/// Sums of older ones that are kept apart; beyond, the two neighbours become one that are the shortest.
+const SUMS_MAX: usize = 64;
+/// But not of those in front.
+const SUMS_EXACT: usize = 16;
 /// So many lists of intervals are kept for spans to come.
 const SPARE_MAX: usize = 256;
 /// Children of one span that are kept as they came; beyond, the older half becomes a union.
@@ -34,18 +43,38 @@ const RECENT_MAX: usize = 64;
 /// the last interval stands apart, and a list is needed only when there is a second one.
 ///
 /// When a span has more than [`INTERVALS_MAX`] of them, the older ones are summed up and their
-/// order forgotten. A later child that began before their end counts only from there: a child
+/// places forgotten. A later child that began before their end counts only from there: a child
 /// that was open while more than 512 of its siblings came and went is underestimated by the gaps
-/// between them.
+/// between them. So is what is asked up to a moment among them.
 #[derive(Debug, Default)]
 struct Union {
     /// The last interval; empty if there is none.
     last: (i64, i64),
     /// Those before it.
     earlier: Vec<(i64, i64)>,
-    /// Nanoseconds in intervals that were summed up, all of them before `summed_end`.
-    summed: i64,
-    summed_end: i64,
+    /// Those before these, in order.
+    summed: Vec<Sum>,
+}
+
+/// Intervals of which only the sum is known.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    start: i64,
+    end: i64,
+    /// Nanoseconds in them.
+    length: i64,
+}
+
+impl Sum {
+    /// Together with what comes after it.
+    fn and(self, next: Self) -> Self {
+        Self { start: self.start, end: next.end, length: self.length + next.length }
+    }
+
+    /// How much may lie before `until`.
+    fn length_until(&self, until: i64) -> i64 {
+        self.length.min((until - self.start).max(0))
+    }
 }
 
 impl Union {
@@ -78,7 +107,7 @@ impl Union {
     /// Adds an interval that begins before the last one.
     #[cold]
     fn add_earlier(&mut self, start: i64, end: i64) {
-        let start = if self.summed == 0 { start } else { start.max(self.summed_end) };
+        let start = start.max(self.summed_end());
         if start >= end {
             return;
         }
@@ -102,16 +131,44 @@ impl Union {
 
     #[cold]
     fn sum_up(&mut self) {
-        for (start, end) in self.earlier.drain(..INTERVALS_MAX / 2) {
-            self.summed += end - start;
-            self.summed_end = end;
+        let older: Vec<_> = self.earlier.drain(..INTERVALS_MAX / 2).collect();
+        // Those in front by and by more together: who is asked about those wants few of them.
+        let mut together = if self.summed.is_empty() { 1 } else { older.len() };
+        let mut rest = &older[..];
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(together.min(rest.len()));
+            let sums = some.iter().map(|(start, end)| Sum {
+                start: *start,
+                end: *end,
+                length: end - start,
+            });
+            self.summed.extend(sums.reduce(Sum::and));
+            (rest, together) = (others, 2 * together);
         }
+        while self.summed.len() > SUMS_MAX {
+            let all = &mut self.summed;
+            let shortest =
+                (SUMS_EXACT..all.len() - 1).min_by_key(|at| all[at + 1].end - all[*at].start);
+            let Some(at) = shortest else { break };
+            all[at] = all[at].and(all[at + 1]);
+            all.remove(at + 1);
+        }
+    }
+
+    /// Where those end of which only sums are known.
+    fn summed_end(&self) -> i64 {
+        self.summed.last().map_or(i64::MIN, |sum| sum.end)
+    }
+
+    /// The sum of those that end after `from`.
+    fn summed_after(&self, from: i64) -> i64 {
+        self.summed.iter().filter(|sum| sum.end > from).map(|sum| sum.length).sum()
     }
 
     /// How much of the time from `from` to `to` is in it. Forgets that, and what lies before `floor`.
     fn take_between(&mut self, from: i64, to: i64, floor: i64) -> i64 {
         let is_over = |start: i64, end: i64| end <= floor || start >= from && end <= to;
-        if self.summed == 0 && self.earlier.is_empty() {
+        if self.summed.is_empty() && self.earlier.is_empty() {
             // Nearly always.
             let covered = (self.last.1.min(to) - self.last.0.max(from)).max(0);
             if is_over(self.last.0, self.last.1) {
@@ -119,8 +176,8 @@ impl Union {
             }
             return covered;
         }
-        let mut covered = if self.summed_end > from { self.summed } else { 0 };
-        (self.summed, self.summed_end) = (0, 0);
+        let mut covered = self.summed_after(from);
+        self.summed.clear();
         for (start, end) in self.earlier.iter().chain([&self.last]) {
             covered += (*end.min(&to) - *start.max(&from)).max(0);
         }
@@ -131,9 +188,11 @@ impl Union {
         covered.min(to - from)
     }
 
-    fn length(&self) -> i64 {
-        let earlier: i64 = self.earlier.iter().map(|(start, end)| end - start).sum();
-        self.summed + earlier + (self.last.1 - self.last.0)
+    /// How much of the time before `until` is in it.
+    fn length_until(&self, until: i64) -> i64 {
+        let summed: i64 = self.summed.iter().map(|sum| sum.length_until(until)).sum();
+        let apart = self.earlier.iter().chain([&self.last]);
+        summed + apart.map(|(start, end)| (end.min(&until) - start).max(0)).sum::<i64>()
     }
 }
 
@@ -142,7 +201,20 @@ impl Union {
 struct Child {
     start: i64,
     end: i64,
+    /// Since when it was inside, without a pause up to its end; `i64::MAX` if there was one.
+    inside_since: i64,
     thread: u32,
+}
+
+impl Child {
+    /// What it takes off a parent that works until then, on that thread.
+    #[inline]
+    fn within(&self, until: i64, thread: u32) -> Option<(i64, i64)> {
+        if self.end <= until {
+            return Some((self.start, self.end));
+        }
+        (self.inside_since < until && self.thread == thread).then_some((self.start, until))
+    }
 }
 
 /// The children of a span that has not arrived yet, so that nobody knows which of them outlive it.
@@ -152,7 +224,7 @@ struct Children {
     first: Child,
     /// Those after it, as they came: nearly in the order of their ends.
     others: Vec<Child>,
-    /// Older ones. Should one of those outlive the span after all, up to [`RECENT_MAX`] / 2 others
+    /// Older ones. Should one of those work for longer than the span after all, up to [`RECENT_MAX`] / 2 others
     /// do too, and it counts to the span's end.
     older: Union,
 }
@@ -188,7 +260,8 @@ impl Children {
 
     #[cold]
     fn unite_older(&mut self, spare: &mut Spare) {
-        for child in self.others.drain(..RECENT_MAX / 2) {
+        let first = std::mem::take(&mut self.first);
+        for child in [first].into_iter().chain(self.others.drain(..RECENT_MAX / 2)) {
             self.older.add(child.start, child.end, spare);
         }
     }
@@ -207,22 +280,21 @@ impl Children {
                 union.add(child.start, child.end, spare);
             }
         }
-        if self.older.summed_end > from { self.older.summed } else { 0 }
+        self.older.summed_after(from)
     }
 
-    /// How much of a span that ends at `end` they cover.
+    /// How much of a span they cover that works until then, on that thread.
     #[inline]
-    fn covered(&mut self, end: i64, spare: &mut Spare) -> i64 {
-        let first = self.first;
+    fn covered(&mut self, until: i64, thread: u32, spare: &mut Spare) -> i64 {
         if self.others.is_empty() {
-            return if first.end <= end { first.end - first.start } else { 0 };
+            return self.first.within(until, thread).map_or(0, |(start, end)| end - start);
         }
-        for child in [first].iter().chain(&self.others) {
-            if child.end <= end {
-                self.older.add(child.start, child.end, spare);
+        for child in [self.first].iter().chain(&self.others) {
+            if let Some((start, end)) = child.within(until, thread) {
+                self.older.add(start, end, spare);
             }
         }
-        self.older.length() - (self.older.last.1 - end.max(self.older.last.0)).max(0)
+        self.older.length_until(until)
     }
 }
 
@@ -291,7 +363,10 @@ impl Long {
 pub(super) struct Part {
     pub(super) thread: u32,
     pub(super) start: i64,
+    /// When it was left last.
     pub(super) end: i64,
+    /// Since when it was inside, without a pause up to `end`; `i64::MAX` if there was one.
+    pub(super) inside_since: i64,
     /// How long it was inside, if that is not all of the time from `start` to `end`, and not on its own account.
     pub(super) busy: Option<i64>,
 }
@@ -375,8 +450,9 @@ impl SelfTimes {
         if !self.long.is_empty() && self.add_to_long(parent, part) {
             return;
         }
-        let Part { thread, start, end, .. } = part;
-        self.children.entry(parent).add(Child { start, end, thread }, &mut self.spare);
+        let Part { thread, start, end, inside_since, .. } = part;
+        let child = Child { start, end, inside_since, thread };
+        self.children.entry(parent).add(child, &mut self.spare);
     }
 
     /// Says whether the parent counts by its entries.
@@ -421,10 +497,11 @@ impl SelfTimes {
         !self.long.is_empty() && self.long.get_mut(id).is_some_and(|long| long.counts)
     }
 
-    /// The self time of a span that was there from `start` to `end`; what ran inside is not needed any more.
+    /// The self time of a span that worked, on that thread, from its start to its last exit; what ran inside is not
+    /// needed any more.
     #[inline]
-    pub(super) fn take(&mut self, id: u64, start: i64, end: i64) -> Own {
-        let own = self.take_lifetime(id, start, end);
+    pub(super) fn take(&mut self, id: u64, work: (i64, i64), thread: u32) -> Own {
+        let own = self.take_lifetime(id, work, thread);
         if self.long.is_empty() {
             return Own { self_ns: Some(own), recorded_ns: 0 };
         }
@@ -441,9 +518,9 @@ impl SelfTimes {
     }
 
     #[inline]
-    fn take_lifetime(&mut self, id: u64, start: i64, end: i64) -> i64 {
+    fn take_lifetime(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> i64 {
         let Some(mut children) = self.children.remove(id) else { return end - start };
-        let own = (end - start - children.covered(end, &mut self.spare)).max(0);
+        let own = (end - start - children.covered(end, thread, &mut self.spare)).max(0);
         let Spare { intervals, children: lists } = &mut self.spare;
         keep(&mut children.others, lists);
         keep(&mut children.older.earlier, intervals);
@@ -481,7 +558,10 @@ mod tests {
                 union.add(start, start + length, &mut spare);
                 moments[start as usize..(start + length) as usize].fill(true);
             }
-            prop_assert_eq!(union.length(), moments.iter().filter(|m| **m).count() as i64);
+            for until in [300, 120, 40] {
+                let expected = moments[..until].iter().filter(|m| **m).count() as i64;
+                prop_assert_eq!(union.length_until(until as i64), expected);
+            }
             prop_assert!(union.earlier.is_sorted_by(|a, b| a.1 < b.0));
             prop_assert!(union.earlier.last().is_none_or(|before| before.1 < union.last.0));
         }
@@ -493,19 +573,24 @@ mod tests {
         for child in 0..1_000_000 {
             union.add(child * 10, child * 10 + 7, &mut spare);
         }
-        assert_eq!(union.length(), 7_000_000);
-        assert!(union.earlier.len() <= INTERVALS_MAX);
+        let length = |union: &Union| union.length_until(i64::MAX);
+        assert_eq!(length(&union), 7_000_000);
+        assert!(union.earlier.len() <= INTERVALS_MAX && union.summed.len() <= SUMS_MAX);
+        // Up to a moment it is as exact as the sums are short.
+        assert_eq!((union.length_until(0), union.length_until(5)), (0, 5));
+        let half = union.length_until(5_000_000);
+        assert!((3_500_000..3_600_000).contains(&half), "{half}");
         // One that began before all that is summed up counts from there.
         union.add(1, 9_999_999, &mut spare);
-        assert!(union.length() >= 7_000_000 && union.length() <= 9_999_999);
+        assert!((7_000_000..=9_999_999).contains(&length(&union)));
     }
 
     fn part(start: i64, end: i64) -> Part {
-        Part { thread: 1, start, end, busy: None }
+        Part { thread: 1, start, end, inside_since: i64::MAX, busy: None }
     }
 
     fn lifetime(times: &mut SelfTimes, id: u64, start: i64, end: i64) -> i64 {
-        times.take(id, start, end).self_ns.unwrap()
+        times.take(id, (start, end), 1).self_ns.unwrap()
     }
 
     #[test]
@@ -540,6 +625,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_inside_when_its_parent_leaves_takes_off_what_was_before() {
+        for others in [0, 10] {
+            let mut times = SelfTimes::new(0);
+            (0..others).for_each(|_| times.add_child(1, part(10, 12)));
+            times.add_child(1, Part { inside_since: 60, ..part(50, 150) });
+            // On another thread, and not inside yet.
+            times.add_child(1, Part { thread: 2, inside_since: 20, ..part(20, 150) });
+            times.add_child(1, Part { inside_since: 100, ..part(30, 150) });
+            times.add_child(1, Part { inside_since: 110, ..part(105, 150) });
+            let expected = 50 - if others == 0 { 0 } else { 2 };
+            assert_eq!(lifetime(&mut times, 1, 0, 100), expected);
+        }
+    }
+
+    #[test]
+    fn children_behind_the_last_exit_are_none_of_it_however_many() {
+        let mut times = SelfTimes::new(0);
+        times.add_child(1, part(2, 7));
+        for n in 0..1_000_000 {
+            times.add_child(1, part(100 + 10 * n, 107 + 10 * n));
+        }
+        assert_eq!(lifetime(&mut times, 1, 0, 10), 5);
+    }
+
     fn arrived(thread: u32, start: i64, end: i64, counts: bool) -> Arrived {
         Arrived { thread, start, end, counts }
     }
@@ -559,13 +669,13 @@ mod tests {
         assert_eq!(times.entry(1, arrived(1, 190, 30_000, false)), (Some(29_810 - 14_000), false));
         assert_eq!(times.entry(1, arrived(2, 190, 310, false)), (Some(25), false));
         assert_eq!(times.entry(1, arrived(1, 31_000, 31_010, false)), (Some(10), false));
-        assert_eq!(times.take(1, 0, 40_000), Own { self_ns: None, recorded_ns: 29_960 });
+        assert_eq!(times.take(1, (0, 40_000), 1), Own { self_ns: None, recorded_ns: 29_960 });
         // Of another thread, and so later.
         assert_eq!(times.entry(1, arrived(2, 400, 410, true)), (Some(10), false));
         times.begin_batch();
         assert!(times.counts_by_entries(1));
         times.begin_batch();
-        assert_eq!(times.take(1, 0, 40_000).self_ns, Some(40_000), "nothing is left of it");
+        assert_eq!(times.take(1, (0, 40_000), 1).self_ns, Some(40_000), "nothing is left of it");
     }
 
     #[test]
@@ -584,6 +694,6 @@ mod tests {
         assert_eq!(times.entry(1, arrived(1, 10, 20, false)), (None, false));
         times.add_child(1, part(30, 40));
         assert_eq!(times.entry(1, arrived(1, 30, 45, false)), (None, false));
-        assert_eq!(times.take(1, 0, 100), Own { self_ns: Some(90), recorded_ns: 25 });
+        assert_eq!(times.take(1, (0, 100), 1), Own { self_ns: Some(90), recorded_ns: 25 });
     }
 }

@@ -1,6 +1,6 @@
 //! What was inside spans without being their own work: children, and entries.
 //!
-//! A child that counts by its lifetime is child time of its parent. An entry is child time of the span that
+//! A child that counts by its lifetime is child time of its parent, up to its last exit. An entry is child time of the span that
 //! its thread was in, whichever the parent is; but for that of a child whose lifetime is child time of
 //! the same span anyhow. The lifetime of a span that lives long is nobody's child time.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::Scan;
+use super::{Columns, Scan};
 use crate::error::Error;
 use crate::reader::{Callsite, Entry, Names, Reader};
 
@@ -44,9 +44,10 @@ impl Reader {
     ///
     /// As [`scan`](Self::scan), with entries for rows, too.
     pub fn child_times(&self, scan: &Scan, mut each: impl FnMut(&ChildTime)) -> Result<(), Error> {
-        self.scan(scan, |span| {
+        let with_exits = scan.columns(scan.columns.max(Columns::Entries));
+        self.scan(&with_exits, |span| {
             if let Some(inside_id) = span.parent_id
-                && let Some(end_ns) = span.end_ns().filter(|_| !span.counts_by_entries())
+                && let Some(end_ns) = span.worked_until_ns().filter(|_| !span.counts_by_entries())
             {
                 let (callsite, thread_id) = (span.callsite.clone(), span.thread.id);
                 let start_ns = span.start_ns;
@@ -109,5 +110,35 @@ impl Known {
         }
         self.parents.insert(entry.span_id, parent);
         Ok(parent == Some(around_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::Made;
+    use super::*;
+    use crate::record::SpanRow;
+
+    #[test]
+    fn a_child_is_child_time_up_to_its_last_exit_if_that_is_known() {
+        let mut made = Made::new();
+        let callsite = made.callsite("child", "shop", 1);
+        let child = |id, from, length| SpanRow {
+            parent_id: 1,
+            root_id: 1,
+            ..Made::span(id, callsite, from, length)
+        };
+        made.add(Made::span(1, callsite, 0, 1_000), "");
+        // Entered once, entered again, never, and where nothing was measured.
+        made.add(SpanRow { first_entry_ns: Some(10), busy_ns: Some(20), ..child(2, 100, 500) }, "");
+        made.add(SpanRow { entries: 2, last_exit_ns: Some(50), ..child(3, 200, 500) }, "");
+        made.add(SpanRow { entries: 0, self_ns: Some(0), ..child(4, 300, 500) }, "");
+        made.add(SpanRow { busy_ns: None, ..child(5, 400, 500) }, "");
+        made.commit();
+        let mut found = Vec::new();
+        made.reader()
+            .child_times(&Scan::new(1), |child| found.push((child.start_ns, child.end_ns)))
+            .unwrap();
+        assert_eq!(found, [(100, 130), (200, 250), (300, 300), (400, 900)]);
     }
 }

@@ -29,7 +29,8 @@ pub struct SpanRef<'a> {
     pub duration_ns: Option<i64>,
     /// Time inside the span; `None` where the run did not measure it.
     pub busy_ns: Option<i64>,
-    /// Duration less the union of its children; `None` for an unfinished span.
+    /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
+    /// for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
@@ -71,6 +72,19 @@ impl SpanRef<'_> {
     /// When it closed; `None` for an unfinished span.
     pub fn end_ns(&self) -> Option<i64> {
         Some(self.start_ns.saturating_add(self.duration_ns?))
+    }
+
+    /// When it was left last, nanoseconds since the start of the run; what lies behind that is nobody's work. Its start
+    /// if it was never entered, and its end where nobody knows; `None` for an unfinished span. Only where the scan was
+    /// asked for entries.
+    pub(crate) fn worked_until_ns(&self) -> Option<i64> {
+        let end_ns = self.end_ns()?;
+        Some(match self.last_exit_ns {
+            Some(last_exit_ns) => self.start_ns.saturating_add(last_exit_ns).min(end_ns),
+            // Before version 3 of the file, there was self time in it.
+            None if self.entries == 0 && self.self_ns == Some(0) => self.start_ns,
+            None => end_ns,
+        })
     }
 
     /// The time that it was open but not inside: the duration less the busy time, and not less than

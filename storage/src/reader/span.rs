@@ -34,7 +34,8 @@ pub struct Span {
     pub duration_ns: Option<i64>,
     /// Time inside the span.
     pub busy_ns: Option<i64>,
-    /// Duration less the union of its children; `None` for an unfinished span.
+    /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
+    /// for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
     /// How many times it was entered; one more than a future was polled, since dropping the future enters
     /// its span once more.

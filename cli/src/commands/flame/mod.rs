@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
 /// The time that a stack is as wide as.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Width {
-    /// Self time: duration less the union of the children
+    /// Self time: up to the last exit, less the union of the children
     #[default]
     #[value(name = "self")]
     SelfTime,

@@ -154,7 +154,7 @@ pub struct StackNode {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Weight {
-    /// Self time: duration less the union of the children. A node is as wide as the self times of
+    /// Self time: up to the last exit, less the union of the children. A node is as wide as the self times of
     /// all that is under it.
     #[default]
     SelfTime,

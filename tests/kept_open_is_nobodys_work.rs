@@ -1,0 +1,126 @@
+//! A span that is open for long after it was left, for a child or for a handle, has no self time there, and takes none
+//! off its parent; and one that was never entered has none at all. So the self times of a thread are no more than the
+//! time that passed.
+
+use std::time::{Duration, Instant};
+
+use spandrel::Profiler;
+use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
+use tracing::{Dispatch, info_span};
+
+fn subscriber(profiler: &Profiler) -> Dispatch {
+    Dispatch::new(profiler.subscriber())
+}
+
+const FRONTS: [fn(&Profiler) -> Dispatch; 2] = [dispatch, subscriber];
+
+const MS: i64 = 1_000_000;
+
+fn spin(ms: i64) {
+    let (began, length) = (Instant::now(), Duration::from_millis(ms.unsigned_abs()));
+    while began.elapsed() < length {
+        std::hint::spin_loop();
+    }
+}
+
+fn record(front: fn(&Profiler) -> Dispatch, program: impl FnOnce()) -> Database {
+    let scratch = scratch();
+    let profiler = small(scratch.db()).build().unwrap();
+    within(&front(&profiler), program);
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap())
+}
+
+/// How long a span worked.
+fn work(db: &Database, name: &str) -> i64 {
+    self_times::works(db)[&db.span(name).id].length_ns()
+}
+
+fn sum_of_self_times(db: &Database) -> i64 {
+    db.value("SELECT sum(self_ns) FROM span")
+}
+
+#[test]
+fn a_span_whose_handle_is_kept_worked_until_it_was_left() {
+    let _limit = time_limit(60);
+    for front in FRONTS {
+        let db = record(front, || {
+            info_span!("parent").in_scope(|| {
+                let child = info_span!("child");
+                child.in_scope(|| spin(5));
+                spin(20);
+                drop(child);
+            });
+        });
+        let child = db.span("child");
+        assert!(child.duration_ns >= Some(25 * MS));
+        assert_eq!(child.self_ns, Some(work(&db, "child")));
+        assert!(child.self_ns.unwrap() <= child.duration_ns.unwrap() - 20 * MS);
+        let parent = db.span("parent").self_ns.unwrap();
+        assert!(parent >= 20 * MS && parent == work(&db, "parent") - work(&db, "child"));
+        assert_eq!(sum_of_self_times(&db), work(&db, "parent"));
+    }
+}
+
+#[test]
+fn a_span_that_a_child_keeps_open_worked_until_it_was_left() {
+    let _limit = time_limit(60);
+    let db = record(dispatch, || {
+        info_span!("server").in_scope(|| {
+            let audit = info_span!("request").in_scope(|| {
+                spin(5);
+                info_span!("audit")
+            });
+            spin(20);
+            audit.in_scope(|| spin(5));
+        });
+    });
+    let request = db.span("request");
+    assert!(request.duration_ns >= Some(30 * MS), "its child has kept it open");
+    assert_eq!(request.self_ns, Some(work(&db, "request")));
+    assert!(request.self_ns.unwrap() <= request.duration_ns.unwrap() - 25 * MS);
+    // `audit` waited in what the server did.
+    assert!(db.span("server").self_ns >= Some(20 * MS));
+}
+
+#[test]
+fn a_span_that_nobody_enters_has_no_self_time_and_takes_none() {
+    let _limit = time_limit(60);
+    for front in FRONTS {
+        let db = record(front, || {
+            info_span!("parent").in_scope(|| {
+                let region = info_span!("region");
+                spin(20);
+                info_span!(parent: &region, "step").in_scope(|| spin(5));
+                drop(region);
+            });
+        });
+        let region = db.span("region");
+        assert!(region.duration_ns >= Some(25 * MS));
+        assert_eq!(region.self_ns, Some(0));
+        let parent = db.span("parent").self_ns.unwrap();
+        assert!(parent >= 20 * MS && parent <= work(&db, "parent") - 5 * MS);
+        assert!(sum_of_self_times(&db) <= db.span("parent").end_ns());
+    }
+}
+
+#[test]
+fn self_times_of_spans_that_are_all_kept_are_no_more_than_the_time_that_passed() {
+    let _limit = time_limit(60);
+    for front in FRONTS {
+        let db = record(front, || {
+            let all = info_span!("all");
+            all.in_scope(|| {
+                let mut kept = Vec::new();
+                for _ in 0..100 {
+                    let span = info_span!("kept");
+                    span.in_scope(|| info_span!("inside").in_scope(|| ()));
+                    kept.push((span, info_span!("never")));
+                }
+                spin(20);
+            });
+        });
+        let lifetimes: i64 = db.value("SELECT sum(duration_ns) FROM span");
+        assert!(lifetimes >= 200 * 20 * MS);
+        assert_eq!(sum_of_self_times(&db), work(&db, "all"));
+    }
+}
