@@ -18,8 +18,8 @@ cd "$(dirname "$0")/.."
 few=12000
 many=36000
 cases=(no_fields 3_fields nested async async_turns)
-limits=(1.32 1.58 1.24 1.52 none)
-subscriber_limits=(320 524 327 713 none)
+limits=(1.30 1.57 1.22 1.49 none)
+subscriber_limits=(317 521 324 690 none)
 # The function that makes the spans.
 making=spandrel_benches::cases::Case::run
 # So many instructions more than an Option without a layer may the layer of a profiler that is switched off

@@ -158,11 +158,12 @@ where
         }
     }
 
-    /// A span closes on a thread that does not unwind, and not in the quickest way.
+    /// A span closes, and not in the quickest way.
     #[inline(never)]
     fn close_otherwise(&self, key: u64) {
-        if !fast::close_again(&self.front.spans, key)
-            && !fast::close_untimed(&self.front.untimed, key)
+        if fast::is_panicking()
+            || !fast::close_again(&self.front.spans, key)
+                && !fast::close_untimed(&self.front.untimed, key)
         {
             self.close_slowly(key);
         }
@@ -283,9 +284,7 @@ where
             return;
         }
         // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() {
-            self.close_slowly(id.into_u64());
-        } else if !fast::close_quickly(&self.front.spans, id.into_u64()) {
+        if fast::is_panicking() || !fast::close_quickly(&self.front.spans, id.into_u64()) {
             self.close_otherwise(id.into_u64());
         }
     }

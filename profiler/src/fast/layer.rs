@@ -57,11 +57,8 @@ fn exit_now<const TIMED: bool>(spans: &Table<OpenSpan>, id: &Id) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
     // The id is read no sooner, so that it is compared where it lies.
-    if !span.has_key(id.into_u64()) || !exit_at::<TIMED>(span, span.head()) {
-        return false;
-    }
-    local::of_owner().set_last_place(place);
-    true
+    span.has_key(id.into_u64())
+        && exit_at::<TIMED>(span, span.head(), || local::of_owner().set_last_place(place))
 }
 
 impl Recorder {
@@ -144,9 +141,9 @@ impl Recorder {
             hot.set_last_place(place);
             return Some(());
         }
-        let parent = self.parent_quickly(hot)?;
+        let (parent_id, parent) = self.parent_quickly(hot)?;
         hot.set_last_place(place);
-        span.set_origin(parent.id() | callsite);
+        span.set_origin(parent_id | callsite);
         hot.expect_here(span);
         span.complete(&NewSpan { head: hot.head(), id, root: parent.root(), start });
         Some(())

@@ -39,7 +39,7 @@ use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::open_spans::{AGAIN, ASIDE, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
-use crate::record::{SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
+use crate::record::{SLOT_WORDS, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
 use crate::recorder::Recorder;
 
 /// What a new span has come to on its quick path.
@@ -73,48 +73,66 @@ fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) 
     if !span.has_key(key) || span.outer() != local::innermost_own() {
         return false;
     }
-    let (thread, place) = (local::quick_thread(), place as Place);
-    if owner_state(head) == thread {
+    let place = place as Place;
+    // In each of the ways below it is inside by the time that it is pushed, so that the handler of a
+    // signal that enters the span is inside once more, and does not link it to itself.
+    if owner_state(head) == local::quick_thread() {
         if !TIMED {
             span.begin_first_entry_untimed(head);
         } else if !span.begin_first_entry(head, now()) {
             return false;
         }
-    } else if owner_state(head) ^ (ENTERED | AGAIN) == thread {
+        local::of_owner().push_here(place);
+        return true;
+    }
+    seldom();
+    if owner_state(head).wrapping_sub(ENTERED | AGAIN) == local::quick_thread() {
         if !span.begin_further_entry(head, now) {
             return false;
         }
-    } else if owner_state(head) ^ ENTERED == thread {
-        span.begin_second_entry(head, now());
-    } else {
-        return false;
-    }
-    // It is inside by now, so that the handler of a signal that enters the span is inside once more, and does not
-    // link it to itself.
-    local::of_owner().push_here(place);
-    true
-}
-
-/// A thread leaves the innermost span, if it is its own and it is inside once.
-#[inline(always)]
-fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64) -> bool {
-    let now = || if TIMED { timestamp::read() } else { 0 };
-    let thread = local::quick_thread();
-    if owner_state(head).wrapping_sub(INSIDE) == thread {
-        // While it is still inside: as in `enter_at`.
-        local::of_owner().pop_own(span);
-        span.end_first_entry(head, now());
+        local::of_owner().push_here(place);
+        one_by_one();
         return true;
     }
-    if (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE) == thread {
-        if TIMED && local::may_be_recorded(head, || span.last().wrapping_sub(span.start())) {
-            return false;
-        }
-        local::of_owner().pop_own(span);
-        span.end_further_entry(head, now());
+    one_by_one();
+    if owner_state(head).wrapping_sub(ENTERED) == local::quick_thread() {
+        span.begin_second_entry(head, now());
+        local::of_owner().push_here(place);
+        // As `one_by_one`, and unlike it: so that this way ends otherwise than that above.
+        compiler_fence(Ordering::Release);
         return true;
     }
     false
+}
+
+/// A thread leaves the innermost span, if it is its own and it is inside once. `left` is called then.
+#[inline(always)]
+fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bool {
+    let now = || if TIMED { timestamp::read() } else { 0 };
+    if owner_state(head).wrapping_sub(INSIDE) == local::quick_thread() {
+        // While it is still inside: as in `enter_at`.
+        local::of_owner().pop_own(span);
+        span.end_first_entry(head, now());
+        left();
+        return true;
+    }
+    seldom();
+    if owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN) != local::quick_thread() {
+        return false;
+    }
+    let entered = span.last();
+    if TIMED && local::may_be_recorded(head, || entered.wrapping_sub(span.start())) {
+        return false;
+    }
+    let now = now();
+    if !span.keep_length(now.wrapping_sub(entered)) {
+        return false;
+    }
+    local::of_owner().pop_own(span);
+    span.end_further_entry(head, now);
+    left();
+    one_by_one();
+    true
 }
 
 /// A thread enters a span of its own that it has entered before, elsewhere than inside its parent: a system in a frame,
@@ -163,7 +181,7 @@ pub(crate) fn exit_recorded(
     let head = span.head();
     let is_aside = owner_state(head) & ASIDE != 0;
     let head = head & !u64::from(ASIDE);
-    let state = (owner_state(head) ^ (ENTERED | AGAIN)).wrapping_sub(INSIDE);
+    let state = owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN);
     if !span.has_key(key) || state != local::quick_thread() {
         return None;
     }
@@ -188,6 +206,8 @@ pub(crate) fn exit_recorded(
             return None;
         }
     }
+    // Not negative.
+    let _ = span.keep_length(now - entered);
     hot.pop_own(span);
     span.end_further_entry(head, now);
     if is_aside {
@@ -197,10 +217,11 @@ pub(crate) fn exit_recorded(
     Some(place)
 }
 
-/// Whether the span is this thread's own and that is inside it once.
+/// Whether a span in which its owner is, is this thread's own and that is inside it once.
 #[inline(always)]
 fn is_inside_once(head: u64, thread: u32) -> bool {
-    (owner_state(head) & !(ENTERED | AGAIN | ASIDE)).wrapping_sub(INSIDE) == thread
+    debug_assert!(owner_state(head) & INSIDE != 0 || owner_state(head) & THREAD_MAX != thread);
+    owner_state(head) & !(INSIDE | ENTERED | AGAIN | ASIDE) == thread
 }
 
 impl Recorder {
@@ -238,7 +259,7 @@ impl Recorder {
             hot.end_change();
             return id;
         }
-        let Some(parent) = self.parent_quickly(hot) else {
+        let Some((_, parent)) = self.parent_quickly(hot) else {
             return self.complete_slowly(hot, span, words);
         };
         span.set_words(words);
@@ -312,15 +333,19 @@ impl Recorder {
         if hot.is_outside() {
             return Some((0, id));
         }
-        self.parent_quickly(hot).map(|parent| (parent.id(), parent.root()))
+        self.parent_quickly(hot).map(|(_, parent)| (parent.id(), parent.root()))
     }
 
-    /// The innermost span, if it is the thread's own and open.
+    /// The innermost span and its id, if it is the thread's own and open.
     #[inline(always)]
-    fn parent_quickly(&self, hot: Hot) -> Option<&OpenSpan> {
+    fn parent_quickly(&self, hot: Hot) -> Option<(u64, &OpenSpan)> {
         let parent = self.open.get(local::innermost_own())?;
         // Not the quick thread, which there is none of during a change.
-        (is_inside_once(parent.head(), hot.thread()) && parent.id() != 0).then_some(parent)
+        if !is_inside_once(parent.head(), hot.thread()) {
+            return None;
+        }
+        let id = parent.id();
+        (id != 0).then_some((id, parent))
     }
 }
 
@@ -449,6 +474,18 @@ fn entries_into(slot: &mut Slot, span: &OpenSpan) {
     one_by_one();
     slot[4] = u64::from(crate::record::thread(span.head()));
 }
+
+/// What follows is for fewer spans than what stands beside it: the compiler puts it behind that, and
+/// reads anew what it compares, rather than from a register that the other way would have to fill.
+#[inline(always)]
+fn seldom() {
+    unlikely();
+    one_by_one();
+}
+
+#[cold]
+#[inline]
+fn unlikely() {}
 
 /// Keeps the compiler from loading all words before it stores the first one, which takes as many
 /// registers, and those have to be saved. Orders nothing between threads.

@@ -47,7 +47,7 @@ fn exit_now<const TIMED: bool>(spans: &Table<OpenSpan>, key: u64) -> bool {
     if place != local::innermost_own() || !span.has_key(key) {
         return false;
     }
-    exit_at::<TIMED>(span, span.head())
+    exit_at::<TIMED>(span, span.head(), || {})
 }
 
 impl Recorder {

@@ -19,9 +19,10 @@
 //! So `busy` goes down by the moment when the owner enters again, and up by the moment when it leaves, and is
 //! negative exactly while it is inside: no span has been busy for longer than the clock has run.
 //!
-//! `busy` changes first, and `head` last. Whoever looks reads `head`, the rest, `busy` and `head` again: if
-//! what the two say of the owner agrees, nothing changed meanwhile. What other threads do lies beside the
-//! table, see [`Foreign`].
+//! When the owner leaves, the longest entry may change before all others. Of the others `busy` changes
+//! first, and `head` last. Whoever looks reads `head`, the rest, `busy` and `head` again: if what the two
+//! say of the owner agrees, nothing else changed meanwhile. What other threads do lies beside the table,
+//! see [`Foreign`].
 
 use super::bits::{AGAIN, ASIDE, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
 use super::foreign::Foreign;
@@ -98,12 +99,14 @@ impl OwnWords {
                 true => self.busy.wrapping_add(self.last),
                 false => self.busy,
             };
+            let busy = not_negative(of_those_before).saturating_add(goes_on);
             return Entries {
                 count: upper,
-                busy: not_negative(of_those_before).saturating_add(goes_on),
+                busy,
                 first: self.first,
                 last: last.max(self.last),
-                longest: self.longest.max(goes_on),
+                // Not more than `busy`, if its owner leaves at this moment, which is after `now`.
+                longest: self.longest.max(goes_on).min(busy),
                 longest_thread,
             };
         }
@@ -272,21 +275,15 @@ impl OpenSpan {
         self.head.store(head | u64::from(INSIDE | ENTERED), Ordering::Release);
     }
 
-    /// Whether `head` has room for one more entry.
-    #[inline(always)]
-    pub(crate) fn has_room_for_entry(&self, head: u64) -> bool {
-        // The sign is the cheapest test there is, for half of the room.
-        head.wrapping_add(POLL).cast_signed() >= 0
-    }
-
     /// The owner, who was inside more than once, enters. Nothing is done, and `false` returned, if `head`
     /// has no room for that. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_further_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
-        if !self.has_room_for_entry(head) {
+        let head = head.wrapping_add(POLL | u64::from(INSIDE));
+        // The sign is the cheapest test there is, for half of the room.
+        if head.cast_signed() < 0 {
             return false;
         }
-        let head = head + (POLL | u64::from(INSIDE));
         let now = now();
         self.busy.store(self.own_busy().wrapping_sub(now), Ordering::Release);
         self.last.store(now, Ordering::Release);
@@ -294,17 +291,25 @@ impl OpenSpan {
         true
     }
 
-    /// The owner leaves an entry that is not its first. `head` is what was loaded before.
+    /// The owner is about to leave an entry of this length that is not its first: keeps the length
+    /// if there was no longer one. `false`, and nothing was done, if it is negative: the counters of
+    /// two processors differ by some ticks.
     #[inline(always)]
-    pub(crate) fn end_further_entry(&self, head: u64, now: u64) {
-        // Not before it came in, on two processors whose counters differ by some ticks.
-        let entered = self.last();
-        let now = now.max(entered);
-        self.busy.store(self.own_busy().wrapping_add(now), Ordering::Release);
-        let length = now - entered;
+    pub(crate) fn keep_length(&self, length: u64) -> bool {
+        // Negative is longer than any, so this asks both; mostly the answer is no.
         if length > self.own_longest() {
+            if length.cast_signed() < 0 {
+                return false;
+            }
             self.longest.store(length, Ordering::Release);
         }
+        true
+    }
+
+    /// The owner leaves such an entry, not before it came in. `head` is what was loaded before.
+    #[inline(always)]
+    pub(crate) fn end_further_entry(&self, head: u64, now: u64) {
+        self.busy.store(self.own_busy().wrapping_add(now), Ordering::Release);
         self.last.store(now, Ordering::Release);
         self.head.store(head - u64::from(INSIDE), Ordering::Release);
     }
@@ -371,7 +376,12 @@ impl OpenSpan {
             if state & AGAIN == 0 {
                 self.end_first_entry(head, now());
             } else {
-                self.end_further_entry(head, now());
+                // Not before it came in, on two processors whose counters differ by some ticks.
+                let entered = self.last();
+                let now = now().max(entered);
+                // Not negative.
+                let _ = self.keep_length(now - entered);
+                self.end_further_entry(head, now);
             }
         }
         true
