@@ -351,7 +351,7 @@ pub(crate) fn kind(header: u64) -> Option<Kind> {
 }
 
 /// Reads one record from the words of its slots. `None` for words that are no record.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     let header = *words.first()?;
     let (thread, left_out) = (thread(header), header & LEFT_OUT != 0);

@@ -223,11 +223,12 @@ impl Converter {
                 counting.push(kinship.id);
             }
         };
+        // Nearly none, and so not where the others come by.
+        let may_be_late = |kinship: &Kinship<'_>, closed: &ClosedSpans, left: &IdTable<u64>| {
+            kinship.parent != 0 && (closed.may_contain(kinship.parent) || !left.is_empty())
+        };
         let mut look = |kinship: Kinship<'_>, closed: &ClosedSpans, left: &mut IdTable<u64>| {
             let Kinship { id, parent, thread, start, end, .. } = kinship;
-            if parent == 0 {
-                return;
-            }
             let is_one_piece = kinship.is_one_piece();
             // What there is to know of one that counts by its entries is known without its lifetime, and so is what
             // is taken off it of a child that was entered several times.
@@ -260,13 +261,17 @@ impl Converter {
                     closed.insert(kinship.id);
                 }
                 expect(&kinship, closed);
-                look(kinship, closed, left);
+                if may_be_late(&kinship, closed, left) {
+                    look(kinship, closed, left);
+                }
             }
         });
         next.for_each_mut(|words| {
             if let Some(kinship) = record::kinship(words) {
                 expect(&kinship, closed);
-                look(kinship, closed, left);
+                if may_be_late(&kinship, closed, left) {
+                    look(kinship, closed, left);
+                }
             }
         });
         counting.into_iter().for_each(|span| self_times.expect_counting(span));
