@@ -365,6 +365,16 @@ impl Timeline {
         if piece.ticks <= ticks && ticks < end { piece.at(ticks) } else { self.find(ticks) }
     }
 
+    /// The same for several moments one after the other, as [`start_ns`](Self::start_ns) of those before the
+    /// last one; `None` if they have to be looked for one by one.
+    #[inline]
+    pub(crate) fn all_ns<const N: usize>(&self, ticks: [u64; N]) -> Option<[i64; N]> {
+        let (piece, end) = self.recent.get();
+        let is_in_order = ticks.is_sorted();
+        let is_here = ticks.first()? >= &piece.ticks && ticks.last()? < &end;
+        (is_in_order && is_here).then(|| ticks.map(|ticks| piece.at(ticks)))
+    }
+
     /// The same for the beginning of what has ended at `end_ns`; never later than that.
     #[inline]
     pub(crate) fn start_ns(&self, ticks: u64, end_ns: i64) -> i64 {

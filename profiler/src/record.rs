@@ -485,7 +485,28 @@ fn is_untimed(header: u64) -> bool {
     (header >> KIND_SHIFT) & 0xF == KIND_UNTIMED
 }
 
-/// The same of any record; `None` if it is of neither.
+/// What of that tells most records from those that are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kin {
+    pub(crate) is_entry: bool,
+    pub(crate) id: u64,
+    /// The parent, or the span around an entry, or 0 for none.
+    pub(crate) parent: u64,
+}
+
+/// The same of any record; `None` if it is neither of a span nor of an entry.
+#[inline(always)]
+pub(crate) fn kin(words: &[u64]) -> Option<Kin> {
+    let &[header, id, second, _, _, _, ..] = words else { return None };
+    let is_entry = match kind(header)? {
+        Kind::Span => false,
+        Kind::Entry => true,
+        Kind::Event | Kind::Link => return None,
+    };
+    Some(Kin { is_entry, id, parent: id_of(second) })
+}
+
+/// The kinship of any record; `None` if it is of neither.
 #[inline(always)]
 pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
     let &mut [header, id, second, third, fourth, fifth, ..] = words else { return None };

@@ -14,8 +14,8 @@ use tracing_core::Metadata;
 
 use crate::clock::Timeline;
 use crate::fields::Fields;
-use crate::open_spans::Seen;
-use crate::record::{self, Entry, EventHead, Kinship, Record, SpanHead};
+use crate::open_spans::{Entries, Seen};
+use crate::record::{self, Entry, EventHead, Kin, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
 use crate::redact::{Redaction, Secrecy};
 use crate::said::{Role, Said};
@@ -216,64 +216,10 @@ impl Converter {
         let Self { timeline, self_times, closed, left, .. } = self;
         closed.clear(raw.len());
         self_times.begin_batch();
-        // Those whose entries count, and come after them from other threads.
-        let mut counting = Vec::new();
-        let mut expect = |kinship: &Kinship<'_>, closed: &ClosedSpans| {
-            if kinship.is_entry && kinship.counts() && closed.may_contain(kinship.id) {
-                counting.push(kinship.id);
-            }
-        };
-        // Nearly none, and so not where the others come by.
-        let may_be_late = |kinship: &Kinship<'_>, closed: &ClosedSpans, left: &IdTable<u64>| {
-            kinship.parent != 0 && (closed.may_contain(kinship.parent) || !left.is_empty())
-        };
-        let mut look = |kinship: Kinship<'_>, closed: &ClosedSpans, left: &mut IdTable<u64>| {
-            let Kinship { id, parent, thread, start, end, .. } = kinship;
-            let is_one_piece = kinship.is_one_piece();
-            // What there is to know of one that counts by its entries is known without its lifetime, and so is what
-            // is taken off it of a child that was entered several times.
-            let is_late = closed.may_contain(parent)
-                && (is_one_piece || !self_times.counts_by_entries(parent));
-            let mut was_left =
-                || left.get_mut(by_thread(parent, thread)).is_some_and(|it| kinship.left() <= *it);
-            if !(is_late || is_one_piece && was_left()) {
-                return;
-            }
-            if kinship.is_entry || !self_times.counts_by_entries(id) {
-                let closed = timeline.ns(end);
-                let start = timeline.start_ns(start, closed);
-                let end = timeline.start_ns(kinship.left(), closed).max(start);
-                let inside = kinship.inside();
-                let inside_since =
-                    inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
-                let thread = inside.map_or(thread, |(_, thread)| thread);
-                let busy = (!is_one_piece).then_some(0);
-                self_times.add_child(parent, Part { thread, start, end, inside_since, busy });
-            }
-            kinship.set_counted();
-        };
-        raw.for_each_mut(|words| {
-            if let Some(kinship) = record::kinship(words) {
-                if kinship.is_entry {
-                    let left = left.entry(by_thread(kinship.id, kinship.thread));
-                    *left = kinship.end.max(*left);
-                } else {
-                    closed.insert(kinship.id);
-                }
-                expect(&kinship, closed);
-                if may_be_late(&kinship, closed, left) {
-                    look(kinship, closed, left);
-                }
-            }
-        });
-        next.for_each_mut(|words| {
-            if let Some(kinship) = record::kinship(words) {
-                expect(&kinship, closed);
-                if may_be_late(&kinship, closed, left) {
-                    look(kinship, closed, left);
-                }
-            }
-        });
+        let mut late = Late { timeline, self_times, closed, left, counting: Vec::new() };
+        raw.for_each_mut(|words| late.meet(words));
+        next.for_each_mut(|words| late.meet_next(words));
+        let Late { self_times, left, counting, .. } = late;
         counting.into_iter().for_each(|span| self_times.expect_counting(span));
         if !left.is_empty() {
             *left = IdTable::default();
@@ -315,10 +261,8 @@ impl Converter {
 
     #[inline(always)]
     fn span(&mut self, head: &SpanHead, fields: &[u64], store: &mut Store) -> SpanRow {
-        let end = self.timeline.ns(head.end);
-        let start = self.timeline.start_ns(head.start, end);
+        let (start, end, times) = self.span_times(head, store);
         let duration = end - start;
-        let times = self.times(head, (start, end), store);
         let Times { worked_until, inside_since, .. } = times;
         let thread = head.entries.longest_thread;
         let own = self.self_times.take(head.id, (start, worked_until), thread);
@@ -379,8 +323,33 @@ impl Converter {
         }
     }
 
-    /// When a span that was there from `start` to `end` was entered.
+    /// From when to when a span was there, and when it was entered.
     #[inline(always)]
+    fn span_times(&mut self, head: &SpanHead, store: &mut Store) -> (i64, i64, Times) {
+        let Entries { count, first, last, longest_thread, .. } = head.entries;
+        // Nearly all of them.
+        if count == 1
+            && longest_thread == head.thread
+            && self.recorder.busy_time
+            && let Some(moments) = self.timeline.all_ns([head.start, first, last, head.end])
+        {
+            let [start, first, last, end] = moments;
+            let times = Times {
+                busy_ns: Some(last - first),
+                first_entry_ns: Some(first - start),
+                worked_until: last,
+                inside_since: first,
+                ..Times::default()
+            };
+            return (start, end, times);
+        }
+        let end = self.timeline.ns(head.end);
+        let start = self.timeline.start_ns(head.start, end);
+        (start, end, self.times(head, (start, end), store))
+    }
+
+    /// When a span that was there from `start` to `end` was entered.
+    #[inline(never)]
     fn times(&mut self, head: &SpanHead, (start, end): (i64, i64), store: &mut Store) -> Times {
         let entries = &head.entries;
         let mut times = Times { worked_until: start, inside_since: i64::MAX, ..Times::default() };
@@ -604,6 +573,94 @@ impl Converter {
             self.strangers.meet(number, store);
         }
         store.thread_id(number)
+    }
+}
+
+/// A look at the records of a batch, and at those that came after them.
+struct Late<'a> {
+    timeline: &'a Timeline,
+    self_times: &'a mut SelfTimes,
+    closed: &'a mut ClosedSpans,
+    left: &'a mut IdTable<u64>,
+    /// Spans of the batch whose entries count, and come after them from other threads.
+    counting: Vec<u64>,
+}
+
+impl Late<'_> {
+    /// A record of the batch.
+    #[inline(always)]
+    fn meet(&mut self, words: &mut [u64]) {
+        match record::kin(words) {
+            Some(Kin { is_entry: false, id, parent }) => {
+                self.closed.insert(id);
+                if self.may_be_late(parent) {
+                    self.look(words);
+                }
+            }
+            Some(_) => self.meet_entry(words),
+            None => {}
+        }
+    }
+
+    /// One that came after them.
+    #[inline(always)]
+    fn meet_next(&mut self, words: &mut [u64]) {
+        if let Some(Kin { is_entry, parent, .. }) = record::kin(words)
+            && (is_entry || self.may_be_late(parent))
+        {
+            self.look(words);
+        }
+    }
+
+    /// Nearly none may.
+    #[inline(always)]
+    fn may_be_late(&self, parent: u64) -> bool {
+        parent != 0 && (self.closed.may_contain(parent) || !self.left.is_empty())
+    }
+
+    #[inline(never)]
+    fn meet_entry(&mut self, words: &mut [u64]) {
+        if let Some(kinship) = record::kinship(words) {
+            let left = self.left.entry(by_thread(kinship.id, kinship.thread));
+            *left = kinship.end.max(*left);
+        }
+        self.look(words);
+    }
+
+    /// Takes the time of a record off its parent, if that comes before it.
+    #[inline(never)]
+    fn look(&mut self, words: &mut [u64]) {
+        let Self { timeline, self_times, closed, left, counting } = self;
+        let Some(kinship) = record::kinship(words) else { return };
+        let Kinship { id, parent, thread, start, end, .. } = kinship;
+        if kinship.is_entry && kinship.counts() && closed.may_contain(id) {
+            counting.push(id);
+        }
+        if parent == 0 {
+            return;
+        }
+        let is_one_piece = kinship.is_one_piece();
+        // What there is to know of one that counts by its entries is known without its lifetime, and so is what
+        // is taken off it of a child that was entered several times.
+        let is_late =
+            closed.may_contain(parent) && (is_one_piece || !self_times.counts_by_entries(parent));
+        let mut was_left =
+            || left.get_mut(by_thread(parent, thread)).is_some_and(|it| kinship.left() <= *it);
+        if !(is_late || is_one_piece && was_left()) {
+            return;
+        }
+        if kinship.is_entry || !self_times.counts_by_entries(id) {
+            let closed = timeline.ns(end);
+            let start = timeline.start_ns(start, closed);
+            let end = timeline.start_ns(kinship.left(), closed).max(start);
+            let inside = kinship.inside();
+            let inside_since =
+                inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
+            let thread = inside.map_or(thread, |(_, thread)| thread);
+            let busy = (!is_one_piece).then_some(0);
+            self_times.add_child(parent, Part { thread, start, end, inside_since, busy });
+        }
+        kinship.set_counted();
     }
 }
 
