@@ -547,6 +547,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn several_moments_at_once_are_what_each_is_alone() {
+        let (early, late) = (1_001 * S as u64, 1_059 * S as u64);
+        let mut jumped = read_for(60);
+        jumped.renew_at(S as u64 / 10 * 3, 60 * S + S / 10 * 7);
+        for timeline in [read_for(60), jumped] {
+            let (mut together, mut apart) = (0, 0);
+            for first in (early..late).step_by(S as usize / 10).chain([0, 7, S as u64]) {
+                // Where the timeline has just been, or has not.
+                let been = if first % 3 == 0 { early } else { first };
+                _ = timeline.ns(been);
+                for ticks in [[first, first, first + 7], [first, first + 9, first + 8]] {
+                    let Some([start, middle, end]) = timeline.all_ns(ticks) else {
+                        apart += 1;
+                        continue;
+                    };
+                    together += 1;
+                    assert!(ticks.is_sorted(), "{ticks:?}");
+                    assert_eq!(end, timeline.ns(ticks[2]), "{ticks:?}");
+                    assert_eq!(middle, timeline.start_ns(ticks[1], end), "{ticks:?}");
+                    assert_eq!(start, timeline.start_ns(ticks[0], middle), "{ticks:?}");
+                }
+            }
+            let has_jumped = timeline.has_jumped();
+            assert!(apart > 580 && (has_jumped || together > 300), "{together}, {apart}");
+        }
+    }
+
+    #[test]
     fn a_number_that_came_twice_means_no_time_that_was_not_over() {
         let mut timeline = read_for(60);
         // Restarts just 20 s lower: all numbers come a second time.

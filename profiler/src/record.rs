@@ -605,6 +605,8 @@ mod tests {
             let mut words = [&words[..], &fields, &[0]].concat();
             assert_eq!(read(&words), Some(Record::Span(head, &fields)));
             assert_eq!(kinship(&mut words).unwrap().end, end);
+            let kin = kin(&words).unwrap();
+            assert_eq!((kin.is_entry, kin.id, kin.parent), (false, head.id, head.parent));
         }
     }
 
@@ -617,7 +619,8 @@ mod tests {
         kinship.set_counted();
         assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
         let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
-        assert!(super::kinship(&mut event.words(0)).is_none());
+        assert!(super::kinship(&mut [&event.words(0)[..], &[0; 3]].concat()).is_none());
+        assert!(kin(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
     }
 
     #[test]
@@ -643,6 +646,8 @@ mod tests {
         let mut words = entry.words();
         let kinship = kinship(&mut words).unwrap();
         assert_eq!((kinship.id, kinship.parent), (ID_MAX, ID_MAX - 1));
+        let kin = kin(&entry.words()).unwrap();
+        assert_eq!((kin.is_entry, kin.id, kin.parent), (true, ID_MAX, ID_MAX - 1));
         assert!(kinship.is_entry && kinship.is_one_piece());
         kinship.set_counted();
         let counted = Entry { counted: true, ..entry };
