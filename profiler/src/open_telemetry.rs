@@ -57,9 +57,10 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let Some(recorder) = front.recorder() else { return };
-    let parent = context.span(id).and_then(|span| span.parent()).map(|parent| parent.id());
     let ids = front.ancestry.with_dispatch(|dispatch| {
+        // First: where there is no such layer, the parent need not be looked for.
         let ids = ids_of(dispatch, id)?;
+        let parent = context.span(id).and_then(|span| span.parent()).map(|parent| parent.id());
         let around = parent.as_ref().and_then(|parent| ids_of(dispatch, parent));
         Some(ids).filter(|ids| around.is_none_or(|around| around.trace != ids.trace))
     });
