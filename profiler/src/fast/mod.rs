@@ -121,7 +121,7 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bo
         return false;
     }
     let entered = span.last();
-    if TIMED && local::may_be_recorded(head, || entered.wrapping_sub(span.start())) {
+    if TIMED && local::may_be_recorded(head, || span.start(), entered) {
         return false;
     }
     let now = now();

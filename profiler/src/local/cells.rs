@@ -8,6 +8,7 @@ use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::NOBODY;
 use crate::open_spans::Place;
 use crate::record::Slot;
+use crate::recorder::NO_AGE;
 
 thread_local! {
     pub(super) static CELLS: Cells = const { Cells::new() };
@@ -61,7 +62,7 @@ impl Cells {
             ids_end: Cell::new(0),
             ids_until: Cell::new(0),
             long_head: Cell::new(u64::MAX),
-            long_age: Cell::new(u64::MAX),
+            long_age: Cell::new(NO_AGE),
             lease: ThreadLease::new(),
             free: [const { Cell::new(0) }; FREE],
             free_len: Cell::new(0),

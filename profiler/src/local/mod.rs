@@ -117,10 +117,12 @@ pub(crate) fn innermost_own() -> Place {
 }
 
 /// Whether the end of an entry of a span of this thread's, which it has entered before, is left to the general
-/// path. `age` is how old it was when it was entered.
+/// path. It began at `start`, and was entered at `entered`.
 #[inline(always)]
-pub(crate) fn may_be_recorded(head: u64, age: impl FnOnce() -> u64) -> bool {
-    head >= get_cell(|cells| &cells.long_head) || age() >= get_cell(|cells| &cells.long_age)
+pub(crate) fn may_be_recorded(head: u64, start: impl FnOnce() -> u64, entered: u64) -> bool {
+    // Added, not subtracted: that needs no copy of either.
+    let is_old = |age: u64| entered >= start().wrapping_add(age);
+    head >= get_cell(|cells| &cells.long_head) || is_old(get_cell(|cells| &cells.long_age))
 }
 
 /// For a thread that has been found to be the owner of a span, by [`quick_thread`].

@@ -32,6 +32,9 @@ pub(super) struct Ending {
     pub(super) is_first: bool,
 }
 
+/// No span is so old, in ticks, nor does any moment have so many more that they come to nothing.
+pub(crate) const NO_AGE: u64 = 1 << 62;
+
 impl Recorder {
     /// So many ticks are a second. Known some milliseconds after the start.
     pub(crate) fn set_ticks_per_second(&self, ticks: u64) {
@@ -43,7 +46,7 @@ impl Recorder {
     /// span that was entered before may have to be recorded.
     pub(crate) fn long_lived(&self) -> (u64, u64) {
         match self.entries {
-            Entries::Off => (u64::MAX, u64::MAX),
+            Entries::Off => (u64::MAX, NO_AGE),
             _ => ((LONG_COUNT + 1) << record::UPPER_SHIFT, self.long_age()),
         }
     }

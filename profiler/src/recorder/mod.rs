@@ -16,7 +16,7 @@ mod memory;
 mod new_span;
 mod publish;
 
-pub(crate) use self::entries::LONG_COUNT;
+pub(crate) use self::entries::{LONG_COUNT, NO_AGE};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
