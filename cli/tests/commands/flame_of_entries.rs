@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::fixture::{bare, run};
-use super::frames::{FRAMES, Game, MS, profile, write};
+use super::frames::{FRAME, FRAMES, Game, MS, profile, write};
 
 fn document(path: &Path, words: &[&str]) -> Value {
     let (out, err, code) = run(bare(words).args(["-f", "json", "-n", "0", "--db"]).arg(path));
@@ -55,10 +55,11 @@ fn the_widths_of_a_flame_graph_are_the_self_times_of_top() {
             let flame = document(&path, &["flame"]);
             let of_path = paths(&flame);
             let frames = FRAMES as i64;
-            // Physics and render in the schedule; and collide in physics, which nobody made.
-            assert!(of_path["update;schedule;system ⟳"] >= frames * 6 * MS, "{of_path:?}");
-            assert_eq!(of_path["system ⟳;system ⟳"], frames * 2 * MS, "{of_path:?}");
-            assert_eq!(of_path["system ⟳;solve"], frames * 4 * MS, "{of_path:?}");
+            // Physics and render in the schedule, and what was done in physics in there, too.
+            let system = "update;schedule;system ⟳";
+            assert!(of_path[system] >= frames * 6 * MS, "{of_path:?}");
+            assert_eq!(of_path[&format!("{system};system ⟳")], frames * 2 * MS, "{of_path:?}");
+            assert_eq!(of_path[&format!("{system};solve")], frames * 4 * MS, "{of_path:?}");
             assert_eq!(of_path["system ⟳"], frames * 2 * MS, "audio: {of_path:?}");
             assert!(flame["rows"].as_array().unwrap().iter().any(|row| {
                 row["name"] == "system" && row["by"] == "entries" && row["path"] == "system ⟳"
@@ -67,6 +68,23 @@ fn the_widths_of_a_flame_graph_are_the_self_times_of_top() {
             let (_, err, code) = run(bare(&["optimize", "--db"]).arg(&path));
             assert_eq!(code, 0, "{err}");
         }
+    }
+}
+
+#[test]
+fn a_frame_is_as_wide_as_it_was_long_and_nothing_is_in_two_places() {
+    for weight in ["self", "busy", "wall"] {
+        let flame = document(profile(), &["flame", "--depth", "0", "--weight", weight]);
+        let width = |path: &str| {
+            let mut rows = flame["rows"].as_array().unwrap().iter();
+            let row = rows.find(|row| row["path"] == path);
+            row.unwrap_or_else(|| panic!("{path}: {flame:#}"))["width_ns"].as_i64().unwrap()
+        };
+        // One of them is longer.
+        let frames = FRAMES as i64 * FRAME + MS;
+        assert_eq!(width("update"), frames, "{weight}");
+        assert_eq!(width("system ⟳"), FRAMES as i64 * 2 * MS, "audio alone, {weight}");
+        assert_eq!(flame["total_width_ns"], frames + FRAMES as i64 * 2 * MS, "{weight}");
     }
 }
 

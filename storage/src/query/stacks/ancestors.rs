@@ -13,6 +13,9 @@ pub(super) struct Ancestor {
     pub(super) callsite: Arc<Callsite>,
     /// Its entries count.
     pub(super) lives_long: bool,
+    /// The thread that made it, and when.
+    pub(super) thread_id: i64,
+    pub(super) start_ns: i64,
 }
 
 pub(super) struct Ancestors<'a> {
@@ -30,8 +33,8 @@ impl<'a> Ancestors<'a> {
         let prepare = || -> rusqlite::Result<Self> {
             let sql = |table: &str, lives_long: &str| {
                 format!(
-                    "SELECT parent_id, callsite_id, {lives_long} FROM {table}
-                     WHERE id = ?1 AND run_id = ?2"
+                    "SELECT parent_id, callsite_id, {lives_long}, thread_id, start_ns
+                     FROM {table} WHERE id = ?1 AND run_id = ?2"
                 )
             };
             let lives_long = "duration_ns IS NOT NULL AND self_ns IS NULL";
@@ -49,14 +52,19 @@ impl<'a> Ancestors<'a> {
 
     fn find(&mut self, id: i64) -> rusqlite::Result<Option<Ancestor>> {
         let read = |row: &Row<'_>| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?))
+            let parent_id = row.get::<_, Option<i64>>(0)?.map(|id| id as u64);
+            let (callsite_id, lives_long): (i64, bool) = (row.get(1)?, row.get(2)?);
+            let (thread_id, start_ns) = (row.get(3)?, row.get(4)?);
+            let callsite = Arc::default();
+            let span = Ancestor { parent_id, callsite, lives_long, thread_id, start_ns };
+            Ok((span, callsite_id))
         };
         let mut found = self.closed.query_row(params![id, self.run_id], read).optional()?;
         if found.is_none() {
             found = self.open.query_row(params![id, self.run_id], read).optional()?;
         }
-        let Some((parent, callsite, lives_long)) = found else { return Ok(None) };
-        let callsite = self.names.callsite(callsite)?;
-        Ok(Some(Ancestor { parent_id: parent.map(|id| id as u64), callsite, lives_long }))
+        let Some((span, callsite_id)) = found else { return Ok(None) };
+        let callsite = self.names.callsite(callsite_id)?;
+        Ok(Some(Ancestor { callsite, ..span }))
     }
 }

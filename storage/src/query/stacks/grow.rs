@@ -86,6 +86,15 @@ impl Growing {
         }
     }
 
+    /// Where a node stands for spans that live long, that one.
+    #[inline]
+    pub(super) fn of_entries(&self, node: u32) -> Option<&Arc<Callsite>> {
+        match &self.nodes.get(node as usize)?.frame {
+            Frame::Entries { callsite, .. } => Some(callsite),
+            _ => None,
+        }
+    }
+
     /// The child of a node, or a root, for a frame of another tree.
     pub(super) fn child_like(&mut self, parent: u32, frame: &Frame) -> u32 {
         match frame {

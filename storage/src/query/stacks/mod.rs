@@ -15,8 +15,9 @@
 //! by, once; a parent that is not in the file is [`Frame::MissingParent`].
 //!
 //! An entry of a span that lives long stands below the span that its thread was in around it, whichever the
-//! parent is; the lifetime of such a span takes no time anywhere, and those below it stand below its name
-//! ([`Frame::Entries`]).
+//! parent is; the lifetime of such a span takes no time anywhere ([`Frame::Entries`]). What began inside one of its
+//! entries stands below that, be it a child of the span or another entry (`inside.rs`); what began in none, or in
+//! one that was not recorded, stands below the span's name where its parents are.
 //!
 //! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
 //!
@@ -25,6 +26,7 @@
 
 mod ancestors;
 mod grow;
+mod inside;
 mod known;
 pub(crate) mod path_sums;
 mod reshape;
@@ -34,8 +36,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use self::ancestors::{Ancestor, Ancestors};
+use self::ancestors::Ancestors;
 use self::grow::{Growing, TOP};
+use self::inside::Inside;
 use self::known::Known;
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
@@ -44,12 +47,19 @@ use crate::reader::{Callsite, Entry, Reader};
 
 /// Ancestors that are looked at to place one span; a longer chain counts as one without a parent.
 const CHAIN_MAX: usize = 100_000;
+/// Entries inside each other that are followed to place one span.
+const NESTED_MAX: u32 = 32;
 
 /// Adds up spans by path, in one pass; see the [module](self)'s documentation.
 pub struct Stacks<'a> {
     growing: Growing,
     known: Known,
     ancestors: Ancestors<'a>,
+    inside: Inside<'a>,
+    /// Entries that are followed at the moment, and ancestors that were looked at, to place one span: in a
+    /// damaged file they may be in circles.
+    nested: u32,
+    looked_at: usize,
     error: Option<Error>,
 }
 
@@ -75,7 +85,9 @@ impl<'a> Stacks<'a> {
         known: Known,
     ) -> Result<Self, Error> {
         let ancestors = Ancestors::new(reader, run_id)?;
-        Ok(Self { growing, known, ancestors, error: None })
+        let inside = Inside::new(reader, run_id);
+        let (nested, looked_at) = (0, 0);
+        Ok(Self { growing, known, ancestors, inside, nested, looked_at, error: None })
     }
 
     /// Counts a span, or an entry that is handed out as one (see [`Reader::scan_calls`]). Breaks when the file cannot be read; [`finish`](Self::finish) says why.
@@ -133,19 +145,66 @@ impl<'a> Stacks<'a> {
     }
 
     fn place_entry(&mut self, entry: &Entry, callsite: &Arc<Callsite>) -> Result<u32, Error> {
-        let around = match entry.around_id {
-            Some(around_id) => self.node_of(around_id)?,
-            None => TOP,
-        };
+        self.looked_at = 0;
+        let began = (entry.thread_id, entry.start_ns);
+        let around = self.around(entry.span_id, entry.around_id, began)?;
         Ok(self.growing.long_lived(around, callsite))
+    }
+
+    /// The node below which an entry of a span stands.
+    fn around(
+        &mut self,
+        span_id: u64,
+        around_id: Option<u64>,
+        began: (i64, i64),
+    ) -> Result<u32, Error> {
+        let Some(around_id) = around_id else { return Ok(TOP) };
+        let node = self.node_of(around_id)?;
+        // In an entry of the same span it would find itself.
+        if around_id == span_id { Ok(node) } else { self.in_entry(node, around_id, began) }
+    }
+
+    /// The node of the entry in which something began on a thread, if the span that it was in lives long and
+    /// has the node `node`; or else that.
+    #[inline]
+    fn in_entry(&mut self, node: u32, span_id: u64, began: (i64, i64)) -> Result<u32, Error> {
+        match self.growing.of_entries(node) {
+            Some(callsite) if self.nested < NESTED_MAX && self.looked_at < CHAIN_MAX => {
+                let callsite = callsite.clone();
+                self.nested += 1;
+                let found = self.entry_at(span_id, &callsite, began);
+                self.nested -= 1;
+                Ok(found?.unwrap_or(node))
+            }
+            _ => Ok(node),
+        }
+    }
+
+    fn entry_at(
+        &mut self,
+        span_id: u64,
+        callsite: &Arc<Callsite>,
+        (thread_id, at_ns): (i64, i64),
+    ) -> Result<Option<u32>, Error> {
+        let Some(entry) = self.inside.at(span_id, thread_id, at_ns)? else { return Ok(None) };
+        let began = (entry.thread_id, entry.start_ns);
+        let around = self.around(span_id, entry.around_id, began)?;
+        Ok(Some(self.growing.long_lived(around, callsite)))
     }
 
     fn place(&mut self, span: &SpanRef<'_>) -> Result<u32, Error> {
         if let Some(entry) = span.entry {
             return self.place_entry(entry, span.callsite);
         }
+        self.looked_at = 0;
         let parent = match span.parent_id {
-            Some(parent_id) => self.node_of(parent_id)?,
+            Some(parent_id) => {
+                let node = self.node_of(parent_id)?;
+                match span.counts_by_entries() {
+                    true => node,
+                    false => self.in_entry(node, parent_id, (span.thread.id, span.start_ns))?,
+                }
+            }
             None => TOP,
         };
         let node = match span.counts_by_entries() {
@@ -166,12 +225,14 @@ impl<'a> Stacks<'a> {
         // moved up after 1, 2, 4, 8 ... steps.
         let (mut at, mut marked, mut next_mark) = (id, id, 1);
         let mut node = loop {
-            let Some(Ancestor { parent_id, callsite, lives_long }) = self.ancestors.get(at)? else {
+            let Some(ancestor) = self.ancestors.get(at)? else {
                 let missing = self.growing.missing_parent();
                 self.known.looked_up(at, missing);
                 break missing;
             };
-            chain.push((at, callsite, lives_long));
+            self.looked_at += 1;
+            let parent_id = ancestor.parent_id;
+            chain.push((at, ancestor));
             let Some(parent_id) = parent_id else { break TOP };
             if let Some(node) = self.known.get(parent_id) {
                 break node;
@@ -185,10 +246,14 @@ impl<'a> Stacks<'a> {
                 (marked, next_mark) = (at, next_mark * 2);
             }
         };
-        for (id, callsite, lives_long) in chain.into_iter().rev() {
-            node = match lives_long {
-                true => self.growing.long_lived(node, &callsite),
-                false => self.growing.child(node, &callsite),
+        for (id, span) in chain.into_iter().rev() {
+            node = match (span.lives_long, span.parent_id) {
+                (true, _) => self.growing.long_lived(node, &span.callsite),
+                (false, Some(parent_id)) => {
+                    node = self.in_entry(node, parent_id, (span.thread_id, span.start_ns))?;
+                    self.growing.child(node, &span.callsite)
+                }
+                (false, None) => self.growing.child(node, &span.callsite),
             };
             self.known.looked_up(id, node);
         }

@@ -243,7 +243,8 @@ fn entry_rows(rows: &[SpanRow], entered: &[Entered]) -> Vec<EntryRow> {
             span_id: span.id,
             callsite_id: span.callsite_id,
             thread_id: 1,
-            start_ns: n as i64,
+            // Nothing begins inside of another one.
+            start_ns: 1_000_000_000_000 + n as i64 * 10_000,
             duration_ns: *ns,
             around_id: around.map_or(0, |around| rows[around.index(rows.len())].id),
             // Some do not count.
