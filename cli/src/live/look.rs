@@ -56,9 +56,10 @@ impl Part<'_> {
             .ids(begin, end.saturating_sub(1))
             .window(Some(self.from_ns), Some(self.until_ns));
         let is_all = begin > bound || bound == run.first_id;
-        let mut looked = LookedAt { spans: 0, from_ns: None, is_all };
+        let mut looked = LookedAt { spans: 0, entries: 0, from_ns: None, is_all };
         let mut one = |call: &SpanRef<'_>| {
-            looked.spans += 1;
+            let seen = if call.entry.is_some() { &mut looked.entries } else { &mut looked.spans };
+            *seen += 1;
             looked.from_ns =
                 Some(looked.from_ns.map_or(call.start_ns, |from| from.min(call.start_ns)));
             each(call)

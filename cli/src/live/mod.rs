@@ -22,7 +22,7 @@ mod input;
 mod keys;
 mod look;
 #[cfg(test)]
-mod made;
+pub(crate) mod made;
 mod page;
 mod rows;
 mod signals;

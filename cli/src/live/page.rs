@@ -178,6 +178,8 @@ pub(crate) struct Point {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LookedAt {
     pub(crate) spans: u64,
+    /// Of spans that live long, besides.
+    pub(crate) entries: u64,
     /// Where it began; `None` when there was no span.
     pub(crate) from_ns: Option<i64>,
     /// Whether that was all of the window.

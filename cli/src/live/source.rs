@@ -299,6 +299,6 @@ mod tests {
         made::long_lived(&path);
         let page = page(&path, Subject::Flame);
         let Looked::Flame(flame) = &page.subject else { panic!("{page:?}") };
-        assert_eq!(flame.looked.spans, 400 + 1 + 400);
+        assert_eq!((flame.looked.spans, flame.looked.entries), (400 + 1, 400));
     }
 }

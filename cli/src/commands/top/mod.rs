@@ -12,7 +12,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups};
 
-use self::note::{busy_above, notes};
+use self::note::{busy_above, notes, summed_only};
 use super::by;
 use super::completions::candidates;
 use crate::arguments::{Context, Shared, group};
@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.notes.extend(legend.clone());
     view.notes.extend(notes(&arguments.by, &top.groups, &top.percentiles));
     view.notes.extend(busy_above(&top.groups));
+    view.notes.extend(summed_only(&top.groups));
     let unfinished = if top.is_summed {
         profile.run.unfinished
     } else {

@@ -21,6 +21,8 @@ const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
 const CALLS_MIN: u64 = 40;
 /// Share of the duration that is busy from which on it is said why: less is how the clock is read.
 const BUSY_ABOVE_MIN: f64 = 1.02;
+/// Share of calls of what lives long that were over before they were recorded one by one.
+const SUMMED_SHARE_MIN: f64 = 0.02;
 /// Share of failed spans.
 const ERROR_SHARE_MIN: f64 = 0.01;
 
@@ -58,6 +60,25 @@ pub(super) fn busy_above(groups: &[Group]) -> Option<String> {
             "note: {} is busy {:.0}% of its duration: several threads were inside of a span at once",
             name(group),
             share * 100.0
+        )
+    })
+}
+
+/// Why the self time of what lives long is less than it ran, and the median not that of all calls.
+pub(super) fn summed_only(groups: &[Group]) -> Option<String> {
+    let summed = |group: &Group| match group.counted {
+        CountedBy::Lifetime => 0,
+        _ => group.calls.saturating_sub(group.histogram.count()),
+    };
+    let group = groups.iter().max_by_key(|group| summed(group))?;
+    let (summed, calls) = (summed(group), group.calls);
+    (summed as f64 > calls as f64 * SUMMED_SHARE_MIN).then(|| {
+        format!(
+            "note: of {} calls of {} the first {} are known by their sum only: no percentile has them, \
+             nor self",
+            text::count(calls),
+            name(group),
+            text::count(summed)
         )
     })
 }
@@ -157,6 +178,24 @@ mod tests {
         let quantiles = |group: &Group| [0.5, 0.95, 0.99].map(|q| group.percentile_ns(q)).to_vec();
         let percentiles: Vec<_> = groups.groups().iter().map(quantiles).collect();
         notes(&By::Name, groups.groups(), &percentiles)
+    }
+
+    /// A game's system with 500 calls, a hundred of them before they were recorded, and its frames.
+    #[cfg(feature = "tui")]
+    #[test]
+    fn calls_that_are_in_no_percentile_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("game.db");
+        crate::live::made::long_lived(&path);
+        let reader = spandrel_storage::Reader::open(&path).unwrap();
+        let mut groups = Groups::new(By::Name);
+        reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
+        let mut groups = groups.into_groups();
+        let line = "note: of 500 calls of system the first 100 are known by their sum only: no percentile \
+                    has them, nor self";
+        assert_eq!(summed_only(&groups).as_deref(), Some(line));
+        groups.retain(|group| group.counted == CountedBy::Lifetime);
+        assert_eq!((groups.is_empty(), summed_only(&groups)), (false, None));
     }
 
     #[test]

@@ -42,7 +42,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
 
 /// What a look took in.
 pub(super) fn looked(looked: &LookedAt) -> String {
-    let spans = text::counted(looked.spans, "span");
+    let mut spans = text::counted(looked.spans, "span");
+    if looked.entries > 0 {
+        let entries = text::agree(looked.entries, "entry", "entries");
+        spans.push_str(&format!(" and {} {entries}", text::count(looked.entries)));
+    }
     match (looked.is_all, looked.from_ns) {
         (true, _) | (_, None) => format!("all {spans} of the window"),
         (false, Some(from)) => {

@@ -83,6 +83,20 @@ fn what_blocked_the_executor_is_a_name_a_line() {
     assert!(text.contains("all 4 spans of the window"), "{text}");
 }
 
+/// Entries are no spans.
+#[test]
+fn spans_and_entries_that_were_looked_at_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.db");
+    crate::live::made::long_lived(&path);
+    let reader = Reader::open(&path).unwrap();
+    let run = reader.latest_run().unwrap().unwrap();
+    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let blocked = look::stalls(&reader, &part).unwrap();
+    let text = super::flame::looked(&blocked.looked);
+    assert_eq!(text, "all 401 spans and 400 entries of the window");
+}
+
 fn open_spans() -> Vec<OpenSpan> {
     let folder = tempfile::tempdir().unwrap();
     crate::live::made::open_spans(&folder.path().join("open.db"))
@@ -101,7 +115,7 @@ fn detail(spans: Vec<Span>) -> Looked {
             })
             .collect(),
         slowest: spans,
-        looked: LookedAt { spans: 50_000, from_ns: Some(7_000_000_000), is_all: false },
+        looked: LookedAt { spans: 50_000, entries: 0, from_ns: Some(7_000_000_000), is_all: false },
         open: open_spans(),
     }))
 }
@@ -334,7 +348,8 @@ fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
     let run = reader.latest_run().unwrap().unwrap();
     let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
     let mut flame = look::flame(&reader, &part).unwrap();
-    flame.looked = LookedAt { spans: 50_000, from_ns: Some(7_654_000_000), is_all: false };
+    flame.looked =
+        LookedAt { spans: 50_000, entries: 0, from_ns: Some(7_654_000_000), is_all: false };
     let mut open = open_spans();
     for (at, open) in open.iter_mut().enumerate() {
         let long = "storefront inventory cache handlers place order".repeat(1 + at);

@@ -12,7 +12,7 @@ mod around;
 mod inside;
 mod threads;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -83,6 +83,8 @@ pub struct Stalls {
     /// Spans that were entered once: they may go around a runtime.
     single: Vec<Span>,
     callsites: HashMap<i64, Arc<Callsite>>,
+    /// Those that were counted, where a span and its entries may come; `None`: only spans do.
+    counted: Option<HashSet<u64>>,
 }
 
 impl Stalls {
@@ -105,7 +107,7 @@ impl Stalls {
 
     fn on(limit_ns: i64, threads: Option<RuntimeThreads>) -> Self {
         let (found, callsites) = (HashMap::new(), HashMap::new());
-        Self { limit_ns, threads, found, single: Vec::new(), callsites }
+        Self { limit_ns, threads, found, single: Vec::new(), callsites, counted: None }
     }
 
     /// The threads that run futures, if it matters.
@@ -156,9 +158,10 @@ impl Stalls {
             self.callsites.entry(span.callsite.id).or_insert_with(|| span.callsite.clone());
         span.callsite = callsite.clone();
         let key = (span.callsite.name.clone(), span.callsite.target.clone());
+        let is_new = self.counted.as_mut().is_none_or(|counted| counted.insert(span.id));
         match self.found.get_mut(&key) {
             Some(stall) => {
-                stall.spans += 1;
+                stall.spans += u64::from(is_new);
                 if (span.longest_entry_ns, span.id) > (stall.worst.longest_entry_ns, stall.worst.id)
                 {
                     stall.worst = span;
@@ -230,6 +233,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut stalls = Stalls::on(limit_ns, Some(threads));
+        stalls.counted = Some(HashSet::new());
         look(&mut |span| stalls.add(span))?;
         let mut single = std::mem::take(&mut stalls.single);
         if !single.is_empty() {

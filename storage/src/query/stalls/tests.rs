@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::query::made::Made;
-use crate::record::SpanRow;
+use crate::record::{EntryRow, SpanRow};
 
 const MS: i64 = 1_000_000;
 const WORKER: i64 = 2;
@@ -264,4 +264,40 @@ fn the_thread_of_a_span_is_that_of_its_longest_entry() {
         .unwrap();
     let row = |thread: &str, made_on: &str| (thread.to_owned(), made_on.to_owned());
     assert_eq!(rows, [row("tokio-rt-worker", "main"), row("main", "main")]);
+}
+
+#[test]
+fn a_span_that_comes_with_its_entries_is_one_span() {
+    let mut program = Program::new();
+    let conn = program.span("conn", WORKER, 0, &[15, 12, 1]);
+    program.span("conn", WORKER, 100, &[11, 0]);
+    for (at, ms) in [(0, 15), (15, 12)] {
+        program.made.entry(EntryRow {
+            id: 1_000 + at,
+            span_id: conn,
+            callsite_id: program.callsites["conn"],
+            thread_id: WORKER,
+            start_ns: at as i64 * MS,
+            duration_ns: ms * MS,
+            around_id: 0,
+            self_ns: Some(ms * MS),
+            earlier_entries: 0,
+            earlier_ns: 0,
+        });
+    }
+    let reader = program.made.reader();
+    let scan = Scan::new(1).columns(Columns::Entries);
+    let mut entries = 0;
+    let found = reader.stalls_among(10 * MS, |each| {
+        let mut one = |span: &SpanRef<'_>| {
+            entries += u64::from(span.entry.is_some());
+            each(span);
+            ControlFlow::Continue(())
+        };
+        reader.scan(&scan, &mut one)?;
+        reader.scan_entries_between(&scan, 0, 2_000, one)
+    });
+    let found = found.unwrap();
+    assert!(entries >= 2, "no entry was handed out");
+    assert_eq!((found.len(), found[0].0.spans, found[0].0.longest_ns()), (1, 2, 15 * MS));
 }
