@@ -342,6 +342,11 @@ fn a_comparison_and_a_check_are_of_entries() {
     assert!(is_near(number(system, "p50_a_ns"), QUICK_NS), "{system}");
     assert!(is_near(number(system, "p50_b_ns"), 2 * QUICK_NS), "{system}");
     assert_eq!(system["p50_significant"], true, "{system}");
+    // Of all entries, those that are known by their sum only included.
+    let top = json(before, &["top"]);
+    let mean_ns = number(row(&top, "system", "entries"), "mean_ns");
+    let busy_ns = system["busy_a_ns"].as_f64().unwrap();
+    assert!((busy_ns - mean_ns as f64).abs() <= 1.0, "{busy_ns} for {mean_ns}: {system}");
     assert_eq!(number(row(&diff, "system", "lifetime"), "calls_a"), 1);
     let page = text(before, &["diff", before.to_str().unwrap(), slower.to_str().unwrap()]);
     assert!(page.contains("system ⟳: B is ") && page.contains("⟳ lives long"), "{page}");

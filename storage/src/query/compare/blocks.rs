@@ -23,6 +23,8 @@ pub struct Samples {
     pub(super) cells: Vec<Cell>,
     /// Runs of the side.
     pub(super) runs: usize,
+    /// Time inside over entries of which nothing else is known.
+    earlier_ns: u64,
     /// Spans whose busy time was not measured.
     pub(super) unmeasured: u64,
     pub(super) sum_ns: i64,
@@ -118,7 +120,9 @@ impl Samples {
     /// Sum of their busy times, nanoseconds; `None` if some were not measured.
     pub fn busy_ns(&self) -> Option<u64> {
         let busy = self.cells.iter().filter(|cell| cell.place.is_busy());
-        (self.unmeasured == 0).then(|| busy.map(|cell| cell.value).fold(0, u64::saturating_add))
+        let earlier = self.earlier_ns;
+        (self.unmeasured == 0)
+            .then(|| busy.map(|cell| cell.value).fold(earlier, u64::saturating_add))
     }
 
     /// Sum of their self times, nanoseconds.
@@ -179,6 +183,8 @@ impl Samples {
         if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
             self.put(Place::new(0, block, EARLIER), entry.earlier_entries);
             self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
+            let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
+            self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
         }
         self.put(Place::of_value(0, block, duration_ns.max(0) as u64), 1);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
@@ -205,6 +211,7 @@ impl Samples {
             self.put(cell.place.in_run(at), cell.value);
         }
         self.unmeasured += other.unmeasured;
+        self.earlier_ns = self.earlier_ns.saturating_add(other.earlier_ns);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.self_ns = self.self_ns.saturating_add(other.self_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
