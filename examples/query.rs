@@ -1,4 +1,4 @@
-//! Two ways to read a profile: the reader of `spandrel-storage`, which knows percentiles and trees,
+//! Two ways to read a profile: the reader of `spandrel-query`, which knows percentiles and trees,
 //! and plain SQL, for what nobody has thought of.
 //!
 //!     cargo run --example query                  # makes a small profile first
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use spandrel::Profiler;
-use spandrel_storage::{Reader, Span};
+use spandrel_query::{Reader, Span};
 use tracing::instrument;
 use tracing_subscriber::prelude::*;
 

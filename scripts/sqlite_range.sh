@@ -3,7 +3,7 @@
 #
 #   * crates that bring SQLite resolve beside spandrel (needs the registry; no compiling);
 #   * the workspace compiles with versions between the ends of the range, and the lock has the upper end;
-#   * at the lower end, with the SQLite that comes with it, the storage's tests pass, and the command and
+#   * at the lower end, with the SQLite that comes with it, the tests of what writes, asks and exports pass, and the command and
 #     a recording work;
 #   * without the feature `bundled`, a recording into the system's SQLite works.
 #
@@ -96,8 +96,7 @@ compile() {
     for version in 0.34.0 0.37.0 0.40.2; do
         (
             lock "$version" && SQLITE3_LIB_DIR=$folder CARGO_TARGET_DIR=$target \
-                cargo check --quiet -p spandrel -p spandrel-storage --no-default-features \
-                --features spandrel-storage/query
+                cargo check --quiet -p spandrel -p spandrel-export --no-default-features
         ) || return 1
         echo "compiles with rusqlite $version"
     done
@@ -107,7 +106,7 @@ low() (
     lock "$low.0" || exit 1
     export CARGO_TARGET_DIR=$target PROPTEST_CASES=${PROPTEST_CASES:-32}
     set -e
-    cargo test --quiet -p spandrel-storage --features query
+    cargo test --quiet -p spandrel-storage -p spandrel-query -p spandrel-export
     cargo test --quiet -p spandrel-tests --test flush --test several_runs --test events
     cargo build --quiet -p spandrel-cli
     "$target/debug/spandrel" load --rate 5000 --for 2s --db "$folder/low.db"

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use spandrel_storage::{ControlClient, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{ControlClient, Store, StoreOptions};
 use spandrel_tests::asking::{ask, mark, refused, sidecar};
 use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
 use tracing::info_span;

@@ -4,8 +4,9 @@ use std::sync::Barrier;
 use std::thread;
 
 use spandrel::{Profiler, Report};
+use spandrel_tests::database::Database;
 use spandrel_tests::made::{make, use_callsite};
-use spandrel_tests::{Scratch, database::Database, dispatch, scratch, small, time_limit};
+use spandrel_tests::{Scratch, dispatch, scratch, small, time_limit};
 use tracing::Metadata;
 use tracing::dispatcher::Dispatch;
 use tracing::level_filters::LevelFilter;

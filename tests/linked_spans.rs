@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use spandrel::{Profiler, linked_span};
-use spandrel_storage::Reader;
-use spandrel_storage::export::{Format, Settings, Source, export};
-use spandrel_storage::query::Trace;
+use spandrel_export::{Format, Settings, Source, export};
+use spandrel_query::Reader;
+use spandrel_query::Trace;
 use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;

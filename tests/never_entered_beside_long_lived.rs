@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_storage::query::{By, Filter, Groups, Scan};
-use spandrel_storage::{CountedBy, Reader};
+use spandrel_query::{By, Filter, Groups, Scan};
+use spandrel_query::{CountedBy, Reader};
 use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
 use tracing::{Span, info_span};
 
@@ -70,7 +70,7 @@ fn the_longest_entry_of_a_span_that_is_open_at_the_end_is_known() {
     let [top] = &top[..] else { panic!("{top:?}") };
     assert_eq!((top.counted, top.calls, Some(top.max_ns)), (CountedBy::Entries, 1_101, longest));
     let mut groups = Groups::new(By::Name);
-    let add = |span: &spandrel_storage::query::SpanRef<'_>| {
+    let add = |span: &spandrel_query::SpanRef<'_>| {
         groups.add(span);
         std::ops::ControlFlow::Continue(())
     };

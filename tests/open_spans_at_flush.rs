@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use spandrel_storage::Reader;
+use spandrel_query::Reader;
 use spandrel_tests::{child, dispatch, scratch, small, time_limit, within};
 use tracing::{info, info_span};
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use spandrel::Builder;
-use spandrel_storage::export::{Format, Settings, Source, export};
-use spandrel_storage::query::{Filter, Scan};
-use spandrel_storage::{Reader, Run, SpanContext};
+use spandrel_export::{Format, Settings, Source, export};
+use spandrel_query::SpanContext;
+use spandrel_query::{Filter, Scan};
+use spandrel_query::{Reader, Run};
 use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
 use tracing::field::Empty;
 use tracing::info_span;
@@ -41,7 +42,7 @@ fn found(path: &Path, filter: &str) -> Vec<String> {
 fn contexts(path: &Path) -> Vec<(String, Option<SpanContext>)> {
     let (reader, run) = latest(path);
     let mut all = Vec::new();
-    let scan = Scan::new(run.id).columns(spandrel_storage::query::Columns::All);
+    let scan = Scan::new(run.id).columns(spandrel_query::Columns::All);
     reader
         .scan(&scan, |span| {
             all.push((span.callsite.name.clone(), span.context));
@@ -213,7 +214,7 @@ fn a_copy_of_a_part_knows_the_trace() {
         if !filter.is_empty() {
             source = source.filter(Filter::parse(filter).unwrap());
         }
-        spandrel_storage::export::copy(&mut source, &copy).unwrap();
+        spandrel_export::copy(&mut source, &copy).unwrap();
         assert_eq!(found(&copy, "trace_id=4bf9"), expected, "{name}");
     }
     let snapshot = scratch.path("snapshot.db");

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use spandrel_storage::{Answer, ControlClient, Error, ErrorKind, Reader, Run};
+use spandrel_query::{Reader, Run};
+use spandrel_storage::{Answer, ControlClient, Error, ErrorKind};
 
 use crate::exit::Exit;
 use crate::failure::Failure;

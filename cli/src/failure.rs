@@ -42,7 +42,7 @@ impl Failure {
 
 /// `did you mean self_ns? `, for a hint that lists what there is; nothing if none is near.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = spandrel_storage::query::nearest(word, known, 1);
+    let near = spandrel_query::nearest(word, known, 1);
     near.first().map_or_else(String::new, |near| format!("did you mean {near}? "))
 }
 

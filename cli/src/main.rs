@@ -1,6 +1,6 @@
 //! `spandrel`: ask a profile what is slow, why, and what changed.
 //!
-//! A command reads the profile by the query layer of `spandrel-storage`, makes a [`View`] of what it
+//! A command reads the profile by `spandrel-query`, makes a [`View`] of what it
 //! found, and [`output`] shows that to people or to programs. Nothing here writes to a profile but the
 //! commands that say so.
 //!

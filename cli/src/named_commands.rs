@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::arguments::{Arguments, Refused};
 
 /// Where texts stand that people read.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -18,6 +18,8 @@ const PLACES: [&str; 10] = [
     "docs/src",
     "profiler/src",
     "storage/src",
+    "query/src",
+    "export/src",
     "load/src",
     "cli/src",
     "examples",

@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use spandrel_storage::export::Source;
-use spandrel_storage::query::{
+use spandrel_export::Source;
+use spandrel_query::{
     By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, StackTree, Stacks,
     TimeError, TimeRange, TimeZone, Window, quote,
 };
-use spandrel_storage::{APPLICATION_ID, Reader, Run};
+use spandrel_query::{Reader, Run};
+use spandrel_storage::APPLICATION_ID;
 
 use crate::failure::Failure;
 use crate::output::{Header, text};

@@ -1,6 +1,6 @@
 //! Whether the process that records a run is alive, as far as can be told from outside.
 
-use spandrel_storage::Run;
+use spandrel_query::Run;
 
 /// How a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

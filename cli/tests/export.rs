@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use spandrel_query::Reader;
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, Reader, RunInfo, SpanRow, Status, Store, StoreOptions,
+    Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
 
 /// A profile with so many spans.
@@ -143,7 +144,7 @@ fn without_a_format_and_a_file_the_formats_are_listed() {
     let (code, out, _) = run(folder.path(), &["export"]);
     let out = String::from_utf8(out).unwrap();
     assert_eq!(code, 0);
-    for format in spandrel_storage::export::Format::ALL {
+    for format in spandrel_export::Format::ALL {
         let ending = format.endings().first().unwrap_or(&"(--to URL)");
         assert!(out.contains(format.name()) && out.contains(ending), "{out}");
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spandrel_storage::Reader;
+use spandrel_query::Reader;
 use spandrel_tests::Database;
 use spandrel_tests::{ledger, self_times};
 use tempfile::TempDir;

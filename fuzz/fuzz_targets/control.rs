@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel_storage::fuzz::control(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel_export::fuzz::control(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel_storage::fuzz::fields(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel_export::fuzz::fields(data));

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 use spandrel::StoreOptions;
-use spandrel_storage::{Reader, Run, Store};
+use spandrel_query::{Reader, Run};
+use spandrel_storage::Store;
 
 use crate::error::{Error, ErrorKind};
 

@@ -7,7 +7,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::str::{FromStr, ParseBoolError};
 use std::time::Duration;
 
-use spandrel_storage::{RunInfo, SqliteVersion, nearest};
+use spandrel_storage::nearest;
+use spandrel_storage::{RunInfo, SqliteVersion};
 use tracing_core::LevelFilter;
 
 use crate::builder::{Arguments, Builder};

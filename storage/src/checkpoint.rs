@@ -209,7 +209,12 @@ fn look(conn: &Connection) -> rusqlite::Result<Frames> {
     conn.query_row("PRAGMA main.wal_checkpoint(NOOP)", [], Frames::read)
 }
 
-pub(crate) fn run(conn: &Connection, path: &Path, truncate: bool) -> Result<(), Error> {
+/// Merges the log into the file, and empties it if `truncate`.
+///
+/// # Errors
+///
+/// `Busy` if a reader keeps a part of it.
+pub fn run(conn: &Connection, path: &Path, truncate: bool) -> Result<(), Error> {
     let complete = if truncate {
         conn.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| {
             row.get(0).map(|b: i64| b == 0)
@@ -226,7 +231,11 @@ pub(crate) fn run(conn: &Connection, path: &Path, truncate: bool) -> Result<(), 
 
 /// Merges the log and leaves write-ahead mode, which takes the sidecars away; readers that have the
 /// file open prevent it, and the next store to close it tries again.
-pub(crate) fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// What SQLite says.
+pub fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
     match run(conn, path, true) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::Busy => return Ok(()),

@@ -7,15 +7,24 @@
 //! ends (`scripts/sqlite_range.sh`).
 
 use rusqlite::Connection;
-#[cfg(feature = "query")]
 use rusqlite::Statement;
 
 /// What a setter of some versions returns, as that of others: it cannot fail there.
-pub(crate) trait Settled {
+pub trait Settled {
+    /// Nothing, or what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the setter says.
     fn settled(self) -> rusqlite::Result<()>;
 }
 
 impl Settled for () {
+    /// Nothing, or what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the setter says.
     fn settled(self) -> rusqlite::Result<()> {
         Ok(())
     }
@@ -23,30 +32,35 @@ impl Settled for () {
 
 /// The limit that was set before.
 impl Settled for i32 {
+    /// Nothing, or what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the setter says.
     fn settled(self) -> rusqlite::Result<()> {
         Ok(())
     }
 }
 
 impl<T> Settled for rusqlite::Result<T> {
+    /// Nothing, or what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the setter says.
     fn settled(self) -> rusqlite::Result<()> {
         self.map(|_| ())
     }
 }
 
 /// A list in some versions, an iterator in others.
-#[cfg(feature = "query")]
-pub(crate) fn column_names(statement: &Statement<'_>) -> rusqlite::Result<Vec<String>> {
+pub fn column_names(statement: &Statement<'_>) -> rusqlite::Result<Vec<String>> {
     (0..statement.column_count()).map(|at| statement.column_name(at).map(str::to_owned)).collect()
 }
 
 /// Hands SQLite an image of a database, to be read under the name of an attached one. Fails before
 /// rusqlite 0.34, where there is no way to do so without `unsafe`.
-pub(crate) fn deserialize(
-    conn: &mut Connection,
-    schema: &str,
-    image: &[u8],
-) -> rusqlite::Result<()> {
+pub fn deserialize(conn: &mut Connection, schema: &str, image: &[u8]) -> rusqlite::Result<()> {
     #[allow(unused_imports)]
     use fallback::{DatabaseName, Deserialize};
     {
@@ -59,7 +73,7 @@ pub(crate) fn deserialize(
 }
 
 /// Whether the file is open for reading only, as where its folder may not be written to.
-pub(crate) fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
+pub fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
     #[allow(unused_imports)]
     use fallback::DatabaseName;
     {
@@ -109,7 +123,7 @@ mod fallback {
 
 /// Whether SQLite can be handed an image: from rusqlite 0.34 on, which brings SQLite 3.49.
 #[cfg(test)]
-pub(crate) fn reads_images() -> bool {
+pub fn reads_images() -> bool {
     let mut conn = Connection::open_in_memory().unwrap();
     let refused =
         matches!(deserialize(&mut conn, "main", &[0; 512]), Err(rusqlite::Error::InvalidQuery));

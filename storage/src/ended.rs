@@ -8,21 +8,27 @@ use rusqlite::Connection;
 
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock::{self, StoreLock};
+use crate::open;
+use crate::options::StoreOptions;
 
 /// A profile, under the lock that keeps recorders away.
 #[derive(Debug)]
-pub(crate) struct Ended<'a> {
+pub struct Ended<'a> {
     /// As it was named, for messages.
     path: &'a Path,
     pub(crate) full: PathBuf,
     pub(crate) lock: StoreLock,
     /// Bytes of the file, without its log.
-    pub(crate) bytes_before: u64,
+    pub bytes_before: u64,
 }
 
 impl<'a> Ended<'a> {
     /// Finds the file, and takes the lock; an empty one is none.
-    pub(crate) fn lock(path: &'a Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// When there is no such profile, or somebody records into it.
+    pub fn lock(path: &'a Path) -> Result<Self, Error> {
         let found = fs::symlink_metadata(path)
             .map_err(|source| cannot_find(path, "look at the file", source))?;
         lock::check_type(path, &found)?;
@@ -37,13 +43,22 @@ impl<'a> Ended<'a> {
         Ok(Self { path, full, lock, bytes_before })
     }
 
+    /// Opens it; what an earlier version has made is brought up to this one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::open`](crate::Store::open).
+    pub fn connect(&self, options: &StoreOptions) -> Result<Connection, Error> {
+        open::connect(self.path, &self.full, &self.lock, options)
+    }
+
     /// Closes the connection, gives the lock up, and says what came of it all: how many bytes the file has
     /// then, if nothing went wrong.
-    pub(crate) fn close<T>(
-        self,
-        conn: Connection,
-        done: Result<T, Error>,
-    ) -> Result<(T, u64), Error> {
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with `done`, or with closing it.
+    pub fn close<T>(self, conn: Connection, done: Result<T, Error>) -> Result<(T, u64), Error> {
         let Self { path, full, lock, .. } = self;
         let closed = conn.close().map_err(|(_, source)| Error::sqlite(path, "close", source));
         drop(lock);

@@ -167,7 +167,8 @@ impl Error {
         Self::sqlite(path, doing, source)
     }
 
-    pub(crate) fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
+    #[doc(hidden)]
+    pub fn sqlite(path: &Path, doing: &str, source: rusqlite::Error) -> Self {
         let kind = kind_of(&source);
         if file_size::may_be_cause(&source)
             && let Some(limit) = file_size::reached(path)
@@ -273,7 +274,7 @@ impl error::Error for Error {
 }
 
 /// Names the path and the deed for errors of SQLite and of the operating system.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
     /// `doing` says what was being done, as in "read the runs".
     fn context(self, path: &Path, doing: &str) -> Result<T, Error>;
 }

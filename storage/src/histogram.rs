@@ -79,7 +79,7 @@ impl Histogram {
 
     /// Counts one value, and looks first where the last one of its bucket was counted.
     #[inline]
-    pub(crate) fn record_near(&mut self, value: u64, hints: &mut Hints) {
+    pub fn record_near(&mut self, value: u64, hints: &mut Hints) {
         let bucket = index(value);
         let hint = &mut hints.0[usize::from(bucket) % HINTS];
         match self.buckets.get_mut(usize::from(*hint)) {
@@ -129,26 +129,22 @@ impl Histogram {
     }
 
     /// The number of the bucket of a value.
-    #[cfg(feature = "query")]
-    pub(crate) fn bucket_of(value: u64) -> u16 {
+    pub fn bucket_of(value: u64) -> u16 {
         index(value)
     }
 
     /// The smallest and the largest value of a bucket.
-    #[cfg(feature = "query")]
-    pub(crate) fn bounds_of(bucket: u16) -> (u64, u64) {
+    pub fn bounds_of(bucket: u16) -> (u64, u64) {
         bounds(bucket)
     }
 
     /// Counts so many values of a bucket.
-    #[cfg(feature = "query")]
-    pub(crate) fn record_bucket(&mut self, bucket: u16, count: u64) {
+    pub fn record_bucket(&mut self, bucket: u16, count: u64) {
         self.add(bucket, count);
     }
 
     /// The start of a bucket that is nearest to a value: within 1 % of it.
-    #[cfg(feature = "query")]
-    pub(crate) fn edge_near(value: u64) -> u64 {
+    pub fn edge_near(value: u64) -> u64 {
         let (low, high) = bounds(index(value));
         if value - low <= high - value { low } else { high.saturating_add(1) }
     }
@@ -168,7 +164,8 @@ impl Histogram {
         bytes
     }
 
-    pub(crate) fn encode_into(&self, bytes: &mut Vec<u8>) {
+    /// The same into a buffer, which is cleared.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         bytes.clear();
         bytes.push(VERSION);
         let mut next = 0;
@@ -225,10 +222,10 @@ impl Histogram {
 
 /// Where buckets of a histogram were found last, by their last digits: of eight octaves at once.
 #[derive(Debug)]
-pub(crate) struct Hints([u16; HINTS]);
+pub struct Hints([u16; HINTS]);
 
-impl Hints {
-    pub(crate) const fn new() -> Self {
+impl Default for Hints {
+    fn default() -> Self {
         Self([0; HINTS])
     }
 }

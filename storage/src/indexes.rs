@@ -15,13 +15,8 @@
 
 use rusqlite::{Connection, Transaction};
 
-#[cfg(feature = "query")]
-use crate::query::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL, PATHS_SQL_BEFORE};
-#[cfg(feature = "query")]
-use crate::zones::{SUMS_SQL, SUMS_SQL_BEFORE, ZONES_SQL};
-
 /// The indexes, by name, and the statements that make them, as SQLite keeps them.
-pub(crate) const INDEXES: [(&str, &str); 4] = [
+pub const INDEXES: [(&str, &str); 4] = [
     (BY_DURATION, "CREATE INDEX span_by_duration ON span (callsite_id, run_id, duration_ns)"),
     (
         ROOTS_BY_DURATION,
@@ -31,100 +26,26 @@ pub(crate) const INDEXES: [(&str, &str); 4] = [
     (BY_SPAN, "CREATE INDEX event_by_span ON event (span_id) WHERE span_id IS NOT NULL"),
 ];
 /// The slowest spans of a callsite.
-pub(crate) const BY_DURATION: &str = "span_by_duration";
+pub const BY_DURATION: &str = "span_by_duration";
 /// The slowest traces.
-pub(crate) const ROOTS_BY_DURATION: &str = "root_by_duration";
+pub const ROOTS_BY_DURATION: &str = "root_by_duration";
 /// The spans of a trace, but for its root.
-pub(crate) const BY_ROOT: &str = "span_by_root";
+pub const BY_ROOT: &str = "span_by_root";
 /// The events in a span.
-pub(crate) const BY_SPAN: &str = "event_by_span";
+pub const BY_SPAN: &str = "event_by_span";
 
 /// The table of zones.
-pub(crate) const ZONES: &str = "span_zone";
+pub const ZONES: &str = "span_zone";
 /// The table of their sums.
-pub(crate) const SUMS: &str = "span_zone_sum";
+pub const SUMS: &str = "span_zone_sum";
 
 /// The table of paths.
-pub(crate) const PATHS: &str = "span_path";
+pub const PATHS: &str = "span_path";
 /// The table of their sums.
-pub(crate) const PATH_SUMS: &str = "span_zone_path";
-
-/// Which indexes a profile has.
-#[cfg(feature = "query")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Indexes {
-    /// Windows of time: which ids they can have, and what stands in sum.
-    pub windows: bool,
-    /// Flame graphs: what stands in sum by path.
-    pub paths: bool,
-    /// The slowest spans of a callsite.
-    pub durations: bool,
-    /// The slowest traces.
-    pub roots: bool,
-    /// The spans of a trace.
-    pub traces: bool,
-    /// The events in a span.
-    pub events: bool,
-}
-
-#[cfg(feature = "query")]
-impl Indexes {
-    /// Whether there is nothing left to make.
-    pub fn are_complete(&self) -> bool {
-        self.windows && self.paths && self.durations && self.roots && self.traces && self.events
-    }
-
-    /// The names of those that are there, in the file.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        let all = [
-            (self.windows, ZONES),
-            (self.paths, PATHS),
-            (self.durations, BY_DURATION),
-            (self.roots, ROOTS_BY_DURATION),
-            (self.traces, BY_ROOT),
-            (self.events, BY_SPAN),
-        ];
-        all.into_iter().filter_map(|(is_there, name)| is_there.then_some(name))
-    }
-}
-
-/// Looks for them. One of the same name that is not as we make it does not count.
-#[cfg(feature = "query")]
-pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
-    let mut find =
-        conn.prepare("SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND sql = ?2")?;
-    let mut has = |name: &str, sql: &str| -> rusqlite::Result<bool> {
-        Ok(find.query_row([name, sql], |row| row.get::<_, i64>(0))? > 0)
-    };
-    let [durations, roots, traces, events] = INDEXES.map(|(name, sql)| has(name, sql));
-    Ok(Indexes {
-        windows: has(ZONES, ZONES_SQL)? && (has(SUMS, SUMS_SQL)? || has(SUMS, SUMS_SQL_BEFORE)?),
-        paths: (has(PATHS, PATHS_SQL)? || has(PATHS, PATHS_SQL_BEFORE)?)
-            && has(PATH_SUMS, PATH_SUMS_SQL)?,
-        durations: durations?,
-        roots: roots?,
-        traces: traces?,
-        events: events?,
-    })
-}
-
-/// Whether the sums of zones tell spans whose entries count from others.
-#[cfg(feature = "query")]
-pub(crate) fn knows_long_spans(conn: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
-    conn.query_row(sql, [SUMS, SUMS_SQL], |row| row.get(0))
-}
-
-/// Whether the paths tell spans whose entries count from others.
-#[cfg(feature = "query")]
-pub(crate) fn knows_long_paths(conn: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
-    conn.query_row(sql, [PATHS, PATHS_SQL], |row| row.get(0))
-}
+pub const PATH_SUMS: &str = "span_zone_path";
 
 /// Whether the file has any of them, or something of their names.
-pub(crate) fn any(conn: &Connection) -> rusqlite::Result<bool> {
+pub fn any(conn: &Connection) -> rusqlite::Result<bool> {
     let mut find = conn.prepare("SELECT count(*) FROM main.sqlite_schema WHERE name = ?1")?;
     for name in INDEXES.map(|(name, _)| name).into_iter().chain([ZONES, SUMS, PATHS, PATH_SUMS]) {
         if find.query_row([name], |row| row.get::<_, i64>(0))? > 0 {
@@ -135,7 +56,7 @@ pub(crate) fn any(conn: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Takes all of them away, also what only has their names.
-pub(crate) fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (name, _) in INDEXES {
         drop_index(tx, name)?;
     }
@@ -143,13 +64,13 @@ pub(crate) fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Takes the tables of zones away, and what belongs to them.
-pub(crate) fn drop_zones(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn drop_zones(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_tables(tx, [ZONES, SUMS])?;
     drop_path_sums(tx)
 }
 
 /// Takes the sums by path away.
-pub(crate) fn drop_path_sums(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn drop_path_sums(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_tables(tx, [PATHS, PATH_SUMS])
 }
 
@@ -160,11 +81,11 @@ fn drop_tables(tx: &Transaction<'_>, tables: [&str; 2]) -> rusqlite::Result<()> 
 }
 
 /// Takes one index away, if it is there.
-pub(crate) fn drop_index(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
+pub fn drop_index(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
     tx.execute_batch(&format!("DROP INDEX IF EXISTS main.{name}"))
 }
 
-#[cfg(all(test, feature = "query"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,15 +1,14 @@
-//! The profile database of spandrel: schema, append, retention and read-only queries on SQLite.
+//! The profile database of spandrel: schema, append, retention and control on SQLite.
 //!
 //! A [`Store`] writes one file, and only one store can at a time. A [`Batch`] goes in as a whole or
-//! not at all. A [`Reader`] queries the same file at any time, also while it is written. The tables
+//! not at all. [`ReadOnly`] opens the same file for reading at any time, also while it is written. The tables
 //! and views are a contract; [`schema()`] prints them with a comment on each column. A
 //! [`ControlClient`] asks a live recording for something, through a file beside its profile.
 //!
-//! With the feature `query` there are the analyses that the `spandrel` command makes of a profile; a
-//! program that records does without.
+//! What is asked of a profile is in the crate `spandrel-query`, which a program that records does without;
+//! the formats of other programs are in `spandrel-export`.
 //!
-//! This crate knows nothing of `tracing`, and starts no thread; only an export that has to put rows by
-//! has one, until it ends.
+//! This crate knows nothing of `tracing`, and starts no thread.
 
 #![forbid(unsafe_code)]
 
@@ -22,12 +21,7 @@ mod deadline;
 mod descriptors;
 mod ended;
 mod error;
-#[cfg(feature = "query")]
-pub mod export;
 mod file_size;
-#[cfg(all(feature = "query", any(test, spandrel_fuzz)))]
-#[doc(hidden)]
-pub mod fuzz;
 mod held;
 mod histogram;
 mod ids;
@@ -37,6 +31,8 @@ mod insert_entry;
 mod insert_event;
 mod insert_span;
 mod intern;
+#[doc(hidden)]
+pub mod internals;
 mod location;
 mod lock;
 mod memory;
@@ -44,14 +40,10 @@ mod mend;
 mod merge;
 mod near;
 mod open;
-#[cfg(feature = "query")]
-mod optimize;
 mod options;
 mod ownership;
-#[cfg(feature = "query")]
-pub mod query;
 mod quick_map;
-mod reader;
+mod read_only;
 mod record;
 mod retention;
 mod rollup;
@@ -66,8 +58,6 @@ mod totals;
 mod trace_context;
 mod transfer;
 mod watch;
-#[cfg(feature = "query")]
-mod zones;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
@@ -78,21 +68,14 @@ pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
 pub use held::tell_of_locks;
 pub use histogram::{Bucket, DecodeError, Histogram};
-#[cfg(feature = "query")]
-pub use indexes::Indexes;
 pub use location::Location;
 pub use memory::{MemoryUse, StoreMemory};
 pub use mend::{FreshIds, Mended};
 pub use merge::{Merged, merge};
 #[doc(hidden)]
 pub use near::nearest;
-#[cfg(feature = "query")]
-pub use optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use options::{StoreOptions, Synchronous};
-pub use reader::{
-    Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,
-    Thread, Top, WriterStat,
-};
+pub use read_only::ReadOnly;
 pub use record::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX,
     MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, TraceContextRow, WriterStatRow,
@@ -103,4 +86,4 @@ pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
 pub use store::{Left, Recovered, Store};
-pub use trace_context::{NoId, OtelSpanId, SpanContext, TraceContext, TraceId};
+pub use trace_context::{NoId, OtelSpanId, TraceContext, TraceId};

@@ -34,7 +34,7 @@ pub struct Merged {
 ///
 /// `InUse` while somebody records into it; `Busy` while somebody reads what is only in the log;
 /// `PermissionDenied` where the file or its folder cannot be written; otherwise as for
-/// [`Reader::open`](crate::Reader::open).
+/// [`ReadOnly::open`](crate::ReadOnly::open).
 ///
 /// # Blocking
 ///

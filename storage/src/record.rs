@@ -146,7 +146,7 @@ pub struct SpanRow {
 
 /// By how often it was entered, and when it was left for the last time: an entry counts from the thousandth on,
 /// or from the hundredth, once its span is a second old.
-pub(crate) fn lived_long_to_the_end(entries: u64, last_exit_ns: Option<i64>) -> bool {
+pub fn lived_long_to_the_end(entries: u64, last_exit_ns: Option<i64>) -> bool {
     entries > 1_000 || (entries >= 100 && last_exit_ns.is_some_and(|ns| ns >= 1_000_000_000))
 }
 
@@ -165,7 +165,7 @@ impl SpanRow {
 
     /// Whether it is a span that was open at the end, and entered so often and for so long that its entries
     /// count, if those of its callsite do.
-    pub(crate) fn lived_long_to_the_end(&self) -> bool {
+    pub fn lived_long_to_the_end(&self) -> bool {
         let is_open = self.duration_ns.is_none();
         is_open && lived_long_to_the_end(self.entries, self.last_exit_ns)
     }
@@ -335,7 +335,7 @@ pub fn mark_label(label: &str) -> &str {
 
 /// Bytes of a text about a callsite, and of a thread's name. What is longer is cut when it is stored, and
 /// not read by readers: each name is in memory for each callsite that is shown.
-pub(crate) const NAME_BYTES_MAX: usize = 8 << 10;
+pub const NAME_BYTES_MAX: usize = 8 << 10;
 
 /// The start of a text, cut at a character's boundary.
 pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {

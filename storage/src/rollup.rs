@@ -27,17 +27,23 @@ const RECENT: usize = 64;
 
 /// The sums of some closed spans, or of entries.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rollup {
-    pub(crate) calls: i64,
-    pub(crate) errors: i64,
-    pub(crate) sum_ns: i64,
+pub struct Rollup {
+    /// Closed spans, or entries.
+    pub calls: i64,
+    /// Those of them that failed.
+    pub errors: i64,
+    /// Their durations.
+    pub sum_ns: i64,
     /// `None` if it is not measured in this run.
-    pub(crate) busy_ns: Option<i64>,
-    pub(crate) self_ns: i64,
-    pub(crate) max_ns: i64,
-    pub(crate) histogram: Histogram,
+    pub busy_ns: Option<i64>,
+    /// What nothing in them took.
+    pub self_ns: i64,
+    /// The longest.
+    pub max_ns: i64,
+    /// How the durations are distributed.
+    pub histogram: Histogram,
     /// Spans that closed, whose entries these are.
-    pub(crate) spans: i64,
+    pub spans: i64,
 }
 
 /// What is summed up.
@@ -66,16 +72,21 @@ impl Table {
 
 /// What is summed up of a closed span.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Summand {
-    pub(crate) duration_ns: i64,
-    pub(crate) busy_ns: Option<i64>,
-    pub(crate) self_ns: Option<i64>,
-    pub(crate) is_error: bool,
+pub struct Summand {
+    /// From its start to its end.
+    pub duration_ns: i64,
+    /// How long it was entered; `None` if that is not measured.
+    pub busy_ns: Option<i64>,
+    /// What its children did not take; `None` if its entries count.
+    pub self_ns: Option<i64>,
+    /// Whether it failed.
+    pub is_error: bool,
 }
 
 impl Rollup {
+    /// Adds one.
     #[inline]
-    pub(crate) fn add(&mut self, span: Summand, hints: &mut Hints) {
+    pub fn add(&mut self, span: Summand, hints: &mut Hints) {
         self.calls += 1;
         self.errors += i64::from(span.is_error);
         // Saturating: a sum of hostile durations must not stop the recording.
@@ -373,7 +384,7 @@ impl Staged {
             None => {
                 let rollup = source.find(key)?.unwrap_or_default();
                 self.newest_ns = self.newest_ns.max(key.at_ns);
-                self.rows.push(StagedRow { key, rollup, hints: Hints::new() });
+                self.rows.push(StagedRow { key, rollup, hints: Hints::default() });
                 self.places.insert(key, self.rows.len() - 1);
                 self.rows.len() - 1
             }
@@ -449,7 +460,7 @@ mod tests {
 
     fn row(at_ns: i64, callsite_id: i64) -> StagedRow {
         let key = Key { at_ns, callsite_id };
-        StagedRow { key, rollup: Rollup::default(), hints: Hints::new() }
+        StagedRow { key, rollup: Rollup::default(), hints: Hints::default() }
     }
 
     #[test]

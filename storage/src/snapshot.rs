@@ -22,7 +22,7 @@ use crate::checkpoint::{self, wal_path};
 use crate::error::{Context, Error, ErrorKind};
 use crate::lock;
 use crate::open::{full_path, harden};
-use crate::reader::Reader;
+use crate::read_only::ReadOnly;
 
 /// Pages that are copied between two looks at the time: a MiB or so.
 const PAGES: i32 = 64;
@@ -48,7 +48,7 @@ pub struct Snapshot {
 /// # Errors
 ///
 /// `Exists` if there is something at `to`; `TimedOut` after `timeout`; `WalFull` if the log has grown too
-/// long; otherwise as for [`Reader::open`], and what writing a file brings about. Nothing is left
+/// long; otherwise as for [`ReadOnly::open`], and what writing a file brings about. Nothing is left
 /// behind then.
 ///
 /// # Blocking
@@ -72,16 +72,16 @@ pub fn snapshot(
     if full.symlink_metadata().is_ok() {
         return Err(exists(to));
     }
-    let reader = Reader::open(profile)?;
+    let reader = ReadOnly::open(profile)?;
     let temporary = Temporary::create(to, &full)?;
     copy(&reader, to, &temporary.path, &limit)?;
     drop(reader);
     settle(to, &temporary.path)?;
     temporary.name(to, &full)?;
-    let spans = Reader::open(&full)?
-        .runs()?
-        .iter()
-        .fold(0_u64, |sum, run| sum.saturating_add(run.spans.saturating_sub(run.pruned_spans)));
+    let sql = "SELECT coalesce(sum(max(spans - pruned_spans, 0)), 0) FROM run";
+    let spans = ReadOnly::open(&full)?
+        .query("count the spans", |tx| tx.query_row(sql, [], |row| row.get::<_, i64>(0)))?
+        as u64;
     let bytes = full.metadata().context(to, "look at the copy")?.len();
     Ok(Snapshot { path: full, spans, bytes })
 }
@@ -113,7 +113,7 @@ impl Limit {
 }
 
 /// Copies all pages as they are at one moment.
-fn copy(reader: &Reader, to: &Path, temporary: &Path, limit: &Limit) -> Result<(), Error> {
+fn copy(reader: &ReadOnly, to: &Path, temporary: &Path, limit: &Limit) -> Result<(), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;

@@ -16,7 +16,7 @@ const TIME_MAX: Duration = Duration::from_secs(2);
 /// How many steps a connection may still take, and until when. When there are none left a statement ends
 /// with `SQLITE_INTERRUPT`.
 #[derive(Debug, Clone)]
-pub(crate) struct Steps {
+pub struct Steps {
     strides_left: Arc<AtomicU32>,
     strides_max: u32,
     /// What `ends_ms` counts from.
@@ -26,7 +26,7 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// Limits a connection.
-    pub(crate) fn limit(conn: &mut Connection, most: u32) -> rusqlite::Result<Self> {
+    pub fn limit(conn: &mut Connection, most: u32) -> rusqlite::Result<Self> {
         let steps = Self {
             strides_left: Arc::default(),
             strides_max: most / STRIDE,
@@ -54,19 +54,19 @@ impl Steps {
     }
 
     /// Takes the limit of a connection away.
-    pub(crate) fn unlimited(conn: &mut Connection) -> rusqlite::Result<()> {
+    pub fn unlimited(conn: &mut Connection) -> rusqlite::Result<()> {
         conn.progress_handler(0, None::<fn() -> bool>).settled()
     }
 
     /// Counts anew.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.strides_left.store(self.strides_max, Ordering::Relaxed);
         let most = TIME_MAX.as_millis() as u64;
         self.ends_ms.store(self.now_ms().saturating_add(most), Ordering::Relaxed);
     }
 
     /// Whether all of them are taken.
-    pub(crate) fn are_over(&self) -> bool {
+    pub fn are_over(&self) -> bool {
         self.strides_left.load(Ordering::Relaxed) == 0
     }
 }

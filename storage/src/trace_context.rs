@@ -125,31 +125,6 @@ pub struct TraceContext {
     pub parent_id: Option<OtelSpanId>,
 }
 
-/// How other systems know a span that was read, by what is stored of it and of the spans around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct SpanContext {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span itself, if that is known of it, and not only of one around it.
-    pub span_id: Option<OtelSpanId>,
-    /// Its parent: where the trace [begins](Self::begins) with it, the span of another program; else as
-    /// its parent is known there. `None` if there is none, or that is not known.
-    pub parent_id: Option<OtelSpanId>,
-    /// Whether it is a span in which the trace begins in this profile: it is a root, or its parent is not in
-    /// that trace.
-    pub begins: bool,
-}
-
-impl SpanContext {
-    /// That of the first span of a trace.
-    #[must_use]
-    pub const fn beginning(context: TraceContext) -> Self {
-        let TraceContext { trace_id, span_id, parent_id } = context;
-        Self { trace_id, span_id, parent_id, begins: true }
-    }
-}
-
 impl TraceContext {
     /// What a header `traceparent` says of the span that was made for the request: its trace, and the span of
     /// the caller. `None` if it is not well-formed.

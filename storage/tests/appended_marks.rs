@@ -5,7 +5,8 @@ mod common;
 use std::path::Path;
 
 use rusqlite::Connection;
-use spandrel_storage::{Batch, ErrorKind, MARK_LABEL_BYTES_MAX, MarkRow, Reader, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Batch, ErrorKind, MARK_LABEL_BYTES_MAX, MarkRow, StoreOptions};
 
 fn mark(id: u64, at_ns: i64, until_ns: Option<i64>, label: &str) -> MarkRow {
     MarkRow { id, at_ns, until_ns, label: label.to_owned(), fields: None }

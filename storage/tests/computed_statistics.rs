@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel_storage::{Control, ControlClient, Error, ErrorKind, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Control, ControlClient, Error, ErrorKind, Store, StoreOptions};
 
 /// Bytes that SQLite may have; a computed row takes some more.
 const MEMORY: i64 = 20 << 20;

@@ -6,7 +6,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use spandrel_storage::{ErrorKind, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{ErrorKind, Store, StoreOptions};
 
 fn read_all(path: &Path) -> Result<(), spandrel_storage::Error> {
     let reader = Reader::open(path)?;

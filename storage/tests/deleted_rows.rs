@@ -3,7 +3,8 @@
 mod common;
 
 use rusqlite::Connection;
-use spandrel_storage::{EventRow, LinkRow, OpenSpanRow, Reader, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{EventRow, LinkRow, OpenSpanRow, StoreOptions};
 
 fn count(path: &std::path::Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use spandrel_storage::{Error, ErrorKind, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Error, ErrorKind, Store, StoreOptions};
 
 /// A profile with a run in it, changed by somebody else.
 fn changed(folder: &Path, change: &str) -> PathBuf {

@@ -6,7 +6,8 @@ mod common;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel_storage::{Batch, ErrorKind, Reader, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Batch, ErrorKind, StoreOptions};
 
 #[test]
 fn a_full_disk_keeps_the_batch_for_the_next_try() {

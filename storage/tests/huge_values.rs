@@ -6,7 +6,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use spandrel_storage::{CallsiteInfo, Error, ErrorKind, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{CallsiteInfo, Error, ErrorKind, Store, StoreOptions};
 
 fn changed(folder: &Path, change: &str) -> PathBuf {
     let path = folder.join("p.db");

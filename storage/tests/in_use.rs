@@ -5,7 +5,8 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use spandrel_storage::{ErrorKind, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{ErrorKind, Store, StoreOptions};
 
 const VARIABLE: &str = "SPANDREL_TEST_IN_USE";
 

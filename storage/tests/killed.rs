@@ -7,7 +7,8 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use spandrel_storage::{Batch, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Batch, Store, StoreOptions};
 
 const VARIABLE: &str = "SPANDREL_TEST_KILLED";
 const BATCH: u64 = 700;

@@ -5,7 +5,8 @@ mod common;
 use std::path::Path;
 
 use rusqlite::Connection;
-use spandrel_storage::{Location, Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Location, Store, StoreOptions};
 
 fn bytes(path: &Path) -> u64 {
     path.metadata().unwrap().len()

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
 
-use spandrel_storage::{Mark, Reader, StoreOptions};
+use spandrel_query::{Mark, Reader};
+use spandrel_storage::StoreOptions;
 
 #[test]
 fn marks_of_a_run() {

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-use spandrel_storage::{APPLICATION_ID, ErrorKind, Reader, SCHEMA_VERSION, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{APPLICATION_ID, ErrorKind, SCHEMA_VERSION, Store, StoreOptions};
 
 fn refused(path: &Path, kind: ErrorKind, says: &str, remedy: &str) {
     let error = Store::open(path, &StoreOptions::default()).unwrap_err();

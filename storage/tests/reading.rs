@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use spandrel_query::Reader;
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, ErrorKind, EventRow, LinkRow, LossRow, OpenSpanRow, Reader,
-    SpanRow, Status, StoreOptions, WriterStatRow,
+    Batch, CallsiteInfo, CallsiteKind, ErrorKind, EventRow, LinkRow, LossRow, OpenSpanRow, SpanRow,
+    Status, StoreOptions, WriterStatRow,
 };
 
 /// One of everything.

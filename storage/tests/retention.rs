@@ -4,9 +4,8 @@ mod common;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::{
-    EntryRow, EventRow, LinkRow, Reader, RunInfo, Store, StoreOptions, WriterStatRow,
-};
+use spandrel_query::Reader;
+use spandrel_storage::{EntryRow, EventRow, LinkRow, RunInfo, Store, StoreOptions, WriterStatRow};
 
 fn append(store: &mut Store, count: u64) {
     let mut batch = common::batch(store, count);

@@ -28,7 +28,7 @@ fn rows(path: &Path) -> Vec<(i64, i64, i64, i64)> {
 }
 
 fn traces(path: &Path) -> Vec<(u64, Option<u128>)> {
-    let reader = spandrel_storage::Reader::open(path).unwrap();
+    let reader = spandrel_query::Reader::open(path).unwrap();
     let spans = common::spans(&reader, 1).into_iter();
     spans.map(|span| (span.id, span.context.map(|context| context.trace_id.get()))).collect()
 }

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use spandrel_query::Reader;
 use spandrel_storage::{
-    Batch, EntryRow, ErrorKind, EventRow, Reader, SpanRow, Status, Store, StoreOptions, Text,
+    Batch, EntryRow, ErrorKind, EventRow, SpanRow, Status, Store, StoreOptions, Text,
 };
 
 /// Texts of all lengths that matter: none, around the bounds of serial types, longer than a page of

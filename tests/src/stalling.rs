@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use spandrel::Profiler;
-use spandrel_storage::Reader;
-use spandrel_storage::query::{Filter, Scan, Stall, StallsOn};
+use spandrel_query::Reader;
+use spandrel_query::{Filter, Scan, Stall, StallsOn};
 use tokio::runtime::Runtime;
 use tracing::{Instrument, info_span};
 use tracing_subscriber::prelude::*;

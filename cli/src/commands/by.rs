@@ -1,8 +1,8 @@
 //! `--by`: what spans of a group have in common, as it is written, and the columns that say it.
 
 use serde_json::Value;
-use spandrel_storage::Callsite;
-use spandrel_storage::query::{By, Group, Key};
+use spandrel_query::Callsite;
+use spandrel_query::{By, Group, Key};
 
 use crate::failure::did_you_mean;
 use crate::output::{Cell, Column, text};

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
-use spandrel_storage::query::By;
-use spandrel_storage::query::compare::{
+use spandrel_query::By;
+use spandrel_query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
 

@@ -2,8 +2,8 @@
 //! how they are distributed, all on one scale. What `hist --by` shows, and whoever was told no name.
 
 use serde_json::json;
+use spandrel_query::{Bar, By, Group, bars};
 use spandrel_storage::Histogram;
-use spandrel_storage::query::{Bar, By, Group, bars};
 
 use super::by;
 use crate::failure::Failure;

@@ -9,8 +9,9 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_storage::query::{Bar, By, Columns, Mode, bars, modes};
-use spandrel_storage::{CountedBy, Histogram};
+use spandrel_query::CountedBy;
+use spandrel_query::{Bar, By, Columns, Mode, bars, modes};
+use spandrel_storage::Histogram;
 
 use super::completions::candidates;
 use super::{by, distributions, named};

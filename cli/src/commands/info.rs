@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::{Indexes, Loss, Run, WriterStat};
+use spandrel_query::{Indexes, Loss, Run, WriterStat};
 
 use super::optimize::purpose;
 use crate::arguments::{Context, Shared, group};

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use spandrel_query::Reader;
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, Reader, RunInfo, SpanRow, Status, Store, StoreOptions,
+    Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
 use tempfile::TempDir;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use spandrel_query::parse_duration_ns;
 use spandrel_storage::AnswerState;
-use spandrel_storage::query::parse_duration_ns;
 
 use crate::arguments::{Context, Shared, group};
 use crate::asking::ask;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spandrel_storage::query::{Subject, nearest};
+use spandrel_query::{Subject, nearest};
 
 use crate::failure::Failure;
 use crate::output::{Cell, Sheet, text};
@@ -54,7 +54,7 @@ pub(super) fn twins(profile: &Profile, name: &str) -> Result<Option<String>, Fai
     if more > 0 {
         shown.push(format!("{more} more"));
     }
-    let filter = text::shell(&format!("target={}", spandrel_storage::query::quote(most)));
+    let filter = text::shell(&format!("target={}", spandrel_query::quote(most)));
     Ok(Some(format!(
         "{} is the name of spans of {} targets, which are taken together: {}. -w {} keeps one, \
          --by target tells them apart",

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use spandrel_storage::{drop_indexes, optimize};
+use spandrel_query::{drop_indexes, optimize};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;

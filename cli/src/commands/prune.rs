@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
-use spandrel_storage::query::parse_duration_ns;
-use spandrel_storage::{Error, ErrorKind, Pruned, Run, Store, StoreOptions};
+use spandrel_query::Run;
+use spandrel_query::parse_duration_ns;
+use spandrel_storage::{Error, ErrorKind, Pruned, Store, StoreOptions};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;

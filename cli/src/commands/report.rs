@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spandrel_storage::query::compare::SampleSet;
-use spandrel_storage::query::{By, Columns};
+use spandrel_query::compare::SampleSet;
+use spandrel_query::{By, Columns};
 
 use super::sides::Side;
 use crate::arguments::{Context, Shared, group};

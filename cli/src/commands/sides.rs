@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use spandrel_storage::query::compare::SampleSet;
-use spandrel_storage::query::{By, Columns, RunSelector, Scan};
-use spandrel_storage::{Reader, Run};
+use spandrel_query::compare::SampleSet;
+use spandrel_query::{By, Columns, RunSelector, Scan};
+use spandrel_query::{Reader, Run};
 
 use crate::failure::Failure;
 use crate::output::text;

@@ -6,10 +6,9 @@ use std::ops::ControlFlow;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
-use spandrel_storage::query::{
-    By as GroupBy, Columns, Group, Groups, SlowBy, Slowest, SpanRef, Which,
-};
-use spandrel_storage::{Callsite, Span, Status};
+use spandrel_query::{By as GroupBy, Columns, Group, Groups, SlowBy, Slowest, SpanRef, Which};
+use spandrel_query::{Callsite, Span};
+use spandrel_storage::Status;
 
 use super::completions::candidates;
 use super::{by, fields, named};

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::query::{
+use spandrel_query::{
     Columns, Inside, RuntimeThreads, SpanRef, Stall, StallsOn, longest_entry_began,
     parse_duration_ns,
 };
-use spandrel_storage::{Span, Thread};
+use spandrel_query::{Span, Thread};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;

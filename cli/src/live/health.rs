@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::{Error, Reader, Run, WriterStat};
+use spandrel_query::{Reader, Run, WriterStat};
+use spandrel_storage::Error;
 
 use super::page::State;
 use super::window::SECOND_NS;

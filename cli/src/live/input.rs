@@ -1,6 +1,6 @@
 //! A line that is typed: a filter, which is in force meanwhile, or the label of a mark.
 
-use spandrel_storage::query::Filter;
+use spandrel_query::Filter;
 
 use super::app::{App, Effect};
 use super::keys::Action;

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use spandrel_storage::query::{Columns, Scan, SpanRef, Stacks};
-use spandrel_storage::{CountedBy, Error, OpenSpan, Reader, Run, Span};
+use spandrel_query::{Columns, Scan, SpanRef, Stacks};
+use spandrel_query::{CountedBy, OpenSpan, Reader, Run, Span};
+use spandrel_storage::Error;
 
 use super::page::{Blocked, Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
 use super::window::{SECOND_NS, floor};

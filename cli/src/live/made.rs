@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use spandrel_query::{Callsite, CountedBy, OpenSpan, Reader, Run};
 use spandrel_storage::{
-    Batch, Callsite, CallsiteInfo, CallsiteKind, CountedBy, EntryRow, Histogram, OpenSpan,
-    OpenSpanRow, Reader, Run, RunInfo, SpanRow, Status, Store, StoreOptions,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, Histogram, OpenSpanRow, RunInfo, SpanRow, Status,
+    Store, StoreOptions,
 };
 
 use super::page::{Health, Looked, Page, Row, RowKey, State};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use spandrel_storage::query::{Inside, StackTree, Stall};
-use spandrel_storage::{Callsite, CountedBy, Histogram, OpenSpan, Run, Span};
+use spandrel_query::{Callsite, CountedBy, OpenSpan, Run, Span};
+use spandrel_query::{Inside, StackTree, Stall};
+use spandrel_storage::Histogram;
 
 use super::sums::Sums;
 use super::window::Window;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spandrel_storage::{Callsite, Error, Reader};
+use spandrel_query::{Callsite, Reader};
+use spandrel_storage::Error;
 
 use super::page::{Row, RowKey};
 use super::sums::{ByCallsite, Sums, Trends};

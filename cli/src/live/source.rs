@@ -6,8 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use spandrel_storage::query::RunSelector;
-use spandrel_storage::{CountedBy, ErrorKind, Reader, Run};
+use spandrel_query::RunSelector;
+use spandrel_query::{CountedBy, Reader, Run};
+use spandrel_storage::ErrorKind;
 
 use super::health::{self, Dropped};
 use super::look::{self, Part};

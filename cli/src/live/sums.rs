@@ -6,8 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use spandrel_storage::query::Rollup;
-use spandrel_storage::{CountedBy, Error, Histogram, Reader};
+use spandrel_query::Rollup;
+use spandrel_query::{CountedBy, Reader};
+use spandrel_storage::{Error, Histogram};
 
 use super::window::{SECOND_NS, Window, floor};
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use spandrel_storage::export;
 
 /// How a view is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +68,7 @@ pub(crate) enum AnyFormat {
     /// How a view is written.
     View(Format),
     /// What an export is; CSV and NDJSON are views, too, and are [`View`](Self::View).
-    Export(export::Format),
+    Export(spandrel_export::Format),
 }
 
 impl ValueEnum for AnyFormat {
@@ -84,15 +83,15 @@ impl ValueEnum for AnyFormat {
             AnyFormat::View(Format::Md),
             AnyFormat::View(Format::Github),
             AnyFormat::View(Format::Junit),
-            AnyFormat::Export(export::Format::Perfetto),
-            AnyFormat::Export(export::Format::Chrome),
-            AnyFormat::Export(export::Format::Speedscope),
-            AnyFormat::Export(export::Format::Folded),
-            AnyFormat::Export(export::Format::Pprof),
-            AnyFormat::Export(export::Format::Firefox),
-            AnyFormat::Export(export::Format::Otlp),
-            AnyFormat::Export(export::Format::OtlpJson),
-            AnyFormat::Export(export::Format::Sqlite),
+            AnyFormat::Export(spandrel_export::Format::Perfetto),
+            AnyFormat::Export(spandrel_export::Format::Chrome),
+            AnyFormat::Export(spandrel_export::Format::Speedscope),
+            AnyFormat::Export(spandrel_export::Format::Folded),
+            AnyFormat::Export(spandrel_export::Format::Pprof),
+            AnyFormat::Export(spandrel_export::Format::Firefox),
+            AnyFormat::Export(spandrel_export::Format::Otlp),
+            AnyFormat::Export(spandrel_export::Format::OtlpJson),
+            AnyFormat::Export(spandrel_export::Format::Sqlite),
         ];
         ALL
     }
@@ -115,11 +114,11 @@ impl AnyFormat {
     }
 
     /// What is exported, if this says it.
-    pub(crate) fn of_export(self) -> Option<export::Format> {
+    pub(crate) fn of_export(self) -> Option<spandrel_export::Format> {
         match self {
             Self::Export(format) => Some(format),
-            Self::View(Format::Csv) => Some(export::Format::Csv),
-            Self::View(Format::Ndjson) => Some(export::Format::Ndjson),
+            Self::View(Format::Csv) => Some(spandrel_export::Format::Csv),
+            Self::View(Format::Ndjson) => Some(spandrel_export::Format::Ndjson),
             Self::View(_) => None,
         }
     }
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_format_of_an_export_is_known() {
-        for format in export::Format::ALL {
+        for format in spandrel_export::Format::ALL {
             let any = AnyFormat::from_str(format.name(), false).unwrap();
             assert_eq!(any.of_export(), Some(format));
         }

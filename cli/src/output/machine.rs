@@ -4,7 +4,7 @@
 //! added without notice; the version is raised when one changes its meaning or goes away.
 
 use serde_json::{Map, Value, json};
-use spandrel_storage::export::is_formula;
+use spandrel_export::is_formula;
 
 use super::sheet::{Cell, Sheet};
 use super::view::View;

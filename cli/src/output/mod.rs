@@ -22,7 +22,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
-use spandrel_storage::export::is_formula;
+use spandrel_export::is_formula;
 
 pub(crate) use self::behind::Behind;
 pub(crate) use self::format::{AnyFormat, ColorChoice, Format, ending};

@@ -1,7 +1,7 @@
 //! What a command found: a header, a table or a drawing, and notes.
 
 use serde_json::{Map, Value, json};
-use spandrel_storage::{Loss, Run};
+use spandrel_query::{Loss, Run};
 
 use super::sheet::Sheet;
 use super::text;

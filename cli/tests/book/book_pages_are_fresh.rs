@@ -26,13 +26,13 @@ fn book_filters_are_those_of_the_code() {
     language(
         "reference/where.md",
         "Filters: --where",
-        "storage/src/query/filter/mod.rs",
+        "query/src/filter/mod.rs",
         "`-w EXPR`, on each command that looks at spans. In a shell, put single quotes around it.",
         "See also: [time ranges](time.md), which are quicker than `start>=...`, and \
          [recipes](../howto/sql.md) for what filters cannot say.",
     );
     let page = fs::read_to_string(pages::source().join("reference/where.md")).unwrap();
-    for key in spandrel_storage::query::KEYS {
+    for key in spandrel_query::KEYS {
         let is_named = page.contains(&format!("`{key}")) || page.contains(&format!("parent={key}"));
         assert!(is_named, "the documentation of filters does not name {key}");
     }
@@ -43,7 +43,7 @@ fn book_times_are_those_of_the_code() {
     language(
         "reference/time.md",
         "Times: --since, --until, --between",
-        "storage/src/query/time/mod.rs",
+        "query/src/time/mod.rs",
         "A span belongs to a range if it *started* in it: at the first moment or later, and before the last.",
         "See also: [marks and sections](../howto/marks.md).",
     );
@@ -54,7 +54,7 @@ fn book_runs_are_those_of_the_code() {
     language(
         "reference/runs.md",
         "Runs: --run",
-        "storage/src/query/run_selector.rs",
+        "query/src/run_selector.rs",
         "A file holds one run for each recording. `spandrel runs` lists them.",
         "`diff` and `check` take several runs by comma, `*` for all, and `FILE:RUNS` for another file: \
          see [comparing](../tutorials/gate.md).",

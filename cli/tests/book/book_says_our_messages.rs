@@ -10,7 +10,7 @@ const ANY: char = '…';
 /// The texts in the code outside of tests, as they are written in it, lines joined.
 fn texts() -> Vec<String> {
     let mut texts = Vec::new();
-    for folder in ["storage/src", "profiler/src", "cli/src"] {
+    for folder in ["storage/src", "query/src", "export/src", "profiler/src", "cli/src"] {
         for file in pages::files(&pages::repository().join(folder), "rs") {
             let code = fs::read_to_string(&file).unwrap();
             let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();

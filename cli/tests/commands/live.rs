@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use spandrel::Profiler;
-use spandrel_storage::Reader;
+use spandrel_query::Reader;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::fixture::{bare, run, spandrel};

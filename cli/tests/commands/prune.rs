@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use spandrel_storage::{Reader, Store, StoreOptions};
+use spandrel_query::Reader;
+use spandrel_storage::{Store, StoreOptions};
 
 use super::fixture::{bare, run, write};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel::Profiler;
-use spandrel_storage::Reader;
+use spandrel_query::Reader;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::fixture::{bare, run};

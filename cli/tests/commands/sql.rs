@@ -31,7 +31,7 @@ fn every_recipe_runs_on_a_file_of_the_version_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
     let conn = rusqlite::Connection::open(&path).unwrap();
-    conn.execute_batch(include_str!("../../../storage/tests/schemas/version_2.sql")).unwrap();
+    conn.execute_batch(include_str!("../../../query/tests/schemas/version_2.sql")).unwrap();
     conn.pragma_update(None, "user_version", 2).unwrap();
     conn.pragma_update(None, "application_id", spandrel_storage::APPLICATION_ID).unwrap();
     conn.execute_batch(

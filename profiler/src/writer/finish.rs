@@ -285,7 +285,7 @@ fn trim(store: &mut Store, deadline: Instant, state: &WriterState) {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::Reader;
+    use spandrel_query::Reader;
 
     use super::*;
     use crate::clock::tests::SLOW_BY;

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use rusqlite::OptionalExtension;
+
 use crate::error::{Error, ErrorKind};
-use crate::reader::Reader;
+use crate::read_only::ReadOnly;
 
 const HAS_ENDED: &str = "no program is recording into this profile; start the application with it";
 /// Whether the process of a run without an end is still there is not known here.
@@ -30,6 +32,8 @@ pub(super) fn has_ended(profile: &Path) -> Option<Error> {
 
 /// Whether the last run has ended.
 fn is_over(profile: &Path) -> Result<bool, Error> {
-    let runs = Reader::open(profile)?.runs()?;
-    Ok(runs.last().is_some_and(|run| run.ended_unix_ns.is_some()))
+    let sql = "SELECT ended_unix_ns IS NOT NULL FROM run ORDER BY id DESC LIMIT 1";
+    ReadOnly::open(profile)?.query("read the runs", |tx| {
+        Ok(tx.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(false))
+    })
 }

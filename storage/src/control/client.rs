@@ -62,7 +62,7 @@ impl ControlClient {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] without such a profile; [`ErrorKind::NotAnswering`] if nobody records
-    /// into it, or does not listen; the kinds of [`Reader::open`](crate::Reader::open) for a file beside it
+    /// into it, or does not listen; the kinds of [`ReadOnly::open`](crate::ReadOnly::open) for a file beside it
     /// that is not what it should be. A recording begins such a file anew soon.
     pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
         let profile = profile.as_ref();

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
+use spandrel_query::Reader;
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, Histogram, Reader, RunInfo, SpanRow, Status, Store,
-    StoreOptions,
+    Batch, CallsiteInfo, CallsiteKind, Histogram, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
 
 pub fn run_info() -> RunInfo {
@@ -90,7 +90,7 @@ pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-pub fn spans(reader: &Reader, run_id: i64) -> Vec<spandrel_storage::Span> {
+pub fn spans(reader: &Reader, run_id: i64) -> Vec<spandrel_query::Span> {
     let mut spans = Vec::new();
     reader.spans(run_id, |span| spans.push(span)).unwrap();
     spans

@@ -5,10 +5,8 @@ use std::fmt::{self, Display};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use spandrel_storage::query::{
-    By, Columns, ExactPercentiles, Filter, Groups, Key, Scan, SpanRef, quote,
-};
-use spandrel_storage::{CountedBy, Reader};
+use spandrel_query::{By, Columns, ExactPercentiles, Filter, Groups, Key, Scan, SpanRef, quote};
+use spandrel_query::{CountedBy, Reader};
 
 use crate::witness::{Entry, Name};
 

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use spandrel::{Entries, Profiler};
-use spandrel_storage::CountedBy;
+use spandrel_query::CountedBy;
 use spandrel_tests_bevy::figures::{self, Figures, Us, is_near, percentile};
 use spandrel_tests_bevy::game::{self, Executor};
 use spandrel_tests_bevy::witness::{Entry, Name, Witness};

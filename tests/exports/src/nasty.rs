@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use rusqlite::Connection;
-use spandrel_storage::export::{Settings, Source, Written, export};
+use spandrel_export::{Settings, Source, Written, export};
+use spandrel_query::{Reader, Run};
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, Reader, Run, RunInfo, SpanRow, Status,
-    Store, StoreOptions,
+    Batch, CallsiteInfo, CallsiteKind, EventRow, LinkRow, RunInfo, SpanRow, Status, Store,
+    StoreOptions,
 };
 use tempfile::TempDir;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use spandrel_storage::export::{
+use spandrel_export::{
     Format, OtlpEncoding, OtlpRequest, Settings, Source, Written, copy, export, otlp_requests,
 };
-use spandrel_storage::query::{Filter, quote};
+use spandrel_query::{Filter, quote};
+use spandrel_query::{Reader, Run};
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, Reader, Run, RunInfo,
-    SpanRow, Status, Store, StoreOptions, WriterStatRow,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, RunInfo, SpanRow,
+    Status, Store, StoreOptions, WriterStatRow,
 };
 use tempfile::TempDir;
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use spandrel_export::Format;
 use spandrel_storage::Status;
-use spandrel_storage::export::Format;
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::profile::{COUNTERS, id};
 use spandrel_tests_exports::trace_events::{Slice, TraceEvents};

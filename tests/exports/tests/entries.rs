@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::Reader;
-use spandrel_storage::export::{Format, Settings, Written};
+use spandrel_export::{Format, Settings, Written};
+use spandrel_query::Reader;
 use spandrel_tests_exports::perfetto::import;
 use spandrel_tests_exports::profile::{EntrySpec, entry_id, id, names, threads};
 use spandrel_tests_exports::trace_events::{Slice, TraceEvents};

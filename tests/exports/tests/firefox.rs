@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::export::{Format, Settings};
+use spandrel_export::{Format, Settings};
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::profile::id;
 use spandrel_tests_exports::{Made, SpanSpec, entangled, forests, profile, shown};

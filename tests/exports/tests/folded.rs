@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use inferno::flamegraph::{Options, from_lines};
 use proptest::prelude::*;
-use spandrel_storage::export::{Format, Settings};
-use spandrel_storage::query::Weight;
+use spandrel_export::{Format, Settings};
+use spandrel_query::Weight;
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::speedscope::import;
 use spandrel_tests_exports::{Given, Made, SpanSpec, entangled, forests, shown};

@@ -1,7 +1,7 @@
 //! Each format writes what was chosen, or counts it as left out.
 
 use proptest::prelude::*;
-use spandrel_storage::export::{Format, Written};
+use spandrel_export::{Format, Written};
 use spandrel_tests_exports::{Given, Made, forests};
 
 /// How many spans, events, links and marks a part of the profile has.

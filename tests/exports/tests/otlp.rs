@@ -9,10 +9,8 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{Span, span};
 use proptest::prelude::*;
 use prost::Message;
-use spandrel_storage::export::{
-    Format, OtlpEncoding, Settings, Source, Written, export, otlp_requests,
-};
-use spandrel_storage::{Reader, Run};
+use spandrel_export::{Format, OtlpEncoding, Settings, Source, Written, export, otlp_requests};
+use spandrel_query::{Reader, Run};
 use spandrel_tests_exports::nasty::{Event, Row, nasty};
 use spandrel_tests_exports::profile::{STARTED_UNIX_NS, id};
 use spandrel_tests_exports::{Given, Made, SpanSpec, forests};

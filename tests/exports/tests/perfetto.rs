@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use spandrel_storage::export::Format;
+use spandrel_export::Format;
 use spandrel_tests_exports::perfetto::{Event, Import, import};
 use spandrel_tests_exports::profile::{COUNTERS, id};
 use spandrel_tests_exports::{Given, Made, SpanSpec, entangled, forests, node, profile, shown};

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use rusqlite::Connection;
-use spandrel_storage::optimize;
+use spandrel_query::optimize;
 use spandrel_tests_exports::profile::{id, names, threads};
 use spandrel_tests_exports::{Given, Made, SpanSpec};
 

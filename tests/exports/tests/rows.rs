@@ -4,7 +4,7 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::export::{Format, Settings};
+use spandrel_export::{Format, Settings};
 use spandrel_tests_exports::profile::{STARTED_UNIX_NS, id};
 use spandrel_tests_exports::{Given, Made, entangled, forests, shown};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use spandrel_storage::export::{Format, Settings};
+use spandrel_export::{Format, Settings};
 use spandrel_tests_exports::speedscope::{Frame, Profile, import};
 use spandrel_tests_exports::{Given, Made, entangled, forests, node, profile, shown};
 

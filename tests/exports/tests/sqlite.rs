@@ -5,7 +5,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
-use spandrel_storage::{Histogram, Reader, Span};
+use spandrel_query::{Reader, Span};
+use spandrel_storage::Histogram;
 use spandrel_tests_exports::profile::id;
 use spandrel_tests_exports::{Made, forests};
 
@@ -39,7 +40,7 @@ fn check(made: &Made, path: &Path, chosen: &BTreeSet<u64>, is_whole: bool) {
     assert_eq!(run.info, made.run.info);
     assert_eq!(run.ended_unix_ns, made.run.ended_unix_ns);
     assert_eq!((run.dropped_spans, run.pruned_spans == 0), (made.run.dropped_spans, is_whole));
-    let reasons = |losses: Vec<spandrel_storage::Loss>| -> Vec<_> {
+    let reasons = |losses: Vec<spandrel_query::Loss>| -> Vec<_> {
         losses.into_iter().map(|loss| (loss.reason, loss.spans, loss.from_ns)).collect()
     };
     let of_all = made.reader().losses(1).unwrap();

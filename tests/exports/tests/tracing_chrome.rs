@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use spandrel::{Entries, Profiler};
-use spandrel_storage::Reader;
-use spandrel_storage::export::{Format, Settings, Source, Written, export};
+use spandrel_export::{Format, Settings, Source, Written, export};
+use spandrel_query::Reader;
 use spandrel_tests_exports::by_thread::{self, Did, Threads, moments};
 use spandrel_tests_exports::firefox::{self, Loaded};
 use spandrel_tests_exports::node;

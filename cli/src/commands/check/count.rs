@@ -3,7 +3,7 @@
 //! Of several runs each has to keep the limit, and a change is one only if it is one whichever two runs of
 //! the sides are compared.
 
-use spandrel_storage::query::compare::{Change, Samples, SpanName};
+use spandrel_query::compare::{Change, Samples, SpanName};
 
 use super::judge::{Outcome, Verdict};
 use super::rules::{Bound, Rule};

@@ -7,11 +7,11 @@
 
 use std::collections::HashSet;
 
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::compare::{
+use spandrel_query::CountedBy;
+use spandrel_query::compare::{
     Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
 };
-use spandrel_storage::query::nearest;
+use spandrel_query::nearest;
 
 use super::longest::Longest;
 use super::rules::{Bound, Quantity, Rule, Rules};

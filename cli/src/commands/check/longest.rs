@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spandrel_storage::query::compare::SpanName;
-use spandrel_storage::query::{Columns, StallsOn};
+use spandrel_query::compare::SpanName;
+use spandrel_query::{Columns, StallsOn};
 
 use super::judge::Verdict;
 use super::rules::{Bound, Quantity, Rule, Rules};

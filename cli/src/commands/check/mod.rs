@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::query::By;
-use spandrel_storage::query::compare::{Bootstrap, Comparison, SpanName};
+use spandrel_query::By;
+use spandrel_query::compare::{Bootstrap, Comparison, SpanName};
 
 use self::judge::{Judge, Outcome, Verdict, count};
 use self::longest::Longest;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::compare::Metric;
+use spandrel_query::CountedBy;
+use spandrel_query::compare::Metric;
 
 use crate::failure::{Failure, did_you_mean};
 
@@ -330,7 +330,7 @@ impl Value {
     fn number(&self, quantity: Quantity, of: &str) -> Result<f64, Failure> {
         match self {
             Self::Text(text) if quantity.is_time() => {
-                let ns = spandrel_storage::query::parse_duration_ns(text);
+                let ns = spandrel_query::parse_duration_ns(text);
                 ns.map(|ns| ns as f64).map_err(|error| Failure::usage(format!("{of}: {error}")))
             }
             Self::Number(number) if !quantity.is_time() || *number == 0.0 => Ok(*number),

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
 use serde_json::{Map, Value};
-use spandrel_storage::query::KEYS;
-use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_query::KEYS;
+use spandrel_query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
 
 use crate::commands::by::KNOWN;
 use crate::output::text;

@@ -478,7 +478,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::{Loss, WriterStat};
+    use spandrel_query::{Loss, WriterStat};
 
     use super::*;
 

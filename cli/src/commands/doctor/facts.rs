@@ -5,9 +5,10 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
-use spandrel_storage::query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
-use spandrel_storage::query::{KeptOpen, NestedInItself};
-use spandrel_storage::{Loss, Run, SCHEMA_VERSION, SqliteVersion, WriterStat};
+use spandrel_query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_query::{KeptOpen, NestedInItself};
+use spandrel_query::{Loss, Run, WriterStat};
+use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 
 use crate::failure::Failure;
 use crate::profile::Profile;

@@ -125,7 +125,7 @@ fn small_limit(facts: &Facts) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::WriterStat;
+    use spandrel_query::WriterStat;
 
     use super::*;
 

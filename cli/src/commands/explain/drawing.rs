@@ -1,8 +1,8 @@
 //! Findings as lines with bars.
 
 use anstyle::{AnsiColor, Style};
-use spandrel_storage::query::Explanation;
-use spandrel_storage::query::explain::{Finding, Kind};
+use spandrel_query::Explanation;
+use spandrel_query::explain::{Finding, Kind};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::value_text;

@@ -1,7 +1,7 @@
 //! `spandrel explain`: what the slow spans of a name have in common that the others have not.
 //!
 //! Two passes over the spans with bounded memory; what counts as a finding, and the guard against
-//! chance, are in `spandrel_storage::query::explain`.
+//! chance, are in `spandrel_query::explain`.
 
 mod drawing;
 mod outlived;
@@ -13,9 +13,9 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::explain::{Finding, Value};
-use spandrel_storage::query::{By, Columns, Explain, Explanation, Scan, Subject};
+use spandrel_query::CountedBy;
+use spandrel_query::explain::{Finding, Value};
+use spandrel_query::{By, Columns, Explain, Explanation, Scan, Subject};
 
 use self::outlived::OutlivedSpans;
 use self::selection::Selection;
@@ -290,7 +290,8 @@ fn notes(name: &str, explanation: &Explanation, verbose: bool) -> Vec<String> {
 
 /// How to see some of those spans.
 fn next_step(name: &str, explanation: &Explanation) -> Option<String> {
-    use spandrel_storage::query::{explain::Kind, quote};
+    use spandrel_query::explain::Kind;
+    use spandrel_query::quote;
     let is_field = |f: &&Finding| {
         let plain = f.name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c));
         f.kind == Kind::Field && f.difference() > 0.0 && plain

@@ -1,6 +1,6 @@
 //! Spans whose work was over long before they closed: their durations are not those of their work.
 
-use spandrel_storage::query::{SpanRef, Trace};
+use spandrel_query::{SpanRef, Trace};
 
 use crate::commands::tree::in_words;
 use crate::failure::Failure;

@@ -1,6 +1,6 @@
 //! Which spans `explain` is asked about: `p95..`, `20ms..`, `10ms..50ms`, or a filter.
 
-use spandrel_storage::query::{Filter, Matcher, SpanRef, Subject, parse_duration_ns};
+use spandrel_query::{Filter, Matcher, SpanRef, Subject, parse_duration_ns};
 
 use crate::commands::hist::Durations;
 use crate::failure::Failure;

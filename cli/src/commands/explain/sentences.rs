@@ -1,6 +1,6 @@
 //! Findings as sentences, for a report.
 
-use spandrel_storage::query::explain::{Finding, Kind, Value};
+use spandrel_query::explain::{Finding, Kind, Value};
 
 use super::{Against, FEW, explain, hist, selection, value_text};
 use crate::failure::Failure;

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use serde_json::json;
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::{By, Columns, Explain, Explanation, Group, Groups, Key, Scan};
+use spandrel_query::CountedBy;
+use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, Key, Scan};
 
 use super::selection::{Selection, Wanted};
 use super::{Against, Arguments, counted, drawing, finding_cells, finding_columns, needs_more};
@@ -145,7 +145,7 @@ fn joined(groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// Whether two groups with the same key are the same: a name can have several targets and places.
-fn is_one(by: &By, one: &spandrel_storage::Callsite, other: &spandrel_storage::Callsite) -> bool {
+fn is_one(by: &By, one: &spandrel_query::Callsite, other: &spandrel_query::Callsite) -> bool {
     match by {
         By::Name => one.target == other.target,
         By::Callsite => one.id == other.id,

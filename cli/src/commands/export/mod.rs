@@ -1,6 +1,6 @@
 //! `spandrel export`: the spans for other programs.
 //!
-//! The formats are those of `spandrel_storage::export`; here is which one is meant, and what is said of
+//! The formats are those of `spandrel-export`; here is which one is meant, and what is said of
 //! what was written. Where it goes, and how that can be stopped, is in `write`; for a receiver, in `send`.
 
 mod send;
@@ -13,8 +13,8 @@ use std::path::Path;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use spandrel_storage::export::{Format, LeftOut, Settings, Written};
-use spandrel_storage::query::Weight;
+use spandrel_export::{Format, LeftOut, Settings, Written};
+use spandrel_query::Weight;
 
 use super::Command;
 use super::flame::Width;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::sync::{Mutex, PoisonError};
 
-use spandrel_storage::export::{self, ExportError, Format, Settings, Written};
+use spandrel_export::{self, ExportError, Format, Settings, Written};
 
 use super::watch::Watch;
 use crate::arguments::Context;
@@ -69,7 +69,7 @@ pub(super) fn write(
     });
     let Some(path) = &context.output.path else {
         let written = behind(standard_output(settings.format), |out| {
-            export::export(&mut source, settings, &mut Stoppable { out, stop })
+            spandrel_export::export(&mut source, settings, &mut Stoppable { out, stop })
         });
         return match written.map(|(written, _)| written) {
             // A reader that went away has seen enough.
@@ -81,13 +81,13 @@ pub(super) fn write(
     };
     let written = if settings.format == Format::Sqlite {
         let database = NewDatabase::new(path)?;
-        let written = export::copy(&mut source, &database.until_complete())
+        let written = spandrel_export::copy(&mut source, &database.until_complete())
             .map_err(|error| failure(error, path))?;
         database.complete()?;
         written
     } else {
         let (written, file) = behind(Destination::new(path)?, |out| {
-            export::export(&mut source, settings, &mut Stoppable { out, stop })
+            spandrel_export::export(&mut source, settings, &mut Stoppable { out, stop })
         })
         .map_err(|error| failure(error, path))?;
         file.complete()?;

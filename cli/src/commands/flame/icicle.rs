@@ -1,7 +1,7 @@
 //! A flame graph as text: a row a level, a cell a frame.
 
 use anstyle::{Ansi256Color, AnsiColor, Style};
-use spandrel_storage::query::StackTree;
+use spandrel_query::StackTree;
 use unicode_width::UnicodeWidthChar;
 
 use super::Width;
@@ -177,7 +177,7 @@ fn colour(name: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::query::Weight;
+    use spandrel_query::Weight;
 
     use super::super::layout::tests::tree;
     use super::*;

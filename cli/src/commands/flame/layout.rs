@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use spandrel_storage::query::StackTree;
+use spandrel_query::StackTree;
 
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +76,7 @@ impl Layout {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use spandrel_storage::query::{Scan, Stacks, Weight};
+    use spandrel_query::{Scan, Stacks, Weight};
 
     use super::*;
     use crate::commands::made::{self, Span};

@@ -1,6 +1,6 @@
 //! `spandrel flame`: where the time went, by path from the root.
 //!
-//! One pass over the spans with flat memory (see `spandrel_storage::query::stacks`), drawn as an
+//! One pass over the spans with flat memory (see `spandrel_query::stacks`), drawn as an
 //! icicle: roots on top, children beneath, as wide as their time.
 
 mod icicle;
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::{StackTree, Weight};
+use spandrel_query::CountedBy;
+use spandrel_query::{StackTree, Weight};
 
 use self::layout::Layout;
 use super::completions::candidates;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use spandrel_storage::query::StackTree;
+use spandrel_query::StackTree;
 
 use super::Width;
 use super::layout::{Layout, Placed};
@@ -115,7 +115,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::query::Weight;
+    use spandrel_query::Weight;
 
     use super::super::layout::tests::tree;
     use super::*;

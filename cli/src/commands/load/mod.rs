@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 use spandrel_load::{DEPTH_MAX, FIELDS_MAX, Load, Outcome, Phase, Progress, Rate, THREADS_MAX};
-use spandrel_storage::Reader;
-use spandrel_storage::query::parse_duration_ns;
+use spandrel_query::Reader;
+use spandrel_query::parse_duration_ns;
 use tempfile::TempDir;
 
 use crate::arguments::{Context, Shared, group};

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spandrel_storage::{Reader, Run};
+use spandrel_query::{Reader, Run};
 
 use crate::profile::{is_profile, written};
 

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use clap::Args;
-use spandrel_storage::{Reader, Run};
+use spandrel_query::{Reader, Run};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;

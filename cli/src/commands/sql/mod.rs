@@ -1,6 +1,6 @@
 //! `spandrel sql`: a query of one's own, which reads and does nothing else.
 //!
-//! What a query can do and take is decided by [`spandrel_storage::query::sql`]. Rows for programs are
+//! What a query can do and take is decided by [`spandrel_query::sql`]. Rows for programs are
 //! written as they come, so that a result may be larger than the memory.
 
 mod recipes;
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_storage::query::parse_duration_ns;
-use spandrel_storage::query::sql::{
+use spandrel_query::parse_duration_ns;
+use spandrel_query::sql::{
     Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, limit_process_memory,
 };
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
-use spandrel_storage::export::is_formula;
-use spandrel_storage::query::sql::{SqlRows, SqlValue};
+use spandrel_export::is_formula;
+use spandrel_query::sql::{SqlRows, SqlValue};
 
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Format, Sheet, Stream, no_formula, quietly};

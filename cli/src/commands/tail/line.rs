@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
-use spandrel_storage::query::event_text;
-use spandrel_storage::{Event, Span, Status};
+use spandrel_query::event_text;
+use spandrel_query::{Event, Span};
+use spandrel_storage::Status;
 
 use crate::commands::fields;
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! `spandrel tail`: spans as they are committed.
 //!
 //! What "each once" means, and how late spans are found, is told in
-//! [`spandrel_storage::query::follow`]. Between two looks there are 100 ms, and a look at a file that
+//! [`spandrel_query::follow`]. Between two looks there are 100 ms, and a look at a file that
 //! nobody has changed takes some microseconds.
 
 mod interrupt;
@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use spandrel_storage::query::follow::{Follow, Polled};
-use spandrel_storage::query::{EventMatcher, Filter, Matcher, SpanRef};
-use spandrel_storage::{Event, Reader, Run, Span};
+use spandrel_query::follow::{Follow, Polled};
+use spandrel_query::{Event, Reader, Run, Span};
+use spandrel_query::{EventMatcher, Filter, Matcher, SpanRef};
 
 use self::interrupt::Interrupt;
 use self::line::Lines;

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use spandrel_storage::query::{By, Columns, ExactPercentiles, Group, Groups};
+use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 
 use self::note::{busy_above, notes, summed_only};
 use super::by;

@@ -1,7 +1,7 @@
 //! What of the table is worth a second look, in a sentence.
 
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::{By, Group, Key};
+use spandrel_query::CountedBy;
+use spandrel_query::{By, Group, Key};
 
 use crate::output::text;
 
@@ -154,7 +154,7 @@ fn failing(by: &By, group: &Group) -> String {
 mod tests {
     use std::ops::ControlFlow;
 
-    use spandrel_storage::query::{Groups, Scan};
+    use spandrel_query::{Groups, Scan};
 
     use super::*;
     use crate::commands::made;
@@ -187,7 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("game.db");
         crate::live::made::long_lived(&path);
-        let reader = spandrel_storage::Reader::open(&path).unwrap();
+        let reader = spandrel_query::Reader::open(&path).unwrap();
         let mut groups = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
         let mut groups = groups.into_groups();

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use spandrel_storage::query::Trace;
-use spandrel_storage::query::trace::Node;
+use spandrel_query::Trace;
+use spandrel_query::trace::Node;
 
 use super::Found;
 use super::meanwhile::chosen as meanwhile;

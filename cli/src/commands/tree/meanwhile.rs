@@ -1,7 +1,7 @@
 //! What ran on other threads while a trace went on: below its tree, and no part of it.
 
 use serde_json::{Value, json};
-use spandrel_storage::query::trace::{Meanwhile, MeanwhileRow};
+use spandrel_query::trace::{Meanwhile, MeanwhileRow};
 
 use super::fields;
 use super::lines::{Line, Wanted};

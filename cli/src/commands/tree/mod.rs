@@ -7,11 +7,12 @@ mod waterfall;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
-use spandrel_storage::query::trace::{Node, Outlived};
-use spandrel_storage::query::{
+use spandrel_query::trace::{Node, Outlived};
+use spandrel_query::{
     Columns, CriticalPath, Filter, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
-use spandrel_storage::{Error, Event, Link, Reader, Span, TraceId};
+use spandrel_query::{Event, Link, Reader, Span};
+use spandrel_storage::{Error, TraceId};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 

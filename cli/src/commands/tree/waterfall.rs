@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
-use spandrel_storage::query::event_text;
-use spandrel_storage::query::trace::{Node, TraceEntry};
-use spandrel_storage::{Callsite, Span, Status, Thread};
+use spandrel_query::event_text;
+use spandrel_query::trace::{Node, TraceEntry};
+use spandrel_query::{Callsite, Span, Thread};
+use spandrel_storage::Status;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Found;

@@ -1,7 +1,7 @@
 //! One name: how its durations are distributed, its percentiles over time, the slowest and the open ones.
 
 use ratatui::style::Style;
-use spandrel_storage::query::bars;
+use spandrel_query::bars;
 
 use super::canvas::{Canvas, width};
 use super::flame::looked;

@@ -1,7 +1,7 @@
 //! The flame graph of the end of the window, as an icicle: roots on top, children beneath, as wide as their
 //! self time with that of all beneath.
 
-use spandrel_storage::query::{StackTree, Weight};
+use spandrel_query::{StackTree, Weight};
 
 use super::canvas::{Canvas, width};
 use super::theme::{FAINT, frame};

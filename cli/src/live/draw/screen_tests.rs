@@ -1,7 +1,7 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
-use spandrel_storage::{OpenSpan, Reader, Span};
+use spandrel_query::{OpenSpan, Reader, Span};
 
 use super::*;
 use crate::commands::made as profile;

@@ -1,6 +1,6 @@
 //! What blocked the executor: the longest entries on threads that run futures, a name a line.
 
-use spandrel_storage::query::{Inside, Stall};
+use spandrel_query::{Inside, Stall};
 
 use super::canvas::{Canvas, width};
 use super::flame::looked;

@@ -2,9 +2,7 @@
 //!
 //! The comparison is that of `spandrel diff`; here it gets words, and numbers for names.
 
-use spandrel_storage::query::compare::{
-    Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples,
-};
+use spandrel_query::compare::{Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples};
 
 use super::names::Names;
 use super::text::cut;

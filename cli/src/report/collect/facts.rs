@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use spandrel_storage::query::StackTree;
-use spandrel_storage::{Error, Reader, Run};
+use spandrel_query::StackTree;
+use spandrel_query::{Reader, Run};
+use spandrel_storage::Error;
 
 use super::failures::Failures;
 use super::flame::Pruned;
@@ -89,7 +90,7 @@ fn marks(reader: &Reader, run: &Run) -> Result<(Vec<MarkFact>, usize), Error> {
     let mut marks = reader.marks(run.id)?;
     let more = marks.len().saturating_sub(bounds::MARKS);
     marks.truncate(bounds::MARKS);
-    let fact = |mark: spandrel_storage::Mark| MarkFact {
+    let fact = |mark: spandrel_query::Mark| MarkFact {
         label: cut(&mark.label, bounds::NAME_CHARS),
         at_ns: mark.at_ns,
         until_ns: mark.until_ns,

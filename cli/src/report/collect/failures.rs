@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
+use spandrel_query::{Columns, Filter, SpanRef, event_text};
 use spandrel_storage::Status;
-use spandrel_storage::query::{Columns, Filter, SpanRef, event_text};
 
 use super::names::Names;
 use super::text;

@@ -4,8 +4,8 @@
 
 use std::cmp::Reverse;
 
-use spandrel_storage::query::stacks::{Frame, StackNode};
-use spandrel_storage::query::{StackTree, Weight};
+use spandrel_query::stacks::{Frame, StackNode};
+use spandrel_query::{StackTree, Weight};
 
 use super::names::Names;
 use crate::report::bounds;
@@ -156,7 +156,7 @@ fn put(flame: &mut Flame, name: i64, depth: u32, sums: &Whole) {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::query::{Scan, Stacks};
+    use spandrel_query::{Scan, Stacks};
 
     use super::*;
     use crate::commands::made::{Span, profile};

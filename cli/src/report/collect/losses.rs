@@ -1,6 +1,6 @@
 //! What is missing, in as few rows as say it: losses for one reason, one after the other, are one.
 
-use spandrel_storage::Loss;
+use spandrel_query::Loss;
 
 use crate::report::bounds;
 use crate::report::data::LossFact;
@@ -44,7 +44,8 @@ pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
 
 #[cfg(test)]
 mod tests {
-    use spandrel_storage::{Batch, LossRow, Reader, RunInfo, Store, StoreOptions};
+    use spandrel_query::Reader;
+    use spandrel_storage::{Batch, LossRow, RunInfo, Store, StoreOptions};
 
     use super::*;
 

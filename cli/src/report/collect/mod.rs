@@ -20,8 +20,8 @@ mod waterfall;
 
 use std::collections::{HashMap, HashSet};
 
+use spandrel_query::{Columns, SpanRef, StackTree, Stacks, Trace};
 use spandrel_storage::Status;
-use spandrel_storage::query::{Columns, SpanRef, StackTree, Stacks, Trace};
 
 use self::longest::Longest;
 use self::names::{Names, Threads};
@@ -103,7 +103,7 @@ pub(crate) fn flame(
     let mut notes = facts::Notes::default();
     let mut document = facts::about(profile, "flame", &mut notes)?;
     let mut names = Names::default();
-    let count = |of: fn(&spandrel_storage::query::stacks::Sums) -> u64| -> u64 {
+    let count = |of: fn(&spandrel_query::stacks::Sums) -> u64| -> u64 {
         tree.nodes().iter().map(|node| of(&node.sums)).fold(0, u64::saturating_add)
     };
     document.run.spans = count(|sums| sums.calls.saturating_add(sums.unfinished));

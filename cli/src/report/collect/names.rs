@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use spandrel_storage::{Callsite, CountedBy, Thread};
+use spandrel_query::{Callsite, CountedBy, Thread};
 
 use super::text::cut;
 use crate::report::bounds;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use spandrel_storage::query::event_name;
-use spandrel_storage::{Error, Reader, Run};
+use spandrel_query::event_name;
+use spandrel_query::{Reader, Run};
+use spandrel_storage::Error;
 
 use super::text;
 use crate::report::bounds;

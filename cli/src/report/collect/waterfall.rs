@@ -6,9 +6,9 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use spandrel_storage::CountedBy;
-use spandrel_storage::query::trace::{MeanwhileRow, Node};
-use spandrel_storage::query::{CriticalPath, Trace};
+use spandrel_query::CountedBy;
+use spandrel_query::trace::{MeanwhileRow, Node};
+use spandrel_query::{CriticalPath, Trace};
 
 use super::names::{Names, thread_text};
 use super::text;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use spandrel_storage::export::OtlpEncoding;
+use spandrel_export::OtlpEncoding;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::address::{Address, decoded, secret, with_path};

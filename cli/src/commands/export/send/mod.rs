@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use spandrel_storage::export::{ExportError, Format, Settings, Written, otlp_requests};
-use spandrel_storage::query::parse_duration_ns;
+use spandrel_export::{ExportError, Format, Settings, Written, otlp_requests};
+use spandrel_query::parse_duration_ns;
 
 use self::endpoint::{Asked, Endpoint};
 use self::post::Poster;

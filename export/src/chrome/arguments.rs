@@ -1,0 +1,147 @@
+//! What an event says of itself: `args.data`.
+
+use std::fmt::Write;
+
+use super::super::for_scripts::{self, inner, integer, string, words};
+use super::super::lanes::{Entry, Slice, What};
+use super::super::source::EventRef;
+use super::super::text::{self, key};
+use spandrel_query::{Callsite, Span, Thread};
+use spandrel_storage::Status;
+
+/// Bytes of fields that are in the line for the eyes at most; all of them are in `fields`.
+const DETAIL_MAX: usize = 200;
+
+/// Writes `,"args":{"data":{…}}`.
+pub(super) fn of_slice(out: &mut Vec<u8>, slice: &Slice<'_>, is_elsewhere: bool) {
+    match slice.what {
+        What::Span(span) => of_span(out, span, is_elsewhere),
+        What::Entry(entry) => of_entry(out, slice, entry),
+    }
+}
+
+fn of_entry(out: &mut Vec<u8>, slice: &Slice<'_>, entry: &Entry) {
+    out.extend_from_slice(b",\"args\":{\"data\":{\"entry_of\":");
+    id(out, entry.span_id);
+    if let Some(around) = entry.around_id {
+        key(out, "around");
+        id(out, around);
+    }
+    of_callsite(out, slice.callsite);
+    if let Some(self_ns) = entry.self_ns {
+        key(out, "self_ns");
+        integer(out, self_ns);
+    }
+    let (entries, ns) = entry.earlier;
+    if entries > 0 {
+        key(out, "earlier_entries");
+        for_scripts::unsigned(out, entries);
+        key(out, "earlier_ns");
+        integer(out, ns);
+    }
+    rest(out, Status::Ok, slice.callsite, None);
+}
+
+/// A thread, with the number that the operating system gave it.
+fn thread(out: &mut Vec<u8>, thread: &Thread) {
+    string(out, &format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id));
+}
+
+fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
+    out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
+    id(out, span.id);
+    if let Some(parent) = span.parent_id {
+        key(out, "parent");
+        id(out, parent);
+    }
+    of_callsite(out, &span.callsite);
+    if is_elsewhere {
+        // It lies in a span of another thread.
+        key(out, "thread");
+        thread(out, &span.longest_thread);
+    }
+    if span.thread.id != span.longest_thread.id {
+        key(out, "made_on");
+        thread(out, &span.thread);
+    }
+    if span.status != Status::Ok {
+        key(out, "status");
+        string(out, span.status.as_str());
+    }
+    if let Some(context) = &span.context {
+        key(out, "trace_id");
+        string(out, &context.trace_id.to_string());
+    }
+    key(out, "entries");
+    for_scripts::unsigned(out, span.entries);
+    if let Some(self_ns) = span.self_ns {
+        key(out, "self_ns");
+        integer(out, self_ns);
+    }
+    if let Some(busy_ns) = span.busy_ns {
+        key(out, "busy_ns");
+        integer(out, busy_ns);
+        if let Some(duration_ns) = span.duration_ns.filter(|ns| *ns > 0) {
+            // In thousandths: nobody reads more of a share.
+            let share = i128::from(busy_ns) * 1000 / i128::from(duration_ns);
+            key(out, "busy_share");
+            text::scaled(out, i64::try_from(share).unwrap_or(i64::MAX), 3);
+        }
+    }
+    rest(out, span.status, &span.callsite, span.fields.as_deref());
+}
+
+/// Writes `,"args":{"data":{…}}`.
+pub(super) fn of_event(out: &mut Vec<u8>, event: &EventRef<'_>) {
+    out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
+    for_scripts::unsigned(out, event.id);
+    if let Some(span_id) = event.span_id {
+        key(out, "span");
+        id(out, span_id);
+    }
+    of_callsite(out, &event.callsite);
+    rest(out, Status::Ok, &event.callsite, event.fields);
+}
+
+fn id(out: &mut Vec<u8>, id: u64) {
+    out.extend_from_slice(b"\"s");
+    text::unsigned(out, id);
+    out.push(b'"');
+}
+
+fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
+    key(out, "level");
+    string(out, &callsite.level);
+    let Some(file) = &callsite.file else { return };
+    key(out, "file");
+    out.push(b'"');
+    inner(out, file);
+    if let Some(line) = callsite.line {
+        out.push(b':');
+        text::unsigned(out, line.into());
+    }
+    out.push(b'"');
+}
+
+/// The fields, and the line for the eyes, which is never empty: without one, Firefox would take the name for
+/// that of a type of its own.
+fn rest(out: &mut Vec<u8>, status: Status, callsite: &Callsite, fields: Option<&str>) {
+    let mut detail = String::new();
+    if status != Status::Ok {
+        let _infallible = write!(detail, "{} ", status.as_str());
+    }
+    if let Some(fields) = fields {
+        key(out, "fields");
+        for_scripts::object(out, fields);
+        words(&mut detail, fields, DETAIL_MAX);
+    }
+    if detail.trim_end().is_empty() {
+        detail.push_str(&callsite.target);
+    }
+    if detail.is_empty() {
+        detail.push_str("spandrel");
+    }
+    key(out, "detail");
+    string(out, detail.trim_end());
+    out.extend_from_slice(b"}}");
+}

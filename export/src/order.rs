@@ -1,0 +1,205 @@
+//! What is drawn of spans in the order of its starts.
+//!
+//! Spans are stored by id. Threads take ids in blocks that they give up after 10 ms, so that the order of
+//! starts differs only among neighbours: a window over them, sorted as it moves, restores it. What
+//! comes later than the window allows is handed on late, which [`Lanes`](super::lanes::Lanes) can
+//! place.
+
+use std::cmp::Reverse;
+
+use super::lanes::{Entry, Place, Slice, What};
+use spandrel_query::Span;
+
+/// A span, and what of it is drawn.
+pub(super) struct Drawn {
+    pub(super) span: Span,
+    pub(super) from_ns: i64,
+    /// `None`: it never ends.
+    pub(super) to_ns: Option<i64>,
+    pub(super) place: Place,
+    /// It is the one entry into the span, and not the span.
+    pub(super) is_entry: bool,
+}
+
+impl Drawn {
+    /// A span as long as it was open.
+    pub(super) fn open(span: Span, place: Place) -> Self {
+        let Slice { from_ns, to_ns, .. } = Slice::of_span(&span);
+        Self { from_ns, to_ns, span, place, is_entry: false }
+    }
+
+    /// Hands on the slice.
+    pub(super) fn slice<T>(&self, each: impl FnOnce(&Slice<'_>) -> T) -> T {
+        let entry = Entry { span_id: self.span.id, ..Entry::default() };
+        let what = if self.is_entry { What::Entry(&entry) } else { What::Span(&self.span) };
+        let (from_ns, to_ns) = (self.from_ns, self.to_ns);
+        each(&Slice { from_ns, to_ns, what, ..Slice::of_span(&self.span) })
+    }
+
+    pub(super) fn end_ns(&self) -> i64 {
+        self.to_ns.unwrap_or(i64::MAX)
+    }
+}
+
+/// Slices that are held back at most.
+const SLICES_MAX: usize = 32_768;
+
+/// Bytes of fields that are held back at most, about.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The window. Its slices stay where they are; what is sorted, and moved once the first half has gone, is a
+/// fifth of their size.
+pub(super) struct Order {
+    keys: Vec<Key>,
+    slices: Vec<Option<Drawn>>,
+    free: Vec<u32>,
+    bytes: usize,
+    slices_max: usize,
+    bytes_max: usize,
+}
+
+/// The place of a slice in the order, and among the slices of the window. Of those that start together, what
+/// lasts longest encloses the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    start_ns: i64,
+    end_ns: Reverse<i64>,
+    id: u64,
+    at: u32,
+}
+
+impl Order {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: Vec::new(),
+            slices: Vec::new(),
+            free: Vec::new(),
+            bytes: 0,
+            slices_max: SLICES_MAX,
+            bytes_max: BYTES_MAX,
+        }
+    }
+
+    /// Takes a slice; hands on the earliest half of the window when it is full.
+    pub(super) fn push<E>(
+        &mut self,
+        drawn: Drawn,
+        each: &mut impl FnMut(Drawn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.bytes += drawn.span.fields.as_ref().map_or(0, String::len);
+        let (start_ns, end_ns, id) = (drawn.from_ns, Reverse(drawn.end_ns()), drawn.span.id);
+        let at = self.keep(drawn);
+        self.keys.push(Key { start_ns, end_ns, id, at });
+        if self.keys.len() >= self.slices_max || self.bytes >= self.bytes_max {
+            self.hand_on(self.keys.len().div_ceil(2), each)?;
+        }
+        Ok(())
+    }
+
+    /// Hands on the rest.
+    pub(super) fn finish<E>(
+        mut self,
+        each: &mut impl FnMut(Drawn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.hand_on(self.keys.len(), each)
+    }
+
+    fn keep(&mut self, drawn: Drawn) -> u32 {
+        if let Some(at) = self.free.pop()
+            && let Some(place) = self.slices.get_mut(at as usize)
+        {
+            *place = Some(drawn);
+            return at;
+        }
+        self.slices.push(Some(drawn));
+        (self.slices.len() - 1) as u32
+    }
+
+    fn hand_on<E>(
+        &mut self,
+        count: usize,
+        each: &mut impl FnMut(Drawn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Stable sorts are quick for what is nearly sorted.
+        self.keys.sort();
+        for key in self.keys.drain(..count) {
+            let Some(drawn) = self.slices.get_mut(key.at as usize).and_then(Option::take) else {
+                continue;
+            };
+            self.free.push(key.at);
+            self.bytes -= drawn.span.fields.as_ref().map_or(0, String::len);
+            each(drawn)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use spandrel_query::SpanRef;
+    use spandrel_storage::Status;
+
+    fn starts(starts: &[i64], slices_max: usize) -> Vec<i64> {
+        let (callsite, thread) = (Arc::default(), Arc::default());
+        let mut order = Order { slices_max, ..Order::new() };
+        let mut got = Vec::new();
+        let mut each = |drawn: Drawn| -> Result<(), Infallible> {
+            got.push(drawn.from_ns);
+            Ok(())
+        };
+        for (at, start_ns) in starts.iter().enumerate() {
+            let span = SpanRef {
+                id: at as u64 + 1,
+                run_id: 1,
+                parent_id: None,
+                root_id: 1,
+                callsite: &callsite,
+                thread: &thread,
+                start_ns: *start_ns,
+                duration_ns: Some(1),
+                busy_ns: None,
+                self_ns: None,
+                entries: 1,
+                first_entry_ns: None,
+                longest_entry_ns: None,
+                last_exit_ns: None,
+                longest_thread: &thread,
+                status: Status::Ok,
+                fields: None,
+                entry: None,
+                context: None,
+            };
+            order.push(Drawn::open(span.to_span(), Place::WithParent), &mut each).unwrap();
+        }
+        order.finish(&mut each).unwrap();
+        got
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_out_of_order_by_less_than_half_a_window_comes_in_order(
+            mut displaced in proptest::collection::vec(0_i64..8, 0..300))
+        {
+            for (at, start) in displaced.iter_mut().enumerate() {
+                *start += at as i64;
+            }
+            let mut sorted = displaced.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(starts(&displaced, 32), sorted);
+        }
+
+        #[test]
+        fn none_is_lost(any in proptest::collection::vec(any::<i64>(), 0..100)) {
+            let (mut got, mut sent) = (starts(&any, 8), any);
+            got.sort_unstable();
+            sent.sort_unstable();
+            prop_assert_eq!(got, sent);
+        }
+    }
+}

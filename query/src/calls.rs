@@ -1,0 +1,332 @@
+//! A pass over what counts as a call: spans by their lifetime, and each entry of those that live long.
+//!
+//! A span that lives long, as a connection or a system of a game, is open all the time and works only when a
+//! thread is inside. So its entries are handed out as if each were a span (see [`SpanRef::entry`]), with the
+//! entry's times and thread and all else from its span. Whatever folds over spans then has the figures of
+//! calls, and filters ask about calls: `dur>10ms` is about the length of an entry.
+//!
+//! The spans themselves come too, with a lifetime that is nobody's work ([`SpanRef::counts_by_entries`]): how they
+//! ended says which of them failed, and their longest entry may be one that was not recorded by itself.
+//!
+//! Entries are found as spans are: of a window, only in the ranges in which commits have any of that time.
+
+mod owners;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use self::owners::{Find, Owners};
+use super::commit_map::{self, Kind};
+use super::rows::{OwnerOf, Rows};
+use super::scan::{PIECE_ROWS, Range, Sieve, of_run};
+use super::{Columns, Filter, Scan, SpanRef};
+use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
+use spandrel_storage::Error;
+use spandrel_storage::Status;
+use spandrel_storage::internals::Context;
+use spandrel_storage::internals::lived_long_to_the_end;
+
+/// What is to be done with an entry, and what for.
+struct Pass<'a> {
+    scan: &'a Scan,
+    filter: &'a Filter,
+    /// Whether an entry needs more of its span than the callsite.
+    needs_owners: bool,
+    /// Whether entries that were not recorded are meant, too, as far as the window goes.
+    has_earlier: bool,
+}
+
+impl<'a> Pass<'a> {
+    fn new(scan: &'a Scan, filter: &'a Filter) -> Self {
+        Self {
+            scan,
+            filter,
+            needs_owners: scan.columns == Columns::All || filter.looks_at_owners(),
+            has_earlier: !filter.looks_at_calls(),
+        }
+    }
+
+    /// Whether the longest entry of a span is meant, whenever it was.
+    fn has_longest(&self) -> bool {
+        self.has_earlier && self.scan.is_whole()
+    }
+}
+
+impl Reader {
+    /// Calls `each` for each call that a scan and a filter mean: for each span that counts by its lifetime, in
+    /// the order of ids, and then for each entry that counts, in the order of storing. Before them come spans
+    /// that have not closed or that [live long](SpanRef::counts_by_entries), which are no calls.
+    ///
+    /// The window is about when a span or an entry began. Of a span that lives long, the filter asks about its
+    /// longest entry.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`scan_filtered`](Self::scan_filtered), with entries for rows, too.
+    pub fn scan_calls(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if !self.has_entries(scan.run_id)? {
+            return self.scan_filtered(scan, filter, each);
+        }
+        let pass = Pass::new(scan, filter);
+        let mut sieve = Sieve(self.sieve_of(filter, |sieve| sieve.sql_of_calls())?);
+        let mut matcher = filter.matcher();
+        let columns = scan.columns.max(filter.columns()).max(Columns::Entries);
+        let mut flow = ControlFlow::Continue(());
+        let mut open = Vec::new();
+        self.scan_if(&scan.columns(columns), &mut sieve, |_, span| {
+            let lived_long = lived_long_to_the_end(span.entries, span.last_exit_ns);
+            if pass.has_longest() && span.status == Status::Unfinished && lived_long {
+                open.push(span.to_span());
+            }
+            flow = hand_out(&pass, span, |span| matcher.matches(span), &mut each);
+            flow
+        })?;
+        if flow.is_continue() {
+            self.scan_entries(&pass, open, each)?;
+        }
+        Ok(())
+    }
+
+    /// Whether entries were recorded in the run, so that some may count.
+    pub(super) fn has_entries(&self, run_id: i64) -> Result<bool, Error> {
+        self.query("look for entries", |tx| {
+            let sql = "SELECT entries > 0 FROM run WHERE id = ?1";
+            Ok(tx.query_row(sql, [run_id], |row| row.get(0)).optional()?.unwrap_or(false))
+        })
+    }
+
+    /// Calls `each` for each entry that counts and is meant, and for the open spans that live long.
+    pub(super) fn add_entries(
+        &self,
+        scan: &Scan,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if self.has_entries(scan.run_id)? {
+            self.scan_entries(&Pass::new(scan, &Filter::all()), Vec::new(), each)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for the entries that count whose own ids are in a range, both ends included, and that began
+    /// in the window of a scan. As ids grow with the time of storing, this bounds what is read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn scan_entries_between(
+        &self,
+        scan: &Scan,
+        first: u64,
+        last: u64,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if !self.has_entries(scan.run_id)? {
+            return Ok(());
+        }
+        let bound = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        let range = Range { after: bound(first).saturating_sub(1), last: bound(last) };
+        self.entries_of_ranges(&Scan { ids: None, ..*scan }, vec![range], "", each)
+    }
+
+    /// Calls `each` for the entries that count of some ranges for which a condition holds, as SQL that begins
+    /// with ` AND `.
+    pub(super) fn entries_of_ranges(
+        &self,
+        scan: &Scan,
+        ranges: Vec<Range>,
+        condition: &str,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let (scan, filter) = (scan.columns(Columns::Numbers), Filter::all());
+        self.entries_in(&Pass::new(&scan, &filter), ranges, condition, each).map(|_goes_on| ())
+    }
+
+    /// `open`: spans that were open at the end, and may live long.
+    fn scan_entries(
+        &self,
+        pass: &Pass<'_>,
+        open: Vec<Span>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let sieve = self.sieve_of(pass.filter, |sieve| sieve.sql_of_entries())?;
+        let ranges = self.ranges_of_entries(pass.scan)?;
+        let mut callsites = HashSet::new();
+        let flow = self.entries_in(pass, ranges, &sieve, |span| {
+            callsites.insert(span.callsite.id);
+            each(span)
+        })?;
+        if flow.is_continue() && pass.has_longest() {
+            self.open_that_live_long(pass, open, &callsites, each)?;
+        }
+        Ok(())
+    }
+
+    /// The ids that entries of a scan can have, as ranges.
+    pub(super) fn ranges_of_entries(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
+        self.query("find the entries", |tx| {
+            let Some(all) = of_run(tx, scan.run_id)? else { return Ok(Vec::new()) };
+            if !scan.has_window() {
+                return Ok(vec![all]);
+            }
+            let places = commit_map::places(tx, scan.run_id, Kind::Entry)?;
+            Ok(places.map_or_else(|| vec![all], |places| commit_map::in_window(&places, scan)))
+        })
+    }
+
+    /// Hands out the entries of some ranges for which a condition in SQL holds and the filter does.
+    fn entries_in(
+        &self,
+        pass: &Pass<'_>,
+        ranges: Vec<Range>,
+        sieve: &str,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let scan = pass.scan;
+        let ids = scan.ids.map(|(first, last)| format!(" AND span_id BETWEEN {first} AND {last}"));
+        let condition = format!("{}{}{sieve}", scan.condition(), ids.unwrap_or_default());
+        let mut matcher = pass.filter.matcher();
+        let mut rows = Rows::new(scan.run_id, scan.columns);
+        let mut owners = Owners::default();
+        for mut range in ranges {
+            while range.after < range.last {
+                let tx = self.begin()?;
+                let piece = range.entries(&tx, &mut rows, &mut owners, pass, &condition, |span| {
+                    if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
+                });
+                if piece.context(self.path(), "read the entries")?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Hands out the open spans that live long, of callsites of which entries count, for the sake of their
+    /// longest entries.
+    fn open_that_live_long(
+        &self,
+        pass: &Pass<'_>,
+        at_the_end: Vec<Span>,
+        callsites: &HashSet<i64>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let now = self.open_spans_if(pass.scan.run_id, &format!(" AND {LIVES_LONG}"))?;
+        let mut matcher = pass.filter.matcher();
+        let open = now.into_iter().map(|open| open.span).chain(at_the_end);
+        for open in open.filter(|open| callsites.contains(&open.callsite.id)) {
+            let span = SpanRef::from(&open);
+            // As one that has closed, with a lifetime that says nothing.
+            let lifetime = span.last_exit_ns.unwrap_or(0);
+            let span = SpanRef { duration_ns: Some(lifetime), self_ns: None, ..span };
+            if hand_out(pass, &span, |span| matcher.matches(span), &mut each).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the spans of entries into rows that were read without.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read_owners(&self, spans: &mut [Span]) -> Result<(), Error> {
+        self.query("read the spans of entries", |tx| {
+            let mut owners = Owners::default();
+            let mut find = Find::new(tx)?;
+            for span in spans.iter_mut().filter(|span| span.entry.is_some()) {
+                // One that was pruned meanwhile, or that is not stored yet, has no more than the entry says.
+                if let Some(owner) = owners.get(&mut find, span.id)? {
+                    let Span { parent_id, root_id, entries, first_entry_ns, .. } = *owner;
+                    let (last_exit_ns, status) = (owner.last_exit_ns, owner.status);
+                    let fields = owner.fields.clone();
+                    let known =
+                        Span { parent_id, root_id, entries, first_entry_ns, ..span.clone() };
+                    *span = Span { last_exit_ns, status, fields, ..known };
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Hands out a span if it is meant; of one that lives long that is asked of its longest entry.
+fn hand_out(
+    pass: &Pass<'_>,
+    span: &SpanRef<'_>,
+    mut matches: impl FnMut(&SpanRef<'_>) -> bool,
+    each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    if !span.counts_by_entries() {
+        return if matches(span) { each(span) } else { ControlFlow::Continue(()) };
+    }
+    let longest = span.longest_entry_ns;
+    let as_entry = SpanRef { duration_ns: longest, busy_ns: longest, self_ns: longest, ..*span };
+    if !matches(&as_entry) {
+        return ControlFlow::Continue(());
+    }
+    each(&SpanRef { longest_entry_ns: longest.filter(|_| pass.has_longest()), ..*span })
+}
+
+impl Range {
+    /// Hands out the first entries, and takes them from the range.
+    fn entries(
+        &mut self,
+        tx: &Transaction<'_>,
+        rows: &mut Rows,
+        owners: &mut Owners,
+        pass: &Pass<'_>,
+        condition: &str,
+        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        // As of spans: however many rows SQLite passes over, a transaction has an end.
+        let end = "SELECT id FROM entry WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";
+        let params = params![self.after, self.last, PIECE_ROWS - 1];
+        let end = tx.query_row(end, params, |row| row.get(0)).optional()?.unwrap_or(self.last);
+        let sql = format!(
+            "SELECT {ENTRY_COLUMNS} FROM entry WHERE id > ?1 AND id <= ?2 AND run_id = ?3
+               AND self_ns IS NOT NULL{condition} ORDER BY id"
+        );
+        let params = params![self.after, end, rows.run_id()];
+        let mut asked = Asked { pass, owners, find: Find::new(tx)? };
+        let read = rows.read_entries(tx, &sql, params, &mut asked, each);
+        self.after = end;
+        read
+    }
+}
+
+/// The spans of entries, as far as a pass wants to know.
+struct Asked<'a> {
+    pass: &'a Pass<'a>,
+    owners: &'a mut Owners,
+    find: Find<'a>,
+}
+
+impl OwnerOf for Asked<'_> {
+    fn owner(&mut self, entry: &mut Entry) -> rusqlite::Result<Option<&Span>> {
+        let Pass { scan, needs_owners, has_earlier, .. } = *self.pass;
+        let asks =
+            needs_owners || (entry.earlier_entries > 0 && has_earlier && scan.from_ns.is_some());
+        let owner = if asks { self.owners.get(&mut self.find, entry.span_id)? } else { None };
+        // What came before it is meant if all of it was in the window.
+        let is_within = |from| owner.is_some_and(|owner| owner.start_ns >= from);
+        if !(has_earlier && scan.from_ns.is_none_or(is_within)) {
+            (entry.earlier_entries, entry.earlier_ns) = (0, 0);
+        }
+        Ok(owner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! Where in a profile as it was recorded the spans of a window, of a trace, or the slowest ones can be:
+//! what commits say of their rows (`batches.rs`). A profile of 100 million spans has some ten thousand
+//! commits.
+//!
+//! Nobody is misled by what is missing: if commits do not account for all spans of a run, because it was
+//! recorded before version 3 of the schema or somebody has deleted rows, all spans are looked at.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Scan;
+use super::scan::Range;
+use crate::reader::Reader;
+use spandrel_storage::Error;
+
+/// A range of ids with spans of one commit, and others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) batch_id: i64,
+    first_id: i64,
+    last_id: i64,
+    pub(super) from_ns: i64,
+    /// Of the whole commit, as is the next one.
+    pub(super) to_ns: i64,
+    /// `None`: none of its spans has ended.
+    pub(super) longest_ns: Option<i64>,
+}
+
+impl Place {
+    pub(super) fn range(&self) -> Range {
+        Range { after: self.first_id.saturating_sub(1), last: self.last_id }
+    }
+
+    /// Ids from the first to the last.
+    pub(super) fn width(&self) -> u64 {
+        self.last_id.abs_diff(self.first_id).saturating_add(1)
+    }
+
+    /// Whether a row of it may have begun in one of these stretches of time, which are in order and do not
+    /// overlap.
+    pub(super) fn is_in_any(&self, stretches: &[(i64, i64)]) -> bool {
+        let next = stretches.partition_point(|(_, until_ns)| *until_ns <= self.from_ns);
+        stretches.get(next).is_some_and(|(from_ns, _)| *from_ns <= self.to_ns)
+    }
+
+    /// Whether a span of it may have started in the window of a scan.
+    pub(super) fn is_in_window(&self, scan: &Scan) -> bool {
+        scan.from_ns.is_none_or(|from| self.to_ns >= from)
+            && scan.until_ns.is_none_or(|until| self.from_ns < until)
+    }
+}
+
+impl Reader {
+    /// The places of all spans of a run; `None` if commits do not tell.
+    pub(super) fn places(&self, run_id: i64) -> Result<Option<Vec<Place>>, Error> {
+        self.query("find the spans", |tx| places(tx, run_id, Kind::Span))
+    }
+
+    /// The ids among which the spans of a trace are, as ranges; `None` if commits do not tell.
+    pub(super) fn ranges_of_trace(
+        &self,
+        scan: &Scan,
+        root_id: u64,
+    ) -> Result<Option<Vec<Range>>, Error> {
+        let read = |tx: &Connection| {
+            let places = places(tx, scan.run_id, Kind::Span)?;
+            places.map(|places| ranges_of_trace(tx, scan.run_id, places, root_id)).transpose()
+        };
+        let ranges = self.query("find the spans of a trace", |tx| read(tx))?;
+        Ok(ranges.map(|ranges| ranges.into_iter().map(|range| scan.cut(range)).collect()))
+    }
+}
+
+fn ranges_of_trace(
+    conn: &Connection,
+    run_id: i64,
+    places: Vec<Place>,
+    root_id: u64,
+) -> rusqlite::Result<Vec<Range>> {
+    let mut query = conn.prepare(
+        "SELECT r.batch_id FROM batch AS b CROSS JOIN batch_range AS r
+         ON r.batch_id = b.id AND r.kind = 'root' AND r.first_id <= ?2 AND r.last_id >= ?2
+         WHERE b.run_id = ?1",
+    )?;
+    let root_id = i64::try_from(root_id).unwrap_or(i64::MAX);
+    let commits = query.query_map([run_id, root_id], |row| row.get(0))?;
+    let commits = commits.collect::<rusqlite::Result<HashSet<i64>>>()?;
+    // And the root itself, which is in no range of roots.
+    let root = Range { after: root_id.saturating_sub(1), last: root_id };
+    let is_meant = |place: &Place| commits.contains(&place.batch_id);
+    let mut ranges: Vec<Range> =
+        places.iter().filter(|place| is_meant(place)).map(Place::range).collect();
+    ranges.push(root);
+    Ok(union(ranges))
+}
+
+/// Of which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Span,
+    Entry,
+}
+
+pub(super) fn places(
+    conn: &Connection,
+    run_id: i64,
+    kind: Kind,
+) -> rusqlite::Result<Option<Vec<Place>>> {
+    let has_commits = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'batch_range'";
+    if conn.query_row(has_commits, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(None);
+    }
+    let (kind, stored) = match kind {
+        Kind::Span => ("span", "SELECT spans - pruned_spans FROM run WHERE id = ?1"),
+        Kind::Entry => ("entry", "SELECT entries - pruned_entries FROM run WHERE id = ?1"),
+    };
+    let stored: Option<i64> = conn.query_row(stored, [run_id], |row| row.get(0)).optional()?;
+    let mut query = conn.prepare(
+        "SELECT r.batch_id, r.first_id, r.last_id, r.from_ns, b.to_ns, b.longest_ns, r.row_count
+         FROM batch AS b CROSS JOIN batch_range AS r ON r.batch_id = b.id AND r.kind = ?2
+         WHERE b.run_id = ?1",
+    )?;
+    let mut counted = 0_i64;
+    let read = |row: &Row<'_>| {
+        counted = counted.saturating_add(row.get(6)?);
+        Ok(Place {
+            batch_id: row.get(0)?,
+            first_id: row.get(1)?,
+            last_id: row.get(2)?,
+            from_ns: row.get(3)?,
+            to_ns: row.get(4)?,
+            longest_ns: row.get(5)?,
+        })
+    };
+    let places =
+        query.query_map(params![run_id, kind], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok((counted >= stored.unwrap_or(i64::MAX)).then_some(places))
+}
+
+/// Ranges that do not overlap, in the order of ids.
+pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.sort_unstable_by_key(|range| range.after);
+    let mut joined: Vec<Range> = Vec::new();
+    for range in ranges {
+        match joined.last_mut().filter(|before| before.last >= range.after) {
+            Some(before) => before.last = before.last.max(range.last),
+            None => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// The places of a window.
+pub(super) fn in_window(places: &[Place], scan: &Scan) -> Vec<Range> {
+    union(places.iter().filter(|place| place.is_in_window(scan)).map(Place::range).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::reader::Span;
+    use crate::{Columns, SlowBy, Trace, Which};
+    use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow};
+    use spandrel_storage::{Status, Store, StoreOptions};
+
+    const COMMITS: u64 = 100;
+    const ROWS: u64 = 400;
+
+    /// Four threads take turns with blocks of 64 ids; each tenth span is the child of a root that ends
+    /// after it. Every commit has spans that were open for long, and durations have no order.
+    fn spans() -> Vec<SpanRow> {
+        let span = |n: u64| {
+            let id = 10 + n / 256 * 256 + n % 4 * 64 + n / 4 % 64;
+            let duration_ns = (n * 7_919 % 100_003) as i64;
+            let parent_id = if n.is_multiple_of(10) { 0 } else { id - (n / 4 % 64).min(n % 10) };
+            SpanRow {
+                id,
+                parent_id,
+                root_id: if parent_id == 0 { id } else { parent_id },
+                callsite_id: 1,
+                thread_id: 1,
+                start_ns: id as i64 * 1_000,
+                duration_ns: (!n.is_multiple_of(97)).then_some(duration_ns),
+                busy_ns: Some(duration_ns / 2),
+                self_ns: (!n.is_multiple_of(97)).then_some(duration_ns / 3),
+                entries: 1,
+                status: Status::Ok,
+                fields: 0..0,
+                ..SpanRow::default()
+            }
+        };
+        let mut spans: Vec<SpanRow> = (0..COMMITS * ROWS).map(span).collect();
+        // Some come much later than the others.
+        let late = |span: &SpanRow| if span.id.is_multiple_of(200) { 5_000 } else { 0 };
+        spans.sort_by_key(|span| span.id + late(span));
+        spans
+    }
+
+    fn made(folder: &std::path::Path) -> (Reader, Arc<AtomicU64>) {
+        let path = folder.join("p.db");
+        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+        store.begin_run(&RunInfo::default()).unwrap();
+        store.intern_callsite(&CallsiteInfo {
+            kind: CallsiteKind::Span,
+            name: "work".into(),
+            target: String::new(),
+            level: "INFO",
+            module: None,
+            file: None,
+            line: None,
+        });
+        store.intern_thread(1, 1, None);
+        for rows in spans().chunks(ROWS as usize) {
+            store.append(&mut Batch { spans: rows.to_vec(), ..Batch::default() }).unwrap();
+        }
+        store.close().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&steps);
+        let count = move || {
+            counter.fetch_add(100, Ordering::Relaxed);
+            false
+        };
+        let _ = reader.connection_mut().progress_handler(100, Some(count));
+        (reader, steps)
+    }
+
+    /// What is asked, in turn, and the steps that SQLite took for each.
+    fn answers(reader: &Reader, steps: &AtomicU64) -> Vec<(&'static str, Vec<u64>, u64)> {
+        let ids = |spans: Vec<Span>| spans.iter().map(|span| span.id).collect::<Vec<_>>();
+        let window = Scan::new(1).window(Some(15_000_000), Some(15_400_000));
+        let in_window = || {
+            let mut found = Vec::new();
+            let scan = window.columns(Columns::All);
+            let each = |span: &crate::SpanRef<'_>| {
+                found.push(span.id);
+                std::ops::ControlFlow::Continue(())
+            };
+            reader.scan(&scan, each).unwrap();
+            found
+        };
+        let slowest =
+            |scan: &Scan, which, by, limit| ids(reader.slowest(scan, which, by, limit).unwrap());
+        let all = Scan::new(1);
+        let asked: [(&str, &dyn Fn() -> Vec<u64>); 7] = [
+            ("window", &in_window),
+            ("slow", &|| slowest(&all, Which::All, SlowBy::Duration, 5)),
+            ("slow in the window", &|| slowest(&window, Which::All, SlowBy::Duration, 5)),
+            ("tree", &|| {
+                ids(Trace::read(reader, 20_010, 1_000).unwrap().map_or(Vec::new(), |t| t.spans))
+            }),
+            // Of these SQLite has to look at more, or at all.
+            ("slow by self time", &|| slowest(&all, Which::All, SlowBy::SelfTime, 5)),
+            ("slow by busy time", &|| slowest(&all, Which::All, SlowBy::Busy, 5)),
+            ("half of all", &|| slowest(&all, Which::All, SlowBy::Duration, 20_000)),
+        ];
+        let answer = |(what, ask): &(&'static str, &dyn Fn() -> Vec<u64>)| {
+            steps.store(0, Ordering::Relaxed);
+            (*what, ask(), steps.load(Ordering::Relaxed))
+        };
+        asked.iter().map(answer).collect()
+    }
+
+    #[test]
+    fn a_window_a_trace_and_the_slowest_are_found_without_looking_at_all_spans() {
+        let folder = tempfile::tempdir().unwrap();
+        let (reader, steps) = made(folder.path());
+        let by_map = answers(&reader, &steps);
+        // Without the rows of one commit nothing can be left out.
+        let other = Connection::open(folder.path().join("p.db")).unwrap();
+        other.execute("DELETE FROM batch WHERE id = 7", []).unwrap();
+        assert!(reader.places(1).unwrap().is_none());
+        let by_scan = answers(&reader, &steps);
+        for ((what, found, steps), (_, expected, of_scan)) in by_map.into_iter().zip(by_scan) {
+            assert_eq!(found, expected, "{what}");
+            assert!(!found.is_empty(), "{what}");
+            let is_quick = ["window", "slow", "slow in the window", "tree"].contains(&what);
+            assert!(!is_quick || steps * 4 < of_scan, "{what}: {steps} steps, not {of_scan}");
+            assert!(steps < of_scan * 3, "{what}: {steps} steps, not {of_scan}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The durations of the spans of a name, by run, block of time and bucket.
+//!
+//! There can be half a million names, of a span or two each, on two sides. So what is known of a name is one
+//! sorted list of numbers, without a place for what is not there: a name with one span takes 64 bytes of it.
+
+use super::super::SpanRef;
+use spandrel_storage::Histogram;
+use spandrel_storage::Status;
+
+/// Blocks of time of a run at most.
+const BLOCKS: i64 = 64;
+
+/// The block of a moment in a run of this length.
+pub(super) fn block(at_ns: i64, length_ns: i64) -> u8 {
+    let block = i128::from(at_ns) * i128::from(BLOCKS) / i128::from(length_ns);
+    block.clamp(0, i128::from(BLOCKS) - 1) as u8
+}
+
+/// The calls of one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// By run, block and bucket.
+    pub(super) cells: Vec<Cell>,
+    /// Runs of the side.
+    pub(super) runs: usize,
+    /// Time inside over entries of which nothing else is known.
+    pub(super) earlier_ns: u64,
+    /// Spans whose busy time was not measured.
+    pub(super) unmeasured: u64,
+    pub(super) sum_ns: i64,
+    pub(super) self_ns: i64,
+    pub(super) max_ns: i64,
+    pub(super) errors: u64,
+    /// Spans that have closed.
+    pub(super) spans: u64,
+}
+
+/// The number of spans in a bucket of a block, or the busy time of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    place: Place,
+    value: u64,
+}
+
+/// Run, block, and bucket with [`BUSY`] before them, in one number that is quick to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u64);
+
+/// Stands for the busy time, where a bucket has its number and one more.
+const BUSY: u16 = 0;
+/// Stands for entries of which nothing is known but their number and sum.
+const EARLIER: u16 = u16::MAX;
+
+impl Place {
+    fn new(run: usize, block: u8, what: u16) -> Self {
+        Self((run as u64) << 24 | u64::from(block) << 16 | u64::from(what))
+    }
+
+    fn of_value(run: usize, block: u8, value: u64) -> Self {
+        Self::new(run, block, Histogram::bucket_of(value) + 1)
+    }
+
+    fn run(self) -> usize {
+        (self.0 >> 24) as usize
+    }
+
+    fn block(self) -> usize {
+        usize::from((self.0 >> 16) as u8)
+    }
+
+    fn bucket(self) -> Option<u16> {
+        (self.0 as u16).checked_sub(1).filter(|_| self.0 as u16 != EARLIER)
+    }
+
+    fn is_busy(self) -> bool {
+        self.0 as u16 == BUSY
+    }
+
+    fn in_run(self, run: usize) -> Self {
+        Self((run as u64) << 24 | self.0 & 0xFF_FFFF)
+    }
+}
+
+/// What is known of one block of a run.
+pub(super) enum InBlock {
+    /// So many spans of a bucket.
+    Spans { bucket: u16, count: u64 },
+    /// Their busy time.
+    Busy { ns: u64 },
+}
+
+impl Samples {
+    /// How many calls there are: closed spans, or entries of those that live long.
+    pub fn calls(&self) -> u64 {
+        let calls = self.cells.iter().filter(|cell| !cell.place.is_busy());
+        calls.map(|cell| cell.value).fold(0, u64::saturating_add)
+    }
+
+    /// How many spans have closed, whose calls these are.
+    pub fn spans(&self) -> u64 {
+        self.spans
+    }
+
+    /// How many there are in each run of their side, in the order of runs.
+    pub fn calls_by_run(&self) -> Vec<u64> {
+        let mut calls = vec![0; self.runs];
+        for cell in self.cells.iter().filter(|cell| !cell.place.is_busy()) {
+            if let Some(calls) = calls.get_mut(cell.place.run()) {
+                *calls += cell.value;
+            }
+        }
+        calls
+    }
+
+    /// Sum of their durations, nanoseconds.
+    pub fn sum_ns(&self) -> i64 {
+        self.sum_ns
+    }
+
+    /// Sum of their busy times, nanoseconds; `None` if some were not measured.
+    pub fn busy_ns(&self) -> Option<u64> {
+        let busy = self.cells.iter().filter(|cell| cell.place.is_busy());
+        let earlier = self.earlier_ns;
+        (self.unmeasured == 0)
+            .then(|| busy.map(|cell| cell.value).fold(earlier, u64::saturating_add))
+    }
+
+    /// Sum of their self times, nanoseconds.
+    pub fn self_ns(&self) -> i64 {
+        self.self_ns
+    }
+
+    /// The longest duration, nanoseconds; of entries that of all, however few are known.
+    pub fn max_ns(&self) -> i64 {
+        self.max_ns
+    }
+
+    /// How many of the spans failed or panicked.
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// The buckets of all blocks with the number of spans in them; a bucket comes again in each block.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.cells.iter().filter_map(|cell| Some((cell.place.bucket()?, cell.value)))
+    }
+
+    /// How many runs there are up to the last one with a span, and of each how many blocks.
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        let mut lengths = vec![0; self.runs];
+        for cell in &self.cells {
+            if let Some(length) = lengths.get_mut(cell.place.run()) {
+                *length = cell.place.block() + 1;
+            }
+        }
+        lengths
+    }
+
+    /// All that is known, with its run and block.
+    pub(super) fn by_block(&self) -> impl Iterator<Item = (usize, usize, InBlock)> {
+        self.cells.iter().filter_map(|Cell { place, value }| {
+            let known = match place.bucket() {
+                Some(bucket) => InBlock::Spans { bucket, count: *value },
+                None if place.is_busy() => InBlock::Busy { ns: *value },
+                None => return None,
+            };
+            Some((place.run(), place.block(), known))
+        })
+    }
+
+    /// Adds a span or an entry of the only run so far.
+    pub(super) fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: u8) {
+        self.runs = 1;
+        if span.entry.is_none() && span.status != Status::Unfinished {
+            let failed = matches!(span.status, Status::Error | Status::Panicked);
+            self.errors += u64::from(failed);
+            self.spans += 1;
+        }
+        if span.counts_by_entries() {
+            self.max_ns = self.max_ns.max(span.longest_entry_ns.unwrap_or(0));
+            return;
+        }
+        if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
+            self.put(Place::new(0, block, EARLIER), entry.earlier_entries);
+            self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
+            let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
+            self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
+        }
+        self.put(Place::of_value(0, block, duration_ns.max(0) as u64), 1);
+        let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
+        if busy_ns > 0 {
+            self.put(Place::new(0, block, BUSY), busy_ns);
+        }
+        self.unmeasured += u64::from(span.busy_ns.is_none());
+        self.sum_ns = self.sum_ns.saturating_add(duration_ns);
+        self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
+        self.max_ns = self.max_ns.max(duration_ns);
+    }
+
+    /// Those of a single run, as run number `at`.
+    pub(super) fn of_run(mut self, at: usize) -> Self {
+        self.cells.iter_mut().for_each(|cell| cell.place = cell.place.in_run(at));
+        self.runs = at + 1;
+        self
+    }
+
+    /// Takes those of a single run, as run number `at`.
+    pub(super) fn merge(&mut self, other: &Self, at: usize) {
+        self.runs = self.runs.max(at + 1);
+        for cell in &other.cells {
+            self.put(cell.place.in_run(at), cell.value);
+        }
+        self.unmeasured += other.unmeasured;
+        self.earlier_ns = self.earlier_ns.saturating_add(other.earlier_ns);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.self_ns = self.self_ns.saturating_add(other.self_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.errors += other.errors;
+        self.spans += other.spans;
+    }
+
+    fn put(&mut self, place: Place, value: u64) {
+        let at = match self.cells.last() {
+            // Spans come in the order of time.
+            Some(last) if last.place < place => Err(self.cells.len()),
+            _ => self.cells.binary_search_by_key(&place, |cell| cell.place),
+        };
+        match at {
+            Ok(at) => {
+                if let Some(cell) = self.cells.get_mut(at) {
+                    cell.value = cell.value.saturating_add(value);
+                }
+            }
+            Err(at) => {
+                if self.cells.is_empty() {
+                    self.cells.reserve_exact(2);
+                }
+                self.cells.insert(at, Cell { place, value });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Samples {
+    /// Of one run: the durations of each block.
+    pub(super) fn of_run_of_blocks(blocks: &[impl AsRef<[u64]>]) -> Self {
+        let mut samples = Self { runs: 1, ..Self::default() };
+        for (block, durations) in (0..).zip(blocks) {
+            for ns in durations.as_ref() {
+                samples.put(Place::of_value(0, block, *ns), 1);
+                samples.max_ns = samples.max_ns.max(*ns as i64);
+                samples.sum_ns += *ns as i64;
+                samples.spans += 1;
+            }
+        }
+        samples
+    }
+
+    /// So many runs that are alike.
+    pub(super) fn repeated(&self, runs: usize) -> Self {
+        let mut all = self.clone();
+        (1..runs).for_each(|at| all.merge(self, at));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_takes_what_its_own_blocks_take_and_not_a_place_in_each() {
+        let mut samples = Samples { runs: 1, ..Samples::default() };
+        for (block, ns) in [(63, 5), (2, 7), (63, 6), (63, 5)] {
+            samples.put(Place::of_value(0, block, ns), 1);
+        }
+        samples.put(Place::new(0, 63, BUSY), 9);
+        assert_eq!((samples.cells.len(), samples.lengths(), samples.calls()), (4, vec![64], 4));
+        let found: Vec<(usize, u64)> = samples
+            .by_block()
+            .map(|(_, block, known)| match known {
+                InBlock::Spans { count, .. } => (block, count),
+                InBlock::Busy { ns } => (block, ns),
+            })
+            .collect();
+        assert_eq!(found, [(2, 1), (63, 9), (63, 2), (63, 1)]);
+        assert_eq!(samples.busy_ns(), Some(9));
+        let twice = samples.repeated(2);
+        assert_eq!((twice.calls_by_run(), twice.lengths()), (vec![4, 4], vec![64, 64]));
+    }
+
+    #[test]
+    fn moments_fall_into_blocks() {
+        assert_eq!([-5, 0, 99, 100, 500].map(|at| block(at, 100)), [0, 0, 63, 63, 63]);
+        assert_eq!(block(i64::MAX, i64::MAX), 63);
+        assert_eq!(block(i64::MIN, 1), 0);
+    }
+}

@@ -1,0 +1,286 @@
+//! One side of a comparison: what its spans are known by, and the samples of each.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::super::fields::field_text;
+use super::super::{By, Filter, Scan, SpanRef};
+use super::blocks::{Samples, block};
+use crate::reader::{CountedBy, Reader, Run};
+use spandrel_storage::Error;
+use spandrel_storage::Status;
+use spandrel_storage::internals::QuickMap;
+
+/// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
+const VALUES_MAX: usize = 1_000;
+
+/// What spans of two recordings are known by: callsites have other numbers in other files. Spans that are
+/// grouped by something else than their name are known by its value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct SpanName {
+    /// The name of the span, or the value.
+    pub name: String,
+    /// The `target`; of values, nothing.
+    pub target: Arc<str>,
+    /// These are the spans without the field that they are grouped by.
+    pub is_absent: bool,
+    /// What is counted of them. A target, a level or a thread has all calls together, and says nothing.
+    pub counted: CountedBy,
+}
+
+impl SpanName {
+    pub(super) fn named(name: String, target: Arc<str>) -> Self {
+        Self { name, target, is_absent: false, counted: CountedBy::Lifetime }
+    }
+
+    /// What a call is known by.
+    fn of_call(span: &SpanRef<'_>, by: &By) -> Self {
+        let name = if by_name(by) { Self::of_callsite(span, by) } else { Self::of_span(span, by) };
+        let counted = if by.has_both() { CountedBy::Lifetime } else { span.counted() };
+        Self { counted, ..name }
+    }
+
+    /// What spans of a callsite are known by, unless the thread or a field says it.
+    fn of_callsite(span: &SpanRef<'_>, by: &By) -> Self {
+        let callsite = span.callsite;
+        let (name, target) = (&callsite.name, callsite.target.clone());
+        match by {
+            By::Target => Self::named(target.to_string(), Arc::default()),
+            By::Level => Self::named(callsite.level.to_string(), Arc::default()),
+            By::Callsite => match (&callsite.file, callsite.line) {
+                (Some(file), Some(line)) => Self::named(format!("{name} {file}:{line}"), target),
+                (Some(file), None) => Self::named(format!("{name} {file}"), target),
+                _ => Self::named(name.clone(), target),
+            },
+            _ => Self::named(name.clone(), target),
+        }
+    }
+
+    fn of_span(span: &SpanRef<'_>, by: &By) -> Self {
+        let value = match by {
+            By::Field(field) => span.fields.and_then(|fields| field_text(fields, field)),
+            _ => {
+                let thread = span.longest_thread;
+                let name = thread.name.clone();
+                Some(name.unwrap_or_else(|| format!("thread {}", thread.os_id)))
+            }
+        };
+        let is_absent = value.is_none();
+        let name = Self::named(value.unwrap_or_default(), Arc::default());
+        Self { is_absent, ..name }
+    }
+}
+
+/// One side of a comparison: one run or several.
+#[derive(Debug, Clone, Default)]
+pub struct SampleSet {
+    /// In the order of names, each of which is there once.
+    names: Vec<(SpanName, Samples)>,
+    by: By,
+    runs: usize,
+    traces: u64,
+    has_too_many: bool,
+}
+
+impl SampleSet {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing yet; what spans have in common is this instead of their name.
+    pub fn by(by: By) -> Self {
+        Self { by, ..Self::default() }
+    }
+
+    /// Whether there were more than a thousand values of a field, so that some spans are in none of them:
+    /// then nothing can be compared.
+    pub fn has_too_many(&self) -> bool {
+        self.has_too_many
+    }
+
+    /// How many runs it has.
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// How many closed spans without a parent it has.
+    pub fn traces(&self) -> u64 {
+        self.traces
+    }
+
+    /// The samples of a name.
+    pub fn get(&self, name: &SpanName) -> Option<&Samples> {
+        let at = self.names.binary_search_by(|(known, _)| known.cmp(name)).ok()?;
+        self.names.get(at).map(|(_, samples)| samples)
+    }
+
+    /// How many closed spans it has.
+    pub fn spans(&self) -> u64 {
+        self.names.iter().map(|(_, samples)| samples.spans()).sum()
+    }
+
+    /// How many calls it has: closed spans, and entries of those that live long.
+    pub fn calls(&self) -> u64 {
+        self.names.iter().map(|(_, samples)| samples.calls()).fold(0, u64::saturating_add)
+    }
+
+    /// How many names it has.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
+    /// All names with their samples, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&SpanName, &Samples)> {
+        self.names.iter().map(|(name, samples)| (name, samples))
+    }
+
+    /// Adds the calls of a run that a filter means.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn add_run(
+        &mut self,
+        reader: &Reader,
+        run: &Run,
+        scan: &Scan,
+        filter: &Filter,
+    ) -> Result<(), Error> {
+        let from = scan.from_ns.unwrap_or(0);
+        let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
+        let mut places = Places::new(&self.by);
+        let mut traces = 0;
+        reader.scan_calls(scan, filter, |span| {
+            if let Some(duration_ns) = span.duration_ns {
+                let is_span = span.entry.is_none() && span.status != Status::Unfinished;
+                traces += u64::from(is_span && span.parent_id.is_none());
+                if let Some(samples) = places.of(span) {
+                    samples.add(span, duration_ns, block(span.start_ns - from, length));
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.traces += traces;
+        self.has_too_many |= places.has_too_many;
+        let all = std::mem::take(&mut places.all);
+        self.add_names(all);
+        self.has_too_many |= !by_name(&self.by) && self.names.len() > VALUES_MAX;
+        Ok(())
+    }
+
+    /// Adds the spans of a run, by names as they were met, which may be the same.
+    pub(super) fn add_names(&mut self, mut all: Vec<(SpanName, Samples)>) {
+        let at = self.runs;
+        self.runs += 1;
+        let merge_equal = |next: &mut (SpanName, Samples), first: &mut (SpanName, Samples)| {
+            let is_same = next.0 == first.0;
+            if is_same {
+                first.1.merge(&next.1, 0);
+            }
+            is_same
+        };
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(merge_equal);
+        if at == 0 {
+            // Vectors grow by doubling.
+            all.shrink_to_fit();
+            self.names = all;
+        } else {
+            let known = self.names.len();
+            for (name, samples) in all {
+                let old = self.names.get(..known).unwrap_or_default();
+                match old.binary_search_by(|(known, _)| known.cmp(&name)) {
+                    Ok(place) => {
+                        if let Some((_, mine)) = self.names.get_mut(place) {
+                            mine.merge(&samples, at);
+                        }
+                    }
+                    Err(_) => self.names.push((name, samples.of_run(at))),
+                }
+            }
+            // Two sorted parts, which takes a single pass.
+            self.names.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        // A run without a span of some name says something, too.
+        for (_, samples) in &mut self.names {
+            samples.runs = self.runs;
+        }
+    }
+}
+
+/// Whether callsites alone say where a span belongs.
+fn by_name(by: &By) -> bool {
+    by.is_in_rollups()
+}
+
+/// The spans of one run, by what they are known by.
+struct Places<'a> {
+    by: &'a By,
+    all: Vec<(SpanName, Samples)>,
+    /// By the number of the callsite, as names are longer to compare.
+    by_number: QuickMap<(i64, u8), usize>,
+    by_value: HashMap<SpanName, usize>,
+    has_too_many: bool,
+}
+
+impl<'a> Places<'a> {
+    fn new(by: &'a By) -> Self {
+        let (by_number, by_value) = (QuickMap::default(), HashMap::new());
+        Self { by, all: Vec::new(), by_number, by_value, has_too_many: false }
+    }
+
+    /// Where a span belongs; nowhere if there are too many values.
+    fn of(&mut self, span: &SpanRef<'_>) -> Option<&mut Samples> {
+        let next = self.all.len();
+        let at = if by_name(self.by) {
+            let number = (span.callsite.id, span.counted() as u8);
+            match self.by_number.get(&number) {
+                Some(at) => *at,
+                None => {
+                    self.all.push((SpanName::of_call(span, self.by), Samples::default()));
+                    self.by_number.insert(number, next);
+                    next
+                }
+            }
+        } else {
+            let name = SpanName::of_call(span, self.by);
+            match self.by_value.get(&name) {
+                Some(at) => *at,
+                None if next >= VALUES_MAX => {
+                    self.has_too_many = true;
+                    return None;
+                }
+                None => {
+                    self.all.push((name.clone(), Samples::default()));
+                    self.by_value.insert(name, next);
+                    next
+                }
+            }
+        };
+        self.all.get_mut(at).map(|(_, samples)| samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_several_runs_are_together_and_in_order() {
+        let name = |name: &str| SpanName::named(name.to_owned(), Arc::default());
+        let one = |ns: u64| Samples::of_run_of_blocks(&[[ns]]);
+        let mut side = SampleSet::new();
+        side.add_names(vec![(name("c"), one(1)), (name("a"), one(2)), (name("c"), one(3))]);
+        side.add_names(vec![(name("d"), one(4)), (name("b"), one(5)), (name("a"), one(6))]);
+        let found: Vec<_> =
+            side.iter().map(|(name, all)| (name.name.as_str(), all.calls_by_run())).collect();
+        let expected = [("a", [1, 1]), ("b", [0, 1]), ("c", [2, 0]), ("d", [0, 1])];
+        assert_eq!(found, expected.map(|(name, calls)| (name, calls.to_vec())));
+        assert_eq!((side.spans(), side.runs()), (6, 2));
+        assert_eq!(side.get(&name("c")).map(Samples::calls), Some(2));
+        assert_eq!(side.get(&name("e")), None);
+    }
+}

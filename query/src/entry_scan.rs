@@ -1,0 +1,67 @@
+//! A pass backwards over the entries of some time. Only ranges are looked at in which commits have any of it
+//! (`commit_map.rs`).
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Transaction, params};
+
+use super::commit_map::{Kind, Place, places, union};
+use super::scan::{PIECE_ROWS, Range, of_run};
+use crate::reader::{ENTRY_COLUMNS, Entry, Reader};
+use spandrel_storage::Error;
+
+impl Reader {
+    /// Calls `each` for each entry that may have begun in one of these stretches of time, which are in order
+    /// and do not overlap, and for others,
+    /// the last one that was stored in front: so whatever was inside an entry comes behind it.
+    pub(super) fn entries_backwards(
+        &self,
+        run_id: i64,
+        stretches: &[(i64, i64)],
+        mut each: impl FnMut(&Transaction<'_>, &Entry) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<(), Error> {
+        for mut range in self.entry_ranges(run_id, stretches)?.into_iter().rev() {
+            while range.after < range.last {
+                let flow = self.query("read the entries", |tx| {
+                    let sql = format!(
+                        "SELECT {ENTRY_COLUMNS} FROM entry WHERE id > ?1 AND id <= ?2 AND run_id = ?3
+                         ORDER BY id DESC LIMIT {PIECE_ROWS}"
+                    );
+                    let mut query = tx.prepare(&sql)?;
+                    let mut rows = query.query(params![range.after, range.last, run_id])?;
+                    let mut read = 0;
+                    while let Some(row) = rows.next()? {
+                        let entry = Entry::read(row)?;
+                        read += 1;
+                        range.last = (entry.id as i64).saturating_sub(1);
+                        if each(tx, &entry)?.is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    }
+                    if read < PIECE_ROWS {
+                        range.last = range.after;
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of entries that may have begun in one of these stretches of time, as ranges in their order.
+    fn entry_ranges(&self, run_id: i64, stretches: &[(i64, i64)]) -> Result<Vec<Range>, Error> {
+        if !self.has_entries(run_id)? {
+            return Ok(Vec::new());
+        }
+        self.query("find the entries", |tx| {
+            let Some(places) = places(tx, run_id, Kind::Entry)? else {
+                return Ok(of_run(tx, run_id)?.into_iter().collect());
+            };
+            let then = places.iter().filter(|place| place.is_in_any(stretches));
+            Ok(union(then.map(Place::range).collect()))
+        })
+    }
+}

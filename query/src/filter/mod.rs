@@ -1,0 +1,253 @@
+//! The language that says which spans are meant.
+//!
+//! ```text
+//! filter = and { "or" and }
+//! and    = not { ["and"] not }
+//! not    = ("not" | "-") not | "(" filter ")" | term
+//! term   = KEY OP VALUE | "has:" WHAT | "is:" WHAT | TEXT
+//! ```
+//!
+//! | term | spans |
+//! |---|---|
+//! | `checkout`, `"two words"` | whose name contains the text; `*` stands for any text |
+//! | `name=db.*` | whose name is that; `*` stands for any text, `\*` for a star |
+//! | `name~^db\.` | in whose name the regular expression is found; `(?i)` ignores case |
+//! | `target` `module` `file` `thread` | as `name`; a thread without a name is `thread 1234` |
+//! | `level<=info` | of level INFO and those more severe |
+//! | `status=error` | that ended so: `ok`, `error`, `panicked` or `unfinished` |
+//! | `dur>10ms` `self` `busy` `idle` | by duration, self time, busy time, duration less busy time |
+//! | `longest>10ms` | by the longest entry: the longest time that a thread was inside at a stretch |
+//! | `wait>1ms` `exit<1s` | by the time from creation to the first entry, and to the last exit |
+//! | `start>=+12s` | by the time since the start of the run |
+//! | `entries>3` `id=s12` `trace=t12` `parent=s12` | by number |
+//! | `trace_id=4bf92f35` | by the id of the trace that other systems know, or its first digits, four at least |
+//! | `field.shard=7` `field.user.name~^a` | by a field; dots lead into objects and arrays |
+//! | `has:error` | that failed: `error` or `panicked` |
+//! | `has:fields` `has:parent` `has:trace_id` `has:field.NAME` | that have some |
+//! | `is:root` `is:ok` `is:error` `is:panicked` `is:unfinished` | that are so |
+//!
+//! `thread` is the thread of the longest entry, where the work was done; of a span that was never entered,
+//! the one that created it.
+//!
+//! Operators are `=`, `!=`, `~` (found), `!~` (not found), and for what has an order `<`, `<=`, `>`
+//! and `>=`. Terms side by side must all be true. Quotes keep spaces and parentheses together; in
+//! text a backslash takes the meaning from the punctuation after it. A regular expression is taken
+//! as it stands, quoted or not.
+//!
+//! What is not there (the duration of an unfinished span, the parent of a root, a field that the
+//! span does not have) is neither equal nor unequal to anything, nor larger nor smaller: such a
+//! comparison is false. `not` turns answers around, so that `not dur>1s` takes unfinished spans,
+//! and `dur<=1s` does not.
+//!
+//! Fields are compared as numbers if both sides are numbers, and as text otherwise; `7` equals
+//! `7.0`, and a quoted `"7"` is text. For `<` and its like text that reads as a number is one, as
+//! much of what is recorded with `%` is text; a number and a text have no order. `true`, `false`
+//! and `null` are written as in JSON. Objects and arrays can only be asked for with `has:`.
+//!
+//! Events, where they are asked for, have name, target, level, module, file, thread, start, parent and
+//! fields, among which the message is `field.message`; `has:error` is level ERROR. All else they have
+//! not: a comparison with it is false.
+
+mod error;
+mod event;
+mod expression;
+mod field;
+mod field_path;
+mod hints;
+mod key;
+mod lexer;
+mod matcher;
+mod number;
+mod operator;
+mod parser;
+mod pattern;
+mod search;
+mod sieve;
+mod subjects;
+mod term;
+mod trace_ids;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub use self::error::FilterError;
+pub use self::event::EventMatcher;
+pub use self::key::KEYS;
+pub use self::matcher::Matcher;
+pub(super) use self::sieve::Sieve;
+pub use self::subjects::Subject;
+
+use self::expression::Expression;
+use super::{Columns, SpanRef};
+use crate::reader::Callsite;
+
+/// Longer texts are refused.
+const BYTES_MAX: usize = 8 * 1024;
+
+/// Which spans are meant: a text of the filter language, understood.
+///
+/// # Examples
+///
+/// ```
+/// use spandrel_query::Filter;
+///
+/// let filter = Filter::parse("name=db.* dur>10ms (has:error or field.shard=7)")?;
+/// assert!(filter.needs_fields());
+///
+/// let error = Filter::parse("nmae=db.*").unwrap_err();
+/// assert_eq!(error.hint(), Some("did you mean `name`?"));
+/// # Ok::<(), spandrel_query::FilterError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Filter {
+    expression: Expression,
+}
+
+impl Filter {
+    /// Understands a text; an empty one means all spans.
+    ///
+    /// # Errors
+    ///
+    /// With the place of what was not understood, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Ok(Self { expression: parser::parse(text)? })
+    }
+
+    /// The filter that all spans pass.
+    pub fn all() -> Self {
+        Self { expression: Expression::All(Vec::new()) }
+    }
+
+    /// The filter that spans pass with an entry of `ns` or longer.
+    pub fn longest_from(ns: i64) -> Self {
+        Self { expression: Expression::Term(term::Term::longest_from(ns)) }
+    }
+
+    /// Whether all spans pass, as nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.expression, Expression::All(parts) if parts.is_empty())
+    }
+
+    /// Whether the span is meant. For many spans, a [`matcher`](Self::matcher) takes less time.
+    pub fn matches(&self, span: &SpanRef<'_>) -> bool {
+        self.expression.matches(span)
+    }
+
+    /// What looks at many spans of one profile.
+    pub fn matcher(&self) -> Matcher {
+        Matcher::new(&self.expression)
+    }
+
+    /// The spans that both filters mean.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { expression: Expression::all([self.expression, other.expression]) }
+    }
+
+    /// The first term that looks at more than the callsite: name, target, module, file, level. Without
+    /// one, [`matches_callsite`](Self::matches_callsite) tells which spans are meant.
+    pub fn term_beyond_callsite(&self) -> Option<&str> {
+        let beyond = self.expression.terms().find(|term| !term.is_of_callsite());
+        beyond.map(|term| term.source.as_str())
+    }
+
+    /// Whether the spans of a callsite are meant; of no use if a term looks at
+    /// [more](Self::term_beyond_callsite) than that.
+    pub fn matches_callsite(&self, callsite: &Arc<Callsite>) -> bool {
+        sieve::holds(&self.expression, callsite)
+    }
+
+    /// What SQLite can decide of it, in a profile whose callsites are shown to it.
+    pub(super) fn sieve(&self) -> sieve::Sieve<'_> {
+        sieve::Sieve::new(&self.expression)
+    }
+
+    /// Whether a term looks at what each entry has of its own.
+    pub(super) fn looks_at_calls(&self) -> bool {
+        self.expression.terms().any(term::Term::is_of_call)
+    }
+
+    /// Whether a term looks at what an entry has from its span, beyond the callsite.
+    pub(super) fn looks_at_owners(&self) -> bool {
+        self.expression.terms().any(term::Term::is_of_owner)
+    }
+
+    /// Whether a term looks at the fields. If not, they need not be read.
+    pub fn needs_fields(&self) -> bool {
+        self.expression.terms().any(term::Term::needs_fields)
+    }
+
+    /// What a scan has to read of spans, so that [`matches`](Self::matches) can tell.
+    pub fn columns(&self) -> Columns {
+        if self.needs_fields() {
+            Columns::All
+        } else if self.expression.terms().any(term::Term::needs_entries) {
+            Columns::Entries
+        } else {
+            Columns::Numbers
+        }
+    }
+
+    /// Whether a term looks at the thread.
+    pub fn needs_thread(&self) -> bool {
+        self.expression.terms().any(term::Term::needs_thread)
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+/// The text of the filter, which is understood as the same filter.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.expression.fmt(f)
+    }
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        Self::parse(text)
+    }
+}
+
+/// Filters are equal if their texts are.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Filter {}
+
+/// A value such that `name=` and what this makes of it mean exactly that name, and this alone the
+/// names that contain it: in quotes if it has to be, with stars and backslashes as they are.
+///
+/// # Examples
+///
+/// ```
+/// use spandrel_query::quote;
+///
+/// assert_eq!(quote("db.query"), "db.query");
+/// assert_eq!(quote("GET /cart (v2)"), r#""GET /cart (v2)""#);
+/// ```
+pub fn quote(text: &str) -> String {
+    let mut value = String::with_capacity(text.len() + 2);
+    for c in text.chars() {
+        if matches!(c, '*' | '\\' | '"') {
+            value.push('\\');
+        }
+        value.push(c);
+    }
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '/' | ':' | ',');
+    let property = text.starts_with("has:") || text.starts_with("is:");
+    if !text.is_empty() && text.chars().all(plain) && !property && !lexer::is_keyword(text) {
+        return value;
+    }
+    format!("\"{value}\"")
+}

@@ -1,0 +1,82 @@
+//! What people ask of a profile: selections of spans, and the analyses over them.
+//!
+//! Everything here reads; nothing collects spans without a bound, so that a file larger than the
+//! memory can be asked, too. A program that records needs none of it.
+//!
+//! Three small languages say what is looked at, and mean the same on a command line, in a terminal, in
+//! a browser and in a link: a [`Filter`] says which spans (`name=db.* dur>10ms field.shard=7`), a
+//! [`TimeRange`] in what time (`30s`, `14:05..14:06`, `mark:deploy`), a [`RunSelector`] of which run
+//! (`latest~1`, `7`, a label). None of them panics or recurses without bound on any text, and each
+//! says what was wrong with a text, where, and what to write instead.
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod child_time;
+mod commit_map;
+pub mod compare;
+pub mod critical_path;
+mod distribution;
+mod duration;
+mod entry_scan;
+mod event_text;
+mod exact;
+pub mod explain;
+mod fields;
+mod filter;
+pub mod follow;
+mod groups;
+mod indexes;
+mod inside;
+#[doc(hidden)]
+pub mod internals;
+#[cfg(test)]
+mod made;
+mod oddities;
+mod optimize;
+mod reader;
+mod recent;
+mod rows;
+mod run_selector;
+mod scan;
+mod slow;
+mod span_ref;
+pub mod sql;
+pub mod stacks;
+mod stalls;
+mod statistics;
+mod time;
+mod touched;
+pub mod trace;
+mod verify;
+mod window_sums;
+mod zones;
+
+pub use self::child_time::ChildTime;
+pub use self::critical_path::CriticalPath;
+pub use self::distribution::{Bar, Mode, bars, modes};
+pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
+pub use self::event_text::{event_name, event_text};
+pub use self::exact::ExactPercentiles;
+pub use self::explain::{Explain, Explanation};
+pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
+pub use self::groups::{By, Group, Groups, Key};
+pub use self::indexes::Indexes;
+pub use self::oddities::{KeptOpen, NestedInItself};
+pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
+pub use self::reader::{
+    Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,
+    SpanContext, Thread, Top, WriterStat,
+};
+pub use self::recent::Rollup;
+pub use self::run_selector::{RunSelector, RunSelectorError};
+pub use self::scan::{Columns, Scan};
+pub use self::slow::{SlowBy, Slowest, Which};
+pub use self::span_ref::SpanRef;
+pub use self::stacks::{StackTree, Stacks, Weight};
+pub use self::stalls::{Inside, RuntimeThreads, Stall, Stalls, StallsOn, longest_entry_began};
+pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
+pub use self::trace::Trace;
+pub use self::verify::Contradiction;
+pub use self::window_sums::Extent;
+pub use spandrel_storage::nearest;

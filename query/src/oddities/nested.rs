@@ -1,0 +1,83 @@
+//! A name that is inside itself again and again: a guard that is held over an `.await` catches the spans of
+//! other tasks, and a task that starts its successor from within its own span makes a chain without end.
+
+use rusqlite::{OptionalExtension, Statement, params};
+
+use super::{ids, named, places};
+use crate::reader::Reader;
+use spandrel_storage::Error;
+
+/// Ancestors that are looked at.
+const CHAIN_MAX: u64 = 1_000;
+
+/// A span with many ancestors of the same callsite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NestedInItself {
+    /// The name of all of them.
+    pub name: String,
+    /// Their target.
+    pub target: String,
+    /// The innermost one.
+    pub span_id: u64,
+    /// How many of its ancestors have the name; what is beyond the thousandth was not looked at.
+    pub depth: u64,
+}
+
+impl Reader {
+    /// The deepest nesting of a callsite in itself among spans here and there in a run; how deep it is at
+    /// least. `None` without any.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// Some 70,000 look-ups at most, whatever the length of the run.
+    pub fn nested_in_itself(&self, run_id: i64) -> Result<Option<NestedInItself>, Error> {
+        self.query("look for names inside themselves", |tx| {
+            let Some((first, last)) = ids(tx, run_id)? else { return Ok(None) };
+            let mut next = tx.prepare(
+                "SELECT id FROM span WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 ORDER BY id LIMIT 1",
+            )?;
+            // Those that are open, too: a guard that is never dropped is the outermost of the chain.
+            let mut ancestor = tx.prepare(
+                "SELECT callsite_id, coalesce(parent_id, 0) FROM span WHERE id = ?1
+                 UNION ALL SELECT callsite_id, coalesce(parent_id, 0) FROM open_span WHERE id = ?1
+                 LIMIT 1",
+            )?;
+            let mut deepest: Option<(i64, i64, u64)> = None;
+            for place in places(first, last) {
+                let id = next.query_row(params![place, last, run_id], |row| row.get(0)).optional()?;
+                let Some(id) = id else { break };
+                let (callsite, depth) = depth(&mut ancestor, id)?;
+                if deepest.is_none_or(|(_, _, most)| depth > most) {
+                    deepest = Some((id, callsite, depth));
+                }
+            }
+            let Some((id, callsite, depth)) = deepest.filter(|(_, _, depth)| *depth > 0) else {
+                return Ok(None);
+            };
+            let (name, target) = named(tx, callsite)?;
+            Ok(Some(NestedInItself { name, target, span_id: id.unsigned_abs(), depth }))
+        })
+    }
+}
+
+/// The callsite that a span and its ancestors have most often, and how often beside the first.
+fn depth(find: &mut Statement<'_>, id: i64) -> rusqlite::Result<(i64, u64)> {
+    let mut times: Vec<(i64, u64)> = Vec::new();
+    let mut at = id;
+    for _ in 0..=CHAIN_MAX {
+        let found = find.query_row([at], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((callsite, parent)): Option<(i64, i64)> = found else { break };
+        match times.iter_mut().find(|(known, _)| *known == callsite) {
+            Some((_, count)) => *count += 1,
+            None => times.push((callsite, 1)),
+        }
+        at = parent;
+    }
+    let most = times.into_iter().max_by_key(|(_, count)| *count).unwrap_or_default();
+    Ok((most.0, most.1.saturating_sub(1)))
+}

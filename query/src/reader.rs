@@ -1,0 +1,125 @@
+//! Read-only queries on a profile database.
+//!
+//! Results that can be long are read in pieces with a transaction each, so that a live recording can empty
+//! its write-ahead log. How a file is opened, and that nothing is ever written, see [`ReadOnly`].
+
+mod contexts;
+mod entry;
+mod mark;
+mod names;
+mod run;
+mod span;
+mod top;
+mod writer;
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction};
+use spandrel_storage::{Error, ReadOnly};
+
+pub use self::contexts::{Contexts, Lineage, SpanContext};
+pub use self::entry::Entry;
+pub use self::mark::Mark;
+pub use self::names::{Callsite, Names, Thread};
+pub use self::run::{Counts, Run};
+pub use self::span::{Event, Link, OpenSpan, Span};
+pub use self::top::{CountedBy, Top};
+pub use self::writer::{Loss, WriterStat};
+
+pub(crate) use self::entry::ENTRY_COLUMNS;
+pub(crate) use self::names::{LookUp, Shared};
+pub(crate) use self::span::{
+    COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS, OPEN_COLUMNS as OPEN_SPAN_COLUMNS, last_exit,
+    longest_entry, read_status,
+};
+pub(crate) use self::top::{LIVES_LONG, longest_open};
+pub(crate) use self::writer::read_writer_stat;
+
+use crate::indexes::Indexes;
+
+/// Rows that one read transaction reads at most.
+const PIECE_ROWS: i64 = 20_000;
+
+/// Read-only queries on a profile database, also while it is written.
+///
+/// # Blocking
+///
+/// A call reads from the disk, and waits at most a second for a lock that another connection holds.
+#[derive(Debug)]
+pub struct Reader {
+    file: ReadOnly,
+}
+
+impl Reader {
+    /// Opens the database at `path`; a symbolic link is followed.
+    ///
+    /// Files up to 64 MiB are checked page by page.
+    ///
+    /// # Errors
+    ///
+    /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
+    /// the database of another program, or of a newer spandrel; a damaged file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self { file: ReadOnly::open(path)? })
+    }
+
+    /// The path, as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Whether the file says that it has a write-ahead log, and there is none beside it. That is so of a copy
+    /// of the main file alone, whose last commits may be missing, if it was taken while a program recorded or
+    /// after it was killed.
+    pub fn lacks_log(&self) -> bool {
+        self.file.lacks_log()
+    }
+
+    /// For statements that are prepared once and run within the transaction of a scan.
+    pub(crate) fn connection(&self) -> &Connection {
+        self.file.connection()
+    }
+
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection {
+        self.file.connection_mut()
+    }
+
+    /// Which indexes the profile has: `spandrel optimize` makes them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn indexes(&self) -> Result<Indexes, Error> {
+        self.query("look for indexes", |tx| crate::indexes::present(tx))
+    }
+
+    /// The version of the file's schema. One that an older version of this crate has made, and no recording
+    /// since, is below [`SCHEMA_VERSION`](spandrel_storage::SCHEMA_VERSION).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn schema_version(&self) -> Result<i32, Error> {
+        self.file.schema_version()
+    }
+
+    /// A read transaction.
+    #[doc(hidden)]
+    pub fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.file.begin()
+    }
+
+    /// Whether what was opened as a file that nobody uses still is one.
+    pub(crate) fn check_mode(&self) -> Result<(), Error> {
+        self.file.check_mode()
+    }
+
+    /// Runs a query in a read transaction of its own.
+    pub(crate) fn query<T>(
+        &self,
+        doing: &str,
+        query: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.file.query(doing, query)
+    }
+}

@@ -1,0 +1,98 @@
+//! Entries of spans, those that are recorded one by one.
+
+use rusqlite::Row;
+
+use super::Reader;
+use spandrel_storage::Error;
+
+/// A thread was inside a span, and has left it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number; grows with the time of storing.
+    pub id: u64,
+    /// The span.
+    pub span_id: u64,
+    /// The span's callsite.
+    pub callsite_id: i64,
+    /// The thread that was inside.
+    pub thread_id: i64,
+    /// When it entered, nanoseconds since the start of the run.
+    pub start_ns: i64,
+    /// How long it was inside, in nanoseconds.
+    pub duration_ns: i64,
+    /// The span that the thread was in around this one, if it was in one. Need not be the span's parent.
+    pub around_id: Option<u64>,
+    /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
+    /// count, but its span by its lifetime.
+    pub self_ns: Option<i64>,
+    /// Entries of the span before this one that did not count, but do now.
+    pub earlier_entries: u64,
+    /// Time inside over those, in nanoseconds.
+    pub earlier_ns: i64,
+}
+
+/// Rows that are read in one transaction.
+const PIECE_ROWS: usize = 65_536;
+
+/// What [`Entry::read`] reads, in this order.
+pub(crate) const ENTRY_COLUMNS: &str = "id, span_id, callsite_id, thread_id, start_ns, duration_ns,
+    around_id, self_ns, earlier_entries, earlier_ns";
+
+impl Entry {
+    /// When it left.
+    pub fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns.max(0))
+    }
+
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get::<_, i64>(0)? as u64,
+            span_id: row.get::<_, i64>(1)? as u64,
+            callsite_id: row.get(2)?,
+            thread_id: row.get(3)?,
+            start_ns: row.get(4)?,
+            duration_ns: row.get(5)?,
+            around_id: row.get::<_, Option<i64>>(6)?.map(|id| id as u64),
+            self_ns: row.get(7)?,
+            earlier_entries: row.get::<_, Option<i64>>(8)?.unwrap_or(0) as u64,
+            earlier_ns: row.get::<_, Option<i64>>(9)?.unwrap_or(0),
+        })
+    }
+}
+
+impl Reader {
+    /// Calls `each` for each entry of the run that is recorded by itself, in the order of storing: those of a
+    /// thread come in the order of their ends. None of files before version 3.
+    ///
+    /// A piece of rows has a read transaction of its own: of a live recording, what is committed
+    /// meanwhile is seen or not.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn entries(&self, run_id: i64, mut each: impl FnMut(&Entry)) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let read = self.query("read the entries", |tx| {
+                let mut query = tx.prepare(&format!(
+                    "SELECT {ENTRY_COLUMNS}
+                     FROM entry WHERE id > max(?1, (SELECT first_id - 1 FROM run WHERE id = ?3))
+                       AND id <= (SELECT last_id FROM run WHERE id = ?3) AND run_id = ?3
+                     ORDER BY id LIMIT ?2"
+                ))?;
+                let mut rows = query.query([after, PIECE_ROWS as i64, run_id])?;
+                let mut read = 0;
+                while let Some(row) = rows.next()? {
+                    let entry = Entry::read(row)?;
+                    after = entry.id as i64;
+                    each(&entry);
+                    read += 1;
+                }
+                Ok(read)
+            })?;
+            if read < PIECE_ROWS {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Runs, and how much they hold.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::Reader;
+use super::names::too_long;
+use spandrel_storage::Error;
+use spandrel_storage::RunInfo;
+
+/// A recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its number in the file.
+    pub id: i64,
+    /// What was known when it began.
+    pub info: RunInfo,
+    /// Wall-clock end; `None` while it is live, and when it was killed.
+    pub ended_unix_ns: Option<i64>,
+    /// The report of its end, a JSON object; while it has no end, what went wrong so far, if anything.
+    pub report: Option<String>,
+    /// The ids of its spans and events are at least this.
+    pub first_id: u64,
+    /// The largest id in its rows.
+    pub last_id: u64,
+    /// The latest moment in its rows, nanoseconds since it began.
+    pub last_ns: i64,
+    /// When the writer last told of itself, nanoseconds since the run began; 0 if it never did.
+    pub told_ns: i64,
+    /// Spans stored, unfinished and pruned ones included.
+    pub spans: u64,
+    /// Unfinished spans stored.
+    pub unfinished: u64,
+    /// Events stored, pruned ones included.
+    pub events: u64,
+    /// Links stored, pruned ones included.
+    pub links: u64,
+    /// Entries stored one by one, pruned ones included.
+    pub entries: u64,
+    /// Spans that were dropped.
+    pub dropped_spans: u64,
+    /// Events that were dropped.
+    pub dropped_events: u64,
+    /// Entries that were dropped, of those that are recorded one by one.
+    pub dropped_entries: u64,
+    /// Spans that retention deleted.
+    pub pruned_spans: u64,
+    /// Events that retention deleted.
+    pub pruned_events: u64,
+    /// Entries that retention deleted.
+    pub pruned_entries: u64,
+    /// Whether somebody has looked and found that rows are missing that nobody counted, or are
+    /// impossible; not known when it is read.
+    pub is_contradicted: bool,
+}
+
+/// How many rows a run has in the file, counted row by row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Spans, unfinished ones included.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Follows-from links.
+    pub links: u64,
+    /// Entries that are recorded one by one.
+    pub entries: u64,
+    /// Spans that are unfinished.
+    pub unfinished: u64,
+}
+
+/// What all runs of a file may take in memory; some 50,000.
+const RUNS_BYTES_MAX: usize = 64 << 20;
+
+const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
+    clock, settings, ended_unix_ns, report, first_id, last_id, last_ns, spans, unfinished, events,
+    links, dropped_spans, dropped_events, pruned_spans, pruned_events,
+    (SELECT coalesce(max(at_ns), 0) FROM writer_stat WHERE writer_stat.run_id = run.id),
+    entries, dropped_entries, pruned_entries";
+
+impl Run {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let count = |at: usize| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(at)? as u64) };
+        Ok(Self {
+            id: row.get(0)?,
+            info: RunInfo {
+                uuid: row.get(1)?,
+                label: row.get(2)?,
+                started_unix_ns: row.get(3)?,
+                pid: row.get(4)?,
+                program: row.get(5)?,
+                args: row.get(6)?,
+                host: row.get(7)?,
+                os: row.get(8)?,
+                cpus: row.get(9)?,
+                clock: row.get(10)?,
+                settings: row.get(11)?,
+            },
+            ended_unix_ns: row.get(12)?,
+            report: row.get(13)?,
+            first_id: count(14)?,
+            last_id: count(15)?,
+            last_ns: row.get(16)?,
+            spans: count(17)?,
+            unfinished: count(18)?,
+            events: count(19)?,
+            links: count(20)?,
+            dropped_spans: count(21)?,
+            dropped_events: count(22)?,
+            pruned_spans: count(23)?,
+            pruned_events: count(24)?,
+            told_ns: row.get(25)?,
+            entries: count(26)?,
+            dropped_entries: count(27)?,
+            pruned_entries: count(28)?,
+            is_contradicted: false,
+        })
+    }
+
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let info = &self.info;
+        let texts = [&info.uuid, &info.program, &info.args, &info.host, &info.os, &info.settings];
+        let maybe = [&info.label, &self.report];
+        let texts = texts.into_iter().chain(maybe.into_iter().flatten());
+        size_of::<Self>() + texts.map(String::len).sum::<usize>()
+    }
+
+    /// How long the run took, or takes so far, by its own clock, which stamps its spans: the one on the wall can
+    /// be set meanwhile. Nanoseconds.
+    pub fn length_ns(&self) -> i64 {
+        let own = self.last_ns.max(self.told_ns).max(0);
+        match self.ended_unix_ns {
+            // The writer tells of itself at the end, but in a file that was made in another way.
+            Some(ended) if self.told_ns == 0 => {
+                own.max(ended.saturating_sub(self.info.started_unix_ns))
+            }
+            _ => own,
+        }
+    }
+
+    /// Spans, events and entries that were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_spans.saturating_add(self.dropped_events).saturating_add(self.dropped_entries)
+    }
+
+    /// Spans, events and entries that retention deleted.
+    pub fn pruned(&self) -> u64 {
+        self.pruned_spans.saturating_add(self.pruned_events).saturating_add(self.pruned_entries)
+    }
+
+    /// Whether the run has ended, and nothing of it was dropped or pruned, nor found to be missing.
+    pub fn is_complete(&self) -> bool {
+        let is_whole = self.dropped() == 0 && self.pruned() == 0;
+        self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted
+    }
+}
+
+impl Reader {
+    /// All runs, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn runs(&self) -> Result<Vec<Run>, Error> {
+        self.query("read the runs", |tx| {
+            let mut query = tx.prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))?;
+            let mut bytes = 0;
+            let read = |row: &Row<'_>| {
+                let run = Run::read(row)?;
+                bytes += run.bytes();
+                if bytes > RUNS_BYTES_MAX { Err(too_long()) } else { Ok(run) }
+            };
+            query.query_map([], read)?.collect()
+        })
+    }
+
+    /// The run that began last.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn latest_run(&self) -> Result<Option<Run>, Error> {
+        self.query("read the latest run", |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM run ORDER BY id DESC LIMIT 1");
+            tx.query_row(&sql, [], Run::read).optional()
+        })
+    }
+
+    /// The run with this number.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn run(&self, id: i64) -> Result<Option<Run>, Error> {
+        self.query("read a run", |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM run WHERE id = ?1");
+            tx.query_row(&sql, [id], Run::read).optional()
+        })
+    }
+
+    /// Counts the rows of a run, some 10 ms for a million; the totals in [`Run`] are cheap.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn counts(&self, run_id: i64) -> Result<Counts, Error> {
+        self.query("count the rows of a run", |tx| {
+            let range = "id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
+                         AND (SELECT last_id FROM run WHERE id = ?1) AND run_id = ?1";
+            let spans = format!(
+                "SELECT count(*), coalesce(sum(status = 'unfinished'), 0) FROM span WHERE {range}"
+            );
+            let (spans, unfinished): (i64, i64) =
+                tx.query_row(&spans, [run_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let events = format!("SELECT count(*) FROM event WHERE {range}");
+            let events: i64 = tx.query_row(&events, [run_id], |row| row.get(0))?;
+            let links = "SELECT count(*) FROM link WHERE run_id = ?1";
+            let links: i64 = tx.query_row(links, [run_id], |row| row.get(0))?;
+            let entries = format!("SELECT count(*) FROM entry WHERE {range}");
+            let entries: i64 = tx.query_row(&entries, [run_id], |row| row.get(0))?;
+            Ok(Counts {
+                spans: spans as u64,
+                events: events as u64,
+                links: links as u64,
+                entries: entries as u64,
+                unfinished: unfinished as u64,
+            })
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! Reads for whoever looks at a profile again and again: what each costs is bounded by what was asked
+//! for, and not by the size of the profile.
+
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::reader::{
+    Callsite, CountedBy, Names, Reader, WriterStat, longest_open, read_writer_stat,
+};
+use spandrel_storage::Error;
+use spandrel_storage::Histogram;
+
+/// Rows that one read transaction reads at most.
+const PIECE_ROWS: usize = 20_000;
+
+/// The calls of one callsite that ended in one interval: closed spans, or entries of those that live long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rollup {
+    /// Start of the interval, nanoseconds since the start of the run.
+    pub at_ns: i64,
+    /// Length of the interval.
+    pub interval_ns: i64,
+    /// The callsite; [`Reader::callsite`] knows its name.
+    pub callsite_id: i64,
+    /// What is counted.
+    pub counted: CountedBy,
+    /// How many calls.
+    pub calls: u64,
+    /// How many spans have closed, whose calls these are.
+    pub spans: u64,
+    /// How many of them failed or panicked.
+    pub errors: u64,
+    /// Sum of their durations.
+    pub sum_ns: i64,
+    /// Sum of their busy times; `None` if those were not measured.
+    pub busy_ns: Option<i64>,
+    /// Sum of their self times.
+    pub self_ns: i64,
+    /// The longest duration.
+    pub max_ns: i64,
+    /// Their durations; any percentile is within 1 %.
+    pub histogram: Histogram,
+}
+
+impl Rollup {
+    fn read(row: &Row<'_>, counted: CountedBy) -> rusqlite::Result<Self> {
+        let histogram = Histogram::decode(row.get_ref(9)?.as_blob()?).map_err(|source| {
+            rusqlite::Error::FromSqlConversionFailure(9, Type::Blob, Box::new(source))
+        })?;
+        Ok(Self {
+            at_ns: row.get(0)?,
+            callsite_id: row.get(1)?,
+            interval_ns: row.get(2)?,
+            counted,
+            calls: row.get::<_, i64>(3)? as u64,
+            spans: row.get::<_, i64>(10)? as u64,
+            errors: row.get::<_, i64>(4)? as u64,
+            sum_ns: row.get(5)?,
+            busy_ns: row.get(6)?,
+            self_ns: row.get(7)?,
+            max_ns: row.get(8)?,
+            histogram,
+        })
+    }
+}
+
+impl Reader {
+    /// Calls `each` for each rollup of the run whose interval starts in the window from `from_ns` to
+    /// before `until_ns`: those of spans in the order of time, and then those of entries; of some callsites
+    /// only, if any are named.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn rollups(
+        &self,
+        run_id: i64,
+        from_ns: i64,
+        until_ns: i64,
+        callsites: &[i64],
+        mut each: impl FnMut(Rollup),
+    ) -> Result<(), Error> {
+        let only: Vec<String> = callsites.iter().map(i64::to_string).collect();
+        let only = match only.as_slice() {
+            [] => String::new(),
+            ids => format!("AND callsite_id IN ({})", ids.join(",")),
+        };
+        for counted in [CountedBy::Lifetime, CountedBy::Entries] {
+            self.rollups_of(run_id, (from_ns, until_ns), &only, counted, &mut each)?;
+        }
+        Ok(())
+    }
+
+    fn rollups_of(
+        &self,
+        run_id: i64,
+        (from_ns, until_ns): (i64, i64),
+        only: &str,
+        counted: CountedBy,
+        each: &mut impl FnMut(Rollup),
+    ) -> Result<(), Error> {
+        let (table, columns) = counted.rollups();
+        let sql = format!(
+            "SELECT at_ns, callsite_id, interval_ns, {columns}
+             FROM {table} WHERE run_id = ?1 AND (at_ns, callsite_id) > (?2, ?3) AND at_ns < ?4 {only}
+             ORDER BY at_ns, callsite_id LIMIT {PIECE_ROWS}"
+        );
+        let mut after = (from_ns, i64::MIN);
+        loop {
+            let read = self.query("read the rollups", |tx| {
+                let mut query = tx.prepare(&sql)?;
+                let mut rows = query.query(params![run_id, after.0, after.1, until_ns])?;
+                let mut read = 0;
+                while let Some(row) = rows.next()? {
+                    let rollup = Rollup::read(row, counted)?;
+                    after = (rollup.at_ns, rollup.callsite_id);
+                    read += 1;
+                    each(rollup);
+                }
+                Ok(read)
+            })?;
+            if read < PIECE_ROWS {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The longest entry of the open spans that live long, by callsite: until they close, rollups know only of
+    /// entries that were recorded one by one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn longest_open_entries(&self, run_id: i64) -> Result<Vec<(i64, i64)>, Error> {
+        self.query("read the open spans", |tx| longest_open(tx, "", &[&run_id]))
+    }
+
+    /// The callsite with this number; without a name if it is not in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn callsite(&self, id: i64) -> Result<Arc<Callsite>, Error> {
+        self.query("read a callsite", |tx| Names::new(tx)?.callsite(id))
+    }
+
+    /// The states of the writer from this moment on, in the order of time.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn writer_stats_since(&self, run_id: i64, from_ns: i64) -> Result<Vec<WriterStat>, Error> {
+        self.query("read the state of the writer", |tx| {
+            let sql = "SELECT at_ns, recorded, stored, dropped, events_recorded, events_stored,
+                   events_dropped, batches, largest_batch_ns, ring_high_water, wal_bytes,
+                   file_bytes, open_spans
+                 FROM writer_stat WHERE run_id = ?1 AND at_ns >= ?2 ORDER BY at_ns";
+            tx.prepare(sql)?.query_map(params![run_id, from_ns], read_writer_stat)?.collect()
+        })
+    }
+
+    /// Roughly the id of the first span that starts at `at_ns` or later, found in some forty steps:
+    /// threads take ids in blocks, so that neighbours can be out of order. The id behind the last one,
+    /// if all start before.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn id_near(&self, run_id: i64, at_ns: i64) -> Result<u64, Error> {
+        self.query("find a moment", |tx| {
+            let range = "SELECT first_id, last_id FROM run WHERE id = ?1";
+            let range = tx.query_row(range, [run_id], |row| Ok((row.get(0)?, row.get(1)?)));
+            let Some((mut low, last)): Option<(i64, i64)> = range.optional()? else {
+                return Ok(0);
+            };
+            let mut high = last.saturating_add(1);
+            let mut query = tx.prepare(
+                "SELECT id, start_ns FROM span WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1",
+            )?;
+            // All before `low` start earlier, all from `high` on do not.
+            while low < high {
+                let middle = low + (high - low) / 2;
+                let found: Option<(i64, i64)> = query
+                    .query_row([middle, high], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                match found {
+                    Some((id, start_ns)) if start_ns < at_ns => low = id.saturating_add(1),
+                    _ => high = middle,
+                }
+            }
+            Ok(low as u64)
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! From rows of SQLite to spans with names.
+//!
+//! Reading a value costs three calls of SQLite, and a name in a hash table as much again. So only those
+//! columns are read that are asked for, and the names of callsites and threads, which the store numbers
+//! from one, stand in a table by their number.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::{Params, Row, Statement, Transaction};
+
+use super::{Columns, SpanRef};
+use crate::reader::{
+    Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, read_status,
+};
+use spandrel_storage::Status;
+
+/// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
+const NAMES_MAX: usize = 1 << 20;
+/// Names of higher numbers, which only a made-up file has.
+const OTHERS_MAX: usize = 16_384;
+
+/// Reads spans of one run; the names outlive a transaction.
+pub(crate) struct Rows {
+    run_id: i64,
+    columns: Columns,
+    callsites: Kept<Callsite>,
+    threads: Kept<Thread>,
+    /// Those of the longest entries.
+    workers: Kept<Thread>,
+    shared: Shared,
+}
+
+impl Rows {
+    pub(crate) fn new(run_id: i64, columns: Columns) -> Self {
+        Self {
+            run_id,
+            columns,
+            callsites: Kept::default(),
+            threads: Kept::default(),
+            workers: Kept::default(),
+            shared: Shared::default(),
+        }
+    }
+
+    pub(crate) fn run_id(&self) -> i64 {
+        self.run_id
+    }
+
+    /// What a statement has to select, in this order.
+    pub(crate) fn selected(&self) -> &'static str {
+        match self.columns {
+            Columns::All => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
+                 longest_thread_id, fields"
+            }
+            Columns::Entries => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
+                 longest_thread_id"
+            }
+            Columns::Numbers => {
+                "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
+                 self_ns, entries, status"
+            }
+        }
+    }
+
+    /// Calls `each` for each row of a statement.
+    pub(crate) fn read(
+        &mut self,
+        tx: &Transaction<'_>,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let mut names = LookUp::new(tx)?;
+        let mut query = tx.prepare(sql)?;
+        self.each(query.query(params)?, &mut names, &mut each)
+    }
+
+    /// The same of a statement whose parameters are bound.
+    pub(crate) fn read_bound(
+        &mut self,
+        query: &mut Statement<'_>,
+        names: &mut LookUp<'_>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        self.each(query.raw_query(), names, &mut each)
+    }
+
+    /// Calls `each` for each row of a statement on entries, as a call of its span.
+    pub(crate) fn read_entries(
+        &mut self,
+        tx: &Transaction<'_>,
+        sql: &str,
+        params: impl Params,
+        owners: &mut impl OwnerOf,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let mut names = LookUp::new(tx)?;
+        let mut query = tx.prepare(sql)?;
+        let mut rows = query.query(params)?;
+        while let Some(row) = rows.next()? {
+            let mut entry = crate::Entry::read(row)?;
+            let owner = owners.owner(&mut entry)?;
+            let thread = self.threads.get(entry.thread_id, |id| names.thread(id))?;
+            let shared = &mut self.shared;
+            let callsite =
+                self.callsites.get(entry.callsite_id, |id| names.callsite(id, shared))?;
+            let duration_ns = Some(entry.duration_ns);
+            let call = SpanRef {
+                id: entry.span_id,
+                run_id: self.run_id,
+                parent_id: owner.and_then(|owner| owner.parent_id),
+                root_id: owner.map_or(entry.span_id, |owner| owner.root_id),
+                callsite,
+                thread,
+                start_ns: entry.start_ns,
+                duration_ns,
+                busy_ns: duration_ns,
+                self_ns: entry.self_ns,
+                entries: owner.map_or(1, |owner| owner.entries),
+                first_entry_ns: owner.and_then(|owner| owner.first_entry_ns),
+                longest_entry_ns: duration_ns,
+                last_exit_ns: owner.and_then(|owner| owner.last_exit_ns),
+                longest_thread: thread,
+                status: owner.map_or(Status::Ok, |owner| owner.status),
+                fields: owner.and_then(|owner| owner.fields.as_deref()),
+                entry: Some(&entry),
+                context: owner.and_then(|owner| owner.context),
+            };
+            if each(&call).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn each(
+        &mut self,
+        mut rows: rusqlite::Rows<'_>,
+        names: &mut LookUp<'_>,
+        each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        while let Some(row) = rows.next()? {
+            if each(&self.span(row, names)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn span<'a>(
+        &'a mut self,
+        row: &'a Row<'_>,
+        names: &mut LookUp<'_>,
+    ) -> rusqlite::Result<SpanRef<'a>> {
+        let number = |at: usize| -> rusqlite::Result<i64> { Ok(row.get_ref(at)?.as_i64()?) };
+        let maybe =
+            |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
+        let fields = match self.columns {
+            Columns::All => row.get_ref(15)?.as_str_or_null()?,
+            Columns::Entries | Columns::Numbers => None,
+        };
+        let (entries, busy_ns) = (number(9)? as u64, maybe(7)?);
+        let [first, longest, last, longest_thread] = match self.columns {
+            Columns::Numbers => [None; 4],
+            _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
+        };
+        let context = match self.columns {
+            Columns::All => names.context(Lineage {
+                id: number(0)?,
+                parent_id: maybe(1)?,
+                root_id: number(2)?,
+            })?,
+            Columns::Entries | Columns::Numbers => None,
+        };
+        let thread = self.threads.get(number(4)?, |id| names.thread(id))?;
+        let longest_thread = match longest_thread {
+            Some(id) => self.workers.get(id, |id| names.thread(id))?,
+            None => thread,
+        };
+        Ok(SpanRef {
+            id: number(0)? as u64,
+            run_id: self.run_id,
+            parent_id: maybe(1)?.map(|id| id as u64),
+            root_id: number(2)? as u64,
+            callsite: {
+                let shared = &mut self.shared;
+                self.callsites.get(number(3)?, |id| names.callsite(id, shared))?
+            },
+            thread,
+            start_ns: number(5)?,
+            duration_ns: maybe(6)?,
+            busy_ns,
+            self_ns: maybe(8)?,
+            entries,
+            first_entry_ns: first,
+            longest_entry_ns: longest_entry(entries, busy_ns, longest),
+            last_exit_ns: last_exit(entries, busy_ns, first, last),
+            longest_thread,
+            status: read_status(row, 10)?,
+            fields,
+            entry: None,
+            context,
+        })
+    }
+}
+
+/// Knows the spans of entries.
+pub(crate) trait OwnerOf {
+    /// The span of an entry, if more of it is wanted than the entry says, and if it is there. May change the
+    /// entry.
+    fn owner(&mut self, entry: &mut crate::Entry) -> rusqlite::Result<Option<&Span>>;
+}
+
+/// Names by number.
+struct Kept<T> {
+    /// The small numbers.
+    table: Vec<Option<Arc<T>>>,
+    /// The others.
+    others: HashMap<i64, Arc<T>>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { table: Vec::new(), others: HashMap::new() }
+    }
+}
+
+impl<T> Kept<T> {
+    fn get(
+        &mut self,
+        id: i64,
+        look_up: impl FnOnce(i64) -> rusqlite::Result<Arc<T>>,
+    ) -> rusqlite::Result<&Arc<T>> {
+        match usize::try_from(id).ok().filter(|at| *at < NAMES_MAX) {
+            Some(at) => {
+                if at >= self.table.len() {
+                    self.table.resize(at + 1, None);
+                }
+                match &mut self.table[at] {
+                    Some(known) => Ok(known),
+                    unknown => Ok(unknown.insert(look_up(id)?)),
+                }
+            }
+            None => {
+                if self.others.len() >= OTHERS_MAX && !self.others.contains_key(&id) {
+                    self.others.clear();
+                }
+                match self.others.entry(id) {
+                    Entry::Occupied(known) => Ok(known.into_mut()),
+                    Entry::Vacant(unknown) => Ok(unknown.insert(look_up(id)?)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_up_once_and_their_number_is_bounded() {
+        let mut kept = Kept::default();
+        let mut looked_up = 0;
+        let mut get = |kept: &mut Kept<i64>, id: i64| {
+            let found = kept.get(id, |id| {
+                looked_up += 1;
+                Ok(Arc::new(id))
+            });
+            assert_eq!(**found.unwrap(), id);
+            looked_up
+        };
+        let last = NAMES_MAX as i64;
+        for id in [1, last - 1, last, -1, i64::MAX, 1, -1, i64::MIN, i64::MAX] {
+            get(&mut kept, id);
+        }
+        assert_eq!(get(&mut kept, 1), 6);
+        for id in 0..40_000 {
+            get(&mut kept, id << 20);
+        }
+        assert!(kept.others.len() <= OTHERS_MAX && kept.table.len() <= NAMES_MAX);
+    }
+}

@@ -1,0 +1,134 @@
+//! In which entry of a span that lives long something began.
+//!
+//! Entries are read for a second of the run at a time, where commits have any of it (`commit_map.rs`), and
+//! those of the last few seconds are kept: spans come roughly in the order of their starts. Where commits do
+//! not tell, or spans come in no such order, nothing is found.
+
+use std::collections::VecDeque;
+
+use rusqlite::{Connection, params};
+
+use crate::commit_map::{Kind, Place, places, union};
+use crate::reader::Reader;
+use spandrel_storage::Error;
+use spandrel_storage::internals::Context;
+use spandrel_storage::internals::QuickMap;
+
+/// Entries that are read together begin or end in the same stretch of this length.
+const SLICE_NS: i64 = 1_000_000_000;
+/// Slices that are kept.
+const SLICES_MAX: usize = 4;
+/// Entries of a slice at most; one with more has none.
+const ENTRIES_MAX: usize = 1_000_000;
+/// How often a slice is read on average, before it is given up.
+const READ_EACH: i64 = 8;
+/// Entries of a span that are looked at to find the one in which something began; more overlap only if as
+/// many threads are inside it at once.
+const OVERLAPPING_MAX: usize = 64;
+
+/// An entry that goes on at some moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Going {
+    pub(super) thread_id: i64,
+    pub(super) start_ns: i64,
+    end_ns: i64,
+    /// The span that the thread was in around it.
+    pub(super) around_id: Option<u64>,
+}
+
+/// By span, by start.
+type Slice = QuickMap<u64, Vec<Going>>;
+
+pub(super) struct Inside<'a> {
+    reader: &'a Reader,
+    run_id: i64,
+    /// Where the entries are; `None`: not looked yet.
+    places: Option<Vec<Place>>,
+    /// By number, the one that was asked for last in front.
+    slices: VecDeque<(i64, Slice)>,
+    reads_left: i64,
+}
+
+impl<'a> Inside<'a> {
+    pub(super) fn new(reader: &'a Reader, run_id: i64) -> Self {
+        Self { reader, run_id, places: None, slices: VecDeque::new(), reads_left: 0 }
+    }
+
+    /// The entry of a span in which something began: on that thread, or else on any.
+    pub(super) fn at(
+        &mut self,
+        span_id: u64,
+        thread_id: i64,
+        at_ns: i64,
+    ) -> Result<Option<Going>, Error> {
+        let reader = self.reader;
+        let slice = self.slice(at_ns.div_euclid(SLICE_NS));
+        let slice = slice.context(reader.path(), "read what was entered")?;
+        let Some(all) = slice.and_then(|slice| slice.get(&span_id)) else { return Ok(None) };
+        let begun = all.partition_point(|entry| entry.start_ns <= at_ns);
+        let begun = all.get(..begun).unwrap_or_default().iter().rev().take(OVERLAPPING_MAX);
+        let mut elsewhere = None;
+        for entry in begun.filter(|entry| at_ns <= entry.end_ns) {
+            if entry.thread_id == thread_id {
+                return Ok(Some(*entry));
+            }
+            elsewhere.get_or_insert(*entry);
+        }
+        Ok(elsewhere)
+    }
+
+    fn slice(&mut self, number: i64) -> rusqlite::Result<Option<&Slice>> {
+        if let Some(at) = self.slices.iter().position(|(known, _)| *known == number) {
+            self.slices.swap(0, at);
+            return Ok(self.slices.front().map(|(_, slice)| slice));
+        }
+        let conn = self.reader.connection();
+        if self.places.is_none() {
+            let found = places(conn, self.run_id, Kind::Entry)?.unwrap_or_default();
+            let last_ns = found.iter().map(|place| place.to_ns).max().unwrap_or(0);
+            self.reads_left = (last_ns / SLICE_NS + 2).saturating_mul(READ_EACH);
+            self.places = Some(found);
+        }
+        let places = self.places.as_deref().unwrap_or_default();
+        if places.is_empty() || self.reads_left <= 0 {
+            return Ok(None);
+        }
+        self.reads_left -= 1;
+        let slice = read(conn, self.run_id, places, number)?;
+        self.slices.truncate(SLICES_MAX - 1);
+        self.slices.push_front((number, slice));
+        Ok(self.slices.front().map(|(_, slice)| slice))
+    }
+}
+
+fn read(conn: &Connection, run_id: i64, places: &[Place], number: i64) -> rusqlite::Result<Slice> {
+    let from_ns = number.saturating_mul(SLICE_NS);
+    let until_ns = from_ns.saturating_add(SLICE_NS);
+    let then = places.iter().filter(|place| place.is_in_any(&[(from_ns, until_ns)]));
+    let mut query = conn.prepare(
+        "SELECT span_id, thread_id, start_ns, duration_ns, around_id FROM entry
+         WHERE id > ?1 AND id <= ?2 AND run_id = ?3 AND start_ns < ?5 AND start_ns + duration_ns >= ?4",
+    )?;
+    let (mut slice, mut count) = (Slice::default(), 0);
+    for range in union(then.map(Place::range).collect()) {
+        let mut rows = query.query(params![range.after, range.last, run_id, from_ns, until_ns])?;
+        while let Some(row) = rows.next()? {
+            let (start_ns, duration_ns): (i64, i64) = (row.get(2)?, row.get(3)?);
+            count += 1;
+            if count > ENTRIES_MAX {
+                return Ok(Slice::default());
+            }
+            slice.entry(row.get::<_, i64>(0)? as u64).or_default().push(Going {
+                thread_id: row.get(1)?,
+                start_ns,
+                end_ns: start_ns.saturating_add(duration_ns.max(0)),
+                around_id: row.get::<_, Option<i64>>(4)?.map(|id| id as u64),
+            });
+        }
+    }
+    slice.values_mut().for_each(|all| all.sort_by_key(|entry| entry.start_ns));
+    Ok(slice)
+}
+
+#[cfg(test)]
+mod tests;

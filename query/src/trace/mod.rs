@@ -1,0 +1,375 @@
+//! One trace: the spans under a root, as a tree.
+//!
+//! A trace can be incomplete. A parent that was dropped, pruned or is still open leaves *orphans*
+//! behind: they stay in the trace by their root, and are kept by the parent that is missing. The
+//! root itself can be missing in the same way.
+//!
+//! A span that lives long and is entered again and again counts by its entries: what a thread did in it
+//! belongs to the span that the thread was in around it, whichever its parent is. So such entries
+//! are *nodes* of the tree, below the span around them, with the spans that began inside them (see
+//! `entered.rs`); the lifetime of such a span is nobody's work.
+//!
+//! A trace of any size is read; at most as many spans as the caller allows are kept, those with the
+//! lowest ids, and the others are counted; and as many entries, the longest. Nodes cannot be lost in a
+//! circle: in a damaged file a span may be its own ancestor, and is then treated as an orphan.
+
+mod entered;
+mod kept;
+mod layout;
+mod meanwhile;
+mod node;
+mod owners;
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+pub use self::kept::Outlived;
+use self::layout::Layout;
+pub use self::meanwhile::{Meanwhile, MeanwhileRow};
+pub use self::node::{Node, TraceEntry};
+use super::rows::Rows;
+use super::scan::Condition;
+use super::{Columns, Scan, SpanRef};
+use crate::indexes::BY_ROOT;
+use crate::reader::{Reader, Run, Span};
+use spandrel_storage::Error;
+use spandrel_storage::internals::Context;
+
+/// The spans under one root, as a tree.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Trace {
+    /// The run it belongs to.
+    pub run_id: i64,
+    /// The id of its root, which may be missing.
+    pub root_id: u64,
+    /// Its spans, in the order of ids; also those of other traces that began inside of its entries.
+    pub spans: Vec<Span>,
+    /// How many spans there are in the file, those that are not kept included.
+    pub total: u64,
+    /// The entries that belong to it, by start.
+    pub entries: Vec<TraceEntry>,
+    /// How many of them there are in the file, those that are not kept included.
+    pub entries_total: u64,
+    /// There were more entries at that time than are looked at.
+    pub entries_left_out: bool,
+    /// What other threads did at that time in spans that live long and are no part of it: of the span
+    /// around which it was read, or of the root.
+    pub meanwhile: Option<Meanwhile>,
+    /// When spans that are unfinished are taken to end: nobody knows, so it is the last moment of
+    /// which the run tells.
+    pub last_ns: i64,
+    layout: Layout,
+}
+
+impl Trace {
+    /// Reads the trace with this root, and keeps at most `max` of its spans.
+    ///
+    /// `None` when the file has no span of such a trace.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// Milliseconds in a profile with indexes; otherwise looks at the commits that may have spans of it. In
+    /// a run that was recorded before version 3 of the schema that is all of it, some 0.1 s for a million
+    /// spans.
+    pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
+        Self::read_with(reader, (root_id, root_id), max, HashSet::new())
+    }
+
+    /// The same with one of its spans, and those around it, among what is kept, whatever their ids.
+    /// [`meanwhile`](Self::meanwhile) is of its time.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`read`](Self::read), twice if the trace has more than `max` spans.
+    pub fn read_around(
+        reader: &Reader,
+        root_id: u64,
+        max: usize,
+        span_id: u64,
+    ) -> Result<Option<Self>, Error> {
+        let trace = Self::read_with(reader, (root_id, span_id), max, HashSet::new())?;
+        let Some(cut) = trace.as_ref().filter(|trace| trace.is_truncated()) else {
+            return Ok(trace);
+        };
+        let mut chain = HashSet::new();
+        let mut next = Some(span_id);
+        // A circle of parents, which only a damaged file has, ends here, too.
+        while let Some(id) = next.filter(|id| chain.len() < max && chain.insert(*id)) {
+            next = None;
+            let one = Scan::new(cut.run_id).ids(id, id).columns(Columns::Numbers);
+            reader.scan(&one, |span| {
+                next = span.parent_id;
+                ControlFlow::Break(())
+            })?;
+        }
+        Self::read_with(reader, (root_id, span_id), max, chain)
+    }
+
+    fn read_with(
+        reader: &Reader,
+        (root_id, asked): (u64, u64),
+        max: usize,
+        wanted: HashSet<u64>,
+    ) -> Result<Option<Self>, Error> {
+        let max = max.min((u32::MAX / 2) as usize);
+        let runs = reader.runs()?;
+        let Some(run) = runs.iter().rev().find(|run| run.first_id <= root_id) else {
+            return Ok(None);
+        };
+        let mut found = Found { root_id, asked, max, wanted, spans: Vec::new(), total: 0 };
+        if reader.indexes()?.traces {
+            found.look_up(reader, run.id)?;
+        } else {
+            let scan = Scan::new(run.id).columns(Columns::All);
+            match reader.ranges_of_trace(&scan, root_id)? {
+                Some(ranges) => reader.scan_ranges(&scan, ranges, &mut found, Found::add)?,
+                None => reader.scan_if(&scan, &mut found, Found::add)?,
+            }
+        }
+        found.add_open(reader, run)?;
+        if found.spans.is_empty() {
+            return Ok(None);
+        }
+        found.order();
+        let inside = entered::find(reader, run, &found)?;
+        found.spans.extend(inside.guests);
+        let mut trace = Self::new(root_id, found.spans, inside.entries, found.total, run.last_ns);
+        trace.total = trace.total.saturating_add(inside.guests_total);
+        trace.entries_total = inside.total;
+        trace.entries_left_out = inside.left_out;
+        trace.meanwhile = inside.meanwhile;
+        Ok(Some(trace))
+    }
+
+    /// The tree of these spans and entries.
+    pub(crate) fn new(
+        root_id: u64,
+        mut spans: Vec<Span>,
+        mut entries: Vec<TraceEntry>,
+        total: u64,
+        last_ns: i64,
+    ) -> Self {
+        spans.sort_by_key(|span| span.id);
+        spans.dedup_by_key(|span| span.id);
+        entries.sort_by_key(|one| {
+            (one.entry.start_ns, std::cmp::Reverse(one.entry.end_ns()), one.entry.id)
+        });
+        let run_id = spans.first().map_or(0, |span| span.run_id);
+        let ends =
+            spans.iter().map(|span| span.start_ns.saturating_add(span.duration_ns.unwrap_or(0)));
+        let last_ns = ends.fold(last_ns, i64::max);
+        let layout = Layout::new(root_id, &spans, &entries, last_ns);
+        let (entries_total, entries_left_out) = (entries.len() as u64, false);
+        Self {
+            run_id,
+            root_id,
+            spans,
+            total,
+            entries,
+            entries_total,
+            entries_left_out,
+            meanwhile: None,
+            last_ns,
+            layout,
+        }
+    }
+
+    /// The place of the root in [`spans`](Self::spans), unless it is missing.
+    pub fn root(&self) -> Option<usize> {
+        self.layout.root
+    }
+
+    /// What stands at a place: the spans have the first ones, in their order, the entries those behind.
+    pub fn node(&self, place: usize) -> Option<Node<'_>> {
+        match place.checked_sub(self.spans.len()) {
+            None => self.spans.get(place).map(Node::Span),
+            Some(at) => self.entries.get(at).map(Node::Entry),
+        }
+    }
+
+    /// How many places there are.
+    pub fn nodes(&self) -> usize {
+        self.spans.len() + self.entries.len()
+    }
+
+    /// The places of a node's children, the first to begin in front.
+    pub fn children(&self, at: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
+        self.layout.children(at).iter().map(|place| *place as usize)
+    }
+
+    /// The place of the node above; `None`: the root, or one whose parent is missing.
+    pub fn parent(&self, at: usize) -> Option<usize> {
+        self.layout.parents.get(at).copied().flatten().map(|at| at as usize)
+    }
+
+    /// The entries inside a node of spans that stand elsewhere in the tree by their lifetimes: they are no
+    /// children, but their time is not that of the node either.
+    pub(super) fn visits(&self, at: usize) -> impl Iterator<Item = usize> + Clone {
+        self.layout.visits(at).iter().map(|place| *place as usize)
+    }
+
+    /// Children and visits of a span that began in some of its time.
+    pub(super) fn begun_in(
+        &self,
+        at: usize,
+        (from_ns, until_ns): (i64, i64),
+    ) -> impl Iterator<Item = usize> + Clone {
+        let start = |place: &u32| self.node(*place as usize).map_or(0, Node::start_ns);
+        let part = |places: &[u32]| {
+            let first = places.partition_point(|place| start(place) < from_ns);
+            first..places.partition_point(|place| start(place) < until_ns).max(first)
+        };
+        let [children, visits] = [self.layout.children(at), self.layout.visits(at)]
+            .map(|places| places.get(part(places)).unwrap_or_default());
+        children.iter().chain(visits).map(|place| *place as usize)
+    }
+
+    /// The place of the span that an entry is of, if that stands in the tree by its lifetime: then the entry
+    /// is nobody's child there.
+    pub fn visited(&self, place: usize) -> Option<usize> {
+        self.layout.visited(place)
+    }
+
+    /// The parents that are missing, and the places of the children that they left behind.
+    pub fn orphans(&self) -> impl Iterator<Item = (u64, &[usize])> {
+        self.layout.orphans.iter().map(|(parent, places)| (*parent, places.as_slice()))
+    }
+
+    /// Whether what stands at a place is a span that lives long: its entries count, and not its lifetime.
+    pub fn lives_long(&self, place: usize) -> bool {
+        self.layout.lives_long.get(place).copied().unwrap_or(false)
+    }
+
+    /// Whether spans of the trace are not kept here.
+    pub fn is_truncated(&self) -> bool {
+        (self.spans.len() as u64) < self.total
+    }
+
+    /// When a span ends, or the last known moment for one that is unfinished.
+    pub fn end_ns(&self, span: &Span) -> i64 {
+        match span.duration_ns {
+            Some(duration) => span.start_ns.saturating_add(duration.max(0)),
+            None => self.last_ns.max(span.start_ns),
+        }
+    }
+
+    /// From when until when what stands at a place goes.
+    pub fn bounds_ns(&self, place: usize) -> Option<(i64, i64)> {
+        Some(match self.node(place)? {
+            Node::Span(span) => (span.start_ns, self.end_ns(span)),
+            Node::Entry(one) => (one.entry.start_ns, one.entry.end_ns()),
+        })
+    }
+
+    /// From the first start to the last end of all its spans: some outlive the root, or began before it.
+    pub fn extent_ns(&self) -> (i64, i64) {
+        self.over_all(self.interval_ns())
+    }
+
+    /// From when until when the root goes; where it is missing, from the first start to the last end.
+    pub fn interval_ns(&self) -> (i64, i64) {
+        match self.root().and_then(|at| self.spans.get(at)) {
+            Some(root) => (root.start_ns, self.end_ns(root)),
+            None => match self.over_all((i64::MAX, i64::MIN)) {
+                // There are but spans that live long.
+                (from, until) if from > until => {
+                    self.spans.iter().fold((i64::MAX, i64::MIN), |(from, until), span| {
+                        (from.min(span.start_ns), until.max(self.end_ns(span)))
+                    })
+                }
+                all => all,
+            },
+        }
+    }
+
+    /// From the first start to the last end of the spans that do not live long.
+    fn over_all(&self, begun: (i64, i64)) -> (i64, i64) {
+        let spans = self.spans.iter().enumerate().filter(|(at, _)| !self.lives_long(*at));
+        spans.fold(begun, |(from, until), (_, span)| {
+            (from.min(span.start_ns), until.max(self.end_ns(span)))
+        })
+    }
+}
+
+/// The spans of a trace while they are read.
+struct Found {
+    root_id: u64,
+    /// The span that was asked for, or the root.
+    asked: u64,
+    max: usize,
+    /// Those that are kept in any case.
+    wanted: HashSet<u64>,
+    spans: Vec<Span>,
+    total: u64,
+}
+
+impl Condition for Found {
+    fn sql(&self) -> String {
+        format!(" AND root_id = {}", self.root_id)
+    }
+}
+
+impl Found {
+    fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        self.total += 1;
+        if self.spans.len() < self.max || self.wanted.contains(&span.id) {
+            self.spans.push(span.to_span());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Of a run that goes on, a span that lives long is in no other way there than as an open one.
+    fn add_open(&mut self, reader: &Reader, run: &Run) -> Result<(), Error> {
+        if run.ended_unix_ns.is_some() {
+            return Ok(());
+        }
+        for open in reader.open_spans(run.id)? {
+            let is_one = layout::is_long_lived(&open.span, open.seen_ns);
+            if open.span.root_id == self.root_id && is_one {
+                let _continue = self.add(&SpanRef::from(&open.span));
+            }
+        }
+        Ok(())
+    }
+
+    /// The span that was asked for, if it is there and has a time of its own, or else the root.
+    fn subject(&self, last_ns: i64) -> Option<&Span> {
+        let find = |id: u64| self.spans.iter().find(|span| span.id == id);
+        let asked = find(self.asked).filter(|span| !layout::is_long_lived(span, last_ns));
+        asked.or_else(|| find(self.root_id))
+    }
+
+    /// By id, each once.
+    fn order(&mut self) {
+        self.spans.sort_by_key(|span| span.id);
+        self.spans.dedup_by_key(|span| span.id);
+    }
+
+    /// Reads them by index, which has them in the order of ids, and the root by its own.
+    fn look_up(&mut self, reader: &Reader, run_id: i64) -> Result<(), Error> {
+        let mut rows = Rows::new(run_id, Columns::All);
+        let columns = rows.selected();
+        let root = format!("SELECT {columns} FROM span WHERE id = ?1 AND root_id = ?1");
+        let others = format!(
+            "SELECT {columns} FROM span INDEXED BY {BY_ROOT}
+             WHERE root_id = ?1 AND parent_id IS NOT NULL AND id <> ?1 ORDER BY id"
+        );
+        let tx = reader.begin()?;
+        for sql in [root, others] {
+            let read = rows.read(&tx, &sql, [self.root_id as i64], |span| self.add(span));
+            let _complete = read.context(reader.path(), "read a trace")?;
+        }
+        Ok(())
+    }
+}

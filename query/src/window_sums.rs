@@ -1,0 +1,151 @@
+//! The groups of a window of time, from sums as far as they reach.
+//!
+//! Of the zones (`zones.rs`) that a window touches, those in the middle lie in it as a whole: what is
+//! asked of their spans by callsite stands in a row each. Only the zones at either end are read span by
+//! span. Without zones all spans are, with the same result.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+
+use super::scan::{Range, join};
+use super::touched::{Touched, touched};
+use super::{Filter, Groups, Scan, SpanRef};
+use crate::indexes::{self, SUMS};
+use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
+use spandrel_storage::Error;
+use spandrel_storage::internals::Context;
+use spandrel_storage::internals::QuickMap;
+
+/// From the first start to the last end of some spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extent {
+    /// Start of the first span, nanoseconds since the start of the run.
+    pub from_ns: i64,
+    /// End of the last one; of unfinished spans only the start counts.
+    pub to_ns: i64,
+}
+
+impl Extent {
+    const NOTHING: Self = Self { from_ns: i64::MAX, to_ns: i64::MIN };
+
+    fn add(&mut self, from_ns: i64, to_ns: i64) {
+        self.from_ns = self.from_ns.min(from_ns);
+        self.to_ns = self.to_ns.max(to_ns);
+    }
+
+    /// How long it is; 0 without spans.
+    pub fn length_ns(&self) -> i64 {
+        self.to_ns.saturating_sub(self.from_ns).max(0)
+    }
+}
+
+/// What stands in sum of a callsite.
+struct Sum {
+    /// The closed spans that count by their lifetime.
+    closed: Top,
+    unfinished: u64,
+    /// The closed spans whose entries count.
+    long: Top,
+}
+
+/// What of a window stands in sum, and what does not.
+struct Sums {
+    by_callsite: QuickMap<i64, Sum>,
+    extent: Extent,
+    /// What has to be read span by span.
+    rest: Vec<Range>,
+}
+
+impl Sum {
+    fn new(callsite: &Arc<Callsite>) -> Self {
+        let closed = Top::new(callsite.clone(), CountedBy::Lifetime);
+        let mut long = Top::new(callsite.clone(), CountedBy::Entries);
+        // Whether one of their entries in the window was the longest is not known.
+        long.max_ns = 0;
+        Self { closed, unfinished: 0, long }
+    }
+}
+
+impl Reader {
+    /// Counts all calls of a scan in their groups, from sums where there are any. Gives the time that
+    /// they span.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`scan`](Self::scan); of a window of a profile with indexes, some ten milliseconds, if
+    /// [the groups can be made of sums](super::By::is_in_rollups).
+    pub fn add_window(&self, scan: &Scan, groups: &mut Groups) -> Result<Extent, Error> {
+        let mut extent = Extent::NOTHING;
+        let mut one = |groups: &mut Groups, span: &SpanRef<'_>| {
+            groups.add(span);
+            extent.add(span.start_ns, span.end_ns().unwrap_or(span.start_ns));
+            ControlFlow::Continue(())
+        };
+        let has_sums = scan.has_window() && scan.ids.is_none() && groups.by().is_in_rollups();
+        let Some(sums) = (if has_sums { self.window_sums(scan)? } else { None }) else {
+            self.scan_calls(scan, &Filter::all(), |span| one(groups, span))?;
+            return Ok(extent);
+        };
+        self.scan_ranges(scan, sums.rest, &mut (), |(), span| one(groups, span))?;
+        let mut by_callsite: Vec<_> = sums.by_callsite.into_iter().collect();
+        by_callsite.sort_unstable_by_key(|(id, _)| *id);
+        for (_, sum) in &by_callsite {
+            groups.add_sums(&sum.closed, sum.unfinished);
+            if sum.long.spans > 0 {
+                groups.add_sums(&sum.long, 0);
+            }
+        }
+        self.add_entries(scan, |call| one(groups, call))?;
+        extent.add(sums.extent.from_ns, sums.extent.to_ns);
+        Ok(extent)
+    }
+
+    /// `None` when the run has no zones.
+    fn window_sums(&self, scan: &Scan) -> Result<Option<Sums>, Error> {
+        let tx = self.begin()?;
+        let read = || -> rusqlite::Result<Option<Sums>> {
+            touched(&tx, scan)?.map(|zones| sums(&tx, &zones)).transpose()
+        };
+        read().context(self.path(), "read the sums")
+    }
+}
+
+fn sums(tx: &Transaction<'_>, zones: &[Touched]) -> rusqlite::Result<Sums> {
+    let mut sums =
+        Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
+    let mut names = Names::new(tx)?;
+    let long = if indexes::knows_long_spans(tx)? { "long_spans, long_errors" } else { "0, 0" };
+    let mut select = tx.prepare(&format!(
+        "SELECT callsite_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram,
+           calls, {long}
+         FROM {SUMS} WHERE first_id = ?1"
+    ))?;
+    for zone in zones {
+        if !zone.is_inside {
+            join(&mut sums.rest, zone.range());
+            continue;
+        }
+        sums.extent.add(zone.from_ns, zone.end_ns);
+        let mut rows = select.query([zone.first_id])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let sum = match sums.by_callsite.get_mut(&id) {
+                Some(sum) => sum,
+                None => sums.by_callsite.entry(id).or_insert(Sum::new(&names.callsite(id)?)),
+            };
+            let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            sum.unfinished = sum.unfinished.saturating_add(number(1)?);
+            sum.closed.add_row(row, 2)?;
+            sum.long.spans = sum.long.spans.saturating_add(number(10)?);
+            sum.long.errors = sum.long.errors.saturating_add(number(11)?);
+        }
+    }
+    Ok(sums)
+}

@@ -1,0 +1,193 @@
+//! A profile that is open for reading.
+//!
+//! A reader holds a read transaction only inside a call, and long results are read in pieces with
+//! a transaction each, so that a live recording can empty its write-ahead log. It never makes a
+//! file and never writes:
+//!
+//! * a file that was closed in order has no sidecars and needs none;
+//! * of a live file the sidecars are there, and SQLite uses them;
+//! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable,
+//!   as SQLite would make a log for it otherwise;
+//! * a file with a log, in a place where no index of that can be made (a killed recording on a read-only
+//!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
+
+mod earlier;
+mod mode;
+
+use std::cell::Cell;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction};
+
+use self::mode::Mode;
+use crate::checkpoint::wal_path;
+use crate::ended::cannot_find;
+use crate::error::{Context, Error, ErrorKind};
+use crate::lock::{ReaderMark, file_id, is_directory};
+use crate::open::{check_content, check_version, harden};
+use crate::schema::{self, Found, Use};
+use crate::sqlite::SqliteVersion;
+
+/// A profile that is open for reading, also while somebody writes it.
+///
+/// # Blocking
+///
+/// A call reads from the disk, and waits at most a second for a lock that another connection holds.
+pub struct ReadOnly {
+    // First, so that the connection is closed before the mark is taken away.
+    conn: Connection,
+    _mark: ReaderMark,
+    path: PathBuf,
+    mode: Mode,
+    /// Whether the file is of an earlier version, and tables of it are covered.
+    covered: Cell<bool>,
+}
+
+impl ReadOnly {
+    /// Opens the database at `path`; a symbolic link is followed.
+    ///
+    /// Files up to 64 MiB are checked page by page.
+    ///
+    /// # Errors
+    ///
+    /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
+    /// the database of another program, or of a newer spandrel; a damaged file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        SqliteVersion::linked().check(path)?;
+        let metadata =
+            fs::metadata(path).map_err(|source| cannot_find(path, "look at the file", source))?;
+        if metadata.is_dir() {
+            return Err(is_directory(path));
+        }
+        if !metadata.is_file() {
+            let message = "not a database but a device, pipe or socket; choose another path";
+            return Err(Error::new(ErrorKind::NotADatabase, path, message));
+        }
+        let full = path.canonicalize().context(path, "resolve the path")?;
+        let mark = || {
+            ReaderMark::new(file_id(&full, &metadata), &full)
+                .context(path, "read the start of the file")
+        };
+        let (first_mark, header) = mark()?;
+        if !header.starts_with(b"SQLite format 3\0") {
+            let message = "not a database; choose another path";
+            return Err(Error::new(ErrorKind::NotADatabase, path, message));
+        }
+        let log = wal_path(&full);
+        let empty_log = log.metadata().map_or(true, |metadata| metadata.len() == 0);
+        // Bytes 18 and 19 are 2 in write-ahead mode.
+        let live_mode = header.get(18..20) == Some(&[2, 2]);
+        let (reader, found) = if live_mode && !log.exists() {
+            Self::connect(path, &full, first_mark, Mode::immutable(&full))?
+        } else {
+            match Self::connect(path, &full, first_mark, Mode::Shared) {
+                // Sidecars cannot be used or made here.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let (mark, _) = mark()?;
+                    let mode = match empty_log {
+                        true => Mode::immutable(&full),
+                        false => Mode::alone(path, &full, &mark, error)?,
+                    };
+                    Self::connect(path, &full, mark, mode)?
+                }
+                other => other?,
+            }
+        };
+        check_content(path, &reader.conn, &found, metadata.len())?;
+        Ok(reader)
+    }
+
+    fn connect(
+        path: &Path,
+        full: &Path,
+        mark: ReaderMark,
+        mode: Mode,
+    ) -> Result<(Self, Found), Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = mode.connect(full, flags).context(path, "open")?;
+        let covered = Cell::new(false);
+        let mut reader = Self { conn, _mark: mark, path: path.into(), mode, covered };
+        let conn = &mut reader.conn;
+        conn.busy_timeout(Duration::from_secs(1))
+            .and_then(|()| harden(conn))
+            .and_then(|()| conn.pragma_update(None, "query_only", true))
+            .context(path, "open")?;
+        check_version(path, conn)?;
+        let found = schema::inspect(path, conn, Use::Reading)?;
+        let covered = earlier::cover(conn).context(path, "read the schema")?;
+        reader.covered.set(covered);
+        Ok((reader, found))
+    }
+
+    /// The path, as it was given to [`open`](Self::open).
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file says that it has a write-ahead log, and there is none beside it. That is so of a copy
+    /// of the main file alone, whose last commits may be missing, if it was taken while a program recorded or
+    /// after it was killed.
+    pub fn lacks_log(&self) -> bool {
+        self.mode.lacks_log()
+    }
+
+    /// For statements that are prepared once and run within the transaction of a scan.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// The version of the file's schema. One that an older version of this crate has made, and no recording
+    /// since, is below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn schema_version(&self) -> Result<i32, Error> {
+        self.query("read the schema", |tx| crate::schema::version(tx))
+    }
+
+    /// For a statement that the transaction of a scan is not to see.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
+    /// A read transaction.
+    pub fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.check_mode()?;
+        let tx = self.conn.unchecked_transaction().context(&self.path, "begin to read")?;
+        if self.covered.get() {
+            let covered = earlier::cover_as_needed(&tx).context(&self.path, "begin to read")?;
+            self.covered.set(covered);
+        }
+        Ok(tx)
+    }
+
+    /// Whether what was opened as a file that nobody uses still is one.
+    pub fn check_mode(&self) -> Result<(), Error> {
+        if !self.mode.holds() {
+            let message = "a recording into the file has begun; open it again";
+            return Err(Error::new(ErrorKind::Busy, &self.path, message));
+        }
+        Ok(())
+    }
+
+    /// Runs a query in a read transaction of its own.
+    pub fn query<T>(
+        &self,
+        doing: &str,
+        query: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let tx = self.begin()?;
+        query(&tx).context(&self.path, doing)
+    }
+}
+
+impl fmt::Debug for ReadOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOnly").field("path", &self.path).finish_non_exhaustive()
+    }
+}
