@@ -494,6 +494,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "SQLite is asked for its version, and is C")]
     fn a_line_says_which_events_and_entries_were_dropped() {
         let mut stats = Stats::default();
         let said = stats.to_string();
