@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::batches::{self, Commit, Extent, Ranges};
+use crate::earlier_entries;
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_entry;
 use crate::insert_event;
@@ -92,6 +93,7 @@ pub(crate) fn write(
             totals.see_entry(entry);
         }
     }
+    earlier_entries::change(tx, &batch.earlier, run_id, &mut staged_entries, &mut entry_source)?;
     for span in batch.spans.iter().filter(|span| span.lived_long_to_the_end()) {
         staged_entries.add_open(span, &mut entry_source)?;
     }

@@ -19,6 +19,7 @@ mod compat;
 mod control;
 mod deadline;
 mod descriptors;
+mod earlier_entries;
 mod ended;
 mod error;
 mod file_size;
@@ -77,9 +78,9 @@ pub use near::nearest;
 pub use options::{StoreOptions, Synchronous};
 pub use read_only::ReadOnly;
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, EventRow, LinkRow, LossRow, MARK_LABEL_BYTES_MAX,
-    MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, TraceContextRow, WriterStatRow,
-    mark_label,
+    Batch, CallsiteInfo, CallsiteKind, EarlierRow, EntryRow, EventRow, LinkRow, LossRow,
+    MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, TraceContextRow,
+    WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -65,6 +65,7 @@ pub type FreshIds<'a> = &'a mut dyn FnMut(u64) -> Option<u64>;
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
     spans: HashMap<u64, u64>,
+    entries: HashMap<u64, u64>,
     marks: HashMap<u64, u64>,
 }
 
@@ -76,7 +77,7 @@ impl Moved {
 
     /// Lets all rows of a batch refer to what is in the file.
     pub(crate) fn apply(&self, batch: &mut Batch) {
-        if self.spans.is_empty() && self.marks.is_empty() {
+        if self.spans.is_empty() && self.entries.is_empty() && self.marks.is_empty() {
             return;
         }
         let open = batch.open_spans.iter_mut().flatten().map(|open| &mut open.span);
@@ -94,6 +95,11 @@ impl Moved {
         for entry in &mut batch.entries {
             entry.span_id = self.span(entry.span_id);
             entry.around_id = self.span(entry.around_id);
+        }
+        for earlier in &mut batch.earlier {
+            for id in [&mut earlier.first_id, &mut earlier.last_id] {
+                *id = self.entries.get(id).copied().unwrap_or(*id);
+            }
         }
         for context in &mut batch.contexts {
             context.span_id = self.span(context.span_id);
@@ -243,7 +249,7 @@ impl Trial<'_, '_> {
         Ok(taken)
     }
 
-    /// An entry whose number somebody else has gets another one: nobody refers to it.
+    /// An entry whose number somebody else has gets another one.
     fn entries(
         &mut self,
         batch: &mut Batch,
@@ -254,7 +260,10 @@ impl Trial<'_, '_> {
             if self.is_anothers("entry", entry.id)?
                 && let Some(id) = (self.fresh)(u64::try_from(last.id).unwrap_or(0))
             {
-                entry.id = id;
+                let old = std::mem::replace(&mut entry.id, id);
+                if self.moved.entries.len() < MOVED_MAX {
+                    self.moved.entries.insert(old, id);
+                }
                 mended.renumbered += 1;
             }
         }

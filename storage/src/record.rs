@@ -228,7 +228,8 @@ pub struct EntryRow {
     /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
     /// count, but its span by its lifetime.
     pub self_ns: Option<i64>,
-    /// Entries of the span before this one that did not count, but do now.
+    /// Entries of the span that are no such rows, and count all the same; the first row that counts says them. A later
+    /// batch may [change](EarlierRow) it.
     pub earlier_entries: u64,
     /// Time inside over those.
     pub earlier_ns: i64,
@@ -251,6 +252,20 @@ impl EntryRow {
     pub(crate) fn counts(&self) -> bool {
         self.self_ns.is_some()
     }
+}
+
+/// What more, or less, is known by now of the entries that a span's first row of those that count
+/// [says](EntryRow::earlier_entries). That row may be in an earlier batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlierRow {
+    /// The row.
+    pub first_id: u64,
+    /// The last one of the same span. It says this if the first one was deleted for its age.
+    pub last_id: u64,
+    /// So many more entries.
+    pub entries: i64,
+    /// So much more time inside.
+    pub ns: i64,
 }
 
 /// How other systems know a span. A further row of the same span takes the place of the first one.
@@ -375,6 +390,8 @@ pub struct Batch {
     pub links: Vec<LinkRow>,
     /// Entries, in any order; `append` stores them by id.
     pub entries: Vec<EntryRow>,
+    /// What entries of this batch, or of earlier ones, have to say of those before them.
+    pub earlier: Vec<EarlierRow>,
     /// How other systems know spans of this batch, of earlier ones, or open ones.
     pub contexts: Vec<TraceContextRow>,
     /// Losses since the last batch.
@@ -399,6 +416,7 @@ impl Batch {
             && self.events.is_empty()
             && self.links.is_empty()
             && self.entries.is_empty()
+            && self.earlier.is_empty()
             && self.contexts.is_empty()
             && self.losses.is_empty()
             && self.marks.is_empty()
@@ -410,12 +428,13 @@ impl Batch {
     /// Memory for its rows and their texts; what rows about the recording itself own is little.
     #[must_use]
     pub fn memory(&self) -> MemoryUse {
-        let Self { spans, events, links, entries, contexts, losses, marks, text, .. } = self;
+        let Self { spans, events, links, entries, earlier, .. } = self;
+        let Self { contexts, losses, marks, text, .. } = self;
         let text = MemoryUse { reserved: text.capacity() as u64, used: text.len() as u64 };
         let open = self.open_spans.as_ref().map(MemoryUse::of).unwrap_or_default();
         let rows = MemoryUse::of(spans) + MemoryUse::of(events) + MemoryUse::of(entries);
         let others = MemoryUse::of(links) + MemoryUse::of(contexts) + MemoryUse::of(losses);
-        rows + others + MemoryUse::of(marks) + open + text
+        rows + others + MemoryUse::of(earlier) + MemoryUse::of(marks) + open + text
     }
 
     /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is
@@ -426,6 +445,7 @@ impl Batch {
         self.events.clear();
         self.links.clear();
         self.entries.clear();
+        self.earlier.clear();
         self.contexts.clear();
         self.losses.clear();
         self.marks.clear();

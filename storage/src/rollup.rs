@@ -308,6 +308,20 @@ impl Staged {
         Ok(())
     }
 
+    /// There were so many more entries, or less, than one that ended then says.
+    pub(crate) fn add_earlier(
+        &mut self,
+        (callsite_id, end_ns): (i64, i64),
+        (entries, ns): (i64, i64),
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        if let Some(StagedRow { rollup, .. }) = self.row(callsite_id, end_ns, source)? {
+            rollup.calls = rollup.calls.saturating_add(entries);
+            rollup.sum_ns = rollup.sum_ns.saturating_add(ns);
+        }
+        Ok(())
+    }
+
     /// A span has closed whose entries count.
     pub(crate) fn add_closed(
         &mut self,

@@ -237,6 +237,26 @@ fn rollups(db: &Database, run: i64) {
         "rollups that count other spans than those that ended in them"
     );
     entry_rollups(db, run);
+    calls(db, run);
+}
+
+/// A span whose entries count has as many calls as it was entered, and they are as long as it was busy: whatever
+/// was dropped, and whichever threads entered it.
+fn calls(db: &Database, run: i64) {
+    let wrong = db.rows(
+        &format!(
+            "SELECT s.entries, s.busy_ns, sum(1 + coalesce(e.earlier_entries, 0)),
+               sum(e.duration_ns + coalesce(e.earlier_ns, 0)), count(e.earlier_entries)
+             FROM span AS s JOIN entry AS e ON e.span_id = s.id AND e.self_ns IS NOT NULL
+             WHERE s.run_id = {run} AND (s.self_ns IS NULL OR s.duration_ns IS NULL) GROUP BY s.id
+             HAVING sum(1 + coalesce(e.earlier_entries, 0)) <> s.entries
+               OR sum(e.duration_ns + coalesce(e.earlier_ns, 0)) <> s.busy_ns
+               OR count(e.earlier_entries) > 1"
+        ),
+        [],
+        |row| (0..5).map(|column| row.get::<_, i64>(column)).collect::<Result<Vec<_>, _>>(),
+    );
+    assert!(wrong.is_empty(), "entries, busy, calls, their sum, rows that say so: {wrong:?}");
 }
 
 /// The same for entries that count.

@@ -348,6 +348,7 @@ impl Writer {
 
     fn committed(&mut self) {
         let Some(pending) = self.pending.take() else { return };
+        self.converter.self_times.settle(true);
         self.looks_committed = self.looks_begun;
         if !self.batch.is_empty() {
             self.account.cut += pending.cut;
@@ -388,6 +389,7 @@ impl Writer {
         // What is given up is not waited for.
         self.looks_committed = self.looks_begun;
         self.drop_records(pending.counts, DropReason::RowRefused);
+        self.converter.self_times.settle(false);
         self.account.drop_unfinished(pending.unfinished, DropReason::RowRefused);
         self.lose_marks();
         self.batch.clear();
@@ -427,6 +429,7 @@ impl Writer {
     /// The batch in hand could not be converted: it is lost, and counted.
     fn quarantine(&mut self, counts: PerKind) {
         self.drop_records(counts, DropReason::WriterPanic);
+        self.converter.self_times.settle(false);
         self.lose_marks();
         self.batch.clear();
         self.converter.take_cut();

@@ -27,7 +27,7 @@ use super::json::JsonWriter;
 use super::keys::Keys;
 use super::log_sites::{LogSites, Origin};
 use super::raw::RawBatch;
-use super::self_time::{Arrived, Part, SelfTimes};
+use super::self_time::{Arrived, Call, EntrySum, Part, SelfTimes, Whole};
 use super::trace_contexts::IdFields;
 
 /// A span of this age lives long.
@@ -257,11 +257,32 @@ impl Converter {
             }
         }
         batch.text = self.json.end();
+        self.tell_earlier(batch);
+    }
+
+    /// Lets rows of entries say of earlier ones what is known of them now.
+    pub(super) fn tell_earlier(&mut self, batch: &mut Batch) {
+        let Self { self_times, timeline, .. } = self;
+        self_times.tell_earlier(|ticks| timeline.length_ns(ticks), &mut batch.earlier);
+    }
+
+    /// A span has closed that counts by its entries: its busy time is that of all its calls.
+    #[cold]
+    fn close_calls(&mut self, head: &SpanHead, duration: i64, times: &mut Times) {
+        let Some(busy) = times.busy_ns else { return };
+        let Entries { count, busy: ticks, .. } = head.entries;
+        let whole = Whole { count, busy: ticks, busy_max: (busy <= duration).then_some(duration) };
+        let Self { self_times, timeline, .. } = self;
+        let calls = self_times.close_calls(head.id, whole, |ticks| timeline.length_ns(ticks));
+        if let Some(busy) = calls {
+            times.busy_ns = Some(busy);
+            times.longest_entry_ns = times.longest_entry_ns.map(|longest| longest.min(busy));
+        }
     }
 
     #[inline(always)]
     fn span(&mut self, head: &SpanHead, fields: &[u64], store: &mut Store) -> SpanRow {
-        let (start, end, times) = self.span_times(head, store);
+        let (start, end, mut times) = self.span_times(head, store);
         let duration = end - start;
         let Times { worked_until, inside_since, .. } = times;
         let thread = head.entries.longest_thread;
@@ -280,6 +301,9 @@ impl Converter {
             };
             let part = Part { thread, start, end: worked_until, inside_since, busy };
             self.self_times.add_child(head.parent, part);
+        }
+        if own.self_ns.is_none() {
+            self.close_calls(head, duration, &mut times);
         }
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
@@ -393,10 +417,11 @@ impl Converter {
         times.longest_entry_ns = Some(longest.clamp(0, busy.min(duration)));
     }
 
-    /// The rows of spans that are still open; their fields are appended to `text`.
+    /// The rows of spans that are still open; their fields are appended to `text`. `is_end`: nothing more comes of them.
     pub(super) fn unfinished<'a>(
         &mut self,
         open: impl IntoIterator<Item = &'a Seen>,
+        is_end: bool,
         store: &mut Store,
         text: &mut String,
     ) -> Vec<SpanRow> {
@@ -407,7 +432,11 @@ impl Converter {
         let rows = open.into_iter().map(|seen| {
             let head = seen.head();
             let start_ns = self.timeline.start_ns(seen.start, now_ns);
-            let times = self.times(&head, (start_ns, now_ns.max(start_ns)), store);
+            let so_far = (start_ns, now_ns.max(start_ns));
+            let mut times = self.times(&head, so_far, store);
+            if is_end {
+                self.close_calls(&head, so_far.1 - start_ns, &mut times);
+            }
             if let Some(context) = self.callsite(seen.callsite, store).ids.context(&seen.fields) {
                 self.knows(seen.id, seen.root, context);
             }
@@ -439,8 +468,7 @@ impl Converter {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
         let Entry { thread, counts, earlier, .. } = *entry;
-        let (self_ns, is_first) =
-            self.self_times.entry(entry.span, Arrived { thread, start, end, counts });
+        let self_ns = self.self_times.entry(entry.span, Arrived { thread, start, end, counts });
         if entry.around != 0 && !entry.counted {
             let part = Part { thread, start, end, inside_since: start, busy: None };
             self.self_times.add_child(entry.around, part);
@@ -449,9 +477,19 @@ impl Converter {
         if let Some(Some(site)) = self.callsites.get_mut(entry.callsite as usize) {
             site.has_calls |= self_ns.is_some();
         }
+        // Numbered with spans and events, so that what is old goes together; nobody else refers to it.
+        let id = self.recorder.take_ids(1);
+        let (mut earlier_entries, mut earlier_ns) = (0, 0);
+        if self_ns.is_some() {
+            let ticks = entry.left.saturating_sub(entry.entered);
+            let known = (earlier.count + 1, earlier.busy.saturating_add(ticks));
+            let call = Call { id, ticks, ns: end - start, known };
+            let Self { self_times, timeline, .. } = self;
+            (earlier_entries, earlier_ns) =
+                self_times.call(entry.span, call, |ticks| timeline.length_ns(ticks));
+        }
         EntryRow {
-            // Numbered with spans and events, so that what is old goes together; nobody refers to it.
-            id: self.recorder.take_ids(1),
+            id,
             span_id: entry.span,
             callsite_id,
             thread_id: self.thread_id(thread, store),
@@ -459,8 +497,8 @@ impl Converter {
             duration_ns: end - start,
             around_id: entry.around,
             self_ns,
-            earlier_entries: if is_first { earlier.count } else { 0 },
-            earlier_ns: if is_first { self.timeline.length_ns(earlier.busy) } else { 0 },
+            earlier_entries,
+            earlier_ns,
         }
     }
 
@@ -593,6 +631,7 @@ impl Late<'_> {
         match record::kin(words) {
             Some(Kin { is_entry: false, id, parent }) => {
                 self.closed.insert(id);
+                self.self_times.expect_span(id);
                 if self.may_be_late(parent) {
                     self.look(words);
                 }
@@ -633,8 +672,13 @@ impl Late<'_> {
         let Self { timeline, self_times, closed, left, counting } = self;
         let Some(kinship) = record::kinship(words) else { return };
         let Kinship { id, parent, thread, start, end, .. } = kinship;
-        if kinship.is_entry && kinship.counts() && closed.may_contain(id) {
-            counting.push(id);
+        if kinship.is_entry && closed.may_contain(id) {
+            let counts = kinship.counts();
+            let left = timeline.ns(end);
+            let ns = left - timeline.start_ns(start, left);
+            let ticks = end.saturating_sub(start);
+            self_times.expect_late(id, counts, EntrySum { count: 1, ticks, ns });
+            counting.extend(counts.then_some(id));
         }
         if parent == 0 {
             return;

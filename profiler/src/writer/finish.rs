@@ -156,7 +156,8 @@ impl Writer {
         let Self { converter, store: Some(store), batch, pending: Some(pending), .. } = self else {
             return;
         };
-        batch.spans.extend(converter.unfinished(open, store, &mut batch.text));
+        batch.spans.extend(converter.unfinished(open, true, store, &mut batch.text));
+        converter.tell_earlier(batch);
         converter.put_contexts(batch);
         pending.unfinished = open.len() as u64;
         batch.open_spans = (!self.open_spans.is_empty()).then(Vec::new);

@@ -252,6 +252,7 @@ impl Writer {
             Ok(mut store) => {
                 self.so_far.forget();
                 self.converter.begin_file(&mut store);
+                self.converter.self_times.begin_file();
                 self.store = Some(store);
                 self.stuck_since = None;
                 self.begin_requests_anew();
@@ -319,7 +320,7 @@ impl Writer {
         }
         self.open_spans = ids;
         let Self { converter, store: Some(store), batch, .. } = self else { return };
-        let rows = converter.unfinished(&seen, store, &mut batch.text);
+        let rows = converter.unfinished(&seen, false, store, &mut batch.text);
         let rows = rows.into_iter().map(|span| OpenSpanRow { span, seen_ns: now_ns });
         batch.open_spans = Some(rows.collect());
     }

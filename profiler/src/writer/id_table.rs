@@ -44,6 +44,11 @@ impl<V: Default> IdTable<V> {
         self.places.iter().filter(|(id, _)| *id != 0).map(|(_, value)| value)
     }
 
+    /// The same, to be changed.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.places.iter_mut().filter(|(id, _)| *id != 0).map(|(_, value)| value)
+    }
+
     fn mask(&self) -> usize {
         self.places.len() - 1
     }

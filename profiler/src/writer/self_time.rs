@@ -20,11 +20,17 @@
 //! The self time of an entry is its length less what ran inside it on its thread: children that were entered
 //! once, entries of others, and what other children were busy.
 
+mod calls;
 mod memory;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+
+use spandrel_storage::EarlierRow;
 
 use super::id_table::IdTable;
+
+pub(super) use calls::{Call, Sum as EntrySum, Whole};
+use calls::{Calls, Tally};
 
 /// Intervals that are kept apart for one span; beyond, the older half is put together.
 const INTERVALS_MAX: usize = 1024;
@@ -309,6 +315,7 @@ struct Long {
     /// The length of those that have arrived.
     recorded_ns: i64,
     threads: Vec<Inside>,
+    tally: Tally,
 }
 
 /// What ran inside a span on one thread since the last entry that has arrived.
@@ -406,6 +413,7 @@ pub(super) struct SelfTimes {
     long: IdTable<Long>,
     /// Those that have arrived themselves, each with its batch.
     closed: VecDeque<(u64, u64)>,
+    calls: Calls,
     spare: Spare,
     /// How many batches were begun.
     batch: u64,
@@ -421,6 +429,7 @@ impl SelfTimes {
             children: IdTable::default(),
             long: IdTable::default(),
             closed: VecDeque::new(),
+            calls: Calls::default(),
             spare: Spare::default(),
             batch: 0,
             purge_at,
@@ -430,13 +439,77 @@ impl SelfTimes {
     /// The records of another batch come.
     pub(super) fn begin_batch(&mut self) {
         self.batch += 1;
+        self.calls.begin_batch();
         // All that was recorded before a span closed is in the batch that has it, or in the next.
         while let Some((batch, id)) = self.closed.front()
             && batch + 1 < self.batch
         {
-            self.long.remove(*id);
+            if let Some(long) = self.long.remove(*id) {
+                self.calls.forget(*id, &long.tally);
+            }
             self.closed.pop_front();
         }
+    }
+
+    /// Another file is begun.
+    pub(super) fn begin_file(&mut self) {
+        self.calls.begin_file(self.long.values_mut().map(|long| &mut long.tally));
+    }
+
+    /// The rows of the batch in hand are in the file, or lost.
+    pub(super) fn settle(&mut self, are_stored: bool) {
+        let Self { calls, long, .. } = self;
+        if are_stored {
+            calls.stored();
+        } else {
+            calls.lost(long);
+        }
+    }
+
+    /// An entry will arrive after its span, or so it seems.
+    pub(super) fn expect_late(&mut self, span: u64, counts: bool, entry: EntrySum) {
+        self.calls.expect(span, counts, entry);
+    }
+
+    /// A span will arrive: after all of its entries that are expected so far.
+    #[inline(always)]
+    pub(super) fn expect_span(&mut self, span: u64) {
+        self.calls.is_next(span);
+    }
+
+    /// An entry that counts becomes a row. Returns what that says of earlier entries: how many there were, and the
+    /// time inside.
+    pub(super) fn call(
+        &mut self,
+        span: u64,
+        call: Call,
+        length_ns: impl Fn(u64) -> i64,
+    ) -> (u64, i64) {
+        self.calls.add(span, &mut self.long.entry(span).tally, call, length_ns)
+    }
+
+    /// A span arrives that counts by its entries, or is open at the end. Returns how long its calls are together: its
+    /// busy time. `None` if no entry of it has counted.
+    #[cold]
+    pub(super) fn close_calls(
+        &mut self,
+        span: u64,
+        whole: Whole,
+        length_ns: impl Fn(u64) -> i64,
+    ) -> Option<i64> {
+        let long = self.long.get_mut(span).filter(|long| long.counts)?;
+        let tally = (&mut long.tally, long.has_counted);
+        Some(self.calls.close(span, tally, whole, length_ns))
+    }
+
+    /// What rows of entries have to say of earlier ones, and do not yet.
+    pub(super) fn tell_earlier(
+        &mut self,
+        length_ns: impl Fn(u64) -> i64,
+        rows: &mut Vec<EarlierRow>,
+    ) {
+        let Self { calls, long, .. } = self;
+        calls.tell(long, length_ns, rows);
     }
 
     /// An entry will arrive that counts, of a span that may have closed.
@@ -466,11 +539,17 @@ impl SelfTimes {
         long.counts
     }
 
-    /// The self time of an entry of a span if it counts, and whether it is the first one that does.
-    pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> (Option<i64>, bool) {
+    /// The self time of an entry of a span if it counts.
+    pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> Option<i64> {
         let Arrived { thread, start, end, counts } = entry;
         let length = end - start;
         let long = self.long.entry(span);
+        if long.threads.is_empty()
+            && let Some(tally) = self.calls.remember(span)
+        {
+            (long.tally, long.counts, long.has_counted) = (tally, true, true);
+            self.closed.push_back((self.batch, span));
+        }
         long.recorded_ns = long.recorded_ns.saturating_add(length);
         let inside = long.inside(thread);
         let mut summed = 0;
@@ -485,10 +564,9 @@ impl SelfTimes {
         let covered = (inside.spans.take_between(start, end, floor) + summed).min(length);
         let rest = length - covered - inside.others_ns;
         inside.others_ns = (-rest).max(0);
-        let is_first = counts && !long.has_counted;
         long.has_counted |= counts;
         long.counts |= counts;
-        (long.has_counted.then_some(rest.max(0)), is_first)
+        long.has_counted.then_some(rest.max(0))
     }
 
     /// Whether a span that has not arrived counts by its entries.
@@ -535,7 +613,9 @@ impl SelfTimes {
     /// Forgets the children of all spans that will not arrive any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
         self.children.retain(&expected);
-        self.long.retain(&expected);
+        // Entries of those that have closed may be on their way.
+        let closed: HashSet<u64> = self.closed.iter().map(|(_, id)| *id).collect();
+        self.long.retain(|id| expected(id) || closed.contains(&id));
         self.purge_at = self.purge_at.max(2 * (self.children.len() + self.long.len()));
     }
 }
@@ -660,18 +740,18 @@ mod tests {
         // Nobody knows yet that the span lives long.
         times.add_child(1, part(10, 12));
         times.add_child(1, part(105, 110));
-        assert_eq!(times.entry(1, arrived(1, 100, 120, true)), (Some(15), true));
+        assert_eq!(times.entry(1, arrived(1, 100, 120, true)), Some(15));
         assert!(times.counts_by_entries(1) && !times.counts_by_entries(2));
         for n in 0..2_000 {
             times.add_child(1, part(200 + 10 * n, 207 + 10 * n));
             times.add_child(1, Part { thread: 2, ..part(205, 300) });
         }
-        assert_eq!(times.entry(1, arrived(1, 190, 30_000, false)), (Some(29_810 - 14_000), false));
-        assert_eq!(times.entry(1, arrived(2, 190, 310, false)), (Some(25), false));
-        assert_eq!(times.entry(1, arrived(1, 31_000, 31_010, false)), (Some(10), false));
+        assert_eq!(times.entry(1, arrived(1, 190, 30_000, false)), Some(29_810 - 14_000));
+        assert_eq!(times.entry(1, arrived(2, 190, 310, false)), Some(25));
+        assert_eq!(times.entry(1, arrived(1, 31_000, 31_010, false)), Some(10));
         assert_eq!(times.take(1, (0, 40_000), 1), Own { self_ns: None, recorded_ns: 29_960 });
         // Of another thread, and so later.
-        assert_eq!(times.entry(1, arrived(2, 400, 410, true)), (Some(10), false));
+        assert_eq!(times.entry(1, arrived(2, 400, 410, true)), Some(10));
         times.begin_batch();
         assert!(times.counts_by_entries(1));
         times.begin_batch();
@@ -683,17 +763,17 @@ mod tests {
         let mut times = SelfTimes::new(0);
         times.entry(1, arrived(1, 0, 10, true));
         times.add_child(1, Part { busy: Some(25), ..part(0, 90) });
-        assert_eq!(times.entry(1, arrived(1, 20, 40, true)).0, Some(0));
-        assert_eq!(times.entry(1, arrived(1, 50, 70, true)).0, Some(15));
-        assert_eq!(times.entry(1, arrived(1, 80, 90, true)).0, Some(10));
+        assert_eq!(times.entry(1, arrived(1, 20, 40, true)), Some(0));
+        assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(15));
+        assert_eq!(times.entry(1, arrived(1, 80, 90, true)), Some(10));
     }
 
     #[test]
     fn entries_that_do_not_count_leave_the_span_its_lifetime() {
         let mut times = SelfTimes::new(0);
-        assert_eq!(times.entry(1, arrived(1, 10, 20, false)), (None, false));
+        assert_eq!(times.entry(1, arrived(1, 10, 20, false)), None);
         times.add_child(1, part(30, 40));
-        assert_eq!(times.entry(1, arrived(1, 30, 45, false)), (None, false));
+        assert_eq!(times.entry(1, arrived(1, 30, 45, false)), None);
         assert_eq!(times.take(1, (0, 100), 1), Own { self_ns: Some(90), recorded_ns: 25 });
     }
 }

@@ -26,9 +26,10 @@ impl Long {
 impl SelfTimes {
     /// Memory for all of it; walks through the tables.
     pub(in super::super) fn memory(&self) -> MemoryUse {
-        let Self { children, long, closed, spare, .. } = self;
+        let Self { children, long, closed, calls, spare, .. } = self;
         let tables = children.bytes() + long.bytes();
         let mut sum = MemoryUse::whole(tables + closed.capacity() * size_of::<(u64, u64)>());
+        sum += calls.memory();
         children.values().for_each(|children| sum += children.memory());
         long.values().for_each(|long| sum += long.memory());
         sum += MemoryUse::of(&spare.intervals) + MemoryUse::of(&spare.children);

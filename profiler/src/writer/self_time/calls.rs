@@ -1,0 +1,417 @@
+//! Calls of a span that counts by its entries: as many as it was entered, and as long as it was busy.
+//!
+//! An entry that counts is a row. All others (not recorded, dropped, of a kind that does not count) are known by their
+//! number and sum only, and the first row that counts says them. How many they are is known for certain when the
+//! span has closed: all that its own record says, less the rows. Until then each record of an entry says how many
+//! there were at least, as other threads may be anywhere. So what the first row says may change with a later batch.
+
+use std::collections::VecDeque;
+
+use spandrel_storage::{EarlierRow, MemoryUse};
+
+use super::super::id_table::IdTable;
+use super::Long;
+
+/// So many spans that closed a while ago are remembered, should an entry come yet: a thread may be sent away in the
+/// middle of publishing something, and all that lies behind that comes late.
+const PAST_MAX: usize = 1024;
+
+/// Entries, and how long they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Sum {
+    pub(in super::super) count: u64,
+    pub(in super::super) ticks: u64,
+    pub(in super::super) ns: i64,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.ticks = self.ticks.saturating_add(other.ticks);
+        self.ns = self.ns.saturating_add(other.ns);
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.add(other);
+        self
+    }
+}
+
+/// An entry that counts and becomes a row.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Call {
+    /// Of the row.
+    pub(in super::super) id: u64,
+    pub(in super::super) ticks: u64,
+    pub(in super::super) ns: i64,
+    /// Entries of the span that there were at least, with this one, and ticks inside over all of them.
+    pub(in super::super) known: (u64, u64),
+}
+
+/// What a span says of its entries when it closes.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Whole {
+    pub(in super::super) count: u64,
+    /// Ticks inside.
+    pub(in super::super) busy: u64,
+    /// It was not inside for longer than this, if it is known not to have been.
+    pub(in super::super) busy_max: Option<i64>,
+}
+
+/// What the file has of the calls of a span, with the batch in hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    rows: Sum,
+    /// What the first of them says of all others.
+    earlier: Sum,
+    /// Entries that there were at least, and ticks inside.
+    known: (u64, u64),
+    /// All entries, and the time inside, once the span has closed.
+    whole: Option<(u64, i64)>,
+    /// Ids of the first row and of the last one; 0 for none.
+    first: u64,
+    last: u64,
+    /// The batch that has changed it last.
+    batch: u64,
+}
+
+impl Tally {
+    /// What the first row should say.
+    fn wanted(&self, length_ns: impl Fn(u64) -> i64) -> Sum {
+        let all = self.whole.map_or(self.known.0, |(count, _)| count);
+        let count = all.saturating_sub(self.rows.count);
+        if count == 0 {
+            return Sum::default();
+        }
+        if let Some((_, ns)) = self.whole {
+            return Sum { count, ticks: 0, ns: ns.saturating_sub(self.rows.ns).max(0) };
+        }
+        if count == self.earlier.count {
+            return self.earlier;
+        }
+        let ticks = self.known.1.saturating_sub(self.rows.ticks);
+        Sum { count, ticks, ns: length_ns(ticks) }
+    }
+
+    /// Whether the first row says something else.
+    fn has_changed(&self) -> bool {
+        let wanted = self.wanted(|_| 0);
+        let is_other = (wanted.count, wanted.ns) != (self.earlier.count, self.earlier.ns);
+        self.first != 0 && is_other
+    }
+
+    /// The span closes, of which so many rows come yet. Returns how long it was busy, to the nanosecond that all
+    /// its calls come to.
+    fn close(&mut self, whole: Whole, late: Sum, length_ns: impl Fn(u64) -> i64) -> i64 {
+        let rows = self.rows.and(late);
+        let count = whole.count.saturating_sub(rows.count);
+        let ticks = whole.busy.saturating_sub(rows.ticks);
+        let mut ns = match () {
+            () if count == 0 => 0,
+            () if count == self.earlier.count && ticks == self.earlier.ticks => self.earlier.ns,
+            () => length_ns(ticks),
+        };
+        if let Some(max) = whole.busy_max {
+            ns = ns.min(max.saturating_sub(rows.ns)).max(0);
+        }
+        let busy_ns = rows.ns.saturating_add(ns);
+        self.whole = Some((whole.count.max(rows.count), busy_ns));
+        busy_ns
+    }
+}
+
+/// Entries that come after their span.
+#[derive(Debug, Clone, Copy, Default)]
+struct Late {
+    all: Sum,
+    /// Those that count, and what comes after them.
+    counting: Sum,
+}
+
+/// What all those say that have changed.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// By span, of those that close in the batch that is being converted.
+    late: IdTable<Late>,
+    /// Spans whose first rows may have to say something else.
+    changed: Vec<u64>,
+    /// What was known before the batch in hand, should it be lost.
+    before: Vec<(u64, Tally)>,
+    batch: u64,
+    /// Of spans that closed a while ago.
+    past: IdTable<Tally>,
+    past_ids: VecDeque<u64>,
+}
+
+impl Calls {
+    pub(super) fn memory(&self) -> MemoryUse {
+        let Self { late, changed, before, past, past_ids, .. } = self;
+        let tables = late.bytes() + past.bytes() + past_ids.capacity() * size_of::<u64>();
+        MemoryUse::whole(tables) + MemoryUse::of(changed) + MemoryUse::of(before)
+    }
+
+    /// The records of another batch come.
+    pub(super) fn begin_batch(&mut self) {
+        if !self.late.is_empty() {
+            self.late = IdTable::default();
+        }
+    }
+
+    /// An entry comes after its span, or so it seems.
+    pub(super) fn expect(&mut self, span: u64, counts: bool, entry: Sum) {
+        let late = self.late.entry(span);
+        late.all.add(entry);
+        if counts || late.counting.count > 0 {
+            late.counting.add(entry);
+        }
+    }
+
+    /// The span comes only now, so that those entries do not come after it.
+    #[inline(always)]
+    pub(super) fn is_next(&mut self, span: u64) {
+        if !self.late.is_empty() {
+            self.late.remove(span);
+        }
+    }
+
+    /// A tally is about to change.
+    fn keep(&mut self, span: u64, tally: &mut Tally) {
+        if tally.batch != self.batch + 1 {
+            self.before.push((span, *tally));
+            tally.batch = self.batch + 1;
+        }
+    }
+
+    fn note(&mut self, span: u64, tally: &Tally) {
+        if tally.has_changed() && self.changed.last() != Some(&span) {
+            self.changed.push(span);
+        }
+    }
+
+    /// An entry becomes a row. Returns what that is to say of earlier ones: their number, and time inside.
+    pub(super) fn add(
+        &mut self,
+        span: u64,
+        tally: &mut Tally,
+        call: Call,
+        length_ns: impl Fn(u64) -> i64,
+    ) -> (u64, i64) {
+        self.keep(span, tally);
+        let Call { id, ticks, ns, known } = call;
+        tally.rows.add(Sum { count: 1, ticks, ns });
+        tally.known = (tally.known.0.max(known.0), tally.known.1.max(known.1));
+        tally.last = id;
+        if tally.first == 0 {
+            tally.first = id;
+            tally.earlier = tally.wanted(length_ns);
+            return (tally.earlier.count, tally.earlier.ns);
+        }
+        self.note(span, tally);
+        (0, 0)
+    }
+
+    /// A span closes: see [`Tally::close`].
+    pub(super) fn close(
+        &mut self,
+        span: u64,
+        (tally, has_counted): (&mut Tally, bool),
+        whole: Whole,
+        length_ns: impl Fn(u64) -> i64,
+    ) -> i64 {
+        self.keep(span, tally);
+        let late = self.late.remove(span).unwrap_or_default();
+        let busy_ns =
+            tally.close(whole, if has_counted { late.all } else { late.counting }, length_ns);
+        self.note(span, tally);
+        busy_ns
+    }
+
+    /// What first rows have to say that are in the file, or in the batch in hand, and say something else.
+    pub(super) fn tell(
+        &mut self,
+        long: &mut IdTable<Long>,
+        length_ns: impl Fn(u64) -> i64,
+        rows: &mut Vec<EarlierRow>,
+    ) {
+        for span in std::mem::take(&mut self.changed) {
+            let tally = long.get_mut(span).map(|long| &mut long.tally);
+            let Some(tally) = tally.filter(|tally| tally.has_changed()) else { continue };
+            self.keep(span, tally);
+            let wanted = tally.wanted(&length_ns);
+            let said = std::mem::replace(&mut tally.earlier, wanted);
+            rows.push(EarlierRow {
+                first_id: tally.first,
+                last_id: tally.last,
+                entries: wanted.count.cast_signed().saturating_sub(said.count.cast_signed()),
+                ns: wanted.ns.saturating_sub(said.ns),
+            });
+        }
+    }
+
+    /// The batch in hand is in the file.
+    pub(super) fn stored(&mut self) {
+        self.batch += 1;
+        self.before.clear();
+    }
+
+    /// The batch in hand is lost: what was in it are no rows.
+    pub(super) fn lost(&mut self, long: &mut IdTable<Long>) {
+        self.batch += 1;
+        for (span, before) in std::mem::take(&mut self.before) {
+            if let Some(Long { tally, .. }) = long.get_mut(span) {
+                *tally = Tally { known: tally.known, ..before };
+                self.note(span, tally);
+            }
+        }
+    }
+
+    /// A span has closed a while ago, and is forgotten.
+    pub(super) fn forget(&mut self, span: u64, tally: &Tally) {
+        if tally.first == 0 {
+            return;
+        }
+        *self.past.entry(span) = *tally;
+        self.past_ids.push_back(span);
+        if self.past_ids.len() > PAST_MAX
+            && let Some(oldest) = self.past_ids.pop_front()
+        {
+            self.past.remove(oldest);
+        }
+    }
+
+    /// What was known of such a span.
+    pub(super) fn remember(&mut self, span: u64) -> Option<Tally> {
+        self.past.remove(span)
+    }
+
+    /// Another file has none of it.
+    pub(super) fn begin_file<'a>(&mut self, tallies: impl Iterator<Item = &'a mut Tally>) {
+        for tally in tallies {
+            *tally = Tally { known: tally.known, ..Tally::default() };
+        }
+        let batch = self.batch + 1;
+        *self = Self { batch, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: u64, known: (u64, u64)) -> Call {
+        Call { id, ticks: 20, ns: 10, known }
+    }
+
+    /// Two ticks are a nanosecond.
+    fn half(ticks: u64) -> i64 {
+        (ticks / 2).cast_signed()
+    }
+
+    fn whole(count: u64, busy: u64) -> Whole {
+        Whole { count, busy, busy_max: None }
+    }
+
+    /// The span with the number 7.
+    #[derive(Default)]
+    struct Span {
+        calls: Calls,
+        long: IdTable<Long>,
+    }
+
+    impl Span {
+        fn add(&mut self, call: Call) -> (u64, i64) {
+            self.calls.add(7, &mut self.long.entry(7).tally, call, half)
+        }
+
+        fn close(&mut self, has_counted: bool, whole: Whole) -> i64 {
+            let tally = &mut self.long.entry(7).tally;
+            self.calls.close(7, (tally, has_counted), whole, half)
+        }
+    }
+
+    fn told(span: &mut Span) -> Vec<(u64, i64, i64)> {
+        let mut rows = Vec::new();
+        span.calls.tell(&mut span.long, half, &mut rows);
+        rows.into_iter().map(|row| (row.first_id, row.entries, row.ns)).collect()
+    }
+
+    #[test]
+    fn of_one_thread_the_first_row_is_right_from_the_beginning() {
+        let mut span = Span::default();
+        assert_eq!(span.add(call(1, (101, 5_021))), (100, 2_500));
+        for n in 1..50 {
+            let known = (101 + n, 5_021 + 20 * n);
+            assert_eq!(span.add(call(1 + n, known)), (0, 0));
+        }
+        assert!(told(&mut span).is_empty());
+        // To the nanosecond that the rows come to, though 6,001 ticks are 3,000.
+        let busy = span.close(true, whole(150, 5_001 + 1_000));
+        assert_eq!(busy, 2_500 + 50 * 10);
+        assert!(told(&mut span).is_empty());
+    }
+
+    #[test]
+    fn what_was_dropped_or_counted_twice_is_made_up_for_by_the_first_row() {
+        let mut span = Span::default();
+        assert_eq!(span.add(call(1, (101, 2_020))), (100, 1_000));
+        // Of others, ten of those hundred.
+        for n in 2..12 {
+            span.add(call(n, (50 + n, 1_000 + 20 * n)));
+        }
+        assert_eq!(told(&mut span), [(1, -10, -100)]);
+        // As many more were dropped.
+        span.add(call(12, (122, 2_440)));
+        assert_eq!(told(&mut span), [(1, 20, 200)]);
+        assert_eq!(span.close(true, whole(200, 4_000)), 2_000);
+        assert_eq!(told(&mut span), [(1, 78, 780)]);
+        // Those that come later are rows then.
+        span.add(call(13, (60, 1_200)));
+        assert_eq!(told(&mut span), [(1, -1, -10)]);
+    }
+
+    #[test]
+    fn what_comes_after_its_span_is_in_its_time_to_the_nanosecond() {
+        let mut span = Span::default();
+        let late = Sum { count: 1, ticks: 21, ns: 11 };
+        span.calls.expect(7, false, late);
+        span.calls.expect(7, true, late);
+        span.calls.expect(7, false, late);
+        // Nothing has counted yet, so that the first one does not.
+        let busy = span.close(false, whole(3, 63));
+        assert_eq!(busy, 22 + 10);
+        let call = |id| Call { id, ticks: 21, ns: 11, known: (1, 21) };
+        assert_eq!(span.add(call(1)), (2, 21));
+        span.add(call(2));
+        assert_eq!(told(&mut span), [(1, -1, -11)]);
+        span.calls.expect(7, true, late);
+        span.calls.is_next(7);
+        assert!(span.calls.late.is_empty());
+    }
+
+    #[test]
+    fn rows_of_a_batch_that_is_lost_are_known_by_their_number() {
+        let mut span = Span::default();
+        span.add(call(1, (101, 2_020)));
+        span.calls.stored();
+        (2..12).for_each(|n| drop(span.add(call(n, (100 + n, 2_000 + 20 * n)))));
+        span.calls.lost(&mut span.long);
+        let tally = span.long.entry(7).tally;
+        assert_eq!((tally.rows.count, tally.last), (1, 1));
+        assert_eq!(told(&mut span), [(1, 10, 100)]);
+        span.calls.stored();
+        // In another file there is none of it.
+        span.calls.begin_file([&mut span.long.entry(7).tally].into_iter());
+        assert_eq!(span.add(call(12, (112, 2_240))), (111, 1_110));
+    }
+
+    #[test]
+    fn spans_that_closed_long_ago_are_forgotten() {
+        let mut calls = Calls::default();
+        let tally = Tally { first: 1, ..Tally::default() };
+        for span in 1..=2 * PAST_MAX as u64 {
+            calls.forget(span, &tally);
+        }
+        assert!(calls.remember(1).is_none() && calls.remember(2_000).is_some());
+        assert_eq!((calls.past.len(), calls.past_ids.len()), (PAST_MAX - 1, PAST_MAX));
+    }
+}
