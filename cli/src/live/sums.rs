@@ -2,7 +2,8 @@
 //!
 //! Each second only what is new is read: what has been added up to blocks stays, once no more rows are
 //! to be expected in it. A span that is stored later than that (its recorder was [`SETTLED_NS`] behind
-//! and out of order) is missing here until the window is read anew; when the run has ended, it is.
+//! and out of order) is missing here until the window is read anew; when the run has ended, it is. So is what is
+//! known later of entries of an open span that were not recorded.
 
 use std::collections::{HashMap, VecDeque};
 

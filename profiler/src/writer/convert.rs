@@ -644,9 +644,11 @@ impl Late<'_> {
     /// One that came after them.
     #[inline(always)]
     fn meet_next(&mut self, words: &mut [u64]) {
-        if let Some(Kin { is_entry, parent, .. }) = record::kin(words)
-            && (is_entry || self.may_be_late(parent))
-        {
+        let Some(Kin { is_entry, id, parent }) = record::kin(words) else { return };
+        if !is_entry {
+            self.self_times.expect_span(id);
+        }
+        if is_entry || self.may_be_late(parent) {
             self.look(words);
         }
     }

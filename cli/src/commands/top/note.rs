@@ -74,8 +74,7 @@ pub(super) fn summed_only(groups: &[Group]) -> Option<String> {
     let (summed, calls) = (summed(group), group.calls);
     (summed as f64 > calls as f64 * SUMMED_SHARE_MIN).then(|| {
         format!(
-            "note: of {} calls of {} the first {} are known by their sum only: no percentile has them, \
-             nor self",
+            "note: of {} calls of {}, {} are known by their sum only: no percentile has them, nor self",
             text::count(calls),
             name(group),
             text::count(summed)
@@ -191,8 +190,8 @@ mod tests {
         let mut groups = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
         let mut groups = groups.into_groups();
-        let line = "note: of 500 calls of system the first 100 are known by their sum only: no percentile \
-                    has them, nor self";
+        let line = "note: of 500 calls of system, 100 are known by their sum only: no percentile has \
+                    them, nor self";
         assert_eq!(summed_only(&groups).as_deref(), Some(line));
         groups.retain(|group| group.counted == CountedBy::Lifetime);
         assert_eq!((groups.is_empty(), summed_only(&groups)), (false, None));
