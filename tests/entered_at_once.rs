@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel::{Builder, Entries, Profiler, Report};
+use spandrel::{Builder, Entries, Fault, Profiler, Report};
 use spandrel_query::{CountedBy, Reader};
 use spandrel_tests::{
     Database, Scratch, dispatch, ledger, rounds, scratch, small, time_limit, within,
@@ -182,6 +182,30 @@ fn entries_that_are_dropped_are_calls_all_the_same() {
         let (scratch, report) = recording.close();
         assert!(report.entries.dropped.total() > 0, "{report}");
         check_closed(&scratch, &report, 3_250 * THREADS);
+    }
+}
+
+/// The writer panics over one of the batches.
+#[test]
+fn entries_of_a_batch_that_is_lost_are_calls_all_the_same() {
+    let _limit = time_limit(300);
+    for front in Front::BOTH {
+        for batch in 1..=4 {
+            let hour = Duration::from_secs(3_600);
+            let recording = Recording::new(front, |builder| {
+                builder.flush_interval(hour).batch_size(1 << 16).fault(Fault::PanicInBatch(batch))
+            });
+            let shared = within(&recording.dispatch, || info_span!("shared"));
+            for _ in 0..6 {
+                recording.enter(&shared, 800);
+                // That of the batch may say so.
+                let _ = recording.profiler.flush(Duration::from_secs(60));
+            }
+            drop(shared);
+            let (scratch, report) = recording.close();
+            assert!(report.entries.dropped.writer_panic > 0, "{report}");
+            check_closed(&scratch, &report, 4_800 * THREADS);
+        }
     }
 }
 

@@ -246,6 +246,17 @@ fn sums(conn: &Connection, run: i64, spans: &Spans) -> rusqlite::Result<Check> {
                (SELECT count(*) + coalesce(sum(earlier_entries), 0) FROM entry
                 WHERE run_id = ?1 AND self_ns IS NOT NULL)",
         ),
+        (
+            "closed spans with other calls than entries",
+            "SELECT count(*), 0 FROM (
+               SELECT s.id FROM span AS s JOIN entry AS e ON e.span_id = s.id
+               WHERE s.run_id = ?1 AND s.self_ns IS NULL AND s.duration_ns IS NOT NULL
+                 AND e.self_ns IS NOT NULL
+                 AND (SELECT pruned_entries FROM run WHERE id = ?1) = 0
+               GROUP BY s.id
+               HAVING sum(1 + coalesce(e.earlier_entries, 0)) <> s.entries
+                 OR sum(e.duration_ns + coalesce(e.earlier_ns, 0)) <> s.busy_ns)",
+        ),
     ] {
         let (sums, rows): (i64, i64) =
             conn.query_row(sql, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;

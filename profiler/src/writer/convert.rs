@@ -266,18 +266,19 @@ impl Converter {
         self_times.tell_earlier(|ticks| timeline.length_ns(ticks), &mut batch.earlier);
     }
 
-    /// A span has closed that counts by its entries: its busy time is that of all its calls.
+    /// A span has closed that counts by its entries: its busy time is that of all its calls. Returns how many it has, which
+    /// is how often it was entered.
     #[cold]
-    fn close_calls(&mut self, head: &SpanHead, duration: i64, times: &mut Times) {
-        let Some(busy) = times.busy_ns else { return };
+    fn close_calls(&mut self, head: &SpanHead, duration: i64, times: &mut Times) -> u64 {
         let Entries { count, busy: ticks, .. } = head.entries;
+        let Some(busy) = times.busy_ns else { return count };
         let whole = Whole { count, busy: ticks, busy_max: (busy <= duration).then_some(duration) };
         let Self { self_times, timeline, .. } = self;
         let calls = self_times.close_calls(head.id, whole, |ticks| timeline.length_ns(ticks));
-        if let Some(busy) = calls {
-            times.busy_ns = Some(busy);
-            times.longest_entry_ns = times.longest_entry_ns.map(|longest| longest.min(busy));
-        }
+        let Some((count, busy)) = calls else { return count };
+        times.busy_ns = Some(busy);
+        times.longest_entry_ns = times.longest_entry_ns.map(|longest| longest.min(busy));
+        count
     }
 
     #[inline(always)]
@@ -302,9 +303,10 @@ impl Converter {
             let part = Part { thread, start, end: worked_until, inside_since, busy };
             self.self_times.add_child(head.parent, part);
         }
-        if own.self_ns.is_none() {
-            self.close_calls(head, duration, &mut times);
-        }
+        let entries = match own.self_ns {
+            Some(_) => head.entries.count,
+            None => self.close_calls(head, duration, &mut times),
+        };
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
@@ -337,7 +339,7 @@ impl Converter {
             duration_ns: Some(duration),
             busy_ns: times.busy_ns,
             self_ns: own.self_ns.filter(|_| !is_idle),
-            entries: head.entries.count,
+            entries,
             first_entry_ns: times.first_entry_ns,
             longest_entry_ns: times.longest_entry_ns,
             last_exit_ns: times.last_exit_ns,
@@ -434,9 +436,10 @@ impl Converter {
             let start_ns = self.timeline.start_ns(seen.start, now_ns);
             let so_far = (start_ns, now_ns.max(start_ns));
             let mut times = self.times(&head, so_far, store);
-            if is_end {
-                self.close_calls(&head, so_far.1 - start_ns, &mut times);
-            }
+            let entries = match is_end {
+                true => self.close_calls(&head, so_far.1 - start_ns, &mut times),
+                false => head.entries.count,
+            };
             if let Some(context) = self.callsite(seen.callsite, store).ids.context(&seen.fields) {
                 self.knows(seen.id, seen.root, context);
             }
@@ -450,7 +453,7 @@ impl Converter {
                 duration_ns: None,
                 busy_ns: times.busy_ns,
                 self_ns: None,
-                entries: head.entries.count,
+                entries,
                 first_entry_ns: times.first_entry_ns,
                 longest_entry_ns: times.longest_entry_ns,
                 last_exit_ns: times.last_exit_ns,

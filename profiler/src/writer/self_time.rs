@@ -488,15 +488,15 @@ impl SelfTimes {
         self.calls.add(span, &mut self.long.entry(span).tally, call, length_ns)
     }
 
-    /// A span arrives that counts by its entries, or is open at the end. Returns how long its calls are together: its
-    /// busy time. `None` if no entry of it has counted.
+    /// A span arrives that counts by its entries, or is open at the end. Returns how many calls it has, and how
+    /// long they are together: its entries and busy time. `None` if no entry of it has counted.
     #[cold]
     pub(super) fn close_calls(
         &mut self,
         span: u64,
         whole: Whole,
         length_ns: impl Fn(u64) -> i64,
-    ) -> Option<i64> {
+    ) -> Option<(u64, i64)> {
         let long = self.long.get_mut(span).filter(|long| long.counts)?;
         let tally = (&mut long.tally, long.has_counted);
         Some(self.calls.close(span, tally, whole, length_ns))

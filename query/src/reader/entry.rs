@@ -25,7 +25,8 @@ pub struct Entry {
     /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
     /// count, but its span by its lifetime.
     pub self_ns: Option<i64>,
-    /// Entries of the span before this one that did not count, but do now.
+    /// Entries of the span that count, but are no such rows, as they came too soon or were dropped; the first row that
+    /// counts says them. Changes as long as the span is open.
     pub earlier_entries: u64,
     /// Time inside over those, in nanoseconds.
     pub earlier_ns: i64,

@@ -3,7 +3,11 @@
 //! An entry that counts is a row. All others (not recorded, dropped, of a kind that does not count) are known by their
 //! number and sum only, and the first row that counts says them. How many they are is known for certain when the
 //! span has closed: all that its own record says, less the rows. Until then each record of an entry says how many
-//! there were at least, as other threads may be anywhere; the first row never says more than that. So what the first row says may change with a later batch.
+//! there were at least, as other threads may be anywhere; the first row never says more than that. So what it says may
+//! change with a later batch.
+//!
+//! Sums are in ticks as long as they are not those of rows, so that nothing is rounded twice; and a span was busy for as
+//! long as its rows and that sum say together, to the nanosecond.
 
 use std::collections::VecDeque;
 
@@ -108,9 +112,12 @@ impl Tally {
         self.first != 0 && is_other
     }
 
-    /// The span closes, of which so many rows come yet. Returns how long it was busy, to the nanosecond that all
-    /// its calls come to.
-    fn close(&mut self, whole: Whole, late: Sum, length_ns: impl Fn(u64) -> i64) -> i64 {
+    /// The span closes, of which so many rows come yet. Returns how many calls it has, and how long it was busy, to the
+    /// nanosecond that they come to.
+    ///
+    /// It has no fewer entries than rows, even if the handler of a signal has entered it while its thread was just
+    /// counting.
+    fn close(&mut self, whole: Whole, late: Sum, length_ns: impl Fn(u64) -> i64) -> (u64, i64) {
         let rows = self.rows.and(late);
         let count = whole.count.saturating_sub(rows.count);
         let ticks = whole.busy.saturating_sub(rows.ticks);
@@ -122,9 +129,9 @@ impl Tally {
         if let Some(max) = whole.busy_max {
             ns = ns.min(max.saturating_sub(rows.ns)).max(0);
         }
-        let busy_ns = rows.ns.saturating_add(ns);
-        self.whole = Some((whole.count.max(rows.count), busy_ns));
-        busy_ns
+        let all = (whole.count.max(rows.count), rows.ns.saturating_add(ns));
+        self.whole = Some(all);
+        all
     }
 }
 
@@ -225,13 +232,13 @@ impl Calls {
         (tally, has_counted): (&mut Tally, bool),
         whole: Whole,
         length_ns: impl Fn(u64) -> i64,
-    ) -> i64 {
+    ) -> (u64, i64) {
         self.keep(span, tally);
         let late = self.late.remove(span).unwrap_or_default();
-        let busy_ns =
-            tally.close(whole, if has_counted { late.all } else { late.counting }, length_ns);
+        let late = if has_counted { late.all } else { late.counting };
+        let all = tally.close(whole, late, length_ns);
         self.note(span, tally);
-        busy_ns
+        all
     }
 
     /// What first rows have to say that are in the file, or in the batch in hand, and say something else.
@@ -292,13 +299,14 @@ impl Calls {
         self.past.remove(span)
     }
 
-    /// Another file has none of it.
+    /// Another file has none of it. A span that has closed is not in that, so that nothing is to be made up for.
     pub(super) fn begin_file<'a>(&mut self, tallies: impl Iterator<Item = &'a mut Tally>) {
         for tally in tallies {
-            *tally = Tally { known: tally.known, ..Tally::default() };
+            let whole = tally.whole.map(|_| (0, 0));
+            *tally = Tally { known: tally.known, whole, ..Tally::default() };
         }
-        let batch = self.batch + 1;
-        *self = Self { batch, ..Self::default() };
+        let (batch, late) = (self.batch + 1, std::mem::take(&mut self.late));
+        *self = Self { batch, late, ..Self::default() };
     }
 }
 
@@ -333,7 +341,9 @@ mod tests {
 
         fn close(&mut self, has_counted: bool, whole: Whole) -> i64 {
             let tally = &mut self.long.entry(7).tally;
-            self.calls.close(7, (tally, has_counted), whole, half)
+            let (count, busy_ns) = self.calls.close(7, (tally, has_counted), whole, half);
+            assert!(count >= whole.count);
+            busy_ns
         }
     }
 
@@ -355,6 +365,17 @@ mod tests {
         // To the nanosecond that the rows come to, though 6,001 ticks are 3,000.
         let busy = span.close(true, whole(150, 5_001 + 1_000));
         assert_eq!(busy, 2_500 + 50 * 10);
+        assert!(told(&mut span).is_empty());
+    }
+
+    #[test]
+    fn a_span_that_has_lost_count_has_as_many_entries_as_rows() {
+        let mut span = Span::default();
+        for n in 1..=9 {
+            span.add(call(n, (1, 20)));
+        }
+        let tally = &mut span.long.entry(7).tally;
+        assert_eq!(span.calls.close(7, (tally, true), whole(5, 100), half), (9, 90));
         assert!(told(&mut span).is_empty());
     }
 
@@ -423,6 +444,9 @@ mod tests {
         // In another file there is none of it.
         span.calls.begin_file([&mut span.long.entry(7).tally].into_iter());
         assert_eq!(span.add(call(12, (112, 2_240))), (111, 1_110));
+        span.close(true, whole(112, 2_240));
+        span.calls.begin_file([&mut span.long.entry(7).tally].into_iter());
+        assert_eq!(span.add(call(13, (112, 2_240))), (0, 0));
     }
 
     #[test]
