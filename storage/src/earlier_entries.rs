@@ -43,7 +43,7 @@ pub(crate) fn change(
         let ns = if entries == 0 { 0 } else { said.ns.saturating_add(row.ns).max(0) };
         let has_any = entries > 0;
         update.execute(params![said.id, has_any.then_some(entries), has_any.then_some(ns)])?;
-        let more = (entries - said.entries, ns.saturating_sub(said.ns));
+        let more = (entries.saturating_sub(said.entries), ns.saturating_sub(said.ns));
         staged.add_earlier((said.callsite_id, said.end_ns), more, source)?;
     }
     Ok(())

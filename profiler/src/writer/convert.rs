@@ -485,7 +485,7 @@ impl Converter {
         let (mut earlier_entries, mut earlier_ns) = (0, 0);
         if self_ns.is_some() {
             let ticks = entry.left.saturating_sub(entry.entered);
-            let known = (earlier.count + 1, earlier.busy.saturating_add(ticks));
+            let known = (earlier.count.saturating_add(1), earlier.busy.saturating_add(ticks));
             let call = Call { id, ticks, ns: end - start, known };
             let Self { self_times, timeline, .. } = self;
             (earlier_entries, earlier_ns) =

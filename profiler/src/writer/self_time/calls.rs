@@ -98,7 +98,7 @@ impl Tally {
         // What is on its way from one batch to the next is no reason to write that row each time.
         let is_new = self.rows.count <= 1;
         let slack = if is_new { 0 } else { SLACK + self.known.0 / SLACK_PART };
-        if (self.earlier.count..=self.earlier.count + slack).contains(&count) {
+        if (self.earlier.count..=self.earlier.count.saturating_add(slack)).contains(&count) {
             return self.earlier;
         }
         let ticks = self.known.1.saturating_sub(self.rows.ticks);
