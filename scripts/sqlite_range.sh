@@ -3,8 +3,8 @@
 #
 #   * crates that bring SQLite resolve beside spandrel (needs the registry; no compiling);
 #   * the workspace compiles with versions between the ends of the range, and the lock has the upper end;
-#   * at the lower end, with the SQLite that comes with it, the tests of what writes, asks and exports pass, and the command and
-#     a recording work;
+#   * at the lower end, with the SQLite that comes with it, the tests of what writes, asks and exports
+#     pass, and the command and a recording work;
 #   * without the feature `bundled`, a recording into the system's SQLite works.
 #
 #   scripts/sqlite_range.sh [resolve|compile|low|system]...

@@ -87,16 +87,20 @@ mod tests {
         let mut pages = PageMap::open().unwrap();
         let table = Zeros::<AtomicU64>::new(4 << 20);
         let page = pages.page_bytes;
+        // Where the system gives large pages unasked, a word brings one of 2 MiB.
+        let huge = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+        let is_huge = huge.is_ok_and(|modes| modes.contains("[always]"));
+        let slack = if is_huge { 2 << 20 } else { page as u64 };
         // The allocator has written before the first word.
         let at_first = pages.resident(&table).unwrap();
-        assert!(at_first <= page as u64, "{at_first}");
+        assert!(at_first <= slack, "{at_first}");
         // Looking is not touching.
         assert!(table.iter().step_by(page / 8).all(|word| word.load(Ordering::Relaxed) == 0));
         assert_eq!(pages.resident(&table), Some(at_first));
         let half = table.len() / 2;
         table[..half].iter().step_by(page / 8).for_each(|word| word.store(1, Ordering::Relaxed));
         let touched = pages.resident(&table).unwrap();
-        assert!(touched.abs_diff(half as u64 * 8) <= page as u64, "{touched}");
+        assert!(touched.abs_diff(half as u64 * 8) <= slack, "{touched}");
         assert_eq!(pages.resident(&table[..8]), Some(64), "less than a page");
     }
 }

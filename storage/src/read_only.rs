@@ -136,6 +136,7 @@ impl ReadOnly {
     }
 
     /// For statements that are prepared once and run within the transaction of a scan.
+    #[doc(hidden)]
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
@@ -151,11 +152,13 @@ impl ReadOnly {
     }
 
     /// For a statement that the transaction of a scan is not to see.
+    #[doc(hidden)]
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.conn
     }
 
     /// A read transaction.
+    #[doc(hidden)]
     pub fn begin(&self) -> Result<Transaction<'_>, Error> {
         self.check_mode()?;
         let tx = self.conn.unchecked_transaction().context(&self.path, "begin to read")?;
@@ -167,6 +170,7 @@ impl ReadOnly {
     }
 
     /// Whether what was opened as a file that nobody uses still is one.
+    #[doc(hidden)]
     pub fn check_mode(&self) -> Result<(), Error> {
         if !self.mode.holds() {
             let message = "a recording into the file has begun; open it again";
@@ -176,6 +180,7 @@ impl ReadOnly {
     }
 
     /// Runs a query in a read transaction of its own.
+    #[doc(hidden)]
     pub fn query<T>(
         &self,
         doing: &str,
