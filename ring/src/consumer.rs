@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::partition::Partition;
-use crate::ring::Shared;
+use crate::shared::Shared;
 use crate::sync::Arc;
 
 /// The reading side of a ring.

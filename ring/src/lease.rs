@@ -4,9 +4,10 @@
 
 use std::ptr::NonNull;
 
-use crate::claim::{Claim, ClaimError};
+use crate::claim::Claim;
+use crate::claim_error::ClaimError;
 use crate::partition::Partition;
-use crate::ring::Shared;
+use crate::shared::Shared;
 use crate::sync::Arc;
 
 /// A partition that belongs to one producer until the lease is dropped.

@@ -37,12 +37,14 @@ compile_error!(
 );
 
 mod claim;
+mod claim_error;
 mod consumer;
 pub mod fork;
 mod lease;
 pub mod partition;
 mod ring;
 mod sequence;
+mod shared;
 mod size;
 mod slot;
 mod sync;
@@ -56,7 +58,8 @@ mod zeros;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
 
-pub use claim::{Claim, ClaimError};
+pub use claim::Claim;
+pub use claim_error::ClaimError;
 pub use consumer::{Consumer, Drained, Entry};
 pub use lease::Lease;
 pub use partition::CLASSES;

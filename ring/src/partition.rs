@@ -51,7 +51,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::claim::ClaimError;
+use crate::claim_error::ClaimError;
 use crate::sequence::Sequence;
 use crate::size::TooLarge;
 use crate::slot::Slots;

@@ -2,10 +2,12 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::claim::{Claim, ClaimError};
+use crate::claim::Claim;
+use crate::claim_error::ClaimError;
 use crate::consumer::Consumer;
 use crate::lease::Lease;
 use crate::partition::{CLASSES, Partition};
+use crate::shared::Shared;
 use crate::size::{TooLarge, power_of_two_within, probe, try_collect};
 use crate::slot::LENGTH_MAX;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -46,43 +48,6 @@ impl RingOptions {
         let slots = leased.checked_mul(partitions)?.checked_add(shared)?;
         let slot = value.checked_add(8)?.checked_next_multiple_of(64)?;
         slots.checked_mul(slot).filter(|bytes| *bytes <= isize::MAX as usize)
-    }
-}
-
-/// What producers and consumer share.
-#[derive(Debug)]
-pub(crate) struct Shared<T> {
-    /// The leased partitions, and last the shared one.
-    pub(crate) partitions: Box<[Partition<T>]>,
-    /// One flag for each leased partition: taken or free.
-    taken: Box<[CachePadded<AtomicBool>]>,
-    /// Largest claim that fits every partition.
-    claim_max: usize,
-    closed: AtomicBool,
-    pub(crate) waker: Waker,
-}
-
-impl<T> Shared<T> {
-    /// Checks what does not depend on the partition.
-    #[inline(always)]
-    pub(crate) fn admit(&self, slots: usize) -> Result<(), ClaimError> {
-        if slots.wrapping_sub(1) >= self.claim_max {
-            return Err(ClaimError::BadLength);
-        }
-        if self.is_closed() { Err(ClaimError::Closed) } else { Ok(()) }
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: closing is a request, not a hand-over. A producer that has not seen it yet
-        // still publishes; `Ring::close` says what becomes of that.
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn end_lease(&self, index: usize) {
-        // Release: pairs with the Acquire in `Ring::lease`; the next lessee finds the partition's
-        // tail and limit as this one left them.
-        self.taken[index].store(false, Ordering::Release);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::batches::{self, Commit, Extent, Ranges};
+use crate::column_values::{nullable, text_at};
 use crate::earlier_entries;
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_entry;
@@ -394,15 +395,6 @@ pub(crate) fn check(batch: &Batch, path: &std::path::Path) -> Result<(), Error> 
 /// Whether a row's text is there.
 pub(crate) fn is_in(text: &str, range: &Range<usize>) -> bool {
     range.is_empty() || text.get(range.clone()).is_some()
-}
-
-/// The text of a row; NULL for an empty one.
-pub(crate) fn text_at<'a>(text: &'a str, range: &Range<usize>) -> Option<&'a str> {
-    text.get(range.clone()).filter(|text| !text.is_empty())
-}
-
-pub(crate) fn nullable(id: u64) -> Option<i64> {
-    (id != 0).then_some(id as i64)
 }
 
 /// Nanoseconds since `start`.

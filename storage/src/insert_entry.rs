@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Statement};
 
-use crate::append::nullable;
+use crate::column_values::nullable;
 use crate::record::EntryRow;
 
 /// Inserts the entries, if there are any.

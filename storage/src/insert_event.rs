@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Statement};
 
-use crate::append::{nullable, text_at};
+use crate::column_values::{nullable, text_at};
 use crate::record::EventRow;
 
 /// Inserts the events, if there are any.

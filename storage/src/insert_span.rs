@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Statement};
 
-use crate::append::{nullable, text_at};
+use crate::column_values::{nullable, text_at};
 use crate::record::SpanRow;
 
 /// Inserts the spans, if there are any.

@@ -15,6 +15,7 @@
 mod append;
 mod batches;
 mod checkpoint;
+mod column_values;
 mod compat;
 mod control;
 mod deadline;

@@ -1,0 +1,45 @@
+//! What producers and consumer of a ring share.
+
+use crossbeam_utils::CachePadded;
+
+use crate::claim_error::ClaimError;
+use crate::partition::Partition;
+use crate::sync::{AtomicBool, Ordering};
+use crate::wake::Waker;
+
+/// What producers and consumer share.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    /// The leased partitions, and last the shared one.
+    pub(crate) partitions: Box<[Partition<T>]>,
+    /// One flag for each leased partition: taken or free.
+    pub(crate) taken: Box<[CachePadded<AtomicBool>]>,
+    /// Largest claim that fits every partition.
+    pub(crate) claim_max: usize,
+    pub(crate) closed: AtomicBool,
+    pub(crate) waker: Waker,
+}
+
+impl<T> Shared<T> {
+    /// Checks what does not depend on the partition.
+    #[inline(always)]
+    pub(crate) fn admit(&self, slots: usize) -> Result<(), ClaimError> {
+        if slots.wrapping_sub(1) >= self.claim_max {
+            return Err(ClaimError::BadLength);
+        }
+        if self.is_closed() { Err(ClaimError::Closed) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: closing is a request, not a hand-over. A producer that has not seen it yet
+        // still publishes; `Ring::close` says what becomes of that.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_lease(&self, index: usize) {
+        // Release: pairs with the Acquire in `Ring::lease`; the next lessee finds the partition's
+        // tail and limit as this one left them.
+        self.taken[index].store(false, Ordering::Release);
+    }
+}
