@@ -19,8 +19,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use self::owners::{Find, Owners};
 use super::commit_map::{self, Kind};
+use super::id_range::Range;
 use super::rows::{OwnerOf, Rows};
-use super::scan::{PIECE_ROWS, Range, Sieve, of_run};
+use super::scanning::{PIECE_ROWS, Sieve, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
 use spandrel_storage::Error;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Scan;
-use super::scan::Range;
+use super::id_range::Range;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use rusqlite::{Transaction, params};
 
 use super::commit_map::{Kind, Place, places, union};
-use super::scan::{PIECE_ROWS, Range, of_run};
+use super::id_range::Range;
+use super::scanning::{PIECE_ROWS, of_run};
 use crate::reader::{ENTRY_COLUMNS, Entry, Reader};
 use spandrel_storage::Error;
 

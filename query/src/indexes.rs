@@ -6,8 +6,9 @@ pub(crate) use spandrel_storage::internals::indexes::{
     drop_all, drop_index, drop_path_sums, drop_zones,
 };
 
-use crate::stacks::path_sums::{PATH_SUMS_SQL, PATHS_SQL, PATHS_SQL_BEFORE};
-use crate::zones::{SUMS_SQL, SUMS_SQL_BEFORE, ZONES_SQL};
+use crate::sum_tables::{
+    PATH_SUMS_SQL, PATHS_SQL, PATHS_SQL_BEFORE, SUMS_SQL, SUMS_SQL_BEFORE, ZONES_SQL,
+};
 
 /// Which indexes a profile has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

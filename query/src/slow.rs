@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 
 use super::commit_map::Place;
 use super::rows::Rows;
-use super::scan::Condition;
+use super::scanning::Condition;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
 use crate::reader::{LookUp, Reader, Span};

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::Scan;
-use super::scan::Range;
+use super::id_range::Range;
 use crate::indexes::{self, ZONES};
 
 /// A zone in which spans of the window may have begun.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
-use super::scan::{Range, join};
+use super::id_range::{Range, join};
 use super::touched::{Touched, touched};
 use super::{Filter, Groups, Scan, SpanRef};
 use crate::indexes::{self, SUMS};

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::threads::{MAY_BE_FUTURE, may_be_future};
 use super::{Look, longest_entry_began};
 use crate::reader::{Reader, Span};
-use crate::scan::Condition;
+use crate::scanning::Condition;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 

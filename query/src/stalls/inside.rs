@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use super::longest_entry_began;
 use crate::reader::{Reader, Span};
-use crate::scan::Condition;
+use crate::scanning::Condition;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 

@@ -18,7 +18,7 @@ use super::{Found, TraceEntry};
 use crate::Columns;
 use crate::Scan;
 use crate::reader::{Entry, Names, Reader, Run, Span};
-use crate::scan::Condition;
+use crate::scanning::Condition;
 use spandrel_storage::Error;
 
 /// Entries of a trace that are kept.

@@ -30,7 +30,7 @@ use self::layout::Layout;
 pub use self::meanwhile::{Meanwhile, MeanwhileRow};
 pub use self::node::{Node, TraceEntry};
 use super::rows::Rows;
-use super::scan::Condition;
+use super::scanning::Condition;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::BY_ROOT;
 use crate::reader::{Reader, Run, Span};

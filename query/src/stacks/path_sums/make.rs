@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Transaction, params};
 
-use super::{PATH_SUMS_SQL, PATHS_SQL};
 use crate::indexes::{self, PATH_SUMS, PATHS, ZONES};
 use crate::reader::Reader;
 use crate::stacks::tree::{Frame, StackTree, Sums};
+use crate::sum_tables::{PATH_SUMS_SQL, PATHS_SQL};
 use crate::touched::touched;
 use crate::{Scan, SpanRef, Stacks};
 use spandrel_storage::Error;

@@ -3,9 +3,9 @@
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
 
+use crate::id_range::{Range, join};
 use crate::indexes::{self, PATH_SUMS, PATHS};
 use crate::reader::{Names, Reader};
-use crate::scan::{Range, join};
 use crate::stacks::grow::TOP;
 use crate::stacks::tree::{Frame, Sums};
 use crate::touched::touched;

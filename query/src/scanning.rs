@@ -1,0 +1,256 @@
+//! A pass over the spans of a run with flat memory.
+//!
+//! The rows are read in pieces with a transaction each, so that a live recording can empty its
+//! write-ahead log meanwhile; of what it commits meanwhile some is seen and some is not. Names are
+//! looked up once each and kept, up to a bound.
+//!
+//! What SQLite can decide by itself is left to it, since a row that it passes over costs a tenth of one
+//! that is handed out: the window, and for analyses in this crate a [`Condition`]. Where the profile has
+//! zones (`indexes.rs`), only those that the window touches are read, and else the ranges in which commits
+//! (`commit_map.rs`) have spans of that time.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use spandrel_storage::Error;
+use spandrel_storage::internals::Context;
+
+use super::commit_map::{self, Kind};
+use super::id_range::{Range, join};
+use super::rows::Rows;
+use super::touched::touched;
+use super::{Filter, Scan, SpanRef};
+use crate::reader::{Reader, Shared};
+
+/// Rows that one read transaction reads at most.
+pub(super) const PIECE_ROWS: u32 = 50_000;
+
+/// What else must hold for a span to be handed out.
+pub trait Condition {
+    /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing. It is
+    /// asked again for each piece, as it may become narrower.
+    fn sql(&self) -> String;
+
+    /// A piece is done, in which so many rows were looked at, by SQLite or by us. The scan ends when this
+    /// breaks.
+    fn looked_at(&mut self, _rows: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Nothing else.
+impl Condition for () {
+    fn sql(&self) -> String {
+        String::new()
+    }
+}
+
+/// What SQLite can decide of a filter.
+pub(super) struct Sieve(pub(super) String);
+
+impl Condition for Sieve {
+    fn sql(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Reader {
+    /// Calls `each` for each span that `scan` asks for, in the order of ids, which is roughly that
+    /// of their starts. Ends early when `each` breaks.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// Reads the run's rows, some 0.4 s for a million; of a window, those around it. In a run that was
+    /// recorded before version 3 of the schema and has no indexes it looks at all of them, some 0.08 s for a
+    /// million.
+    pub fn scan(
+        &self,
+        scan: &Scan,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.scan_if(scan, &mut (), |(), span| each(span))
+    }
+
+    /// A scan that hands out the spans that a filter means; of those that SQLite can tell it is
+    /// quicker than to look at all. What the filter looks at is read, too.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// As [`scan`](Self::scan) at most.
+    pub fn scan_filtered(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if filter.is_empty() {
+            return self.scan(scan, each);
+        }
+        let mut sieve = Sieve(self.sieve(filter)?);
+        let mut matcher = filter.matcher();
+        let scan = &scan.columns(scan.columns.max(filter.columns()));
+        self.scan_if(scan, &mut sieve, |_, span| {
+            if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
+        })
+    }
+
+    /// Those of some spans of a run that a filter means, by their ids; also of those that are open.
+    #[doc(hidden)]
+    pub fn meant(&self, run_id: i64, ids: &[u64], filter: &Filter) -> Result<Vec<u64>, Error> {
+        /// Ids in one statement.
+        const IDS_MAX: usize = 500;
+        /// The table of open spans with the columns of the other one.
+        const OPEN: &str = "(SELECT *, NULL AS duration_ns, NULL AS self_ns, 'unfinished' AS status
+            FROM open_span WHERE id NOT IN (SELECT id FROM span))";
+        let mut rows = Rows::new(run_id, filter.columns());
+        let (mut matcher, mut meant) = (filter.matcher(), Vec::new());
+        for some in ids.chunks(IDS_MAX) {
+            let listed = some.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+            for table in ["span", OPEN] {
+                let sql = format!(
+                    "SELECT {} FROM {table} WHERE id IN ({listed}) AND run_id = ?1",
+                    rows.selected()
+                );
+                let tx = self.begin()?;
+                let read = rows.read(&tx, &sql, [run_id], |span| {
+                    if matcher.matches(span) {
+                        meant.push(span.id);
+                    }
+                    ControlFlow::Continue(())
+                });
+                let _goes_on = read.context(self.path(), "read the spans of entries")?;
+            }
+        }
+        Ok(meant)
+    }
+
+    /// What SQLite can decide of a filter, as SQL for a [`Condition`].
+    #[doc(hidden)]
+    pub fn sieve(&self, filter: &Filter) -> Result<String, Error> {
+        self.sieve_of(filter, |sieve| sieve.sql())
+    }
+
+    /// The same, of one of the tables.
+    pub(super) fn sieve_of(
+        &self,
+        filter: &Filter,
+        sql: impl FnOnce(&super::filter::Sieve<'_>) -> String,
+    ) -> Result<String, Error> {
+        let mut sieve = filter.sieve();
+        if sieve.asks_for_callsites() {
+            self.query("read the callsites", |tx| {
+                let mut query = tx.prepare(
+                    "SELECT kind, name, target, level, module, file, line, id
+                     FROM callsite WHERE kind = 'span' ORDER BY id",
+                )?;
+                let (mut rows, mut shared) = (query.query([])?, Shared::default());
+                while sieve.asks_for_callsites()
+                    && let Some(row) = rows.next()?
+                {
+                    sieve.add(&Arc::new(shared.callsite(row.get(7)?, row)?));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(sql(&sieve))
+    }
+
+    /// A scan with a further condition, which `each` may change.
+    pub fn scan_if<C: Condition>(
+        &self,
+        scan: &Scan,
+        condition: &mut C,
+        each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let ranges = self.ranges(scan)?;
+        self.scan_ranges(scan, ranges, condition, each)
+    }
+
+    /// A scan of some ranges only.
+    pub(super) fn scan_ranges<C: Condition>(
+        &self,
+        scan: &Scan,
+        ranges: Vec<Range>,
+        condition: &mut C,
+        mut each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut rows = Rows::new(scan.run_id, scan.columns);
+        for mut range in ranges {
+            while range.after < range.last {
+                let tx = self.begin()?;
+                let sql = scan.condition() + &condition.sql();
+                let piece =
+                    read_piece(&mut range, &tx, &mut rows, &sql, |span| each(condition, span));
+                let (flow, looked_at) = piece.context(self.path(), "read the spans")?;
+                drop(tx);
+                if flow.is_break() || condition.looked_at(looked_at).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids that the scan has to look at, as ranges.
+    fn ranges(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
+        let tx = self.begin()?;
+        let read = || -> rusqlite::Result<Vec<Range>> {
+            let Some(all) = of_run(&tx, scan.run_id)? else { return Ok(Vec::new()) };
+            if !scan.has_window() {
+                return Ok(vec![all]);
+            }
+            let Some(zones) = touched(&tx, scan)? else {
+                let places = commit_map::places(&tx, scan.run_id, Kind::Span)?;
+                let of_window = |places: Vec<_>| commit_map::in_window(&places, scan);
+                return Ok(places.map_or_else(|| vec![all], of_window));
+            };
+            let mut ranges = Vec::new();
+            zones.iter().for_each(|zone| join(&mut ranges, zone.range()));
+            Ok(ranges)
+        };
+        let ranges = read().context(self.path(), "find the spans")?;
+        Ok(ranges.into_iter().map(|range| scan.cut(range)).collect())
+    }
+}
+
+/// Reads the first rows, and takes them from the range. Says how many were looked at; 0 if fewer than a
+/// piece has.
+fn read_piece(
+    range: &mut Range,
+    tx: &Transaction<'_>,
+    rows: &mut Rows,
+    condition: &str,
+    each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+) -> rusqlite::Result<(ControlFlow<()>, u64)> {
+    // How many rows SQLite passes over is not seen here, so it is asked beforehand.
+    let end = "SELECT id FROM span WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";
+    let params = params![range.after, range.last, PIECE_ROWS - 1];
+    let end = tx.query_row(end, params, |row| row.get(0)).optional()?;
+    let looked_at = if end.is_some() { u64::from(PIECE_ROWS) } else { 0 };
+    let end = end.unwrap_or(range.last);
+    let sql = format!(
+        "SELECT {} FROM span NOT INDEXED
+         WHERE id > ?1 AND id <= ?2 AND run_id = ?3{condition} ORDER BY id",
+        rows.selected()
+    );
+    let read = rows.read(tx, &sql, params![range.after, end, rows.run_id()], each);
+    range.after = end;
+    Ok((read?, looked_at))
+}
+
+pub(super) fn of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<Range>> {
+    let sql = "SELECT first_id, last_id FROM run WHERE id = ?1";
+    let read = |row: &Row<'_>| {
+        Ok(Range { after: row.get::<_, i64>(0)?.saturating_sub(1), last: row.get(1)? })
+    };
+    conn.query_row(sql, [run_id], read).optional()
+}
