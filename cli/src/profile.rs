@@ -16,7 +16,7 @@ use spandrel_query::{Reader, Run};
 use spandrel_storage::APPLICATION_ID;
 
 use crate::failure::Failure;
-use crate::output::{Header, text};
+use crate::output::{Header, text, unmeasured_by};
 
 /// Spans from which on it is worth it to have indexes.
 pub(crate) const LARGE: u64 = 1_000_000;
@@ -141,6 +141,7 @@ impl Profile {
     pub(crate) fn header(&self) -> Result<Header, Failure> {
         let mut header = Header::new(self.run.clone(), self.reader.losses(self.run.id)?);
         header.selection = self.selection();
+        header.unmeasured = self.unmeasured();
         Ok(header)
     }
 
@@ -167,6 +168,11 @@ impl Profile {
         let filter = (!self.filter.is_empty()).then(|| text::clean(&self.filter.to_string()));
         let parts: Vec<String> = [window, filter].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("   "))
+    }
+
+    /// Why the filter can mean no span, if it asks for what was not measured.
+    pub(crate) fn unmeasured(&self) -> Option<String> {
+        unmeasured_by(&self.filter, std::slice::from_ref(&self.run))
     }
 
     /// What to tell people when a look at a large profile had to read all of it for want of an index.

@@ -102,6 +102,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     for side in [&a, &b] {
         view.notes.extend(side.passed_over_everything(&context.wanted)?);
+        view.notes.extend(side.unmeasured(&context.wanted)?);
     }
     view.notes.dedup();
     view.extra.extend([

@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     let side = arguments.baseline.as_deref().map(|text| Side::parse(text, &context.wanted));
     let side = side.transpose()?;
+    profile.unmeasured().iter().for_each(|note| context.output.say(note));
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
     let path = match &context.output.path {
         Some(path) => path.clone(),

@@ -8,7 +8,7 @@ use spandrel_query::{By, Columns, RunSelector, Scan};
 use spandrel_query::{Reader, Run};
 
 use crate::failure::Failure;
-use crate::output::text;
+use crate::output::{text, unmeasured_by};
 use crate::profile::{Wanted, read_everything};
 
 /// One side: a run or several of one file.
@@ -98,6 +98,11 @@ impl Side {
             return Ok(None);
         }
         Ok(read_everything(&self.runs, self.reader.indexes()?.windows))
+    }
+
+    /// Why a filter can mean no span of one of its runs, if it asks for what was not measured.
+    pub(super) fn unmeasured(&self, wanted: &Wanted) -> Result<Option<String>, Failure> {
+        Ok(unmeasured_by(&wanted.filter()?, &self.runs))
     }
 
     /// For programs.

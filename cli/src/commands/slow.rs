@@ -103,7 +103,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         false => indexes.windows,
     };
     let mut sheet = sheet(&spans, by, name.is_none(), context.output.format().is_for_people());
-    sheet.total = total.max(sheet.total);
+    // Those that have no such time are not to be had with a larger -n.
+    sheet.total = if spans.is_empty() { 0 } else { total.max(sheet.total) };
     let mut view = View::new("slow", Some(profile.header()?), sheet);
     view.extra.insert("by".into(), json!(by.column()));
     view.extra.insert("group_by".into(), json!(null));
@@ -120,6 +121,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         (None, Some(name)) => view.notes.extend(named::unknown(&profile, name)?),
         (None, None) => {}
     }
+    view.needs_busy_times = needs_busy_times(by, &spans);
     view.notes.extend(if profile.is_whole() && by == SlowBy::Duration {
         profile.read_everything(is_indexed)
     } else {
@@ -154,6 +156,7 @@ fn each(
         (None, Some(name)) => view.notes.extend(named::unknown(profile, name)?),
         (None, None) => {}
     }
+    view.needs_busy_times = needs_busy_times(by, &spans);
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
 }
@@ -263,6 +266,11 @@ fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
     let (groups, _) = profile.groups(&GroupBy::Callsite)?;
     let groups = groups.groups().iter().filter(|group| is_named(&group.callsite));
     Ok(groups.map(|group| group.histogram.count()).fold(0, u64::saturating_add))
+}
+
+/// Whether there is none for want of times inside of spans, if the run has not measured them.
+fn needs_busy_times(by: SlowBy, found: &[Span]) -> bool {
+    found.is_empty() && matches!(by, SlowBy::Busy | SlowBy::Idle | SlowBy::Work)
 }
 
 /// What the mark means, if one of them has it.

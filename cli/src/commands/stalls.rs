@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.extra.insert("blocking_ns".into(), json!(arguments.blocking));
     let count = threads.as_ref().map(|threads| threads.len() as u64);
     view.extra.insert("runtime_threads".into(), json!(count));
+    view.needs_busy_times = stalls.is_empty();
     view.notes = notes(&profile, arguments.blocking, &stalls, threads.as_ref());
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
@@ -121,6 +122,8 @@ fn notes(
             let id = stall.worst.id;
             notes.push(format!("`spandrel tree s{id}` shows what was in the longest"));
         }
+        // Neither of how long an entry was nor on which thread is anything known.
+        (None, _) if !profile.run.has_busy_times() => return notes,
         (None, Some(threads)) if threads.is_empty() && profile.run.spans > 0 => notes.push(
             "no thread runs futures: no span was entered more than once; --all-threads looks at all"
                 .into(),

@@ -74,7 +74,7 @@ impl ColumnName {
             Self::P99 => "one in 100 took longer",
             Self::Max => "the longest duration; exact",
             Self::Busy => {
-                "time inside the span, of its duration; above 100%: several threads at once"
+                "time inside the span, of its duration; above 100%: several threads at once; -: not measured (busy_time(false))"
             }
             Self::Errors => "spans that failed or panicked",
             Self::SelfTime => "duration less that of the children, summed up over the window",

@@ -201,7 +201,7 @@ pub(crate) struct OpenLine {
 }
 
 /// What blocked the executor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Blocked {
     /// The longest entry in front, each with what was inside.
     pub(crate) stalls: Vec<(Stall, Vec<Inside>)>,

@@ -11,6 +11,7 @@ mod sink;
 mod standard;
 mod stream;
 pub(crate) mod text;
+mod unmeasured;
 mod view;
 
 use std::env;
@@ -32,6 +33,7 @@ pub(crate) use self::sheet::{Cell, Column, Sheet};
 pub(crate) use self::sink::{Destination, NewDatabase, quietly};
 pub(crate) use self::standard::Cleaned;
 pub(crate) use self::stream::Stream;
+pub(crate) use self::unmeasured::{unmeasured, unmeasured_by};
 pub(crate) use self::view::{Header, View, largest};
 
 use self::people::Manner;
@@ -140,6 +142,11 @@ impl Output {
                 view.drawing = None;
             }
         }
+        let unmeasured = self.unmeasured(&view);
+        let is_new = |note: &String| !view.notes.contains(note);
+        if let Some(note) = unmeasured.filter(is_new) {
+            view.notes.push(note);
+        }
         self.write(&self.render(&mut view)?)?;
         self.say_aside(&view);
         let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
@@ -147,6 +154,19 @@ impl Output {
             () if self.strict && is_incomplete => Exit::Incomplete,
             () if self.fail_empty && view.sheet.total == 0 => Exit::NothingMatched,
             () => Exit::Ok,
+        })
+    }
+
+    /// Why what was asked for is not there, as it was not measured.
+    fn unmeasured(&self, view: &View) -> Option<String> {
+        let header = view.header.as_ref()?;
+        let sorted_by = view.sheet.sorted_by.and_then(|at| view.sheet.columns.get(at));
+        let chosen = if self.columns.is_empty() { &[] } else { view.sheet.columns.as_slice() };
+        let mut asked = sorted_by.into_iter().chain(chosen);
+        let mut of_columns = || asked.any(|column| unmeasured::is_needed_by(&column.key));
+        header.unmeasured.clone().or_else(|| {
+            let of_run = unmeasured(header.run())?;
+            (view.needs_busy_times || of_columns()).then(|| of_run.to_owned())
         })
     }
 
@@ -158,7 +178,9 @@ impl Output {
         let missing = view.header.as_ref().and_then(Header::missing);
         let formulas = (self.is_separated() && !self.spreadsheet).then(|| formulas(&view.sheet));
         let formulas = formulas.flatten();
-        for line in missing.into_iter().chain(people::cut(&view.sheet)).chain(formulas) {
+        let unmeasured = self.unmeasured(view);
+        let missing = missing.into_iter().chain(people::cut(&view.sheet));
+        for line in missing.chain(formulas).chain(unmeasured) {
             self.say(&self.for_people(&line));
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct View {
     pub(crate) drawing_is_limited: bool,
     /// Whether `--verbose` shows the table with all columns: the drawing has nothing to say beyond it.
     pub(crate) verbose_is_table: bool,
+    /// Whether there would be more if the times inside of spans had been measured, where they were not.
+    pub(crate) needs_busy_times: bool,
     /// Further members of the JSON document.
     pub(crate) extra: Map<String, Value>,
     /// Lines beneath, for people.
@@ -52,11 +54,17 @@ pub(crate) struct Header {
     losses: Vec<Loss>,
     /// What was asked for, beside the run: the window and the filter.
     pub(crate) selection: Option<String>,
+    /// Why nothing of the run can match that.
+    pub(crate) unmeasured: Option<String>,
 }
 
 impl Header {
     pub(crate) fn new(run: Run, losses: Vec<Loss>) -> Self {
-        Self { run, losses, selection: None }
+        Self { run, losses, selection: None, unmeasured: None }
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -133,7 +141,7 @@ impl Header {
                     "started_unix_ns": run.info.started_unix_ns,
                     "ended_unix_ns": run.ended_unix_ns,
                     "length_ns": self.length_ns(), "spans": run.spans, "events": run.events,
-                    "unfinished": run.unfinished,
+                    "unfinished": run.unfinished, "busy_times": run.has_busy_times(),
                 }),
             ),
             ("selection", json!(self.selection)),

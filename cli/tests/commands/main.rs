@@ -36,4 +36,5 @@ mod symptoms;
 mod trace_ids;
 mod tree;
 mod tree_of_entries;
+mod unmeasured;
 mod what_is_there;

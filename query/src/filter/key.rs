@@ -121,6 +121,11 @@ impl NumberKey {
         matches!(self, Self::Longest | Self::Wait | Self::Exit)
     }
 
+    /// Whether it is known only where the time inside of spans was measured.
+    pub(super) fn is_of_busy_times(self) -> bool {
+        matches!(self, Self::Busy | Self::Idle) || self.is_of_entries()
+    }
+
     /// The number, if the span has it. Wide enough for all columns.
     pub(super) fn of(self, span: &SpanRef<'_>) -> Option<i128> {
         match self {

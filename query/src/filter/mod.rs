@@ -158,6 +158,13 @@ impl Filter {
         sieve::holds(&self.expression, callsite)
     }
 
+    /// The first term that looks at what is known only where the time inside of spans was measured: busy and idle
+    /// time, first and longest entry, last exit.
+    pub fn term_of_busy_times(&self) -> Option<&str> {
+        let of_times = self.expression.terms().find(|term| term.needs_busy_times());
+        of_times.map(|term| term.source.as_str())
+    }
+
     /// What SQLite can decide of it, in a profile whose callsites are shown to it.
     pub(super) fn sieve(&self) -> sieve::Sieve<'_> {
         sieve::Sieve::new(&self.expression)

@@ -174,6 +174,11 @@ impl Term {
         of_entries || self.needs_thread()
     }
 
+    /// Whether it looks at what is known only where the time inside of spans was measured.
+    pub(super) fn needs_busy_times(&self) -> bool {
+        matches!(&self.test, Test::Number { key, .. } if key.is_of_busy_times())
+    }
+
     /// Whether the answer is the same for all spans of a callsite.
     pub(super) fn is_of_callsite(&self) -> bool {
         match self.test {

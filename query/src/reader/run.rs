@@ -140,6 +140,13 @@ impl Run {
         }
     }
 
+    /// Whether the time inside of spans was measured, without which there are neither busy and idle times nor
+    /// entries with a length. Not if the recording was told so; of a file that does not say, it is taken to be so.
+    pub fn has_busy_times(&self) -> bool {
+        let settings = serde_json::from_str::<serde_json::Value>(&self.info.settings);
+        settings.map_or(true, |settings| settings["busy_time"] != false)
+    }
+
     /// Spans, events and entries that were dropped.
     pub fn dropped(&self) -> u64 {
         self.dropped_spans.saturating_add(self.dropped_events).saturating_add(self.dropped_entries)

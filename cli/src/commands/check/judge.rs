@@ -89,7 +89,7 @@ impl Verdict {
 const LISTED_MAX: usize = 2_000;
 
 /// Why nothing is known of busy time.
-const UNMEASURED: &str = "busy time was not measured";
+const UNMEASURED: &str = "busy time was not measured: record with busy_time(true)";
 
 /// A name, and what is known of it.
 #[derive(Clone, Copy)]

@@ -25,6 +25,8 @@ pub(super) struct Longest {
     threads: usize,
     /// Spans of futures of which entries are not known.
     unmeasured: u64,
+    /// Whether a run of it has none that are known.
+    is_untimed: bool,
 }
 
 impl Longest {
@@ -37,6 +39,7 @@ impl Longest {
         });
         let Some(limit) = limits.min() else { return Ok(longest) };
         let wanted = &context.wanted;
+        longest.is_untimed = side.runs.iter().any(|run| !run.has_busy_times());
         for run in &side.runs {
             let scan = side.scan(wanted, run, Columns::Entries)?;
             let (stalls, threads) = side.reader.stalls(
@@ -65,6 +68,10 @@ impl Longest {
             Some(ns) => {
                 let said = text::duration_in_words(*ns);
                 rule.limited(&name.name, *ns as f64, None, said, calls)
+            }
+            None if self.is_untimed => {
+                let said = "entries were not measured: record with busy_time(true)";
+                rule.not_judged(&name.name, said)
             }
             None if self.threads == 0 => rule.not_judged(&name.name, "no thread runs futures"),
             None if self.unmeasured > 0 => rule.not_judged(&name.name, "entries were not measured"),

@@ -111,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut notes = Vec::new();
     for side in std::iter::once(&side).chain(baseline.as_ref().map(|(_, side)| side)) {
         notes.extend(side.passed_over_everything(wanted)?);
+        notes.extend(side.unmeasured(wanted)?);
     }
     let exit = show(context, &title, &verdicts, sides, warnings, notes)?;
     let failed = verdicts.iter().any(|verdict| verdict.outcome == Outcome::Failed);

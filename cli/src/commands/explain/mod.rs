@@ -113,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.is_chart = true;
         view.drawing_is_limited = true;
         view.notes = notes(name, &explanation, context.output.verbose);
+        view.notes.extend(wanted.unmeasured(&profile.run));
         view.notes.extend(outlived.note(&profile)?);
         view.notes.extend(named::twins(&profile, name)?);
     }

@@ -1,10 +1,10 @@
 //! Which spans `explain` is asked about: `p95..`, `20ms..`, `10ms..50ms`, or a filter.
 
-use spandrel_query::{Filter, Matcher, SpanRef, Subject, parse_duration_ns};
+use spandrel_query::{Filter, Matcher, Run, SpanRef, Subject, parse_duration_ns};
 
 use crate::commands::hist::Durations;
 use crate::failure::Failure;
-use crate::output::text;
+use crate::output::{text, unmeasured_by};
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,14 @@ impl Wanted {
         match self {
             Self::Between(..) => Vec::new(),
             Self::Filter(filter) => filter.subjects(),
+        }
+    }
+
+    /// Why no span of a run can be selected, if that asks for what was not measured.
+    pub(super) fn unmeasured(&self, run: &Run) -> Option<String> {
+        match self {
+            Self::Between(..) => None,
+            Self::Filter(filter) => unmeasured_by(filter, std::slice::from_ref(run)),
         }
     }
 

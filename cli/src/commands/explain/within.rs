@@ -71,6 +71,7 @@ pub(super) fn run(
     if parts.iter().any(|p| p.explanation.counted.is_some_and(CountedBy::has_entries)) {
         view.notes.push(text::LONG_MEANS.into());
     }
+    view.notes.extend(wanted.unmeasured(&profile.run));
     view.notes.extend(profile.passed_over_everything()?);
     // The drawing has its own limit; programs get all.
     context.output.show(view, 0)

@@ -139,6 +139,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if let Some(note) = left_out(format, &written.left_out) {
         context.output.say(&note);
     }
+    profile.unmeasured().iter().for_each(|note| context.output.say(note));
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
     Ok(match () {
         () if context.output.strict && !profile.run.is_complete() => Exit::Incomplete,

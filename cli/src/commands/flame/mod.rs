@@ -149,14 +149,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     if matches!(arguments.weight, Width::Busy) && !tree.has_busy() {
         return Err(Failure::usage("busy time was not measured in this run")
-            .hint("--weight self or --weight wall"));
+            .hint("--weight self or --weight wall; or record with busy_time(true), the default"));
     }
     let note = match profile.filter.is_empty() {
         true => profile.read_everything(profile.reader.indexes()?.paths),
         false => profile.passed_over_everything()?,
     };
-    if let Some(note) = note.as_ref().filter(|_| html.is_some() || svg.is_some()) {
-        context.output.say(note);
+    let beside = note.iter().cloned().chain(profile.unmeasured());
+    if html.is_some() || svg.is_some() {
+        beside.for_each(|note| context.output.say(&note));
     }
     if let Some(path) = &html {
         let weight = arguments.weight.key();

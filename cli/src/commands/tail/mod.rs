@@ -75,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     {
         context.output.say(&line);
     }
+    profile.unmeasured().iter().for_each(|note| context.output.say(note));
     let mut tail = Tail {
         lines,
         out: context.output.stream(false)?,

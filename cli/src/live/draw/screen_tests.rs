@@ -83,6 +83,20 @@ fn what_blocked_the_executor_is_a_name_a_line() {
     assert!(text.contains("all 4 spans of the window"), "{text}");
 }
 
+#[test]
+fn without_busy_times_nobody_is_told_that_nothing_blocked() {
+    let nothing = || Looked::Stalls(Box::default());
+    let mut app = shown(page(Vec::new(), nothing()));
+    app.apply(Action::Stalls);
+    assert!(lines(&mut app, (120, 12)).iter().any(|line| line.trim() == "none"));
+    let mut untimed = page(Vec::new(), nothing());
+    untimed.health.run.info.settings = r#"{"busy_time":false}"#.into();
+    let mut app = shown(untimed);
+    app.apply(Action::Stalls);
+    let text = lines(&mut app, (120, 12)).join("\n");
+    assert!(text.contains("record with busy_time(true)") && !text.contains("none"), "{text}");
+}
+
 /// Entries are no spans.
 #[test]
 fn spans_and_entries_that_were_looked_at_are_told_apart() {

@@ -9,7 +9,7 @@ use crate::commands::stalls::{began, inside_in_words, thread_in_words};
 use crate::live::app::App;
 use crate::live::look::BLOCKING_NS;
 use crate::live::page::Looked;
-use crate::output::text;
+use crate::output::{text, unmeasured};
 
 /// From so many times what is too long on, it is told in red.
 const BAD_TIMES: i64 = 10;
@@ -29,7 +29,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let title = if width(&whole) < canvas.width() { &whole } else { &short };
     canvas.put_cut(1, 0, title, canvas.width().saturating_sub(1), FAINT);
     if blocked.stalls.is_empty() {
-        canvas.put(2, 2, "none", PLAIN);
+        let columns = canvas.width().saturating_sub(3);
+        canvas.put_cut(2, 2, unmeasured(&page.health.run).unwrap_or("none"), columns, PLAIN);
     }
     let shown = usize::from(canvas.height().saturating_sub(1));
     let top = app.top.min(blocked.stalls.len().saturating_sub(shown));
