@@ -16,31 +16,11 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use spandrel_ring::{CLASSES, Ring};
+use spandrel_ring::Ring;
 
 use crate::account::{Account, Shown};
+use crate::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
 use crate::record::Slot;
-use crate::stats::DropReason;
-
-/// What a ledger is kept of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Span,
-    Event,
-    Link,
-    Entry,
-}
-
-pub(crate) const KINDS: usize = 4;
-const _: () = assert!(KINDS == CLASSES, "each kind is a class of the ring's claims");
-
-/// A count for each [`Kind`].
-pub(crate) type PerKind = [u64; KINDS];
-
-pub(crate) const REASONS: usize = DropReason::ALL.len();
-
-/// Drops by reason and kind.
-pub(crate) type Drops = [PerKind; REASONS];
 
 /// What happened at one partition.
 #[derive(Debug)]
@@ -143,11 +123,5 @@ impl Counters {
             add_drops(&mut dropped_early, &partition.drops());
         }
         Snapshot { account, published: ring.published(), dropped_early }
-    }
-}
-
-pub(crate) fn add_drops(sums: &mut Drops, drops: &Drops) {
-    for (sum, n) in sums.as_flattened_mut().iter_mut().zip(drops.as_flattened()) {
-        *sum += n;
     }
 }

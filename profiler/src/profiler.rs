@@ -16,6 +16,7 @@ use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
 use crate::local;
+use crate::losses::DropReason;
 use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
 use crate::panics;
@@ -23,7 +24,7 @@ use crate::path_pattern;
 use crate::record::ID_BITS;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::section::Section;
-use crate::stats::{self, DropReason, Report, Stats};
+use crate::stats::{self, Report, Stats};
 use crate::subscriber::Subscriber;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
 

@@ -25,7 +25,7 @@
 use spandrel_storage::Status;
 
 use crate::chunks::ENTRIES_MAX;
-use crate::counters::Kind;
+use crate::losses::Kind;
 use crate::open_spans::{ENTERED, Entries};
 
 /// Payload of one slot of the ring: with the ring's stamp it fills a cache line.

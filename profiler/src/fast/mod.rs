@@ -34,10 +34,10 @@ use std::thread::panicking;
 use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
-use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
+use crate::losses::Kind;
 use crate::open_spans::{AGAIN, ASIDE, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
 use crate::record::{SLOT_WORDS, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
 use crate::recorder::Recorder;

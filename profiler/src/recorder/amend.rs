@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tracing_core::span::Record;
 
 use super::Recorder;
-use crate::counters::Kind;
 use crate::fields::{FIELDS_MAX, FieldBuffer};
 use crate::local::{self, NoCold, Unavailable};
+use crate::losses::Kind;
 use crate::record::{self, Link};
 
 impl Recorder {

@@ -6,8 +6,8 @@ use spandrel_ring::ClaimError;
 use spandrel_storage::Status;
 
 use super::Recorder;
-use crate::counters::Kind;
 use crate::local::{self, Hot};
+use crate::losses::Kind;
 use crate::open_spans::{Entries, OpenSpan, Place};
 use crate::record::{ClosingSpan, SLOT_WORDS, slots};
 use crate::said::Said;

@@ -7,9 +7,9 @@
 use std::sync::atomic::Ordering;
 
 use super::Recorder;
-use crate::counters::Kind;
 use crate::entry_rules::Entries;
 use crate::local::{Entered, Hot};
+use crate::losses::Kind;
 use crate::open_spans::{OpenSpan, Place};
 use crate::record::{self, Earlier, Entry, id_of};
 
@@ -172,9 +172,9 @@ mod tests {
     use super::*;
     use crate::entry_rules::EntryRules;
     use crate::local;
+    use crate::losses::DropReason;
     use crate::recorder::RecorderOptions;
     use crate::rule::Rule;
-    use crate::stats::DropReason;
 
     fn options() -> RecorderOptions {
         RecorderOptions {

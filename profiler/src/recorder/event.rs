@@ -6,14 +6,13 @@ use tracing_core::{Event, Level, Metadata};
 
 use super::{FindAncestor, Recorder, Source};
 use crate::callsites::CallsiteNumber;
-use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
+use crate::losses::{DropReason, Kind};
 use crate::open_spans::OpenSpan;
 use crate::record::{self, EVENT_WORDS, EventHead, slots};
 use crate::said::{is_of_instrument, may_be_of_instrument};
 use crate::sites::Answer;
-use crate::stats::DropReason;
 
 impl Recorder {
     /// Something happens, for which the front end's filter has this answer.

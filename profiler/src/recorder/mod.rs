@@ -25,16 +25,16 @@ use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 
 use crate::callsites::Callsites;
 use crate::clock::Clock;
-use crate::counters::{Counters, Kind};
+use crate::counters::Counters;
 use crate::entry_rules::{Entries, EntryRules};
 use crate::late::Late;
 use crate::local::{NO_OWNER, OWNERS, Unavailable};
+use crate::losses::{DropReason, Kind};
 use crate::mutex::Mutex;
 use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::profiler::FIRST_ID_MAX;
 use crate::record::{SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
 use crate::rule::Rule;
-use crate::stats::DropReason;
 use crate::tally::Tally;
 use crate::threads::Threads;
 

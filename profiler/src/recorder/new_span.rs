@@ -5,13 +5,12 @@ use std::sync::Arc;
 use tracing_core::span::Attributes;
 
 use super::{FindAncestor, Recorder, Source};
-use crate::counters::Kind;
 use crate::fields::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
+use crate::losses::{DropReason, Kind};
 use crate::open_spans::{INLINE_WORDS, NewSpan};
 use crate::record;
 use crate::sites::Answer;
-use crate::stats::DropReason;
 
 impl Recorder {
     /// A span is created, for which the front end's filter has this answer: the general case. Returns

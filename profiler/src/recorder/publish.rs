@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering;
 use spandrel_ring::ClaimError;
 
 use super::Recorder;
-use crate::counters::Kind;
 use crate::local;
+use crate::losses::{DropReason, Kind};
 use crate::record::Slot;
-use crate::stats::DropReason;
 
 impl Recorder {
     /// Publishes one record and counts it, or counts it as dropped.

@@ -11,9 +11,8 @@ use super::losses::NewLosses;
 use super::marks::PendingMarks;
 use super::raw::add;
 use crate::builder::Fault;
-use crate::counters::{Kind, PerKind};
+use crate::losses::{DropReason, Kind, PerKind};
 use crate::panics;
-use crate::stats::DropReason;
 use crate::writer::state::Trouble;
 
 /// A batch of a backlog is so many times as large as others.

@@ -6,7 +6,7 @@ use spandrel_ring::Consumer;
 
 use super::raw::RawBatch;
 use super::{STRAGGLER_GRACE, Writer};
-use crate::counters::{KINDS, PerKind};
+use crate::losses::{KINDS, PerKind};
 use crate::record::Slot;
 
 impl Writer {

@@ -3,8 +3,7 @@
 use spandrel_storage::Recovered;
 
 use crate::account::Account;
-use crate::counters::PerKind;
-use crate::stats::DropReason;
+use crate::losses::{DropReason, PerKind};
 
 /// Stored since the file was opened.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use spandrel_storage::LossRow;
 
 use crate::account::Account;
-use crate::counters::{Counters, Drops, Kind};
-use crate::stats::DropReason;
+use crate::counters::Counters;
+use crate::losses::{DropReason, Drops, Kind};
 
 /// What had been dropped, partition by partition, when the last losses were committed.
 #[derive(Debug)]

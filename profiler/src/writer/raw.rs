@@ -6,7 +6,7 @@ use std::ops::Range;
 use spandrel_ring::Entry;
 use spandrel_storage::MemoryUse;
 
-use crate::counters::{KINDS, Kind, PerKind};
+use crate::losses::{KINDS, Kind, PerKind};
 use crate::record::{self, Record, Slot};
 
 /// Slots of a chunk, 112 KiB: small enough that an allocator hands one that was given back to the next who asks.

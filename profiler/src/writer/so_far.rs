@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use super::Writer;
 use super::json::push_string;
 use super::state::WriterState;
-use crate::counters::PerKind;
-use crate::stats::DropReason;
+use crate::losses::{DropReason, PerKind};
 
 /// From one figure of the memory to the next.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
