@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use spandrel::Profiler;
+use spandrel_query::{CriticalPath, Reader, Trace};
 use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
 use tracing::{Dispatch, info_span};
 
@@ -122,5 +123,50 @@ fn self_times_of_spans_that_are_all_kept_are_no_more_than_the_time_that_passed()
         let lifetimes: i64 = db.value("SELECT sum(duration_ns) FROM span");
         assert!(lifetimes >= 200 * 20 * MS);
         assert_eq!(sum_of_self_times(&db), work(&db, "all"));
+    }
+}
+
+/// By span, the time on the critical path that it is to blame for itself, beside its self time.
+fn path_and_self(path: &std::path::Path, root_id: u64) -> Vec<(i64, i64)> {
+    let reader = Reader::open(path).unwrap();
+    let trace = Trace::read(&reader, root_id, usize::MAX).unwrap().unwrap();
+    let mut own = vec![0; trace.nodes()];
+    for section in CriticalPath::of(&trace).sections() {
+        own[section.span.unwrap()] += section.length_ns();
+    }
+    own.into_iter().zip(trace.spans.iter().map(|span| span.self_ns.unwrap())).collect()
+}
+
+#[test]
+fn the_critical_path_of_a_thread_is_the_self_time_of_each_span_that_was_kept() {
+    let _limit = time_limit(60);
+    for front in FRONTS {
+        let scratch = scratch();
+        let profiler = small(scratch.db()).build().unwrap();
+        within(&front(&profiler), || {
+            let all = info_span!("all");
+            let mut kept = Vec::new();
+            all.in_scope(|| {
+                for _ in 0..20 {
+                    let span = info_span!("kept");
+                    span.in_scope(|| {
+                        let inside = info_span!("inside");
+                        inside.in_scope(|| spin(1));
+                        kept.push((inside, info_span!("never")));
+                    });
+                    kept.push((span, info_span!("never")));
+                }
+            });
+            spin(20);
+            drop((kept, all));
+        });
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
+        let all = db.span("all");
+        let spans = path_and_self(scratch.db(), all.id.unsigned_abs());
+        assert_eq!(spans.len(), 1 + 80);
+        assert!(spans.iter().all(|(path_ns, self_ns)| path_ns == self_ns), "{spans:?}");
+        let on_path: i64 = spans.iter().map(|(path_ns, _)| path_ns).sum();
+        assert_eq!(on_path, work(&db, "all"));
+        assert!(on_path <= all.duration_ns.unwrap() - 20 * MS, "what kept it open is on no path");
     }
 }

@@ -238,6 +238,8 @@ pub(crate) struct Trace {
     pub rows: Vec<TraceRow>,
     /// Time on the critical path by name, the longest first.
     pub critical: Vec<CriticalShare>,
+    /// How long nobody worked in it while it was open.
+    pub kept_open_ns: i64,
     pub events: Vec<EventFact>,
     /// How many events it has.
     pub events_of: u64,

@@ -215,3 +215,58 @@ fn the_work_of_a_span_is_told_from_what_kept_it_open() {
     let (out, ..) = run(bare(&["slow", "--by", "work", "-n", "1", "--db"]).arg(&path));
     assert!(out.contains("work") && out.contains("402.00 ms"), "{out}");
 }
+
+/// The symptom: self 48 of 52 µs, and 100 % of the path.
+#[test]
+fn what_kept_a_trace_open_is_not_the_work_of_the_root_on_its_path() {
+    const US: i64 = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(1)).unwrap();
+    let [request, audit] =
+        ["request", "audit"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
+    let thread_id = store.intern_thread(1, 7, None);
+    let row = |id, root_id, callsite_id, worked_ns, self_ns| SpanRow {
+        id,
+        parent_id: if id == root_id { 0 } else { root_id },
+        root_id,
+        callsite_id,
+        thread_id,
+        duration_ns: Some(52 * US),
+        busy_ns: Some(worked_ns),
+        self_ns: Some(self_ns),
+        entries: if worked_ns > 0 { 1 } else { 0 },
+        first_entry_ns: Some(0).filter(|_| worked_ns > 0),
+        status: Status::Ok,
+        ..SpanRow::default()
+    };
+    let spans = vec![
+        // Kept open by a handle; and by a child that works on, and by one that nobody enters.
+        row(1, 1, request, 39 * US, 39 * US),
+        row(3, 3, request, 13 * US, 13 * US),
+        SpanRow {
+            start_ns: 26 * US,
+            duration_ns: Some(26 * US),
+            ..row(4, 3, audit, 13 * US, 13 * US)
+        },
+        row(5, 3, audit, 0, 0),
+    ];
+    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    store.close().unwrap();
+    let said = page(&path, &["t1"]).join("\n");
+    assert!(said.contains("critical path ◆ self 75.0%  kept open 25.0% "), "{said}");
+    let said = page(&path, &["t3"]).join("\n");
+    assert!(said.contains("critical path ◆ audit 25.0%  self 25.0%  kept open 50.0% "), "{said}");
+    let (out, ..) = run(bare(&["tree", "t3", "-f", "json", "--db"]).arg(&path));
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["kept_open_ns"], 26 * US);
+    let rows = document["rows"].as_array().unwrap().iter();
+    let rows: Vec<_> = rows
+        .map(|row| {
+            let is_on_it = row["on_critical_path"].as_bool().unwrap();
+            (row["id"].as_u64().unwrap(), row["critical_ns"].as_i64().unwrap() / US, is_on_it)
+        })
+        .collect();
+    assert_eq!(rows, [(3, 13, true), (5, 0, false), (4, 13, true)]);
+}

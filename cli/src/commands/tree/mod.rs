@@ -393,7 +393,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
 fn members(view: &mut View, found: Option<&Found>) {
     let none = json!({
         "trace_id": null, "otel_trace_id": null, "start_ns": null, "duration_ns": null,
-        "critical_path": [], "missing_parents": [], "links": [], "events": [], "entries": 0,
+        "critical_path": [], "kept_open_ns": 0, "missing_parents": [], "links": [], "events": [], "entries": 0,
         "meanwhile_of": null, "meanwhile": [], "meanwhile_left_out": 0, "used_index": false,
     });
     if let Value::Object(none) = none {
@@ -423,6 +423,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     view.extra.insert("start_ns".into(), json!(from_ns));
     view.extra.insert("duration_ns".into(), json!(length_ns));
     view.extra.insert("critical_path".into(), path.collect());
+    view.extra.insert("kept_open_ns".into(), json!(found.path.kept_open_ns(trace)));
     view.extra.insert("missing_parents".into(), json!(missing));
     view.extra.insert("entries".into(), json!(trace.entries_total));
     view.extra.insert("links".into(), links.collect());

@@ -306,7 +306,8 @@ impl<'a> Waterfall<'a> {
     }
 
     fn summary(&self) -> String {
-        let length = self.found.path.length_ns().max(1) as f64;
+        let kept_open_ns = self.found.path.kept_open_ns(&self.found.trace);
+        let length = self.found.path.length_ns().saturating_add(kept_open_ns).max(1) as f64;
         let mut blamed = self.found.path.by_name(&self.found.trace);
         let self_at = blamed.iter().position(|(callsite, _)| callsite.is_none());
         // The root by itself stands last, as what is left.
@@ -326,6 +327,7 @@ impl<'a> Waterfall<'a> {
             parts.push(format!("{others} {}", share(ns)));
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
+        parts.extend((kept_open_ns > 0).then(|| format!("kept open {}", share(kept_open_ns))));
         let trace = &self.found.trace;
         if trace.root().is_some_and(|root| trace.lives_long(root)) {
             parts = vec!["none: the root lives long, and is no one piece of work".into()];

@@ -68,6 +68,7 @@ pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
         whole: !trace.is_truncated(),
         rows,
         critical: shares(trace, &path, names),
+        kept_open_ns: path.kept_open_ns(trace),
         ..beside(trace, names)
     }
 }

@@ -70,7 +70,7 @@ class Waterfall {
   /** Time on the critical path by name, as a bar and as text. */
   critical() {
     const { trace } = this;
-    if (trace.critical.length === 0) return el("p", null, "No critical path: the trace has no length.");
+    if (trace.critical.length === 0) return el("p", null, "No critical path: nobody worked in the trace by itself.");
     const bar = el("div", { class: "critical-bar", "aria-hidden": "true" });
     const list = el("ul", { class: "critical" });
     trace.critical.slice(0, 8).forEach((share) => {
@@ -84,6 +84,9 @@ class Waterfall {
     });
     const rest = trace.critical.slice(8);
     if (rest.length > 0) list.append(el("li", null, `${plural(rest.length, "more name")}, ${duration(rest.reduce((sum, one) => sum + one.ns, 0))}`));
+    if (trace.kept_open_ns > 0) {
+      list.append(el("li", null, `kept open while nobody worked ${duration(trace.kept_open_ns)}, ${percent(trace.kept_open_ns / trace.duration_ns)}`));
+    }
     return el("section", null, el("h3", null, "◆ critical path: what the trace waited for"), bar, list,
       trace.whole ? null : el("p", { class: "hint" }, "! Only the first spans were looked at: the path may miss later ones."));
   }
