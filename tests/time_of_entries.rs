@@ -56,63 +56,42 @@ fn program() -> impl Strategy<Value = Vec<Step>> {
 /// What runs a program.
 struct Player<'a> {
     long: &'a [Span],
-    /// Whether a child keeps its parent open. Without that it has to be gone before the parent is: else it comes too
-    /// late.
-    are_kept: bool,
 }
 
 impl Player<'_> {
-    /// Does steps. What they keep goes to `held`; nothing is kept inside of what counts by its entries, where it would
-    /// come too late, either.
-    fn run(&self, steps: &[Step], mut held: Option<&mut Vec<Span>>) {
+    /// Does steps. What they keep goes to `held`, and is kept for longer than the entry that it was made in, and with our own
+    /// subscriber than its parent.
+    fn run(&self, steps: &[Step], held: &mut Vec<Span>) {
         for step in steps {
-            let mut kept = Vec::new();
             match step {
-                Step::Long(n, inside) => self.long[*n].in_scope(|| self.run(inside, None)),
+                Step::Long(n, inside) => self.long[*n].in_scope(|| self.run(inside, held)),
                 Step::ChildOf(n, inside) => {
                     let span = info_span!(parent: &self.long[*n], "child");
-                    span.in_scope(|| self.run(inside, Some(&mut kept)));
-                    kept.clear();
+                    span.in_scope(|| self.run(inside, held));
                 }
                 Step::ChildOfNever(inside) => {
                     let never = info_span!("never");
                     let span = info_span!(parent: &never, "child");
-                    span.in_scope(|| self.run(inside, Some(&mut kept)));
-                    kept.clear();
+                    span.in_scope(|| self.run(inside, held));
                 }
-                Step::Child(inside) | Step::Held(inside) => {
+                Step::Child(inside) => info_span!("child").in_scope(|| self.run(inside, held)),
+                Step::Held(inside) => {
                     let span = info_span!("child");
-                    span.in_scope(|| self.run(inside, Some(&mut kept)));
-                    let is_held = matches!(step, Step::Held(_));
-                    self.leave(span, is_held, kept, held.as_deref_mut());
+                    span.in_scope(|| self.run(inside, held));
+                    held.push(span);
                 }
                 Step::Crossed(inside, beyond) => {
                     let first = info_span!("child");
                     let entered = first.enter();
                     let second = info_span!("crossed");
                     second.in_scope(|| {
-                        self.run(inside, Some(&mut kept));
+                        self.run(inside, held);
                         drop(entered);
-                        self.run(beyond, Some(&mut kept));
+                        self.run(beyond, held);
                     });
-                    kept.clear();
                 }
-                Step::Never => {
-                    let span = info_span!("never");
-                    self.leave(span, true, kept, held.as_deref_mut());
-                }
+                Step::Never => held.push(info_span!("never")),
             }
-        }
-    }
-
-    /// A span was left, in which these were kept.
-    fn leave(&self, span: Span, is_held: bool, mut kept: Vec<Span>, held: Option<&mut Vec<Span>>) {
-        if !self.are_kept {
-            kept.clear();
-        }
-        if let Some(held) = held {
-            held.append(&mut kept);
-            held.extend(is_held.then_some(span));
         }
     }
 }
@@ -136,7 +115,7 @@ fn record(front: Front, threads: u32, programs: usize) {
                 scope.spawn(move || {
                     let runner = runner(thread);
                     within(dispatch, || {
-                        of_a_thread(profiler, shared, front, runner, programs);
+                        of_a_thread(profiler, shared, runner, programs);
                     });
                 });
             }
@@ -146,6 +125,7 @@ fn record(front: Front, threads: u32, programs: usize) {
     let db = ledger::check_complete(scratch.db(), &report);
     assert!(report.entries.stored > programs as u64, "{report}");
     sums_by_thread(&db);
+    self_times::check(&db);
 }
 
 fn runner(thread: u32) -> TestRunner {
@@ -153,23 +133,27 @@ fn runner(thread: u32) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), rng)
 }
 
-fn of_a_thread(
-    profiler: &Profiler,
-    shared: &[Span; 2],
-    front: Front,
-    mut runner: TestRunner,
-    programs: usize,
-) {
+fn of_a_thread(profiler: &Profiler, shared: &[Span; 2], mut runner: TestRunner, programs: usize) {
     let strategy = program();
     // One that is made inside of something, which it is never entered in, and one that is nobody's child.
     let own = info_span!("outer").in_scope(|| info_span!("long_made_inside"));
-    let long = [shared[0].clone(), shared[1].clone(), own, info_span!("long_root")];
-    let player = Player { long: &long, are_kept: front == Front::Layer };
+    let root = || info_span!(parent: None, "long_root");
+    let mut long = [shared[0].clone(), shared[1].clone(), own, root()];
     let mut held = Vec::new();
+    let flush = || profiler.flush(Duration::from_secs(60)).unwrap();
     for n in 0..programs {
-        player.run(&strategy.new_tree(&mut runner).unwrap().current(), Some(&mut held));
-        if n % 100 == 99 {
-            profiler.flush(Duration::from_secs(60)).unwrap();
+        let program = strategy.new_tree(&mut runner).unwrap().current();
+        Player { long: &long }.run(&program, &mut held);
+        if n % 10 == 9 {
+            flush();
+        }
+        if n % 50 == 49 {
+            // Even for longer than that, if that does not wait for its children.
+            long[3] = root();
+            (0..3).for_each(|_| {
+                info_span!("between").in_scope(|| ());
+                flush();
+            });
             held.clear();
         }
     }

@@ -43,6 +43,9 @@ impl Front {
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
         if let Some(recorder) = &recorder {
             recorder.open.touch(direct);
+            if direct {
+                recorder.set_has_subscriber();
+            }
         }
         let first = recorder.as_ref().filter(|_| layer == 0);
         let places = |wanted: bool| match first {

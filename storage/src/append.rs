@@ -12,6 +12,7 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::insert_entry;
 use crate::insert_event;
 use crate::insert_span;
+use crate::late_children;
 use crate::record::{
     Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, TraceContextRow, WriterStatRow, mark_label,
 };
@@ -80,6 +81,10 @@ pub(crate) fn write(
             extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
         }
     }
+    if !batch.late_children.is_empty() {
+        let mut source = Source::new(rollups, run_id, tx);
+        late_children::off_spans(tx, &batch.late_children, run_id, &mut staged, &mut source)?;
+    }
     staged.write(run_id, tx)?;
     if !batch.events.is_empty() {
         events(tx, batch, ids, loaded)?;
@@ -95,6 +100,8 @@ pub(crate) fn write(
         }
     }
     earlier_entries::change(tx, &batch.earlier, run_id, &mut staged_entries, &mut entry_source)?;
+    let late = &batch.late_entry_times;
+    late_children::off_entries(tx, late, run_id, &mut staged_entries, &mut entry_source)?;
     for span in batch.spans.iter().filter(|span| span.lived_long_to_the_end()) {
         staged_entries.add_open(span, &mut entry_source)?;
     }

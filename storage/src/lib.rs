@@ -35,6 +35,7 @@ mod insert_span;
 mod intern;
 #[doc(hidden)]
 pub mod internals;
+mod late_children;
 mod location;
 mod lock;
 mod memory;
@@ -79,9 +80,9 @@ pub use near::nearest;
 pub use options::{StoreOptions, Synchronous};
 pub use read_only::ReadOnly;
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EarlierRow, EntryRow, EventRow, LinkRow, LossRow,
-    MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text, TraceContextRow,
-    WriterStatRow, mark_label,
+    Batch, CallsiteInfo, CallsiteKind, EarlierRow, EntryRow, EventRow, LateChild, LateEntryTime,
+    LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text,
+    TraceContextRow, WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -101,6 +101,12 @@ impl Moved {
                 *id = self.entries.get(id).copied().unwrap_or(*id);
             }
         }
+        for late in &mut batch.late_entry_times {
+            late.id = self.entries.get(&late.id).copied().unwrap_or(late.id);
+        }
+        for late in &mut batch.late_children {
+            late.parent_id = self.span(late.parent_id);
+        }
         for context in &mut batch.contexts {
             context.span_id = self.span(context.span_id);
             context.root_id = self.span(context.root_id);
@@ -374,6 +380,7 @@ fn rename(batch: &mut Batch, renamed: &Renamed) {
         callsite(&mut entry.callsite_id);
         thread(&mut entry.thread_id);
     }
+    batch.late_children.iter_mut().for_each(|late| thread(&mut late.thread_id));
     batch.losses.iter_mut().filter_map(|loss| loss.thread_id.as_mut()).for_each(thread);
 }
 

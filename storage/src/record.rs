@@ -268,6 +268,32 @@ pub struct EarlierRow {
     pub ns: i64,
 }
 
+/// Time that an entry's [self time](EntryRow::self_ns) has too much: of a child that was made and left inside it, and
+/// whose handle was kept for longer. The row may be in an earlier batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateEntryTime {
+    /// The row.
+    pub id: u64,
+    /// What is to be taken off. No more is than there is.
+    pub ns: i64,
+}
+
+/// A child that has closed after its parent had been stored, whose [self time](SpanRow::self_ns) has that time
+/// too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateChild {
+    /// The parent. Children of one stand side by side.
+    pub parent_id: u64,
+    /// When the child was created.
+    pub start_ns: i64,
+    /// When it was left for the last time.
+    pub end_ns: i64,
+    /// Since when it was inside, without a pause up to then; `i64::MAX` if there was one.
+    pub inside_since_ns: i64,
+    /// Database id of the thread that was inside.
+    pub thread_id: i64,
+}
+
 /// How other systems know a span. A further row of the same span takes the place of the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContextRow {
@@ -392,6 +418,10 @@ pub struct Batch {
     pub entries: Vec<EntryRow>,
     /// What entries of this batch, or of earlier ones, have to say of those before them.
     pub earlier: Vec<EarlierRow>,
+    /// What entries of this batch, or of earlier ones, have too much.
+    pub late_entry_times: Vec<LateEntryTime>,
+    /// Children that spans of this batch, or of earlier ones, have not counted.
+    pub late_children: Vec<LateChild>,
     /// How other systems know spans of this batch, of earlier ones, or open ones.
     pub contexts: Vec<TraceContextRow>,
     /// Losses since the last batch.
@@ -417,6 +447,8 @@ impl Batch {
             && self.links.is_empty()
             && self.entries.is_empty()
             && self.earlier.is_empty()
+            && self.late_entry_times.is_empty()
+            && self.late_children.is_empty()
             && self.contexts.is_empty()
             && self.losses.is_empty()
             && self.marks.is_empty()
@@ -430,11 +462,12 @@ impl Batch {
     pub fn memory(&self) -> MemoryUse {
         let Self { spans, events, links, entries, earlier, .. } = self;
         let Self { contexts, losses, marks, text, .. } = self;
+        let late = MemoryUse::of(&self.late_entry_times) + MemoryUse::of(&self.late_children);
         let text = MemoryUse { reserved: text.capacity() as u64, used: text.len() as u64 };
         let open = self.open_spans.as_ref().map(MemoryUse::of).unwrap_or_default();
         let rows = MemoryUse::of(spans) + MemoryUse::of(events) + MemoryUse::of(entries);
         let others = MemoryUse::of(links) + MemoryUse::of(contexts) + MemoryUse::of(losses);
-        rows + others + MemoryUse::of(earlier) + MemoryUse::of(marks) + open + text
+        rows + others + late + MemoryUse::of(earlier) + MemoryUse::of(marks) + open + text
     }
 
     /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is
@@ -446,6 +479,8 @@ impl Batch {
         self.links.clear();
         self.entries.clear();
         self.earlier.clear();
+        self.late_entry_times.clear();
+        self.late_children.clear();
         self.contexts.clear();
         self.losses.clear();
         self.marks.clear();

@@ -322,6 +322,19 @@ impl Staged {
         Ok(())
     }
 
+    /// What ended then has so much more self time, or less.
+    pub(crate) fn add_self(
+        &mut self,
+        (callsite_id, end_ns): (i64, i64),
+        ns: i64,
+        source: &mut Source<'_>,
+    ) -> rusqlite::Result<()> {
+        if let Some(StagedRow { rollup, .. }) = self.row(callsite_id, end_ns, source)? {
+            rollup.self_ns = rollup.self_ns.saturating_add(ns).max(0);
+        }
+        Ok(())
+    }
+
     /// A span has closed whose entries count.
     pub(crate) fn add_closed(
         &mut self,

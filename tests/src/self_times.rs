@@ -98,7 +98,8 @@ pub fn works(db: &Database) -> HashMap<i64, Work> {
 }
 
 /// Compares all self times of the file. Holds where no span or entry is missing; what has unfinished
-/// children, or such as closed after it, is left out, since nobody knows when they were done, or it came too late.
+/// children is left out, since nobody knows when they were done, and so are spans whose children closed after them, of which
+/// nobody knows what others did meanwhile.
 pub fn check(db: &Database) {
     let (spans, entries, works) = (db.spans(), entries(db), works(db));
     let mut inside = HashMap::<i64, Inside>::new();
@@ -178,9 +179,8 @@ impl Inside<'_> {
         let counting = |child: &&Child<'_>| child.span.self_ns.is_some() && child.span.entries > 0;
         for child in self.children.iter().filter(counting) {
             let work = child.work?;
-            // Of one that was entered several times only the sum is known; one that is still open when the entry
-            // ends comes too late.
-            let is_known = work.inside.is_some() && child.span.end_ns() <= to;
+            // Of one that was entered several times only the sum is known; one that is left later was perhaps around it.
+            let is_known = work.inside.is_some() && work.end_ns <= to;
             if !is_known && work.start_ns < to {
                 return None;
             }

@@ -1,9 +1,10 @@
 //! The rollups of a window, added up by callsite.
 //!
 //! Each second only what is new is read: what has been added up to blocks stays, once no more rows are
-//! to be expected in it. A span that is stored later than that (its recorder was [`SETTLED_NS`] behind
-//! and out of order) is missing here until the window is read anew; when the run has ended, it is. So is what is
-//! known later of entries of an open span that were not recorded.
+//! to be expected in it. But a span may be stored later than that (its recorder was [`SETTLED_NS`] behind
+//! and out of order), and sums of what lives long change when more is known of it. So with each look one of the
+//! blocks is read again, in turn, which are fifteen at most; the whole run a few times in all ([`Blocks::again_ns`]), and
+//! when it has ended.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,6 +16,10 @@ use super::window::{SECOND_NS, Window, floor};
 
 /// How long after its end a block is read again.
 const SETTLED_NS: i64 = 5 * SECOND_NS;
+/// The whole run is read again after so long at least ...
+const AGAIN_NS: i64 = 60 * SECOND_NS;
+/// ... and after such a part of what it was: so the cost is that of so many looks at all of it, however long it runs.
+const AGAIN_PART: i64 = 10;
 /// Seconds of a trend.
 pub(crate) const TREND_SECONDS: usize = 60;
 
@@ -79,6 +84,8 @@ pub(crate) struct Blocks {
     /// Of the whole run: everything before `before_ns`.
     before: ByCallsite,
     before_ns: i64,
+    /// When that is read again.
+    again_ns: i64,
 }
 
 impl Blocks {
@@ -96,9 +103,15 @@ impl Blocks {
         }
         let from_ns = window.start_ns(until_ns);
         let is_whole = window == Window::Whole;
+        if end_ns >= self.again_ns {
+            (self.before, self.before_ns) = (ByCallsite::new(), 0);
+            self.again_ns = end_ns.saturating_add(AGAIN_NS.max(end_ns / AGAIN_PART));
+        }
         let mut total = ByCallsite::new();
         let mut at = if is_whole { self.before_ns } else { from_ns };
         self.settled.retain(|(start, _)| (from_ns..until_ns).contains(start));
+        // Found to be missing, it is read, and comes to the end.
+        self.settled.pop_front();
         while at < until_ns {
             let next = at.saturating_add(window.block_ns());
             let is_settled = next <= end_ns.saturating_sub(SETTLED_NS);
@@ -204,4 +217,43 @@ impl Trends {
 
 fn add(sum: u64, calls: &u64) -> u64 {
     sum.saturating_add(*calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::made;
+    use super::*;
+
+    #[test]
+    fn sums_that_change_late_are_right_after_some_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        let reader = Reader::open(&path).unwrap();
+        let run = reader.latest_run().unwrap().unwrap();
+        let own = |blocks: &mut Blocks, window, end_ns| {
+            let sums = blocks.read(&reader, run.id, window, end_ns, end_ns).unwrap();
+            sums.values().map(|sums| sums.self_ns).sum::<i64>()
+        };
+        for window in Window::ALL {
+            // The first second of entries is settled by then, and in the window.
+            let is_short = matches!(window, Window::TenSeconds | Window::Minute);
+            let end_ns = if is_short { 70 } else { 100 } * SECOND_NS;
+            let mut blocks = Blocks::default();
+            let before = own(&mut blocks, window, end_ns);
+            assert!(before > 0);
+            let conn = Connection::open(&path).unwrap();
+            let less = "UPDATE entry_rollup SET self_ns = self_ns - 1000
+                 WHERE at_ns = (SELECT min(at_ns) FROM entry_rollup)";
+            assert_eq!(conn.execute(less, []).unwrap(), 1);
+            let (looks, end_ns) = match window {
+                Window::Whole => (1, end_ns + AGAIN_NS),
+                _ => (15, end_ns),
+            };
+            let last = (0..looks).map(|_| own(&mut blocks, window, end_ns)).last().unwrap();
+            assert_eq!(last, before - 1_000, "{window:?}");
+        }
+    }
 }

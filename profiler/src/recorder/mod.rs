@@ -76,6 +76,8 @@ pub(crate) struct Recorder {
     pub(crate) degraded: AtomicBool,
     /// Whether `tracing` knows of a front end.
     has_dispatch: AtomicBool,
+    /// Whether there is a front end that closes spans before their children.
+    has_subscriber: AtomicBool,
     /// What is left of the recording once its writer has ended.
     pub(crate) late: Mutex<Option<Late>>,
 }
@@ -177,6 +179,7 @@ impl Recorder {
             field_words_max,
             degraded: AtomicBool::new(false),
             has_dispatch: AtomicBool::new(false),
+            has_subscriber: AtomicBool::new(false),
             late: Mutex::new(None),
         };
         (Arc::new(recorder), consumer)
@@ -209,6 +212,16 @@ impl Recorder {
     pub(crate) fn set_has_dispatch(&self) {
         // Relaxed: whoever installs the subscriber does so after it was made, and publishes both.
         self.has_dispatch.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_has_subscriber(&self) {
+        // Relaxed: read by the writer, for which a moment later will do.
+        self.has_subscriber.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_subscriber(&self) -> bool {
+        // Relaxed: see above.
+        self.has_subscriber.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_dispatch(&self) -> bool {

@@ -17,6 +17,8 @@ use crate::writer::state::Trouble;
 
 /// A batch of a backlog is so many times as large as others.
 pub(super) const BACKLOG_BATCHES: usize = 4;
+/// Children that came when their parents were stored are looked for this often.
+const ORPHANS_INTERVAL: Duration = Duration::from_secs(1);
 /// From one try to the next while somebody else has the file: mostly for a moment only. The store waits
 /// that long for a lock by itself.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
@@ -182,12 +184,13 @@ impl Writer {
     fn seal(&mut self) {
         self.raw_positions = self.positions();
         // Looked at before the drain: a parent that is not open any more is in the ring by then.
+        let is_crowded = self.converter.self_times.is_crowded();
         let open =
-            self.converter.self_times.is_crowded().then(|| self.recorder.open.look(0, |_| true));
+            (is_crowded || self.orphans_are_due()).then(|| self.recorder.open.look(0, |_| true));
         self.drain_up_to_tails();
         self.next_since = Instant::now();
         if let Some(open) = open {
-            self.purge_self_times(open.into_iter().map(|seen| seen.id).collect());
+            self.part_from_parents(open.into_iter().map(|seen| seen.id).collect(), is_crowded);
         }
         self.converter.timeline.renew();
         self.converter.count_late_children(&mut self.raw, &mut self.next);
@@ -462,13 +465,27 @@ impl Writer {
         self.show_account();
     }
 
-    /// Forgets children whose parents will never arrive, because they were dropped: those that are
-    /// neither open nor on their way.
-    fn purge_self_times(&mut self, mut expected: Vec<u64>) {
+    /// Whether it is time to look for children that came when their parents were stored.
+    fn orphans_are_due(&self) -> bool {
+        self.recorder.has_subscriber()
+            && self.converter.self_times.has_children()
+            && self.last_orphans.elapsed() >= ORPHANS_INTERVAL
+    }
+
+    /// Looks for children whose parents will not arrive, because they were stored, or dropped: those that are
+    /// neither open nor on their way. A thread may be sent away while it publishes something, and
+    /// what lies behind that is nowhere to be seen; so twice, unless there are too many of them.
+    fn part_from_parents(&mut self, mut expected: Vec<u64>, is_crowded: bool) {
+        self.last_orphans = Instant::now();
         let drained = self.raw.records().chain(self.next.records());
         expected.extend(drained.filter_map(|record| record.span_id()));
         expected.sort_unstable();
-        self.converter.self_times.purge(|id| expected.binary_search(&id).is_ok());
+        let is_expected = |id| expected.binary_search(&id).is_ok();
+        let self_times = &mut self.converter.self_times;
+        match is_crowded {
+            true => self_times.purge(is_expected),
+            false => self_times.find_orphans(is_expected),
+        }
     }
 }
 

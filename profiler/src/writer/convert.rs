@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LinkRow, SpanRow, Status, Store,
-    TraceContext, TraceContextRow,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LateChild, LinkRow, SpanRow,
+    Status, Store, TraceContext, TraceContextRow,
 };
 use tracing_core::Metadata;
 
@@ -27,7 +27,7 @@ use super::json::JsonWriter;
 use super::keys::Keys;
 use super::log_sites::{LogSites, Origin};
 use super::raw::RawBatch;
-use super::self_time::{Arrived, Call, EntrySum, Part, SelfTimes, Whole};
+use super::self_time::{Arrived, Call, EntrySum, Orphan, Part, SelfTimes, Whole};
 use super::trace_contexts::IdFields;
 
 /// A span of this age lives long.
@@ -257,13 +257,24 @@ impl Converter {
             }
         }
         batch.text = self.json.end();
-        self.tell_earlier(batch);
+        self.tell_late(store, batch);
     }
 
-    /// Lets rows of entries say of earlier ones what is known of them now.
-    pub(super) fn tell_earlier(&mut self, batch: &mut Batch) {
+    /// Lets rows that may be in the file say what is known of them now.
+    pub(super) fn tell_late(&mut self, store: &mut Store, batch: &mut Batch) {
         let Self { self_times, timeline, .. } = self;
         self_times.tell_earlier(|ticks| timeline.length_ns(ticks), &mut batch.earlier);
+        self_times.tell_late(&mut batch.late_entry_times);
+        for orphan in self_times.take_orphans() {
+            let Orphan { parent, start, end, inside_since, thread } = orphan;
+            batch.late_children.push(LateChild {
+                parent_id: parent,
+                start_ns: start,
+                end_ns: end,
+                inside_since_ns: inside_since,
+                thread_id: self.thread_id(thread, store),
+            });
+        }
     }
 
     /// A span has closed that counts by its entries: its busy time is that of all its calls. Returns how many it has, which
@@ -471,7 +482,10 @@ impl Converter {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
         let Entry { thread, counts, earlier, .. } = *entry;
-        let self_ns = self.self_times.entry(entry.span, Arrived { thread, start, end, counts });
+        // Numbered with spans and events, so that what is old goes together; nobody else refers to it.
+        let id = self.recorder.take_ids(1);
+        let arrived = Arrived { id, thread, start, end, counts };
+        let self_ns = self.self_times.entry(entry.span, arrived);
         if entry.around != 0 && !entry.counted {
             let part = Part { thread, start, end, inside_since: start, busy: None };
             self.self_times.add_child(entry.around, part);
@@ -480,8 +494,6 @@ impl Converter {
         if let Some(Some(site)) = self.callsites.get_mut(entry.callsite as usize) {
             site.has_calls |= self_ns.is_some();
         }
-        // Numbered with spans and events, so that what is old goes together; nobody else refers to it.
-        let id = self.recorder.take_ids(1);
         let (mut earlier_entries, mut earlier_ns) = (0, 0);
         if self_ns.is_some() {
             let ticks = entry.left.saturating_sub(entry.entered);

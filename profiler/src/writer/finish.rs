@@ -157,7 +157,9 @@ impl Writer {
             return;
         };
         batch.spans.extend(converter.unfinished(open, true, store, &mut batch.text));
-        converter.tell_earlier(batch);
+        let open_ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
+        converter.self_times.end(|id| open_ids.contains(&id));
+        converter.tell_late(store, batch);
         converter.put_contexts(batch);
         pending.unfinished = open.len() as u64;
         batch.open_spans = (!self.open_spans.is_empty()).then(Vec::new);

@@ -44,7 +44,12 @@ impl<V: Default> IdTable<V> {
         self.places.iter().filter(|(id, _)| *id != 0).map(|(_, value)| value)
     }
 
-    /// The same, to be changed.
+    /// The same with their ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
+        self.places.iter().filter(|(id, _)| *id != 0).map(|(id, value)| (*id, value))
+    }
+
+    /// The values, to be changed.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.places.iter_mut().filter(|(id, _)| *id != 0).map(|(_, value)| value)
     }

@@ -173,6 +173,8 @@ pub(crate) struct Writer {
     looks_begun: u64,
     looks_committed: u64,
     last_stat: Instant,
+    /// The last look for children that came when their parents were stored.
+    last_orphans: Instant,
     batches_begun: u64,
     installed: Installed,
     /// What the file says of the run before its end.
@@ -245,6 +247,7 @@ impl Writer {
             looks_begun: 0,
             looks_committed: 0,
             last_stat: now,
+            last_orphans: now,
             batches_begun: 0,
             installed: Installed::default(),
             so_far: SoFar::default(),

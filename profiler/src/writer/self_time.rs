@@ -7,7 +7,8 @@
 //! it was, or with it: children that run side by side count once. So the parent's children are
 //! complete when the parent arrives, provided that the writer has looked at every partition once
 //! more since (see [`Writer`](super::Writer)). Under `Registry`, that is: a child holds a reference to its parent.
-//! With our own subscriber one whose handle is kept for longer may come when its parent is stored.
+//! With our own subscriber one whose handle is kept for longer may come when its parent is stored, which then
+//! [says less](Orphan).
 //!
 //! A child that works on when its parent has left takes nothing off, wherever it overlaps: the parent has not waited
 //! for it. Unless it was inside just then, on the parent's thread: then it is in the parent's place from its start on,
@@ -18,19 +19,22 @@
 //!
 //! A span that lives long counts by its [entries](Long): its lifetime is nobody's work, and is taken off nobody's.
 //! The self time of an entry is its length less what ran inside it on its thread: children that were entered
-//! once, entries of others, and what other children were busy.
+//! once, entries of others, and what other children were busy. Children that are kept for longer than the entry come
+//! when that is a row, which then [says less](late), too.
 
 mod calls;
+mod late;
 mod memory;
 
 use std::collections::{HashSet, VecDeque};
 
-use spandrel_storage::EarlierRow;
+use spandrel_storage::{EarlierRow, LateEntryTime};
 
 use super::id_table::IdTable;
 
 pub(super) use calls::{Call, Sum as EntrySum, Whole};
-use calls::{Calls, Tally};
+use calls::{Calls, Past, Tally};
+use late::{LastRows, Written};
 
 /// Intervals that are kept apart for one span; beyond, the older half is put together.
 const INTERVALS_MAX: usize = 1024;
@@ -40,6 +44,9 @@ const SUMS_MAX: usize = 64;
 const SUMS_EXACT: usize = 16;
 /// So many lists of intervals are kept for spans to come.
 const SPARE_MAX: usize = 256;
+/// Children whose parents are in the file are told of at a time, until they are as many. Of parents that were dropped
+/// there are more.
+const ORPHANS_MAX: usize = 16_384;
 /// Children of one span that are kept as they came; beyond, the older half becomes a union.
 const RECENT_MAX: usize = 64;
 
@@ -194,6 +201,13 @@ impl Union {
         covered.min(to - from)
     }
 
+    /// What of it lies between, in order; of what is summed up nothing.
+    fn pieces_between(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
+        let clipped = move |&(start, end): &(i64, i64)| (from.max(start), to.min(end));
+        let all = self.earlier.iter().chain([&self.last]).map(clipped);
+        all.filter(|(start, end)| start < end)
+    }
+
     /// How much of the time before `until` is in it.
     fn length_until(&self, until: i64) -> i64 {
         let summed: i64 = self.summed.iter().map(|sum| sum.length_until(until)).sum();
@@ -289,6 +303,24 @@ impl Children {
         self.older.summed_after(from)
     }
 
+    /// What a parent has not counted that is in the file already.
+    #[cold]
+    fn tell(&self, parent: u64, orphans: &mut Vec<Orphan>) {
+        let older = self.older.earlier.iter().chain([&self.older.last]);
+        let older = older.map(|(start, end)| Child {
+            start: *start,
+            end: *end,
+            inside_since: i64::MAX,
+            thread: 0,
+        });
+        for child in older.chain([self.first]).chain(self.others.iter().copied()) {
+            let Child { start, end, inside_since, thread } = child;
+            if start < end {
+                orphans.push(Orphan { parent, start, end, inside_since, thread });
+            }
+        }
+    }
+
     /// How much of a span they cover that works until then, on that thread.
     #[inline]
     fn covered(&mut self, until: i64, thread: u32, spare: &mut Spare) -> i64 {
@@ -330,8 +362,11 @@ struct Inside {
     /// changes from one partition to another has its records in another order in that batch, and in the next.
     reached: [i64; 3],
     spans: Union,
-    /// What is known by its length only; more than an entry's length is taken off the next one.
+    /// What is known by its length only; more than an entry's length is taken off the next one, and if there is none,
+    /// off the last ones.
     others_ns: i64,
+    /// The last entry that is a row.
+    last: u64,
 }
 
 impl Inside {
@@ -344,9 +379,41 @@ impl Inside {
         self.reached[0] = self.reached[0].max(end);
         self.reached[2]
     }
+
+    /// Something has run inside it.
+    fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
+        if let Some(busy) = part.busy {
+            self.others_ns = self.others_ns.saturating_add(busy);
+            return;
+        }
+        self.spans.add(part.start, part.end, spare);
+        if part.start < self.reached[0] {
+            self.others_ns = self.others_ns.saturating_add(self.take_off_rows(part, rows));
+        }
+    }
+
+    /// Some of it ran inside of entries that have arrived. Returns what is left for those to come.
+    #[cold]
+    fn take_off_rows(&self, part: Part, rows: &mut LastRows) -> i64 {
+        let Part { start, end, inside_since, .. } = part;
+        let rest = rows.take_off(self.last, (start, end));
+        // While it was inside, something else was around it.
+        let forgotten = rest.before.map_or(0, |before| {
+            let end = end.min(before).min(self.reached[0]);
+            end.saturating_sub(inside_since.max(start)).max(0)
+        });
+        rest.ns.saturating_add(forgotten)
+    }
 }
 
 impl Long {
+    /// No entry of it comes any more.
+    fn end(&mut self, rows: &mut LastRows) {
+        for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
+            rows.take_sum_off(inside.last, std::mem::take(&mut inside.others_ns));
+        }
+    }
+
     fn inside(&mut self, thread: u32) -> &mut Inside {
         let found = self.threads.iter().position(|inside| inside.thread == thread);
         let at = found.unwrap_or(self.threads.len());
@@ -359,6 +426,7 @@ impl Long {
                 reached: [i64::MIN; 3],
                 spans,
                 others_ns: 0,
+                last: 0,
             });
         }
         &mut self.threads[at]
@@ -381,10 +449,23 @@ pub(super) struct Part {
 /// An entry that arrives.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived {
+    /// Of its row.
+    pub(super) id: u64,
     pub(super) thread: u32,
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) counts: bool,
+}
+
+/// A child whose parent is in the file, or never comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orphan {
+    pub(super) parent: u64,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// As of a [`Part`].
+    pub(super) inside_since: i64,
+    pub(super) thread: u32,
 }
 
 /// Keeps a list's memory.
@@ -414,6 +495,12 @@ pub(super) struct SelfTimes {
     /// Those that have arrived themselves, each with its batch.
     closed: VecDeque<(u64, u64)>,
     calls: Calls,
+    rows: LastRows,
+    /// What of an entry was in others, while it becomes a row.
+    pieces: Vec<(i64, i64)>,
+    orphans: Vec<Orphan>,
+    /// Parents that did not seem to arrive any more.
+    gone: HashSet<u64>,
     spare: Spare,
     /// How many batches were begun.
     batch: u64,
@@ -430,6 +517,10 @@ impl SelfTimes {
             long: IdTable::default(),
             closed: VecDeque::new(),
             calls: Calls::default(),
+            rows: LastRows::default(),
+            pieces: Vec::new(),
+            orphans: Vec::new(),
+            gone: HashSet::new(),
             spare: Spare::default(),
             batch: 0,
             purge_at,
@@ -444,15 +535,25 @@ impl SelfTimes {
         while let Some((batch, id)) = self.closed.front()
             && batch + 1 < self.batch
         {
-            if let Some(long) = self.long.remove(*id) {
-                self.calls.forget(*id, &long.tally);
+            if let Some(mut long) = self.long.remove(*id) {
+                long.end(&mut self.rows);
+                self.calls.forget(*id, Past::of(&long));
             }
             self.closed.pop_front();
         }
     }
 
+    /// Nothing more comes. What is left of children is such as parents in the file have not counted.
+    pub(super) fn end(&mut self, is_open: impl Fn(u64) -> bool) {
+        let Self { long, rows, .. } = self;
+        long.values_mut().for_each(|long| long.end(rows));
+        self.purge(is_open);
+    }
+
     /// Another file is begun.
     pub(super) fn begin_file(&mut self) {
+        self.rows.forget();
+        self.orphans.clear();
         self.calls.begin_file(self.long.values_mut().map(|long| &mut long.tally));
     }
 
@@ -512,6 +613,16 @@ impl SelfTimes {
         calls.tell(long, length_ns, rows);
     }
 
+    /// What rows of entries have too much, as what ran inside them has come late.
+    pub(super) fn tell_late(&mut self, rows: &mut Vec<LateEntryTime>) {
+        self.rows.tell(rows);
+    }
+
+    /// Children that came when their parents were in the file, those of one parent side by side.
+    pub(super) fn take_orphans(&mut self) -> Vec<Orphan> {
+        std::mem::take(&mut self.orphans)
+    }
+
     /// An entry will arrive that counts, of a span that may have closed.
     pub(super) fn expect_counting(&mut self, span: u64) {
         self.long.entry(span).counts = true;
@@ -520,7 +631,7 @@ impl SelfTimes {
     /// A child of `parent`, which is not 0, or an entry inside it.
     #[inline]
     pub(super) fn add_child(&mut self, parent: u64, part: Part) {
-        if !self.long.is_empty() && self.add_to_long(parent, part) {
+        if (!self.long.is_empty() || self.calls.has_past()) && self.add_to_long(parent, part) {
             return;
         }
         let Part { thread, start, end, inside_since, .. } = part;
@@ -530,24 +641,25 @@ impl SelfTimes {
 
     /// Says whether the parent counts by its entries.
     fn add_to_long(&mut self, parent: u64, part: Part) -> bool {
-        let Some(long) = self.long.get_mut(parent) else { return false };
-        let inside = long.inside(part.thread);
-        match part.busy {
-            Some(busy) => inside.others_ns += busy,
-            None => inside.spans.add(part.start, part.end, &mut self.spare),
-        }
+        let Some(long) = self.long.get_mut(parent) else {
+            return self.calls.past(parent).is_some_and(|past| {
+                past.take_off(part, &mut self.rows);
+                true
+            });
+        };
+        long.inside(part.thread).add(part, &mut self.rows, &mut self.spare);
         long.counts
     }
 
     /// The self time of an entry of a span if it counts.
     pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> Option<i64> {
-        let Arrived { thread, start, end, counts } = entry;
+        let Arrived { id, thread, start, end, counts } = entry;
         let length = end - start;
         let long = self.long.entry(span);
         if long.threads.is_empty()
-            && let Some(tally) = self.calls.remember(span)
+            && let Some(past) = self.calls.remember(span)
         {
-            (long.tally, long.counts, long.has_counted) = (tally, true, true);
+            *long = past.again();
             self.closed.push_back((self.batch, span));
         }
         long.recorded_ns = long.recorded_ns.saturating_add(length);
@@ -561,12 +673,22 @@ impl SelfTimes {
             }
         }
         let floor = inside.reach(end, self.batch);
+        let is_whole = summed == 0 && inside.spans.summed.is_empty();
+        self.pieces.clear();
+        self.pieces.extend(inside.spans.pieces_between(start, end));
         let covered = (inside.spans.take_between(start, end, floor) + summed).min(length);
         let rest = length - covered - inside.others_ns;
         inside.others_ns = (-rest).max(0);
         long.has_counted |= counts;
         long.counts |= counts;
-        long.has_counted.then_some(rest.max(0))
+        if !long.has_counted {
+            return None;
+        }
+        let self_ns = rest.max(0);
+        let written = Written { id, start, end, self_ns, is_whole };
+        let inside = long.inside(thread);
+        inside.last = self.rows.add(inside.last, written, self.pieces.drain(..));
+        Some(self_ns)
     }
 
     /// Whether a span that has not arrived counts by its entries.
@@ -610,9 +732,38 @@ impl SelfTimes {
         self.children.len() + self.long.len() >= self.purge_at
     }
 
-    /// Forgets the children of all spans that will not arrive any more.
+    /// Whether there are children whose parents may have been stored before they came.
+    pub(super) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    /// Parts children from parents that were not expected at the last look, and are not now.
+    pub(super) fn find_orphans(&mut self, expected: impl Fn(u64) -> bool) {
+        let gone: HashSet<u64> =
+            self.children.iter().map(|(id, _)| id).filter(|id| !expected(*id)).collect();
+        let before = std::mem::replace(&mut self.gone, gone);
+        if self.gone.is_disjoint(&before) {
+            return;
+        }
+        let is_gone: HashSet<u64> = self.gone.intersection(&before).copied().collect();
+        self.part_children(|id| !is_gone.contains(&id));
+        self.gone.retain(|id| !is_gone.contains(id));
+    }
+
+    /// Parts children from parents that will not arrive any more: they have been stored already, or dropped.
+    fn part_children(&mut self, expected: impl Fn(u64) -> bool) {
+        for (parent, children) in self.children.iter().filter(|(id, _)| !expected(*id)) {
+            if self.orphans.len() < ORPHANS_MAX {
+                children.tell(parent, &mut self.orphans);
+            }
+        }
+        self.children.retain(expected);
+    }
+
+    /// Forgets all spans that will not arrive any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
-        self.children.retain(&expected);
+        self.part_children(&expected);
+        self.gone = HashSet::new();
         // Entries of those that have closed may be on their way.
         let closed: HashSet<u64> = self.closed.iter().map(|(_, id)| *id).collect();
         self.long.retain(|id| expected(id) || closed.contains(&id));
@@ -731,7 +882,7 @@ mod tests {
     }
 
     fn arrived(thread: u32, start: i64, end: i64, counts: bool) -> Arrived {
-        Arrived { thread, start, end, counts }
+        Arrived { id: start.cast_unsigned(), thread, start, end, counts }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use spandrel_storage::{EarlierRow, MemoryUse};
 
 use super::super::id_table::IdTable;
-use super::Long;
+use super::late::LastRows;
+use super::{Long, Part};
 
 /// So many spans that closed a while ago are remembered, should an entry come yet: a thread may be sent away in the
 /// middle of publishing something, and all that lies behind that comes late.
@@ -143,6 +144,40 @@ struct Late {
     counting: Sum,
 }
 
+/// What is known of a span that closed a while ago.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    tally: Tally,
+    /// By thread, the last entry that is a row.
+    last: Vec<(u32, u64)>,
+}
+
+impl Past {
+    pub(super) fn of(long: &Long) -> Self {
+        let last = long.threads.iter().map(|inside| (inside.thread, inside.last));
+        Self { tally: long.tally, last: last.filter(|(_, last)| *last > 0).collect() }
+    }
+
+    /// An entry comes yet.
+    pub(super) fn again(self) -> Long {
+        let mut long =
+            Long { counts: true, has_counted: true, tally: self.tally, ..Long::default() };
+        self.last.into_iter().for_each(|(thread, last)| long.inside(thread).last = last);
+        long
+    }
+
+    /// A child comes yet.
+    pub(super) fn take_off(&self, part: Part, rows: &mut LastRows) {
+        let last = self.last.iter().find(|(thread, _)| *thread == part.thread);
+        let Some((_, last)) = last else { return };
+        let rest = match part.busy {
+            Some(busy) => busy,
+            None => rows.take_off(*last, (part.start, part.end)).ns,
+        };
+        rows.take_sum_off(*last, rest);
+    }
+}
+
 /// What all those say that have changed.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
@@ -154,14 +189,16 @@ pub(super) struct Calls {
     before: Vec<(u64, Tally)>,
     batch: u64,
     /// Of spans that closed a while ago.
-    past: IdTable<Tally>,
+    past: IdTable<Past>,
     past_ids: VecDeque<u64>,
 }
 
 impl Calls {
     pub(super) fn memory(&self) -> MemoryUse {
         let Self { late, changed, before, past, past_ids, .. } = self;
-        let tables = late.bytes() + past.bytes() + past_ids.capacity() * size_of::<u64>();
+        let lists: usize = past.values().map(|past| past.last.capacity()).sum();
+        let lists = lists * size_of::<(u32, u64)>();
+        let tables = late.bytes() + past.bytes() + past_ids.capacity() * size_of::<u64>() + lists;
         MemoryUse::whole(tables) + MemoryUse::of(changed) + MemoryUse::of(before)
     }
 
@@ -281,11 +318,11 @@ impl Calls {
     }
 
     /// A span has closed a while ago, and is forgotten.
-    pub(super) fn forget(&mut self, span: u64, tally: &Tally) {
-        if tally.first == 0 {
+    pub(super) fn forget(&mut self, span: u64, past: Past) {
+        if past.tally.first == 0 {
             return;
         }
-        *self.past.entry(span) = *tally;
+        *self.past.entry(span) = past;
         self.past_ids.push_back(span);
         if self.past_ids.len() > PAST_MAX
             && let Some(oldest) = self.past_ids.pop_front()
@@ -295,8 +332,18 @@ impl Calls {
     }
 
     /// What was known of such a span.
-    pub(super) fn remember(&mut self, span: u64) -> Option<Tally> {
+    pub(super) fn remember(&mut self, span: u64) -> Option<Past> {
         self.past.remove(span)
+    }
+
+    /// Whether there are such spans.
+    pub(super) fn has_past(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// The same to be looked at.
+    pub(super) fn past(&mut self, span: u64) -> Option<&Past> {
+        self.past.get_mut(span).map(|past| &*past)
     }
 
     /// Another file has none of it. A span that has closed is not in that, so that nothing is to be made up for.
@@ -454,7 +501,7 @@ mod tests {
         let mut calls = Calls::default();
         let tally = Tally { first: 1, ..Tally::default() };
         for span in 1..=2 * PAST_MAX as u64 {
-            calls.forget(span, &tally);
+            calls.forget(span, Past { tally, last: Vec::new() });
         }
         assert!(calls.remember(1).is_none() && calls.remember(2_000).is_some());
         assert_eq!((calls.past.len(), calls.past_ids.len()), (PAST_MAX - 1, PAST_MAX));

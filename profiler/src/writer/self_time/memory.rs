@@ -26,10 +26,13 @@ impl Long {
 impl SelfTimes {
     /// Memory for all of it; walks through the tables.
     pub(in super::super) fn memory(&self) -> MemoryUse {
-        let Self { children, long, closed, calls, spare, .. } = self;
+        let Self { children, long, closed, calls, rows, .. } = self;
+        let Self { pieces, orphans, gone, spare, .. } = self;
         let tables = children.bytes() + long.bytes();
         let mut sum = MemoryUse::whole(tables + closed.capacity() * size_of::<(u64, u64)>());
-        sum += calls.memory();
+        sum += calls.memory() + rows.memory();
+        sum += MemoryUse::whole(gone.capacity() * (size_of::<u64>() + 1));
+        sum += MemoryUse::of(pieces) + MemoryUse::of(orphans);
         children.values().for_each(|children| sum += children.memory());
         long.values().for_each(|long| sum += long.memory());
         sum += MemoryUse::of(&spare.intervals) + MemoryUse::of(&spare.children);

@@ -1,0 +1,151 @@
+//! What takes time off the self time of a row that was stored before it was known: children whose handles were kept for
+//! longer than the span, or the entry, that they were made in.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::record::{LateChild, LateEntryTime};
+use crate::rollup::{Source, Staged};
+
+/// Takes time off entries, and off the sums of the seconds in which they count. Nothing is left of a row that was
+/// deleted.
+pub(crate) fn off_entries(
+    tx: &Connection,
+    late: &[LateEntryTime],
+    run_id: i64,
+    staged: &mut Staged,
+    source: &mut Source<'_>,
+) -> rusqlite::Result<()> {
+    if late.is_empty() {
+        return Ok(());
+    }
+    let mut find = tx.prepare(
+        "SELECT callsite_id, start_ns, duration_ns, self_ns FROM main.entry
+         WHERE id = ?1 AND run_id = ?2 AND self_ns IS NOT NULL",
+    )?;
+    let mut update = tx.prepare("UPDATE main.entry SET self_ns = ?2 WHERE id = ?1")?;
+    for LateEntryTime { id, ns } in late {
+        let id = id.cast_signed();
+        let found = find.query_row([id, run_id], Counted::read).optional()?;
+        if let Some(found) = found {
+            let left = found.self_ns.saturating_sub(*ns).max(0);
+            update.execute([id, left])?;
+            staged.add_self(found.key, left.saturating_sub(found.self_ns), source)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a row counts for, and when.
+struct Counted {
+    key: (i64, i64),
+    self_ns: i64,
+}
+
+impl Counted {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (start_ns, duration_ns): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let key = (row.get(0)?, start_ns.saturating_add(duration_ns));
+        Ok(Self { key, self_ns: row.get(3)? })
+    }
+}
+
+/// Takes the time of children off spans that have closed before them. Those of one span stand side by side, in any
+/// order. Which of its other children were there meanwhile is not looked for, so that a
+/// child that waited for those before it was entered may take too much off, but never more than there is.
+pub(crate) fn off_spans(
+    tx: &Connection,
+    late: &[LateChild],
+    run_id: i64,
+    staged: &mut Staged,
+    source: &mut Source<'_>,
+) -> rusqlite::Result<()> {
+    if late.is_empty() {
+        return Ok(());
+    }
+    let mut find = tx.prepare(
+        "SELECT callsite_id, start_ns, duration_ns, self_ns, entries, first_entry_ns, busy_ns, last_exit_ns,
+           coalesce(longest_thread_id, thread_id) FROM main.span
+         WHERE id = ?1 AND run_id = ?2 AND self_ns > 0 AND duration_ns IS NOT NULL",
+    )?;
+    let mut update = tx.prepare("UPDATE main.span SET self_ns = ?2 WHERE id = ?1")?;
+    for children in late.chunk_by(|one, other| one.parent_id == other.parent_id) {
+        let id = children[0].parent_id.cast_signed();
+        let read = |row: &Row<'_>| Ok((Counted::read(row)?, Work::read(row)?));
+        let Some((found, work)) = find.query_row([id, run_id], read).optional()? else { continue };
+        let covered = work.covered(children);
+        if covered > 0 {
+            let left = found.self_ns.saturating_sub(covered).max(0);
+            update.execute(params![id, left])?;
+            staged.add_self(found.key, left.saturating_sub(found.self_ns), source)?;
+        }
+    }
+    Ok(())
+}
+
+/// When a span worked, and where.
+struct Work {
+    from_ns: i64,
+    /// Its last exit.
+    to_ns: i64,
+    thread_id: i64,
+}
+
+impl Work {
+    /// Of the row of a span.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (from_ns, duration_ns): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let entries: i64 = row.get(4)?;
+        let (first, busy): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
+        let last_exit: Option<i64> = row.get(7)?;
+        let once = first.zip(busy).map(|(first, busy)| first.saturating_add(busy));
+        let until = match entries {
+            0 => 0,
+            1 => once.unwrap_or(duration_ns),
+            _ => last_exit.unwrap_or(duration_ns),
+        };
+        Ok(Self { from_ns, to_ns: from_ns.saturating_add(until), thread_id: row.get(8)? })
+    }
+
+    /// How much of it these cover.
+    fn covered(&self, children: &[LateChild]) -> i64 {
+        let mut parts: Vec<_> = children.iter().filter_map(|child| self.part(child)).collect();
+        parts.sort_unstable();
+        let (mut covered, mut reached) = (0_i64, i64::MIN);
+        for (start, end) in parts {
+            covered = covered.saturating_add(end.saturating_sub(start.max(reached)).max(0));
+            reached = reached.max(end);
+        }
+        covered
+    }
+
+    /// What a child takes off: all of it if it was done before, and up to the last exit if it was inside then.
+    fn part(&self, child: &LateChild) -> Option<(i64, i64)> {
+        let was_inside = child.inside_since_ns < self.to_ns && child.thread_id == self.thread_id;
+        let counts = child.end_ns <= self.to_ns || was_inside;
+        let part = (child.start_ns.max(self.from_ns), child.end_ns.min(self.to_ns));
+        (counts && part.0 < part.1).then_some(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn child(start_ns: i64, end_ns: i64, inside_since_ns: i64, thread_id: i64) -> LateChild {
+        LateChild { parent_id: 1, start_ns, end_ns, inside_since_ns, thread_id }
+    }
+
+    #[test]
+    fn children_cover_what_they_did_before_the_span_was_left_and_never_twice() {
+        let work = Work { from_ns: 100, to_ns: 200, thread_id: 7 };
+        let never = i64::MAX;
+        // One that was made before the span counts from its start on.
+        assert_eq!(work.covered(&[child(90, 110, never, 3), child(105, 120, 105, 7)]), 20);
+        assert_eq!(work.covered(&[child(150, 170, never, 7), child(120, 160, never, 7)]), 50);
+        // Those that go on are there up to then if they were inside, on its thread.
+        assert_eq!(work.covered(&[child(150, 250, 160, 7)]), 50);
+        for other in [child(150, 250, 160, 3), child(150, 250, 210, 7), child(200, 250, 200, 7)] {
+            assert_eq!(work.covered(&[other]), 0);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What comes late is taken off the self times of rows that are in the file, and off the sums of their seconds: once,
+//! however often a batch is refused, and never more than there is.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use rusqlite::Connection;
+use spandrel_storage::{
+    Batch, EntryRow, ErrorKind, LateChild, LateEntryTime, SpanRow, Store, StoreOptions,
+};
+use tempfile::TempDir;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// An entry of 100 ns each second, numbered from 101, and a span of 1,000 ns each second, numbered from 1, all of which
+/// is their own time.
+struct Profile {
+    folder: TempDir,
+    store: Store,
+    thread_id: i64,
+}
+
+impl Profile {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = common::store(&folder.path().join("p.db"), &StoreOptions::default());
+        let callsite_id = store.intern_callsite(&common::callsite("span"));
+        let thread_id = store.intern_thread(1, 1, None);
+        let mut batch = Batch::default();
+        for n in 0..9 {
+            let start_ns = n as i64 * SECOND_NS;
+            batch.spans.push(SpanRow {
+                id: 1 + n,
+                root_id: 1 + n,
+                callsite_id,
+                thread_id,
+                start_ns,
+                duration_ns: Some(1_000),
+                busy_ns: Some(700),
+                first_entry_ns: Some(100),
+                self_ns: Some(800),
+                entries: 1,
+                ..SpanRow::default()
+            });
+            batch.entries.push(EntryRow {
+                id: 101 + n,
+                span_id: 50,
+                callsite_id,
+                thread_id,
+                start_ns,
+                duration_ns: 100,
+                around_id: 0,
+                self_ns: Some(100),
+                earlier_entries: 0,
+                earlier_ns: 0,
+            });
+        }
+        store.append(&mut batch).unwrap();
+        Self { folder, store, thread_id }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::open(self.folder.path().join("p.db")).unwrap()
+    }
+
+    /// Self times of rows that have less than in the beginning, and of their seconds.
+    fn changed(&self, rows: &str, whole: i64) -> (Vec<[i64; 2]>, Vec<[i64; 2]>) {
+        let conn = self.connect();
+        let read = |sql: &str| -> Vec<[i64; 2]> {
+            let mut query = conn.prepare(sql).unwrap();
+            let rows = query.query_map([whole], |row| Ok([row.get(0)?, row.get(1)?])).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let sums = if rows == "span" { "rollup" } else { "entry_rollup" };
+        let sums = format!("SELECT at_ns / {SECOND_NS}, self_ns FROM {sums} WHERE self_ns <> ?1");
+        let rows = format!("SELECT id, self_ns FROM {rows} WHERE self_ns <> ?1 ORDER BY id");
+        (read(&rows), read(&sums))
+    }
+
+    fn child(&self, parent_id: u64, start: i64, end: i64) -> LateChild {
+        let from = (parent_id as i64 - 1) * SECOND_NS;
+        LateChild {
+            parent_id,
+            start_ns: from + start,
+            end_ns: from + end,
+            inside_since_ns: from + start,
+            thread_id: self.thread_id,
+        }
+    }
+}
+
+fn late(rows: &[(u64, i64)]) -> Batch {
+    let row = |&(id, ns)| LateEntryTime { id, ns };
+    Batch { late_entry_times: rows.iter().map(row).collect(), ..Batch::default() }
+}
+
+#[test]
+fn an_entry_has_less_and_so_has_its_second() {
+    let mut profile = Profile::new();
+    assert!(!late(&[(101, 1)]).is_empty());
+    profile.store.append(&mut late(&[(101, 30), (101, 5), (109, 1_000), (77, 1)])).unwrap();
+    let (rows, sums) = profile.changed("entry", 100);
+    assert_eq!((rows, sums), (vec![[101, 65], [109, 0]], vec![[0, 65], [8, 0]]));
+    // Nothing is left of a row that was deleted, and its second keeps what it has.
+    profile.connect().execute("DELETE FROM entry WHERE id < 105", []).unwrap();
+    profile.store.append(&mut late(&[(101, 30), (105, 10)])).unwrap();
+    let (rows, sums) = profile.changed("entry", 100);
+    assert_eq!((rows, sums), (vec![[105, 90], [109, 0]], vec![[0, 65], [4, 90], [8, 0]]));
+}
+
+#[test]
+fn a_span_has_less_and_so_has_its_second() {
+    let mut profile = Profile::new();
+    let mut batch = Batch::default();
+    // Two at a time count once, and one that goes on until the last exit.
+    batch.late_children.push(profile.child(1, 200, 300));
+    batch.late_children.push(profile.child(1, 250, 350));
+    batch.late_children.push(profile.child(3, 700, 900));
+    let elsewhere = LateChild { thread_id: 99, ..profile.child(4, 700, 900) };
+    batch.late_children.push(elsewhere);
+    batch.late_children.push(profile.child(77, 0, 900));
+    assert!(!batch.is_empty());
+    let other = profile.connect();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = profile.store.append(&mut batch).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Busy);
+    other.execute_batch("ROLLBACK").unwrap();
+    profile.store.append(&mut batch).unwrap();
+    let expected = (vec![[1, 650], [3, 700]], vec![[0, 650], [2, 700]]);
+    assert_eq!(profile.changed("span", 800), expected);
+    // Again: never more than there is.
+    for _ in 0..9 {
+        let mut batch = Batch::default();
+        batch.late_children.push(profile.child(1, 0, 700));
+        profile.store.append(&mut batch).unwrap();
+    }
+    assert_eq!(profile.changed("span", 800).0, [[1, 0], [3, 700]]);
+}
