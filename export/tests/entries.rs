@@ -52,6 +52,7 @@ fn row(entry: &EntryRow) -> Entry {
         self_ns: entry.self_ns,
         earlier_entries: entry.earlier_entries,
         earlier_ns: entry.earlier_ns,
+        longest_of_span_ns: 0,
     }
 }
 

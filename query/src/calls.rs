@@ -317,13 +317,18 @@ struct Asked<'a> {
 impl OwnerOf for Asked<'_> {
     fn owner(&mut self, entry: &mut Entry) -> rusqlite::Result<Option<&Span>> {
         let Pass { scan, needs_owners, has_earlier, .. } = *self.pass;
-        let asks =
-            needs_owners || (entry.earlier_entries > 0 && has_earlier && scan.from_ns.is_some());
+        let asks = needs_owners || (entry.earlier_entries > 0 && has_earlier && scan.has_window());
         let owner = if asks { self.owners.get(&mut self.find, entry.span_id)? } else { None };
         // What came before it is meant if all of it was in the window.
         let is_within = |from| owner.is_some_and(|owner| owner.start_ns >= from);
         if !(has_earlier && scan.from_ns.is_none_or(is_within)) {
             (entry.earlier_entries, entry.earlier_ns) = (0, 0);
+        }
+        if let Some(owner) = owner.filter(|_| entry.earlier_entries > 0 && scan.has_window()) {
+            let left_ns = owner.last_exit_ns.or(owner.duration_ns).unwrap_or(i64::MAX);
+            let is_over = |until| owner.start_ns.saturating_add(left_ns) <= until;
+            let longest = owner.longest_entry_ns.filter(|_| scan.until_ns.is_none_or(is_over));
+            entry.longest_of_span_ns = longest.unwrap_or(0);
         }
         Ok(owner)
     }

@@ -202,6 +202,11 @@ impl Groups {
         let at = self.place(span);
         if let Some(group) = self.groups.get_mut(at) {
             group.count(span);
+            // That one may have been on another thread.
+            if self.by != By::Thread {
+                let longest_ns = span.entry.map_or(0, |entry| entry.longest_of_span_ns);
+                group.max_ns = group.max_ns.max(longest_ns);
+            }
         }
     }
 

@@ -129,13 +129,24 @@ impl Reader {
     }
 
     /// The longest entry of the open spans that live long, by callsite: until they close, rollups know only of
-    /// entries that were recorded one by one.
+    /// entries that were recorded one by one. Of those spans of which all entries so far were between these two
+    /// moments, as only of the length it is known which entry it was.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn longest_open_entries(&self, run_id: i64) -> Result<Vec<(i64, i64)>, Error> {
-        self.query("read the open spans", |tx| longest_open(tx, "", &[&run_id]))
+    pub fn longest_open_entries(
+        &self,
+        run_id: i64,
+        from_ns: i64,
+        until_ns: i64,
+    ) -> Result<Vec<(i64, i64)>, Error> {
+        // Sums that are too large for an integer are real numbers.
+        let within = " AND start_ns + coalesce(first_entry_ns, 0) >= ?2
+              AND start_ns + coalesce(last_exit_ns, 0) <= ?3";
+        self.query("read the open spans", |tx| {
+            longest_open(tx, within, params![run_id, from_ns, until_ns])
+        })
     }
 
     /// The callsite with this number; without a name if it is not in the file.

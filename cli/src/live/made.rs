@@ -125,6 +125,11 @@ pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
 /// which a hundred entries are known by their number only; frames around the others; a short span of the same
 /// name, and one that hangs.
 pub(crate) fn long_lived(path: &Path) {
+    long_lived_since(path, 0);
+}
+
+/// The same with a system that was made at that moment.
+pub(crate) fn long_lived_since(path: &Path, made_ns: i64) {
     let mut store = Store::open(path, &StoreOptions::default()).unwrap();
     store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
     let [system, frame, stuck] = ["system", "frame", "stuck"].map(|name| {
@@ -162,7 +167,9 @@ pub(crate) fn long_lived(path: &Path) {
             entries: 500,
             longest_entry_ns: Some(700_000),
             fields: 0..2,
-            ..closed(1, system, 0, 0)
+            first_entry_ns: Some(1_000_000),
+            last_exit_ns: Some(64 * SECOND_NS - made_ns),
+            ..closed(1, system, made_ns, 0)
         }),
         open(closed(2, stuck, 10 * SECOND_NS, 0)),
     ]);

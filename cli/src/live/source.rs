@@ -164,8 +164,11 @@ impl Open {
         let until_ns = ask.until_ns.map_or(end_ns, |until| until.clamp(1, end_ns));
         let from_ns = ask.window.start_ns(until_ns);
         let mut sums = self.blocks.read(reader, run.id, ask.window, until_ns, end_ns)?;
-        if ask.window == Window::Whole && until_ns == end_ns && run.entries > 0 {
-            for (id, longest_ns) in reader.longest_open_entries(run.id)? {
+        if run.entries > 0 {
+            // Of the whole run, also those from before it began: what was open then.
+            let from_ns = if ask.window == Window::Whole { i64::MIN } else { from_ns };
+            let until_ns = if until_ns == end_ns { i64::MAX } else { until_ns };
+            for (id, longest_ns) in reader.longest_open_entries(run.id, from_ns, until_ns)? {
                 if let Some(sums) = sums.get_mut(&(id, CountedBy::Entries)) {
                     sums.max_ns = sums.max_ns.max(longest_ns);
                 }
@@ -232,8 +235,11 @@ mod tests {
     use super::*;
 
     fn page(path: &Path, subject: Subject) -> Page {
+        page_of(path, Ask { window: Window::Whole, until_ns: None, subject })
+    }
+
+    fn page_of(path: &Path, ask: Ask) -> Page {
         let wanted = Wanted::of_file(Some(path.to_owned()));
-        let ask = Ask { window: Window::Whole, until_ns: None, subject };
         match Source::new(wanted).map(|mut source| source.read(&ask)) {
             Ok(Ok(page)) => page,
             _ => panic!("{} is not read", path.display()),
@@ -255,6 +261,32 @@ mod tests {
         assert_eq!(row.trend.iter().sum::<u64>(), 500);
         let by_second = &page.health.spans_by_second;
         assert_eq!(by_second.iter().sum::<u64>(), 401, "entries are no spans");
+    }
+
+    /// The first entries of a span are not recorded one by one, and the longest may be one of them.
+    #[test]
+    fn the_longest_entry_of_what_is_open_counts_in_windows_that_have_all_of_its_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived_since(&path, 50 * SECOND_NS);
+        let max_ns = |window, until_ns| {
+            let page = page_of(&path, Ask { window, until_ns, subject: Subject::Table });
+            let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
+            row.sums.max_ns
+        };
+        let (of_span, recorded) = (700_000, 20_000);
+        for window in [Window::Whole, Window::FiveMinutes, Window::Minute] {
+            assert_eq!(max_ns(window, None), of_span, "{window:?}");
+            // Its last exit is after 64 s.
+            assert_eq!(max_ns(window, Some(65 * SECOND_NS)), of_span, "{window:?}");
+            assert_eq!(max_ns(window, Some(63 * SECOND_NS)), recorded, "{window:?}");
+        }
+        assert_eq!(max_ns(Window::TenSeconds, Some(66 * SECOND_NS)), recorded);
+        made::long_lived(&folder.path().join("older.db"));
+        let ask = Ask { window: Window::Minute, until_ns: None, subject: Subject::Table };
+        let page = page_of(&folder.path().join("older.db"), ask);
+        let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
+        assert_eq!(row.sums.max_ns, recorded, "it is not known when its longest entry was");
     }
 
     #[test]

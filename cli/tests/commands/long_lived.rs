@@ -192,9 +192,7 @@ fn a_system_has_as_many_calls_as_it_was_entered_and_its_lifetime_counts_for_noth
             assert_eq!(number(system, "calls"), calls, "{words:?}");
             assert!(is_near(number(system, "p50_ns"), QUICK_NS), "{words:?} {system}");
             assert!(is_near(number(system, "p95_ns"), QUICK_NS), "{words:?} {system}");
-            let in_window = words.contains(&"--since");
-            let longest = if in_window { SLOW_NS } else { LONGEST_NS };
-            assert_eq!(number(system, "max_ns"), longest, "{words:?} {end:?}");
+            assert_eq!(number(system, "max_ns"), LONGEST_NS, "{words:?} {end:?}");
             let slow = SYSTEMS as i64 * 9;
             let total = (calls - slow) * QUICK_NS + slow * SLOW_NS;
             assert_eq!(number(system, "total_ns"), total, "{words:?}");
@@ -214,6 +212,29 @@ fn a_system_has_as_many_calls_as_it_was_entered_and_its_lifetime_counts_for_noth
             assert!(sum <= FRAMES as i64 * FRAME_NS + 1_000_000, "{words:?} {sum}");
         }
     }
+}
+
+/// One that is known by its length only: a window that has all entries of its span has it, and no other one has.
+#[test]
+fn the_longest_entry_is_in_windows_that_have_all_entries_of_its_span() {
+    for end in [End::Closed, End::Open, End::Left] {
+        let db = game(end);
+        let max_ns = |words: &[&str]| number(row(&json(db, words), "system", "entries"), "max_ns");
+        for words in [["top", "--since", "+0s"], ["top", "--until", "+3s"]] {
+            assert_eq!(max_ns(&words), LONGEST_NS, "{words:?} {end:?}");
+        }
+        for words in [["top", "--since", "+1ms"], ["top", "--until", "+2s"]] {
+            assert_eq!(max_ns(&words), SLOW_NS, "{words:?} {end:?}");
+        }
+        let lines = json(db, &["hist", "system", "--since", "+0s"]);
+        assert_eq!(number(row(&lines, "system", "entries"), "max_ns"), LONGEST_NS, "{end:?}");
+    }
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    let rule = "[[rule]]\nspan = \"system\"\nby = \"entries\"\nmetric = \"max\"\nmax = \"600us\"\n";
+    std::fs::write(rules.path(), rule).unwrap();
+    let words = ["check", "--since", "+0s", "--rules", rules.path().to_str().unwrap()];
+    let verdicts = json(game(End::Closed), &words);
+    assert_eq!(verdicts["failed"], 1, "{verdicts}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl Named {
             self_ns: row.self_ns,
             earlier_entries: row.earlier_entries,
             earlier_ns: row.earlier_ns,
+            longest_of_span_ns: 0,
         }
     }
 }

@@ -150,7 +150,9 @@ fn model(plans: &[Plan], from_ns: Option<i64>, least_ns: i64) -> ByName {
             figures.0 += 1 + earlier;
             figures.3 += duration_ns + earlier_ns;
             figures.4 += duration_ns / 2;
-            figures.5 = figures.5.max(duration_ns);
+            // All entries of the span are in the window, and the longest may be one of the earlier ones.
+            let has_longest = from_ns.is_some() && earlier > 0;
+            figures.5 = figures.5.max(duration_ns).max(if has_longest { LONGEST } else { 0 });
             figures.6.record(duration_ns as u64);
         }
     }

@@ -185,6 +185,7 @@ impl Samples {
             self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
             let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
             self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
+            self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
         }
         self.put(Place::of_value(0, block, duration_ns.max(0) as u64), 1);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;

@@ -30,6 +30,9 @@ pub struct Entry {
     pub earlier_entries: u64,
     /// Time inside over those, in nanoseconds.
     pub earlier_ns: i64,
+    /// The longest entry of the span, if a pass over the calls of a window has all of them: it may be one of the
+    /// earlier ones. 0 anywhere else, as it is no column of the row.
+    pub longest_of_span_ns: i64,
 }
 
 /// Rows that are read in one transaction.
@@ -57,6 +60,7 @@ impl Entry {
             self_ns: row.get(7)?,
             earlier_entries: row.get::<_, Option<i64>>(8)?.unwrap_or(0) as u64,
             earlier_ns: row.get::<_, Option<i64>>(9)?.unwrap_or(0),
+            longest_of_span_ns: 0,
         })
     }
 }
