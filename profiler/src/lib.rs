@@ -44,14 +44,12 @@
 
 mod account;
 mod ancestry;
-mod builder;
 mod callsites;
 mod chunks;
 mod clock;
 mod control;
 mod counters;
 mod entry_rules;
-mod environment;
 mod error;
 mod fast;
 mod field_room;
@@ -61,6 +59,7 @@ mod front;
 #[cfg(any(test, spandrel_fuzz))]
 #[doc(hidden)]
 pub mod fuzz;
+mod handle;
 mod inline_fields;
 mod late;
 mod layer;
@@ -79,16 +78,13 @@ mod open_spans;
 mod open_telemetry;
 mod page_map;
 mod panics;
-mod path_pattern;
 mod placement;
 mod places;
-mod profiler;
 mod record;
 mod recorder;
 mod redact;
 mod rule;
 mod said;
-mod section;
 mod sites;
 mod stats;
 mod subscriber;
@@ -97,17 +93,15 @@ mod tally;
 mod threads;
 mod writer;
 
-#[doc(hidden)]
-pub use builder::Fault;
-pub use builder::{Arguments, Builder};
 pub use entry_rules::Entries;
 pub use error::{Error, ErrorKind};
 pub use filter::FilterHandle;
+pub use handle::{Arguments, Builder, Profiler, Section};
 pub use layer::ProfilerLayer;
 pub use losses::{DropReason, Dropped};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
-pub use profiler::Profiler;
-pub use section::Section;
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 pub use stats::{Ledger, Report, Stats};
 pub use subscriber::Subscriber;
+#[doc(hidden)]
+pub use writer::Fault;

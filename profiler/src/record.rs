@@ -38,6 +38,8 @@ pub(crate) const THREAD_MAX: u32 = (1 << 24) - 1;
 /// Ids have so many bits.
 pub(crate) const ID_BITS: u32 = 48;
 const ID_MAX: u64 = (1 << ID_BITS) - 1;
+/// The first id of a recording is below this: it may use half of them; none will.
+pub(crate) const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
 
 const KIND_SHIFT: u32 = 28;
 const KIND_SPAN: u64 = 0; // so that the head of an open span is the header of its record

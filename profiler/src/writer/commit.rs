@@ -10,9 +10,9 @@ use super::Writer;
 use super::losses::NewLosses;
 use super::marks::PendingMarks;
 use super::raw::add;
-use crate::builder::Fault;
 use crate::losses::{DropReason, Kind, PerKind};
 use crate::panics;
+use crate::writer::fault::Fault;
 use crate::writer::state::Trouble;
 
 /// A batch of a backlog is so many times as large as others.

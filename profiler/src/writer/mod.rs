@@ -26,6 +26,7 @@ mod convert;
 mod cursor;
 mod digits;
 mod drain;
+mod fault;
 mod finish;
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) mod fuzz;
@@ -56,7 +57,6 @@ use spandrel_ring::Consumer;
 use spandrel_storage::{Batch, RunInfo, Store, StoreOptions, after};
 
 use crate::account::Account;
-use crate::builder::Fault;
 use crate::clock::Timeline;
 use crate::control::Flush;
 use crate::panics;
@@ -75,6 +75,7 @@ use raw::RawBatch;
 use requests::Done;
 use so_far::SoFar;
 
+pub use fault::Fault;
 pub(crate) use json::push_string;
 pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;

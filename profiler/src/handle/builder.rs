@@ -8,15 +8,14 @@ use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
 use crate::entry_rules::{Entries, EntryRules};
-use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
 use crate::open_spans::OpenSpans;
-use crate::profiler::Profiler;
 use crate::record::Slot;
 use crate::recorder::DoesNotFit;
 use crate::redact::Redaction;
 use crate::rule::Rule;
+use crate::writer::Fault;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
@@ -25,7 +24,10 @@ const BATCH_BYTES: u64 = 200;
 /// Longest encoded fields of one span or event: what one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 
-/// Settings of a [`Profiler`]; every one has a default.
+/// How the names of environment variables begin that are settings.
+pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
+
+/// Settings of a [`Profiler`](crate::Profiler); every one has a default.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to start the profiler"]
 pub struct Builder {
@@ -67,17 +69,6 @@ pub enum Arguments {
     Omitted,
     /// All, as they are.
     Whole,
-}
-
-/// A fault that the writer brings upon itself, to test what becomes of it.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Panic while the batch of this number is converted; the first is 1.
-    PanicInBatch(u64),
-    /// Lose the batch of this number and tell nobody, so that the ledger is wrong.
-    LoseBatch(u64),
 }
 
 impl Default for Builder {
@@ -354,29 +345,12 @@ impl Builder {
         self
     }
 
-    /// Opens the database, allocates ring and tables, and starts the writer thread.
-    ///
-    /// # Errors
-    ///
-    /// A setting out of range, or one that takes more memory than there is
-    /// ([`ErrorKind::InvalidOption`]), a database that cannot be opened
-    /// ([`ErrorKind::Storage`]; nothing on disk was changed), or a thread that cannot be started.
-    /// The program can go on without a profiler.
-    ///
-    /// # Blocking
-    ///
-    /// For the time that it takes to open or make a database, usually some milliseconds.
-    pub fn build(self) -> Result<Profiler, Error> {
-        self.check()?;
-        Profiler::start(self)
-    }
-
     /// What is kept of spans and events.
     pub(crate) fn rule(&self) -> Result<Rule, Error> {
         Rule::new(self.spans, self.events).with_text(&self.filter)
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let range = |name, value: usize, least, most| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -437,7 +411,7 @@ impl Builder {
     /// What whoever has chosen a setting knows it by: a method, or a variable.
     fn called<'a>(&self, setting: &'a str) -> &'a str {
         let mut variables = self.variables.iter().copied();
-        variables.find(|variable| environment::is_of(variable, setting)).unwrap_or(setting)
+        variables.find(|variable| is_of(variable, setting)).unwrap_or(setting)
     }
 
     fn value_of(&self, name: &str) -> usize {
@@ -455,4 +429,10 @@ impl Builder {
         let message = format!("{name} is {value}: {source}; choose a smaller value");
         Error::new(ErrorKind::InvalidOption, message).with_source(source)
     }
+}
+
+/// Whether a variable is the setting of this name, in whatever unit.
+fn is_of(variable: &str, setting: &str) -> bool {
+    let name = variable.strip_prefix(VARIABLE_PREFIX).unwrap_or_default();
+    name.strip_suffix("_MS").unwrap_or(name).eq_ignore_ascii_case(setting)
 }

@@ -1,25 +1,18 @@
-//! What the profiler learns from its surroundings: environment variables, and who is running.
+//! Settings from environment variables.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::hash::{BuildHasher, Hasher};
 use std::str::{FromStr, ParseBoolError};
 use std::time::Duration;
 
 use spandrel_storage::nearest;
-use spandrel_storage::{RunInfo, SqliteVersion};
 use tracing_core::LevelFilter;
 
-use crate::builder::{Arguments, Builder};
+use super::builder::{Arguments, Builder, VARIABLE_PREFIX};
 use crate::entry_rules::NotRules;
 use crate::error::{Error, ErrorKind};
-use crate::recorder::Recorder;
-use crate::redact::redacted_arguments;
-use crate::writer::push_string;
 
-/// How the names of variables begin.
-const PREFIX: &str = "SPANDREL_";
 /// All that are read here.
 const SETTINGS: [&str; 21] = [
     "SPANDREL_DB",
@@ -61,13 +54,13 @@ pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String
     let is_known =
         |name: &str| SETTINGS.contains(&name) || OTHERS.contains(&name) || name.starts_with(TESTS);
     let mut unknown: Vec<_> =
-        names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
+        names.filter(|name| name.starts_with(VARIABLE_PREFIX) && !is_known(name)).collect();
     unknown.sort_unstable();
-    let ends = || SETTINGS.iter().filter_map(|name| name.strip_prefix(PREFIX));
+    let ends = || SETTINGS.iter().filter_map(|name| name.strip_prefix(VARIABLE_PREFIX));
     let told: Vec<_> = unknown
         .iter()
-        .map(|name| match nearest(&name[PREFIX.len()..], ends(), 1).first() {
-            Some(near) => format!("{name} (did you mean {PREFIX}{near}?)"),
+        .map(|name| match nearest(&name[VARIABLE_PREFIX.len()..], ends(), 1).first() {
+            Some(near) => format!("{name} (did you mean {VARIABLE_PREFIX}{near}?)"),
             None => name.clone(),
         })
         .collect();
@@ -163,12 +156,6 @@ pub(crate) fn builder(
     Ok(Some(builder))
 }
 
-/// Whether a variable is the setting of this name, in whatever unit.
-pub(crate) fn is_of(variable: &str, setting: &str) -> bool {
-    let name = variable.strip_prefix(PREFIX).unwrap_or_default();
-    name.strip_suffix("_MS").unwrap_or(name).eq_ignore_ascii_case(setting)
-}
-
 impl FromStr for Arguments {
     type Err = &'static str;
 
@@ -209,107 +196,6 @@ fn parse<T: FromStr<Err: Display>>(
         Error::new(ErrorKind::InvalidOption, message)
     })?;
     Ok(Some(parsed))
-}
-
-/// The row for table `run`.
-pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder) -> RunInfo {
-    let started = recorder.clock.origin_unix();
-    let program = std::env::current_exe().unwrap_or_default();
-    RunInfo {
-        uuid: uuid(),
-        label: builder.label.clone(),
-        started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
-        pid: std::process::id(),
-        program: program.to_string_lossy().into_owned(),
-        args: arguments(builder),
-        host: host(),
-        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
-        clock: recorder.clock.name().to_owned(),
-        settings: settings(builder, recorder),
-    }
-}
-
-/// 128 random bits as hexadecimal digits. The standard library seeds its hash maps from the
-/// system's random numbers.
-fn uuid() -> String {
-    let random = || std::hash::RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", random(), random())
-}
-
-/// The arguments behind the program's name as a JSON array, as far as they are stored.
-fn arguments(builder: &Builder) -> String {
-    let all = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let kept = match builder.arguments {
-        Arguments::Redacted => redacted_arguments(all, &builder.redaction),
-        Arguments::Omitted => Vec::new(),
-        Arguments::Whole => all.collect(),
-    };
-    let mut json = String::from("[");
-    for (index, argument) in kept.iter().enumerate() {
-        if index > 0 {
-            json.push(',');
-        }
-        push_string(&mut json, argument);
-    }
-    json.push(']');
-    json
-}
-
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .map(|name| name.trim().to_owned())
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .unwrap_or_default()
-}
-
-/// The settings in force as a JSON object.
-fn settings(builder: &Builder, recorder: &Recorder) -> String {
-    let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
-    let mut database = String::new();
-    push_string(&mut database, &builder.database.display().to_string());
-    let mut filter = String::new();
-    push_string(&mut filter, &builder.filter);
-    let mut entries = String::new();
-    push_string(&mut entries, &builder.entries.to_string());
-    let mut commit = String::from("null");
-    if let Some(known) = &builder.commit {
-        commit.clear();
-        push_string(&mut commit, known);
-    }
-    let optional = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
-    format!(
-        concat!(
-            r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
-            r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
-            r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
-        ),
-        env!("CARGO_PKG_VERSION"),
-        SqliteVersion::linked(),
-        database,
-        builder.ring_capacity,
-        slots.join(","),
-        builder.batch_size,
-        builder.flush_interval.as_millis(),
-        builder.max_open_spans,
-        recorder.field_words_max * 8,
-        builder.spans,
-        builder.events,
-        filter,
-        builder.busy_time,
-        builder.status_rules,
-        entries,
-        builder.control,
-        builder.store.live_readers,
-        builder.close_timeout.as_millis(),
-        builder.store.synchronous,
-        optional(builder.store.max_bytes),
-        optional(builder.store.max_age.map(|age| age.as_secs())),
-        commit,
-    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The handle: starts the writer, and is what flushes and closes.
+//! The profiler as an application holds it: flushes, copies, names moments, and closes.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,26 +7,23 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use spandrel_ring::{Waker, fork};
-use spandrel_storage::{Snapshot, Store, after};
+use spandrel_ring::Waker;
+use spandrel_storage::{Snapshot, after};
 
-use crate::builder::Builder;
-use crate::control::{FLUSHES_MAX, Flush};
-use crate::environment;
+use super::builder::Builder;
+use super::environment;
+use super::section::Section;
+use crate::control::Flush;
 use crate::error::{Error, ErrorKind};
 use crate::layer::ProfilerLayer;
-use crate::local;
 use crate::losses::DropReason;
 use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
 use crate::panics;
-use crate::path_pattern;
-use crate::record::ID_BITS;
-use crate::recorder::{Recorder, RecorderOptions};
-use crate::section::Section;
+use crate::recorder::Recorder;
 use crate::stats::{self, Report, Stats};
 use crate::subscriber::Subscriber;
-use crate::writer::{Requests, Writer, WriterOptions, WriterState};
+use crate::writer::WriterState;
 
 /// How long after its deadline the writer may still be, before `close` returns without it.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -47,37 +44,35 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 #[must_use = "the profiler is closed when its last handle is dropped"]
 pub struct Profiler {
     /// None for a profiler that is switched off.
-    handle: Option<Arc<Handle>>,
+    pub(super) handle: Option<Arc<Handle>>,
 }
 
+/// What all clones of a profiler share.
 #[derive(Debug)]
-struct Handle {
-    recorder: Arc<Recorder>,
-    state: Arc<WriterState>,
-    control: Sender<Flush>,
+pub(super) struct Handle {
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) state: Arc<WriterState>,
+    pub(super) control: Sender<Flush>,
     /// The poison pill goes through a channel of its own, in which there is always room for it.
-    pill: Sender<Instant>,
-    waker: Waker,
+    pub(super) pill: Sender<Instant>,
+    pub(super) waker: Waker,
     /// Ends when the writer does.
-    ended: Receiver<()>,
-    closing: Mutex<Closing>,
-    close_timeout: Duration,
+    pub(super) ended: Receiver<()>,
+    pub(super) closing: Mutex<Closing>,
+    pub(super) close_timeout: Duration,
     /// The profile, as an absolute path.
-    database: PathBuf,
+    pub(super) database: PathBuf,
     /// While a copy is made the log may grow to this length.
-    copy_log_bytes_max: u64,
+    pub(super) copy_log_bytes_max: u64,
     /// The process that all this belongs to; a forked child has a copy, but not the writer.
-    pid: u32,
+    pub(super) pid: u32,
 }
 
 #[derive(Debug)]
-enum Closing {
+pub(super) enum Closing {
     Running(Option<JoinHandle<()>>),
     Closed { timed_out: bool, took: Duration, log_bytes: u64 },
 }
-
-/// Ids have 48 bits in a record. A recording may use half of them; none will.
-pub(crate) const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
 
 impl Profiler {
     /// Settings with their defaults.
@@ -163,122 +158,6 @@ impl Profiler {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.handle.is_some()
-    }
-
-    /// Opens the database in a thread of its own.
-    ///
-    /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
-    /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
-    /// mask, and what may be pending for him, stay as they are.
-    pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
-        let refused = |source: std::io::Error| {
-            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
-                .with_source(source)
-        };
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("spandrel-build".into());
-            let thread = thread
-                .spawn_scoped(scope, || {
-                    local::mute_current_thread();
-                    spandrel_storage::survive_file_size_limit().map_err(refused)?;
-                    Self::start_here(builder)
-                })
-                .map_err(refused)?;
-            thread.join().unwrap_or_else(|payload| {
-                // What its destructor does is not ours to run.
-                std::mem::forget(payload);
-                Err(Error::new(ErrorKind::Thread, "cannot open the database: its thread panicked"))
-            })
-        })
-    }
-
-    pub(crate) fn start_here(mut builder: Builder) -> Result<Self, Error> {
-        // A forked child would keep the file locked when this process is dead.
-        spandrel_storage::tell_of_locks(fork::close_in_child, fork::keep_in_child);
-        let pattern = std::mem::take(&mut builder.database);
-        builder.database = path_pattern::expand(&pattern);
-        let rule = builder.rule()?;
-        let mut store = Store::open(&builder.database, &builder.store).map_err(|error| {
-            let in_use = error.kind() == spandrel_storage::ErrorKind::InUse;
-            let error = Error::from(error);
-            match in_use && !path_pattern::tells_processes_apart(&pattern) {
-                true => error.or_else("or put %p, the process id, into it: then each has its own"),
-                false => error,
-            }
-        })?;
-        let first_id = store.next_id();
-        if first_id >= FIRST_ID_MAX {
-            return Err(Error::damaged_ids(&builder.database));
-        }
-        let options = RecorderOptions {
-            ring_capacity: builder.ring_capacity,
-            partitions: builder.partitions,
-            open_spans_max: builder.max_open_spans,
-            field_bytes_max: builder.max_field_bytes,
-            rule,
-            busy_time: builder.busy_time,
-            status_rules: builder.status_rules,
-            entries: builder.entries.clone(),
-            first_id,
-        };
-        let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));
-        let (recorder, consumer) = made?;
-        let run = environment::describe_run(&builder, &recorder);
-        store.begin_run(&run)?;
-        let state = Arc::new(WriterState::default());
-        state.marks.ids_begin_at(store.next_mark_id()?);
-        let requests = Requests::begin(builder.control, &store, &state);
-        let (control, inbox) = crossbeam_channel::bounded(FLUSHES_MAX);
-        let (pill, pills) = crossbeam_channel::bounded(1);
-        let (ending, ended) = crossbeam_channel::bounded(0);
-        // The database may be named relative to a current folder that changes later.
-        let database = std::path::absolute(&builder.database).unwrap_or(builder.database);
-        let copy_log_bytes_max = builder.store.wal_bytes_max / 2;
-        let options = WriterOptions {
-            batch_size: builder.batch_size,
-            flush_interval: builder.flush_interval,
-            open_spans_max: builder.max_open_spans,
-            database: database.clone(),
-            store: builder.store,
-            first_id,
-            run,
-            redaction: builder.redaction,
-            fault: builder.fault,
-        };
-        let waker = recorder.ring.waker();
-        let thread = {
-            let (recorder, state) = (Arc::clone(&recorder), Arc::clone(&state));
-            std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
-                local::mute_current_thread();
-                // Dropped when the thread ends, which is what `ended` waits for.
-                let _ending = ending;
-                // As the thread that has started this one did: masks are handed on.
-                if let Err(error) = spandrel_storage::survive_file_size_limit() {
-                    state.set_error(format!("the signal of file sizes is not blocked: {error}"));
-                }
-                let asked = (inbox, pills);
-                Writer::new(recorder, state, consumer, asked, store, requests, options).run();
-            })
-        };
-        let thread = thread.map_err(|error| {
-            Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {error}"))
-                .with_source(error)
-        })?;
-        Ok(Self {
-            handle: Some(Arc::new(Handle {
-                recorder,
-                state,
-                control,
-                pill,
-                waker,
-                ended,
-                closing: Mutex::new(Closing::Running(Some(thread))),
-                close_timeout: builder.close_timeout,
-                database,
-                copy_log_bytes_max,
-                pid: std::process::id(),
-            })),
-        })
     }
 
     /// A layer that records into this profiler.

@@ -1,0 +1,12 @@
+//! Faults that a test wishes for.
+
+/// A fault that the writer brings upon itself, to test what becomes of it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Panic while the batch of this number is converted; the first is 1.
+    PanicInBatch(u64),
+    /// Lose the batch of this number and tell nobody, so that the ledger is wrong.
+    LoseBatch(u64),
+}
