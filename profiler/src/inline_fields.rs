@@ -7,9 +7,10 @@ use std::fmt;
 
 use tracing_core::field::{Field, Visit};
 
+use crate::field_buffer::FieldBuffer;
 use crate::fields::{
-    FieldBuffer, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header,
-    len_of, tail_word,
+    KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header, len_of,
+    tail_word,
 };
 use crate::local::{self, NoCold};
 use crate::open_spans::{INLINE_WORDS, OpenSpan};

@@ -7,10 +7,11 @@ use std::time::Duration;
 use spandrel_storage::SqliteVersion;
 
 use crate::counters::Snapshot;
+use crate::json_string::push_string;
 use crate::losses::{DropReason, Dropped, Drops, Kind, add_drops};
 use crate::memory_use::Memory;
 use crate::recorder::Recorder;
-use crate::writer::{WriterState, push_string};
+use crate::writer::WriterState;
 
 /// The ledger of one kind of record: `recorded = stored + dropped + in_flight`, always.
 ///

@@ -34,7 +34,7 @@ use std::thread::panicking;
 use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
-use crate::fields::FieldBuffer;
+use crate::field_buffer::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::losses::Kind;

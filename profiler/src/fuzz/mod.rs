@@ -5,21 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod site;
+pub(crate) mod site;
+pub(crate) mod words;
 
 pub use crate::writer::fuzz::{field_words, records};
-
-pub(crate) use self::site::{NAMES, SITE, SPAN_SITE};
-
-/// Little-endian words; the last one is filled up with zeros.
-pub(crate) fn words(bytes: &[u8]) -> Vec<u64> {
-    let word = |chunk: &[u8]| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    };
-    bytes.chunks(8).map(word).collect()
-}
 
 #[cfg(test)]
 mod tests {

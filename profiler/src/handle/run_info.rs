@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, Hasher};
 use spandrel_storage::{RunInfo, SqliteVersion};
 
 use super::builder::{Arguments, Builder};
+use crate::json_string::push_string;
 use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
-use crate::writer::push_string;
 
 /// The row for table `run`.
 pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder) -> RunInfo {

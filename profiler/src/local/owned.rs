@@ -9,7 +9,7 @@ use super::cells::{CELLS, FREE, get_cell, set};
 use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
 use super::{Hot, Unavailable};
-use crate::fields::FieldBuffer;
+use crate::field_buffer::FieldBuffer;
 use crate::record::{Slot, THREAD_MAX};
 use crate::recorder::Recorder;
 

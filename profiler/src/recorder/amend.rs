@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tracing_core::span::Record;
 
 use super::Recorder;
-use crate::fields::{FIELDS_MAX, FieldBuffer};
+use crate::field_buffer::FieldBuffer;
+use crate::fields::FIELDS_MAX;
 use crate::local::{self, NoCold, Unavailable};
 use crate::losses::Kind;
 use crate::record::{self, Link};

@@ -6,7 +6,7 @@ use tracing_core::{Event, Level, Metadata};
 
 use super::{FindAncestor, Recorder, Source};
 use crate::callsites::CallsiteNumber;
-use crate::fields::FieldBuffer;
+use crate::field_buffer::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
 use crate::losses::{DropReason, Kind};
 use crate::open_spans::OpenSpan;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing_core::span::Attributes;
 
 use super::{FindAncestor, Recorder, Source};
-use crate::fields::FieldBuffer;
+use crate::field_buffer::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
 use crate::losses::{DropReason, Kind};
 use crate::open_spans::{INLINE_WORDS, NewSpan};

@@ -3,11 +3,10 @@
 //! Values behind names of secrets in any of the ways in which these are written, passwords in URLs, and
 //! what looks like a key. A secret that is written like a word, in a place of its own, cannot be told.
 
+use super::names::{REDACTED, Redaction};
+use super::pairs::{is_of_name, is_secret, without_pairs};
 use super::urls::without_users;
-use super::{REDACTED, Redaction, Secrecy};
 
-/// Options of well-known commands whose value is a secret, beside the names of the list.
-const OPTIONS: [&str; 4] = ["pass", "auth", "p", "P"];
 /// How the keys of well-known services begin.
 const PREFIXES: [&str; 14] = [
     "ghp_",
@@ -59,14 +58,6 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.chars().all(is_of_name)
 }
 
-fn is_of_name(letter: char) -> bool {
-    letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.')
-}
-
-fn is_secret(name: &str, redaction: &Redaction) -> bool {
-    OPTIONS.contains(&name) || redaction.secrecy(name) != Secrecy::None
-}
-
 fn one(argument: &str, is_option: bool, redaction: &Redaction) -> String {
     let dashes = argument.len() - argument.trim_start_matches(['-', '/']).len();
     // All behind the name, whatever stands there.
@@ -86,44 +77,6 @@ fn one(argument: &str, is_option: bool, redaction: &Redaction) -> String {
     let without_users = without_users(argument, false, false);
     let text = without_pairs(without_users.as_deref().unwrap_or(argument), redaction);
     without_keys(&text)
-}
-
-/// `name=value`, `name: value` and `"name": "value"`, anywhere, without the values of secrets.
-pub(super) fn without_pairs(text: &str, redaction: &Redaction) -> String {
-    let mut kept = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['=', ':']) {
-        let (before, after) = rest.split_at(at);
-        let name = before.trim_end_matches(['"', '\'', ' ']);
-        let name = &name[name.trim_end_matches(is_of_name).len()..];
-        let separator = if after.starts_with("://") { 3 } else { 1 };
-        kept.push_str(before);
-        kept.push_str(&after[..separator]);
-        rest = &after[separator..];
-        let is_redacted = rest.trim_start().starts_with(REDACTED);
-        if separator > 1 || is_redacted || name.is_empty() || !is_secret(name, redaction) {
-            continue;
-        }
-        let value = rest.trim_start();
-        kept.push_str(&rest[..rest.len() - value.len()]);
-        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
-        let is_header = after.starts_with(": ") && quote.is_none();
-        let start = usize::from(quote.is_some());
-        let end = match quote {
-            Some(quote) => value[1..].find(quote).map_or(value.len(), |end| end + 1),
-            None if is_header => value.len(),
-            None => value
-                .find(|letter: char| letter.is_whitespace() || "&;,|\"'})]".contains(letter))
-                .unwrap_or(value.len()),
-        };
-        kept.push_str(&value[..start]);
-        if end > start {
-            kept.push_str(REDACTED);
-        }
-        rest = &value[end..];
-    }
-    kept.push_str(rest);
-    kept
 }
 
 /// Without the keys of well-known services, and without what is too long and mixed to be a word.

@@ -1,6 +1,7 @@
 //! A JSON object from another process, without the values of secrets.
 
-use super::{Address, REDACTED, Redaction, Secrecy, Urls};
+use super::names::{REDACTED, Redaction, Secrecy};
+use super::urls::{Address, Urls};
 
 /// The object with `"[redacted]"` for each value under the name of a secret, however deep, and without
 /// the secrets of URLs. `None` for a text that cannot be read.

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::arguments::without_pairs;
-use super::{REDACTED, Redaction, Secrecy, words};
+use super::names::{REDACTED, Redaction, Secrecy, words};
+use super::pairs::without_pairs;
 
 /// What is remembered of the names in queries: of so many, none of them longer.
 const NAMES_MAX: usize = 1_024;

@@ -10,6 +10,7 @@ use super::keys::{HEAD, Key};
 use crate::fields::{
     self, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, Value,
 };
+use crate::json_string::{Escape, hex};
 use crate::redact::{Address, Urls};
 
 /// What stands for a secret.
@@ -20,32 +21,6 @@ pub(super) const REDACTED_TEXT: &[u8] = b"\"[redacted]\"";
 pub(super) const ROOM_PER_WORD: usize = 56;
 /// Braces, what tells of cuts, and what is stored beside the last number or text.
 pub(super) const ROOM: usize = 64 + digits::ROOM;
-
-/// What stands for one byte within a JSON string.
-pub(super) struct Escape([u8; 6], usize);
-
-impl Escape {
-    pub(super) fn new(byte: u8) -> Self {
-        let short = |letter| Self([b'\\', letter, 0, 0, 0, 0], 2);
-        match byte {
-            b'"' | b'\\' => short(byte),
-            b'\n' => short(b'n'),
-            b'\r' => short(b'r'),
-            b'\t' => short(b't'),
-            0..0x20 => Self([b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte)], 6),
-            _ => Self([byte, 0, 0, 0, 0, 0], 1),
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0[..self.1]
-    }
-}
-
-/// The lower half of a byte as a digit.
-fn hex(byte: u8) -> u8 {
-    b"0123456789abcdef"[usize::from(byte & 0xF)]
-}
 
 const EACH: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each byte.

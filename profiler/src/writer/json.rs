@@ -4,7 +4,7 @@
 //! words, and goes into the batch as one piece. What nearly all objects are, fields that come once
 //! and in full, is written as it is read; the others are gathered first.
 
-use super::cursor::{Cursor, Escape, REDACTED_TEXT, ROOM, ROOM_PER_WORD};
+use super::cursor::{Cursor, REDACTED_TEXT, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
 use crate::fields::{self, FieldValue, Fields, Value};
 use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
@@ -14,21 +14,6 @@ use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
 /// length is nobody's business, and `"*": null` if fields were left out without their names being known.
 const TRUNCATED_KEY: &[u8] = b",\"$truncated\":";
 const LEFT_OUT: &[u8] = b",\"*\":null";
-
-/// Appends `text` as a JSON string.
-pub(crate) fn push_string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
-        out.push_str(&rest[..at]);
-        // Escapes are ASCII.
-        out.extend(Escape::new(rest.as_bytes()[at]).bytes().iter().map(|byte| char::from(*byte)));
-        rest = &rest[at + 1..];
-    }
-    out.push_str(rest);
-    out.push('"');
-}
 
 /// Writes objects and messages, one after the other, into one text.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use spandrel_storage::MemoryUse;
 
-use super::json::push_string;
+use crate::json_string::push_string;
 use crate::redact::{Address, Secrecy};
 
 /// Most keys are no longer, and are written as a whole, whatever their length.

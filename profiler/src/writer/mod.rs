@@ -76,7 +76,6 @@ use requests::Done;
 use so_far::SoFar;
 
 pub use fault::Fault;
-pub(crate) use json::push_string;
 pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;
 

@@ -8,8 +8,8 @@
 use std::time::{Duration, Instant};
 
 use super::Writer;
-use super::json::push_string;
 use super::state::WriterState;
+use crate::json_string::push_string;
 use crate::losses::{DropReason, PerKind};
 
 /// From one figure of the memory to the next.

@@ -1,0 +1,312 @@
+//! Which names are of secrets, and what stands for their values.
+//!
+//! A name is split into words at whatever is no letter or digit, and at the humps of camel case, and is
+//! of a secret if words of the list stand in it side by side, as `db.password`, `apiKey` and
+//! `X-Auth-Token` do, or if one of them ends with a word that hardly ends another, as `PGPASSWORD` does.
+//! Not if they stand before a word that says something about the secret, as in `token_count`, nor in a
+//! name that is known to be of something else, as `cache_key`.
+
+/// What stands for a value.
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// Names of secrets. A number under one of the latter is none: it is a count, or an index.
+const SECRETS: [&str; 17] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "passcode",
+    "passkey",
+    "secret",
+    "secretkey",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "authtoken",
+    "bearer",
+    "jwt",
+    "otp",
+    "cvv",
+    "ssn",
+];
+const SECRET_TEXTS: [&str; 16] = [
+    "token",
+    "key",
+    "api_key",
+    "access_key",
+    "private_key",
+    "secret_key",
+    "signing_key",
+    "encryption_key",
+    "master_key",
+    "auth_key",
+    "authorization",
+    "cookie",
+    "credential",
+    "cred",
+    "set_cookie",
+    "session_token",
+];
+
+/// Ends of words that were run together, as in `pgpassword`, `clientsecret` and `accesstoken`; no other
+/// words end so.
+const ENDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "apikey"];
+
+/// Names with such words that are of something else.
+const HARMLESS: [&str; 26] = [
+    "cache_key",
+    "primary_key",
+    "foreign_key",
+    "partition_key",
+    "sort_key",
+    "routing_key",
+    "row_key",
+    "group_key",
+    "map_key",
+    "index_key",
+    "lookup_key",
+    "idempotency_key",
+    "dedup_key",
+    "shard_key",
+    "ordering_key",
+    "object_key",
+    "bucket_key",
+    "message_key",
+    "hash_key",
+    "range_key",
+    "join_key",
+    "public_key",
+    "key_id",
+    "key_press",
+    "key_code",
+    "key_down",
+];
+
+/// What may be said about a secret, as the last word of a name.
+const ABOUT: [&str; 19] = [
+    "count", "len", "length", "size", "type", "kind", "name", "total", "limit", "budget", "ttl",
+    "age", "expiry", "expires", "valid", "present", "found", "ms", "seconds",
+];
+
+/// Whether values under a name may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Secrecy {
+    /// All of them.
+    #[default]
+    None,
+    /// Numbers and booleans.
+    Texts,
+    /// None.
+    All,
+}
+
+/// Words side by side, in lower case.
+type Phrase = Vec<String>;
+
+/// Which names are of secrets.
+#[derive(Debug, Clone)]
+pub(crate) struct Redaction {
+    secrets: Vec<(Phrase, Secrecy)>,
+    harmless: Vec<Phrase>,
+}
+
+impl Default for Redaction {
+    fn default() -> Self {
+        let secrets = SECRETS.iter().map(|name| (words(name), Secrecy::All));
+        let texts = SECRET_TEXTS.iter().map(|name| (words(name), Secrecy::Texts));
+        Self {
+            secrets: secrets.chain(texts).collect(),
+            harmless: HARMLESS.iter().map(|name| words(name)).collect(),
+        }
+    }
+}
+
+impl Redaction {
+    /// Adds a name; with `!` before it, it is none of a secret; `!*` forgets all names.
+    pub(crate) fn add(&mut self, name: &str) {
+        let name = name.trim();
+        match name.strip_prefix('!').map(str::trim) {
+            Some("*") => self.secrets.clear(),
+            Some(name) => self.harmless.extend(Some(words(name)).filter(|words| !words.is_empty())),
+            None => {
+                let phrase = words(name);
+                self.harmless.retain(|harmless| *harmless != phrase);
+                let secret = (phrase, Secrecy::All);
+                self.secrets.extend(Some(secret).filter(|(phrase, _)| !phrase.is_empty()));
+            }
+        }
+    }
+
+    /// Whether there are secrets at all, and nobody has said that this word is none.
+    pub(super) fn may_hide(&self, word: &str) -> bool {
+        let is_harmless = self.harmless.iter().any(|phrase| phrase.iter().eq([word]));
+        !self.secrets.is_empty() && !is_harmless
+    }
+
+    /// Whether values under this name may be stored.
+    pub(crate) fn secrecy(&self, name: &str) -> Secrecy {
+        let words = words(name);
+        let harmless: Vec<_> =
+            self.harmless.iter().flat_map(|phrase| places(&words, phrase)).collect();
+        let is_about = words.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
+        let mut secrecy = Secrecy::None;
+        for (phrase, of) in &self.secrets {
+            let is_meant = |place: &std::ops::Range<usize>| {
+                let covers = |known: &std::ops::Range<usize>| {
+                    known.start <= place.start && known.end >= place.end
+                };
+                let is_of_something_else = harmless.iter().any(covers);
+                let is_about_it = is_about && place.end < words.len();
+                !is_of_something_else && !is_about_it
+            };
+            if places(&words, phrase).any(|place| is_meant(&place)) {
+                secrecy = secrecy.max(*of);
+            }
+        }
+        secrecy
+    }
+}
+
+/// Where a phrase stands among words.
+fn places(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let len = phrase.len();
+    words
+        .windows(len.max(1))
+        .enumerate()
+        .filter(move |(_, window)| {
+            len > 0 && window.iter().zip(phrase).all(|(word, wanted)| is_word(word, wanted))
+        })
+        .map(move |(at, _)| at..at + len)
+}
+
+/// A word, or its plural; or one that ends with it, of some.
+fn is_word(word: &str, wanted: &str) -> bool {
+    let is_end = |word: &str| word == wanted || (ENDS.contains(&wanted) && word.ends_with(wanted));
+    is_end(word) || word.strip_suffix('s').is_some_and(is_end)
+}
+
+/// The words of a name, in lower case.
+pub(super) fn words(name: &str) -> Phrase {
+    let mut words: Phrase = Vec::new();
+    let mut word = String::new();
+    let letters: Vec<char> = name.chars().collect();
+    for (at, &letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| letters.get(at)).copied().unwrap_or('_');
+        let after = letters.get(at + 1).copied().unwrap_or('_');
+        let is_hump = letter.is_uppercase() && (before.is_lowercase() || after.is_lowercase());
+        let changes = letter.is_numeric() != before.is_numeric();
+        if (is_hump || changes || !letter.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if letter.is_alphanumeric() {
+            word.extend(letter.to_lowercase());
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_split_into_words() {
+        assert_eq!(words("db.userPassword2"), ["db", "user", "password", "2"]);
+        assert_eq!(words("X-APIKey"), ["x", "api", "key"]);
+        assert_eq!(words("HTTPServer__name"), ["http", "server", "name"]);
+        assert_eq!(words("--"), [""; 0]);
+    }
+
+    #[test]
+    fn names_of_secrets_are_told_from_others() {
+        let redaction = Redaction::default();
+        for name in [
+            "password",
+            "PASSWORD",
+            "db.password",
+            "userPassword",
+            "old_passwords",
+            "pwd",
+            "secret",
+            "client-secret",
+            "password_hash",
+            "secret_id",
+            "otp",
+            "PGPASSWORD",
+            "dbpasswd",
+            "mysql.userpasswords",
+            "clientsecret",
+        ] {
+            assert_eq!(redaction.secrecy(name), Secrecy::All, "{name}");
+        }
+        for name in [
+            "token",
+            "tokens",
+            "accessToken",
+            "x-api-key",
+            "api_key",
+            "apiKeys",
+            "key",
+            "ssh.key",
+            "http.request.header.authorization",
+            "Cookie",
+            "set-cookie",
+            "credentials",
+            "accesstoken",
+            "csrftokens",
+        ] {
+            assert_eq!(redaction.secrecy(name), Secrecy::Texts, "{name}");
+        }
+        for name in [
+            "",
+            "user",
+            "tokenizer",
+            "keyboard",
+            "monkey",
+            "secretary",
+            "cache_key",
+            "primary_key",
+            "idempotencyKey",
+            "token_count",
+            "password_len",
+            "key_size",
+            "n",
+            "passed",
+            "token.ttl",
+            "public_key",
+            "accesstoken_count",
+            "passwordless",
+            "tokens_used_total",
+            "error",
+        ] {
+            assert_eq!(redaction.secrecy(name), Secrecy::None, "{name}");
+        }
+        assert_eq!(redaction.secrecy("cache_key_secret"), Secrecy::All);
+        assert_eq!(redaction.secrecy("cache_key.api_key"), Secrecy::Texts);
+    }
+
+    #[test]
+    fn the_list_can_be_changed() {
+        let mut redaction = Redaction::default();
+        for name in ["card number", "!key", "cache_key", " ", "!", "!session token"] {
+            redaction.add(name);
+        }
+        for (name, secrecy) in [
+            ("cardNumber", Secrecy::All),
+            ("customer.card_number", Secrecy::All),
+            ("card", Secrecy::None),
+            ("key", Secrecy::None),
+            ("api_key", Secrecy::Texts),
+            ("cache_key", Secrecy::All),
+            ("session_token", Secrecy::None),
+            ("password", Secrecy::All),
+        ] {
+            assert_eq!(redaction.secrecy(name), secrecy, "{name}");
+        }
+        redaction.add("!*");
+        redaction.add("token_count");
+        assert_eq!(redaction.secrecy("password"), Secrecy::None);
+        assert_eq!(redaction.secrecy("token_count"), Secrecy::All);
+    }
+}
