@@ -5,6 +5,13 @@ use std::str::FromStr;
 
 use tracing_core::Metadata;
 
+/// A second is more ticks than this, whatever the clock.
+pub(crate) const TICKS_MIN: u64 = 100_000_000;
+/// After so many entries a span has lived long.
+pub(crate) const LONG_COUNT: u64 = 1_000;
+/// No span is so old, in ticks, nor does any moment have so many more that they come to nothing.
+pub(crate) const NO_AGE: u64 = 1 << 62;
+
 /// Which entries of a span are recorded as records of their own, in table `entry`: when a thread was
 /// inside, for how long, and in which span it was around that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -98,12 +98,12 @@ mod writer;
 pub use entry_rules::Entries;
 pub use error::{Error, ErrorKind};
 pub use filter::FilterHandle;
-pub use handle::{Arguments, Builder, Profiler, Section};
+pub use handle::{Arguments, Builder, Profiler, Report, Section};
 pub use layer::ProfilerLayer;
 pub use losses::{DropReason, Dropped};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
-pub use stats::{Ledger, Report, Stats};
+pub use stats::{Ledger, Stats};
 pub use subscriber::Subscriber;
 #[doc(hidden)]
 pub use writer::Fault;

@@ -12,6 +12,7 @@ use spandrel_storage::{Snapshot, after};
 
 use super::builder::Builder;
 use super::environment;
+use super::report::Report;
 use super::section::Section;
 use crate::control::Flush;
 use crate::error::{Error, ErrorKind};
@@ -21,9 +22,9 @@ use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::Recorder;
-use crate::stats::{self, Report, Stats};
+use crate::stats::Stats;
 use crate::subscriber::Subscriber;
-use crate::writer::WriterState;
+use crate::writer::{self, WriterState};
 
 /// How long after its deadline the writer may still be, before `close` returns without it.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -444,7 +445,7 @@ impl Handle {
     }
 
     fn stats(&self) -> Stats {
-        stats::collect(&self.recorder, &self.state)
+        writer::collect_stats(&self.recorder, &self.state)
     }
 
     fn close(&self) -> Result<Report, Error> {

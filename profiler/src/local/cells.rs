@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use spandrel_ring::ThreadLease;
 
-use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
+use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::NOBODY;
+use crate::entry_rules::NO_AGE;
 use crate::open_spans::Place;
 use crate::record::Slot;
-use crate::recorder::NO_AGE;
 
 thread_local! {
     pub(super) static CELLS: Cells = const { Cells::new() };

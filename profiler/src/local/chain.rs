@@ -3,34 +3,17 @@
 use std::cell::Cell;
 
 use super::cells::{CELLS, get_cell, set};
+use super::link::{
+    DETAILED, DETAILS, Detailed, INDEX, Link, NOWHERE, OUTSIDE, SERIAL_SHIFT, SERIALS,
+};
+use super::owned::with_cold;
 use super::state::in_this_order;
-use super::{Hot, with_cold};
+use super::token::Hot;
 use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
 use spandrel_ring::Table;
 
-/// The spans that a thread is in are a chain from the innermost one outwards. A link is
-///
-/// * `OUTSIDE`, or
-/// * the place of a span of the first layer that is the thread's own: the table keeps the next link
-///   (and the place, until the thread has left, see [`OpenSpans::close`]), or
-/// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
-pub(super) type Link = Place;
-
-/// Below `DETAILED`, so that the processor can compare with it in one instruction.
-pub(super) const OUTSIDE: Link = DETAILED - 1;
-const DETAILED: Link = 1 << 31;
-/// No link of anything that a thread is in.
-const NOWHERE: Link = OUTSIDE - 1;
 const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < NOWHERE as usize);
 
-/// The index in a link that is `DETAILED`.
-const INDEX: Link = 0xFFFF;
-/// Where its other digits stand.
-const SERIAL_SHIFT: u32 = 16;
-const SERIALS: Link = (DETAILED - 1) & !INDEX;
-
-/// Spans of others that a thread can be in before memory has to be allocated for them.
-pub(super) const DETAILS: usize = 64;
 /// Attempts to put details where no handler of a signal has put its own at the same moment.
 const ATTEMPTS: usize = 16;
 
@@ -52,21 +35,6 @@ pub(crate) enum Within<'a> {
     Unrecorded,
 }
 
-/// A span of another layer or of another thread, or one that is not recorded.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Detailed {
-    pub(crate) key: u64,
-    /// No place of any table if the span is not recorded.
-    pub(crate) place: Place,
-    pub(crate) layer: u16,
-    /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
-    /// is in use.
-    pub(crate) depth: u16,
-    /// Ticks, if the thread is not the span's owner; else anything.
-    pub(crate) since: u64,
-    next: Link,
-}
-
 /// Whether a link leads to this span.
 fn leads_to(link: Link, entered: Entered) -> bool {
     match entered {
@@ -77,30 +45,6 @@ fn leads_to(link: Link, entered: Entered) -> bool {
 
 fn index_in(link: Link) -> usize {
     (link & INDEX) as usize
-}
-
-impl Detailed {
-    pub(super) const NONE: Self =
-        Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
-
-    pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
-        Self { key, place, layer, depth: 1, since, next: OUTSIDE }
-    }
-
-    /// A span that is not recorded. It is in the chain so that what is opened inside is not taken for a
-    /// child of the span around it.
-    pub(crate) fn unrecorded(layer: u16, key: u64) -> Self {
-        Self::new(layer, key, OUTSIDE, 0)
-    }
-
-    pub(crate) fn is_unrecorded(&self) -> bool {
-        self.place == OUTSIDE
-    }
-
-    /// Whether the quick paths have to know of it.
-    pub(super) fn is_in_their_way(&self) -> bool {
-        self.is_unrecorded() && self.layer == 0 && self.depth > 0
-    }
 }
 
 impl Hot {

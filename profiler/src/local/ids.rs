@@ -1,15 +1,16 @@
 //! Ids of spans, which each thread takes in blocks.
 
-use super::Hot;
 use super::cells::{CELLS, get_cell, set};
 use super::owned::{has_end, look_for_lease};
-use crate::recorder::Recorder;
+use super::token::Hot;
+use crate::recorder::recording::Recorder;
 
 /// Ids are taken from the common counter in blocks of this many.
 const ID_BLOCK: u64 = 64;
 /// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
 /// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
+
 impl Hot {
     /// A new id. Ids are unique in the file and grow with time.
     #[inline]

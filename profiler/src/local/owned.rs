@@ -6,12 +6,12 @@ use std::sync::{Arc, Weak};
 use spandrel_ring::Lease;
 
 use super::cells::{CELLS, FREE, get_cell, set};
-use super::chain::{DETAILS, Detailed, Link, OUTSIDE};
+use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
-use super::{Hot, Unavailable};
+use super::token::{Hot, Unavailable};
 use crate::field_buffer::FieldBuffer;
 use crate::record::{Slot, THREAD_MAX};
-use crate::recorder::Recorder;
+use crate::recorder::recording::Recorder;
 
 thread_local! {
     /// Gives the lease and the free places back when the thread ends.
@@ -94,6 +94,31 @@ impl Cold {
             details: Vec::with_capacity(DETAILS),
         }
     }
+}
+
+/// Why there is nothing that the thread owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoCold {
+    /// It is destroyed: the thread is ending.
+    Gone,
+    /// It is in use: the handler of a signal has interrupted the thread there. Memory must not be
+    /// allocated instead: the thread may have been interrupted in its allocator.
+    InUse,
+}
+
+/// Runs `f` with what the thread owns for the profiler that the cells are set up for.
+#[inline(always)]
+pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
+    let run = |cold: &RefCell<Vec<Cold>>| match cold.try_borrow_mut() {
+        Ok(mut all) => all.first_mut().map(f).ok_or(NoCold::Gone),
+        Err(_) => Err(NoCold::InUse),
+    };
+    COLD.try_with(run).unwrap_or(Err(NoCold::Gone))
+}
+
+/// The same if `f` may run code of the user's, where the cells are set up.
+pub(crate) fn with_cold_in_user_code<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
+    with_cold(|cold| Hot(()).in_user_code(|| f(cold)))
 }
 
 /// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first

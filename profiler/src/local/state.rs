@@ -25,9 +25,6 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::Hot;
-use super::cells::{get_cell, set};
-
 /// What no thread's number is, nor what becomes of one in the `head` of a span, nor that less
 /// `INSIDE`.
 pub(super) const NO_THREAD: u32 = 1 << 30;
@@ -65,35 +62,6 @@ pub(super) fn quick_owner(state: u64) -> u32 {
 #[inline(always)]
 pub(super) fn owner(state: u64) -> u32 {
     quick_owner(state) & !SLOW
-}
-
-impl Hot {
-    /// From now on, until [`end_change`](Self::end_change), the ids and places in the cells are the
-    /// caller's alone. The thread must not be in this state already.
-    #[inline(always)]
-    pub(crate) fn begin_change(self) {
-        set(|cells| &cells.state, BUSY);
-        in_this_order();
-    }
-
-    #[inline(always)]
-    pub(crate) fn end_change(self) {
-        in_this_order();
-        set(|cells| &cells.state, get_cell(|cells| &cells.idle));
-    }
-
-    /// Runs `f` where the ids and places in the cells are its own; `None` if the thread was
-    /// interrupted where they are somebody else's.
-    #[inline]
-    pub(super) fn in_change<R>(self, f: impl FnOnce() -> R) -> Option<R> {
-        if get_cell(|cells| &cells.state) == BUSY {
-            return None;
-        }
-        self.begin_change();
-        let result = f();
-        self.end_change();
-        Some(result)
-    }
 }
 
 /// Keeps the compiler from moving memory accesses from one side to the other. Orders nothing between

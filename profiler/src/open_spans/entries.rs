@@ -27,8 +27,8 @@
 use super::bits::{AGAIN, ASIDE, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
 use super::foreign::Foreign;
 use super::{OpenSpan, PATIENCE};
+use crate::entry_rules::LONG_COUNT;
 use crate::record::{self, UPPER_SHIFT, WAIT_MAX};
-use crate::recorder::LONG_COUNT;
 use crate::sync::Ordering;
 
 /// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.

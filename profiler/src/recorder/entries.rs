@@ -7,16 +7,12 @@
 use std::sync::atomic::Ordering;
 
 use super::Recorder;
-use crate::entry_rules::Entries;
+use crate::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
 use crate::local::{Entered, Hot};
 use crate::losses::Kind;
 use crate::open_spans::{OpenSpan, Place};
 use crate::record::{self, Earlier, Entry, id_of};
 
-/// A second is more ticks than this, whatever the clock.
-pub(super) const TICKS_MIN: u64 = 100_000_000;
-/// After so many entries a span has lived long.
-pub(crate) const LONG_COUNT: u64 = 1_000;
 /// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
 /// slow, counts by its lifetime.
 const COUNTING: u64 = 100;
@@ -31,9 +27,6 @@ pub(super) struct Ending {
     /// Whether the span was never entered before.
     pub(super) is_first: bool,
 }
-
-/// No span is so old, in ticks, nor does any moment have so many more that they come to nothing.
-pub(crate) const NO_AGE: u64 = 1 << 62;
 
 impl Recorder {
     /// So many ticks are a second. Known some milliseconds after the start.
@@ -173,7 +166,7 @@ mod tests {
     use crate::entry_rules::EntryRules;
     use crate::local;
     use crate::losses::DropReason;
-    use crate::recorder::RecorderOptions;
+    use crate::recorder::recording::RecorderOptions;
     use crate::rule::Rule;
 
     fn options() -> RecorderOptions {

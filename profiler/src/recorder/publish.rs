@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use spandrel_ring::ClaimError;
 
 use super::Recorder;
-use crate::local;
+use crate::local::{self, Unavailable};
 use crate::losses::{DropReason, Kind};
 use crate::record::Slot;
 
@@ -86,6 +86,15 @@ impl Recorder {
             _ => DropReason::RingFull,
         };
         self.counters.partition(refused.partition).drop_one(kind, reason);
+    }
+
+    /// Counts what is lost because a callback was called from inside another one.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn drop_reentrant(&self, kind: Kind, why: Unavailable) {
+        if why == Unavailable::Reentrant {
+            self.drop_one(kind, DropReason::Reentrant);
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use spandrel_storage::{LossRow, Store, after};
 
 use super::commit::BACKLOG_BATCHES;
 use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
+use super::stats;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::late::Late;
 use crate::losses::{DropReason, Kind, PerKind};
 use crate::open_spans::Seen;
 use crate::panics;
-use crate::stats;
 
 /// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
 /// second more, and what is not stored then has to be counted.

@@ -11,8 +11,8 @@ use super::Writer;
 use super::in_file::InFile;
 use super::losses::Losses;
 use super::raw::add;
+use super::stats;
 use crate::losses::{DropReason, Kind, PerKind};
-use crate::stats;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the writer may delete old rows at a time.

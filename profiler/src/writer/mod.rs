@@ -46,6 +46,7 @@ mod requests;
 mod self_time;
 mod so_far;
 mod state;
+mod stats;
 mod trace_contexts;
 
 use std::path::PathBuf;
@@ -78,6 +79,7 @@ use so_far::SoFar;
 pub use fault::Fault;
 pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;
+pub(crate) use stats::collect as collect_stats;
 
 /// The longest sleep between two looks at an idle ring. The waker cuts it short.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);

@@ -1,0 +1,65 @@
+//! How a thread remembers the spans that it is in: a chain, of links.
+
+use crate::open_spans::Place;
+
+/// The spans that a thread is in are a chain from the innermost one outwards. A link is
+///
+/// * `OUTSIDE`, or
+/// * the place of a span of the first layer that is the thread's own: the table keeps the next link
+///   (and the place, until the thread has left, see [`OpenSpans::close`](crate::open_spans::OpenSpans::close)), or
+/// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
+pub(super) type Link = Place;
+
+/// Below `DETAILED`, so that the processor can compare with it in one instruction.
+pub(super) const OUTSIDE: Link = DETAILED - 1;
+pub(super) const DETAILED: Link = 1 << 31;
+/// No link of anything that a thread is in.
+pub(super) const NOWHERE: Link = OUTSIDE - 1;
+
+/// The index in a link that is `DETAILED`.
+pub(super) const INDEX: Link = 0xFFFF;
+/// Where its other digits stand.
+pub(super) const SERIAL_SHIFT: u32 = 16;
+pub(super) const SERIALS: Link = (DETAILED - 1) & !INDEX;
+
+/// Spans of others that a thread can be in before memory has to be allocated for them.
+pub(super) const DETAILS: usize = 64;
+
+/// A span of another layer or of another thread, or one that is not recorded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detailed {
+    pub(crate) key: u64,
+    /// No place of any table if the span is not recorded.
+    pub(crate) place: Place,
+    pub(crate) layer: u16,
+    /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
+    /// is in use.
+    pub(crate) depth: u16,
+    /// Ticks, if the thread is not the span's owner; else anything.
+    pub(crate) since: u64,
+    pub(super) next: Link,
+}
+
+impl Detailed {
+    pub(super) const NONE: Self =
+        Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
+
+    pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
+        Self { key, place, layer, depth: 1, since, next: OUTSIDE }
+    }
+
+    /// A span that is not recorded. It is in the chain so that what is opened inside is not taken for a
+    /// child of the span around it.
+    pub(crate) fn unrecorded(layer: u16, key: u64) -> Self {
+        Self::new(layer, key, OUTSIDE, 0)
+    }
+
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.place == OUTSIDE
+    }
+
+    /// Whether the quick paths have to know of it.
+    pub(super) fn is_in_their_way(&self) -> bool {
+        self.is_unrecorded() && self.layer == 0 && self.depth > 0
+    }
+}

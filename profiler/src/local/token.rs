@@ -1,0 +1,152 @@
+//! The part of a thread's state that every callback uses.
+
+use std::cell::Cell;
+
+use spandrel_ring::Borrowed;
+
+use super::cells::{CELLS, get_cell, set};
+use super::state::{BUSY, IN_USER_CODE, in_this_order};
+use crate::open_spans::{OpenSpan, OpenSpans, Place};
+use crate::record::Slot;
+
+/// The part of a thread's state that every callback uses. Whoever has this has found it set up for
+/// the profiler in question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hot(pub(super) ());
+
+/// Why a thread's state cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// Another callback of ours is running on this thread.
+    Reentrant,
+    /// The thread is a writer.
+    Muted,
+}
+
+impl Hot {
+    #[inline(always)]
+    pub(crate) fn thread(self) -> u32 {
+        get_cell(|cells| &cells.thread)
+    }
+
+    /// `head` of a new span of this thread.
+    #[inline(always)]
+    pub(crate) fn head(self) -> u64 {
+        u64::from(self.thread())
+    }
+
+    /// The same for a thread to which the quick paths are open. What stands beside it is needed at the end
+    /// of a change anyway.
+    #[inline(always)]
+    pub(crate) fn quick_head(self) -> u64 {
+        u64::from(get_cell(|cells| &cells.idle) as u32)
+    }
+
+    /// Borrows the thread's partition, if it has one, for the moment of one publication.
+    #[inline(always)]
+    pub(crate) fn borrow_lease(self) -> Option<Borrowed<Slot>> {
+        CELLS.with(|cells| cells.lease.borrow())
+    }
+
+    #[inline(always)]
+    pub(crate) fn give_lease_back(self, lease: Borrowed<Slot>) {
+        CELLS.with(|cells| cells.lease.give_back(lease));
+    }
+
+    /// What [`may_be_recorded`](super::may_be_recorded) goes by.
+    pub(crate) fn set_long_lived(self, (head, age): (u64, u64)) {
+        set(|cells| &cells.long_head, head);
+        set(|cells| &cells.long_age, age);
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_last_place(self, place: Place) {
+        set(|cells| &cells.last_place, place);
+    }
+
+    /// Runs `f`, in which code of the user's may run.
+    #[inline(always)]
+    pub(crate) fn in_user_code<R>(self, f: impl FnOnce() -> R) -> R {
+        /// Ends the state also when `f` panics.
+        struct Guard(u64);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                in_this_order();
+                set(|cells| &cells.state, self.0);
+            }
+        }
+        let _guard = Guard(CELLS.with(|cells| cells.state.replace(IN_USER_CODE)));
+        in_this_order();
+        f()
+    }
+
+    /// A free place that the thread has kept.
+    pub(crate) fn take_place(self, open: &OpenSpans) -> Option<Place> {
+        self.in_change(|| Some(self.take_place_in_change(open)?.0)).flatten()
+    }
+
+    /// The same for whoever has [begun a change](Self::begin_change).
+    #[inline(always)]
+    pub(crate) fn take_place_in_change(self, open: &OpenSpans) -> Option<(Place, &OpenSpan)> {
+        let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
+        let place = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
+        let span = open.get(place)?;
+        set(|cells| &cells.free_len, last);
+        Some((place, span))
+    }
+
+    /// Keeps a place that is free again for the thread's next span, if it has not enough of them. For a
+    /// thread that has just taken the quick path for a span of its own, and so is in no change.
+    #[inline(always)]
+    pub(crate) fn keep_place(self, place: Place) -> bool {
+        self.begin_change();
+        let len = get_cell(|cells| &cells.free_len);
+        let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(place)));
+        if kept.is_some() {
+            set(|cells| &cells.free_len, len + 1);
+        }
+        self.end_change();
+        kept.is_some()
+    }
+
+    /// The place of an open span.
+    pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
+        let last = get_cell(|cells| &cells.last_place);
+        // The place may be another profiler's, and lie beyond this table.
+        if let Some(span) = open.get(last)
+            && span.is(layer, key)
+        {
+            return Some((last, span));
+        }
+        let found = open.find(layer, key)?;
+        set(|cells| &cells.last_place, found.0);
+        Some(found)
+    }
+
+    /// From now on, until [`end_change`](Self::end_change), the ids and places in the cells are the
+    /// caller's alone. The thread must not be in this state already.
+    #[inline(always)]
+    pub(crate) fn begin_change(self) {
+        set(|cells| &cells.state, BUSY);
+        in_this_order();
+    }
+
+    #[inline(always)]
+    pub(crate) fn end_change(self) {
+        in_this_order();
+        set(|cells| &cells.state, get_cell(|cells| &cells.idle));
+    }
+
+    /// Runs `f` where the ids and places in the cells are its own; `None` if the thread was
+    /// interrupted where they are somebody else's.
+    #[inline]
+    pub(super) fn in_change<R>(self, f: impl FnOnce() -> R) -> Option<R> {
+        if get_cell(|cells| &cells.state) == BUSY {
+            return None;
+        }
+        self.begin_change();
+        let result = f();
+        self.end_change();
+        Some(result)
+    }
+}

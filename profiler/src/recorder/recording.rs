@@ -1,0 +1,246 @@
+//! A recording: what all front ends, their threads and the writer share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
+
+use crate::callsites::Callsites;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::entry_rules::{Entries, EntryRules, TICKS_MIN};
+use crate::late::Late;
+use crate::local::state::{NO_OWNER, OWNERS};
+use crate::losses::{DropReason, Kind};
+use crate::mutex::Mutex;
+use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
+use crate::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
+use crate::rule::Rule;
+use crate::tally::Tally;
+use crate::threads::Threads;
+
+/// A recording: everything that application threads and the writer share.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// Tells the recordings of this process apart.
+    pub(crate) id: u32,
+    /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
+    pub(super) quick_owner: AtomicU32,
+    /// Whether threads may take quick paths for spans of their own.
+    pub(crate) is_quick: bool,
+    pub(crate) clock: Clock,
+    pub(crate) ring: Ring<Slot>,
+    pub(crate) counters: Counters,
+    pub(crate) open: OpenSpans,
+    pub(crate) callsites: Callsites,
+    pub(crate) threads: Threads,
+    /// The first id that no thread has taken.
+    pub(super) next_id: AtomicU64,
+    /// The number of the next layer.
+    pub(super) next_layer: AtomicU64,
+    /// What is kept, where a front end has nothing else to say.
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) tally: Tally,
+    /// Whether the time inside spans is measured.
+    pub(crate) busy_time: bool,
+    /// Whether the conventions of OpenTelemetry say how spans have ended.
+    pub(crate) status_rules: bool,
+    /// Which entries are recorded one by one, at most.
+    pub(super) entries: Entries,
+    /// From this age on a span has lived long, in ticks: less than that until their rate is known.
+    pub(super) long_age: AtomicU64,
+    /// Most words of fields of one span or event.
+    pub(crate) field_words_max: usize,
+    /// Whether the database does not take what it is given: a full ring is then its fault.
+    pub(crate) degraded: AtomicBool,
+    /// Whether `tracing` knows of a front end.
+    pub(super) has_dispatch: AtomicBool,
+    /// Whether there is a front end that closes spans before their children.
+    has_subscriber: AtomicBool,
+    /// What is left of the recording once its writer has ended.
+    pub(crate) late: Mutex<Option<Late>>,
+}
+
+/// The sizes of a [`Recorder`].
+#[derive(Debug, Clone)]
+pub(crate) struct RecorderOptions {
+    pub(crate) ring_capacity: usize,
+    pub(crate) partitions: usize,
+    pub(crate) open_spans_max: usize,
+    pub(crate) field_bytes_max: usize,
+    pub(crate) rule: Rule,
+    pub(crate) busy_time: bool,
+    pub(crate) status_rules: bool,
+    pub(crate) entries: EntryRules,
+    /// The first id that is free in the file.
+    pub(crate) first_id: u64,
+}
+
+/// There is not so much memory as this setting asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DoesNotFit {
+    pub(crate) setting: &'static str,
+    pub(crate) source: TooLarge,
+}
+
+impl RecorderOptions {
+    pub(crate) fn ring(&self) -> RingOptions {
+        RingOptions { capacity: self.ring_capacity, partitions: self.partitions }
+    }
+
+    /// Most words of fields of one span or event.
+    fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
+        // A record must fit half of the smallest partition, or it might never find room; of spans that were
+        // entered again, which are few in rings that small, any room there is. The last word is for what
+        // the fields do not say of the status.
+        let words = |slots: usize, words: usize| (slots * SLOT_WORDS).saturating_sub(words + 1);
+        let most = ring.claim_max();
+        let narrow = words((most / 2).max(1), SPAN_WORDS);
+        (self.field_bytes_max / 8).min(narrow).min(words(most, SPAN_WORDS_WIDE))
+    }
+}
+
+impl Recorder {
+    /// Allocates and touches all that it will need.
+    pub(crate) fn try_new(
+        options: &RecorderOptions,
+    ) -> Result<(Arc<Self>, Consumer<Slot>), DoesNotFit> {
+        let of = |setting| move |source| DoesNotFit { setting, source };
+        let (ring, consumer) = Ring::try_new(options.ring()).map_err(of("ring_capacity"))?;
+        let words = options.field_words_max(&ring);
+        let open = OpenSpans::try_new(options.open_spans_max, words);
+        Ok(Self::with(options, ring, consumer, open.map_err(of("max_open_spans"))?))
+    }
+
+    /// The same for sizes that are known to be sensible.
+    pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
+        let (ring, consumer) = Ring::new(options.ring());
+        let open = OpenSpans::new(options.open_spans_max, options.field_words_max(&ring));
+        Self::with(options, ring, consumer, open)
+    }
+
+    fn with(
+        options: &RecorderOptions,
+        ring: Ring<Slot>,
+        consumer: Consumer<Slot>,
+        open: OpenSpans,
+    ) -> (Arc<Self>, Consumer<Slot>) {
+        static RECORDERS: AtomicU32 = AtomicU32::new(0);
+        let field_words_max = options.field_words_max(&ring);
+        let partitions = consumer.partitions();
+        // Relaxed: only has to differ.
+        let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
+        let clock = Clock::start();
+        // The quick paths read the time-stamp counter, and use all words of a place, without asking.
+        // Where those are so few that they have to be shared out among the fields, somebody has to.
+        // And they know nothing of a first entry that is recorded.
+        let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
+        let is_quick =
+            clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS && entries != Entries::All;
+        let recorder = Self {
+            id,
+            quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),
+            is_quick: clock.is_tsc() && entries != Entries::All,
+            clock,
+            ring,
+            counters: Counters::new(partitions),
+            open,
+            callsites: Callsites::new(options.entries.clone()),
+            threads: Threads::default(),
+            next_id: AtomicU64::new(options.first_id.max(1)),
+            next_layer: AtomicU64::new(0),
+            rule: Arc::new(options.rule.clone()),
+            tally: Tally::default(),
+            busy_time: options.busy_time,
+            status_rules: options.status_rules,
+            entries,
+            long_age: AtomicU64::new(TICKS_MIN),
+            field_words_max,
+            degraded: AtomicBool::new(false),
+            has_dispatch: AtomicBool::new(false),
+            has_subscriber: AtomicBool::new(false),
+            late: Mutex::new(None),
+        };
+        (Arc::new(recorder), consumer)
+    }
+
+    pub(crate) fn take_ids(&self, n: u64) -> u64 {
+        // Relaxed: only has to be unique and to grow.
+        self.next_id.fetch_add(n, Ordering::Relaxed)
+    }
+
+    /// An id that nobody has, above one that somebody else has put into the file; and so are all that
+    /// are taken from now on. `None` if no recording could go on from there.
+    pub(crate) fn id_above(&self, above: u64) -> Option<u64> {
+        if above >= FIRST_ID_MAX {
+            return None;
+        }
+        // Relaxed: as in `take_ids`.
+        self.next_id.fetch_max(above + 1, Ordering::Relaxed);
+        Some(self.take_ids(1))
+    }
+
+    /// Whose threads the quick paths are open to.
+    #[inline(always)]
+    pub(crate) fn quick_owner(&self) -> u32 {
+        // Relaxed: as in `Ring::close`.
+        self.quick_owner.load(Ordering::Relaxed)
+    }
+
+    /// `tracing` knows of a front end from now on.
+    pub(crate) fn set_has_dispatch(&self) {
+        // Relaxed: whoever installs the subscriber does so after it was made, and publishes both.
+        self.has_dispatch.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_has_subscriber(&self) {
+        // Relaxed: read by the writer, for which a moment later will do.
+        self.has_subscriber.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_subscriber(&self) -> bool {
+        // Relaxed: see above.
+        self.has_subscriber.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_dispatch(&self) -> bool {
+        // Relaxed: asked again and again until it is so.
+        self.has_dispatch.load(Ordering::Relaxed)
+    }
+
+    /// The moment of an entry or exit: 0 where busy time is not measured.
+    pub(super) fn poll_ticks(&self) -> u64 {
+        if self.busy_time { self.clock.ticks() } else { 0 }
+    }
+
+    /// Refuses all later records.
+    pub(crate) fn close_ring(&self) {
+        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `Late`.
+        self.quick_owner.store(NO_OWNER, Ordering::Relaxed);
+        self.ring.close();
+    }
+
+    /// A number for a front end, by which it knows its own spans. The first one has 0 and the quick
+    /// paths. If it is `direct`, the keys of its spans are those that it got from
+    /// [`new_span_slowly`](Self::new_span_slowly).
+    pub(crate) fn next_layer(&self, direct: bool) -> u16 {
+        // Relaxed: only has to differ. After 32,767 layers numbers from 1 on come round again; two
+        // layers of one number are told apart by the keys of their spans, unless they sit on
+        // different registries.
+        match self.next_layer.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                if direct {
+                    self.open.set_first_direct();
+                }
+                0
+            }
+            n => (((n - 1) % u64::from(DIRECT - 1)) as u16 + 1) | if direct { DIRECT } else { 0 },
+        }
+    }
+
+    /// Counts something that is dropped before it was published.
+    #[cold]
+    pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
+        self.counters.shared().drop_one(kind, reason);
+    }
+}
