@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Statement, params};
 
 use crate::reader::{Callsite, LIVES_LONG, Names, Reader};
 use spandrel_storage::Error;
-use spandrel_storage::internals::Context;
+use spandrel_storage::internals::{Context, QuickMap};
 
 /// What a path needs to know of a span.
 pub(super) struct Ancestor {
@@ -26,11 +26,20 @@ pub(super) struct Ancestors<'a> {
     closed: Statement<'a>,
     /// Of a live recording, parents that are open have no row among the closed ones yet.
     open: Statement<'a>,
+    /// By callsite, whether entries of its spans count.
+    counting: QuickMap<i64, bool>,
+    /// Whether any do.
+    has_entries: bool,
 }
+
+/// As [`LIVES_LONG`], of a span that was open at the end.
+const LIVED_LONG: &str = "duration_ns IS NULL AND (entries > 1000
+    OR (entries >= 100 AND coalesce(last_exit_ns, 0) >= 1000000000))";
 
 impl<'a> Ancestors<'a> {
     pub(super) fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
         let conn = reader.connection();
+        let has_entries = reader.has_entries(run_id)?;
         let prepare = || -> rusqlite::Result<Self> {
             let sql = |table: &str, lives_long: &str| {
                 format!(
@@ -38,10 +47,14 @@ impl<'a> Ancestors<'a> {
                      FROM {table} WHERE id = ?1 AND run_id = ?2"
                 )
             };
-            let lives_long = "duration_ns IS NOT NULL AND self_ns IS NULL";
-            let closed = conn.prepare(&sql("span", lives_long))?;
+            // A span that has closed says it; of others, those of a callsite of which entries count.
+            let lives_long = format!(
+                "CASE WHEN duration_ns IS NOT NULL AND self_ns IS NULL THEN 2 ELSE {LIVED_LONG} END"
+            );
+            let closed = conn.prepare(&sql("span", &lives_long))?;
             let open = conn.prepare(&sql("open_span", LIVES_LONG))?;
-            Ok(Self { reader, run_id, names: Names::new(conn)?, closed, open })
+            let (names, counting) = (Names::new(conn)?, QuickMap::default());
+            Ok(Self { reader, run_id, names, closed, open, counting, has_entries })
         };
         prepare().context(reader.path(), "read the spans")
     }
@@ -54,18 +67,37 @@ impl<'a> Ancestors<'a> {
     fn find(&mut self, id: i64) -> rusqlite::Result<Option<Ancestor>> {
         let read = |row: &Row<'_>| {
             let parent_id = row.get::<_, Option<i64>>(0)?.map(|id| id as u64);
-            let (callsite_id, lives_long): (i64, bool) = (row.get(1)?, row.get(2)?);
+            let (callsite_id, lives_long): (i64, u8) = (row.get(1)?, row.get(2)?);
             let (thread_id, start_ns) = (row.get(3)?, row.get(4)?);
-            let callsite = Arc::default();
+            let (callsite, is_certain) = (Arc::default(), lives_long > 1);
+            let lives_long = lives_long > 0;
             let span = Ancestor { parent_id, callsite, lives_long, thread_id, start_ns };
-            Ok((span, callsite_id))
+            Ok((span, callsite_id, is_certain))
         };
         let mut found = self.closed.query_row(params![id, self.run_id], read).optional()?;
         if found.is_none() {
             found = self.open.query_row(params![id, self.run_id], read).optional()?;
         }
-        let Some((span, callsite_id)) = found else { return Ok(None) };
+        let Some((span, callsite_id, is_certain)) = found else { return Ok(None) };
         let callsite = self.names.callsite(callsite_id)?;
-        Ok(Some(Ancestor { callsite, ..span }))
+        let lives_long = span.lives_long && (is_certain || self.counts(callsite_id)?);
+        Ok(Some(Ancestor { callsite, lives_long, ..span }))
+    }
+
+    /// Whether entries of a callsite count.
+    fn counts(&mut self, callsite_id: i64) -> rusqlite::Result<bool> {
+        if let Some(known) = self.counting.get(&callsite_id) {
+            return Ok(*known);
+        }
+        let sql = "SELECT 1 FROM entry_rollup WHERE run_id = ?1 AND callsite_id = ?2 LIMIT 1";
+        let counts = self.has_entries
+            && self
+                .reader
+                .connection()
+                .query_row(sql, params![self.run_id, callsite_id], |_| Ok(()))
+                .optional()?
+                .is_some();
+        self.counting.insert(callsite_id, counts);
+        Ok(counts)
     }
 }

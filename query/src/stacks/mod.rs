@@ -43,10 +43,12 @@ use self::known::Known;
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
 use crate::reader::{Callsite, Entry, Reader};
-use spandrel_storage::Error;
+use spandrel_storage::{Error, Status};
 
 /// Ancestors that are looked at to place one span; a longer chain counts as one without a parent.
 const CHAIN_MAX: usize = 100_000;
+/// A span that is open at the end and was entered less often does not live long.
+const LONG_ENTRIES_MIN: u64 = 100;
 /// Entries inside each other that are followed to place one span.
 const NESTED_MAX: u32 = 32;
 
@@ -196,22 +198,32 @@ impl<'a> Stacks<'a> {
             return self.place_entry(entry, span.callsite);
         }
         self.looked_at = 0;
+        let lives_long = span.counts_by_entries() || self.lived_long(span)?;
         let parent = match span.parent_id {
             Some(parent_id) => {
                 let node = self.node_of(parent_id)?;
-                match span.counts_by_entries() {
+                match lives_long {
                     true => node,
                     false => self.in_entry(node, parent_id, (span.thread.id, span.start_ns))?,
                 }
             }
             None => TOP,
         };
-        let node = match span.counts_by_entries() {
+        let node = match lives_long {
             true => self.growing.long_lived(parent, span.callsite),
             false => self.growing.child(parent, span.callsite),
         };
         self.known.seen(span.id, node);
         Ok(node)
+    }
+
+    /// Whether a span was open at the end, and its entries count.
+    #[inline]
+    fn lived_long(&mut self, span: &SpanRef<'_>) -> Result<bool, Error> {
+        if span.status != Status::Unfinished || span.entries < LONG_ENTRIES_MIN {
+            return Ok(false);
+        }
+        Ok(self.ancestors.get(span.id)?.is_some_and(|span| span.lives_long))
     }
 
     /// The node of a span that may not have come by.
