@@ -42,68 +42,36 @@
 
 #![forbid(unsafe_code)]
 
-mod account;
-mod ancestry;
-mod callsites;
-mod chunks;
-mod clock;
-mod control;
-mod counters;
-mod entry_rules;
 mod error;
-mod fast;
-mod field_buffer;
-mod field_room;
-mod fields;
-mod filter;
 mod front;
 #[cfg(any(test, spandrel_fuzz))]
 #[doc(hidden)]
 pub mod fuzz;
 mod handle;
-mod inline_fields;
 mod json_string;
-mod late;
-mod layer;
-mod linked_span;
-mod local;
-mod log_events;
-#[cfg(feature = "log")]
-mod log_records;
-mod losses;
-mod marks;
 mod memory;
 mod memory_use;
 mod mutex;
-mod open_spans;
-#[cfg(feature = "opentelemetry")]
-mod open_telemetry;
-mod page_map;
 mod panics;
-mod placement;
-mod places;
-mod record;
 mod recorder;
 mod redact;
-mod rule;
-mod said;
-mod sites;
-mod stats;
-mod subscriber;
 mod sync;
-mod tally;
-mod threads;
 mod writer;
 
-pub use entry_rules::Entries;
 pub use error::{Error, ErrorKind};
-pub use filter::FilterHandle;
+pub use front::{FilterHandle, ProfilerLayer, Subscriber};
 pub use handle::{Arguments, Builder, Profiler, Report, Section};
-pub use layer::ProfilerLayer;
-pub use losses::{DropReason, Dropped};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
+pub use recorder::entry_rules::Entries;
+pub use recorder::losses::{DropReason, Dropped};
+pub use recorder::stats::{Ledger, Stats};
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
-pub use stats::{Ledger, Stats};
-pub use subscriber::Subscriber;
 #[doc(hidden)]
 pub use writer::Fault;
+
+use front::inline_fields;
+use recorder::{
+    account, callsites, chunks, clock, counters, entry_rules, field_buffer, field_room, fields,
+    late, local, log_events, losses, open_spans, page_map, places, record, rule, said, sites,
+    stats, tally, threads,
+};

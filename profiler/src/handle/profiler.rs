@@ -14,16 +14,16 @@ use super::builder::Builder;
 use super::environment;
 use super::report::Report;
 use super::section::Section;
-use crate::control::Flush;
 use crate::error::{Error, ErrorKind};
-use crate::layer::ProfilerLayer;
+use crate::front::ProfilerLayer;
+use crate::front::Subscriber;
 use crate::losses::DropReason;
-use crate::marks::{self, Mark};
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::Recorder;
 use crate::stats::Stats;
-use crate::subscriber::Subscriber;
+use crate::writer::control::Flush;
+use crate::writer::mark_channel::{self, Mark};
 use crate::writer::{self, WriterState};
 
 /// How long after its deadline the writer may still be, before `close` returns without it.
@@ -334,7 +334,7 @@ impl Profiler {
             return Err(Error::new(ErrorKind::Closed, "cannot mark: the profiler is closed"));
         }
         let id = handle.state.marks.take_id();
-        let mark = Mark { id, at, until: None, label: marks::cut(label.into()) };
+        let mark = Mark { id, at, until: None, label: mark_channel::cut(label.into()) };
         handle.state.marks.send(mark).map_err(|_full| {
             let message = "too many marks at once; this one is dropped, and counted";
             Error::new(ErrorKind::MarksFull, message)
@@ -369,7 +369,7 @@ impl Profiler {
     pub fn section(&self, label: impl Into<String>) -> Section {
         match &self.handle {
             Some(handle) if !handle.is_forked() && !handle.recorder.ring.is_closed() => {
-                let label = marks::cut(label.into());
+                let label = mark_channel::cut(label.into());
                 Section::begin(&handle.recorder, &handle.state, handle.pid, label)
             }
             _ => Section::none(),

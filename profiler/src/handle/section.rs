@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::marks::Mark;
 use crate::recorder::Recorder;
 use crate::writer::WriterState;
+use crate::writer::mark_channel::Mark;
 
 /// A section of time under a name, which lasts until this is dropped; see [`Profiler::section`].
 ///

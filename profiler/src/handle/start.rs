@@ -9,12 +9,12 @@ use super::builder::Builder;
 use super::path_pattern;
 use super::profiler::{Closing, Handle, Profiler};
 use super::run_info::describe_run;
-use crate::control::FLUSHES_MAX;
 use crate::error::{Error, ErrorKind};
 use crate::local;
 use crate::mutex::Mutex;
 use crate::record::FIRST_ID_MAX;
 use crate::recorder::{Recorder, RecorderOptions};
+use crate::writer::control::FLUSHES_MAX;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
 
 impl Builder {

@@ -24,7 +24,7 @@ use crate::threads::Threads;
 pub(crate) struct Recorder {
     /// Tells the recordings of this process apart.
     pub(crate) id: u32,
-    /// `id` while the quick paths of [`fast`](crate::fast) may be taken, else `NO_OWNER`.
+    /// `id` while the quick paths of `front::fast` may be taken, else `NO_OWNER`.
     pub(super) quick_owner: AtomicU32,
     /// Whether threads may take quick paths for spans of their own.
     pub(crate) is_quick: bool,

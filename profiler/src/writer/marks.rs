@@ -4,7 +4,7 @@
 use spandrel_storage::MarkRow;
 
 use super::Writer;
-use crate::marks::{MARKS_MAX, Mark, Marks};
+use crate::writer::mark_channel::{MARKS_MAX, Mark, Marks};
 
 /// Marks in one batch: all that can be waiting, and as many that were meant for a file that is gone.
 const BATCH_MAX: usize = 2 * MARKS_MAX;

@@ -22,6 +22,7 @@
 mod aside;
 mod closed_spans;
 mod commit;
+pub(crate) mod control;
 mod convert;
 mod cursor;
 mod digits;
@@ -38,6 +39,7 @@ mod json;
 mod keys;
 mod log_sites;
 mod losses;
+pub(crate) mod mark_channel;
 mod marks;
 mod memory;
 mod raw;
@@ -59,11 +61,11 @@ use spandrel_storage::{Batch, RunInfo, Store, StoreOptions, after};
 
 use crate::account::Account;
 use crate::clock::Timeline;
-use crate::control::Flush;
 use crate::panics;
 use crate::record::Slot;
 use crate::recorder::Recorder;
 use crate::redact::Redaction;
+use crate::writer::control::Flush;
 
 use commit::{Backoff, Pending};
 use convert::Converter;

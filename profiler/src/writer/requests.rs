@@ -13,8 +13,8 @@ use spandrel_storage::{
 
 use super::renewal::Renewal;
 use super::{Waiting, Writer, WriterState};
-use crate::control::Flush;
 use crate::redact::{Redaction, redacted_object};
+use crate::writer::control::Flush;
 
 /// Between two looks is at least this long ...
 const INTERVAL: Duration = Duration::from_millis(20);

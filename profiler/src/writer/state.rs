@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use crate::marks::Marks;
 use crate::memory_use::Shown;
 use crate::mutex::Mutex;
+use crate::writer::mark_channel::Marks;
 
 /// What is, or was, wrong with the file for requests.
 #[derive(Debug)]

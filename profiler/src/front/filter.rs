@@ -329,7 +329,7 @@ impl FilterHandle {
             filter.set_targets(targets);
             filter.rebuild();
             #[cfg(feature = "log")]
-            crate::log_records::follow();
+            super::log_records::follow();
         }
     }
 
@@ -340,7 +340,7 @@ impl FilterHandle {
             filter.set_max_level(level.into());
             filter.rebuild();
             #[cfg(feature = "log")]
-            crate::log_records::follow();
+            super::log_records::follow();
         }
     }
 

@@ -9,7 +9,7 @@
 //! Two front ends with keys of their own can share the table: a place also knows the number of its
 //! *layer*. The spans of the first layer, usually the only one, are found by their key alone; those
 //! of other layers by its complement, which is no key of a registry. So the quick paths of
-//! [`fast`](crate::fast), which are the first layer's, need not compare layers.
+//! `front::fast`, which are the first layer's, need not compare layers.
 //!
 //! A front end that makes up the keys itself, as our own subscriber does, has places *directly*: the
 //! key names the place, which comes from a list of free ones; see [`places`](crate::places). Such

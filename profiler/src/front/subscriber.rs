@@ -7,10 +7,10 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
+use super::fast::{self, Quick};
+use super::filter::FilterHandle;
+use super::front_end::Front;
 use crate::error::{Error, ErrorKind};
-use crate::fast::{self, Quick};
-use crate::filter::FilterHandle;
-use crate::front::Front;
 use crate::local;
 use crate::open_spans::Place;
 use crate::places::{UNRECORDED, place_of};
@@ -103,7 +103,7 @@ impl Subscriber {
             Error::new(ErrorKind::AlreadyInstalled, message).with_source(source)
         })?;
         #[cfg(feature = "log")]
-        crate::log_records::take()?;
+        super::log_records::take()?;
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::ancestry::Ancestry;
+use super::ancestry::Ancestry;
+use super::filter::Filter;
 use crate::entry_rules::EntryRules;
-use crate::filter::Filter;
 use crate::open_spans::OpenSpan;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::rule::Rule;

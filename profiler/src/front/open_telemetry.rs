@@ -22,8 +22,8 @@ use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::front_end::Front;
 use crate::fields::GivenIds;
-use crate::front::Front;
 use crate::panics;
 
 /// A thread is about to enter a span.

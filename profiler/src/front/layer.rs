@@ -14,15 +14,15 @@ use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber}
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use crate::ancestry::nearest;
-use crate::fast::{self, Quick};
-use crate::filter::FilterHandle;
-use crate::front::Front;
+use super::ancestry::nearest;
+use super::fast::{self, Quick};
+use super::filter::FilterHandle;
+use super::front_end::Front;
+#[cfg(feature = "opentelemetry")]
+use super::open_telemetry;
+use super::placement::Placement;
 use crate::local;
 use crate::open_spans::first_place;
-#[cfg(feature = "opentelemetry")]
-use crate::open_telemetry;
-use crate::placement::Placement;
 use crate::recorder::{IsRecorded, Recorder, Source};
 use crate::sites::Answer;
 
