@@ -1,5 +1,6 @@
 //! The slowest spans, and the longest entries of those that live long: among the slowest they stand for
-//! themselves, by their own length, and the span's lifetime does not.
+//! themselves, by their own length, and the span's lifetime does not. Spans that were never entered come behind all
+//! others, however long they were open, as nobody worked in them.
 //!
 //! [`Slowest`] is fed any selection of calls and keeps as many as are wanted. Where it goes by name or
 //! time only, [`Reader::slowest`] knows more: of a run an index has them in order; without one, or of a
@@ -9,8 +10,10 @@
 mod entries;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::ControlFlow;
+
+use rusqlite::Row;
 
 use super::commit_map::Place;
 use super::rows::Rows;
@@ -24,6 +27,11 @@ use spandrel_storage::internals::Context;
 /// Which part of all that commits say of their rows is looked at, commit by commit, before a single pass
 /// over all rows is begun instead.
 const PASS_PART: u64 = 4;
+
+/// Roots that were never entered of which it is looked up whether they are traces in which somebody worked.
+const ROOTS_LOOKED_INTO: usize = 20;
+/// And at most, whoever asks for more.
+const ROOTS_ASKED: usize = 1_000;
 
 /// Callsites of which one transaction looks into an index.
 const PIECE_CALLSITES: usize = 10_000;
@@ -100,18 +108,22 @@ pub enum Which<'a> {
     Roots,
 }
 
-/// Keeps the slowest spans of those that it is fed; of equally slow ones those with the higher ids.
+/// Keeps the slowest spans of those that it is fed; of equally slow ones those with the higher ids. Those that were
+/// never entered are kept only where others leave room.
 #[derive(Debug, Clone)]
 pub struct Slowest {
     by: SlowBy,
     limit: usize,
     /// The quickest on top.
     kept: BinaryHeap<Reverse<Kept>>,
+    /// No quicker ones are wanted.
+    floor_ns: Option<i64>,
     seen: u64,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
+    entered: bool,
     ns: i64,
     span: Span,
 }
@@ -119,7 +131,7 @@ struct Kept {
 impl Slowest {
     /// Keeps at most `limit` spans.
     pub fn new(by: SlowBy, limit: usize) -> Self {
-        Self { by, limit, kept: BinaryHeap::new(), seen: 0 }
+        Self { by, limit, kept: BinaryHeap::new(), floor_ns: None, seen: 0 }
     }
 
     /// Looks at a span.
@@ -128,18 +140,22 @@ impl Slowest {
     }
 
     fn keep(&mut self, ns: Option<i64>, span: &SpanRef<'_>) {
+        self.keep_as(!span.was_never_entered(), ns, span);
+    }
+
+    fn keep_as(&mut self, entered: bool, ns: Option<i64>, span: &SpanRef<'_>) {
         let Some(ns) = ns else { return };
         self.seen += 1;
         if self.kept.len() >= self.limit {
             let entry = span.entry.map_or(0, |entry| entry.id);
             match self.kept.peek() {
-                Some(Reverse(quickest)) if (ns, span.id, entry) > quickest.key() => {
+                Some(Reverse(quickest)) if (entered, ns, span.id, entry) > quickest.key() => {
                     self.kept.pop();
                 }
                 _ => return,
             }
         }
-        self.kept.push(Reverse(Kept { ns, span: span.to_span() }));
+        self.kept.push(Reverse(Kept { entered, ns, span: span.to_span() }));
     }
 
     /// How many spans it was fed that have such a time.
@@ -152,16 +168,17 @@ impl Slowest {
         self.kept.into_sorted_vec().into_iter().map(|Reverse(kept)| kept.span).collect()
     }
 
-    /// What a span must at least take to be kept.
+    /// What a span must at least take to be kept, where all that it is fed were entered, or none was.
     fn bound_ns(&self) -> Option<i64> {
-        let Reverse(quickest) = self.kept.peek()?;
-        (self.kept.len() >= self.limit).then_some(quickest.ns)
+        let is_full = self.kept.len() >= self.limit;
+        let quickest = self.kept.peek().filter(|_| is_full);
+        quickest.map(|Reverse(quickest)| quickest.ns).max(self.floor_ns)
     }
 }
 
 impl Kept {
-    fn key(&self) -> (i64, u64, u64) {
-        (self.ns, self.span.id, self.span.entry.map_or(0, |entry| entry.id))
+    fn key(&self) -> (bool, i64, u64, u64) {
+        (self.entered, self.ns, self.span.id, self.span.entry.map_or(0, |entry| entry.id))
     }
 }
 
@@ -208,6 +225,22 @@ impl Condition for Search {
     }
 }
 
+/// Which spans are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    AtLeastOnce,
+    Never,
+}
+
+impl Entered {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => " AND entries > 0",
+            Self::Never => " AND entries = 0",
+        }
+    }
+}
+
 /// What to do with spans that live long, whose entries count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Long {
@@ -250,12 +283,23 @@ impl Reader {
             return Ok(Vec::new());
         }
         let new = || Slowest::new(by, limit);
-        let mut slowest = self.slowest_spans(scan, which, new(), Long::LeftOut)?;
+        let (entered, never) = (Entered::AtLeastOnce, Entered::Never);
+        let mut slowest = self.slowest_spans(scan, (which, entered), new(), Long::LeftOut)?;
         if which == Which::Roots {
-            // Where all of them live long, one that was open for long is better than none.
-            let is_empty = slowest.kept.is_empty();
-            let all = is_empty.then(|| self.slowest_spans(scan, which, new(), Long::Kept));
-            return Ok(all.transpose()?.unwrap_or(slowest).into_spans());
+            // Only those can lead that were open for as long as the others.
+            let most = limit.max(ROOTS_LOOKED_INTO);
+            let idle = Slowest { floor_ns: slowest.bound_ns(), ..Slowest::new(by, most) };
+            let idle = self.slowest_spans(scan, (which, never), idle, Long::LeftOut)?;
+            self.add_idle_roots(scan.run_id, &mut slowest, &idle.into_spans())?;
+            // Where all others live long, one that was open for long is better than none.
+            if !slowest.kept.iter().any(|Reverse(kept)| kept.entered) {
+                let long = self.slowest_spans(scan, (which, entered), new(), Long::Kept)?;
+                for span in &long.into_spans() {
+                    let span = SpanRef::from(span);
+                    slowest.keep(by.of_lifetime(&span), &span);
+                }
+            }
+            return Ok(slowest.into_spans());
         }
         if by != SlowBy::Idle && self.has_entries(scan.run_id)? {
             let callsites = match which {
@@ -264,15 +308,54 @@ impl Reader {
             };
             slowest = self.with_entries(scan, callsites.as_deref(), slowest)?;
         }
+        let room = limit.saturating_sub(slowest.kept.len());
         let mut spans = slowest.into_spans();
+        if room > 0 {
+            let idle = Slowest::new(by, room);
+            let idle = self.slowest_spans(scan, (which, never), idle, Long::LeftOut)?;
+            spans.extend(idle.into_spans());
+        }
         self.read_owners(&mut spans)?;
         Ok(spans)
+    }
+
+    /// Puts roots that were never entered among the others: something may have been entered below them, so that
+    /// they are traces like any other, as those of a span that is only ever named as a parent.
+    fn add_idle_roots(
+        &self,
+        run_id: i64,
+        slowest: &mut Slowest,
+        idle: &[Span],
+    ) -> Result<(), Error> {
+        let with_work = self.roots_of_work(run_id, idle)?;
+        for span in idle {
+            let span = SpanRef::from(span);
+            slowest.keep_as(with_work.contains(&span.id), slowest.by.of(&span), &span);
+        }
+        Ok(())
+    }
+
+    /// Those of these roots below which a span was entered. Without an index, SQLite looks at all spans behind them.
+    fn roots_of_work(&self, run_id: i64, roots: &[Span]) -> Result<HashSet<u64>, Error> {
+        let ids: Vec<u64> = roots.iter().take(ROOTS_ASKED).map(|root| root.id).collect();
+        let Some(first) = ids.iter().min() else { return Ok(HashSet::new()) };
+        // Ids are taken by blocks: a child can have a lower one than its root, but hardly all of them have.
+        let sql = format!(
+            "SELECT DISTINCT root_id FROM span
+             WHERE id > {first} AND id <= (SELECT last_id FROM run WHERE id = ?1)
+               AND root_id IN ({}) AND entries > 0",
+            ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+        );
+        self.query("look below the slowest traces", |tx| {
+            let read = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
+            tx.prepare(&sql)?.query_map([run_id], read)?.collect()
+        })
     }
 
     fn slowest_spans(
         &self,
         scan: &Scan,
-        which: Which<'_>,
+        (which, entered): (Which<'_>, Entered),
         slowest: Slowest,
         long: Long,
     ) -> Result<Slowest, Error> {
@@ -282,11 +365,12 @@ impl Reader {
             match which {
                 Which::Roots if indexes.roots => {
                     let place = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
-                    return self.by_index(scan.run_id, &place, &[0], slowest);
+                    return self.by_index(scan.run_id, &place, entered, &[0], slowest);
                 }
                 Which::All | Which::Named(_) if indexes.durations => {
                     let place = format!("INDEXED BY {BY_DURATION} WHERE callsite_id = ?4");
-                    return self.by_index(scan.run_id, &place, &self.callsites_of(which)?, slowest);
+                    let callsites = self.callsites_of(which)?;
+                    return self.by_index(scan.run_id, &place, entered, &callsites, slowest);
                 }
                 _ => {}
             }
@@ -298,6 +382,7 @@ impl Reader {
                 format!(" AND callsite_id IN ({})", list(&self.callsites_of(which)?))
             }
         };
+        condition.push_str(entered.sql());
         if long == Long::LeftOut {
             condition.push_str(" AND (self_ns IS NOT NULL OR duration_ns IS NULL)");
         }
@@ -351,6 +436,7 @@ impl Reader {
         &self,
         run_id: i64,
         place: &str,
+        entered: Entered,
         callsites: &[i64],
         mut slowest: Slowest,
     ) -> Result<Slowest, Error> {
@@ -358,9 +444,10 @@ impl Reader {
         let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
         let sql = format!(
             "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
-               AND self_ns IS NOT NULL
+               AND self_ns IS NOT NULL{}
              ORDER BY duration_ns DESC, id DESC LIMIT ?3",
-            rows.selected()
+            rows.selected(),
+            entered.sql()
         );
         // Statements that were made once: there can be half a million callsites.
         for piece in callsites.chunks(PIECE_CALLSITES) {

@@ -98,6 +98,11 @@ impl SpanRef<'_> {
         self.duration_ns.is_some() && self.self_ns.is_none()
     }
 
+    /// Whether no thread was ever inside: then how long it was open is nobody's work.
+    pub fn was_never_entered(&self) -> bool {
+        self.entries == 0 && self.entry.is_none()
+    }
+
     /// A copy that outlives the row.
     pub fn to_span(&self) -> Span {
         Span {

@@ -31,9 +31,11 @@ const FIELDS_MAX: usize = 5;
     spandrel slow http.request -n 3\n  \
     spandrel slow --by self -w 'target~^db'  not counting what their children took\n  \
     spandrel slow http.request --by field.route    the slowest of each route\n  \
+    spandrel slow -w entries=0               those that were open, and never entered\n  \
     spandrel slow --since 30s -f json\n\n\
 Of what lives long, such as connections, each time that it was entered is ranked by itself (⟳): dur is\n\
-how long the thread was inside, when is when it entered.")]
+how long the thread was inside, when is when it entered. Spans that were never entered come last, however\n\
+long they were open, as nobody worked in them: -w entries=0 shows those alone.")]
 pub(crate) struct Arguments {
     /// Name of the spans [default: all]
     #[arg(add = ArgValueCompleter::new(candidates::names))]
@@ -161,6 +163,9 @@ fn each(
     context.output.show(view, ROWS)
 }
 
+/// Whether it was ever entered, how long it took, and its id.
+type Rank = (bool, i64, u64);
+
 /// The slowest span of each group with the group, the slowest of all first.
 fn slowest_of_each(
     profile: &Profile,
@@ -169,7 +174,8 @@ fn slowest_of_each(
     group_by: &GroupBy,
 ) -> Result<Vec<(Span, Group)>, Failure> {
     let mut groups = Groups::new(group_by.clone());
-    let mut slowest: Vec<Option<(i64, Span)>> = Vec::new();
+    let rank = |ns: i64, span: &SpanRef<'_>| (!span.was_never_entered(), ns, span.id);
+    let mut slowest: Vec<Option<(Rank, Span)>> = Vec::new();
     let columns = group_by.columns().max(Columns::Entries);
     let add = |span: &SpanRef<'_>| {
         if let Some(ns) = by.of(span) {
@@ -177,9 +183,9 @@ fn slowest_of_each(
             let at = groups.place(span);
             slowest.resize(slowest.len().max(at + 1), None);
             if let Some(kept) = slowest.get_mut(at)
-                && kept.as_ref().is_none_or(|(most, old)| (ns, span.id) > (*most, old.id))
+                && kept.as_ref().is_none_or(|(most, _)| rank(ns, span) > *most)
             {
-                *kept = Some((ns, span.to_span()));
+                *kept = Some((rank(ns, span), span.to_span()));
             }
         }
         ControlFlow::Continue(())
@@ -189,9 +195,9 @@ fn slowest_of_each(
         None => profile.calls(columns, add)?,
     }
     let found = slowest.into_iter().zip(groups.into_groups());
-    let mut found: Vec<(i64, Span, Group)> =
-        found.filter_map(|(kept, group)| kept.map(|(ns, span)| (ns, span, group))).collect();
-    found.sort_by_key(|(ns, span, _)| std::cmp::Reverse((*ns, span.id)));
+    let mut found: Vec<_> =
+        found.filter_map(|(kept, group)| kept.map(|(rank, span)| (rank, span, group))).collect();
+    found.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
     let mut spans: Vec<Span> = found.iter().map(|(_, span, _)| span.clone()).collect();
     profile.reader.read_fields(&mut spans)?;
     profile.reader.read_owners(&mut spans)?;
@@ -273,10 +279,12 @@ fn needs_busy_times(by: SlowBy, found: &[Span]) -> bool {
     found.is_empty() && matches!(by, SlowBy::Busy | SlowBy::Idle | SlowBy::Work)
 }
 
-/// What the mark means, if one of them has it.
-fn legend(spans: &[Span]) -> Option<String> {
+/// What the marks mean, if one of them has one.
+fn legend(spans: &[Span]) -> impl Iterator<Item = String> {
     let has_entries = spans.iter().any(|span| span.entry.is_some());
-    has_entries.then(|| text::LONG_MEANS.to_owned())
+    let has_idle = spans.iter().any(|span| SpanRef::from(span).was_never_entered());
+    let long = has_entries.then(|| text::LONG_MEANS.to_owned());
+    long.into_iter().chain(has_idle.then(|| text::IDLE_MEANS.to_owned()))
 }
 
 fn next_step(slowest: &Span, name: Option<&str>) -> String {
@@ -303,10 +311,12 @@ fn sheet(spans: &[Span], by: SlowBy, with_name: bool, for_people: bool) -> Sheet
         Column::left("status", "status").hidden(),
         Column::left("thread", "thread").hidden(),
         by::counted(),
+        Column::right("entries", "entries").hidden(),
         Column::left("around_id", "around").hidden(),
     ];
     // Where all went well there is nothing to say.
-    let with_name = with_name || spans.iter().any(|span| span.entry.is_some());
+    let is_marked = |span: &Span| span.entry.is_some() || SpanRef::from(span).was_never_entered();
+    let with_name = with_name || spans.iter().any(is_marked);
     let all_well = spans.iter().all(|span| span.status == Status::Ok);
     for column in &mut columns {
         match column.key.as_str() {
@@ -348,14 +358,16 @@ fn cells(span: &Span) -> Vec<Cell> {
     let mut name = Cell::Text(span.callsite.name.clone());
     if span.entry.is_some() {
         name = by::marked(&name);
+    } else if SpanRef::from(span).was_never_entered() {
+        name = Cell::Shown(format!("{} {}", name.text(), text::IDLE), name.value());
     }
     let counted = SpanRef::from(span).counted();
     let around = span.entry.and_then(|entry| entry.around_id);
     let when = format!("+{}", text::duration_in_words(span.start_ns));
     vec![
         span.duration_ns.into(),
-        // Of an entry it is the length, whatever comes after it.
-        span.last_exit_ns.filter(|_| span.entry.is_none()).into(),
+        // An entry is over when it is left.
+        span.entry.map_or(span.last_exit_ns, |_| span.duration_ns).into(),
         span.busy_ns.into(),
         span.self_ns.into(),
         Cell::Shown(when, span.start_ns.into()),
@@ -366,6 +378,7 @@ fn cells(span: &Span) -> Vec<Cell> {
         Cell::Text(span.status.as_str().into()),
         thread,
         Cell::Text(counted.as_str().into()),
+        Cell::Count(span.entries),
         around.map_or(Cell::Null, Cell::Span),
     ]
 }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use spandrel_query::{Columns, Scan, SpanRef, Stacks};
-use spandrel_query::{CountedBy, OpenSpan, Reader, Run, Span};
+use spandrel_query::{Columns, Scan, SlowBy, Slowest, SpanRef, Stacks};
+use spandrel_query::{CountedBy, OpenSpan, Reader, Run};
 use spandrel_storage::Error;
 
 use super::page::{Blocked, Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
@@ -88,16 +88,14 @@ pub(crate) fn detail(
     let is_named =
         |span: &SpanRef<'_>| span.callsite.name == key.name && *span.callsite.target == *key.target;
     let is_it = |span: &SpanRef<'_>| is_named(span) && span.counted() == key.counted;
-    let mut slowest: Vec<Span> = Vec::new();
+    let mut slowest = Slowest::new(SlowBy::Duration, SLOWEST);
     let looked = part.look(reader, |span| {
-        let least = slowest.get(SLOWEST - 1).and_then(|slow| slow.duration_ns);
-        if is_it(span) && span.call_ns() > least {
-            let at = slowest.partition_point(|slow| slow.duration_ns >= span.duration_ns);
-            slowest.insert(at, span.to_span());
-            slowest.truncate(SLOWEST);
+        if is_it(span) {
+            slowest.add(span);
         }
         ControlFlow::Continue(())
     })?;
+    let mut slowest = slowest.into_spans();
     reader.read_fields(&mut slowest)?;
     reader.read_owners(&mut slowest)?;
     for span in &mut slowest {

@@ -11,6 +11,12 @@ pub(crate) const LONG: char = '⟳';
 /// What it means.
 pub(crate) const LONG_MEANS: &str = "⟳ lives long: each time it was entered counts";
 
+/// Behind the name of a span in which no thread ever was.
+pub(crate) const IDLE: &str = "(never entered)";
+
+/// What it means for a list.
+pub(crate) const IDLE_MEANS: &str = "never entered: no thread was ever inside, so that how long it was open is nobody's work; those come last";
+
 /// Whether a terminal would obey the character rather than show it, or write backwards after it.
 pub(crate) fn is_obeyed(character: char) -> bool {
     character.is_control()

@@ -342,6 +342,18 @@ fn among_the_slowest_are_the_longest_entries_and_no_lifetime_of_what_lives_long(
 }
 
 #[test]
+fn the_work_of_an_entry_is_its_length() {
+    for words in [&["slow", "--by", "work", "-n", "0"][..], &["slow", "-n", "0", "-w", "dur<1ms"]] {
+        let found = json(game(End::Closed), words);
+        let entries = found["rows"].as_array().unwrap().iter().filter(|row| row["by"] == "entries");
+        let work: Vec<_> =
+            entries.map(|row| (&row["last_exit_ns"], number(row, "duration_ns"))).collect();
+        assert_eq!(work.len() as u64, SYSTEMS * (FRAMES - EARLIER), "{words:?}");
+        assert!(work.iter().all(|(work, length)| **work == *length), "{words:?}: {:?}", work[0]);
+    }
+}
+
+#[test]
 fn a_list_of_the_slowest_marks_entries_and_leads_to_what_was_around_the_first() {
     let page = text(game(End::Closed), &["slow", "system", "-w", "dur<1ms", "-n", "3"]);
     assert_eq!(page.matches("system ⟳").count(), 3, "{page}");

@@ -23,6 +23,7 @@ mod lost_entries;
 mod meanwhile;
 #[cfg(unix)]
 mod narrow;
+mod never_entered;
 mod nothing_recorded;
 mod obeyed;
 mod options;

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use spandrel_query::event_text;
 use spandrel_query::trace::{Node, TraceEntry};
-use spandrel_query::{Callsite, Span, Thread};
+use spandrel_query::{Callsite, Span, SpanRef, Thread};
 use spandrel_storage::Status;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -187,7 +187,9 @@ impl<'a> Waterfall<'a> {
         // Before what may be cut where there is no room.
         row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
         let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
+        let is_idle = span.duration_ns.is_some() && SpanRef::from(span).was_never_entered();
         match (is_root, span.self_ns, busy) {
+            _ if is_idle => row.push_str("never entered"),
             (true, Some(self_ns), _) => {
                 row.push_str(&format!("self {}", text::duration_in_words(self_ns)));
             }

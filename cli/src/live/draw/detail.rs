@@ -1,7 +1,7 @@
 //! One name: how its durations are distributed, its percentiles over time, the slowest and the open ones.
 
 use ratatui::style::Style;
-use spandrel_query::bars;
+use spandrel_query::{SpanRef, bars};
 
 use super::canvas::{Canvas, width};
 use super::flame::looked;
@@ -226,6 +226,8 @@ fn slowest(page: &Page, detail: &Detail) -> Vec<Line> {
     }
     for span in &detail.slowest {
         let busy = span.busy_ns.map_or("-".into(), text::duration);
+        let is_idle = SpanRef::from(span).was_never_entered();
+        let idle = if is_idle { format!("  {}", text::IDLE) } else { String::new() };
         let ago = page.until_ns.saturating_sub(span.start_ns);
         let status = match span.status.as_str() {
             "ok" => (String::new(), PLAIN),
@@ -235,6 +237,7 @@ fn slowest(page: &Page, detail: &Detail) -> Vec<Line> {
             (format!("{:>9}", text::duration(span.duration_ns.unwrap_or(0))), BOLD),
             (format!("  busy {busy:>9}  {:>9} before  ", text::duration_in_words(ago)), PLAIN),
             (format!("s{:<9} t{:<9}", span.id, span.root_id), FAINT),
+            (idle, FAINT),
             status,
             (format!("  {}", text::clean(span.fields.as_deref().unwrap_or_default())), FAINT),
         ]);

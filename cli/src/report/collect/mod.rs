@@ -170,6 +170,7 @@ impl Texts {
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
             status: span.status,
+            never_entered: span.was_never_entered(),
         }
     }
 }

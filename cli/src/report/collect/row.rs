@@ -30,6 +30,8 @@ pub(crate) struct Row {
     pub busy_ns: Option<i64>,
     pub self_ns: Option<i64>,
     pub status: Status,
+    /// Whether no thread was ever inside.
+    pub never_entered: bool,
     pub kind: Kind,
 }
 
@@ -66,6 +68,7 @@ pub(crate) mod tests {
             busy_ns: Some(duration_ns / 2),
             self_ns: Some(duration_ns),
             status: Status::Ok,
+            never_entered: false,
             kind: Kind::Span,
         }
     }
