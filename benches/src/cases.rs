@@ -22,6 +22,8 @@ pub enum Case {
     Async,
     /// Eight such futures at once, polled in turns.
     AsyncTurns,
+    /// A future as in `Async` that is ready at its eleventh poll.
+    AsyncLonger,
     /// No spans, but as many entries of one that was entered more than a thousand times: each is recorded by
     /// spandrel.
     LongLived,
@@ -47,6 +49,7 @@ impl Case {
             Self::Nested => "nested",
             Self::Async => "async",
             Self::AsyncTurns => "async_turns",
+            Self::AsyncLonger => "async_longer",
             Self::LongLived => "long_lived",
             Self::LongLivedAside => "long_lived_aside",
             Self::Events => "events",
@@ -59,7 +62,8 @@ impl Case {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .chain([Self::LongLived, Self::LongLivedAside, Self::Events, Self::Unwanted])
+            .chain([Self::AsyncLonger, Self::LongLived, Self::LongLivedAside])
+            .chain([Self::Events, Self::Unwanted])
             .find(|case| case.name() == name)
     }
 
@@ -71,7 +75,8 @@ impl Case {
             Self::NoFields => no_fields(spans),
             Self::ThreeFields => three_fields(spans),
             Self::Nested => nested(spans.div_ceil(3)),
-            Self::Async => polled(spans),
+            Self::Async => polled(spans, 3),
+            Self::AsyncLonger => polled(spans, 11),
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
             Self::LongLived => entered(spans),
             Self::LongLivedAside => entered_aside(spans),
@@ -159,10 +164,10 @@ fn nested(nests: u64) {
 }
 
 #[inline(never)]
-fn polled(spans: u64) {
+fn polled(spans: u64, polls: u32) {
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..spans {
-        let mut future = pin!(ReadyAfter(3).instrument(info_span!("work")));
+        let mut future = pin!(ReadyAfter(polls).instrument(info_span!("work")));
         while black_box(future.as_mut().poll(&mut context)).is_pending() {}
     }
 }

@@ -168,7 +168,12 @@ impl Filter {
         };
         let before = site.set_answer(answer);
         recorder.tally.count(before, answer);
-        if self.hears_all() {
+        // The quick paths know nothing of a first entry that is recorded.
+        let is_usual = match answer {
+            Answer::Kept(number) => !recorder.records_all(number),
+            _ => true,
+        };
+        if self.hears_all() && is_usual {
             self.sites.set_quick(metadata, answer);
         }
         answer

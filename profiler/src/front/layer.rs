@@ -134,7 +134,7 @@ where
         if fast::enter_first_place(spans, key) || fast::enter_untimed(untimed, key) {
             return;
         }
-        if let Some(place) = fast::enter_stray(quick, spans, first_place(spans, key).0, key) {
+        if let Some(place) = fast::enter_recorded(quick, spans, first_place(spans, key).0, key) {
             return local::of_owner().set_last_place(place);
         }
         if let Some((recorder, layer)) = self.front() {

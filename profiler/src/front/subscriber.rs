@@ -122,7 +122,7 @@ impl Subscriber {
     fn enter_slowly(&self, key: u64) {
         let Front { quick, spans, untimed, .. } = &self.front;
         if fast::enter_directly_untimed(untimed, key)
-            || fast::enter_stray(quick, spans, place_of(key), key).is_some()
+            || fast::enter_recorded(quick, spans, place_of(key), key).is_some()
         {
             return;
         }

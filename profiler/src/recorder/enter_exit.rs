@@ -7,7 +7,7 @@ use tracing_core::Metadata;
 use super::Recorder;
 use super::entries::Ending;
 use crate::local::{self, Detailed, Entered, Hot};
-use crate::open_spans::{OpenSpan, Place};
+use crate::open_spans::{Measured, OpenSpan, Place};
 use crate::record::{self, id_of};
 
 impl Recorder {
@@ -30,7 +30,8 @@ impl Recorder {
         let foreign = self.open.foreign(place);
         if span.is_owned_by(hot.thread()) {
             let is_aside = !span.has_owner_inside() && self.note_around(hot, layer, (place, span));
-            if span.own_enter(foreign, self.busy_time, || self.poll_ticks()) {
+            let measured = Measured { times: self.busy_time, entries: self.has_entries() };
+            if span.own_enter(foreign, measured, || self.poll_ticks()) {
                 match layer {
                     0 => hot.push_own(place, span),
                     _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
@@ -113,7 +114,7 @@ impl Recorder {
         }
         if let (Some(ending), Some(around)) = (ending, around) {
             self.record_entry(hot, (place, span), ending, around, now);
-            hot.set_long_lived(self.long_lived());
+            hot.set_long_age(self.long_age());
         }
     }
 

@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Recorder;
+use crate::callsites::CallsiteNumber;
 use crate::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
 use crate::local::{Entered, Hot};
 use crate::losses::Kind;
@@ -31,26 +32,27 @@ pub(super) struct Ending {
 impl Recorder {
     /// So many ticks are a second. Known some milliseconds after the start.
     pub(crate) fn set_ticks_per_second(&self, ticks: u64) {
-        // Relaxed, and in `long_age`: a number, with which nothing is handed over.
+        // Relaxed, and in `is_old`: a number, with which nothing is handed over.
         self.long_age.store(ticks.max(TICKS_MIN), Ordering::Relaxed);
     }
 
-    /// What a thread is told for its quick paths: from which `head` on, and from which age on, an entry of a
-    /// span that was entered before may have to be recorded.
-    pub(crate) fn long_lived(&self) -> (u64, u64) {
+    /// What a thread is told for its quick paths: from which age on an entry of a span that was entered before may have
+    /// to be recorded.
+    pub(crate) fn long_age(&self) -> u64 {
         match self.entries {
-            Entries::Off => (u64::MAX, NO_AGE),
-            _ => ((LONG_COUNT + 1) << record::UPPER_SHIFT, self.long_age()),
+            Entries::Off => NO_AGE,
+            _ => self.long_age.load(Ordering::Relaxed),
         }
     }
 
-    fn long_age(&self) -> u64 {
-        self.long_age.load(Ordering::Relaxed)
+    /// Whether any entries are recorded.
+    pub(crate) fn has_entries(&self) -> bool {
+        self.entries != Entries::Off
     }
 
-    /// Whether any entries are recorded.
-    pub(super) fn has_entries(&self) -> bool {
-        self.entries != Entries::Off
+    /// Whether all entries of the spans of this callsite are recorded.
+    pub(crate) fn records_all(&self, callsite: CallsiteNumber) -> bool {
+        self.has_entries() && self.callsites.entries(callsite).entries == Entries::All
     }
 
     /// Records an entry that has just ended, if it is to be recorded. `around` is the span that the thread was in

@@ -20,11 +20,11 @@ pub enum Entries {
     /// None.
     Off,
     /// Those of a span that lives long: all entries but its first one that begin when it has been open for
-    /// a second, or after a thousand others.
+    /// a second, or after a thousand others. Of Bevy's systems, which are known to live long, all.
     #[default]
     LongLived,
-    /// All. Where anything has all of its entries recorded, no span of the profiler takes the quick
-    /// paths: entering, leaving and closing a span take about twice the instructions.
+    /// All. A span of which that is so takes none of the quick paths: making, entering, leaving and closing it
+    /// take about twice the instructions.
     All,
 }
 
@@ -99,6 +99,9 @@ impl EntryRules {
             Some((_, entries)) => {
                 RuleOf { entries: *entries, is_asked_for: *entries == Entries::All }
             }
+            None if self.others == Entries::LongLived && lives_long(metadata) => {
+                RuleOf { entries: Entries::All, is_asked_for: true }
+            }
             None => RuleOf { entries: self.others, is_asked_for: false },
         }
     }
@@ -108,6 +111,16 @@ impl EntryRules {
         let all = self.rules.iter().map(|(_, entries)| *entries).chain([self.others]);
         all.max_by_key(|entries| *entries as u8).unwrap_or_default()
     }
+}
+
+/// Spans that are made once and entered again and again, by a well-known crate: its name, and theirs. Each of their
+/// entries counts from the first one on, where nothing else is asked for. As of `bevy_ecs` 0.20.
+const LIVE_LONG: [(&str, &[&str]); 1] =
+    [("bevy_ecs", &["system", "system_commands", "par_for_each", "multithreaded executor"])];
+
+fn lives_long(metadata: &Metadata<'_>) -> bool {
+    let is_in = |name: &str| metadata.target().split("::").next() == Some(name);
+    LIVE_LONG.iter().any(|(name, spans)| spans.contains(&metadata.name()) && is_in(name))
 }
 
 /// Whether a pattern is the span's name, its target or a part of that in front of `::`; or the beginning
@@ -217,6 +230,30 @@ mod tests {
         assert_eq!(of("my_app::db::pool=ALL"), Entries::All);
         assert_eq!(of("que*=all"), Entries::All);
         assert_eq!(of("my_app::*=all"), Entries::All);
+    }
+
+    #[test]
+    fn each_entry_of_a_bevy_system_counts_unless_something_else_is_asked_for() {
+        static SYSTEM: Metadata<'static> = Metadata::new(
+            "system",
+            "bevy_ecs::system::function_system",
+            Level::INFO,
+            None,
+            None,
+            None,
+            FieldSet::new(&[], Identifier(&Site)),
+            Kind::SPAN,
+        );
+        let of = |rules: &str| rules.parse::<EntryRules>().unwrap().of(&SYSTEM);
+        let each = RuleOf { entries: Entries::All, is_asked_for: true };
+        assert_eq!(of(""), each);
+        assert_eq!(of("query=all"), each, "a rule for something else");
+        for rules in ["system=long-lived", "bevy_ecs=long-lived", "off,sys*=long-lived"] {
+            let usual = RuleOf { entries: Entries::LongLived, is_asked_for: false };
+            assert_eq!(of(rules), usual, "{rules}");
+        }
+        assert_eq!(of("off"), RuleOf::OFF);
+        assert_eq!(of("all"), RuleOf { entries: Entries::All, is_asked_for: false });
     }
 
     #[test]

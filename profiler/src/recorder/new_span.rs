@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tracing_core::span::Attributes;
 
 use super::{FindAncestor, Recorder, Source};
+use crate::callsites::CallsiteNumber;
 use crate::field_buffer::FieldBuffer;
 use crate::local::{self, Hot, NoCold};
 use crate::losses::{DropReason, Kind};
-use crate::open_spans::{INLINE_WORDS, NewSpan};
+use crate::open_spans::{INLINE_WORDS, LONG, NewSpan};
 use crate::record;
 use crate::sites::Answer;
 
@@ -66,7 +67,7 @@ impl Recorder {
         let origin = Origin {
             layer: source.layer,
             origin: record::id_and(parent, record::callsite_low(callsite)),
-            head: hot.head() | record::callsite_high(callsite),
+            head: hot.head() | record::callsite_high(callsite) | self.flags(callsite),
             root,
         };
         if metadata.fields().is_empty() {
@@ -82,6 +83,11 @@ impl Recorder {
             NoCold::InUse => self.insert_span_without_fields(hot, key, origin),
             NoCold::Gone => self.insert_span_of_ending_thread(hot, key, origin, attributes),
         })
+    }
+
+    /// What `head` says of a new span beside its owner.
+    fn flags(&self, callsite: CallsiteNumber) -> u64 {
+        if self.records_all(callsite) { u64::from(LONG) } else { 0 }
     }
 
     /// The handler of a signal has interrupted the thread where it uses its buffer: the span without its

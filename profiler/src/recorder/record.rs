@@ -9,6 +9,7 @@
 //!    with the flag ENTERED: it was entered once, after `wait` ticks; without: never
 //!    in a kind of its own, where times inside are not measured: that often, 0 for the last exit
 //!    if W, of any: busy for the last exit; entries, first, last, longest entry, its thread, 0, 0
+//!    with the flag AGAIN: the number of entries is COUNT_BIAS too large, as it stood in the table
 //!  event: id, callsite | span, at, fields                         L: fields left out, W: wide
 //!  link:  span, follows
 //!  entry: span, callsite | around, entered, left, earlier entries, time inside over those; L: it counts as a call
@@ -26,7 +27,7 @@ use spandrel_storage::Status;
 
 use crate::chunks::ENTRIES_MAX;
 use crate::losses::Kind;
-use crate::open_spans::{ENTERED, Entries};
+use crate::open_spans::{AGAIN, COUNT_BIAS, ENTERED, Entries};
 
 /// Payload of one slot of the ring: with the ring's stamp it fills a cache line.
 pub(crate) type Slot = [u64; SLOT_WORDS];
@@ -221,18 +222,20 @@ impl ClosingSpan {
 fn entries(header: u64, times: &[u64]) -> Option<(Entries, usize)> {
     let &[start, _, word, ref rest @ ..] = times else { return None };
     let upper = u64::from(upper_of(header));
+    let bias = if header & u64::from(AGAIN) != 0 { u64::from(COUNT_BIAS) } else { 0 };
     if header & WIDE != 0 {
         let &[count, first, last, longest, longest_thread, _, _, ..] = rest else { return None };
         // Below zero if the counters of two processors differed by some ticks.
         let busy = word.cast_signed().max(0).cast_unsigned();
         let longest_thread = longest_thread as u32 & THREAD_MAX;
+        let count = count.wrapping_sub(bias);
         let entries = Entries { count, busy, first, last, longest, longest_thread };
         return Some((entries, SPAN_WORDS_WIDE));
     }
     let entries = match (!is_untimed(header), header & u64::from(ENTERED) != 0) {
         (true, true) => Entries::once(start.wrapping_add(upper), word, thread(header)),
         (true, false) => Entries::default(),
-        (false, _) => Entries { count: upper, ..Entries::default() },
+        (false, _) => Entries { count: upper.wrapping_sub(bias), ..Entries::default() },
     };
     Some((entries, SPAN_WORDS))
 }

@@ -133,14 +133,12 @@ impl Recorder {
         let clock = Clock::start();
         // The quick paths read the time-stamp counter, and use all words of a place, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
-        // And they know nothing of a first entry that is recorded.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
-        let is_quick =
-            clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS && entries != Entries::All;
+        let is_quick = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
             id,
             quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),
-            is_quick: clock.is_tsc() && entries != Entries::All,
+            is_quick: clock.is_tsc(),
             clock,
             ring,
             counters: Counters::new(partitions),

@@ -26,8 +26,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// What differs between the cases.
 struct Case {
     test: &'static str,
-    /// Whether a rule says that all entries of systems are recorded, and not only those of spans that live long.
-    has_rule: bool,
+    /// What a rule says of systems, if there is one.
+    rule: Option<Entries>,
     /// Whether the app is dropped before the close.
     is_dropped: bool,
     executor: Executor,
@@ -35,30 +35,31 @@ struct Case {
 
 #[test]
 fn app_dropped_before_close() {
-    let (has_rule, is_dropped) = (false, true);
+    let (rule, is_dropped) = (None, true);
     let executor = Executor::MultiThreaded;
-    run(&Case { test: "app_dropped_before_close", has_rule, is_dropped, executor });
+    run(&Case { test: "app_dropped_before_close", rule, is_dropped, executor });
 }
 
 #[test]
 fn app_alive_at_close() {
-    let (has_rule, is_dropped) = (false, false);
+    let (rule, is_dropped) = (None, false);
     let executor = Executor::MultiThreaded;
-    run(&Case { test: "app_alive_at_close", has_rule, is_dropped, executor });
+    run(&Case { test: "app_alive_at_close", rule, is_dropped, executor });
 }
 
 #[test]
-fn all_entries_and_app_dropped_before_close() {
-    let (has_rule, is_dropped) = (true, true);
+fn one_thread_and_app_dropped_before_close() {
+    let (rule, is_dropped) = (None, true);
     let executor = Executor::SingleThreaded;
-    run(&Case { test: "all_entries_and_app_dropped_before_close", has_rule, is_dropped, executor });
+    run(&Case { test: "one_thread_and_app_dropped_before_close", rule, is_dropped, executor });
 }
 
+/// As it is for spans that nobody is known to keep.
 #[test]
-fn all_entries_and_app_alive_at_close() {
-    let (has_rule, is_dropped) = (true, false);
+fn a_rule_as_for_others_and_app_alive_at_close() {
+    let (rule, is_dropped) = (Some(Entries::LongLived), false);
     let executor = Executor::MultiThreaded;
-    run(&Case { test: "all_entries_and_app_alive_at_close", has_rule, is_dropped, executor });
+    run(&Case { test: "a_rule_as_for_others_and_app_alive_at_close", rule, is_dropped, executor });
 }
 
 fn run(case: &Case) {
@@ -76,8 +77,8 @@ fn play(case: &Case) {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("game.db");
     let mut builder = Profiler::builder().database(&db);
-    if case.has_rule {
-        builder = builder.entries_of("system*", Entries::All);
+    if let Some(entries) = case.rule {
+        builder = builder.entries_of("system*", entries);
     }
     let profiler = builder.build().unwrap();
     let witness = Witness::default();
@@ -127,17 +128,17 @@ fn check(
 ) {
     let mut checked = 0;
     for (name, entries) in seen.iter().filter(|(name, _)| NAMES.contains(&name.0.as_str())) {
-        if !case.has_rule && entries.len() < 100 {
+        if case.rule.is_some() && entries.len() < 100 {
             continue; // it counts by its lifetime
         }
         let rows = of_entries(all, name);
         let context = format!("{when}, {name:?}: {rows:?}");
         let [figures] = rows[..] else { panic!("not one row: {context}") };
         assert_eq!(figures.calls, entries.len() as u64, "{context}");
-        // Those before it counted as long-lived are known by their number, sum and longest only.
+        // With the rule, those before it counted as long-lived are known by their number, sum and longest only.
         let measured = figures.measured as usize;
         assert!(measured <= entries.len() && measured > 0, "{context}");
-        assert!(!case.has_rule || measured == entries.len(), "{context}");
+        assert!(case.rule.is_some() || measured == entries.len(), "{context}");
         let later = &entries[entries.len() - measured..];
         let [p50, p99] = [0.5, 0.99].map(|q| percentile(later, q));
         let max = percentile(entries, 1.0);

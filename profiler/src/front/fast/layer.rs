@@ -192,7 +192,8 @@ impl Recorder {
             },
         };
         let fields = attributes.metadata().fields().len();
-        if !is_known || callsite > CALLSITE_LOW_MAX || fields > FIELDS_MAX {
+        let is_usual = callsite <= CALLSITE_LOW_MAX && fields <= FIELDS_MAX;
+        if !is_known || !is_usual || self.records_all(callsite) {
             return false;
         }
         let callsite = u64::from(callsite) << UPPER_SHIFT;

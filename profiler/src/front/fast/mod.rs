@@ -38,8 +38,10 @@ use crate::field_buffer::FieldBuffer;
 use crate::inline_fields::InlineFields;
 use crate::local::{self, Hot};
 use crate::losses::Kind;
-use crate::open_spans::{AGAIN, ASIDE, ENTERED, INSIDE, NewSpan, OpenSpan, Place, plain_words};
-use crate::record::{SLOT_WORDS, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WIDE, upper_of};
+use crate::open_spans::{
+    AGAIN, ASIDE, ENTERED, INSIDE, LONG, NewSpan, OpenSpan, Place, count_of, plain_words,
+};
+use crate::record::{SLOT_WORDS, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WIDE};
 use crate::recorder::Recorder;
 
 /// What a new span has come to on its quick path.
@@ -94,7 +96,7 @@ fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) 
         one_by_one();
         return true;
     }
-    one_by_one();
+    seldom();
     if owner_state(head).wrapping_sub(ENTERED) == local::quick_thread() {
         span.begin_second_entry(head, now());
         local::of_owner().push_here(place);
@@ -112,7 +114,7 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bo
     if owner_state(head).wrapping_sub(INSIDE) == local::quick_thread() {
         // While it is still inside: as in `enter_at`.
         local::of_owner().pop_own(span);
-        span.end_first_entry(head, now());
+        span.end_first_entry(now());
         left();
         return true;
     }
@@ -121,7 +123,7 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bo
         return false;
     }
     let entered = span.last();
-    if TIMED && local::may_be_recorded(head, || span.start(), entered) {
+    if TIMED && local::is_old(|| span.start(), entered) {
         return false;
     }
     let now = now();
@@ -129,16 +131,17 @@ fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bo
         return false;
     }
     local::of_owner().pop_own(span);
-    span.end_further_entry(head, now);
+    span.end_further_entry(now);
     left();
     one_by_one();
     true
 }
 
-/// A thread enters a span of its own that it has entered before, elsewhere than inside its parent: a system in a frame,
-/// say. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
+/// A thread enters a span of its own that it has entered before, and whose entries may have to be recorded: one that
+/// has lived long, or elsewhere than inside its parent, as a system in a frame. `recorder` is whose spans these are. `None`,
+/// and nothing was done, if it is another case; else the place.
 #[inline(never)]
-pub(crate) fn enter_stray(
+pub(crate) fn enter_recorded(
     recorder: &Recorder,
     spans: &Table<OpenSpan>,
     place: Place,
@@ -146,17 +149,28 @@ pub(crate) fn enter_stray(
 ) -> Option<Place> {
     let (index, span) = spans.wrapped(place as usize);
     let (place, head) = (index as Place, span.head());
-    let is_own = owner_state(head) ^ (ENTERED | AGAIN) == local::quick_thread();
-    if !span.has_key(key) || !is_own || !recorder.open.foreign(place).is_stray() {
+    let is_own = owner_state(head) & !LONG ^ (ENTERED | AGAIN) == local::quick_thread();
+    if !span.has_key(key) || !is_own || !recorder.has_entries() {
         return None;
     }
     let hot = local::of_owner();
+    // As in `enter_at`.
+    if span.outer() == local::innermost_own() {
+        if !span.begin_long_entry(head, timestamp::read) {
+            return None;
+        }
+        hot.push_here(place);
+        return Some(place);
+    }
+    if !recorder.open.foreign(place).is_stray() {
+        return None;
+    }
     let is_outside = hot.is_outside();
     // Of the thread's own, and open.
     if !is_outside && spans.get(local::innermost_own() as usize)?.id() == 0 {
         return None;
     }
-    if !span.begin_further_entry(head, timestamp::read) {
+    if !span.begin_long_entry(head, timestamp::read) {
         return None;
     }
     if !is_outside {
@@ -180,8 +194,7 @@ pub(crate) fn exit_recorded(
     let span = spans.get(place as usize)?;
     let head = span.head();
     let is_aside = owner_state(head) & ASIDE != 0;
-    let head = head & !u64::from(ASIDE);
-    let state = owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN);
+    let state = (owner_state(head) & !(ASIDE | LONG)).wrapping_sub(INSIDE | ENTERED | AGAIN);
     if !span.has_key(key) || state != local::quick_thread() {
         return None;
     }
@@ -189,7 +202,7 @@ pub(crate) fn exit_recorded(
     let around = hot.around_own(spans, span)?;
     let entered = span.last();
     let now = timestamp::read().max(entered);
-    let count = u64::from(upper_of(head));
+    let count = count_of(head);
     // Where it is entered for the first time, others may have been inside before.
     if count <= 1 {
         return None;
@@ -209,11 +222,14 @@ pub(crate) fn exit_recorded(
     // Not negative.
     let _ = span.keep_length(now - entered);
     hot.pop_own(span);
-    span.end_further_entry(head, now);
+    if is_aside {
+        span.end_aside();
+    }
+    span.end_further_entry(now);
     if is_aside {
         hot.expect_nowhere(span);
     }
-    hot.set_long_lived(recorder.long_lived());
+    hot.set_long_age(recorder.long_age());
     Some(place)
 }
 
@@ -221,7 +237,7 @@ pub(crate) fn exit_recorded(
 #[inline(always)]
 fn is_inside_once(head: u64, thread: u32) -> bool {
     debug_assert!(owner_state(head) & INSIDE != 0 || owner_state(head) & THREAD_MAX != thread);
-    owner_state(head) & !(INSIDE | ENTERED | AGAIN | ASIDE) == thread
+    owner_state(head) & !(INSIDE | ENTERED | AGAIN | ASIDE | LONG) == thread
 }
 
 impl Recorder {

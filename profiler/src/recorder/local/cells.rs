@@ -29,9 +29,8 @@ pub(super) struct Cells {
     pub(super) ids_end: Cell<u64>,
     /// Up to which moment the block of ids is used, in ticks.
     pub(super) ids_until: Cell<u64>,
-    /// From which `head` on, and from which age on, the end of an entry is left to the general path: it may
-    /// have to be recorded. See [`Recorder::long_lived`](crate::recorder::Recorder::long_lived).
-    pub(super) long_head: Cell<u64>,
+    /// From which age on the end of an entry is left to the general path: it may have to be recorded. See
+    /// [`Recorder::long_age`](crate::recorder::Recorder::long_age).
     pub(super) long_age: Cell<u64>,
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
@@ -61,7 +60,6 @@ impl Cells {
             next_id: Cell::new(0),
             ids_end: Cell::new(0),
             ids_until: Cell::new(0),
-            long_head: Cell::new(u64::MAX),
             long_age: Cell::new(NO_AGE),
             lease: ThreadLease::new(),
             free: [const { Cell::new(0) }; FREE],

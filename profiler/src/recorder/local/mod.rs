@@ -79,13 +79,12 @@ pub(crate) fn innermost_own() -> Place {
     get_cell(|cells| &cells.innermost)
 }
 
-/// Whether the end of an entry of a span of this thread's, which it has entered before, is left to the general
-/// path. It began at `start`, and was entered at `entered`.
+/// Whether a span that began at `start` was entered at an age from which on the end of the entry is left to the general
+/// path.
 #[inline(always)]
-pub(crate) fn may_be_recorded(head: u64, start: impl FnOnce() -> u64, entered: u64) -> bool {
+pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
     // Added, not subtracted: that needs no copy of either.
-    let is_old = |age: u64| entered >= start().wrapping_add(age);
-    head >= get_cell(|cells| &cells.long_head) || is_old(get_cell(|cells| &cells.long_age))
+    entered >= start().wrapping_add(get_cell(|cells| &cells.long_age))
 }
 
 /// For a thread that has been found to be the owner of a span, by [`quick_thread`].

@@ -175,7 +175,7 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     }
     set(|cells| &cells.next_id, 0);
     set(|cells| &cells.ids_end, 0);
-    Hot(()).set_long_lived(recorder.long_lived());
+    Hot(()).set_long_age(recorder.long_age());
     let thread = get_cell(|cells| &cells.thread);
     let has_number = thread != THREAD_MAX;
     let is_quick = has_number && recorder.is_quick;

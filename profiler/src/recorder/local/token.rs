@@ -53,9 +53,8 @@ impl Hot {
         CELLS.with(|cells| cells.lease.give_back(lease));
     }
 
-    /// What [`may_be_recorded`](super::may_be_recorded) goes by.
-    pub(crate) fn set_long_lived(self, (head, age): (u64, u64)) {
-        set(|cells| &cells.long_head, head);
+    /// What [`is_old`](super::is_old) goes by.
+    pub(crate) fn set_long_age(self, age: u64) {
         set(|cells| &cells.long_age, age);
     }
 

@@ -1,5 +1,6 @@
 //! What stands beside each other in the words of a place.
 
+use crate::entry_rules::LONG_COUNT;
 use crate::record::UPPER_SHIFT;
 use crate::said::SAID_BITS;
 
@@ -14,8 +15,15 @@ pub(crate) const AGAIN: u32 = 1 << 27;
 /// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
 /// is inside, where the kind of the record will stand.
 pub(crate) const ASIDE: u32 = 1 << 28;
+/// Its entries may have to be recorded, each: the quick paths leave the span alone. Where the kind of the record will
+/// stand, so they do not close it either.
+pub(crate) const LONG: u32 = 1 << 29;
 /// One entry in `head`.
 pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
+/// How many more stand in `head` than there were, once there was more than one: so its sign tells, as they are counted,
+/// that there were more than [`LONG_COUNT`].
+pub(crate) const COUNT_BIAS: u16 = (1 << 15) - (LONG_COUNT as u16 + 1);
+const _: () = assert!(LONG_COUNT < 1 << 15);
 
 /// The span has failed.
 pub(super) const FAILED: u64 = 1 << 32;

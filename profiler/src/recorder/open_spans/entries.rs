@@ -13,6 +13,8 @@
 //!  ENTERED, AGAIN, n             n        entered         left the last time     of all
 //! ```
 //!
+//! Where `n` is meant, [`COUNT_BIAS`] more stand there.
+//!
 //! `wait` is how long it was there before it was entered, in ticks, where that fits. A span that waited for
 //! longer has the last two states from its first entry on.
 //!
@@ -24,7 +26,7 @@
 //! say of the owner agrees, nothing else changed meanwhile. What other threads do lies beside the table,
 //! see [`Foreign`].
 
-use super::bits::{AGAIN, ASIDE, ENTERED, FOREIGN, INSIDE, NESTED, POLL};
+use super::bits::{AGAIN, ASIDE, COUNT_BIAS, ENTERED, FOREIGN, INSIDE, LONG, NESTED, POLL};
 use super::foreign::Foreign;
 use super::{OpenSpan, PATIENCE};
 use crate::entry_rules::LONG_COUNT;
@@ -33,6 +35,22 @@ use crate::sync::Ordering;
 
 /// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.
 const KEPT: u64 = LONG_COUNT + 1;
+/// The same where it does not matter how long a span has lived: so that the quick paths can go on.
+const KEPT_OFF: u64 = 2;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// When threads enter and leave.
+    pub(crate) times: bool,
+    /// Whether entries are recorded one by one.
+    pub(crate) entries: bool,
+}
+
+#[cfg(test)]
+impl Measured {
+    pub(super) const ALL: Self = Self { times: true, entries: true };
+}
 
 /// How often a span was entered, and when; in ticks, which mean nothing where it never was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +85,12 @@ fn between(from: u64, to: u64) -> u64 {
     not_negative(to.wrapping_sub(from))
 }
 
+/// How often the owner has entered, by a `head` with [`AGAIN`].
+#[inline(always)]
+pub(crate) fn count_of(head: u64) -> u64 {
+    u64::from(record::upper_of(head).wrapping_sub(COUNT_BIAS))
+}
+
 #[inline(always)]
 fn not_negative(ticks: u64) -> u64 {
     if ticks.cast_signed() < 0 { 0 } else { ticks }
@@ -79,6 +103,12 @@ impl OwnWords {
 
     fn is_again(&self) -> bool {
         self.head as u32 & AGAIN != 0
+    }
+
+    /// How often its owner has entered, if that is [`is_again`](Self::is_again). None are known while the owner is
+    /// just changing them.
+    fn count(&self) -> u64 {
+        if self.head as u32 & ENTERED != 0 { count_of(self.head) } else { 0 }
     }
 
     /// Whether the owner is just changing them.
@@ -101,7 +131,7 @@ impl OwnWords {
             };
             let busy = not_negative(of_those_before).saturating_add(goes_on);
             return Entries {
-                count: upper,
+                count: self.count(),
                 busy,
                 first: self.first,
                 last: last.max(self.last),
@@ -180,8 +210,10 @@ impl OpenSpan {
         if is_nested || !words.is_inside() {
             return None;
         }
-        let upper = u64::from(record::upper_of(words.head));
-        Some(if words.is_again() { (words.last, upper) } else { (words.start + upper, 1) })
+        Some(match words.is_again() {
+            true => (words.last, words.count()),
+            false => (words.start + u64::from(record::upper_of(words.head)), 1),
+        })
     }
 
     /// Whether its owner has ever been inside.
@@ -241,11 +273,20 @@ impl OpenSpan {
         self.head.store(head + (POLL | u64::from(INSIDE)), Ordering::Release);
     }
 
-    /// The owner leaves such an entry. `head` is what was loaded before.
+    /// The owner leaves such an entry.
     #[inline(always)]
-    pub(crate) fn end_first_entry(&self, head: u64, now: u64) {
+    pub(crate) fn end_first_entry(&self, now: u64) {
         self.last.store(now, Ordering::Release);
-        self.head.store(head + u64::from(ENTERED - INSIDE), Ordering::Release);
+        self.add_to_head(u64::from(ENTERED - INSIDE));
+    }
+
+    /// Loaded anew: to add where it lies takes one instruction less. Only its owner writes it, and whatever the
+    /// handler of a signal does with a span that is entered, it undoes.
+    #[inline(always)]
+    fn add_to_head(&self, more: u64) {
+        // Relaxed: its own. Release: for the sequence lock.
+        let head = self.head.load(Ordering::Relaxed).wrapping_add(more);
+        self.head.store(head, Ordering::Release);
     }
 
     /// The owner, who was never inside, enters, however long the span has waited.
@@ -253,42 +294,61 @@ impl OpenSpan {
         let changing = head | u64::from(AGAIN);
         self.head.store(changing, Ordering::Release);
         self.first.store(now, Ordering::Release);
-        self.begin_changed_entry(changing | POLL, 0, now);
+        self.begin_changed_entry((u64::from(COUNT_BIAS) + 1) * POLL, 0, now);
     }
 
     /// The owner, who was inside once, enters. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_second_entry(&self, head: u64, now: u64) {
-        let changing = (head & (POLL - 1)) ^ u64::from(ENTERED | AGAIN);
+        // Turned, so that the upper bits can be told and taken away without another large constant: the compiler
+        // makes two instructions of that of a further entry as soon as there is one nearby.
+        let turned = (head ^ u64::from(ENTERED | AGAIN)).rotate_left(u64::BITS - UPPER_SHIFT);
+        let wait = u64::from(turned as u16);
+        let changing = (turned - wait).rotate_right(u64::BITS - UPPER_SHIFT);
         self.head.store(changing, Ordering::Release);
-        let first = self.start() + u64::from(record::upper_of(head));
+        let first = self.start() + wait;
         self.first.store(first, Ordering::Release);
-        self.begin_changed_entry(changing + 2 * POLL, between(first, self.last()), now);
+        let twice = (u64::from(COUNT_BIAS) + 2) * POLL;
+        self.begin_changed_entry(twice, between(first, self.last()), now);
     }
 
-    /// `head` says so already, but for its flags; `busy` is that of the entry before.
+    /// `head` says that it is changing, and nothing of `count`; `busy` is that of the entry before.
     #[inline(always)]
-    fn begin_changed_entry(&self, head: u64, busy: u64, now: u64) {
+    fn begin_changed_entry(&self, count: u64, busy: u64, now: u64) {
         self.longest.store(busy, Ordering::Release);
         self.busy.store(busy.wrapping_sub(now), Ordering::Release);
         self.last.store(now, Ordering::Release);
-        self.head.store(head | u64::from(INSIDE | ENTERED), Ordering::Release);
+        self.add_to_head(count | u64::from(INSIDE | ENTERED));
     }
 
-    /// The owner, who was inside more than once, enters. Nothing is done, and `false` returned, if `head`
-    /// has no room for that. `head` is what was loaded before.
+    /// The owner, who was inside more than once, enters. Nothing is done, and `false` returned, if it does so
+    /// for more than the [`LONG_COUNT`]th time. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_further_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
         let head = head.wrapping_add(POLL | u64::from(INSIDE));
-        // The sign is the cheapest test there is, for half of the room.
+        // The sign is the cheapest test there is.
         if head.cast_signed() < 0 {
             return false;
         }
-        let now = now();
+        self.begin_counted_entry(head, now());
+        true
+    }
+
+    /// The same for any time: it is [`LONG`] from that one on. `false` if `head` has no room for it.
+    #[inline(always)]
+    pub(crate) fn begin_long_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
+        let Some(head) = head.checked_add(POLL | u64::from(INSIDE)) else { return false };
+        let is_long = head.cast_signed() < 0;
+        self.begin_counted_entry(head | if is_long { u64::from(LONG) } else { 0 }, now());
+        true
+    }
+
+    /// `head` is what it will be.
+    #[inline(always)]
+    fn begin_counted_entry(&self, head: u64, now: u64) {
         self.busy.store(self.own_busy().wrapping_sub(now), Ordering::Release);
         self.last.store(now, Ordering::Release);
         self.head.store(head, Ordering::Release);
-        true
     }
 
     /// The owner is about to leave an entry of this length that is not its first: keeps the length
@@ -306,19 +366,19 @@ impl OpenSpan {
         true
     }
 
-    /// The owner leaves such an entry, not before it came in. `head` is what was loaded before.
+    /// The owner leaves such an entry, not before it came in, and not one that it is [aside](Self::set_aside) for.
     #[inline(always)]
-    pub(crate) fn end_further_entry(&self, head: u64, now: u64) {
+    pub(crate) fn end_further_entry(&self, now: u64) {
         self.busy.store(self.own_busy().wrapping_add(now), Ordering::Release);
         self.last.store(now, Ordering::Release);
-        self.head.store(head - u64::from(INSIDE), Ordering::Release);
+        self.add_to_head(u64::from(INSIDE).wrapping_neg());
     }
 
     /// The owner enters. Says whether it was outside.
     pub(crate) fn own_enter(
         &self,
         foreign: &Foreign,
-        is_timed: bool,
+        measured: Measured,
         now: impl Fn() -> u64,
     ) -> bool {
         let head = self.head();
@@ -331,7 +391,7 @@ impl OpenSpan {
             self.head.store(head | u64::from(NESTED), Ordering::Release);
             return false;
         }
-        if state & ENTERED == 0 && !is_timed {
+        if state & ENTERED == 0 && !measured.times {
             self.begin_first_entry_untimed(head);
         } else if state & ENTERED == 0 {
             let now = now();
@@ -340,16 +400,22 @@ impl OpenSpan {
             }
         } else if state & AGAIN == 0 {
             self.begin_second_entry(head, now());
-        } else if !self.begin_further_entry(head, &now) {
-            // No room for one more: what is there moves to the other count, but for so many as tell that there
-            // were many.
-            self.mark(FOREIGN);
-            let count = u64::from(record::upper_of(head));
-            let kept = (head & (POLL - 1)) | (KEPT * POLL);
-            self.head.store(kept & !u64::from(ENTERED), Ordering::Release);
-            foreign.take_over(count - KEPT);
-            self.head.store(kept, Ordering::Release);
-            self.begin_further_entry(kept, &now);
+        } else {
+            let begin = |head| match measured.entries {
+                true => self.begin_long_entry(head, &now),
+                false => self.begin_further_entry(head, &now),
+            };
+            if !begin(head) {
+                // No room for one more: what is there moves to the other count, but for so many as tell that
+                // there were many, if that is asked for.
+                self.mark(FOREIGN);
+                let kept = if measured.entries { KEPT } else { KEPT_OFF };
+                let kept_head = (head & (POLL - 1)) | ((kept + u64::from(COUNT_BIAS)) * POLL);
+                self.head.store(kept_head & !u64::from(ENTERED), Ordering::Release);
+                foreign.take_over(count_of(head) - kept);
+                self.head.store(kept_head, Ordering::Release);
+                begin(kept_head);
+            }
         }
         true
     }
@@ -370,18 +436,21 @@ impl OpenSpan {
             }
             return false;
         }
-        let head = self.head() & !u64::from(ASIDE);
+        let head = self.head();
         let state = head as u32;
+        if state & ASIDE != 0 {
+            self.end_aside();
+        }
         if state & INSIDE != 0 {
             if state & AGAIN == 0 {
-                self.end_first_entry(head, now());
+                self.end_first_entry(now());
             } else {
                 // Not before it came in, on two processors whose counters differ by some ticks.
                 let entered = self.last();
                 let now = now().max(entered);
                 // Not negative.
                 let _ = self.keep_length(now - entered);
-                self.end_further_entry(head, now);
+                self.end_further_entry(now);
             }
         }
         true
@@ -391,6 +460,12 @@ impl OpenSpan {
     pub(crate) fn set_aside(&self) {
         // Release: for the sequence lock.
         self.head.store(self.head() | u64::from(ASIDE), Ordering::Release);
+    }
+
+    /// No more, as the owner leaves.
+    pub(crate) fn end_aside(&self) {
+        // Release: for the sequence lock.
+        self.head.store(self.head() & !u64::from(ASIDE), Ordering::Release);
     }
 
     /// Whether that is so.

@@ -263,8 +263,8 @@ fn looking_while_the_owner_enters_and_leaves() {
     let all = |table: &OpenSpans, place| {
         let foreign = table.foreign(place);
         let span = table.span(place);
-        assert!(span.own_enter(foreign, true, || 310) && span.own_exit(|| 320));
-        assert!(span.own_enter(foreign, true, || 325) && span.own_exit(|| 328));
+        assert!(span.own_enter(foreign, Measured::ALL, || 310) && span.own_exit(|| 320));
+        assert!(span.own_enter(foreign, Measured::ALL, || 325) && span.own_exit(|| 328));
     };
     for before in 0..2 {
         loom::model(move || {
@@ -273,7 +273,7 @@ fn looking_while_the_owner_enters_and_leaves() {
             let start = table.span(place);
             if before == 1 {
                 // So that both entries are further ones.
-                assert!(start.own_enter(table.foreign(place), true, || 302));
+                assert!(start.own_enter(table.foreign(place), Measured::ALL, || 302));
                 assert!(start.own_exit(|| 303));
             }
             let other = {

@@ -48,8 +48,8 @@ mod tests;
 
 use spandrel_ring::Table;
 
-pub(crate) use self::bits::{AGAIN, ASIDE, DIRECT, ENTERED, INSIDE, plain_words};
-pub(crate) use self::entries::Entries;
+pub(crate) use self::bits::{AGAIN, ASIDE, COUNT_BIAS, DIRECT, ENTERED, INSIDE, LONG, plain_words};
+pub(crate) use self::entries::{Entries, Measured, count_of};
 pub(crate) use self::look::Seen;
 pub(crate) use self::span::OpenSpan;
 pub(crate) use self::table::{OpenSpans, first_place};

@@ -64,7 +64,7 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
     table.append_fields(place, 10, &fields[5..], 64);
     let (span, foreign) = (table.span(place), table.foreign(place));
-    let enter = |now| span.own_enter(foreign, true, || now);
+    let enter = |now| span.own_enter(foreign, Measured::ALL, || now);
     assert!(enter(10) && !enter(11));
     assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
     assert!(!span.has_owner_inside() && span.own_exit(|| 14), "it was outside");
@@ -120,7 +120,7 @@ fn entries_are_what_a_list_of_them_says() {
                     count += 1;
                     first.get_or_insert(now);
                     match thread {
-                        0 => assert!(span.own_enter(foreign, true, || now)),
+                        0 => assert!(span.own_enter(foreign, Measured::ALL, || now)),
                         _ => span.begin_foreign_entry(foreign, now),
                     }
                 }
@@ -296,17 +296,26 @@ fn where_no_buffer_is_left_the_place_is_shared_out() {
 
 #[test]
 fn entries_have_no_end() {
+    enter_without_end(Measured::ALL);
+    enter_without_end(Measured { entries: false, ..Measured::ALL });
+}
+
+fn enter_without_end(measured: Measured) {
     let table = OpenSpans::new(16, 0);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
     let (span, foreign) = (table.span(place), table.foreign(place));
     let most = if cfg!(miri) { 40_000 } else { 200_000 };
     for n in 0..most {
         let head = span.head();
-        if n < 2 || !span.begin_further_entry(head, || 10 * n + 5) {
-            assert!(span.own_enter(foreign, true, || 10 * n + 5));
+        let is_quick = n >= 2 && head as u32 & LONG == 0;
+        if !is_quick || !span.begin_further_entry(head, || 10 * n + 5) {
+            assert!(span.own_enter(foreign, measured, || 10 * n + 5));
         }
         let entries = span.entries(foreign, 10 * n + 5);
         assert_eq!((entries.count, entries.busy), (n + 1, n));
+        // From the thousand and first one on the quick paths leave it alone, if it is to be recorded.
+        let is_long = span.head() as u32 & LONG != 0;
+        assert_eq!(is_long, measured.entries && entries.count > LONG_COUNT);
         assert!(span.own_exit(|| 10 * n + 6));
     }
     let expected = Entries {
@@ -332,7 +341,7 @@ fn a_place_waits_for_its_owner_to_leave() {
     for (layer, waits) in [(0, true), (1, false)] {
         let place = table.insert(layer, 1, ORIGIN, &new_span(10), &[]).unwrap();
         let span = table.span(place);
-        assert!(span.own_enter(table.foreign(place), true, || 8));
+        assert!(span.own_enter(table.foreign(place), Measured::ALL, || 8));
         table.close(place, 99);
         assert_eq!((span.is_closed(), table.count()), (waits, u64::from(waits)));
         assert_eq!((table.find(layer, 1).is_none(), table.look(9, |_| true).len()), (true, 0));
@@ -340,7 +349,7 @@ fn a_place_waits_for_its_owner_to_leave() {
         assert_eq!(table.count(), 0);
     }
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    assert!(table.span(place).own_enter(table.foreign(place), true, || 8));
+    assert!(table.span(place).own_enter(table.foreign(place), Measured::ALL, || 8));
     table.close(place, 4);
     assert_eq!(table.count(), 0, "its own thread need not wait");
 }
@@ -352,7 +361,7 @@ fn an_exit_before_its_entry_takes_no_time() {
     let span = table.span(place);
     let foreign = table.foreign(place);
     for entries in 1..=2 {
-        assert!(span.own_enter(foreign, true, || 100) && span.own_exit(|| 97));
+        assert!(span.own_enter(foreign, Measured::ALL, || 100) && span.own_exit(|| 97));
         let seen = span.entries(foreign, 200);
         assert_eq!((seen.count, seen.busy, seen.longest), (entries, 0, 0));
     }
@@ -371,8 +380,8 @@ fn a_place_is_given_back_as_it_was_found() {
         span.set_failed();
         span.set_left_out();
         assert!(
-            span.own_enter(table.foreign(place), true, || 8)
-                && !span.own_enter(foreign, true, || 9)
+            span.own_enter(table.foreign(place), Measured::ALL, || 8)
+                && !span.own_enter(foreign, Measured::ALL, || 9)
         );
         assert_eq!(plain_words(span.extra(), INLINE_WORDS), None);
         table.remove(place);
@@ -380,7 +389,10 @@ fn a_place_is_given_back_as_it_was_found() {
         assert_eq!((again, span.extra()), (place, 0));
         let seen = span.entries(foreign, 99);
         assert_eq!((seen.count, seen.busy, span.has_owner_inside()), (0, 0, false));
-        assert!(span.own_enter(foreign, true, || 8) && span.own_exit(|| 9), "it is inside once");
+        assert!(
+            span.own_enter(foreign, Measured::ALL, || 8) && span.own_exit(|| 9),
+            "it is inside once"
+        );
         OpenSpans::remove_plain(span, 0);
     }
 }
