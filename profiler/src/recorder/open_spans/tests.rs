@@ -296,43 +296,40 @@ fn where_no_buffer_is_left_the_place_is_shared_out() {
 
 #[test]
 fn entries_have_no_end() {
-    enter_without_end(Measured::ALL);
-    enter_without_end(Measured { entries: false, ..Measured::ALL });
-}
-
-fn enter_without_end(measured: Measured) {
-    let table = OpenSpans::new(16, 0);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    let (span, foreign) = (table.span(place), table.foreign(place));
-    let most = if cfg!(miri) { 40_000 } else { 200_000 };
-    for n in 0..most {
-        let head = span.head();
-        let is_quick = n >= 2 && head as u32 & LONG == 0;
-        if !is_quick || !span.begin_further_entry(head, || 10 * n + 5) {
-            assert!(span.own_enter(foreign, measured, || 10 * n + 5));
+    for measured in [Measured::ALL, Measured { entries: false, ..Measured::ALL }] {
+        let table = OpenSpans::new(16, 0);
+        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+        let (span, foreign) = (table.span(place), table.foreign(place));
+        let most = if cfg!(miri) { 40_000 } else { 200_000 };
+        for n in 0..most {
+            let head = span.head();
+            let is_quick = n >= 2 && head as u32 & LONG == 0;
+            if !is_quick || !span.begin_further_entry(head, || 10 * n + 5) {
+                assert!(span.own_enter(foreign, measured, || 10 * n + 5));
+            }
+            let entries = span.entries(foreign, 10 * n + 5);
+            assert_eq!((entries.count, entries.busy), (n + 1, n));
+            // From the thousand and first one on the quick paths leave it alone, if it is to be recorded.
+            let is_long = span.head() as u32 & LONG != 0;
+            assert_eq!(is_long, measured.entries && entries.count > LONG_COUNT);
+            assert!(span.own_exit(|| 10 * n + 6));
         }
-        let entries = span.entries(foreign, 10 * n + 5);
-        assert_eq!((entries.count, entries.busy), (n + 1, n));
-        // From the thousand and first one on the quick paths leave it alone, if it is to be recorded.
-        let is_long = span.head() as u32 & LONG != 0;
-        assert_eq!(is_long, measured.entries && entries.count > LONG_COUNT);
-        assert!(span.own_exit(|| 10 * n + 6));
+        let expected = Entries {
+            count: most,
+            busy: most,
+            first: 5,
+            last: 10 * most - 4,
+            longest: 1,
+            longest_thread: 4,
+        };
+        assert_eq!((span.entries(foreign, 1 << 40), span.owner()), (expected, 4));
+        table.remove(place);
+        let place = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
+        assert_eq!(
+            table.span(place).entries(table.foreign(place), 9),
+            Entries { longest_thread: 4, ..Entries::default() }
+        );
     }
-    let expected = Entries {
-        count: most,
-        busy: most,
-        first: 5,
-        last: 10 * most - 4,
-        longest: 1,
-        longest_thread: 4,
-    };
-    assert_eq!((span.entries(foreign, 1 << 40), span.owner()), (expected, 4));
-    table.remove(place);
-    let place = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
-    assert_eq!(
-        table.span(place).entries(table.foreign(place), 9),
-        Entries { longest_thread: 4, ..Entries::default() }
-    );
 }
 
 #[test]
