@@ -1,6 +1,7 @@
 //! The table and its places.
 
 use super::*;
+use crate::entry_rules::LONG_COUNT;
 use crate::fields::{Fields, Value};
 use crate::record;
 
