@@ -65,7 +65,7 @@ pub use self::explain::{Explain, Explanation};
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
 pub use self::indexes::Indexes;
-pub use self::oddities::{KeptOpen, NestedInItself};
+pub use self::oddities::{KeptOpen, LongByLifetime, MostlyWaiting, NestedInItself};
 pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use self::reader::{
     Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,

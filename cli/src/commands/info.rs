@@ -1,7 +1,8 @@
 //! `spandrel info`: the file, its runs, what they lost, how the writer did, which memory it took, and which
 //! indexes there are.
 //!
-//! Reads small tables only, so that it is quick whatever the number of spans.
+//! Reads small tables, and spans here and there where those say that self times may be waiting, so that it is quick
+//! whatever the number of spans.
 
 mod memory;
 
@@ -71,6 +72,8 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     }
     let settings = parsed(&profile.run.info.settings);
     view.notes.extend(super::doctor::caution(&settings).map(|caution| format!("! {caution}")));
+    let misleading = super::doctor::waiting(&profile)?;
+    view.notes.extend(misleading.lines);
     view.notes.push(indexes_line(indexes));
     view.notes.push(bytes_line(&files, &runs));
     let run = &profile.run;
@@ -94,6 +97,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         member("is_optimized", json!(indexes.are_complete())),
         member("indexes", indexes.names().collect()),
         member("writer", writer(&profile, &stats)),
+        member("waiting", misleading.waiting),
         member("memory", memory.map_or(Value::Null, |memory| memory.json())),
     ]);
     let exit = context.output.show(view, ROWS)?;

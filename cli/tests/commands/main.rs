@@ -38,4 +38,5 @@ mod trace_ids;
 mod tree;
 mod tree_of_entries;
 mod unmeasured;
+mod waiting;
 mod what_is_there;

@@ -235,12 +235,17 @@ impl Builder {
     ///
     /// An entry is a record of a slot. It has a ledger of its own, [`Stats::entries`](crate::Stats::entries), and never
     /// takes the place of a span.
+    ///
+    /// [`Entries::All`] records the entries of all spans, and makes calls of them only where a span lives long: a
+    /// request that was polled thirty times is still one call. Ask by name, as in
+    /// `.entries_of("connection", Entries::All)`, to have each entry of a span be a call from the first one on.
     pub fn entries(mut self, entries: Entries) -> Self {
         self.entries.others = entries;
         self
     }
 
     /// The same for some spans: those whose name this is, or whose target is this or begins with this and `::`.
+    /// With [`Entries::All`] each entry of theirs is a call, however long the span lives.
     /// With a star at its end it is the beginning of names and targets. Of several that fit a span, the longest
     /// one decides.
     pub fn entries_of(mut self, pattern: impl Into<String>, entries: Entries) -> Self {

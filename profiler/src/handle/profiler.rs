@@ -98,7 +98,7 @@ impl Profiler {
     /// | `SPANDREL_SPANS` | [`Builder::spans`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
     /// | `SPANDREL_FILTER` | [`Builder::filter`], as in `my_app=trace,h2=off` |
     /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
-    /// | `SPANDREL_ENTRIES` | [`Builder::entries`]: `off`, `long-lived` or `all`; and [`Builder::entries_of`], as in `long-lived,my_app::conn=all,db.query=off` |
+    /// | `SPANDREL_ENTRIES` | [`Builder::entries`]: `off`, `long-lived` or `all`; and [`Builder::entries_of`], as in `long-lived,my_app::conn=all,db.query=off`; `all` by itself makes calls only of what lives long |
     /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_STATUS_RULES` | [`Builder::status_rules`]: the same |
     /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |

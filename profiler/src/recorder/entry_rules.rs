@@ -24,7 +24,9 @@ pub enum Entries {
     #[default]
     LongLived,
     /// All. A span of which that is so takes none of the quick paths: making, entering, leaving and closing it
-    /// take about twice the instructions.
+    /// take about twice the instructions. For spans of a name, by
+    /// [`Builder::entries_of`](crate::Builder::entries_of), each entry is then a call; for all of them,
+    /// by [`Builder::entries`](crate::Builder::entries), only those of spans that live long are.
     All,
 }
 

@@ -1,15 +1,20 @@
-//! Spans that are not what they look like: a name deep inside itself, a span that outlives its work.
+//! Spans that are not what they look like: a name deep inside itself, a span that outlives its work, one that
+//! waits and hardly works, one that lives long and counts by that.
 //!
 //! Whoever reads durations is misled by them, so they are looked for without being asked. That has to cost
 //! next to nothing on a profile of any size, so only spans here and there are looked at: what goes
 //! on all the time is found, what happened once is not.
 
+mod by_lifetime;
 mod kept_open;
 mod nested;
+mod waiting;
 
+pub use self::by_lifetime::LongByLifetime;
 pub use self::kept_open::KeptOpen;
 pub(super) use self::kept_open::{OUTLIVED_NS_MIN, SOON_NS};
 pub use self::nested::NestedInItself;
+pub use self::waiting::MostlyWaiting;
 
 use rusqlite::{Connection, OptionalExtension, params};
 

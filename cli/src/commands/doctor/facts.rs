@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 use spandrel_query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
-use spandrel_query::{KeptOpen, NestedInItself};
+use spandrel_query::{KeptOpen, MostlyWaiting, NestedInItself};
 use spandrel_query::{Loss, Run, WriterStat};
 use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 
@@ -63,6 +63,8 @@ pub(super) struct Facts {
     pub(super) nested: Option<NestedInItself>,
     /// Spans that outlive their work.
     pub(super) kept_open: Option<KeptOpen>,
+    /// A name whose self time is waiting.
+    pub(super) waiting: Option<MostlyWaiting>,
     /// Permissions that others have, as in `0o44`.
     pub(super) open_to_others: u32,
 }
@@ -122,6 +124,7 @@ impl Facts {
             pruned: run.pruned(),
             nested: reader.nested_in_itself(run.id)?,
             kept_open: reader.kept_open(run.id)?,
+            waiting: reader.mostly_waiting(run.id)?,
             open_to_others: metadata.as_ref().map_or(0, open_to_others),
         })
     }

@@ -18,7 +18,8 @@ const ROW_BYTES: u64 = 160;
 const LIMIT_TIMES: u64 = 4;
 
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
-    let findings = [nested(facts), kept_open(facts), lag(facts), small_limit(facts)];
+    let waiting = super::long_lived::waiting(facts);
+    let findings = [nested(facts), kept_open(facts), waiting, lag(facts), small_limit(facts)];
     findings.into_iter().flatten().collect()
 }
 

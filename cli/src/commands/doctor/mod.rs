@@ -2,10 +2,12 @@
 
 mod advice;
 mod facts;
+mod long_lived;
 mod misleading;
 mod rows;
 
 use clap::Args;
+use serde_json::Value;
 
 use self::advice::{Finding, Severity};
 use self::facts::Facts;
@@ -31,6 +33,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let facts = Facts::collect(&profile)?;
     let mut findings = advice::all(&facts);
     findings.extend(rows::findings(&profile)?);
+    findings.extend(long_lived::by_lifetime(&profile)?);
     findings.sort_by_key(|finding| finding.severity);
     let mut sheet = Sheet::new(vec![
         Column::left("severity", "severity"),
@@ -49,20 +52,44 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })
 }
 
-/// What misleads whoever reads figures, a line each: of that, `top` speaks without being asked.
-pub(super) fn in_short(profile: &Profile) -> Result<Vec<String>, Failure> {
+/// What misleads whoever reads figures: of that, `top` and `info` speak without being asked.
+pub(super) struct Misleading {
+    /// A line each.
+    pub(super) lines: Vec<String>,
+    /// The name whose self time is waiting, for programs.
+    pub(super) waiting: Value,
+}
+
+/// All that misleads.
+pub(super) fn in_short(profile: &Profile) -> Result<Misleading, Failure> {
     let facts = Facts::collect(profile)?;
     let findings = advice::all(&facts).into_iter().filter(|finding| match finding.topic {
-        "nested" | "kept open" | "lag" | "fields" => true,
+        "nested" | "kept open" | "waiting" | "lag" | "fields" => true,
         "size" => finding.severity != Severity::Hint,
         // One that is over has left it behind, which makes no figure wrong.
         "log" => !facts.ended && !facts.recorder_gone,
         _ => false,
     });
-    let line = |finding: Finding| {
-        format!("! {}: {}: try `spandrel doctor`", finding.topic, text::clean(&finding.evidence))
+    let line = |finding: Finding| match finding.topic {
+        "waiting" => in_one_line(&finding),
+        topic => format!("! {topic}: {}: try `spandrel doctor`", text::clean(&finding.evidence)),
     };
-    Ok(findings.map(line).collect())
+    let lines = findings.map(line).collect();
+    Ok(Misleading { lines, waiting: long_lived::json(facts.waiting.as_ref()) })
+}
+
+/// A name whose self time is waiting.
+pub(super) fn waiting(profile: &Profile) -> Result<Misleading, Failure> {
+    let found = profile.reader.mostly_waiting(profile.run.id)?;
+    let finding = found.as_ref().map(|found| long_lived::told_of(found, profile));
+    let lines = finding.iter().map(in_one_line).collect();
+    Ok(Misleading { lines, waiting: long_lived::json(found.as_ref()) })
+}
+
+/// With the way out.
+fn in_one_line(finding: &Finding) -> String {
+    let Finding { topic, evidence, advice, .. } = finding;
+    format!("! {topic}: {}: {}", text::clean(evidence), text::clean(advice))
 }
 
 /// Each finding with its way out beneath.

@@ -30,6 +30,7 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 #[command(after_long_help = "Examples:\n  \
     spandrel top                               by self time\n  \
     spandrel top --sort p99 -n 5               the five with the longest tail\n  \
+    spandrel top --sort busy_ns                by time inside, where others wait most\n  \
     spandrel top --by field.shard -w name=db.query\n  \
     spandrel top --since 30s --exact -f json\n  \
     spandrel top --live                        while the program runs; ? for help\n\n\
@@ -40,7 +41,7 @@ how long it was open counts for nothing. A name that has other spans, too, has a
 are spans that failed.")]
 pub(crate) struct Arguments {
     /// Group by name, target, level, callsite, thread or field.NAME
-    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = by::parse,
+    #[arg(long, value_name = "WHAT", default_value = "name", value_parser = parse_by,
         add = ArgValueCompleter::new(candidates::by))]
     by: By,
     /// Compute exact percentiles (reads the spans up to five times)
@@ -51,6 +52,22 @@ pub(crate) struct Arguments {
     live: bool,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
+}
+
+/// Columns that rows are ranked by, and no groups are made by.
+const RANKED_BY: [&str; 11] =
+    ["self", "calls", "total", "p50", "p95", "p99", "max", "mean", "idle", "errors", "rate"];
+
+/// Reads a value of `--by`; that of a column is told from one.
+fn parse_by(text: &str) -> Result<By, String> {
+    let column = match text {
+        "busy" | "inside" => Some("busy_ns"),
+        other => RANKED_BY.contains(&other).then_some(other),
+    };
+    by::parse(text).map_err(|error| match column {
+        Some(column) => format!("`--sort {column}` ranks by it; to group, {error}"),
+        None => error,
+    })
 }
 
 /// Groups with their percentiles.
@@ -97,7 +114,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let but = if legend.is_some() { ", but for their entries if they live long" } else { "" };
         view.notes.push(format!("{unfinished} {are} not counted{but}"));
     }
-    view.notes.extend(super::doctor::in_short(&profile)?);
+    let misleading = super::doctor::in_short(&profile)?;
+    view.notes.extend(misleading.lines);
+    view.extra.insert("waiting".into(), misleading.waiting);
     if context.output.verbose {
         let bound = if arguments.exact { "exact" } else { "within 1%" };
         let line = format!("percentiles are {bound}; counts, sums and maxima are exact");
@@ -121,7 +140,7 @@ pub(super) fn in_words(profile: &Profile) -> Result<(Vec<Group>, Vec<String>), F
     };
     groups.sort_by_key(|group| std::cmp::Reverse(group.self_ns));
     let mut words = notes(&by, &groups, &near_percentiles(&groups));
-    words.extend(super::doctor::in_short(profile)?);
+    words.extend(super::doctor::in_short(profile)?.lines);
     Ok((groups, words))
 }
 
@@ -194,6 +213,7 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         Column::right("max_ns", "max").spare(8),
         Column::right("mean_ns", "mean").hidden(),
         Column::right("busy_share", "busy").spare(5),
+        Column::right("busy_ns", "inside").hidden(),
         Column::right("idle_ns", "idle").hidden(),
         hidden_if(none(|group| group.errors), Column::right("errors", "errors").spare(4)),
         hidden_if(
@@ -231,6 +251,7 @@ fn cells(
         closed(Cell::Ns(group.max_ns)),
         closed(Cell::Ns((group.sum_ns as f64 / calls) as i64)),
         group.busy_ns.map_or(Cell::Null, |busy| share(busy, group.sum_ns)),
+        Cell::from(group.busy_ns),
         Cell::from(group.busy_ns.map(|busy| group.sum_ns.saturating_sub(busy).max(0))),
         Cell::Count(group.errors),
         if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },

@@ -38,6 +38,8 @@ const FIELDS_MAX: usize = 60;
 const CHILDREN: (&str, &str) = ("child", "children");
 /// The axis is at most so many times as long as the root.
 const AXIS_MAX: i64 = 4;
+/// Share of a trace in which nobody worked that is named: to leave and close a span takes a moment.
+const KEPT_OPEN_SHARE_MIN: f64 = 0.01;
 /// Callsites of the critical path that are named.
 const BLAMED_MAX: usize = 6;
 
@@ -329,7 +331,8 @@ impl<'a> Waterfall<'a> {
             parts.push(format!("{others} {}", share(ns)));
         }
         parts.extend(own.map(|(_, ns)| format!("self {}", share(ns))));
-        parts.extend((kept_open_ns > 0).then(|| format!("kept open {}", share(kept_open_ns))));
+        let is_kept_open = kept_open_ns as f64 >= length * KEPT_OPEN_SHARE_MIN;
+        parts.extend(is_kept_open.then(|| format!("kept open {}", share(kept_open_ns))));
         let trace = &self.found.trace;
         if trace.root().is_some_and(|root| trace.lives_long(root)) {
             parts = vec!["none: the root lives long, and is no one piece of work".into()];

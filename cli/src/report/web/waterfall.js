@@ -84,7 +84,7 @@ class Waterfall {
     });
     const rest = trace.critical.slice(8);
     if (rest.length > 0) list.append(el("li", null, `${plural(rest.length, "more name")}, ${duration(rest.reduce((sum, one) => sum + one.ns, 0))}`));
-    if (trace.kept_open_ns > 0) {
+    if (trace.kept_open_ns >= 0.01 * trace.duration_ns && trace.kept_open_ns > 0) {
       list.append(el("li", null, `kept open while nobody worked ${duration(trace.kept_open_ns)}, ${percent(trace.kept_open_ns / trace.duration_ns)}`));
     }
     return el("section", null, el("h3", null, "◆ critical path: what the trace waited for"), bar, list,

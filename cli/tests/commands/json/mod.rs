@@ -12,7 +12,7 @@ use tracing_subscriber::prelude::*;
 
 use self::page::Page;
 use crate::fixture::{bare, profile, run, spandrel};
-use crate::frames;
+use crate::{frames, waiting};
 
 /// What a document is of, beside what each one has.
 #[derive(Clone, Copy, PartialEq)]
@@ -120,6 +120,10 @@ fn the_page_is_what_the_commands_print_and_no_more() {
     let first = ["doctor", "info", "top", "slow", "stalls"];
     for command in first {
         check(&mut page, &[command], Of::Run, profile(), &[command, "--run", "1"]);
+    }
+    let (_folder, waiting) = waiting::profile("connection", 1, "long-lived");
+    for command in ["top", "info"] {
+        check(&mut page, &[command], Of::Run, &waiting, &[command]);
     }
     check(&mut page, &["tree"], Of::Run, profile(), &["tree", "t97", "--events"]);
     check(&mut page, &["tree"], Of::Run, frames::profile(), &["tree", "t110"]);

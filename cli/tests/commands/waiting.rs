@@ -1,0 +1,162 @@
+//! Spans that live long and count by their lifetime: whoever reads their figures is told, and what to do.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use spandrel::{Builder, Entries, Profiler};
+use spandrel_storage::{Batch, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions};
+use tempfile::TempDir;
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::fixture::{bare, callsite, info, run};
+
+const MS: i64 = 1_000_000;
+const TOPICS: [&str; 2] = ["waiting: ", "entries: "];
+
+/// A second of work, and spans of a name that were each open for four seconds, inside for so long and entered
+/// forty times.
+pub fn profile(name: &str, busy_ns: i64, entries: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    let settings = format!(r#"{{"busy_time":true,"entries":"{entries}"}}"#);
+    store.begin_run(&RunInfo { settings, ..info(1) }).unwrap();
+    let thread_id = store.intern_thread(1, 7, None);
+    let [work, idle] = ["work", name].map(|name| callsite(&mut store, name, CallsiteKind::Span));
+    let row = |id, callsite_id, duration_ns, busy_ns, entries| SpanRow {
+        id,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        duration_ns: Some(duration_ns),
+        busy_ns: Some(busy_ns),
+        self_ns: Some(duration_ns),
+        entries,
+        first_entry_ns: Some(0),
+        longest_entry_ns: (entries > 1).then_some(busy_ns / 2),
+        last_exit_ns: (entries > 1).then_some(duration_ns),
+        status: Status::Ok,
+        ..SpanRow::default()
+    };
+    let mut spans = vec![row(1, work, 1_000 * MS, 1_000 * MS, 1)];
+    spans.extend((2..502).map(|id| row(id, idle, 4_000 * MS, busy_ns, 40)));
+    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    store.end_run(info(1).started_unix_ns + 4_000 * MS, "{}").unwrap();
+    store.close().unwrap();
+    (folder, path)
+}
+
+fn text(path: &Path, words: &[&str]) -> String {
+    let (out, err, code) = run(bare(words).env("COLUMNS", "1000").arg("--db").arg(path));
+    assert_eq!(code, 0, "{words:?}: {err}");
+    out + &err
+}
+
+fn document(path: &Path, words: &[&str]) -> Value {
+    let (out, err, code) = run(bare(words).args(["-f", "json", "--db"]).arg(path));
+    assert_eq!(code, 0, "{words:?}: {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// The symptom: idle connections lead `top` with hours of self time, in a run of four seconds.
+#[test]
+fn idle_connections_that_lead_by_their_lifetime_are_told_of() {
+    let (_folder, path) = profile("connection", 4 * MS, "long-lived");
+    let evidence = "waiting: 500 spans of connection have 100.0% of the self time, and that is waiting: \
+                    open for 4.00 s on average, a thread was inside for 0.1% of it";
+    let way = r#".entries_of("connection", Entries::All) or SPANDREL_ENTRIES=connection=all"#;
+    for command in ["top", "info", "doctor"] {
+        let said = text(&path, &[command]);
+        assert!(said.contains(evidence) && said.contains(way), "{command}: {said}");
+        assert!(said.contains("`spandrel top --sort busy_ns`"), "{said}");
+    }
+    for command in ["top", "info"] {
+        let document = document(&path, &[command]);
+        let waiting = &document["waiting"];
+        assert_eq!((&waiting["name"], &waiting["spans"]), (&"connection".into(), &500.into()));
+        assert_eq!(waiting["busy_ns"], 2_000 * MS, "{document:#}");
+    }
+    let found = document(&path, &["doctor"]);
+    let is_told = |row: &Value| row["topic"] == "waiting" && row["severity"] == "warning";
+    assert!(found["rows"].as_array().unwrap().iter().any(is_told), "{found:#}");
+}
+
+#[test]
+fn the_way_out_works_on_what_is_recorded() {
+    // Together they were inside for less than `work`.
+    let (_folder, path) = profile("connection", MS, "long-lived");
+    let first = |words: &[&str]| {
+        let document = document(&path, words);
+        let row = &document["rows"][0];
+        (row["name"].as_str().unwrap().to_owned(), row["busy_ns"].as_i64().unwrap())
+    };
+    assert_eq!(first(&["top"]), ("connection".into(), 500 * MS));
+    assert_eq!(first(&["top", "--sort", "busy_ns"]), ("work".into(), 1_000 * MS));
+    assert_eq!(first(&["top", "--sort", "inside", "-w", "dur>0s"]), ("work".into(), 1_000 * MS));
+    let (_, err, code) = run(bare(&["top", "--by", "busy", "--db"]).arg(&path));
+    assert!(code != 0 && err.contains("`--sort busy_ns` ranks by it"), "{err}");
+}
+
+#[test]
+fn the_rule_that_is_said_keeps_those_that_were_set_and_can_be_written() {
+    let rule = |name: &str, set: &str| {
+        let (_folder, path) = profile(name, MS, set);
+        let said = text(&path, &["doctor"]);
+        let (_, rule) = said.split_once("in the next recording ").unwrap();
+        let (rule, _) = rule.split_once(" makes each entry a call").unwrap();
+        rule.to_owned()
+    };
+    let both = ".entries_of(\"ws\", Entries::All) or SPANDREL_ENTRIES=db=off,ws=all";
+    assert_eq!(rule("ws", "db=off"), both);
+    let quoted = ".entries_of(\"a b\", Entries::All) or SPANDREL_ENTRIES='a b=all'";
+    assert_eq!(rule("a b", "long-lived"), quoted);
+    let all = ".entries_of(\"ws\", Entries::All) or SPANDREL_ENTRIES=all,ws=all";
+    assert_eq!(rule("ws", "all"), all);
+    let (_folder, path) = profile("ws", MS, "all");
+    let said = text(&path, &["doctor"]);
+    assert!(said.contains("`all` without a name makes calls only of what lives long"), "{said}");
+    assert_eq!(rule("a,b=c", "long-lived"), ".entries_of(\"a,b=c\", Entries::All)");
+}
+
+#[test]
+fn what_works_is_not_told_of() {
+    let (_folder, path) = profile("request", 400 * MS, "long-lived");
+    for command in ["top", "info", "doctor"] {
+        let said = text(&path, &[command]);
+        assert!(TOPICS.iter().all(|topic| !said.contains(topic)), "{command}: {said}");
+    }
+}
+
+/// What `doctor` says of an actor that was entered 1,500 times.
+fn of_an_actor(settings: impl FnOnce(Builder) -> Builder) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    let profiler = settings(Profiler::builder().database(&path)).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(profiler.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let actor = info_span!("actor");
+        (0..1_500).for_each(|_| actor.in_scope(|| info_span!("message").in_scope(|| ())));
+    });
+    profiler.close().unwrap();
+    let said = text(&path, &["doctor"]);
+    let at = said.find("entries: ")?;
+    Some(said[at..].lines().take(2).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn without_entries_doctor_says_that_what_lives_long_counts_by_its_lifetime() {
+    let told = "entries: 1 span of actor was entered again and again (1,500 times), and counts by its \
+                lifetime, waiting included";
+    let said = of_an_actor(|builder| builder.entries(Entries::Off)).unwrap();
+    assert!(said.starts_with(told) && said.contains("SPANDREL_ENTRIES=off: "), "{said}");
+    let said = of_an_actor(|builder| builder.entries_of("act*", Entries::Off)).unwrap();
+    assert!(
+        said.starts_with(told) && said.contains("SPANDREL_ENTRIES='long-lived,act*=off'"),
+        "{said}"
+    );
+    let said = of_an_actor(|builder| builder.busy_time(false)).unwrap();
+    assert!(said.starts_with(told) && said.contains("SPANDREL_BUSY_TIME=true"), "{said}");
+    assert_eq!(of_an_actor(|builder| builder), None);
+    assert_eq!(of_an_actor(|builder| builder.entries_of("message", Entries::Off)), None);
+}
