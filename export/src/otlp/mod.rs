@@ -228,7 +228,14 @@ impl Otlp {
         if let Some(label) = &info.label {
             attributes.text("spandrel.run.label", label);
         }
-        attributes.integer("spandrel.run.dropped_spans", source.run.dropped_spans as i64);
+        for (name, lost) in [
+            ("spandrel.run.dropped_spans", source.run.dropped_spans),
+            ("spandrel.run.dropped_events", source.run.dropped_events),
+            ("spandrel.run.dropped_entries", source.run.dropped_entries),
+            ("spandrel.run.pruned_spans", source.run.pruned_spans),
+        ] {
+            attributes.integer(name, i64::try_from(lost).unwrap_or(i64::MAX));
+        }
         Self {
             ids: TraceIds::new(&info.uuid),
             started_unix_ns: info.started_unix_ns,
