@@ -234,6 +234,15 @@ fn long_lived(front: Front, set: impl FnOnce(Builder) -> Builder, own: u64, othe
     let report = profiler.close().unwrap();
     let db = ledger::check_complete(scratch.db(), &report);
     assert_eq!(report.entries.stored, report.entries.recorded);
+    let said =
+        "SELECT entries_recorded || ' ' || entries_stored || entries_dropped FROM writer_stat
+         ORDER BY at_ns DESC LIMIT 1";
+    let (recorded, stored) = (report.entries.recorded, report.entries.stored);
+    assert_eq!(
+        db.value::<String>(said),
+        format!("{recorded} {stored}{{}}"),
+        "of the writer itself"
+    );
     let inside = "SELECT count(*) FROM entry AS e JOIN span AS a ON a.id = e.around_id
          JOIN callsite AS c ON c.id = a.callsite_id AND c.name = 'around'
          WHERE e.start_ns >= a.start_ns AND e.start_ns + e.duration_ns <= a.start_ns + a.duration_ns

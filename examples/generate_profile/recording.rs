@@ -290,6 +290,9 @@ impl<'a> Recording<'a> {
             wal_bytes: appended.wal_bytes,
             file_bytes: appended.file_bytes,
             open_spans: self.begun.len() as u64,
+            entries_recorded: 0,
+            entries_stored: 0,
+            entries_dropped: dropped(0).to_string(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use self::span::{
     longest_entry, read_status,
 };
 pub(crate) use self::top::{LIVES_LONG, longest_open};
-pub(crate) use self::writer::read_writer_stat;
+pub(crate) use self::writer::{WRITER_STAT_COLUMNS, read_writer_stat};
 
 use crate::indexes::Indexes;
 

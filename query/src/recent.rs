@@ -7,7 +7,8 @@ use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::reader::{
-    Callsite, CountedBy, Names, Reader, WriterStat, longest_open, read_writer_stat,
+    Callsite, CountedBy, Names, Reader, WRITER_STAT_COLUMNS, WriterStat, longest_open,
+    read_writer_stat,
 };
 use spandrel_storage::Error;
 use spandrel_storage::Histogram;
@@ -165,11 +166,11 @@ impl Reader {
     /// When the file cannot be read.
     pub fn writer_stats_since(&self, run_id: i64, from_ns: i64) -> Result<Vec<WriterStat>, Error> {
         self.query("read the state of the writer", |tx| {
-            let sql = "SELECT at_ns, recorded, stored, dropped, events_recorded, events_stored,
-                   events_dropped, batches, largest_batch_ns, ring_high_water, wal_bytes,
-                   file_bytes, open_spans
-                 FROM writer_stat WHERE run_id = ?1 AND at_ns >= ?2 ORDER BY at_ns";
-            tx.prepare(sql)?.query_map(params![run_id, from_ns], read_writer_stat)?.collect()
+            let sql = format!(
+                "SELECT {WRITER_STAT_COLUMNS} FROM writer_stat
+                 WHERE run_id = ?1 AND at_ns >= ?2 ORDER BY at_ns"
+            );
+            tx.prepare(&sql)?.query_map(params![run_id, from_ns], read_writer_stat)?.collect()
         })
     }
 

@@ -319,8 +319,9 @@ pub(crate) fn writer_stat(
     conn.execute(
         "INSERT OR REPLACE INTO writer_stat (run_id, at_ns, recorded, stored, dropped,
            events_recorded, events_stored, events_dropped, batches, largest_batch_ns,
-           ring_high_water, wal_bytes, file_bytes, open_spans)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+           ring_high_water, wal_bytes, file_bytes, open_spans, entries_recorded, entries_stored,
+           entries_dropped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             run_id,
             stat.at_ns,
@@ -335,7 +336,10 @@ pub(crate) fn writer_stat(
             stat.ring_high_water as i64,
             stat.wal_bytes as i64,
             stat.file_bytes as i64,
-            stat.open_spans as i64
+            stat.open_spans as i64,
+            stat.entries_recorded as i64,
+            stat.entries_stored as i64,
+            stat.entries_dropped
         ],
     )?;
     Ok(())

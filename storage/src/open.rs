@@ -16,6 +16,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::checkpoint;
 use crate::error::{Context, Error, ErrorKind};
+use crate::ids::LastIds;
+use crate::intern::Interner;
 use crate::lock::{StoreLock, start_of};
 use crate::options::StoreOptions;
 use crate::ownership;
@@ -77,6 +79,9 @@ pub(crate) fn connect(
         }
         let bytes = file.metadata().context(path, "look at the file")?.len();
         check_content(path, &conn, &found, bytes)?;
+        // Before the file is touched: it may say what is no text.
+        let last = LastIds::read(&conn).context(path, "read the largest ids")?;
+        Interner::load(&conn, &last).context(path, "read the callsites")?;
     }
     if !options.live_readers {
         conn =

@@ -353,6 +353,12 @@ pub struct WriterStatRow {
     pub file_bytes: u64,
     /// Spans open at this moment.
     pub open_spans: u64,
+    /// Entries recorded one by one since the run began.
+    pub entries_recorded: u64,
+    /// Entries stored since the run began, this batch included.
+    pub entries_stored: u64,
+    /// Entries dropped since the run began, by reason, as a JSON object.
+    pub entries_dropped: String,
 }
 
 /// A span that was open when the writer last looked.

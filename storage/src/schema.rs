@@ -67,6 +67,9 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
          ALTER TABLE main.run ADD COLUMN dropped_entries INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE main.run ADD COLUMN pruned_entries INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE main.loss ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.writer_stat ADD COLUMN entries_recorded INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.writer_stat ADD COLUMN entries_stored INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE main.writer_stat ADD COLUMN entries_dropped TEXT NOT NULL DEFAULT '{}';
          ALTER TABLE main.span RENAME COLUMN polls TO entries;
          ALTER TABLE main.span ADD COLUMN first_entry_ns INTEGER;
          ALTER TABLE main.span ADD COLUMN longest_entry_ns INTEGER;

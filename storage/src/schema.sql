@@ -257,6 +257,9 @@ CREATE TABLE writer_stat (
   wal_bytes INTEGER NOT NULL,      -- size of the write-ahead log
   file_bytes INTEGER NOT NULL,     -- size of the main file
   open_spans INTEGER NOT NULL,     -- spans open at this moment
+  entries_recorded INTEGER NOT NULL DEFAULT 0, -- entries recorded one by one
+  entries_stored INTEGER NOT NULL DEFAULT 0, -- entry rows stored, the commit with this row included
+  entries_dropped TEXT NOT NULL DEFAULT '{}', -- entries dropped by reason, JSON object
   PRIMARY KEY (run_id, at_ns)
 ) STRICT, WITHOUT ROWID;
 

@@ -63,6 +63,9 @@ fn record(path: &Path) -> spandrel_storage::Store {
         recorded: u64::MAX,
         dropped: "{}".to_owned(),
         events_dropped: "{}".to_owned(),
+        entries_recorded: 9,
+        entries_stored: 5,
+        entries_dropped: r#"{"ring_full":4}"#.to_owned(),
         ..WriterStatRow::default()
     });
     batch.open_spans = Some(vec![OpenSpanRow { span: open, seen_ns: 99_000_000 }]);

@@ -44,6 +44,7 @@ fn append(store: &mut Store, count: u64) {
         at_ns,
         dropped: "{}".to_owned(),
         events_dropped: "{}".to_owned(),
+        entries_dropped: "{}".to_owned(),
         ..WriterStatRow::default()
     });
     store.append(&mut batch).unwrap();

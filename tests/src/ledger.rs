@@ -330,11 +330,15 @@ fn writer_stats(db: &Database, run: i64) {
     let wrong = db.count(&format!(
         "WITH s AS (
            SELECT *, lag(at_ns, 1, -1) OVER w AS at0, lag(recorded, 1, 0) OVER w AS recorded0,
-             lag(stored, 1, 0) OVER w AS stored0, lag(batches, 1, 0) OVER w AS batches0
+             lag(stored, 1, 0) OVER w AS stored0, lag(batches, 1, 0) OVER w AS batches0,
+             lag(entries_recorded, 1, 0) OVER w AS entries_recorded0,
+             lag(entries_stored, 1, 0) OVER w AS entries_stored0
            FROM writer_stat WHERE run_id = {run} WINDOW w AS (ORDER BY at_ns))
          SELECT count(*) FROM s WHERE at_ns <= at0 OR recorded < recorded0 OR stored < stored0
            OR batches < batches0 OR stored > recorded OR NOT json_valid(dropped)
-           OR NOT json_valid(events_dropped)"
+           OR NOT json_valid(events_dropped) OR NOT json_valid(entries_dropped)
+           OR entries_recorded < entries_recorded0 OR entries_stored < entries_stored0
+           OR entries_stored > entries_recorded"
     ));
     assert_eq!(wrong, 0, "rows of writer_stat that contradict each other");
 }

@@ -127,6 +127,7 @@ fn sheet(context: &Context) -> Sheet {
         Column::right("length_ns", "length").spare(8),
         Column::right("spans", "spans"),
         Column::right("events", "events").spare(9),
+        verbose(Column::right("entries", "entries")),
         Column::right("dropped", "dropped"),
         verbose(Column::right("pruned", "pruned")),
         Column::left("state", "state"),
@@ -149,6 +150,7 @@ fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
         Cell::Ns(run.length_ns()),
         Cell::Count(run.spans),
         Cell::Count(run.events),
+        Cell::Count(run.entries),
         Cell::Count(run.dropped()),
         Cell::Count(run.pruned()),
         state_cell(run),
@@ -201,11 +203,19 @@ fn requests_line(run: &Run, state: State) -> Option<String> {
     Some(format!("! requests, such as `spandrel mark`: {}", text::clean(&why)))
 }
 
-/// Spans a second over the last interval in which the writer stored any.
-fn spans_per_second(stats: &[WriterStat]) -> Option<f64> {
+/// Rows a second over the last interval in which the writer stored any.
+fn of_late(stats: &[WriterStat], stored: impl Fn(&WriterStat) -> u64) -> Option<f64> {
     let [.., before, last] = stats else { return None };
     let ns = last.at_ns.saturating_sub(before.at_ns);
-    (ns > 0).then(|| last.stored.saturating_sub(before.stored) as f64 / (ns as f64 / 1e9))
+    (ns > 0).then(|| stored(last).saturating_sub(stored(before)) as f64 / (ns as f64 / 1e9))
+}
+
+fn spans_per_second(stats: &[WriterStat]) -> Option<f64> {
+    of_late(stats, |stat| stat.stored)
+}
+
+fn entries_per_second(stats: &[WriterStat]) -> Option<f64> {
+    of_late(stats, |stat| stat.entries_stored)
 }
 
 fn ring_capacity(run: &Run) -> Option<u64> {
@@ -227,6 +237,10 @@ fn writer_line(profile: &Profile, files: &Files, stats: &[WriterStat]) -> Option
     }
     if let Some(rate) = spans_per_second(stats) {
         parts.push(format!("at last {} spans/s", text::count(rate.round() as u64)));
+    }
+    if last.entries_stored > 0 && length_ns > 0 {
+        let rate = last.entries_stored as f64 / (length_ns as f64 / 1e9);
+        parts.push(format!("{} entries/s", text::count(rate.round() as u64)));
     }
     parts.push(text::counted(last.batches, "batch"));
     let largest = i64::try_from(largest_batch_ns(stats)).unwrap_or(i64::MAX);
@@ -260,6 +274,9 @@ fn writer(profile: &Profile, stats: &[WriterStat]) -> Value {
         "ring_high_water": last.ring_high_water, "ring_capacity": ring_capacity(&profile.run),
         "wal_bytes": last.wal_bytes, "file_bytes": last.file_bytes,
         "open_spans": last.open_spans, "spans_per_second": spans_per_second(stats),
+        "entries_recorded": last.entries_recorded, "entries_stored": last.entries_stored,
+        "entries_dropped": parsed(&last.entries_dropped),
+        "entries_per_second": entries_per_second(stats),
     })
 }
 

@@ -67,6 +67,14 @@ pub(crate) fn ring_share(run: &Run, stat: Option<&WriterStat>) -> Option<f64> {
     Some(stat?.ring_high_water as f64 / slots as f64)
 }
 
+/// Entries that were stored, a second, between the first of these rows and the last.
+pub(crate) fn entries_rate(stats: &[WriterStat]) -> Option<f64> {
+    let (first, last) = (stats.first()?, stats.last()?);
+    let ns = last.at_ns.saturating_sub(first.at_ns);
+    let stored = last.entries_stored.saturating_sub(first.entries_stored);
+    (ns > 0 && stored > 0).then(|| stored as f64 * SECOND_NS as f64 / ns as f64)
+}
+
 /// The file with its log.
 pub(crate) fn bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();

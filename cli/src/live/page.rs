@@ -94,6 +94,8 @@ pub(crate) struct Health {
     pub(crate) bytes: u64,
     /// Spans that ended, by second; the last one is not over.
     pub(crate) spans_by_second: Vec<u64>,
+    /// Entries that were stored, a second, of late; `None` if there were none.
+    pub(crate) entries_rate: Option<f64>,
 }
 
 /// Whether somebody records.

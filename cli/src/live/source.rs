@@ -206,6 +206,7 @@ impl Open {
             dropped: self.dropped.read(reader, &run)?,
             bytes: health::bytes(&self.path),
             spans_by_second: self.trends.of_all(),
+            entries_rate: health::entries_rate(&stats),
             run,
         };
         Ok(Page { health, window: ask.window, from_ns, until_ns, end_ns, rows, subject })

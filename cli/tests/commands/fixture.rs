@@ -166,6 +166,9 @@ fn batch(store: &mut Store, number: u32) -> Batch {
         wal_bytes: 0,
         file_bytes: 40_960,
         open_spans: 0,
+        entries_recorded: 0,
+        entries_stored: 0,
+        entries_dropped: "{}".into(),
     });
     batch
 }

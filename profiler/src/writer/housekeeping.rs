@@ -342,6 +342,9 @@ impl Writer {
             wal_bytes: self.wal_bytes,
             file_bytes: self.file_bytes,
             open_spans: stats.open,
+            entries_recorded: stats.entries.recorded,
+            entries_stored: stats.entries.stored + counts[Kind::Entry as usize],
+            entries_dropped: stats.entries.dropped.to_json(),
         });
         self.largest_batch = Duration::ZERO;
     }

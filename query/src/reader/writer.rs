@@ -37,6 +37,11 @@ impl Loss {
 }
 
 /// The columns of `writer_stat`, in the order of the schema.
+pub(crate) const WRITER_STAT_COLUMNS: &str = "at_ns, recorded, stored, dropped, events_recorded,
+    events_stored, events_dropped, batches, largest_batch_ns, ring_high_water, wal_bytes, file_bytes,
+    open_spans, entries_recorded, entries_stored, entries_dropped";
+
+/// Reads [those](WRITER_STAT_COLUMNS).
 pub(crate) fn read_writer_stat(row: &Row<'_>) -> rusqlite::Result<WriterStat> {
     Ok(WriterStat {
         at_ns: row.get(0)?,
@@ -52,6 +57,9 @@ pub(crate) fn read_writer_stat(row: &Row<'_>) -> rusqlite::Result<WriterStat> {
         wal_bytes: count(row, 10)?,
         file_bytes: count(row, 11)?,
         open_spans: count(row, 12)?,
+        entries_recorded: count(row, 13)?,
+        entries_stored: count(row, 14)?,
+        entries_dropped: row.get(15)?,
     })
 }
 
@@ -93,12 +101,9 @@ impl Reader {
     /// When the file cannot be read.
     pub fn writer_stats(&self, run_id: i64) -> Result<Vec<WriterStat>, Error> {
         self.query("read the state of the writer", |tx| {
-            let mut query = tx.prepare(
-                "SELECT at_ns, recorded, stored, dropped, events_recorded, events_stored,
-                   events_dropped, batches, largest_batch_ns, ring_high_water, wal_bytes,
-                   file_bytes, open_spans
-                 FROM writer_stat WHERE run_id = ?1 ORDER BY at_ns",
-            )?;
+            let mut query = tx.prepare(&format!(
+                "SELECT {WRITER_STAT_COLUMNS} FROM writer_stat WHERE run_id = ?1 ORDER BY at_ns"
+            ))?;
             query.query_map([run_id], read_writer_stat)?.collect()
         })
     }

@@ -13,9 +13,15 @@ const OF_SPANS: &str = "polls AS entries, NULL AS first_entry_ns, NULL AS longes
     NULL AS last_exit_ns, NULL AS longest_thread_id";
 const OF_RUNS: &str = "0 AS entries, 0 AS dropped_entries, 0 AS pruned_entries";
 const OF_LOSSES: &str = "0 AS entries";
+const OF_STATS: &str = "0 AS entries_recorded, 0 AS entries_stored, '{}' AS entries_dropped";
 /// Tables, and what their columns are not.
-const COVERED: [(&str, &str); 4] =
-    [("span", OF_SPANS), ("open_span", OF_SPANS), ("run", OF_RUNS), ("loss", OF_LOSSES)];
+const COVERED: [(&str, &str); 5] = [
+    ("span", OF_SPANS),
+    ("open_span", OF_SPANS),
+    ("run", OF_RUNS),
+    ("loss", OF_LOSSES),
+    ("writer_stat", OF_STATS),
+];
 /// Tables that there were not.
 const ENTRY: &str = "CREATE TEMP VIEW entry AS SELECT NULL AS id, NULL AS run_id, NULL AS span_id,
     NULL AS callsite_id, NULL AS thread_id, NULL AS start_ns, NULL AS duration_ns,

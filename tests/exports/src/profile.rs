@@ -244,6 +244,7 @@ impl Given {
             stored: COUNTERS[0].1 as u64,
             dropped: "{}".into(),
             events_dropped: "{}".into(),
+            entries_dropped: "{}".into(),
             ring_high_water: COUNTERS[1].1 as u64,
             open_spans: COUNTERS[2].1 as u64,
             ..WriterStatRow::default()

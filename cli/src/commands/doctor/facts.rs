@@ -193,9 +193,9 @@ pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
     settings.get("sqlite")?.as_str()?.parse::<SqliteVersion>().ok()?.caution()
 }
 
-/// Spans and events that were recorded.
+/// Spans, events and entries that were recorded.
 fn recorded(stat: &WriterStat) -> u64 {
-    stat.recorded.saturating_add(stat.events_recorded)
+    stat.recorded.saturating_add(stat.events_recorded).saturating_add(stat.entries_recorded)
 }
 
 /// Those that are stored, or lost.
@@ -208,6 +208,8 @@ fn accounted(stat: &WriterStat) -> u64 {
         .saturating_add(stat.events_stored)
         .saturating_add(dropped(&stat.dropped))
         .saturating_add(dropped(&stat.events_dropped))
+        .saturating_add(stat.entries_stored)
+        .saturating_add(dropped(&stat.entries_dropped))
 }
 
 /// What the report says of callsites; older ones say nothing.

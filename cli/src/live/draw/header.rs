@@ -104,6 +104,11 @@ fn first_line(canvas: &mut Canvas<'_>, page: &Page, clock: &str) {
     }
 }
 
+/// Nothing where none are recorded.
+fn entries(rate: Option<f64>) -> String {
+    rate.map_or_else(String::new, |rate| format!("{} entries/s", text::count(rate.round() as u64)))
+}
+
 fn parts(page: &Page) -> Vec<Part> {
     let health = &page.health;
     let run = &health.run;
@@ -127,6 +132,7 @@ fn parts(page: &Page) -> Vec<Part> {
             style: PLAIN,
         },
         Part { rank: 8, text: sparkline(seconds, 8), style: TREND },
+        Part { rank: 7, text: entries(health.entries_rate), style: PLAIN },
         Part {
             rank: 1,
             text: format!("dropped {}", text::count(lost)),

@@ -8,9 +8,10 @@ use crate::live::keys::KEYS;
 use crate::output::text;
 
 /// What the first line says.
-const HEADER: [(&str, &str); 9] = [
+const HEADER: [(&str, &str); 10] = [
     ("● rec", "a process records; ■ ended: in order; ! killed: it is gone, without an end"),
     ("spans/s", "spans that ended, a second, over the last five whole seconds"),
+    ("entries/s", "entries of spans that were recorded one by one and stored, a second, of late"),
     ("dropped", "spans and events that are missing in the file, for whatever reason"),
     ("ring", "the most of the ring that was ever in use; at 100% spans are dropped"),
     ("lag", "how old the newest row in the file is"),
