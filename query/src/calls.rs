@@ -21,7 +21,7 @@ use self::owners::{Find, Owners};
 use super::commit_map::{self, Kind};
 use super::id_range::Range;
 use super::rows::{OwnerOf, Rows};
-use super::scanning::{PIECE_ROWS, Sieve, of_run};
+use super::scanning::{PIECE_ROWS, Pushdown, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
 use spandrel_storage::Error;
@@ -80,12 +80,12 @@ impl Reader {
             return self.scan_filtered(scan, filter, each);
         }
         let pass = Pass::new(scan, filter);
-        let mut sieve = Sieve(self.sieve_of(filter, |sieve| sieve.sql_of_calls())?);
+        let mut pushdown = Pushdown(self.pushdown_of(filter, |pushdown| pushdown.sql_of_calls())?);
         let mut matcher = filter.matcher();
         let columns = scan.columns.max(filter.columns()).max(Columns::Entries);
         let mut flow = ControlFlow::Continue(());
         let mut open = Vec::new();
-        self.scan_if(&scan.columns(columns), &mut sieve, |_, span| {
+        self.scan_if(&scan.columns(columns), &mut pushdown, |_, span| {
             let lived_long = lived_long_to_the_end(span.entries, span.last_exit_ns);
             if pass.has_longest() && span.status == Status::Unfinished && lived_long {
                 open.push(span.to_span());
@@ -160,10 +160,10 @@ impl Reader {
         open: Vec<Span>,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let sieve = self.sieve_of(pass.filter, |sieve| sieve.sql_of_entries())?;
+        let pushdown = self.pushdown_of(pass.filter, |pushdown| pushdown.sql_of_entries())?;
         let ranges = self.ranges_of_entries(pass.scan)?;
         let mut callsites = HashSet::new();
-        let flow = self.entries_in(pass, ranges, &sieve, |span| {
+        let flow = self.entries_in(pass, ranges, &pushdown, |span| {
             callsites.insert(span.callsite.id);
             each(span)
         })?;
@@ -190,12 +190,12 @@ impl Reader {
         &self,
         pass: &Pass<'_>,
         ranges: Vec<Range>,
-        sieve: &str,
+        pushdown: &str,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Error> {
         let scan = pass.scan;
         let ids = scan.ids.map(|(first, last)| format!(" AND span_id BETWEEN {first} AND {last}"));
-        let condition = format!("{}{}{sieve}", scan.condition(), ids.unwrap_or_default());
+        let condition = format!("{}{}{pushdown}", scan.condition(), ids.unwrap_or_default());
         let mut matcher = pass.filter.matcher();
         let mut rows = Rows::new(scan.run_id, scan.columns);
         let mut owners = Owners::default();

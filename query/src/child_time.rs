@@ -115,20 +115,20 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made::Made;
+    use super::super::test_profile::TestProfile;
     use super::*;
     use spandrel_storage::SpanRow;
 
     #[test]
     fn a_child_is_child_time_up_to_its_last_exit_if_that_is_known() {
-        let mut made = Made::new();
+        let mut made = TestProfile::new();
         let callsite = made.callsite("child", "shop", 1);
         let child = |id, from, length| SpanRow {
             parent_id: 1,
             root_id: 1,
-            ..Made::span(id, callsite, from, length)
+            ..TestProfile::span(id, callsite, from, length)
         };
-        made.add(Made::span(1, callsite, 0, 1_000), "");
+        made.add(TestProfile::span(1, callsite, 0, 1_000), "");
         // Entered once, entered again, never, and where nothing was measured.
         made.add(SpanRow { first_entry_ns: Some(10), busy_ns: Some(20), ..child(2, 100, 500) }, "");
         made.add(SpanRow { entries: 2, last_exit_ns: Some(50), ..child(3, 200, 500) }, "");

@@ -11,49 +11,62 @@
 
 #![forbid(unsafe_code)]
 
+// Three languages: which spans, in what time, of which run; and lengths of time.
+mod duration;
+mod filter;
+mod run_selector;
+mod time;
+
+// Rows as they are stored, with names.
+mod event_text;
+mod fields;
+mod reader;
+mod related_rows;
+mod rows;
+mod span_ref;
+
+// Passes over spans, calls and entries.
 mod calls;
-mod child_time;
+mod entry_scan;
+mod id_range;
+mod scan;
+mod scanning;
+
+// Where to look, and what stands in sums: commits, indexes, zones.
 mod commit_map;
+mod indexes;
+mod optimize;
+mod sum_tables;
+mod window_sums;
+mod zone_lookup;
+mod zones;
+
+// Analyses.
+mod child_time;
 pub mod compare;
 pub mod critical_path;
 mod distribution;
-mod duration;
-mod entry_scan;
-mod event_text;
 mod exact;
 pub mod explain;
-mod fields;
-mod filter;
-pub mod follow;
 mod groups;
-mod id_range;
-mod indexes;
-mod inside;
-#[doc(hidden)]
-pub mod internals;
-#[cfg(test)]
-mod made;
 mod oddities;
-mod optimize;
-mod reader;
-mod recent;
-mod rows;
-mod run_selector;
-mod scan;
-mod scanning;
 mod slow;
-mod span_ref;
-pub mod sql;
 pub mod stacks;
 mod stalls;
 mod statistics;
-mod sum_tables;
-mod time;
-mod touched;
 pub mod trace;
+
+// A profile that is looked at again and again; SQL of the asker's; what a profile says of itself.
+pub mod follow;
+mod recent;
+pub mod sql;
 mod verify;
-mod window_sums;
-mod zones;
+
+// For the exports; for tests.
+#[doc(hidden)]
+pub mod internals;
+#[cfg(test)]
+mod test_profile;
 
 pub use self::child_time::ChildTime;
 pub use self::critical_path::CriticalPath;

@@ -52,7 +52,7 @@ impl Scan {
     }
 
     /// Only spans with ids from `first` to `last`. As ids grow with time, this bounds what a pass
-    /// reads; see [`Reader::id_near`].
+    /// reads; see [`Reader::id_near`](crate::Reader::id_near).
     #[must_use]
     pub fn ids(self, first: u64, last: u64) -> Self {
         Self { ids: Some((first, last)), ..self }

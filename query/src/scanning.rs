@@ -19,7 +19,7 @@ use spandrel_storage::internals::Context;
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::rows::Rows;
-use super::touched::touched;
+use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
 
@@ -47,9 +47,9 @@ impl Condition for () {
 }
 
 /// What SQLite can decide of a filter.
-pub(super) struct Sieve(pub(super) String);
+pub(super) struct Pushdown(pub(super) String);
 
-impl Condition for Sieve {
+impl Condition for Pushdown {
     fn sql(&self) -> String {
         self.0.clone()
     }
@@ -95,10 +95,10 @@ impl Reader {
         if filter.is_empty() {
             return self.scan(scan, each);
         }
-        let mut sieve = Sieve(self.sieve(filter)?);
+        let mut pushdown = Pushdown(self.pushdown(filter)?);
         let mut matcher = filter.matcher();
         let scan = &scan.columns(scan.columns.max(filter.columns()));
-        self.scan_if(scan, &mut sieve, |_, span| {
+        self.scan_if(scan, &mut pushdown, |_, span| {
             if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
         })
     }
@@ -135,33 +135,33 @@ impl Reader {
 
     /// What SQLite can decide of a filter, as SQL for a [`Condition`].
     #[doc(hidden)]
-    pub fn sieve(&self, filter: &Filter) -> Result<String, Error> {
-        self.sieve_of(filter, |sieve| sieve.sql())
+    pub fn pushdown(&self, filter: &Filter) -> Result<String, Error> {
+        self.pushdown_of(filter, |pushdown| pushdown.sql())
     }
 
     /// The same, of one of the tables.
-    pub(super) fn sieve_of(
+    pub(super) fn pushdown_of(
         &self,
         filter: &Filter,
-        sql: impl FnOnce(&super::filter::Sieve<'_>) -> String,
+        sql: impl FnOnce(&super::filter::Pushdown<'_>) -> String,
     ) -> Result<String, Error> {
-        let mut sieve = filter.sieve();
-        if sieve.asks_for_callsites() {
+        let mut pushdown = filter.pushdown();
+        if pushdown.asks_for_callsites() {
             self.query("read the callsites", |tx| {
                 let mut query = tx.prepare(
                     "SELECT kind, name, target, level, module, file, line, id
                      FROM callsite WHERE kind = 'span' ORDER BY id",
                 )?;
                 let (mut rows, mut shared) = (query.query([])?, Shared::default());
-                while sieve.asks_for_callsites()
+                while pushdown.asks_for_callsites()
                     && let Some(row) = rows.next()?
                 {
-                    sieve.add(&Arc::new(shared.callsite(row.get(7)?, row)?));
+                    pushdown.add(&Arc::new(shared.callsite(row.get(7)?, row)?));
                 }
                 Ok(())
             })?;
         }
-        Ok(sql(&sieve))
+        Ok(sql(&pushdown))
     }
 
     /// A scan with a further condition, which `each` may change.
@@ -208,7 +208,7 @@ impl Reader {
             if !scan.has_window() {
                 return Ok(vec![all]);
             }
-            let Some(zones) = touched(&tx, scan)? else {
+            let Some(zones) = touched_zones(&tx, scan)? else {
                 let places = commit_map::places(&tx, scan.run_id, Kind::Span)?;
                 let of_window = |places: Vec<_>| commit_map::in_window(&places, scan);
                 return Ok(places.map_or_else(|| vec![all], of_window));

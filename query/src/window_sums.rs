@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 use super::id_range::{Range, join};
-use super::touched::{Touched, touched};
+use super::zone_lookup::{TouchedZone, touched_zones};
 use super::{Filter, Groups, Scan, SpanRef};
 use crate::indexes::{self, SUMS};
 use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
@@ -111,13 +111,13 @@ impl Reader {
     fn window_sums(&self, scan: &Scan) -> Result<Option<Sums>, Error> {
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Option<Sums>> {
-            touched(&tx, scan)?.map(|zones| sums(&tx, &zones)).transpose()
+            touched_zones(&tx, scan)?.map(|zones| sums(&tx, &zones)).transpose()
         };
         read().context(self.path(), "read the sums")
     }
 }
 
-fn sums(tx: &Transaction<'_>, zones: &[Touched]) -> rusqlite::Result<Sums> {
+fn sums(tx: &Transaction<'_>, zones: &[TouchedZone]) -> rusqlite::Result<Sums> {
     let mut sums =
         Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
     let mut names = Names::new(tx)?;

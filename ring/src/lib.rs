@@ -36,27 +36,37 @@ compile_error!(
      must not wrap"
 );
 
-mod claim;
-mod claim_error;
-mod consumer;
-pub mod fork;
-mod lease;
+// The ring: its partitions, and the slots of these.
 pub mod partition;
 mod ring;
 mod sequence;
 mod shared;
-mod size;
 mod slot;
-mod sync;
-mod table;
+
+// Producers: the right to write, and slots to write in.
+mod claim;
+mod claim_error;
+mod lease;
 mod thread_lease;
-pub mod timestamp;
-mod unsafe_method;
+
+// The consumer, and how it sleeps.
+mod consumer;
 mod wake;
+
+// Memory for slots, and for tables beside the ring.
+mod size;
+mod table;
 mod zeros;
 
+// What takes `unsafe` elsewhere: system calls, an instruction, a word before methods.
+pub mod fork;
+pub mod timestamp;
+mod unsafe_method;
+
+// The door to atomics, so that loom can take their place.
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
+mod sync;
 
 pub use claim::Claim;
 pub use claim_error::ClaimError;

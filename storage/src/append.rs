@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::batches::{self, Commit, Extent, Ranges};
+use crate::bulk_insert::Loaded;
 use crate::column_values::{nullable, text_at};
 use crate::earlier_entries;
 use crate::error::{Context, Error, ErrorKind};
@@ -20,7 +21,6 @@ use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
 use crate::totals::Totals;
 use crate::trace_context::TraceContext;
-use crate::transfer::Loaded;
 
 /// What an append did.
 #[derive(Debug, Default)]

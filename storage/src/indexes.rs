@@ -1,7 +1,7 @@
 //! What makes a profile quick to ask once its recording has ended.
 //!
 //! While a recording runs there is no index on spans or events: each one costs more than the row, and
-//! rows could not be copied (see `transfer.rs`). So indexes are made afterwards, by `optimize`, and
+//! rows could not be copied (see `bulk_insert.rs`). So indexes are made afterwards, by `optimize`, and
 //! [`drop_all`] takes them away before the file is recorded into again.
 //!
 //! A window of time needs no index, but zones (`zones.rs`).

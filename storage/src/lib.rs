@@ -12,61 +12,82 @@
 
 #![forbid(unsafe_code)]
 
+// What a file is: tables, the rows that a writer gives, and how others write ids.
+mod histogram;
+mod record;
+mod schema;
+mod trace_context;
+
+// Writing: a batch, a transaction.
 mod append;
 mod batches;
-mod checkpoint;
-mod column_values;
-mod compat;
-mod control;
-mod deadline;
-mod descriptors;
-mod earlier_entries;
-mod ended;
-mod error;
-mod file_size;
-mod held;
-mod histogram;
 mod ids;
-mod image;
-mod indexes;
+mod intern;
+mod mend;
+mod options;
+mod rollup;
+mod run_row;
+mod store;
+mod totals;
+
+// How rows get in: large batches copied, small ones by statements.
+mod bulk_insert;
+mod column_values;
+mod earlier_entries;
 mod insert_entry;
 mod insert_event;
 mod insert_span;
-mod intern;
-#[doc(hidden)]
-pub mod internals;
 mod late_children;
+mod page_image;
+
+// From a path to a connection; whose the file is, and whether it is still that.
+mod descriptors;
+mod held;
 mod location;
 mod lock;
-mod memory;
-mod mend;
-mod merge;
-mod near;
 mod open;
-mod options;
 mod ownership;
-mod quick_map;
-mod read_only;
-mod record;
-mod retention;
-mod rollup;
-mod run_row;
-mod schema;
 mod shield;
+mod watch;
+
+// What grows, and what is old: the log, the oldest rows.
+mod checkpoint;
+mod file_size;
+mod retention;
+
+// Reading; a copy; a profile that nobody records into.
+mod ended;
+mod indexes;
+mod merge;
+mod read_only;
 mod snapshot;
+
+// Requests of other processes to a live recording.
+mod control;
+
+// SQLite: which one, and bounds on what it does.
+mod compat;
 mod sqlite;
 mod steps;
-mod store;
-mod totals;
-mod trace_context;
-mod transfer;
-mod watch;
+
+// What all of this uses.
+mod deadline;
+mod did_you_mean;
+mod error;
+mod memory;
+mod quick_map;
+
+// For the crates that read the file.
+#[doc(hidden)]
+pub mod internals;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
 // For the crates beside this one, and no part of what it is for.
 #[doc(hidden)]
 pub use deadline::{FOREVER, after};
+#[doc(hidden)]
+pub use did_you_mean::nearest;
 pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
 pub use held::tell_of_locks;
@@ -75,8 +96,6 @@ pub use location::Location;
 pub use memory::{MemoryUse, StoreMemory};
 pub use mend::{FreshIds, Mended};
 pub use merge::{Merged, merge};
-#[doc(hidden)]
-pub use near::nearest;
 pub use options::{StoreOptions, Synchronous};
 pub use read_only::ReadOnly;
 pub use record::{

@@ -15,6 +15,7 @@ pub use self::recover::Recovered;
 
 use crate::append::{self, Appended};
 use crate::batches::Commit;
+use crate::bulk_insert::BulkInsert;
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::file_size;
@@ -35,7 +36,6 @@ use crate::run_row::RunRow;
 use crate::shield::Shield;
 use crate::sqlite::SqliteVersion;
 use crate::totals::Totals;
-use crate::transfer::Transfer;
 use crate::watch::Watch;
 
 /// The one writer of a profile database.
@@ -67,7 +67,7 @@ pub struct Store {
     /// Of the entries that are recorded one by one.
     entry_rollups: Rollups,
     wal: Wal,
-    transfer: Transfer,
+    bulk_insert: BulkInsert,
     /// What a batch takes, as a limited file has seen lately.
     batch_bytes: u64,
     /// Whether old rows could not be deleted after the last batch.
@@ -88,7 +88,7 @@ struct Opened {
     conn: Connection,
     data_version: i64,
     wal: Wal,
-    transfer: Transfer,
+    bulk_insert: BulkInsert,
     interner: Interner,
     last: LastIds,
     watch: Watch,
@@ -116,7 +116,7 @@ impl Store {
         let full = open::full_path(path)?;
         let lock = StoreLock::acquire(path, &full)?;
         match Self::open_locked(path, &full, &lock, options) {
-            Ok(Opened { conn, data_version, wal, transfer, interner, last, watch, shield }) => {
+            Ok(Opened { conn, data_version, wal, bulk_insert, interner, last, watch, shield }) => {
                 Ok(Self {
                     shield,
                     watch,
@@ -125,7 +125,7 @@ impl Store {
                     is_torn: false,
                     is_index_away: false,
                     wal,
-                    transfer,
+                    bulk_insert,
                     conn,
                     lock,
                     path: path.to_path_buf(),
@@ -172,7 +172,7 @@ impl Store {
         let data_version = data_version(&conn).context(path, "ask whether others write")?;
         let last = LastIds::read(&conn).context(path, "read the largest ids")?;
         let interner = Interner::load(&conn, &last).context(path, "read the callsites")?;
-        let transfer = Transfer::new(&mut conn, options.transfer_rows_min)
+        let bulk_insert = BulkInsert::new(&mut conn, options.transfer_rows_min)
             .context(path, "set up the connection")?;
         let wal = Wal::new(&conn, full).context(path, "read the page size")?;
         ownership::check_sidecars(path, full)?;
@@ -180,7 +180,7 @@ impl Store {
         let watch = Watch::new(lock, full, options.live_readers).context(path, doing)?;
         let file = lock.shared_file().context(path, doing)?;
         let shield = Shield::new(file, watch.index());
-        Ok(Opened { conn, data_version, wal, transfer, interner, last, watch, shield })
+        Ok(Opened { conn, data_version, wal, bulk_insert, interner, last, watch, shield })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -341,7 +341,7 @@ impl Store {
         // Known before it is made: nobody else makes any.
         let id = self.last_batch_id.saturating_add(1);
         let commit = Commit { id, run_id, at_unix_ns: unix_ns() };
-        let loaded = self.transfer.load(&mut self.conn, batch, run_id, id);
+        let loaded = self.bulk_insert.load(&mut self.conn, batch, run_id, id);
         let Some(run) = &mut self.run else { return Ok(Appended::default()) };
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {
@@ -367,7 +367,7 @@ impl Store {
                 if loaded.is_some() && strange {
                     // Perhaps for the image: the next try goes through statements.
                     drop(tx);
-                    self.transfer.give_up(&self.conn).context(&self.path, "give up a batch")?;
+                    self.bulk_insert.give_up(&self.conn).context(&self.path, "give up a batch")?;
                 }
                 return Err(error);
             }
@@ -594,7 +594,7 @@ impl Store {
         StoreMemory {
             names: self.interner.memory(),
             rollups: self.rollups.memory() + self.entry_rollups.memory(),
-            image: self.transfer.memory(),
+            image: self.bulk_insert.memory(),
             pages: MemoryUse { reserved: pages, used: pages.min(stored) },
         }
     }

@@ -143,7 +143,7 @@ impl<'a> Source<'a> {
         let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
         let reader = self.reader;
         let mut pass = Pass {
-            sieve: reader.sieve(&self.filter)?,
+            pushdown: reader.pushdown(&self.filter)?,
             matcher: (!self.filter.is_empty()).then(|| self.filter.matcher()),
             source: self,
             each,
@@ -211,7 +211,7 @@ impl<'a> Source<'a> {
 struct Pass<'p, 'a, E> {
     source: &'p mut Source<'a>,
     /// What SQLite decides of the filter, and all of it.
-    sieve: String,
+    pushdown: String,
     matcher: Option<Matcher>,
     each: E,
     /// Spans that SQLite has handed out of the present piece.
@@ -252,7 +252,7 @@ impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Pass<'_, '_, E> {
 
 impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Condition for Pass<'_, '_, E> {
     fn sql(&self) -> String {
-        self.sieve.clone()
+        self.pushdown.clone()
     }
 
     /// Whoever watches hears of the rows that SQLite has passed over, too.

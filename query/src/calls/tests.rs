@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::made::Made;
 use crate::reader::{CountedBy, Reader};
+use crate::test_profile::TestProfile;
 use crate::{By, Columns, ExactPercentiles, Filter, Groups, Scan, SlowBy, Slowest, Which};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
@@ -56,8 +56,8 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
 /// The longest entry of a span, one that was not recorded.
 const LONGEST: i64 = 60_000_000;
 
-fn made(plans: &[Plan]) -> Made {
-    let mut made = Made::new();
+fn made(plans: &[Plan]) -> TestProfile {
+    let mut made = TestProfile::new();
     let sites = [("a", 1), ("a", 2), ("b", 3)].map(|(name, line)| made.callsite(name, "t", line));
     for number in 1..4 {
         made.thread(number, Some("worker"));
@@ -73,7 +73,7 @@ fn made(plans: &[Plan]) -> Made {
             last_exit_ns: Some(5 * SECOND),
             self_ns: (!long).then_some(SECOND),
             status,
-            ..Made::span(id, sites[plan.site], plan.start_ns, 8 * SECOND)
+            ..TestProfile::span(id, sites[plan.site], plan.start_ns, 8 * SECOND)
         };
         match plan.kind {
             Kind::Open => made.open(row, 8 * SECOND),

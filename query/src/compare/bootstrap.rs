@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::blocks::{InBlock, Samples};
-use super::few::{chance, upper, widening};
+use super::small_samples::{chance, upper, widening};
 use crate::statistics::normal::normal_quantile;
 use spandrel_storage::Histogram;
 

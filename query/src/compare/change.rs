@@ -3,7 +3,7 @@
 use super::blocks::Samples;
 use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate, Sum};
 use super::samples::{SampleSet, SpanName};
-use crate::statistics::discoveries;
+use crate::statistics::benjamini_hochberg;
 use spandrel_storage::Histogram;
 
 /// What is compared.
@@ -376,7 +376,7 @@ fn believe(changes: &mut [Change<'_>], rate: f64) {
     let deltas = || changes.iter().filter_map(|change| change.deltas.as_deref()).flatten();
     let p_values: Vec<f64> = deltas().filter_map(|d| Some(d.estimate?.p_value)).collect();
     // Less than any, if nothing is.
-    let believed = discoveries::limit(&p_values, rate).unwrap_or(-1.0);
+    let believed = benjamini_hochberg::limit(&p_values, rate).unwrap_or(-1.0);
     for delta in changes.iter_mut().filter_map(|c| c.deltas.as_deref_mut()).flatten() {
         delta.believed = believed;
     }

@@ -15,8 +15,8 @@
 mod blocks;
 mod bootstrap;
 mod change;
-mod few;
 mod samples;
+mod small_samples;
 
 pub use self::blocks::Samples;
 pub use self::bootstrap::{Bootstrap, Estimate};

@@ -1,7 +1,7 @@
 //! What was found, and which of it is worth showing.
 
 use crate::reader::CountedBy;
-use crate::statistics::discoveries;
+use crate::statistics::benjamini_hochberg;
 
 /// Of what is shown, so much may be chance.
 const FALSE_DISCOVERY_RATE: f64 = 0.01;
@@ -181,7 +181,7 @@ pub(super) fn chosen(
     against_all: bool,
 ) -> Vec<Finding> {
     let p_values: Vec<f64> = candidates.iter().map(|candidate| candidate.p_value).collect();
-    let limit = discoveries::limit(&p_values, FALSE_DISCOVERY_RATE);
+    let limit = benjamini_hochberg::limit(&p_values, FALSE_DISCOVERY_RATE);
     candidates.retain(|c| limit.is_some_and(|limit| c.p_value <= limit) && c.matters());
     let best_of = |candidate: &Candidate, is_threshold: bool| {
         let same = candidates.iter().filter(|other| other.group() == candidate.group());

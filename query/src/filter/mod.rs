@@ -61,8 +61,8 @@ mod number;
 mod operator;
 mod parser;
 mod pattern;
+mod pushdown;
 mod search;
-mod sieve;
 mod subjects;
 mod term;
 mod trace_ids;
@@ -75,7 +75,7 @@ pub use self::error::FilterError;
 pub use self::event::EventMatcher;
 pub use self::key::KEYS;
 pub use self::matcher::Matcher;
-pub(super) use self::sieve::Sieve;
+pub(super) use self::pushdown::Pushdown;
 pub use self::subjects::Subject;
 
 use self::expression::Expression;
@@ -155,7 +155,7 @@ impl Filter {
     /// Whether the spans of a callsite are meant; of no use if a term looks at
     /// [more](Self::term_beyond_callsite) than that.
     pub fn matches_callsite(&self, callsite: &Arc<Callsite>) -> bool {
-        sieve::holds(&self.expression, callsite)
+        pushdown::holds(&self.expression, callsite)
     }
 
     /// The first term that looks at what is known only where the time inside of spans was measured: busy and idle
@@ -166,8 +166,8 @@ impl Filter {
     }
 
     /// What SQLite can decide of it, in a profile whose callsites are shown to it.
-    pub(super) fn sieve(&self) -> sieve::Sieve<'_> {
-        sieve::Sieve::new(&self.expression)
+    pub(super) fn pushdown(&self) -> pushdown::Pushdown<'_> {
+        pushdown::Pushdown::new(&self.expression)
     }
 
     /// Whether a term looks at what each entry has of its own.

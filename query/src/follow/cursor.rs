@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Row, params};
 
-use super::seen::Seen;
+use super::seen_ids::SeenIds;
 use crate::reader::Names;
 
 /// Rows that a poll reads at most.
@@ -35,7 +35,7 @@ pub(super) struct Cursor {
     run_id: i64,
     /// The largest id that was seen.
     top: i64,
-    seen: Seen,
+    seen: SeenIds,
     /// Rows of the run that were seen, passed over or given up.
     counted: i64,
     missed: u64,
@@ -59,7 +59,7 @@ impl Cursor {
         );
         let top: i64 = conn.query_row(&newest, params![first, last, run_id], |row| row.get(0))?;
         let from = top.saturating_sub(KNOWN_IDS).max(first);
-        let mut seen = Seen::from(from);
+        let mut seen = SeenIds::from(from);
         let known = format!("SELECT id FROM {name} WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3");
         let mut known = conn.prepare(&known)?;
         let mut rows = known.query(params![from, top, run_id])?;
@@ -90,7 +90,7 @@ impl Cursor {
             table,
             run_id,
             top: first.saturating_sub(1),
-            seen: Seen::from(first),
+            seen: SeenIds::from(first),
             counted: 0,
             missed: 0,
             open: BTreeMap::new(),

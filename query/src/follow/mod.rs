@@ -14,7 +14,7 @@
 
 mod commits;
 mod cursor;
-mod seen;
+mod seen_ids;
 
 use std::ops::ControlFlow;
 

@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::made::Made;
 use crate::reader::Reader;
+use crate::test_profile::TestProfile;
 use crate::{Columns, ExactPercentiles, Scan};
 use spandrel_storage::SpanRow;
 
@@ -22,8 +22,8 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
     vec((0_usize..4, 1_i64..4, 0_u8..8, duration, 0_u8..4), 1..300)
 }
 
-fn stored(spans: &[Span]) -> (Made, Reader) {
-    let mut made = Made::new();
+fn stored(spans: &[Span]) -> (TestProfile, Reader) {
+    let mut made = TestProfile::new();
     // Two lines of one name and target, and that name in another target.
     let sites = [("a", "t", 1), ("a", "t", 2), ("a", "u", 3), ("b", "t", 4)];
     let sites = sites.map(|(name, target, line)| made.callsite(name, target, line));
@@ -40,7 +40,7 @@ fn stored(spans: &[Span]) -> (Made, Reader) {
             duration_ns: (!unfinished).then_some(ns),
             self_ns: (!unfinished).then_some(ns / 3),
             busy_ns: Some(ns / 2),
-            ..Made::span(id, sites[site], n as i64 * 50_000_000, ns)
+            ..TestProfile::span(id, sites[site], n as i64 * 50_000_000, ns)
         };
         let fields = ["", "{}", r#"{"shard":7}"#, r#"{"x":{"y":"é\n"},"shard":"7"}"#];
         made.add(row, fields[usize::from(field)]);

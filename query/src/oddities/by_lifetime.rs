@@ -67,19 +67,19 @@ impl Reader {
 mod tests {
     use spandrel_storage::SpanRow;
 
-    use crate::made::Made;
+    use crate::test_profile::TestProfile;
 
     const SECOND: i64 = 1_000_000_000;
 
     #[test]
     fn spans_that_would_count_by_their_entries_are_found() {
-        let mut made = Made::new();
+        let mut made = TestProfile::new();
         let [actor, frame, request, connection] =
             ["actor", "frame", "request", "connection"].map(|name| made.callsite(name, "app", 1));
         let mut id = 0;
         let mut add = |callsite, open_ns, entries, last_exit_ns, self_ns| {
             id += 1;
-            let row = Made::span(id, callsite, 0, open_ns);
+            let row = TestProfile::span(id, callsite, 0, open_ns);
             made.add(SpanRow { entries, last_exit_ns, self_ns, ..row }, "");
         };
         add(actor, 9 * SECOND, 100, Some(SECOND), Some(SECOND));

@@ -169,20 +169,20 @@ mod tests {
     use spandrel_storage::SpanRow;
 
     use super::*;
-    use crate::made::Made;
+    use crate::test_profile::TestProfile;
 
     const MS: i64 = 1_000_000;
 
     /// Spans of one name, each open for so long, inside for so long and entered so often; and a second of work.
     fn found(spans: &[(u64, i64, i64, u64)]) -> Option<MostlyWaiting> {
-        let mut made = Made::new();
+        let mut made = TestProfile::new();
         let [connection, work] = ["connection", "work"].map(|name| made.callsite(name, "app", 1));
-        made.add(Made::span(1, work, 0, 1_000 * MS), "");
+        made.add(TestProfile::span(1, work, 0, 1_000 * MS), "");
         let mut id = 1;
         for (times, open_ns, busy_ns, entries) in spans {
             for _ in 0..*times {
                 id += 1;
-                let span = Made::span(id, connection, 0, *open_ns);
+                let span = TestProfile::span(id, connection, 0, *open_ns);
                 let last_exit_ns = (*entries > 1).then_some(*open_ns);
                 made.add(
                     SpanRow { busy_ns: Some(*busy_ns), entries: *entries, last_exit_ns, ..span },

@@ -25,9 +25,9 @@
 //! [`Reader::add_stacks`] only the rest is read span by span.
 
 mod ancestors;
-mod grow;
+mod builder;
 mod inside;
-mod known;
+mod node_cache;
 pub(crate) mod path_sums;
 mod reshape;
 mod tree;
@@ -37,9 +37,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::ancestors::Ancestors;
-use self::grow::{Growing, TOP};
+use self::builder::{TOP, TreeBuilder};
 use self::inside::Inside;
-use self::known::Known;
+use self::node_cache::NodeCache;
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
 use crate::reader::{Callsite, Entry, Reader};
@@ -54,8 +54,8 @@ const NESTED_MAX: u32 = 32;
 
 /// Adds up spans by path, in one pass; see the [module](self)'s documentation.
 pub struct Stacks<'a> {
-    growing: Growing,
-    known: Known,
+    growing: TreeBuilder,
+    known: NodeCache,
     ancestors: Ancestors<'a>,
     inside: Inside<'a>,
     /// Entries that are followed at the moment, and ancestors that were looked at, to place one span: in a
@@ -72,20 +72,20 @@ impl<'a> Stacks<'a> {
     ///
     /// When the file cannot be read.
     pub fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
-        Self::with(reader, run_id, Growing::new(), Known::new())
+        Self::with(reader, run_id, TreeBuilder::new(), NodeCache::new())
     }
 
     /// The same, with a frame for each callsite and not for each name.
     #[doc(hidden)]
     pub fn by_callsite(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
-        Self::with(reader, run_id, Growing::by_callsite(), Known::new())
+        Self::with(reader, run_id, TreeBuilder::by_callsite(), NodeCache::new())
     }
 
     fn with(
         reader: &'a Reader,
         run_id: i64,
-        growing: Growing,
-        known: Known,
+        growing: TreeBuilder,
+        known: NodeCache,
     ) -> Result<Self, Error> {
         let ancestors = Ancestors::new(reader, run_id)?;
         let inside = Inside::new(reader, run_id);

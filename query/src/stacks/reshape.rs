@@ -1,6 +1,6 @@
 //! Other trees out of a tree of stacks: without recursion, or of one name only.
 
-use super::grow::{Growing, TOP};
+use super::builder::{TOP, TreeBuilder};
 use super::tree::StackTree;
 
 impl StackTree {
@@ -8,7 +8,7 @@ impl StackTree {
     /// has each name once. The time of such a span is in that of the outer one already.
     #[must_use]
     pub fn without_recursion(&self) -> Self {
-        let mut folded = Growing::new();
+        let mut folded = TreeBuilder::new();
         let mut places: Vec<u32> = Vec::with_capacity(self.nodes().len());
         for (at, node) in self.nodes().iter().enumerate() {
             let path = self.path(at);
@@ -31,7 +31,7 @@ impl StackTree {
     /// What is under the spans of a name, whatever is above them; of nested ones the outermost.
     #[must_use]
     pub fn rooted_at(&self, name: &str) -> Self {
-        let mut rooted = Growing::new();
+        let mut rooted = TreeBuilder::new();
         let mut places: Vec<Option<u32>> = Vec::with_capacity(self.nodes().len());
         for node in self.nodes() {
             let above = node.parent.and_then(|parent| places.get(parent).copied().flatten());

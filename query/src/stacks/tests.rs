@@ -18,7 +18,7 @@ const NAMES: [&str; 4] = ["a", "b", "c", "a"];
 
 /// A span of a forest: its parent is one of those before it.
 #[derive(Debug, Clone)]
-struct Made {
+struct TestProfile {
     parent: Option<prop::sample::Index>,
     callsite: usize,
     duration_ns: i64,
@@ -28,18 +28,18 @@ struct Made {
     is_unfinished: bool,
 }
 
-fn forest() -> impl Strategy<Value = Vec<Made>> {
+fn forest() -> impl Strategy<Value = Vec<TestProfile>> {
     let parent = prop::option::weighted(0.9, any::<prop::sample::Index>());
     let made = (parent, 0..NAMES.len(), 0_i64..1_000, 0_i64..=100, 0_u8..10, 0_u8..10);
     let made = made.prop_map(|(parent, callsite, duration_ns, self_share, missing, unfinished)| {
         let (is_missing, is_unfinished) = (missing == 0, unfinished == 0);
-        Made { parent, callsite, duration_ns, self_share, is_missing, is_unfinished }
+        TestProfile { parent, callsite, duration_ns, self_share, is_missing, is_unfinished }
     });
     vec(made, 0..200)
 }
 
 /// Rows by the ids of their creators' blocks: thread `n % threads` makes span `n`.
-fn rows(forest: &[Made], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
+fn rows(forest: &[TestProfile], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
     let id = |n: usize| 1 + ((n % threads) * 1_000 + n / threads) as u64;
     let mut roots = Vec::new();
     let mut rows = Vec::new();
@@ -151,8 +151,8 @@ proptest! {
         let rows = rows(&forest, threads, &sites);
         store.append(&mut Batch { spans: rows.clone(), ..Batch::default() }).unwrap();
         let reader = Reader::open(folder.path().join("p.db")).unwrap();
-        let known = Known::with_room(recent_bits, looked_up_max);
-        let tree = add_all(Stacks::with(&reader, 1, Growing::new(), known).unwrap(), &reader);
+        let known = NodeCache::with_room(recent_bits, looked_up_max);
+        let tree = add_all(Stacks::with(&reader, 1, TreeBuilder::new(), known).unwrap(), &reader);
         prop_assert_eq!(paths(&tree), model(&rows, &sites, |_| true));
         prop_assert_eq!(tree.cut(), 0);
 
@@ -189,8 +189,8 @@ proptest! {
         let rows = rows(&forest, 3, &sites);
         store.append(&mut Batch { spans: rows.clone(), ..Batch::default() }).unwrap();
         let reader = Reader::open(folder.path().join("p.db")).unwrap();
-        let growing = Growing::within(depth_max, nodes_max);
-        let tree = add_all(Stacks::with(&reader, 1, growing, Known::new()).unwrap(), &reader);
+        let growing = TreeBuilder::within(depth_max, nodes_max);
+        let tree = add_all(Stacks::with(&reader, 1, growing, NodeCache::new()).unwrap(), &reader);
         // Under each node, missing parents and the top included, one for what is cut.
         prop_assert!(tree.nodes().len() <= 2 * (nodes_max + 1) + 1);
         prop_assert!(tree.nodes().iter().all(|node| node.depth <= depth_max));
@@ -344,7 +344,7 @@ proptest! {
 /// A tree of spans given as (id, parent, callsite), each of 100 ns of which 10 are self time.
 fn tree_of(spans: &[(u64, u64, usize)]) -> StackTree {
     let (folder, mut store, sites) = file();
-    let made = Made {
+    let made = TestProfile {
         parent: None,
         callsite: 0,
         duration_ns: 100,

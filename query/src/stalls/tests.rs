@@ -1,7 +1,7 @@
 //! On a small profile: what counts as a stall, what does not, and what was inside.
 
 use super::*;
-use crate::made::Made;
+use crate::test_profile::TestProfile;
 use spandrel_storage::{EntryRow, SpanRow};
 
 const MS: i64 = 1_000_000;
@@ -9,14 +9,14 @@ const WORKER: i64 = 2;
 
 /// A run with a main thread around a runtime, a worker, and a thread of a blocking pool.
 struct Program {
-    made: Made,
+    made: TestProfile,
     callsites: HashMap<&'static str, i64>,
     next: u64,
 }
 
 impl Program {
     fn new() -> Self {
-        let mut made = Made::new();
+        let mut made = TestProfile::new();
         for (number, name) in [(1, "main"), (2, "tokio-rt-worker"), (3, "tokio-rt-worker")] {
             made.thread(number, Some(name));
         }
@@ -68,7 +68,7 @@ impl Program {
             first_entry_ns: (!entries.is_empty()).then_some(0),
             longest_entry_ns: several.then(|| entries.iter().max().unwrap() * MS),
             last_exit_ns: several.then_some(busy * MS),
-            ..Made::span(id, callsite_id, start * MS, busy * MS)
+            ..TestProfile::span(id, callsite_id, start * MS, busy * MS)
         }
     }
 

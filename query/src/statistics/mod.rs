@@ -1,5 +1,5 @@
 //! Probabilities: what chance alone would make.
 
-pub(super) mod discoveries;
+pub(super) mod benjamini_hochberg;
 pub(super) mod normal;
 pub(super) mod student;

@@ -160,7 +160,7 @@ fn circles_through_entries_lose_nothing() {
 
 /// Frames of one thread in commits of their own, each with entries of systems that live long.
 fn frames(folder: &std::path::Path, frames: u64) -> std::path::PathBuf {
-    use crate::made::Made;
+    use crate::test_profile::TestProfile;
     use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, EntryRow, RunInfo, SpanRow};
     let path = folder.join("p.db");
     let mut store =
@@ -178,7 +178,7 @@ fn frames(folder: &std::path::Path, frames: u64) -> std::path::PathBuf {
     store.intern_thread(1, 1, None);
     for frame in 0..frames {
         let (id, at) = (1_000 + frame * 100, frame as i64 * 10_000);
-        let guest = Made::span(id + 1, callsite, at + 200, 50);
+        let guest = TestProfile::span(id + 1, callsite, at + 200, 50);
         let entry = |n: u64| EntryRow {
             id: id + 10 + n,
             span_id: 1 + n % 4,
@@ -194,7 +194,7 @@ fn frames(folder: &std::path::Path, frames: u64) -> std::path::PathBuf {
         let mut batch = Batch {
             spans: vec![
                 SpanRow { parent_id: 1, root_id: 1, ..guest },
-                Made::span(id, callsite, at, 8_000),
+                TestProfile::span(id, callsite, at, 8_000),
             ],
             entries: (0..20).map(entry).collect(),
             ..Batch::default()
@@ -205,7 +205,7 @@ fn frames(folder: &std::path::Path, frames: u64) -> std::path::PathBuf {
     let long = (1..=4).map(|id| SpanRow {
         self_ns: None,
         entries: frames * 5,
-        ..Made::span(id, callsite, 0, end)
+        ..TestProfile::span(id, callsite, 0, end)
     });
     store.append(&mut Batch { spans: long.collect(), ..Batch::default() }).unwrap();
     store.close().unwrap();
@@ -304,13 +304,13 @@ fn every_span_is_reached_once_also_in_circles() {
 
 #[test]
 fn a_span_that_was_asked_for_is_kept_of_a_trace_that_is_cut() {
-    use crate::made::Made;
-    let mut made = Made::new();
+    use crate::test_profile::TestProfile;
+    let mut made = TestProfile::new();
     let callsite = made.callsite("n", "t", 1);
     made.thread(1, None);
     for id in 1..=100_u64 {
         // Two chains: the even ids below each other, and the odd ones.
-        let span = Made::span(id, callsite, id as i64, 1_000);
+        let span = TestProfile::span(id, callsite, id as i64, 1_000);
         made.add(
             spandrel_storage::SpanRow { parent_id: id.saturating_sub(2), root_id: 1, ..span },
             "",

@@ -190,7 +190,7 @@ impl Store {
         };
         let told = |error| if is_shared(&error) { self.is_shared() } else { error };
         let opened = opened.map_err(told)?;
-        let Opened { conn, wal, transfer, watch, shield, .. } = opened;
+        let Opened { conn, wal, bulk_insert, watch, shield, .. } = opened;
         if let Some(index) = watch.index()
             && !shield::is_index_in_use(&index)
         {
@@ -200,7 +200,7 @@ impl Store {
             return Err(self.is_shared());
         }
         self.wal = wal;
-        self.transfer = transfer;
+        self.bulk_insert = bulk_insert;
         self.watch = watch;
         self.conn = conn;
         // Counted by connection; what was deleted meanwhile is in none of them.

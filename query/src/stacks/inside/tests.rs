@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::made::Made;
 use crate::reader::Reader;
+use crate::test_profile::TestProfile;
 use crate::{Filter, Scan, StackTree, Stacks, Weight};
 use spandrel_storage::{EntryRow, SpanRow};
 
@@ -109,7 +109,7 @@ impl Program {
             };
             self.entries.push((at_ns, row));
         } else {
-            let row = Made::span(id, sites.0, from_ns, duration_ns);
+            let row = TestProfile::span(id, sites.0, from_ns, duration_ns);
             let thread_id = thread.into();
             let row = SpanRow { parent_id: around_id, thread_id, self_ns: Some(self_ns), ..row };
             self.spans.push((at_ns, row));
@@ -153,7 +153,7 @@ proptest! {
         threads in vec(steps(), 2),
         commits in 1_usize..5,
     ) {
-        let mut made = Made::new();
+        let mut made = TestProfile::new();
         let (own, long) = (made.callsite("own", "t", 1), made.callsite("long", "t", 2));
         let mut program = Program::default();
         for (number, steps) in (0..).zip(&threads) {
@@ -175,7 +175,7 @@ proptest! {
             }
             if commit == commits as i64 {
                 for id in LONG {
-                    made.add(SpanRow { self_ns: None, entries: 9, ..Made::span(id, long, 0, end_ns) }, "");
+                    made.add(SpanRow { self_ns: None, entries: 9, ..TestProfile::span(id, long, 0, end_ns) }, "");
                 }
             }
             made.commit();

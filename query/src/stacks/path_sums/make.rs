@@ -9,7 +9,7 @@ use crate::indexes::{self, PATH_SUMS, PATHS, ZONES};
 use crate::reader::Reader;
 use crate::stacks::tree::{Frame, StackTree, Sums};
 use crate::sum_tables::{PATH_SUMS_SQL, PATHS_SQL};
-use crate::touched::touched;
+use crate::zone_lookup::touched_zones;
 use crate::{Scan, SpanRef, Stacks};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -31,7 +31,7 @@ pub(crate) fn make(
     let mut read = 0;
     for run in reader.runs()? {
         let scan = Scan::new(run.id);
-        let Some(zones) = touched(tx, &scan).context(path, doing)? else { continue };
+        let Some(zones) = touched_zones(tx, &scan).context(path, doing)? else { continue };
         let mut adding = Adding {
             tx,
             zones: zones.iter().map(|zone| (zone.first_id, zone.last_id)).collect(),

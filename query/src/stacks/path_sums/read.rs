@@ -6,9 +6,9 @@ use rusqlite::{Row, Transaction, params};
 use crate::id_range::{Range, join};
 use crate::indexes::{self, PATH_SUMS, PATHS};
 use crate::reader::{Names, Reader};
-use crate::stacks::grow::TOP;
+use crate::stacks::builder::TOP;
 use crate::stacks::tree::{Frame, Sums};
-use crate::touched::touched;
+use crate::zone_lookup::touched_zones;
 use crate::{Scan, Stacks};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -96,7 +96,7 @@ impl Reader {
             if paths.is_empty() {
                 return Ok(None);
             }
-            for zone in touched(&tx, scan)?.unwrap_or_default() {
+            for zone in touched_zones(&tx, scan)?.unwrap_or_default() {
                 join(if zone.is_inside { &mut inside } else { &mut rest }, zone.range());
             }
             for zones in inside {

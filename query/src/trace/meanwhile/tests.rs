@@ -1,8 +1,8 @@
 use super::super::Trace;
 use super::super::tests::{below, span};
 use super::Sums;
-use crate::made::Made;
 use crate::reader::Entry;
+use crate::test_profile::TestProfile;
 use spandrel_storage::{EntryRow, SpanRow};
 
 /// An entry that counts, in no span: on which thread, from when until when.
@@ -23,14 +23,17 @@ fn entered(id: u64, span_id: u64, callsite_id: i64, when: (i64, i64, i64)) -> En
 }
 
 /// A frame from 1,000 to 2,000 on thread 1, and what the others did: ids of systems from 10 on.
-fn beside(made: &mut Made) -> (i64, i64) {
+fn beside(made: &mut TestProfile) -> (i64, i64) {
     let (frame, system) = (made.callsite("frame", "t", 1), made.callsite("system", "t", 2));
     for number in 1..=3 {
         made.thread(number, Some(["main", "one", "two"][number as usize - 1]));
     }
-    made.add(Made::span(100, frame, 1_000, 1_000), "");
-    made.add(SpanRow { parent_id: 100, root_id: 100, ..Made::span(101, frame, 1_100, 300) }, "");
-    let long = |id: u64| SpanRow { self_ns: None, ..Made::span(id, system, 0, 9_000) };
+    made.add(TestProfile::span(100, frame, 1_000, 1_000), "");
+    made.add(
+        SpanRow { parent_id: 100, root_id: 100, ..TestProfile::span(101, frame, 1_100, 300) },
+        "",
+    );
+    let long = |id: u64| SpanRow { self_ns: None, ..TestProfile::span(id, system, 0, 9_000) };
     for (id, name) in [(10, "walk"), (11, "think"), (12, "walk"), (13, "draw"), (14, "sleep")] {
         made.add(long(id), &format!(r#"{{"name":"{name}"}}"#));
     }
@@ -71,7 +74,7 @@ fn rows(trace: &Trace) -> Vec<(String, u64, [i64; 2], String, u64)> {
 
 #[test]
 fn what_ran_on_other_threads_in_no_span_is_beside_the_tree_as_far_as_it_was_then() {
-    let mut made = Made::new();
+    let mut made = TestProfile::new();
     beside(&mut made);
     let reader = made.reader();
     let trace = Trace::read(&reader, 100, 1_000).unwrap().unwrap();
@@ -101,9 +104,9 @@ fn what_ran_on_other_threads_in_no_span_is_beside_the_tree_as_far_as_it_was_then
 
 #[test]
 fn where_nothing_ran_on_other_threads_there_is_no_such_part() {
-    let mut made = Made::new();
+    let mut made = TestProfile::new();
     let (frame, system) = beside(&mut made);
-    made.add(Made::span(200, frame, 5_000, 1_000), "");
+    made.add(TestProfile::span(200, frame, 5_000, 1_000), "");
     made.entry(entered(700, 10, system, (1, 5_100, 5_110)));
     let reader = made.reader();
     assert!(Trace::read(&reader, 200, 1_000).unwrap().unwrap().meanwhile.is_none());
@@ -125,7 +128,7 @@ fn more_spans_than_are_told_apart_are_added_up() {
         };
         sums.look_at(&entry);
     }
-    let mut made = Made::new();
+    let mut made = TestProfile::new();
     let reader = made.reader();
     let found = reader.query("test", |tx| sums.named(tx, 1)).unwrap();
     // All of them are of one name and have no fields.

@@ -8,7 +8,7 @@ use crate::indexes::{self, ZONES};
 
 /// A zone in which spans of the window may have begun.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Touched {
+pub(super) struct TouchedZone {
     pub(super) first_id: i64,
     pub(super) last_id: i64,
     /// Start of its first span.
@@ -19,7 +19,7 @@ pub(super) struct Touched {
     pub(super) is_inside: bool,
 }
 
-impl Touched {
+impl TouchedZone {
     pub(super) fn range(&self) -> Range {
         Range { after: self.first_id.saturating_sub(1), last: self.last_id }
     }
@@ -27,7 +27,10 @@ impl Touched {
 
 /// Those of a scan's window, in the order of ids; all of the run's without a window. `None` when the run
 /// has no zones.
-pub(super) fn touched(conn: &Connection, scan: &Scan) -> rusqlite::Result<Option<Vec<Touched>>> {
+pub(super) fn touched_zones(
+    conn: &Connection,
+    scan: &Scan,
+) -> rusqlite::Result<Option<Vec<TouchedZone>>> {
     if !indexes::present(conn)?.windows {
         return Ok(None);
     }
@@ -39,7 +42,7 @@ pub(super) fn touched(conn: &Connection, scan: &Scan) -> rusqlite::Result<Option
          ORDER BY first_id"
     ))?;
     let zones = query.query_map(params![scan.run_id, scan.from_ns, scan.until_ns], |row| {
-        Ok(Touched {
+        Ok(TouchedZone {
             first_id: row.get(0)?,
             last_id: row.get(1)?,
             from_ns: row.get(2)?,

@@ -7,14 +7,14 @@ const IDS_MAX: usize = 1 << 24;
 
 /// A window of bits that moves with the largest id.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenIds {
     /// The id of the first bit, a multiple of 64.
     floor: i64,
     words: VecDeque<u64>,
     ids_max: usize,
 }
 
-impl Seen {
+impl SeenIds {
     /// From this id on; smaller ones are never known.
     pub(super) fn from(id: i64) -> Self {
         Self { floor: id & !63, words: VecDeque::new(), ids_max: IDS_MAX }
@@ -78,7 +78,7 @@ mod tests {
         fn ids_of_the_window_are_known(
             steps in proptest::collection::vec((0_i64..200, prop::bool::weighted(0.02)), 1..600),
         ) {
-            let mut seen = Seen { ids_max: 256, ..Seen::from(1_000) };
+            let mut seen = SeenIds { ids_max: 256, ..SeenIds::from(1_000) };
             let mut model = BTreeSet::new();
             let mut top = 1_000;
             for (back, leap) in steps {

@@ -9,13 +9,13 @@ use spandrel_storage::{
 use spandrel_storage::{Store, StoreOptions};
 
 /// A profile that is being made; its run has the number 1.
-pub(crate) struct Made {
+pub(crate) struct TestProfile {
     folder: TempDir,
     store: Store,
     batch: Batch,
 }
 
-impl Made {
+impl TestProfile {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path().join("p.db"), &StoreOptions::default()).unwrap();

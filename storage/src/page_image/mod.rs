@@ -35,7 +35,7 @@ use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// A database in memory with the tables `span`, `event` and `entry`, or those of them that have rows.
 #[derive(Debug)]
-pub(crate) struct Image {
+pub(crate) struct PageImage {
     pages: Pages,
     encoder: Encoder,
     /// Keys and places of rows that are not in order.
@@ -56,7 +56,7 @@ pub(crate) struct Rows {
     pub(crate) ranges: Ranges,
 }
 
-impl Image {
+impl PageImage {
     /// `page_size` is a power of two from 2,048 to 65,536.
     pub(crate) fn new(page_size: usize) -> Self {
         Self {
@@ -294,7 +294,7 @@ mod tests {
         }
         for page_size in [2_048, 4_096, 65_536] {
             for rows in [0, 1, 2, 30, 500, 20_000] {
-                let mut image = Image::new(page_size);
+                let mut image = PageImage::new(page_size);
                 let batch = batch(rows);
                 let conn = open(image.build(&batch, 1, 7).unwrap());
                 let verdict: String =
@@ -329,7 +329,7 @@ mod tests {
         if !reads_images() {
             return;
         }
-        let mut image = Image::new(2_048);
+        let mut image = PageImage::new(2_048);
         let batch = batch(20_000);
         let conn = open(image.build(&batch, 1, 7).unwrap());
         let mut find = conn.prepare("SELECT root_id FROM span WHERE id = ?1").unwrap();
@@ -352,7 +352,7 @@ mod tests {
         }
         // A row a leaf, and 136 children at most to a page of 2,048 bytes.
         for rows in [135, 136, 137, 138, 272, 273, 136 * 136 + 1] {
-            let mut image = Image::new(2_048);
+            let mut image = PageImage::new(2_048);
             let mut batch = batch(rows);
             batch.text = "x".repeat(1_800);
             batch.spans.iter_mut().for_each(|span| span.fields = 0..1_800);
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_too_long_for_a_page_are_named() {
-        let mut image = Image::new(2_048);
+        let mut image = PageImage::new(2_048);
         let mut batch = batch(100);
         batch.text = "x".repeat(70_000);
         batch.spans[3].fields = 0..70_000;

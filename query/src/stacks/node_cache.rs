@@ -13,14 +13,14 @@ const RECENT_BITS: u32 = 18;
 const LOOKED_UP_MAX: usize = 65_536;
 
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct NodeCache {
     /// Id and node; no span has the id 0.
     recent: Vec<(u64, u32)>,
     looked_up: QuickMap<u64, u32>,
     looked_up_max: usize,
 }
 
-impl Known {
+impl NodeCache {
     pub(super) fn new() -> Self {
         Self::with_room(RECENT_BITS, LOOKED_UP_MAX)
     }

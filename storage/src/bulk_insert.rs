@@ -15,8 +15,8 @@ use rusqlite::{Connection, Transaction};
 
 use crate::batches::Ranges;
 use crate::compat::deserialize;
-use crate::image::{Image, PAGES_IN_CACHE, Rows};
 use crate::memory::MemoryUse;
+use crate::page_image::{PAGES_IN_CACHE, PageImage, Rows};
 use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// The name under which the image is attached.
@@ -31,8 +31,8 @@ const COPY_EVENTS: &str = "INSERT OR ROLLBACK INTO main.event SELECT * FROM batc
 const COPY_ENTRIES: &str = "INSERT OR ROLLBACK INTO main.entry SELECT * FROM batch.entry";
 
 #[derive(Debug)]
-pub(crate) struct Transfer {
-    image: Image,
+pub(crate) struct BulkInsert {
+    image: PageImage,
     rows_min: usize,
     usable: bool,
 }
@@ -45,15 +45,15 @@ pub(crate) struct Loaded<'a> {
     entries: &'a Rows,
 }
 
-impl Transfer {
+impl BulkInsert {
     /// Asks SQLite whether it copies cells; if not, all batches go through statements.
     pub(crate) fn new(conn: &mut Connection, rows_min: usize) -> rusqlite::Result<Self> {
-        let mut transfer = Self { image: Image::new(PAGE_SIZE), rows_min, usable: true };
+        let mut bulk_insert = Self { image: PageImage::new(PAGE_SIZE), rows_min, usable: true };
         conn.execute(&format!("ATTACH ':memory:' AS {SCHEMA}"), [])?;
-        if !transfer.would_copy(conn).unwrap_or(false) {
-            transfer.give_up(conn)?;
+        if !bulk_insert.would_copy(conn).unwrap_or(false) {
+            bulk_insert.give_up(conn)?;
         }
-        Ok(transfer)
+        Ok(bulk_insert)
     }
 
     fn would_copy(&mut self, conn: &mut Connection) -> rusqlite::Result<bool> {
@@ -85,7 +85,7 @@ impl Transfer {
         let image = self.image.build(batch, run_id, batch_id)?;
         // Out of memory, most likely. Statements need less.
         deserialize(conn, SCHEMA, image).ok()?;
-        let Image { spans, events, entries, .. } = &self.image;
+        let PageImage { spans, events, entries, .. } = &self.image;
         Some(Loaded { spans, events, entries })
     }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn sqlite_copies_cells_into_a_file_of_ours() {
         let mut conn = file("");
-        assert_eq!(Transfer::new(&mut conn, 1).unwrap().is_usable(), reads_images());
+        assert_eq!(BulkInsert::new(&mut conn, 1).unwrap().is_usable(), reads_images());
     }
 
     #[test]
@@ -200,9 +200,9 @@ mod tests {
             return;
         }
         let mut conn = file("");
-        let mut transfer = Transfer::new(&mut conn, 1).unwrap();
+        let mut bulk_insert = BulkInsert::new(&mut conn, 1).unwrap();
         for _ in 0..2 {
-            deserialize(&mut conn, SCHEMA, transfer.image.build_empty().unwrap()).unwrap();
+            deserialize(&mut conn, SCHEMA, bulk_insert.image.build_empty().unwrap()).unwrap();
             conn.query_row("SELECT count(*) FROM batch.span", [], |_| Ok(())).unwrap();
             let sql = "PRAGMA batch.cache_size";
             let pages: u32 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
@@ -216,16 +216,16 @@ mod tests {
             return;
         }
         let mut conn = file("");
-        let mut transfer = Transfer::new(&mut conn, 1).unwrap();
-        let mut image = transfer.image.build_empty().unwrap().to_vec();
+        let mut bulk_insert = BulkInsert::new(&mut conn, 1).unwrap();
+        let mut image = bulk_insert.image.build_empty().unwrap().to_vec();
         // The root of the table span is no page of a table any more.
         image[PAGE_SIZE] = 0xFF;
         deserialize(&mut conn, SCHEMA, &image).unwrap();
         let tx = conn.transaction().unwrap();
         copy(&tx, COPY_SPANS, 0).unwrap_err();
         drop(tx);
-        transfer.give_up(&conn).unwrap();
-        assert!(transfer.load(&mut conn, &Batch::default(), 1, 1).is_none());
+        bulk_insert.give_up(&conn).unwrap();
+        assert!(bulk_insert.load(&mut conn, &Batch::default(), 1, 1).is_none());
         let count = "SELECT count(*) FROM span";
         assert_eq!(conn.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }
@@ -242,7 +242,7 @@ mod tests {
             "CREATE TRIGGER theirs AFTER INSERT ON span BEGIN DELETE FROM mark; END",
         ] {
             let mut conn = file(change);
-            assert!(!Transfer::new(&mut conn, 1).unwrap().is_usable(), "{change}");
+            assert!(!BulkInsert::new(&mut conn, 1).unwrap().is_usable(), "{change}");
             conn.execute("SELECT * FROM batch.span", []).unwrap_err();
         }
     }

@@ -24,7 +24,7 @@ const FIRST_NAME: u32 = 2;
 const OF_ENTRIES: u32 = 1 << 31;
 
 #[derive(Debug)]
-pub(super) struct Growing {
+pub(super) struct TreeBuilder {
     nodes: Vec<StackNode>,
     /// From parent and frame to the node.
     children: QuickMap<u64, u32>,
@@ -37,7 +37,7 @@ pub(super) struct Growing {
     nodes_max: usize,
 }
 
-impl Growing {
+impl TreeBuilder {
     pub(super) fn new() -> Self {
         Self::within(DEPTH_MAX, NODES_MAX)
     }

@@ -3,7 +3,7 @@
 //! A row that SQLite passes over costs a fraction of one that is handed out and looked at here. So what
 //! must hold of every span that is meant, and can be said in SQL, is said there: the callsites that are
 //! possible, numbers, how it ended, whether it is a root. Whatever comes through is looked at by the
-//! filter itself; the sieve need not be complete, but it never holds back a span that is meant.
+//! filter itself; the pushdown need not be complete, but it never holds back a span that is meant.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use spandrel_storage::Status;
 const CALLSITES_MAX: usize = 1_000;
 
 /// What SQLite can decide, found out callsite by callsite: there can be half a million.
-pub(crate) struct Sieve<'a> {
+pub(crate) struct Pushdown<'a> {
     of_callsite: Vec<&'a Expression>,
     others: Vec<&'a Expression>,
     /// The callsites that are possible.
@@ -28,7 +28,7 @@ pub(crate) struct Sieve<'a> {
     leaves_out: bool,
 }
 
-impl<'a> Sieve<'a> {
+impl<'a> Pushdown<'a> {
     pub(super) fn new(expression: &'a Expression) -> Self {
         let parts = match expression {
             Expression::All(parts) => parts.as_slice(),
