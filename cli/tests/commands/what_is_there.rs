@@ -49,9 +49,12 @@ fn info_lists_the_memory_of_a_recording_while_it_goes_on_and_after() {
         let said = |words: &[&str]| run(bare(&["info", "--db", db]).args(words)).0;
         let short = said(&[]);
         assert!(
-            short.contains("\nmemory: ") && short.contains(": ring 4.0, open spans"),
+            short.contains("\nmemory: ") && short.contains(" MiB in use (ring 4.0, open spans"),
             "{short}"
         );
+        // What is said to be reserved is told from what is in use.
+        let words: Vec<&str> = short.split_whitespace().collect();
+        assert!(words.join(" ").contains(" more are reserved, and hold nothing"), "{short}");
         let long = said(&["-v"]);
         let rows = long.lines().skip_while(|line| !line.starts_with("memory, MiB")).skip(1);
         let rows: Vec<_> = rows.take(MemoryPart::ALL.len() + 1).collect();
@@ -59,6 +62,8 @@ fn info_lists_the_memory_of_a_recording_while_it_goes_on_and_after() {
             assert!(row.starts_with(&format!("  {} ", part.as_str().replace('_', " "))), "{long}");
         }
         assert!(rows.last().unwrap().starts_with("  all "), "{long}");
+        let words: Vec<&str> = long.split_whitespace().collect();
+        assert!(words.join(" ").contains("below 24 MiB at default settings"), "{long}");
         let json: serde_json::Value = serde_json::from_str(&said(&["-f", "json"])).unwrap();
         let parts = json["memory"]["parts"].as_array().unwrap();
         for name in ["reserved_bytes", "used_bytes"] {

@@ -6,6 +6,14 @@ use crate::output::text;
 
 /// Parts that a line names: those of at least so many bytes.
 const NAMED_MIN: u64 = 50 << 10;
+/// What the columns of the table mean.
+const MEANING: [&str; 3] = [
+    "  in use: it holds something; of open spans what was ever touched",
+    "  at most: the most in use at one moment (of each part at a moment of its own, so they are no sum); with \
+     code and stack that is below 24 MiB at default settings",
+    "  reserved: in use, and address space beyond that, which takes no memory before it is touched; no limit is \
+     about it",
+];
 const MIB: f64 = (1 << 20) as f64;
 
 /// Bytes of a part, or of all.
@@ -62,23 +70,23 @@ impl Memory {
     pub(super) fn lines(&self, is_table: bool) -> Vec<String> {
         if is_table {
             let head =
-                format!("memory, MiB{:>9}{:>9}{:>10}   set by", "used", "at most", "reserved");
+                format!("memory, MiB{:>9}{:>9}{:>10}   set by", "in use", "at most", "reserved");
             let parts = self.parts.iter().map(|(part, bytes)| row(part, *bytes));
-            return [head].into_iter().chain(parts).chain([row("all", self.all)]).collect();
+            let all = [head].into_iter().chain(parts).chain([row("all", self.all)]);
+            return all.chain(MEANING.map(str::to_owned)).collect();
         }
         let named = self.parts.iter().filter(|(_, bytes)| bytes.used >= NAMED_MIN);
-        let named = named.map(|(part, bytes)| {
-            let of = match bytes.reserved - bytes.reserved.min(bytes.used) < NAMED_MIN {
-                true => String::new(),
-                false => format!(" of {}", mib(bytes.reserved)),
-            };
-            format!("{} {}{of}", words(part), mib(bytes.used))
-        });
+        let named: Vec<_> =
+            named.map(|(part, bytes)| format!("{} {}", words(part), mib(bytes.used))).collect();
+        let parts = if named.is_empty() { "" } else { &format!(" ({})", named.join(", ")) };
         let Bytes { reserved, used, peak } = self.all;
-        let (used, peak, reserved) = (mib(used), mib(peak), mib(reserved));
-        let named: Vec<_> = named.collect();
-        let all = format!("memory: {used} MiB, at most {peak}, of {reserved} reserved");
-        vec![if named.is_empty() { all } else { format!("{all}: {}", named.join(", ")) }]
+        let all = format!("memory: {} MiB in use{parts}, at most {}", mib(used), mib(peak));
+        // Address space beyond what is in use: only where there is some.
+        let more = reserved.saturating_sub(used);
+        vec![match more < NAMED_MIN {
+            true => all,
+            false => format!("{all}; {} more are reserved, and hold nothing", mib(more)),
+        }]
     }
 }
 
@@ -125,12 +133,18 @@ mod tests {
         let memory = Memory::of(&report).unwrap();
         assert_eq!(
             memory.lines(false),
-            ["memory: 5.0 MiB, at most 19.0, of 31.0 reserved: ring 4.0, open spans 1.0 of 27.0"]
-        );
-        assert_eq!(
-            memory.lines(true),
             [
-                "memory, MiB     used  at most  reserved   set by",
+                "memory: 5.0 MiB in use (ring 4.0, open spans 1.0), at most 19.0; 26.0 more are reserved, and \
+              hold nothing"
+            ]
+        );
+        let lines = memory.lines(true);
+        let (table, meaning) = lines.split_at(lines.len() - MEANING.len());
+        assert_eq!(meaning, MEANING);
+        assert_eq!(
+            table,
+            [
+                "memory, MiB   in use  at most  reserved   set by",
                 "  ring           4.0      4.0       4.0   ring_capacity",
                 "  open spans     1.0      1.0      27.0   max_open_spans, max_field_bytes",
                 "  drained        0.0     14.0       0.0   ring_capacity",
