@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Circles of imports between the files of a crate, found by cargo-cycles. A file imports what its `use` lines
 # name, and a folder's mod.rs all files that it declares, so that a file below one that is re-exported from
-# there must not import the folder by its name. Test code counts.
+# there must not import the folder by its name. Test code counts. Then: that the folders of profiler/ import each
+# other in one direction.
 #
 #   scripts/circles.sh [crate folder ...]       default: those that have none
 #
@@ -10,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-(($# > 0)) || set -- ring storage query export
+(($# > 0)) || set -- ring storage query export profiler
 
 if ! command -v cargo-cycles >/dev/null; then
     echo "circles.sh: SKIPPED, cargo-cycles is not installed (cargo install cargo-cycles --locked)" >&2
@@ -40,3 +41,18 @@ for crate; do
     rm -rf "$folder/crate"
     echo "$crate: $(find "$crate/src" -name '*.rs' | wc -l) files, no circle"
 done
+
+# A folder of profiler/src and those that it knows nothing of.
+knows_nothing_of() { # folder, others
+    local found
+    found=$(grep -rnE "\\bcrate::(${2// /|})::" "profiler/src/$1" --include='*.rs' | grep -vE ':[0-9]+: *//' || true)
+    [[ -z $found ]] && return
+    echo "$found"
+    echo "circles.sh: profiler/src/$1 imports what is above it" >&2
+    exit 1
+}
+knows_nothing_of recorder "front writer handle"
+knows_nothing_of writer "front handle"
+knows_nothing_of front "writer handle"
+knows_nothing_of redact "recorder front writer handle"
+echo "profiler: recorder <- front <- handle, recorder <- writer <- handle"

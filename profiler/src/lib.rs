@@ -68,10 +68,3 @@ pub use recorder::stats::{Ledger, Stats};
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 #[doc(hidden)]
 pub use writer::Fault;
-
-use front::inline_fields;
-use recorder::{
-    account, callsites, chunks, clock, counters, entry_rules, field_buffer, field_room, fields,
-    late, local, log_events, losses, open_spans, page_map, places, record, rule, said, sites,
-    stats, tally, threads,
-};

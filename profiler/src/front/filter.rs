@@ -12,12 +12,12 @@ use tracing_core::dispatcher::{self, WeakDispatch};
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, callsite};
 use tracing_subscriber::filter::Targets;
 
-use crate::chunks::Chunks;
-use crate::log_events::{self, is_of_log};
 use crate::mutex::Mutex;
 use crate::recorder::Recorder;
-use crate::rule::{Rule, Verdict};
-use crate::sites::{Answer, QuickSites, RuleNumber, Site, Sites};
+use crate::recorder::chunks::Chunks;
+use crate::recorder::log_events::{self, is_of_log};
+use crate::recorder::rule::{Rule, Verdict};
+use crate::recorder::sites::{Answer, QuickSites, RuleNumber, Site, Sites};
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
@@ -167,7 +167,7 @@ impl Filter {
             Verdict::Below => Answer::Below,
         };
         let before = site.set_answer(answer);
-        recorder.tally.count(before, answer);
+        recorder.tally.count(before.map(Answer::is_kept), answer.is_kept());
         // The quick paths know nothing of a first entry that is recorded.
         let is_usual = match answer {
             Answer::Kept(number) => !recorder.records_all(number),

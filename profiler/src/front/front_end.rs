@@ -4,11 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::ancestry::Ancestry;
 use super::filter::Filter;
-use crate::entry_rules::EntryRules;
-use crate::open_spans::OpenSpan;
+use crate::recorder::entry_rules::EntryRules;
+use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::rule::Rule;
+use crate::recorder::sites::{QuickSites, quick_sites};
 use crate::recorder::{Recorder, RecorderOptions};
-use crate::rule::Rule;
-use crate::sites::{QuickSites, quick_sites};
 use spandrel_ring::Table;
 use tracing_core::LevelFilter;
 

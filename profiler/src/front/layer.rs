@@ -21,10 +21,10 @@ use super::front_end::Front;
 #[cfg(feature = "opentelemetry")]
 use super::open_telemetry;
 use super::placement::Placement;
-use crate::local;
-use crate::open_spans::first_place;
+use crate::recorder::local;
+use crate::recorder::open_spans::first_place;
+use crate::recorder::sites::Answer;
 use crate::recorder::{IsRecorded, Recorder, Source};
-use crate::sites::Answer;
 
 /// A [`tracing_subscriber::Layer`] that records every span and event it is shown.
 ///

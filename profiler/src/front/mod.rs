@@ -4,7 +4,6 @@ mod ancestry;
 mod fast;
 mod filter;
 mod front_end;
-pub(crate) mod inline_fields;
 mod layer;
 mod linked_span;
 #[cfg(feature = "log")]

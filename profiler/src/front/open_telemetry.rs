@@ -23,8 +23,8 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::front_end::Front;
-use crate::fields::GivenIds;
 use crate::panics;
+use crate::recorder::fields::GivenIds;
 
 /// A thread is about to enter a span.
 #[inline]

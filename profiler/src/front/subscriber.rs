@@ -11,11 +11,11 @@ use super::fast::{self, Quick};
 use super::filter::FilterHandle;
 use super::front_end::Front;
 use crate::error::{Error, ErrorKind};
-use crate::local;
-use crate::open_spans::Place;
-use crate::places::{UNRECORDED, place_of};
+use crate::recorder::local;
+use crate::recorder::open_spans::Place;
+use crate::recorder::open_spans::free_list::{UNRECORDED, place_of};
+use crate::recorder::sites::Answer;
 use crate::recorder::{NO_ANCESTOR, Recorder, Source};
-use crate::sites::Answer;
 
 /// A `tracing` subscriber that records every span and event, and does nothing else.
 ///

@@ -7,14 +7,14 @@ use spandrel_ring::RingOptions;
 use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
-use crate::entry_rules::{Entries, EntryRules};
 use crate::error::{Error, ErrorKind};
 use crate::memory;
-use crate::open_spans::OpenSpans;
-use crate::record::Slot;
 use crate::recorder::DoesNotFit;
+use crate::recorder::entry_rules::{Entries, EntryRules};
+use crate::recorder::open_spans::OpenSpans;
+use crate::recorder::record::Slot;
+use crate::recorder::rule::Rule;
 use crate::redact::Redaction;
-use crate::rule::Rule;
 use crate::writer::Fault;
 
 /// Most partitions that a thread can have for itself.

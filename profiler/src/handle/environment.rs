@@ -10,8 +10,8 @@ use spandrel_storage::nearest;
 use tracing_core::LevelFilter;
 
 use super::builder::{Arguments, Builder, VARIABLE_PREFIX};
-use crate::entry_rules::NotRules;
 use crate::error::{Error, ErrorKind};
+use crate::recorder::entry_rules::NotRules;
 
 /// All that are read here.
 const SETTINGS: [&str; 21] = [

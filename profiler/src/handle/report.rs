@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use crate::stats::Stats;
+use crate::recorder::stats::Stats;
 
 /// What `close()` returns: the last [`Stats`], and how the closing went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@
 //! is the one to read; so nobody waits for a writer that the system has sent away in the middle, and a
 //! reader tries again only if the writer has gone on meanwhile.
 
-use crate::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS};
+use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The columns, each counted by itself: `taken = stored + dropped + held + duplicates` is what they

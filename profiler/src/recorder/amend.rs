@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tracing_core::span::Record;
 
 use super::Recorder;
-use crate::field_buffer::FieldBuffer;
-use crate::fields::FIELDS_MAX;
-use crate::local::{self, NoCold, Unavailable};
-use crate::losses::Kind;
-use crate::record::{self, Link};
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::fields::FIELDS_MAX;
+use crate::recorder::local::{self, NoCold, Unavailable};
+use crate::recorder::losses::Kind;
+use crate::recorder::record::{self, Link};
 
 impl Recorder {
     /// Fields are recorded into an open span.

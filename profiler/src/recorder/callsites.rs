@@ -6,8 +6,8 @@
 
 use tracing_core::Metadata;
 
-use crate::chunks::Chunks;
-use crate::entry_rules::{EntryRules, RuleOf};
+use crate::recorder::chunks::Chunks;
+use crate::recorder::entry_rules::{EntryRules, RuleOf};
 
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u32;

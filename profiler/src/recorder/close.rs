@@ -6,11 +6,11 @@ use spandrel_ring::ClaimError;
 use spandrel_storage::Status;
 
 use super::Recorder;
-use crate::local::{self, Hot};
-use crate::losses::Kind;
-use crate::open_spans::{Entries, OpenSpan, Place};
-use crate::record::{ClosingSpan, SLOT_WORDS, slots};
-use crate::said::Said;
+use crate::recorder::local::{self, Hot};
+use crate::recorder::losses::Kind;
+use crate::recorder::open_spans::{OpenSpan, Place};
+use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, slots};
+use crate::recorder::said::Said;
 
 impl Recorder {
     /// There is one more handle of a span of a direct layer.

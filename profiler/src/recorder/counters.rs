@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use spandrel_ring::Ring;
 
-use crate::account::{Account, Shown};
-use crate::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
-use crate::record::Slot;
+use crate::recorder::account::{Account, Shown};
+use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
+use crate::recorder::record::Slot;
 
 /// What happened at one partition.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use tracing_core::Metadata;
 
 use super::Recorder;
 use super::entries::Ending;
-use crate::local::{self, Detailed, Entered, Hot};
-use crate::open_spans::{Measured, OpenSpan, Place};
-use crate::record::{self, id_of};
+use crate::recorder::local::{self, Detailed, Entered, Hot};
+use crate::recorder::open_spans::{Measured, OpenSpan, Place};
+use crate::recorder::record::{self, id_of};
 
 impl Recorder {
     /// The span of a direct layer that the thread is in: its key and callsite.

@@ -7,12 +7,12 @@
 use std::sync::atomic::Ordering;
 
 use super::Recorder;
-use crate::callsites::CallsiteNumber;
-use crate::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
-use crate::local::{Entered, Hot};
-use crate::losses::Kind;
-use crate::open_spans::{OpenSpan, Place};
-use crate::record::{self, Earlier, Entry, id_of};
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
+use crate::recorder::local::{Entered, Hot};
+use crate::recorder::losses::Kind;
+use crate::recorder::open_spans::{OpenSpan, Place};
+use crate::recorder::record::{self, Earlier, Entry, id_of};
 
 /// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
 /// slow, counts by its lifetime.
@@ -165,11 +165,11 @@ mod tests {
     use tracing_core::LevelFilter;
 
     use super::*;
-    use crate::entry_rules::EntryRules;
-    use crate::local;
-    use crate::losses::DropReason;
+    use crate::recorder::entry_rules::EntryRules;
+    use crate::recorder::local;
+    use crate::recorder::losses::DropReason;
     use crate::recorder::recording::RecorderOptions;
-    use crate::rule::Rule;
+    use crate::recorder::rule::Rule;
 
     fn options() -> RecorderOptions {
         RecorderOptions {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tracing_core::{Event, Level, Metadata};
 
 use super::{FindAncestor, Recorder, Source};
-use crate::callsites::CallsiteNumber;
-use crate::field_buffer::FieldBuffer;
-use crate::local::{self, Hot, NoCold};
-use crate::losses::{DropReason, Kind};
-use crate::open_spans::OpenSpan;
-use crate::record::{self, EVENT_WORDS, EventHead, slots};
-use crate::said::{is_of_instrument, may_be_of_instrument};
-use crate::sites::Answer;
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::local::{self, Hot, NoCold};
+use crate::recorder::losses::{DropReason, Kind};
+use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::record::{self, EVENT_WORDS, EventHead, slots};
+use crate::recorder::said::{is_of_instrument, may_be_of_instrument};
+use crate::recorder::sites::Answer;
 
 impl Recorder {
     /// Something happens, for which the front end's filter has this answer.

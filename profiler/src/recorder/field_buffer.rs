@@ -4,14 +4,14 @@ use std::fmt::{self, Write as _};
 
 use tracing_core::field::{Field, Visit};
 
-use crate::field_room::{Came, Shares};
-use crate::fields::{
+use crate::panics;
+use crate::recorder::field_room::{Came, Shares};
+use crate::recorder::fields::{
     CUT, CUT_WORDS_MIN, KIND_BOOL, KIND_BYTES, KIND_F64, KIND_I32, KIND_I64, KIND_I128, KIND_STR,
     KIND_U32, KIND_U64, KIND_U128, header, index_of, missing, tail_word,
 };
-use crate::open_spans::OpenSpan;
-use crate::panics;
-use crate::said::{Role, Said, Told, of_float};
+use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::said::{Role, Said, Told, of_float};
 
 /// Least room to format a value in.
 const TEXT_BYTES_MIN: usize = 64;

@@ -1,4 +1,4 @@
-//! Field values in words: visited into a [buffer](crate::field_buffer), carried through table and ring, read by the
+//! Field values in words: visited into a [buffer](crate::recorder::field_buffer), carried through table and ring, read by the
 //! writer.
 //!
 //! ```text
@@ -13,8 +13,8 @@
 //! header: how many bytes the text had. Of a field that is [missing](KIND_MISSING) nothing is kept but
 //! that it was there, and [padding](KIND_PAD) is what a shorter value has left behind it.
 //!
-//! How much of a value is kept is up to [`field_room`](crate::field_room). What it says of its span's
-//! status is not: of a value that is not kept in full, all of it is [looked at](crate::said) when it is
+//! How much of a value is kept is up to [`field_room`](crate::recorder::field_room). What it says of its span's
+//! status is not: of a value that is not kept in full, all of it is [looked at](crate::recorder::said) when it is
 //! recorded.
 
 pub(crate) const KIND_I32: u8 = 1;

@@ -4,7 +4,7 @@
 //! when it closes, and seen while it is open. Where there is no room, they are not known.
 
 use super::Recorder;
-use crate::fields::GivenIds;
+use crate::recorder::fields::GivenIds;
 
 impl Recorder {
     /// Whether nobody has been inside a span yet, and nothing is known of its ids. `None`: it is not recorded.

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use super::Recorder;
-use crate::local::{self, Detailed, Hot, Within};
-use crate::open_spans::OpenSpan;
+use crate::recorder::local::{self, Detailed, Hot, Within};
+use crate::recorder::open_spans::OpenSpan;
 
 /// Whether a span with this key is recorded.
 pub(crate) type IsRecorded<'a> = &'a dyn Fn(u64) -> bool;

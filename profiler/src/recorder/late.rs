@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use spandrel_ring::Consumer;
 
-use crate::record::{self, Slot};
+use crate::recorder::record::{self, Slot};
 
 /// What is left when the writer has ended.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::fmt;
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Event, Metadata};
 
-use crate::rule::{Rule, Verdict};
+use crate::recorder::rule::{Rule, Verdict};
 
 /// The field that has the target of the record.
 pub(crate) const TARGET: &str = "log.target";

@@ -3,8 +3,8 @@
 use spandrel_storage::MemoryUse;
 
 use super::Recorder;
-use crate::page_map::PageMap;
-use crate::sites::QUICK_BYTES;
+use crate::recorder::page_map::PageMap;
+use crate::recorder::sites::QUICK_BYTES;
 use crate::sync::Ordering;
 
 impl Recorder {

@@ -29,7 +29,6 @@ mod memory;
 mod new_span;
 pub(crate) mod open_spans;
 pub(crate) mod page_map;
-pub(crate) mod places;
 mod publish;
 pub(crate) mod record;
 pub(crate) mod recording;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tracing_core::span::Attributes;
 
 use super::{FindAncestor, Recorder, Source};
-use crate::callsites::CallsiteNumber;
-use crate::field_buffer::FieldBuffer;
-use crate::local::{self, Hot, NoCold};
-use crate::losses::{DropReason, Kind};
-use crate::open_spans::{INLINE_WORDS, LONG, NewSpan};
-use crate::record;
-use crate::sites::Answer;
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::local::{self, Hot, NoCold};
+use crate::recorder::losses::{DropReason, Kind};
+use crate::recorder::open_spans::{INLINE_WORDS, LONG, NewSpan};
+use crate::recorder::record;
+use crate::recorder::sites::Answer;
 
 impl Recorder {
     /// A span is created, for which the front end's filter has this answer: the general case. Returns

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use spandrel_ring::ClaimError;
 
 use super::Recorder;
-use crate::local::{self, Unavailable};
-use crate::losses::{DropReason, Kind};
-use crate::record::Slot;
+use crate::recorder::local::{self, Unavailable};
+use crate::recorder::losses::{DropReason, Kind};
+use crate::recorder::record::Slot;
 
 impl Recorder {
     /// Publishes one record and counts it, or counts it as dropped.

@@ -5,19 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 
-use crate::callsites::Callsites;
-use crate::clock::Clock;
-use crate::counters::Counters;
-use crate::entry_rules::{Entries, EntryRules, TICKS_MIN};
-use crate::late::Late;
-use crate::local::state::{NO_OWNER, OWNERS};
-use crate::losses::{DropReason, Kind};
 use crate::mutex::Mutex;
-use crate::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
-use crate::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
-use crate::rule::Rule;
-use crate::tally::Tally;
-use crate::threads::Threads;
+use crate::recorder::callsites::Callsites;
+use crate::recorder::clock::Clock;
+use crate::recorder::counters::Counters;
+use crate::recorder::entry_rules::{Entries, EntryRules, TICKS_MIN};
+use crate::recorder::late::Late;
+use crate::recorder::local::state::{NO_OWNER, OWNERS};
+use crate::recorder::losses::{DropReason, Kind};
+use crate::recorder::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
+use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
+use crate::recorder::rule::Rule;
+use crate::recorder::tally::Tally;
+use crate::recorder::threads::Threads;
 
 /// A recording: everything that application threads and the writer share.
 #[derive(Debug)]

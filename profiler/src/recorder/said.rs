@@ -17,7 +17,7 @@
 
 use tracing_core::Metadata;
 
-use crate::fields::{self, Fields, Value};
+use crate::recorder::fields::{self, Fields, Value};
 
 /// The field that says of a span that it has failed, unless its value is false or empty.
 pub(crate) const ERROR: &str = "error";

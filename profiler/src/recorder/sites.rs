@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use tracing_core::Metadata;
 
-use crate::callsites::CallsiteNumber;
-use crate::chunks::Chunks;
-use crate::fields::FIELDS_MAX;
-use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::chunks::Chunks;
+use crate::recorder::fields::FIELDS_MAX;
+use crate::recorder::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
 use crate::sync::{AtomicU64, AtomicUsize, OnceLock, Ordering};
 
 /// What a filter says of a callsite.
@@ -39,6 +39,16 @@ pub(crate) enum Answer {
     /// Its events are records of the `log` crate: what is done with one depends on the record's target. By
     /// the rule of this number.
     ByTarget(RuleNumber),
+}
+
+impl Answer {
+    /// Whether spans or events of the callsite are kept, some of them at least.
+    pub(crate) fn is_kept(self) -> bool {
+        match self {
+            Self::Kept(_) | Self::ByTarget(_) | Self::Full => true,
+            Self::Marks | Self::Below => false,
+        }
+    }
 }
 
 /// The number of a rule of the front end's.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use spandrel_storage::SqliteVersion;
 
 use crate::json_string::push_string;
-use crate::losses::Dropped;
 use crate::memory_use::Memory;
+use crate::recorder::losses::Dropped;
 
 /// The ledger of one kind of record: `recorded = stored + dropped + in_flight`, always.
 ///
@@ -198,7 +198,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::losses::DropReason;
+    use crate::recorder::losses::DropReason;
 
     #[test]
     #[cfg_attr(miri, ignore = "SQLite is asked for its version, and is C")]

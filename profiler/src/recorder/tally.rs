@@ -1,6 +1,5 @@
 //! How many callsites are kept, and how many are below the level.
 
-use crate::sites::Answer;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Counted when a front end decides about a callsite, which it has once, whoever meets it. Modulo 2^64: of
@@ -12,8 +11,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// A callsite had one answer, or none, and has another one now.
-    pub(crate) fn count(&self, before: Option<Answer>, now: Answer) {
+    /// Whether a callsite is kept: what was decided before, if anything was, and what is now.
+    pub(crate) fn count(&self, before: Option<bool>, now: bool) {
         if let Some(before) = before {
             self.of(before).fetch_sub(1, Ordering::Relaxed);
         }
@@ -21,11 +20,8 @@ impl Tally {
     }
 
     // Relaxed, here and above: figures for people.
-    fn of(&self, answer: Answer) -> &AtomicU64 {
-        match answer {
-            Answer::Kept(_) | Answer::ByTarget(_) | Answer::Full => &self.kept,
-            Answer::Marks | Answer::Below => &self.below,
-        }
+    fn of(&self, is_kept: bool) -> &AtomicU64 {
+        if is_kept { &self.kept } else { &self.below }
     }
 
     /// Kept, and below the level: exact when nobody is deciding.

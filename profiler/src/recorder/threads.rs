@@ -8,7 +8,7 @@ use spandrel_storage::MemoryUse;
 
 use crate::mutex::Mutex;
 use crate::panics;
-use crate::record::THREAD_MAX;
+use crate::recorder::record::THREAD_MAX;
 
 /// What is known of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]

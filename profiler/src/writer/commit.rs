@@ -10,8 +10,8 @@ use super::Writer;
 use super::losses::NewLosses;
 use super::marks::PendingMarks;
 use super::raw::add;
-use crate::losses::{DropReason, Kind, PerKind};
 use crate::panics;
+use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::writer::fault::Fault;
 use crate::writer::state::Trouble;
 
@@ -152,7 +152,7 @@ impl Writer {
     /// The last batch: all that is left. What comes beside the close stays in the ring, see
     /// [`Late`].
     ///
-    /// [`Late`]: crate::late::Late
+    /// [`Late`]: crate::recorder::late::Late
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
         let positions = self.positions();

@@ -12,14 +12,14 @@ use spandrel_storage::{
 };
 use tracing_core::Metadata;
 
-use crate::clock::Timeline;
-use crate::fields::Fields;
-use crate::open_spans::{Entries, Seen};
-use crate::record::{self, Entry, EventHead, Kin, Kinship, Record, SpanHead};
 use crate::recorder::Recorder;
+use crate::recorder::clock::Timeline;
+use crate::recorder::fields::Fields;
+use crate::recorder::open_spans::Seen;
+use crate::recorder::record::{self, Entries, Entry, EventHead, Kin, Kinship, Record, SpanHead};
+use crate::recorder::said::{Role, Said};
+use crate::recorder::threads::Threads;
 use crate::redact::{Redaction, Secrecy};
-use crate::said::{Role, Said};
-use crate::threads::Threads;
 
 use super::closed_spans::ClosedSpans;
 use super::id_table::IdTable;

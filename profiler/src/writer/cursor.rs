@@ -7,10 +7,10 @@ use std::fmt::{self, Write as _};
 
 use super::digits::{self, put_short_decimal, put_u64};
 use super::keys::{HEAD, Key};
-use crate::fields::{
+use crate::json_string::{Escape, hex};
+use crate::recorder::fields::{
     self, KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, Value,
 };
-use crate::json_string::{Escape, hex};
 use crate::redact::{Address, Urls};
 
 /// What stands for a secret.

@@ -6,8 +6,8 @@ use spandrel_ring::Consumer;
 
 use super::raw::RawBatch;
 use super::{STRAGGLER_GRACE, Writer};
-use crate::losses::{KINDS, PerKind};
-use crate::record::Slot;
+use crate::recorder::losses::{KINDS, PerKind};
+use crate::recorder::record::Slot;
 
 impl Writer {
     /// Where the next claim of each partition begins.

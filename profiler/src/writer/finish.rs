@@ -9,10 +9,10 @@ use super::commit::BACKLOG_BATCHES;
 use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
 use super::stats;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
-use crate::late::Late;
-use crate::losses::{DropReason, Kind, PerKind};
-use crate::open_spans::Seen;
 use crate::panics;
+use crate::recorder::late::Late;
+use crate::recorder::losses::{DropReason, Kind, PerKind};
+use crate::recorder::open_spans::Seen;
 
 /// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
 /// second more, and what is not stored then has to be counted.
@@ -291,7 +291,7 @@ mod tests {
     use spandrel_query::Reader;
 
     use super::*;
-    use crate::clock::tests::SLOW_BY;
+    use crate::recorder::clock::tests::SLOW_BY;
 
     #[test]
     fn a_clock_that_is_set_while_it_is_recorded_does_not_make_the_run_longer() {

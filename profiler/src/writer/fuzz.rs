@@ -18,17 +18,17 @@ use super::convert::Converter;
 use super::json::JsonWriter;
 use super::keys::Keys;
 use super::raw::RawBatch;
-use crate::clock::Timeline;
-use crate::entry_rules::EntryRules;
-use crate::field_buffer::FieldBuffer;
-use crate::fields::{Fields, Value};
 use crate::fuzz::site::{NAMES, SITE, SPAN_SITE};
 use crate::fuzz::words::words;
-use crate::losses::PerKind;
-use crate::record::{SLOT_WORDS, Slot};
+use crate::recorder::clock::Timeline;
+use crate::recorder::entry_rules::EntryRules;
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::fields::{Fields, Value};
+use crate::recorder::losses::PerKind;
+use crate::recorder::record::{SLOT_WORDS, Slot};
+use crate::recorder::rule::Rule;
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
-use crate::rule::Rule;
 
 /// Slots of the ring; inputs are shorter.
 const SLOTS: usize = 2_048;

@@ -12,7 +12,7 @@ use super::in_file::InFile;
 use super::losses::Losses;
 use super::raw::add;
 use super::stats;
-use crate::losses::{DropReason, Kind, PerKind};
+use crate::recorder::losses::{DropReason, Kind, PerKind};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the writer may delete old rows at a time.

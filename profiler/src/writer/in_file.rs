@@ -2,8 +2,8 @@
 
 use spandrel_storage::Recovered;
 
-use crate::account::Account;
-use crate::losses::{DropReason, PerKind};
+use crate::recorder::account::Account;
+use crate::recorder::losses::{DropReason, PerKind};
 
 /// Stored since the file was opened.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 
 use super::cursor::{Cursor, REDACTED_TEXT, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
-use crate::fields::{self, FieldValue, Fields, Value};
+use crate::recorder::fields::{self, FieldValue, Fields, Value};
 use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
 
 /// The reserved key under which an object names the fields that are not there as they were recorded:
@@ -227,7 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fields::{
+    use crate::recorder::fields::{
         KIND_BOOL, KIND_BYTES, KIND_F64, KIND_I64, KIND_MISSING, KIND_STR, KIND_U32, KIND_U64,
         header, padding,
     };

@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
 use tracing_core::Metadata;
 
-use crate::callsites::CallsiteNumber;
-use crate::fields::{self, Fields, Value};
-use crate::log_events::{TARGET, is_of_log};
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::fields::{self, Fields, Value};
+use crate::recorder::log_events::{TARGET, is_of_log};
 
 /// Places that are remembered, of one file.
 const SITES_MAX: usize = 4_096;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use spandrel_storage::LossRow;
 
-use crate::account::Account;
-use crate::counters::Counters;
-use crate::losses::{DropReason, Drops, Kind};
+use crate::recorder::account::Account;
+use crate::recorder::counters::Counters;
+use crate::recorder::losses::{DropReason, Drops, Kind};
 
 /// What had been dropped, partition by partition, when the last losses were committed.
 #[derive(Debug)]

@@ -59,11 +59,11 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use spandrel_ring::Consumer;
 use spandrel_storage::{Batch, RunInfo, Store, StoreOptions, after};
 
-use crate::account::Account;
-use crate::clock::Timeline;
 use crate::panics;
-use crate::record::Slot;
 use crate::recorder::Recorder;
+use crate::recorder::account::Account;
+use crate::recorder::clock::Timeline;
+use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 use spandrel_ring::Entry;
 use spandrel_storage::MemoryUse;
 
-use crate::losses::{KINDS, Kind, PerKind};
-use crate::record::{self, Record, Slot};
+use crate::recorder::losses::{KINDS, Kind, PerKind};
+use crate::recorder::record::{self, Record, Slot};
 
 /// Slots of a chunk, 112 KiB: small enough that an allocator hands one that was given back to the next who asks.
 const CHUNK: usize = 2_048;
@@ -252,7 +252,7 @@ pub(super) fn add(sum: &mut PerKind, counts: PerKind) {
 mod tests {
     use spandrel_ring::{Ring, RingOptions};
 
-    use crate::record::SLOT_WORDS;
+    use crate::recorder::record::SLOT_WORDS;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Writer;
 use super::state::WriterState;
 use crate::json_string::push_string;
-use crate::losses::{DropReason, PerKind};
+use crate::recorder::losses::{DropReason, PerKind};
 
 /// From one figure of the memory to the next.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,10 +3,10 @@
 use spandrel_storage::SqliteVersion;
 
 use super::state::WriterState;
-use crate::counters::Snapshot;
-use crate::losses::{DropReason, Dropped, Drops, Kind, add_drops};
 use crate::recorder::Recorder;
-use crate::stats::{Ledger, Stats};
+use crate::recorder::counters::Snapshot;
+use crate::recorder::losses::{DropReason, Dropped, Drops, Kind, add_drops};
+use crate::recorder::stats::{Ledger, Stats};
 
 /// The state of a recording now.
 pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
@@ -85,7 +85,7 @@ fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Led
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Account;
+    use crate::recorder::account::Account;
 
     /// What was published and drained, and became of it, in order.
     fn sound() -> Snapshot {

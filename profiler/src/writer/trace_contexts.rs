@@ -4,7 +4,7 @@
 use spandrel_storage::{OtelSpanId, TraceContext, TraceId};
 use tracing_core::Metadata;
 
-use crate::fields::{Fields, Value};
+use crate::recorder::fields::{Fields, Value};
 use crate::redact::{Redaction, Secrecy};
 
 /// Bytes of the longest text that is looked at: a header of a later version may have more than 55.
@@ -78,7 +78,7 @@ fn said(roles: &[(usize, Role)], words: &[u64]) -> Option<TraceContext> {
 /// What the layer of OpenTelemetry has given it; the fields know whose child it is.
 #[cfg(feature = "opentelemetry")]
 fn given(words: &[u64], said: Option<TraceContext>) -> Option<TraceContext> {
-    let (trace_id, span_id) = crate::fields::given_ids(words)?;
+    let (trace_id, span_id) = crate::recorder::fields::given_ids(words)?;
     let trace_id = TraceId::new(trace_id)?;
     let said = said.filter(|said| said.trace_id == trace_id);
     let parent_id = said.and_then(|said| said.parent_id);

@@ -3,18 +3,18 @@
 use spandrel_ring::{Table, timestamp};
 use tracing_core::span::{Attributes, Id};
 
-use super::Quick::{self, Done, HasFields, NotDone};
-use super::{
+use super::shared::Quick::{self, Done, HasFields, NotDone};
+use super::shared::{
     enter_at, exit_at, publish_again, publish_plain, publish_untimed, publish_with_fields,
     was_inside_once,
 };
-use crate::callsites::CallsiteNumber;
-use crate::fields::FIELDS_MAX;
-use crate::local::{self, Hot, Within};
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
-use crate::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
 use crate::recorder::Recorder;
-use crate::sites::{QuickSites, first_probe};
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::fields::FIELDS_MAX;
+use crate::recorder::local::{self, Hot, Within};
+use crate::recorder::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
+use crate::recorder::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
+use crate::recorder::sites::{QuickSites, first_probe};
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]

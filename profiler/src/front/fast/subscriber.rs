@@ -6,15 +6,15 @@ use std::sync::Arc;
 use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
-use super::Quick::{self, Done, HasFields, NotDone};
-use super::{
+use super::shared::Quick::{self, Done, HasFields, NotDone};
+use super::shared::{
     enter_at, exit_at, publish_again, publish_untimed, publish_with_fields, was_inside_once,
 };
-use crate::local::{self, Hot};
-use crate::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
-use crate::places::{UNRECORDED, key_of, place_of};
+use crate::recorder::local::{self, Hot};
+use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, place_of};
+use crate::recorder::open_spans::{NewSpan, OpenSpan, OpenSpans, Place};
+use crate::recorder::sites::{Answer, QuickSites, first_probe};
 use crate::recorder::{NO_ANCESTOR, Recorder, Source};
-use crate::sites::{Answer, QuickSites, first_probe};
 
 /// A thread enters a span of its own. `spans` are those of the first layer, a direct one.
 #[inline(always)]

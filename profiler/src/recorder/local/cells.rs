@@ -6,9 +6,9 @@ use spandrel_ring::ThreadLease;
 
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::NOBODY;
-use crate::entry_rules::NO_AGE;
-use crate::open_spans::Place;
-use crate::record::Slot;
+use crate::recorder::entry_rules::NO_AGE;
+use crate::recorder::open_spans::Place;
+use crate::recorder::record::Slot;
 
 thread_local! {
     pub(super) static CELLS: Cells = const { Cells::new() };
@@ -35,7 +35,7 @@ pub(super) struct Cells {
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     pub(super) lease: ThreadLease<Slot>,
-    /// Free places for spans of a direct front end, see [`places`](crate::places): the first `free_len`
+    /// Free places for spans of a direct front end, see [`free_list`](crate::recorder::open_spans::free_list): the first `free_len`
     /// of these.
     pub(super) free: [Cell<Place>; FREE],
     pub(super) free_len: Cell<u32>,

@@ -9,7 +9,7 @@ use super::link::{
 use super::owned::with_cold;
 use super::state::in_this_order;
 use super::token::Hot;
-use crate::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
+use crate::recorder::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
 use spandrel_ring::Table;
 
 const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < NOWHERE as usize);

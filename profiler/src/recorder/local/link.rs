@@ -1,12 +1,12 @@
 //! How a thread remembers the spans that it is in: a chain, of links.
 
-use crate::open_spans::Place;
+use crate::recorder::open_spans::Place;
 
 /// The spans that a thread is in are a chain from the innermost one outwards. A link is
 ///
 /// * `OUTSIDE`, or
 /// * the place of a span of the first layer that is the thread's own: the table keeps the next link
-///   (and the place, until the thread has left, see [`OpenSpans::close`](crate::open_spans::OpenSpans::close)), or
+///   (and the place, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
 /// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
 pub(super) type Link = Place;
 

@@ -24,8 +24,8 @@ pub(crate) use self::token::{Hot, Unavailable};
 use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
 use self::state::MUTED;
-use crate::open_spans::Place;
-use crate::record::Slot;
+use crate::recorder::open_spans::Place;
+use crate::recorder::record::Slot;
 use crate::recorder::recording::Recorder;
 
 /// The calling thread's state for this profiler.

@@ -9,8 +9,8 @@ use super::cells::{CELLS, FREE, get_cell, set};
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
 use super::token::{Hot, Unavailable};
-use crate::field_buffer::FieldBuffer;
-use crate::record::{Slot, THREAD_MAX};
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::record::{Slot, THREAD_MAX};
 use crate::recorder::recording::Recorder;
 
 thread_local! {

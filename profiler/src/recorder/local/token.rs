@@ -6,8 +6,8 @@ use spandrel_ring::Borrowed;
 
 use super::cells::{CELLS, get_cell, set};
 use super::state::{BUSY, IN_USER_CODE, in_this_order};
-use crate::open_spans::{OpenSpan, OpenSpans, Place};
-use crate::record::Slot;
+use crate::recorder::open_spans::{OpenSpan, OpenSpans, Place};
+use crate::recorder::record::Slot;
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
 /// the profiler in question.

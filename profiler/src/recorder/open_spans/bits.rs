@@ -1,17 +1,13 @@
-//! What stands beside each other in the words of a place.
+//! What stands beside each other in the words of a place, beside what stands there as in a
+//! [`record`](crate::recorder::record).
 
-use crate::entry_rules::LONG_COUNT;
-use crate::record::UPPER_SHIFT;
-use crate::said::SAID_BITS;
+use crate::recorder::record::UPPER_SHIFT;
+use crate::recorder::said::SAID_BITS;
 
 /// In the lower half of `head`, beside the number of the owner: it is inside.
 pub(crate) const INSIDE: u32 = 1 << 24;
 /// It is inside more than once.
 pub(super) const NESTED: u32 = 1 << 25;
-/// It has been inside, and left.
-pub(crate) const ENTERED: u32 = 1 << 26;
-/// It has entered more than once.
-pub(crate) const AGAIN: u32 = 1 << 27;
 /// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
 /// is inside, where the kind of the record will stand.
 pub(crate) const ASIDE: u32 = 1 << 28;
@@ -20,11 +16,6 @@ pub(crate) const ASIDE: u32 = 1 << 28;
 pub(crate) const LONG: u32 = 1 << 29;
 /// One entry in `head`.
 pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
-/// How many more stand in `head` than there were, once there was more than one: so its sign tells, as they are counted,
-/// that there were more than [`LONG_COUNT`].
-pub(crate) const COUNT_BIAS: u16 = (1 << 15) - (LONG_COUNT as u16 + 1);
-const _: () = assert!(LONG_COUNT < 1 << 15);
-
 /// The span has failed.
 pub(super) const FAILED: u64 = 1 << 32;
 /// Whole fields did not fit.
@@ -33,7 +24,7 @@ pub(super) const LEFT_OUT: u64 = 1 << 33;
 pub(super) const FOREIGN: u64 = 1 << 34;
 /// `spill` is in use.
 pub(super) const SPILLED: u64 = 1 << 35;
-/// There has been more than one handle; they are counted in [`DirectPlaces`](crate::places::DirectPlaces).
+/// There has been more than one handle; they are counted in [`DirectPlaces`](super::free_list::DirectPlaces).
 pub(super) const CLONED: u64 = 1 << 36;
 /// Where what was said of its status stands in `extra`, if its fields do not have that in full.
 pub(super) const SAID_SHIFT: u32 = 37;

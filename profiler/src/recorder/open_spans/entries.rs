@@ -26,11 +26,11 @@
 //! say of the owner agrees, nothing else changed meanwhile. What other threads do lies beside the table,
 //! see [`Foreign`].
 
-use super::bits::{AGAIN, ASIDE, COUNT_BIAS, ENTERED, FOREIGN, INSIDE, LONG, NESTED, POLL};
+use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, POLL};
 use super::foreign::Foreign;
 use super::{OpenSpan, PATIENCE};
-use crate::entry_rules::LONG_COUNT;
-use crate::record::{self, UPPER_SHIFT, WAIT_MAX};
+use crate::recorder::entry_rules::LONG_COUNT;
+use crate::recorder::record::{self, AGAIN, COUNT_BIAS, ENTERED, Entries, UPPER_SHIFT, WAIT_MAX};
 use crate::sync::Ordering;
 
 /// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.
@@ -50,22 +50,6 @@ pub(crate) struct Measured {
 #[cfg(test)]
 impl Measured {
     pub(super) const ALL: Self = Self { times: true, entries: true };
-}
-
-/// How often a span was entered, and when; in ticks, which mean nothing where it never was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Entries {
-    pub(crate) count: u64,
-    /// Inside, over all entries and threads.
-    pub(crate) busy: u64,
-    /// When it was entered first.
-    pub(crate) first: u64,
-    /// When it was left last; the moment of the look, if somebody is inside.
-    pub(crate) last: u64,
-    /// The longest entry.
-    pub(crate) longest: u64,
-    /// Whose that was.
-    pub(crate) longest_thread: u32,
 }
 
 /// The words of [`OpenSpan`] that say what its owner did.
@@ -148,14 +132,6 @@ impl OwnWords {
 }
 
 impl Entries {
-    /// One entry.
-    pub(crate) fn once(first: u64, last: u64, longest_thread: u32) -> Self {
-        // Not before it came in, on two processors whose counters differ by some ticks.
-        let last = last.max(first);
-        let busy = last - first;
-        Self { count: 1, busy, first, last, longest: busy, longest_thread }
-    }
-
     /// Together with what other threads did, up to `now`.
     fn with(self, foreign: &Foreign, now: u64) -> Self {
         let Some(other) = foreign.entries(now) else { return self };

@@ -13,11 +13,11 @@
 use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
 use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
-use crate::field_room::{Came, Shares};
+use crate::recorder::field_room::{Came, Shares};
 #[cfg(feature = "opentelemetry")]
-use crate::fields::GivenIds;
-use crate::fields::{Piece, has_given_ids, index_of, is_padding, len_of, padding};
-use crate::record::SLOT_WORDS;
+use crate::recorder::fields::GivenIds;
+use crate::recorder::fields::{Piece, has_given_ids, index_of, is_padding, len_of, padding};
+use crate::recorder::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
 /// How often others may get on with a span before its pending words are given up: it is cut then.

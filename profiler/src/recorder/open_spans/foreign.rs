@@ -2,8 +2,7 @@
 //!
 //! Several may be inside at once, so each word is changed by read-modify-writes, and says something by itself.
 
-use super::entries::Entries;
-use crate::record::THREAD_MAX;
+use crate::recorder::record::{Entries, THREAD_MAX};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A length and a thread in one word, so that the longest entry and its thread are one value.

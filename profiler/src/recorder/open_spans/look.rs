@@ -3,8 +3,8 @@
 use spandrel_storage::Status;
 
 use super::bits::{FAILED, LEFT_OUT, settled_words};
-use super::{Entries, OpenSpan, OpenSpans, PATIENCE, Place, index, place};
-use crate::record::{self, SpanHead};
+use super::{OpenSpan, OpenSpans, PATIENCE, Place, index, place};
+use crate::recorder::record::{self, Entries, SpanHead};
 use crate::sync::Ordering;
 
 /// An open span as it was at one moment.

@@ -5,8 +5,8 @@ use loom::thread;
 
 use super::spills::Spills;
 use super::*;
-use crate::fields::{Fields, Value};
-use crate::record;
+use crate::recorder::fields::{Fields, Value};
+use crate::recorder::record::{self, Entries};
 use crate::sync::Ordering;
 
 /// A boolean field: one word.

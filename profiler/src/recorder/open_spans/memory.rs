@@ -3,7 +3,7 @@
 use spandrel_storage::MemoryUse;
 
 use super::OpenSpans;
-use crate::page_map::PageMap;
+use crate::recorder::page_map::PageMap;
 
 /// Adds up lists.
 struct Sum {

@@ -12,7 +12,7 @@
 //! `front::fast`, which are the first layer's, need not compare layers.
 //!
 //! A front end that makes up the keys itself, as our own subscriber does, has places *directly*: the
-//! key names the place, which comes from a list of free ones; see [`places`](crate::places). Such
+//! key names the place, which comes from a list of free ones; see [`free_list`]. Such
 //! a front end counts as a layer, with [`DIRECT`] in its number unless it is the first.
 //!
 //! # Who writes what
@@ -35,6 +35,7 @@ mod bits;
 mod entries;
 mod fields;
 mod foreign;
+pub(crate) mod free_list;
 mod look;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
@@ -48,8 +49,8 @@ mod tests;
 
 use spandrel_ring::Table;
 
-pub(crate) use self::bits::{AGAIN, ASIDE, COUNT_BIAS, DIRECT, ENTERED, INSIDE, LONG, plain_words};
-pub(crate) use self::entries::{Entries, Measured, count_of};
+pub(crate) use self::bits::{ASIDE, DIRECT, INSIDE, LONG, plain_words};
+pub(crate) use self::entries::{Measured, count_of};
 pub(crate) use self::look::Seen;
 pub(crate) use self::span::OpenSpan;
 pub(crate) use self::table::{OpenSpans, first_place};
@@ -83,7 +84,7 @@ fn index(place: Place) -> usize {
 /// What is known of a span when it is created, beside its origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewSpan {
-    /// Its owner, and what the number of its callsite has above 16 bits, as in the [`record`](crate::record).
+    /// Its owner, and what the number of its callsite has above 16 bits, as in the [`record`](crate::recorder::record).
     pub(crate) head: u64,
     pub(crate) id: u64,
     pub(crate) root: u64,

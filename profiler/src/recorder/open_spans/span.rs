@@ -1,13 +1,15 @@
 //! One open span, and the place that it has in the table.
 
+#[cfg(feature = "opentelemetry")]
+use super::bits::FOREIGN;
 use super::bits::{
     CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
 };
-#[cfg(feature = "opentelemetry")]
-use super::bits::{ENTERED, FOREIGN};
 use super::{INLINE_WORDS, NewSpan, Place, key_in};
-use crate::record::{self, SLOT_WORDS, THREAD_MAX};
-use crate::said::Said;
+#[cfg(feature = "opentelemetry")]
+use crate::recorder::record::ENTERED;
+use crate::recorder::record::{self, SLOT_WORDS, THREAD_MAX};
+use crate::recorder::said::Said;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// One place: four cache lines, of which a span without fields uses the first.

@@ -8,7 +8,7 @@
 use spandrel_ring::Zeros;
 
 use super::ATTEMPTS;
-use crate::record::ID_BITS;
+use crate::recorder::record::ID_BITS;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Where the id of the span stands in the word of a buffer, above the number of writers.

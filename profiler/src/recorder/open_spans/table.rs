@@ -4,12 +4,12 @@ use spandrel_ring::{Table, TooLarge, Zeros};
 
 use super::bits::{CLONED, CLOSED, DIRECT, FOREIGN, LAYER_SHIFT, RESERVED_KEY};
 use super::foreign::Foreign;
+use super::free_list::{DirectPlaces, key_of, place_of};
 use super::overwrites::Overwrites;
 use super::spills::Spills;
 use super::{
     ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, index, key_in, place,
 };
-use crate::places::{DirectPlaces, key_of, place_of};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A number of which the lower bits tell the set of a key.

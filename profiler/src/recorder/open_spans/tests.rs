@@ -1,9 +1,9 @@
 //! The table and its places.
 
 use super::*;
-use crate::entry_rules::LONG_COUNT;
-use crate::fields::{Fields, Value};
-use crate::record;
+use crate::recorder::entry_rules::LONG_COUNT;
+use crate::recorder::fields::{Fields, Value};
+use crate::recorder::record::{self, Entries};
 
 fn new_span(id: u64) -> NewSpan {
     NewSpan { head: 4, id, root: 6, start: 7 }

@@ -8,8 +8,8 @@ use tracing_core::metadata::Kind;
 use tracing_core::{Interest, Level};
 
 use super::*;
-use crate::callsites::Callsites;
-use crate::tally::Tally;
+use crate::recorder::callsites::Callsites;
+use crate::recorder::tally::Tally;
 
 type Met = &'static Metadata<'static>;
 
@@ -57,7 +57,7 @@ impl Program {
     /// As `Filter::decide` does.
     fn decide(&self, site: &Site, answer: Answer) {
         let before = site.set_answer(answer);
-        self.tally.count(before, answer);
+        self.tally.count(before.map(Answer::is_kept), answer.is_kept());
         self.sites.set_quick(site.metadata, answer);
     }
 

@@ -3,7 +3,7 @@
 use spandrel_storage::MemoryUse;
 
 use super::{Callsite, Converter};
-use crate::said::Role;
+use crate::recorder::said::Role;
 
 impl Callsite {
     fn memory(&self) -> MemoryUse {

@@ -3,7 +3,7 @@
 //! A front end that hands out the ids of spans itself need not hash them: an id is the number of a
 //! place and, above it, some bits of the span's own id, so that an id that is used after its span
 //! has closed is found out. Free places are kept by the threads that closed the last spans in them,
-//! which have them in their caches (see [`local`](crate::local)); beyond a few, and when a thread
+//! which have them in their caches (see [`local`](crate::recorder::local)); beyond a few, and when a thread
 //! ends, they go on the common stack of this module.
 //!
 //! The stack is linked through the places (R. K. Treiber, "Systems programming: coping with
@@ -13,7 +13,7 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use crate::open_spans::{OpenSpan, Place};
+use super::{OpenSpan, Place};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Bits of a key that name the place; tables are smaller.

@@ -1,23 +1,23 @@
 //! Field values, visited right into the place where they lie while their span is open.
 //!
-//! The words are those of [`fields`](crate::fields). What does not fit the place, or has to be
+//! The words are those of [`fields`](crate::recorder::fields). What does not fit the place, or has to be
 //! formatted, goes through the thread's [`FieldBuffer`].
 
 use std::fmt;
 
 use tracing_core::field::{Field, Visit};
 
-use crate::field_buffer::FieldBuffer;
-use crate::fields::{
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::fields::{
     KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header, len_of,
     tail_word,
 };
-use crate::local::{self, NoCold};
-use crate::open_spans::{INLINE_WORDS, OpenSpan};
+use crate::recorder::local::{self, NoCold};
+use crate::recorder::open_spans::{INLINE_WORDS, OpenSpan};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Collects the fields of a span whose callsite has no more than
-/// [`FIELDS_MAX`](crate::fields::FIELDS_MAX) of them.
+/// [`FIELDS_MAX`](crate::recorder::fields::FIELDS_MAX) of them.
 ///
 /// Two words, both of which the visits need: whoever opens a span has it set up in as many stores.
 #[derive(Debug)]

@@ -1,0 +1,71 @@
+//! A span that closes, as a record.
+
+use spandrel_storage::Status;
+
+use super::entries::Entries;
+use super::layout::{
+    CALLSITE_HIGH, ENTERED, LEFT_OUT_SHIFT, SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY_SHIFT,
+    THREAD_MAX, UNTIMED, UNTIMED_ENTRIES_MAX, UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
+};
+
+/// A span that closes, to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClosingSpan {
+    /// The span's `head`: thread, and what the callsite's number has above 16 bits.
+    pub(crate) head: u64,
+    /// Callsite and parent.
+    pub(crate) origin: u64,
+    pub(crate) status: Status,
+    pub(crate) left_out: bool,
+    pub(crate) is_stray: bool,
+    pub(crate) id: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) entries: Entries,
+    /// Whether times inside are measured.
+    pub(crate) is_timed: bool,
+}
+
+impl ClosingSpan {
+    /// The words before the fields, and how many of them count.
+    pub(crate) fn words(&self, field_words: usize) -> ([u64; SPAN_WORDS_WIDE], usize) {
+        let Entries { count, busy, first, last, longest, longest_thread } = self.entries;
+        let wait = first.wrapping_sub(self.start);
+        let is_once = count == 1 && wait <= WAIT_MAX && longest_thread == thread(self.head);
+        let narrow = match self.is_timed {
+            true if count == 0 => Some((0, 0)),
+            true => is_once.then_some((u64::from(ENTERED) | wait << UPPER_SHIFT, last)),
+            false => (count <= UNTIMED_ENTRIES_MAX).then_some((UNTIMED | count << UPPER_SHIFT, 0)),
+        };
+        let kind = if self.is_timed { 0 } else { UNTIMED };
+        let (flags, word) = narrow.unwrap_or((WIDE | kind, busy));
+        let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
+            | (self.status as u64) << STATUS_SHIFT
+            | u64::from(self.left_out) << LEFT_OUT_SHIFT
+            | u64::from(self.is_stray) << STRAY_SHIFT
+            | flags;
+        let root = id_and(self.root, field_words as u16);
+        let mut words = [0; SPAN_WORDS_WIDE];
+        words[..SPAN_WORDS].copy_from_slice(&[
+            header,
+            self.id,
+            self.origin,
+            root,
+            self.start,
+            self.end,
+            word,
+        ]);
+        if narrow.is_some() {
+            return (words, SPAN_WORDS);
+        }
+        words[SPAN_WORDS..][..5].copy_from_slice(&[
+            count,
+            first,
+            last,
+            longest,
+            u64::from(longest_thread),
+        ]);
+        (words, SPAN_WORDS_WIDE)
+    }
+}

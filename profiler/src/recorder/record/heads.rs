@@ -1,0 +1,134 @@
+//! Records, without their fields.
+
+use spandrel_storage::Status;
+
+use super::entries::Entries;
+use super::layout::{
+    COUNTS_SHIFT, EVENT_WORDS, KIND_ENTRY, KIND_EVENT, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT,
+    LINK_WORDS, Slot, UPPER_SHIFT, callsite_high, callsite_low, id_and,
+};
+use crate::recorder::losses::Kind;
+
+/// A closed span as it was read, without its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanHead {
+    pub(crate) callsite: u32,
+    pub(crate) thread: u32,
+    pub(crate) status: Status,
+    pub(crate) left_out: bool,
+    /// Its time was taken off its parent's already.
+    pub(crate) counted: bool,
+    /// It was entered elsewhere than inside its parent, or outside of everything if it has none.
+    pub(crate) is_stray: bool,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    /// Less than `start` if the counter has jumped.
+    pub(crate) end: u64,
+    /// Only how many they are, where times inside are not measured.
+    pub(crate) entries: Entries,
+}
+
+/// An event, without its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventHead {
+    pub(crate) callsite: u32,
+    pub(crate) thread: u32,
+    pub(crate) left_out: bool,
+    pub(crate) id: u64,
+    pub(crate) span: u64,
+    pub(crate) at: u64,
+}
+
+impl EventHead {
+    #[inline]
+    pub(crate) fn words(&self, field_words: usize) -> [u64; EVENT_WORDS] {
+        let header = KIND_EVENT << KIND_SHIFT
+            | u64::from(self.thread)
+            | u64::from(self.left_out) << LEFT_OUT_SHIFT
+            | callsite_high(self.callsite)
+            | (field_words as u64) << UPPER_SHIFT;
+        [header, self.id, id_and(self.span, callsite_low(self.callsite)), self.at]
+    }
+}
+
+/// One span follows from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) span: u64,
+    pub(crate) follows: u64,
+}
+
+impl Link {
+    pub(crate) fn words(&self) -> [u64; LINK_WORDS] {
+        [KIND_LINK << KIND_SHIFT, self.span, self.follows]
+    }
+}
+
+/// A thread was inside a span: one entry, which has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) callsite: u32,
+    pub(crate) thread: u32,
+    pub(crate) span: u64,
+    /// The span that the thread was in around this one, 0 for none.
+    pub(crate) around: u64,
+    pub(crate) entered: u64,
+    /// Less than `entered` if the counter has jumped.
+    pub(crate) left: u64,
+    /// Whether it counts as a call by itself, and the span's lifetime does not.
+    pub(crate) counts: bool,
+    /// The span's entries before this one, if they are not recorded all.
+    pub(crate) earlier: Earlier,
+    /// Its time was taken off that of the span around already.
+    pub(crate) counted: bool,
+}
+
+/// Entries that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    pub(crate) count: u64,
+    /// Ticks inside, over all of them.
+    pub(crate) busy: u64,
+}
+
+impl Entry {
+    pub(crate) fn words(&self) -> Slot {
+        let header = KIND_ENTRY << KIND_SHIFT
+            | u64::from(self.thread)
+            | u64::from(self.counts) << COUNTS_SHIFT
+            | callsite_high(self.callsite);
+        let around = id_and(self.around, callsite_low(self.callsite));
+        let Earlier { count, busy } = self.earlier;
+        [header, self.span, around, self.entered, self.left, count, busy]
+    }
+}
+
+/// A record, read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Span(SpanHead, &'a [u64]),
+    Event(EventHead, &'a [u64]),
+    Link(Link),
+    Entry(Entry),
+}
+
+impl Record<'_> {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Span(..) => Kind::Span,
+            Self::Event(..) => Kind::Event,
+            Self::Link(_) => Kind::Link,
+            Self::Entry(_) => Kind::Entry,
+        }
+    }
+
+    /// The id of a span that has closed.
+    pub(crate) fn span_id(&self) -> Option<u64> {
+        match self {
+            Self::Span(head, _) => Some(head.id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use spandrel_storage::Status;
+
+use super::layout::*;
+use super::*;
+
+fn head() -> SpanHead {
+    SpanHead {
+        callsite: CALLSITE_MAX as u32 - 0x1234,
+        thread: THREAD_MAX,
+        status: Status::Panicked,
+        left_out: true,
+        counted: false,
+        is_stray: true,
+        id: ID_MAX - 1,
+        parent: ID_MAX,
+        root: ID_MAX - 2,
+        start: START,
+        end: u64::MAX,
+        entries: once(START + 9, u64::MAX - 500),
+    }
+}
+
+const START: u64 = u64::MAX - (1 << 50);
+
+fn once(first: u64, last: u64) -> Entries {
+    Entries::once(first, last, THREAD_MAX)
+}
+
+/// The words of the span when it closes, before its fields.
+fn words(head: SpanHead, field_words: usize) -> Vec<u64> {
+    untimed_or_not(head, field_words, true)
+}
+
+fn untimed_or_not(head: SpanHead, field_words: usize, is_timed: bool) -> Vec<u64> {
+    let closing = ClosingSpan {
+        head: u64::from(head.thread) | callsite_high(head.callsite),
+        origin: id_and(head.parent, callsite_low(head.callsite)),
+        status: head.status,
+        left_out: head.left_out,
+        is_stray: head.is_stray,
+        id: head.id,
+        root: head.root,
+        start: head.start,
+        end: head.end,
+        entries: head.entries,
+        is_timed,
+    };
+    let (words, n) = closing.words(field_words);
+    words[..n].to_vec()
+}
+
+#[test]
+fn spans_come_back_as_they_were() {
+    let fields = [9, 8, 7];
+    let end = u64::MAX;
+    let count = |count| Entries { count, ..Entries::default() };
+    let again = Entries {
+        count: 1 << 40,
+        busy: 700,
+        first: 1,
+        last: end,
+        longest: 600,
+        longest_thread: THREAD_MAX,
+    };
+    let elsewhere = Entries { longest_thread: 3, ..once(START, end) };
+    let cases = [
+        (once(START, START), true, 7),
+        (once(START + WAIT_MAX, end), true, 7),
+        (once(START + WAIT_MAX + 1, end), true, 14),
+        (elsewhere, true, 14),
+        (again, true, 14),
+        (count(0), true, 7),
+        (count(0), false, 7),
+        (count(UNTIMED_ENTRIES_MAX), false, 7),
+        (count(UNTIMED_ENTRIES_MAX + 1), false, 14),
+    ];
+    for (entries, is_timed, len) in cases {
+        let head = SpanHead { entries, ..head() };
+        let words = untimed_or_not(head, 3, is_timed);
+        assert_eq!(words.len(), len, "{entries:?}");
+        let mut words = [&words[..], &fields, &[0]].concat();
+        assert_eq!(read(&words), Some(Record::Span(head, &fields)));
+        assert_eq!(kinship(&mut words).unwrap().end, end);
+        let kin = kin(&words).unwrap();
+        assert_eq!((kin.is_entry, kin.id, kin.parent), (false, head.id, head.parent));
+    }
+}
+
+#[test]
+fn a_span_that_was_counted_is_otherwise_the_same() {
+    let mut words = words(head(), 0);
+    let kinship = kinship(&mut words).unwrap();
+    let seen = (kinship.id, kinship.parent, kinship.start, kinship.end);
+    assert_eq!(seen, (head().id, head().parent, head().start, head().end));
+    kinship.set_counted();
+    assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
+    let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
+    assert!(super::kinship(&mut [&event.words(0)[..], &[0; 3]].concat()).is_none());
+    assert!(kin(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
+}
+
+#[test]
+fn events_and_links_come_back_as_they_were() {
+    let event = EventHead { callsite: 70_005, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
+    let words = [&event.words(2)[..], &[1, 2]].concat();
+    assert_eq!(read(&words), Some(Record::Event(event, &[1, 2])));
+    let link = Link { span: 3, follows: 4 };
+    assert_eq!(read(&link.words()), Some(Record::Link(link)));
+    let entry = Entry {
+        callsite: CALLSITE_MAX as u32 - 0x1234,
+        thread: THREAD_MAX,
+        span: ID_MAX,
+        around: ID_MAX - 1,
+        entered: START,
+        left: u64::MAX,
+        counts: true,
+        earlier: Earlier { count: 1 << 40, busy: u64::MAX },
+        counted: false,
+    };
+    assert_eq!(read(&entry.words()), Some(Record::Entry(entry)));
+    let mut words = entry.words();
+    let kinship = kinship(&mut words).unwrap();
+    assert_eq!((kinship.id, kinship.parent), (ID_MAX, ID_MAX - 1));
+    let kin = kin(&entry.words()).unwrap();
+    assert_eq!((kin.is_entry, kin.id, kin.parent), (true, ID_MAX, ID_MAX - 1));
+    assert!(kinship.is_entry && kinship.is_one_piece());
+    kinship.set_counted();
+    let counted = Entry { counted: true, ..entry };
+    assert_eq!(read(&words), Some(Record::Entry(counted)));
+    assert_eq!(super::kinship(&mut words).unwrap().parent, 0, "it knows already");
+}
+
+#[test]
+fn garbage_is_no_record() {
+    assert_eq!(read(&[]), None);
+    assert_eq!(read(&[0; 7]), None);
+    assert_eq!(read(&words(head(), 1)), None, "a field word is missing");
+    let wide = SpanHead { entries: Entries { count: 2, ..head().entries }, ..head() };
+    assert_eq!(read(&words(wide, 0)[..13]), None);
+    assert_eq!(read(&[KIND_EVENT << KIND_SHIFT, 1, 2]), None);
+    assert_eq!(read(&[7 << KIND_SHIFT, 1, 2, 3, 4, 5, 6]), None);
+}
