@@ -203,6 +203,8 @@ impl Sheet {
             _ => Ordering::Equal,
         });
         self.sorted_by = Some(at);
+        // What rows are ranked by is to be seen, though it is not otherwise.
+        self.columns.iter_mut().skip(at).take(1).for_each(|column| column.shown = true);
         Ok(())
     }
 

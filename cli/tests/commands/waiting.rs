@@ -94,6 +94,10 @@ fn the_way_out_works_on_what_is_recorded() {
     assert_eq!(first(&["top"]), ("connection".into(), 500 * MS));
     assert_eq!(first(&["top", "--sort", "busy_ns"]), ("work".into(), 1_000 * MS));
     assert_eq!(first(&["top", "--sort", "inside", "-w", "dur>0s"]), ("work".into(), 1_000 * MS));
+    let said = text(&path, &["top", "--sort", "busy_ns"]);
+    let mut lines = said.lines().skip_while(|line| !line.contains("self%"));
+    assert!(lines.next().unwrap().contains("inside ▼"), "what it is ranked by is shown: {said}");
+    assert!(lines.next().unwrap().contains("work"), "{said}");
     let (_, err, code) = run(bare(&["top", "--by", "busy", "--db"]).arg(&path));
     assert!(code != 0 && err.contains("`--sort busy_ns` ranks by it"), "{err}");
 }
