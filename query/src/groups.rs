@@ -125,6 +125,15 @@ impl Group {
         ns.map(|ns| i64::try_from(ns).unwrap_or(i64::MAX))
     }
 
+    /// How many of the calls are known by their number and their sum only, and so in no percentile, no histogram
+    /// and no self time: entries of spans that live long before these were recorded one by one.
+    pub fn summed_only(&self) -> u64 {
+        match self.counted {
+            CountedBy::Lifetime => 0,
+            _ => self.calls.saturating_sub(self.histogram.count()),
+        }
+    }
+
     fn count(&mut self, span: &SpanRef<'_>) {
         let Some(duration_ns) = span.duration_ns else {
             self.unfinished += 1;

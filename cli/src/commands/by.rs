@@ -109,6 +109,28 @@ pub(super) fn legend<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Option<
     groups.any(|group| group.counted.has_entries()).then(|| text::LONG_MEANS.to_owned())
 }
 
+/// Calls of a name that are known by their sum only, and so are not drawn.
+pub(super) fn summed_only(name: &str, summed: u64, calls: u64) -> Option<String> {
+    (summed > 0).then(|| {
+        let (calls, name) = (text::counted(calls, "call"), text::clean(name));
+        let (summed, are) = (text::count(summed), text::agree(summed, "is", "are"));
+        format!(
+            "note: of {calls} of {name}, {summed} {are} known by their sum only: no bar and no percentile \
+             has them"
+        )
+    })
+}
+
+/// The same of the group that has most of them.
+pub(super) fn summed_most(groups: &[Group]) -> Option<String> {
+    let group = groups.iter().max_by_key(|group| group.summed_only())?;
+    let name = match &group.key {
+        Key::Value(value) => value,
+        _ => ABSENT,
+    };
+    summed_only(name, group.summed_only(), group.calls)
+}
+
 /// A group in words, for a heading.
 pub(super) fn in_words(by: &By, group: &Group) -> String {
     let value = match &group.key {

@@ -82,7 +82,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let how = Bootstrap::default()
         .confidence(arguments.confidence / 100.0)
         .between_runs(arguments.between_runs / 100.0);
-    let comparison = Comparison::new(&samples[0], &samples[1], &how);
+    let mut comparison = Comparison::new(&samples[0], &samples[1], &how);
+    // Of spans that live long it may be that none of their entries is asked about.
+    let has_calls = |side: Option<&Samples>| side.is_some_and(|samples| samples.calls() > 0);
+    comparison.changes.retain(|change| has_calls(change.a) || has_calls(change.b));
     let noise = arguments.noise / 100.0;
     let mut view = View::new("diff", None, sheet(&comparison, by, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];

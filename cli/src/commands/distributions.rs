@@ -40,6 +40,7 @@ pub(super) fn view(
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("group_by".into(), json!(by::written(by)));
     view.notes.extend(by::legend(&groups));
+    view.notes.extend(by::summed_most(&groups));
     let edges = scale.iter().map(|bar| bar.from_ns).chain(scale.last().map(|bar| bar.to_ns));
     view.extra.insert("edges".into(), edges.collect());
     if let (Some(first), Some(last)) = (scale.first(), scale.last()) {
@@ -68,6 +69,7 @@ fn scale(all: &Histogram, rows: usize) -> Vec<Bar> {
 fn columns(by: &By, has_twins: bool) -> Vec<Column> {
     let mut columns = vec![
         Column::right("calls", "calls"),
+        Column::right("summed_only", "summed only").hidden(),
         Column::right("p50_ns", "p50"),
         Column::right("p95_ns", "p95").spare(5),
         Column::right("p99_ns", "p99").spare(3),
@@ -81,7 +83,7 @@ fn columns(by: &By, has_twins: bool) -> Vec<Column> {
 
 fn row(by: &By, group: &Group, scale: &[Bar]) -> Vec<Cell> {
     let counts = counts(&group.histogram, scale);
-    let mut cells = vec![Cell::Count(group.calls)];
+    let mut cells = vec![Cell::Count(group.calls), Cell::Count(group.summed_only())];
     cells.extend(QUANTILES.map(|q| Cell::from(group.percentile_ns(q))));
     cells.push(Cell::Ns(group.max_ns));
     cells.push(Cell::Shown(drawn(&counts), json!(counts)));

@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("calls".into(), json!(histogram.count()));
+    view.extra.insert("summed_only".into(), json!(durations.summed_only));
     view.extra.insert("by".into(), json!(durations.counted.map(CountedBy::as_str)));
     for (label, q) in QUANTILES {
         view.extra.insert(format!("{label}_ns"), json!(durations.percentile(q)));
@@ -86,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         if durations.counted == Some(CountedBy::Entries) {
             view.notes.push(text::LONG_MEANS.to_owned());
         }
+        view.notes.extend(durations.note(name));
         view.notes.extend(groups_in_words(name, &modes));
         view.notes.extend(named::twins(&profile, name)?);
     }
@@ -112,6 +114,8 @@ fn lines(profile: &Profile, arguments: &Arguments, context: &Context) -> Result<
 pub(super) struct Durations {
     histogram: Histogram,
     max_ns: i64,
+    /// Calls beside them that are known by their sum only.
+    summed_only: u64,
     /// What they are of; `None`: there are none.
     counted: Option<CountedBy>,
 }
@@ -137,6 +141,20 @@ impl Durations {
         self.max_ns = self.max_ns.max(max_ns);
     }
 
+    /// What to tell of calls that are not among them.
+    pub(super) fn note(&self, name: &str) -> Option<String> {
+        by::summed_only(name, self.summed_only, self.count().saturating_add(self.summed_only))
+    }
+
+    /// The same where calls are compared with each other.
+    pub(super) fn left_out(&self, name: &str) -> Option<String> {
+        (self.summed_only > 0).then(|| {
+            let (left, name) = (text::counted(self.summed_only, "more call"), text::clean(name));
+            let are = text::agree(self.summed_only, "is", "are");
+            format!("note: {left} of {name} {are} known by their sum only, and not among them")
+        })
+    }
+
     fn counts_by(&mut self, counted: CountedBy) {
         let before = *self.counted.get_or_insert(counted);
         if before != counted {
@@ -156,6 +174,10 @@ fn from_rollups(profile: &Profile, name: &str) -> Result<Durations, Failure> {
         if top.calls > 0 {
             durations.merge(&top.histogram, top.max_ns);
             durations.counts_by(top.counted);
+            if top.counted == CountedBy::Entries {
+                let summed = top.calls.saturating_sub(top.histogram.count());
+                durations.summed_only = durations.summed_only.saturating_add(summed);
+            }
         }
     }
     Ok(durations)
@@ -170,6 +192,7 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
         named.for_each(|group| {
             durations.merge(&group.histogram, group.max_ns);
             durations.counts_by(group.counted);
+            durations.summed_only = durations.summed_only.saturating_add(group.summed_only());
         });
         return Ok(durations);
     }
@@ -177,6 +200,8 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
         if let Some(ns) = span.call_ns() {
             durations.record(ns);
             durations.counts_by(span.counted());
+            let earlier = span.entry.map_or(0, |entry| entry.earlier_entries);
+            durations.summed_only = durations.summed_only.saturating_add(earlier);
         }
         ControlFlow::Continue(())
     })?;
@@ -342,7 +367,7 @@ mod tests {
     fn gaps_are_folded_and_percentiles_are_marked() {
         let histogram = of([(2_000_000, 940), (30_000_000, 60)]);
         let page = draw(
-            &Durations { histogram, max_ns: 30_000_000, counted: None },
+            &Durations { histogram, max_ns: 30_000_000, ..Durations::default() },
             &bars(&of([(2_000_000, 940), (30_000_000, 60)]), 16),
             20,
         );

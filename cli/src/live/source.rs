@@ -316,6 +316,20 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_call_in_the_window_has_no_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        made::long_lived(&path);
+        let reader = Reader::open(&path).unwrap();
+        let named = |calls| {
+            let sums = super::super::sums::Sums { calls, ..Default::default() };
+            let sums = [((1, CountedBy::Entries), sums)].into();
+            rows(&reader, &mut Callsites::default(), sums, &Trends::default(), 1).unwrap().len()
+        };
+        assert_eq!((named(0), named(1)), (0, 1));
+    }
+
+    #[test]
     fn an_open_span_that_lives_long_is_never_stalled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");

@@ -253,6 +253,40 @@ fn rows_of_what_lives_long_are_marked_and_the_mark_is_explained() {
     assert!(ascii.contains("system @") && ascii.is_ascii(), "{ascii}");
 }
 
+/// Spans that are there, of which nothing that was recorded is a call that is asked about.
+#[test]
+fn no_row_has_no_calls_unless_it_says_why() {
+    let asked: [&[&str]; 6] = [
+        &["top", "-w", "dur>600us"],
+        &["top", "-w", "dur>600us", "--by", "field.name"],
+        &["top", "--until", "+0.1s"],
+        &["top", "-w", "field.name=\"system 0\""],
+        &["top", "--exact"],
+        &["top", "--by", "callsite", "-w", "dur>600us"],
+    ];
+    for end in [End::Closed, End::Open, End::Left] {
+        for words in asked {
+            let document = json(game(end), words);
+            for row in document["rows"].as_array().unwrap() {
+                let is_open = row["unfinished"].as_u64().is_some_and(|count| count > 0);
+                assert!(number(row, "calls") > 0 || is_open, "{end:?} {words:?}: {row}");
+            }
+        }
+    }
+    let page = text(game(End::Closed), &["top", "-w", "dur>600us"]);
+    let why = "no row for system ⟳: 1 span matches, but no entry that was recorded by itself";
+    assert!(page.contains(why), "{page}");
+    assert!(!text(game(End::Closed), &["top"]).contains("no row for"));
+    // Those that are open, but for those whose entries have a row.
+    let of_system = json(game(End::Left), &["top", "--by", "field.name", "-w", "name=system"]);
+    let rows = of_system["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| number(row, "calls") > 0), "{of_system}");
+    assert_eq!(of_system["unfinished"], 3);
+    let diff = json(game(End::Closed), &["diff", "latest", "latest", "-w", "dur>600us"]);
+    let rows = diff["rows"].as_array().unwrap().iter();
+    assert!(rows.clone().all(|row| number(row, "calls_a") > 0), "{diff}");
+}
+
 #[test]
 fn a_filter_a_window_and_a_thread_ask_about_entries() {
     let db = game(End::Closed);
@@ -296,6 +330,33 @@ fn a_distribution_is_of_entries_and_of_each_kind_apart() {
     assert!(page.contains("⟳ lives long"), "{page}");
     let page = text(db, &["hist"]);
     assert!(page.contains("system ⟳"), "{page}");
+}
+
+/// The first entries of a span are counted and summed up, and not recorded one by one.
+#[test]
+fn calls_that_no_bar_has_are_told() {
+    let db = game(End::Closed);
+    let summed =
+        "of 3,000 calls of system, 300 are known by their sum only: no bar and no percentile";
+    for words in [&["hist"][..], &["hist", "system"], &["explain"], &["hist", "--since", "+0s"]] {
+        assert!(text(db, words).contains(summed), "{words:?}");
+        let document = json(db, words);
+        let rows = document["rows"].as_array().unwrap();
+        let of = |row: &&Value| number(row, "summed_only");
+        assert_eq!(rows.iter().map(|row| of(&row)).sum::<i64>(), 300, "{words:?}: {document}");
+    }
+    // Of one system alone, a distribution of its own.
+    let one = ["hist", "system", "-w", "field.name=\"system 0\""];
+    let document = json(db, &one);
+    assert_eq!((number(&document, "calls"), number(&document, "summed_only")), (900, 100));
+    let page = text(db, &one);
+    assert!(page.contains("of 1,000 calls of system, 100 are known by their sum only"), "{page}");
+    let page = text(db, &["explain", "system", "-w", "field.name=\"system 0\""]);
+    assert!(page.contains("100 more calls of system are known by their sum only"), "{page}");
+    for words in [&["hist", "frame"][..], &["hist", "system", "-w", "dur<1ms"]] {
+        assert_eq!(number(&json(db, words), "summed_only"), 0);
+        assert!(!text(db, words).contains("sum only"), "{words:?}");
+    }
 }
 
 #[test]

@@ -77,7 +77,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if let Some(by) = &arguments.by {
         return within::run(&profile, arguments, context, (name, by), &wanted);
     }
-    let mut selection = wanted.of(&hist::durations(&profile, name)?);
+    let durations = hist::durations(&profile, name)?;
+    let mut selection = wanted.of(&durations);
     let against = arguments.against;
     let (explanation, outlived) =
         explain(&profile, name, against, &mut selection, wanted.subjects())?;
@@ -114,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.drawing_is_limited = true;
         view.notes = notes(name, &explanation, context.output.verbose);
         view.notes.extend(wanted.unmeasured(&profile.run));
+        view.notes.extend(durations.left_out(name));
         view.notes.extend(outlived.note(&profile)?);
         view.notes.extend(named::twins(&profile, name)?);
     }

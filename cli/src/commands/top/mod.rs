@@ -6,13 +6,14 @@
 
 mod note;
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 
-use self::note::{busy_above, notes, summed_only};
+use self::note::{busy_above, notes, summed_only, without_calls};
 use super::by;
 use super::completions::candidates;
 use crate::arguments::{Context, Shared, group};
@@ -93,16 +94,18 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let mut sheet = Sheet::new(columns(&arguments.by, &top));
     let self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
-    for (group, percentiles) in top.groups.iter().zip(&top.percentiles) {
+    let rows = shown(&top);
+    for (group, percentiles) in &rows {
         sheet.push(cells(&arguments.by, group, percentiles, self_ns, &top));
     }
     sheet.sort("self_ns")?;
     let mut view = View::new("top", Some(profile.header()?), sheet);
-    let legend = by::legend(&top.groups);
+    let legend = by::legend(rows.iter().map(|(group, _)| *group));
     view.notes.extend(legend.clone());
     view.notes.extend(notes(&arguments.by, &top.groups, &top.percentiles));
     view.notes.extend(busy_above(&top.groups));
     view.notes.extend(summed_only(&top.groups));
+    view.notes.extend(without_calls(&top.groups));
     let unfinished = if top.is_summed {
         profile.run.unfinished
     } else {
@@ -128,6 +131,20 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
+}
+
+/// The groups of which there is something to show, with their percentiles: calls, or unfinished spans, but for those
+/// that live long, whose calls have a row.
+fn shown(top: &Top) -> Vec<(&Group, &Vec<Option<i64>>)> {
+    let name = |group: &'_ Group| {
+        let callsite = group.callsite.clone();
+        (group.key.clone(), callsite.name.clone(), callsite.target.clone())
+    };
+    let long = top.groups.iter().filter(|group| group.calls > 0 && group.counted.has_entries());
+    let long: HashSet<_> = long.map(name).collect();
+    let is_shown =
+        |group: &Group| group.calls > 0 || group.unfinished > 0 && !long.contains(&name(group));
+    top.groups.iter().zip(&top.percentiles).filter(|(group, _)| is_shown(group)).collect()
 }
 
 /// Groups by name, the one with the most self time first, and the notes on them and on the recording.

@@ -23,6 +23,8 @@ const CALLS_MIN: u64 = 40;
 const BUSY_ABOVE_MIN: f64 = 1.02;
 /// Share of calls of what lives long that were over before they were recorded one by one.
 const SUMMED_SHARE_MIN: f64 = 0.02;
+/// Names without a row that are told.
+const NAMED: usize = 3;
 /// Share of failed spans.
 const ERROR_SHARE_MIN: f64 = 0.01;
 
@@ -66,18 +68,31 @@ pub(super) fn busy_above(groups: &[Group]) -> Option<String> {
 
 /// Why the self time of what lives long is less than it ran, and the median not that of all calls.
 pub(super) fn summed_only(groups: &[Group]) -> Option<String> {
-    let summed = |group: &Group| match group.counted {
-        CountedBy::Lifetime => 0,
-        _ => group.calls.saturating_sub(group.histogram.count()),
-    };
-    let group = groups.iter().max_by_key(|group| summed(group))?;
-    let (summed, calls) = (summed(group), group.calls);
+    let group = groups.iter().max_by_key(|group| group.summed_only())?;
+    let (summed, calls) = (group.summed_only(), group.calls);
     (summed as f64 > calls as f64 * SUMMED_SHARE_MIN).then(|| {
         format!(
             "note: of {} calls of {}, {} are known by their sum only: no percentile has them, nor self",
             text::count(calls),
             name(group),
             text::count(summed)
+        )
+    })
+}
+
+/// Why there is no row of spans that are there: what is known of them is no call.
+pub(super) fn without_calls(groups: &[Group]) -> Option<String> {
+    let without = groups.iter().filter(|group| group.calls == 0 && group.spans > 0);
+    let spans = without.clone().map(|group| group.spans).fold(0, u64::saturating_add);
+    let names: Vec<String> = without.clone().take(NAMED).map(name).collect();
+    let more = if without.count() > NAMED { " and others" } else { "" };
+    (spans > 0).then(|| {
+        let (names, mark) = (names.join(", "), text::LONG);
+        let (spans, matches) =
+            (text::counted(spans, "span"), text::agree(spans, "matches", "match"));
+        format!(
+            "note: no row for {names} {mark}{more}: {spans} {matches}, but no entry that was recorded \
+             by itself"
         )
     })
 }

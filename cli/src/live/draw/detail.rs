@@ -138,7 +138,13 @@ fn distribution(row: &Row, columns: u16) -> Vec<Line> {
         .filter_map(|(name, q)| Some((name, histogram.percentile_up_to(q, row.sums.max_ns)?)))
         .collect();
     let room = usize::from(columns.saturating_sub(48).clamp(8, 60));
-    let mut lines = vec![vec![("durations".to_owned(), BOLD)]];
+    let mut title = vec![("durations".to_owned(), BOLD)];
+    let summed = row.sums.calls.saturating_sub(histogram.count());
+    if row.key.counted.has_entries() && summed > 0 {
+        let calls = text::counted(summed, "more call");
+        title.push((format!("  {calls} known by their sum only"), FAINT));
+    }
+    let mut lines = vec![title];
     let mut below = 0_u64;
     for run in bars.chunk_by(|one, other| one.count == 0 && other.count == 0) {
         if let (Some(last), 2..) = (run.last(), run.len()) {
