@@ -49,7 +49,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let stats = profile.reader.writer_stats(profile.run.id)?;
     let indexes = profile.reader.indexes()?;
     let state = State::of(&profile.run);
-    let mut sheet = sheet(context);
+    let mut sheet = sheet(context, &runs);
     for run in runs.iter().rev() {
         let losses = profile.reader.losses(run.id)?;
         sheet.push(cells(context, run, &losses));
@@ -118,8 +118,11 @@ impl Files {
     }
 }
 
-fn sheet(context: &Context) -> Sheet {
-    let verbose = |column: Column| if context.output.verbose { column } else { column.hidden() };
+fn sheet(context: &Context, runs: &[Run]) -> Sheet {
+    let shown_if = |shown: bool, column: Column| if shown { column } else { column.hidden() };
+    let verbose = |column: Column| shown_if(context.output.verbose, column);
+    let (has_entries, has_pruned) =
+        (runs.iter().any(|run| run.entries > 0), runs.iter().any(|run| run.pruned() > 0));
     Sheet::new(vec![
         Column::right("run", "run"),
         Column::left("label", "label"),
@@ -127,9 +130,12 @@ fn sheet(context: &Context) -> Sheet {
         Column::right("length_ns", "length").spare(8),
         Column::right("spans", "spans"),
         Column::right("events", "events").spare(9),
-        verbose(Column::right("entries", "entries")),
+        shown_if(
+            has_entries || context.output.verbose,
+            Column::right("entries", "entries").spare(7),
+        ),
         Column::right("dropped", "dropped"),
-        verbose(Column::right("pruned", "pruned")),
+        shown_if(has_pruned || context.output.verbose, Column::right("pruned", "pruned")),
         Column::left("state", "state"),
         Column::left("complete", "complete"),
         verbose(Column::left("uuid", "uuid")),

@@ -22,7 +22,7 @@ use crate::output::{Cell, Column, Sheet, View, text};
     spandrel prune --keep 24h --dry-run\n  \
     spandrel prune --max-bytes 2GB\n  \
     spandrel prune --runs 5                      only the last five runs keep their spans\n\n\
-Spans and events are deleted, the oldest first; the rows of runs and what they dropped stay, so that\n\
+Spans, events and entries are deleted, the oldest first; the rows of runs and what they dropped stay, so that\n\
 the ledger still adds up. A profile that somebody records into is left alone: give the recording\n\
 SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S instead.")]
 pub(crate) struct Arguments {
@@ -62,12 +62,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             .hint("end the recording, or give it SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S"),
         _ => error.into(),
     })?;
-    let (mut spans, mut events) = (0_u64, 0_u64);
+    let mut deleted = Deleted::default();
     let mut steps = |step: &mut dyn FnMut() -> Result<Pruned, Error>| -> Result<(), Error> {
         loop {
             let pruned = step()?;
-            spans = spans.saturating_add(pruned.spans);
-            events = events.saturating_add(pruned.events);
+            deleted.add(pruned.spans, pruned.events, pruned.entries);
             if !pruned.more {
                 return Ok(());
             }
@@ -79,12 +78,31 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     steps(&mut || store.prune())?;
     store.close()?;
     let after = std::fs::metadata(&path).map_or(before, |metadata| metadata.len());
-    show(context, "deleted", Deleted { spans, events }, before, Some(after))
+    show(context, "deleted", deleted, before, Some(after))
 }
 
+#[derive(Default)]
 struct Deleted {
     spans: u64,
     events: u64,
+    entries: u64,
+}
+
+impl Deleted {
+    fn add(&mut self, spans: u64, events: u64, entries: u64) {
+        self.spans = self.spans.saturating_add(spans);
+        self.events = self.events.saturating_add(events);
+        self.entries = self.entries.saturating_add(entries);
+    }
+
+    /// What a run has in the file.
+    fn of_run(run: &Run) -> Self {
+        Self {
+            spans: run.spans.saturating_sub(run.pruned_spans),
+            events: run.events.saturating_sub(run.pruned_events),
+            entries: run.entries.saturating_sub(run.pruned_entries),
+        }
+    }
 }
 
 fn show(
@@ -94,18 +112,26 @@ fn show(
     before: u64,
     after: Option<u64>,
 ) -> Result<Exit, Failure> {
-    let Deleted { spans, events } = deleted;
+    let Deleted { spans, events, entries } = deleted;
     let mut sheet = Sheet::new(vec![
         Column::right("spans", "spans"),
         Column::right("events", "events"),
+        Column::right("entries", "entries"),
         Column::right("bytes_before", "before"),
         Column::right("bytes_after", "after"),
     ]);
     let bytes_after = after.map_or(Cell::Null, Cell::Bytes);
-    sheet.push(vec![Cell::Count(spans), Cell::Count(events), Cell::Bytes(before), bytes_after]);
+    let counts = [spans, events, entries].map(Cell::Count);
+    sheet.push(counts.into_iter().chain([Cell::Bytes(before), bytes_after]).collect());
     let mut view = View::new("prune", None, sheet);
-    let spans = text::counted(spans, "span");
-    let mut line = format!("{what} {spans} and {}", text::counted(events, "event"));
+    let (spans, events) = (text::counted(spans, "span"), text::counted(events, "event"));
+    let mut line = match entries {
+        0 => format!("{what} {spans} and {events}"),
+        _ => {
+            let noun = text::agree(entries, "entry", "entries");
+            format!("{what} {spans}, {events} and {} {noun}", text::count(entries))
+        }
+    };
     if let Some(after) = after {
         let [before, after] = [before, after].map(text::bytes);
         line.push_str(&format!("; the file has {after}, it had {before}"));
@@ -127,7 +153,7 @@ fn dry_run(
     before: u64,
 ) -> Result<Exit, Failure> {
     let reader = context.wanted.reader()?;
-    let (mut spans, mut events) = (0_u64, 0_u64);
+    let mut gone = Deleted::default();
     for run in runs {
         let Some(cutoff) = cutoff else { break };
         let until = cutoff.saturating_sub(run.info.started_unix_ns);
@@ -135,30 +161,30 @@ fn dry_run(
             continue;
         }
         if run.last_ns < until {
-            spans = spans.saturating_add(run.spans.saturating_sub(run.pruned_spans));
-            events = events.saturating_add(run.events.saturating_sub(run.pruned_events));
+            let Deleted { spans, events, entries } = Deleted::of_run(run);
+            gone.add(spans, events, entries);
             continue;
         }
-        reader.spans(run.id, |span| spans += u64::from(span.start_ns < until))?;
-        reader.events(run.id, |event| events += u64::from(event.at_ns < until))?;
+        reader.spans(run.id, |span| gone.spans += u64::from(span.start_ns < until))?;
+        reader.events(run.id, |event| gone.events += u64::from(event.at_ns < until))?;
+        if run.entries > 0 {
+            reader.entries(run.id, |entry| gone.entries += u64::from(entry.start_ns < until))?;
+        }
     }
     // By bytes it is a share: rows are deleted from the front until the rest fits.
     if let Some(max) = bytes.filter(|max| before > *max) {
         let share = 1.0 - max as f64 / before as f64;
-        let stored = |run: &Run| {
-            [
-                run.spans.saturating_sub(run.pruned_spans),
-                run.events.saturating_sub(run.pruned_events),
-            ]
-        };
-        let all = runs.iter().map(stored).fold([0_u64; 2], |[s, e], [spans, events]| {
-            [s.saturating_add(spans), e.saturating_add(events)]
-        });
-        let [by_spans, by_events] = all.map(|rows| (rows as f64 * share).round() as u64);
-        (spans, events) = (spans.max(by_spans), events.max(by_events));
+        let mut all = Deleted::default();
+        for Deleted { spans, events, entries } in runs.iter().map(Deleted::of_run) {
+            all.add(spans, events, entries);
+        }
+        let part = |rows: u64| (rows as f64 * share).round() as u64;
+        gone.spans = gone.spans.max(part(all.spans));
+        gone.events = gone.events.max(part(all.events));
+        gone.entries = gone.entries.max(part(all.entries));
     }
     let about = if bytes.is_some() { "would delete about" } else { "would delete" };
-    show(context, about, Deleted { spans, events }, before, None)
+    show(context, about, gone, before, None)
 }
 
 /// The moment before which everything goes, and how large the file may be.
