@@ -59,6 +59,16 @@ enum Order {
 }
 
 fn both(order: Order, sampler: Sampler, their_level: LevelFilter, program: impl Fn()) -> Both {
+    both_with(order, sampler, (LevelFilter::TRACE, their_level), program)
+}
+
+/// With filters of both layers.
+fn both_with(
+    order: Order,
+    sampler: Sampler,
+    (our_level, their_level): (LevelFilter, LevelFilter),
+    program: impl Fn(),
+) -> Both {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("profile.db");
     let profiler = Profiler::builder().database(&path).build().unwrap();
@@ -71,13 +81,14 @@ fn both(order: Order, sampler: Sampler, their_level: LevelFilter, program: impl 
     let dispatch = match order {
         Order::OursFirst => {
             let theirs = tracing_opentelemetry::layer().with_tracer(tracer);
-            let ours = tracing_subscriber::registry().with(profiler.layer());
+            let ours = profiler.layer().with_filter(our_level);
+            let ours = tracing_subscriber::registry().with(ours);
             Dispatch::new(ours.with(theirs.with_filter(their_level)))
         }
         Order::TheirsFirst => {
             let theirs = tracing_opentelemetry::layer().with_tracer(tracer);
             let theirs = tracing_subscriber::registry().with(theirs.with_filter(their_level));
-            Dispatch::new(theirs.with(profiler.layer()))
+            Dispatch::new(theirs.with(profiler.layer().with_filter(our_level)))
         }
     };
     tracing::dispatcher::with_default(&dispatch, program);
@@ -241,6 +252,72 @@ fn requests_of_a_connection_that_opentelemetry_does_not_see_begin_their_traces()
         assert_eq!(both.profile["connection"], None);
         assert_eq!(both.context("parse").trace_id, both.context("first").trace_id);
         assert_eq!(both.context("query").trace_id, both.context("second").trace_id);
+    }
+}
+
+/// Of the spans that we record, the nearest one around is asked for its trace; what we do not record may have begun another.
+#[test]
+fn a_child_of_a_span_that_we_do_not_record_has_the_trace_that_opentelemetry_gives_it() {
+    for order in ORDERS {
+        let levels = (LevelFilter::INFO, LevelFilter::TRACE);
+        let both = both_with(order, Sampler::AlwaysOn, levels, || {
+            // Nothing of ours is around it.
+            let handled = debug_span!("handled");
+            handled.set_parent(remote(0x11, 0x77)).unwrap();
+            handled
+                .in_scope(|| info_span!("first").in_scope(|| info_span!("parse").in_scope(|| ())));
+            let outer = info_span!("outer").entered();
+            // One of another trace in between, and one of the same.
+            let message = debug_span!("message");
+            message.set_parent(remote(0x22, 0x88)).unwrap();
+            message.in_scope(|| info_span!("second").in_scope(|| ()));
+            debug_span!("step").in_scope(|| info_span!("third").in_scope(|| ()));
+            // By handle, of one that nobody enters.
+            let unentered = debug_span!("unentered");
+            unentered.set_parent(remote(0x33, 0x99)).unwrap();
+            info_span!(parent: &unentered, "fourth").in_scope(|| ());
+            drop(outer);
+        });
+        assert!(!both.profile.contains_key("message") && !both.profile.contains_key("handled"));
+        for name in ["first", "outer", "second", "fourth"] {
+            both.is_the_same(name);
+        }
+        assert_eq!(both.rows(), ["first", "fourth", "outer", "second"]);
+        let traces = ["first", "second", "fourth"].map(|name| both.context(name).trace_id.get());
+        assert_eq!(traces, [0x11, 0x22, 0x33]);
+        let outer = both.context("outer").trace_id;
+        assert_eq!(both.found(&format!("trace_id={outer}")), ["outer", "third"]);
+        assert_eq!(both.found(&format!("trace_id={:032x}", 0x11)), ["first", "parse"]);
+        for (name, parent) in [("first", "handled"), ("second", "message"), ("third", "step")] {
+            let parent = both.exported(parent).span_context.span_id();
+            assert_eq!(both.exported(name).parent_span_id, parent, "{name}");
+        }
+    }
+}
+
+/// The header that a program has put into a field, and handed to that layer as well: of the same trace its span is the
+/// parent; what another one says is of no trace that OpenTelemetry knows.
+#[test]
+fn a_header_in_a_field_says_who_called_if_it_is_of_the_same_trace() {
+    for order in ORDERS {
+        let both = both(order, Sampler::AlwaysOn, LevelFilter::TRACE, || {
+            for name in ["same", "other"] {
+                let trace = if name == "same" { 0x44_u128 } else { 0x55 };
+                let traceparent = format!("00-{trace:032x}-00000000000000aa-01");
+                let request = match name {
+                    "same" => info_span!("same", traceparent),
+                    _ => info_span!("other", traceparent),
+                };
+                request.set_parent(remote(0x44, 0xaa)).unwrap();
+                request.in_scope(|| ());
+            }
+        });
+        for name in ["same", "other"] {
+            both.is_the_same(name);
+            assert_eq!(both.context(name).trace_id.get(), 0x44, "{name}");
+        }
+        let parents = ["same", "other"].map(|name| both.sent[name].parent_span_id.clone());
+        assert_eq!(parents, [0xaa_u64.to_be_bytes().to_vec(), Vec::new()]);
     }
 }
 
