@@ -42,21 +42,32 @@
 
 #![forbid(unsafe_code)]
 
-mod error;
-mod front;
-#[cfg(any(test, spandrel_fuzz))]
-#[doc(hidden)]
-pub mod fuzz;
+// What an application holds: the profiler, its settings, sections, the report.
 mod handle;
+
+// How `tracing` calls: the layer, the subscriber, their filter and fast paths.
+mod front;
+
+// From callbacks to records: open spans, what a thread keeps, callsites, the clock, the ledger.
+mod recorder;
+
+// From records to rows: one thread, whose rounds are in `writer/mod.rs`.
+mod writer;
+
+// What all of them use.
+mod error;
 mod json_string;
 mod memory;
 mod memory_use;
 mod mutex;
 mod panics;
-mod recorder;
 mod redact;
 mod sync;
-mod writer;
+
+// What is done with words from elsewhere, for `fuzz/`.
+#[cfg(any(test, spandrel_fuzz))]
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use error::{Error, ErrorKind};
 pub use front::{FilterHandle, ProfilerLayer, Subscriber};

@@ -1,17 +1,24 @@
 //! Front ends: how `tracing` calls the recorder.
 
-mod ancestry;
+// The two front ends, what both hold, and the common case of their callbacks.
 mod fast;
-mod filter;
 mod front_end;
 mod layer;
-mod linked_span;
-#[cfg(feature = "log")]
-pub(crate) mod log_records;
+mod subscriber;
+
+// Which spans and events they take.
+mod filter;
+
+// What a layer has to find out of the registry, and of the layers beside it.
+mod ancestry;
 #[cfg(feature = "opentelemetry")]
 mod open_telemetry;
 mod placement;
-mod subscriber;
+
+// Records of the `log` crate; a macro for what is spawned.
+mod linked_span;
+#[cfg(feature = "log")]
+pub(crate) mod log_records;
 
 pub use self::filter::FilterHandle;
 pub use self::layer::ProfilerLayer;

@@ -1,12 +1,17 @@
 //! What an application holds: the profiler, its settings, and named sections.
 
+// The profiler, and what it gives: a section of time, a report at the end.
+mod profiler;
+mod report;
+mod section;
+
+// Settings, and where they come from.
 mod builder;
 mod environment;
 mod path_pattern;
-mod profiler;
-mod report;
+
+// From settings to a profiler that records.
 mod run_info;
-mod section;
 mod start;
 
 pub use self::builder::{Arguments, Builder};

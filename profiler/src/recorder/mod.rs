@@ -4,40 +4,59 @@
 //! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything of the
 //! ring is claimed.
 
-pub(crate) mod account;
+// The recorder, and what becomes of records when it has ended.
+mod memory;
+pub(crate) mod post_close_drain;
+pub(crate) mod recording;
+
+// Callbacks, a file for each, and the way into the ring.
 mod amend;
-pub(crate) mod callsites;
-pub(crate) mod chunks;
-pub(crate) mod clock;
 mod close;
-pub(crate) mod counters;
 mod enter_exit;
 mod entries;
-pub(crate) mod entry_rules;
 mod event;
-pub(crate) mod field_buffer;
-pub(crate) mod field_room;
-pub(crate) mod fields;
+mod new_span;
+mod publish;
+
+// Which recorded span something belongs to; ids of other systems.
 #[cfg(feature = "opentelemetry")]
 mod given_ids;
 mod kin;
-pub(crate) mod late;
+
+// Open spans; what a thread keeps for itself.
 pub(crate) mod local;
-pub(crate) mod log_events;
-pub(crate) mod losses;
-mod memory;
-mod new_span;
 pub(crate) mod open_spans;
-pub(crate) mod page_map;
-mod publish;
+
+// Records and fields, as words.
+pub(crate) mod field_buffer;
+pub(crate) mod field_room;
+pub(crate) mod fields;
 pub(crate) mod record;
-pub(crate) mod recording;
-pub(crate) mod rule;
 pub(crate) mod said;
+
+// What is kept: rules, and what they have decided about callsites.
+pub(crate) mod entry_rules;
+pub(crate) mod log_events;
+pub(crate) mod rule;
 pub(crate) mod sites;
-pub(crate) mod stats;
 pub(crate) mod tally;
+
+// Small numbers for callsites and threads.
+pub(crate) mod callsites;
+pub(crate) mod chunks;
 pub(crate) mod threads;
+
+// Ticks, and the timeline.
+pub(crate) mod clock;
+
+// The ledger: `recorded = stored + dropped + in flight`.
+pub(crate) mod account;
+pub(crate) mod counters;
+pub(crate) mod losses;
+pub(crate) mod stats;
+
+// What of a table the system has given.
+pub(crate) mod page_map;
 
 pub(crate) use self::kin::{FindAncestor, IsRecorded, NO_ANCESTOR, Source};
 pub(crate) use self::recording::{DoesNotFit, Recorder, RecorderOptions};

@@ -10,10 +10,10 @@ use crate::recorder::callsites::Callsites;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::Counters;
 use crate::recorder::entry_rules::{Entries, EntryRules, TICKS_MIN};
-use crate::recorder::late::Late;
 use crate::recorder::local::state::{NO_OWNER, OWNERS};
 use crate::recorder::losses::{DropReason, Kind};
 use crate::recorder::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
+use crate::recorder::post_close_drain::PostCloseDrain;
 use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
 use crate::recorder::rule::Rule;
 use crate::recorder::tally::Tally;
@@ -58,7 +58,7 @@ pub(crate) struct Recorder {
     /// Whether there is a front end that closes spans before their children.
     has_subscriber: AtomicBool,
     /// What is left of the recording once its writer has ended.
-    pub(crate) late: Mutex<Option<Late>>,
+    pub(crate) post_close: Mutex<Option<PostCloseDrain>>,
 }
 
 /// The sizes of a [`Recorder`].
@@ -157,7 +157,7 @@ impl Recorder {
             degraded: AtomicBool::new(false),
             has_dispatch: AtomicBool::new(false),
             has_subscriber: AtomicBool::new(false),
-            late: Mutex::new(None),
+            post_close: Mutex::new(None),
         };
         (Arc::new(recorder), consumer)
     }
@@ -213,7 +213,7 @@ impl Recorder {
 
     /// Refuses all later records.
     pub(crate) fn close_ring(&self) {
-        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `Late`.
+        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `PostCloseDrain`.
         self.quick_owner.store(NO_OWNER, Ordering::Relaxed);
         self.ring.close();
     }

@@ -150,9 +150,9 @@ impl Writer {
     }
 
     /// The last batch: all that is left. What comes beside the close stays in the ring, see
-    /// [`Late`].
+    /// [`PostCloseDrain`].
     ///
-    /// [`Late`]: crate::recorder::late::Late
+    /// [`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
         let positions = self.positions();

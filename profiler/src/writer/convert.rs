@@ -92,7 +92,7 @@ pub(super) struct Converter {
     /// For a number that no callsite has, which no record should have either.
     unknown: Callsite,
     log_sites: LogSites,
-    strangers: Strangers,
+    threads_before_rotation: ThreadsBeforeRotation,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
     /// When a thread left a span last, by both, of the entries in it.
@@ -129,7 +129,7 @@ impl Converter {
                 has_calls: false,
             },
             log_sites: LogSites::default(),
-            strangers: Strangers::default(),
+            threads_before_rotation: ThreadsBeforeRotation::default(),
             closed: ClosedSpans::default(),
             left: IdTable::default(),
             json: JsonWriter::new(redaction.clone()),
@@ -181,8 +181,8 @@ impl Converter {
         };
         for thread in new {
             store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
-            if thread.number <= self.strangers.before {
-                self.strangers.know(thread.number);
+            if thread.number <= self.threads_before_rotation.before {
+                self.threads_before_rotation.know(thread.number);
             }
         }
     }
@@ -199,10 +199,11 @@ impl Converter {
     /// Tells the file of all threads that are remembered; others are told of when they are met.
     fn learn_all_threads(&mut self, store: &mut Store) {
         // First the number: a thread that comes after it and is not among them is told of later.
-        self.strangers = Strangers { before: Threads::last_number(), known: HashSet::new() };
+        self.threads_before_rotation =
+            ThreadsBeforeRotation { before: Threads::last_number(), known: HashSet::new() };
         for thread in self.recorder.threads.take_all() {
             store.intern_thread(thread.number, thread.os_id, thread.name.as_deref());
-            self.strangers.know(thread.number);
+            self.threads_before_rotation.know(thread.number);
         }
     }
 
@@ -622,8 +623,8 @@ impl Converter {
     /// The database id of a thread.
     #[inline(always)]
     pub(super) fn thread_id(&mut self, number: u32, store: &mut Store) -> i64 {
-        if number <= self.strangers.before {
-            self.strangers.meet(number, store);
+        if number <= self.threads_before_rotation.before {
+            self.threads_before_rotation.meet(number, store);
         }
         store.thread_id(number)
     }
@@ -741,8 +742,8 @@ fn known<'a>(all: &'a [Option<Callsite>], unknown: &'a Callsite, number: u32) ->
 /// Threads that ended before a new file was begun, which knows only those that lived then, or while the
 /// store took nothing and so many came that they were not all remembered.
 #[derive(Debug, Default)]
-struct Strangers {
-    /// Threads with larger numbers are no strangers.
+struct ThreadsBeforeRotation {
+    /// Threads with larger numbers came later.
     before: u32,
     /// Those that the file was told of lately. To tell it again changes nothing.
     known: HashSet<u32>,
@@ -751,7 +752,7 @@ struct Strangers {
 /// Threads that the file is not told of again; at most so many at once.
 const KNOWN_MAX: usize = 65_536;
 
-impl Strangers {
+impl ThreadsBeforeRotation {
     /// Whether that is new.
     fn know(&mut self, number: u32) -> bool {
         if self.known.len() >= KNOWN_MAX {

@@ -10,9 +10,9 @@ use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
 use super::stats;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::panics;
-use crate::recorder::late::Late;
 use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::recorder::open_spans::Seen;
+use crate::recorder::post_close_drain::PostCloseDrain;
 
 /// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
 /// second more, and what is not stored then has to be counted.
@@ -239,8 +239,8 @@ impl Writer {
         let ended = self.options.run.started_unix_ns.saturating_add(length_ns);
         let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
             self;
-        if let Some(mut late) = recorder.late.lock() {
-            *late = Some(Late { consumer, unfinished, duplicates: 0 });
+        if let Some(mut post_close) = recorder.post_close.lock() {
+            *post_close = Some(PostCloseDrain { consumer, unfinished, duplicates: 0 });
         }
         let Some(mut store) = store else { return };
         trim(&mut store, deadline, &state);

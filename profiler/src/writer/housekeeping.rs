@@ -54,7 +54,7 @@ fn sum(mut one: PerKind, other: PerKind) -> PerKind {
 
 impl Writer {
     /// Once a second: looks after the file.
-    pub(super) fn keep_house(&mut self) {
+    pub(super) fn run_housekeeping(&mut self) {
         if self.last_housekeeping.elapsed() < INTERVAL {
             return;
         }

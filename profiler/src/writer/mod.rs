@@ -19,37 +19,52 @@
 //! than usual ones, and what comes meanwhile is drained between them. So the writer never holds
 //! more than about four times what the ring does.
 
-mod aside;
+// From the ring into memory.
+mod drain;
+mod raw;
+
+// From records to rows.
 mod closed_spans;
-mod commit;
-pub(crate) mod control;
 mod convert;
+mod id_table;
+mod log_sites;
+mod self_time;
+mod trace_contexts;
+
+// Fields as JSON.
 mod cursor;
 mod digits;
-mod drain;
-mod fault;
-mod finish;
-#[cfg(any(test, spandrel_fuzz))]
-pub(crate) mod fuzz;
-mod housekeeping;
-mod id_table;
-mod in_file;
-mod installed;
 mod json;
 mod keys;
-mod log_sites;
+
+// From rows to commits, and what if not.
+mod aside;
+mod commit;
+mod in_file;
 mod losses;
-pub(crate) mod mark_channel;
 mod marks;
+
+// Between commits, and at the end.
+mod finish;
+mod housekeeping;
 mod memory;
-mod raw;
-mod renewal;
-mod requests;
-mod self_time;
 mod so_far;
+
+// What threads of the program ask, and see.
+pub(crate) mod control;
+mod installed;
+pub(crate) mod mark_channel;
 mod state;
 mod stats;
-mod trace_contexts;
+
+// What other processes ask.
+mod renewal;
+mod requests;
+
+// For tests.
+mod fault;
+#[cfg(any(test, spandrel_fuzz))]
+pub(crate) mod fuzz;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -279,18 +294,26 @@ impl Writer {
 
     fn run_until_closed(&mut self) -> Instant {
         loop {
-            self.look_whether_installed();
-            if let Some(deadline) = self.take_control() {
+            if let Some(deadline) = self.round() {
                 return deadline;
             }
-            self.take_requests();
-            let drained = self.drain();
-            if self.is_due() {
-                self.commit();
-            }
-            self.keep_house();
-            self.rest(drained);
         }
+    }
+
+    /// All that the writer does, once. Returns the deadline when the recording is to be closed.
+    fn round(&mut self) -> Option<Instant> {
+        self.look_whether_installed();
+        if let Some(deadline) = self.take_control() {
+            return Some(deadline);
+        }
+        self.take_requests();
+        let drained = self.drain();
+        if self.is_due() {
+            self.commit();
+        }
+        self.run_housekeeping();
+        self.rest(drained);
+        None
     }
 
     /// Reads what is asked. Returns the deadline when the pill has come.

@@ -10,12 +10,12 @@ use crate::recorder::stats::{Ledger, Stats};
 
 /// The state of a recording now.
 pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
-    let mut guard = recorder.late.lock();
-    let late = guard.as_deref_mut().and_then(Option::as_mut);
-    let closed = late.is_some();
-    let duplicates = late.map_or(0, |late| {
-        late.look();
-        late.duplicates
+    let mut guard = recorder.post_close.lock();
+    let drain = guard.as_deref_mut().and_then(Option::as_mut);
+    let closed = drain.is_some();
+    let duplicates = drain.map_or(0, |drain| {
+        drain.look();
+        drain.duplicates
     });
     // After the look: whatever it has found was counted as published before it was published.
     let snapshot = recorder.counters.snapshot(&recorder.ring);

@@ -17,8 +17,9 @@ impl Converter {
     pub(in super::super) fn names_memory(&self) -> MemoryUse {
         let known = self.callsites.iter().flatten();
         let keys = known.fold(MemoryUse::of(&self.callsites), |sum, one| sum + one.memory());
-        let strangers = self.strangers.known.capacity() * (size_of::<u32>() + 1);
-        keys + MemoryUse::whole(self.log_sites.bytes() + strangers)
+        let before_rotation =
+            self.threads_before_rotation.known.capacity() * (size_of::<u32>() + 1);
+        keys + MemoryUse::whole(self.log_sites.bytes() + before_rotation)
     }
 
     /// What it knows of children; walks through all of it.

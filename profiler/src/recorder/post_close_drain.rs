@@ -13,7 +13,7 @@ use crate::recorder::record::{self, Slot};
 
 /// What is left when the writer has ended.
 #[derive(Debug)]
-pub(crate) struct Late {
+pub(crate) struct PostCloseDrain {
     pub(crate) consumer: Consumer<Slot>,
     /// Ids of the spans that were stored, or dropped, as unfinished.
     pub(crate) unfinished: HashSet<u64>,
@@ -21,7 +21,7 @@ pub(crate) struct Late {
     pub(crate) duplicates: u64,
 }
 
-impl Late {
+impl PostCloseDrain {
     /// Looks through what has come since, and counts what is in the ledger already.
     pub(crate) fn look(&mut self) {
         for partition in 0..self.consumer.partitions() {
