@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use spandrel::Profiler;
+use spandrel::{Entries, Profiler};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -31,11 +31,13 @@ pub enum Recorder {
     Subscriber,
     /// The same with `busy_time(false)`: two readings of the clock instead of four.
     Untimed,
+    /// The same subscriber, with a rule that records all entries of other spans.
+    Ruled,
 }
 
 impl Recorder {
     /// Those that record, or could, in the order of the tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Nobody,
         Self::Registry,
         Self::Noop,
@@ -44,6 +46,7 @@ impl Recorder {
         Self::Ids,
         Self::Subscriber,
         Self::Untimed,
+        Self::Ruled,
     ];
 
     /// The name in tables and on the command line.
@@ -58,6 +61,7 @@ impl Recorder {
             Self::Ids => "ids_only",
             Self::Subscriber => "subscriber",
             Self::Untimed => "untimed",
+            Self::Ruled => "ruled",
         }
     }
 
@@ -88,8 +92,12 @@ impl Recorder {
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
             Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
-            Self::Spandrel | Self::Subscriber | Self::Untimed => {
-                let profiler = Profiler::builder()
+            Self::Spandrel | Self::Subscriber | Self::Untimed | Self::Ruled => {
+                let mut builder = Profiler::builder();
+                if self == Self::Ruled {
+                    builder = builder.entries_of("others", Entries::All);
+                }
+                let profiler = builder
                     .database(database)
                     .ring_capacity(ring_capacity)
                     .partitions(threads)
