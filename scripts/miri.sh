@@ -18,4 +18,4 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/miri
 cargo +nightly miri test --locked --package spandrel-ring
 # The tables and records of the hot path; without tests of random values, which take Miri minutes.
 cargo +nightly miri test --locked --package spandrel --lib -- \
-    open_spans places record:: stats --skip any_
+    open_spans record:: stats recorder::losses --skip any_

@@ -72,9 +72,9 @@ phases() { # case, spans
             if (file ~ /\/storage\/src\//) return "encode"
             if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/(raw|drain)\.rs$/) return "drain"
             if (file ~ /\/profiler\/src\/writer\/(json|cursor|keys|digits)\.rs$/) return "fields"
-            if (file ~ /\/profiler\/src\/fields\.rs$/) return "fields"
-            if (file ~ /\/profiler\/src\/writer\/(self_time|id_table|closed_spans)\.rs$/) return "self times"
-            if (file ~ /\/profiler\/src\/(writer\/convert|record|clock)\.rs$/) return "convert"
+            if (file ~ /\/profiler\/src\/(json_string|recorder\/fields)\.rs$/) return "fields"
+            if (file ~ /\/profiler\/src\/writer\/(self_time|self_time\/[a-z_]*|id_table|closed_spans)\.rs$/) return "self times"
+            if (file ~ /\/profiler\/src\/(writer\/convert|recorder\/record\/[a-z]*|recorder\/clock)\.rs$/) return "convert"
             if (file ~ /\/profiler\/src\//) return "pacing"
             return ""
         }
