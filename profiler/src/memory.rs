@@ -62,7 +62,7 @@ fn group(root: &Path, line: &str) -> Option<u64> {
 }
 
 /// A number of bytes for people.
-pub(crate) fn people(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units.iter().find(|(_, shift)| bytes >> shift > 0);
     unit.map_or_else(
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn bytes_are_told_in_units() {
-        let told = [17, 2 << 10, 3 << 19, 1 << 38].map(people);
+        let told = [17, 2 << 10, 3 << 19, 1 << 38].map(human);
         assert_eq!(told, ["17 bytes", "2.0 KiB", "1.5 MiB", "256.0 GiB"]);
     }
 }

@@ -126,7 +126,7 @@ impl Memory {
 impl fmt::Display for Memory {
     /// `11.2 MiB (ring 4.0 MiB, ...)`: what is in use.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = |bytes| crate::memory::people(bytes);
+        let bytes = |bytes| crate::memory::human(bytes);
         let parts = self.iter().map(|(part, by)| format!("{} {}", part.as_str(), bytes(by.used)));
         write!(f, "{} ({})", bytes(self.total().used), parts.collect::<Vec<_>>().join(", "))
     }

@@ -3,4 +3,4 @@
 
 pub use crate::fields::{each_field, field_text};
 pub use crate::reader::{Contexts, Lineage, Names};
-pub use crate::scanning::Condition;
+pub use crate::scanning::Predicate;

@@ -5,7 +5,7 @@
 //! looked up once each and kept, up to a bound.
 //!
 //! What SQLite can decide by itself is left to it, since a row that it passes over costs a tenth of one
-//! that is handed out: the window, and for analyses in this crate a [`Condition`]. Where the profile has
+//! that is handed out: the window, and for analyses in this crate a [`Predicate`]. Where the profile has
 //! zones (`indexes.rs`), only those that the window touches are read, and else the ranges in which commits
 //! (`commit_map.rs`) have spans of that time.
 
@@ -27,7 +27,7 @@ use crate::reader::{Reader, Shared};
 pub(super) const PIECE_ROWS: u32 = 50_000;
 
 /// What else must hold for a span to be handed out.
-pub trait Condition {
+pub trait Predicate {
     /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing. It is
     /// asked again for each piece, as it may become narrower.
     fn sql(&self) -> String;
@@ -40,7 +40,7 @@ pub trait Condition {
 }
 
 /// Nothing else.
-impl Condition for () {
+impl Predicate for () {
     fn sql(&self) -> String {
         String::new()
     }
@@ -49,7 +49,7 @@ impl Condition for () {
 /// What SQLite can decide of a filter.
 pub(super) struct Pushdown(pub(super) String);
 
-impl Condition for Pushdown {
+impl Predicate for Pushdown {
     fn sql(&self) -> String {
         self.0.clone()
     }
@@ -133,7 +133,7 @@ impl Reader {
         Ok(meant)
     }
 
-    /// What SQLite can decide of a filter, as SQL for a [`Condition`].
+    /// What SQLite can decide of a filter, as SQL for a [`Predicate`].
     #[doc(hidden)]
     pub fn pushdown(&self, filter: &Filter) -> Result<String, Error> {
         self.pushdown_of(filter, |pushdown| pushdown.sql())
@@ -165,7 +165,7 @@ impl Reader {
     }
 
     /// A scan with a further condition, which `each` may change.
-    pub fn scan_if<C: Condition>(
+    pub fn scan_if<C: Predicate>(
         &self,
         scan: &Scan,
         condition: &mut C,
@@ -176,7 +176,7 @@ impl Reader {
     }
 
     /// A scan of some ranges only.
-    pub(super) fn scan_ranges<C: Condition>(
+    pub(super) fn scan_ranges<C: Predicate>(
         &self,
         scan: &Scan,
         ranges: Vec<Range>,

@@ -17,7 +17,7 @@ use rusqlite::Row;
 
 use super::commit_map::Place;
 use super::rows::Rows;
-use super::scanning::Condition;
+use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
 use crate::reader::{LookUp, Reader, Span};
@@ -214,7 +214,7 @@ struct Search {
     floor_ns: Option<i64>,
 }
 
-impl Condition for Search {
+impl Predicate for Search {
     fn sql(&self) -> String {
         let (which, time) = (&self.which, self.slowest.by.sql());
         let commit = self.batch_id.map(|id| format!(" AND batch_id = {id}")).unwrap_or_default();

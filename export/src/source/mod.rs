@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 use super::error::ExportError;
 use super::id_set::IdSet;
 use super::{LeftOut, Written};
-use spandrel_query::internals::Condition;
+use spandrel_query::internals::Predicate;
 use spandrel_query::{Columns, Filter, Matcher, Scan, SpanRef};
 use spandrel_query::{Reader, Run};
 
@@ -250,7 +250,7 @@ impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Pass<'_, '_, E> {
     }
 }
 
-impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Condition for Pass<'_, '_, E> {
+impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Predicate for Pass<'_, '_, E> {
     fn sql(&self) -> String {
         self.pushdown.clone()
     }

@@ -389,7 +389,7 @@ impl Builder {
             return Ok(());
         }
         let (name, bytes) = needed.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
-        let (bytes, available) = (memory::people(bytes), memory::people(available));
+        let (bytes, available) = (memory::human(bytes), memory::human(available));
         Err(Error::new(
             ErrorKind::InvalidOption,
             format!(

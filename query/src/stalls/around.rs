@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::threads::{MAY_BE_FUTURE, may_be_future};
 use super::{Look, longest_entry_began};
 use crate::reader::{Reader, Span};
-use crate::scanning::Condition;
+use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 
@@ -88,7 +88,7 @@ struct Futures {
     until: i64,
 }
 
-impl Condition for Futures {
+impl Predicate for Futures {
     fn sql(&self) -> String {
         let Self { from, until } = self;
         format!(

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use super::longest_entry_began;
 use crate::reader::{Reader, Span};
-use crate::scanning::Condition;
+use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 
@@ -29,7 +29,7 @@ pub struct Inside {
 
 struct Children(String);
 
-impl Condition for Children {
+impl Predicate for Children {
     fn sql(&self) -> String {
         format!(" AND parent_id IN ({})", self.0)
     }

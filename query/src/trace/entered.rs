@@ -18,7 +18,7 @@ use super::{Found, TraceEntry};
 use crate::Columns;
 use crate::Scan;
 use crate::reader::{Entry, Names, Reader, Run, Span};
-use crate::scanning::Condition;
+use crate::scanning::Predicate;
 use spandrel_storage::Error;
 
 /// Entries of a trace that are kept.
@@ -188,7 +188,7 @@ fn named(
 /// Spans of some traces.
 struct OfRoots(Vec<u64>);
 
-impl Condition for OfRoots {
+impl Predicate for OfRoots {
     fn sql(&self) -> String {
         if self.0.len() > ROOTS_MAX {
             return String::new();

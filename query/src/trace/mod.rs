@@ -30,7 +30,7 @@ use self::layout::Layout;
 pub use self::meanwhile::{Meanwhile, MeanwhileRow};
 pub use self::node::{Node, TraceEntry};
 use super::rows::Rows;
-use super::scanning::Condition;
+use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::BY_ROOT;
 use crate::reader::{Reader, Run, Span};
@@ -314,7 +314,7 @@ struct Found {
     total: u64,
 }
 
-impl Condition for Found {
+impl Predicate for Found {
     fn sql(&self) -> String {
         format!(" AND root_id = {}", self.root_id)
     }
