@@ -35,6 +35,8 @@ further_limits=(228 91)
 # An entry of a span that was entered more than a thousand times, compared with a span without fields.
 entry_recorders=(spandrel subscriber)
 entry_limit=1.5
+# A span that nobody enters, likewise: hardly dearer than one that is entered.
+never_limit=1.1
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber ruled untimed)
 queues=(leased shared array_queue crossbeam_channel)
 
@@ -156,6 +158,16 @@ for recorder in "${entry_recorders[@]}"; do for entries in long_lived long_lived
         printf "%-46s%8.1f%8s%8s\n", what, own, sprintf("%.2f", own / span), limit
         exit own > limit * span }' || broken=yes
 done; done
+
+echo
+printf '%-46s%8s%8s%8s\n' "Instructions per span that nobody enters" with of_span limit
+for recorder in "${entry_recorders[@]}"; do
+    figure=$(per_item "$target/release/record_spans" never_entered "$recorder")
+    awk -v what="$recorder" -v own="$figure" -v span="${figures[no_fields,$recorder]}" \
+        -v limit="$never_limit" 'BEGIN {
+        printf "%-46s%8.1f%8s%8s\n", what, own, sprintf("%.2f", own / span), limit
+        exit own > limit * span }' || broken=yes
+done
 
 echo
 printf '%-46s%8s%8s%8s%8s\n' "What is not wanted" without with added limit

@@ -13,7 +13,9 @@ use tracing::{Instrument, Span, info, info_span, trace};
 pub enum Case {
     /// One span without fields after the other.
     NoFields,
-    /// The same with three fields: `u64`, `f64` and a string of eight bytes.
+    /// The same that nobody enters.
+    NeverEntered,
+    /// One span with three fields after the other: `u64`, `f64` and a string of eight bytes.
     ThreeFields,
     /// Spans without fields, three of them inside each other; counted singly.
     Nested,
@@ -45,6 +47,7 @@ impl Case {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoFields => "no_fields",
+            Self::NeverEntered => "never_entered",
             Self::ThreeFields => "3_fields",
             Self::Nested => "nested",
             Self::Async => "async",
@@ -62,7 +65,7 @@ impl Case {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .chain([Self::AsyncLonger, Self::LongLived, Self::LongLivedAside])
+            .chain([Self::NeverEntered, Self::AsyncLonger, Self::LongLived, Self::LongLivedAside])
             .chain([Self::Events, Self::Unwanted])
             .find(|case| case.name() == name)
     }
@@ -73,6 +76,7 @@ impl Case {
     pub fn run(self, spans: u64) {
         match self {
             Self::NoFields => no_fields(spans),
+            Self::NeverEntered => never_entered(spans),
             Self::ThreeFields => three_fields(spans),
             Self::Nested => nested(spans.div_ceil(3)),
             Self::Async => polled(spans, 3),
@@ -97,6 +101,14 @@ fn no_fields(spans: u64) {
     for n in 0..spans {
         let span = info_span!("work");
         let _entered = span.enter();
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn never_entered(spans: u64) {
+    for n in 0..spans {
+        let _span = info_span!("work");
         black_box(n);
     }
 }

@@ -163,6 +163,7 @@ where
     fn close_otherwise(&self, key: u64) {
         if fast::is_panicking()
             || !fast::close_again(&self.front.spans, key)
+                && !fast::close_never_entered(&self.front.spans, key)
                 && !fast::close_untimed(&self.front.untimed, key)
         {
             self.close_slowly(key);

@@ -157,6 +157,9 @@ impl Subscriber {
         if let Some(place) = fast::close_directly_again(spans, key) {
             return self.keep(place);
         }
+        if let Some(place) = fast::close_directly_never_entered(spans, key) {
+            return self.keep(place);
+        }
         match fast::close_directly_untimed(untimed, key) {
             Some(place) => self.keep(place),
             None => self.close_slowly(key),

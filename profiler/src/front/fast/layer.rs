@@ -5,8 +5,8 @@ use tracing_core::span::{Attributes, Id};
 
 use super::shared::Quick::{self, Done, HasFields, NotDone};
 use super::shared::{
-    enter_at, exit_at, publish_again, publish_plain, publish_untimed, publish_with_fields,
-    was_inside_once,
+    enter_at, exit_at, publish_again, publish_never_entered, publish_plain, publish_untimed,
+    publish_with_fields, was_inside_once,
 };
 use crate::recorder::Recorder;
 use crate::recorder::callsites::CallsiteNumber;
@@ -241,6 +241,12 @@ pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
 #[inline(always)]
 pub(crate) fn close_again(spans: &Table<OpenSpan>, key: u64) -> bool {
     close_otherwise(spans, key, publish_again)
+}
+
+/// The same for one that nobody has entered.
+#[inline(always)]
+pub(crate) fn close_never_entered(spans: &Table<OpenSpan>, key: u64) -> bool {
+    close_otherwise(spans, key, publish_never_entered)
 }
 
 /// The same for any, where busy time is not measured.

@@ -22,11 +22,11 @@ mod shared;
 mod subscriber;
 
 pub(crate) use self::layer::{
-    close_again, close_quickly, close_untimed, enter_first_place, enter_quickly, enter_untimed,
-    exit_quickly, exit_untimed,
+    close_again, close_never_entered, close_quickly, close_untimed, enter_first_place,
+    enter_quickly, enter_untimed, exit_quickly, exit_untimed,
 };
 pub(crate) use self::shared::{Quick, enter_recorded, exit_recorded, is_panicking};
 pub(crate) use self::subscriber::{
-    close_directly, close_directly_again, close_directly_untimed, enter_directly,
-    enter_directly_untimed, exit_directly, exit_directly_untimed,
+    close_directly, close_directly_again, close_directly_never_entered, close_directly_untimed,
+    enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
 };

@@ -411,6 +411,30 @@ pub(super) fn publish_again(span: &OpenSpan, extra: u64) -> bool {
     published
 }
 
+/// The same for one that nobody has entered.
+#[inline(always)]
+pub(super) fn publish_never_entered(span: &OpenSpan, extra: u64) -> bool {
+    let head = span.head();
+    let is_never = owner_state(head) == local::quick_thread();
+    let Some(words) = plain_words(extra, SLOT_WORDS).filter(|_| is_never) else { return false };
+    let hot = local::of_owner();
+    let end = timestamp::read();
+    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let slots = if words == 0 { 1 } else { 2 };
+    let published =
+        lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
+            0 => {
+                close_into(slot, span, head << 16 >> 16, words);
+                slot[5] = end;
+                one_by_one();
+                slot[6] = 0;
+            }
+            _ => span.copy_inline_fields(slot),
+        });
+    hot.give_lease_back(lease);
+    published
+}
+
 /// The same where times inside are not measured.
 #[inline(always)]
 pub(super) fn publish_untimed(span: &OpenSpan, extra: u64) -> bool {

@@ -8,7 +8,8 @@ use tracing_core::span::Attributes;
 
 use super::shared::Quick::{self, Done, HasFields, NotDone};
 use super::shared::{
-    enter_at, exit_at, publish_again, publish_untimed, publish_with_fields, was_inside_once,
+    enter_at, exit_at, publish_again, publish_never_entered, publish_untimed, publish_with_fields,
+    was_inside_once,
 };
 use crate::recorder::local::{self, Hot};
 use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, place_of};
@@ -164,6 +165,12 @@ pub(crate) fn close_directly(spans: &Table<OpenSpan>, key: u64) -> Option<Place>
 #[inline(always)]
 pub(crate) fn close_directly_again(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
     close_otherwise(spans, key, publish_again)
+}
+
+/// The same for one that nobody has entered.
+#[inline(always)]
+pub(crate) fn close_directly_never_entered(spans: &Table<OpenSpan>, key: u64) -> Option<Place> {
+    close_otherwise(spans, key, publish_never_entered)
 }
 
 /// The same for any, where busy time is not measured.
