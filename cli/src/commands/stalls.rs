@@ -2,10 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use spandrel_query::{
-    Columns, Inside, RuntimeThreads, SpanRef, Stall, StallsOn, longest_entry_began,
-    parse_duration_ns,
-};
+use spandrel_query::{Columns, Inside, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
 use spandrel_query::{Span, Thread};
 
 use crate::arguments::{Context, Shared, group};
@@ -93,7 +90,7 @@ pub(crate) fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
 /// `parse held tokio-rt-worker for 103.00 ms at +1.20 s (serde 92%); 4 spans of it did for 10ms or longer`.
 fn in_words(stall: &Stall, inside: &[Inside]) -> String {
     let span = &stall.worst;
-    let (earliest, latest) = longest_entry_began(&SpanRef::from(span));
+    let (earliest, latest) = stall.began();
     let name = text::clean(&span.callsite.name);
     let thread = thread_cell(&span.longest_thread).text();
     let longest = text::duration_in_words(stall.longest_ns());
@@ -163,7 +160,7 @@ fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {
     ]);
     for (at, stall) in stalls.iter().enumerate() {
         let span = &stall.worst;
-        let (earliest, latest) = longest_entry_began(&SpanRef::from(span));
+        let (earliest, latest) = stall.began();
         sheet.push(vec![
             Cell::Ns(stall.longest_ns()),
             Cell::Count(stall.spans),
@@ -195,7 +192,7 @@ fn when(earliest: i64, latest: i64, longest: i64) -> String {
 
 /// When the longest entry began.
 pub(crate) fn began(stall: &Stall) -> String {
-    let (earliest, latest) = longest_entry_began(&SpanRef::from(&stall.worst));
+    let (earliest, latest) = stall.began();
     when(earliest, latest, stall.longest_ns())
 }
 

@@ -403,6 +403,25 @@ fn among_the_slowest_are_the_longest_entries_and_no_lifetime_of_what_lives_long(
 }
 
 #[test]
+fn when_a_longest_entry_began_is_known_exactly_if_it_was_recorded_by_itself() {
+    for end in [End::Closed, End::Open] {
+        let of = |system: u64| {
+            let named = format!("field.name=\"system {system}\"");
+            let words = ["stalls", "--all-threads", "--blocking", "400us", "-w", &named];
+            let found = json(game(end), &words);
+            let page = text(game(end), &words);
+            let row = &found["rows"][0];
+            (number(row, "start_ns"), number(row, "latest_start_ns"), page.contains(".."))
+        };
+        // The first slow one that was recorded: behind that of the system before, in the same frame.
+        let exact = 150 * FRAME_NS + SLOW_NS;
+        assert_eq!(of(1), (exact, exact, false), "{end:?}");
+        let (earliest, latest, is_range) = of(0);
+        assert!(earliest < latest && is_range, "{end:?}: it was not recorded by itself");
+    }
+}
+
+#[test]
 fn the_work_of_an_entry_is_its_length() {
     for words in [&["slow", "--by", "work", "-n", "0"][..], &["slow", "-n", "0", "-w", "dur<1ms"]] {
         let found = json(game(End::Closed), words);

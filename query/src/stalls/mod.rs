@@ -36,12 +36,20 @@ pub struct Stall {
     pub worst: Span,
     /// Spans with an entry that was too long.
     pub spans: u64,
+    /// When that entry began, if it was recorded one by one; nanoseconds since the start of the run.
+    pub start_ns: Option<i64>,
 }
 
 impl Stall {
     /// The longest entry.
     pub fn longest_ns(&self) -> i64 {
         self.worst.longest_entry_ns.unwrap_or(0)
+    }
+
+    /// When that entry began, at the earliest and at the latest.
+    pub fn began(&self) -> (i64, i64) {
+        let known = self.start_ns.map(|start_ns| (start_ns, start_ns));
+        known.unwrap_or_else(|| longest_entry_began(&SpanRef::from(&self.worst)))
     }
 }
 
@@ -168,7 +176,7 @@ impl Stalls {
                 }
             }
             None => {
-                self.found.insert(key, Stall { worst: span, spans: 1 });
+                self.found.insert(key, Stall { worst: span, spans: 1, start_ns: None });
             }
         }
     }
@@ -207,7 +215,35 @@ impl Reader {
             }
         }
         let threads = stalls.threads.clone();
-        Ok((stalls.finish(self, scan.run_id)?, threads))
+        let mut found = stalls.finish(self, scan.run_id)?;
+        self.read_starts(scan.run_id, limit_ns, &mut found)?;
+        Ok((found, threads))
+    }
+
+    /// Looks among the entries that were recorded one by one for those that were too long, for when they began.
+    fn read_starts(&self, run_id: i64, limit_ns: i64, stalls: &mut [Stall]) -> Result<(), Error> {
+        if stalls.is_empty() || !self.has_entries(run_id)? {
+            return Ok(());
+        }
+        let longest = stalls.iter().enumerate().map(|(at, stall)| (stall.worst.id, at));
+        let longest: HashMap<u64, usize> = longest.collect();
+        let sql = "SELECT span_id, duration_ns, start_ns FROM entry
+            WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
+              AND (SELECT last_id FROM run WHERE id = ?1)
+              AND run_id = ?1 AND duration_ns >= ?2 ORDER BY id";
+        self.query("find when entries began", |tx| {
+            let mut query = tx.prepare(sql)?;
+            let mut rows = query.query([run_id, limit_ns])?;
+            while let Some(row) = rows.next()? {
+                let stall = longest.get(&(row.get::<_, i64>(0)? as u64));
+                let Some(stall) = stall.and_then(|at| stalls.get_mut(*at)) else { continue };
+                // Of several that are as long, the first.
+                if stall.start_ns.is_none() && stall.longest_ns() == row.get::<_, i64>(1)? {
+                    stall.start_ns = Some(row.get(2)?);
+                }
+            }
+            Ok(())
+        })
     }
 }
 
@@ -221,7 +257,7 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// Calls `look` four times at most, and looks up the ancestors of spans that were entered once.
+    /// Calls `look` six times at most, and looks up the ancestors of spans that were entered once.
     pub fn stalls_among(
         &self,
         limit_ns: i64,
@@ -239,7 +275,16 @@ impl Reader {
         if !single.is_empty() {
             single = around::without_of(self, single, &mut look)?;
         }
-        let found = stalls.with(single);
+        let mut found = stalls.with(single);
+        look(&mut |span| {
+            let stall = found.iter_mut().find(|stall| stall.worst.id == span.id);
+            if let (Some(stall), true) = (stall, span.entry.is_some())
+                && stall.start_ns.is_none()
+                && span.duration_ns == Some(stall.longest_ns())
+            {
+                stall.start_ns = Some(span.start_ns);
+            }
+        })?;
         let worst: Vec<&Span> = found.iter().map(|stall| &stall.worst).collect();
         let mut insides = Insides::of(&worst);
         if !worst.is_empty() {
