@@ -21,14 +21,17 @@ const INSIDE_SHOWN: usize = 3;
 const INSIDE_MAX: usize = 20;
 /// An entry from that on is too long, unless it is said otherwise.
 const BLOCKING: &str = "10ms";
+/// What the names of a runtime's threads have in them.
+const RUNTIMES: [&str; 6] = ["tokio", "async", "smol", "worker", "executor", "runtime"];
 /// Names that a report tells of.
 const FINDINGS: usize = 3;
 
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Only threads that run futures count, while they do: those on which spans were \
-    entered more than\nonce. Not counted are entries around a runtime, as of a span with `block_on` in \
-    it.\n\nExamples:\n  \
+    entered more than\nonce, by other than a loop that enters them in younger spans, as the systems in the \
+    frames of a game. A\nloop that enters one span again and again looks like a future. Not counted are \
+    entries around a runtime,\nas of a span with `block_on` in it.\n\nExamples:\n  \
     spandrel stalls                            entries of 10ms and more\n  \
     spandrel stalls --blocking 1ms -n 5\n  \
     spandrel stalls -w thread=tokio-rt-worker  of one thread\n  \
@@ -121,6 +124,11 @@ fn notes(
         }
         // Neither of how long an entry was nor on which thread is anything known.
         (None, _) if !profile.run.has_busy_times() => return notes,
+        (None, Some(threads)) if threads.is_empty() && threads.has_loops() => notes.push(
+            "no thread runs futures: spans were entered more than once by loops only, as the systems \
+             in the frames of a game; --all-threads looks at all"
+                .into(),
+        ),
         (None, Some(threads)) if threads.is_empty() && profile.run.spans > 0 => notes.push(
             "no thread runs futures: no span was entered more than once; --all-threads looks at all"
                 .into(),
@@ -132,6 +140,7 @@ fn notes(
             notes.push(format!("no entry lasted {limit}{more}"));
         }
     }
+    notes.extend(threads.and_then(|_| loops(stalls)));
     let unmeasured = threads.map_or(0, RuntimeThreads::unmeasured);
     if unmeasured > 0 {
         notes.push(format!(
@@ -140,6 +149,20 @@ fn notes(
         ));
     }
     notes
+}
+
+/// What the list may be of, on a thread that is none of a runtime by its name.
+fn loops(stalls: &[Stall]) -> Option<String> {
+    let is_plain = |thread: &Thread| {
+        let name = thread.name.as_deref().unwrap_or_default().to_ascii_lowercase();
+        !RUNTIMES.iter().any(|part| name.contains(part))
+    };
+    let thread = stalls.iter().map(|stall| &stall.worst.longest_thread).find(|t| is_plain(t))?;
+    let thread = text::clean(&thread_cell(thread).text());
+    Some(format!(
+        "note: {thread} is taken to run futures, as spans were entered more than once on it; if a loop \
+         of your own enters them, nothing was blocked"
+    ))
 }
 
 fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {

@@ -33,6 +33,7 @@ mod rows;
 mod snapshots;
 mod spreadsheet;
 mod sql;
+mod stalls_of_loops;
 mod symptoms;
 mod trace_ids;
 mod tree;

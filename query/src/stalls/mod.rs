@@ -22,8 +22,8 @@ use spandrel_storage::Error;
 
 pub use self::inside::Inside;
 use self::inside::Insides;
+use self::threads::Called;
 pub use self::threads::RuntimeThreads;
-use self::threads::may_be_future;
 
 /// Single entries that are looked at twice; further ones count without a look at what is in them.
 const SINGLE_MAX: usize = 100_000;
@@ -129,7 +129,7 @@ impl Stalls {
             return;
         }
         let Some(threads) = &self.threads else { return self.count(span.to_span()) };
-        if may_be_future(span) {
+        if threads.may_be_future(span) {
             return self.count(span.to_span());
         }
         if !threads.runs_at(span.longest_thread.id, longest_entry_began(span).0) {
@@ -263,7 +263,9 @@ impl Reader {
         limit_ns: i64,
         mut look: impl FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error>,
     ) -> Result<Vec<(Stall, Vec<Inside>)>, Error> {
-        let mut threads = RuntimeThreads::default();
+        let mut called = Called::default();
+        look(&mut |span| called.add(span))?;
+        let mut threads = called.threads();
         look(&mut |span| threads.add(span))?;
         if threads.is_empty() {
             return Ok(Vec::new());

@@ -301,3 +301,51 @@ fn a_span_that_comes_with_its_entries_is_one_span() {
     assert!(entries >= 2, "no entry was handed out");
     assert_eq!((found.len(), found[0].0.spans, found[0].0.longest_ns()), (1, 2, 15 * MS));
 }
+
+/// A system is entered in each frame, which is made later and entered once: a loop called it.
+#[test]
+fn systems_in_frames_of_a_loop_are_no_futures() {
+    let mut program = Program::new();
+    let system = program.span("system", 1, 0, &[15, 12, 20]);
+    for (at, ms) in [(0, 15), (1, 12), (2, 20)] {
+        let frame = program.span("frame", 1, 10 + at * 50, &[30]);
+        program.made.entry(EntryRow {
+            id: 1_000 + at as u64,
+            span_id: system,
+            callsite_id: program.callsites["system"],
+            thread_id: 1,
+            start_ns: (11 + at * 50) * MS,
+            duration_ns: ms * MS,
+            around_id: frame,
+            self_ns: Some(ms * MS),
+            earlier_entries: 0,
+            earlier_ns: 0,
+        });
+    }
+    let among = |reader: &Reader| {
+        let scan = Scan::new(1).columns(Columns::Entries);
+        let found = reader.stalls_among(10 * MS, |each| {
+            let mut one = |span: &SpanRef<'_>| {
+                each(span);
+                ControlFlow::Continue(())
+            };
+            reader.scan(&scan, &mut one)?;
+            reader.scan_entries_between(&scan, 0, 2_000, one)
+        });
+        let found = found.unwrap();
+        found.iter().map(|(stall, _)| stall.worst.callsite.name.clone()).collect::<Vec<_>>()
+    };
+    assert!(program.stalls(10, StallsOn::Runtimes).is_empty());
+    let reader = program.made.reader();
+    assert!(among(&reader).is_empty());
+    let threads = reader.stalls(&Scan::new(1), &Filter::all(), MS, StallsOn::Runtimes).unwrap().1;
+    assert!(threads.unwrap().has_loops());
+    assert_eq!(program.stalls(10, StallsOn::AllThreads).len(), 2);
+    // On a thread that runs futures it holds these up.
+    program.span("task", 1, 0, &[1, 1]);
+    program.span("task", 1, 400, &[1, 1]);
+    let names: Vec<String> =
+        program.stalls(10, StallsOn::Runtimes).into_iter().map(|row| row.0).collect();
+    assert_eq!(names, ["frame", "system"]);
+    assert_eq!(among(&program.made.reader()), names);
+}

@@ -1,13 +1,16 @@
 //! Which threads run futures, and when.
 //!
 //! A span that was entered more than once belongs to a future: each poll enters it, and so does dropping the
-//! future, by one thread at a time. (Or to something else that is taken up again and again, as the systems of a game, for whose
-//! threads the same holds.) The thread of its longest entry runs futures, from the first entry to the last
+//! future, by one thread at a time. The thread of its longest entry runs futures, from the first entry to the last
 //! exit of such spans.
+//!
+//! What is entered again inside of a span that is younger than itself, and was entered but once, is no future: a
+//! loop calls it, as the systems in the frames of a game. A loop that enters a span of its own again and again,
+//! inside of none, looks like a future, and nothing that is recorded tells it from one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::SpanRef;
 use crate::reader::Reader;
@@ -27,16 +30,85 @@ pub(super) fn may_be_future(span: &SpanRef<'_>) -> bool {
 
 /// When they were entered, row by row: SQLite would keep all rows to put them together by thread. Sums that are
 /// too large for an integer are real numbers there, hence the casts.
-const OF_CLOSED: &str = "SELECT coalesce(longest_thread_id, thread_id),
+const OF_CLOSED: &str = "SELECT id, coalesce(longest_thread_id, thread_id),
     CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER),
     CAST(start_ns + coalesce(last_exit_ns, duration_ns, 0) AS INTEGER),
     longest_entry_ns IS NULL
   FROM span NOT INDEXED
   WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
     AND run_id = ?1 AND ";
-const OF_OPEN: &str = "SELECT coalesce(longest_thread_id, thread_id),
+const OF_OPEN: &str = "SELECT id, coalesce(longest_thread_id, thread_id),
     CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER), seen_ns, 0
   FROM open_span WHERE run_id = ?1 AND ";
+
+/// The spans that were entered inside of a younger one, with the youngest. A span has a higher id than those that were
+/// made before it by the same thread.
+const INSIDE_YOUNGER: &str = "SELECT span_id, max(around_id) FROM entry
+  WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
+    AND run_id = ?1 AND around_id > span_id GROUP BY span_id";
+/// When a span was made, and how often it was entered.
+const OF_SPAN: &str = "SELECT start_ns, entries FROM span WHERE id = ?1
+  UNION ALL SELECT start_ns, entries FROM open_span WHERE id = ?1 LIMIT 1";
+
+/// Whether a span that was entered inside of another one was called by it, and is no future: both by when they were
+/// made and how often they were entered.
+fn is_called((made_ns, _): (i64, u64), (around_made_ns, around_entries): (i64, u64)) -> bool {
+    around_made_ns > made_ns && around_entries <= 1
+}
+
+/// The spans of a run that are entered again by loops, and are no futures.
+fn called(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<HashSet<u64>> {
+    let mut of_span = tx.prepare(OF_SPAN)?;
+    let mut known = |id: i64| {
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)? as u64));
+        of_span.query_row([id], read).optional()
+    };
+    let mut called = HashSet::new();
+    let mut query = tx.prepare(INSIDE_YOUNGER)?;
+    let mut rows = query.query([run_id])?;
+    while let Some(row) = rows.next()? {
+        let (id, around_id): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if let (Some(span), Some(around)) = (known(id)?, known(around_id)?)
+            && is_called(span, around)
+        {
+            called.insert(id as u64);
+        }
+    }
+    Ok(called)
+}
+
+/// The same of spans that are handed out with their entries.
+#[derive(Default)]
+pub(super) struct Called {
+    known: HashMap<u64, (i64, u64)>,
+    inside: HashMap<u64, u64>,
+}
+
+impl Called {
+    pub(super) fn add(&mut self, span: &SpanRef<'_>) {
+        match span.entry {
+            Some(entry) => {
+                if let Some(around_id) = entry.around_id.filter(|around_id| *around_id > span.id) {
+                    let youngest = self.inside.entry(span.id).or_default();
+                    *youngest = (*youngest).max(around_id);
+                }
+            }
+            None => {
+                self.known.insert(span.id, (span.start_ns, span.entries));
+            }
+        }
+    }
+
+    /// The threads of those that are futures, of which none is known yet.
+    pub(super) fn threads(self) -> RuntimeThreads {
+        let known = |id: &u64| self.known.get(id).copied();
+        let is_called = |(id, around_id): &(&u64, &u64)| {
+            known(id).zip(known(around_id)).is_some_and(|(span, around)| is_called(span, around))
+        };
+        let called = self.inside.iter().filter(is_called).map(|(id, _)| *id).collect();
+        RuntimeThreads { called, ..RuntimeThreads::default() }
+    }
+}
 
 /// The threads of a run that run futures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,30 +116,39 @@ pub struct RuntimeThreads {
     /// From when to when, by `thread.id`.
     spans: HashMap<i64, (i64, i64)>,
     unmeasured: u64,
+    /// Spans that were entered more than once, and are none.
+    called: HashSet<u64>,
 }
 
 impl RuntimeThreads {
     pub(super) fn read(reader: &Reader, run_id: i64) -> Result<Self, Error> {
-        let read = |row: &Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?));
+        let read =
+            |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?), row.get(4)?));
+        let has_entries = reader.has_entries(run_id)?;
         reader.query("find the threads of futures", |tx| {
             let mut spans: HashMap<i64, (i64, i64)> = HashMap::new();
             let mut unmeasured = 0_u64;
+            let called = if has_entries { called(tx, run_id)? } else { HashSet::new() };
             for sql in [OF_CLOSED, OF_OPEN] {
                 let mut query = tx.prepare(&format!("{sql}{MAY_BE_FUTURE}"))?;
                 for thread in query.query_map(params![run_id], read)? {
-                    let (id, (since, until), not_known): (i64, (i64, i64), i64) = thread?;
+                    let (span, id, (since, until), not_known): (i64, i64, (i64, i64), i64) =
+                        thread?;
+                    if called.contains(&(span as u64)) {
+                        continue;
+                    }
                     unmeasured = unmeasured.saturating_add(not_known as u64);
                     let known = spans.entry(id).or_insert((since, until));
                     *known = (known.0.min(since), known.1.max(until));
                 }
             }
-            Ok(Self { spans, unmeasured })
+            Ok(Self { spans, unmeasured, called })
         })
     }
 
     /// Looks at a span: whether it may be a future's.
     pub(super) fn add(&mut self, span: &SpanRef<'_>) {
-        if !may_be_future(span) {
+        if !self.may_be_future(span) {
             return;
         }
         self.unmeasured =
@@ -77,6 +158,16 @@ impl RuntimeThreads {
         let until = moment(span.last_exit_ns.or(span.duration_ns));
         let known = self.spans.entry(span.longest_thread.id).or_insert((since, until));
         *known = (known.0.min(since), known.1.max(until));
+    }
+
+    /// Whether a span may be of a future: a loop that calls it again and again is known to be none.
+    pub(super) fn may_be_future(&self, span: &SpanRef<'_>) -> bool {
+        may_be_future(span) && !self.called.contains(&span.id)
+    }
+
+    /// Whether spans were entered more than once that are known to be of no future, as loops entered them.
+    pub fn has_loops(&self) -> bool {
+        !self.called.is_empty()
     }
 
     /// How many there are.

@@ -1,0 +1,61 @@
+//! Programs without an executor, whose loops enter the same spans again and again: nothing was blocked there.
+
+use std::path::{Path, PathBuf};
+
+use spandrel::Profiler;
+use tempfile::TempDir;
+use tracing::info_span;
+use tracing_subscriber::prelude::*;
+
+use super::fixture::{bare, run, spandrel};
+
+fn recorded(work: impl FnOnce()) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.db");
+    let profiler = Profiler::builder().database(&path).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(profiler.layer());
+    tracing::subscriber::with_default(subscriber, work);
+    let report = profiler.close().unwrap();
+    assert_eq!(report.recorded, report.stored);
+    (folder, path)
+}
+
+fn said(db: &Path, words: &[&str]) -> String {
+    let (out, err, code) = run(bare(words).arg("--db").arg(db));
+    assert_eq!(code, 0, "{words:?}: {err}");
+    out + &err
+}
+
+#[test]
+fn a_game_loop_has_no_stalls_as_no_executor_runs() {
+    let (_folder, db) = recorded(|| {
+        let systems = ["walk", "think"].map(|name| info_span!("system", name));
+        for _ in 0..50 {
+            let _frame = info_span!("frame").entered();
+            systems
+                .iter()
+                .for_each(|system| system.in_scope(|| drop(info_span!("part").entered())));
+        }
+    });
+    let page = said(&db, &["stalls", "--blocking", "1ns"]);
+    assert!(page.contains("nothing matched") && page.contains("by loops only"), "{page}");
+    let all = said(&db, &["stalls", "--blocking", "1ns", "--all-threads"]);
+    for name in ["frame", "system", "part"] {
+        assert!(all.contains(name), "{all}");
+    }
+    assert!(!all.contains("taken to run futures"), "{all}");
+}
+
+#[test]
+fn a_loop_that_looks_like_a_future_is_told_of() {
+    let (_folder, db) = recorded(|| {
+        let tick = info_span!("tick");
+        (0..50).for_each(|_| tick.in_scope(|| ()));
+    });
+    let page = said(&db, &["stalls", "--blocking", "1ns"]);
+    let note = "is taken to run futures, as spans were entered more than once on it";
+    assert!(page.contains("tick") && page.contains(note), "{page}");
+    // The thread of the fixture has the name of a runtime's.
+    let (page, _, _) = run(&mut spandrel(&["stalls", "--blocking", "1us"]));
+    assert!(page.contains("http.request") && !page.contains(note), "{page}");
+}
