@@ -17,7 +17,7 @@ use crate::recorder::Recorder;
 use crate::recorder::chunks::Chunks;
 use crate::recorder::log_events::{self, is_of_log};
 use crate::recorder::rule::{Rule, Verdict};
-use crate::recorder::sites::{Answer, QuickSites, RuleNumber, Site, Sites};
+use crate::recorder::sites::{Answer, FastSites, RuleNumber, Site, Sites};
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
@@ -30,7 +30,7 @@ pub(crate) struct Filter {
     /// The rules that there have been and that name targets, each once: those who are given the number of one
     /// find it without a lock. At most [`RULES_MAX`].
     rules: Chunks<Arc<Rule>>,
-    /// Whether the front end hears of all spans that a thread enters. Until that is known the quick paths for
+    /// Whether the front end hears of all spans that a thread enters. Until that is known the fast paths for
     /// new spans are told of no callsite: their parent is the innermost span that was heard of.
     hears_all: AtomicBool,
 }
@@ -54,7 +54,7 @@ struct Present {
 impl Filter {
     pub(crate) fn new(
         recorder: Option<&Arc<Recorder>>,
-        quick: Option<QuickSites>,
+        fast: Option<FastSites>,
         hears_all: bool,
     ) -> Self {
         let off = || Arc::new(Rule::new(LevelFilter::OFF, LevelFilter::OFF));
@@ -65,7 +65,7 @@ impl Filter {
             recorder: recorder.map(Arc::clone),
             present: Mutex::new(Present { rule, number, targets: None, generation: 0 }),
             dispatch: Mutex::new(None),
-            sites: Sites::new(quick),
+            sites: Sites::new(fast),
             rules,
             hears_all: AtomicBool::new(hears_all),
         }
@@ -168,13 +168,13 @@ impl Filter {
         };
         let before = site.set_answer(answer);
         recorder.tally.count(before.map(Answer::is_kept), answer.is_kept());
-        // The quick paths know nothing of a first entry that is recorded.
+        // The fast paths know nothing of a first entry that is recorded.
         let is_usual = match answer {
             Answer::Kept(number) => !recorder.records_all(number),
             _ => true,
         };
         if self.hears_all() && is_usual {
-            self.sites.set_quick(metadata, answer);
+            self.sites.set_fast(metadata, answer);
         }
         answer
     }

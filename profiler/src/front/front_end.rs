@@ -1,34 +1,34 @@
-//! What every front end holds: the way to the recorder, and the quick ways.
+//! What every front end holds: the way to the recorder, and the fast ways.
 
 use std::sync::{Arc, OnceLock};
 
 use super::ancestry::Ancestry;
 use super::filter::Filter;
 use crate::recorder::entry_rules::EntryRules;
-use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::open_spans::SpanSlot;
 use crate::recorder::rule::Rule;
-use crate::recorder::sites::{QuickSites, quick_sites};
+use crate::recorder::sites::{FastSites, fast_sites};
 use crate::recorder::{Recorder, RecorderOptions};
 use spandrel_ring::Table;
 use tracing_core::LevelFilter;
 
 /// A front end's side of the recorder.
 ///
-/// There is always a recorder to try the quick paths of, so that they need not ask whether there is one:
+/// There is always a recorder to try the fast paths of, so that they need not ask whether there is one:
 /// for a front end that has none of its own it is one that refuses everything.
 #[derive(Debug)]
-#[repr(C)] // as it is here, nothing quick first: the compiler forms fewer addresses
-pub(crate) struct Front {
+#[repr(C)] // as it is here, nothing of the fast paths first: the compiler forms fewer addresses
+pub(crate) struct FrontEnd {
     pub(crate) filter: Arc<Filter>,
     /// The recorder, if this is the profiler's first front end.
-    pub(crate) quick: Arc<Recorder>,
+    pub(crate) fast_recorder: Arc<Recorder>,
     /// The places of the open spans, for the first front end, if busy time is measured; else one that is
     /// free.
-    pub(crate) spans: Table<OpenSpan>,
+    pub(crate) timed_slots: Table<SpanSlot>,
     /// The same if it is not measured.
-    pub(crate) untimed: Table<OpenSpan>,
+    pub(crate) untimed_slots: Table<SpanSlot>,
     /// The callsites that are kept, for the first front end; else none.
-    pub(crate) sites: QuickSites,
+    pub(crate) sites: FastSites,
     /// None for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
     /// Tells this front end's spans from those of the profiler's other ones.
@@ -36,7 +36,7 @@ pub(crate) struct Front {
     pub(crate) ancestry: Ancestry,
 }
 
-impl Front {
+impl FrontEnd {
     /// `direct` says whether the keys of its spans are the recorder's, which name the places.
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>, direct: bool) -> Self {
         let recorder = recorder.map(Arc::clone);
@@ -53,25 +53,34 @@ impl Front {
             _ => Table::default(),
         };
         let busy_time = first.is_some_and(|recorder| recorder.busy_time);
-        let (spans, untimed) = (places(busy_time), places(!busy_time));
-        let quick = Arc::clone(first.unwrap_or_else(|| inert()));
-        let sites = if first.is_some() { quick_sites() } else { Arc::clone(no_sites()) };
+        let (timed_slots, untimed_slots) = (places(busy_time), places(!busy_time));
+        let fast_recorder = Arc::clone(first.unwrap_or_else(|| inert()));
+        let sites = if first.is_some() { fast_sites() } else { Arc::clone(no_sites()) };
         let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)), direct);
         let ancestry = Ancestry::default();
-        Self { filter: Arc::new(filter), quick, spans, untimed, sites, recorder, layer, ancestry }
+        Self {
+            filter: Arc::new(filter),
+            fast_recorder,
+            timed_slots,
+            untimed_slots,
+            sites,
+            recorder,
+            layer,
+            ancestry,
+        }
     }
 
-    /// The recorder, for whatever the quick paths have not done.
+    /// The recorder, for whatever the fast paths have not done.
     #[inline]
     pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
         self.recorder.as_ref()
     }
 }
 
-/// The callsites of a front end that has no quick paths.
-fn no_sites() -> &'static QuickSites {
-    static NONE: OnceLock<QuickSites> = OnceLock::new();
-    NONE.get_or_init(quick_sites)
+/// The callsites of a front end that has no fast paths.
+fn no_sites() -> &'static FastSites {
+    static NONE: OnceLock<FastSites> = OnceLock::new();
+    NONE.get_or_init(fast_sites)
 }
 
 /// A recorder that takes nothing: its ring is closed.

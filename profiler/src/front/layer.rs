@@ -15,9 +15,9 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use super::ancestry::nearest;
-use super::fast::{self, Quick};
+use super::fast::{self, FastPath};
 use super::filter::FilterHandle;
-use super::front_end::Front;
+use super::front_end::FrontEnd;
 #[cfg(feature = "opentelemetry")]
 use super::open_telemetry;
 use super::placement::Placement;
@@ -43,7 +43,7 @@ use crate::recorder::{IsRecorded, Recorder, Source};
 /// costs a look into the registry for each new span; the layer's own costs it where such a span is the
 /// innermost one.
 pub struct ProfilerLayer<S> {
-    front: Front,
+    front: FrontEnd,
     placement: Placement,
     subscriber: PhantomData<fn(S)>,
 }
@@ -51,7 +51,7 @@ pub struct ProfilerLayer<S> {
 impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
         Self {
-            front: Front::new(recorder, false),
+            front: FrontEnd::new(recorder, false),
             placement: Placement::new(),
             subscriber: PhantomData,
         }
@@ -96,16 +96,11 @@ where
     }
 
     #[inline(never)]
-    fn new_span_slowly(
-        &self,
-        attributes: &Attributes<'_>,
-        key: NonZeroU64,
-        context: Context<'_, S>,
-    ) {
+    fn new_span_slow(&self, attributes: &Attributes<'_>, key: NonZeroU64, context: Context<'_, S>) {
         let Some((recorder, layer)) = self.front() else { return };
-        let Front { quick, sites, filter, .. } = &self.front;
+        let FrontEnd { fast_recorder, sites, filter, .. } = &self.front;
         let mut hears_all = filter.hears_all();
-        if hears_all && quick.new_span_with_new_ids(sites, key.get(), attributes) {
+        if hears_all && fast_recorder.new_span_with_new_ids(sites, key.get(), attributes) {
             return;
         }
         let answer = filter.answer(attributes.metadata());
@@ -115,7 +110,7 @@ where
         {
             let current = context.current_span();
             let parent = current.id().map(Id::into_u64);
-            if quick.new_span_below(parent, callsite, key.get(), attributes) {
+            if fast_recorder.new_span_below(parent, callsite, key.get(), attributes) {
                 return;
             }
             hears_all = !current.is_known(); // it is no use to ask
@@ -124,37 +119,39 @@ where
         let nearest =
             |is_recorded: IsRecorded<'_>| nearest(context.span(&id)?.scope().skip(1), is_recorded);
         let source = Source { layer, hears_all };
-        recorder.new_span_slowly(source, key.get(), attributes, answer, &nearest);
+        recorder.new_span_slow(source, key.get(), attributes, answer, &nearest);
     }
 
     #[inline(never)]
-    fn enter_slowly(&self, id: &Id) {
+    fn enter_slow(&self, id: &Id) {
         let key = id.into_u64();
-        let Front { quick, spans, untimed, .. } = &self.front;
-        if fast::enter_first_place(spans, key) || fast::enter_untimed(untimed, key) {
+        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
+        if fast::enter_first_place(timed_slots, key) || fast::enter_untimed(untimed_slots, key) {
             return;
         }
-        if let Some(place) = fast::enter_recorded(quick, spans, first_place(spans, key).0, key) {
+        if let Some(place) =
+            fast::enter_recorded(fast_recorder, timed_slots, first_place(timed_slots, key).0, key)
+        {
             return local::of_owner().set_last_place(place);
         }
         if let Some((recorder, layer)) = self.front() {
-            recorder.enter_slowly(layer, key);
+            recorder.enter_slow(layer, key);
         }
     }
 
     #[inline(never)]
-    fn exit_slowly(&self, id: &Id) {
-        let Front { quick, spans, untimed, .. } = &self.front;
-        if let Some(place) = fast::exit_recorded(quick, spans, id.into_u64()) {
+    fn exit_slow(&self, id: &Id) {
+        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
+        if let Some(place) = fast::exit_recorded(fast_recorder, timed_slots, id.into_u64()) {
             return local::of_owner().set_last_place(place);
         }
-        if fast::exit_untimed(untimed, id) {
+        if fast::exit_untimed(untimed_slots, id) {
             return;
         }
         if let Some((recorder, layer)) = self.front()
             && !recorder.exit_unrecorded(layer, id.into_u64())
         {
-            recorder.exit_slowly(layer, id.into_u64());
+            recorder.exit_slow(layer, id.into_u64());
         }
     }
 
@@ -162,18 +159,18 @@ where
     #[inline(never)]
     fn close_otherwise(&self, key: u64) {
         if fast::is_panicking()
-            || !fast::close_again(&self.front.spans, key)
-                && !fast::close_never_entered(&self.front.spans, key)
-                && !fast::close_untimed(&self.front.untimed, key)
+            || !fast::close_again(&self.front.timed_slots, key)
+                && !fast::close_never_entered(&self.front.timed_slots, key)
+                && !fast::close_untimed(&self.front.untimed_slots, key)
         {
-            self.close_slowly(key);
+            self.close_slow(key);
         }
     }
 
     #[inline(never)]
-    fn close_slowly(&self, key: u64) {
+    fn close_slow(&self, key: u64) {
         if let Some((recorder, layer)) = self.front() {
-            recorder.close_slowly(layer, key);
+            recorder.close_slow(layer, key);
         }
     }
 }
@@ -228,17 +225,17 @@ where
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
         // The recorder once, so that the layer itself need not be remembered for it.
-        let quick: &Recorder = &self.front.quick;
-        match quick.new_span_quickly(&self.front.sites, key.get(), attributes) {
-            Quick::Done(()) => {}
-            Quick::HasFields((), span) => quick.new_span_with_fields(span, attributes),
+        let fast_recorder: &Recorder = &self.front.fast_recorder;
+        match fast_recorder.new_span_fast(&self.front.sites, key.get(), attributes) {
+            FastPath::Done(()) => {}
+            FastPath::HasFields((), span) => fast_recorder.new_span_with_fields(span, attributes),
             #[cfg(not(feature = "opentelemetry"))]
-            Quick::NotDone => self.new_span_slowly(attributes, key, context),
+            FastPath::Fallback => self.new_span_slow(attributes, key, context),
             #[cfg(feature = "opentelemetry")]
-            Quick::NotDone => {
+            FastPath::Fallback => {
                 // One with a parent that it names is never done quickly.
                 open_telemetry::made(&self.front, attributes, &context);
-                self.new_span_slowly(attributes, key, context);
+                self.new_span_slow(attributes, key, context);
             }
         }
     }
@@ -257,7 +254,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some((recorder, layer)) = self.front() {
-            let Front { filter, ancestry, .. } = &self.front;
+            let FrontEnd { filter, ancestry, .. } = &self.front;
             let answer = filter.answer_to_event(event);
             let hears_all = filter.hears_all() || !knows_current(&context);
             let nearest =
@@ -269,14 +266,14 @@ where
     fn on_enter(&self, id: &Id, _context: Context<'_, S>) {
         #[cfg(feature = "opentelemetry")]
         open_telemetry::entering(&self.front, id, &_context);
-        if !self.is_absent() && !fast::enter_quickly(&self.front.spans, id.into_u64()) {
-            self.enter_slowly(id);
+        if !self.is_absent() && !fast::enter_fast(&self.front.timed_slots, id.into_u64()) {
+            self.enter_slow(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !self.is_absent() && !fast::exit_quickly(&self.front.spans, id) {
-            self.exit_slowly(id);
+        if !self.is_absent() && !fast::exit_fast(&self.front.timed_slots, id) {
+            self.exit_slow(id);
         }
     }
 
@@ -285,7 +282,7 @@ where
             return;
         }
         // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() || !fast::close_quickly(&self.front.spans, id.into_u64()) {
+        if fast::is_panicking() || !fast::close_fast(&self.front.timed_slots, id.into_u64()) {
             self.close_otherwise(id.into_u64());
         }
     }

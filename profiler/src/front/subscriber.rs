@@ -7,9 +7,9 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
-use super::fast::{self, Quick};
+use super::fast::{self, FastPath};
 use super::filter::FilterHandle;
-use super::front_end::Front;
+use super::front_end::FrontEnd;
 use crate::error::{Error, ErrorKind};
 use crate::recorder::local;
 use crate::recorder::open_spans::Place;
@@ -47,12 +47,12 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 /// ```
 #[must_use = "a subscriber does nothing until it is installed"]
 pub struct Subscriber {
-    front: Front,
+    front: FrontEnd,
 }
 
 impl Subscriber {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        Self { front: Front::new(recorder, true) }
+        Self { front: FrontEnd::new(recorder, true) }
     }
 
     /// Records nothing that is more verbose than this; of events, [`Builder::events`](crate::Builder::events)
@@ -108,69 +108,69 @@ impl Subscriber {
     }
 
     #[inline(never)]
-    fn new_span_slowly(&self, attributes: &Attributes<'_>) -> Id {
-        let Front { quick, sites, filter, layer, .. } = &self.front;
-        if let Some(key) = quick.open_with_new_ids(sites, attributes) {
+    fn new_span_slow(&self, attributes: &Attributes<'_>) -> Id {
+        let FrontEnd { fast_recorder, sites, filter, layer, .. } = &self.front;
+        if let Some(key) = fast_recorder.open_with_new_ids(sites, attributes) {
             return Id::from_non_zero_u64(key);
         }
         let answer = filter.answer(attributes.metadata());
-        let open = |recorder: &Arc<Recorder>| recorder.open_slowly(*layer, attributes, answer);
+        let open = |recorder: &Arc<Recorder>| recorder.open_slow(*layer, attributes, answer);
         Id::from_non_zero_u64(self.front.recorder().map_or(UNRECORDED, open))
     }
 
     #[inline(never)]
-    fn enter_slowly(&self, key: u64) {
-        let Front { quick, spans, untimed, .. } = &self.front;
-        if fast::enter_directly_untimed(untimed, key)
-            || fast::enter_recorded(quick, spans, place_of(key), key).is_some()
+    fn enter_slow(&self, key: u64) {
+        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
+        if fast::enter_indexed_untimed(untimed_slots, key)
+            || fast::enter_recorded(fast_recorder, timed_slots, place_of(key), key).is_some()
         {
             return;
         }
         if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
-            recorder.enter_slowly(self.front.layer, key);
+            recorder.enter_slow(self.front.layer, key);
         }
     }
 
     /// Keeps a place that is free again. Always `true`.
     #[inline(always)]
     fn keep(&self, place: Place) -> bool {
-        local::of_owner().keep_place(place) || self.front.quick.open.give_place_back(place)
+        local::of_owner().keep_place(place) || self.front.fast_recorder.open.give_place_back(place)
     }
 
     #[inline(never)]
-    fn exit_slowly(&self, key: u64) {
-        let Front { quick, spans, untimed, .. } = &self.front;
-        if fast::exit_recorded(quick, spans, key).is_some()
-            || fast::exit_directly_untimed(untimed, key)
+    fn exit_slow(&self, key: u64) {
+        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
+        if fast::exit_recorded(fast_recorder, timed_slots, key).is_some()
+            || fast::exit_indexed_untimed(untimed_slots, key)
         {
             return;
         }
         if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
-            recorder.exit_slowly(self.front.layer, key);
+            recorder.exit_slow(self.front.layer, key);
         }
     }
 
     /// A handle is dropped on a thread that does not unwind, and not in the quickest way.
     #[inline(never)]
     fn close_otherwise(&self, key: u64) -> bool {
-        let Front { spans, untimed, .. } = &self.front;
-        if let Some(place) = fast::close_directly_again(spans, key) {
+        let FrontEnd { timed_slots, untimed_slots, .. } = &self.front;
+        if let Some(place) = fast::close_indexed_again(timed_slots, key) {
             return self.keep(place);
         }
-        if let Some(place) = fast::close_directly_never_entered(spans, key) {
+        if let Some(place) = fast::close_indexed_never_entered(timed_slots, key) {
             return self.keep(place);
         }
-        match fast::close_directly_untimed(untimed, key) {
+        match fast::close_indexed_untimed(untimed_slots, key) {
             Some(place) => self.keep(place),
-            None => self.close_slowly(key),
+            None => self.close_slow(key),
         }
     }
 
     #[inline(never)]
-    fn close_slowly(&self, key: u64) -> bool {
+    fn close_slow(&self, key: u64) -> bool {
         self.front
             .recorder()
-            .is_some_and(|recorder| recorder.drop_handle_slowly(self.front.layer, key))
+            .is_some_and(|recorder| recorder.drop_handle_slow(self.front.layer, key))
     }
 }
 
@@ -208,13 +208,13 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let quick = &self.front.quick;
-        match quick.open_quickly(&self.front.sites, attributes) {
-            Quick::Done(key) => Id::from_non_zero_u64(key),
-            Quick::HasFields(place, span) => {
-                Id::from_non_zero_u64(quick.open_with_fields(place, span, attributes))
+        let fast_recorder = &self.front.fast_recorder;
+        match fast_recorder.open_fast(&self.front.sites, attributes) {
+            FastPath::Done(key) => Id::from_non_zero_u64(key),
+            FastPath::HasFields(place, span) => {
+                Id::from_non_zero_u64(fast_recorder.open_with_fields(place, span, attributes))
             }
-            Quick::NotDone => self.new_span_slowly(attributes),
+            FastPath::Fallback => self.new_span_slow(attributes),
         }
     }
 
@@ -239,14 +239,14 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn enter(&self, id: &Id) {
-        if !fast::enter_directly(&self.front.spans, id.into_u64()) {
-            self.enter_slowly(id.into_u64());
+        if !fast::enter_indexed(&self.front.timed_slots, id.into_u64()) {
+            self.enter_slow(id.into_u64());
         }
     }
 
     fn exit(&self, id: &Id) {
-        if !fast::exit_directly(&self.front.spans, id.into_u64()) {
-            self.exit_slowly(id.into_u64());
+        if !fast::exit_indexed(&self.front.timed_slots, id.into_u64()) {
+            self.exit_slow(id.into_u64());
         }
     }
 
@@ -260,9 +260,9 @@ impl tracing_core::Subscriber for Subscriber {
     fn try_close(&self, id: Id) -> bool {
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() {
-            return self.close_slowly(id.into_u64());
+            return self.close_slow(id.into_u64());
         }
-        match fast::close_directly(&self.front.spans, id.into_u64()) {
+        match fast::close_indexed(&self.front.timed_slots, id.into_u64()) {
             Some(place) => self.keep(place),
             None => self.close_otherwise(id.into_u64()),
         }

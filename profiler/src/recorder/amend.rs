@@ -7,15 +7,15 @@ use tracing_core::span::Record;
 use super::Recorder;
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::fields::FIELDS_MAX;
-use crate::recorder::local::{self, NoCold, Unavailable};
+use crate::recorder::local::{self, NoThreadState, Unavailable};
 use crate::recorder::losses::Kind;
 use crate::recorder::record::{self, Link};
 
 impl Recorder {
     /// Fields are recorded into an open span.
     pub(crate) fn record(self: &Arc<Self>, layer: u16, key: u64, values: &Record<'_>) {
-        let hot = match local::get(self) {
-            Ok(hot) => hot,
+        let token = match local::get(self) {
+            Ok(token) => token,
             Err(why) => {
                 if why == Unavailable::Reentrant
                     && let Some((_, span)) = self.open.find(layer, key)
@@ -26,13 +26,13 @@ impl Recorder {
                 return;
             }
         };
-        let Some((place, span)) = hot.find(&self.open, layer, key) else { return };
+        let Some((place, span)) = token.find(&self.open, layer, key) else { return };
         let id = span.id();
         let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()));
         let declared = metadata.map_or(FIELDS_MAX, |metadata| metadata.fields().len());
         let record = |fields: &mut FieldBuffer| {
             fields.begin(declared);
-            hot.in_user_code(|| values.record(fields));
+            token.in_user_code(|| values.record(fields));
             // The values' own code may have closed the span meanwhile.
             if !span.is(layer, key) || span.id() != id {
                 return;
@@ -40,10 +40,10 @@ impl Recorder {
             let kept = self.open.record_fields(place, id, fields.words(), declared);
             fields.mark(span, kept);
         };
-        match local::with_cold(|cold| record(&mut cold.fields)) {
+        match local::with_thread_state(|thread_state| record(&mut thread_state.fields)) {
             Ok(()) => {}
-            Err(NoCold::InUse) => span.set_left_out(),
-            Err(NoCold::Gone) => record(&mut FieldBuffer::new(self.field_words_max)),
+            Err(NoThreadState::InUse) => span.set_left_out(),
+            Err(NoThreadState::Gone) => record(&mut FieldBuffer::new(self.field_words_max)),
         }
     }
 

@@ -6,9 +6,9 @@ use spandrel_ring::ClaimError;
 use spandrel_storage::Status;
 
 use super::Recorder;
-use crate::recorder::local::{self, Hot};
+use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{OpenSpan, Place};
+use crate::recorder::open_spans::{Place, SpanSlot};
 use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, slots};
 use crate::recorder::said::Said;
 
@@ -23,36 +23,36 @@ impl Recorder {
     /// A handle of a span of a direct layer is dropped: the general case. Says whether it was the
     /// last one; the span is closed then.
     #[inline(never)]
-    pub(crate) fn drop_handle_slowly(self: &Arc<Self>, layer: u16, key: u64) -> bool {
+    pub(crate) fn drop_handle_slow(self: &Arc<Self>, layer: u16, key: u64) -> bool {
         let Some((place, span)) = self.open.find(layer, key) else { return false };
         if span.is_cloned() && !self.open.drop_handle(place) {
             return false;
         }
-        self.close_slowly(layer, key);
+        self.close_slow(layer, key);
         true
     }
 
     /// A span closes: the general case.
     #[inline(never)]
-    pub(crate) fn close_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+    pub(crate) fn close_slow(self: &Arc<Self>, layer: u16, key: u64) {
         // Also from inside another callback: the span is over.
-        let hot = local::get(self).ok();
-        let found = match hot {
-            Some(hot) => hot.find(&self.open, layer, key),
+        let token = local::get(self).ok();
+        let found = match token {
+            Some(token) => token.find(&self.open, layer, key),
             None => self.open.find(layer, key),
         };
         let Some((place, span)) = found else { return };
         self.publish_closed(place, span, self.clock.ticks());
-        if let Some(hot) = hot.filter(|hot| span.is_owned_by(hot.thread()))
-            && let Some(entered) = hot.entered(&self.open, layer, key)
+        if let Some(token) = token.filter(|token| span.is_owned_by(token.thread()))
+            && let Some(entered) = token.entered(&self.open, layer, key)
         {
             // Its own thread is inside.
-            hot.leave(&self.open, entered);
+            token.leave(&self.open, entered);
         }
-        self.open.close(place, hot.map_or(0, Hot::thread));
+        self.open.close(place, token.map_or(0, ThreadToken::thread));
     }
 
-    fn publish_closed(&self, place: Place, span: &OpenSpan, end: u64) {
+    fn publish_closed(&self, place: Place, span: &SpanSlot, end: u64) {
         let in_place = span.field_words();
         // What the fields do not say of the status, if anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
@@ -72,7 +72,7 @@ impl Recorder {
         if let Err(refused) = published
             // A writer that is closing may have stored this span as unfinished already.
             && (refused.error != ClaimError::Closed
-                || self.open.decide_fate(place, span.id()))
+                || self.open.try_claim_close(place, span.id()))
         {
             self.drop_refused(Kind::Span, refused);
         }
@@ -81,7 +81,7 @@ impl Recorder {
 
 /// What is written of a span that closes.
 fn closing(
-    span: &OpenSpan,
+    span: &SpanSlot,
     end: u64,
     (entries, is_stray): (Entries, bool),
     is_timed: bool,

@@ -6,8 +6,8 @@ use tracing_core::Metadata;
 
 use super::Recorder;
 use super::entries::Ending;
-use crate::recorder::local::{self, Detailed, Entered, Hot};
-use crate::recorder::open_spans::{Measured, OpenSpan, Place};
+use crate::recorder::local::{self, Detailed, Entered, ThreadToken};
+use crate::recorder::open_spans::{Measured, Place, SpanSlot};
 use crate::recorder::record::{self, id_of};
 
 impl Recorder {
@@ -20,72 +20,73 @@ impl Recorder {
 
     /// A thread enters a span: the general case.
     #[inline(never)]
-    pub(crate) fn enter_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+    pub(crate) fn enter_slow(self: &Arc<Self>, layer: u16, key: u64) {
         // A callback inside another one is ignored: its span goes on without this poll. There is
         // nothing to count, the span itself is not lost.
-        let Ok(hot) = local::get(self) else { return };
-        let Some((place, span)) = hot.find(&self.open, layer, key) else {
-            return self.enter_unrecorded(hot, layer, key);
+        let Ok(token) = local::get(self) else { return };
+        let Some((place, span)) = token.find(&self.open, layer, key) else {
+            return self.enter_unrecorded(token, layer, key);
         };
         let foreign = self.open.foreign(place);
-        if span.is_owned_by(hot.thread()) {
-            let is_aside = !span.has_owner_inside() && self.note_around(hot, layer, (place, span));
+        if span.is_owned_by(token.thread()) {
+            let is_aside =
+                !span.has_owner_inside() && self.note_around(token, layer, (place, span));
             let measured = Measured { times: self.busy_time, entries: self.has_entries() };
             if span.own_enter(foreign, measured, || self.poll_ticks()) {
                 match layer {
-                    0 => hot.push_own(place, span),
-                    _ => hot.push_detailed(Detailed::new(layer, key, place, 0)),
+                    0 => token.push_own(place, span),
+                    _ => token.push_detailed(Detailed::new(layer, key, place, 0)),
                 }
                 if is_aside {
                     span.set_aside();
                 }
             }
         } else if let Some(Entered::Detailed(index, mut again)) =
-            hot.entered(&self.open, layer, key)
+            token.entered(&self.open, layer, key)
         {
             again.depth = again.depth.saturating_add(1);
-            hot.update(index, again);
+            token.update(index, again);
         } else {
-            self.note_around(hot, layer, (place, span));
+            self.note_around(token, layer, (place, span));
             let now = self.poll_ticks();
             span.begin_foreign_entry(foreign, now);
-            hot.push_detailed(Detailed::new(layer, key, place, now));
+            token.push_detailed(Detailed::new(layer, key, place, now));
         }
     }
 
     /// A thread leaves a span: the general case.
     #[inline(never)]
-    pub(crate) fn exit_slowly(self: &Arc<Self>, layer: u16, key: u64) {
+    pub(crate) fn exit_slow(self: &Arc<Self>, layer: u16, key: u64) {
         // As in `enter`.
-        let Ok(hot) = local::get(self) else { return };
-        let Some(entered) = hot.entered(&self.open, layer, key) else {
+        let Ok(token) = local::get(self) else { return };
+        let Some(entered) = token.entered(&self.open, layer, key) else {
             // The handler of a signal, which has entered a span that its thread is just entering or leaving.
-            if let Some((_, span)) = hot.find(&self.open, layer, key)
-                && span.is_owned_by(hot.thread())
+            if let Some((_, span)) = token.find(&self.open, layer, key)
+                && span.is_owned_by(token.thread())
                 && span.is_nested()
             {
                 span.own_exit(|| self.poll_ticks());
                 return;
             }
             // The span may have been closed since, on another thread or inside another callback.
-            if let Some((closed, place)) = hot.closed(&self.open) {
-                hot.leave(&self.open, closed);
+            if let Some((closed, place)) = token.closed(&self.open) {
+                token.leave(&self.open, closed);
                 self.open.remove(place);
             }
             return;
         };
         let place = match entered {
             Entered::Detailed(_, unrecorded) if unrecorded.is_unrecorded() => {
-                return hot.leave(&self.open, entered);
+                return token.leave(&self.open, entered);
             }
             Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
         };
         let span = self.open.span(place);
         if !span.is(layer, key) {
-            return hot.leave(&self.open, entered); // closed, as above
+            return token.leave(&self.open, entered); // closed, as above
         }
-        hot.set_last_place(place);
-        let (is_own, now) = (span.is_owned_by(hot.thread()), self.poll_ticks());
+        token.set_last_place(place);
+        let (is_own, now) = (span.is_owned_by(token.thread()), self.poll_ticks());
         let (mut ending, mut is_aside) = (None, false);
         if is_own {
             is_aside = span.is_aside();
@@ -97,34 +98,39 @@ impl Recorder {
         } else if let Entered::Detailed(index, mut detailed) = entered {
             if detailed.depth > 1 {
                 detailed.depth -= 1;
-                return hot.update(index, detailed);
+                return token.update(index, detailed);
             }
-            self.open.foreign(place).end(detailed.since, now, hot.thread());
+            self.open.foreign(place).end(detailed.since, now, token.thread());
             ending = self.has_entries().then(|| self.ending_foreign(place, span, detailed.since));
         }
-        let around = ending.map(|_| self.around(hot, layer, entered));
-        hot.leave(&self.open, entered);
+        let around = ending.map(|_| self.around(token, layer, entered));
+        token.leave(&self.open, entered);
         if is_own {
-            // Only now: as in the quick paths.
+            // Only now: as in the fast paths.
             span.own_exit(|| now);
             if is_aside {
                 // The next time, too, it has to be looked at where it is entered.
-                hot.expect_nowhere(span);
+                token.expect_nowhere(span);
             }
         }
         if let (Some(ending), Some(around)) = (ending, around) {
-            self.record_entry(hot, (place, span), ending, around, now);
-            hot.set_long_age(self.long_age());
+            self.record_entry(token, (place, span), ending, around, now);
+            token.set_long_age(self.long_age());
         }
     }
 
     /// A thread is about to enter a span: is it elsewhere than inside its parent? Says whether it is inside a span and
     /// that has ever been so, and the entry is to be recorded for it.
-    fn note_around(&self, hot: Hot, layer: u16, (place, span): (Place, &OpenSpan)) -> bool {
+    fn note_around(
+        &self,
+        token: ThreadToken,
+        layer: u16,
+        (place, span): (Place, &SpanSlot),
+    ) -> bool {
         if !self.has_entries() {
             return false;
         }
-        let around = hot.current(&self.open, layer).map_or(0, OpenSpan::id);
+        let around = token.current(&self.open, layer).map_or(0, SpanSlot::id);
         if around != id_of(span.origin()) {
             span.set_stray(self.open.foreign(place));
         }
@@ -132,14 +138,14 @@ impl Recorder {
     }
 
     /// The entry that the span's owner is about to end, if it is inside.
-    fn ending_own(&self, place: Place, span: &OpenSpan) -> Option<Ending> {
+    fn ending_own(&self, place: Place, span: &SpanSlot) -> Option<Ending> {
         let (entered, count) = span.own_entry()?;
         let is_first = count == 1 && self.open.foreign(place).count() == 0;
         Some(Ending { entered, count, is_first })
     }
 
     /// The entry that another thread has just ended.
-    fn ending_foreign(&self, place: Place, span: &OpenSpan, entered: u64) -> Ending {
+    fn ending_foreign(&self, place: Place, span: &SpanSlot, entered: u64) -> Ending {
         let count = self.open.foreign(place).count();
         Ending { entered, count, is_first: count == 1 && !span.was_entered_by_owner() }
     }

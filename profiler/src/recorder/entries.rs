@@ -1,7 +1,7 @@
 //! Entries that are recorded one by one.
 //!
 //! A record is published when the thread has left; so nothing is on its way that may never come. Which
-//! entries are recorded is decided here. The quick paths know only whether it may be one: then they leave the
+//! entries are recorded is decided here. The fast paths know only whether it may be one: then they leave the
 //! exit to the general path, which comes here.
 
 use std::sync::atomic::Ordering;
@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use super::Recorder;
 use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
-use crate::recorder::local::{Entered, Hot};
+use crate::recorder::local::{Entered, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{OpenSpan, Place};
+use crate::recorder::open_spans::{Place, SpanSlot};
 use crate::recorder::record::{self, Earlier, Entry, id_of};
 
 /// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
@@ -36,7 +36,7 @@ impl Recorder {
         self.long_age.store(ticks.max(TICKS_MIN), Ordering::Relaxed);
     }
 
-    /// What a thread is told for its quick paths: from which age on an entry of a span that was entered before may have
+    /// What a thread is told for its fast paths: from which age on an entry of a span that was entered before may have
     /// to be recorded.
     pub(crate) fn long_age(&self) -> u64 {
         match self.entries {
@@ -59,8 +59,8 @@ impl Recorder {
     /// around this one, 0 for none.
     pub(super) fn record_entry(
         &self,
-        hot: Hot,
-        (place, span): (Place, &OpenSpan),
+        token: ThreadToken,
+        (place, span): (Place, &SpanSlot),
         ending: Ending,
         around: u64,
         left: u64,
@@ -78,7 +78,7 @@ impl Recorder {
             return;
         }
         let left = left.max(ending.entered);
-        let mut entry = self.entry(hot, span, around, (ending.entered, left));
+        let mut entry = self.entry(token, span, around, (ending.entered, left));
         entry.counts = rule.is_asked_for || counts(count, is_old);
         if entry.counts && !rule.is_asked_for {
             // Of all threads, who may come and go meanwhile.
@@ -95,8 +95,8 @@ impl Recorder {
     #[inline]
     pub(crate) fn further_entry(
         &self,
-        hot: Hot,
-        (place, span): (Place, &OpenSpan),
+        token: ThreadToken,
+        (place, span): (Place, &SpanSlot),
         (around, is_aside): (u64, bool),
         count: u64,
         times: (u64, u64),
@@ -108,7 +108,7 @@ impl Recorder {
             Entries::All => true,
             Entries::LongLived => is_aside || count > LONG_COUNT || is_old,
         };
-        let mut entry = is_recorded.then(|| self.entry(hot, span, around, times))?;
+        let mut entry = is_recorded.then(|| self.entry(token, span, around, times))?;
         entry.counts = rule.is_asked_for || counts(count, is_old);
         if entry.counts && !rule.is_asked_for {
             let (others, busy) = self.open.foreign(place).sums();
@@ -119,7 +119,7 @@ impl Recorder {
     }
 
     /// Whether the span was long open when it was entered at that moment.
-    fn is_old(&self, span: &OpenSpan, entered: u64) -> bool {
+    fn is_old(&self, span: &SpanSlot, entered: u64) -> bool {
         entered.saturating_sub(span.start()) >= self.long_age()
     }
 
@@ -127,15 +127,15 @@ impl Recorder {
     #[inline]
     pub(crate) fn entry(
         &self,
-        hot: Hot,
-        span: &OpenSpan,
+        token: ThreadToken,
+        span: &SpanSlot,
         around: u64,
         (entered, left): (u64, u64),
     ) -> Entry {
         let callsite = record::callsite(span.origin(), span.head());
         Entry {
             callsite,
-            thread: hot.thread(),
+            thread: token.thread(),
             span: span.id(),
             around,
             entered,
@@ -147,8 +147,8 @@ impl Recorder {
     }
 
     /// The span that the thread was in around this one, 0 for none.
-    pub(super) fn around(&self, hot: Hot, layer: u16, entered: Entered) -> u64 {
-        hot.around(&self.open, layer, entered).map_or(0, OpenSpan::id)
+    pub(super) fn around(&self, token: ThreadToken, layer: u16, entered: Entered) -> u64 {
+        token.around(&self.open, layer, entered).map_or(0, SpanSlot::id)
     }
 }
 

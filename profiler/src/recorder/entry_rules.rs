@@ -23,7 +23,7 @@ pub enum Entries {
     /// a second, or after a thousand others. Of Bevy's systems, which are known to live long, all.
     #[default]
     LongLived,
-    /// All. A span of which that is so takes none of the quick paths: making, entering, leaving and closing it
+    /// All. A span of which that is so takes none of the fast paths: making, entering, leaving and closing it
     /// take about twice the instructions. For spans of a name, by
     /// [`Builder::entries_of`](crate::Builder::entries_of), each entry is then a call; for all of them,
     /// by [`Builder::entries`](crate::Builder::entries), only those of spans that live long are.

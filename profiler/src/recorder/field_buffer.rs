@@ -10,7 +10,7 @@ use crate::recorder::fields::{
     CUT, CUT_WORDS_MIN, KIND_BOOL, KIND_BYTES, KIND_F64, KIND_I32, KIND_I64, KIND_I128, KIND_STR,
     KIND_U32, KIND_U64, KIND_U128, header, index_of, missing, tail_word,
 };
-use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::open_spans::SpanSlot;
 use crate::recorder::said::{Role, Said, Told, of_float};
 
 /// Least room to format a value in.
@@ -106,7 +106,7 @@ impl FieldBuffer {
     }
 
     /// Tells a span what its words do not say of its fields, all of which it has `kept` or not.
-    pub(crate) fn mark(&self, span: &OpenSpan, kept: bool) {
+    pub(crate) fn mark(&self, span: &SpanSlot, kept: bool) {
         let is_in_words = kept && !self.cut && !self.left_out;
         span.set_said(self.said, is_in_words);
         if self.left_out {

@@ -4,7 +4,7 @@ use spandrel_storage::MemoryUse;
 
 use super::Recorder;
 use crate::recorder::page_map::PageMap;
-use crate::recorder::sites::QUICK_BYTES;
+use crate::recorder::sites::FAST_BYTES;
 use crate::sync::Ordering;
 
 impl Recorder {
@@ -17,7 +17,7 @@ impl Recorder {
     pub(crate) fn names_memory(&self) -> MemoryUse {
         // Relaxed: the first front end has a table of callsites, and is there or comes.
         let has_front = self.next_layer.load(Ordering::Relaxed) > 0;
-        let quick = if has_front { QUICK_BYTES } else { 0 };
-        self.threads.memory() + MemoryUse::whole(self.callsites.bytes() + quick)
+        let fast = if has_front { FAST_BYTES } else { 0 };
+        self.threads.memory() + MemoryUse::whole(self.callsites.bytes() + fast)
     }
 }

@@ -21,7 +21,7 @@ mod publish;
 // Which recorded span something belongs to; ids of other systems.
 #[cfg(feature = "opentelemetry")]
 mod given_ids;
-mod kin;
+mod parents;
 
 // Open spans; what a thread keeps for itself.
 pub(crate) mod local;
@@ -58,5 +58,5 @@ pub(crate) mod stats;
 // What of a table the system has given.
 pub(crate) mod page_map;
 
-pub(crate) use self::kin::{FindAncestor, IsRecorded, NO_ANCESTOR, Source};
+pub(crate) use self::parents::{FindAncestor, IsRecorded, NO_ANCESTOR, Source};
 pub(crate) use self::recording::{DoesNotFit, Recorder, RecorderOptions};

@@ -7,7 +7,7 @@ use tracing_core::span::Attributes;
 use super::{FindAncestor, Recorder, Source};
 use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::field_buffer::FieldBuffer;
-use crate::recorder::local::{self, Hot, NoCold};
+use crate::recorder::local::{self, NoThreadState, ThreadToken};
 use crate::recorder::losses::{DropReason, Kind};
 use crate::recorder::open_spans::{INLINE_WORDS, LONG, NewSpan};
 use crate::recorder::record;
@@ -17,7 +17,7 @@ impl Recorder {
     /// A span is created, for which the front end's filter has this answer: the general case. Returns
     /// its key, if it is recorded: `key`, or one that is made up if the layer is a direct one.
     #[inline(never)]
-    pub(crate) fn new_span_slowly(
+    pub(crate) fn new_span_slow(
         self: &Arc<Self>,
         source: Source,
         key: u64,
@@ -29,7 +29,7 @@ impl Recorder {
             return None;
         }
         match local::get(self) {
-            Ok(hot) => self.new_span_in(hot, source, key, attributes, answer, ancestor),
+            Ok(token) => self.new_span_in(token, source, key, attributes, answer, ancestor),
             Err(why) => {
                 self.drop_reentrant(Kind::Span, why);
                 None
@@ -40,7 +40,7 @@ impl Recorder {
     #[inline(always)]
     fn new_span_in(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         source: Source,
         key: u64,
         attributes: &Attributes<'_>,
@@ -58,30 +58,32 @@ impl Recorder {
         };
         // Before the fields: what the thread owns holds a part of a very deep chain, too.
         let parent = if attributes.is_contextual() {
-            self.contextual(hot, source, ancestor)
+            self.contextual(token, source, ancestor)
         } else {
             let named = attributes.parent();
-            named.and_then(|parent| self.named(hot, source.layer, parent.into_u64(), ancestor))
+            named.and_then(|parent| self.named(token, source.layer, parent.into_u64(), ancestor))
         };
         let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         let origin = Origin {
             layer: source.layer,
             origin: record::id_and(parent, record::callsite_low(callsite)),
-            head: hot.head() | record::callsite_high(callsite) | self.flags(callsite),
+            head: token.head() | record::callsite_high(callsite) | self.flags(callsite),
             root,
         };
         if metadata.fields().is_empty() {
-            return self.insert_span(hot, key, origin, None);
+            return self.insert_span(token, key, origin, None);
         }
-        let inserted = local::with_cold(|cold| {
-            let fields = &mut cold.fields;
+        let inserted = local::with_thread_state(|thread_state| {
+            let fields = &mut thread_state.fields;
             fields.begin(metadata.fields().len());
-            hot.in_user_code(|| attributes.record(fields));
-            self.insert_span(hot, key, origin, Some(fields))
+            token.in_user_code(|| attributes.record(fields));
+            self.insert_span(token, key, origin, Some(fields))
         });
         inserted.unwrap_or_else(|why| match why {
-            NoCold::InUse => self.insert_span_without_fields(hot, key, origin),
-            NoCold::Gone => self.insert_span_of_ending_thread(hot, key, origin, attributes),
+            NoThreadState::InUse => self.insert_span_without_fields(token, key, origin),
+            NoThreadState::Gone => {
+                self.insert_span_of_ending_thread(token, key, origin, attributes)
+            }
         })
     }
 
@@ -94,10 +96,15 @@ impl Recorder {
     /// fields is better than none.
     #[cold]
     #[inline(never)]
-    fn insert_span_without_fields(&self, hot: Hot, key: u64, origin: Origin) -> Option<u64> {
+    fn insert_span_without_fields(
+        &self,
+        token: ThreadToken,
+        key: u64,
+        origin: Origin,
+    ) -> Option<u64> {
         let layer = origin.layer;
-        let key = self.insert_span(hot, key, origin, None)?;
-        if let Some((_, span)) = hot.find(&self.open, layer, key) {
+        let key = self.insert_span(token, key, origin, None)?;
+        if let Some((_, span)) = token.find(&self.open, layer, key) {
             span.set_left_out();
         }
         Some(key)
@@ -107,34 +114,34 @@ impl Recorder {
     #[inline(never)]
     fn insert_span_of_ending_thread(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         key: u64,
         origin: Origin,
         attributes: &Attributes<'_>,
     ) -> Option<u64> {
         let mut fields = FieldBuffer::new(self.field_words_max);
         fields.begin(attributes.metadata().fields().len());
-        hot.in_user_code(|| attributes.record(&mut fields));
-        self.insert_span(hot, key, origin, Some(&fields))
+        token.in_user_code(|| attributes.record(&mut fields));
+        self.insert_span(token, key, origin, Some(&fields))
     }
 
     fn insert_span(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         key: u64,
         origin: Origin,
         fields: Option<&FieldBuffer>,
     ) -> Option<u64> {
         let Origin { layer, origin, head, root } = origin;
         let start = self.clock.ticks();
-        let id = hot.next_id(self, start);
+        let id = token.next_id(self, start);
         let root = if root == 0 { id } else { root };
         let new = NewSpan { head, id, root, start };
         let words = fields.map_or(&[][..], FieldBuffer::words);
         let (here, more) =
             if words.len() <= INLINE_WORDS { (words, &[][..]) } else { (&[][..], words) };
         let inserted = if self.open.is_direct(layer) {
-            let place = hot.take_place(&self.open).or_else(|| self.open.take_place());
+            let place = token.take_place(&self.open).or_else(|| self.open.take_place());
             place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, here)))
         } else {
             self.open.insert(layer, key, origin, &new, here).map(|place| (place, key))
@@ -149,9 +156,9 @@ impl Recorder {
             fields.mark(self.open.span(place), kept);
         }
         if layer == 0 {
-            hot.expect_inside(&self.open, record::id_of(origin), self.open.span(place));
+            token.expect_inside(&self.open, record::id_of(origin), self.open.span(place));
         }
-        hot.set_last_place(place);
+        token.set_last_place(place);
         Some(key)
     }
 }

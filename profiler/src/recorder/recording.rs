@@ -24,10 +24,10 @@ use crate::recorder::threads::Threads;
 pub(crate) struct Recorder {
     /// Tells the recordings of this process apart.
     pub(crate) id: u32,
-    /// `id` while the quick paths of `front::fast` may be taken, else `NO_OWNER`.
-    pub(super) quick_owner: AtomicU32,
-    /// Whether threads may take quick paths for spans of their own.
-    pub(crate) is_quick: bool,
+    /// `id` while the fast paths of `front::fast` may be taken, else `NO_OWNER`.
+    pub(super) fast_owner: AtomicU32,
+    /// Whether threads may take fast paths for spans of their own.
+    pub(crate) is_fast: bool,
     pub(crate) clock: Clock,
     pub(crate) ring: Ring<Slot>,
     pub(crate) counters: Counters,
@@ -131,14 +131,14 @@ impl Recorder {
         // Relaxed: only has to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
         let clock = Clock::start();
-        // The quick paths read the time-stamp counter, and use all words of a place, without asking.
+        // The fast paths read the time-stamp counter, and use all words of a place, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
-        let is_quick = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
+        let is_fast = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
             id,
-            quick_owner: AtomicU32::new(if is_quick { id } else { NO_OWNER }),
-            is_quick: clock.is_tsc(),
+            fast_owner: AtomicU32::new(if is_fast { id } else { NO_OWNER }),
+            is_fast: clock.is_tsc(),
             clock,
             ring,
             counters: Counters::new(partitions),
@@ -178,11 +178,11 @@ impl Recorder {
         Some(self.take_ids(1))
     }
 
-    /// Whose threads the quick paths are open to.
+    /// Whose threads the fast paths are open to.
     #[inline(always)]
-    pub(crate) fn quick_owner(&self) -> u32 {
+    pub(crate) fn fast_owner(&self) -> u32 {
         // Relaxed: as in `Ring::close`.
-        self.quick_owner.load(Ordering::Relaxed)
+        self.fast_owner.load(Ordering::Relaxed)
     }
 
     /// `tracing` knows of a front end from now on.
@@ -214,13 +214,13 @@ impl Recorder {
     /// Refuses all later records.
     pub(crate) fn close_ring(&self) {
         // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `PostCloseDrain`.
-        self.quick_owner.store(NO_OWNER, Ordering::Relaxed);
+        self.fast_owner.store(NO_OWNER, Ordering::Relaxed);
         self.ring.close();
     }
 
-    /// A number for a front end, by which it knows its own spans. The first one has 0 and the quick
+    /// A number for a front end, by which it knows its own spans. The first one has 0 and the fast
     /// paths. If it is `direct`, the keys of its spans are those that it got from
-    /// [`new_span_slowly`](Self::new_span_slowly).
+    /// [`new_span_slow`](Self::new_span_slow).
     pub(crate) fn next_layer(&self, direct: bool) -> u16 {
         // Relaxed: only has to differ. After 32,767 layers numbers from 1 on come round again; two
         // layers of one number are told apart by the keys of their spans, unless they sit on

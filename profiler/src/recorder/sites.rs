@@ -1,7 +1,7 @@
 //! What a filter has decided about each callsite: found by the address of its metadata.
 //!
 //! ```text
-//!   metadata --address--> quick table ---------------> number, if kept     (one probe, the quick paths)
+//!   metadata --address--> fast table ---------------> number, if kept     (one probe, the fast paths)
 //!                    \--> tables, each larger -> list -> answer            (a bounded number of probes)
 //! ```
 //!
@@ -123,10 +123,10 @@ impl Site {
 /// An entry of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    /// Address of the metadata; 0 while the entry is free. In the quick table [`ENTERING`] while it is
+    /// Address of the metadata; 0 while the entry is free. In the fast table [`ENTERING`] while it is
     /// being written, and with [`FIELDS`] if there are any, with [`OFF`] while the callsite is not kept.
     address: AtomicUsize,
-    /// In the quick table: the number where it stands in a record, in a word's upper 16 bits. In the
+    /// In the fast table: the number where it stands in a record, in a word's upper 16 bits. In the
     /// others: an index of the list plus one; 0 while there is none.
     value: AtomicU64,
 }
@@ -138,7 +138,7 @@ const FIELDS: usize = 4;
 
 // A model has few, so that tables are full and grow.
 const PROBES: usize = if cfg!(spandrel_loom) { 2 } else { 16 };
-const QUICK: usize = if cfg!(spandrel_loom) { 2 } else { 16_384 };
+const FAST: usize = if cfg!(spandrel_loom) { 2 } else { 16_384 };
 /// Entries of the first table of those that grow, each four times as large as the one before.
 const FIRST: usize = if cfg!(spandrel_loom) { 2 } else { 1_024 };
 const TABLES: usize = if cfg!(spandrel_loom) { 2 } else { 10 };
@@ -146,12 +146,12 @@ const TABLES: usize = if cfg!(spandrel_loom) { 2 } else { 10 };
 const _: () = assert!(
     size_of::<Metadata<'static>>() > 16
         && align_of::<Metadata<'static>>() > FIELDS
-        && QUICK.is_power_of_two()
+        && FAST.is_power_of_two()
         && FIRST.is_power_of_two()
 );
 
-/// The table of the quick paths. An array, which spares a check of bounds.
-pub(crate) type QuickSites = Arc<[Entry; QUICK]>;
+/// The table of the fast paths. An array, which spares a check of bounds.
+pub(crate) type FastSites = Arc<[Entry; FAST]>;
 
 fn address(metadata: &'static Metadata<'static>) -> usize {
     std::ptr::from_ref(metadata).addr()
@@ -162,14 +162,14 @@ fn entries(n: usize) -> impl Iterator<Item = Entry> {
 }
 
 /// An empty table.
-pub(crate) fn quick_sites() -> QuickSites {
-    let all: Arc<[Entry]> = entries(QUICK).collect();
+pub(crate) fn fast_sites() -> FastSites {
+    let all: Arc<[Entry]> = entries(FAST).collect();
     // So many were taken.
     all.try_into().unwrap_or_else(|_| unreachable!())
 }
 
 /// Bytes that they take.
-pub(crate) const QUICK_BYTES: usize = size_of::<[Entry; QUICK]>();
+pub(crate) const FAST_BYTES: usize = size_of::<[Entry; FAST]>();
 
 /// What is found where a callsite is looked for first.
 #[derive(Debug, Clone, Copy)]
@@ -197,9 +197,9 @@ impl Probe {
 
 /// Looks for a callsite. That also tells whether it has fields: a comparison that has to be made anyway.
 #[inline(always)]
-pub(crate) fn first_probe(sites: &[Entry; QUICK], metadata: &'static Metadata<'static>) -> Probe {
+pub(crate) fn first_probe(sites: &[Entry; FAST], metadata: &'static Metadata<'static>) -> Probe {
     let address = address(metadata);
-    let entry = &sites[home(address, QUICK)];
+    let entry = &sites[home(address, FAST)];
     // Acquire: pairs with the Release in `Entry::publish`; the number is set. It is read in any case,
     // which spares an address.
     let found = entry.address.load(Ordering::Acquire);
@@ -220,7 +220,7 @@ fn probe(address: usize, table: &[Entry]) -> impl Iterator<Item = &Entry> {
     (0..PROBES).map(move |step| &table[(home(address, table.len()) + step) % table.len()])
 }
 
-/// In the quick table.
+/// In the fast table.
 impl Entry {
     /// Takes the entry, if it is free.
     fn claim(&self) -> bool {
@@ -231,7 +231,7 @@ impl Entry {
 
     fn publish(&self, address: usize, value: u64) {
         self.value.store(value, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `first_probe` and `set_quick`.
+        // Release: pairs with the Acquire in `first_probe` and `set_fast`.
         self.address.store(address, Ordering::Release);
     }
 }
@@ -264,14 +264,14 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Sites {
     /// Only the first front end has one.
-    quick: Option<QuickSites>,
+    fast: Option<FastSites>,
     tables: [OnceLock<Box<[Entry]>>; TABLES],
     list: Chunks<Site>,
 }
 
 impl Sites {
-    pub(crate) fn new(quick: Option<QuickSites>) -> Self {
-        Self { quick, tables: std::array::from_fn(|_| OnceLock::new()), list: Chunks::default() }
+    pub(crate) fn new(fast: Option<FastSites>) -> Self {
+        Self { fast, tables: std::array::from_fn(|_| OnceLock::new()), list: Chunks::default() }
     }
 
     /// The callsite, if it was met.
@@ -336,10 +336,10 @@ impl Sites {
         made.filter(|site| self.find(site.metadata).is_some_and(|met| std::ptr::eq(met, *site)))
     }
 
-    /// Tells the quick paths of a callsite. Does nothing for one whose number has more than 16 bits, for one
+    /// Tells the fast paths of a callsite. Does nothing for one whose number has more than 16 bits, for one
     /// with more than [`FIELDS_MAX`] fields, or if there is no room: it takes the general path.
-    pub(crate) fn set_quick(&self, metadata: &'static Metadata<'static>, answer: Answer) {
-        let Some(quick) = &self.quick else { return };
+    pub(crate) fn set_fast(&self, metadata: &'static Metadata<'static>, answer: Answer) {
+        let Some(fast) = &self.fast else { return };
         let address = address(metadata);
         let on = match metadata.fields().len() {
             0 => address,
@@ -348,14 +348,14 @@ impl Sites {
         };
         // Acquire: pairs with the Release in `publish`. Who finds what is stored below must find the
         // number, too, which another thread may have written.
-        let mine = probe(address, &quick[..])
+        let mine = probe(address, &fast[..])
             .find(|entry| entry.address.load(Ordering::Acquire) & !OFF == on);
         match (mine, answer) {
             // Release: pairs with the Acquire in `first_probe`.
             (Some(entry), Answer::Kept(_)) => entry.address.store(on, Ordering::Release),
             (Some(entry), _) => entry.address.store(on | OFF, Ordering::Release),
             (None, Answer::Kept(number)) if number <= CALLSITE_LOW_MAX => {
-                if let Some(free) = probe(address, &quick[..]).find(|entry| entry.claim()) {
+                if let Some(free) = probe(address, &fast[..]).find(|entry| entry.claim()) {
                     free.publish(on, u64::from(number) << UPPER_SHIFT);
                 }
             }
@@ -395,10 +395,10 @@ mod tests {
 
     #[test]
     fn the_first_probe_tells_whether_there_are_fields_while_the_callsite_is_kept() {
-        let quick = quick_sites();
-        let sites = Sites::new(Some(Arc::clone(&quick)));
+        let fast = fast_sites();
+        let sites = Sites::new(Some(Arc::clone(&fast)));
         let probe = |metadata| {
-            let probe = first_probe(&quick, metadata);
+            let probe = first_probe(&fast, metadata);
             (probe.plain(), probe.with_fields())
         };
         let number = Some(7 << UPPER_SHIFT);
@@ -409,9 +409,9 @@ mod tests {
         ] {
             assert_eq!(probe(metadata), (None, None));
             for _ in 0..2 {
-                sites.set_quick(metadata, Answer::Kept(7));
+                sites.set_fast(metadata, Answer::Kept(7));
                 assert_eq!(probe(metadata), kept);
-                sites.set_quick(metadata, Answer::Below);
+                sites.set_fast(metadata, Answer::Below);
                 assert_eq!(probe(metadata), (None, None));
             }
         }

@@ -16,7 +16,7 @@ use crate::recorder::Recorder;
 use crate::recorder::clock::Timeline;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
-use crate::recorder::record::{self, Entries, Entry, EventHead, Kin, Kinship, Record, SpanHead};
+use crate::recorder::record::{self, Entries, Entry, EventHead, Kin, ParentLink, Record, SpanHead};
 use crate::recorder::said::{Role, Said};
 use crate::recorder::threads::Threads;
 use crate::redact::{Redaction, Secrecy};
@@ -677,9 +677,9 @@ impl Late<'_> {
 
     #[inline(never)]
     fn meet_entry(&mut self, words: &mut [u64]) {
-        if let Some(kinship) = record::kinship(words) {
-            let left = self.left.entry(by_thread(kinship.id, kinship.thread));
-            *left = kinship.end.max(*left);
+        if let Some(parent_link) = record::parent_link(words) {
+            let left = self.left.entry(by_thread(parent_link.id, parent_link.thread));
+            *left = parent_link.end.max(*left);
         }
         self.look(words);
     }
@@ -688,10 +688,10 @@ impl Late<'_> {
     #[inline(never)]
     fn look(&mut self, words: &mut [u64]) {
         let Self { timeline, self_times, closed, left, counting } = self;
-        let Some(kinship) = record::kinship(words) else { return };
-        let Kinship { id, parent, thread, start, end, .. } = kinship;
-        if kinship.is_entry && closed.may_contain(id) {
-            let counts = kinship.counts();
+        let Some(parent_link) = record::parent_link(words) else { return };
+        let ParentLink { id, parent, thread, start, end, .. } = parent_link;
+        if parent_link.is_entry && closed.may_contain(id) {
+            let counts = parent_link.counts();
             let left = timeline.ns(end);
             let ns = left - timeline.start_ns(start, left);
             let ticks = end.saturating_sub(start);
@@ -701,28 +701,28 @@ impl Late<'_> {
         if parent == 0 {
             return;
         }
-        let is_one_piece = kinship.is_one_piece();
+        let is_one_piece = parent_link.is_one_piece();
         // What there is to know of one that counts by its entries is known without its lifetime, and so is what
         // is taken off it of a child that was entered several times.
         let is_late =
             closed.may_contain(parent) && (is_one_piece || !self_times.counts_by_entries(parent));
         let mut was_left =
-            || left.get_mut(by_thread(parent, thread)).is_some_and(|it| kinship.left() <= *it);
+            || left.get_mut(by_thread(parent, thread)).is_some_and(|it| parent_link.left() <= *it);
         if !(is_late || is_one_piece && was_left()) {
             return;
         }
-        if kinship.is_entry || !self_times.counts_by_entries(id) {
+        if parent_link.is_entry || !self_times.counts_by_entries(id) {
             let closed = timeline.ns(end);
             let start = timeline.start_ns(start, closed);
-            let end = timeline.start_ns(kinship.left(), closed).max(start);
-            let inside = kinship.inside();
+            let end = timeline.start_ns(parent_link.left(), closed).max(start);
+            let inside = parent_link.inside();
             let inside_since =
                 inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
             let thread = inside.map_or(thread, |(_, thread)| thread);
             let busy = (!is_one_piece).then_some(0);
             self_times.add_child(parent, Part { thread, start, end, inside_since, busy });
         }
-        kinship.set_counted();
+        parent_link.set_counted();
     }
 }
 

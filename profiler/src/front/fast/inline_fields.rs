@@ -12,8 +12,8 @@ use crate::recorder::fields::{
     KIND_BOOL, KIND_F64, KIND_I32, KIND_I64, KIND_STR, KIND_U32, KIND_U64, header, len_of,
     tail_word,
 };
-use crate::recorder::local::{self, NoCold};
-use crate::recorder::open_spans::{INLINE_WORDS, OpenSpan};
+use crate::recorder::local::{self, NoThreadState};
+use crate::recorder::open_spans::{INLINE_WORDS, SpanSlot};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Collects the fields of a span whose callsite has no more than
@@ -22,7 +22,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// Two words, both of which the visits need: whoever opens a span has it set up in as many stores.
 #[derive(Debug)]
 pub(crate) struct InlineFields<'a> {
-    span: &'a OpenSpan,
+    span: &'a SpanSlot,
     /// How many of the span's words are in use, if all fields so far are in them; else `OVERFLOWED`
     /// and that, or `FAILED`: more than there are, so that nothing fits any more, and the order is
     /// kept.
@@ -37,13 +37,13 @@ const _: () = assert!(INLINE_WORDS < OVERFLOWED as usize);
 
 impl<'a> InlineFields<'a> {
     #[inline(always)]
-    pub(crate) fn new(span: &'a OpenSpan) -> Self {
+    pub(crate) fn new(span: &'a SpanSlot) -> Self {
         Self { span, used: 0 }
     }
 
     /// The span whose fields these are.
     #[inline(always)]
-    pub(crate) fn span(&self) -> &'a OpenSpan {
+    pub(crate) fn span(&self) -> &'a SpanSlot {
         self.span
     }
 
@@ -135,8 +135,8 @@ impl<'a> InlineFields<'a> {
         if self.has_failed() {
             return;
         }
-        let recorded = local::with_cold_in_user_code(|cold| {
-            let buffer = &mut cold.fields;
+        let recorded = local::with_thread_state_in_user_code(|thread_state| {
+            let buffer = &mut thread_state.fields;
             let (used, was_inline) = (self.len(), self.len_if_inline().is_some());
             if was_inline {
                 let fields = field.callsite().0.metadata().fields().len();
@@ -157,8 +157,8 @@ impl<'a> InlineFields<'a> {
         match recorded {
             Ok(()) => {}
             // As if there had been no room in it.
-            Err(NoCold::InUse) => self.used |= OVERFLOWED,
-            Err(NoCold::Gone) => self.used = FAILED,
+            Err(NoThreadState::InUse) => self.used |= OVERFLOWED,
+            Err(NoThreadState::Gone) => self.used = FAILED,
         }
     }
 
@@ -166,25 +166,25 @@ impl<'a> InlineFields<'a> {
 
     #[cold]
     #[inline(never)]
-    fn i64_slowly(&mut self, field: &Field, value: i64) {
+    fn i64_slow(&mut self, field: &Field, value: i64) {
         self.slowly(field, |buffer| buffer.record_i64(field, value));
     }
 
     #[cold]
     #[inline(never)]
-    fn u64_slowly(&mut self, field: &Field, value: u64) {
+    fn u64_slow(&mut self, field: &Field, value: u64) {
         self.slowly(field, |buffer| buffer.record_u64(field, value));
     }
 
     #[cold]
     #[inline(never)]
-    fn f64_slowly(&mut self, field: &Field, value: f64) {
+    fn f64_slow(&mut self, field: &Field, value: f64) {
         self.slowly(field, |buffer| buffer.record_f64(field, value));
     }
 
     #[cold]
     #[inline(never)]
-    fn bool_slowly(&mut self, field: &Field, value: bool) {
+    fn bool_slow(&mut self, field: &Field, value: bool) {
         self.slowly(field, |buffer| buffer.record_bool(field, value));
     }
 
@@ -218,7 +218,7 @@ impl Visit for InlineFields<'_> {
             Err(_) => self.push_wide(field, KIND_I64, value as u64),
         };
         if !pushed {
-            self.i64_slowly(field, value);
+            self.i64_slow(field, value);
         }
     }
 
@@ -229,7 +229,7 @@ impl Visit for InlineFields<'_> {
             Err(_) => self.push_wide(field, KIND_U64, value),
         };
         if !pushed {
-            self.u64_slowly(field, value);
+            self.u64_slow(field, value);
         }
     }
 
@@ -244,14 +244,14 @@ impl Visit for InlineFields<'_> {
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
         if !self.push_wide(field, KIND_F64, value.to_bits()) {
-            self.f64_slowly(field, value);
+            self.f64_slow(field, value);
         }
     }
 
     #[inline]
     fn record_bool(&mut self, field: &Field, value: bool) {
         if !self.push(field, KIND_BOOL, u32::from(value)) {
-            self.bool_slowly(field, value);
+            self.bool_slow(field, value);
         }
     }
 

@@ -1,9 +1,9 @@
-//! The quick paths of a layer: its spans are found by hashing their keys.
+//! The fast paths of a layer: its spans are found by hashing their keys.
 
 use spandrel_ring::{Table, timestamp};
 use tracing_core::span::{Attributes, Id};
 
-use super::shared::Quick::{self, Done, HasFields, NotDone};
+use super::shared::FastPath::{self, Done, Fallback, HasFields};
 use super::shared::{
     enter_at, exit_at, publish_again, publish_never_entered, publish_plain, publish_untimed,
     publish_with_fields, was_inside_once,
@@ -11,27 +11,27 @@ use super::shared::{
 use crate::recorder::Recorder;
 use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::fields::FIELDS_MAX;
-use crate::recorder::local::{self, Hot, Within};
-use crate::recorder::open_spans::{NewSpan, OpenSpan, OpenSpans, Place, first_place};
+use crate::recorder::local::{self, ThreadToken, Within};
+use crate::recorder::open_spans::{NewSpan, OpenSpans, Place, SpanSlot, first_place};
 use crate::recorder::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
-use crate::recorder::sites::{QuickSites, first_probe};
+use crate::recorder::sites::{FastSites, first_probe};
 
 /// A thread enters the span that it used last. `spans` are those of the first layer.
 #[inline(always)]
-pub(crate) fn enter_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn enter_fast(spans: &Table<SpanSlot>, key: u64) -> bool {
     enter_at::<true>(spans, local::last_place(), key)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn enter_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn enter_untimed(spans: &Table<SpanSlot>, key: u64) -> bool {
     enter_at::<false>(spans, local::last_place(), key)
 }
 
 /// A thread enters a span at the first place of its set: as a rule another task of the thread's than
-/// the one that it was in last. Not together with [`enter_quickly`], which would pay for it.
+/// the one that it was in last. Not together with [`enter_fast`], which would pay for it.
 #[inline(always)]
-pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn enter_first_place(spans: &Table<SpanSlot>, key: u64) -> bool {
     let (place, _) = first_place(spans, key);
     let entered = enter_at::<true>(spans, place, key);
     if entered {
@@ -42,18 +42,18 @@ pub(crate) fn enter_first_place(spans: &Table<OpenSpan>, key: u64) -> bool {
 
 /// A thread leaves the innermost span. `spans` are those of the first layer.
 #[inline(always)]
-pub(crate) fn exit_quickly(spans: &Table<OpenSpan>, id: &Id) -> bool {
+pub(crate) fn exit_fast(spans: &Table<SpanSlot>, id: &Id) -> bool {
     exit_now::<true>(spans, id)
 }
 
 /// The same where busy time is not measured.
 #[inline(always)]
-pub(crate) fn exit_untimed(spans: &Table<OpenSpan>, id: &Id) -> bool {
+pub(crate) fn exit_untimed(spans: &Table<SpanSlot>, id: &Id) -> bool {
     exit_now::<false>(spans, id)
 }
 
 #[inline(always)]
-fn exit_now<const TIMED: bool>(spans: &Table<OpenSpan>, id: &Id) -> bool {
+fn exit_now<const TIMED: bool>(spans: &Table<SpanSlot>, id: &Id) -> bool {
     let place = local::innermost_own();
     let Some(span) = spans.get(place as usize) else { return false };
     // The id is read no sooner, so that it is compared where it lies.
@@ -65,57 +65,67 @@ impl Recorder {
     /// A contextual span is created. One with fields gets a place, and is then up to
     /// [`new_span_with_fields`](Self::new_span_with_fields), which ends the change that is begun here.
     #[inline(always)]
-    pub(crate) fn new_span_quickly(
+    pub(crate) fn new_span_fast(
         &self,
-        sites: &QuickSites,
+        sites: &FastSites,
         key: u64,
         attributes: &Attributes<'_>,
-    ) -> Quick<'_, (), ()> {
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return NotDone };
+    ) -> FastPath<'_, (), ()> {
+        let Some(token) = local::get_if_owner(self.fast_owner()) else { return Fallback };
         if !attributes.is_contextual() {
-            return NotDone;
+            return Fallback;
         }
         let probe = first_probe(sites, attributes.metadata());
         let Some(callsite) = probe.plain() else {
-            let Some(callsite) = probe.with_fields() else { return NotDone };
+            let Some(callsite) = probe.with_fields() else { return Fallback };
             // Before the fields: the registry cannot be asked for the parent behind them.
-            if !hot.is_all_recorded() {
-                return NotDone;
+            if !token.is_all_recorded() {
+                return Fallback;
             }
-            return self.claim_for_fields(hot, callsite, key);
+            return self.claim_for_fields(token, callsite, key);
         };
-        self.open_plain_hashed(hot, callsite, key)
+        self.open_plain_hashed(token, callsite, key)
     }
 
     /// Takes the place of a span with fields, and begins a change, for
     /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
-    fn claim_for_fields(&self, hot: Hot, callsite: u64, key: u64) -> Quick<'_, (), ()> {
-        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+    fn claim_for_fields(
+        &self,
+        token: ThreadToken,
+        callsite: u64,
+        key: u64,
+    ) -> FastPath<'_, (), ()> {
+        let Some((place, span)) = self.open.claim_first(key) else { return Fallback };
         // What can be done before the fields are visited need not be remembered meanwhile.
         span.set_origin(callsite);
-        hot.set_last_place(place);
-        hot.begin_change();
+        token.set_last_place(place);
+        token.begin_change();
         HasFields((), span)
     }
 
     /// Opens a contextual span without fields.
     #[inline(always)]
-    fn open_plain_hashed(&self, hot: Hot, callsite: u64, key: u64) -> Quick<'_, (), ()> {
+    fn open_plain_hashed(
+        &self,
+        token: ThreadToken,
+        callsite: u64,
+        key: u64,
+    ) -> FastPath<'_, (), ()> {
         // The place first: the processor compares and swaps by the register that the clock is read into.
-        let Some((place, span)) = self.open.claim_first(key) else { return NotDone };
+        let Some((place, span)) = self.open.claim_first(key) else { return Fallback };
         let start = timestamp::read();
-        hot.begin_change();
+        token.begin_change();
         // An id that is not used after all does no harm.
-        let id = hot.next_id_of_block(start);
-        hot.end_change();
+        let id = token.next_id_of_block(start);
+        token.end_change();
         let completed =
-            id.and_then(|id| self.complete_plain(hot, place, span, callsite, id, start));
+            id.and_then(|id| self.complete_plain(token, place, span, callsite, id, start));
         match completed {
             Some(()) => Done(()),
             None => {
                 span.give_up();
-                NotDone
+                Fallback
             }
         }
     }
@@ -127,25 +137,25 @@ impl Recorder {
     #[inline(always)]
     fn complete_plain(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         place: Place,
-        span: &OpenSpan,
+        span: &SpanSlot,
         callsite: u64,
         id: u64,
         start: u64,
     ) -> Option<()> {
-        if hot.is_outside() {
+        if token.is_outside() {
             span.set_origin(callsite);
-            hot.expect_outside(span);
-            span.complete(&NewSpan { head: hot.head(), id, root: id, start });
-            hot.set_last_place(place);
+            token.expect_outside(span);
+            span.complete(&NewSpan { head: token.head(), id, root: id, start });
+            token.set_last_place(place);
             return Some(());
         }
-        let (parent_id, parent) = self.parent_quickly(hot)?;
-        hot.set_last_place(place);
+        let (parent_id, parent) = self.parent_fast(token)?;
+        token.set_last_place(place);
         span.set_origin(parent_id | callsite);
-        hot.expect_here(span);
-        span.complete(&NewSpan { head: hot.head(), id, root: parent.root(), start });
+        token.expect_here(span);
+        span.complete(&NewSpan { head: token.head(), id, root: parent.root(), start });
         Some(())
     }
 
@@ -154,17 +164,17 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn new_span_with_new_ids(
         &self,
-        sites: &QuickSites,
+        sites: &FastSites,
         key: u64,
         attributes: &Attributes<'_>,
     ) -> bool {
         if !self.renew_ids() {
             return false;
         }
-        match self.new_span_quickly(sites, key, attributes) {
+        match self.new_span_fast(sites, key, attributes) {
             Done(()) => {}
             HasFields((), span) => self.new_span_with_fields(span, attributes),
-            NotDone => return false,
+            Fallback => return false,
         }
         true
     }
@@ -179,14 +189,14 @@ impl Recorder {
         key: u64,
         attributes: &Attributes<'_>,
     ) -> bool {
-        let Some(hot) = local::get_if_owner(self.quick_owner()) else { return false };
+        let Some(token) = local::get_if_owner(self.fast_owner()) else { return false };
         let is_known = match parent {
-            None => hot.is_outside(),
+            None => token.is_outside(),
             // Mostly the thread's own.
             Some(parent) => match self.open.get(local::innermost_own()) {
                 Some(span) => span.has_key(parent),
                 None => matches!(
-                    hot.within(&self.open, 0),
+                    token.within(&self.open, 0),
                     Within::Span(span) if span.has_key(parent)
                 ),
             },
@@ -198,20 +208,20 @@ impl Recorder {
         }
         let callsite = u64::from(callsite) << UPPER_SHIFT;
         let opened = match fields {
-            0 => self.open_plain_hashed(hot, callsite, key),
-            _ => self.claim_for_fields(hot, callsite, key),
+            0 => self.open_plain_hashed(token, callsite, key),
+            _ => self.claim_for_fields(token, callsite, key),
         };
         match opened {
             Done(()) => {}
             HasFields((), span) => self.new_span_with_fields(span, attributes),
-            NotDone => return false,
+            Fallback => return false,
         }
         true
     }
 
     /// Opens a contextual span with fields in its place.
     #[inline(never)]
-    pub(crate) fn new_span_with_fields(&self, span: &OpenSpan, attributes: &Attributes<'_>) {
+    pub(crate) fn new_span_with_fields(&self, span: &SpanSlot, attributes: &Attributes<'_>) {
         let _id = self.fill_with_fields(local::of_owner(), span, attributes);
     }
 }
@@ -219,17 +229,17 @@ impl Recorder {
 /// The span that was used last, and entered once, closes, on a thread that does not unwind and has a
 /// partition of its own with room, which has none once the ring is closed.
 #[inline(always)]
-pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn close_fast(spans: &Table<SpanSlot>, key: u64) -> bool {
     let (_, span) = spans.wrapped(local::last_place() as usize);
     if !span.has_key(key) || !was_inside_once(span.head()) {
         return false;
     }
-    let hot = local::of_owner();
+    let token = local::of_owner();
     let end = timestamp::read();
     let extra = span.extra();
     let published = match extra {
-        0 => publish_plain(hot, span, end),
-        _ => publish_with_fields(hot, span, extra, || end),
+        0 => publish_plain(token, span, end),
+        _ => publish_with_fields(token, span, extra, || end),
     };
     if published {
         OpenSpans::remove_plain(span, extra);
@@ -239,27 +249,27 @@ pub(crate) fn close_quickly(spans: &Table<OpenSpan>, key: u64) -> bool {
 
 /// The same for one that was entered again.
 #[inline(always)]
-pub(crate) fn close_again(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn close_again(spans: &Table<SpanSlot>, key: u64) -> bool {
     close_otherwise(spans, key, publish_again)
 }
 
 /// The same for one that nobody has entered.
 #[inline(always)]
-pub(crate) fn close_never_entered(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn close_never_entered(spans: &Table<SpanSlot>, key: u64) -> bool {
     close_otherwise(spans, key, publish_never_entered)
 }
 
 /// The same for any, where busy time is not measured.
 #[inline(always)]
-pub(crate) fn close_untimed(spans: &Table<OpenSpan>, key: u64) -> bool {
+pub(crate) fn close_untimed(spans: &Table<SpanSlot>, key: u64) -> bool {
     close_otherwise(spans, key, publish_untimed)
 }
 
 #[inline(always)]
 fn close_otherwise(
-    spans: &Table<OpenSpan>,
+    spans: &Table<SpanSlot>,
     key: u64,
-    publish: impl FnOnce(&OpenSpan, u64) -> bool,
+    publish: impl FnOnce(&SpanSlot, u64) -> bool,
 ) -> bool {
     let (_, span) = spans.wrapped(local::last_place() as usize);
     let extra = span.extra();

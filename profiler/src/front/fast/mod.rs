@@ -11,7 +11,7 @@
 //! that the thread is outside it (or inside just once), that no other callback is running on it,
 //! and that ticks are the time-stamp counter: the span's `head` holds the number of its owner, which
 //! no other thread of the process and no other profiler has, beside whether that is inside; and
-//! [`quick_thread`](crate::recorder::local::quick_thread) is the thread's number only where all the rest holds. Where there is no
+//! [`fast_thread`](crate::recorder::local::fast_thread) is the thread's number only where all the rest holds. Where there is no
 //! span yet, [`get_if_owner`](crate::recorder::local::get_if_owner) does the same; it also tells whether the ring is closed, which
 //! matters to a span that begins or ends, and not to one that is entered or left. Where a span ends,
 //! a closed ring has no room.
@@ -22,11 +22,11 @@ mod shared;
 mod subscriber;
 
 pub(crate) use self::layer::{
-    close_again, close_never_entered, close_quickly, close_untimed, enter_first_place,
-    enter_quickly, enter_untimed, exit_quickly, exit_untimed,
+    close_again, close_fast, close_never_entered, close_untimed, enter_fast, enter_first_place,
+    enter_untimed, exit_fast, exit_untimed,
 };
-pub(crate) use self::shared::{Quick, enter_recorded, exit_recorded, is_panicking};
+pub(crate) use self::shared::{FastPath, enter_recorded, exit_recorded, is_panicking};
 pub(crate) use self::subscriber::{
-    close_directly, close_directly_again, close_directly_never_entered, close_directly_untimed,
-    enter_directly, enter_directly_untimed, exit_directly, exit_directly_untimed,
+    close_indexed, close_indexed_again, close_indexed_never_entered, close_indexed_untimed,
+    enter_indexed, enter_indexed_untimed, exit_indexed, exit_indexed_untimed,
 };

@@ -9,24 +9,24 @@ use tracing_core::span::Attributes;
 use super::inline_fields::InlineFields;
 use crate::recorder::Recorder;
 use crate::recorder::field_buffer::FieldBuffer;
-use crate::recorder::local::{self, Hot};
+use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{
-    ASIDE, INSIDE, LONG, NewSpan, OpenSpan, Place, count_of, plain_words,
+    ASIDE, INSIDE, LONG, NewSpan, Place, SpanSlot, count_of, plain_words,
 };
 use crate::recorder::record::{
     AGAIN, ENTERED, SLOT_WORDS, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WIDE,
 };
 
-/// What a new span has come to on its quick path.
+/// What a new span has come to on its fast path.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Quick<'a, T, P> {
+pub(crate) enum FastPath<'a, T, P> {
     Done(T),
     /// The span has fields, and this place; call the function for those.
-    HasFields(P, &'a OpenSpan),
+    HasFields(P, &'a SpanSlot),
     /// Nothing was done; call the general path.
-    NotDone,
+    Fallback,
 }
 
 /// The half of `head` that tells whose the span is and whether that thread is inside.
@@ -41,7 +41,7 @@ pub(super) fn owner_state(head: u64) -> u32 {
 /// Where times inside are not measured, there are paths of their own, so that the usual ones need not ask: the
 /// table of the usual ones is empty then.
 #[inline(always)]
-pub(super) fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place, key: u64) -> bool {
+pub(super) fn enter_at<const TIMED: bool>(spans: &Table<SpanSlot>, place: Place, key: u64) -> bool {
     let now = || if TIMED { timestamp::read() } else { 0 };
     let (place, span) = spans.wrapped(place as usize);
     let head = span.head();
@@ -52,7 +52,7 @@ pub(super) fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place,
     let place = place as Place;
     // In each of the ways below it is inside by the time that it is pushed, so that the handler of a
     // signal that enters the span is inside once more, and does not link it to itself.
-    if owner_state(head) == local::quick_thread() {
+    if owner_state(head) == local::fast_thread() {
         if !TIMED {
             span.begin_first_entry_untimed(head);
         } else if !span.begin_first_entry(head, now()) {
@@ -62,7 +62,7 @@ pub(super) fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place,
         return true;
     }
     seldom();
-    if owner_state(head).wrapping_sub(ENTERED | AGAIN) == local::quick_thread() {
+    if owner_state(head).wrapping_sub(ENTERED | AGAIN) == local::fast_thread() {
         if !span.begin_further_entry(head, now) {
             return false;
         }
@@ -71,7 +71,7 @@ pub(super) fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place,
         return true;
     }
     seldom();
-    if owner_state(head).wrapping_sub(ENTERED) == local::quick_thread() {
+    if owner_state(head).wrapping_sub(ENTERED) == local::fast_thread() {
         span.begin_second_entry(head, now());
         local::of_owner().push_here(place);
         // As `one_by_one`, and unlike it: so that this way ends otherwise than that above.
@@ -83,9 +83,9 @@ pub(super) fn enter_at<const TIMED: bool>(spans: &Table<OpenSpan>, place: Place,
 
 /// A thread leaves the innermost span, if it is its own and it is inside once. `left` is called then.
 #[inline(always)]
-pub(super) fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl Fn()) -> bool {
+pub(super) fn exit_at<const TIMED: bool>(span: &SpanSlot, head: u64, left: impl Fn()) -> bool {
     let now = || if TIMED { timestamp::read() } else { 0 };
-    if owner_state(head).wrapping_sub(INSIDE) == local::quick_thread() {
+    if owner_state(head).wrapping_sub(INSIDE) == local::fast_thread() {
         // While it is still inside: as in `enter_at`.
         local::of_owner().pop_own(span);
         span.end_first_entry(now());
@@ -93,7 +93,7 @@ pub(super) fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl 
         return true;
     }
     seldom();
-    if owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN) != local::quick_thread() {
+    if owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN) != local::fast_thread() {
         return false;
     }
     let entered = span.last();
@@ -117,29 +117,29 @@ pub(super) fn exit_at<const TIMED: bool>(span: &OpenSpan, head: u64, left: impl 
 #[inline(never)]
 pub(crate) fn enter_recorded(
     recorder: &Recorder,
-    spans: &Table<OpenSpan>,
+    spans: &Table<SpanSlot>,
     place: Place,
     key: u64,
 ) -> Option<Place> {
     let (index, span) = spans.wrapped(place as usize);
     let (place, head) = (index as Place, span.head());
-    let is_own = owner_state(head) & !LONG ^ (ENTERED | AGAIN) == local::quick_thread();
+    let is_own = owner_state(head) & !LONG ^ (ENTERED | AGAIN) == local::fast_thread();
     if !span.has_key(key) || !is_own || !recorder.has_entries() {
         return None;
     }
-    let hot = local::of_owner();
+    let token = local::of_owner();
     // As in `enter_at`.
     if span.outer() == local::innermost_own() {
         if !span.begin_long_entry(head, timestamp::read) {
             return None;
         }
-        hot.push_here(place);
+        token.push_here(place);
         return Some(place);
     }
     if !recorder.open.foreign(place).is_stray() {
         return None;
     }
-    let is_outside = hot.is_outside();
+    let is_outside = token.is_outside();
     // Of the thread's own, and open.
     if !is_outside && spans.get(local::innermost_own() as usize)?.id() == 0 {
         return None;
@@ -150,7 +150,7 @@ pub(crate) fn enter_recorded(
     if !is_outside {
         span.set_aside();
     }
-    hot.push_own(place, span);
+    token.push_own(place, span);
     Some(place)
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn enter_recorded(
 #[inline(never)]
 pub(crate) fn exit_recorded(
     recorder: &Recorder,
-    spans: &Table<OpenSpan>,
+    spans: &Table<SpanSlot>,
     key: u64,
 ) -> Option<Place> {
     let place = local::innermost_own();
@@ -169,11 +169,11 @@ pub(crate) fn exit_recorded(
     let head = span.head();
     let is_aside = owner_state(head) & ASIDE != 0;
     let state = (owner_state(head) & !(ASIDE | LONG)).wrapping_sub(INSIDE | ENTERED | AGAIN);
-    if !span.has_key(key) || state != local::quick_thread() {
+    if !span.has_key(key) || state != local::fast_thread() {
         return None;
     }
-    let hot = local::of_owner();
-    let around = hot.around_own(spans, span)?;
+    let token = local::of_owner();
+    let around = token.around_own(spans, span)?;
     let entered = span.last();
     let now = timestamp::read().max(entered);
     let count = count_of(head);
@@ -182,28 +182,28 @@ pub(crate) fn exit_recorded(
         return None;
     }
     if let Some(entry) =
-        recorder.further_entry(hot, (place, span), (around, is_aside), count, (entered, now))
+        recorder.further_entry(token, (place, span), (around, is_aside), count, (entered, now))
     {
-        let mut lease = hot.borrow_lease()?;
+        let mut lease = token.borrow_lease()?;
         let published = lease.has_spare(1)
             && lease
                 .publish_if_roomy::<1>(Kind::Entry as usize, 1, |_, slot| *slot = entry.words());
-        hot.give_lease_back(lease);
+        token.give_lease_back(lease);
         if !published {
             return None;
         }
     }
     // Not negative.
     let _ = span.keep_length(now - entered);
-    hot.pop_own(span);
+    token.pop_own(span);
     if is_aside {
         span.end_aside();
     }
     span.end_further_entry(now);
     if is_aside {
-        hot.expect_nowhere(span);
+        token.expect_nowhere(span);
     }
-    hot.set_long_age(recorder.long_age());
+    token.set_long_age(recorder.long_age());
     Some(place)
 }
 
@@ -215,12 +215,12 @@ pub(super) fn is_inside_once(head: u64, thread: u32) -> bool {
 }
 
 impl Recorder {
-    /// Takes new ids for a thread to which the quick paths are open and which has none left. Says whether
+    /// Takes new ids for a thread to which the fast paths are open and which has none left. Says whether
     /// that was so.
     #[inline(always)]
     pub(super) fn renew_ids(&self) -> bool {
-        local::get_if_owner(self.quick_owner())
-            .is_some_and(|hot| hot.renew_ids(self, timestamp::read()))
+        local::get_if_owner(self.fast_owner())
+            .is_some_and(|token| token.renew_ids(self, timestamp::read()))
     }
 
     /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
@@ -233,35 +233,35 @@ impl Recorder {
     #[inline(always)]
     pub(super) fn fill_with_fields(
         &self,
-        hot: Hot,
-        span: &OpenSpan,
+        token: ThreadToken,
+        span: &SpanSlot,
         attributes: &Attributes<'_>,
     ) -> u64 {
         let mut visitor = InlineFields::new(span);
         attributes.record(&mut visitor);
         let Some(words) = visitor.len_if_inline() else {
-            return self.complete_overflowed(hot, attributes, &visitor);
+            return self.complete_overflowed(token, attributes, &visitor);
         };
         let span = visitor.span();
         let start = timestamp::read();
-        let id = hot.next_id_in_change(self, start);
+        let id = token.next_id_in_change(self, start);
         // Each way ends for itself: the thread's cells would have to be looked up again behind a call. And no
         // two of them alike, as in `complete_plain`.
-        if hot.is_outside() {
+        if token.is_outside() {
             span.set_words(words);
-            hot.expect_outside(span);
-            span.complete(&NewSpan { head: hot.quick_head(), id, root: id, start });
-            hot.end_change();
+            token.expect_outside(span);
+            span.complete(&NewSpan { head: token.fast_head(), id, root: id, start });
+            token.end_change();
             return id;
         }
-        let Some((_, parent)) = self.parent_quickly(hot) else {
-            return self.complete_slowly(hot, span, words);
+        let Some((_, parent)) = self.parent_fast(token) else {
+            return self.complete_slow(token, span, words);
         };
         span.set_words(words);
-        hot.expect_here(span);
+        token.expect_here(span);
         span.set_origin(parent.id() | span.origin());
-        span.complete(&NewSpan { head: hot.quick_head(), id, root: parent.root(), start });
-        hot.end_change();
+        span.complete(&NewSpan { head: token.fast_head(), id, root: parent.root(), start });
+        token.end_change();
         id
     }
 
@@ -269,23 +269,23 @@ impl Recorder {
     /// Returns its id.
     #[cold]
     #[inline(never)]
-    fn complete_slowly(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
-        let id = self.complete_in_change(hot, span, words);
-        hot.end_change();
+    fn complete_slow(&self, token: ThreadToken, span: &SpanSlot, words: usize) -> u64 {
+        let id = self.complete_in_change(token, span, words);
+        token.end_change();
         id
     }
 
-    fn complete_in_change(&self, hot: Hot, span: &OpenSpan, words: usize) -> u64 {
+    fn complete_in_change(&self, token: ThreadToken, span: &SpanSlot, words: usize) -> u64 {
         // That of a layer which is not recorded was looked for beforehand.
-        let parent = hot.current(&self.open, 0);
+        let parent = token.current(&self.open, 0);
         let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         span.set_origin(parent | span.origin());
-        hot.expect_inside(&self.open, parent, span);
+        token.expect_inside(&self.open, parent, span);
         let start = timestamp::read();
-        let id = hot.next_id_in_change(self, start);
+        let id = token.next_id_in_change(self, start);
         let root = if root == 0 { id } else { root };
         span.set_words(words);
-        span.complete(&NewSpan { head: hot.head(), id, root, start });
+        span.complete(&NewSpan { head: token.head(), id, root, start });
         id
     }
 
@@ -294,14 +294,14 @@ impl Recorder {
     #[inline(never)]
     fn complete_overflowed(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
     ) -> u64 {
         // Of a thread that is ending and has no buffer any more, all fields go there.
         let words = if visitor.has_failed() { 0 } else { visitor.len() };
         let span = visitor.span();
-        let id = self.complete_in_change(hot, span, words);
+        let id = self.complete_in_change(token, span, words);
         let append = |fields: &FieldBuffer| {
             let place = self.open.place_of(span);
             let kept = self.open.append_fields(place, id, fields.words(), fields.declared());
@@ -310,33 +310,33 @@ impl Recorder {
         if visitor.has_failed() {
             let mut fields = FieldBuffer::new(self.field_words_max);
             fields.begin(attributes.metadata().fields().len());
-            hot.in_user_code(|| attributes.record(&mut fields));
+            token.in_user_code(|| attributes.record(&mut fields));
             append(&fields);
         } else {
-            let appended = local::with_cold(|cold| append(&cold.fields));
+            let appended = local::with_thread_state(|thread_state| append(&thread_state.fields));
             if appended.is_err() {
                 span.set_left_out();
             }
         }
-        hot.end_change();
+        token.end_change();
         id
     }
 
     /// Parent, or 0, and root of a new span with this id; if the innermost span is the thread's own.
     #[inline(always)]
-    pub(super) fn kin_quickly(&self, hot: Hot, id: u64) -> Option<(u64, u64)> {
-        if hot.is_outside() {
+    pub(super) fn kin_fast(&self, token: ThreadToken, id: u64) -> Option<(u64, u64)> {
+        if token.is_outside() {
             return Some((0, id));
         }
-        self.parent_quickly(hot).map(|(_, parent)| (parent.id(), parent.root()))
+        self.parent_fast(token).map(|(_, parent)| (parent.id(), parent.root()))
     }
 
     /// The innermost span and its id, if it is the thread's own and open.
     #[inline(always)]
-    pub(super) fn parent_quickly(&self, hot: Hot) -> Option<(u64, &OpenSpan)> {
+    pub(super) fn parent_fast(&self, token: ThreadToken) -> Option<(u64, &SpanSlot)> {
         let parent = self.open.get(local::innermost_own())?;
-        // Not the quick thread, which there is none of during a change.
-        if !is_inside_once(parent.head(), hot.thread()) {
+        // Not the fast thread, which there is none of during a change.
+        if !is_inside_once(parent.head(), token.thread()) {
             return None;
         }
         let id = parent.id();
@@ -347,18 +347,18 @@ impl Recorder {
 /// Whether the span is the calling thread's own, which has been inside once, and left.
 #[inline(always)]
 pub(super) fn was_inside_once(head: u64) -> bool {
-    owner_state(head) ^ ENTERED == local::quick_thread()
+    owner_state(head) ^ ENTERED == local::fast_thread()
 }
 
 /// Publishes the record of a span without fields that was entered once, of which nothing is out of the
 /// ordinary, on a thread with a partition of its own that has room.
 #[inline(always)]
-pub(super) fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
-    let Some(mut lease) = hot.borrow_lease() else { return false };
+pub(super) fn publish_plain(token: ThreadToken, span: &SpanSlot, end: u64) -> bool {
+    let Some(mut lease) = token.borrow_lease() else { return false };
     let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
         close_once(slot, span, end, 0);
     });
-    hot.give_lease_back(lease);
+    token.give_lease_back(lease);
     published
 }
 
@@ -366,13 +366,13 @@ pub(super) fn publish_plain(hot: Hot, span: &OpenSpan, end: u64) -> bool {
 /// when it ends, and is called where that is written.
 #[inline(always)]
 pub(super) fn publish_with_fields(
-    hot: Hot,
-    span: &OpenSpan,
+    token: ThreadToken,
+    span: &SpanSlot,
     extra: u64,
     end: impl Fn() -> u64,
 ) -> bool {
     let Some(words) = plain_words(extra, SLOT_WORDS) else { return false };
-    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let Some(mut lease) = token.borrow_lease() else { return false };
     let slots = if words == 0 { 1 } else { 2 };
     let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
         match index {
@@ -381,20 +381,20 @@ pub(super) fn publish_with_fields(
             _ => span.copy_inline_fields(slot),
         }
     });
-    hot.give_lease_back(lease);
+    token.give_lease_back(lease);
     published
 }
 
 /// The same for a span of the calling thread's that was entered again. Not together with the others, whose
 /// registers it would take.
 #[inline(always)]
-pub(super) fn publish_again(span: &OpenSpan, extra: u64) -> bool {
+pub(super) fn publish_again(span: &SpanSlot, extra: u64) -> bool {
     let head = span.head();
-    let is_again = owner_state(head) ^ (ENTERED | AGAIN) == local::quick_thread();
+    let is_again = owner_state(head) ^ (ENTERED | AGAIN) == local::fast_thread();
     let Some(words) = plain_words(extra, SLOT_WORDS).filter(|_| is_again) else { return false };
-    let hot = local::of_owner();
+    let token = local::of_owner();
     let end = timestamp::read();
-    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let Some(mut lease) = token.borrow_lease() else { return false };
     let slots = if words == 0 { 2 } else { 3 };
     let published =
         lease.publish_if_roomy::<3>(Kind::Span as usize, slots, |index, slot| match index {
@@ -407,19 +407,19 @@ pub(super) fn publish_again(span: &OpenSpan, extra: u64) -> bool {
             1 => entries_into(slot, span),
             _ => span.copy_inline_fields(slot),
         });
-    hot.give_lease_back(lease);
+    token.give_lease_back(lease);
     published
 }
 
 /// The same for one that nobody has entered.
 #[inline(always)]
-pub(super) fn publish_never_entered(span: &OpenSpan, extra: u64) -> bool {
+pub(super) fn publish_never_entered(span: &SpanSlot, extra: u64) -> bool {
     let head = span.head();
-    let is_never = owner_state(head) == local::quick_thread();
+    let is_never = owner_state(head) == local::fast_thread();
     let Some(words) = plain_words(extra, SLOT_WORDS).filter(|_| is_never) else { return false };
-    let hot = local::of_owner();
+    let token = local::of_owner();
     let end = timestamp::read();
-    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let Some(mut lease) = token.borrow_lease() else { return false };
     let slots = if words == 0 { 1 } else { 2 };
     let published =
         lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
@@ -431,20 +431,20 @@ pub(super) fn publish_never_entered(span: &OpenSpan, extra: u64) -> bool {
             }
             _ => span.copy_inline_fields(slot),
         });
-    hot.give_lease_back(lease);
+    token.give_lease_back(lease);
     published
 }
 
 /// The same where times inside are not measured.
 #[inline(always)]
-pub(super) fn publish_untimed(span: &OpenSpan, extra: u64) -> bool {
+pub(super) fn publish_untimed(span: &SpanSlot, extra: u64) -> bool {
     let head = span.head();
-    let is_own = owner_state(head) & !(ENTERED | AGAIN) == local::quick_thread();
+    let is_own = owner_state(head) & !(ENTERED | AGAIN) == local::fast_thread();
     let words = plain_words(extra, SLOT_WORDS).filter(|_| is_own);
     let Some(words) = words else { return false };
-    let hot = local::of_owner();
+    let token = local::of_owner();
     let end = timestamp::read();
-    let Some(mut lease) = hot.borrow_lease() else { return false };
+    let Some(mut lease) = token.borrow_lease() else { return false };
     let slots = if words == 0 { 1 } else { 2 };
     let published =
         lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
@@ -456,14 +456,14 @@ pub(super) fn publish_untimed(span: &OpenSpan, extra: u64) -> bool {
             }
             _ => span.copy_inline_fields(slot),
         });
-    hot.give_lease_back(lease);
+    token.give_lease_back(lease);
     published
 }
 
 /// Writes the record of a span that was entered once, without its fields: see the module
 /// [`record`](crate::recorder::record). Word by word, so that one register is enough for all.
 #[inline(always)]
-pub(super) fn close_once(slot: &mut Slot, span: &OpenSpan, end: u64, field_words: usize) {
+pub(super) fn close_once(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: usize) {
     slot[5] = end;
     one_by_one();
     close_into(slot, span, span.head(), field_words);
@@ -472,7 +472,7 @@ pub(super) fn close_once(slot: &mut Slot, span: &OpenSpan, end: u64, field_words
 
 /// The words that all records of spans have.
 #[inline(always)]
-pub(super) fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, field_words: usize) {
+pub(super) fn close_into(slot: &mut Slot, span: &SpanSlot, head: u64, field_words: usize) {
     slot[0] = head;
     one_by_one();
     slot[1] = span.id();
@@ -487,7 +487,7 @@ pub(super) fn close_into(slot: &mut Slot, span: &OpenSpan, head: u64, field_word
 
 /// The second slot of a wide record.
 #[inline(always)]
-pub(super) fn entries_into(slot: &mut Slot, span: &OpenSpan) {
+pub(super) fn entries_into(slot: &mut Slot, span: &SpanSlot) {
     slot[0] = span.head() >> UPPER_SHIFT;
     one_by_one();
     slot[1] = span.first();

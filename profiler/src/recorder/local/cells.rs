@@ -41,7 +41,7 @@ pub(super) struct Cells {
     pub(super) free_len: Cell<u32>,
     /// The innermost span that the thread is in; see [`Link`].
     pub(super) innermost: Cell<Link>,
-    /// How many of `details`, and of `Cold::details` behind them, may be in use.
+    /// How many of `details`, and of `ThreadState::details` behind them, may be in use.
     pub(super) details_len: Cell<usize>,
     pub(super) details: [Cell<Detailed>; DETAILS],
     /// How many were ever put there, in the digits of a link that are not the index.

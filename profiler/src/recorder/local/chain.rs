@@ -6,13 +6,13 @@ use super::cells::{CELLS, get_cell, set};
 use super::link::{
     DETAILED, DETAILS, Detailed, INDEX, Link, NOWHERE, OUTSIDE, SERIAL_SHIFT, SERIALS,
 };
-use super::owned::with_cold;
+use super::owned::with_thread_state;
 use super::state::in_this_order;
-use super::token::Hot;
-use crate::recorder::open_spans::{OpenSpan, OpenSpans, PLACES_MAX, Place};
+use super::token::ThreadToken;
+use crate::recorder::open_spans::{OpenSpans, PLACES_MAX, Place, SpanSlot};
 use spandrel_ring::Table;
 
-const _: () = assert!(Table::<OpenSpan>::position(PLACES_MAX) < NOWHERE as usize);
+const _: () = assert!(Table::<SpanSlot>::position(PLACES_MAX) < NOWHERE as usize);
 
 /// Attempts to put details where no handler of a signal has put its own at the same moment.
 const ATTEMPTS: usize = 16;
@@ -30,7 +30,7 @@ pub(crate) enum Entered {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Within<'a> {
     Nothing,
-    Span(&'a OpenSpan),
+    Span(&'a SpanSlot),
     /// One that is not recorded.
     Unrecorded,
 }
@@ -47,7 +47,7 @@ fn index_in(link: Link) -> usize {
     (link & INDEX) as usize
 }
 
-impl Hot {
+impl ThreadToken {
     /// Whether the thread is in no span.
     #[inline(always)]
     pub(crate) fn is_outside(self) -> bool {
@@ -55,7 +55,7 @@ impl Hot {
     }
 
     /// A span of the first layer is now the innermost one; its owner enters it.
-    pub(crate) fn push_own(self, place: Place, span: &OpenSpan) {
+    pub(crate) fn push_own(self, place: Place, span: &SpanSlot) {
         span.set_outer(get_cell(|cells| &cells.innermost));
         self.push_here(place);
     }
@@ -69,19 +69,19 @@ impl Hot {
     /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
     /// mostly enter it, which is then known to be inside the parent.
     #[inline(always)]
-    pub(crate) fn expect_here(self, span: &OpenSpan) {
+    pub(crate) fn expect_here(self, span: &SpanSlot) {
         span.set_outer(get_cell(|cells| &cells.innermost));
     }
 
     /// The same where the thread is in no span.
     #[inline(always)]
-    pub(crate) fn expect_outside(self, span: &OpenSpan) {
+    pub(crate) fn expect_outside(self, span: &SpanSlot) {
         span.set_outer(OUTSIDE);
     }
 
     /// The same of any new span.
-    pub(crate) fn expect_inside(self, open: &OpenSpans, parent: u64, span: &OpenSpan) {
-        let around = self.current(open, 0).map_or(0, OpenSpan::id);
+    pub(crate) fn expect_inside(self, open: &OpenSpans, parent: u64, span: &SpanSlot) {
+        let around = self.current(open, 0).map_or(0, SpanSlot::id);
         match around == parent {
             true => self.expect_here(span),
             false => self.expect_nowhere(span),
@@ -89,20 +89,20 @@ impl Hot {
     }
 
     /// Where the owner enters the span next has to be looked at, wherever that is.
-    pub(crate) fn expect_nowhere(self, span: &OpenSpan) {
+    pub(crate) fn expect_nowhere(self, span: &SpanSlot) {
         span.set_outer(NOWHERE);
     }
 
     /// The owner leaves the innermost span, of the first layer.
     #[inline(always)]
-    pub(crate) fn pop_own(self, span: &OpenSpan) {
+    pub(crate) fn pop_own(self, span: &SpanSlot) {
         set(|cells| &cells.innermost, span.outer());
     }
 
     /// The id of the span around the thread's own innermost one, of the first layer: 0 if there is none, `None` if it has
     /// to be looked for.
     #[inline]
-    pub(crate) fn around_own(self, spans: &Table<OpenSpan>, span: &OpenSpan) -> Option<u64> {
+    pub(crate) fn around_own(self, spans: &Table<SpanSlot>, span: &SpanSlot) -> Option<u64> {
         let outer = span.outer();
         if outer == OUTSIDE {
             return Some(0);
@@ -119,7 +119,7 @@ impl Hot {
         for _ in 0..ATTEMPTS {
             let index = get_cell(|cells| &cells.details_len);
             let put = set_detailed(index, detailed)
-                || with_cold(|cold| cold.details.push(detailed)).is_ok();
+                || with_thread_state(|thread_state| thread_state.details.push(detailed)).is_ok();
             // Else it is a thread that is ending, deeper inside than ever before.
             if !put || index > INDEX as usize {
                 return;
@@ -208,11 +208,11 @@ impl Hot {
     }
 
     /// The innermost span of this layer that is recorded and still open.
-    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&OpenSpan> {
+    pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
         self.first_open(open, layer, get_cell(|cells| &cells.innermost))
     }
 
-    fn first_open(self, open: &OpenSpans, layer: u16, link: Link) -> Option<&OpenSpan> {
+    fn first_open(self, open: &OpenSpans, layer: u16, link: Link) -> Option<&SpanSlot> {
         self.chain_from(open, link).find_map(|entered| match entered {
             Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
             Entered::Detailed(_, Detailed { key, place, layer: its, .. }) => {
@@ -227,7 +227,7 @@ impl Hot {
         open: &OpenSpans,
         layer: u16,
         entered: Entered,
-    ) -> Option<&OpenSpan> {
+    ) -> Option<&SpanSlot> {
         let next = match entered {
             Entered::Own(place) => open.span(place).outer(),
             Entered::Detailed(_, detailed) => detailed.next,
@@ -285,7 +285,7 @@ impl Hot {
     }
 }
 
-/// Counts one more or one less of those that are in the way of the quick paths.
+/// Counts one more or one less of those that are in the way of the fast paths.
 fn count_unrecorded(detailed: Detailed, count: fn(u32, u32) -> u32) {
     if detailed.is_in_their_way() {
         set(|cells| &cells.unrecorded, count(get_cell(|cells| &cells.unrecorded), 1));
@@ -302,7 +302,11 @@ fn forget(index: usize, detailed: Detailed) {
 
 fn detailed(index: usize) -> Option<Detailed> {
     let here = CELLS.with(|cells| cells.details.get(index).map(Cell::get));
-    here.or_else(|| with_cold(|cold| cold.details.get(index - DETAILS).copied()).ok().flatten())
+    here.or_else(|| {
+        with_thread_state(|thread_state| thread_state.details.get(index - DETAILS).copied())
+            .ok()
+            .flatten()
+    })
 }
 
 /// Says whether there is such an index in the thread's cells.
@@ -313,7 +317,9 @@ fn set_detailed(index: usize, detailed: Detailed) -> bool {
 fn update(index: usize, detailed: Detailed) {
     if !set_detailed(index, detailed) {
         // Else the thread is ending, and with it all that it is in.
-        _ = with_cold(|cold| cold.details.get_mut(index - DETAILS).map(|it| *it = detailed));
+        _ = with_thread_state(|thread_state| {
+            thread_state.details.get_mut(index - DETAILS).map(|it| *it = detailed)
+        });
     }
 }
 
@@ -323,7 +329,7 @@ fn forget_last_details() {
         && detailed(last).is_none_or(|detailed| detailed.depth == 0)
     {
         if last >= DETAILS {
-            _ = with_cold(|cold| cold.details.truncate(last - DETAILS));
+            _ = with_thread_state(|thread_state| thread_state.details.truncate(last - DETAILS));
         }
         set(|cells| &cells.details_len, last);
     }

@@ -2,7 +2,7 @@
 
 use super::cells::{CELLS, get_cell, set};
 use super::owned::{has_end, look_for_lease};
-use super::token::Hot;
+use super::token::ThreadToken;
 use crate::recorder::recording::Recorder;
 
 /// Ids are taken from the common counter in blocks of this many.
@@ -11,7 +11,7 @@ const ID_BLOCK: u64 = 64;
 /// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
 
-impl Hot {
+impl ThreadToken {
     /// A new id. Ids are unique in the file and grow with time.
     #[inline]
     pub(crate) fn next_id(self, recorder: &Recorder, now: u64) -> u64 {

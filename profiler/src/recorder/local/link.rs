@@ -58,7 +58,7 @@ impl Detailed {
         self.place == OUTSIDE
     }
 
-    /// Whether the quick paths have to know of it.
+    /// Whether the fast paths have to know of it.
     pub(super) fn is_in_their_way(&self) -> bool {
         self.is_unrecorded() && self.layer == 0 && self.depth > 0
     }

@@ -1,7 +1,7 @@
 //! What each thread keeps for itself: its ids, the spans it is in, and its partition of the ring.
 //!
 //! Most of it is plain cells without a destructor, which still answer while the thread's other
-//! locals are being destroyed; they are reached through [`Hot`]. What owns memory lives in [`Cold`](owned::Cold)
+//! locals are being destroyed; they are reached through [`ThreadToken`]. What owns memory lives in [`ThreadState`](owned::ThreadState)
 //! and is used where a field has to be formatted, or a stack is very deep.
 
 mod cells;
@@ -18,8 +18,8 @@ use spandrel_ring::Lease;
 
 pub(crate) use self::chain::{Entered, Within};
 pub(crate) use self::link::Detailed;
-pub(crate) use self::owned::{NoCold, with_cold, with_cold_in_user_code};
-pub(crate) use self::token::{Hot, Unavailable};
+pub(crate) use self::owned::{NoThreadState, with_thread_state, with_thread_state_in_user_code};
+pub(crate) use self::token::{ThreadToken, Unavailable};
 
 use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
@@ -30,21 +30,21 @@ use crate::recorder::recording::Recorder;
 
 /// The calling thread's state for this profiler.
 #[inline(always)]
-pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
+pub(crate) fn get(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailable> {
     let owner = state::owner(get_cell(|cells| &cells.state));
-    if owner == recorder.id { Ok(Hot(())) } else { set_up(recorder) }
+    if owner == recorder.id { Ok(ThreadToken(())) } else { set_up(recorder) }
 }
 
-/// The same, if nothing has to be done for it, with what [`Recorder::quick_owner`] says.
+/// The same, if nothing has to be done for it, with what [`Recorder::fast_owner`] says.
 #[inline(always)]
-pub(crate) fn get_if_owner(owner: u32) -> Option<Hot> {
-    (state::quick_owner(get_cell(|cells| &cells.state)) == owner).then_some(Hot(()))
+pub(crate) fn get_if_owner(owner: u32) -> Option<ThreadToken> {
+    (state::fast_owner(get_cell(|cells| &cells.state)) == owner).then_some(ThreadToken(()))
 }
 
 /// The same for a look at what the thread is in; also in code of the user's that runs in one of our
 /// callbacks.
-pub(crate) fn look(recorder: &Recorder) -> Option<Hot> {
-    (state::owner(get_cell(|cells| &cells.idle)) == recorder.id).then_some(Hot(()))
+pub(crate) fn look(recorder: &Recorder) -> Option<ThreadToken> {
+    (state::owner(get_cell(|cells| &cells.idle)) == recorder.id).then_some(ThreadToken(()))
 }
 
 /// From now on nothing is recorded on this thread.
@@ -59,10 +59,10 @@ pub(crate) fn with_lease<R>(f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> 
     CELLS.with(|cells| cells.lease.with(f))
 }
 
-/// The number of the calling thread, if the quick paths for its own spans are open to it; else what
+/// The number of the calling thread, if the fast paths for its own spans are open to it; else what
 /// is no thread's number.
 #[inline(always)]
-pub(crate) fn quick_thread() -> u32 {
+pub(crate) fn fast_thread() -> u32 {
     get_cell(|cells| &cells.state) as u32
 }
 
@@ -87,8 +87,8 @@ pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
     entered >= start().wrapping_add(get_cell(|cells| &cells.long_age))
 }
 
-/// For a thread that has been found to be the owner of a span, by [`quick_thread`].
+/// For a thread that has been found to be the owner of a span, by [`fast_thread`].
 #[inline(always)]
-pub(crate) fn of_owner() -> Hot {
-    Hot(())
+pub(crate) fn of_owner() -> ThreadToken {
+    ThreadToken(())
 }

@@ -8,7 +8,7 @@ use spandrel_ring::Lease;
 use super::cells::{CELLS, FREE, get_cell, set};
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
-use super::token::{Hot, Unavailable};
+use super::token::{ThreadToken, Unavailable};
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::record::{Slot, THREAD_MAX};
 use crate::recorder::recording::Recorder;
@@ -18,7 +18,7 @@ thread_local! {
     static THREAD_END: ThreadEnd = const { ThreadEnd(Cell::new(Weak::new())) };
     /// One for each profiler that this thread has recorded for; the first one belongs to the
     /// profiler that the cells are set up for.
-    pub(super) static COLD: RefCell<Vec<Cold>> = const { RefCell::new(Vec::new()) };
+    pub(super) static THREAD_STATES: RefCell<Vec<ThreadState>> = const { RefCell::new(Vec::new()) };
 }
 
 /// See `THREAD_END`; with the recorder that the cells are set up for.
@@ -60,7 +60,7 @@ impl Drop for ThreadEnd {
 
 /// The part of a thread's state for one profiler that owns something.
 #[derive(Debug)]
-pub(crate) struct Cold {
+pub(crate) struct ThreadState {
     recorder_id: u32,
     recorder: Weak<Recorder>,
     thread: u32,
@@ -74,7 +74,7 @@ pub(crate) struct Cold {
     pub(super) details: Vec<Detailed>,
 }
 
-impl Drop for Cold {
+impl Drop for ThreadState {
     fn drop(&mut self) {
         if let Some(recorder) = self.recorder.upgrade() {
             recorder.threads.ended(self.thread);
@@ -82,7 +82,7 @@ impl Drop for Cold {
     }
 }
 
-impl Cold {
+impl ThreadState {
     fn new(recorder: &Arc<Recorder>) -> Self {
         Self {
             recorder_id: recorder.id,
@@ -98,7 +98,7 @@ impl Cold {
 
 /// Why there is nothing that the thread owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoCold {
+pub(crate) enum NoThreadState {
     /// It is destroyed: the thread is ending.
     Gone,
     /// It is in use: the handler of a signal has interrupted the thread there. Memory must not be
@@ -108,30 +108,34 @@ pub(crate) enum NoCold {
 
 /// Runs `f` with what the thread owns for the profiler that the cells are set up for.
 #[inline(always)]
-pub(crate) fn with_cold<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
-    let run = |cold: &RefCell<Vec<Cold>>| match cold.try_borrow_mut() {
-        Ok(mut all) => all.first_mut().map(f).ok_or(NoCold::Gone),
-        Err(_) => Err(NoCold::InUse),
+pub(crate) fn with_thread_state<R>(
+    f: impl FnOnce(&mut ThreadState) -> R,
+) -> Result<R, NoThreadState> {
+    let run = |thread_state: &RefCell<Vec<ThreadState>>| match thread_state.try_borrow_mut() {
+        Ok(mut all) => all.first_mut().map(f).ok_or(NoThreadState::Gone),
+        Err(_) => Err(NoThreadState::InUse),
     };
-    COLD.try_with(run).unwrap_or(Err(NoCold::Gone))
+    THREAD_STATES.try_with(run).unwrap_or(Err(NoThreadState::Gone))
 }
 
 /// The same if `f` may run code of the user's, where the cells are set up.
-pub(crate) fn with_cold_in_user_code<R>(f: impl FnOnce(&mut Cold) -> R) -> Result<R, NoCold> {
-    with_cold(|cold| Hot(()).in_user_code(|| f(cold)))
+pub(crate) fn with_thread_state_in_user_code<R>(
+    f: impl FnOnce(&mut ThreadState) -> R,
+) -> Result<R, NoThreadState> {
+    with_thread_state(|thread_state| ThreadToken(()).in_user_code(|| f(thread_state)))
 }
 
 /// Sets the cells up for a profiler that they were not for. Takes locks and allocates at the first
 /// span that the thread records for it.
 #[cold]
 #[inline(never)]
-pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
+pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailable> {
     let state = get_cell(|cells| &cells.state);
     let is_ours = state::owner(get_cell(|cells| &cells.idle)) == recorder.id;
     match state {
         MUTED => return Err(Unavailable::Muted),
         // The handler of a signal, see the module `state`.
-        BUSY if is_ours => return Ok(Hot(())),
+        BUSY if is_ours => return Ok(ThreadToken(())),
         BUSY | IN_USER_CODE => return Err(Unavailable::Reentrant),
         _ => {}
     }
@@ -145,10 +149,10 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     // Also where nothing else can be put away: places are of one recorder's table. (Once `THREAD_END` is
     // gone there are none.)
     _ = THREAD_END.try_with(ThreadEnd::give_places_back);
-    let found = COLD.try_with(|cold| {
-        let mut cold = cold.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
-        put_away(&mut cold);
-        take_out(&mut cold, recorder);
+    let found = THREAD_STATES.try_with(|thread_state| {
+        let mut thread_state = thread_state.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
+        put_away(&mut thread_state);
+        take_out(&mut thread_state, recorder);
         Ok(())
     });
     if let Ok(Err(why)) = found {
@@ -175,26 +179,26 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<Hot, Unavailable> {
     }
     set(|cells| &cells.next_id, 0);
     set(|cells| &cells.ids_end, 0);
-    Hot(()).set_long_age(recorder.long_age());
+    ThreadToken(()).set_long_age(recorder.long_age());
     let thread = get_cell(|cells| &cells.thread);
     let has_number = thread != THREAD_MAX;
-    let is_quick = has_number && recorder.is_quick;
-    let idle = state::idle(recorder.id, thread, is_quick, has_number);
+    let is_fast = has_number && recorder.is_fast;
+    let idle = state::idle(recorder.id, thread, is_fast, has_number);
     set(|cells| &cells.idle, idle);
     in_this_order();
     set(|cells| &cells.state, idle);
-    Ok(Hot(()))
+    Ok(ThreadToken(()))
 }
 
 /// Moves lease and chain to where they are while the cells are set up for another profiler.
-fn put_away(cold: &mut [Cold]) {
-    if let Some(cold) = cold.first_mut() {
+fn put_away(thread_state: &mut [ThreadState]) {
+    if let Some(thread_state) = thread_state.first_mut() {
         let here = get_cell(|cells| &cells.details_len).min(DETAILS);
         CELLS.with(|cells| {
-            cold.details.splice(0..0, cells.details[..here].iter().map(Cell::get));
+            thread_state.details.splice(0..0, cells.details[..here].iter().map(Cell::get));
         });
-        cold.innermost = get_cell(|cells| &cells.innermost);
-        cold.lease = CELLS.with(|cells| cells.lease.take());
+        thread_state.innermost = get_cell(|cells| &cells.innermost);
+        thread_state.lease = CELLS.with(|cells| cells.lease.take());
     }
     set(|cells| &cells.innermost, OUTSIDE);
     set(|cells| &cells.details_len, 0);
@@ -202,28 +206,29 @@ fn put_away(cold: &mut [Cold]) {
 }
 
 /// Finds, or makes, the state for this profiler and puts it first.
-fn take_out(all: &mut Vec<Cold>, recorder: &Arc<Recorder>) {
-    let found = all.iter().position(|cold| cold.recorder_id == recorder.id);
+fn take_out(all: &mut Vec<ThreadState>, recorder: &Arc<Recorder>) {
+    let found = all.iter().position(|thread_state| thread_state.recorder_id == recorder.id);
     let index = found.unwrap_or_else(|| {
         // Profilers that are gone are forgotten here, and not on any hot path.
-        all.retain(|cold| cold.recorder.strong_count() > 0);
-        all.push(Cold::new(recorder));
+        all.retain(|thread_state| thread_state.recorder.strong_count() > 0);
+        all.push(ThreadState::new(recorder));
         all.len() - 1
     });
     all.swap(0, index);
-    let cold = &mut all[0];
-    set(|cells| &cells.thread, cold.thread);
-    set(|cells| &cells.innermost, cold.innermost);
-    set(|cells| &cells.details_len, cold.details.len());
-    let unrecorded = cold.details.iter().filter(|detailed| detailed.is_in_their_way()).count();
+    let thread_state = &mut all[0];
+    set(|cells| &cells.thread, thread_state.thread);
+    set(|cells| &cells.innermost, thread_state.innermost);
+    set(|cells| &cells.details_len, thread_state.details.len());
+    let unrecorded =
+        thread_state.details.iter().filter(|detailed| detailed.is_in_their_way()).count();
     set(|cells| &cells.unrecorded, unrecorded as u32);
-    let here = cold.details.len().min(DETAILS);
+    let here = thread_state.details.len().min(DETAILS);
     CELLS.with(|cells| {
-        for (cell, detailed) in cells.details.iter().zip(cold.details.drain(..here)) {
+        for (cell, detailed) in cells.details.iter().zip(thread_state.details.drain(..here)) {
             cell.set(detailed);
         }
     });
-    match cold.lease.take() {
+    match thread_state.lease.take() {
         Some(lease) => CELLS.with(|cells| cells.lease.put(Some(lease))),
         None => look_for_lease(recorder),
     }

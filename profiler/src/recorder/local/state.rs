@@ -8,7 +8,7 @@
 //!  +--------------------+--------------------+
 //! ```
 //!
-//! In the lower half stands a number if the quick paths for the thread's own spans are open to it, else a
+//! In the lower half stands a number if the fast paths for the thread's own spans are open to it, else a
 //! code, which is no thread's number.
 //!
 //! # Signals
@@ -17,7 +17,7 @@
 //! spans itself. It runs from its beginning to its end meanwhile, so whatever it changes *and
 //! changes back* needs no care: the innermost span, the lease that is borrowed. What it does not change
 //! back, the block of ids and the list of free places, is changed in one state only, `BUSY`. A callback
-//! that finds the thread `BUSY` has interrupted it there: it is nobody's quick path, because neither half of the
+//! that finds the thread `BUSY` has interrupted it there: it is nobody's fast path, because neither half of the
 //! word fits, and the general one takes ids and places from where all threads do.
 //!
 //! The thread and its handlers are one thread, so this is no matter of atomics, but of what the
@@ -39,7 +39,7 @@ pub(super) const IN_USER_CODE: u64 = NOBODY + 2;
 /// Nothing of the thread is recorded or counted: a writer.
 pub(super) const MUTED: u64 = NOBODY + 3;
 
-/// Set in the id of the recorder if a thread is to take no quick path, because it shares its number.
+/// Set in the id of the recorder if a thread is to take no fast path, because it shares its number.
 const SLOW: u32 = 1 << 31;
 /// Most different ids of recorders.
 pub(crate) const OWNERS: u32 = SLOW - 2;
@@ -47,21 +47,21 @@ pub(crate) const OWNERS: u32 = SLOW - 2;
 pub(crate) const NO_OWNER: u32 = SLOW - 1;
 
 /// `state` of a thread that is set up for this recorder.
-pub(super) fn idle(recorder: u32, thread: u32, is_quick: bool, has_number: bool) -> u64 {
+pub(super) fn idle(recorder: u32, thread: u32, is_fast: bool, has_number: bool) -> u64 {
     let owner = if has_number { recorder } else { recorder | SLOW };
-    u64::from(owner) << 32 | u64::from(if is_quick { thread } else { NO_THREAD })
+    u64::from(owner) << 32 | u64::from(if is_fast { thread } else { NO_THREAD })
 }
 
-/// The recorder that may take its quick paths for new spans in this state.
+/// The recorder that may take its fast paths for new spans in this state.
 #[inline(always)]
-pub(super) fn quick_owner(state: u64) -> u32 {
+pub(super) fn fast_owner(state: u64) -> u32 {
     (state >> 32) as u32
 }
 
 /// The recorder that the cells are set up for in this state.
 #[inline(always)]
 pub(super) fn owner(state: u64) -> u32 {
-    quick_owner(state) & !SLOW
+    fast_owner(state) & !SLOW
 }
 
 /// Keeps the compiler from moving memory accesses from one side to the other. Orders nothing between

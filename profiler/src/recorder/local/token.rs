@@ -6,13 +6,13 @@ use spandrel_ring::Borrowed;
 
 use super::cells::{CELLS, get_cell, set};
 use super::state::{BUSY, IN_USER_CODE, in_this_order};
-use crate::recorder::open_spans::{OpenSpan, OpenSpans, Place};
+use crate::recorder::open_spans::{OpenSpans, Place, SpanSlot};
 use crate::recorder::record::Slot;
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
 /// the profiler in question.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hot(pub(super) ());
+pub(crate) struct ThreadToken(pub(super) ());
 
 /// Why a thread's state cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Unavailable {
     Muted,
 }
 
-impl Hot {
+impl ThreadToken {
     #[inline(always)]
     pub(crate) fn thread(self) -> u32 {
         get_cell(|cells| &cells.thread)
@@ -35,10 +35,10 @@ impl Hot {
         u64::from(self.thread())
     }
 
-    /// The same for a thread to which the quick paths are open. What stands beside it is needed at the end
+    /// The same for a thread to which the fast paths are open. What stands beside it is needed at the end
     /// of a change anyway.
     #[inline(always)]
-    pub(crate) fn quick_head(self) -> u64 {
+    pub(crate) fn fast_head(self) -> u64 {
         u64::from(get_cell(|cells| &cells.idle) as u32)
     }
 
@@ -86,7 +86,7 @@ impl Hot {
 
     /// The same for whoever has [begun a change](Self::begin_change).
     #[inline(always)]
-    pub(crate) fn take_place_in_change(self, open: &OpenSpans) -> Option<(Place, &OpenSpan)> {
+    pub(crate) fn take_place_in_change(self, open: &OpenSpans) -> Option<(Place, &SpanSlot)> {
         let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
         let place = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
         let span = open.get(place)?;
@@ -95,7 +95,7 @@ impl Hot {
     }
 
     /// Keeps a place that is free again for the thread's next span, if it has not enough of them. For a
-    /// thread that has just taken the quick path for a span of its own, and so is in no change.
+    /// thread that has just taken the fast path for a span of its own, and so is in no change.
     #[inline(always)]
     pub(crate) fn keep_place(self, place: Place) -> bool {
         self.begin_change();
@@ -109,7 +109,7 @@ impl Hot {
     }
 
     /// The place of an open span.
-    pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
+    pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &SpanSlot)> {
         let last = get_cell(|cells| &cells.last_place);
         // The place may be another profiler's, and lie beyond this table.
         if let Some(span) = open.get(last)

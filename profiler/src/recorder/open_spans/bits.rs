@@ -11,7 +11,7 @@ pub(super) const NESTED: u32 = 1 << 25;
 /// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
 /// is inside, where the kind of the record will stand.
 pub(crate) const ASIDE: u32 = 1 << 28;
-/// Its entries may have to be recorded, each: the quick paths leave the span alone. Where the kind of the record will
+/// Its entries may have to be recorded, each: the fast paths leave the span alone. Where the kind of the record will
 /// stand, so they do not close it either.
 pub(crate) const LONG: u32 = 1 << 29;
 /// One entry in `head`.
@@ -24,7 +24,7 @@ pub(super) const LEFT_OUT: u64 = 1 << 33;
 pub(super) const FOREIGN: u64 = 1 << 34;
 /// `spill` is in use.
 pub(super) const SPILLED: u64 = 1 << 35;
-/// There has been more than one handle; they are counted in [`DirectPlaces`](super::free_list::DirectPlaces).
+/// There has been more than one handle; they are counted in [`SlotFreeList`](super::free_list::SlotFreeList).
 pub(super) const CLONED: u64 = 1 << 36;
 /// Where what was said of its status stands in `extra`, if its fields do not have that in full.
 pub(super) const SAID_SHIFT: u32 = 37;

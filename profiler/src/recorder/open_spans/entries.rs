@@ -28,14 +28,14 @@
 
 use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, POLL};
 use super::foreign::Foreign;
-use super::{OpenSpan, PATIENCE};
+use super::{PATIENCE, SpanSlot};
 use crate::recorder::entry_rules::LONG_COUNT;
 use crate::recorder::record::{self, AGAIN, COUNT_BIAS, ENTERED, Entries, UPPER_SHIFT, WAIT_MAX};
 use crate::sync::Ordering;
 
 /// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.
 const KEPT: u64 = LONG_COUNT + 1;
-/// The same where it does not matter how long a span has lived: so that the quick paths can go on.
+/// The same where it does not matter how long a span has lived: so that the fast paths can go on.
 const KEPT_OFF: u64 = 2;
 
 /// What is asked for.
@@ -52,7 +52,7 @@ impl Measured {
     pub(super) const ALL: Self = Self { times: true, entries: true };
 }
 
-/// The words of [`OpenSpan`] that say what its owner did.
+/// The words of [`SpanSlot`] that say what its owner did.
 #[derive(Debug, Clone, Copy)]
 struct OwnWords {
     head: u64,
@@ -150,7 +150,7 @@ impl Entries {
     }
 }
 
-impl OpenSpan {
+impl SpanSlot {
     // Relaxed in the accessors: as in `span.rs`.
 
     /// When its owner entered it first, if it has entered it again.

@@ -12,7 +12,7 @@
 
 use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
-use super::{ATTEMPTS, INLINE_WORDS, OpenSpan, OpenSpans, PATIENCE, Place};
+use super::{ATTEMPTS, INLINE_WORDS, OpenSpans, PATIENCE, Place, SpanSlot};
 use crate::recorder::field_room::{Came, Shares};
 #[cfg(feature = "opentelemetry")]
 use crate::recorder::fields::GivenIds;
@@ -27,7 +27,7 @@ const SETTLE_ATTEMPTS: usize = 64;
 #[derive(Clone, Copy)]
 struct Target<'a> {
     place: Place,
-    span: &'a OpenSpan,
+    span: &'a SpanSlot,
     id: u64,
     /// It is being created, and does not say its id yet.
     is_new: bool,
@@ -128,7 +128,7 @@ impl OpenSpans {
 
     /// Whether the ids of a span are there, or something is just being added.
     #[cfg(feature = "opentelemetry")]
-    pub(crate) fn has_given_ids(&self, span: &OpenSpan) -> bool {
+    pub(crate) fn has_given_ids(&self, span: &SpanSlot) -> bool {
         // Acquire: as in `survey`.
         let Some(words) = settled_words(span.extra.load(Ordering::Acquire)) else { return true };
         let mut at = 0;
@@ -213,7 +213,7 @@ impl OpenSpans {
     }
 
     /// What a span has of fields, unless others are adding some right now. For who has the right.
-    fn survey(&self, span: &OpenSpan, index: u8) -> Option<Survey> {
+    fn survey(&self, span: &SpanSlot, index: u8) -> Option<Survey> {
         // Acquire: pairs with the Release in `add`, on whichever thread.
         let words = settled_words(span.extra.load(Ordering::Acquire))?;
         let mut survey = Survey { words, ..Survey::default() };
@@ -368,7 +368,7 @@ impl OpenSpans {
     #[inline]
     pub(super) fn word<'a>(
         &'a self,
-        span: &'a OpenSpan,
+        span: &'a SpanSlot,
         spill: u16,
         index: usize,
     ) -> Option<&'a AtomicU64> {
@@ -379,14 +379,14 @@ impl OpenSpans {
     }
 
     #[inline]
-    fn field_word<'a>(&'a self, span: &'a OpenSpan, index: usize) -> Option<&'a AtomicU64> {
+    fn field_word<'a>(&'a self, span: &'a SpanSlot, index: usize) -> Option<&'a AtomicU64> {
         self.word(span, span.spill.load(Ordering::Relaxed), index)
     }
 
     /// The words of a span's fields from `index` on, a slot of the ring full. Behind the last word
     /// they are anything.
     #[inline]
-    pub(crate) fn fields_at(&self, span: &OpenSpan, index: usize) -> [u64; SLOT_WORDS] {
+    pub(crate) fn fields_at(&self, span: &SpanSlot, index: usize) -> [u64; SLOT_WORDS] {
         // Relaxed: nobody records into a span that closes.
         if index + SLOT_WORDS <= INLINE_WORDS {
             span.inline_fields_at(index)
@@ -396,7 +396,7 @@ impl OpenSpans {
     }
 
     #[cold]
-    pub(super) fn spilled_fields_at(&self, span: &OpenSpan, index: usize) -> [u64; SLOT_WORDS] {
+    pub(super) fn spilled_fields_at(&self, span: &SpanSlot, index: usize) -> [u64; SLOT_WORDS] {
         let words = span.field_words();
         std::array::from_fn(|at| match self.field_word(span, index + at) {
             Some(word) if index + at < words => word.load(Ordering::Relaxed),

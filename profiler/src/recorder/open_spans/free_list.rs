@@ -13,7 +13,7 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use super::{OpenSpan, Place};
+use super::{Place, SpanSlot};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Bits of a key that name the place; tables are smaller.
@@ -43,7 +43,7 @@ pub(crate) fn place_of(key: u64) -> Place {
 
 /// The common stack of free places, and how many handles spans in direct places have.
 #[derive(Debug)]
-pub(crate) struct DirectPlaces {
+pub(crate) struct SlotFreeList {
     /// `changes << 32 | place + 1`, or 0 in the lower half for an empty stack. A place in the stack
     /// has its successor's number plus one in the word that otherwise holds the link of a chain.
     head: AtomicU64,
@@ -55,7 +55,7 @@ pub(crate) struct DirectPlaces {
     handles: Box<[AtomicU32]>,
 }
 
-impl DirectPlaces {
+impl SlotFreeList {
     /// For the places from `start` to `end` of a table.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         let range = start as u32..end as u32;
@@ -79,11 +79,11 @@ impl DirectPlaces {
     }
 
     /// A free place.
-    pub(crate) fn take(&self, spans: &[OpenSpan]) -> Option<Place> {
+    pub(crate) fn take(&self, spans: &[SpanSlot]) -> Option<Place> {
         self.pop(spans).or_else(|| self.take_fresh(spans))
     }
 
-    fn pop(&self, spans: &[OpenSpan]) -> Option<Place> {
+    fn pop(&self, spans: &[SpanSlot]) -> Option<Place> {
         for _ in 0..ATTEMPTS {
             // Acquire: pairs with the Release in `give_back`; the link is written.
             let head = self.head.load(Ordering::Acquire);
@@ -103,7 +103,7 @@ impl DirectPlaces {
         None
     }
 
-    fn take_fresh(&self, spans: &[OpenSpan]) -> Option<Place> {
+    fn take_fresh(&self, spans: &[SpanSlot]) -> Option<Place> {
         for _ in 0..ATTEMPTS {
             let fresh = self.fresh.load(Ordering::Relaxed);
             let span = spans.get(fresh as usize).filter(|_| fresh < self.range.end)?;
@@ -120,7 +120,7 @@ impl DirectPlaces {
 
     /// Gives a place back that has been taken and is free again. Should as many others be faster as
     /// there are attempts, the table is smaller by one place from then on.
-    pub(crate) fn give_back(&self, spans: &[OpenSpan], place: Place) {
+    pub(crate) fn give_back(&self, spans: &[SpanSlot], place: Place) {
         let Some(span) = spans.get(place as usize) else { return };
         for _ in 0..ATTEMPTS {
             let head = self.head.load(Ordering::Relaxed);
@@ -177,8 +177,8 @@ mod loom_models {
 
     use super::*;
 
-    fn table(places: usize) -> Arc<(Vec<OpenSpan>, DirectPlaces)> {
-        Arc::new(((0..places).map(|_| OpenSpan::default()).collect(), DirectPlaces::new(0, places)))
+    fn table(places: usize) -> Arc<(Vec<SpanSlot>, SlotFreeList)> {
+        Arc::new(((0..places).map(|_| SpanSlot::default()).collect(), SlotFreeList::new(0, places)))
     }
 
     /// Two threads take and give back: no place is in two hands.
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn every_place_is_given_once_and_again() {
-        let spans: Vec<_> = (0..8).map(|_| OpenSpan::default()).collect();
-        let places = DirectPlaces::new(4, 8);
+        let spans: Vec<_> = (0..8).map(|_| SpanSlot::default()).collect();
+        let places = SlotFreeList::new(4, 8);
         assert!(spans[5].reserve(), "somebody else has it");
         let take = || places.take(&spans);
         let mut taken: Vec<_> = std::iter::from_fn(take).collect();

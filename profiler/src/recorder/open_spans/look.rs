@@ -3,7 +3,7 @@
 use spandrel_storage::Status;
 
 use super::bits::{FAILED, LEFT_OUT, settled_words};
-use super::{OpenSpan, OpenSpans, PATIENCE, Place, index, place};
+use super::{OpenSpans, PATIENCE, Place, SpanSlot, index, place};
 use crate::recorder::record::{self, Entries, SpanHead};
 use crate::sync::Ordering;
 
@@ -47,7 +47,7 @@ impl Seen {
 
 impl OpenSpans {
     /// The places that may have spans.
-    fn used(&self) -> impl Iterator<Item = (Place, &OpenSpan)> {
+    fn used(&self) -> impl Iterator<Item = (Place, &SpanSlot)> {
         // Relaxed: as in `claim`.
         let ways = self.ways_used.load(Ordering::Relaxed) as usize;
         let hashed = ways * self.spans.part_len();
@@ -70,7 +70,7 @@ impl OpenSpans {
     fn look_at(
         &self,
         place: Place,
-        span: &OpenSpan,
+        span: &SpanSlot,
         now: u64,
         wanted: impl Fn(u64) -> bool,
     ) -> Option<Seen> {
@@ -105,7 +105,7 @@ impl OpenSpans {
     }
 
     /// The fields, unless somebody adds or overwrites some right now.
-    fn look_at_fields(&self, place: Place, span: &OpenSpan) -> Option<Vec<u64>> {
+    fn look_at_fields(&self, place: Place, span: &SpanSlot) -> Option<Vec<u64>> {
         let before = self.overwrites.sequence(index(place))?;
         // Acquire, on every load: as in `look_at`.
         let words = settled_words(span.extra.load(Ordering::Acquire))?;

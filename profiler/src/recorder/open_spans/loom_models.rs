@@ -50,7 +50,7 @@ fn looking_at_a_place_that_changes_hands() {
     });
 }
 
-/// The same on the quick paths, with a field each.
+/// The same on the fast paths, with a field each.
 #[test]
 fn looking_at_a_place_that_changes_hands_quickly() {
     let open = |table: &OpenSpans, id: u64| {
@@ -335,9 +335,9 @@ fn one_decides_the_fate() {
         let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.decide_fate(place, 1))
+            thread::spawn(move || table.try_claim_close(place, 1))
         };
-        let mine = table.decide_fate(place, 1);
+        let mine = table.try_claim_close(place, 1);
         assert!(mine != other.join().unwrap());
     });
 }

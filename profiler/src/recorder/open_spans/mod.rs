@@ -8,7 +8,7 @@
 //!
 //! Two front ends with keys of their own can share the table: a place also knows the number of its
 //! *layer*. The spans of the first layer, usually the only one, are found by their key alone; those
-//! of other layers by its complement, which is no key of a registry. So the quick paths of
+//! of other layers by its complement, which is no key of a registry. So the fast paths of
 //! `front::fast`, which are the first layer's, need not compare layers.
 //!
 //! A front end that makes up the keys itself, as our own subscriber does, has places *directly*: the
@@ -21,7 +21,7 @@
 //! with plain stores, see [`entries`]. Other threads that enter the span use read-modify-writes on words of
 //! their own, see [`foreign`]. Everything else is written before the span's `id`, or by a compare-and-swap.
 //!
-//! A free place has zeros in all that few spans have ([`OpenSpan::extra`] tells whether they are):
+//! A free place has zeros in all that few spans have ([`SpanSlot::extra`] tells whether they are):
 //! a plain span neither writes them when it is created nor clears them when it closes.
 //!
 //! # Readers
@@ -52,7 +52,7 @@ use spandrel_ring::Table;
 pub(crate) use self::bits::{ASIDE, DIRECT, INSIDE, LONG, plain_words};
 pub(crate) use self::entries::{Measured, count_of};
 pub(crate) use self::look::Seen;
-pub(crate) use self::span::OpenSpan;
+pub(crate) use self::span::SpanSlot;
 pub(crate) use self::table::{OpenSpans, first_place};
 
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
@@ -72,13 +72,13 @@ pub(crate) type Place = u32;
 /// The place with this index.
 #[inline(always)]
 fn place(index: usize) -> Place {
-    Table::<OpenSpan>::position(index) as Place
+    Table::<SpanSlot>::position(index) as Place
 }
 
 /// The index of a place.
 #[inline(always)]
 fn index(place: Place) -> usize {
-    Table::<OpenSpan>::index(place as usize)
+    Table::<SpanSlot>::index(place as usize)
 }
 
 /// What is known of a span when it is created, beside its origin.

@@ -15,7 +15,7 @@ use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 /// One place: four cache lines, of which a span without fields uses the first.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
-pub(crate) struct OpenSpan {
+pub(crate) struct SpanSlot {
     /// The key under which the span is found; 0 while the place is free.
     pub(super) key: AtomicU64,
     /// Our id of the span; 0 while the place is free or being filled.
@@ -50,7 +50,7 @@ pub(crate) struct OpenSpan {
     pub(super) fields: [AtomicU64; INLINE_WORDS],
 }
 
-spandrel_ring::zeroed!(OpenSpan {
+spandrel_ring::zeroed!(SpanSlot {
     key,
     id,
     origin,
@@ -68,7 +68,7 @@ spandrel_ring::zeroed!(OpenSpan {
     fields,
 });
 
-impl OpenSpan {
+impl SpanSlot {
     // Relaxed in the accessors below: between creation and close only callbacks for this span come
     // here, and `tracing` orders creation before all of them and all of them before the close.
 

@@ -4,11 +4,11 @@ use spandrel_ring::{Table, TooLarge, Zeros};
 
 use super::bits::{CLONED, CLOSED, DIRECT, FOREIGN, LAYER_SHIFT, RESERVED_KEY};
 use super::foreign::Foreign;
-use super::free_list::{DirectPlaces, key_of, place_of};
+use super::free_list::{SlotFreeList, key_of, place_of};
 use super::overwrites::Overwrites;
 use super::spills::Spills;
 use super::{
-    ATTEMPTS, INLINE_WORDS, NewSpan, OpenSpan, PLACES_MAX, Place, WAYS, index, key_in, place,
+    ATTEMPTS, INLINE_WORDS, NewSpan, PLACES_MAX, Place, SpanSlot, WAYS, index, key_in, place,
 };
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -24,7 +24,7 @@ fn hash(key: u64) -> usize {
 
 /// The first place of the set of a key.
 #[inline(always)]
-pub(crate) fn first_place(places: &Table<OpenSpan>, key: u64) -> (Place, &OpenSpan) {
+pub(crate) fn first_place(places: &Table<SpanSlot>, key: u64) -> (Place, &SpanSlot) {
     let (place, span) = places.wrapped_in_first_part(hash(key));
     (place as Place, span)
 }
@@ -33,10 +33,10 @@ pub(crate) fn first_place(places: &Table<OpenSpan>, key: u64) -> (Place, &OpenSp
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
     /// A part for each way: all first ways of the sets, then all second ones, and so on.
-    pub(super) spans: Table<OpenSpan>,
+    pub(super) spans: Table<SpanSlot>,
     /// How many ways may have spans, at least 1.
     pub(super) ways_used: AtomicU32,
-    /// The last span of each place whose end was decided by `decide_fate`.
+    /// The last span of each place whose end was decided by `try_claim_close`.
     pub(super) fates: Zeros<AtomicU64>,
     /// What other threads did with the span of each place.
     pub(super) foreign: Zeros<Foreign>,
@@ -46,7 +46,7 @@ pub(crate) struct OpenSpans {
     pub(super) field_words_max: usize,
     /// Whether the first layer is a direct one.
     pub(super) first_is_direct: AtomicBool,
-    pub(super) direct: DirectPlaces,
+    pub(super) direct: SlotFreeList,
 }
 
 impl OpenSpans {
@@ -64,7 +64,7 @@ impl OpenSpans {
         let (places, spills, spill_words) = Self::layout(spans_max, field_words_max);
         // Beside each place: its fate, what is overwritten, and the handles of every second one.
         let beside = size_of::<Foreign>() + 24;
-        places * (size_of::<OpenSpan>() + beside) + spills * (spill_words + 1) * 8
+        places * (size_of::<SpanSlot>() + beside) + spills * (spill_words + 1) * 8
     }
 
     /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields; or how much
@@ -85,7 +85,7 @@ impl OpenSpans {
         Self::try_new(spans_max, field_words_max).expect("a table of a sensible size")
     }
 
-    fn with(spans: Table<OpenSpan>, spans_max: usize, field_words_max: usize) -> Self {
+    fn with(spans: Table<SpanSlot>, spans_max: usize, field_words_max: usize) -> Self {
         let (places, spills, spill_words) = Self::layout(spans_max, field_words_max);
         Self {
             spans,
@@ -97,7 +97,7 @@ impl OpenSpans {
             field_words_max,
             first_is_direct: AtomicBool::new(false),
             // The upper half: hashed front ends use the lower ways first.
-            direct: DirectPlaces::new(places / 2, places),
+            direct: SlotFreeList::new(places / 2, places),
         }
     }
 
@@ -111,7 +111,7 @@ impl OpenSpans {
         }
         let first = if is_direct { self.direct.used().start } else { 0 };
         let part = first..(first + self.spans.part_len()).min(self.spans.cells().len());
-        for span in self.spans.cells()[part.clone()].iter().step_by(PAGE / size_of::<OpenSpan>()) {
+        for span in self.spans.cells()[part.clone()].iter().step_by(PAGE / size_of::<SpanSlot>()) {
             // Relaxed: nothing changes.
             _ = span.id.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -134,7 +134,7 @@ impl OpenSpans {
     }
 
     #[inline]
-    pub(crate) fn span(&self, place: Place) -> &OpenSpan {
+    pub(crate) fn span(&self, place: Place) -> &SpanSlot {
         &self.spans.cells()[index(place)]
     }
 
@@ -145,20 +145,20 @@ impl OpenSpans {
     }
 
     /// The place of a span that is in this table.
-    pub(crate) fn place_of(&self, span: &OpenSpan) -> Place {
+    pub(crate) fn place_of(&self, span: &SpanSlot) -> Place {
         let first = self.spans.cells().as_ptr().addr();
-        place((std::ptr::from_ref(span).addr() - first) / size_of::<OpenSpan>())
+        place((std::ptr::from_ref(span).addr() - first) / size_of::<SpanSlot>())
     }
 
     /// All places.
     #[inline(always)]
-    pub(crate) fn places(&self) -> &Table<OpenSpan> {
+    pub(crate) fn places(&self) -> &Table<SpanSlot> {
         &self.spans
     }
 
     /// What is at this place, if the table has it.
     #[inline(always)]
-    pub(crate) fn get(&self, place: Place) -> Option<&OpenSpan> {
+    pub(crate) fn get(&self, place: Place) -> Option<&SpanSlot> {
         self.spans.get(place as usize)
     }
 
@@ -169,7 +169,7 @@ impl OpenSpans {
     }
 
     /// The place of an open span.
-    pub(crate) fn find(&self, layer: u16, key: u64) -> Option<(Place, &OpenSpan)> {
+    pub(crate) fn find(&self, layer: u16, key: u64) -> Option<(Place, &SpanSlot)> {
         if self.is_direct(layer) {
             let place = place_of(key);
             return self.get(place).filter(|span| span.is(layer, key)).map(|span| (place, span));
@@ -182,7 +182,7 @@ impl OpenSpans {
 
     /// Takes the first place of the set for a span of the first layer, if it is free.
     #[inline(always)]
-    pub(crate) fn claim_first(&self, key: u64) -> Option<(Place, &OpenSpan)> {
+    pub(crate) fn claim_first(&self, key: u64) -> Option<(Place, &SpanSlot)> {
         let (place, span) = first_place(&self.spans, key);
         span.claim(key).then_some((place, span))
     }
@@ -231,8 +231,8 @@ impl OpenSpans {
     }
 
     /// The key of an open span of a direct layer.
-    pub(crate) fn key(&self, layer: u16, span: &OpenSpan) -> u64 {
-        // Relaxed: as in the accessors of `OpenSpan`. The complement's complement is the key.
+    pub(crate) fn key(&self, layer: u16, span: &SpanSlot) -> u64 {
+        // Relaxed: as in the accessors of `SpanSlot`. The complement's complement is the key.
         key_in(layer, span.key.load(Ordering::Relaxed))
     }
 
@@ -320,7 +320,7 @@ impl OpenSpans {
             span.key.store(RESERVED_KEY, Ordering::Release);
             self.give_place_back(place);
         } else {
-            // Release: pairs with the Acquire in `OpenSpan::claim`.
+            // Release: pairs with the Acquire in `SpanSlot::claim`.
             span.key.store(0, Ordering::Release);
         }
     }
@@ -328,12 +328,12 @@ impl OpenSpans {
     /// The same for a span of which `extra` says nothing but that it has fields, and whose owner is
     /// outside.
     #[inline(always)]
-    pub(crate) fn remove_plain(span: &OpenSpan, extra: u64) {
+    pub(crate) fn remove_plain(span: &SpanSlot, extra: u64) {
         Self::free_plain(span, extra, 0);
     }
 
     #[inline(always)]
-    fn free_plain(span: &OpenSpan, extra: u64, free_key: u64) {
+    fn free_plain(span: &SpanSlot, extra: u64, free_key: u64) {
         // In this order: as in `remove`.
         span.id.store(0, Ordering::Relaxed);
         if extra != 0 {
@@ -344,13 +344,13 @@ impl OpenSpans {
 
     /// As [`remove_plain`](Self::remove_plain), for a direct front end, which keeps the place.
     #[inline(always)]
-    pub(crate) fn vacate_plain(span: &OpenSpan, extra: u64) {
+    pub(crate) fn vacate_plain(span: &SpanSlot, extra: u64) {
         Self::free_plain(span, extra, RESERVED_KEY);
     }
 
     /// Decides, once and for all, who speaks for a span that is open while the profiler closes:
     /// the first caller for this id. Used on the cold path only.
-    pub(crate) fn decide_fate(&self, place: Place, id: u64) -> bool {
+    pub(crate) fn try_claim_close(&self, place: Place, id: u64) -> bool {
         // AcqRel: pairs with itself on the other thread.
         self.fates[index(place)].swap(id, Ordering::AcqRel) != id
     }

@@ -304,13 +304,13 @@ fn entries_have_no_end() {
         let most = if cfg!(miri) { 40_000 } else { 200_000 };
         for n in 0..most {
             let head = span.head();
-            let is_quick = n >= 2 && head as u32 & LONG == 0;
-            if !is_quick || !span.begin_further_entry(head, || 10 * n + 5) {
+            let is_fast = n >= 2 && head as u32 & LONG == 0;
+            if !is_fast || !span.begin_further_entry(head, || 10 * n + 5) {
                 assert!(span.own_enter(foreign, measured, || 10 * n + 5));
             }
             let entries = span.entries(foreign, 10 * n + 5);
             assert_eq!((entries.count, entries.busy), (n + 1, n));
-            // From the thousand and first one on the quick paths leave it alone, if it is to be recorded.
+            // From the thousand and first one on the fast paths leave it alone, if it is to be recorded.
             let is_long = span.head() as u32 & LONG != 0;
             assert_eq!(is_long, measured.entries && entries.count > LONG_COUNT);
             assert!(span.own_exit(|| 10 * n + 6));
@@ -410,8 +410,8 @@ fn spill_buffers_come_back() {
 fn only_the_first_decides() {
     let table = OpenSpans::new(16, 0);
     let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    assert!(table.decide_fate(place, 10));
-    assert!(!table.decide_fate(place, 10));
+    assert!(table.try_claim_close(place, 10));
+    assert!(!table.try_claim_close(place, 10));
 }
 
 #[test]

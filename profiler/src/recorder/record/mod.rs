@@ -26,8 +26,8 @@
 mod closing;
 mod entries;
 mod heads;
-mod kinship;
 mod layout;
+mod parent_link;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -35,10 +35,10 @@ mod tests;
 pub(crate) use self::closing::ClosingSpan;
 pub(crate) use self::entries::Entries;
 pub(crate) use self::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
-pub(crate) use self::kinship::{Kin, Kinship, kin, kinship};
 pub(crate) use self::layout::{
     AGAIN, CALLSITE_LOW_MAX, COUNT_BIAS, ENTERED, EVENT_WORDS, FIRST_ID_MAX, ID_BITS, SLOT_WORDS,
     SPAN_WORDS, SPAN_WORDS_WIDE, Slot, THREAD_MAX, UNTIMED, UPPER_SHIFT, WAIT_MAX, WIDE, callsite,
     callsite_high, callsite_low, id_and, id_of, slots, thread, upper_of,
 };
+pub(crate) use self::parent_link::{Kin, ParentLink, kin, parent_link};
 pub(crate) use self::read::{kind, read};

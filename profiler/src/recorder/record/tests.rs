@@ -80,7 +80,7 @@ fn spans_come_back_as_they_were() {
         assert_eq!(words.len(), len, "{entries:?}");
         let mut words = [&words[..], &fields, &[0]].concat();
         assert_eq!(read(&words), Some(Record::Span(head, &fields)));
-        assert_eq!(kinship(&mut words).unwrap().end, end);
+        assert_eq!(parent_link(&mut words).unwrap().end, end);
         let kin = kin(&words).unwrap();
         assert_eq!((kin.is_entry, kin.id, kin.parent), (false, head.id, head.parent));
     }
@@ -89,13 +89,13 @@ fn spans_come_back_as_they_were() {
 #[test]
 fn a_span_that_was_counted_is_otherwise_the_same() {
     let mut words = words(head(), 0);
-    let kinship = kinship(&mut words).unwrap();
-    let seen = (kinship.id, kinship.parent, kinship.start, kinship.end);
+    let parent_link = parent_link(&mut words).unwrap();
+    let seen = (parent_link.id, parent_link.parent, parent_link.start, parent_link.end);
     assert_eq!(seen, (head().id, head().parent, head().start, head().end));
-    kinship.set_counted();
+    parent_link.set_counted();
     assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
     let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
-    assert!(super::kinship(&mut [&event.words(0)[..], &[0; 3]].concat()).is_none());
+    assert!(super::parent_link(&mut [&event.words(0)[..], &[0; 3]].concat()).is_none());
     assert!(kin(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
 }
 
@@ -119,15 +119,15 @@ fn events_and_links_come_back_as_they_were() {
     };
     assert_eq!(read(&entry.words()), Some(Record::Entry(entry)));
     let mut words = entry.words();
-    let kinship = kinship(&mut words).unwrap();
-    assert_eq!((kinship.id, kinship.parent), (ID_MAX, ID_MAX - 1));
+    let parent_link = parent_link(&mut words).unwrap();
+    assert_eq!((parent_link.id, parent_link.parent), (ID_MAX, ID_MAX - 1));
     let kin = kin(&entry.words()).unwrap();
     assert_eq!((kin.is_entry, kin.id, kin.parent), (true, ID_MAX, ID_MAX - 1));
-    assert!(kinship.is_entry && kinship.is_one_piece());
-    kinship.set_counted();
+    assert!(parent_link.is_entry && parent_link.is_one_piece());
+    parent_link.set_counted();
     let counted = Entry { counted: true, ..entry };
     assert_eq!(read(&words), Some(Record::Entry(counted)));
-    assert_eq!(super::kinship(&mut words).unwrap().parent, 0, "it knows already");
+    assert_eq!(super::parent_link(&mut words).unwrap().parent, 0, "it knows already");
 }
 
 #[test]

@@ -34,7 +34,7 @@ static MADE: [Metadata<'static>; 4] = [made("0"), made("1"), made("2"), made("3"
 
 /// As much of a filter and a recorder as callsites need.
 struct Program {
-    quick: QuickSites,
+    fast: FastSites,
     sites: Sites,
     callsites: Callsites,
     tally: Tally,
@@ -42,9 +42,9 @@ struct Program {
 
 impl Program {
     fn new() -> Arc<Self> {
-        let quick = quick_sites();
-        let sites = Sites::new(Some(quick.clone()));
-        Arc::new(Self { quick, sites, callsites: Callsites::default(), tally: Tally::default() })
+        let fast = fast_sites();
+        let sites = Sites::new(Some(fast.clone()));
+        Arc::new(Self { fast, sites, callsites: Callsites::default(), tally: Tally::default() })
     }
 
     /// As `Filter::meet` does for one that is kept.
@@ -58,7 +58,7 @@ impl Program {
     fn decide(&self, site: &Site, answer: Answer) {
         let before = site.set_answer(answer);
         self.tally.count(before.map(Answer::is_kept), answer.is_kept());
-        self.sites.set_quick(site.metadata, answer);
+        self.sites.set_fast(site.metadata, answer);
     }
 
     /// As `Filter::answer` does.
@@ -78,7 +78,7 @@ impl Program {
     /// Whether there is an answer, on the general path; on either, whatever is found must be of this
     /// callsite, and its number known to whoever gets it.
     fn check(&self, metadata: Met) -> bool {
-        if let Some(number) = first_probe(&self.quick, metadata).plain() {
+        if let Some(number) = first_probe(&self.fast, metadata).plain() {
             self.check_number(metadata, (number >> UPPER_SHIFT) as CallsiteNumber);
         }
         let Some(site) = self.sites.find(metadata) else { return false };
@@ -158,7 +158,7 @@ fn a_number_is_known_to_whoever_gets_it_from_one_that_has_found_it() {
 }
 
 /// One thread enters a callsite, another one switches it off and on, and a third one gets the right number
-/// on the quick path, or none.
+/// on the fast path, or none.
 #[test]
 fn a_callsite_that_was_switched_on_again_has_its_number() {
     loom::model(|| {
@@ -176,7 +176,7 @@ fn a_callsite_that_was_switched_on_again_has_its_number() {
                 }
             }
         });
-        if let Some(number) = first_probe(&program.quick, &MADE[0]).plain() {
+        if let Some(number) = first_probe(&program.fast, &MADE[0]).plain() {
             program.check_number(&MADE[0], (number >> UPPER_SHIFT) as CallsiteNumber);
         }
         enterer.join().unwrap();

@@ -8,7 +8,7 @@ use crate::recorder::losses::Kind;
 
 /// What the writer looks at before it converts a record of a span, or of an entry.
 #[derive(Debug)]
-pub(crate) struct Kinship<'a> {
+pub(crate) struct ParentLink<'a> {
     words: &'a mut [u64],
     /// The span, or that of an entry.
     pub(crate) id: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Kinship<'a> {
     pub(crate) end: u64,
 }
 
-impl Kinship<'_> {
+impl ParentLink<'_> {
     fn header(&self) -> u64 {
         self.words.first().copied().unwrap_or(0)
     }
@@ -91,9 +91,9 @@ pub(crate) fn kin(words: &[u64]) -> Option<Kin> {
     Some(Kin { is_entry, id, parent: id_of(second) })
 }
 
-/// The kinship of any record; `None` if it is of neither.
+/// The parent link of any record; `None` if it is of neither.
 #[inline(always)]
-pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
+pub(crate) fn parent_link(words: &mut [u64]) -> Option<ParentLink<'_>> {
     let &mut [header, id, second, third, fourth, fifth, ..] = words else { return None };
     let is_known = header & COUNTED != 0;
     let (is_entry, start, end) = match kind(header)? {
@@ -105,5 +105,5 @@ pub(crate) fn kinship(words: &mut [u64]) -> Option<Kinship<'_>> {
         || header & (WIDE | u64::from(ENTERED)) != 0
         || is_untimed(header) && upper_of(header) > 0;
     let parent = if is_known || !was_inside { 0 } else { id_of(second) };
-    Some(Kinship { words, id, is_entry, parent, thread: thread(header), start, end })
+    Some(ParentLink { words, id, is_entry, parent, thread: thread(header), start, end })
 }

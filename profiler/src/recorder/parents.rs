@@ -5,14 +5,14 @@
 //! recorded; the registry knows the ancestors. It is asked where it must be:
 //!
 //! * in a layer that hears of all spans, if the innermost span is one that it has not recorded. Entering such a
-//!   span leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the quick paths give up;
+//!   span leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the fast paths give up;
 //! * in any other layer, always.
 
 use std::sync::Arc;
 
 use super::Recorder;
-use crate::recorder::local::{self, Detailed, Hot, Within};
-use crate::recorder::open_spans::OpenSpan;
+use crate::recorder::local::{self, Detailed, ThreadToken, Within};
+use crate::recorder::open_spans::SpanSlot;
 
 /// Whether a span with this key is recorded.
 pub(crate) type IsRecorded<'a> = &'a dyn Fn(u64) -> bool;
@@ -44,14 +44,14 @@ impl Recorder {
     #[inline]
     pub(super) fn contextual(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         source: Source,
         ancestor: FindAncestor<'_>,
-    ) -> Option<&OpenSpan> {
+    ) -> Option<&SpanSlot> {
         let Source { layer, hears_all } = source;
         if hears_all {
             // Mostly it is a span of the thread's own, or none.
-            if hot.is_outside() {
+            if token.is_outside() {
                 return None;
             }
             if layer == 0
@@ -61,56 +61,61 @@ impl Recorder {
                 return Some(span);
             }
         }
-        self.contextual_slowly(hot, source, ancestor)
+        self.contextual_slow(token, source, ancestor)
     }
 
     #[inline(never)]
-    fn contextual_slowly(
+    fn contextual_slow(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         source: Source,
         ancestor: FindAncestor<'_>,
-    ) -> Option<&OpenSpan> {
+    ) -> Option<&SpanSlot> {
         if source.hears_all {
-            match hot.within(&self.open, source.layer) {
+            match token.within(&self.open, source.layer) {
                 Within::Nothing => return None,
                 Within::Span(span) => return Some(span),
                 Within::Unrecorded => {}
             }
         }
-        self.nearest(hot, source.layer, ancestor)
+        self.nearest(token, source.layer, ancestor)
     }
 
     /// The span that something belongs to which names the one with this key.
     pub(super) fn named(
         &self,
-        hot: Hot,
+        token: ThreadToken,
         layer: u16,
         key: u64,
         ancestor: FindAncestor<'_>,
-    ) -> Option<&OpenSpan> {
-        let found = hot.find(&self.open, layer, key).map(|(_, span)| span);
-        found.or_else(|| self.nearest(hot, layer, ancestor))
+    ) -> Option<&SpanSlot> {
+        let found = token.find(&self.open, layer, key).map(|(_, span)| span);
+        found.or_else(|| self.nearest(token, layer, ancestor))
     }
 
-    fn nearest(&self, hot: Hot, layer: u16, ancestor: FindAncestor<'_>) -> Option<&OpenSpan> {
+    fn nearest(
+        &self,
+        token: ThreadToken,
+        layer: u16,
+        ancestor: FindAncestor<'_>,
+    ) -> Option<&SpanSlot> {
         let key = ancestor(&|key| self.open.find(layer, key).is_some())?;
-        hot.find(&self.open, layer, key).map(|(_, span)| span)
+        token.find(&self.open, layer, key).map(|(_, span)| span)
     }
 
     /// A thread enters a span of a layer that is not recorded.
-    pub(super) fn enter_unrecorded(&self, hot: Hot, layer: u16, key: u64) {
+    pub(super) fn enter_unrecorded(&self, token: ThreadToken, layer: u16, key: u64) {
         // A direct layer's have no keys; this one is of a span that has ended. Of others there is a mark for
         // each entry: if it is one too many, because the thread was inside, the registry knows better.
         if !self.open.is_direct(layer) {
-            hot.push_detailed(Detailed::unrecorded(layer, key));
+            token.push_detailed(Detailed::unrecorded(layer, key));
         }
     }
 
     /// A thread leaves the innermost span of a layer, if that is this one and not recorded: says whether that was
-    /// so. The general case is one of [`exit_slowly`](Self::exit_slowly).
+    /// so. The general case is one of [`exit_slow`](Self::exit_slow).
     pub(crate) fn exit_unrecorded(self: &Arc<Self>, layer: u16, key: u64) -> bool {
         // Inside another callback it is ignored, as the entry was.
-        local::get(self).is_ok_and(|hot| hot.pop_unrecorded(layer, key))
+        local::get(self).is_ok_and(|token| token.pop_unrecorded(layer, key))
     }
 }
