@@ -121,7 +121,17 @@ pub(super) fn summed_only(name: &str, summed: u64, calls: u64) -> Option<String>
     })
 }
 
-/// The same of the group that has most of them.
+/// The same where calls are compared with each other; of all names if none is given.
+pub(super) fn left_out(name: Option<&str>, summed: u64) -> Option<String> {
+    (summed > 0).then(|| {
+        let left = text::counted(summed, "more call");
+        let name = name.map_or_else(|| "what lives long".into(), text::clean);
+        let are = text::agree(summed, "is", "are");
+        format!("note: {left} of {name} {are} known by their sum only, and not among them")
+    })
+}
+
+/// What is not drawn, of the group that has most of it.
 pub(super) fn summed_most(groups: &[Group]) -> Option<String> {
     let group = groups.iter().max_by_key(|group| group.summed_only())?;
     let name = match &group.key {

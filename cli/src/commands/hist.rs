@@ -148,11 +148,7 @@ impl Durations {
 
     /// The same where calls are compared with each other.
     pub(super) fn left_out(&self, name: &str) -> Option<String> {
-        (self.summed_only > 0).then(|| {
-            let (left, name) = (text::counted(self.summed_only, "more call"), text::clean(name));
-            let are = text::agree(self.summed_only, "is", "are");
-            format!("note: {left} of {name} {are} known by their sum only, and not among them")
-        })
+        by::left_out(Some(name), self.summed_only)
     }
 
     fn counts_by(&mut self, counted: CountedBy) {

@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
 use spandrel_query::{By as GroupBy, Columns, Group, Groups, SlowBy, Slowest, SpanRef, Which};
-use spandrel_query::{Callsite, Span};
+use spandrel_query::{Callsite, CountedBy, Span};
 use spandrel_storage::Status;
 
 use super::completions::candidates;
@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     let name = arguments.name.as_deref();
     let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
-    let (spans, total) = find(&profile, name, by, limit)?;
+    let (spans, Calls { total, summed_only }) = find(&profile, name, by, limit)?;
     let indexes = profile.reader.indexes()?;
     let is_indexed = match profile.window.is_all() {
         true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
@@ -112,9 +112,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     view.extra.insert("group_by".into(), json!(null));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("used_index".into(), json!(is_indexed));
+    view.extra.insert("summed_only".into(), json!(summed_only));
     match (spans.first(), name) {
         (Some(slowest), _) => {
             view.notes.extend(legend(&spans));
+            view.notes.extend(by::left_out(name, summed_only));
             view.notes.push(next_step(slowest, name));
             if let Some(name) = name {
                 view.notes.extend(named::twins(&profile, name)?);
@@ -150,9 +152,13 @@ fn each(
     view.extra.insert("group_by".into(), json!(by::written(group_by)));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("used_index".into(), json!(false));
+    let summed_only =
+        slowest.iter().map(|(_, group)| group.summed_only()).fold(0, u64::saturating_add);
+    view.extra.insert("summed_only".into(), json!(summed_only));
     match (spans.first(), name) {
         (Some(slowest), _) => {
             view.notes.extend(legend(&spans));
+            view.notes.extend(by::left_out(name, summed_only));
             view.notes.push(next_step(slowest, name));
         }
         (None, Some(name)) => view.notes.extend(named::unknown(profile, name)?),
@@ -227,21 +233,35 @@ fn grouped(sheet: &mut Sheet, by: &GroupBy, slowest: &[(Span, Group)]) {
     }
 }
 
-/// The slowest spans, and how many there are of what was asked for.
+/// How many calls there are of what was asked for.
+#[derive(Debug, Default)]
+struct Calls {
+    /// Closed spans, and entries of those that live long, as far as these were recorded one by one.
+    total: u64,
+    /// Entries beside them that are known by their sum only.
+    summed_only: u64,
+}
+
+/// The slowest spans, and how many there are.
 fn find(
     profile: &Profile,
     name: Option<&str>,
     by: SlowBy,
     limit: usize,
-) -> Result<(Vec<Span>, u64), Failure> {
+) -> Result<(Vec<Span>, Calls), Failure> {
     if profile.filter.is_empty() && (profile.window.is_all() || profile.reader.indexes()?.windows) {
         let which = name.map_or(Which::All, Which::Named);
         let spans = profile.reader.slowest(&profile.pass(Columns::All), which, by, limit)?;
         return Ok((spans, calls(profile, name)?));
     }
     let mut slowest = Slowest::new(by, limit);
+    let mut summed_only = 0_u64;
     let add = |span: &SpanRef<'_>| {
         slowest.add(span);
+        if span.call_ns().is_some() {
+            let earlier = span.entry.map_or(0, |entry| entry.earlier_entries);
+            summed_only = summed_only.saturating_add(earlier);
+        }
         ControlFlow::Continue(())
     };
     match name {
@@ -252,26 +272,38 @@ fn find(
     let mut spans = slowest.into_spans();
     profile.reader.read_fields(&mut spans)?;
     profile.reader.read_owners(&mut spans)?;
-    Ok((spans, total))
+    Ok((spans, Calls { total, summed_only }))
 }
 
-/// How many closed spans of a name, or of all, there are in the window, and entries of those that live long, as
-/// far as these were recorded one by one.
-fn calls(profile: &Profile, name: Option<&str>) -> Result<u64, Failure> {
+/// The same of a name, or of all, in the window.
+fn calls(profile: &Profile, name: Option<&str>) -> Result<Calls, Failure> {
+    let mut calls = Calls::default();
     if profile.is_in_rollups() {
         let top = match name {
             Some(name) => profile.reader.top_named(profile.run.id, name)?,
             None if profile.run.entries == 0 => {
-                return Ok(profile.reader.closed_spans(profile.run.id)?);
+                let total = profile.reader.closed_spans(profile.run.id)?;
+                return Ok(Calls { total, summed_only: 0 });
             }
             None => profile.reader.top(profile.run.id, usize::MAX)?,
         };
-        return Ok(top.iter().map(|row| row.histogram.count()).fold(0, u64::saturating_add));
+        for row in &top {
+            let recorded = row.histogram.count();
+            calls.total = calls.total.saturating_add(recorded);
+            if row.counted == CountedBy::Entries {
+                let summed = row.calls.saturating_sub(recorded);
+                calls.summed_only = calls.summed_only.saturating_add(summed);
+            }
+        }
+        return Ok(calls);
     }
     let is_named = |callsite: &Callsite| name.is_none_or(|name| name == callsite.name);
     let (groups, _) = profile.groups(&GroupBy::Callsite)?;
-    let groups = groups.groups().iter().filter(|group| is_named(&group.callsite));
-    Ok(groups.map(|group| group.histogram.count()).fold(0, u64::saturating_add))
+    for group in groups.groups().iter().filter(|group| is_named(&group.callsite)) {
+        calls.total = calls.total.saturating_add(group.histogram.count());
+        calls.summed_only = calls.summed_only.saturating_add(group.summed_only());
+    }
+    Ok(calls)
 }
 
 /// Whether there is none for want of times inside of spans, if the run has not measured them.

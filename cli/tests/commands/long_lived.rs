@@ -332,6 +332,25 @@ fn a_distribution_is_of_entries_and_of_each_kind_apart() {
     assert!(page.contains("system ⟳"), "{page}");
 }
 
+/// The longest call of `top` may be one of those.
+#[test]
+fn calls_that_slow_does_not_rank_are_told() {
+    let db = game(End::Closed);
+    let all = "300 more calls of what lives long are known by their sum only";
+    let of_name = "300 more calls of system are known by their sum only, and not among them";
+    for words in [&["slow"][..], &["slow", "--since", "+0s"], &["slow", "--by", "name"]] {
+        assert!(text(db, words).contains(all), "{words:?}");
+        assert_eq!(number(&json(db, words), "summed_only"), 300);
+    }
+    assert!(text(db, &["slow", "system"]).contains(of_name));
+    let one = ["slow", "system", "-w", "field.name=\"system 0\""];
+    assert!(text(db, &one).contains("100 more calls of system"));
+    for words in [&["slow", "frame"][..], &["slow", "system", "-w", "dur<1ms"]] {
+        assert!(!text(db, words).contains("sum only"), "{words:?}");
+        assert_eq!(number(&json(db, words), "summed_only"), 0);
+    }
+}
+
 /// The first entries of a span are counted and summed up, and not recorded one by one.
 #[test]
 fn calls_that_no_bar_has_are_told() {
