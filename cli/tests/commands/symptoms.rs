@@ -2,7 +2,7 @@
 //! it. Of healthy ones nothing of the kind is said.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spandrel::{Builder, Profiler};
 use tracing::{Instrument, Span, info_span};
@@ -98,12 +98,14 @@ fn a_span_that_was_polled_often_and_is_kept_open_is_told_of_with_what_keeps_it()
     let path = folder.path().join("p.db");
     recorded(Profiler::builder(), &path, || async {
         for _ in 0..5 {
-            let mut audit = None;
+            let (began, mut audit) = (Instant::now(), None);
             let request = async {
                 for _ in 0..10 {
                     tokio::task::yield_now().await;
                 }
-                let work = tokio::time::sleep(Duration::from_millis(20));
+                // It begins when the request was left, and takes several times as long as that took, however
+                // long the thread had to wait for its processor.
+                let work = async move { tokio::time::sleep(4 * began.elapsed()).await };
                 audit = Some(tokio::spawn(work.instrument(info_span!("audit"))));
             };
             request.instrument(info_span!("request")).await;
