@@ -160,8 +160,8 @@ where
     fn close_otherwise(&self, key: u64) {
         if fast::is_panicking()
             || !fast::close_again(&self.front.timed_slots, key)
-                && !fast::close_never_entered(&self.front.timed_slots, key)
                 && !fast::close_untimed(&self.front.untimed_slots, key)
+                && !fast::close_never_entered(&self.front.timed_slots, key)
         {
             self.close_slow(key);
         }

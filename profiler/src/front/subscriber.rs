@@ -157,10 +157,10 @@ impl Subscriber {
         if let Some(place) = fast::close_indexed_again(timed_slots, key) {
             return self.keep(place);
         }
-        if let Some(place) = fast::close_indexed_never_entered(timed_slots, key) {
+        if let Some(place) = fast::close_indexed_untimed(untimed_slots, key) {
             return self.keep(place);
         }
-        match fast::close_indexed_untimed(untimed_slots, key) {
+        match fast::close_indexed_never_entered(timed_slots, key) {
             Some(place) => self.keep(place),
             None => self.close_slow(key),
         }
