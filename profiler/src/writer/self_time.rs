@@ -247,6 +247,8 @@ struct Children {
     /// Older ones. Should one of those work for longer than the span after all, up to [`RECENT_MAX`] / 2 others
     /// do too, and it counts to the span's end.
     older: Union,
+    /// On which thread all of those were, if it was one.
+    older_thread: Option<u32>,
 }
 
 /// Empty lists, with their memory.
@@ -281,9 +283,35 @@ impl Children {
     #[cold]
     fn unite_older(&mut self, spare: &mut Spare) {
         let first = std::mem::take(&mut self.first);
-        for child in [first].into_iter().chain(self.others.drain(..RECENT_MAX / 2)) {
+        let is_first = self.older.last == (0, 0);
+        if is_first {
+            self.older_thread = self.others.first().map(|child| child.thread);
+        }
+        let all = [first].into_iter().chain(self.others.drain(..RECENT_MAX / 2));
+        for child in all.filter(|child| child.start < child.end) {
+            self.older_thread = self.older_thread.filter(|thread| *thread == child.thread);
             self.older.add(child.start, child.end, spare);
         }
+    }
+
+    /// Forgets those of threads of which that is known by entries of the span, which counts by them. Says whether
+    /// none are left.
+    #[cold]
+    fn forget(&mut self, is_known: impl Fn(u32) -> bool, spare: &mut Spare) -> bool {
+        if self.older_thread.is_some_and(&is_known) {
+            keep(&mut self.older.earlier, &mut spare.intervals);
+            self.older = Union::default();
+            self.older_thread = None;
+        }
+        if is_known(self.first.thread) {
+            self.first = Child::default();
+        }
+        self.others.retain(|child| !is_known(child.thread));
+        let is_empty = self.others.is_empty() && self.first.end == 0 && self.older.last == (0, 0);
+        if is_empty {
+            keep(&mut self.others, &mut spare.children);
+        }
+        is_empty
     }
 
     /// Adds those of a thread to a union that end after `from`, and older ones of any thread. Returns how much of
@@ -418,6 +446,8 @@ impl Long {
         let found = self.threads.iter().position(|inside| inside.thread == thread);
         let at = found.unwrap_or(self.threads.len());
         if found.is_none() {
+            // Mostly there is one.
+            self.threads.reserve_exact(1);
             let spans = Union::default();
             self.threads.push(Inside {
                 thread,
@@ -665,7 +695,8 @@ impl SelfTimes {
         long.recorded_ns = long.recorded_ns.saturating_add(length);
         let inside = long.inside(thread);
         let mut summed = 0;
-        if !inside.has_entries {
+        let is_first = !inside.has_entries;
+        if is_first {
             inside.has_entries = true;
             // What ran inside while nobody knew of the thread's entries.
             if let Some(children) = self.children.get_mut(span) {
@@ -679,8 +710,19 @@ impl SelfTimes {
         let covered = (inside.spans.take_between(start, end, floor) + summed).min(length);
         let rest = length - covered - inside.others_ns;
         inside.others_ns = (-rest).max(0);
+        let begins_to_count = counts && !long.has_counted;
         long.has_counted |= counts;
         long.counts |= counts;
+        if (begins_to_count || long.has_counted && is_first)
+            && let Some(children) = self.children.get_mut(span)
+        {
+            // For its entries they are known; and its lifetime is nobody's work.
+            let threads = &long.threads;
+            let is_known = |of: u32| threads.iter().any(|it| it.thread == of && it.has_entries);
+            if children.forget(is_known, &mut self.spare) {
+                self.children.remove(span);
+            }
+        }
         if !long.has_counted {
             return None;
         }
@@ -869,6 +911,21 @@ mod tests {
             let expected = 50 - if others == 0 { 0 } else { 2 };
             assert_eq!(lifetime(&mut times, 1, 0, 100), expected);
         }
+    }
+
+    #[test]
+    fn children_of_what_counts_are_kept_for_threads_of_which_no_entry_is_known_only() {
+        let mut times = SelfTimes::new(16);
+        for n in 0..200 {
+            times.add_child(1, part(10 * n, 10 * n + 5));
+        }
+        times.add_child(1, Part { thread: 2, ..part(0, 700) });
+        let arrived = |thread, start, end| Arrived { id: 9, thread, start, end, counts: true };
+        let thread = part(0, 1).thread;
+        assert_eq!(times.entry(1, arrived(thread, 1990, 2000)), Some(5));
+        assert!(times.has_children(), "those of the other one");
+        assert_eq!(times.entry(1, arrived(2, 0, 1000)), Some(300));
+        assert!(!times.has_children());
     }
 
     #[test]
