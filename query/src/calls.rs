@@ -10,7 +10,7 @@
 //!
 //! Entries are found as spans are: of a window, only in the ranges in which commits have any of that time.
 
-mod owners;
+pub(super) mod owners;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde_json::{Value, json};
+use spandrel_query::Thread;
 use spandrel_query::{Columns, Inside, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
-use spandrel_query::{Span, Thread};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
@@ -14,15 +14,15 @@ use crate::report::Finding;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
-/// Rows of which it is looked up what was inside.
-const LOOKED_INTO: usize = 1_000;
 /// Names of what was inside, for people and for programs.
 const INSIDE_SHOWN: usize = 3;
 const INSIDE_MAX: usize = 20;
 /// An entry from that on is too long, unless it is said otherwise.
 const BLOCKING: &str = "10ms";
-/// What the names of a runtime's threads have in them.
-const RUNTIMES: [&str; 6] = ["tokio", "async", "smol", "worker", "executor", "runtime"];
+/// With what the names of threads begin that runtimes start.
+const RUNTIMES: [&str; 3] = ["tokio", "async-", "smol"];
+/// Names of threads in a note.
+const THREADS: usize = 3;
 /// Names that a report tells of.
 const FINDINGS: usize = 3;
 
@@ -63,9 +63,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let scan = profile.pass(Columns::Entries);
     let (stalls, threads) =
         profile.reader.stalls(&scan, &profile.filter, arguments.blocking, on)?;
-    let spans: Vec<&Span> = stalls.iter().take(LOOKED_INTO).map(|stall| &stall.worst).collect();
-    let inside = profile.reader.inside_longest_entries(profile.run.id, &spans)?;
-    let mut view = View::new("stalls", Some(profile.header()?), sheet(&stalls, &inside));
+    let mut view = View::new("stalls", Some(profile.header()?), sheet(&stalls));
     view.extra.insert("blocking_ns".into(), json!(arguments.blocking));
     let count = threads.as_ref().map(|threads| threads.len() as u64);
     view.extra.insert("runtime_threads".into(), json!(count));
@@ -80,28 +78,25 @@ pub(crate) fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
     let limit = parse_limit(BLOCKING).map_err(Failure::usage)?;
     let scan = profile.pass(Columns::Entries);
     let (stalls, _) = profile.reader.stalls(&scan, &profile.filter, limit, StallsOn::Runtimes)?;
-    let spans: Vec<&Span> = stalls.iter().take(FINDINGS).map(|stall| &stall.worst).collect();
-    let inside = profile.reader.inside_longest_entries(profile.run.id, &spans)?;
-    let finding = |(stall, inside): (&Stall, &Vec<Inside>)| Finding {
-        text: in_words(stall, inside),
+    let finding = |stall: &Stall| Finding {
+        text: in_words(stall),
         about: Some(stall.worst.callsite.name.clone()),
         next: Some(format!("spandrel tree s{}", stall.worst.id)),
     };
-    Ok(stalls.iter().zip(&inside).map(finding).collect())
+    Ok(stalls.iter().take(FINDINGS).map(finding).collect())
 }
 
 /// `parse held tokio-rt-worker for 103.00 ms at +1.20 s (serde 92%); 4 spans of it did for 10ms or longer`.
-fn in_words(stall: &Stall, inside: &[Inside]) -> String {
+fn in_words(stall: &Stall) -> String {
     let span = &stall.worst;
     let (earliest, latest) = stall.began();
     let name = text::clean(&span.callsite.name);
     let thread = thread_cell(&span.longest_thread).text();
     let longest = text::duration_in_words(stall.longest_ns());
-    let at = when(earliest, latest, stall.longest_ns());
+    let at = when(earliest, latest);
     let mut words = format!("{name} held {thread} for {longest} at {at}");
-    if !inside.is_empty() {
-        let inside = inside_cell(inside, stall.longest_ns()).text();
-        words.push_str(&format!(" (in it {inside})"));
+    if !stall.inside.is_empty() {
+        words.push_str(&format!(" (in it {})", inside_in_words(stall)));
     }
     if stall.spans > 1 {
         let spans = text::counted(stall.spans, "span");
@@ -120,7 +115,7 @@ fn notes(
     match (stalls.first(), threads) {
         (Some(stall), _) => {
             let id = stall.worst.id;
-            notes.push(format!("`spandrel tree s{id}` shows what was in the longest"));
+            notes.push(format!("`spandrel tree s{id}` shows the span of the first row in its trace"));
         }
         // Neither of how long an entry was nor on which thread is anything known.
         (None, _) if !profile.run.has_busy_times() => return notes,
@@ -151,23 +146,36 @@ fn notes(
     notes
 }
 
-/// What the list may be of, on a thread that is none of a runtime by its name.
+/// What the list may be of, on threads that are none of a runtime's by their names.
 fn loops(stalls: &[Stall]) -> Option<String> {
     let is_plain = |thread: &Thread| {
         let name = thread.name.as_deref().unwrap_or_default().to_ascii_lowercase();
-        !RUNTIMES.iter().any(|part| name.contains(part))
+        !RUNTIMES.iter().any(|begin| name.starts_with(begin))
     };
-    let thread = stalls.iter().map(|stall| &stall.worst.longest_thread).find(|t| is_plain(t))?;
-    let thread = text::clean(&thread_cell(thread).text());
+    let mut threads: Vec<String> = Vec::new();
+    for thread in stalls.iter().map(|stall| &stall.worst.longest_thread).filter(|t| is_plain(t)) {
+        let name = text::clean(&thread_cell(thread).text());
+        if !threads.contains(&name) {
+            threads.push(name);
+        }
+    }
+    if threads.is_empty() {
+        return None;
+    }
+    let more = threads.len().saturating_sub(THREADS);
+    threads.truncate(THREADS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     Some(format!(
-        "note: {thread} is taken to run futures, as spans were entered more than once on it; if a loop \
-         of your own enters them, nothing was blocked"
+        "note: spans were entered more than once on {}{more}: by futures, or else by a loop of your own, \
+         which blocks nobody",
+        threads.join(", ")
     ))
 }
 
-fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {
+fn sheet(stalls: &[Stall]) -> Sheet {
     let mut sheet = Sheet::new(vec![
         Column::right("longest_entry_ns", "longest"),
+        Column::right("self_ns", "self"),
         Column::right("spans", "spans"),
         Column::left("name", "span"),
         Column::left("target", "target").hidden(),
@@ -181,42 +189,40 @@ fn sheet(stalls: &[Stall], inside: &[Vec<Inside>]) -> Sheet {
         Column::left("status", "status").hidden(),
         Column::left("inside", "inside").spare(1),
     ]);
-    for (at, stall) in stalls.iter().enumerate() {
+    for stall in stalls {
         let span = &stall.worst;
         let (earliest, latest) = stall.began();
         sheet.push(vec![
             Cell::Ns(stall.longest_ns()),
+            Cell::Ns(stall.self_ns),
             Cell::Count(stall.spans),
             Cell::Text(span.callsite.name.clone()),
             Cell::Text(span.callsite.target.to_string()),
             thread_cell(&span.longest_thread),
-            Cell::Shown(when(earliest, latest, stall.longest_ns()), earliest.into()),
+            Cell::Shown(when(earliest, latest), earliest.into()),
             Cell::Ns(latest),
             Cell::Span(span.id),
             Cell::Trace(span.root_id),
             Cell::Count(span.entries),
             span.busy_ns.into(),
             Cell::Text(span.status.as_str().into()),
-            inside.get(at).map_or(Cell::Null, |inside| inside_cell(inside, stall.longest_ns())),
+            inside_cell(stall),
         ]);
     }
     sheet
 }
 
 /// When an entry began: a moment, or between two.
-fn when(earliest: i64, latest: i64, longest: i64) -> String {
-    let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
-    // As exact as the length of it can be seen.
-    if latest.saturating_sub(earliest) <= longest {
-        return at(earliest);
-    }
-    format!("{}..{}", at(earliest), at(latest))
+fn when(earliest: i64, latest: i64) -> String {
+    let [earliest, latest] =
+        [earliest, latest].map(|ns| format!("+{}", text::duration_in_words(ns)));
+    if earliest == latest { earliest } else { format!("{earliest}..{latest}") }
 }
 
 /// When the longest entry began.
 pub(crate) fn began(stall: &Stall) -> String {
     let (earliest, latest) = stall.began();
-    when(earliest, latest, stall.longest_ns())
+    when(earliest, latest)
 }
 
 /// On which thread the longest entry was.
@@ -225,8 +231,8 @@ pub(crate) fn thread_in_words(stall: &Stall) -> String {
 }
 
 /// What was in it.
-pub(crate) fn inside_in_words(inside: &[Inside], stall: &Stall) -> String {
-    inside_cell(inside, stall.longest_ns()).text()
+pub(crate) fn inside_in_words(stall: &Stall) -> String {
+    inside_cell(stall).text()
 }
 
 fn thread_cell(thread: &Thread) -> Cell {
@@ -236,17 +242,35 @@ fn thread_cell(thread: &Thread) -> Cell {
     }
 }
 
-/// `db.query 92 %, parse 3 %`.
-fn inside_cell(inside: &[Inside], longest: i64) -> Cell {
-    let share = |one: &Inside| (one.ns as f64 / longest.max(1) as f64).min(1.0);
-    let words = |one: &Inside| format!("{} {}", text::clean(&one.name), text::share(share(one)));
+/// `db.query 92 %, parse? 3 %`: what is not certain has a question mark.
+fn inside_cell(stall: &Stall) -> Cell {
+    let inside = &stall.inside;
+    let share = |one: &Inside| (one.ns as f64 / stall.longest_ns().max(1) as f64).min(1.0);
+    let words = |one: &Inside| {
+        let doubt = if one.is_certain { "" } else { "?" };
+        format!("{}{doubt} {}", text::clean(&one.name), text::share(share(one)))
+    };
     let mut shown: Vec<String> = inside.iter().take(INSIDE_SHOWN).map(words).collect();
     if inside.len() > INSIDE_SHOWN {
         shown.push("...".into());
     }
-    let members = inside.iter().take(INSIDE_MAX).map(
-        |one| json!({ "name": one.name, "spans": one.spans, "busy_ns": one.ns, "share": share(one) }),
-    );
+    let members = inside.iter().take(INSIDE_MAX).map(|one| {
+        json!({ "name": one.name, "spans": one.spans, "busy_ns": one.ns, "share": share(one),
+            "certain": one.is_certain })
+    });
     let shown = if shown.is_empty() { "-".into() } else { shown.join(", ") };
     Cell::Shown(shown, members.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::when;
+
+    #[test]
+    fn a_moment_is_shown_where_it_is_one() {
+        // A long poll behind a short one: it began 5 ms after the first, which is less than its length.
+        assert_eq!(when(10_310_000, 15_300_000), "+10.31 ms..+15.30 ms");
+        assert_eq!(when(10_310_000, 10_310_000), "+10.31 ms");
+        assert_eq!(when(2_050_000_000, 2_050_000_900), "+2.05 s");
+    }
 }

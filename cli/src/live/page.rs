@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spandrel_query::{Callsite, CountedBy, OpenSpan, Run, Span};
-use spandrel_query::{Inside, StackTree, Stall};
+use spandrel_query::{StackTree, Stall};
 use spandrel_storage::Histogram;
 
 use super::sums::Sums;
@@ -205,8 +205,8 @@ pub(crate) struct OpenLine {
 /// What blocked the executor.
 #[derive(Debug, Default)]
 pub(crate) struct Blocked {
-    /// The longest entry in front, each with what was inside.
-    pub(crate) stalls: Vec<(Stall, Vec<Inside>)>,
+    /// In front what spent most time itself.
+    pub(crate) stalls: Vec<Stall>,
     pub(crate) looked: LookedAt,
 }
 

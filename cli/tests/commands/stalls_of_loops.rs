@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
 
-use super::fixture::{bare, run, spandrel};
+use super::fixture::{bare, run};
 
 fn recorded(work: impl FnOnce()) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ fn a_game_loop_has_no_stalls_as_no_executor_runs() {
     for name in ["frame", "system", "part"] {
         assert!(all.contains(name), "{all}");
     }
-    assert!(!all.contains("taken to run futures"), "{all}");
+    assert!(!all.contains("entered more than once on"), "{all}");
 }
 
 #[test]
@@ -53,9 +53,34 @@ fn a_loop_that_looks_like_a_future_is_told_of() {
         (0..50).for_each(|_| tick.in_scope(|| ()));
     });
     let page = said(&db, &["stalls", "--blocking", "1ns"]);
-    let note = "is taken to run futures, as spans were entered more than once on it";
+    let note = "note: spans were entered more than once on ";
     assert!(page.contains("tick") && page.contains(note), "{page}");
-    // The thread of the fixture has the name of a runtime's.
-    let (page, _, _) = run(&mut spandrel(&["stalls", "--blocking", "1us"]));
-    assert!(page.contains("http.request") && !page.contains(note), "{page}");
+}
+
+#[test]
+fn all_threads_that_need_not_be_of_a_runtime_are_named() {
+    let (_folder, db) = recorded(|| {
+        let dispatch = tracing::dispatcher::get_default(tracing::Dispatch::clone);
+        // The name of a thread that anybody starts is that of no runtime's for it.
+        for (thread, is_drain) in [("worker-7", true), ("pump", false), ("tokio-rt-worker", true)] {
+            let work = {
+                let dispatch = dispatch.clone();
+                move || {
+                    tracing::dispatcher::with_default(&dispatch, || {
+                        let tick = if is_drain { info_span!("drain") } else { info_span!("fill") };
+                        (0..3).for_each(|_| tick.in_scope(|| ()));
+                    });
+                }
+            };
+            std::thread::Builder::new().name(thread.into()).spawn(work).unwrap().join().unwrap();
+        }
+    });
+    let page = said(&db, &["stalls", "--blocking", "1ns"]);
+    let note = page.lines().find(|line| line.starts_with("note: spans were entered")).unwrap();
+    assert!(note.contains("worker-7") && note.contains("pump"), "{page}");
+    assert!(!note.contains("tokio"), "{page}");
+    assert!(
+        note.ends_with("by futures, or else by a loop of your own, which blocks nobody"),
+        "{page}"
+    );
 }

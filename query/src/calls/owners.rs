@@ -1,10 +1,11 @@
 //! The spans of entries, looked up as they are needed.
 
 use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
 
 use rusqlite::{Statement, Transaction};
 
-use crate::reader::{Names, OPEN_SPAN_COLUMNS, SPAN_COLUMNS, Span};
+use crate::reader::{Names, OPEN_SPAN_COLUMNS, SPAN_COLUMNS, Span, Thread};
 
 /// Spans that are kept to be asked again for their next entry.
 const OWNERS_MAX: usize = 16_384;
@@ -16,14 +17,14 @@ pub(super) struct Owners {
 }
 
 /// Looks for spans by their ids.
-pub(super) struct Find<'a> {
+pub(crate) struct Find<'a> {
     names: Names<'a>,
     closed: Statement<'a>,
     open: Statement<'a>,
 }
 
 impl<'a> Find<'a> {
-    pub(super) fn new(tx: &'a Transaction<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn new(tx: &'a Transaction<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             names: Names::new(tx)?,
             closed: tx.prepare(&format!("SELECT {SPAN_COLUMNS} FROM span WHERE id = ?1"))?,
@@ -32,7 +33,7 @@ impl<'a> Find<'a> {
         })
     }
 
-    fn span(&mut self, id: u64) -> rusqlite::Result<Option<Span>> {
+    pub(crate) fn span(&mut self, id: u64) -> rusqlite::Result<Option<Span>> {
         for query in [&mut self.closed, &mut self.open] {
             let mut rows = query.query([id as i64])?;
             if let Some(row) = rows.next()? {
@@ -40,6 +41,10 @@ impl<'a> Find<'a> {
             }
         }
         Ok(None)
+    }
+
+    pub(crate) fn thread(&mut self, id: i64) -> rusqlite::Result<Arc<Thread>> {
+        self.names.thread(id)
     }
 }
 

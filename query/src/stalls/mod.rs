@@ -1,7 +1,11 @@
 //! What blocked the executor: the longest entries of spans on threads that run futures, by name.
 //!
 //! While a thread is inside a span it polls nobody else, so a long entry on a runtime's thread is what all
-//! other tasks of that thread waited for. Only the longest entry of each span is known, not its others.
+//! other tasks of that thread waited for. Of a span the longest entry is known, and of others those that were
+//! recorded one by one (`long_entries.rs`).
+//!
+//! Names are in the order of what their longest entries spent themselves: a future that does nothing but poll
+//! another one, which blocks, is not to blame (`inside.rs`).
 //!
 //! Which threads those are, and from when to when, is seen by the spans on them (`threads.rs`): names of
 //! threads do not tell, as tokio's blocking pool has the same. An entry that goes around a runtime, as
@@ -9,20 +13,19 @@
 //! futures were first entered within it (`around.rs`).
 
 mod around;
+mod find;
 mod inside;
+mod long_entries;
 mod threads;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Columns, Filter, Scan, SpanRef};
+use super::SpanRef;
 use crate::reader::{Callsite, Reader, Span};
 use spandrel_storage::Error;
 
 pub use self::inside::Inside;
-use self::inside::Insides;
-use self::threads::Called;
 pub use self::threads::RuntimeThreads;
 
 /// Single entries that are looked at twice; further ones count without a look at what is in them.
@@ -32,15 +35,26 @@ const SINGLE_MAX: usize = 100_000;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Stall {
-    /// The span with the longest entry.
+    /// The span with the longest entry. Of a window it may have longer ones outside: what it says of its
+    /// longest entry is of the longest in the window.
     pub worst: Span,
     /// Spans with an entry that was too long.
     pub spans: u64,
     /// When that entry began, if it was recorded one by one; nanoseconds since the start of the run.
     pub start_ns: Option<i64>,
+    /// What of that entry was in other spans, most time first.
+    pub inside: Vec<Inside>,
+    /// The rest of it: less entries in it, as far as they are known, that were too long as well and are of names
+    /// that were found, too.
+    pub self_ns: i64,
 }
 
 impl Stall {
+    fn new(worst: Span, start_ns: Option<i64>) -> Self {
+        let self_ns = worst.longest_entry_ns.unwrap_or(0);
+        Self { worst, spans: 1, start_ns, inside: Vec::new(), self_ns }
+    }
+
     /// The longest entry.
     pub fn longest_ns(&self) -> i64 {
         self.worst.longest_entry_ns.unwrap_or(0)
@@ -123,26 +137,33 @@ impl Stalls {
         self.threads.as_ref()
     }
 
-    /// Looks at a span of a scan with [`Columns::Entries`] at least.
+    /// Looks at a span of a scan with [`Columns::Entries`](crate::Columns::Entries) at least.
     pub fn add(&mut self, span: &SpanRef<'_>) {
+        self.add_at(span, None);
+    }
+
+    /// The same, with the moment when its longest entry began if that is known.
+    fn add_at(&mut self, span: &SpanRef<'_>, start_ns: Option<i64>) {
         if span.longest_entry_ns.is_none_or(|ns| ns < self.limit_ns) {
             return;
         }
-        let Some(threads) = &self.threads else { return self.count(span.to_span()) };
+        let Some(threads) = &self.threads else { return self.count(span.to_span(), start_ns) };
         if threads.may_be_future(span) {
-            return self.count(span.to_span());
+            return self.count(span.to_span(), start_ns);
         }
-        if !threads.runs_at(span.longest_thread.id, longest_entry_began(span).0) {
+        let began = start_ns.unwrap_or_else(|| longest_entry_began(span).0);
+        if !threads.runs_at(span.longest_thread.id, began) {
             return;
         }
-        if self.single.len() < SINGLE_MAX && span.entries <= 1 {
+        // One of the entries of a span is no span that was entered once.
+        if self.single.len() < SINGLE_MAX && span.entries <= 1 && span.entry.is_none() {
             self.single.push(span.to_span());
         } else {
-            self.count(span.to_span());
+            self.count(span.to_span(), start_ns);
         }
     }
 
-    /// The names, the longest entry in front. Looks once more at futures of the run if spans that were
+    /// The names, the longest entry in front: what was in them is not known. Looks once more at futures of the run if spans that were
     /// entered once are among them.
     ///
     /// # Errors
@@ -154,13 +175,13 @@ impl Stalls {
     }
 
     fn with(mut self, single: Vec<Span>) -> Vec<Stall> {
-        single.into_iter().for_each(|span| self.count(span));
+        single.into_iter().for_each(|span| self.count(span, None));
         let mut found: Vec<Stall> = self.found.into_values().collect();
-        found.sort_by_key(|stall| std::cmp::Reverse((stall.longest_ns(), stall.worst.id)));
+        sort(&mut found);
         found
     }
 
-    fn count(&mut self, mut span: Span) {
+    fn count(&mut self, mut span: Span, start_ns: Option<i64>) {
         // One place in memory for all spans of a callsite.
         let callsite =
             self.callsites.entry(span.callsite.id).or_insert_with(|| span.callsite.clone());
@@ -169,132 +190,25 @@ impl Stalls {
         let is_new = self.counted.as_mut().is_none_or(|counted| counted.insert(span.id));
         match self.found.get_mut(&key) {
             Some(stall) => {
-                stall.spans += u64::from(is_new);
+                let spans = stall.spans + u64::from(is_new);
                 if (span.longest_entry_ns, span.id) > (stall.worst.longest_entry_ns, stall.worst.id)
                 {
-                    stall.worst = span;
+                    *stall = Stall::new(span, start_ns);
                 }
+                stall.spans = spans;
             }
             None => {
-                self.found.insert(key, Stall { worst: span, spans: 1, start_ns: None });
+                self.found.insert(key, Stall::new(span, start_ns));
             }
         }
     }
 }
 
-impl Reader {
-    /// The names of spans with entries of `limit_ns` or longer, of what a scan looks at and a filter means,
-    /// spans that are still open included.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
-    /// # Blocking
-    ///
-    /// SQLite looks at all spans of the run, and of a window at those around it, some 0.2 s for a million;
-    /// only those that are too long are handed out.
-    pub fn stalls(
-        &self,
-        scan: &Scan,
-        filter: &Filter,
-        limit_ns: i64,
-        on: StallsOn,
-    ) -> Result<(Vec<Stall>, Option<RuntimeThreads>), Error> {
-        let mut stalls = Stalls::new(self, scan.run_id, limit_ns, on)?;
-        let wanted = filter.clone().and(Filter::longest_from(limit_ns));
-        let scan = scan.columns(scan.columns.max(Columns::Entries));
-        self.scan_filtered(&scan, &wanted, |span| {
-            stalls.add(span);
-            ControlFlow::Continue(())
-        })?;
-        for open in self.open_spans(scan.run_id)? {
-            let span = SpanRef::from(&open.span);
-            if scan.has(&span) && wanted.matches(&span) {
-                stalls.add(&span);
-            }
-        }
-        let threads = stalls.threads.clone();
-        let mut found = stalls.finish(self, scan.run_id)?;
-        self.read_starts(scan.run_id, limit_ns, &mut found)?;
-        Ok((found, threads))
-    }
-
-    /// Looks among the entries that were recorded one by one for those that were too long, for when they began.
-    fn read_starts(&self, run_id: i64, limit_ns: i64, stalls: &mut [Stall]) -> Result<(), Error> {
-        if stalls.is_empty() || !self.has_entries(run_id)? {
-            return Ok(());
-        }
-        let longest = stalls.iter().enumerate().map(|(at, stall)| (stall.worst.id, at));
-        let longest: HashMap<u64, usize> = longest.collect();
-        let sql = "SELECT span_id, duration_ns, start_ns FROM entry
-            WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
-              AND (SELECT last_id FROM run WHERE id = ?1)
-              AND run_id = ?1 AND duration_ns >= ?2 ORDER BY id";
-        self.query("find when entries began", |tx| {
-            let mut query = tx.prepare(sql)?;
-            let mut rows = query.query([run_id, limit_ns])?;
-            while let Some(row) = rows.next()? {
-                let stall = longest.get(&(row.get::<_, i64>(0)? as u64));
-                let Some(stall) = stall.and_then(|at| stalls.get_mut(*at)) else { continue };
-                // Of several that are as long, the first.
-                if stall.start_ns.is_none() && stall.longest_ns() == row.get::<_, i64>(1)? {
-                    stall.start_ns = Some(row.get(2)?);
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-impl Reader {
-    /// The same of a part of a run, and by what is in it: which threads run futures, what goes around a runtime, and
-    /// what was inside, as far as `look` hands out the spans that tell.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, and those of `look`.
-    ///
-    /// # Blocking
-    ///
-    /// Calls `look` six times at most, and looks up the ancestors of spans that were entered once.
-    pub fn stalls_among(
-        &self,
-        limit_ns: i64,
-        mut look: impl FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error>,
-    ) -> Result<Vec<(Stall, Vec<Inside>)>, Error> {
-        let mut called = Called::default();
-        look(&mut |span| called.add(span))?;
-        let mut threads = called.threads();
-        look(&mut |span| threads.add(span))?;
-        if threads.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut stalls = Stalls::on(limit_ns, Some(threads));
-        stalls.counted = Some(HashSet::new());
-        look(&mut |span| stalls.add(span))?;
-        let mut single = std::mem::take(&mut stalls.single);
-        if !single.is_empty() {
-            single = around::without_of(self, single, &mut look)?;
-        }
-        let mut found = stalls.with(single);
-        look(&mut |span| {
-            let stall = found.iter_mut().find(|stall| stall.worst.id == span.id);
-            if let (Some(stall), true) = (stall, span.entry.is_some())
-                && stall.start_ns.is_none()
-                && span.duration_ns == Some(stall.longest_ns())
-            {
-                stall.start_ns = Some(span.start_ns);
-            }
-        })?;
-        let worst: Vec<&Span> = found.iter().map(|stall| &stall.worst).collect();
-        let mut insides = Insides::of(&worst);
-        if !worst.is_empty() {
-            look(&mut |span| insides.add(span))?;
-        }
-        let inside: Vec<_> = found.iter().map(|stall| insides.of_span(stall.worst.id)).collect();
-        Ok(found.into_iter().zip(inside).collect())
-    }
+/// Those in front that spent most time themselves; what is no stall without others comes last.
+fn sort(found: &mut [Stall]) {
+    found.sort_by_key(|stall| {
+        std::cmp::Reverse((stall.self_ns, stall.longest_ns(), stall.worst.id))
+    });
 }
 
 #[cfg(test)]

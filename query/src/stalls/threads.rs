@@ -82,12 +82,15 @@ fn called(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<HashSet<u64>> {
 pub(super) struct Called {
     known: HashMap<u64, (i64, u64)>,
     inside: HashMap<u64, u64>,
+    /// Spans of entries.
+    entered: HashSet<u64>,
 }
 
 impl Called {
     pub(super) fn add(&mut self, span: &SpanRef<'_>) {
         match span.entry {
             Some(entry) => {
+                self.entered.insert(span.id);
                 if let Some(around_id) = entry.around_id.filter(|around_id| *around_id > span.id) {
                     let youngest = self.inside.entry(span.id).or_default();
                     *youngest = (*youngest).max(around_id);
@@ -97,6 +100,13 @@ impl Called {
                 self.known.insert(span.id, (span.start_ns, span.entries));
             }
         }
+    }
+
+    /// Spans of entries, and those around them, that were not handed out.
+    pub(super) fn unknown(&self) -> Vec<u64> {
+        let asked: HashSet<u64> =
+            self.entered.iter().chain(self.inside.values()).copied().collect();
+        asked.into_iter().filter(|id| !self.known.contains_key(id)).collect()
     }
 
     /// The threads of those that are futures, of which none is known yet.

@@ -66,7 +66,7 @@ fn stalls() -> Looked {
     Looked::Stalls(Box::new(look::stalls(&reader, &part).unwrap()))
 }
 
-/// The one that held its executor in front, and no other thread.
+/// What held its executor in front, before the one that called it, and no other thread.
 #[test]
 fn what_blocked_the_executor_is_a_name_a_line() {
     let mut app = shown(page(Vec::new(), stalls()));
@@ -78,7 +78,7 @@ fn what_blocked_the_executor_is_a_name_a_line() {
     for part in ["100.00 ms", "s1", "on worker-1", "in it parse 90.0%", "+0.00 µs"] {
         assert!(handle.contains(part), "{part}: {text}");
     }
-    assert!(at("handle") < at("parse  ") && at("parse  ").is_some(), "{text}");
+    assert!(at("parse  ") < at("handle") && at("parse  ").is_some(), "{text}");
     assert!(at("hash").is_none() && at("harmless").is_none(), "{text}");
     assert!(text.contains("all 4 spans of the window"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! What blocked the executor: the longest entries on threads that run futures, a name a line.
 
-use spandrel_query::{Inside, Stall};
+use spandrel_query::Stall;
 
 use super::canvas::{Canvas, width};
 use super::flame::looked;
@@ -34,13 +34,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     }
     let shown = usize::from(canvas.height().saturating_sub(1));
     let top = app.top.min(blocked.stalls.len().saturating_sub(shown));
-    for (y, (found, inside)) in blocked.stalls.iter().skip(top).take(shown).enumerate() {
-        stall(canvas, u16::try_from(y + 1).unwrap_or(u16::MAX), found, inside);
+    for (y, found) in blocked.stalls.iter().skip(top).take(shown).enumerate() {
+        stall(canvas, u16::try_from(y + 1).unwrap_or(u16::MAX), found);
     }
     (app.top, app.lines_shown, app.lines_total) = (top, shown, blocked.stalls.len());
 }
 
-fn stall(canvas: &mut Canvas<'_>, y: u16, stall: &Stall, inside: &[Inside]) {
+fn stall(canvas: &mut Canvas<'_>, y: u16, stall: &Stall) {
     let style = if stall.longest_ns() >= BAD_TIMES * BLOCKING_NS { BAD } else { PLAIN };
     canvas.put_right(0, y, &text::duration_in_words(stall.longest_ns()), 11, style);
     let figures = [format!("  s{}", stall.worst.id), format!("  {}", began(stall))];
@@ -52,8 +52,8 @@ fn stall(canvas: &mut Canvas<'_>, y: u16, stall: &Stall, inside: &[Inside]) {
     if stall.spans > 1 {
         more.push(format!("  {}", text::counted(stall.spans, "span")));
     }
-    if !inside.is_empty() {
-        more.push(format!("  in it {}", inside_in_words(inside, stall)));
+    if !stall.inside.is_empty() {
+        more.push(format!("  in it {}", inside_in_words(stall)));
     }
     for figure in figures.iter().chain(&more) {
         // Not a part of it.
