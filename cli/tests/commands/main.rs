@@ -26,6 +26,7 @@ mod narrow;
 mod never_entered;
 mod nothing_recorded;
 mod obeyed;
+mod open_trace;
 mod options;
 mod prune;
 mod refused;

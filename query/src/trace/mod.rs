@@ -329,13 +329,15 @@ impl Found {
         ControlFlow::Continue(())
     }
 
-    /// Of a run that goes on, a span that lives long is in no other way there than as an open one.
+    /// Of a run that goes on, a span that lives long is in no other way there than as an open one; and where nothing
+    /// of a trace has closed, all of it.
     fn add_open(&mut self, reader: &Reader, run: &Run) -> Result<(), Error> {
         if run.ended_unix_ns.is_some() {
             return Ok(());
         }
+        let is_all_open = self.spans.is_empty();
         for open in reader.open_spans(run.id)? {
-            let is_one = layout::is_long_lived(&open.span, open.seen_ns);
+            let is_one = is_all_open || layout::is_long_lived(&open.span, open.seen_ns);
             if open.span.root_id == self.root_id && is_one {
                 let _continue = self.add(&SpanRef::from(&open.span));
             }

@@ -311,7 +311,24 @@ fn slowest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
         slowest.add(span);
         ControlFlow::Continue(())
     })?;
-    Ok(slowest.into_spans().first().map(|span| (span.root_id, span.id)))
+    if let Some(span) = slowest.into_spans().first() {
+        return Ok(Some((span.root_id, span.id)));
+    }
+    open_for_longest(profile)
+}
+
+/// Where nothing has closed, the trace of the span that has been open for longest, and that.
+fn open_for_longest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
+    let mut matcher = profile.filter.matcher();
+    let window = &profile.window;
+    let open = profile.reader.open_spans(profile.run.id)?;
+    let open = open.iter().map(|open| &open.span).filter(|span| {
+        window.from_ns.is_none_or(|from| span.start_ns >= from)
+            && window.until_ns.is_none_or(|until| span.start_ns < until)
+            && matcher.matches(&SpanRef::from(*span))
+    });
+    let first = open.min_by_key(|span| (span.start_ns, span.id));
+    Ok(first.map(|span| (span.root_id, span.id)))
 }
 
 fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
