@@ -62,15 +62,14 @@ fn all_threads_that_need_not_be_of_a_runtime_are_named() {
     let (_folder, db) = recorded(|| {
         let dispatch = tracing::dispatcher::get_default(tracing::Dispatch::clone);
         // The name of a thread that anybody starts is that of no runtime's for it.
-        for (thread, is_drain) in [("worker-7", true), ("pump", false), ("tokio-rt-worker", true)] {
-            let work = {
-                let dispatch = dispatch.clone();
-                move || {
-                    tracing::dispatcher::with_default(&dispatch, || {
-                        let tick = if is_drain { info_span!("drain") } else { info_span!("fill") };
-                        (0..3).for_each(|_| tick.in_scope(|| ()));
-                    });
-                }
+        // A row is a name, and has the thread of its longest entry only: a name a thread.
+        let ticks = [info_span!("drain"), info_span!("fill"), info_span!("poll")];
+        for (thread, tick) in ["worker-7", "pump", "tokio-rt-worker"].into_iter().zip(ticks) {
+            let dispatch = dispatch.clone();
+            let work = move || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    (0..3).for_each(|_| tick.in_scope(|| ()));
+                });
             };
             std::thread::Builder::new().name(thread.into()).spawn(work).unwrap().join().unwrap();
         }
