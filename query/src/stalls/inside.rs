@@ -52,8 +52,17 @@ struct Longest {
     found: HashMap<String, Inside>,
     /// Time in entries that are stalls themselves.
     held_ns: i64,
+    /// Of children that may have been in it, the one with the longest entry: there is no room for two of them.
+    likely: Option<Likely>,
     /// Spans with entries in it that were recorded one by one: no more is to be found out of them.
     by_entries: HashSet<u64>,
+}
+
+/// A child that may have been in it, and whether its name is that of a stall.
+struct Likely {
+    name: String,
+    part: Part,
+    is_stall: bool,
 }
 
 /// A part of it.
@@ -82,6 +91,7 @@ impl<'a> Insides<'a> {
             ns: stall.longest_ns(),
             found: HashMap::new(),
             held_ns: 0,
+            likely: None,
             by_entries: HashSet::new(),
         };
         let looked_into = stalls.iter().take(LOOKED_INTO);
@@ -173,13 +183,18 @@ impl<'a> Insides<'a> {
         let Some(part) = longest.part_of(child, start_ns) else { return };
         let name = &child.callsite.name;
         let is_stall = part.longest_ns >= self.limit_ns && self.names.contains(name);
-        longest.put(name, true, &part, is_stall);
+        if part.is_certain {
+            longest.put(name, true, &part, is_stall);
+        } else if longest.likely.as_ref().is_none_or(|likely| part.ns > likely.part.ns) {
+            longest.likely = Some(Likely { name: name.clone(), part, is_stall });
+        }
     }
 
     /// Tells the stalls what was in their longest entries, most time first.
     pub(super) fn put_into(mut self, stalls: &mut [Stall]) {
         for stall in stalls {
-            let Some(longest) = self.of.remove(&stall.worst.id) else { continue };
+            let Some(mut longest) = self.of.remove(&stall.worst.id) else { continue };
+            longest.put_likely();
             stall.inside = longest.found.into_values().collect();
             stall.inside.sort_by(|one, other| {
                 (Reverse(one.ns), &one.name).cmp(&(Reverse(other.ns), &other.name))
@@ -209,6 +224,15 @@ impl Longest {
         inside.is_certain &= part.is_certain;
         if is_stall {
             self.held_ns = self.held_ns.saturating_add(part.longest_ns);
+        }
+    }
+
+    /// What may have been in it was, if there is room for it beside what was for certain.
+    fn put_likely(&mut self) {
+        let Some(Likely { name, part, is_stall }) = self.likely.take() else { return };
+        let certain = self.found.values().fold(part.ns, |sum, one| sum.saturating_add(one.ns));
+        if certain <= self.ns.saturating_add(SLACK_NS) {
+            self.put(&name, true, &part, is_stall);
         }
     }
 
@@ -242,7 +266,7 @@ impl Longest {
         let others = self.span.busy_ns.map(|busy| busy.saturating_sub(self.ns));
         let is_certain = others.is_some_and(|others| longest_ns > others);
         // Had it been in another entry of the parent, that one would be nearly as long.
-        let is_likely = longest_ns >= self.ns - self.ns / 20;
+        let is_likely = longest_ns > self.ns - self.ns / 5;
         (is_certain || is_likely).then_some(Part { ns: longest_ns, longest_ns, is_certain })
     }
 }

@@ -41,6 +41,17 @@ fn what_is_nearly_as_long_is_likely_to_be_inside_and_said_to_be_no_more() {
 }
 
 #[test]
+fn of_several_that_may_be_inside_one_is_said_to_be() {
+    let mut program = Program::new();
+    let conn = program.span("conn", WORKER, 0, &[50, 49, 48, 47]);
+    for at in 0..4 {
+        program.child(conn, "request", WORKER, at * 50, &[49 - at]);
+    }
+    let expected = ["request 49 []", "conn 1 [request? 49]"];
+    assert_eq!(rows(&program.found(&Scan::new(1))), expected);
+}
+
+#[test]
 fn entries_that_were_recorded_say_what_was_inside() {
     let mut program = Program::new();
     let outer = program.span("outer", WORKER, 0, &[50, 49, 48]);
