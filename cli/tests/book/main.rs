@@ -7,6 +7,7 @@
 #![allow(missing_docs)]
 
 mod book_is_linked;
+mod book_names_what_is_there;
 mod book_pages_are_fresh;
 mod book_runs_as_written;
 mod book_says_our_messages;
