@@ -3,7 +3,7 @@
 //! It does by itself, with a mutex and maps, what `Registry` does for layers: it counts handles and
 //! knows which spans each thread is in. Whatever spandrel's subscriber answers has to be the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Instant;
@@ -26,6 +26,8 @@ pub struct Witness {
 struct Seen {
     /// Handles of the spans that are open.
     handles: HashMap<u64, u64>,
+    /// Those of them that have ever had more than one.
+    cloned: HashSet<u64>,
     /// The spans that each thread is in, and whether it was in it already.
     stacks: HashMap<ThreadId, Vec<(u64, bool)>>,
 }
@@ -114,21 +116,25 @@ impl Subscriber for Witness {
     }
 
     fn clone_span(&self, id: &Id) -> Id {
-        *self.seen().handles.get_mut(&id.into_u64()).expect("it is open") += 1;
+        let mut seen = self.seen();
+        *seen.handles.get_mut(&id.into_u64()).expect("it is open") += 1;
+        seen.cloned.insert(id.into_u64());
+        drop(seen);
         self.ours.clone_span(id)
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let is_last = {
-            let mut seen = self.seen();
-            let handles = seen.handles.get_mut(&id.into_u64()).expect("it is open");
-            *handles -= 1;
-            let is_last = *handles == 0;
-            if is_last {
-                seen.handles.remove(&id.into_u64());
-            }
-            is_last
-        };
+        let mut seen = self.seen();
+        let handles = seen.handles.get_mut(&id.into_u64()).expect("it is open");
+        *handles -= 1;
+        let is_last = *handles == 0;
+        let is_shared = seen.cloned.contains(&id.into_u64());
+        if is_last {
+            seen.handles.remove(&id.into_u64());
+            seen.cloned.remove(&id.into_u64());
+        }
+        // Of several threads that drop handles of a span at once, the same one is the last for both.
+        let _until_it_has_answered = is_shared.then_some(seen);
         if is_last {
             self.models.below.close(&id);
         }
