@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel::{Builder, Entries, Fault, Profiler, Report};
+use spandrel::{Entries, Fault, Profiler, ProfilerBuilder, Report};
 use spandrel_query::{CountedBy, Reader};
 use spandrel_tests::{
     Database, Scratch, dispatch, ledger, rounds, scratch, small, time_limit, within,
@@ -33,7 +33,7 @@ impl Front {
 }
 
 /// Which entries of a span are recorded.
-const RULES: [fn(Builder) -> Builder; 3] = [
+const RULES: [fn(ProfilerBuilder) -> ProfilerBuilder; 3] = [
     |builder| builder,
     |builder| builder.entries(Entries::All),
     |builder| builder.entries_of("shared", Entries::All),
@@ -47,7 +47,7 @@ struct Recording {
 }
 
 impl Recording {
-    fn new(front: Front, set: impl FnOnce(Builder) -> Builder) -> Self {
+    fn new(front: Front, set: impl FnOnce(ProfilerBuilder) -> ProfilerBuilder) -> Self {
         let scratch = scratch();
         let profiler = set(small(scratch.db())).build().unwrap();
         let dispatch = front.dispatch(&profiler);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use spandrel::{Builder, Entries, Profiler, Report};
+use spandrel::{Entries, Profiler, ProfilerBuilder, Report};
 use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
 use tracing::span::EnteredSpan;
 use tracing::{Dispatch, Span, info_span};
@@ -219,7 +219,12 @@ fn enter(profiler: &Profiler, span: &Span, times: u64) {
 }
 
 /// A long-lived span, entered so often by the thread that made it, and by another one.
-fn long_lived(front: Front, set: impl FnOnce(Builder) -> Builder, own: u64, others: u64) -> Report {
+fn long_lived(
+    front: Front,
+    set: impl FnOnce(ProfilerBuilder) -> ProfilerBuilder,
+    own: u64,
+    others: u64,
+) -> Report {
     let scratch = scratch();
     let profiler = set(small(scratch.db())).build().unwrap();
     let dispatch = front.dispatch(&profiler);
@@ -312,10 +317,11 @@ fn nothing_is_recorded_where_it_is_off_or_times_are_not_measured() {
 fn a_rule_chooses_single_spans() {
     let _limit = time_limit(60);
     for front in [Front::Layer, Front::Subscriber] {
-        let rule =
-            |builder: Builder| builder.entries(Entries::Off).entries_of("system", Entries::All);
+        let rule = |builder: ProfilerBuilder| {
+            builder.entries(Entries::Off).entries_of("system", Entries::All)
+        };
         assert_eq!(long_lived(front, rule, 30, 20).entries.recorded, 50);
-        let by_target = |builder: Builder| {
+        let by_target = |builder: ProfilerBuilder| {
             builder.entries_of("entry_records", Entries::Off).entries_of("sys*", Entries::LongLived)
         };
         // The longer pattern is the target's.

@@ -1,11 +1,11 @@
 //! A ring or a table that does not fit memory is refused: nothing is touched, the process lives, and the
 //! message names the setting and what it would take.
 
-use spandrel::{Builder, ErrorKind, Profiler};
+use spandrel::{ErrorKind, Profiler, ProfilerBuilder};
 use spandrel_tests::{child, dispatch, scratch, skipped, small, system, time_limit, within};
 use tracing::info_span;
 
-fn refused(builder: Builder, setting: &str) {
+fn refused(builder: ProfilerBuilder, setting: &str) {
     let error = builder.build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption, "{error}");
     let message = error.to_string();

@@ -2,7 +2,7 @@
 //! gets less than without it. The most verbose level is that of all subscribers of the process, so this is
 //! one test in a process of its own.
 
-use spandrel::{Builder, Profiler};
+use spandrel::{Profiler, ProfilerBuilder};
 use spandrel_tests::{scratch, small, time_limit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Level, Subscriber};
@@ -32,7 +32,8 @@ const WARN: LevelFilter = LevelFilter::WARN;
 fn what_is_below_all_levels_is_not_made_and_nobody_else_gets_less() {
     let _limit = time_limit(60);
     let scratch = scratch();
-    let building = |set: fn(Builder) -> Builder| set(small(scratch.db())).build().unwrap();
+    let building =
+        |set: fn(ProfilerBuilder) -> ProfilerBuilder| set(small(scratch.db())).build().unwrap();
     let check = |what: &str, wanted: LevelFilter, make: &dyn Fn(&Profiler) -> Dispatch| {
         let profiler = building(|builder| builder);
         let dispatch = make(&profiler);
@@ -126,7 +127,10 @@ fn what_is_below_all_levels_is_not_made_and_nobody_else_gets_less() {
 
     // Levels and filter are in it, whichever is the most verbose.
     for (set, wanted) in [
-        ((|b| b.spans(WARN).events(LevelFilter::OFF)) as fn(Builder) -> Builder, WARN),
+        (
+            (|b| b.spans(WARN).events(LevelFilter::OFF)) as fn(ProfilerBuilder) -> ProfilerBuilder,
+            WARN,
+        ),
         (|b| b.spans(WARN).events(INFO), INFO),
         (|b| b.filter("my_app=trace,h2=off"), TRACE),
         (|b| b.filter("warn,my_app=info"), INFO),

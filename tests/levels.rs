@@ -1,7 +1,7 @@
 //! What is kept: a level for spans, one for events, and targets of their own; in both front ends, without
 //! any filter of `tracing-subscriber`, and changed while the program runs.
 
-use spandrel::{Builder, ErrorKind, Profiler};
+use spandrel::{ErrorKind, Profiler, ProfilerBuilder};
 use spandrel_tests::{Database, Scratch, dispatch, ledger, scratch, small, time_limit, within};
 use tracing::level_filters::LevelFilter;
 use tracing::{
@@ -30,7 +30,7 @@ type Install = fn(&Profiler) -> Dispatch;
 const FRONT_ENDS: [Install; 3] = [beside_others, dispatch, alone];
 
 fn record(
-    set: impl Fn(Builder) -> Builder,
+    set: impl Fn(ProfilerBuilder) -> ProfilerBuilder,
     install: impl Fn(&Profiler) -> Dispatch,
     body: impl Fn(),
 ) -> (Scratch, Database) {
@@ -73,11 +73,11 @@ fn by_default_spans_are_kept_from_debug_on_and_events_from_info_on() {
 fn spans_and_events_have_a_level_each() {
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
-        let set = |builder: Builder| builder.spans(Level::TRACE).events(LevelFilter::OFF);
+        let set = |builder: ProfilerBuilder| builder.spans(Level::TRACE).events(LevelFilter::OFF);
         let (_scratch, db) = record(set, install, all_levels);
         assert_eq!(names(&db), ["trace", "debug", "info"]);
         assert_eq!(messages(&db), [""; 0]);
-        let set = |builder: Builder| builder.spans(LevelFilter::OFF).events(Level::TRACE);
+        let set = |builder: ProfilerBuilder| builder.spans(LevelFilter::OFF).events(Level::TRACE);
         let (_scratch, db) = record(set, install, all_levels);
         assert_eq!(names(&db), [""; 0]);
         assert_eq!(messages(&db), ["trace", "debug", "info"]);
@@ -88,7 +88,7 @@ fn spans_and_events_have_a_level_each() {
 fn a_target_that_the_filter_names_has_its_own_level() {
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
-        let set = |builder: Builder| builder.filter("mine=trace,h2=off,mine::quiet=warn");
+        let set = |builder: ProfilerBuilder| builder.filter("mine=trace,h2=off,mine::quiet=warn");
         let (_scratch, db) = record(set, install, || {
             drop(trace_span!(target: "mine", "mine"));
             drop(trace_span!(target: "mine::inner", "inner"));
@@ -163,7 +163,8 @@ fn a_parent_below_the_level_that_is_named_stands_for_its_nearest_recorded_ancest
 fn an_error_marks_its_span_even_if_no_event_is_kept() {
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
-        let set = |builder: Builder| builder.spans(LevelFilter::ERROR).events(LevelFilter::OFF);
+        let set =
+            |builder: ProfilerBuilder| builder.spans(LevelFilter::ERROR).events(LevelFilter::OFF);
         let (_scratch, db) = record(set, install, || {
             tracing::error_span!("failed").in_scope(|| error!("no"));
             tracing::error_span!("well").in_scope(|| tracing::warn!("yes"));

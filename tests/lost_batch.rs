@@ -24,7 +24,7 @@ fn a_batch_that_is_lost_uncounted_does_not_balance() {
         assert_eq!(stats.recorded, 100 * (round + 1));
     }
     let report = profiler.close().unwrap();
-    assert!(!report.spans.balances() && !report.events.balances(), "{report}");
+    assert!(!report.spans().balances() && !report.events.balances(), "{report}");
     assert!(report.links.balances());
     assert_eq!((report.recorded, report.stored, report.in_flight), (300, 200, 0), "{report}");
     assert_eq!(Database::open(scratch.db()).count("SELECT count(*) FROM span"), 200);

@@ -78,7 +78,7 @@ fn memory_does_not_grow_while_the_database_is_locked() {
     assert!(profiler.flush(Duration::from_millis(300)).is_err(), "the file is locked");
     come_and_go(MANY, &profiler, &dispatch, &numbers);
     fill_up(&profiler, &dispatch);
-    let stored_at_most = profiler.stats().spans.in_flight;
+    let stored_at_most = profiler.stats().in_flight;
 
     let grown_by = |threads| {
         let before = live_bytes();
@@ -110,7 +110,7 @@ fn memory_does_not_grow_while_the_database_is_locked() {
     within(&dispatch, || drop(info_span!("after")));
     let report = profiler.close().unwrap();
     let db = ledger::check(scratch.db(), &report);
-    assert!(report.spans.stored >= stored_at_most, "what was in the ring is stored: {report}");
+    assert!(report.stored >= stored_at_most, "what was in the ring is stored: {report}");
     let short = |what: &str| {
         db.count(&format!(
             "SELECT {what} FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id

@@ -176,13 +176,13 @@ fn all_is_told(db: &Database, report: &Report, works: u64) {
     assert!(calls > 100, "the handler has run {calls} times only");
     let stats = &report.stats;
     let opened = works * SPANS_OF_A_WORK + calls * SPANS_OF_A_CALL;
-    assert_eq!(stats.spans.recorded, opened, "{report:?}");
-    for (what, ledger) in [("spans", &stats.spans), ("events", &stats.events)] {
+    assert_eq!(stats.recorded, opened, "{report:?}");
+    for (what, ledger) in [("spans", &stats.spans()), ("events", &stats.events)] {
         assert_eq!(ledger.dropped.total(), ledger.dropped.reentrant, "{what}: {report:?}");
     }
     assert_eq!((stats.unfinished, stats.open), (0, 0), "{report:?}");
     // Most of them find the thread where they can be recorded.
-    assert!(stats.spans.dropped.reentrant * 2 < stats.spans.recorded, "{report:?}");
+    assert!(stats.dropped.reentrant * 2 < stats.recorded, "{report:?}");
     let twice = "SELECT count(*) - count(DISTINCT id) FROM
                  (SELECT id FROM span UNION ALL SELECT id FROM event)";
     assert_eq!(db.count(twice), 0, "ids that were given twice");

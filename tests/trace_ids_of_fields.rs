@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use spandrel::Builder;
+use spandrel::ProfilerBuilder;
 use spandrel_export::{Format, Settings, Source, export};
 use spandrel_query::SpanContext;
 use spandrel_query::{Filter, Scan};
@@ -53,7 +53,7 @@ fn contexts(path: &Path) -> Vec<(String, Option<SpanContext>)> {
 }
 
 /// Records, closes and checks the ledger.
-fn record(builder: Builder, path: &Path, program: impl FnOnce()) {
+fn record(builder: ProfilerBuilder, path: &Path, program: impl FnOnce()) {
     let profiler = builder.build().unwrap();
     within(&dispatch(&profiler), program);
     let report = profiler.close().unwrap();

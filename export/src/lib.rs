@@ -47,6 +47,8 @@ pub use self::otlp::{OtlpEncoding, OtlpRequest, otlp_requests};
 pub use self::rows::is_formula;
 pub use self::source::Source;
 pub use self::sqlite::copy;
+/// What is behind [`ExportError::Profile`].
+pub use spandrel_storage::{Error, ErrorKind};
 
 use self::out::Out;
 

@@ -109,7 +109,7 @@ fn ledger(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
     let cells = ["recorded", "= stored", "+ dropped", "+ in flight", "unfinished"];
     writeln!(out, "\nledger       {}", columns(cells))?;
     let report = &outcome.report;
-    let (spans, events, entries) = (&report.spans, &report.events, &report.entries);
+    let (spans, events, entries) = (&report.spans(), &report.events, &report.entries);
     for (name, ledger, unfinished) in [
         ("spans", spans, group(report.unfinished)),
         ("events", events, "-".into()),

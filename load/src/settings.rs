@@ -31,7 +31,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What a load is; the fields are public, so that it can be built from its default.
+/// What a load is. The fields are public, so that it can be built from its default; more may come.
 ///
 /// One unit of load is a tree: `depth` spans, each inside the one before, and an event in the
 /// innermost. Trees begin at fixed moments, whether or not the ones before were late.

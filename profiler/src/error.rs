@@ -20,7 +20,7 @@ pub enum ErrorKind {
     /// A setting is out of range, or an environment variable cannot be understood.
     InvalidOption,
     /// The profile database could not be opened; the storage crate's kind says why.
-    Storage(spandrel_storage::ErrorKind),
+    Storage(crate::StorageErrorKind),
     /// The writer thread could not be started.
     Thread,
     /// The time allowed for a flush ran out. Nothing is lost: the writer goes on.
@@ -37,8 +37,6 @@ pub enum ErrorKind {
     LoggerInstalled,
     /// More marks came at once than the writer's channel holds; this one is dropped, and counted.
     MarksFull,
-    /// Flushing did not commit everything, because the database refuses to take it.
-    Store,
 }
 
 impl Error {

@@ -26,10 +26,11 @@
 //! # Features
 //!
 //! * `bundled` (default): compiles SQLite and links it statically.
-//! * `log` (default): [`Subscriber::init`] takes the records of the `log` crate, too.
+//! * `log` (default): [`ProfilerSubscriber::init`] takes the records of the `log` crate, too.
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
 //!   entered for the first time.
+//! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
 //!
 //! # What it promises
 //!
@@ -70,12 +71,21 @@ mod sync;
 pub mod fuzz;
 
 pub use error::{Error, ErrorKind};
-pub use front::{FilterHandle, ProfilerLayer, Subscriber};
-pub use handle::{Arguments, Builder, Profiler, Report, Section};
+pub use front::{FilterHandle, ProfilerLayer, ProfilerSubscriber};
+pub use handle::{Arguments, Profiler, ProfilerBuilder, Report, Section};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
-pub use recorder::entry_rules::Entries;
+pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};
 pub use recorder::stats::{Ledger, Stats};
+/// Why the store refused: the word in [`ErrorKind::Storage`].
+pub use spandrel_storage::ErrorKind as StorageErrorKind;
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
-#[doc(hidden)]
+#[cfg(feature = "faults")]
 pub use writer::Fault;
+
+/// The former name of [`ProfilerBuilder`], which is also that of a type of `std::thread`.
+#[deprecated(since = "0.1.0", note = "it is `ProfilerBuilder`")]
+pub type Builder = ProfilerBuilder;
+/// The former name of [`ProfilerSubscriber`], which is also that of a trait of `tracing`.
+#[deprecated(since = "0.1.0", note = "it is `ProfilerSubscriber`")]
+pub type Subscriber = ProfilerSubscriber;

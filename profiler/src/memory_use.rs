@@ -28,10 +28,10 @@ macro_rules! parts {
 }
 
 parts! {
-    /// The ring, by [`Builder::ring_capacity`](crate::Builder::ring_capacity): all of it from the start.
+    /// The ring, by [`ProfilerBuilder::ring_capacity`](crate::ProfilerBuilder::ring_capacity): all of it from the start.
     Ring ring,
-    /// The table of open spans with their fields, by [`Builder::max_open_spans`](crate::Builder::max_open_spans) and
-    /// [`Builder::max_field_bytes`](crate::Builder::max_field_bytes); the system gives it page by page, as more are
+    /// The table of open spans with their fields, by [`ProfilerBuilder::max_open_spans`](crate::ProfilerBuilder::max_open_spans) and
+    /// [`ProfilerBuilder::max_field_bytes`](crate::ProfilerBuilder::max_field_bytes); the system gives it page by page, as more are
     /// open at once than ever before.
     OpenSpans open_spans,
     /// What is known of callsites and threads: by how many the program has.
@@ -39,7 +39,7 @@ parts! {
     /// Records that the writer has taken from the ring and that are no rows yet: at most about twice what the
     /// ring holds, while spans come faster than they are stored.
     Drained drained,
-    /// The rows of a commit, by [`Builder::batch_size`](crate::Builder::batch_size).
+    /// The rows of a commit, by [`ProfilerBuilder::batch_size`](crate::ProfilerBuilder::batch_size).
     Rows rows,
     /// What was inside of spans that are open or to come, for their self times.
     SelfTimes self_times,

@@ -95,4 +95,4 @@ pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window}
 pub use self::trace::Trace;
 pub use self::verify::Contradiction;
 pub use self::window_sums::Extent;
-pub use spandrel_storage::nearest;
+pub use spandrel_storage::{Error, ErrorKind, nearest};

@@ -165,6 +165,7 @@ impl Reader {
     }
 
     /// A scan with a further condition, which `each` may change.
+    #[doc(hidden)]
     pub fn scan_if<C: Predicate>(
         &self,
         scan: &Scan,

@@ -21,13 +21,12 @@ fn run() -> RunTimes {
 }
 
 fn marks() -> Vec<Mark> {
-    let mark = |id, label: &str, at: i64, until: Option<i64>| Mark {
-        id,
-        run_id: 1,
-        at_ns: at * SECOND_NS,
-        until_ns: until.map(|until| until * SECOND_NS),
-        label: label.to_owned(),
-        fields: None,
+    let mark = |id, label: &str, at: i64, until: Option<i64>| {
+        let mut mark = Mark::default();
+        (mark.id, mark.run_id, mark.at_ns) = (id, 1, at * SECOND_NS);
+        mark.until_ns = until.map(|until| until * SECOND_NS);
+        mark.label = label.to_owned();
+        mark
     };
     vec![
         mark(1, "deploy", 60, None),

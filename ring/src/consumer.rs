@@ -16,6 +16,7 @@ pub struct Consumer<T> {
 
 /// What one drain brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// Claims that were published.
     pub entries: u64,

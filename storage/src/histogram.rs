@@ -39,6 +39,7 @@ pub struct Histogram {
 
 /// Values from `low` to `high`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bucket {
     /// The smallest value that falls into the bucket.
     pub low: u64,
@@ -79,6 +80,7 @@ impl Histogram {
 
     /// Counts one value, and looks first where the last one of its bucket was counted.
     #[inline]
+    #[doc(hidden)]
     pub fn record_near(&mut self, value: u64, hints: &mut Hints) {
         let bucket = index(value);
         let hint = &mut hints.0[usize::from(bucket) % HINTS];

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 
 /// How hard SQLite tries to get a commit onto the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Synchronous {
     /// Never waits for the disk. A crash of the program loses nothing that was committed; a power
     /// failure can damage the file.
@@ -30,7 +31,8 @@ impl Synchronous {
     }
 }
 
-/// How a store writes; the fields are public, so that it can be built from its default.
+/// How a store writes. The fields are public, so that it can be built from its default
+/// (`StoreOptions { page_size: 4_096, ..StoreOptions::default() }`); more may come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Bytes a page, a power of two from 512 to 65,536; for a new file only. Default: 16,384.

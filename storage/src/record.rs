@@ -39,6 +39,7 @@ pub struct RunInfo {
 
 /// Whether a callsite makes spans or events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CallsiteKind {
     /// The callsite opens spans.
     Span,

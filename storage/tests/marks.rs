@@ -22,16 +22,16 @@ fn marks_of_a_run() {
     drop(conn);
 
     let reader = Reader::open(&path).unwrap();
-    let later = Mark { run_id: 1, at_ns: 20, label: "later".to_owned(), ..Mark::default() };
-    let section = Mark {
-        id: 2,
-        run_id: 1,
-        at_ns: 10,
-        until_ns: Some(15),
-        label: "section".to_owned(),
-        fields: Some("{\"n\":1}".to_owned()),
+    let mark = |id, at_ns, label: &str| {
+        let mut mark = Mark::default();
+        (mark.id, mark.run_id, mark.at_ns) = (id, 1, at_ns);
+        mark.label = label.to_owned();
+        mark
     };
-    let expected = [section, Mark { id: 1, ..later.clone() }, Mark { id: 4, ..later }];
+    let mut section = mark(2, 10, "section");
+    section.until_ns = Some(15);
+    section.fields = Some("{\"n\":1}".to_owned());
+    let expected = [section, mark(1, 20, "later"), mark(4, 20, "later")];
     assert_eq!(reader.marks(1).unwrap(), expected);
     assert_eq!(reader.marks(3).unwrap(), []);
 }

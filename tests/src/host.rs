@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use spandrel::{Builder, Stats};
+use spandrel::{ProfilerBuilder, Stats};
 use tracing::info_span;
 
 use crate::child::{self, Child};
@@ -93,7 +93,7 @@ pub fn sidecar(db: &Path, suffix: &str) -> PathBuf {
 }
 
 /// In the child: does what it is told until the test goes away.
-pub fn serve(set: impl FnOnce(Builder) -> Builder) {
+pub fn serve(set: impl FnOnce(ProfilerBuilder) -> ProfilerBuilder) {
     let _limit = time_limit(120);
     let path = PathBuf::from(std::env::var(PATH).expect("set by the test"));
     let profiler = set(small(&path)).build().expect("a profiler");
@@ -146,7 +146,7 @@ fn touch(how: &str, file: &Path) {
 
 fn tell(stats: &Stats) {
     ledger::identity(stats);
-    let (all, removed) = (stats.spans.dropped.total(), stats.spans.dropped.file_removed);
-    let (recorded, stored) = (stats.spans.recorded, stats.spans.stored);
+    let (all, removed) = (stats.dropped.total(), stats.dropped.file_removed);
+    let (recorded, stored) = (stats.recorded, stats.stored);
     child::say(format!("{recorded} {stored} {removed} {}", all - removed));
 }

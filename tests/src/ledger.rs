@@ -12,7 +12,7 @@ use crate::self_times;
 /// itself, so this can fail; what the tables hold is compared in [`check`].
 pub fn identity(stats: &Stats) {
     for (what, ledger) in [
-        ("spans", &stats.spans),
+        ("spans", &stats.spans()),
         ("events", &stats.events),
         ("links", &stats.links),
         ("entries", &stats.entries),
@@ -34,7 +34,7 @@ pub fn identity(stats: &Stats) {
 pub fn settled(report: &Report) {
     identity(&report.stats);
     let stats = &report.stats;
-    for ledger in [&stats.spans, &stats.events, &stats.links, &stats.entries] {
+    for ledger in [&stats.spans(), &stats.events, &stats.links, &stats.entries] {
         assert_eq!(ledger.in_flight, 0, "in flight after close: {report:?}");
     }
 }
@@ -51,7 +51,7 @@ pub fn check(path: &Path, report: &Report) -> Database {
 /// Like [`check`], for a recording that lost nothing at all: then the self times follow from the
 /// rows, too.
 pub fn check_complete(path: &Path, report: &Report) -> Database {
-    for ledger in [&report.stats.spans, &report.stats.events, &report.stats.links] {
+    for ledger in [&report.stats.spans(), &report.stats.events, &report.stats.links] {
         assert_eq!(ledger.dropped.total(), 0, "{report:?}");
     }
     let db = check(path, report);
@@ -75,12 +75,12 @@ pub fn check_run(db: &Database, run: i64, report: &Report) {
     let stats = &report.stats;
     let rows =
         |table: &str| db.count(&format!("SELECT count(*) FROM {table} WHERE run_id = {run}"));
-    assert_eq!(rows("span"), stats.spans.stored, "span rows of {report:?}");
+    assert_eq!(rows("span"), stats.stored, "span rows of {report:?}");
     assert_eq!(rows("event"), stats.events.stored, "event rows of {report:?}");
     assert_eq!(rows("link"), stats.links.stored, "link rows of {report:?}");
     assert_eq!(rows("entry"), stats.entries.stored, "entry rows of {report:?}");
     let column = |name: &str| db.count(&format!("SELECT {name} FROM run WHERE id = {run}"));
-    assert_eq!(column("spans"), stats.spans.stored, "run.spans");
+    assert_eq!(column("spans"), stats.stored, "run.spans");
     assert_eq!(column("events"), stats.events.stored, "run.events");
     assert_eq!(column("links"), stats.links.stored, "run.links");
     assert_eq!(column("entries"), stats.entries.stored, "run.entries");
@@ -113,10 +113,11 @@ fn losses(db: &Database, run: i64, report: &Report) {
     let stats = &report.stats;
     let late = DropReason::AlreadyShutdown.as_str();
     let late_rows = by_reason.get(late).copied().unwrap_or_default();
-    let of_reason =
-        |reason| [&stats.spans, &stats.events, &stats.entries].map(|kind| kind.dropped.by(reason));
+    let of_reason = |reason| {
+        [&stats.spans(), &stats.events, &stats.entries].map(|kind| kind.dropped.by(reason))
+    };
     let mut expected = BTreeMap::<String, [u64; 3]>::new();
-    for (reason, _) in stats.spans.dropped.iter() {
+    for (reason, _) in stats.dropped.iter() {
         let lost = of_reason(reason);
         if lost != [0; 3] && reason != DropReason::AlreadyShutdown {
             expected.insert(reason.as_str().to_owned(), lost);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use spandrel::{Builder, Profiler};
+use spandrel::{Profiler, ProfilerBuilder};
 use tempfile::TempDir;
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
@@ -40,7 +40,7 @@ impl Scratch {
 
 /// A profiler whose tables are quick to allocate: two partitions, 1,024 open spans. Its ring holds
 /// all that a test records between two flushes, however late the writer comes.
-pub fn small(db: &Path) -> Builder {
+pub fn small(db: &Path) -> ProfilerBuilder {
     Profiler::builder().database(db).ring_capacity(65_536).partitions(2).max_open_spans(1_024)
 }
 

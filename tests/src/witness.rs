@@ -17,7 +17,7 @@ use crate::comparison::Sandwich;
 /// The subscriber; installed in the place of spandrel's.
 #[derive(Debug)]
 pub struct Witness {
-    ours: spandrel::Subscriber,
+    ours: spandrel::ProfilerSubscriber,
     models: Sandwich,
     seen: Mutex<Seen>,
 }
@@ -44,7 +44,7 @@ impl Seen {
 
 impl Witness {
     /// Shows everything to `models`, too.
-    pub fn new(ours: spandrel::Subscriber, models: Sandwich) -> Self {
+    pub fn new(ours: spandrel::ProfilerSubscriber, models: Sandwich) -> Self {
         Self { ours, models, seen: Mutex::default() }
     }
 

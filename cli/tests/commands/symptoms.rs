@@ -4,14 +4,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use spandrel::{Builder, Profiler};
+use spandrel::{Profiler, ProfilerBuilder};
 use tracing::{Instrument, Span, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::fixture::{bare, run};
 
 /// Records `work`, with a runtime of one thread.
-fn recorded<F: Future<Output = ()>>(builder: Builder, path: &Path, work: impl FnOnce() -> F) {
+fn recorded<F: Future<Output = ()>>(
+    builder: ProfilerBuilder,
+    path: &Path,
+    work: impl FnOnce() -> F,
+) {
     let profiler = builder.database(path).build().unwrap();
     let subscriber = tracing_subscriber::registry().with(profiler.layer());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use spandrel::{Builder, Entries, Profiler};
+use spandrel::{Entries, Profiler, ProfilerBuilder};
 use spandrel_storage::{Batch, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions};
 use tempfile::TempDir;
 use tracing::info_span;
@@ -133,7 +133,7 @@ fn what_works_is_not_told_of() {
 }
 
 /// What `doctor` says of an actor that was entered 1,500 times.
-fn of_an_actor(settings: impl FnOnce(Builder) -> Builder) -> Option<String> {
+fn of_an_actor(settings: impl FnOnce(ProfilerBuilder) -> ProfilerBuilder) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.db");
     let profiler = settings(Profiler::builder().database(&path)).build().unwrap();

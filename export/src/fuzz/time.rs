@@ -21,10 +21,11 @@ pub fn time(data: &[u8]) {
         last_ns: input.i64(),
         ended_unix_ns: Some(input.i64()).filter(|ended| *ended != 0),
     };
-    let at_ns = input.i64();
-    let until_ns = Some(input.i64()).filter(|until| *until != 0);
-    let label = "a".to_owned();
-    let marks = [Mark { id: 1, run_id: 1, at_ns, until_ns, label, fields: None }];
+    let mut mark = Mark::default();
+    (mark.id, mark.run_id, mark.at_ns) = (1, 1, input.i64());
+    mark.until_ns = Some(input.i64()).filter(|until| *until != 0);
+    mark.label = "a".to_owned();
+    let marks = [mark];
     let zone = zone(input.byte());
     for range in [
         TimeRange::parse(None, None, Some(text)),

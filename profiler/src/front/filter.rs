@@ -292,10 +292,10 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// Changes the filter of a [`Subscriber`](crate::Subscriber) or a [`ProfilerLayer`](crate::ProfilerLayer)
+/// Changes the filter of a [`ProfilerSubscriber`](crate::ProfilerSubscriber) or a [`ProfilerLayer`](crate::ProfilerLayer)
 /// while it is installed.
 ///
-/// Made by [`Subscriber::filter_handle`](crate::Subscriber::filter_handle) and
+/// Made by [`ProfilerSubscriber::filter_handle`](crate::ProfilerSubscriber::filter_handle) and
 /// [`ProfilerLayer::filter_handle`](crate::ProfilerLayer::filter_handle). Once the front end is gone, it
 /// does nothing.
 ///
@@ -338,7 +338,7 @@ impl FilterHandle {
         }
     }
 
-    /// The same with one level for all targets; of events, [`Builder::events`](crate::Builder::events)
+    /// The same with one level for all targets; of events, [`ProfilerBuilder::events`](crate::ProfilerBuilder::events)
     /// is a second limit.
     pub fn set_max_level(&self, level: impl Into<LevelFilter>) {
         if let Some(filter) = self.0.upgrade() {

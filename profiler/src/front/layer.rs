@@ -30,8 +30,8 @@ use crate::recorder::{IsRecorded, Recorder, Source};
 ///
 /// Made by [`Profiler::layer`](crate::Profiler::layer). It composes with other layers and with
 /// per-layer filters, keeps nothing in the registry's extensions, and never disables a callsite for
-/// the layers beside it. It has levels and a filter of its own ([`Builder::spans`](crate::Builder::spans),
-/// [`Builder::events`](crate::Builder::events), [`Builder::filter`](crate::Builder::filter)), so that it
+/// the layers beside it. It has levels and a filter of its own ([`ProfilerBuilder::spans`](crate::ProfilerBuilder::spans),
+/// [`ProfilerBuilder::events`](crate::ProfilerBuilder::events), [`ProfilerBuilder::filter`](crate::ProfilerBuilder::filter)), so that it
 /// needs none of `tracing-subscriber`'s. Where it is alone, or beside layers that also say what they
 /// want, `tracing` does not even make what none of them keeps. The layer of a profiler that is switched off
 /// is one that is not there. When the profiler is closed, the layer stays where it is and only counts.

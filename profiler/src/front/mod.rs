@@ -22,4 +22,4 @@ pub(crate) mod log_records;
 
 pub use self::filter::FilterHandle;
 pub use self::layer::ProfilerLayer;
-pub use self::subscriber::Subscriber;
+pub use self::subscriber::ProfilerSubscriber;

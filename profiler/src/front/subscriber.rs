@@ -23,7 +23,7 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 ///
 /// # Which front end?
 ///
-/// | | [`Subscriber`] | [`ProfilerLayer`](crate::ProfilerLayer) on `Registry` |
+/// | | [`ProfilerSubscriber`] | [`ProfilerLayer`](crate::ProfilerLayer) on `Registry` |
 /// |---|---|---|
 /// | other layers beside it (`fmt`, OpenTelemetry, ...) | none | any |
 /// | filter | [`with_max_level`](Self::with_max_level), [`with_filter`](Self::with_filter), changed at run time by a [`FilterHandle`] | any per-layer or global one |
@@ -46,16 +46,16 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a subscriber does nothing until it is installed"]
-pub struct Subscriber {
+pub struct ProfilerSubscriber {
     front: FrontEnd,
 }
 
-impl Subscriber {
+impl ProfilerSubscriber {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
         Self { front: FrontEnd::new(recorder, true) }
     }
 
-    /// Records nothing that is more verbose than this; of events, [`Builder::events`](crate::Builder::events)
+    /// Records nothing that is more verbose than this; of events, [`ProfilerBuilder::events`](crate::ProfilerBuilder::events)
     /// is a second limit. In place of the levels and the filter of the builder.
     pub fn with_max_level(self, level: impl Into<LevelFilter>) -> Self {
         self.front.filter.set_max_level(level.into());
@@ -174,16 +174,16 @@ impl Subscriber {
     }
 }
 
-impl fmt::Debug for Subscriber {
+impl fmt::Debug for ProfilerSubscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscriber")
+        f.debug_struct("ProfilerSubscriber")
             .field("enabled", &self.front.recorder().is_some())
             .field("filter", &self.front.filter)
             .finish()
     }
 }
 
-impl tracing_core::Subscriber for Subscriber {
+impl tracing_core::Subscriber for ProfilerSubscriber {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.front.filter.set_dispatch(dispatch);
     }

@@ -15,6 +15,7 @@ use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::recorder::rule::Rule;
 use crate::redact::Redaction;
+#[cfg(feature = "faults")]
 use crate::writer::Fault;
 
 /// Most partitions that a thread can have for itself.
@@ -30,7 +31,7 @@ pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 /// Settings of a [`Profiler`](crate::Profiler); every one has a default.
 #[derive(Debug, Clone)]
 #[must_use = "call build() to start the profiler"]
-pub struct Builder {
+pub struct ProfilerBuilder {
     pub(crate) database: PathBuf,
     pub(crate) label: Option<String>,
     pub(crate) commit: Option<String>,
@@ -53,6 +54,7 @@ pub struct Builder {
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
+    #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
 
@@ -71,7 +73,7 @@ pub enum Arguments {
     Whole,
 }
 
-impl Default for Builder {
+impl Default for ProfilerBuilder {
     fn default() -> Self {
         Self {
             database: "%n.spandrel.db".into(),
@@ -95,12 +97,13 @@ impl Default for Builder {
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
+            #[cfg(feature = "faults")]
             fault: None,
         }
     }
 }
 
-impl Builder {
+impl ProfilerBuilder {
     /// The profile database; made if it is missing, appended to if it is one of ours.
     ///
     /// `%p` in it is the process id, `%t` the time of the start (`20261128T162233Z`), `%n` the name of the
@@ -343,8 +346,8 @@ impl Builder {
         self
     }
 
-    /// Injects a fault into the writer.
-    #[doc(hidden)]
+    /// The writer brings a fault upon itself: for tests of what becomes of a recording then.
+    #[cfg(feature = "faults")]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self

@@ -9,7 +9,7 @@ use std::time::Duration;
 use spandrel_storage::nearest;
 use tracing_core::LevelFilter;
 
-use super::builder::{Arguments, Builder, VARIABLE_PREFIX};
+use super::builder::{Arguments, ProfilerBuilder, VARIABLE_PREFIX};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
@@ -74,7 +74,7 @@ pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String
 /// The settings that the environment describes; none without `SPANDREL_DB`.
 pub(crate) fn builder(
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Option<Builder>, Error> {
+) -> Result<Option<ProfilerBuilder>, Error> {
     let found = RefCell::new(Vec::new());
     let set = |name: &'static str| {
         let value = variable(name).filter(|value| !value.is_empty())?;
@@ -82,7 +82,7 @@ pub(crate) fn builder(
         Some(value)
     };
     let Some(database) = set("SPANDREL_DB") else { return Ok(None) };
-    let mut builder = Builder::default().database(database);
+    let mut builder = ProfilerBuilder::default().database(database);
     if let Some(label) = set("SPANDREL_LABEL") {
         builder = builder.label(label.to_string_lossy());
     }
@@ -309,7 +309,7 @@ mod tests {
             let message = error.to_string();
             assert!(message.starts_with(name) && message.contains(least), "{message}");
         }
-        let error = Builder::default().ring_capacity(0).build().unwrap_err();
+        let error = ProfilerBuilder::default().ring_capacity(0).build().unwrap_err();
         assert!(error.to_string().starts_with("ring_capacity is 0"), "{error}");
         // What takes too much memory, in the one place and in the other.
         let variables = [("SPANDREL_DB", "a.db"), ("SPANDREL_RING_CAPACITY", "4294967296")];

@@ -14,7 +14,7 @@ mod path_pattern;
 mod run_info;
 mod start;
 
-pub use self::builder::{Arguments, Builder};
+pub use self::builder::{Arguments, ProfilerBuilder};
 pub use self::profiler::Profiler;
 pub use self::report::Report;
 pub use self::section::Section;

@@ -10,13 +10,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use spandrel_ring::Waker;
 use spandrel_storage::{Snapshot, after};
 
-use super::builder::Builder;
+use super::builder::ProfilerBuilder;
 use super::environment;
 use super::report::Report;
 use super::section::Section;
 use crate::error::{Error, ErrorKind};
 use crate::front::ProfilerLayer;
-use crate::front::Subscriber;
+use crate::front::ProfilerSubscriber;
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::Recorder;
@@ -77,8 +77,8 @@ pub(super) enum Closing {
 
 impl Profiler {
     /// Settings with their defaults.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ProfilerBuilder {
+        ProfilerBuilder::default()
     }
 
     /// A profiler as the environment describes it; switched off, and costing nothing, if
@@ -86,25 +86,25 @@ impl Profiler {
     ///
     /// | variable | is |
     /// |---|---|
-    /// | `SPANDREL_DB` | [`Builder::database`] |
-    /// | `SPANDREL_LABEL` | [`Builder::label`] |
-    /// | `SPANDREL_COMMIT` | [`Builder::commit`] |
-    /// | `SPANDREL_RING_CAPACITY` | [`Builder::ring_capacity`], slots |
-    /// | `SPANDREL_PARTITIONS` | [`Builder::partitions`] |
-    /// | `SPANDREL_BATCH_SIZE` | [`Builder::batch_size`] |
-    /// | `SPANDREL_FLUSH_INTERVAL_MS` | [`Builder::flush_interval`], milliseconds |
-    /// | `SPANDREL_MAX_OPEN_SPANS` | [`Builder::max_open_spans`] |
-    /// | `SPANDREL_MAX_FIELD_BYTES` | [`Builder::max_field_bytes`] |
-    /// | `SPANDREL_SPANS` | [`Builder::spans`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
-    /// | `SPANDREL_FILTER` | [`Builder::filter`], as in `my_app=trace,h2=off` |
-    /// | `SPANDREL_EVENTS` | [`Builder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
-    /// | `SPANDREL_ENTRIES` | [`Builder::entries`]: `off`, `long-lived` or `all`; and [`Builder::entries_of`], as in `long-lived,my_app::conn=all,db.query=off`; `all` by itself makes calls only of what lives long |
-    /// | `SPANDREL_BUSY_TIME` | [`Builder::busy_time`]: `true` or `1`, `false` or `0` |
-    /// | `SPANDREL_STATUS_RULES` | [`Builder::status_rules`]: the same |
-    /// | `SPANDREL_CONTROL` | [`Builder::control`]: `true` or `1`, `false` or `0` |
-    /// | `SPANDREL_LIVE_READERS` | [`Builder::live_readers`]: `true` or `1`, `false` or `0` |
-    /// | `SPANDREL_MAX_BYTES` | [`Builder::max_bytes`] |
-    /// | `SPANDREL_MAX_AGE_S` | [`Builder::max_age`], seconds |
+    /// | `SPANDREL_DB` | [`ProfilerBuilder::database`] |
+    /// | `SPANDREL_LABEL` | [`ProfilerBuilder::label`] |
+    /// | `SPANDREL_COMMIT` | [`ProfilerBuilder::commit`] |
+    /// | `SPANDREL_RING_CAPACITY` | [`ProfilerBuilder::ring_capacity`], slots |
+    /// | `SPANDREL_PARTITIONS` | [`ProfilerBuilder::partitions`] |
+    /// | `SPANDREL_BATCH_SIZE` | [`ProfilerBuilder::batch_size`] |
+    /// | `SPANDREL_FLUSH_INTERVAL_MS` | [`ProfilerBuilder::flush_interval`], milliseconds |
+    /// | `SPANDREL_MAX_OPEN_SPANS` | [`ProfilerBuilder::max_open_spans`] |
+    /// | `SPANDREL_MAX_FIELD_BYTES` | [`ProfilerBuilder::max_field_bytes`] |
+    /// | `SPANDREL_SPANS` | [`ProfilerBuilder::spans`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_FILTER` | [`ProfilerBuilder::filter`], as in `my_app=trace,h2=off` |
+    /// | `SPANDREL_EVENTS` | [`ProfilerBuilder::events`]: `off`, `error`, `warn`, `info`, `debug`, `trace` |
+    /// | `SPANDREL_ENTRIES` | [`ProfilerBuilder::entries`]: `off`, `long-lived` or `all`; and [`ProfilerBuilder::entries_of`], as in `long-lived,my_app::conn=all,db.query=off`; `all` by itself makes calls only of what lives long |
+    /// | `SPANDREL_BUSY_TIME` | [`ProfilerBuilder::busy_time`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_STATUS_RULES` | [`ProfilerBuilder::status_rules`]: the same |
+    /// | `SPANDREL_CONTROL` | [`ProfilerBuilder::control`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_LIVE_READERS` | [`ProfilerBuilder::live_readers`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_MAX_BYTES` | [`ProfilerBuilder::max_bytes`] |
+    /// | `SPANDREL_MAX_AGE_S` | [`ProfilerBuilder::max_age`], seconds |
     ///
     /// If the profiler cannot be had, because another process records into the file, say, or a variable
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
@@ -118,7 +118,7 @@ impl Profiler {
     ///
     /// # Blocking
     ///
-    /// As [`Builder::build`].
+    /// As [`ProfilerBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
         let names = std::env::vars_os().filter(|(_, value)| !value.is_empty());
         let names = names.filter_map(|(name, _)| name.into_string().ok());
@@ -137,12 +137,12 @@ impl Profiler {
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`], and [`ErrorKind::InvalidOption`] for a variable that cannot be
+    /// As [`ProfilerBuilder::build`], and [`ErrorKind::InvalidOption`] for a variable that cannot be
     /// understood.
     ///
     /// # Blocking
     ///
-    /// As [`Builder::build`].
+    /// As [`ProfilerBuilder::build`].
     pub fn try_from_env() -> Result<Self, Error> {
         match environment::builder(|name| std::env::var_os(name))? {
             Some(builder) => builder.build(),
@@ -171,11 +171,11 @@ impl Profiler {
     }
 
     /// A whole `tracing` subscriber that records into this profiler: faster than a layer, and alone.
-    /// See [`Subscriber`] for which of the two to choose.
+    /// See [`ProfilerSubscriber`] for which of the two to choose.
     ///
     /// Spans of a profiler's first front end, be it a layer or a subscriber, take the quickest way.
-    pub fn subscriber(&self) -> Subscriber {
-        Subscriber::new(self.handle.as_ref().map(|handle| &handle.recorder))
+    pub fn subscriber(&self) -> ProfilerSubscriber {
+        ProfilerSubscriber::new(self.handle.as_ref().map(|handle| &handle.recorder))
     }
 
     /// Waits until everything that was recorded before this call is committed, to a file that is where the
@@ -250,7 +250,7 @@ impl Profiler {
     ///
     /// # Blocking
     ///
-    /// The calling thread, up to [`Builder::close_timeout`]: it reads and writes the whole file, some 2 s for
+    /// The calling thread, up to [`ProfilerBuilder::close_timeout`]: it reads and writes the whole file, some 2 s for
     /// a GB. No other thread waits, and the recording goes on. Until the copy is made, the write-ahead
     /// log cannot begin anew and grows by what is recorded.
     pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<Snapshot, Error> {
@@ -299,7 +299,7 @@ impl Profiler {
     /// [`Stats::marks_dropped`].
     ///
     /// A label of more than 256 bytes is cut. While the recording goes on, other processes can set
-    /// marks, too; see [`Builder::control`].
+    /// marks, too; see [`ProfilerBuilder::control`].
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -406,7 +406,7 @@ impl Profiler {
     ///
     /// # Blocking
     ///
-    /// Until everything is committed, at most for [`Builder::close_timeout`] and a second.
+    /// Until everything is committed, at most for [`ProfilerBuilder::close_timeout`] and a second.
     pub fn close(&self) -> Result<Report, Error> {
         let Some(handle) = &self.handle else { return Ok(Report::default()) };
         handle.close()
@@ -493,9 +493,10 @@ impl Handle {
 
 /// Counts everything that is in flight as lost to the store.
 fn give_up(stats: &mut Stats) {
-    for ledger in [&mut stats.spans, &mut stats.events, &mut stats.links, &mut stats.entries] {
-        ledger.dropped.add(DropReason::StoreError, ledger.in_flight);
-        ledger.in_flight = 0;
+    let Stats { dropped, in_flight, events, links, entries, .. } = stats;
+    let others = [events, links, entries].map(|kind| (&mut kind.dropped, &mut kind.in_flight));
+    for (dropped, in_flight) in std::iter::once((dropped, in_flight)).chain(others) {
+        dropped.add(DropReason::StoreError, std::mem::take(in_flight));
     }
 }
 

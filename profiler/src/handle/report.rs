@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::recorder::stats::Stats;
 
 /// What `close()` returns: the last [`Stats`], and how the closing went.
+///
+/// The fields and methods of the statistics can be reached through it, as in `report.recorded`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {

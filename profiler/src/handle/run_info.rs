@@ -4,13 +4,13 @@ use std::hash::{BuildHasher, Hasher};
 
 use spandrel_storage::{RunInfo, SqliteVersion};
 
-use super::builder::{Arguments, Builder};
+use super::builder::{Arguments, ProfilerBuilder};
 use crate::json_string::push_string;
 use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
 
 /// The row for table `run`.
-pub(crate) fn describe_run(builder: &Builder, recorder: &Recorder) -> RunInfo {
+pub(crate) fn describe_run(builder: &ProfilerBuilder, recorder: &Recorder) -> RunInfo {
     let started = recorder.clock.origin_unix();
     let program = std::env::current_exe().unwrap_or_default();
     RunInfo {
@@ -36,7 +36,7 @@ fn uuid() -> String {
 }
 
 /// The arguments behind the program's name as a JSON array, as far as they are stored.
-fn arguments(builder: &Builder) -> String {
+fn arguments(builder: &ProfilerBuilder) -> String {
     let all = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     let kept = match builder.arguments {
         Arguments::Redacted => redacted_arguments(all, &builder.redaction),
@@ -64,7 +64,7 @@ fn host() -> String {
 }
 
 /// The settings in force as a JSON object.
-fn settings(builder: &Builder, recorder: &Recorder) -> String {
+fn settings(builder: &ProfilerBuilder, recorder: &Recorder) -> String {
     let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
     let mut database = String::new();
     push_string(&mut database, &builder.database.display().to_string());

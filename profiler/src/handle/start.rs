@@ -5,7 +5,7 @@ use std::sync::Arc;
 use spandrel_ring::fork;
 use spandrel_storage::Store;
 
-use super::builder::Builder;
+use super::builder::ProfilerBuilder;
 use super::path_pattern;
 use super::profiler::{Closing, Handle, Profiler};
 use super::run_info::describe_run;
@@ -17,7 +17,7 @@ use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::control::FLUSHES_MAX;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
 
-impl Builder {
+impl ProfilerBuilder {
     /// Opens the database, allocates ring and tables, and starts the writer thread.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Profiler {
     /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
     /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
     /// mask, and what may be pending for him, stay as they are.
-    pub(crate) fn start(builder: Builder) -> Result<Self, Error> {
+    pub(crate) fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
         let refused = |source: std::io::Error| {
             Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
                 .with_source(source)
@@ -64,7 +64,7 @@ impl Profiler {
         })
     }
 
-    pub(crate) fn start_here(mut builder: Builder) -> Result<Self, Error> {
+    pub(crate) fn start_here(mut builder: ProfilerBuilder) -> Result<Self, Error> {
         // A forked child would keep the file locked when this process is dead.
         spandrel_storage::tell_of_locks(fork::close_in_child, fork::keep_in_child);
         let pattern = std::mem::take(&mut builder.database);
@@ -115,6 +115,7 @@ impl Profiler {
             first_id,
             run,
             redaction: builder.redaction,
+            #[cfg(feature = "faults")]
             fault: builder.fault,
         };
         let waker = recorder.ring.waker();

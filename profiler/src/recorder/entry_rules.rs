@@ -25,8 +25,8 @@ pub enum Entries {
     LongLived,
     /// All. A span of which that is so takes none of the fast paths: making, entering, leaving and closing it
     /// take about twice the instructions. For spans of a name, by
-    /// [`Builder::entries_of`](crate::Builder::entries_of), each entry is then a call; for all of them,
-    /// by [`Builder::entries`](crate::Builder::entries), only those of spans that live long are.
+    /// [`ProfilerBuilder::entries_of`](crate::ProfilerBuilder::entries_of), each entry is then a call; for all of them,
+    /// by [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries), only those of spans that live long are.
     All,
 }
 

@@ -1,5 +1,5 @@
 //! Events that are records of the `log` crate, whoever has made them so: `tracing_subscriber`'s `init`, a
-//! `LogTracer` of the program's, or our own [`init`](crate::Subscriber::init).
+//! `LogTracer` of the program's, or our own [`init`](crate::ProfilerSubscriber::init).
 //!
 //! `tracing-log` has one callsite a level for all of them, whose target is `log`: what a record says of
 //! itself stands in fields. Before it makes the event it asks whether a callsite with the record's own target

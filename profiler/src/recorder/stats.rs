@@ -1,7 +1,6 @@
 //! The ledger as a user sees it.
 
 use std::fmt;
-use std::ops::Deref;
 use std::time::Duration;
 
 use spandrel_storage::SqliteVersion;
@@ -40,21 +39,27 @@ impl Ledger {
 
 /// The state of a profiler at one moment.
 ///
-/// The fields of the [`Ledger`] of *spans* stand here directly: `stats.recorded`, `stats.stored`,
-/// `stats.dropped`, `stats.in_flight`. A span counts as recorded when it closes (or at once, when
+/// The ledger of *spans* stands here directly: `recorded`, `stored`, `dropped` and `in_flight`, which
+/// [`spans`](Self::spans) gives as one. A span counts as recorded when it closes (or at once, when
 /// it has to be dropped before that); a span that is still open at `close()` is stored as
 /// unfinished and counts as recorded then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The ledger of spans.
-    pub spans: Ledger,
+    /// All spans that there were to record.
+    pub recorded: u64,
+    /// Spans that are committed to the database.
+    pub stored: u64,
+    /// Spans that were lost, by reason.
+    pub dropped: Dropped,
+    /// Spans in the ring or in the batch that the writer is filling.
+    pub in_flight: u64,
     /// The ledger of events.
     pub events: Ledger,
     /// The ledger of follows-from links. A link to a span that has already closed cannot be told
     /// from one to a later span with the same id, and is not recorded at all.
     pub links: Ledger,
-    /// The ledger of entries that are recorded one by one, see [`Builder::entries`](crate::Builder::entries):
+    /// The ledger of entries that are recorded one by one, see [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries):
     /// a record each, when the thread has left. They are dropped before a span is, as `ring_full`, when less
     /// than a quarter of the ring is free.
     pub entries: Ledger,
@@ -95,7 +100,7 @@ pub struct Stats {
     /// over later ones that cost nothing.
     pub last_refusal: Option<String>,
     /// Why no other process can ask the recording for something, though it should, or could not until
-    /// the file for that was begun anew; it goes on without. See [`Builder::control`](crate::Builder::control).
+    /// the file for that was begun anew; it goes on without. See [`ProfilerBuilder::control`](crate::ProfilerBuilder::control).
     pub control_error: Option<String>,
     /// The SQLite that the program has linked; [`SqliteVersion::caution`] says what there is to say
     /// against it.
@@ -107,20 +112,19 @@ pub struct Stats {
     pub memory: Memory,
 }
 
-impl Deref for Stats {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.spans
-    }
-}
-
 impl Stats {
+    /// The ledger of spans.
+    #[must_use]
+    pub const fn spans(&self) -> Ledger {
+        let Self { recorded, stored, dropped, in_flight, .. } = *self;
+        Ledger { recorded, stored, dropped, in_flight }
+    }
+
     /// Whether the identity `recorded = stored + dropped + in_flight` holds for spans, events, links
     /// and entries.
     #[must_use]
     pub fn balances(&self) -> bool {
-        [&self.spans, &self.events, &self.links, &self.entries].into_iter().all(Ledger::balances)
+        [&self.spans(), &self.events, &self.links, &self.entries].into_iter().all(Ledger::balances)
     }
 }
 
@@ -171,7 +175,7 @@ impl Stats {
                 r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
                 r#""last_refusal":{},"control_error":{},"memory":{}}}"#
             ),
-            ledger(&self.spans),
+            ledger(&self.spans()),
             ledger(&self.events),
             ledger(&self.links),
             ledger(&self.entries),

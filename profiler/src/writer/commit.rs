@@ -12,6 +12,7 @@ use super::marks::PendingMarks;
 use super::raw::add;
 use crate::panics;
 use crate::recorder::losses::{DropReason, Kind, PerKind};
+#[cfg(feature = "faults")]
 use crate::writer::fault::Fault;
 use crate::writer::state::Trouble;
 
@@ -141,6 +142,7 @@ impl Writer {
             self.quarantine(counts);
             counts = PerKind::default();
         }
+        #[cfg(feature = "faults")]
         if self.options.fault == Some(Fault::LoseBatch(self.batches_begun)) {
             self.batch.clear();
             counts = PerKind::default();
@@ -217,6 +219,7 @@ impl Writer {
     }
 
     fn convert(&mut self, piece: Range<usize>) {
+        #[cfg(feature = "faults")]
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
         }

@@ -1,7 +1,6 @@
-//! Faults that a test wishes for.
+//! Faults that a test wishes for, with the feature `faults`: an application has none of this.
 
 /// A fault that the writer brings upon itself, to test what becomes of it.
-#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

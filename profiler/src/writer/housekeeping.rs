@@ -330,9 +330,9 @@ impl Writer {
         let stats = stats::collect(&self.recorder, &self.state);
         self.batch.writer_stat = Some(WriterStatRow {
             at_ns: now_ns,
-            recorded: stats.spans.recorded,
-            stored: stats.spans.stored + counts[Kind::Span as usize],
-            dropped: stats.spans.dropped.to_json(),
+            recorded: stats.recorded,
+            stored: stats.stored + counts[Kind::Span as usize],
+            dropped: stats.dropped.to_json(),
             events_recorded: stats.events.recorded,
             events_stored: stats.events.stored + counts[Kind::Event as usize],
             events_dropped: stats.events.dropped.to_json(),

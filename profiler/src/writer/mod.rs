@@ -62,6 +62,7 @@ mod renewal;
 mod requests;
 
 // For tests.
+#[cfg(feature = "faults")]
 mod fault;
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) mod fuzz;
@@ -93,6 +94,7 @@ use raw::RawBatch;
 use requests::Done;
 use so_far::SoFar;
 
+#[cfg(feature = "faults")]
 pub use fault::Fault;
 pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;
@@ -122,6 +124,7 @@ pub(crate) struct WriterOptions {
     pub(crate) first_id: u64,
     pub(crate) run: RunInfo,
     pub(crate) redaction: Redaction,
+    #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
 

@@ -22,11 +22,15 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
     drop(guard);
     let ledger = |kind| ledger(&snapshot, kind, duplicates, closed);
     let account = &snapshot.account;
+    let Ledger { recorded, stored, dropped, in_flight } = ledger(Kind::Span);
     let (callsites, callsites_below_level) = recorder.tally.get();
     Stats {
         callsites,
         callsites_below_level,
-        spans: ledger(Kind::Span),
+        recorded,
+        stored,
+        dropped,
+        in_flight,
         events: ledger(Kind::Event),
         links: ledger(Kind::Link),
         entries: ledger(Kind::Entry),

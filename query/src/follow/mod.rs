@@ -95,6 +95,7 @@ impl Place {
 
 /// What a poll came to.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Polled {
     /// Spans that were committed, in the order of their ends.
     pub spans: Vec<Span>,

@@ -5,6 +5,7 @@ use spandrel_storage::Error;
 
 /// A named moment or section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mark {
     /// Its number in the file; grows with the time of writing.
     pub id: i64,

@@ -97,7 +97,7 @@ fn play(case: &Case) {
         Some(app)
     };
     let report = profiler.close().unwrap();
-    let spans = report.spans;
+    let spans = report.spans();
     assert_eq!((spans.dropped.total(), report.entries.dropped.total()), (0, 0), "{report}");
     let closed = figures::read(&db, &NAMES);
     self_times.push(figures::self_times(&db));

@@ -1,4 +1,4 @@
-//! From facts to findings. Names of settings are those of `spandrel::Builder` and of its environment.
+//! From facts to findings. Names of settings are those of `spandrel::ProfilerBuilder` and of its environment.
 
 use std::collections::BTreeMap;
 
