@@ -1,8 +1,10 @@
 //! What every front end holds: the way to the recorder, and the fast ways.
 
+use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::ancestry::Ancestry;
+use super::fast::FindSlot;
 use super::filter::Filter;
 use crate::recorder::entry_rules::EntryRules;
 use crate::recorder::open_spans::SpanSlot;
@@ -18,7 +20,7 @@ use tracing_core::LevelFilter;
 /// for a front end that has none of its own it is one that refuses everything.
 #[derive(Debug)]
 #[repr(C)] // as it is here, nothing of the fast paths first: the compiler forms fewer addresses
-pub(crate) struct FrontEnd {
+pub(crate) struct FrontEnd<F> {
     pub(crate) filter: Arc<Filter>,
     /// The recorder, if this is the profiler's first front end.
     pub(crate) fast_recorder: Arc<Recorder>,
@@ -34,11 +36,12 @@ pub(crate) struct FrontEnd {
     /// Tells this front end's spans from those of the profiler's other ones.
     pub(crate) layer: u16,
     pub(crate) ancestry: Ancestry,
+    find: PhantomData<fn() -> F>,
 }
 
-impl FrontEnd {
-    /// `direct` says whether the keys of its spans are the recorder's, which name the places.
-    pub(crate) fn new(recorder: Option<&Arc<Recorder>>, direct: bool) -> Self {
+impl<F: FindSlot> FrontEnd<F> {
+    pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
+        let direct = F::IS_DIRECT;
         let recorder = recorder.map(Arc::clone);
         let layer = recorder.as_ref().map_or(0, |recorder| recorder.next_layer(direct));
         if let Some(recorder) = &recorder {
@@ -67,6 +70,7 @@ impl FrontEnd {
             recorder,
             layer,
             ancestry,
+            find: PhantomData,
         }
     }
 

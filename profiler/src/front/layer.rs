@@ -15,14 +15,12 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use super::ancestry::nearest;
-use super::fast::{self, FastPath};
+use super::fast::Hashed;
 use super::filter::FilterHandle;
 use super::front_end::FrontEnd;
 #[cfg(feature = "opentelemetry")]
 use super::open_telemetry;
 use super::placement::Placement;
-use crate::recorder::local;
-use crate::recorder::open_spans::first_place;
 use crate::recorder::sites::Answer;
 use crate::recorder::{IsRecorded, Recorder, Source};
 
@@ -43,7 +41,7 @@ use crate::recorder::{IsRecorded, Recorder, Source};
 /// costs a look into the registry for each new span; the layer's own costs it where such a span is the
 /// innermost one.
 pub struct ProfilerLayer<S> {
-    front: FrontEnd,
+    front: FrontEnd<Hashed>,
     placement: Placement,
     subscriber: PhantomData<fn(S)>,
 }
@@ -51,7 +49,7 @@ pub struct ProfilerLayer<S> {
 impl<S> ProfilerLayer<S> {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
         Self {
-            front: FrontEnd::new(recorder, false),
+            front: FrontEnd::new(recorder),
             placement: Placement::new(),
             subscriber: PhantomData,
         }
@@ -100,7 +98,10 @@ where
         let Some((recorder, layer)) = self.front() else { return };
         let FrontEnd { fast_recorder, sites, filter, .. } = &self.front;
         let mut hears_all = filter.hears_all();
-        if hears_all && fast_recorder.new_span_with_new_ids(sites, key.get(), attributes) {
+        if hears_all
+            && let Some(()) =
+                fast_recorder.new_span_with_new_ids::<Hashed>(sites, key.get(), attributes)
+        {
             return;
         }
         let answer = filter.answer(attributes.metadata());
@@ -110,7 +111,8 @@ where
         {
             let current = context.current_span();
             let parent = current.id().map(Id::into_u64);
-            if fast_recorder.new_span_below(parent, callsite, key.get(), attributes) {
+            if let Some(()) = fast_recorder.new_span_below(parent, callsite, key.get(), attributes)
+            {
                 return;
             }
             hears_all = !current.is_known(); // it is no use to ask
@@ -120,58 +122,6 @@ where
             |is_recorded: IsRecorded<'_>| nearest(context.span(&id)?.scope().skip(1), is_recorded);
         let source = Source { layer, hears_all };
         recorder.new_span_slow(source, key.get(), attributes, answer, &nearest);
-    }
-
-    #[inline(never)]
-    fn enter_slow(&self, id: &Id) {
-        let key = id.into_u64();
-        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
-        if fast::enter_first_place(timed_slots, key) || fast::enter_untimed(untimed_slots, key) {
-            return;
-        }
-        if let Some(place) =
-            fast::enter_recorded(fast_recorder, timed_slots, first_place(timed_slots, key).0, key)
-        {
-            return local::of_owner().set_last_place(place);
-        }
-        if let Some((recorder, layer)) = self.front() {
-            recorder.enter_slow(layer, key);
-        }
-    }
-
-    #[inline(never)]
-    fn exit_slow(&self, id: &Id) {
-        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
-        if let Some(place) = fast::exit_recorded(fast_recorder, timed_slots, id.into_u64()) {
-            return local::of_owner().set_last_place(place);
-        }
-        if fast::exit_untimed(untimed_slots, id) {
-            return;
-        }
-        if let Some((recorder, layer)) = self.front()
-            && !recorder.exit_unrecorded(layer, id.into_u64())
-        {
-            recorder.exit_slow(layer, id.into_u64());
-        }
-    }
-
-    /// A span closes, and not in the quickest way.
-    #[inline(never)]
-    fn close_otherwise(&self, key: u64) {
-        if fast::is_panicking()
-            || !fast::close_again(&self.front.timed_slots, key)
-                && !fast::close_untimed(&self.front.untimed_slots, key)
-                && !fast::close_never_entered(&self.front.timed_slots, key)
-        {
-            self.close_slow(key);
-        }
-    }
-
-    #[inline(never)]
-    fn close_slow(&self, key: u64) {
-        if let Some((recorder, layer)) = self.front() {
-            recorder.close_slow(layer, key);
-        }
     }
 }
 
@@ -224,66 +174,46 @@ where
         }
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
-        // The recorder once, so that the layer itself need not be remembered for it.
-        let fast_recorder: &Recorder = &self.front.fast_recorder;
-        match fast_recorder.new_span_fast(&self.front.sites, key.get(), attributes) {
-            FastPath::Done(()) => {}
-            FastPath::HasFields((), span) => fast_recorder.new_span_with_fields(span, attributes),
-            #[cfg(not(feature = "opentelemetry"))]
-            FastPath::Fallback => self.new_span_slow(attributes, key, context),
+        self.front.new_span(key.get(), attributes, || {
+            // One with a parent that it names is never done quickly.
             #[cfg(feature = "opentelemetry")]
-            FastPath::Fallback => {
-                // One with a parent that it names is never done quickly.
-                open_telemetry::made(&self.front, attributes, &context);
-                self.new_span_slow(attributes, key, context);
-            }
-        }
+            open_telemetry::made(&self.front, attributes, &context);
+            self.new_span_slow(attributes, key, context);
+        });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        if let Some((recorder, layer)) = self.front() {
-            recorder.record(layer, id.into_u64(), values);
-        }
+        self.front.record(id, values);
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        if let Some((recorder, layer)) = self.front() {
-            recorder.follows_from(layer, id.into_u64(), follows.into_u64());
-        }
+        self.front.follows_from(id, follows);
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if let Some((recorder, layer)) = self.front() {
-            let FrontEnd { filter, ancestry, .. } = &self.front;
-            let answer = filter.answer_to_event(event);
-            let hears_all = filter.hears_all() || !knows_current(&context);
-            let nearest =
-                |is_recorded: IsRecorded<'_>| ancestry.of_event(event, &context, is_recorded);
-            recorder.event(Source { layer, hears_all }, event, answer, &nearest);
-        }
+        let FrontEnd { filter, ancestry, .. } = &self.front;
+        let hears_all = || filter.hears_all() || !knows_current(&context);
+        let nearest = |is_recorded: IsRecorded<'_>| ancestry.of_event(event, &context, is_recorded);
+        self.front.event(event, hears_all, &nearest);
     }
 
     fn on_enter(&self, id: &Id, _context: Context<'_, S>) {
         #[cfg(feature = "opentelemetry")]
         open_telemetry::entering(&self.front, id, &_context);
-        if !self.is_absent() && !fast::enter_fast(&self.front.timed_slots, id.into_u64()) {
-            self.enter_slow(id);
+        if !self.is_absent() {
+            self.front.enter(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if !self.is_absent() && !fast::exit_fast(&self.front.timed_slots, id) {
-            self.exit_slow(id);
+        if !self.is_absent() {
+            self.front.exit(id);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        if self.is_absent() {
-            return;
-        }
-        // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() || !fast::close_fast(&self.front.timed_slots, id.into_u64()) {
-            self.close_otherwise(id.into_u64());
+        if !self.is_absent() {
+            self.front.close(id.into_u64());
         }
     }
 }

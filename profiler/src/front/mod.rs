@@ -1,6 +1,7 @@
 //! Front ends: how `tracing` calls the recorder.
 
 // The two front ends, what both hold, and the common case of their callbacks.
+mod callbacks;
 mod fast;
 mod front_end;
 mod layer;

@@ -22,13 +22,14 @@ use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::fast::Hashed;
 use super::front_end::FrontEnd;
 use crate::panics;
 use crate::recorder::fields::GivenIds;
 
 /// A thread is about to enter a span.
 #[inline]
-pub(crate) fn entering<S>(front: &FrontEnd, id: &Id, context: &Context<'_, S>)
+pub(crate) fn entering<S>(front: &FrontEnd<Hashed>, id: &Id, context: &Context<'_, S>)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
@@ -40,8 +41,11 @@ where
 
 /// A span was made.
 #[inline]
-pub(crate) fn made<S>(front: &FrontEnd, attributes: &Attributes<'_>, context: &Context<'_, S>)
-where
+pub(crate) fn made<S>(
+    front: &FrontEnd<Hashed>,
+    attributes: &Attributes<'_>,
+    context: &Context<'_, S>,
+) where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     // One that others are made in is entered.
@@ -52,7 +56,7 @@ where
 
 #[cold]
 #[inline(never)]
-fn learn<S>(front: &FrontEnd, id: &Id, context: &Context<'_, S>)
+fn learn<S>(front: &FrontEnd<Hashed>, id: &Id, context: &Context<'_, S>)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {

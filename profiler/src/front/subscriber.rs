@@ -1,19 +1,18 @@
 //! The front end that is a whole `tracing` subscriber.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
-use super::fast::{self, FastPath};
+use super::fast::Indexed;
 use super::filter::FilterHandle;
 use super::front_end::FrontEnd;
 use crate::error::{Error, ErrorKind};
-use crate::recorder::local;
-use crate::recorder::open_spans::Place;
-use crate::recorder::open_spans::free_list::{UNRECORDED, place_of};
+use crate::recorder::open_spans::free_list::UNRECORDED;
 use crate::recorder::sites::Answer;
 use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 
@@ -47,12 +46,12 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 /// ```
 #[must_use = "a subscriber does nothing until it is installed"]
 pub struct ProfilerSubscriber {
-    front: FrontEnd,
+    front: FrontEnd<Indexed>,
 }
 
 impl ProfilerSubscriber {
     pub(crate) fn new(recorder: Option<&Arc<Recorder>>) -> Self {
-        Self { front: FrontEnd::new(recorder, true) }
+        Self { front: FrontEnd::new(recorder) }
     }
 
     /// Records nothing that is more verbose than this; of events, [`ProfilerBuilder::events`](crate::ProfilerBuilder::events)
@@ -108,69 +107,17 @@ impl ProfilerSubscriber {
     }
 
     #[inline(never)]
-    fn new_span_slow(&self, attributes: &Attributes<'_>) -> Id {
+    fn new_span_slow(&self, attributes: &Attributes<'_>) -> NonZeroU64 {
         let FrontEnd { fast_recorder, sites, filter, layer, .. } = &self.front;
-        if let Some(key) = fast_recorder.open_with_new_ids(sites, attributes) {
-            return Id::from_non_zero_u64(key);
+        if let Some(key) = fast_recorder.new_span_with_new_ids::<Indexed>(sites, (), attributes) {
+            return key;
         }
         let answer = filter.answer(attributes.metadata());
-        let open = |recorder: &Arc<Recorder>| recorder.open_slow(*layer, attributes, answer);
-        Id::from_non_zero_u64(self.front.recorder().map_or(UNRECORDED, open))
-    }
-
-    #[inline(never)]
-    fn enter_slow(&self, key: u64) {
-        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
-        if fast::enter_indexed_untimed(untimed_slots, key)
-            || fast::enter_recorded(fast_recorder, timed_slots, place_of(key), key).is_some()
-        {
-            return;
-        }
-        if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
-            recorder.enter_slow(self.front.layer, key);
-        }
-    }
-
-    /// Keeps a place that is free again. Always `true`.
-    #[inline(always)]
-    fn keep(&self, place: Place) -> bool {
-        local::of_owner().keep_place(place) || self.front.fast_recorder.open.give_place_back(place)
-    }
-
-    #[inline(never)]
-    fn exit_slow(&self, key: u64) {
-        let FrontEnd { fast_recorder, timed_slots, untimed_slots, .. } = &self.front;
-        if fast::exit_recorded(fast_recorder, timed_slots, key).is_some()
-            || fast::exit_indexed_untimed(untimed_slots, key)
-        {
-            return;
-        }
-        if let Some(recorder) = self.front.recorder().filter(|_| key != UNRECORDED.get()) {
-            recorder.exit_slow(self.front.layer, key);
-        }
-    }
-
-    /// A handle is dropped on a thread that does not unwind, and not in the quickest way.
-    #[inline(never)]
-    fn close_otherwise(&self, key: u64) -> bool {
-        let FrontEnd { timed_slots, untimed_slots, .. } = &self.front;
-        if let Some(place) = fast::close_indexed_again(timed_slots, key) {
-            return self.keep(place);
-        }
-        if let Some(place) = fast::close_indexed_untimed(untimed_slots, key) {
-            return self.keep(place);
-        }
-        match fast::close_indexed_never_entered(timed_slots, key) {
-            Some(place) => self.keep(place),
-            None => self.close_slow(key),
-        }
-    }
-
-    #[inline(never)]
-    fn close_slow(&self, key: u64) -> bool {
-        self.front
-            .recorder()
-            .is_some_and(|recorder| recorder.drop_handle_slow(self.front.layer, key))
+        let source = Source::hearing_all(*layer);
+        let open = |recorder: &Arc<Recorder>| {
+            recorder.new_span_slow(source, 0, attributes, answer, NO_ANCESTOR)
+        };
+        self.front.recorder().and_then(open).and_then(NonZeroU64::new).unwrap_or(UNRECORDED)
     }
 }
 
@@ -208,46 +155,28 @@ impl tracing_core::Subscriber for ProfilerSubscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let fast_recorder = &self.front.fast_recorder;
-        match fast_recorder.open_fast(&self.front.sites, attributes) {
-            FastPath::Done(key) => Id::from_non_zero_u64(key),
-            FastPath::HasFields(place, span) => {
-                Id::from_non_zero_u64(fast_recorder.open_with_fields(place, span, attributes))
-            }
-            FastPath::Fallback => self.new_span_slow(attributes),
-        }
+        let slow = || self.new_span_slow(attributes);
+        Id::from_non_zero_u64(self.front.new_span((), attributes, slow))
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        if let Some(recorder) = self.front.recorder() {
-            recorder.record(self.front.layer, id.into_u64(), values);
-        }
+        self.front.record(id, values);
     }
 
     fn record_follows_from(&self, id: &Id, follows: &Id) {
-        if let Some(recorder) = self.front.recorder() {
-            recorder.follows_from(self.front.layer, id.into_u64(), follows.into_u64());
-        }
+        self.front.follows_from(id, follows);
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Some(recorder) = self.front.recorder() {
-            let answer = self.front.filter.answer_to_event(event);
-            let source = Source::hearing_all(self.front.layer);
-            recorder.event(source, event, answer, NO_ANCESTOR);
-        }
+        self.front.event(event, || true, NO_ANCESTOR);
     }
 
     fn enter(&self, id: &Id) {
-        if !fast::enter_indexed(&self.front.timed_slots, id.into_u64()) {
-            self.enter_slow(id.into_u64());
-        }
+        self.front.enter(id.into_u64());
     }
 
     fn exit(&self, id: &Id) {
-        if !fast::exit_indexed(&self.front.timed_slots, id.into_u64()) {
-            self.exit_slow(id.into_u64());
-        }
+        self.front.exit(id.into_u64());
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -258,14 +187,7 @@ impl tracing_core::Subscriber for ProfilerSubscriber {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        // The first question may call, so it comes before there is anything to be remembered.
-        if fast::is_panicking() {
-            return self.close_slow(id.into_u64());
-        }
-        match fast::close_indexed(&self.front.timed_slots, id.into_u64()) {
-            Some(place) => self.keep(place),
-            None => self.close_otherwise(id.into_u64()),
-        }
+        self.front.close(id.into_u64())
     }
 
     fn current_span(&self) -> Current {

@@ -16,17 +16,16 @@
 //! matters to a span that begins or ends, and not to one that is entered or left. Where a span ends,
 //! a closed ring has no room.
 
+mod close;
+mod enter_exit;
+mod find;
 mod inline_fields;
-mod layer;
-mod shared;
-mod subscriber;
+mod new_span;
+mod publish;
+mod registers;
 
-pub(crate) use self::layer::{
-    close_again, close_fast, close_never_entered, close_untimed, enter_fast, enter_first_place,
-    enter_untimed, exit_fast, exit_untimed,
-};
-pub(crate) use self::shared::{FastPath, enter_recorded, exit_recorded, is_panicking};
-pub(crate) use self::subscriber::{
-    close_indexed, close_indexed_again, close_indexed_never_entered, close_indexed_untimed,
-    enter_indexed, enter_indexed_untimed, exit_indexed, exit_indexed_untimed,
-};
+pub(crate) use self::close::{close_once, close_with, is_panicking};
+pub(crate) use self::enter_exit::{enter_at, enter_recorded, exit_innermost, exit_recorded};
+pub(crate) use self::find::{AsKey, FindSlot, Hashed, Indexed};
+pub(crate) use self::new_span::FastPath;
+pub(crate) use self::publish::{publish_again, publish_without_times};

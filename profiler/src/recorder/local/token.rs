@@ -94,6 +94,12 @@ impl ThreadToken {
         Some((place, span))
     }
 
+    /// Gives back the place that [`take_place_in_change`](Self::take_place_in_change) has given last, in the same change.
+    #[inline(always)]
+    pub(crate) fn put_place_back(self) {
+        set(|cells| &cells.free_len, get_cell(|cells| &cells.free_len) + 1);
+    }
+
     /// Keeps a place that is free again for the thread's next span, if it has not enough of them. For a
     /// thread that has just taken the fast path for a span of its own, and so is in no change.
     #[inline(always)]

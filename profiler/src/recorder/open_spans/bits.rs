@@ -14,6 +14,13 @@ pub(crate) const ASIDE: u32 = 1 << 28;
 /// Its entries may have to be recorded, each: the fast paths leave the span alone. Where the kind of the record will
 /// stand, so they do not close it either.
 pub(crate) const LONG: u32 = 1 << 29;
+
+/// The half of `head` that tells whose the span is and whether that thread is inside.
+#[inline(always)]
+pub(crate) fn owner_state(head: u64) -> u32 {
+    head as u32
+}
+
 /// One entry in `head`.
 pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
 /// The span has failed.

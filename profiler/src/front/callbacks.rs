@@ -1,0 +1,156 @@
+//! The callbacks of both front ends.
+//!
+//! Each has a fast way, for the usual case, and ends with a call of a slow one for all others.
+
+use tracing_core::Event;
+use tracing_core::span::{Attributes, Id, Record};
+
+use super::fast::{self, AsKey, FastPath, FindSlot, publish_again, publish_without_times};
+use super::front_end::FrontEnd;
+use crate::recorder::local;
+use crate::recorder::{FindAncestor, Recorder, Source};
+
+impl<F: FindSlot> FrontEnd<F> {
+    /// A span is created. `slow` is for what is not done in the fast way.
+    #[inline(always)]
+    pub(crate) fn new_span(
+        &self,
+        given: F::Given,
+        attributes: &Attributes<'_>,
+        slow: impl FnOnce() -> F::Key,
+    ) -> F::Key {
+        // The recorder once, so that the front end itself need not be remembered for it.
+        let fast_recorder: &Recorder = &self.fast_recorder;
+        match fast_recorder.new_span_fast::<F>(&self.sites, given, attributes) {
+            FastPath::Done(key) => key,
+            FastPath::HasFields(place, span) => {
+                fast_recorder.new_span_with_fields::<F>(place, span, attributes)
+            }
+            FastPath::Fallback => slow(),
+        }
+    }
+
+    /// A thread enters a span.
+    #[inline(always)]
+    pub(crate) fn enter(&self, id: impl AsKey) {
+        if !fast::enter_at::<true>(&self.timed_slots, F::likely(id), id) {
+            self.enter_slow(id);
+        }
+    }
+
+    // Cold, here and below, and not `inline(never)`: functions with parameters that are that, crates share by an address
+    // in a table, and a conditional jump cannot go there.
+    #[cold]
+    fn enter_slow(&self, id: impl AsKey) {
+        let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
+        let key = id.key();
+        let first = F::first(timed_slots, key);
+        if !F::IS_DIRECT && fast::enter_at::<true>(timed_slots, first, key) {
+            return F::remember(local::of_owner(), first);
+        }
+        if fast::enter_at::<false>(untimed_slots, F::likely(key), key) {
+            return;
+        }
+        if let Some(place) = fast::enter_recorded(fast_recorder, timed_slots, first, key) {
+            return F::remember(local::of_owner(), place);
+        }
+        if let Some(recorder) = self.recorder().filter(|_| !F::is_none(key)) {
+            recorder.enter_slow(self.layer, key);
+        }
+    }
+
+    /// A thread leaves a span.
+    #[inline(always)]
+    pub(crate) fn exit(&self, id: impl AsKey) {
+        if !fast::exit_innermost::<F, true>(&self.timed_slots, id) {
+            self.exit_slow(id);
+        }
+    }
+
+    // But this one, whose caller would else read the id too soon.
+    #[inline(never)]
+    fn exit_slow(&self, id: impl AsKey) {
+        let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
+        let key = id.key();
+        if let Some(place) = fast::exit_recorded(fast_recorder, timed_slots, key) {
+            return F::remember(local::of_owner(), place);
+        }
+        if fast::exit_innermost::<F, false>(untimed_slots, key) {
+            return;
+        }
+        if let Some(recorder) = self.recorder().filter(|_| !F::is_none(key))
+            && !F::exit_unrecorded(recorder, self.layer, key)
+        {
+            recorder.exit_slow(self.layer, key);
+        }
+    }
+
+    /// A handle of a span is dropped, or the span closes. Says whether it has closed.
+    #[inline(always)]
+    pub(crate) fn close(&self, key: u64) -> bool {
+        // The first question may call, so it comes before there is anything to be remembered.
+        if fast::is_panicking() {
+            // A layer lies behind others: where, is worked out for one call and not for two.
+            return if F::IS_DIRECT { self.close_slow(key) } else { self.close_otherwise(key) };
+        }
+        match fast::close_once::<F>(&self.timed_slots, key) {
+            Some(place) => F::keep(&self.fast_recorder.open, place),
+            None => self.close_otherwise(key),
+        }
+    }
+
+    /// The same of a span that was not entered just once.
+    #[cold]
+    fn close_otherwise(&self, key: u64) -> bool {
+        if !F::IS_DIRECT && fast::is_panicking() {
+            return self.close_slow(key);
+        }
+        let Self { timed_slots, untimed_slots, .. } = self;
+        if let Some(place) = fast::close_with::<F>(timed_slots, key, publish_again) {
+            return F::keep(&self.fast_recorder.open, place);
+        }
+        let untimed = publish_without_times::<false>;
+        if let Some(place) = fast::close_with::<F>(untimed_slots, key, untimed) {
+            return F::keep(&self.fast_recorder.open, place);
+        }
+        let never_entered = publish_without_times::<true>;
+        match fast::close_with::<F>(timed_slots, key, never_entered) {
+            Some(place) => F::keep(&self.fast_recorder.open, place),
+            None => self.close_slow(key),
+        }
+    }
+
+    #[cold]
+    fn close_slow(&self, key: u64) -> bool {
+        self.recorder().is_some_and(|recorder| F::close_slow(recorder, self.layer, key))
+    }
+
+    /// Fields are recorded into an open span.
+    pub(crate) fn record(&self, id: &Id, values: &Record<'_>) {
+        if let Some(recorder) = self.recorder() {
+            recorder.record(self.layer, id.into_u64(), values);
+        }
+    }
+
+    /// A span follows from another one.
+    pub(crate) fn follows_from(&self, id: &Id, follows: &Id) {
+        if let Some(recorder) = self.recorder() {
+            recorder.follows_from(self.layer, id.into_u64(), follows.into_u64());
+        }
+    }
+
+    /// Something happens. `hears_all` says whether the front end hears of all spans which the thread enters.
+    #[inline(always)]
+    pub(crate) fn event(
+        &self,
+        event: &Event<'_>,
+        hears_all: impl FnOnce() -> bool,
+        ancestor: FindAncestor<'_>,
+    ) {
+        if let Some(recorder) = self.recorder() {
+            let answer = self.filter.answer_to_event(event);
+            let source = Source { layer: self.layer, hears_all: hears_all() };
+            recorder.event(source, event, answer, ancestor);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Spans of a thread's own close.
+
+use std::thread::panicking;
+
+use spandrel_ring::Table;
+
+use super::find::FindSlot;
+use crate::recorder::local;
+use crate::recorder::open_spans::{Place, SpanSlot, owner_state};
+use crate::recorder::record::ENTERED;
+
+/// A span that was entered once closes. Returns its slot, which is empty.
+#[inline(always)]
+pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Option<Place> {
+    let (place, span) = spans.wrapped(F::likely(key) as usize);
+    // The calling thread's own, which has been inside once, and left.
+    if !span.has_key(key) || owner_state(span.head()) ^ ENTERED != local::fast_thread() {
+        return None;
+    }
+    let extra = span.extra();
+    if !F::publish_once(local::of_owner(), span, extra) {
+        return None;
+    }
+    F::vacate(span, extra);
+    Some(place as Place)
+}
+
+/// The same for any other one, with what [publishes](super::publish) its record.
+#[inline(always)]
+pub(crate) fn close_with<F: FindSlot>(
+    spans: &Table<SpanSlot>,
+    key: u64,
+    publish: impl FnOnce(&SpanSlot, u64) -> bool,
+) -> Option<Place> {
+    let (place, span) = spans.wrapped(F::likely(key) as usize);
+    let extra = span.extra();
+    if !span.has_key(key) || !publish(span, extra) {
+        return None;
+    }
+    F::vacate(span, extra);
+    Some(place as Place)
+}
+
+/// Whether the calling thread unwinds. This may call; so it comes before there is anything that would
+/// have to be kept.
+#[inline(always)]
+pub(crate) fn is_panicking() -> bool {
+    panicking()
+}

@@ -1,0 +1,194 @@
+//! Threads enter spans of their own and leave them.
+//!
+//! Where times inside are not measured, there are ways of their own, so that the usual ones need not ask:
+//! `TIMED` says which, and the table of the others is empty.
+
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use spandrel_ring::{Table, timestamp};
+
+use super::find::{AsKey, FindSlot};
+use super::registers::{one_by_one, seldom};
+use crate::recorder::Recorder;
+use crate::recorder::local;
+use crate::recorder::losses::Kind;
+use crate::recorder::open_spans::{ASIDE, INSIDE, LONG, Place, SpanSlot, count_of, owner_state};
+use crate::recorder::record::{AGAIN, ENTERED};
+
+/// A thread enters a span of its own that is at this place, if that is so. The place may be one of another
+/// table.
+#[inline(always)]
+pub(crate) fn enter_at<const TIMED: bool>(
+    spans: &Table<SpanSlot>,
+    place: Place,
+    id: impl AsKey,
+) -> bool {
+    let now = || if TIMED { timestamp::read() } else { 0 };
+    let (place, span) = spans.wrapped(place as usize);
+    let head = span.head();
+    // Inside the same span as at its creation, or the last time.
+    if !span.has_key(id.key()) || span.outer() != local::innermost_own() {
+        return false;
+    }
+    let place = place as Place;
+    // In each of the ways below it is inside by the time that it is pushed, so that the handler of a
+    // signal that enters the span is inside once more, and does not link it to itself.
+    if owner_state(head) == local::fast_thread() {
+        if !TIMED {
+            span.begin_first_entry_untimed(head);
+        } else if !span.begin_first_entry(head, now()) {
+            return false;
+        }
+        local::of_owner().push_here(place);
+        return true;
+    }
+    seldom();
+    if owner_state(head).wrapping_sub(ENTERED | AGAIN) == local::fast_thread() {
+        if !span.begin_further_entry(head, now) {
+            return false;
+        }
+        local::of_owner().push_here(place);
+        one_by_one();
+        return true;
+    }
+    seldom();
+    if owner_state(head).wrapping_sub(ENTERED) == local::fast_thread() {
+        span.begin_second_entry(head, now());
+        local::of_owner().push_here(place);
+        // As `one_by_one`, and unlike it: so that this way ends otherwise than that above.
+        compiler_fence(Ordering::Release);
+        return true;
+    }
+    false
+}
+
+/// A thread leaves the innermost span, if it is its own and it is inside once.
+#[inline(always)]
+pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
+    spans: &Table<SpanSlot>,
+    id: impl AsKey,
+) -> bool {
+    let Some((place, span)) = F::innermost(spans, id) else { return false };
+    let head = span.head();
+    let now = || if TIMED { timestamp::read() } else { 0 };
+    if owner_state(head).wrapping_sub(INSIDE) == local::fast_thread() {
+        // While it is still inside: as in `enter_at`.
+        local::of_owner().pop_own(span);
+        span.end_first_entry(now());
+        F::remember(local::of_owner(), place);
+        return true;
+    }
+    seldom();
+    if owner_state(head).wrapping_sub(INSIDE | ENTERED | AGAIN) != local::fast_thread() {
+        return false;
+    }
+    let entered = span.last();
+    if TIMED && local::is_old(|| span.start(), entered) {
+        return false;
+    }
+    let now = now();
+    if !span.keep_length(now.wrapping_sub(entered)) {
+        return false;
+    }
+    local::of_owner().pop_own(span);
+    span.end_further_entry(now);
+    F::remember(local::of_owner(), place);
+    one_by_one();
+    true
+}
+
+/// A thread enters a span of its own that it has entered before, and whose entries may have to be recorded: one that
+/// has lived long, or elsewhere than inside its parent, as a system in a frame. `recorder` is whose spans these are. `None`,
+/// and nothing was done, if it is another case; else the place.
+#[inline(never)]
+pub(crate) fn enter_recorded(
+    recorder: &Recorder,
+    spans: &Table<SpanSlot>,
+    place: Place,
+    key: u64,
+) -> Option<Place> {
+    let (index, span) = spans.wrapped(place as usize);
+    let (place, head) = (index as Place, span.head());
+    let is_own = owner_state(head) & !LONG ^ (ENTERED | AGAIN) == local::fast_thread();
+    if !span.has_key(key) || !is_own || !recorder.has_entries() {
+        return None;
+    }
+    let token = local::of_owner();
+    // As in `enter_at`.
+    if span.outer() == local::innermost_own() {
+        if !span.begin_long_entry(head, timestamp::read) {
+            return None;
+        }
+        token.push_here(place);
+        return Some(place);
+    }
+    if !recorder.open.foreign(place).is_stray() {
+        return None;
+    }
+    let is_outside = token.is_outside();
+    // Of the thread's own, and open.
+    if !is_outside && spans.get(local::innermost_own() as usize)?.id() == 0 {
+        return None;
+    }
+    if !span.begin_long_entry(head, timestamp::read) {
+        return None;
+    }
+    if !is_outside {
+        span.set_aside();
+    }
+    token.push_own(place, span);
+    Some(place)
+}
+
+/// The end of an entry that may have to be recorded: of a span that was entered before, and is the innermost
+/// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
+///
+/// Not together with the others, whose registers it would take.
+#[inline(never)]
+pub(crate) fn exit_recorded(
+    recorder: &Recorder,
+    spans: &Table<SpanSlot>,
+    key: u64,
+) -> Option<Place> {
+    let place = local::innermost_own();
+    let span = spans.get(place as usize)?;
+    let head = span.head();
+    let is_aside = owner_state(head) & ASIDE != 0;
+    let state = (owner_state(head) & !(ASIDE | LONG)).wrapping_sub(INSIDE | ENTERED | AGAIN);
+    if !span.has_key(key) || state != local::fast_thread() {
+        return None;
+    }
+    let token = local::of_owner();
+    let around = token.around_own(spans, span)?;
+    let entered = span.last();
+    let now = timestamp::read().max(entered);
+    let count = count_of(head);
+    // Where it is entered for the first time, others may have been inside before.
+    if count <= 1 {
+        return None;
+    }
+    if let Some(entry) =
+        recorder.further_entry(token, (place, span), (around, is_aside), count, (entered, now))
+    {
+        let mut lease = token.borrow_lease()?;
+        let published = lease.has_spare(1)
+            && lease
+                .publish_if_roomy::<1>(Kind::Entry as usize, 1, |_, slot| *slot = entry.words());
+        token.give_lease_back(lease);
+        if !published {
+            return None;
+        }
+    }
+    // Not negative.
+    let _ = span.keep_length(now - entered);
+    token.pop_own(span);
+    if is_aside {
+        span.end_aside();
+    }
+    span.end_further_entry(now);
+    if is_aside {
+        token.expect_nowhere(span);
+    }
+    token.set_long_age(recorder.long_age());
+    Some(place)
+}

@@ -1,0 +1,256 @@
+//! How a front end finds the slots of its spans.
+//!
+//! In all else the callbacks of layer and subscriber are the same. So each is written once, for any
+//! [`FindSlot`], and becomes two functions when the program is compiled.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use spandrel_ring::{Table, timestamp};
+use tracing_core::span::Id;
+
+use super::publish::{publish_plain, publish_with_fields};
+use crate::recorder::Recorder;
+use crate::recorder::local::{self, ThreadToken};
+use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, place_of};
+use crate::recorder::open_spans::{OpenSpans, Place, SpanSlot, first_place};
+
+/// The key of a span, or where that lies: who compares it there needs no register for it.
+pub(crate) trait AsKey: Copy {
+    fn key(self) -> u64;
+}
+
+impl AsKey for u64 {
+    #[inline(always)]
+    fn key(self) -> u64 {
+        self
+    }
+}
+
+impl AsKey for &Id {
+    #[inline(always)]
+    fn key(self) -> u64 {
+        self.into_u64()
+    }
+}
+
+/// How a front end finds the slot of a span, and what becomes of one that is free.
+pub(crate) trait FindSlot: 'static {
+    /// Whether the front end makes up the keys of its spans, which name the slots.
+    const IS_DIRECT: bool;
+
+    /// What is known of the key of a span before it has a slot.
+    type Given: Copy;
+    /// The key of a new span, unless it was given.
+    type Key: Copy;
+
+    /// Where the span is that is entered or closed, if it is the usual case.
+    fn likely(id: impl AsKey) -> Place;
+
+    /// Where it is looked for if it is not there.
+    #[inline(always)]
+    fn first(_: &Table<SpanSlot>, key: u64) -> Place {
+        Self::likely(key)
+    }
+
+    /// The innermost span of the thread, if it is the thread's own and has this id.
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)>;
+
+    /// Where the thread looks first the next time.
+    #[inline(always)]
+    fn remember(_: ThreadToken, _: Place) {}
+
+    /// Whether a new span's fields may be visited before its parent is looked for.
+    #[inline(always)]
+    fn knows_parent(_: ThreadToken) -> bool {
+        true
+    }
+
+    /// Takes a slot for a new span, for whoever has begun a change.
+    fn claim(
+        token: ThreadToken,
+        open: &OpenSpans,
+        given: Self::Given,
+    ) -> Option<(Place, &SpanSlot)>;
+
+    /// Gives back what [`claim`](Self::claim) has taken, in the same change.
+    fn give_up(token: ThreadToken, span: &SpanSlot);
+
+    /// Gives a new span its key.
+    fn name(place: Place, span: &SpanSlot, id: u64) -> Self::Key;
+
+    /// Publishes the record of a span that was entered once, which ends now.
+    fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool;
+
+    /// Empties the slot of a span of which `extra` says nothing but that it has fields.
+    fn vacate(span: &SpanSlot, extra: u64);
+
+    /// Keeps a slot that is empty. Always `true`, for whoever ends with this.
+    #[inline(always)]
+    fn keep(_: &OpenSpans, _: Place) -> bool {
+        true
+    }
+
+    /// A handle is dropped, or the span closes: the general case. Says whether it has closed.
+    fn close_slow(recorder: &Arc<Recorder>, layer: u16, key: u64) -> bool;
+
+    /// Whether this is the key of no span.
+    #[inline(always)]
+    fn is_none(_: u64) -> bool {
+        false
+    }
+
+    /// A thread leaves a span that is not recorded, if it is the innermost one of its layer. Says whether that was so.
+    #[inline(always)]
+    fn exit_unrecorded(_: &Arc<Recorder>, _layer: u16, _key: u64) -> bool {
+        false
+    }
+}
+
+/// The spans of a layer: their keys are the registry's, and hashed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hashed {}
+
+impl FindSlot for Hashed {
+    const IS_DIRECT: bool = false;
+
+    type Given = u64;
+    type Key = ();
+
+    /// That which the thread has used last.
+    #[inline(always)]
+    fn likely(_: impl AsKey) -> Place {
+        local::last_place()
+    }
+
+    /// The first slot of its set: as a rule another task of the thread's than the one that it was in last. Not
+    /// together with [`likely`](FindSlot::likely), which would pay for it.
+    #[inline(always)]
+    fn first(spans: &Table<SpanSlot>, key: u64) -> Place {
+        first_place(spans, key).0
+    }
+
+    #[inline(always)]
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)> {
+        let place = local::innermost_own();
+        let span = spans.get(place as usize)?;
+        // The id is read no sooner, so that it is compared where it lies.
+        span.has_key(id.key()).then_some((place, span))
+    }
+
+    #[inline(always)]
+    fn remember(token: ThreadToken, place: Place) {
+        token.set_last_place(place);
+    }
+
+    /// The registry cannot be asked for it while it makes the span.
+    #[inline(always)]
+    fn knows_parent(token: ThreadToken) -> bool {
+        token.is_all_recorded()
+    }
+
+    #[inline(always)]
+    fn claim(_: ThreadToken, open: &OpenSpans, key: u64) -> Option<(Place, &SpanSlot)> {
+        open.claim_first(key)
+    }
+
+    #[inline(always)]
+    fn give_up(_: ThreadToken, span: &SpanSlot) {
+        span.give_up();
+    }
+
+    #[inline(always)]
+    fn name(_: Place, _: &SpanSlot, _id: u64) {}
+
+    /// Fewer instructions where there are no fields, for more of them in all.
+    #[inline(always)]
+    fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool {
+        let end = timestamp::read();
+        match extra {
+            0 => publish_plain(token, span, end),
+            _ => publish_with_fields(token, span, extra, || end),
+        }
+    }
+
+    #[inline(always)]
+    fn vacate(span: &SpanSlot, extra: u64) {
+        OpenSpans::remove_plain(span, extra);
+    }
+
+    #[inline(always)]
+    fn close_slow(recorder: &Arc<Recorder>, layer: u16, key: u64) -> bool {
+        recorder.close_slow(layer, key);
+        true
+    }
+
+    #[inline(always)]
+    fn exit_unrecorded(recorder: &Arc<Recorder>, layer: u16, key: u64) -> bool {
+        recorder.exit_unrecorded(layer, key)
+    }
+}
+
+/// The spans of our own subscriber, whose keys name their slots.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Indexed {}
+
+impl FindSlot for Indexed {
+    const IS_DIRECT: bool = true;
+
+    type Given = ();
+    type Key = NonZeroU64;
+
+    #[inline(always)]
+    fn likely(id: impl AsKey) -> Place {
+        place_of(id.key())
+    }
+
+    #[inline(always)]
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)> {
+        let place = place_of(id.key());
+        let (_, span) = spans.wrapped(place as usize);
+        (place == local::innermost_own() && span.has_key(id.key())).then_some((place, span))
+    }
+
+    #[inline(always)]
+    fn claim(token: ThreadToken, open: &OpenSpans, (): ()) -> Option<(Place, &SpanSlot)> {
+        token.take_place_in_change(open)
+    }
+
+    #[inline(always)]
+    fn give_up(token: ThreadToken, _: &SpanSlot) {
+        token.put_place_back();
+    }
+
+    #[inline(always)]
+    fn name(place: Place, span: &SpanSlot, id: u64) -> NonZeroU64 {
+        let key = key_of(place, id);
+        span.set_key(key.get());
+        key
+    }
+
+    /// The clock last, when there is little left that needs a register: this way saves none.
+    #[inline(always)]
+    fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool {
+        publish_with_fields(token, span, extra, timestamp::read)
+    }
+
+    #[inline(always)]
+    fn vacate(span: &SpanSlot, extra: u64) {
+        OpenSpans::vacate_plain(span, extra);
+    }
+
+    #[inline(always)]
+    fn keep(open: &OpenSpans, place: Place) -> bool {
+        local::of_owner().keep_place(place) || open.give_place_back(place)
+    }
+
+    #[inline(always)]
+    fn close_slow(recorder: &Arc<Recorder>, layer: u16, key: u64) -> bool {
+        recorder.drop_handle_slow(layer, key)
+    }
+
+    #[inline(always)]
+    fn is_none(key: u64) -> bool {
+        key == UNRECORDED.get()
+    }
+}

@@ -1,0 +1,333 @@
+//! A span is created.
+
+use spandrel_ring::timestamp;
+use tracing_core::span::Attributes;
+
+use self::FastPath::{Done, Fallback, HasFields};
+use super::find::{FindSlot, Hashed};
+use super::inline_fields::InlineFields;
+use crate::recorder::Recorder;
+use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::fields::FIELDS_MAX;
+use crate::recorder::local::{self, ThreadToken, Within};
+use crate::recorder::open_spans::{ASIDE, INSIDE, LONG, NewSpan, Place, SpanSlot, owner_state};
+use crate::recorder::record::{AGAIN, CALLSITE_LOW_MAX, ENTERED, THREAD_MAX, UPPER_SHIFT};
+use crate::recorder::sites::{FastSites, first_probe};
+
+/// What a new span has come to on its fast path.
+#[must_use]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum FastPath<'a, K> {
+    /// It is open, and this is its key, unless that was given.
+    Done(K),
+    /// It has fields, and this slot; call the function for those.
+    HasFields(Place, &'a SpanSlot),
+    /// Nothing was done; call the general path.
+    Fallback,
+}
+
+impl Recorder {
+    /// A contextual span is created. One with fields gets a slot, and is then up to
+    /// [`new_span_with_fields`](Self::new_span_with_fields), which ends the change that is begun here.
+    #[inline(always)]
+    pub(crate) fn new_span_fast<F: FindSlot>(
+        &self,
+        sites: &FastSites,
+        given: F::Given,
+        attributes: &Attributes<'_>,
+    ) -> FastPath<'_, F::Key> {
+        let Some(token) = local::get_if_owner(self.fast_owner()) else { return Fallback };
+        if !attributes.is_contextual() {
+            return Fallback;
+        }
+        let probe = first_probe(sites, attributes.metadata());
+        let Some(callsite) = probe.plain() else {
+            let Some(callsite) = probe.with_fields() else { return Fallback };
+            // Before the fields: behind them nobody can be asked.
+            if !F::knows_parent(token) {
+                return Fallback;
+            }
+            return self.claim_for_fields::<F>(token, callsite, given);
+        };
+        self.open_plain::<F>(token, callsite, given)
+    }
+
+    /// Takes the slot of a span with fields, and begins a change, for
+    /// [`new_span_with_fields`](Self::new_span_with_fields).
+    #[inline(always)]
+    fn claim_for_fields<F: FindSlot>(
+        &self,
+        token: ThreadToken,
+        callsite: u64,
+        given: F::Given,
+    ) -> FastPath<'_, F::Key> {
+        token.begin_change();
+        let Some((place, span)) = F::claim(token, &self.open, given) else {
+            token.end_change();
+            return Fallback;
+        };
+        // What can be done before the fields are visited need not be remembered meanwhile.
+        span.set_origin(callsite);
+        F::remember(token, place);
+        HasFields(place, span)
+    }
+
+    /// Opens a contextual span without fields.
+    #[inline(always)]
+    fn open_plain<F: FindSlot>(
+        &self,
+        token: ThreadToken,
+        callsite: u64,
+        given: F::Given,
+    ) -> FastPath<'_, F::Key> {
+        token.begin_change();
+        let Some((place, span)) = F::claim(token, &self.open, given) else {
+            token.end_change();
+            return Fallback;
+        };
+        let start = timestamp::read();
+        // An id that is not used after all does no harm.
+        let id = token.next_id_of_block(start);
+        let opened =
+            id.and_then(|id| self.complete_plain::<F>(token, place, span, callsite, id, start));
+        match opened {
+            Some(key) => Done(key),
+            None => {
+                F::give_up(token, span);
+                token.end_change();
+                Fallback
+            }
+        }
+    }
+
+    /// Completes a span without fields and ends the change, unless its parent has to be looked for.
+    ///
+    /// One without a parent is its own root: two ways, which the compiler would make one of if they ended
+    /// alike, with a register more.
+    #[inline(always)]
+    fn complete_plain<F: FindSlot>(
+        &self,
+        token: ThreadToken,
+        place: Place,
+        span: &SpanSlot,
+        callsite: u64,
+        id: u64,
+        start: u64,
+    ) -> Option<F::Key> {
+        if token.is_outside() {
+            let key = F::name(place, span, id);
+            span.set_origin(callsite);
+            token.expect_outside(span);
+            span.complete(&NewSpan { head: token.fast_head(), id, root: id, start });
+            token.end_change();
+            F::remember(token, place);
+            return Some(key);
+        }
+        let (parent_id, parent) = self.parent_fast(token)?;
+        F::remember(token, place);
+        let key = F::name(place, span, id);
+        span.set_origin(parent_id | callsite);
+        token.expect_here(span);
+        span.complete(&NewSpan { head: token.fast_head(), id, root: parent.root(), start });
+        token.end_change();
+        Some(key)
+    }
+
+    /// A contextual span is created once more with new ids, if that is what was missing: one span of a block's 64
+    /// comes here, and would else pay for what the general path asks.
+    #[inline(never)]
+    pub(crate) fn new_span_with_new_ids<F: FindSlot>(
+        &self,
+        sites: &FastSites,
+        given: F::Given,
+        attributes: &Attributes<'_>,
+    ) -> Option<F::Key> {
+        // Of a thread to which the fast paths are open and which has none left.
+        let token = local::get_if_owner(self.fast_owner())?;
+        if !token.renew_ids(self, timestamp::read()) {
+            return None;
+        }
+        let opened = self.new_span_fast::<F>(sites, given, attributes);
+        self.finish_new_span::<F>(opened, attributes)
+    }
+
+    /// A contextual span is created, in a layer that has asked the registry for its parent. Opened if that is
+    /// the span which the thread is known to be in, or none.
+    #[inline(never)]
+    pub(crate) fn new_span_below(
+        &self,
+        parent: Option<u64>,
+        callsite: CallsiteNumber,
+        key: u64,
+        attributes: &Attributes<'_>,
+    ) -> Option<()> {
+        let token = local::get_if_owner(self.fast_owner())?;
+        let is_known = match parent {
+            None => token.is_outside(),
+            // Mostly the thread's own.
+            Some(parent) => match self.open.get(local::innermost_own()) {
+                Some(span) => span.has_key(parent),
+                None => matches!(
+                    token.within(&self.open, 0),
+                    Within::Span(span) if span.has_key(parent)
+                ),
+            },
+        };
+        let fields = attributes.metadata().fields().len();
+        let is_usual = callsite <= CALLSITE_LOW_MAX && fields <= FIELDS_MAX;
+        if !is_known || !is_usual || self.records_all(callsite) {
+            return None;
+        }
+        let callsite = u64::from(callsite) << UPPER_SHIFT;
+        let opened = match fields {
+            0 => self.open_plain::<Hashed>(token, callsite, key),
+            _ => self.claim_for_fields::<Hashed>(token, callsite, key),
+        };
+        self.finish_new_span::<Hashed>(opened, attributes)
+    }
+
+    /// Visits the fields of a new span, if it has any. `None` if nothing was done.
+    #[inline(always)]
+    fn finish_new_span<F: FindSlot>(
+        &self,
+        opened: FastPath<'_, F::Key>,
+        attributes: &Attributes<'_>,
+    ) -> Option<F::Key> {
+        match opened {
+            Done(key) => Some(key),
+            HasFields(place, span) => Some(self.new_span_with_fields::<F>(place, span, attributes)),
+            Fallback => None,
+        }
+    }
+
+    /// Opens a contextual span with fields in its slot.
+    #[inline(never)]
+    pub(crate) fn new_span_with_fields<F: FindSlot>(
+        &self,
+        place: Place,
+        span: &SpanSlot,
+        attributes: &Attributes<'_>,
+    ) -> F::Key {
+        let id = self.fill_with_fields(local::of_owner(), span, attributes);
+        F::name(place, span, id)
+    }
+
+    /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
+    /// taken, in which its callsite stands already, for whoever has begun a change, which ends here.
+    /// Returns its id.
+    ///
+    /// Once the fields have been visited there is no way back, because code of the user's may have
+    /// run. So what is rare is called from here, and not left to the general path. What is called is
+    /// the visit, so little is to be remembered across it: the span, which the visitor knows.
+    #[inline(always)]
+    fn fill_with_fields(
+        &self,
+        token: ThreadToken,
+        span: &SpanSlot,
+        attributes: &Attributes<'_>,
+    ) -> u64 {
+        let mut visitor = InlineFields::new(span);
+        attributes.record(&mut visitor);
+        let Some(words) = visitor.len_if_inline() else {
+            return self.complete_overflowed(token, attributes, &visitor);
+        };
+        let span = visitor.span();
+        let start = timestamp::read();
+        let id = token.next_id_in_change(self, start);
+        // Each way ends for itself: the thread's cells would have to be looked up again behind a call. And no
+        // two of them alike, as in `complete_plain`.
+        if token.is_outside() {
+            span.set_words(words);
+            token.expect_outside(span);
+            span.complete(&NewSpan { head: token.fast_head(), id, root: id, start });
+            token.end_change();
+            return id;
+        }
+        let Some((_, parent)) = self.parent_fast(token) else {
+            return self.complete_slow(token, span, words);
+        };
+        span.set_words(words);
+        token.expect_here(span);
+        span.set_origin(parent.id() | span.origin());
+        span.complete(&NewSpan { head: token.fast_head(), id, root: parent.root(), start });
+        token.end_change();
+        id
+    }
+
+    /// Opens a span whose fields and callsite are in its place, where the parent has to be looked for.
+    /// Returns its id.
+    #[cold]
+    #[inline(never)]
+    fn complete_slow(&self, token: ThreadToken, span: &SpanSlot, words: usize) -> u64 {
+        let id = self.complete_in_change(token, span, words);
+        token.end_change();
+        id
+    }
+
+    fn complete_in_change(&self, token: ThreadToken, span: &SpanSlot, words: usize) -> u64 {
+        // That of a layer which is not recorded was looked for beforehand.
+        let parent = token.current(&self.open, 0);
+        let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
+        span.set_origin(parent | span.origin());
+        token.expect_inside(&self.open, parent, span);
+        let start = timestamp::read();
+        let id = token.next_id_in_change(self, start);
+        let root = if root == 0 { id } else { root };
+        span.set_words(words);
+        span.complete(&NewSpan { head: token.head(), id, root, start });
+        id
+    }
+
+    /// The same where the place has no room for all fields.
+    #[cold]
+    #[inline(never)]
+    fn complete_overflowed(
+        &self,
+        token: ThreadToken,
+        attributes: &Attributes<'_>,
+        visitor: &InlineFields<'_>,
+    ) -> u64 {
+        // Of a thread that is ending and has no buffer any more, all fields go there.
+        let words = if visitor.has_failed() { 0 } else { visitor.len() };
+        let span = visitor.span();
+        let id = self.complete_in_change(token, span, words);
+        let append = |fields: &FieldBuffer| {
+            let place = self.open.place_of(span);
+            let kept = self.open.append_fields(place, id, fields.words(), fields.declared());
+            fields.mark(span, kept);
+        };
+        if visitor.has_failed() {
+            let mut fields = FieldBuffer::new(self.field_words_max);
+            fields.begin(attributes.metadata().fields().len());
+            token.in_user_code(|| attributes.record(&mut fields));
+            append(&fields);
+        } else {
+            let appended = local::with_thread_state(|thread_state| append(&thread_state.fields));
+            if appended.is_err() {
+                span.set_left_out();
+            }
+        }
+        token.end_change();
+        id
+    }
+
+    /// The innermost span and its id, if it is the thread's own and open.
+    #[inline(always)]
+    fn parent_fast(&self, token: ThreadToken) -> Option<(u64, &SpanSlot)> {
+        let parent = self.open.get(local::innermost_own())?;
+        // Not the fast thread, which there is none of during a change.
+        if !is_inside_once(parent.head(), token.thread()) {
+            return None;
+        }
+        let id = parent.id();
+        (id != 0).then_some((id, parent))
+    }
+}
+
+/// Whether a span in which its owner is, is this thread's own and that is inside it once.
+#[inline(always)]
+fn is_inside_once(head: u64, thread: u32) -> bool {
+    debug_assert!(owner_state(head) & INSIDE != 0 || owner_state(head) & THREAD_MAX != thread);
+    owner_state(head) & !(INSIDE | ENTERED | AGAIN | ASIDE | LONG) == thread
+}
