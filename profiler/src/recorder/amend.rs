@@ -54,7 +54,7 @@ impl Recorder {
         if let Err(why) = local::get(self) {
             return self.drop_reentrant(Kind::Link, why);
         }
-        let [header, span, follows] = Link { span: span.id(), follows: follows.id() }.words();
-        self.publish(Kind::Link, 1, |_| [header, span, follows, 0, 0, 0, 0]);
+        let link = Link { span: span.id(), follows: follows.id() }.words();
+        self.publish(Kind::Link, 1, |_| link);
     }
 }

@@ -60,12 +60,12 @@ impl Recorder {
         let entries = span.entries(self.open.foreign(place), end);
         let is_stray = self.open.foreign(place).is_stray();
         let closing = closing(span, end, (entries, is_stray), self.busy_time);
-        let (words, n) = closing.words(field_words);
+        let (before, n) = closing.words(field_words);
         let fields = (0..in_place)
             .step_by(SLOT_WORDS)
             .flat_map(|index| self.open.fields_at(span, index))
             .take(in_place);
-        let mut words = words[..n].iter().copied().chain(fields).chain(said);
+        let mut words = before.as_flattened()[..n].iter().copied().chain(fields).chain(said);
         let published = self.try_publish(Kind::Span, slots(n + field_words), |_| {
             std::array::from_fn(|_| words.next().unwrap_or(0))
         });

@@ -16,7 +16,9 @@ use crate::recorder::Recorder;
 use crate::recorder::clock::Timeline;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
-use crate::recorder::record::{self, Entries, Entry, EventHead, Kin, ParentLink, Record, SpanHead};
+use crate::recorder::record::{
+    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead,
+};
 use crate::recorder::said::{Role, Said};
 use crate::recorder::threads::Threads;
 use crate::redact::{Redaction, Secrecy};
@@ -644,8 +646,8 @@ impl Late<'_> {
     /// A record of the batch.
     #[inline(always)]
     fn meet(&mut self, words: &mut [u64]) {
-        match record::kin(words) {
-            Some(Kin { is_entry: false, id, parent }) => {
+        match record::parent_ids(words) {
+            Some(ParentIds { is_entry: false, id, parent }) => {
                 self.closed.insert(id);
                 self.self_times.expect_span(id);
                 if self.may_be_late(parent) {
@@ -660,7 +662,7 @@ impl Late<'_> {
     /// One that came after them.
     #[inline(always)]
     fn meet_next(&mut self, words: &mut [u64]) {
-        let Some(Kin { is_entry, id, parent }) = record::kin(words) else { return };
+        let Some(ParentIds { is_entry, id, parent }) = record::parent_ids(words) else { return };
         if !is_entry {
             self.self_times.expect_span(id);
         }

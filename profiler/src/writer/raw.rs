@@ -87,7 +87,7 @@ impl RawBatch {
         let start = chunk.slots.len();
         chunk.slots.extend(slots.copied());
         chunk.ends.push(chunk.slots.len() as u32);
-        let kind = record::kind(chunk.slots[start][0]);
+        let kind = record::kind(&chunk.slots[start]);
         self.records += 1;
         if let Some(kind) = kind {
             self.pushed[kind as usize] += 1;
@@ -178,12 +178,9 @@ impl RawBatch {
     pub(super) fn counts_apart(&self, piece: Range<usize>) -> (PerKind, PerKind) {
         let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
         for words in self.words_of(piece) {
-            match (record::read(words), words.first()) {
-                (Some(record), _) => counts[record.kind() as usize] += 1,
-                (None, header) => {
-                    let kind = header.and_then(|header| record::kind(*header));
-                    spoiled[kind.unwrap_or(Kind::Span) as usize] += 1;
-                }
+            match record::read(words) {
+                Some(record) => counts[record.kind() as usize] += 1,
+                None => spoiled[record::kind(words).unwrap_or(Kind::Span) as usize] += 1,
             }
         }
         (counts, spoiled)

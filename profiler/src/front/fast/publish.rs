@@ -9,7 +9,9 @@ use super::registers::one_by_one;
 use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{SpanSlot, owner_state, plain_words};
-use crate::recorder::record::{AGAIN, ENTERED, SLOT_WORDS, Slot, UNTIMED, UPPER_SHIFT, WIDE};
+use crate::recorder::record::{
+    self, AGAIN, ENTERED, EntriesWords, SLOT_WORDS, Slot, SpanWords, UNTIMED, WIDE, id_and,
+};
 
 /// Publishes the record of a span without fields that was entered once.
 #[inline(always)]
@@ -84,10 +86,11 @@ fn publish_any<const N: usize, const ALL: usize>(
     let published =
         lease.publish_if_roomy::<ALL>(Kind::Span as usize, slots, |index, slot| match index {
             0 => {
-                close_into(slot, span, header, words);
-                slot[5] = end;
+                let mut record = SpanWords::write(slot);
+                close_into(&mut record, span, header, words);
+                record.set_end(end);
                 one_by_one();
-                slot[6] = busy();
+                record.set_last_or_busy(busy());
             }
             _ if index < N => entries_into(slot, span),
             _ => span.copy_inline_fields(slot),
@@ -100,37 +103,114 @@ fn publish_any<const N: usize, const ALL: usize>(
 /// [`record`](crate::recorder::record). Word by word, so that one register is enough for all.
 #[inline(always)]
 fn entered_once_into(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: usize) {
-    slot[5] = end;
+    let mut record = SpanWords::write(slot);
+    record.set_end(end);
     one_by_one();
-    close_into(slot, span, span.head(), field_words);
-    slot[6] = span.last();
+    close_into(&mut record, span, span.head(), field_words);
+    record.set_last_or_busy(span.last());
 }
 
 /// The words that all records of spans have.
 #[inline(always)]
-fn close_into(slot: &mut Slot, span: &SpanSlot, head: u64, field_words: usize) {
-    slot[0] = head;
+fn close_into(record: &mut SpanWords<&mut Slot>, span: &SpanSlot, header: u64, field_words: usize) {
+    record.set_header(header);
     one_by_one();
-    slot[1] = span.id();
+    record.set_id(span.id());
     one_by_one();
-    slot[2] = span.origin();
+    record.set_origin(span.origin());
     one_by_one();
-    slot[3] = span.root() | (field_words as u64) << UPPER_SHIFT;
+    record.set_root(id_and(span.root(), field_words as u16));
     one_by_one();
-    slot[4] = span.start();
+    record.set_start(span.start());
     one_by_one();
 }
 
 /// The second slot of a wide record.
 #[inline(always)]
 fn entries_into(slot: &mut Slot, span: &SpanSlot) {
-    slot[0] = span.head() >> UPPER_SHIFT;
+    let mut entries = EntriesWords::write(slot);
+    entries.set_count(u64::from(record::upper_of(span.head())));
     one_by_one();
-    slot[1] = span.first();
+    entries.set_first(span.first());
     one_by_one();
-    slot[2] = span.last();
+    entries.set_last(span.last());
     one_by_one();
-    slot[3] = span.own_longest();
+    entries.set_longest(span.own_longest());
     one_by_one();
-    slot[4] = u64::from(crate::recorder::record::thread(span.head()));
+    entries.set_thread(u64::from(record::thread(span.head())));
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use spandrel_storage::Status;
+
+    use super::*;
+    use crate::recorder::open_spans::NewSpan;
+    use crate::recorder::record::{ClosingSpan, Entries};
+
+    /// A span of thread 7, which is created at 1,000.
+    fn span() -> SpanSlot {
+        let span = SpanSlot::default();
+        span.set_origin(id_and(40, 3));
+        span.complete(&NewSpan { head: 7, id: 41, root: 39, start: 1_000 });
+        span
+    }
+
+    /// What the general path writes of it.
+    fn closing(span: &SpanSlot, end: u64, entries: Entries) -> [Slot; 2] {
+        let closing = ClosingSpan {
+            head: span.head(),
+            origin: span.origin(),
+            status: Status::Ok,
+            left_out: false,
+            is_stray: false,
+            id: span.id(),
+            root: span.root(),
+            start: span.start(),
+            end,
+            entries,
+            is_timed: true,
+        };
+        closing.words(5).0
+    }
+
+    #[test]
+    fn a_span_that_was_entered_once_has_the_words_of_the_general_path() {
+        let span = span();
+        assert!(span.begin_first_entry(span.head(), 1_010));
+        span.end_first_entry(1_250);
+        let mut slot = Slot::default();
+        entered_once_into(&mut slot, &span, 1_300, 5);
+        assert_eq!(slot, closing(&span, 1_300, Entries::once(1_010, 1_250, 7))[0]);
+    }
+
+    /// But for what stands beside the flags of a wide one, and how much too large the number of its entries is.
+    #[test]
+    fn a_span_that_was_entered_again_is_read_as_one_of_the_general_path() {
+        let span = span();
+        assert!(span.begin_first_entry(span.head(), 1_010));
+        span.end_first_entry(1_250);
+        span.begin_second_entry(span.head(), 1_260);
+        assert!(span.keep_length(30));
+        span.end_further_entry(1_290);
+        let mut slots = [Slot::default(); 3];
+        let [first, second, fields] = &mut slots;
+        let mut words = SpanWords::write(first);
+        close_into(&mut words, &span, span.head() | WIDE, 5);
+        words.set_end(1_300);
+        words.set_last_or_busy(span.own_busy());
+        entries_into(second, &span);
+        let entries = Entries {
+            count: 2,
+            busy: 270,
+            first: 1_010,
+            last: 1_290,
+            longest: 240,
+            longest_thread: 7,
+        };
+        let [one, two] = closing(&span, 1_300, entries);
+        let general = [one, two, *fields];
+        assert_eq!(record::read(slots.as_flattened()), record::read(general.as_flattened()));
+        assert!(record::read(slots.as_flattened()).is_some());
+    }
 }

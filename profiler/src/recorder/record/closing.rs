@@ -4,8 +4,9 @@ use spandrel_storage::Status;
 
 use super::entries::Entries;
 use super::layout::{
-    CALLSITE_HIGH, ENTERED, LEFT_OUT_SHIFT, SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY_SHIFT,
-    THREAD_MAX, UNTIMED, UNTIMED_ENTRIES_MAX, UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
+    CALLSITE_HIGH, ENTERED, EntriesWords, LEFT_OUT_SHIFT, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE,
+    STATUS_SHIFT, STRAY_SHIFT, Slot, SpanWords, THREAD_MAX, UNTIMED, UNTIMED_ENTRIES_MAX,
+    UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
 };
 
 /// A span that closes, to be written.
@@ -28,8 +29,8 @@ pub(crate) struct ClosingSpan {
 }
 
 impl ClosingSpan {
-    /// The words before the fields, and how many of them count.
-    pub(crate) fn words(&self, field_words: usize) -> ([u64; SPAN_WORDS_WIDE], usize) {
+    /// The slots before the fields, and how many of their words count.
+    pub(crate) fn words(&self, field_words: usize) -> ([Slot; 2], usize) {
         let Entries { count, busy, first, last, longest, longest_thread } = self.entries;
         let wait = first.wrapping_sub(self.start);
         let is_once = count == 1 && wait <= WAIT_MAX && longest_thread == thread(self.head);
@@ -45,27 +46,25 @@ impl ClosingSpan {
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
             | u64::from(self.is_stray) << STRAY_SHIFT
             | flags;
-        let root = id_and(self.root, field_words as u16);
-        let mut words = [0; SPAN_WORDS_WIDE];
-        words[..SPAN_WORDS].copy_from_slice(&[
-            header,
-            self.id,
-            self.origin,
-            root,
-            self.start,
-            self.end,
-            word,
-        ]);
+        let mut slots = [[0; SLOT_WORDS]; 2];
+        let [first_slot, second_slot] = &mut slots;
+        let mut span = SpanWords::write(first_slot);
+        span.set_header(header);
+        span.set_id(self.id);
+        span.set_origin(self.origin);
+        span.set_root(id_and(self.root, field_words as u16));
+        span.set_start(self.start);
+        span.set_end(self.end);
+        span.set_last_or_busy(word);
         if narrow.is_some() {
-            return (words, SPAN_WORDS);
+            return (slots, SPAN_WORDS);
         }
-        words[SPAN_WORDS..][..5].copy_from_slice(&[
-            count,
-            first,
-            last,
-            longest,
-            u64::from(longest_thread),
-        ]);
-        (words, SPAN_WORDS_WIDE)
+        let mut entries = EntriesWords::write(second_slot);
+        entries.set_count(count);
+        entries.set_first(first);
+        entries.set_last(last);
+        entries.set_longest(longest);
+        entries.set_thread(u64::from(longest_thread));
+        (slots, SPAN_WORDS_WIDE)
     }
 }

@@ -4,8 +4,9 @@ use spandrel_storage::Status;
 
 use super::entries::Entries;
 use super::layout::{
-    COUNTS_SHIFT, EVENT_WORDS, KIND_ENTRY, KIND_EVENT, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT,
-    LINK_WORDS, Slot, UPPER_SHIFT, callsite_high, callsite_low, id_and,
+    COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY, KIND_EVENT, KIND_LINK,
+    KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, UPPER_SHIFT, callsite_high,
+    callsite_low, id_and,
 };
 use crate::recorder::losses::Kind;
 
@@ -49,7 +50,13 @@ impl EventHead {
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
             | callsite_high(self.callsite)
             | (field_words as u64) << UPPER_SHIFT;
-        [header, self.id, id_and(self.span, callsite_low(self.callsite)), self.at]
+        let mut words = [0; EVENT_WORDS];
+        let mut event = EventWords::write(&mut words);
+        event.set_header(header);
+        event.set_id(self.id);
+        event.set_origin(id_and(self.span, callsite_low(self.callsite)));
+        event.set_at(self.at);
+        words
     }
 }
 
@@ -61,8 +68,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn words(&self) -> [u64; LINK_WORDS] {
-        [KIND_LINK << KIND_SHIFT, self.span, self.follows]
+    pub(crate) fn words(&self) -> Slot {
+        let mut words = [0; SLOT_WORDS];
+        let mut link = LinkWords::write(&mut words);
+        link.set_header(KIND_LINK << KIND_SHIFT);
+        link.set_span(self.span);
+        link.set_follows(self.follows);
+        words
     }
 }
 
@@ -99,9 +111,16 @@ impl Entry {
             | u64::from(self.thread)
             | u64::from(self.counts) << COUNTS_SHIFT
             | callsite_high(self.callsite);
-        let around = id_and(self.around, callsite_low(self.callsite));
-        let Earlier { count, busy } = self.earlier;
-        [header, self.span, around, self.entered, self.left, count, busy]
+        let mut words = [0; SLOT_WORDS];
+        let mut entry = EntryWords::write(&mut words);
+        entry.set_header(header);
+        entry.set_span(self.span);
+        entry.set_around(id_and(self.around, callsite_low(self.callsite)));
+        entry.set_entered(self.entered);
+        entry.set_left(self.left);
+        entry.set_earlier(self.earlier.count);
+        entry.set_earlier_busy(self.earlier.busy);
+        words
     }
 }
 

@@ -1,7 +1,27 @@
-//! What stands where in the words of a record.
+//! What stands where in the words of a record. Whoever writes or reads one does it through the views of this file.
+//!
+//! The first word of each record is its header:
+//!
+//! ```text
+//!   63               48 47       37 36  35  34   33 32 31  28 27  24 23                     0
+//!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
+//!  | wait / words      | callsite' | 0 | W | L |status | kind | flags| thread               |
+//!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
+//! ```
+//!
+//! * span: with the flag `ENTERED` it was entered once, after `wait` ticks; without, never. In a kind of its own, where
+//!   times inside are not measured: that often. With `W` it is *wide*: it has a second slot, which says how often, and
+//!   when; with the flag `AGAIN` that number is `COUNT_BIAS` too large, as it stood in the table. `L`: fields were left
+//!   out.
+//! * event: so many words of fields; `L` likewise.
+//! * entry: with `L` it counts as a call.
+//!
+//! A word of two parts has an id below and 16 bits more above it: so ids have [`ID_BITS`]. A callsite's number has 27
+//! bits, of which the upper ones, `callsite'`, are 0 but in the largest programs.
 
 use crate::recorder::chunks::ENTRIES_MAX;
 use crate::recorder::entry_rules::LONG_COUNT;
+use crate::recorder::losses::Kind;
 
 /// Payload of one slot of the ring: with the ring's stamp it fills a cache line.
 pub(crate) type Slot = [u64; SLOT_WORDS];
@@ -66,7 +86,180 @@ pub(super) const UNTIMED_ENTRIES_MAX: u64 = 0xFFFF;
 pub(crate) const SPAN_WORDS: usize = SLOT_WORDS;
 pub(crate) const SPAN_WORDS_WIDE: usize = 2 * SLOT_WORDS;
 pub(crate) const EVENT_WORDS: usize = 4;
-pub(crate) const LINK_WORDS: usize = 3;
+
+/// The words of a record, or of a slot of it, by their names; to be read, or to be written. The header is read as a
+/// [`Header`].
+macro_rules! words {
+    (
+        $(#[$doc:meta])*
+        $View:ident[$len:ident] {
+            $(header $header:literal: $set_header:ident;)?
+            $($(#[$about:meta])* $at:literal: $word:ident, $set:ident;)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) struct $View<W>(W);
+
+        impl<'a> $View<&'a [u64; $len]> {
+            /// The first ones of these, if there are so many.
+            #[inline(always)]
+            pub(super) fn read(words: &'a [u64]) -> Option<Self> {
+                words.first_chunk().map(Self)
+            }
+
+            $(
+                $(#[$about])*
+                #[inline(always)]
+                pub(super) fn $word(self) -> u64 {
+                    self.0[$at]
+                }
+            )*
+        }
+
+        impl<'a> $View<&'a mut [u64; $len]> {
+            #[inline(always)]
+            pub(crate) fn write(words: &'a mut [u64; $len]) -> Self {
+                Self(words)
+            }
+
+            $(
+                #[inline(always)]
+                pub(crate) fn $set_header(&mut self, word: u64) {
+                    self.0[$header] = word;
+                }
+            )?
+
+            $(
+                $(#[$about])*
+                #[inline(always)]
+                pub(crate) fn $set(&mut self, word: u64) {
+                    self.0[$at] = word;
+                }
+            )*
+        }
+    };
+}
+
+words! {
+    /// A span: its first slot, behind which its fields come, or its [`EntriesWords`].
+    SpanWords[SLOT_WORDS] {
+        header 0: set_header;
+        1: id, set_id;
+        /// Callsite and parent.
+        2: origin, set_origin;
+        /// How many words of fields, and the root.
+        3: root, set_root;
+        4: start, set_start;
+        5: end, set_end;
+        /// When it was left; of a wide one, how long it was busy; 0 where neither is known.
+        6: last_or_busy, set_last_or_busy;
+    }
+}
+
+words! {
+    /// How often a wide span was entered, and when: its second slot, behind which its fields come.
+    EntriesWords[SLOT_WORDS] {
+        0: count, set_count;
+        /// When it was entered first.
+        1: first, set_first;
+        /// When it was left last.
+        2: last, set_last;
+        3: longest, set_longest;
+        /// Who was inside then.
+        4: thread, set_thread;
+    }
+}
+
+words! {
+    /// An event, before its fields.
+    EventWords[EVENT_WORDS] {
+        header 0: set_header;
+        1: id, set_id;
+        /// Callsite and span.
+        2: origin, set_origin;
+        3: at, set_at;
+    }
+}
+
+words! {
+    /// One span follows from another.
+    LinkWords[SLOT_WORDS] {
+        header 0: set_header;
+        1: span, set_span;
+        2: follows, set_follows;
+    }
+}
+
+words! {
+    /// A thread was inside a span.
+    EntryWords[SLOT_WORDS] {
+        header 0: set_header;
+        1: span, set_span;
+        /// Callsite, and the span around it.
+        2: around, set_around;
+        3: entered, set_entered;
+        4: left, set_left;
+        /// Entries before it ...
+        5: earlier, set_earlier;
+        /// ... and how long they were.
+        6: earlier_busy, set_earlier_busy;
+    }
+}
+
+impl<'a> EntriesWords<&'a Slot> {
+    /// Those of a wide span with these words.
+    #[inline(always)]
+    pub(super) fn of_span(words: &'a [u64]) -> Option<Self> {
+        Self::read(words.get(SPAN_WORDS..)?)
+    }
+}
+
+/// The first word of a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header(pub(super) u64);
+
+impl Header {
+    /// That of a record.
+    #[inline(always)]
+    pub(super) fn of(words: &[u64]) -> Option<Self> {
+        words.first().map(|word| Self(*word))
+    }
+
+    #[inline(always)]
+    pub(super) fn kind(self) -> Option<Kind> {
+        match (self.0 >> KIND_SHIFT) & 0xF {
+            KIND_SPAN | KIND_UNTIMED => Some(Kind::Span),
+            KIND_EVENT => Some(Kind::Event),
+            KIND_LINK => Some(Kind::Link),
+            KIND_ENTRY => Some(Kind::Entry),
+            _ => None,
+        }
+    }
+
+    /// Whether any of these bits is set.
+    #[inline(always)]
+    pub(super) const fn has(self, bits: u64) -> bool {
+        self.0 & bits != 0
+    }
+
+    /// Whether times inside were not measured.
+    #[inline(always)]
+    pub(super) const fn is_untimed(self) -> bool {
+        (self.0 >> KIND_SHIFT) & 0xF == KIND_UNTIMED
+    }
+
+    /// What stands above the flags.
+    #[inline(always)]
+    pub(super) const fn upper(self) -> u16 {
+        upper_of(self.0)
+    }
+
+    #[inline(always)]
+    pub(super) const fn thread(self) -> u32 {
+        thread(self.0)
+    }
+}
 
 /// A word of an id and 16 bits more.
 #[inline(always)]
@@ -113,9 +306,4 @@ pub(crate) const fn callsite(origin: u64, header: u64) -> u32 {
 #[inline]
 pub(crate) const fn slots(words: usize) -> usize {
     words.div_ceil(SLOT_WORDS)
-}
-
-#[inline(always)]
-pub(super) fn is_untimed(header: u64) -> bool {
-    (header >> KIND_SHIFT) & 0xF == KIND_UNTIMED
 }

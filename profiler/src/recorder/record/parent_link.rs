@@ -1,7 +1,8 @@
 //! What stands in a record of the span around it.
 
 use super::layout::{
-    COUNTED, COUNTS, ENTERED, STRAY, THREAD_MAX, WIDE, id_of, is_untimed, thread, upper_of,
+    COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY, SpanWords, THREAD_MAX, WIDE,
+    id_of,
 };
 use super::read::kind;
 use crate::recorder::losses::Kind;
@@ -23,42 +24,40 @@ pub(crate) struct ParentLink<'a> {
 }
 
 impl ParentLink<'_> {
-    fn header(&self) -> u64 {
-        self.words.first().copied().unwrap_or(0)
+    fn header(&self) -> Header {
+        Header::of(self.words).unwrap_or(Header(0))
     }
 
     /// Whether all that it was inside is from `start` to the last exit, and inside the parent.
     pub(crate) fn is_one_piece(&self) -> bool {
-        self.is_entry || self.header() & (WIDE | STRAY) == 0
+        self.is_entry || !self.header().has(WIDE | STRAY)
     }
 
     /// Whether it is an entry that counts as a call.
     pub(crate) fn counts(&self) -> bool {
-        self.header() & COUNTS != 0
+        self.header().has(COUNTS)
     }
 
     /// When it was left last; its end where that was not measured.
     pub(crate) fn left(&self) -> u64 {
-        match &*self.words {
-            _ if self.is_entry || is_untimed(self.header()) => self.end,
-            [header, _, _, _, _, _, last, ..] if *header & WIDE == 0 => *last,
-            [_, _, _, _, _, _, _, _, _, last, ..] => *last,
-            _ => self.end,
-        }
+        let left = match self.header() {
+            header if self.is_entry || header.is_untimed() => None,
+            header if header.has(WIDE) => EntriesWords::of_span(self.words).map(|it| it.last()),
+            _ => SpanWords::read(self.words).map(|it| it.last_or_busy()),
+        };
+        left.unwrap_or(self.end)
     }
 
     /// Since when it was inside, and on which thread, if there was no pause up to the last exit.
     pub(crate) fn inside(&self) -> Option<(u64, u32)> {
-        match &*self.words {
+        match self.header() {
             _ if self.is_entry => Some((self.start, self.thread)),
-            [header, ..] if is_untimed(*header) => None,
-            [header, ..] if *header & WIDE == 0 => {
-                Some((self.start.wrapping_add(u64::from(upper_of(*header))), self.thread))
+            header if header.is_untimed() => None,
+            header if header.has(WIDE) => {
+                let entries = EntriesWords::of_span(self.words).filter(|it| it.count() == 1)?;
+                Some((entries.first(), entries.thread() as u32 & THREAD_MAX))
             }
-            [_, _, _, _, _, _, _, 1, first, _, _, by, ..] => {
-                Some((*first, *by as u32 & THREAD_MAX))
-            }
-            _ => None,
+            header => Some((self.start.wrapping_add(u64::from(header.upper())), self.thread)),
         }
     }
 
@@ -72,7 +71,7 @@ impl ParentLink<'_> {
 
 /// What of that tells most records from those that are looked at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kin {
+pub(crate) struct ParentIds {
     pub(crate) is_entry: bool,
     pub(crate) id: u64,
     /// The parent, or the span around an entry, or 0 for none.
@@ -81,29 +80,35 @@ pub(crate) struct Kin {
 
 /// The same of any record; `None` if it is neither of a span nor of an entry.
 #[inline(always)]
-pub(crate) fn kin(words: &[u64]) -> Option<Kin> {
-    let &[header, id, second, _, _, _, ..] = words else { return None };
-    let is_entry = match kind(header)? {
-        Kind::Span => false,
-        Kind::Entry => true,
-        Kind::Event | Kind::Link => return None,
-    };
-    Some(Kin { is_entry, id, parent: id_of(second) })
+pub(crate) fn parent_ids(words: &[u64]) -> Option<ParentIds> {
+    match kind(words)? {
+        Kind::Span => {
+            let span = SpanWords::read(words)?;
+            Some(ParentIds { is_entry: false, id: span.id(), parent: id_of(span.origin()) })
+        }
+        Kind::Entry => {
+            let entry = EntryWords::read(words)?;
+            Some(ParentIds { is_entry: true, id: entry.span(), parent: id_of(entry.around()) })
+        }
+        Kind::Event | Kind::Link => None,
+    }
 }
 
 /// The parent link of any record; `None` if it is of neither.
 #[inline(always)]
 pub(crate) fn parent_link(words: &mut [u64]) -> Option<ParentLink<'_>> {
-    let &mut [header, id, second, third, fourth, fifth, ..] = words else { return None };
-    let is_known = header & COUNTED != 0;
-    let (is_entry, start, end) = match kind(header)? {
-        Kind::Span => (false, fourth, fifth),
-        Kind::Entry => (true, third, fourth),
-        Kind::Event | Kind::Link => return None,
+    let header = Header::of(words)?;
+    let ParentIds { is_entry, id, parent } = parent_ids(words)?;
+    let (start, end) = if is_entry {
+        let entry = EntryWords::read(words)?;
+        (entry.entered(), entry.left())
+    } else {
+        let span = SpanWords::read(words)?;
+        (span.start(), span.end())
     };
     let was_inside = is_entry
-        || header & (WIDE | u64::from(ENTERED)) != 0
-        || is_untimed(header) && upper_of(header) > 0;
-    let parent = if is_known || !was_inside { 0 } else { id_of(second) };
-    Some(ParentLink { words, id, is_entry, parent, thread: thread(header), start, end })
+        || header.has(WIDE | u64::from(ENTERED))
+        || header.is_untimed() && header.upper() > 0;
+    let parent = if header.has(COUNTED) || !was_inside { 0 } else { parent };
+    Some(ParentLink { words, id, is_entry, parent, thread: header.thread(), start, end })
 }

@@ -5,108 +5,111 @@ use spandrel_storage::Status;
 use super::entries::Entries;
 use super::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
 use super::layout::{
-    AGAIN, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EVENT_WORDS, KIND_ENTRY, KIND_EVENT, KIND_LINK,
-    KIND_SHIFT, KIND_SPAN, KIND_UNTIMED, LEFT_OUT, SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT,
-    STRAY, THREAD_MAX, WIDE, callsite, id_of, is_untimed, thread, upper_of,
+    AGAIN, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EVENT_WORDS, EntriesWords, EntryWords, EventWords,
+    Header, LEFT_OUT, LinkWords, SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY, Slot, SpanWords,
+    THREAD_MAX, WIDE, callsite, id_of, upper_of,
 };
 use crate::recorder::losses::Kind;
 
-/// The kind of a record, from its first word.
+/// The kind of a record.
 #[inline(always)]
-pub(crate) fn kind(header: u64) -> Option<Kind> {
-    match (header >> KIND_SHIFT) & 0xF {
-        KIND_SPAN | KIND_UNTIMED => Some(Kind::Span),
-        KIND_EVENT => Some(Kind::Event),
-        KIND_LINK => Some(Kind::Link),
-        KIND_ENTRY => Some(Kind::Entry),
-        _ => None,
-    }
+pub(crate) fn kind(words: &[u64]) -> Option<Kind> {
+    Header::of(words)?.kind()
 }
 
 /// Reads one record from the words of its slots. `None` for words that are no record.
 #[inline(always)]
 pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
-    let header = *words.first()?;
-    let (thread, left_out) = (thread(header), header & LEFT_OUT != 0);
+    let header = Header::of(words)?;
+    let (thread, left_out) = (header.thread(), header.has(LEFT_OUT));
     let fields = |start: usize, n: u16| words.get(start..start + usize::from(n));
-    match kind(header)? {
+    match header.kind()? {
         Kind::Span => {
-            let &[_, id, origin, root, ref times @ ..] = words else { return None };
-            let &[start, end, ..] = times else { return None };
-            if id == 0 {
+            let span = SpanWords::read(words)?;
+            if span.id() == 0 {
                 return None;
             }
-            let (entries, start_of_fields) = entries(header, times)?;
-            let status = match (header >> STATUS_SHIFT) & 3 {
+            let (entries, start_of_fields) = entries(header, span, words)?;
+            let status = match (header.0 >> STATUS_SHIFT) & 3 {
                 0 => Status::Ok,
                 1 => Status::Error,
                 2 => Status::Panicked,
                 _ => Status::Unfinished,
             };
             let head = SpanHead {
-                callsite: callsite(origin, header),
+                callsite: callsite(span.origin(), header.0),
                 thread,
                 status,
                 left_out,
-                counted: header & COUNTED != 0,
-                is_stray: header & STRAY != 0,
-                id,
-                parent: id_of(origin),
-                root: id_of(root),
-                start,
-                end,
+                counted: header.has(COUNTED),
+                is_stray: header.has(STRAY),
+                id: span.id(),
+                parent: id_of(span.origin()),
+                root: id_of(span.root()),
+                start: span.start(),
+                end: span.end(),
                 entries,
             };
-            Some(Record::Span(head, fields(start_of_fields, upper_of(root))?))
+            Some(Record::Span(head, fields(start_of_fields, upper_of(span.root()))?))
         }
         Kind::Event => {
-            let &[_, id, origin, at, ..] = words else { return None };
-            let (callsite, span) = (callsite(origin, header), id_of(origin));
-            let head = EventHead { callsite, thread, left_out, id, span, at };
-            Some(Record::Event(head, fields(EVENT_WORDS, upper_of(header))?))
+            let event = EventWords::read(words)?;
+            let head = EventHead {
+                callsite: callsite(event.origin(), header.0),
+                thread,
+                left_out,
+                id: event.id(),
+                span: id_of(event.origin()),
+                at: event.at(),
+            };
+            Some(Record::Event(head, fields(EVENT_WORDS, header.upper())?))
         }
         Kind::Link => {
-            let &[_, span, follows, ..] = words else { return None };
-            Some(Record::Link(Link { span, follows }))
+            let link = LinkWords::read(words)?;
+            Some(Record::Link(Link { span: link.span(), follows: link.follows() }))
         }
         Kind::Entry => {
-            let &[_, span, around, entered, left, count, busy, ..] = words else { return None };
-            if span == 0 {
+            let entry = EntryWords::read(words)?;
+            if entry.span() == 0 {
                 return None;
             }
             Some(Record::Entry(Entry {
-                callsite: callsite(around, header),
+                callsite: callsite(entry.around(), header.0),
                 thread,
-                span,
-                around: id_of(around),
-                entered,
-                left,
-                counts: header & COUNTS != 0,
-                earlier: Earlier { count, busy },
-                counted: header & COUNTED != 0,
+                span: entry.span(),
+                around: id_of(entry.around()),
+                entered: entry.entered(),
+                left: entry.left(),
+                counts: header.has(COUNTS),
+                earlier: Earlier { count: entry.earlier(), busy: entry.earlier_busy() },
+                counted: header.has(COUNTED),
             }))
         }
     }
 }
 
-/// The entries of a span, and where its fields begin, from its words from `start` on. `None` if words are
-/// missing.
+/// The entries of a span, and where its fields begin. `None` if words are missing.
 #[inline(always)]
-fn entries(header: u64, times: &[u64]) -> Option<(Entries, usize)> {
-    let &[start, _, word, ref rest @ ..] = times else { return None };
-    let upper = u64::from(upper_of(header));
-    let bias = if header & u64::from(AGAIN) != 0 { u64::from(COUNT_BIAS) } else { 0 };
-    if header & WIDE != 0 {
-        let &[count, first, last, longest, longest_thread, _, _, ..] = rest else { return None };
-        // Below zero if the counters of two processors differed by some ticks.
-        let busy = word.cast_signed().max(0).cast_unsigned();
-        let longest_thread = longest_thread as u32 & THREAD_MAX;
-        let count = count.wrapping_sub(bias);
-        let entries = Entries { count, busy, first, last, longest, longest_thread };
+fn entries(header: Header, span: SpanWords<&Slot>, words: &[u64]) -> Option<(Entries, usize)> {
+    let upper = u64::from(header.upper());
+    let bias = if header.has(u64::from(AGAIN)) { u64::from(COUNT_BIAS) } else { 0 };
+    if header.has(WIDE) {
+        let wide = EntriesWords::of_span(words)?;
+        let entries = Entries {
+            count: wide.count().wrapping_sub(bias),
+            // Below zero if the counters of two processors differed by some ticks.
+            busy: span.last_or_busy().cast_signed().max(0).cast_unsigned(),
+            first: wide.first(),
+            last: wide.last(),
+            longest: wide.longest(),
+            longest_thread: wide.thread() as u32 & THREAD_MAX,
+        };
         return Some((entries, SPAN_WORDS_WIDE));
     }
-    let entries = match (!is_untimed(header), header & u64::from(ENTERED) != 0) {
-        (true, true) => Entries::once(start.wrapping_add(upper), word, thread(header)),
+    let entries = match (!header.is_untimed(), header.has(u64::from(ENTERED))) {
+        (true, true) => {
+            Entries::once(span.start().wrapping_add(upper), span.last_or_busy(), header.thread())
+        }
         (true, false) => Entries::default(),
         (false, _) => Entries { count: upper.wrapping_sub(bias), ..Entries::default() },
     };

@@ -45,8 +45,8 @@ fn untimed_or_not(head: SpanHead, field_words: usize, is_timed: bool) -> Vec<u64
         entries: head.entries,
         is_timed,
     };
-    let (words, n) = closing.words(field_words);
-    words[..n].to_vec()
+    let (slots, n) = closing.words(field_words);
+    slots.as_flattened()[..n].to_vec()
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn spans_come_back_as_they_were() {
         let mut words = [&words[..], &fields, &[0]].concat();
         assert_eq!(read(&words), Some(Record::Span(head, &fields)));
         assert_eq!(parent_link(&mut words).unwrap().end, end);
-        let kin = kin(&words).unwrap();
-        assert_eq!((kin.is_entry, kin.id, kin.parent), (false, head.id, head.parent));
+        let ids = parent_ids(&words).unwrap();
+        assert_eq!((ids.is_entry, ids.id, ids.parent), (false, head.id, head.parent));
     }
 }
 
@@ -96,7 +96,7 @@ fn a_span_that_was_counted_is_otherwise_the_same() {
     assert_eq!(read(&words), Some(Record::Span(SpanHead { counted: true, ..head() }, &[])));
     let event = EventHead { callsite: 5, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
     assert!(super::parent_link(&mut [&event.words(0)[..], &[0; 3]].concat()).is_none());
-    assert!(kin(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
+    assert!(parent_ids(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn events_and_links_come_back_as_they_were() {
     let mut words = entry.words();
     let parent_link = parent_link(&mut words).unwrap();
     assert_eq!((parent_link.id, parent_link.parent), (ID_MAX, ID_MAX - 1));
-    let kin = kin(&entry.words()).unwrap();
-    assert_eq!((kin.is_entry, kin.id, kin.parent), (true, ID_MAX, ID_MAX - 1));
+    let ids = parent_ids(&entry.words()).unwrap();
+    assert_eq!((ids.is_entry, ids.id, ids.parent), (true, ID_MAX, ID_MAX - 1));
     assert!(parent_link.is_entry && parent_link.is_one_piece());
     parent_link.set_counted();
     let counted = Entry { counted: true, ..entry };
