@@ -74,7 +74,7 @@ phases() { # case, spans
             if (file ~ /\/profiler\/src\/writer\/(json|cursor|keys|digits)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/(json_string|recorder\/fields)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/writer\/(self_time|self_time\/[a-z_]*|id_table|closed_spans)\.rs$/) return "self times"
-            if (file ~ /\/profiler\/src\/(writer\/convert|recorder\/record\/[a-z]*|recorder\/clock)\.rs$/) return "convert"
+            if (file ~ /\/profiler\/src\/(writer\/convert|recorder\/record\/[a-z_]*|recorder\/clock)\.rs$/) return "convert"
             if (file ~ /\/profiler\/src\//) return "pacing"
             return ""
         }
