@@ -23,8 +23,8 @@ impl<F: FindSlot> FrontEnd<F> {
         let fast_recorder: &Recorder = &self.fast_recorder;
         match fast_recorder.new_span_fast::<F>(&self.sites, given, attributes) {
             FastPath::Done(key) => key,
-            FastPath::HasFields(place, span) => {
-                fast_recorder.new_span_with_fields::<F>(place, span, attributes)
+            FastPath::HasFields(position, span) => {
+                fast_recorder.new_span_with_fields::<F>(position, span, attributes)
             }
             FastPath::Fallback => slow(),
         }
@@ -51,8 +51,8 @@ impl<F: FindSlot> FrontEnd<F> {
         if fast::enter_at::<false>(untimed_slots, F::likely(key), key) {
             return;
         }
-        if let Some(place) = fast::enter_recorded(fast_recorder, timed_slots, first, key) {
-            return F::remember(local::of_owner(), place);
+        if let Some(position) = fast::enter_recorded(fast_recorder, timed_slots, first, key) {
+            return F::remember(local::of_owner(), position);
         }
         if let Some(recorder) = self.recorder().filter(|_| !F::is_none(key)) {
             recorder.enter_slow(self.layer, key);
@@ -72,8 +72,8 @@ impl<F: FindSlot> FrontEnd<F> {
     fn exit_slow(&self, id: impl AsKey) {
         let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
         let key = id.key();
-        if let Some(place) = fast::exit_recorded(fast_recorder, timed_slots, key) {
-            return F::remember(local::of_owner(), place);
+        if let Some(position) = fast::exit_recorded(fast_recorder, timed_slots, key) {
+            return F::remember(local::of_owner(), position);
         }
         if fast::exit_innermost::<F, false>(untimed_slots, key) {
             return;
@@ -94,7 +94,7 @@ impl<F: FindSlot> FrontEnd<F> {
             return if F::IS_DIRECT { self.close_slow(key) } else { self.close_otherwise(key) };
         }
         match fast::close_once::<F>(&self.timed_slots, key) {
-            Some(place) => F::keep(&self.fast_recorder.open, place),
+            Some(position) => F::keep(&self.fast_recorder.open, position),
             None => self.close_otherwise(key),
         }
     }
@@ -106,16 +106,16 @@ impl<F: FindSlot> FrontEnd<F> {
             return self.close_slow(key);
         }
         let Self { timed_slots, untimed_slots, .. } = self;
-        if let Some(place) = fast::close_with::<F>(timed_slots, key, publish_again) {
-            return F::keep(&self.fast_recorder.open, place);
+        if let Some(position) = fast::close_with::<F>(timed_slots, key, publish_again) {
+            return F::keep(&self.fast_recorder.open, position);
         }
         let untimed = publish_without_times::<false>;
-        if let Some(place) = fast::close_with::<F>(untimed_slots, key, untimed) {
-            return F::keep(&self.fast_recorder.open, place);
+        if let Some(position) = fast::close_with::<F>(untimed_slots, key, untimed) {
+            return F::keep(&self.fast_recorder.open, position);
         }
         let never_entered = publish_without_times::<true>;
         match fast::close_with::<F>(timed_slots, key, never_entered) {
-            Some(place) => F::keep(&self.fast_recorder.open, place),
+            Some(position) => F::keep(&self.fast_recorder.open, position),
             None => self.close_slow(key),
         }
     }

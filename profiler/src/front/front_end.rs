@@ -24,7 +24,7 @@ pub(crate) struct FrontEnd<F> {
     pub(crate) filter: Arc<Filter>,
     /// The recorder, if this is the profiler's first front end.
     pub(crate) fast_recorder: Arc<Recorder>,
-    /// The places of the open spans, for the first front end, if busy time is measured; else one that is
+    /// The slots of the open spans, for the first front end, if busy time is measured; else one that is
     /// free.
     pub(crate) timed_slots: Table<SpanSlot>,
     /// The same if it is not measured.
@@ -51,12 +51,12 @@ impl<F: FindSlot> FrontEnd<F> {
             }
         }
         let first = recorder.as_ref().filter(|_| layer == 0);
-        let places = |wanted: bool| match first {
-            Some(recorder) if wanted => recorder.open.places().clone(),
+        let slots = |wanted: bool| match first {
+            Some(recorder) if wanted => recorder.open.slots().clone(),
             _ => Table::default(),
         };
         let busy_time = first.is_some_and(|recorder| recorder.busy_time);
-        let (timed_slots, untimed_slots) = (places(busy_time), places(!busy_time));
+        let (timed_slots, untimed_slots) = (slots(busy_time), slots(!busy_time));
         let fast_recorder = Arc::clone(first.unwrap_or_else(|| inert()));
         let sites = if first.is_some() { fast_sites() } else { Arc::clone(no_sites()) };
         let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)), direct);

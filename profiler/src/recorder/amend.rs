@@ -26,7 +26,7 @@ impl Recorder {
                 return;
             }
         };
-        let Some((place, span)) = token.find(&self.open, layer, key) else { return };
+        let Some((position, span)) = token.find(&self.open, layer, key) else { return };
         let id = span.id();
         let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()));
         let declared = metadata.map_or(FIELDS_MAX, |metadata| metadata.fields().len());
@@ -37,7 +37,7 @@ impl Recorder {
             if !span.is(layer, key) || span.id() != id {
                 return;
             }
-            let kept = self.open.record_fields(place, id, fields.words(), declared);
+            let kept = self.open.record_fields(position, id, fields.words(), declared);
             fields.mark(span, kept);
         };
         match local::with_thread_state(|thread_state| record(&mut thread_state.fields)) {

@@ -8,15 +8,15 @@ use spandrel_storage::Status;
 use super::Recorder;
 use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{Place, SpanSlot};
+use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, slots};
 use crate::recorder::said::Said;
 
 impl Recorder {
     /// There is one more handle of a span of a direct layer.
     pub(crate) fn add_handle(&self, layer: u16, key: u64) {
-        if let Some((place, _)) = self.open.find(layer, key) {
-            self.open.add_handle(place);
+        if let Some((position, _)) = self.open.find(layer, key) {
+            self.open.add_handle(position);
         }
     }
 
@@ -24,8 +24,8 @@ impl Recorder {
     /// last one; the span is closed then.
     #[inline(never)]
     pub(crate) fn drop_handle_slow(self: &Arc<Self>, layer: u16, key: u64) -> bool {
-        let Some((place, span)) = self.open.find(layer, key) else { return false };
-        if span.is_cloned() && !self.open.drop_handle(place) {
+        let Some((position, span)) = self.open.find(layer, key) else { return false };
+        if span.is_cloned() && !self.open.drop_handle(position) {
             return false;
         }
         self.close_slow(layer, key);
@@ -41,24 +41,24 @@ impl Recorder {
             Some(token) => token.find(&self.open, layer, key),
             None => self.open.find(layer, key),
         };
-        let Some((place, span)) = found else { return };
-        self.publish_closed(place, span, self.clock.ticks());
+        let Some((position, span)) = found else { return };
+        self.publish_closed(position, span, self.clock.ticks());
         if let Some(token) = token.filter(|token| span.is_owned_by(token.thread()))
             && let Some(entered) = token.entered(&self.open, layer, key)
         {
             // Its own thread is inside.
             token.leave(&self.open, entered);
         }
-        self.open.close(place, token.map_or(0, ThreadToken::thread));
+        self.open.close(position, token.map_or(0, ThreadToken::thread));
     }
 
-    fn publish_closed(&self, place: Place, span: &SpanSlot, end: u64) {
+    fn publish_closed(&self, position: SlotPosition, span: &SpanSlot, end: u64) {
         let in_place = span.field_words();
         // What the fields do not say of the status, if anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
-        let entries = span.entries(self.open.foreign(place), end);
-        let is_stray = self.open.foreign(place).is_stray();
+        let entries = span.entries(self.open.foreign(position), end);
+        let is_stray = self.open.foreign(position).is_stray();
         let closing = closing(span, end, (entries, is_stray), self.busy_time);
         let (before, n) = closing.words(field_words);
         let fields = (0..in_place)
@@ -72,7 +72,7 @@ impl Recorder {
         if let Err(refused) = published
             // A writer that is closing may have stored this span as unfinished already.
             && (refused.error != ClaimError::Closed
-                || self.open.try_claim_close(place, span.id()))
+                || self.open.try_claim_close(position, span.id()))
         {
             self.drop_refused(Kind::Span, refused);
         }

@@ -7,7 +7,7 @@ use tracing_core::Metadata;
 use super::Recorder;
 use super::entries::Ending;
 use crate::recorder::local::{self, Detailed, Entered, ThreadToken};
-use crate::recorder::open_spans::{Measured, Place, SpanSlot};
+use crate::recorder::open_spans::{Measured, SlotPosition, SpanSlot};
 use crate::recorder::record::{self, id_of};
 
 impl Recorder {
@@ -24,18 +24,18 @@ impl Recorder {
         // A callback inside another one is ignored: its span goes on without this poll. There is
         // nothing to count, the span itself is not lost.
         let Ok(token) = local::get(self) else { return };
-        let Some((place, span)) = token.find(&self.open, layer, key) else {
+        let Some((position, span)) = token.find(&self.open, layer, key) else {
             return self.enter_unrecorded(token, layer, key);
         };
-        let foreign = self.open.foreign(place);
+        let foreign = self.open.foreign(position);
         if span.is_owned_by(token.thread()) {
             let is_aside =
-                !span.has_owner_inside() && self.note_around(token, layer, (place, span));
+                !span.has_owner_inside() && self.note_around(token, layer, (position, span));
             let measured = Measured { times: self.busy_time, entries: self.has_entries() };
             if span.own_enter(foreign, measured, || self.poll_ticks()) {
                 match layer {
-                    0 => token.push_own(place, span),
-                    _ => token.push_detailed(Detailed::new(layer, key, place, 0)),
+                    0 => token.push_own(position, span),
+                    _ => token.push_detailed(Detailed::new(layer, key, position, 0)),
                 }
                 if is_aside {
                     span.set_aside();
@@ -47,10 +47,10 @@ impl Recorder {
             again.depth = again.depth.saturating_add(1);
             token.update(index, again);
         } else {
-            self.note_around(token, layer, (place, span));
+            self.note_around(token, layer, (position, span));
             let now = self.poll_ticks();
             span.begin_foreign_entry(foreign, now);
-            token.push_detailed(Detailed::new(layer, key, place, now));
+            token.push_detailed(Detailed::new(layer, key, position, now));
         }
     }
 
@@ -69,23 +69,23 @@ impl Recorder {
                 return;
             }
             // The span may have been closed since, on another thread or inside another callback.
-            if let Some((closed, place)) = token.closed(&self.open) {
+            if let Some((closed, position)) = token.closed(&self.open) {
                 token.leave(&self.open, closed);
-                self.open.remove(place);
+                self.open.remove(position);
             }
             return;
         };
-        let place = match entered {
+        let position = match entered {
             Entered::Detailed(_, unrecorded) if unrecorded.is_unrecorded() => {
                 return token.leave(&self.open, entered);
             }
-            Entered::Own(place) | Entered::Detailed(_, Detailed { place, .. }) => place,
+            Entered::Own(position) | Entered::Detailed(_, Detailed { position, .. }) => position,
         };
-        let span = self.open.span(place);
+        let span = self.open.span(position);
         if !span.is(layer, key) {
             return token.leave(&self.open, entered); // closed, as above
         }
-        token.set_last_place(place);
+        token.set_last_position(position);
         let (is_own, now) = (span.is_owned_by(token.thread()), self.poll_ticks());
         let (mut ending, mut is_aside) = (None, false);
         if is_own {
@@ -94,14 +94,15 @@ impl Recorder {
                 span.own_exit(|| now);
                 return;
             }
-            ending = self.has_entries().then(|| self.ending_own(place, span)).flatten();
+            ending = self.has_entries().then(|| self.ending_own(position, span)).flatten();
         } else if let Entered::Detailed(index, mut detailed) = entered {
             if detailed.depth > 1 {
                 detailed.depth -= 1;
                 return token.update(index, detailed);
             }
-            self.open.foreign(place).end(detailed.since, now, token.thread());
-            ending = self.has_entries().then(|| self.ending_foreign(place, span, detailed.since));
+            self.open.foreign(position).end(detailed.since, now, token.thread());
+            ending =
+                self.has_entries().then(|| self.ending_foreign(position, span, detailed.since));
         }
         let around = ending.map(|_| self.around(token, layer, entered));
         token.leave(&self.open, entered);
@@ -114,7 +115,7 @@ impl Recorder {
             }
         }
         if let (Some(ending), Some(around)) = (ending, around) {
-            self.record_entry(token, (place, span), ending, around, now);
+            self.record_entry(token, (position, span), ending, around, now);
             token.set_long_age(self.long_age());
         }
     }
@@ -125,28 +126,28 @@ impl Recorder {
         &self,
         token: ThreadToken,
         layer: u16,
-        (place, span): (Place, &SpanSlot),
+        (position, span): (SlotPosition, &SpanSlot),
     ) -> bool {
         if !self.has_entries() {
             return false;
         }
         let around = token.current(&self.open, layer).map_or(0, SpanSlot::id);
         if around != id_of(span.origin()) {
-            span.set_stray(self.open.foreign(place));
+            span.set_stray(self.open.foreign(position));
         }
-        around != 0 && self.open.foreign(place).is_stray()
+        around != 0 && self.open.foreign(position).is_stray()
     }
 
     /// The entry that the span's owner is about to end, if it is inside.
-    fn ending_own(&self, place: Place, span: &SpanSlot) -> Option<Ending> {
+    fn ending_own(&self, position: SlotPosition, span: &SpanSlot) -> Option<Ending> {
         let (entered, count) = span.own_entry()?;
-        let is_first = count == 1 && self.open.foreign(place).count() == 0;
+        let is_first = count == 1 && self.open.foreign(position).count() == 0;
         Some(Ending { entered, count, is_first })
     }
 
     /// The entry that another thread has just ended.
-    fn ending_foreign(&self, place: Place, span: &SpanSlot, entered: u64) -> Ending {
-        let count = self.open.foreign(place).count();
+    fn ending_foreign(&self, position: SlotPosition, span: &SpanSlot, entered: u64) -> Ending {
+        let count = self.open.foreign(position).count();
         Ending { entered, count, is_first: count == 1 && !span.was_entered_by_owner() }
     }
 }

@@ -11,7 +11,7 @@ use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
 use crate::recorder::local::{Entered, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{Place, SpanSlot};
+use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::{self, Earlier, Entry, id_of};
 
 /// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
@@ -60,14 +60,14 @@ impl Recorder {
     pub(super) fn record_entry(
         &self,
         token: ThreadToken,
-        (place, span): (Place, &SpanSlot),
+        (position, span): (SlotPosition, &SpanSlot),
         ending: Ending,
         around: u64,
         left: u64,
     ) {
         let rule = self.callsites.entries(record::callsite(span.origin(), span.head()));
-        let is_stray =
-            around != 0 && (around != id_of(span.origin()) || self.open.foreign(place).is_stray());
+        let is_stray = around != 0
+            && (around != id_of(span.origin()) || self.open.foreign(position).is_stray());
         let (is_old, count) = (self.is_old(span, ending.entered), ending.count);
         let is_recorded = match rule.entries {
             Entries::Off => false,
@@ -82,7 +82,7 @@ impl Recorder {
         entry.counts = rule.is_asked_for || counts(count, is_old);
         if entry.counts && !rule.is_asked_for {
             // Of all threads, who may come and go meanwhile.
-            let all = span.entries_seen(self.open.foreign(place), left);
+            let all = span.entries_seen(self.open.foreign(position), left);
             let busy = all.busy.saturating_sub(left - ending.entered);
             entry.earlier = Earlier { count: all.count.saturating_sub(1), busy };
         }
@@ -96,7 +96,7 @@ impl Recorder {
     pub(crate) fn further_entry(
         &self,
         token: ThreadToken,
-        (place, span): (Place, &SpanSlot),
+        (position, span): (SlotPosition, &SpanSlot),
         (around, is_aside): (u64, bool),
         count: u64,
         times: (u64, u64),
@@ -111,7 +111,7 @@ impl Recorder {
         let mut entry = is_recorded.then(|| self.entry(token, span, around, times))?;
         entry.counts = rule.is_asked_for || counts(count, is_old);
         if entry.counts && !rule.is_asked_for {
-            let (others, busy) = self.open.foreign(place).sums();
+            let (others, busy) = self.open.foreign(position).sums();
             let busy = span.own_busy().wrapping_add(times.0).wrapping_add(busy);
             entry.earlier = Earlier { count: count - 1 + others, busy };
         }

@@ -15,8 +15,8 @@ impl Recorder {
 
     /// Keeps the ids of a span.
     pub(crate) fn keep_ids(&self, layer: u16, key: u64, ids: GivenIds) {
-        if let Some((place, span)) = self.open.find(layer, key) {
-            let _has_room = self.open.add_given_ids(place, span.id(), ids);
+        if let Some((position, span)) = self.open.find(layer, key) {
+            let _has_room = self.open.add_given_ids(position, span.id(), ids);
         }
     }
 }

@@ -79,7 +79,7 @@ reasons! {
     RingFull ring_full,
     /// Other threads won the shared partition of the ring too many times in a row.
     Contended contended,
-    /// The table of open spans had no free place.
+    /// The table of open spans had no free slot.
     OpenSpansFull open_spans_full,
     /// More callsites than the callsite table holds.
     CallsitesFull callsites_full,

@@ -141,24 +141,26 @@ impl Recorder {
         let (here, more) =
             if words.len() <= INLINE_WORDS { (words, &[][..]) } else { (&[][..], words) };
         let inserted = if self.open.is_direct(layer) {
-            let place = token.take_place(&self.open).or_else(|| self.open.take_place());
-            place.map(|place| (place, self.open.insert_at(place, layer, origin, &new, here)))
+            let position = token.take_slot(&self.open).or_else(|| self.open.take_slot());
+            position.map(|position| {
+                (position, self.open.insert_at(position, layer, origin, &new, here))
+            })
         } else {
-            self.open.insert(layer, key, origin, &new, here).map(|place| (place, key))
+            self.open.insert(layer, key, origin, &new, here).map(|position| (position, key))
         };
-        let Some((place, key)) = inserted else {
+        let Some((position, key)) = inserted else {
             self.drop_one(Kind::Span, DropReason::OpenSpansFull);
             return None;
         };
         if let Some(fields) = fields {
             let kept =
-                more.is_empty() || self.open.append_fields(place, id, more, fields.declared());
-            fields.mark(self.open.span(place), kept);
+                more.is_empty() || self.open.append_fields(position, id, more, fields.declared());
+            fields.mark(self.open.span(position), kept);
         }
         if layer == 0 {
-            token.expect_inside(&self.open, record::id_of(origin), self.open.span(place));
+            token.expect_inside(&self.open, record::id_of(origin), self.open.span(position));
         }
-        token.set_last_place(place);
+        token.set_last_position(position);
         Some(key)
     }
 }

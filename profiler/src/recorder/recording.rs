@@ -131,7 +131,7 @@ impl Recorder {
         // Relaxed: only has to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
         let clock = Clock::start();
-        // The fast paths read the time-stamp counter, and use all words of a place, without asking.
+        // The fast paths read the time-stamp counter, and use all words of a slot, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
         let is_fast = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;

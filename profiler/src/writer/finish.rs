@@ -121,7 +121,7 @@ impl Writer {
             None => {}
         }
         open.retain(|seen| {
-            !closed.contains(&seen.id) && recorder.open.try_claim_close(seen.place, seen.id)
+            !closed.contains(&seen.id) && recorder.open.try_claim_close(seen.position, seen.id)
         });
         open
     }

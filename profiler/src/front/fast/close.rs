@@ -6,13 +6,13 @@ use spandrel_ring::Table;
 
 use super::find::FindSlot;
 use crate::recorder::local;
-use crate::recorder::open_spans::{Place, SpanSlot, owner_state};
+use crate::recorder::open_spans::{SlotPosition, SpanSlot, owner_state};
 use crate::recorder::record::ENTERED;
 
 /// A span that was entered once closes. Returns its slot, which is empty.
 #[inline(always)]
-pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Option<Place> {
-    let (place, span) = spans.wrapped(F::likely(key) as usize);
+pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Option<SlotPosition> {
+    let (position, span) = spans.wrapped(F::likely(key) as usize);
     // The calling thread's own, which has been inside once, and left.
     if !span.has_key(key) || owner_state(span.head()) ^ ENTERED != local::fast_thread() {
         return None;
@@ -22,7 +22,7 @@ pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Opti
         return None;
     }
     F::vacate(span, extra);
-    Some(place as Place)
+    Some(position as SlotPosition)
 }
 
 /// The same for any other one, with what [publishes](super::publish) its record.
@@ -31,14 +31,14 @@ pub(crate) fn close_with<F: FindSlot>(
     spans: &Table<SpanSlot>,
     key: u64,
     publish: impl FnOnce(&SpanSlot, u64) -> bool,
-) -> Option<Place> {
-    let (place, span) = spans.wrapped(F::likely(key) as usize);
+) -> Option<SlotPosition> {
+    let (position, span) = spans.wrapped(F::likely(key) as usize);
     let extra = span.extra();
     if !span.has_key(key) || !publish(span, extra) {
         return None;
     }
     F::vacate(span, extra);
-    Some(place as Place)
+    Some(position as SlotPosition)
 }
 
 /// Whether the calling thread unwinds. This may call; so it comes before there is anything that would

@@ -12,25 +12,27 @@ use super::registers::{one_by_one, seldom};
 use crate::recorder::Recorder;
 use crate::recorder::local;
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{ASIDE, INSIDE, LONG, Place, SpanSlot, count_of, owner_state};
+use crate::recorder::open_spans::{
+    ASIDE, INSIDE, LONG, SlotPosition, SpanSlot, count_of, owner_state,
+};
 use crate::recorder::record::{AGAIN, ENTERED};
 
-/// A thread enters a span of its own that is at this place, if that is so. The place may be one of another
+/// A thread enters a span of its own that is at this position, if that is so. It may be a position of another
 /// table.
 #[inline(always)]
 pub(crate) fn enter_at<const TIMED: bool>(
     spans: &Table<SpanSlot>,
-    place: Place,
+    position: SlotPosition,
     id: impl AsKey,
 ) -> bool {
     let now = || if TIMED { timestamp::read() } else { 0 };
-    let (place, span) = spans.wrapped(place as usize);
+    let (position, span) = spans.wrapped(position as usize);
     let head = span.head();
     // Inside the same span as at its creation, or the last time.
     if !span.has_key(id.key()) || span.outer() != local::innermost_own() {
         return false;
     }
-    let place = place as Place;
+    let position = position as SlotPosition;
     // In each of the ways below it is inside by the time that it is pushed, so that the handler of a
     // signal that enters the span is inside once more, and does not link it to itself.
     if owner_state(head) == local::fast_thread() {
@@ -39,7 +41,7 @@ pub(crate) fn enter_at<const TIMED: bool>(
         } else if !span.begin_first_entry(head, now()) {
             return false;
         }
-        local::of_owner().push_here(place);
+        local::of_owner().push_here(position);
         return true;
     }
     seldom();
@@ -47,14 +49,14 @@ pub(crate) fn enter_at<const TIMED: bool>(
         if !span.begin_further_entry(head, now) {
             return false;
         }
-        local::of_owner().push_here(place);
+        local::of_owner().push_here(position);
         one_by_one();
         return true;
     }
     seldom();
     if owner_state(head).wrapping_sub(ENTERED) == local::fast_thread() {
         span.begin_second_entry(head, now());
-        local::of_owner().push_here(place);
+        local::of_owner().push_here(position);
         // As `one_by_one`, and unlike it: so that this way ends otherwise than that above.
         compiler_fence(Ordering::Release);
         return true;
@@ -68,14 +70,14 @@ pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
     spans: &Table<SpanSlot>,
     id: impl AsKey,
 ) -> bool {
-    let Some((place, span)) = F::innermost(spans, id) else { return false };
+    let Some((position, span)) = F::innermost(spans, id) else { return false };
     let head = span.head();
     let now = || if TIMED { timestamp::read() } else { 0 };
     if owner_state(head).wrapping_sub(INSIDE) == local::fast_thread() {
         // While it is still inside: as in `enter_at`.
         local::of_owner().pop_own(span);
         span.end_first_entry(now());
-        F::remember(local::of_owner(), place);
+        F::remember(local::of_owner(), position);
         return true;
     }
     seldom();
@@ -92,23 +94,23 @@ pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
     }
     local::of_owner().pop_own(span);
     span.end_further_entry(now);
-    F::remember(local::of_owner(), place);
+    F::remember(local::of_owner(), position);
     one_by_one();
     true
 }
 
 /// A thread enters a span of its own that it has entered before, and whose entries may have to be recorded: one that
 /// has lived long, or elsewhere than inside its parent, as a system in a frame. `recorder` is whose spans these are. `None`,
-/// and nothing was done, if it is another case; else the place.
+/// and nothing was done, if it is another case; else its position.
 #[inline(never)]
 pub(crate) fn enter_recorded(
     recorder: &Recorder,
     spans: &Table<SpanSlot>,
-    place: Place,
+    position: SlotPosition,
     key: u64,
-) -> Option<Place> {
-    let (index, span) = spans.wrapped(place as usize);
-    let (place, head) = (index as Place, span.head());
+) -> Option<SlotPosition> {
+    let (index, span) = spans.wrapped(position as usize);
+    let (position, head) = (index as SlotPosition, span.head());
     let is_own = owner_state(head) & !LONG ^ (ENTERED | AGAIN) == local::fast_thread();
     if !span.has_key(key) || !is_own || !recorder.has_entries() {
         return None;
@@ -119,10 +121,10 @@ pub(crate) fn enter_recorded(
         if !span.begin_long_entry(head, timestamp::read) {
             return None;
         }
-        token.push_here(place);
-        return Some(place);
+        token.push_here(position);
+        return Some(position);
     }
-    if !recorder.open.foreign(place).is_stray() {
+    if !recorder.open.foreign(position).is_stray() {
         return None;
     }
     let is_outside = token.is_outside();
@@ -136,12 +138,12 @@ pub(crate) fn enter_recorded(
     if !is_outside {
         span.set_aside();
     }
-    token.push_own(place, span);
-    Some(place)
+    token.push_own(position, span);
+    Some(position)
 }
 
 /// The end of an entry that may have to be recorded: of a span that was entered before, and is the innermost
-/// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else the place.
+/// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else its position.
 ///
 /// Not together with the others, whose registers it would take.
 #[inline(never)]
@@ -149,9 +151,9 @@ pub(crate) fn exit_recorded(
     recorder: &Recorder,
     spans: &Table<SpanSlot>,
     key: u64,
-) -> Option<Place> {
-    let place = local::innermost_own();
-    let span = spans.get(place as usize)?;
+) -> Option<SlotPosition> {
+    let position = local::innermost_own();
+    let span = spans.get(position as usize)?;
     let head = span.head();
     let is_aside = owner_state(head) & ASIDE != 0;
     let state = (owner_state(head) & !(ASIDE | LONG)).wrapping_sub(INSIDE | ENTERED | AGAIN);
@@ -168,7 +170,7 @@ pub(crate) fn exit_recorded(
         return None;
     }
     if let Some(entry) =
-        recorder.further_entry(token, (place, span), (around, is_aside), count, (entered, now))
+        recorder.further_entry(token, (position, span), (around, is_aside), count, (entered, now))
     {
         let mut lease = token.borrow_lease()?;
         let published = lease.has_spare(1)
@@ -190,5 +192,5 @@ pub(crate) fn exit_recorded(
         token.expect_nowhere(span);
     }
     token.set_long_age(recorder.long_age());
-    Some(place)
+    Some(position)
 }

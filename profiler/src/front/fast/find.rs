@@ -12,8 +12,8 @@ use tracing_core::span::Id;
 use super::publish::{publish_plain, publish_with_fields};
 use crate::recorder::Recorder;
 use crate::recorder::local::{self, ThreadToken};
-use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, place_of};
-use crate::recorder::open_spans::{OpenSpans, Place, SpanSlot, first_place};
+use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, position_of};
+use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot, first_slot};
 
 /// The key of a span, or where that lies: who compares it there needs no register for it.
 pub(crate) trait AsKey: Copy {
@@ -45,20 +45,20 @@ pub(crate) trait FindSlot: 'static {
     type Key: Copy;
 
     /// Where the span is that is entered or closed, if it is the usual case.
-    fn likely(id: impl AsKey) -> Place;
+    fn likely(id: impl AsKey) -> SlotPosition;
 
     /// Where it is looked for if it is not there.
     #[inline(always)]
-    fn first(_: &Table<SpanSlot>, key: u64) -> Place {
+    fn first(_: &Table<SpanSlot>, key: u64) -> SlotPosition {
         Self::likely(key)
     }
 
     /// The innermost span of the thread, if it is the thread's own and has this id.
-    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)>;
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)>;
 
     /// Where the thread looks first the next time.
     #[inline(always)]
-    fn remember(_: ThreadToken, _: Place) {}
+    fn remember(_: ThreadToken, _: SlotPosition) {}
 
     /// Whether a new span's fields may be visited before its parent is looked for.
     #[inline(always)]
@@ -71,13 +71,13 @@ pub(crate) trait FindSlot: 'static {
         token: ThreadToken,
         open: &OpenSpans,
         given: Self::Given,
-    ) -> Option<(Place, &SpanSlot)>;
+    ) -> Option<(SlotPosition, &SpanSlot)>;
 
     /// Gives back what [`claim`](Self::claim) has taken, in the same change.
     fn give_up(token: ThreadToken, span: &SpanSlot);
 
     /// Gives a new span its key.
-    fn name(place: Place, span: &SpanSlot, id: u64) -> Self::Key;
+    fn name(position: SlotPosition, span: &SpanSlot, id: u64) -> Self::Key;
 
     /// Publishes the record of a span that was entered once, which ends now.
     fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool;
@@ -87,7 +87,7 @@ pub(crate) trait FindSlot: 'static {
 
     /// Keeps a slot that is empty. Always `true`, for whoever ends with this.
     #[inline(always)]
-    fn keep(_: &OpenSpans, _: Place) -> bool {
+    fn keep(_: &OpenSpans, _: SlotPosition) -> bool {
         true
     }
 
@@ -119,28 +119,28 @@ impl FindSlot for Hashed {
 
     /// That which the thread has used last.
     #[inline(always)]
-    fn likely(_: impl AsKey) -> Place {
-        local::last_place()
+    fn likely(_: impl AsKey) -> SlotPosition {
+        local::last_position()
     }
 
     /// The first slot of its set: as a rule another task of the thread's than the one that it was in last. Not
     /// together with [`likely`](FindSlot::likely), which would pay for it.
     #[inline(always)]
-    fn first(spans: &Table<SpanSlot>, key: u64) -> Place {
-        first_place(spans, key).0
+    fn first(spans: &Table<SpanSlot>, key: u64) -> SlotPosition {
+        first_slot(spans, key).0
     }
 
     #[inline(always)]
-    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)> {
-        let place = local::innermost_own();
-        let span = spans.get(place as usize)?;
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)> {
+        let position = local::innermost_own();
+        let span = spans.get(position as usize)?;
         // The id is read no sooner, so that it is compared where it lies.
-        span.has_key(id.key()).then_some((place, span))
+        span.has_key(id.key()).then_some((position, span))
     }
 
     #[inline(always)]
-    fn remember(token: ThreadToken, place: Place) {
-        token.set_last_place(place);
+    fn remember(token: ThreadToken, position: SlotPosition) {
+        token.set_last_position(position);
     }
 
     /// The registry cannot be asked for it while it makes the span.
@@ -150,7 +150,7 @@ impl FindSlot for Hashed {
     }
 
     #[inline(always)]
-    fn claim(_: ThreadToken, open: &OpenSpans, key: u64) -> Option<(Place, &SpanSlot)> {
+    fn claim(_: ThreadToken, open: &OpenSpans, key: u64) -> Option<(SlotPosition, &SpanSlot)> {
         open.claim_first(key)
     }
 
@@ -160,7 +160,7 @@ impl FindSlot for Hashed {
     }
 
     #[inline(always)]
-    fn name(_: Place, _: &SpanSlot, _id: u64) {}
+    fn name(_: SlotPosition, _: &SpanSlot, _id: u64) {}
 
     /// Fewer instructions where there are no fields, for more of them in all.
     #[inline(always)]
@@ -200,30 +200,30 @@ impl FindSlot for Indexed {
     type Key = NonZeroU64;
 
     #[inline(always)]
-    fn likely(id: impl AsKey) -> Place {
-        place_of(id.key())
+    fn likely(id: impl AsKey) -> SlotPosition {
+        position_of(id.key())
     }
 
     #[inline(always)]
-    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(Place, &SpanSlot)> {
-        let place = place_of(id.key());
-        let (_, span) = spans.wrapped(place as usize);
-        (place == local::innermost_own() && span.has_key(id.key())).then_some((place, span))
+    fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)> {
+        let position = position_of(id.key());
+        let (_, span) = spans.wrapped(position as usize);
+        (position == local::innermost_own() && span.has_key(id.key())).then_some((position, span))
     }
 
     #[inline(always)]
-    fn claim(token: ThreadToken, open: &OpenSpans, (): ()) -> Option<(Place, &SpanSlot)> {
-        token.take_place_in_change(open)
+    fn claim(token: ThreadToken, open: &OpenSpans, (): ()) -> Option<(SlotPosition, &SpanSlot)> {
+        token.take_slot_in_change(open)
     }
 
     #[inline(always)]
     fn give_up(token: ThreadToken, _: &SpanSlot) {
-        token.put_place_back();
+        token.put_slot_back();
     }
 
     #[inline(always)]
-    fn name(place: Place, span: &SpanSlot, id: u64) -> NonZeroU64 {
-        let key = key_of(place, id);
+    fn name(position: SlotPosition, span: &SpanSlot, id: u64) -> NonZeroU64 {
+        let key = key_of(position, id);
         span.set_key(key.get());
         key
     }
@@ -240,8 +240,8 @@ impl FindSlot for Indexed {
     }
 
     #[inline(always)]
-    fn keep(open: &OpenSpans, place: Place) -> bool {
-        local::of_owner().keep_place(place) || open.give_place_back(place)
+    fn keep(open: &OpenSpans, position: SlotPosition) -> bool {
+        local::of_owner().keep_slot(position) || open.give_slot_back(position)
     }
 
     #[inline(always)]

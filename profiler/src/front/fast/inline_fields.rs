@@ -1,6 +1,6 @@
-//! Field values, visited right into the place where they lie while their span is open.
+//! Field values, visited right into the slot where they lie while their span is open.
 //!
-//! The words are those of [`fields`](crate::recorder::fields). What does not fit the place, or has to be
+//! The words are those of [`fields`](crate::recorder::fields). What does not fit the slot, or has to be
 //! formatted, goes through the thread's [`FieldBuffer`].
 
 use std::fmt;

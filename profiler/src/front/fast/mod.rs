@@ -1,6 +1,6 @@
 //! The common case of each callback, in as few instructions as can be.
 //!
-//! Everything unusual is checked before anything is changed (but for a free place, which is claimed and given
+//! Everything unusual is checked before anything is changed (but for a free slot, which is claimed and given
 //! up again), and left to the general path in
 //! [`recorder`](crate::recorder) by a call in tail position. So nothing is called in the middle, and
 //! the compiler neither saves registers nor keeps values on the stack; that alone was a third of

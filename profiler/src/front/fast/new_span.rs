@@ -11,7 +11,9 @@ use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::fields::FIELDS_MAX;
 use crate::recorder::local::{self, ThreadToken, Within};
-use crate::recorder::open_spans::{ASIDE, INSIDE, LONG, NewSpan, Place, SpanSlot, owner_state};
+use crate::recorder::open_spans::{
+    ASIDE, INSIDE, LONG, NewSpan, SlotPosition, SpanSlot, owner_state,
+};
 use crate::recorder::record::{AGAIN, CALLSITE_LOW_MAX, ENTERED, THREAD_MAX, UPPER_SHIFT};
 use crate::recorder::sites::{FastSites, first_probe};
 
@@ -22,7 +24,7 @@ pub(crate) enum FastPath<'a, K> {
     /// It is open, and this is its key, unless that was given.
     Done(K),
     /// It has fields, and this slot; call the function for those.
-    HasFields(Place, &'a SpanSlot),
+    HasFields(SlotPosition, &'a SpanSlot),
     /// Nothing was done; call the general path.
     Fallback,
 }
@@ -63,14 +65,14 @@ impl Recorder {
         given: F::Given,
     ) -> FastPath<'_, F::Key> {
         token.begin_change();
-        let Some((place, span)) = F::claim(token, &self.open, given) else {
+        let Some((position, span)) = F::claim(token, &self.open, given) else {
             token.end_change();
             return Fallback;
         };
         // What can be done before the fields are visited need not be remembered meanwhile.
         span.set_origin(callsite);
-        F::remember(token, place);
-        HasFields(place, span)
+        F::remember(token, position);
+        HasFields(position, span)
     }
 
     /// Opens a contextual span without fields.
@@ -82,7 +84,7 @@ impl Recorder {
         given: F::Given,
     ) -> FastPath<'_, F::Key> {
         token.begin_change();
-        let Some((place, span)) = F::claim(token, &self.open, given) else {
+        let Some((position, span)) = F::claim(token, &self.open, given) else {
             token.end_change();
             return Fallback;
         };
@@ -90,7 +92,7 @@ impl Recorder {
         // An id that is not used after all does no harm.
         let id = token.next_id_of_block(start);
         let opened =
-            id.and_then(|id| self.complete_plain::<F>(token, place, span, callsite, id, start));
+            id.and_then(|id| self.complete_plain::<F>(token, position, span, callsite, id, start));
         match opened {
             Some(key) => Done(key),
             None => {
@@ -109,24 +111,24 @@ impl Recorder {
     fn complete_plain<F: FindSlot>(
         &self,
         token: ThreadToken,
-        place: Place,
+        position: SlotPosition,
         span: &SpanSlot,
         callsite: u64,
         id: u64,
         start: u64,
     ) -> Option<F::Key> {
         if token.is_outside() {
-            let key = F::name(place, span, id);
+            let key = F::name(position, span, id);
             span.set_origin(callsite);
             token.expect_outside(span);
             span.complete(&NewSpan { head: token.fast_head(), id, root: id, start });
             token.end_change();
-            F::remember(token, place);
+            F::remember(token, position);
             return Some(key);
         }
         let (parent_id, parent) = self.parent_fast(token)?;
-        F::remember(token, place);
-        let key = F::name(place, span, id);
+        F::remember(token, position);
+        let key = F::name(position, span, id);
         span.set_origin(parent_id | callsite);
         token.expect_here(span);
         span.complete(&NewSpan { head: token.fast_head(), id, root: parent.root(), start });
@@ -196,7 +198,9 @@ impl Recorder {
     ) -> Option<F::Key> {
         match opened {
             Done(key) => Some(key),
-            HasFields(place, span) => Some(self.new_span_with_fields::<F>(place, span, attributes)),
+            HasFields(position, span) => {
+                Some(self.new_span_with_fields::<F>(position, span, attributes))
+            }
             Fallback => None,
         }
     }
@@ -205,15 +209,15 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn new_span_with_fields<F: FindSlot>(
         &self,
-        place: Place,
+        position: SlotPosition,
         span: &SpanSlot,
         attributes: &Attributes<'_>,
     ) -> F::Key {
         let id = self.fill_with_fields(local::of_owner(), span, attributes);
-        F::name(place, span, id)
+        F::name(position, span, id)
     }
 
-    /// Visits the fields of a contextual span of the first layer and opens it in a place that it has
+    /// Visits the fields of a contextual span of the first layer and opens it in a slot that it has
     /// taken, in which its callsite stands already, for whoever has begun a change, which ends here.
     /// Returns its id.
     ///
@@ -255,7 +259,7 @@ impl Recorder {
         id
     }
 
-    /// Opens a span whose fields and callsite are in its place, where the parent has to be looked for.
+    /// Opens a span whose fields and callsite are in its slot, where the parent has to be looked for.
     /// Returns its id.
     #[cold]
     #[inline(never)]
@@ -279,7 +283,7 @@ impl Recorder {
         id
     }
 
-    /// The same where the place has no room for all fields.
+    /// The same where the slot has no room for all fields.
     #[cold]
     #[inline(never)]
     fn complete_overflowed(
@@ -293,8 +297,8 @@ impl Recorder {
         let span = visitor.span();
         let id = self.complete_in_change(token, span, words);
         let append = |fields: &FieldBuffer| {
-            let place = self.open.place_of(span);
-            let kept = self.open.append_fields(place, id, fields.words(), fields.declared());
+            let position = self.open.position_of(span);
+            let kept = self.open.append_fields(position, id, fields.words(), fields.declared());
             fields.mark(span, kept);
         };
         if visitor.has_failed() {

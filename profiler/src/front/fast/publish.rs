@@ -100,7 +100,7 @@ fn publish_any<const N: usize, const ALL: usize>(
 }
 
 /// Writes the record of a span that was entered once, without its fields: see the module
-/// [`record`](crate::recorder::record). Word by word, so that one register is enough for all.
+/// [`record`]. Word by word, so that one register is enough for all.
 #[inline(always)]
 fn entered_once_into(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: usize) {
     let mut record = SpanWords::write(slot);

@@ -7,7 +7,7 @@ use spandrel_ring::ThreadLease;
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::NOBODY;
 use crate::recorder::entry_rules::NO_AGE;
-use crate::recorder::open_spans::Place;
+use crate::recorder::open_spans::SlotPosition;
 use crate::recorder::record::Slot;
 
 thread_local! {
@@ -23,8 +23,8 @@ pub(super) struct Cells {
     pub(super) idle: Cell<u64>,
     /// The thread's number.
     pub(super) thread: Cell<u32>,
-    /// The place that was used last; usually the next callback is for the same span.
-    pub(super) last_place: Cell<Place>,
+    /// The position of the slot that was used last; usually the next callback is for the same span.
+    pub(super) last_position: Cell<SlotPosition>,
     pub(super) next_id: Cell<u64>,
     pub(super) ids_end: Cell<u64>,
     /// Up to which moment the block of ids is used, in ticks.
@@ -35,9 +35,9 @@ pub(super) struct Cells {
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     pub(super) lease: ThreadLease<Slot>,
-    /// Free places for spans of a direct front end, see [`free_list`](crate::recorder::open_spans::free_list): the first `free_len`
+    /// Free slots for spans of a direct front end, see [`free_list`](crate::recorder::open_spans::free_list): the first `free_len`
     /// of these.
-    pub(super) free: [Cell<Place>; FREE],
+    pub(super) free: [Cell<SlotPosition>; FREE],
     pub(super) free_len: Cell<u32>,
     /// The innermost span that the thread is in; see [`Link`].
     pub(super) innermost: Cell<Link>,
@@ -56,7 +56,7 @@ impl Cells {
             state: Cell::new(NOBODY),
             idle: Cell::new(NOBODY),
             thread: Cell::new(0),
-            last_place: Cell::new(0),
+            last_position: Cell::new(0),
             next_id: Cell::new(0),
             ids_end: Cell::new(0),
             ids_until: Cell::new(0),
@@ -73,7 +73,7 @@ impl Cells {
     }
 }
 
-/// Free places that a thread keeps. Those of many threads are lost to others, so not too many; and
+/// Free slots that a thread keeps. Those of many threads are lost to others, so not too many; and
 /// enough for the nests of spans in usual programs.
 pub(super) const FREE: usize = 16;
 /// Not `LocalKey::set`, which is a call of its own, because it could be the first access.

@@ -9,10 +9,10 @@ use super::link::{
 use super::owned::with_thread_state;
 use super::state::in_this_order;
 use super::token::ThreadToken;
-use crate::recorder::open_spans::{OpenSpans, PLACES_MAX, Place, SpanSlot};
+use crate::recorder::open_spans::{OpenSpans, SLOTS_MAX, SlotPosition, SpanSlot};
 use spandrel_ring::Table;
 
-const _: () = assert!(Table::<SpanSlot>::position(PLACES_MAX) < NOWHERE as usize);
+const _: () = assert!(Table::<SpanSlot>::position(SLOTS_MAX) < NOWHERE as usize);
 
 /// Attempts to put details where no handler of a signal has put its own at the same moment.
 const ATTEMPTS: usize = 16;
@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entered {
     /// A span of the first layer, by its owner.
-    Own(Place),
+    Own(SlotPosition),
     /// Any other one.
     Detailed(usize, Detailed),
 }
@@ -38,7 +38,7 @@ pub(crate) enum Within<'a> {
 /// Whether a link leads to this span.
 fn leads_to(link: Link, entered: Entered) -> bool {
     match entered {
-        Entered::Own(place) => link == place,
+        Entered::Own(position) => link == position,
         Entered::Detailed(index, _) => link & DETAILED != 0 && index_in(link) == index,
     }
 }
@@ -55,15 +55,15 @@ impl ThreadToken {
     }
 
     /// A span of the first layer is now the innermost one; its owner enters it.
-    pub(crate) fn push_own(self, place: Place, span: &SpanSlot) {
+    pub(crate) fn push_own(self, position: SlotPosition, span: &SpanSlot) {
         span.set_outer(get_cell(|cells| &cells.innermost));
-        self.push_here(place);
+        self.push_here(position);
     }
 
     /// The same for a span whose link is the innermost one already.
     #[inline(always)]
-    pub(crate) fn push_here(self, place: Place) {
-        set(|cells| &cells.innermost, place);
+    pub(crate) fn push_here(self, position: SlotPosition) {
+        set(|cells| &cells.innermost, position);
     }
 
     /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
@@ -188,14 +188,14 @@ impl ThreadToken {
     /// The innermost span of this layer, if that is still open or not recorded at all.
     pub(crate) fn within(self, open: &OpenSpans, layer: u16) -> Within<'_> {
         let innermost = self.chain(open).find_map(|entered| match entered {
-            Entered::Own(place) => {
-                let span = open.get(place).filter(|span| layer == 0 && !span.is_closed());
+            Entered::Own(position) => {
+                let span = open.get(position).filter(|span| layer == 0 && !span.is_closed());
                 span.map(Within::Span)
             }
             Entered::Detailed(_, detailed) if detailed.layer != layer => None,
             Entered::Detailed(_, detailed) if detailed.is_unrecorded() => Some(Within::Unrecorded),
-            Entered::Detailed(_, Detailed { key, place, .. }) => {
-                open.get(place).filter(|span| span.is(layer, key)).map(Within::Span)
+            Entered::Detailed(_, Detailed { key, position, .. }) => {
+                open.get(position).filter(|span| span.is(layer, key)).map(Within::Span)
             }
         });
         innermost.unwrap_or(Within::Nothing)
@@ -214,9 +214,11 @@ impl ThreadToken {
 
     fn first_open(self, open: &OpenSpans, layer: u16, link: Link) -> Option<&SpanSlot> {
         self.chain_from(open, link).find_map(|entered| match entered {
-            Entered::Own(place) => open.get(place).filter(|span| layer == 0 && !span.is_closed()),
-            Entered::Detailed(_, Detailed { key, place, layer: its, .. }) => {
-                open.get(place).filter(|span| its == layer && span.is(layer, key))
+            Entered::Own(position) => {
+                open.get(position).filter(|span| layer == 0 && !span.is_closed())
+            }
+            Entered::Detailed(_, Detailed { key, position, layer: its, .. }) => {
+                open.get(position).filter(|span| its == layer && span.is(layer, key))
             }
         })
     }
@@ -229,16 +231,16 @@ impl ThreadToken {
         entered: Entered,
     ) -> Option<&SpanSlot> {
         let next = match entered {
-            Entered::Own(place) => open.span(place).outer(),
+            Entered::Own(position) => open.span(position).outer(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
         self.first_open(open, layer, next)
     }
 
     /// The innermost of the thread's own spans that were closed while it was inside.
-    pub(crate) fn closed(self, open: &OpenSpans) -> Option<(Entered, Place)> {
+    pub(crate) fn closed(self, open: &OpenSpans) -> Option<(Entered, SlotPosition)> {
         self.chain(open).find_map(|entered| match entered {
-            Entered::Own(place) if open.span(place).is_closed() => Some((entered, place)),
+            Entered::Own(position) if open.span(position).is_closed() => Some((entered, position)),
             _ => None,
         })
     }
@@ -246,7 +248,7 @@ impl ThreadToken {
     /// The innermost of the spans that the thread is in with this key.
     pub(crate) fn entered(self, open: &OpenSpans, layer: u16, key: u64) -> Option<Entered> {
         self.chain(open).find(|entered| match *entered {
-            Entered::Own(place) => layer == 0 && open.span(place).has_key(key),
+            Entered::Own(position) => layer == 0 && open.span(position).has_key(key),
             Entered::Detailed(_, detailed) => detailed.layer == layer && detailed.key == key,
         })
     }
@@ -254,21 +256,21 @@ impl ThreadToken {
     /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
     pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
         let next = match entered {
-            Entered::Own(place) => open.span(place).outer(),
+            Entered::Own(position) => open.span(position).outer(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
         if leads_to(get_cell(|cells| &cells.innermost), entered) {
             set(|cells| &cells.innermost, next);
         } else {
             let inner = self.chain(open).find(|inner| match *inner {
-                Entered::Own(place) => leads_to(open.span(place).outer(), entered),
+                Entered::Own(position) => leads_to(open.span(position).outer(), entered),
                 Entered::Detailed(_, detailed) => leads_to(detailed.next, entered),
             });
             match inner {
-                Some(Entered::Own(place)) => {
-                    open.span(place).set_outer(next);
+                Some(Entered::Own(position)) => {
+                    open.span(position).set_outer(next);
                     // Around it is another one now.
-                    open.span(place).set_aside();
+                    open.span(position).set_aside();
                 }
                 Some(Entered::Detailed(index, inner)) => update(index, Detailed { next, ..inner }),
                 None => {}

@@ -1,14 +1,14 @@
 //! How a thread remembers the spans that it is in: a chain, of links.
 
-use crate::recorder::open_spans::Place;
+use crate::recorder::open_spans::SlotPosition;
 
 /// The spans that a thread is in are a chain from the innermost one outwards. A link is
 ///
 /// * `OUTSIDE`, or
-/// * the place of a span of the first layer that is the thread's own: the table keeps the next link
-///   (and the place, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
+/// * the position of a span of the first layer that is the thread's own: the table keeps the next link
+///   (and the slot, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
 /// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
-pub(super) type Link = Place;
+pub(super) type Link = SlotPosition;
 
 /// Below `DETAILED`, so that the processor can compare with it in one instruction.
 pub(super) const OUTSIDE: Link = DETAILED - 1;
@@ -29,8 +29,8 @@ pub(super) const DETAILS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Detailed {
     pub(crate) key: u64,
-    /// No place of any table if the span is not recorded.
-    pub(crate) place: Place,
+    /// No position of any table if the span is not recorded.
+    pub(crate) position: SlotPosition,
     pub(crate) layer: u16,
     /// How many times this thread is inside, if it is not the span's owner; else 1. 0 where nothing
     /// is in use.
@@ -42,10 +42,10 @@ pub(crate) struct Detailed {
 
 impl Detailed {
     pub(super) const NONE: Self =
-        Self { key: 0, place: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
+        Self { key: 0, position: 0, layer: 0, depth: 0, since: 0, next: OUTSIDE };
 
-    pub(crate) fn new(layer: u16, key: u64, place: Place, since: u64) -> Self {
-        Self { key, place, layer, depth: 1, since, next: OUTSIDE }
+    pub(crate) fn new(layer: u16, key: u64, position: SlotPosition, since: u64) -> Self {
+        Self { key, position, layer, depth: 1, since, next: OUTSIDE }
     }
 
     /// A span that is not recorded. It is in the chain so that what is opened inside is not taken for a
@@ -55,7 +55,7 @@ impl Detailed {
     }
 
     pub(crate) fn is_unrecorded(&self) -> bool {
-        self.place == OUTSIDE
+        self.position == OUTSIDE
     }
 
     /// Whether the fast paths have to know of it.

@@ -24,7 +24,7 @@ pub(crate) use self::token::{ThreadToken, Unavailable};
 use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
 use self::state::MUTED;
-use crate::recorder::open_spans::Place;
+use crate::recorder::open_spans::SlotPosition;
 use crate::recorder::record::Slot;
 use crate::recorder::recording::Recorder;
 
@@ -66,16 +66,16 @@ pub(crate) fn fast_thread() -> u32 {
     get_cell(|cells| &cells.state) as u32
 }
 
-/// The place that was used last.
+/// The position of the slot that was used last.
 #[inline(always)]
-pub(crate) fn last_place() -> Place {
-    get_cell(|cells| &cells.last_place)
+pub(crate) fn last_position() -> SlotPosition {
+    get_cell(|cells| &cells.last_position)
 }
 
-/// The place of the innermost span, if that is of the first layer and the thread's own; else more
+/// The position of the innermost span, if that is of the first layer and the thread's own; else more
 /// than any table has.
 #[inline(always)]
-pub(crate) fn innermost_own() -> Place {
+pub(crate) fn innermost_own() -> SlotPosition {
     get_cell(|cells| &cells.innermost)
 }
 

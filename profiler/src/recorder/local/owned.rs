@@ -14,7 +14,7 @@ use crate::recorder::record::{Slot, THREAD_MAX};
 use crate::recorder::recording::Recorder;
 
 thread_local! {
-    /// Gives the lease and the free places back when the thread ends.
+    /// Gives the lease and the free slots back when the thread ends.
     static THREAD_END: ThreadEnd = const { ThreadEnd(Cell::new(Weak::new())) };
     /// One for each profiler that this thread has recorded for; the first one belongs to the
     /// profiler that the cells are set up for.
@@ -30,15 +30,15 @@ impl ThreadEnd {
         THREAD_END.try_with(|end| end.0.set(Arc::downgrade(recorder))).is_ok()
     }
 
-    /// Gives the free places back to the recorder that they are of, unless it is gone.
-    fn give_places_back(&self) {
+    /// Gives the free slots back to the recorder that they are of, unless it is gone.
+    fn give_slots_back(&self) {
         let weak = self.0.take();
         let recorder = weak.upgrade();
         self.0.set(weak);
         CELLS.with(|cells| {
-            for place in cells.free.iter().take(cells.free_len.replace(0) as usize) {
+            for position in cells.free.iter().take(cells.free_len.replace(0) as usize) {
                 if let Some(recorder) = &recorder {
-                    let _given = recorder.open.give_place_back(place.get());
+                    let _given = recorder.open.give_slot_back(position.get());
                 }
             }
         });
@@ -49,8 +49,8 @@ impl Drop for ThreadEnd {
     fn drop(&mut self) {
         let state = CELLS.with(|cells| cells.state.replace(BUSY));
         in_this_order();
-        self.give_places_back();
-        // No place is kept from now on, and no lease taken.
+        self.give_slots_back();
+        // No slot is kept from now on, and no lease taken.
         set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
         in_this_order();
@@ -146,9 +146,9 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
     // What follows allocates, and an allocator may open spans.
     set(|cells| &cells.state, IN_USER_CODE);
     in_this_order();
-    // Also where nothing else can be put away: places are of one recorder's table. (Once `THREAD_END` is
+    // Also where nothing else can be put away: slots are of one recorder's table. (Once `THREAD_END` is
     // gone there are none.)
-    _ = THREAD_END.try_with(ThreadEnd::give_places_back);
+    _ = THREAD_END.try_with(ThreadEnd::give_slots_back);
     let found = THREAD_STATES.try_with(|thread_state| {
         let mut thread_state = thread_state.try_borrow_mut().map_err(|_| Unavailable::Reentrant)?;
         put_away(&mut thread_state);

@@ -16,9 +16,9 @@
 //! The handler of a signal may interrupt its thread between any two instructions of a callback, and open
 //! spans itself. It runs from its beginning to its end meanwhile, so whatever it changes *and
 //! changes back* needs no care: the innermost span, the lease that is borrowed. What it does not change
-//! back, the block of ids and the list of free places, is changed in one state only, `BUSY`. A callback
+//! back, the block of ids and the list of free slots, is changed in one state only, `BUSY`. A callback
 //! that finds the thread `BUSY` has interrupted it there: it is nobody's fast path, because neither half of the
-//! word fits, and the general one takes ids and places from where all threads do.
+//! word fits, and the general one takes ids and slots from where all threads do.
 //!
 //! The thread and its handlers are one thread, so this is no matter of atomics, but of what the
 //! compiler may reorder; hence its fences, which are no instructions.
@@ -31,7 +31,7 @@ pub(super) const NO_THREAD: u32 = 1 << 30;
 
 /// The thread has not recorded yet.
 pub(super) const NOBODY: u64 = NO_THREAD as u64;
-/// Ids or places are being taken from the cells, or put there.
+/// Ids or slots are being taken from the cells, or put there.
 pub(super) const BUSY: u64 = NOBODY + 1;
 /// Code of the user's runs inside one of our callbacks, or the cells are being set up: a callback
 /// that finds this was called by a field's `Debug`, say.

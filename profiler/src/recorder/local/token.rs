@@ -6,7 +6,7 @@ use spandrel_ring::Borrowed;
 
 use super::cells::{CELLS, get_cell, set};
 use super::state::{BUSY, IN_USER_CODE, in_this_order};
-use crate::recorder::open_spans::{OpenSpans, Place, SpanSlot};
+use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot};
 use crate::recorder::record::Slot;
 
 /// The part of a thread's state that every callback uses. Whoever has this has found it set up for
@@ -59,8 +59,8 @@ impl ThreadToken {
     }
 
     #[inline(always)]
-    pub(crate) fn set_last_place(self, place: Place) {
-        set(|cells| &cells.last_place, place);
+    pub(crate) fn set_last_position(self, position: SlotPosition) {
+        set(|cells| &cells.last_position, position);
     }
 
     /// Runs `f`, in which code of the user's may run.
@@ -79,34 +79,34 @@ impl ThreadToken {
         f()
     }
 
-    /// A free place that the thread has kept.
-    pub(crate) fn take_place(self, open: &OpenSpans) -> Option<Place> {
-        self.in_change(|| Some(self.take_place_in_change(open)?.0)).flatten()
+    /// A free slot that the thread has kept.
+    pub(crate) fn take_slot(self, open: &OpenSpans) -> Option<SlotPosition> {
+        self.in_change(|| Some(self.take_slot_in_change(open)?.0)).flatten()
     }
 
     /// The same for whoever has [begun a change](Self::begin_change).
     #[inline(always)]
-    pub(crate) fn take_place_in_change(self, open: &OpenSpans) -> Option<(Place, &SpanSlot)> {
+    pub(crate) fn take_slot_in_change(self, open: &OpenSpans) -> Option<(SlotPosition, &SpanSlot)> {
         let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
-        let place = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
-        let span = open.get(place)?;
+        let position = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
+        let span = open.get(position)?;
         set(|cells| &cells.free_len, last);
-        Some((place, span))
+        Some((position, span))
     }
 
-    /// Gives back the place that [`take_place_in_change`](Self::take_place_in_change) has given last, in the same change.
+    /// Gives back the slot that [`take_slot_in_change`](Self::take_slot_in_change) has given last, in the same change.
     #[inline(always)]
-    pub(crate) fn put_place_back(self) {
+    pub(crate) fn put_slot_back(self) {
         set(|cells| &cells.free_len, get_cell(|cells| &cells.free_len) + 1);
     }
 
-    /// Keeps a place that is free again for the thread's next span, if it has not enough of them. For a
+    /// Keeps a slot that is free again for the thread's next span, if it has not enough of them. For a
     /// thread that has just taken the fast path for a span of its own, and so is in no change.
     #[inline(always)]
-    pub(crate) fn keep_place(self, place: Place) -> bool {
+    pub(crate) fn keep_slot(self, position: SlotPosition) -> bool {
         self.begin_change();
         let len = get_cell(|cells| &cells.free_len);
-        let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(place)));
+        let kept = CELLS.with(|cells| cells.free.get(len as usize).map(|free| free.set(position)));
         if kept.is_some() {
             set(|cells| &cells.free_len, len + 1);
         }
@@ -114,21 +114,26 @@ impl ThreadToken {
         kept.is_some()
     }
 
-    /// The place of an open span.
-    pub(crate) fn find(self, open: &OpenSpans, layer: u16, key: u64) -> Option<(Place, &SpanSlot)> {
-        let last = get_cell(|cells| &cells.last_place);
-        // The place may be another profiler's, and lie beyond this table.
+    /// The slot of an open span.
+    pub(crate) fn find(
+        self,
+        open: &OpenSpans,
+        layer: u16,
+        key: u64,
+    ) -> Option<(SlotPosition, &SpanSlot)> {
+        let last = get_cell(|cells| &cells.last_position);
+        // The slot may be another profiler's, and lie beyond this table.
         if let Some(span) = open.get(last)
             && span.is(layer, key)
         {
             return Some((last, span));
         }
         let found = open.find(layer, key)?;
-        set(|cells| &cells.last_place, found.0);
+        set(|cells| &cells.last_position, found.0);
         Some(found)
     }
 
-    /// From now on, until [`end_change`](Self::end_change), the ids and places in the cells are the
+    /// From now on, until [`end_change`](Self::end_change), the ids and slots in the cells are the
     /// caller's alone. The thread must not be in this state already.
     #[inline(always)]
     pub(crate) fn begin_change(self) {
@@ -142,7 +147,7 @@ impl ThreadToken {
         set(|cells| &cells.state, get_cell(|cells| &cells.idle));
     }
 
-    /// Runs `f` where the ids and places in the cells are its own; `None` if the thread was
+    /// Runs `f` where the ids and slots in the cells are its own; `None` if the thread was
     /// interrupted where they are somebody else's.
     #[inline]
     pub(super) fn in_change<R>(self, f: impl FnOnce() -> R) -> Option<R> {

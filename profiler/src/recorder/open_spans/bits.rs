@@ -1,4 +1,4 @@
-//! What stands beside each other in the words of a place, beside what stands there as in a
+//! What stands beside each other in the words of a slot, beside what stands there as in a
 //! [`record`](crate::recorder::record).
 
 use crate::recorder::record::UPPER_SHIFT;
@@ -27,7 +27,7 @@ pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
 pub(super) const FAILED: u64 = 1 << 32;
 /// Whole fields did not fit.
 pub(super) const LEFT_OUT: u64 = 1 << 33;
-/// There is something in the place's [`Foreign`](super::foreign::Foreign).
+/// There is something in the slot's [`Foreign`](super::foreign::Foreign).
 pub(super) const FOREIGN: u64 = 1 << 34;
 /// `spill` is in use.
 pub(super) const SPILLED: u64 = 1 << 35;
@@ -59,9 +59,9 @@ pub(crate) const fn plain_words(extra: u64, max: usize) -> Option<usize> {
 
 /// `key` of a span that was closed while its owner was inside; no key, nor the complement of one.
 pub(super) const CLOSED: u64 = u64::MAX;
-/// `key` of a free place that only a direct front end may take; as little a key of a registry, which
+/// `key` of a free slot that only a direct front end may take; as little a key of a registry, which
 /// would have to have 2^31 spans, or 8,191 threads. A number of 32 bits for the processor.
 pub(super) const RESERVED_KEY: u64 = i32::MIN as u64;
 
-/// In the number of a layer that is not the first: its keys name the places.
+/// In the number of a layer that is not the first: its keys name the slots.
 pub(crate) const DIRECT: u16 = 1 << 15;

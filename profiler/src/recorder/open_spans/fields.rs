@@ -1,4 +1,4 @@
-//! Fields that are recorded into a span after it was made, and those for which its place has no room.
+//! Fields that are recorded into a span after it was made, and those for which its slot has no room.
 //!
 //! Whoever records a value has the [right](super::overwrites) to, which one thread at a time can have
 //! for a span: he overwrites the last value of the field, or adds one behind all others. Who finds that
@@ -12,7 +12,7 @@
 
 use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
-use super::{ATTEMPTS, INLINE_WORDS, OpenSpans, PATIENCE, Place, SpanSlot};
+use super::{ATTEMPTS, INLINE_WORDS, OpenSpans, PATIENCE, SlotPosition, SpanSlot};
 use crate::recorder::field_room::{Came, Shares};
 #[cfg(feature = "opentelemetry")]
 use crate::recorder::fields::GivenIds;
@@ -26,7 +26,7 @@ const SETTLE_ATTEMPTS: usize = 64;
 /// A span into which something is recorded.
 #[derive(Clone, Copy)]
 struct Target<'a> {
-    place: Place,
+    position: SlotPosition,
     span: &'a SpanSlot,
     id: u64,
     /// It is being created, and does not say its id yet.
@@ -34,7 +34,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// The span has closed: its id was kept for too long. Its place may be another one's.
+    /// The span has closed: its id was kept for too long. Its slot may be another one's.
     fn is_gone(self) -> bool {
         !self.is_new && self.span.id() != self.id
     }
@@ -77,31 +77,31 @@ struct Slot {
 }
 
 impl OpenSpans {
-    /// Records fields into the span at this place, if that has this id, of a callsite with `declared`
+    /// Records fields into the span in this slot, if that has this id, of a callsite with `declared`
     /// fields. What there is no room for is cut, or said to be missing. Says whether all is there.
     #[cold]
     pub(crate) fn record_fields(
         &self,
-        place: Place,
+        position: SlotPosition,
         id: u64,
         fields: &[u64],
         declared: usize,
     ) -> bool {
-        let target = Target { place, span: self.span(place), id, is_new: false };
+        let target = Target { position, span: self.span(position), id, is_new: false };
         self.record_into(target, fields, declared)
     }
 
-    /// Adds the fields of a span that is being created, for which its place has no room. Says whether all
+    /// Adds the fields of a span that is being created, for which its slot has no room. Says whether all
     /// is there.
     #[cold]
     pub(crate) fn append_fields(
         &self,
-        place: Place,
+        position: SlotPosition,
         id: u64,
         fields: &[u64],
         declared: usize,
     ) -> bool {
-        let target = Target { place, span: self.span(place), id, is_new: true };
+        let target = Target { position, span: self.span(position), id, is_new: true };
         let start = target.span.field_words();
         if self.room(target, start, fields.len()) >= fields.len()
             && self.add(target, start, fields.len(), fields.iter().copied()).is_some()
@@ -111,11 +111,11 @@ impl OpenSpans {
         self.record_into(target, fields, declared)
     }
 
-    /// Adds the ids of the span at this place, if that has this id and there is room.
+    /// Adds the ids of the span in this slot, if that has this id and there is room.
     #[cfg(feature = "opentelemetry")]
     #[cold]
-    pub(crate) fn add_given_ids(&self, place: Place, id: u64, ids: GivenIds) -> bool {
-        let target = Target { place, span: self.span(place), id, is_new: false };
+    pub(crate) fn add_given_ids(&self, position: SlotPosition, id: u64, ids: GivenIds) -> bool {
+        let target = Target { position, span: self.span(position), id, is_new: false };
         let added = (0..ATTEMPTS).find_map(|_| {
             let start = target.span.field_words();
             if target.is_gone() || self.room(target, start, GivenIds::WORDS) < GivenIds::WORDS {
@@ -175,7 +175,7 @@ impl OpenSpans {
         patient: bool,
     ) -> Option<Kept> {
         let index = index_of(*value.first()?);
-        let right = match self.overwrites.begin(super::index(target.place), index) {
+        let right = match self.overwrites.begin(super::index(target.position), index) {
             Ok(right) => Some(right),
             Err(Refused::SameField) => return Some(Kept::Whole),
             Err(Refused::Busy) => None,
@@ -198,7 +198,7 @@ impl OpenSpans {
         let wanted = if slot_words > 0 { value.len().next_power_of_two() } else { value.len() };
         let mut room = self.room(target, words, wanted.min(share));
         if room < wanted.min(share) {
-            // There is no buffer for it: what the place has is shared out.
+            // There is no buffer for it: what the slot has is shared out.
             let shares = shares.with_room(INLINE_WORDS.min(self.field_words_max));
             room = room.min(shares.of_value(words, came.count()));
         }
@@ -315,7 +315,7 @@ impl OpenSpans {
 
     /// The words are written.
     ///
-    /// The span may have closed meanwhile, and its place be another one's, of which fewer words are
+    /// The span may have closed meanwhile, and its slot be another one's, of which fewer words are
     /// pending: what is not there is not taken away, or the flags above would change.
     fn settle(&self, target: Target<'_>, words: usize) {
         let extra = &target.span.extra;
@@ -364,7 +364,7 @@ impl OpenSpans {
         end.saturating_sub(start).min(wanted)
     }
 
-    /// A word of a span's fields, of which those for which its place has no room are in this buffer.
+    /// A word of a span's fields, of which those for which its slot has no room are in this buffer.
     #[inline]
     pub(super) fn word<'a>(
         &'a self,

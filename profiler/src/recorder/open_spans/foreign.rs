@@ -133,7 +133,7 @@ impl Foreign {
         _ = self.since.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The place is free again.
+    /// The slot is free again.
     pub(super) fn clear(&self) {
         for word in [&self.count, &self.busy, &self.first, &self.last, &self.longest, &self.since] {
             word.store(0, Ordering::Release);

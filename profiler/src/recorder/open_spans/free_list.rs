@@ -1,62 +1,62 @@
-//! Places of the table of open spans for front ends whose keys name them.
+//! Slots of the table of open spans for front ends whose keys name them.
 //!
 //! A front end that hands out the ids of spans itself need not hash them: an id is the number of a
-//! place and, above it, some bits of the span's own id, so that an id that is used after its span
-//! has closed is found out. Free places are kept by the threads that closed the last spans in them,
+//! slot and, above it, some bits of the span's own id, so that an id that is used after its span
+//! has closed is found out. Free slots are kept by the threads that closed the last spans in them,
 //! which have them in their caches (see [`local`](crate::recorder::local)); beyond a few, and when a thread
 //! ends, they go on the common stack of this module.
 //!
-//! The stack is linked through the places (R. K. Treiber, "Systems programming: coping with
-//! parallelism", IBM 1986); its head carries a count of changes, so that a place that has been taken
-//! and given back meanwhile is noticed. Places that were never used come from a counter.
+//! The stack is linked through the slots (R. K. Treiber, "Systems programming: coping with
+//! parallelism", IBM 1986); its head carries a count of changes, so that a slot that has been taken
+//! and given back meanwhile is noticed. Slots that were never used come from a counter.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use super::{Place, SpanSlot};
+use super::{SlotPosition, SpanSlot};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Bits of a key that name the place; tables are smaller.
-const PLACE_BITS: u32 = Place::BITS;
-/// The key of a span that is not recorded: its place is no place of any table.
+/// Bits of a key that name the slot; tables are smaller.
+const POSITION_BITS: u32 = SlotPosition::BITS;
+/// The key of a span that is not recorded: its slot is no slot of any table.
 pub(crate) const UNRECORDED: NonZeroU64 = NonZeroU64::MAX;
 /// Set in each key, so that none is zero, which is no id for `tracing`.
 const TAG: NonZeroU64 = match NonZeroU64::new(1 << 63) {
     Some(tag) => tag,
     None => NonZeroU64::MIN,
 };
-/// Attempts to take a place from the stack, or to put one there. A failed one means that another
+/// Attempts to take a slot from the stack, or to put one there. A failed one means that another
 /// thread has succeeded.
 const ATTEMPTS: usize = 64;
 
-/// The key of a span with this id in this place.
+/// The key of a span with this id in this slot.
 #[inline(always)]
-pub(crate) fn key_of(place: Place, id: u64) -> NonZeroU64 {
-    TAG | (id << PLACE_BITS | u64::from(place))
+pub(crate) fn key_of(position: SlotPosition, id: u64) -> NonZeroU64 {
+    TAG | (id << POSITION_BITS | u64::from(position))
 }
 
-/// The place that a key names; perhaps none of the table.
+/// The position of the slot that a key names; perhaps none of the table.
 #[inline(always)]
-pub(crate) fn place_of(key: u64) -> Place {
-    key as Place
+pub(crate) fn position_of(key: u64) -> SlotPosition {
+    key as SlotPosition
 }
 
-/// The common stack of free places, and how many handles spans in direct places have.
+/// The common stack of free slots, and how many handles spans in direct slots have.
 #[derive(Debug)]
 pub(crate) struct SlotFreeList {
-    /// `changes << 32 | place + 1`, or 0 in the lower half for an empty stack. A place in the stack
-    /// has its successor's number plus one in the word that otherwise holds the link of a chain.
+    /// `changes << 32 | index + 1`, or 0 in the lower half for an empty stack. A slot in the stack
+    /// has its successor's index plus one in the word that otherwise holds the link of a chain.
     head: AtomicU64,
-    /// The first place that was never used.
+    /// The first slot that was never used.
     fresh: AtomicU32,
-    /// The places that may be used directly.
+    /// The slots that may be used directly.
     range: Range<u32>,
     /// Handles beyond the first one, for each of `range`.
     handles: Box<[AtomicU32]>,
 }
 
 impl SlotFreeList {
-    /// For the places from `start` to `end` of a table.
+    /// For the slots from `start` to `end` of a table.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         let range = start as u32..end as u32;
         Self {
@@ -67,29 +67,29 @@ impl SlotFreeList {
         }
     }
 
-    /// The places that may have spans.
+    /// The slots that may have spans.
     pub(crate) fn used(&self) -> Range<usize> {
         // Relaxed: whoever has to see a span has been told of it, and so of this.
         self.range.start as usize..self.fresh.load(Ordering::Relaxed) as usize
     }
 
-    /// Bytes of what is kept of each place.
+    /// Bytes of what is kept of each slot.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.handles)
     }
 
-    /// A free place.
-    pub(crate) fn take(&self, spans: &[SpanSlot]) -> Option<Place> {
+    /// A free slot.
+    pub(crate) fn take(&self, spans: &[SpanSlot]) -> Option<u32> {
         self.pop(spans).or_else(|| self.take_fresh(spans))
     }
 
-    fn pop(&self, spans: &[SpanSlot]) -> Option<Place> {
+    fn pop(&self, spans: &[SpanSlot]) -> Option<u32> {
         for _ in 0..ATTEMPTS {
             // Acquire: pairs with the Release in `give_back`; the link is written.
             let head = self.head.load(Ordering::Acquire);
-            let place = (head as u32).checked_sub(1)?;
-            // If somebody else takes the place first this is anything, and the exchange fails.
-            let next = spans.get(place as usize)?.outer();
+            let index = (head as u32).checked_sub(1)?;
+            // If somebody else takes the slot first this is anything, and the exchange fails.
+            let next = spans.get(index as usize)?.outer();
             let changed = changed(head) | u64::from(next);
             // AcqRel: as above, and what is taken is handed on from whoever gave it back.
             if self
@@ -97,17 +97,17 @@ impl SlotFreeList {
                 .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
-                return Some(place);
+                return Some(index);
             }
         }
         None
     }
 
-    fn take_fresh(&self, spans: &[SpanSlot]) -> Option<Place> {
+    fn take_fresh(&self, spans: &[SpanSlot]) -> Option<u32> {
         for _ in 0..ATTEMPTS {
             let fresh = self.fresh.load(Ordering::Relaxed);
             let span = spans.get(fresh as usize).filter(|_| fresh < self.range.end)?;
-            // Relaxed: decides only whose the place is; it was never used.
+            // Relaxed: decides only whose the slot is; it was never used.
             let taken =
                 self.fresh.compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed);
             // A hashed front end may have been here.
@@ -118,15 +118,15 @@ impl SlotFreeList {
         None
     }
 
-    /// Gives a place back that has been taken and is free again. Should as many others be faster as
-    /// there are attempts, the table is smaller by one place from then on.
-    pub(crate) fn give_back(&self, spans: &[SpanSlot], place: Place) {
-        let Some(span) = spans.get(place as usize) else { return };
+    /// Gives a slot back that has been taken and is free again. Should as many others be faster as
+    /// there are attempts, the table is smaller by one slot from then on.
+    pub(crate) fn give_back(&self, spans: &[SpanSlot], index: u32) {
+        let Some(span) = spans.get(index as usize) else { return };
         for _ in 0..ATTEMPTS {
             let head = self.head.load(Ordering::Relaxed);
             span.set_outer(head as u32);
-            let changed = changed(head) | (u64::from(place) + 1);
-            // Release: pairs with the Acquire in `pop`; the link is written, and the place is free.
+            let changed = changed(head) | (u64::from(index) + 1);
+            // Release: pairs with the Acquire in `pop`; the link is written, and the slot is free.
             if self
                 .head
                 .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
@@ -137,29 +137,29 @@ impl SlotFreeList {
         }
     }
 
-    fn handles(&self, place: Place) -> Option<&AtomicU32> {
-        self.handles.get(place.checked_sub(self.range.start)? as usize)
+    fn handles(&self, index: u32) -> Option<&AtomicU32> {
+        self.handles.get(index.checked_sub(self.range.start)? as usize)
     }
 
     /// There is one more handle.
-    pub(crate) fn add_handle(&self, place: Place) {
-        if let Some(handles) = self.handles(place) {
+    pub(crate) fn add_handle(&self, index: u32) {
+        if let Some(handles) = self.handles(index) {
             // Relaxed: whoever drops the handle has it from the caller.
             handles.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// There is one handle less. Says whether it was the last one.
-    pub(crate) fn drop_handle(&self, place: Place) -> bool {
+    pub(crate) fn drop_handle(&self, index: u32) -> bool {
         // AcqRel: pairs with itself on other threads; whoever drops the last one closes the span
         // after everything that others have done to it.
-        self.handles(place).is_none_or(|handles| handles.fetch_sub(1, Ordering::AcqRel) == 0)
+        self.handles(index).is_none_or(|handles| handles.fetch_sub(1, Ordering::AcqRel) == 0)
     }
 
-    /// The span of this place is gone.
-    pub(crate) fn forget_handles(&self, place: Place) {
-        if let Some(handles) = self.handles(place) {
-            // Relaxed: the place is handed on with Release and Acquire.
+    /// The span of this slot is gone.
+    pub(crate) fn forget_handles(&self, index: u32) {
+        if let Some(handles) = self.handles(index) {
+            // Relaxed: the slot is handed on with Release and Acquire.
             handles.store(0, Ordering::Relaxed);
         }
     }
@@ -177,17 +177,17 @@ mod loom_models {
 
     use super::*;
 
-    fn table(places: usize) -> Arc<(Vec<SpanSlot>, SlotFreeList)> {
-        Arc::new(((0..places).map(|_| SpanSlot::default()).collect(), SlotFreeList::new(0, places)))
+    fn table(slots: usize) -> Arc<(Vec<SpanSlot>, SlotFreeList)> {
+        Arc::new(((0..slots).map(|_| SpanSlot::default()).collect(), SlotFreeList::new(0, slots)))
     }
 
-    /// Two threads take and give back: no place is in two hands.
+    /// Two threads take and give back: no slot is in two hands.
     #[test]
-    fn a_place_is_in_one_hand() {
+    fn a_slot_is_in_one_hand() {
         loom::model(|| {
             let table = table(3);
             let taken: Vec<_> = (0..2).filter_map(|_| table.1.take(&table.0)).collect();
-            taken.iter().for_each(|place| table.1.give_back(&table.0, *place));
+            taken.iter().for_each(|index| table.1.give_back(&table.0, *index));
             let other = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
@@ -223,25 +223,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_its_place() {
-        for (place, id) in [(0, 1), (7, 1 << 33), (12_345, (1 << 47) - 1)] {
-            assert_eq!(place_of(key_of(place, id).get()), place);
+    fn a_key_names_its_slot() {
+        for (position, id) in [(0, 1), (7, 1 << 33), (12_345, (1 << 47) - 1)] {
+            assert_eq!(position_of(key_of(position, id).get()), position);
         }
         assert_ne!(key_of(5, 8), key_of(5, 9));
-        assert_eq!(place_of(UNRECORDED.get()), Place::MAX);
+        assert_eq!(position_of(UNRECORDED.get()), SlotPosition::MAX);
     }
 
     #[test]
-    fn every_place_is_given_once_and_again() {
+    fn every_slot_is_given_once_and_again() {
         let spans: Vec<_> = (0..8).map(|_| SpanSlot::default()).collect();
-        let places = SlotFreeList::new(4, 8);
+        let list = SlotFreeList::new(4, 8);
         assert!(spans[5].reserve(), "somebody else has it");
-        let take = || places.take(&spans);
+        let take = || list.take(&spans);
         let mut taken: Vec<_> = std::iter::from_fn(take).collect();
         taken.sort_unstable();
-        assert_eq!((taken, places.used()), (vec![4, 6, 7], 4..8));
-        places.give_back(&spans, 6);
-        places.give_back(&spans, 4);
+        assert_eq!((taken, list.used()), (vec![4, 6, 7], 4..8));
+        list.give_back(&spans, 6);
+        list.give_back(&spans, 4);
         assert_eq!([take(), take(), take()], [Some(4), Some(6), None], "the last one first");
     }
 }

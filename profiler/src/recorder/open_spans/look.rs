@@ -3,14 +3,14 @@
 use spandrel_storage::Status;
 
 use super::bits::{FAILED, LEFT_OUT, settled_words};
-use super::{OpenSpans, PATIENCE, Place, SpanSlot, index, place};
+use super::{OpenSpans, PATIENCE, SlotPosition, SpanSlot, index, position};
 use crate::recorder::record::{self, Entries, SpanHead};
 use crate::sync::Ordering;
 
 /// An open span as it was at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    pub(crate) place: Place,
+    pub(crate) position: SlotPosition,
     pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) id: u64,
@@ -46,17 +46,17 @@ impl Seen {
 }
 
 impl OpenSpans {
-    /// The places that may have spans.
-    fn used(&self) -> impl Iterator<Item = (Place, &SpanSlot)> {
+    /// The slots that may have spans.
+    fn used(&self) -> impl Iterator<Item = (SlotPosition, &SpanSlot)> {
         // Relaxed: as in `claim`.
         let ways = self.ways_used.load(Ordering::Relaxed) as usize;
         let hashed = ways * self.spans.part_len();
         let direct = self.direct.used();
-        let places = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
-        places.filter_map(|index| Some((place(index), self.spans.cells().get(index)?)))
+        let slots = (0..hashed).chain(hashed.max(direct.start)..direct.end.max(hashed));
+        slots.filter_map(|index| Some((position(index), self.spans.cells().get(index)?)))
     }
 
-    /// How many places are taken.
+    /// How many slots are taken.
     pub(crate) fn count(&self) -> u64 {
         self.used().filter(|(_, span)| !span.is_free()).count() as u64
     }
@@ -64,30 +64,32 @@ impl OpenSpans {
     /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no
     /// particular order. What their owners are inside of counts up to now.
     pub(crate) fn look(&self, now: u64, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
-        self.used().filter_map(|(place, span)| self.look_at(place, span, now, &wanted)).collect()
+        self.used()
+            .filter_map(|(position, span)| self.look_at(position, span, now, &wanted))
+            .collect()
     }
 
     fn look_at(
         &self,
-        place: Place,
+        position: SlotPosition,
         span: &SpanSlot,
         now: u64,
         wanted: impl Fn(u64) -> bool,
     ) -> Option<Seen> {
         // Acquire, on every load: a later load cannot come before an earlier one, and the last one
-        // tells whether the place was given to another span meanwhile.
+        // tells whether the slot was given to another span meanwhile.
         let id = span.id.load(Ordering::Acquire);
         let start = span.start.load(Ordering::Acquire);
         if id == 0 || !wanted(start) {
             return None;
         }
         let extra = span.extra.load(Ordering::Acquire);
-        let fields = (0..PATIENCE).find_map(|_| self.look_at_fields(place, span));
+        let fields = (0..PATIENCE).find_map(|_| self.look_at_fields(position, span));
         let origin = span.origin.load(Ordering::Acquire);
-        let entries = span.entries_seen(self.foreign(place), now);
+        let entries = span.entries_seen(self.foreign(position), now);
         let head = span.head.load(Ordering::Acquire);
         let seen = Seen {
-            place,
+            position,
             callsite: record::callsite(origin, head),
             thread: record::thread(head),
             id,
@@ -105,8 +107,8 @@ impl OpenSpans {
     }
 
     /// The fields, unless somebody adds or overwrites some right now.
-    fn look_at_fields(&self, place: Place, span: &SpanSlot) -> Option<Vec<u64>> {
-        let before = self.overwrites.sequence(index(place))?;
+    fn look_at_fields(&self, position: SlotPosition, span: &SpanSlot) -> Option<Vec<u64>> {
+        let before = self.overwrites.sequence(index(position))?;
         // Acquire, on every load: as in `look_at`.
         let words = settled_words(span.extra.load(Ordering::Acquire))?;
         let spill = span.spill.load(Ordering::Acquire);
@@ -114,6 +116,6 @@ impl OpenSpans {
             .map_while(|index| self.word(span, spill, index))
             .map(|word| word.load(Ordering::Acquire))
             .collect();
-        (self.overwrites.sequence(index(place)) == Some(before)).then_some(fields)
+        (self.overwrites.sequence(index(position)) == Some(before)).then_some(fields)
     }
 }

@@ -30,16 +30,16 @@ fn check(seen: &Seen) {
     );
 }
 
-/// The writer looks while a span closes and another one takes its place.
+/// The writer looks while a span closes and another one takes its slot.
 #[test]
-fn looking_at_a_place_that_changes_hands() {
+fn looking_at_a_slot_that_changes_hands() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 0));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
         let other = {
             let table = Arc::clone(&table);
             thread::spawn(move || {
-                table.remove(place);
+                table.remove(position);
                 table.insert(0, 1, origin(2), &span(2), &[]).unwrap();
             })
         };
@@ -52,13 +52,13 @@ fn looking_at_a_place_that_changes_hands() {
 
 /// The same on the fast paths, with a field each.
 #[test]
-fn looking_at_a_place_that_changes_hands_quickly() {
+fn looking_at_a_slot_that_changes_hands_quickly() {
     let open = |table: &OpenSpans, id: u64| {
-        let (_, place) = table.claim_first(id).unwrap();
-        place.set_origin(origin(id));
-        place.inline_fields()[0].store(WORD | id, Ordering::Release);
-        place.set_words(1);
-        place.complete(&span(id));
+        let (_, slot) = table.claim_first(id).unwrap();
+        slot.set_origin(origin(id));
+        slot.inline_fields()[0].store(WORD | id, Ordering::Release);
+        slot.set_words(1);
+        slot.complete(&span(id));
     };
     loom::model(move || {
         let table = Arc::new(OpenSpans::new(1, 2));
@@ -80,7 +80,7 @@ fn looking_at_a_place_that_changes_hands_quickly() {
 }
 
 #[test]
-fn two_threads_want_the_last_place() {
+fn two_threads_want_the_last_slot() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 0));
         table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
@@ -89,7 +89,7 @@ fn two_threads_want_the_last_place() {
             thread::spawn(move || table.insert(0, 3, origin(3), &span(3), &[]).is_some())
         };
         let mine = table.insert(0, 2, origin(2), &span(2), &[]).is_some();
-        assert!(mine != other.join().unwrap(), "one place was left for two spans");
+        assert!(mine != other.join().unwrap(), "one slot was left for two spans");
         assert_eq!(table.count(), 2);
     });
 }
@@ -99,19 +99,19 @@ fn two_threads_want_the_last_place() {
 fn two_threads_record_fields() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 6));
-        let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
+        let position = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.record_fields(place, 1, &[WORD | 1], 3))
+            thread::spawn(move || table.record_fields(position, 1, &[WORD | 1], 3))
         };
-        table.record_fields(place, 1, &[WORD | 2], 3);
+        table.record_fields(position, 1, &[WORD | 2], 3);
         other.join().unwrap();
         let mut words = Vec::new();
-        words.extend(table.spilled_fields_at(table.span(place), 0).map(|word| word & 0xFF));
+        words.extend(table.spilled_fields_at(table.span(position), 0).map(|word| word & 0xFF));
         words.truncate(3);
         words.sort_unstable();
         assert_eq!(words, [0, 1, 2]);
-        assert!(!table.span(place).has_left_out());
+        assert!(!table.span(position).has_left_out());
     });
 }
 
@@ -120,10 +120,10 @@ fn two_threads_record_fields() {
 fn looking_while_fields_are_recorded() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 3));
-        let place = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
+        let position = table.insert(0, 1, origin(1), &span(1), &[WORD]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.record_fields(place, 1, &[WORD | 1], 3))
+            thread::spawn(move || table.record_fields(position, 1, &[WORD | 1], 3))
         };
         for seen in table.look(0, |_| true) {
             check(&seen);
@@ -160,13 +160,13 @@ fn letters(words: &[u64]) -> Vec<u8> {
 fn two_threads_record_the_same_text() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 9));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
-        table.record_fields(place, 1, &text(b'x'), 1);
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(position, 1, &text(b'x'), 1);
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+            thread::spawn(move || table.record_fields(position, 1, &text(b'a'), 1))
         };
-        table.record_fields(place, 1, &text(b'b'), 1);
+        table.record_fields(position, 1, &text(b'b'), 1);
         other.join().unwrap();
         let seen = table.look(0, |_| true).remove(0);
         let letters = letters(&seen.fields);
@@ -181,11 +181,11 @@ fn two_threads_record_the_same_text() {
 fn looking_while_a_text_is_overwritten() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 6));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
-        table.record_fields(place, 1, &text(b'x'), 1);
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(position, 1, &text(b'x'), 1);
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+            thread::spawn(move || table.record_fields(position, 1, &text(b'a'), 1))
         };
         for seen in table.look(0, |_| true) {
             let letters = letters(&seen.fields);
@@ -198,7 +198,7 @@ fn looking_while_a_text_is_overwritten() {
 }
 
 /// A text is recorded by an id that was kept for too long, while its span closes and the next one
-/// takes the place: nothing is reached that is none of the table's, and the next span is found, and
+/// takes the slot: nothing is reached that is none of the table's, and the next span is found, and
 /// can be closed.
 #[test]
 fn a_stale_id_beside_the_next_span() {
@@ -207,17 +207,17 @@ fn a_stale_id_beside_the_next_span() {
     model.preemption_bound.get_or_insert(2);
     model.check(|| {
         let table = Arc::new(OpenSpans::new(1, 6));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
-        table.record_fields(place, 1, &text(b'x'), 1);
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        table.record_fields(position, 1, &text(b'x'), 1);
         let stale = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.record_fields(place, 1, &text(b'a'), 1))
+            thread::spawn(move || table.record_fields(position, 1, &text(b'a'), 1))
         };
-        table.remove(place);
+        table.remove(position);
         let again = table.insert(0, 1, origin(2), &span(2), &[]).unwrap();
         table.record_fields(again, 2, &text(b'n'), 1);
         stale.join().unwrap();
-        assert_eq!(table.find(0, 1).map(|(place, _)| place), Some(again));
+        assert_eq!(table.find(0, 1).map(|(position, _)| position), Some(again));
         let next = table.span(again);
         assert!(
             !next.is_cloned() && next.extra() >> super::bits::LAYER_SHIFT == 0,
@@ -260,28 +260,28 @@ fn a_buffer_changes_hands_while_somebody_writes() {
 /// The writer looks while the owner enters and leaves: what it sees is of one moment between two changes.
 #[test]
 fn looking_while_the_owner_enters_and_leaves() {
-    let all = |table: &OpenSpans, place| {
-        let foreign = table.foreign(place);
-        let span = table.span(place);
+    let all = |table: &OpenSpans, position| {
+        let foreign = table.foreign(position);
+        let span = table.span(position);
         assert!(span.own_enter(foreign, Measured::ALL, || 310) && span.own_exit(|| 320));
         assert!(span.own_enter(foreign, Measured::ALL, || 325) && span.own_exit(|| 328));
     };
     for before in 0..2 {
         loom::model(move || {
             let table = Arc::new(OpenSpans::new(1, 0));
-            let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
-            let start = table.span(place);
+            let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+            let start = table.span(position);
             if before == 1 {
                 // So that both entries are further ones.
-                assert!(start.own_enter(table.foreign(place), Measured::ALL, || 302));
+                assert!(start.own_enter(table.foreign(position), Measured::ALL, || 302));
                 assert!(start.own_exit(|| 303));
             }
             let other = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || all(&table, place))
+                thread::spawn(move || all(&table, position))
             };
             table.look(330, |_| true).iter().for_each(check);
-            if let Some(seen) = table.span(place).look_at_entries(table.foreign(place), 330) {
+            if let Some(seen) = table.span(position).look_at_entries(table.foreign(position), 330) {
                 let Entries { count, busy, last, longest, .. } = seen;
                 // What one entry gives while it goes on, and when it has ended.
                 let known = match (before, count) {
@@ -305,10 +305,10 @@ fn looking_while_the_owner_enters_and_leaves() {
 fn looking_while_others_enter_and_leave() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 0));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
         let be_inside = move |table: &OpenSpans, from: u64, to: u64, thread| {
-            let foreign = table.foreign(place);
-            table.span(place).begin_foreign_entry(foreign, from);
+            let foreign = table.foreign(position);
+            table.span(position).begin_foreign_entry(foreign, from);
             foreign.end(from, to, thread);
         };
         let other = {
@@ -332,12 +332,12 @@ fn looking_while_others_enter_and_leave() {
 fn one_decides_the_fate() {
     loom::model(|| {
         let table = Arc::new(OpenSpans::new(1, 0));
-        let place = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
+        let position = table.insert(0, 1, origin(1), &span(1), &[]).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.try_claim_close(place, 1))
+            thread::spawn(move || table.try_claim_close(position, 1))
         };
-        let mine = table.try_claim_close(place, 1);
+        let mine = table.try_claim_close(position, 1);
         assert!(mine != other.join().unwrap());
     });
 }

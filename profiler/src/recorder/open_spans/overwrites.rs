@@ -1,14 +1,14 @@
-//! Who may overwrite the value of a field in its place, and whether a reader has seen that.
+//! Who may overwrite the value of a field in its slot, and whether a reader has seen that.
 //!
-//! A sequence for each place, odd while somebody has the right there; it says for which field, too. A
-//! place that changes hands keeps its own, so that whoever comes too late for a span disturbs none that
+//! A sequence for each slot, odd while somebody has the right there; it says for which field, too. A
+//! slot that changes hands keeps its own, so that whoever comes too late for a span disturbs none that
 //! follows.
 
 use spandrel_ring::Zeros;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// `count << 9 | field << 1 | odd` of each place.
+/// `count << 9 | field << 1 | odd` of each slot.
 #[derive(Debug)]
 pub(super) struct Overwrites(Zeros<AtomicU64>);
 
@@ -34,8 +34,8 @@ pub(super) enum Refused {
 }
 
 impl Overwrites {
-    pub(super) fn new(places: usize) -> Self {
-        Self(Zeros::new(places))
+    pub(super) fn new(slots: usize) -> Self {
+        Self(Zeros::new(slots))
     }
 
     /// Their sequences.
@@ -43,9 +43,9 @@ impl Overwrites {
         &self.0
     }
 
-    /// The right to overwrite this field in this place, if nobody has one there.
-    pub(super) fn begin(&self, place: usize, field: u8) -> Result<Overwriting<'_>, Refused> {
-        let sequence = self.0.get(place).ok_or(Refused::Busy)?;
+    /// The right to overwrite this field in this slot, if nobody has one there.
+    pub(super) fn begin(&self, slot: usize, field: u8) -> Result<Overwriting<'_>, Refused> {
+        let sequence = self.0.get(slot).ok_or(Refused::Busy)?;
         let refused = |now: u64| {
             let is_same = now & ODD != 0 && (now / 2) as u8 == field;
             if is_same { Refused::SameField } else { Refused::Busy }
@@ -65,9 +65,9 @@ impl Overwrites {
     }
 
     /// What a reader compares before and after; `None` while somebody overwrites.
-    pub(super) fn sequence(&self, place: usize) -> Option<u64> {
+    pub(super) fn sequence(&self, slot: usize) -> Option<u64> {
         // Acquire: pairs with the Release in `drop`; what was overwritten is there.
-        let sequence = self.0.get(place)?.load(Ordering::Acquire);
+        let sequence = self.0.get(slot)?.load(Ordering::Acquire);
         (sequence & ODD == 0).then_some(sequence)
     }
 }

@@ -1,24 +1,24 @@
-//! One open span, and the place that it has in the table.
+//! One open span, and the slot that it has in the table.
 
 #[cfg(feature = "opentelemetry")]
 use super::bits::FOREIGN;
 use super::bits::{
     CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
 };
-use super::{INLINE_WORDS, NewSpan, Place, key_in};
+use super::{INLINE_WORDS, NewSpan, SlotPosition, key_in};
 #[cfg(feature = "opentelemetry")]
 use crate::recorder::record::ENTERED;
 use crate::recorder::record::{self, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::said::Said;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// One place: four cache lines, of which a span without fields uses the first.
+/// One slot: four cache lines, of which a span without fields uses the first.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct SpanSlot {
-    /// The key under which the span is found; 0 while the place is free.
+    /// The key under which the span is found; 0 while the slot is free.
     pub(super) key: AtomicU64,
-    /// Our id of the span; 0 while the place is free or being filled.
+    /// Our id of the span; 0 while the slot is free or being filled.
     pub(super) id: AtomicU64,
     /// Callsite and parent, as in the [`record`].
     pub(super) origin: AtomicU64,
@@ -121,14 +121,14 @@ impl SpanSlot {
 
     /// The link that [`set_outer`](Self::set_outer) has kept.
     #[inline(always)]
-    pub(crate) fn outer(&self) -> Place {
+    pub(crate) fn outer(&self) -> SlotPosition {
         // Relaxed, and in `set_outer`: only the owner's thread reads and writes it.
         self.outer.load(Ordering::Relaxed)
     }
 
     /// Keeps a link for the owner.
     #[inline(always)]
-    pub(crate) fn set_outer(&self, link: Place) {
+    pub(crate) fn set_outer(&self, link: SlotPosition) {
         self.outer.store(link, Ordering::Relaxed);
     }
 
@@ -167,7 +167,7 @@ impl SpanSlot {
         key == 0 || key == RESERVED_KEY
     }
 
-    /// Takes the place from the hashed front ends for good, if it is free.
+    /// Takes the slot from the hashed front ends for good, if it is free.
     pub(crate) fn reserve(&self) -> bool {
         // As in `claim`.
         self.key.compare_exchange(0, RESERVED_KEY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -191,22 +191,22 @@ impl SpanSlot {
         self.extra() & CLONED != 0
     }
 
-    /// Takes the place, if it is free.
+    /// Takes the slot, if it is free.
     #[inline(always)]
     pub(super) fn claim(&self, key: u64) -> bool {
-        // Acquire on success: pairs with the Release in `remove`; the last span of this place is
+        // Acquire on success: pairs with the Release in `remove`; the last span of this slot is
         // gone. Release: for the sequence lock.
         self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Gives the place back that [`claim`](Self::claim) has taken, in which nothing was completed.
+    /// Gives the slot back that [`claim`](Self::claim) has taken, in which nothing was completed.
     #[inline(always)]
     pub(crate) fn give_up(&self) {
         // Release: pairs with the Acquire in `claim`.
         self.key.store(0, Ordering::Release);
     }
 
-    /// The words of fields from `index` on that the place itself holds, a slot of the ring full.
+    /// The words of fields from `index` on that the slot itself holds, as many as go into one of the ring.
     /// Behind the last word they are anything.
     #[inline(always)]
     pub(crate) fn inline_fields_at(&self, index: usize) -> [u64; SLOT_WORDS] {

@@ -1,4 +1,4 @@
-//! Buffers for spans with more fields than a place holds.
+//! Buffers for spans with more fields than a slot holds.
 //!
 //! A buffer knows whose it is, and how many threads are writing into it. One that its span gives back
 //! is free once the last of them is done; and whoever comes for a span that has closed meanwhile, with

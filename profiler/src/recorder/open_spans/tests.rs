@@ -1,4 +1,4 @@
-//! The table and its places.
+//! The table and its slots.
 
 use super::*;
 use crate::recorder::entry_rules::LONG_COUNT;
@@ -33,10 +33,10 @@ fn a_table_takes_at_least_what_it_was_made_for() {
 #[test]
 fn a_full_set_refuses_and_takes_again() {
     let table = OpenSpans::new(1, 0);
-    let places: Vec<_> =
+    let positions: Vec<_> =
         (0..100).map(|n| table.insert(0, n * 2 + 1, ORIGIN, &new_span(n), &[])).collect();
-    assert_eq!(places.iter().flatten().count(), WAYS, "one set in all");
-    let first = places[0].unwrap();
+    assert_eq!(positions.iter().flatten().count(), WAYS, "one set in all");
+    let first = positions[0].unwrap();
     table.remove(first);
     assert!(table.insert(0, 1001, ORIGIN, &new_span(1001), &[]).is_some());
 }
@@ -44,17 +44,17 @@ fn a_full_set_refuses_and_takes_again() {
 #[test]
 fn layers_do_not_see_each_others_spans() {
     let table = OpenSpans::new(64, 0);
-    let places = [0, 1, 2].map(|layer| table.insert(layer, 9, ORIGIN, &new_span(100), &[]));
-    let find = |layer| table.find(layer, 9).map(|(place, _)| place);
-    assert_eq!([0, 1, 2].map(find), places);
-    assert!(places.iter().all(Option::is_some));
-    table.remove(places[1].unwrap());
-    assert_eq!([0, 1, 2].map(find), [places[0], None, places[2]]);
-    table.remove(places[0].unwrap());
-    table.remove(places[2].unwrap());
+    let positions = [0, 1, 2].map(|layer| table.insert(layer, 9, ORIGIN, &new_span(100), &[]));
+    let find = |layer| table.find(layer, 9).map(|(position, _)| position);
+    assert_eq!([0, 1, 2].map(find), positions);
+    assert!(positions.iter().all(Option::is_some));
+    table.remove(positions[1].unwrap());
+    assert_eq!([0, 1, 2].map(find), [positions[0], None, positions[2]]);
+    table.remove(positions[0].unwrap());
+    table.remove(positions[2].unwrap());
     assert_eq!([0, 1, 2].map(find), [None; 3]);
     let again = table.insert(0, 9, ORIGIN, &new_span(300), &[]);
-    assert_eq!([0, 1, 2].map(find), [again, None, None], "a place forgets its layer");
+    assert_eq!([0, 1, 2].map(find), [again, None, None], "a slot forgets its layer");
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     let table = OpenSpans::new(64, 64);
     // Booleans: one word a field.
     let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
-    table.append_fields(place, 10, &fields[5..], 64);
-    let (span, foreign) = (table.span(place), table.foreign(place));
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &fields[..5]).unwrap();
+    table.append_fields(position, 10, &fields[5..], 64);
+    let (span, foreign) = (table.span(position), table.foreign(position));
     let enter = |now| span.own_enter(foreign, Measured::ALL, || now);
     assert!(enter(10) && !enter(11));
     assert!(span.has_owner_inside() && !span.own_exit(|| 12) && span.own_exit(|| 13));
@@ -75,7 +75,7 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     span.begin_foreign_entry(foreign, 14);
     assert_eq!((entries(16).busy, entries(16).last), (5, 16), "somebody else is inside");
     foreign.end(14, 18, 9);
-    table.span(place).set_failed();
+    table.span(position).set_failed();
     let seen = table.look(20, |_| true);
     assert_eq!((seen.len(), seen[0].id), (1, 10));
     let twice = Entries { count: 2, busy: 7, last: 18, longest: 4, longest_thread: 9, ..once };
@@ -106,8 +106,8 @@ fn entries_are_what_a_list_of_them_says() {
     };
     for round in 0..if cfg!(miri) { 20 } else { 2_000 } {
         let table = OpenSpans::new(1, 0);
-        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-        let (span, foreign) = (table.span(place), table.foreign(place));
+        let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+        let (span, foreign) = (table.span(position), table.foreign(position));
         // Since when each thread is inside; the first one is the owner.
         let mut inside = [None; 3];
         let mut list: Vec<(u64, u64, u32)> = Vec::new();
@@ -200,8 +200,8 @@ fn known(table: &OpenSpans) -> Vec<(usize, String)> {
 #[test]
 fn small_and_late_values_find_room_behind_a_long_one() {
     let table = OpenSpans::new(64, 64);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    let record = |value: Vec<u64>| table.record_fields(place, 10, &value, 4);
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    let record = |value: Vec<u64>| table.record_fields(position, 10, &value, 4);
     record(text(0, b'a', 4_000));
     record(text(1, b'b', 4_000));
     record(number(2, 7));
@@ -212,49 +212,49 @@ fn small_and_late_values_find_room_behind_a_long_one() {
     };
     assert!(cut(&known[0].1, 'a', 200) && cut(&known[1].1, 'b', 40), "{known:?}");
     assert_eq!(known[2..], [(2, "I64(7)".into()), (3, "d".repeat(40))]);
-    assert!(!table.span(place).has_left_out());
+    assert!(!table.span(position).has_left_out());
 }
 
 #[test]
 fn fields_that_do_not_fit_are_named() {
     let table = OpenSpans::new(64, INLINE_WORDS);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
     // As many fields as promises of a word each, and values of three.
     let fields = INLINE_WORDS as u64 / 2;
     let wide = |field| [6 << 8 | field, field, field];
     for field in 0..fields {
-        table.record_fields(place, 10, &wide(field), fields as usize);
+        table.record_fields(position, 10, &wide(field), fields as usize);
     }
     let all = known(&table);
     assert_eq!(all.len(), fields as usize, "{all:?}");
     assert!(all.iter().any(|(_, value)| value == "missing"), "{all:?}");
-    assert!(!table.span(place).has_left_out());
+    assert!(!table.span(position).has_left_out());
     // Nothing was promised to a field that was not declared.
     for field in fields..3 * fields {
-        table.record_fields(place, 10, &wide(field), fields as usize);
+        table.record_fields(position, 10, &wide(field), fields as usize);
     }
-    assert!(table.span(place).has_left_out());
-    assert!(table.span(place).field_words() <= INLINE_WORDS);
+    assert!(table.span(position).has_left_out());
+    assert!(table.span(position).field_words() <= INLINE_WORDS);
 }
 
 #[test]
 fn the_last_value_of_a_field_counts_whatever_its_length() {
     let table = OpenSpans::new(16, 64);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[8 << 8]).unwrap();
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[8 << 8]).unwrap();
     for n in 0..1000 {
-        table.record_fields(place, 10, &number(0, n), 2);
-        table.record_fields(place, 10, &number(0, n), 2);
+        table.record_fields(position, 10, &number(0, n), 2);
+        table.record_fields(position, 10, &number(0, n), 2);
     }
-    assert_eq!(table.span(place).field_words(), 3, "overwritten in place");
-    table.record_fields(place, 10, &[8 << 8 | 1 << 32], 2);
+    assert_eq!(table.span(position).field_words(), 3, "overwritten in place");
+    table.record_fields(position, 10, &[8 << 8 | 1 << 32], 2);
     assert_eq!(known(&table), [(0, "Bool(true)".into())]);
     for round in 0..1000 {
         let len = round * 7 % 100;
-        table.record_fields(place, 10, &text(0, b'x', len), 2);
+        table.record_fields(position, 10, &text(0, b'x', len), 2);
         assert_eq!(known(&table), [(0, "x".repeat(len))], "round {round}");
     }
-    assert!(table.span(place).field_words() <= 32, "{}", table.span(place).field_words());
-    table.record_fields(place, 10, &text(1, b'y', 80), 2);
+    assert!(table.span(position).field_words() <= 32, "{}", table.span(position).field_words());
+    table.record_fields(position, 10, &text(1, b'y', 80), 2);
     assert_eq!(known(&table)[1], (1, "y".repeat(80)));
 }
 
@@ -263,44 +263,44 @@ fn the_last_value_of_a_field_counts_whatever_its_length() {
 fn a_stale_id_changes_no_other_span() {
     let table = OpenSpans::new(1, 64);
     let long = text(0, b'o', 400);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    table.record_fields(place, 10, &long, 1);
-    table.remove(place);
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    table.record_fields(position, 10, &long, 1);
+    table.remove(position);
     // Nobody is there: neither a word nor a buffer is touched.
-    table.record_fields(place, 10, &long, 1);
-    table.record_fields(place, 10, &text(0, b'p', 400), 1);
-    assert_eq!(table.span(place).extra(), 0);
-    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(11), &[]), Some(place));
-    table.record_fields(place, 11, &text(0, b'n', 300), 1);
-    table.record_fields(place, 10, &text(0, b'p', 300), 1);
-    table.record_fields(place, 10, &long, 1);
+    table.record_fields(position, 10, &long, 1);
+    table.record_fields(position, 10, &text(0, b'p', 400), 1);
+    assert_eq!(table.span(position).extra(), 0);
+    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(11), &[]), Some(position));
+    table.record_fields(position, 11, &text(0, b'n', 300), 1);
+    table.record_fields(position, 10, &text(0, b'p', 300), 1);
+    table.record_fields(position, 10, &long, 1);
     assert_eq!(known(&table), [(0, "n".repeat(300))]);
-    assert!(!table.span(place).has_left_out());
+    assert!(!table.span(position).has_left_out());
 }
 
 #[test]
-fn where_no_buffer_is_left_the_place_is_shared_out() {
+fn where_no_buffer_is_left_the_slot_is_shared_out() {
     let table = OpenSpans::new(1, 64);
     let long = text(0, b'o', 200);
-    let places: Vec<_> = (0..WAYS as u64)
+    let positions: Vec<_> = (0..WAYS as u64)
         .map(|n| table.insert(0, 2 * n + 1, ORIGIN, &new_span(10 + n), &[]).unwrap())
         .collect();
     while table.spills.claim(1).is_some() {}
-    table.record_fields(places[0], 10, &long, 3);
-    table.record_fields(places[0], 10, &number(1, 5), 3);
-    table.record_fields(places[0], 10, &text(2, b'e', 8), 3);
+    table.record_fields(positions[0], 10, &long, 3);
+    table.record_fields(positions[0], 10, &number(1, 5), 3);
+    table.record_fields(positions[0], 10, &text(2, b'e', 8), 3);
     let known = known(&table);
     assert!(known[0].1.ends_with("o..."), "{known:?}");
     assert_eq!(known[1..], [(1, "I64(5)".into()), (2, "e".repeat(8))]);
-    assert!(!table.span(places[0]).has_left_out());
+    assert!(!table.span(positions[0]).has_left_out());
 }
 
 #[test]
 fn entries_have_no_end() {
     for measured in [Measured::ALL, Measured { entries: false, ..Measured::ALL }] {
         let table = OpenSpans::new(16, 0);
-        let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-        let (span, foreign) = (table.span(place), table.foreign(place));
+        let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+        let (span, foreign) = (table.span(position), table.foreign(position));
         let most = if cfg!(miri) { 40_000 } else { 200_000 };
         for n in 0..most {
             let head = span.head();
@@ -324,40 +324,40 @@ fn entries_have_no_end() {
             longest_thread: 4,
         };
         assert_eq!((span.entries(foreign, 1 << 40), span.owner()), (expected, 4));
-        table.remove(place);
-        let place = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
+        table.remove(position);
+        let position = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
         assert_eq!(
-            table.span(place).entries(table.foreign(place), 9),
+            table.span(position).entries(table.foreign(position), 9),
             Entries { longest_thread: 4, ..Entries::default() }
         );
     }
 }
 
 #[test]
-fn a_place_waits_for_its_owner_to_leave() {
+fn a_slot_waits_for_its_owner_to_leave() {
     let table = OpenSpans::new(1, 0);
     for (layer, waits) in [(0, true), (1, false)] {
-        let place = table.insert(layer, 1, ORIGIN, &new_span(10), &[]).unwrap();
-        let span = table.span(place);
-        assert!(span.own_enter(table.foreign(place), Measured::ALL, || 8));
-        table.close(place, 99);
+        let position = table.insert(layer, 1, ORIGIN, &new_span(10), &[]).unwrap();
+        let span = table.span(position);
+        assert!(span.own_enter(table.foreign(position), Measured::ALL, || 8));
+        table.close(position, 99);
         assert_eq!((span.is_closed(), table.count()), (waits, u64::from(waits)));
         assert_eq!((table.find(layer, 1).is_none(), table.look(9, |_| true).len()), (true, 0));
-        table.remove(place);
+        table.remove(position);
         assert_eq!(table.count(), 0);
     }
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    assert!(table.span(place).own_enter(table.foreign(place), Measured::ALL, || 8));
-    table.close(place, 4);
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    assert!(table.span(position).own_enter(table.foreign(position), Measured::ALL, || 8));
+    table.close(position, 4);
     assert_eq!(table.count(), 0, "its own thread need not wait");
 }
 
 #[test]
 fn an_exit_before_its_entry_takes_no_time() {
     let table = OpenSpans::new(16, 0);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    let span = table.span(place);
-    let foreign = table.foreign(place);
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    let span = table.span(position);
+    let foreign = table.foreign(position);
     for entries in 1..=2 {
         assert!(span.own_enter(foreign, Measured::ALL, || 100) && span.own_exit(|| 97));
         let seen = span.entries(foreign, 200);
@@ -366,25 +366,25 @@ fn an_exit_before_its_entry_takes_no_time() {
 }
 
 #[test]
-fn a_place_is_given_back_as_it_was_found() {
+fn a_slot_is_given_back_as_it_was_found() {
     let table = OpenSpans::new(1, 64);
     let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
     for layer in [0, 7] {
-        let place = table.insert(layer, 1, ORIGIN, &new_span(10), &fields).unwrap();
-        let span = table.span(place);
-        let foreign = table.foreign(place);
+        let position = table.insert(layer, 1, ORIGIN, &new_span(10), &fields).unwrap();
+        let span = table.span(position);
+        let foreign = table.foreign(position);
         span.begin_foreign_entry(foreign, 5);
         foreign.end(5, 14, 8);
         span.set_failed();
         span.set_left_out();
         assert!(
-            span.own_enter(table.foreign(place), Measured::ALL, || 8)
+            span.own_enter(table.foreign(position), Measured::ALL, || 8)
                 && !span.own_enter(foreign, Measured::ALL, || 9)
         );
         assert_eq!(plain_words(span.extra(), INLINE_WORDS), None);
-        table.remove(place);
+        table.remove(position);
         let again = table.insert(0, 1, ORIGIN, &new_span(11), &[]).unwrap();
-        assert_eq!((again, span.extra()), (place, 0));
+        assert_eq!((again, span.extra()), (position, 0));
         let seen = span.entries(foreign, 99);
         assert_eq!((seen.count, seen.busy, span.has_owner_inside()), (0, 0, false));
         assert!(
@@ -400,27 +400,27 @@ fn spill_buffers_come_back() {
     let table = OpenSpans::new(16, 64);
     let fields: Vec<u64> = (0..40).map(|index| 8 << 8 | index).collect();
     for round in 0..if cfg!(miri) { 50 } else { 1000 } {
-        let place = table.insert(0, round + 1, ORIGIN, &new_span(round + 1), &fields).unwrap();
-        assert!(!table.span(place).has_left_out(), "round {round}");
-        table.remove(place);
+        let position = table.insert(0, round + 1, ORIGIN, &new_span(round + 1), &fields).unwrap();
+        assert!(!table.span(position).has_left_out(), "round {round}");
+        table.remove(position);
     }
 }
 
 #[test]
 fn only_the_first_decides() {
     let table = OpenSpans::new(16, 0);
-    let place = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    assert!(table.try_claim_close(place, 10));
-    assert!(!table.try_claim_close(place, 10));
+    let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
+    assert!(table.try_claim_close(position, 10));
+    assert!(!table.try_claim_close(position, 10));
 }
 
 #[test]
-fn a_place_that_is_given_up_is_free_again_and_shows_no_span() {
+fn a_slot_that_is_given_up_is_free_again_and_shows_no_span() {
     let table = OpenSpans::new(8, 64);
-    let (place, span) = table.claim_first(1).unwrap();
+    let (position, span) = table.claim_first(1).unwrap();
     assert!(table.claim_first(1).is_none());
     span.set_origin(ORIGIN);
     span.give_up();
     assert_eq!((table.count(), table.look(0, |_| true)), (0, vec![]));
-    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(10), &[]), Some(place));
+    assert_eq!(table.insert(0, 1, ORIGIN, &new_span(10), &[]), Some(position));
 }

@@ -3,7 +3,7 @@
 //! Ids have [`ID_BITS`]: at ten million a second they last eleven months without a pause, at 10,000 nine hundred
 //! years. Times are ticks.
 //!
-//! The words of a span are those of its place in the table of open spans as they stand there, so
+//! The words of a span are those of its slot in the table of open spans as they stand there, so
 //! that closing it is nearly copying it; and a span without fields fits one slot. One that was entered again, late, or
 //! by another thread than its own, is *wide*: two slots before its fields. Words are numbers that mean the same in every
 //! process; there is no pointer among them.
