@@ -175,7 +175,7 @@ where
         // The id by value: a reference would keep it in memory on all ways.
         let key = id.into_non_zero_u64();
         self.front.new_span(key.get(), attributes, || {
-            // One with a parent that it names is never done quickly.
+            // One with a parent that it names never takes the fast way.
             #[cfg(feature = "opentelemetry")]
             open_telemetry::made(&self.front, attributes, &context);
             self.new_span_slow(attributes, key, context);

@@ -219,10 +219,10 @@ impl Converter {
         let Self { timeline, self_times, closed, left, .. } = self;
         closed.clear(raw.len());
         self_times.begin_batch();
-        let mut late = Late { timeline, self_times, closed, left, counting: Vec::new() };
+        let mut late = LateChildren { timeline, self_times, closed, left, counting: Vec::new() };
         raw.for_each_mut(|words| late.meet(words));
         next.for_each_mut(|words| late.meet_next(words));
-        let Late { self_times, left, counting, .. } = late;
+        let LateChildren { self_times, left, counting, .. } = late;
         counting.into_iter().for_each(|span| self_times.expect_counting(span));
         if !left.is_empty() {
             *left = IdTable::default();
@@ -633,7 +633,7 @@ impl Converter {
 }
 
 /// A look at the records of a batch, and at those that came after them.
-struct Late<'a> {
+struct LateChildren<'a> {
     timeline: &'a Timeline,
     self_times: &'a mut SelfTimes,
     closed: &'a mut ClosedSpans,
@@ -642,7 +642,7 @@ struct Late<'a> {
     counting: Vec<u64>,
 }
 
-impl Late<'_> {
+impl LateChildren<'_> {
     /// A record of the batch.
     #[inline(always)]
     fn meet(&mut self, words: &mut [u64]) {

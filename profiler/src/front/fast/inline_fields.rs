@@ -131,7 +131,7 @@ impl<'a> InlineFields<'a> {
     }
 
     /// Records a field into the thread's buffer, and moves it here if it fits.
-    fn slowly(&mut self, field: &Field, record: impl FnOnce(&mut FieldBuffer)) {
+    fn record_buffered(&mut self, field: &Field, record: impl FnOnce(&mut FieldBuffer)) {
         if self.has_failed() {
             return;
         }
@@ -167,32 +167,32 @@ impl<'a> InlineFields<'a> {
     #[cold]
     #[inline(never)]
     fn i64_slow(&mut self, field: &Field, value: i64) {
-        self.slowly(field, |buffer| buffer.record_i64(field, value));
+        self.record_buffered(field, |buffer| buffer.record_i64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn u64_slow(&mut self, field: &Field, value: u64) {
-        self.slowly(field, |buffer| buffer.record_u64(field, value));
+        self.record_buffered(field, |buffer| buffer.record_u64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn f64_slow(&mut self, field: &Field, value: f64) {
-        self.slowly(field, |buffer| buffer.record_f64(field, value));
+        self.record_buffered(field, |buffer| buffer.record_f64(field, value));
     }
 
     #[cold]
     #[inline(never)]
     fn bool_slow(&mut self, field: &Field, value: bool) {
-        self.slowly(field, |buffer| buffer.record_bool(field, value));
+        self.record_buffered(field, |buffer| buffer.record_bool(field, value));
     }
 
     /// A text that is not short, or does not fit.
     #[inline(never)]
     fn longer_str(&mut self, field: &Field, value: &str) {
         if !self.push_text(field, value.as_bytes()) {
-            self.slowly(field, |buffer| buffer.record_str(field, value));
+            self.record_buffered(field, |buffer| buffer.record_str(field, value));
         }
     }
 }
@@ -234,11 +234,11 @@ impl Visit for InlineFields<'_> {
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.slowly(field, |buffer| buffer.record_i128(field, value));
+        self.record_buffered(field, |buffer| buffer.record_i128(field, value));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.slowly(field, |buffer| buffer.record_u128(field, value));
+        self.record_buffered(field, |buffer| buffer.record_u128(field, value));
     }
 
     #[inline]
@@ -263,14 +263,14 @@ impl Visit for InlineFields<'_> {
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.slowly(field, |buffer| buffer.record_bytes(field, value));
+        self.record_buffered(field, |buffer| buffer.record_bytes(field, value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.slowly(field, |buffer| buffer.record_error(field, value));
+        self.record_buffered(field, |buffer| buffer.record_error(field, value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.slowly(field, |buffer| buffer.record_debug(field, value));
+        self.record_buffered(field, |buffer| buffer.record_debug(field, value));
     }
 }

@@ -23,6 +23,7 @@ mod inline_fields;
 mod new_span;
 mod publish;
 mod registers;
+mod span_fields;
 
 pub(crate) use self::close::{close_once, close_with, is_panicking};
 pub(crate) use self::enter_exit::{enter_at, enter_recorded, exit_innermost, exit_recorded};

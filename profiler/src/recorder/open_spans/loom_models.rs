@@ -52,7 +52,7 @@ fn looking_at_a_slot_that_changes_hands() {
 
 /// The same on the fast paths, with a field each.
 #[test]
-fn looking_at_a_slot_that_changes_hands_quickly() {
+fn looking_at_a_slot_that_changes_hands_on_the_fast_path() {
     let open = |table: &OpenSpans, id: u64| {
         let (_, slot) = table.claim_first(id).unwrap();
         slot.set_origin(origin(id));

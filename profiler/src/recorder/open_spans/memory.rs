@@ -25,7 +25,7 @@ impl OpenSpans {
     pub(crate) fn memory(&self, pages: Option<PageMap>) -> MemoryUse {
         let mut sum = Sum { pages, sum: MemoryUse::whole(self.direct.bytes()) };
         sum.add(self.spans.cells());
-        sum.add(&self.fates);
+        sum.add(&self.close_claims);
         sum.add(&self.foreign);
         self.spills.tables().into_iter().for_each(|table| sum.add(table));
         sum.add(self.overwrites.table());

@@ -38,7 +38,7 @@ pub(crate) struct OpenSpans {
     /// How many ways may have spans, at least 1.
     pub(super) ways_used: AtomicU32,
     /// The last span of each slot whose end was decided by `try_claim_close`.
-    pub(super) fates: Zeros<AtomicU64>,
+    pub(super) close_claims: Zeros<AtomicU64>,
     /// What other threads did with the span of each slot.
     pub(super) foreign: Zeros<Foreign>,
     pub(super) spills: Spills,
@@ -63,7 +63,7 @@ impl OpenSpans {
     /// Bytes that a table of this size takes, about.
     pub(crate) fn bytes(spans_max: usize, field_words_max: usize) -> usize {
         let (slots, spills, spill_words) = Self::layout(spans_max, field_words_max);
-        // Beside each slot: its fate, what is overwritten, and the handles of every second one.
+        // Beside each slot: who has claimed its end, what is overwritten, and the handles of every second one.
         let beside = size_of::<Foreign>() + 24;
         slots * (size_of::<SpanSlot>() + beside) + spills * (spill_words + 1) * 8
     }
@@ -91,7 +91,7 @@ impl OpenSpans {
         Self {
             spans,
             ways_used: AtomicU32::new(1),
-            fates: Zeros::new(slots),
+            close_claims: Zeros::new(slots),
             foreign: Zeros::new(slots),
             spills: Spills::new(spills, spill_words),
             overwrites: Overwrites::new(slots),
@@ -357,6 +357,6 @@ impl OpenSpans {
     /// the first caller for this id. Used on the cold path only.
     pub(crate) fn try_claim_close(&self, position: SlotPosition, id: u64) -> bool {
         // AcqRel: pairs with itself on the other thread.
-        self.fates[index(position)].swap(id, Ordering::AcqRel) != id
+        self.close_claims[index(position)].swap(id, Ordering::AcqRel) != id
     }
 }
