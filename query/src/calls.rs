@@ -80,7 +80,7 @@ impl Reader {
             return self.scan_filtered(scan, filter, each);
         }
         let pass = Pass::new(scan, filter);
-        let mut pushdown = Pushdown(self.pushdown_of(filter, |pushdown| pushdown.sql_of_calls())?);
+        let mut pushdown = self.pushdown_of(filter, Pushdown::of_calls)?;
         let mut matcher = filter.matcher();
         let columns = scan.columns.max(filter.columns()).max(Columns::Entries);
         let mut flow = ControlFlow::Continue(());

@@ -200,7 +200,8 @@ mod tests {
         spans
     }
 
-    fn made(folder: &std::path::Path) -> (Reader, Arc<AtomicU64>) {
+    /// Still being recorded into, so that all rows are SQLite's to read, and cost it steps.
+    fn made(folder: &std::path::Path) -> (Store, Reader, Arc<AtomicU64>) {
         let path = folder.join("p.db");
         let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
         store.begin_run(&RunInfo::default()).unwrap();
@@ -217,7 +218,6 @@ mod tests {
         for rows in spans().chunks(ROWS as usize) {
             store.append(&mut Batch { spans: rows.to_vec(), ..Batch::default() }).unwrap();
         }
-        store.close().unwrap();
         let mut reader = Reader::open(&path).unwrap();
         let steps = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&steps);
@@ -226,7 +226,7 @@ mod tests {
             false
         };
         let _ = reader.connection_mut().progress_handler(100, Some(count));
-        (reader, steps)
+        (store, reader, steps)
     }
 
     /// What is asked, in turn, and the steps that SQLite took for each.
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_window_a_trace_and_the_slowest_are_found_without_looking_at_all_spans() {
         let folder = tempfile::tempdir().unwrap();
-        let (reader, steps) = made(folder.path());
+        let (_recording, reader, steps) = made(folder.path());
         let by_map = answers(&reader, &steps);
         // Without the rows of one commit nothing can be left out.
         let other = Connection::open(folder.path().join("p.db")).unwrap();

@@ -20,6 +20,7 @@ mod time;
 // Rows as they are stored, with names.
 mod event_text;
 mod fields;
+mod raw_span;
 mod reader;
 mod related_rows;
 mod rows;
@@ -31,6 +32,8 @@ mod entry_scan;
 mod id_range;
 mod scan;
 mod scanning;
+mod span_pages;
+mod workers;
 
 // Where to look, and what stands in sums: commits, indexes, zones.
 mod commit_map;

@@ -15,6 +15,7 @@ mod writer;
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction};
+use spandrel_storage::internals::Pages;
 use spandrel_storage::{Error, ReadOnly};
 
 pub use self::contexts::{Contexts, Lineage, SpanContext};
@@ -30,7 +31,7 @@ pub(crate) use self::entry::ENTRY_COLUMNS;
 pub(crate) use self::names::{LookUp, Shared};
 pub(crate) use self::span::{
     COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS, OPEN_COLUMNS as OPEN_SPAN_COLUMNS, last_exit,
-    longest_entry, read_status,
+    longest_entry, read_status, status_named,
 };
 pub(crate) use self::top::{LIVES_LONG, longest_open};
 pub(crate) use self::writer::{WRITER_STAT_COLUMNS, read_writer_stat};
@@ -101,6 +102,11 @@ impl Reader {
     /// When the file cannot be read.
     pub fn schema_version(&self) -> Result<i32, Error> {
         self.file.schema_version()
+    }
+
+    /// The pages of the file, if they are all that a transaction sees.
+    pub(crate) fn pages<'a>(&'a self, tx: &'a Transaction<'_>) -> Option<Pages<'a>> {
+        self.file.pages(tx)
     }
 
     /// A read transaction.

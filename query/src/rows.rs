@@ -9,12 +9,13 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rusqlite::{Params, Row, Statement, Transaction};
+use rusqlite::{Params, Statement, Transaction};
 
+use super::id_range::Range;
+use super::raw_span::RawSpan;
+use super::span_pages::{Callsites, Ended, SpanPages, Wanted};
 use super::{Columns, SpanRef};
-use crate::reader::{
-    Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, read_status,
-};
+use crate::reader::{Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry};
 use spandrel_storage::Status;
 
 /// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
@@ -140,6 +141,21 @@ impl Rows {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Calls `each` for the first rows of a range as they stand in the pages of the file.
+    pub(crate) fn read_pages(
+        &mut self,
+        table: &SpanPages<'_>,
+        tx: &Transaction<'_>,
+        range: &mut Range,
+        wanted: (u32, Option<&Callsites>),
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<Ended> {
+        let mut names = LookUp::new(tx)?;
+        let (rows_max, callsites) = wanted;
+        let wanted = Wanted { run_id: self.run_id, columns: self.columns, callsites };
+        table.read(range, rows_max, &wanted, |raw| Ok(each(&self.named(raw, &mut names)?)))
+    }
+
     fn each(
         &mut self,
         mut rows: rusqlite::Rows<'_>,
@@ -147,64 +163,55 @@ impl Rows {
         each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<ControlFlow<()>> {
         while let Some(row) = rows.next()? {
-            if each(&self.span(row, names)?).is_break() {
+            let raw = RawSpan::of_row(row, self.columns)?;
+            if each(&self.named(&raw, names)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn span<'a>(
+    fn named<'a>(
         &'a mut self,
-        row: &'a Row<'_>,
+        raw: &'a RawSpan<'a>,
         names: &mut LookUp<'_>,
     ) -> rusqlite::Result<SpanRef<'a>> {
-        let number = |at: usize| -> rusqlite::Result<i64> { Ok(row.get_ref(at)?.as_i64()?) };
-        let maybe =
-            |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
-        let fields = match self.columns {
-            Columns::All => row.get_ref(15)?.as_str_or_null()?,
-            Columns::Entries | Columns::Numbers => None,
-        };
-        let (entries, busy_ns) = (number(9)? as u64, maybe(7)?);
-        let [first, longest, last, longest_thread] = match self.columns {
-            Columns::Numbers => [None; 4],
-            _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
-        };
         let context = match self.columns {
             Columns::All => names.context(Lineage {
-                id: number(0)?,
-                parent_id: maybe(1)?,
-                root_id: number(2)?,
+                id: raw.id,
+                parent_id: raw.parent_id,
+                root_id: raw.root_id,
             })?,
             Columns::Entries | Columns::Numbers => None,
         };
-        let thread = self.threads.get(number(4)?, |id| names.thread(id))?;
-        let longest_thread = match longest_thread {
+        let thread = self.threads.get(raw.thread_id, |id| names.thread(id))?;
+        let longest_thread = match raw.longest_thread_id {
             Some(id) => self.workers.get(id, |id| names.thread(id))?,
             None => thread,
         };
+        let (entries, busy_ns) = (raw.entries as u64, raw.busy_ns);
+        let [first, longest, last] = [raw.first_entry_ns, raw.longest_entry_ns, raw.last_exit_ns];
         Ok(SpanRef {
-            id: number(0)? as u64,
+            id: raw.id as u64,
             run_id: self.run_id,
-            parent_id: maybe(1)?.map(|id| id as u64),
-            root_id: number(2)? as u64,
+            parent_id: raw.parent_id.map(|id| id as u64),
+            root_id: raw.root_id as u64,
             callsite: {
                 let shared = &mut self.shared;
-                self.callsites.get(number(3)?, |id| names.callsite(id, shared))?
+                self.callsites.get(raw.callsite_id, |id| names.callsite(id, shared))?
             },
             thread,
-            start_ns: number(5)?,
-            duration_ns: maybe(6)?,
+            start_ns: raw.start_ns,
+            duration_ns: raw.duration_ns,
             busy_ns,
-            self_ns: maybe(8)?,
+            self_ns: raw.self_ns,
             entries,
             first_entry_ns: first,
             longest_entry_ns: longest_entry(entries, busy_ns, longest),
             last_exit_ns: last_exit(entries, busy_ns, first, last),
             longest_thread,
-            status: read_status(row, 10)?,
-            fields,
+            status: raw.status,
+            fields: raw.fields,
             entry: None,
             context,
         })

@@ -19,6 +19,7 @@ use spandrel_storage::internals::Context;
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::rows::Rows;
+use super::span_pages::{Callsites, Ended, SpanPages};
 use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
@@ -32,6 +33,17 @@ pub trait Predicate {
     /// asked again for each piece, as it may become narrower.
     fn sql(&self) -> String;
 
+    /// Whether what the SQL holds back would be passed over by whoever is handed it as well. Then rows may be read
+    /// without SQL, and are all handed out.
+    fn is_hint(&self) -> bool {
+        false
+    }
+
+    /// If it is a hint: the callsites of which spans can be meant; `None`: all.
+    fn callsites(&self) -> Option<&[i64]> {
+        None
+    }
+
     /// A piece is done, in which so many rows were looked at, by SQLite or by us. The scan ends when this
     /// breaks.
     fn looked_at(&mut self, _rows: u64) -> ControlFlow<()> {
@@ -44,14 +56,41 @@ impl Predicate for () {
     fn sql(&self) -> String {
         String::new()
     }
+
+    fn is_hint(&self) -> bool {
+        true
+    }
 }
 
-/// What SQLite can decide of a filter.
-pub(super) struct Pushdown(pub(super) String);
+/// What SQLite can decide of a filter, which whoever is handed a span asks as a whole.
+pub(super) struct Pushdown {
+    sql: String,
+    callsites: Option<Vec<i64>>,
+}
+
+impl Pushdown {
+    /// Of spans.
+    pub(super) fn of_spans(known: &super::filter::Pushdown<'_>) -> Self {
+        Self { sql: known.sql(), callsites: known.callsites().map(<[_]>::to_vec) }
+    }
+
+    /// Of spans as calls.
+    pub(super) fn of_calls(known: &super::filter::Pushdown<'_>) -> Self {
+        Self { sql: known.sql_of_calls(), ..Self::of_spans(known) }
+    }
+}
 
 impl Predicate for Pushdown {
     fn sql(&self) -> String {
-        self.0.clone()
+        self.sql.clone()
+    }
+
+    fn is_hint(&self) -> bool {
+        true
+    }
+
+    fn callsites(&self) -> Option<&[i64]> {
+        self.callsites.as_deref()
     }
 }
 
@@ -65,9 +104,9 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// Reads the run's rows, some 0.4 s for a million; of a window, those around it. In a run that was
-    /// recorded before version 3 of the schema and has no indexes it looks at all of them, some 0.08 s for a
-    /// million.
+    /// Reads the run's rows: some 0.4 s for a million of a run that is being recorded, and a quarter of that
+    /// of a file that nobody records into; of a window, those around it. In a run that was recorded before
+    /// version 3 of the schema and has no indexes it looks at all of them, some 0.08 s for a million.
     pub fn scan(
         &self,
         scan: &Scan,
@@ -95,7 +134,7 @@ impl Reader {
         if filter.is_empty() {
             return self.scan(scan, each);
         }
-        let mut pushdown = Pushdown(self.pushdown(filter)?);
+        let mut pushdown = self.pushdown_of(filter, Pushdown::of_spans)?;
         let mut matcher = filter.matcher();
         let scan = &scan.columns(scan.columns.max(filter.columns()));
         self.scan_if(scan, &mut pushdown, |_, span| {
@@ -139,12 +178,12 @@ impl Reader {
         self.pushdown_of(filter, |pushdown| pushdown.sql())
     }
 
-    /// The same, of one of the tables.
-    pub(super) fn pushdown_of(
+    /// The same, as it is needed.
+    pub(super) fn pushdown_of<T>(
         &self,
         filter: &Filter,
-        sql: impl FnOnce(&super::filter::Pushdown<'_>) -> String,
-    ) -> Result<String, Error> {
+        needed: impl FnOnce(&super::filter::Pushdown<'_>) -> T,
+    ) -> Result<T, Error> {
         let mut pushdown = filter.pushdown();
         if pushdown.asks_for_callsites() {
             self.query("read the callsites", |tx| {
@@ -161,7 +200,7 @@ impl Reader {
                 Ok(())
             })?;
         }
-        Ok(sql(&pushdown))
+        Ok(needed(&pushdown))
     }
 
     /// A scan with a further condition, which `each` may change.
@@ -188,10 +227,23 @@ impl Reader {
         for mut range in ranges {
             while range.after < range.last {
                 let tx = self.begin()?;
-                let sql = scan.condition() + &condition.sql();
-                let piece =
-                    read_piece(&mut range, &tx, &mut rows, &sql, |span| each(condition, span));
-                let (flow, looked_at) = piece.context(self.path(), "read the spans")?;
+                let mut in_pages = None;
+                if condition.is_hint() {
+                    let callsites = condition.callsites().map(Callsites::new);
+                    let each = |span: &SpanRef<'_>| each(condition, span);
+                    in_pages = self
+                        .piece_in_pages(&tx, scan, &mut range, (&mut rows, callsites), each)
+                        .context(self.path(), "read the spans")?;
+                }
+                let (flow, looked_at) = match in_pages {
+                    Some(read) => read,
+                    None => {
+                        let sql = scan.condition() + &condition.sql();
+                        let each = |span: &SpanRef<'_>| each(condition, span);
+                        let piece = read_piece(&mut range, &tx, &mut rows, &sql, each);
+                        piece.context(self.path(), "read the spans")?
+                    }
+                };
                 drop(tx);
                 if flow.is_break() || condition.looked_at(looked_at).is_break() {
                     return Ok(());
@@ -199,6 +251,29 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Reads the first rows from the pages of the file, as [`read_piece`] does; `None`: SQLite has to read what
+    /// is left of the range.
+    fn piece_in_pages(
+        &self,
+        tx: &Transaction<'_>,
+        scan: &Scan,
+        range: &mut Range,
+        (rows, callsites): (&mut Rows, Option<Callsites>),
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<Option<(ControlFlow<()>, u64)>> {
+        let Some(table) = SpanPages::of(tx, || self.pages(tx))? else { return Ok(None) };
+        let wanted = (PIECE_ROWS, callsites.as_ref());
+        let ended = rows.read_pages(&table, tx, range, wanted, |span| {
+            if scan.has(span) { each(span) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(match ended {
+            Ended::Full => Some((ControlFlow::Continue(()), u64::from(PIECE_ROWS))),
+            Ended::All => Some((ControlFlow::Continue(()), 0)),
+            Ended::Broken => Some((ControlFlow::Break(()), 0)),
+            Ended::Odd => None,
+        })
     }
 
     /// The ids that the scan has to look at, as ranges.
@@ -255,3 +330,6 @@ pub(super) fn of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<Option<
     };
     conn.query_row(sql, [run_id], read).optional()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub use crate::ended::Ended;
 pub use crate::error::Context;
 pub use crate::histogram::Hints;
 pub use crate::quick_map::QuickMap;
+pub use crate::read_only::Pages;
 pub use crate::record::{NAME_BYTES_MAX, lived_long_to_the_end};
 pub use crate::rollup::{Rollup, Summand};
 pub use crate::steps::Steps;

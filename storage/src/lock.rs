@@ -210,6 +210,31 @@ impl ReaderMark {
         Ok((mark, header?))
     }
 
+    /// Whether it is of this file.
+    pub(crate) fn is_of(&self, id: &FileId) -> bool {
+        self.0 == *id
+    }
+
+    /// A descriptor of the file, which stays open until the last connection has gone; `None` if the path names
+    /// another file by now, or it cannot be opened.
+    pub(crate) fn file(&self, full: &Path) -> Option<Arc<Held>> {
+        let mut table = table();
+        if let Some(file) = table.get(&self.0).and_then(|entry| entry.files.first()) {
+            return Some(file.clone());
+        }
+        let file = Arc::new(Held::new(File::open(full).ok()?));
+        let opened = file.metadata().ok().map(|metadata| file_id(full, &metadata));
+        if opened.as_ref() == Some(&self.0) {
+            table.entry(self.0.clone()).or_default().files.push(file.clone());
+            return Some(file);
+        }
+        if opened.is_none_or(|opened| table.contains_key(&opened)) {
+            // Closing it would drop the locks of a connection to that file: better to leak it.
+            std::mem::forget(file);
+        }
+        None
+    }
+
     /// Whether anybody has locked the file as a database, in this process or another. Taken for granted
     /// where that cannot be known.
     pub(crate) fn is_file_in_use(&self, full: &Path) -> bool {

@@ -13,19 +13,23 @@
 
 mod earlier;
 mod mode;
+mod pages;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use self::mode::Mode;
+pub use self::pages::Pages;
 use crate::checkpoint::wal_path;
 use crate::ended::cannot_find;
 use crate::error::{Context, Error, ErrorKind};
+use crate::held::Held;
 use crate::lock::{ReaderMark, file_id, is_directory};
 use crate::open::{check_content, check_version, harden};
 use crate::schema::{self, Found, Use};
@@ -39,8 +43,12 @@ use crate::sqlite::SqliteVersion;
 pub struct ReadOnly {
     // First, so that the connection is closed before the mark is taken away.
     conn: Connection,
-    _mark: ReaderMark,
+    /// For pages of the file, once they are asked for.
+    file: OnceCell<Option<Arc<Held>>>,
+    mark: ReaderMark,
     path: PathBuf,
+    /// The same without symbolic links.
+    full: PathBuf,
     mode: Mode,
     /// Whether the file is of an earlier version, and tables of it are covered.
     covered: Cell<bool>,
@@ -110,7 +118,9 @@ impl ReadOnly {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = mode.connect(full, flags).context(path, "open")?;
         let covered = Cell::new(false);
-        let mut reader = Self { conn, _mark: mark, path: path.into(), mode, covered };
+        let file = OnceCell::new();
+        let (path_given, full) = (path.to_owned(), full.to_owned());
+        let mut reader = Self { conn, file, mark, path: path_given, full, mode, covered };
         let conn = &mut reader.conn;
         conn.busy_timeout(Duration::from_secs(1))
             .and_then(|()| harden(conn))
@@ -121,6 +131,25 @@ impl ReadOnly {
         let covered = earlier::cover(conn).context(path, "read the schema")?;
         reader.covered.set(covered);
         Ok((reader, found))
+    }
+
+    /// Another connection to the same file, as for another thread. Nothing is looked at again.
+    ///
+    /// # Errors
+    ///
+    /// When the path names another file by now, or the file cannot be opened once more.
+    #[doc(hidden)]
+    pub fn again(&self) -> Result<Self, Error> {
+        let (path, full) = (&self.path, &self.full);
+        let metadata =
+            fs::metadata(full).map_err(|source| cannot_find(path, "look at the file", source))?;
+        if !self.mark.is_of(&file_id(full, &metadata)) {
+            let message = "the path names another file than before; open it again";
+            return Err(Error::new(ErrorKind::Moved, path, message));
+        }
+        let (mark, _) = ReaderMark::new(file_id(full, &metadata), full)
+            .context(path, "read the start of the file")?;
+        Self::connect(path, full, mark, self.mode.clone()).map(|(reader, _)| reader)
     }
 
     /// The path, as it was given to [`open`](Self::open).

@@ -255,6 +255,11 @@ impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Predicate for Pass<'_, '
         self.pushdown.clone()
     }
 
+    /// The filter as a whole is asked here.
+    fn is_hint(&self) -> bool {
+        true
+    }
+
     /// Whoever watches hears of the rows that SQLite has passed over, too.
     fn looked_at(&mut self, rows: u64) -> ControlFlow<()> {
         let passed_over = rows.saturating_sub(std::mem::take(&mut self.in_piece));

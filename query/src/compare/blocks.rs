@@ -33,7 +33,27 @@ pub struct Samples {
     pub(super) errors: u64,
     /// Spans that have closed.
     pub(super) spans: u64,
+    pub(super) last_block: LastBlock,
 }
+
+/// Where in the list of cells the last block begins, so that a span is counted without a search through all of
+/// them; or nowhere in it, if that is not known. It says nothing of the spans.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastBlock(usize);
+
+impl Default for LastBlock {
+    fn default() -> Self {
+        Self(usize::MAX)
+    }
+}
+
+impl PartialEq for LastBlock {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for LastBlock {}
 
 /// The number of spans in a bucket of a block, or the busy time of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +90,10 @@ impl Place {
 
     fn bucket(self) -> Option<u16> {
         (self.0 as u16).checked_sub(1).filter(|_| self.0 as u16 != EARLIER)
+    }
+
+    fn is_in_block_of(self, other: Self) -> bool {
+        self.0 >> 16 == other.0 >> 16
     }
 
     fn is_busy(self) -> bool {
@@ -224,7 +248,7 @@ impl Samples {
         let at = match self.cells.last() {
             // Spans come in the order of time.
             Some(last) if last.place < place => Err(self.cells.len()),
-            _ => self.cells.binary_search_by_key(&place, |cell| cell.place),
+            _ => self.find(place),
         };
         match at {
             Ok(at) => {
@@ -237,8 +261,30 @@ impl Samples {
                     self.cells.reserve_exact(2);
                 }
                 self.cells.insert(at, Cell { place, value });
+                if at <= self.last_block.0 {
+                    self.last_block = LastBlock::default();
+                }
             }
         }
+    }
+
+    /// Where a place is, or would be. Mostly it is in the last block; busy time stands first in one.
+    fn find(&mut self, place: Place) -> Result<usize, usize> {
+        let is_before = |cell: &Cell| cell.place < place && !cell.place.is_in_block_of(place);
+        let LastBlock(mut first) = self.last_block;
+        if self.cells.get(first).is_none_or(|cell| !cell.place.is_in_block_of(place)) {
+            first = self.cells.partition_point(is_before);
+            let last = self.cells.last();
+            if last.is_some_and(|last| last.place.is_in_block_of(place)) {
+                self.last_block = LastBlock(first);
+            }
+        }
+        let block = self.cells.get(first..).unwrap_or_default();
+        if block.first().is_some_and(|cell| cell.place == place) {
+            return Ok(first);
+        }
+        let found = block.binary_search_by_key(&place, |cell| cell.place);
+        found.map(|at| first + at).map_err(|at| first + at)
     }
 }
 
@@ -268,6 +314,11 @@ impl Samples {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -289,6 +340,25 @@ mod tests {
         assert_eq!(samples.busy_ns(), Some(9));
         let twice = samples.repeated(2);
         assert_eq!((twice.calls_by_run(), twice.lengths()), (vec![4, 4], vec![64, 64]));
+    }
+
+    proptest! {
+        #[test]
+        fn cells_are_found_wherever_they_are(
+            spans in vec((0_usize..2, 0_u8..5, 0_u64..6, 1_u64..4), 0..200),
+        ) {
+            let (mut samples, mut expected) = (Samples::default(), BTreeMap::new());
+            for (run, block, ns, count) in spans {
+                let place = match ns {
+                    0 => Place::new(run, block, BUSY),
+                    ns => Place::of_value(run, block, ns),
+                };
+                samples.put(place, count);
+                *expected.entry(place).or_insert(0) += count;
+            }
+            let found: Vec<_> = samples.cells.iter().map(|cell| (cell.place, cell.value)).collect();
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }
     }
 
     #[test]

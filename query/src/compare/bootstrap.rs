@@ -1,7 +1,5 @@
 //! Intervals by drawing blocks of time with replacement.
 
-use std::collections::BTreeMap;
-
 use super::blocks::{InBlock, Samples};
 use super::small_samples::{chance, upper, widening};
 use crate::statistics::normal::normal_quantile;
@@ -73,7 +71,43 @@ impl Row {
 pub(super) struct Sum {
     /// By column.
     pub(super) counts: Vec<u64>,
+    /// The same with all columns before.
+    up_to: Vec<u64>,
     pub(super) busy_ns: u64,
+    /// How often each block of a run was drawn.
+    times: Vec<u32>,
+}
+
+impl Sum {
+    /// Nothing, by so many columns.
+    fn clear(&mut self, columns: usize) {
+        self.counts.clear();
+        self.counts.resize(columns, 0);
+        self.busy_ns = 0;
+    }
+
+    fn add(&mut self, block: &Row, times: u32) {
+        let times = u64::from(times);
+        for (sum, count) in self.counts.iter_mut().zip(&block.counts) {
+            *sum += u64::from(*count) * times;
+        }
+        self.busy_ns = self.busy_ns.saturating_add(block.busy_ns.saturating_mul(times));
+    }
+
+    /// To be called once all is added.
+    fn finish(&mut self) {
+        let mut below = 0;
+        self.up_to.clear();
+        self.up_to.extend(self.counts.iter().map(|count| {
+            below += count;
+            below
+        }));
+    }
+
+    /// How many calls there are.
+    pub(super) fn calls(&self) -> u64 {
+        self.up_to.last().copied().unwrap_or(0)
+    }
 }
 
 /// How many things an interval is drawn from; what is drawn of each side is the least of them.
@@ -81,24 +115,27 @@ pub(super) struct Sum {
 pub(super) struct Drawn(pub(super) usize);
 
 /// The buckets of two sides, as columns.
-pub(super) struct Buckets(BTreeMap<u64, (usize, u64)>);
+pub(super) struct Buckets {
+    /// Smallest and largest value.
+    bounds: Vec<(u64, u64)>,
+    /// The middles.
+    middles: Vec<f64>,
+}
 
 impl Buckets {
     pub(super) fn of(sides: [&Samples; 2]) -> Self {
-        let mut buckets = BTreeMap::new();
-        for (bucket, _) in sides.iter().flat_map(|side| side.counts()) {
-            let (low, high) = Histogram::bounds_of(bucket);
-            buckets.insert(low, (0, high));
-        }
-        for (at, (column, _)) in buckets.values_mut().enumerate() {
-            *column = at;
-        }
-        Self(buckets)
+        let buckets = sides.iter().flat_map(|side| side.counts());
+        let mut bounds: Vec<_> = buckets.map(|(bucket, _)| Histogram::bounds_of(bucket)).collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        let middle = |(low, high): &(u64, u64)| *low as f64 / 2.0 + *high as f64 / 2.0;
+        let middles = bounds.iter().map(middle).collect();
+        Self { bounds, middles }
     }
 
     pub(super) fn blocks(&self, side: &Samples) -> Blocks {
         // A run without a span of this name is a run all the same, a block without one a block.
-        let rows = |length: usize| vec![Row::of(self.0.len()); length];
+        let rows = |length: usize| vec![Row::of(self.bounds.len()); length];
         let mut runs: Vec<Vec<Row>> = side.lengths().into_iter().map(rows).collect();
         for (run, block, known) in side.by_block() {
             let Some(row) = runs.get_mut(run).and_then(|rows| rows.get_mut(block)) else {
@@ -107,50 +144,46 @@ impl Buckets {
             match known {
                 InBlock::Busy { ns } => row.busy_ns = ns,
                 InBlock::Spans { bucket, count } => {
-                    let (low, _) = Histogram::bounds_of(bucket);
-                    let column = self.0.get(&low).and_then(|(at, _)| row.counts.get_mut(*at));
-                    if let Some(known) = column {
+                    let column = self.bounds.binary_search(&Histogram::bounds_of(bucket)).ok();
+                    if let Some(known) = column.and_then(|at| row.counts.get_mut(at)) {
                         *known = u32::try_from(count).unwrap_or(u32::MAX);
                     }
                 }
             }
         }
-        Blocks { runs, columns: self.0.len() }
+        Blocks { runs, columns: self.bounds.len() }
     }
 
     /// The quantile at `q` of counts by column; between the ends of its bucket by rank, so that a
     /// change below the width of a bucket is not lost. `None` when nothing was counted.
-    pub(super) fn quantile(&self, counts: &[u64], q: f64) -> Option<f64> {
-        let all: u64 = counts.iter().sum();
+    pub(super) fn quantile(&self, sum: &Sum, q: f64) -> Option<f64> {
+        let all = sum.calls();
         let rank = (q * all as f64).max(0.5);
-        let mut below = 0.0;
-        for ((low, (_, high)), count) in self.0.iter().zip(counts) {
-            let count = *count as f64;
-            if count > 0.0 && below + count >= rank {
-                let width = (*high - *low) as f64 + 1.0;
-                return Some(*low as f64 + width * (rank - below) / count);
-            }
-            below += count;
-        }
-        None
+        let at = sum.up_to.partition_point(|up_to| (*up_to as f64) < rank);
+        let (low, high) = self.bounds.get(at)?;
+        let count = sum.counts.get(at).copied().unwrap_or(0);
+        let below = sum.up_to.get(at)?.saturating_sub(count) as f64;
+        let width = (high - low) as f64 + 1.0;
+        Some(*low as f64 + width * (rank - below) / count as f64)
     }
 
     /// The mean of counts by column, from the middles of the buckets.
-    pub(super) fn mean(&self, counts: &[u64]) -> Option<f64> {
-        let all: u64 = counts.iter().sum();
-        let middles = self.0.iter().map(|(low, (_, high))| *low as f64 / 2.0 + *high as f64 / 2.0);
-        let sum: f64 = middles.zip(counts).map(|(middle, count)| middle * *count as f64).sum();
-        (all > 0).then(|| sum / all as f64)
+    pub(super) fn mean(&self, sum: &Sum) -> Option<f64> {
+        let all = sum.calls();
+        let counts = sum.counts.iter().map(|count| *count as f64);
+        let total: f64 =
+            self.middles.iter().zip(counts).map(|(middle, count)| middle * count).sum();
+        (all > 0).then(|| total / all as f64)
     }
 }
 
 impl Blocks {
     /// The sum of all blocks: what was measured.
     pub(super) fn sum(&self) -> Sum {
-        let mut sum = Sum { counts: vec![0; self.columns], busy_ns: 0 };
-        for block in self.runs.iter().flatten() {
-            add(&mut sum, block);
-        }
+        let mut sum = Sum::default();
+        sum.clear(self.columns);
+        self.runs.iter().flatten().for_each(|block| sum.add(block, 1));
+        sum.finish();
         sum
     }
 
@@ -180,25 +213,25 @@ impl Blocks {
 
     /// A recording that could have been: runs drawn with replacement, and blocks of each.
     pub(super) fn draw(&self, random: &mut Random, sum: &mut Sum) {
-        sum.busy_ns = 0;
-        sum.counts.clear();
-        sum.counts.resize(self.columns, 0);
+        sum.clear(self.columns);
+        let mut times = std::mem::take(&mut sum.times);
         for _ in 0..self.runs.len() {
             let Some(blocks) = self.runs.get(random.below(self.runs.len())) else { continue };
+            // A block that is drawn again is added with the others of it.
+            times.clear();
+            times.resize(blocks.len(), 0);
             for _ in 0..blocks.len() {
-                if let Some(block) = blocks.get(random.below(blocks.len())) {
-                    add(sum, block);
+                if let Some(times) = times.get_mut(random.below(blocks.len())) {
+                    *times += 1;
                 }
             }
+            for (block, times) in blocks.iter().zip(&times).filter(|(_, times)| **times > 0) {
+                sum.add(block, *times);
+            }
         }
+        sum.times = times;
+        sum.finish();
     }
-}
-
-fn add(sum: &mut Sum, block: &Row) {
-    for (sum, count) in sum.counts.iter_mut().zip(&block.counts) {
-        *sum += u64::from(*count);
-    }
-    sum.busy_ns = sum.busy_ns.saturating_add(block.busy_ns);
 }
 
 impl Bootstrap {
@@ -285,14 +318,15 @@ mod tests {
         let values: Vec<u64> = (1..=10_000).map(|value| value * 1_000).collect();
         let side = Samples::of_run_of_blocks(&[&values]);
         let buckets = Buckets::of([&side, &side]);
-        let counts = buckets.blocks(&side).sum().counts;
+        let sum = buckets.blocks(&side).sum();
         for q in [0.1, 0.5, 0.95, 0.99] {
             let exact = q * 1e7;
-            let found = buckets.quantile(&counts, q).unwrap();
+            let found = buckets.quantile(&sum, q).unwrap();
             assert!((found / exact - 1.0).abs() < 0.002, "{q}: {found} for {exact}");
         }
-        assert!((buckets.mean(&counts).unwrap() / 5_000_500.0 - 1.0).abs() < 0.001);
-        assert_eq!(buckets.quantile(&vec![0; counts.len()], 0.5), None);
+        assert!((buckets.mean(&sum).unwrap() / 5_000_500.0 - 1.0).abs() < 0.001);
+        let nothing = buckets.blocks(&Samples { runs: 1, ..Samples::default() }).sum();
+        assert_eq!((buckets.quantile(&nothing, 0.5), buckets.mean(&nothing)), (None, None));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What changed, name by name.
 
+use std::collections::HashSet;
+
 use super::blocks::Samples;
 use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate, Sum};
 use super::samples::{SampleSet, SpanName};
 use crate::statistics::benjamini_hochberg;
+use crate::workers::{each_of, workers};
 use spandrel_storage::Histogram;
 
 /// What is compared.
@@ -52,13 +55,12 @@ impl Metric {
     }
 
     fn of(self, buckets: &Buckets, sum: &Sum) -> Option<f64> {
-        let counts = sum.counts.as_slice();
-        let calls = || counts.iter().sum::<u64>() as f64;
+        let calls = || sum.calls() as f64;
         match self {
-            Self::P50 => buckets.quantile(counts, 0.5),
-            Self::P95 => buckets.quantile(counts, 0.95),
-            Self::P99 => buckets.quantile(counts, 0.99),
-            Self::Mean => buckets.mean(counts),
+            Self::P50 => buckets.quantile(sum, 0.5),
+            Self::P95 => buckets.quantile(sum, 0.95),
+            Self::P99 => buckets.quantile(sum, 0.99),
+            Self::Mean => buckets.mean(sum),
             Self::Busy => Some(sum.busy_ns as f64 / calls()).filter(|mean| mean.is_finite()),
             Self::Calls => Some(calls()),
         }
@@ -337,14 +339,14 @@ impl<'a> Comparison<'a> {
             let [a, b] = [change.a, change.b].map(|side| side.map_or(0, Samples::calls));
             a.min(b) >= Metric::P50.samples_min()
         };
-        let mut judged = 0;
-        for at in order {
-            let Some(change) = changes.get_mut(at).filter(|_| judged < JUDGED_MAX) else { break };
-            if !are_many || is_worth_it(change) || is_first(change.name) {
-                change.judge(how);
-                judged += 1;
-            }
-        }
+        let is_judged = |at: &usize| {
+            let change = changes.get(*at);
+            change.is_some_and(|c| !are_many || is_worth_it(c) || is_first(c.name))
+        };
+        let judged: HashSet<usize> = order.into_iter().filter(is_judged).take(JUDGED_MAX).collect();
+        let all = changes.iter_mut().enumerate();
+        let judged = all.filter(|(at, _)| judged.contains(at)).map(|(_, change)| change).collect();
+        each_of(judged, workers(), |change: &mut Change<'_>| change.judge(how));
         believe(&mut changes, 1.0 - how.confidence);
         Self { changes }
     }

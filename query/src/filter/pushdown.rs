@@ -52,6 +52,12 @@ impl<'a> Pushdown<'a> {
         }
     }
 
+    /// The callsites that are possible; `None`: all, or too many to say.
+    pub(crate) fn callsites(&self) -> Option<&[i64]> {
+        let is_said = self.leaves_out && self.ids.len() <= CALLSITES_MAX;
+        is_said.then_some(self.ids.as_slice())
+    }
+
     /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing.
     pub(crate) fn sql(&self) -> String {
         self.sql_of(condition)
@@ -79,8 +85,8 @@ impl<'a> Pushdown<'a> {
 
     fn sql_of(&self, condition: impl Fn(&Term) -> Option<String>) -> String {
         let mut sql = String::new();
-        if self.leaves_out && self.ids.len() <= CALLSITES_MAX {
-            let ids: Vec<_> = self.ids.iter().map(i64::to_string).collect();
+        if let Some(ids) = self.callsites() {
+            let ids: Vec<_> = ids.iter().map(i64::to_string).collect();
             sql.push_str(&format!(" AND callsite_id IN ({})", ids.join(",")));
         }
         for part in &self.others {

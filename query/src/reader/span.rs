@@ -208,11 +208,16 @@ pub(crate) fn last_exit(
 /// The status in a column.
 pub(crate) fn read_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
     let text = row.get_ref(column)?.as_bytes()?;
-    let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
-    known.into_iter().find(|status| status.as_str().as_bytes() == text).ok_or_else(|| {
+    status_named(text).ok_or_else(|| {
         let message = format!("unknown status {:?}", String::from_utf8_lossy(text));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, message.into())
     })
+}
+
+/// The status of this name.
+pub(crate) fn status_named(name: &[u8]) -> Option<Status> {
+    let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
+    known.into_iter().find(|status| status.as_str().as_bytes() == name)
 }
 
 fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

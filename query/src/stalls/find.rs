@@ -9,9 +9,18 @@ use super::threads::{Called, RuntimeThreads};
 use super::{Look, Stall, Stalls, StallsOn, around, longest_entry_began, sort};
 use crate::calls::owners::Find;
 use crate::reader::{Reader, Span};
-use crate::scanning::Pushdown;
+use crate::scanning::Predicate;
 use crate::{Columns, Filter, Scan, SpanRef};
 use spandrel_storage::Error;
+
+/// What SQLite decides of a filter, and that a span was entered late enough.
+struct Entered(String);
+
+impl Predicate for Entered {
+    fn sql(&self) -> String {
+        self.0.clone()
+    }
+}
 
 impl Reader {
     /// The names of spans with entries of `limit_ns` or longer, of what a scan looks at and a filter means,
@@ -50,7 +59,7 @@ impl Reader {
         // An older span may have been entered first in the window.
         let entered = |from| format!(" AND start_ns + coalesce(first_entry_ns, 0) >= {from}");
         let entered = scan.from_ns.map_or(String::new(), entered);
-        let mut pushdown = Pushdown(self.pushdown(&wanted)? + &entered);
+        let mut pushdown = Entered(self.pushdown(&wanted)? + &entered);
         let older = Scan { from_ns: None, columns, ..*scan };
         self.scan_if(&older, &mut pushdown, |_, span| {
             if matcher.matches(span) {

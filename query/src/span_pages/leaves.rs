@@ -1,0 +1,255 @@
+//! The leaves of the tree of a table, in the order of ids: <https://sqlite.org/fileformat2.html#b_tree_pages>.
+//!
+//! A recording appends its leaves side by side, so several are read at once where the next one is near.
+//! Whatever a tree does not look like gives `None`.
+
+use super::record::take_varint;
+use spandrel_storage::internals::Pages;
+
+/// Deeper trees there are none: a page has at least four children.
+const DEPTH_MAX: usize = 20;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 128 << 10;
+/// Where the kind of a page stands, and what it is.
+const INTERIOR: u8 = 5;
+const LEAF: u8 = 13;
+/// Bytes before the cells of either.
+const INTERIOR_HEADER: usize = 12;
+const LEAF_HEADER: usize = 8;
+/// Longer rows there are none; SQLite refuses them, too.
+const PAYLOAD_MAX: u64 = 4 << 20;
+
+/// A way through the leaves of a table.
+pub(super) struct Leaves<'a> {
+    pages: &'a Pages<'a>,
+    root: u32,
+    /// From the root down: pages, and which child is looked at.
+    path: Vec<Interior>,
+    depth: usize,
+    window: Window,
+}
+
+struct Interior {
+    page: Vec<u8>,
+    cells: usize,
+    at: usize,
+}
+
+/// Neighbouring pages.
+struct Window {
+    bytes: Vec<u8>,
+    first: u32,
+    count: u32,
+    /// The last page that was asked for.
+    last: u32,
+}
+
+/// A cell of a leaf.
+pub(super) struct Cell<'a> {
+    pub(super) id: i64,
+    /// Its record, or the part of it that is on the page.
+    pub(super) record: &'a [u8],
+    /// How long it is as a whole, and the page on which it goes on.
+    more: Option<(usize, u32)>,
+}
+
+impl<'a> Leaves<'a> {
+    pub(super) fn new(pages: &'a Pages<'a>, root: u32) -> Self {
+        let window = Window { bytes: Vec::new(), first: 0, count: 0, last: 0 };
+        Self { pages, root, path: Vec::new(), depth: 0, window }
+    }
+
+    /// Goes to the leaf in which the first id after this one is, if there is any.
+    pub(super) fn seek(&mut self, after: i64) -> Option<()> {
+        self.depth = 0;
+        self.descend(self.root, |interior| interior.first_above(after))
+    }
+
+    /// Goes to the next leaf. Says whether there is one.
+    pub(super) fn next(&mut self) -> Option<bool> {
+        while let Some(top) = self.depth.checked_sub(1) {
+            let interior = self.path.get_mut(top)?;
+            if interior.at < interior.cells {
+                interior.at += 1;
+                let child = interior.child()?;
+                self.descend(child, |_| Some(0))?;
+                return Some(true);
+            }
+            self.depth = top;
+        }
+        Some(false)
+    }
+
+    /// From a page down to a leaf.
+    fn descend(
+        &mut self,
+        from: u32,
+        mut choose: impl FnMut(&Interior) -> Option<usize>,
+    ) -> Option<()> {
+        let mut page = from;
+        while self.depth < DEPTH_MAX {
+            let bytes = self.window.get(self.pages, page)?;
+            match *bytes.first()? {
+                LEAF => return Some(()),
+                INTERIOR => {}
+                _ => return None,
+            }
+            if self.path.len() <= self.depth {
+                self.path.push(Interior { page: Vec::new(), cells: 0, at: 0 });
+            }
+            let interior = self.path.get_mut(self.depth)?;
+            interior.page.clear();
+            interior.page.extend_from_slice(bytes);
+            interior.cells = usize::from(u16_at(bytes, 3)?);
+            interior.at = choose(interior)?;
+            page = interior.child()?;
+            self.depth += 1;
+        }
+        None
+    }
+
+    /// The leaf that is looked at.
+    pub(super) fn leaf(&self) -> Option<Leaf<'_>> {
+        let page = self.window.last_page(self.pages.page_size())?;
+        let cells = usize::from(u16_at(page, 3)?);
+        Some(Leaf { page, cells, usable_size: self.pages.usable_size() })
+    }
+}
+
+impl Cell<'_> {
+    /// Whether it goes on elsewhere.
+    pub(super) fn is_cut(&self) -> bool {
+        self.more.is_some()
+    }
+
+    /// The whole record of one that does.
+    pub(super) fn whole<'b>(&self, pages: &Pages<'_>, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let (length, mut next) = self.more?;
+        buffer.clear();
+        buffer.extend_from_slice(self.record);
+        let mut page = vec![0; pages.page_size()];
+        while buffer.len() < length {
+            if next == 0 || pages.read(next, &mut page).ok()? != 1 {
+                return None;
+            }
+            next = u32_at(&page, 0)?;
+            let rest = (length - buffer.len()).min(pages.usable_size().checked_sub(4)?);
+            buffer.extend_from_slice(page.get(4..4 + rest)?);
+        }
+        Some(buffer)
+    }
+}
+
+impl Interior {
+    /// The page of the child that is looked at.
+    fn child(&self) -> Option<u32> {
+        if self.at >= self.cells {
+            return u32_at(&self.page, 8);
+        }
+        u32_at(&self.page, self.cell(self.at)?)
+    }
+
+    fn cell(&self, at: usize) -> Option<usize> {
+        Some(usize::from(u16_at(&self.page, INTERIOR_HEADER + 2 * at)?))
+    }
+
+    /// The largest id under a child that is not the last one.
+    fn key(&self, at: usize) -> Option<i64> {
+        let mut bytes = self.page.get(self.cell(at)? + 4..)?;
+        Some(take_varint(&mut bytes)? as i64)
+    }
+
+    /// The first child with ids above this one.
+    fn first_above(&self, id: i64) -> Option<usize> {
+        let (mut low, mut high) = (0, self.cells);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.key(middle)? > id { high = middle } else { low = middle + 1 }
+        }
+        Some(low)
+    }
+}
+
+/// A leaf.
+pub(super) struct Leaf<'a> {
+    page: &'a [u8],
+    pub(super) cells: usize,
+    usable_size: usize,
+}
+
+impl<'a> Leaf<'a> {
+    /// The first cell with an id above this one.
+    pub(super) fn first_above(&self, id: i64) -> Option<usize> {
+        let (mut low, mut high) = (0, self.cells);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.cell(middle)?.id > id { high = middle } else { low = middle + 1 }
+        }
+        Some(low)
+    }
+
+    #[inline]
+    pub(super) fn cell(&self, at: usize) -> Option<Cell<'a>> {
+        let start = usize::from(u16_at(self.page, LEAF_HEADER + 2 * at)?);
+        let mut rest = self.page.get(start..)?;
+        let payload = take_varint(&mut rest)?;
+        let id = take_varint(&mut rest)? as i64;
+        if payload > PAYLOAD_MAX {
+            return None;
+        }
+        let length = payload as usize;
+        let local = local_bytes(length, self.usable_size);
+        let record = rest.get(..local)?;
+        let more = match length - local {
+            0 => None,
+            _ => Some((length, u32_at(rest, local)?)),
+        };
+        Some(Cell { id, record, more })
+    }
+}
+
+/// How much of a record of this length is on the page of its row.
+#[inline]
+fn local_bytes(length: usize, usable_size: usize) -> usize {
+    let most = usable_size - 35;
+    if length <= most {
+        return length;
+    }
+    let least = (usable_size - 12) * 32 / 255 - 23;
+    let local = least + (length - least) % (usable_size - 4);
+    if local <= most { local } else { least }
+}
+
+impl Window {
+    /// A page.
+    fn get(&mut self, pages: &Pages<'_>, page: u32) -> Option<&[u8]> {
+        let size = pages.page_size();
+        if page.checked_sub(self.first).is_none_or(|at| at >= self.count) {
+            // What comes next is worth to be read with it only where leaves are side by side.
+            let most = (READ_BYTES / size).max(1) as u32;
+            let is_near = page > self.last && page - self.last <= most;
+            let wanted = if is_near { most as usize } else { 1 };
+            self.bytes.resize(wanted * size, 0);
+            self.count = 0;
+            let read = pages.read(page, &mut self.bytes).ok().filter(|read| *read > 0)?;
+            (self.first, self.count) = (page, u32::try_from(read).ok()?);
+        }
+        self.last = page;
+        self.last_page(size)
+    }
+
+    fn last_page(&self, size: usize) -> Option<&[u8]> {
+        let at = self.last.checked_sub(self.first).filter(|at| *at < self.count)? as usize * size;
+        self.bytes.get(at..at + size)
+    }
+}
+
+#[inline]
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[inline]
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}

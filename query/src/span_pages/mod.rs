@@ -1,0 +1,178 @@
+//! The rows of the table `span`, read from the pages of the file.
+//!
+//! A row costs SQLite some 400 ns to hand out, column by column, and a tenth of that to read here. It can be
+//! read here where the file alone is what a transaction sees ([`ReadOnly::pages`]), as that of a profile
+//! that nobody records into. Whatever is not as a recording makes it, be it a table with other columns or a page
+//! that is damaged, is left to SQLite, from the row on at which it is met.
+//!
+//! [`ReadOnly::pages`]: spandrel_storage::ReadOnly::pages
+
+mod leaves;
+mod record;
+
+use std::ops::ControlFlow;
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use self::leaves::Leaves;
+use super::Columns;
+use super::id_range::Range;
+use crate::raw_span::RawSpan;
+use spandrel_storage::internals::Pages;
+
+/// The table, as a transaction sees it.
+pub(crate) struct SpanPages<'a> {
+    pages: Pages<'a>,
+    root: u32,
+}
+
+/// Which rows are handed out, and what of them.
+pub(crate) struct Wanted<'a> {
+    pub(crate) run_id: i64,
+    pub(crate) columns: Columns,
+    /// `None`: of all callsites.
+    pub(crate) callsites: Option<&'a Callsites>,
+}
+
+/// Some callsites.
+#[derive(Debug, Clone)]
+pub(crate) struct Callsites {
+    /// By number, up to the largest.
+    is_in: Vec<bool>,
+    /// Numbers that are too large for that, which only a made-up file has.
+    others: Vec<i64>,
+}
+
+/// Callsites that are looked up in a table.
+const CALLSITES_MAX: usize = 1 << 20;
+
+impl Callsites {
+    pub(crate) fn new(ids: &[i64]) -> Self {
+        let mut of = Self { is_in: Vec::new(), others: Vec::new() };
+        for id in ids {
+            match usize::try_from(*id).ok().filter(|at| *at < CALLSITES_MAX) {
+                Some(at) => {
+                    if at >= of.is_in.len() {
+                        of.is_in.resize(at + 1, false);
+                    }
+                    if let Some(is_in) = of.is_in.get_mut(at) {
+                        *is_in = true;
+                    }
+                }
+                None => of.others.push(*id),
+            }
+        }
+        of
+    }
+
+    #[inline]
+    fn contains(&self, id: i64) -> bool {
+        let known = usize::try_from(id).ok().and_then(|at| self.is_in.get(at));
+        known.copied().unwrap_or(false) || self.others.contains(&id)
+    }
+}
+
+/// How a look at some rows has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As many rows as were asked for; there may be more.
+    Full,
+    /// All rows of the range.
+    All,
+    /// Whoever was handed a row wants no more.
+    Broken,
+    /// From here on SQLite has to read.
+    Odd,
+}
+
+impl<'a> SpanPages<'a> {
+    /// `None` where SQLite has to read. `pages` are those of the transaction, which is asked something first.
+    pub(crate) fn of(
+        tx: &Transaction<'_>,
+        pages: impl FnOnce() -> Option<Pages<'a>>,
+    ) -> rusqlite::Result<Option<Self>> {
+        let Some(root) = root_of(tx)? else { return Ok(None) };
+        Ok(pages().map(|pages| Self { pages, root }))
+    }
+
+    /// Calls `each` for the first rows of a range, so many at most, and takes them from it. Rows of other runs
+    /// count, too, but are not handed out. Fails as `each` does.
+    pub(crate) fn read<E>(
+        &self,
+        range: &mut Range,
+        rows_max: u32,
+        wanted: &Wanted<'_>,
+        mut each: impl FnMut(&RawSpan<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Ended, E> {
+        let mut leaves = Leaves::new(&self.pages, self.root);
+        let mut buffer = Vec::new();
+        let (mut left, mut is_first) = (rows_max, true);
+        if leaves.seek(range.after).is_none() {
+            return Ok(Ended::Odd);
+        }
+        loop {
+            let Some(leaf) = leaves.leaf() else { return Ok(Ended::Odd) };
+            let Some(first) = leaf.first_above(range.after) else { return Ok(Ended::Odd) };
+            // But for the first one, each leaf has rows that come next: what goes in circles is no tree.
+            if first == leaf.cells && !is_first {
+                return Ok(Ended::Odd);
+            }
+            is_first = false;
+            for at in first..leaf.cells {
+                // Ids that do not grow are no table's.
+                let cell = leaf.cell(at).filter(|cell| cell.id > range.after);
+                let Some(cell) = cell else { return Ok(Ended::Odd) };
+                if cell.id > range.last {
+                    range.after = range.last;
+                    return Ok(Ended::All);
+                }
+                if left == 0 {
+                    return Ok(Ended::Full);
+                }
+                let record = if cell.is_cut() && wanted.columns != Columns::Numbers {
+                    cell.whole(&self.pages, &mut buffer)
+                } else {
+                    Some(cell.record)
+                };
+                let span = record.and_then(|record| record::read(cell.id, record, wanted));
+                let Some(span) = span else { return Ok(Ended::Odd) };
+                range.after = cell.id;
+                left -= 1;
+                if let Some(span) = span
+                    && each(&span)?.is_break()
+                {
+                    return Ok(Ended::Broken);
+                }
+            }
+            match leaves.next() {
+                None => return Ok(Ended::Odd),
+                Some(false) => {
+                    range.after = range.last;
+                    return Ok(Ended::All);
+                }
+                Some(true) => {}
+            }
+        }
+    }
+}
+
+/// The first page of the table, if it is as we make it.
+pub(crate) fn root_of(tx: &Transaction<'_>) -> rusqlite::Result<Option<u32>> {
+    // The primary key is the number of the row, and what is not in a row that is older than its column is NULL.
+    let mut query = tx.prepare(
+        "SELECT (SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = 'span'),
+           group_concat(name), count(dflt_value), max(name = 'id' AND type = 'INTEGER' AND pk = 1),
+           max(hidden)
+         FROM (SELECT * FROM pragma_table_xinfo('span', 'main') ORDER BY cid)",
+    )?;
+    let found = query.query_row([], |row| {
+        let columns = row.get_ref(1)?.as_str_or_null()?.unwrap_or_default();
+        let is_ours = columns
+            .strip_prefix(record::COLUMNS)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+        let (defaults, is_key, hidden): (i64, bool, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let root: Option<u32> = row.get(0)?;
+        Ok(root.filter(|_| is_ours && defaults == 0 && is_key && hidden == 0))
+    });
+    Ok(found.optional()?.flatten())
+}

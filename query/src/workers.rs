@@ -1,0 +1,55 @@
+//! How many threads a look at a profile takes, and what they do side by side.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// More of them read no faster than memory and disk give.
+const WORKERS_MAX: usize = 8;
+
+/// As many as there are processors, up to a bound: each has a connection and sums of its own.
+pub(crate) fn workers() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get().min(WORKERS_MAX))
+}
+
+/// Calls `each` for each of these, by so many threads, or fewer where the system gives no more; the order is not
+/// said.
+pub(crate) fn each_of<T: Send>(all: Vec<T>, workers: usize, each: impl Fn(T) + Sync) {
+    let others = workers.min(all.len()).saturating_sub(1);
+    let queue = Mutex::new(all.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(one) = next() {
+            each(one);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..others {
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn each_is_called_once_however_many_threads_there_are() {
+        for count in [0, 1, 2, 100] {
+            for workers in [0, 1, 2, 3, 7] {
+                let (calls, sum) = (AtomicU64::new(0), AtomicU64::new(0));
+                each_of((0..count).collect(), workers, |one: u64| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    sum.fetch_add(one, Ordering::Relaxed);
+                });
+                assert_eq!(calls.into_inner(), count);
+                assert_eq!(sum.into_inner(), (0..count).sum::<u64>());
+            }
+        }
+    }
+}
