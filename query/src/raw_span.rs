@@ -6,8 +6,9 @@ use super::Columns;
 use crate::reader::read_status;
 use spandrel_storage::Status;
 
-/// A row as it is stored, without names. What is not read of it is `None`.
-pub(crate) struct RawSpan<'a> {
+/// A row as it is stored, without names and without its fields. What is not read of it is `None`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawSpan {
     pub(crate) id: i64,
     pub(crate) parent_id: Option<i64>,
     pub(crate) root_id: i64,
@@ -19,16 +20,18 @@ pub(crate) struct RawSpan<'a> {
     pub(crate) self_ns: Option<i64>,
     pub(crate) entries: i64,
     pub(crate) status: Status,
-    pub(crate) fields: Option<&'a str>,
     pub(crate) first_entry_ns: Option<i64>,
     pub(crate) longest_entry_ns: Option<i64>,
     pub(crate) last_exit_ns: Option<i64>,
     pub(crate) longest_thread_id: Option<i64>,
 }
 
-impl<'a> RawSpan<'a> {
-    /// A row with its values in the order in which `Rows::selected` asks for them.
-    pub(crate) fn of_row(row: &'a Row<'_>, columns: Columns) -> rusqlite::Result<Self> {
+impl RawSpan {
+    /// A row, and its fields, with values in the order in which `Rows::selected` asks for them.
+    pub(crate) fn of_row<'a>(
+        row: &'a Row<'_>,
+        columns: Columns,
+    ) -> rusqlite::Result<(Self, Option<&'a str>)> {
         let number = |at: usize| -> rusqlite::Result<i64> { Ok(row.get_ref(at)?.as_i64()?) };
         let maybe =
             |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
@@ -40,7 +43,7 @@ impl<'a> RawSpan<'a> {
             Columns::Numbers => [None; 4],
             _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
         };
-        Ok(Self {
+        let span = Self {
             id: number(0)?,
             parent_id: maybe(1)?,
             root_id: number(2)?,
@@ -52,11 +55,11 @@ impl<'a> RawSpan<'a> {
             self_ns: maybe(8)?,
             entries: number(9)?,
             status: read_status(row, 10)?,
-            fields,
             first_entry_ns: first,
             longest_entry_ns: longest,
             last_exit_ns: last,
             longest_thread_id: longest_thread,
-        })
+        };
+        Ok((span, fields))
     }
 }

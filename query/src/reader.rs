@@ -37,6 +37,7 @@ pub(crate) use self::top::{LIVES_LONG, longest_open};
 pub(crate) use self::writer::{WRITER_STAT_COLUMNS, read_writer_stat};
 
 use crate::indexes::Indexes;
+use crate::workers::Ahead;
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: i64 = 20_000;
@@ -49,6 +50,7 @@ const PIECE_ROWS: i64 = 20_000;
 #[derive(Debug)]
 pub struct Reader {
     file: ReadOnly,
+    ahead: Ahead,
 }
 
 impl Reader {
@@ -61,7 +63,7 @@ impl Reader {
     /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
     /// the database of another program, or of a newer spandrel; a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self { file: ReadOnly::open(path)? })
+        Ok(Self { file: ReadOnly::open(path)?, ahead: Ahead::usual() })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -104,8 +106,18 @@ impl Reader {
         self.file.schema_version()
     }
 
+    /// How rows are read ahead.
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.ahead
+    }
+
+    #[cfg(test)]
+    pub(crate) fn read_ahead_by(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
+    }
+
     /// The pages of the file, if they are all that a transaction sees.
-    pub(crate) fn pages<'a>(&'a self, tx: &'a Transaction<'_>) -> Option<Pages<'a>> {
+    pub(crate) fn pages(&self, tx: &Transaction<'_>) -> Option<Pages<'_>> {
         self.file.pages(tx)
     }
 

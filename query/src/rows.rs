@@ -9,11 +9,12 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rusqlite::{Params, Statement, Transaction};
+use rusqlite::{Connection, Params, Statement, Transaction};
 
 use super::id_range::Range;
 use super::raw_span::RawSpan;
-use super::span_pages::{Callsites, Ended, SpanPages, Wanted};
+use super::span_pages::{Callsites, Ended, Pause, SpanPages, Told, Wanted};
+use super::workers::Ahead;
 use super::{Columns, SpanRef};
 use crate::reader::{Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry};
 use spandrel_storage::Status;
@@ -145,15 +146,35 @@ impl Rows {
     pub(crate) fn read_pages(
         &mut self,
         table: &SpanPages<'_>,
-        tx: &Transaction<'_>,
+        conn: &Connection,
         range: &mut Range,
         wanted: (u32, Option<&Callsites>),
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<Ended> {
-        let mut names = LookUp::new(tx)?;
+        let mut names = LookUp::new(conn)?;
         let (rows_max, callsites) = wanted;
         let wanted = Wanted { run_id: self.run_id, columns: self.columns, callsites };
-        table.read(range, rows_max, &wanted, |raw| Ok(each(&self.named(raw, &mut names)?)))
+        table.rows().read(range, rows_max, &wanted, |raw, fields| {
+            Ok(each(&self.named(raw, fields, &mut names)?))
+        })
+    }
+
+    /// The same of all rows of a range, read ahead by other threads. After some rows, `piece` is told how many were
+    /// looked at. `None`: not worth it.
+    pub(crate) fn read_ahead(
+        &mut self,
+        (table, ahead): (&SpanPages<'_>, &Ahead),
+        conn: &Connection,
+        range: &mut Range,
+        callsites: Option<&Callsites>,
+        each: &mut impl Each,
+    ) -> rusqlite::Result<Option<Ended>> {
+        let mut names = LookUp::new(conn)?;
+        let wanted = Wanted { run_id: self.run_id, columns: self.columns, callsites };
+        table.read_ahead(ahead, range, &wanted, |told| match told {
+            Told::Row(raw, fields) => Ok(each.row(&self.named(raw, fields, &mut names)?)),
+            Told::LookedAt(rows, pause) => Ok(each.looked_at(rows, pause)),
+        })
     }
 
     fn each(
@@ -163,8 +184,8 @@ impl Rows {
         each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<ControlFlow<()>> {
         while let Some(row) = rows.next()? {
-            let raw = RawSpan::of_row(row, self.columns)?;
-            if each(&self.named(&raw, names)?).is_break() {
+            let (raw, fields) = RawSpan::of_row(row, self.columns)?;
+            if each(&self.named(&raw, fields, names)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -173,7 +194,8 @@ impl Rows {
 
     fn named<'a>(
         &'a mut self,
-        raw: &'a RawSpan<'a>,
+        raw: &RawSpan,
+        fields: Option<&'a str>,
         names: &mut LookUp<'_>,
     ) -> rusqlite::Result<SpanRef<'a>> {
         let context = match self.columns {
@@ -211,11 +233,20 @@ impl Rows {
             last_exit_ns: last_exit(entries, busy_ns, first, last),
             longest_thread,
             status: raw.status,
-            fields: raw.fields,
+            fields,
             entry: None,
             context,
         })
     }
+}
+
+/// Whoever takes rows that are read ahead.
+pub(crate) trait Each {
+    /// A row.
+    fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()>;
+
+    /// So many rows were looked at since it was told last, those that it has got included.
+    fn looked_at(&mut self, rows: u64, pause: &Pause) -> ControlFlow<()>;
 }
 
 /// Knows the spans of entries.

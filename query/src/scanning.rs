@@ -18,8 +18,8 @@ use spandrel_storage::internals::Context;
 
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
-use super::rows::Rows;
-use super::span_pages::{Callsites, Ended, SpanPages};
+use super::rows::{Each, Rows};
+use super::span_pages::{Callsites, Ended, Pause, SpanPages};
 use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
@@ -227,23 +227,21 @@ impl Reader {
         for mut range in ranges {
             while range.after < range.last {
                 let tx = self.begin()?;
-                let mut in_pages = None;
-                if condition.is_hint() {
-                    let callsites = condition.callsites().map(Callsites::new);
-                    let each = |span: &SpanRef<'_>| each(condition, span);
-                    in_pages = self
-                        .piece_in_pages(&tx, scan, &mut range, (&mut rows, callsites), each)
-                        .context(self.path(), "read the spans")?;
-                }
-                let (flow, looked_at) = match in_pages {
-                    Some(read) => read,
-                    None => {
-                        let sql = scan.condition() + &condition.sql();
-                        let each = |span: &SpanRef<'_>| each(condition, span);
-                        let piece = read_piece(&mut range, &tx, &mut rows, &sql, each);
-                        piece.context(self.path(), "read the spans")?
+                let tx = if condition.is_hint() {
+                    let handed = Handed::new(self, scan, (&mut *condition, &mut each), tx);
+                    match handed.read(&mut range, &mut rows)? {
+                        ControlFlow::Break(()) => return Ok(()),
+                        // What is left SQLite has to read.
+                        ControlFlow::Continue(Some(tx)) => tx,
+                        ControlFlow::Continue(None) => continue,
                     }
+                } else {
+                    tx
                 };
+                let sql = scan.condition() + &condition.sql();
+                let each = |span: &SpanRef<'_>| each(condition, span);
+                let piece = read_piece(&mut range, &tx, &mut rows, &sql, each);
+                let (flow, looked_at) = piece.context(self.path(), "read the spans")?;
                 drop(tx);
                 if flow.is_break() || condition.looked_at(looked_at).is_break() {
                     return Ok(());
@@ -251,29 +249,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// Reads the first rows from the pages of the file, as [`read_piece`] does; `None`: SQLite has to read what
-    /// is left of the range.
-    fn piece_in_pages(
-        &self,
-        tx: &Transaction<'_>,
-        scan: &Scan,
-        range: &mut Range,
-        (rows, callsites): (&mut Rows, Option<Callsites>),
-        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
-    ) -> rusqlite::Result<Option<(ControlFlow<()>, u64)>> {
-        let Some(table) = SpanPages::of(tx, || self.pages(tx))? else { return Ok(None) };
-        let wanted = (PIECE_ROWS, callsites.as_ref());
-        let ended = rows.read_pages(&table, tx, range, wanted, |span| {
-            if scan.has(span) { each(span) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok(match ended {
-            Ended::Full => Some((ControlFlow::Continue(()), u64::from(PIECE_ROWS))),
-            Ended::All => Some((ControlFlow::Continue(()), 0)),
-            Ended::Broken => Some((ControlFlow::Break(()), 0)),
-            Ended::Odd => None,
-        })
     }
 
     /// The ids that the scan has to look at, as ranges.
@@ -296,6 +271,132 @@ impl Reader {
         let ranges = read().context(self.path(), "find the spans")?;
         Ok(ranges.into_iter().map(|range| scan.cut(range)).collect())
     }
+}
+
+/// Whoever is handed rows that are read from pages.
+struct Handed<'r, 'a, C, F> {
+    reader: &'r Reader,
+    scan: &'a Scan,
+    condition: &'a mut C,
+    each: &'a mut F,
+    /// `None` only while another one is begun, or if that fails.
+    tx: Option<Transaction<'r>>,
+    /// What is committed, as SQLite numbers it.
+    version: i64,
+    /// Rows that were read in this transaction.
+    in_transaction: u64,
+    /// Somebody has written meanwhile.
+    is_changed: bool,
+    error: Option<Error>,
+}
+
+impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Handed<'r, 'a, C, F> {
+    fn new(
+        reader: &'r Reader,
+        scan: &'a Scan,
+        (condition, each): (&'a mut C, &'a mut F),
+        tx: Transaction<'r>,
+    ) -> Self {
+        let tx = Some(tx);
+        let (version, in_transaction, is_changed, error) = (0, 0, false, None);
+        Self { reader, scan, condition, each, tx, version, in_transaction, is_changed, error }
+    }
+
+    /// Reads the first rows from the pages of the file, or all of them if that is worth threads, and takes them from
+    /// the range. Breaks when no more are wanted. Gives the transaction back if SQLite has to read what comes next.
+    fn read(
+        mut self,
+        range: &mut Range,
+        rows: &mut Rows,
+    ) -> Result<ControlFlow<(), Option<Transaction<'r>>>, Error> {
+        let ended = self.read_pages(range, rows);
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let (ended, looked_at) = match ended.context(self.reader.path(), "read the spans")? {
+            Some(ended) if !self.is_changed => ended,
+            _ => return Ok(ControlFlow::Continue(self.tx)),
+        };
+        // Of a file that nobody used, somebody may have changed it.
+        self.reader.check_mode()?;
+        Ok(match ended {
+            Ended::Odd => ControlFlow::Continue(self.tx),
+            Ended::Broken => ControlFlow::Break(()),
+            Ended::Full | Ended::All => {
+                self.tx = None;
+                match self.condition.looked_at(looked_at) {
+                    ControlFlow::Continue(()) => ControlFlow::Continue(None),
+                    ControlFlow::Break(()) => ControlFlow::Break(()),
+                }
+            }
+        })
+    }
+
+    /// How that has ended, and how many rows nobody has been told of. `None`: there are no pages to read.
+    fn read_pages(
+        &mut self,
+        range: &mut Range,
+        rows: &mut Rows,
+    ) -> rusqlite::Result<Option<(Ended, u64)>> {
+        let reader = self.reader;
+        let Some(tx) = &self.tx else { return Ok(None) };
+        let Some(table) = SpanPages::of(tx, || reader.pages(tx))? else { return Ok(None) };
+        self.version = data_version(tx)?;
+        let callsites = self.condition.callsites().map(Callsites::new);
+        let (conn, callsites) = (reader.connection(), callsites.as_ref());
+        let ahead = (&table, reader.ahead());
+        if let Some(ended) = rows.read_ahead(ahead, conn, range, callsites, self)? {
+            return Ok(Some((ended, 0)));
+        }
+        let wanted = (PIECE_ROWS, callsites);
+        let ended = rows.read_pages(&table, conn, range, wanted, |span| self.row(span))?;
+        Ok(Some((ended, if ended == Ended::Full { u64::from(PIECE_ROWS) } else { 0 })))
+    }
+
+    /// Lets go of the file for a moment. Says whether what was read before is still all there is.
+    fn begin_again(&mut self) -> Result<bool, Error> {
+        self.tx = None;
+        let tx = self.tx.insert(self.reader.begin()?);
+        let version = data_version(tx).context(self.reader.path(), "read the spans")?;
+        Ok(version == self.version && self.reader.pages(tx).is_some())
+    }
+}
+
+impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Each
+    for Handed<'_, '_, C, F>
+{
+    fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        if self.scan.has(span) {
+            (self.each)(self.condition, span)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn looked_at(&mut self, rows: u64, pause: &Pause) -> ControlFlow<()> {
+        self.in_transaction += rows;
+        if self.in_transaction >= u64::from(PIECE_ROWS) {
+            self.in_transaction = 0;
+            let _paused = pause.begin();
+            match self.begin_again() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.is_changed = true;
+                    return ControlFlow::Break(());
+                }
+                Err(error) => {
+                    self.error = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        self.condition.looked_at(rows)
+    }
+}
+
+/// A number that is another one once somebody else has committed something.
+fn data_version(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
+    tx.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// Reads the first rows, and takes them from the range. Says how many were looked at; 0 if fewer than a

@@ -6,6 +6,24 @@ use std::thread;
 /// More of them read no faster than memory and disk give.
 const WORKERS_MAX: usize = 8;
 
+/// How rows are read ahead by other threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead {
+    /// How many there are; whoever asks is one more.
+    pub(crate) threads: usize,
+    /// Leaves of the tree that one reads at a time.
+    pub(crate) leaves: usize,
+    /// Rows that are handed over at once, some 200 bytes each.
+    pub(crate) rows: u32,
+}
+
+impl Ahead {
+    /// As the processors allow. More than three threads read faster than anybody takes the rows.
+    pub(crate) fn usual() -> Self {
+        Self { threads: workers().saturating_sub(1).min(3), leaves: 128, rows: 2_048 }
+    }
+}
+
 /// As many as there are processors, up to a bound: each has a connection and sums of its own.
 pub(crate) fn workers() -> usize {
     thread::available_parallelism().map_or(1, |count| count.get().min(WORKERS_MAX))

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +13,7 @@ use tempfile::TempDir;
 use super::Predicate;
 use crate::reader::{Reader, Span};
 use crate::span_pages::{SpanPages, root_of};
+use crate::workers::Ahead;
 use crate::{Columns, Filter, Scan};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
@@ -127,6 +130,11 @@ fn by_sqlite(reader: &Reader, scan: &Scan) -> Result<Vec<Span>, String> {
     read.map(|()| found).map_err(|error| error.to_string())
 }
 
+/// So many threads, which take turns as often as can be.
+fn by_threads(threads: usize) -> Ahead {
+    Ahead { threads, leaves: 1, rows: 3 }
+}
+
 fn has_pages(reader: &Reader) -> bool {
     let tx = reader.begin().unwrap();
     SpanPages::of(&tx, || reader.pages(&tx)).unwrap().is_some()
@@ -159,10 +167,14 @@ proptest! {
         conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
         drop(conn);
         for path in [path, copy] {
-            let reader = Reader::open(&path).unwrap();
+            let mut reader = Reader::open(&path).unwrap();
             prop_assert!(has_pages(&reader));
             for scan in scans() {
-                prop_assert_eq!(in_pages(&reader, &scan), by_sqlite(&reader, &scan), "{:?}", scan);
+                let expected = by_sqlite(&reader, &scan);
+                for threads in [0, 1, 2, 3, 7] {
+                    reader.read_ahead_by(by_threads(threads));
+                    prop_assert_eq!(in_pages(&reader, &scan), expected.clone(), "{:?}", scan);
+                }
             }
         }
     }
@@ -175,7 +187,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = profile(&spans, &folder);
-        let reader = Reader::open(&path).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
         let mut bytes = fs::read(&path).unwrap();
         for (at, byte) in damage {
             // Behind the page of the definitions.
@@ -185,8 +197,12 @@ proptest! {
         // In place, as it is open.
         fs::write(&path, bytes).unwrap();
         for scan in scans() {
-            // Either may fail, and rows of a damaged tree may come in any order.
-            let (_, _) = (in_pages(&reader, &scan), by_sqlite(&reader, &scan));
+            // Any may fail, and rows of a damaged tree may come in any order.
+            let _ = by_sqlite(&reader, &scan);
+            for threads in [0, 2] {
+                reader.read_ahead_by(by_threads(threads));
+                let _ = in_pages(&reader, &scan);
+            }
         }
     }
 }
@@ -198,8 +214,11 @@ fn a_name_is_asked_for_and_rows_of_others_are_passed_over() {
     let spans: Vec<_> = (0..300)
         .map(|n| (SpanRow { callsite_id: 1 + n % 3, duration_ns: Some(n), ..row.clone() }, 20))
         .collect();
-    let reader = Reader::open(profile(&spans, &folder)).unwrap();
-    for text in ["name=\"name 2\"", "name=\"name 2\" dur>100ns", "name!=\"name 2\"", "name=none"] {
+    let mut reader = Reader::open(profile(&spans, &folder)).unwrap();
+    let threads = [0, 1, 2, 3, 7];
+    let names = ["name=\"name 2\"", "name=\"name 2\" dur>100ns", "name!=\"name 2\"", "name=none"];
+    for (text, threads) in names.iter().flat_map(|text| threads.map(|threads| (*text, threads))) {
+        reader.read_ahead_by(by_threads(threads));
         let filter = Filter::parse(text).unwrap();
         let mut found = Vec::new();
         let each = |span: &crate::SpanRef<'_>| {
@@ -211,6 +230,61 @@ fn a_name_is_asked_for_and_rows_of_others_are_passed_over() {
         let meant = all.into_iter().filter(|span| filter.matches(&crate::SpanRef::from(span)));
         assert_eq!(found, meant.collect::<Vec<_>>(), "{text}");
         assert_eq!(found.is_empty(), text == "name=none");
+    }
+}
+
+#[test]
+fn a_pass_that_wants_no_more_ends_the_threads_that_read_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = SpanRow { id: 1, root_id: 1, callsite_id: 1, thread_id: 1, ..SpanRow::default() };
+    let mut reader = Reader::open(profile(&vec![(row, 60); 2_000], &folder)).unwrap();
+    for threads in [0, 1, 3] {
+        reader.read_ahead_by(by_threads(threads));
+        for most in [1, 2, 700] {
+            let mut found = 0;
+            let each = |_: &crate::SpanRef<'_>| {
+                found += 1;
+                if found < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            reader.scan(&Scan::new(1), each).unwrap();
+            assert_eq!(found, most);
+        }
+    }
+}
+
+/// A file that was closed in order is changed to be recorded into, and whoever does that waits for its readers.
+#[test]
+fn a_recording_begins_while_rows_are_read_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = SpanRow { id: 1, root_id: 1, callsite_id: 1, thread_id: 1, ..SpanRow::default() };
+    let path = profile(&vec![(row, 0); 150_000], &folder);
+    for threads in [0, 2] {
+        let mut reader = Reader::open(&path).unwrap();
+        reader.read_ahead_by(by_threads(threads));
+        let (mut found, mut recorder) = (0, None);
+        let each = |_: &crate::SpanRef<'_>| {
+            found += 1;
+            if found == 10 {
+                let own = path.clone();
+                let busy_timeout = Duration::from_secs(60);
+                recorder = Some(std::thread::spawn(move || {
+                    let options = StoreOptions { busy_timeout, ..StoreOptions::default() };
+                    Store::open(&own, &options).and_then(Store::close)
+                }));
+                // Until it waits for us, and lets nobody else begin.
+                let other = Connection::open(&path).unwrap();
+                let is_free = || other.query_row("SELECT 1 FROM run", [], |_| Ok(())).is_ok();
+                other.busy_timeout(Duration::ZERO).unwrap();
+                let has_ended = || recorder.as_ref().is_none_or(JoinHandle::is_finished);
+                while is_free() && !has_ended() {
+                    std::thread::yield_now();
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        reader.scan(&Scan::new(1), each).unwrap();
+        assert_eq!(found, 150_000);
+        recorder.unwrap().join().unwrap().unwrap();
     }
 }
 

@@ -4,6 +4,7 @@
 //! Whatever a tree does not look like gives `None`.
 
 use super::record::take_varint;
+use crate::id_range::Range;
 use spandrel_storage::internals::Pages;
 
 /// Deeper trees there are none: a page has at least four children.
@@ -106,6 +107,47 @@ impl<'a> Leaves<'a> {
             self.depth += 1;
         }
         None
+    }
+
+    /// A range in parts that each have so many leaves, but for the last one.
+    pub(super) fn parts(&mut self, range: Range, leaves: usize) -> Option<Vec<Range>> {
+        let (mut parts, mut left, mut after) = (Vec::new(), leaves, range.after);
+        self.seek(range.after)?;
+        let mut known = range.after;
+        while let Some(interior) = self.depth.checked_sub(1).and_then(|at| self.path.get(at)) {
+            // Each has at least two children: what goes in circles has an end.
+            if interior.cells == 0 {
+                return None;
+            }
+            let mut end = interior.at;
+            while end < interior.cells {
+                let key = interior.key(end).filter(|key| *key > known)?;
+                known = key;
+                end += 1;
+                left = left.saturating_sub(1);
+                if key >= range.last {
+                    break;
+                }
+                if left == 0 {
+                    parts.push(Range { after, last: key });
+                    (left, after) = (leaves, key);
+                }
+            }
+            // The last leaf under a page has its key further up, and is counted with the next ones.
+            if known >= range.last || !self.next_interior()? {
+                break;
+            }
+        }
+        parts.push(Range { after, last: range.last });
+        Some(parts)
+    }
+
+    /// Goes to the first leaf under the next page above leaves. Says whether there is one.
+    fn next_interior(&mut self) -> Option<bool> {
+        if let Some(lowest) = self.depth.checked_sub(1).and_then(|at| self.path.get_mut(at)) {
+            lowest.at = lowest.cells;
+        }
+        self.next()
     }
 
     /// The leaf that is looked at.

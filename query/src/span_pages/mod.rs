@@ -7,6 +7,7 @@
 //!
 //! [`ReadOnly::pages`]: spandrel_storage::ReadOnly::pages
 
+mod ahead;
 mod leaves;
 mod record;
 
@@ -14,6 +15,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Transaction};
 
+pub(crate) use self::ahead::{Pause, Told};
 use self::leaves::Leaves;
 use super::Columns;
 use super::id_range::Range;
@@ -95,23 +97,47 @@ impl<'a> SpanPages<'a> {
         Ok(pages().map(|pages| Self { pages, root }))
     }
 
+    /// A way through its rows.
+    pub(crate) fn rows(&self) -> PageRows<'_> {
+        let leaves = Leaves::new(&self.pages, self.root);
+        PageRows { pages: &self.pages, leaves, at: None, looked_at: 0, buffer: Vec::new() }
+    }
+}
+
+/// A way through the rows of the table.
+pub(crate) struct PageRows<'a> {
+    pages: &'a Pages<'a>,
+    leaves: Leaves<'a>,
+    /// The last row that was read, in the leaf that is looked at.
+    at: Option<i64>,
+    /// Rows that were looked at by the last [`read`](Self::read).
+    looked_at: u64,
+    /// A row that does not fit its page.
+    buffer: Vec<u8>,
+}
+
+impl PageRows<'_> {
+    /// How many rows the last [`read`](Self::read) has looked at.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+
     /// Calls `each` for the first rows of a range, so many at most, and takes them from it. Rows of other runs
     /// count, too, but are not handed out. Fails as `each` does.
     pub(crate) fn read<E>(
-        &self,
+        &mut self,
         range: &mut Range,
         rows_max: u32,
         wanted: &Wanted<'_>,
-        mut each: impl FnMut(&RawSpan<'_>) -> Result<ControlFlow<()>, E>,
+        mut each: impl FnMut(&RawSpan, Option<&str>) -> Result<ControlFlow<()>, E>,
     ) -> Result<Ended, E> {
-        let mut leaves = Leaves::new(&self.pages, self.root);
-        let mut buffer = Vec::new();
-        let (mut left, mut is_first) = (rows_max, true);
-        if leaves.seek(range.after).is_none() {
+        self.looked_at = 0;
+        let mut is_first = true;
+        if self.at.take() != Some(range.after) && self.leaves.seek(range.after).is_none() {
             return Ok(Ended::Odd);
         }
         loop {
-            let Some(leaf) = leaves.leaf() else { return Ok(Ended::Odd) };
+            let Some(leaf) = self.leaves.leaf() else { return Ok(Ended::Odd) };
             let Some(first) = leaf.first_above(range.after) else { return Ok(Ended::Odd) };
             // But for the first one, each leaf has rows that come next: what goes in circles is no tree.
             if first == leaf.cells && !is_first {
@@ -126,25 +152,26 @@ impl<'a> SpanPages<'a> {
                     range.after = range.last;
                     return Ok(Ended::All);
                 }
-                if left == 0 {
+                if self.looked_at >= u64::from(rows_max) {
+                    self.at = Some(range.after);
                     return Ok(Ended::Full);
                 }
                 let record = if cell.is_cut() && wanted.columns != Columns::Numbers {
-                    cell.whole(&self.pages, &mut buffer)
+                    cell.whole(self.pages, &mut self.buffer)
                 } else {
                     Some(cell.record)
                 };
                 let span = record.and_then(|record| record::read(cell.id, record, wanted));
                 let Some(span) = span else { return Ok(Ended::Odd) };
                 range.after = cell.id;
-                left -= 1;
-                if let Some(span) = span
-                    && each(&span)?.is_break()
+                self.looked_at += 1;
+                if let Some((span, fields)) = span
+                    && each(&span, fields)?.is_break()
                 {
                     return Ok(Ended::Broken);
                 }
             }
-            match leaves.next() {
+            match self.leaves.next() {
                 None => return Ok(Ended::Odd),
                 Some(false) => {
                     range.after = range.last;
@@ -170,9 +197,10 @@ pub(crate) fn root_of(tx: &Transaction<'_>) -> rusqlite::Result<Option<u32>> {
         let is_ours = columns
             .strip_prefix(record::COLUMNS)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
-        let (defaults, is_key, hidden): (i64, bool, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let defaults: i64 = row.get(2)?;
+        let (is_key, hidden): (Option<bool>, Option<i64>) = (row.get(3)?, row.get(4)?);
         let root: Option<u32> = row.get(0)?;
-        Ok(root.filter(|_| is_ours && defaults == 0 && is_key && hidden == 0))
+        Ok(root.filter(|_| is_ours && defaults == 0 && is_key == Some(true) && hidden == Some(0)))
     });
     Ok(found.optional()?.flatten())
 }

@@ -97,7 +97,7 @@ pub(super) fn read<'a>(
     id: i64,
     record: &'a [u8],
     wanted: &Wanted<'_>,
-) -> Option<Option<RawSpan<'a>>> {
+) -> Option<Option<(RawSpan, Option<&'a str>)>> {
     let mut values = Values::of(record)?;
     // The id stands before the record, and NULL in it.
     if values.maybe()?.is_some() {
@@ -122,26 +122,24 @@ pub(super) fn read<'a>(
         self_ns: values.maybe()?,
         entries: values.number()?,
         status: status(values.text()??)?,
-        fields: None,
         first_entry_ns: None,
         longest_entry_ns: None,
         last_exit_ns: None,
         longest_thread_id: None,
     };
     if wanted.columns == Columns::Numbers {
-        return Some(Some(span));
+        return Some(Some((span, None)));
     }
-    let fields = values.text()?;
-    if wanted.columns == Columns::All
-        && let Some(fields) = fields
-    {
-        span.fields = Some(std::str::from_utf8(fields).ok()?);
-    }
+    let text = values.text()?.filter(|_| wanted.columns == Columns::All);
+    let fields = match text {
+        Some(text) => Some(std::str::from_utf8(text).ok()?),
+        None => None,
+    };
     span.first_entry_ns = values.maybe()?;
     span.longest_entry_ns = values.maybe()?;
     span.last_exit_ns = values.maybe()?;
     span.longest_thread_id = values.maybe()?;
-    Some(Some(span))
+    Some(Some((span, fields)))
 }
 
 #[inline]

@@ -34,9 +34,10 @@ pub struct Pages<'a> {
 
 impl ReadOnly {
     /// The pages of the file, if they are all that this transaction of this reader sees; it must have read
-    /// something. Nothing can change them before it ends.
+    /// something. Nothing changes them before it ends. They are good for the next one, too, if that is asked
+    /// likewise, nothing was committed between the two (`PRAGMA data_version`), and they were not read then.
     #[doc(hidden)]
-    pub fn pages<'a>(&'a self, _tx: &'a Transaction<'_>) -> Option<Pages<'a>> {
+    pub fn pages(&self, _tx: &Transaction<'_>) -> Option<Pages<'_>> {
         if self.covered.get() {
             return None;
         }
