@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::id_set::IdSet;
+use super::scanning::ChildrenOf;
 use super::{Columns, Scan};
 use crate::reader::{Callsite, Entry, Names, Reader};
 use spandrel_storage::Error;
@@ -43,10 +45,31 @@ impl Reader {
     /// # Blocking
     ///
     /// As [`scan`](Self::scan), with entries for rows, too.
-    pub fn child_times(&self, scan: &Scan, mut each: impl FnMut(&ChildTime)) -> Result<(), Error> {
+    pub fn child_times(&self, scan: &Scan, each: impl FnMut(&ChildTime)) -> Result<(), Error> {
+        self.child_times_of(scan, None, each)
+    }
+
+    /// The same of what was inside some spans, and perhaps others, which takes less.
+    #[doc(hidden)]
+    pub fn child_times_in(
+        &self,
+        scan: &Scan,
+        inside: &IdSet,
+        each: impl FnMut(&ChildTime),
+    ) -> Result<(), Error> {
+        self.child_times_of(scan, Some(inside), each)
+    }
+
+    fn child_times_of(
+        &self,
+        scan: &Scan,
+        inside: Option<&IdSet>,
+        mut each: impl FnMut(&ChildTime),
+    ) -> Result<(), Error> {
+        let is_meant = |id: u64| inside.is_none_or(|inside| inside.may_have(id));
         let with_exits = scan.columns(scan.columns.max(Columns::Entries));
-        self.scan(&with_exits, |span| {
-            if let Some(inside_id) = span.parent_id
+        self.scan_if(&with_exits, &mut ChildrenOf(inside), |_, span| {
+            if let Some(inside_id) = span.parent_id.filter(|id| is_meant(*id))
                 && let Some(end_ns) = span.worked_until_ns().filter(|_| !span.counts_by_entries())
             {
                 let (callsite, thread_id) = (span.callsite.clone(), span.thread.id);
@@ -59,7 +82,9 @@ impl Reader {
             (scan.from_ns.unwrap_or(i64::MIN), scan.until_ns.unwrap_or(i64::MAX));
         let mut known = Known::default();
         self.entries_backwards(scan.run_id, &[(from_ns, until_ns)], |tx, entry| {
-            let Some(inside_id) = entry.around_id else { return Ok(ControlFlow::Continue(())) };
+            let Some(inside_id) = entry.around_id.filter(|id| is_meant(*id)) else {
+                return Ok(ControlFlow::Continue(()));
+            };
             let is_then = (from_ns..until_ns).contains(&entry.start_ns);
             if is_then && !known.is_in_its_parent(tx, entry, inside_id)? {
                 let (callsite, thread_id) = (known.callsite(tx, entry)?, entry.thread_id);

@@ -30,6 +30,7 @@ mod span_ref;
 mod calls;
 mod entry_scan;
 mod id_range;
+mod id_set;
 mod scan;
 mod scanning;
 mod span_pages;
@@ -80,6 +81,8 @@ pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
+#[doc(hidden)]
+pub use self::id_set::IdSet;
 pub use self::indexes::Indexes;
 pub use self::oddities::{KeptOpen, LongByLifetime, MostlyWaiting, NestedInItself};
 pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Params, Statement, Transaction};
 
 use super::id_range::Range;
 use super::raw_span::RawSpan;
-use super::span_pages::{Callsites, Ended, Pause, SpanPages, Told, Wanted};
+use super::span_pages::{Ended, Only, Pause, SpanPages, Told};
 use super::workers::Ahead;
 use super::{Columns, SpanRef};
 use crate::reader::{Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry};
@@ -148,12 +148,11 @@ impl Rows {
         table: &SpanPages<'_>,
         conn: &Connection,
         range: &mut Range,
-        wanted: (u32, Option<&Callsites>),
+        (rows_max, only): (u32, &Only<'_>),
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<Ended> {
         let mut names = LookUp::new(conn)?;
-        let (rows_max, callsites) = wanted;
-        let wanted = Wanted { run_id: self.run_id, columns: self.columns, callsites };
+        let wanted = only.wanted(self.run_id, self.columns);
         table.rows().read(range, rows_max, &wanted, |raw, fields| {
             Ok(each(&self.named(raw, fields, &mut names)?))
         })
@@ -166,11 +165,11 @@ impl Rows {
         (table, ahead): (&SpanPages<'_>, &Ahead),
         conn: &Connection,
         range: &mut Range,
-        callsites: Option<&Callsites>,
+        only: &Only<'_>,
         each: &mut impl Each,
     ) -> rusqlite::Result<Option<Ended>> {
         let mut names = LookUp::new(conn)?;
-        let wanted = Wanted { run_id: self.run_id, columns: self.columns, callsites };
+        let wanted = only.wanted(self.run_id, self.columns);
         table.read_ahead(ahead, range, &wanted, |told| match told {
             Told::Row(raw, fields) => Ok(each.row(&self.named(raw, fields, &mut names)?)),
             Told::LookedAt(rows, pause) => Ok(each.looked_at(rows, pause)),

@@ -18,8 +18,9 @@ use spandrel_storage::internals::Context;
 
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
+use super::id_set::IdSet;
 use super::rows::{Each, Rows};
-use super::span_pages::{Callsites, Ended, Pause, SpanPages};
+use super::span_pages::{Callsites, Ended, Only, Pause, SpanPages};
 use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
@@ -41,6 +42,11 @@ pub trait Predicate {
 
     /// If it is a hint: the callsites of which spans can be meant; `None`: all.
     fn callsites(&self) -> Option<&[i64]> {
+        None
+    }
+
+    /// If it is a hint: the spans of which children can be meant; `None`: all, and roots.
+    fn parents(&self) -> Option<&IdSet> {
         None
     }
 
@@ -91,6 +97,23 @@ impl Predicate for Pushdown {
 
     fn callsites(&self) -> Option<&[i64]> {
         self.callsites.as_deref()
+    }
+}
+
+/// The children of some spans, and others.
+pub(super) struct ChildrenOf<'a>(pub(super) Option<&'a IdSet>);
+
+impl Predicate for ChildrenOf<'_> {
+    fn sql(&self) -> String {
+        String::new()
+    }
+
+    fn is_hint(&self) -> bool {
+        true
+    }
+
+    fn parents(&self) -> Option<&IdSet> {
+        self.0
     }
 }
 
@@ -343,12 +366,14 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Ha
         let Some(table) = SpanPages::of(tx, || reader.pages(tx))? else { return Ok(None) };
         self.version = data_version(tx)?;
         let callsites = self.condition.callsites().map(Callsites::new);
-        let (conn, callsites) = (reader.connection(), callsites.as_ref());
+        let parents = self.condition.parents().cloned();
+        let only = Only { callsites: callsites.as_ref(), parents: parents.as_ref() };
+        let conn = reader.connection();
         let ahead = (&table, reader.ahead());
-        if let Some(ended) = rows.read_ahead(ahead, conn, range, callsites, self)? {
+        if let Some(ended) = rows.read_ahead(ahead, conn, range, &only, self)? {
             return Ok(Some((ended, 0)));
         }
-        let wanted = (PIECE_ROWS, callsites);
+        let wanted = (PIECE_ROWS, &only);
         let ended = rows.read_pages(&table, conn, range, wanted, |span| self.row(span))?;
         Ok(Some((ended, if ended == Ended::Full { u64::from(PIECE_ROWS) } else { 0 })))
     }

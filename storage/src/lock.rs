@@ -210,11 +210,6 @@ impl ReaderMark {
         Ok((mark, header?))
     }
 
-    /// Whether it is of this file.
-    pub(crate) fn is_of(&self, id: &FileId) -> bool {
-        self.0 == *id
-    }
-
     /// A descriptor of the file, which stays open until the last connection has gone; `None` if the path names
     /// another file by now, or it cannot be opened.
     pub(crate) fn file(&self, full: &Path) -> Option<Arc<Held>> {

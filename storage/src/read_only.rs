@@ -133,25 +133,6 @@ impl ReadOnly {
         Ok((reader, found))
     }
 
-    /// Another connection to the same file, as for another thread. Nothing is looked at again.
-    ///
-    /// # Errors
-    ///
-    /// When the path names another file by now, or the file cannot be opened once more.
-    #[doc(hidden)]
-    pub fn again(&self) -> Result<Self, Error> {
-        let (path, full) = (&self.path, &self.full);
-        let metadata =
-            fs::metadata(full).map_err(|source| cannot_find(path, "look at the file", source))?;
-        if !self.mark.is_of(&file_id(full, &metadata)) {
-            let message = "the path names another file than before; open it again";
-            return Err(Error::new(ErrorKind::Moved, path, message));
-        }
-        let (mark, _) = ReaderMark::new(file_id(full, &metadata), full)
-            .context(path, "read the start of the file")?;
-        Self::connect(path, full, mark, self.mode.clone()).map(|(reader, _)| reader)
-    }
-
     /// The path, as it was given to [`open`](Self::open).
     pub fn path(&self) -> &Path {
         &self.path

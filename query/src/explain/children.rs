@@ -100,6 +100,11 @@ impl Children {
         self.calls = calls;
     }
 
+    /// The spans whose calls were drawn.
+    pub(super) fn drawn_spans(&self) -> impl Iterator<Item = u64> {
+        self.samples.iter().flatten().map(|drawn| drawn.id)
+    }
+
     fn drawn_at(&self, (class, at): (usize, usize)) -> Option<&Drawn> {
         self.samples.get(class)?.get(at)
     }

@@ -163,6 +163,12 @@ impl Explain {
         self.children.begin();
     }
 
+    /// Then, the spans of which the second pass is to look at what was inside.
+    #[doc(hidden)]
+    pub fn drawn_spans(&self) -> impl Iterator<Item = u64> {
+        self.children.drawn_spans()
+    }
+
     /// Second pass: [any](crate::Reader::child_times) of the run.
     pub fn add_child(&mut self, child: &ChildTime) {
         self.children.add(child);

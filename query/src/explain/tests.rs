@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::test_profile::TestProfile;
-use crate::{Columns, Scan};
+use crate::{Columns, IdSet, Scan};
 use spandrel_storage::{EntryRow, SpanRow};
 
 const SLOW_NS: i64 = 20_000_000;
@@ -56,7 +56,8 @@ fn explained(
     };
     pass(&mut each);
     explain.begin_children();
-    reader.child_times(&Scan::new(1), |child| explain.add_child(child)).unwrap();
+    let inside = IdSet::new(&explain.drawn_spans().collect::<Vec<_>>());
+    reader.child_times_in(&Scan::new(1), &inside, |child| explain.add_child(child)).unwrap();
     explain.finish(false)
 }
 

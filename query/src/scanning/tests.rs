@@ -14,7 +14,7 @@ use super::Predicate;
 use crate::reader::{Reader, Span};
 use crate::span_pages::{SpanPages, root_of};
 use crate::workers::Ahead;
-use crate::{Columns, Filter, Scan};
+use crate::{ChildTime, Columns, Filter, IdSet, Scan};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
@@ -230,6 +230,31 @@ fn a_name_is_asked_for_and_rows_of_others_are_passed_over() {
         let meant = all.into_iter().filter(|span| filter.matches(&crate::SpanRef::from(span)));
         assert_eq!(found, meant.collect::<Vec<_>>(), "{text}");
         assert_eq!(found.is_empty(), text == "name=none");
+    }
+}
+
+#[test]
+fn children_of_some_spans_are_those_of_all_that_are_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = SpanRow { id: 1, root_id: 1, callsite_id: 1, thread_id: 1, ..SpanRow::default() };
+    let spans: Vec<_> = (0..600)
+        .map(|n| {
+            let (duration_ns, self_ns) = (Some(n), Some(1));
+            let parent_id = n as u64 % 50;
+            (SpanRow { parent_id, duration_ns, self_ns, busy_ns: Some(n), ..row.clone() }, 20)
+        })
+        .collect();
+    let mut reader = Reader::open(profile(&spans, &folder)).unwrap();
+    for threads in [0, 1, 3] {
+        reader.read_ahead_by(by_threads(threads));
+        let inside = [3, 7, 49];
+        let (mut all, mut some) = (Vec::new(), Vec::new());
+        let row = |child: &ChildTime| (child.inside_id, child.start_ns, child.end_ns);
+        reader.child_times(&Scan::new(1), |child| all.push(row(child))).unwrap();
+        let set = IdSet::new(&inside);
+        reader.child_times_in(&Scan::new(1), &set, |child| some.push(row(child))).unwrap();
+        all.retain(|(inside_id, ..)| inside.contains(inside_id));
+        assert_eq!((some.len(), some), (36, all));
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) use self::ahead::{Pause, Told};
 use self::leaves::Leaves;
 use super::Columns;
 use super::id_range::Range;
+use super::id_set::IdSet;
 use crate::raw_span::RawSpan;
 use spandrel_storage::internals::Pages;
 
@@ -34,6 +35,35 @@ pub(crate) struct Wanted<'a> {
     pub(crate) columns: Columns,
     /// `None`: of all callsites.
     pub(crate) callsites: Option<&'a Callsites>,
+    /// `None`: below all parents, and roots.
+    pub(crate) parents: Option<&'a IdSet>,
+}
+
+impl Wanted<'_> {
+    /// Whether rows with these may be wanted.
+    #[inline]
+    fn has(&self, run_id: i64, parent_id: Option<i64>, callsite_id: i64) -> bool {
+        run_id == self.run_id
+            && self.callsites.is_none_or(|callsites| callsites.contains(callsite_id))
+            && self.parents.is_none_or(|parents| {
+                parent_id.is_some_and(|parent_id| parents.may_have(parent_id as u64))
+            })
+    }
+}
+
+/// Which rows of a run can be meant.
+pub(crate) struct Only<'a> {
+    /// Of these callsites.
+    pub(crate) callsites: Option<&'a Callsites>,
+    /// Below these parents.
+    pub(crate) parents: Option<&'a IdSet>,
+}
+
+impl<'a> Only<'a> {
+    /// These rows of a run, with these columns.
+    pub(crate) fn wanted(&self, run_id: i64, columns: Columns) -> Wanted<'a> {
+        Wanted { run_id, columns, callsites: self.callsites, parents: self.parents }
+    }
 }
 
 /// Some callsites.

@@ -106,8 +106,7 @@ pub(super) fn read<'a>(
     let (run_id, parent_id, root_id) = (values.number()?, values.maybe()?, values.number()?);
     let callsite_id = values.number()?;
     // Most rows are passed over here, where a name is asked for.
-    let is_wanted = wanted.callsites.is_none_or(|callsites| callsites.contains(callsite_id));
-    if run_id != wanted.run_id || !is_wanted {
+    if !wanted.has(run_id, parent_id, callsite_id) {
         return Some(None);
     }
     let mut span = RawSpan {

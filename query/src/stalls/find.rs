@@ -13,12 +13,19 @@ use crate::scanning::Predicate;
 use crate::{Columns, Filter, Scan, SpanRef};
 use spandrel_storage::Error;
 
-/// What SQLite decides of a filter, and that a span was entered late enough.
-struct Entered(String);
+/// What SQLite decides of a filter, and that a span was entered late enough, which nobody asks again.
+struct Entered {
+    filter: String,
+    late_enough: String,
+}
 
 impl Predicate for Entered {
     fn sql(&self) -> String {
-        self.0.clone()
+        format!("{}{}", self.filter, self.late_enough)
+    }
+
+    fn is_hint(&self) -> bool {
+        self.late_enough.is_empty()
     }
 }
 
@@ -59,7 +66,8 @@ impl Reader {
         // An older span may have been entered first in the window.
         let entered = |from| format!(" AND start_ns + coalesce(first_entry_ns, 0) >= {from}");
         let entered = scan.from_ns.map_or(String::new(), entered);
-        let mut pushdown = Entered(self.pushdown(&wanted)? + &entered);
+        let filter = self.pushdown(&wanted)?;
+        let mut pushdown = Entered { filter, late_enough: entered };
         let older = Scan { from_ns: None, columns, ..*scan };
         self.scan_if(&older, &mut pushdown, |_, span| {
             if matcher.matches(span) {

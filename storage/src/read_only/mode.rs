@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lock::ReaderMark;
 
 /// How SQLite is told to read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Mode {
     /// With locks and the index that all connections share.
     Shared,
@@ -82,7 +82,7 @@ impl Mode {
 }
 
 /// The log and its index: length and last change, if they are there.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Sidecars {
     paths: [PathBuf; 2],
     log: Option<(u64, SystemTime)>,

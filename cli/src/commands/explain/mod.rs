@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use spandrel_query::CountedBy;
 use spandrel_query::explain::{Finding, Value};
-use spandrel_query::{By, Columns, Explain, Explanation, Scan, Subject};
+use spandrel_query::{By, Columns, Explain, Explanation, IdSet, Scan, Subject};
 
 use self::outlived::OutlivedSpans;
 use self::selection::Selection;
@@ -163,10 +163,11 @@ fn explain(
         ControlFlow::Continue(())
     })?;
     explain.begin_children();
+    let inside = IdSet::new(&explain.drawn_spans().collect::<Vec<_>>());
     // Children may be outside of the window, and need not pass the filter; what of them counts lies in
     // their parents.
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    profile.reader.child_times(&scan, |child| explain.add_child(child))?;
+    profile.reader.child_times_in(&scan, &inside, |child| explain.add_child(child))?;
     Ok((explain.finish(against == Against::All), outlived))
 }
 

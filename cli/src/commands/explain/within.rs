@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 use spandrel_query::CountedBy;
-use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, Key, Scan};
+use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, IdSet, Key, Scan};
 
 use super::selection::{Selection, Wanted};
 use super::{Against, Arguments, counted, drawing, finding_cells, finding_columns, needs_more};
@@ -116,7 +116,8 @@ fn explained(
     })?;
     explains.iter_mut().for_each(Explain::begin_children);
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    profile.reader.child_times(&scan, |child| {
+    let inside: Vec<u64> = explains.iter().flat_map(Explain::drawn_spans).collect();
+    profile.reader.child_times_in(&scan, &IdSet::new(&inside), |child| {
         explains.iter_mut().for_each(|explain| explain.add_child(child));
     })?;
     let against_all = arguments.against == Against::All;
