@@ -56,6 +56,7 @@ mod wake;
 // Memory for slots, and for tables beside the ring.
 mod size;
 mod table;
+mod thread_table;
 mod zeros;
 
 // What takes `unsafe` elsewhere: system calls, an instruction, a word before methods.
@@ -77,6 +78,7 @@ pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
 pub use size::TooLarge;
 pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
+pub use thread_table::ThreadTable;
 pub use wake::Waker;
 pub use zeros::{Zeroed, Zeros};
 
