@@ -22,6 +22,10 @@ limits=(1.30 1.57 1.22 1.48 none)
 subscriber_limits=(315 519 321 674 none)
 # The function that makes the spans.
 making=spandrel_benches::cases::Case::run
+# A scope, in the order of scope_cases; and one where nothing records.
+scope_cases=(scopes scopes_nested scopes_3_fields)
+scope_limits=(202 208 312)
+unrecorded_scope_limits=(22 21 16)
 # So many instructions more than an Option without a layer may the layer of a profiler that is switched off
 # add to a span beside another one, and so many spandrel to an event that is below all levels.
 absent_limit=1
@@ -161,6 +165,17 @@ for recorder in "${entry_recorders[@]}"; do for entries in long_lived long_lived
         -v limit="$entry_limit" 'BEGIN {
         printf "%-46s%8.1f%8s%8s\n", what, own, sprintf("%.2f", own / span), limit
         exit own > limit * span }' || broken=yes
+done; done
+
+echo
+printf '%-46s%8s%8s\n' "Instructions per scope" with limit
+for at in "${!scope_cases[@]}"; do for recorder in subscriber spandrel no_subscriber; do
+    figure=$(per_item "$target/release/record_spans" "${scope_cases[at]}" "$recorder")
+    limit=${scope_limits[at]}
+    [[ $recorder != no_subscriber ]] || limit=${unrecorded_scope_limits[at]}
+    awk -v what="${scope_cases[at]}, $recorder" -v own="$figure" -v limit="$limit" 'BEGIN {
+        printf "%-46s%8.1f%8s\n", what, own, limit
+        exit own > limit }' || broken=yes
 done; done
 
 echo

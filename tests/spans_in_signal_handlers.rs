@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use spandrel::{Profiler, Report};
+use spandrel::{Profiler, Report, scope};
 use spandrel_tests::{Database, child, interrupts, ledger, rounds, scratch, small, time_limit};
 use tracing::field::Empty;
 use tracing::{Dispatch, Span, info, info_span};
@@ -31,7 +31,7 @@ static ALLOWED: AtomicU64 = AtomicU64::new(0);
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 static EACH: AtomicU64 = AtomicU64::new(1);
 /// Spans that each of them opens.
-const SPANS_OF_A_CALL: u64 = 4;
+const SPANS_OF_A_CALL: u64 = 6;
 /// The span that the last one has left open.
 static LEFT: Mutex<Option<Span>> = Mutex::new(None);
 
@@ -46,6 +46,10 @@ extern "C" fn handler(_signal: libc::c_int) {
     CALLS.store(n + 1, Ordering::Relaxed);
     let outer = info_span!("handler", n);
     let in_outer = outer.enter();
+    let scope = scope!("scope of it", n);
+    let inner = scope!("plain scope");
+    drop(inner);
+    drop(scope);
     let plain = info_span!("plain");
     let other = info_span!("other", text = "longer than a word", last = Empty);
     plain.in_scope(|| info!(n, "tick"));
@@ -80,6 +84,10 @@ fn work(n: u64, part: &dyn Fn(&mut dyn FnMut())) {
     part(&mut || drop(std::mem::replace(&mut inner, Span::none())));
     part(&mut || _ = outer.record("later", n));
     part(&mut || drop(info_span!("formatted", n = ?Formatted(n))));
+    part(&mut || {
+        let _scope = scope!("scope", n);
+        drop(scope!("in scope"));
+    });
     drop(in_outer);
     part(&mut || again = outer.clone());
     part(&mut || drop(std::mem::replace(&mut outer, Span::none())));
@@ -91,7 +99,7 @@ fn at_once(part: &mut dyn FnMut()) {
     part();
 }
 
-const SPANS_OF_A_WORK: u64 = 3;
+const SPANS_OF_A_WORK: u64 = 5;
 
 #[test]
 fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
@@ -214,6 +222,12 @@ fn nothing_is_mixed_up(db: &Database, works: u64) {
             assert_eq!(Some(span.root_id), span.parent_id);
         }
     }
+    for (name, expected) in [("scope", "outer"), ("in scope", "scope")] {
+        assert_eq!(named(name).count() as u64, works, "{name}");
+        for span in named(name) {
+            assert_eq!((parent(span), span.entries), (Some(expected), 1), "{span:?}");
+        }
+    }
     for name in ["plain", "other"] {
         for span in named(name) {
             assert_eq!(parent(span), Some("handler"), "{span:?}");
@@ -221,7 +235,10 @@ fn nothing_is_mixed_up(db: &Database, works: u64) {
     }
     for span in named("handler").chain(named("left")) {
         let parent = parent(span);
-        assert!(matches!(parent, None | Some("outer" | "inner" | "formatted")), "{span:?}");
+        assert!(
+            matches!(parent, None | Some("outer" | "inner" | "formatted" | "scope" | "in scope")),
+            "{span:?}"
+        );
     }
     for span in &spans {
         let is_inside = span.duration_ns.is_some_and(|ns| ns >= 0 && span.busy_ns <= ns);

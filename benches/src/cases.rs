@@ -31,6 +31,12 @@ pub enum Case {
     LongLived,
     /// The same inside another span that is not its parent, as systems are entered in frames.
     LongLivedAside,
+    /// Scopes without fields.
+    Scopes,
+    /// The same with three fields.
+    ScopesWithFields,
+    /// Scopes in each other.
+    NestedScopes,
     /// No spans, but as many events with a message and a field, outside of all spans.
     Events,
     /// No spans, but as many events that are below all levels.
@@ -55,6 +61,9 @@ impl Case {
             Self::AsyncLonger => "async_longer",
             Self::LongLived => "long_lived",
             Self::LongLivedAside => "long_lived_aside",
+            Self::Scopes => "scopes",
+            Self::ScopesWithFields => "scopes_3_fields",
+            Self::NestedScopes => "scopes_nested",
             Self::Events => "events",
             Self::Unwanted => "unwanted",
         }
@@ -66,6 +75,7 @@ impl Case {
         Self::ALL
             .into_iter()
             .chain([Self::NeverEntered, Self::AsyncLonger, Self::LongLived, Self::LongLivedAside])
+            .chain([Self::Scopes, Self::ScopesWithFields, Self::NestedScopes])
             .chain([Self::Events, Self::Unwanted])
             .find(|case| case.name() == name)
     }
@@ -84,6 +94,9 @@ impl Case {
             Self::AsyncTurns => polled_in_turns(spans.div_ceil(TURNS)),
             Self::LongLived => entered(spans),
             Self::LongLivedAside => entered_aside(spans),
+            Self::Scopes => scopes(spans),
+            Self::ScopesWithFields => scopes_with_fields(spans),
+            Self::NestedScopes => nested_scopes(spans.div_ceil(3)),
             Self::Events => events(spans),
             Self::Unwanted => unwanted(spans),
         }
@@ -149,6 +162,32 @@ fn events(events: u64) {
 fn unwanted(events: u64) {
     for n in 0..events {
         trace!(n, "nobody wants this");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn scopes(spans: u64) {
+    for n in 0..spans {
+        let _scope = spandrel::scope!("work");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn scopes_with_fields(spans: u64) {
+    for n in 0..spans {
+        let _scope = spandrel::scope!("work", id = n, ratio = 0.5, kind = "checkout");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn nested_scopes(nests: u64) {
+    for n in 0..nests {
+        let _outer = spandrel::scope!("outer");
+        let _middle = spandrel::scope!("middle");
+        let _inner = spandrel::scope!("inner");
         black_box(n);
     }
 }

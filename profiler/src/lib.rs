@@ -71,6 +71,7 @@ mod sync;
 pub mod fuzz;
 
 pub use error::{Error, ErrorKind};
+pub use front::scope::Scope;
 pub use front::{FilterHandle, ProfilerLayer, ProfilerSubscriber};
 pub use handle::{Arguments, Profiler, ProfilerBuilder, Report, Section};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
@@ -89,3 +90,12 @@ pub type Builder = ProfilerBuilder;
 /// The former name of [`ProfilerSubscriber`], which is also that of a trait of `tracing`.
 #[deprecated(since = "0.1.0", note = "it is `ProfilerSubscriber`")]
 pub type Subscriber = ProfilerSubscriber;
+
+/// What [`scope!`] needs.
+#[doc(hidden)]
+pub mod __scope {
+    pub use crate::front::scope::{
+        FieldSet, Identifier, Kind, Level, Metadata, ScopeFields, ScopeValue, ScopeValues, Site,
+        Wanted, debug_of, display_of, none,
+    };
+}

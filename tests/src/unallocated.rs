@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
 
-use spandrel::Profiler;
+use spandrel::{Profiler, scope};
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, debug, error, field, info, info_span};
 
@@ -109,6 +109,15 @@ pub fn check_all(install: impl FnOnce(&Profiler)) {
             let point = Point { x: n as i32, y: 0.5, name: "a point" };
             drop(info_span!("formatted", ?point, shown = %point.y, cause));
             info!(?point, "formatted {:?}", point);
+        }),
+    );
+    check(
+        "scopes",
+        on_a_fresh_thread(|n| {
+            let point = Point { x: n as i32, y: 0.5, name: "a point" };
+            let _outer = scope!("outer", n, text = text.as_str());
+            let _inner = scope!("inner");
+            drop(scope!("formatted", ?point, shown = %point.y));
         }),
     );
     check(

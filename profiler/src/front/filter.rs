@@ -17,6 +17,7 @@ use crate::recorder::Recorder;
 use crate::recorder::chunks::Chunks;
 use crate::recorder::log_events::{self, is_of_log};
 use crate::recorder::rule::{Rule, Verdict};
+use crate::recorder::scope_owner;
 use crate::recorder::sites::{Answer, FastSites, RuleNumber, Site, Sites};
 
 /// A filter that can be changed while it is in use.
@@ -264,6 +265,7 @@ impl Filter {
             }
             decided = Some(present.generation);
         }
+        scope_owner::changed();
     }
 
     fn targets(&self) -> Option<Targets> {

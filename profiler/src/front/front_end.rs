@@ -4,15 +4,16 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::ancestry::Ancestry;
-use super::fast::FindSlot;
+use super::fast::{FindSlot, Hashed, Indexed};
 use super::filter::Filter;
 use crate::recorder::entry_rules::EntryRules;
 use crate::recorder::open_spans::SpanSlot;
 use crate::recorder::rule::Rule;
+use crate::recorder::scope_owner;
 use crate::recorder::sites::{FastSites, fast_sites};
 use crate::recorder::{Recorder, RecorderOptions};
 use spandrel_ring::Table;
-use tracing_core::LevelFilter;
+use tracing_core::{Dispatch, LevelFilter};
 
 /// A front end's side of the recorder.
 ///
@@ -60,6 +61,9 @@ impl<F: FindSlot> FrontEnd<F> {
         let fast_recorder = Arc::clone(first.unwrap_or_else(|| inert()));
         let sites = if first.is_some() { fast_sites() } else { Arc::clone(no_sites()) };
         let filter = Filter::new(recorder.as_ref(), first.map(|_| Arc::clone(&sites)), direct);
+        if let Some(recorder) = first {
+            scope_owner::joined(recorder.id);
+        }
         let ancestry = Ancestry::default();
         Self {
             filter: Arc::new(filter),
@@ -74,10 +78,31 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
+    fn found(&self) -> FoundFrontEnd<'_> {
+        FoundFrontEnd { filter: &self.filter, recorder: self.recorder.as_ref(), layer: self.layer }
+    }
+
     /// The recorder, for whatever the fast paths have not done.
     #[inline]
     pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
         self.recorder.as_ref()
+    }
+}
+
+/// A front end, whichever it is, of the subscriber that a thread has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FoundFrontEnd<'a> {
+    pub(crate) filter: &'a Filter,
+    /// None for a profiler that is switched off.
+    pub(crate) recorder: Option<&'a Arc<Recorder>>,
+    pub(crate) layer: u16,
+}
+
+impl<'a> FoundFrontEnd<'a> {
+    /// The first one of this subscriber, if it says that it has one.
+    pub(crate) fn of(dispatch: &'a Dispatch) -> Option<Self> {
+        let indexed = dispatch.downcast_ref::<FrontEnd<Indexed>>().map(FrontEnd::found);
+        indexed.or_else(|| dispatch.downcast_ref::<FrontEnd<Hashed>>().map(FrontEnd::found))
     }
 }
 

@@ -87,6 +87,10 @@ where
         if id == TypeId::of::<Registry>() {
             return None;
         }
+        // Scopes ask for it.
+        if id == TypeId::of::<FrontEnd<Hashed>>() {
+            return Some(std::ptr::from_ref(&self.front).cast());
+        }
         let hears_all = || self.front.filter.set_hears_all();
         let is_mine =
             id == TypeId::of::<Self>() || self.placement.is(id, self.is_absent(), hears_all);

@@ -18,8 +18,11 @@ mod placement;
 
 // Records of the `log` crate; a macro for what is spawned.
 mod linked_span;
+
+// Spans without `tracing`'s callbacks.
 #[cfg(feature = "log")]
 pub(crate) mod log_records;
+pub(crate) mod scope;
 
 pub use self::filter::FilterHandle;
 pub use self::layer::ProfilerLayer;

@@ -1,5 +1,6 @@
 //! The front end that is a whole `tracing` subscriber.
 
+use std::any::TypeId;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -130,7 +131,18 @@ impl fmt::Debug for ProfilerSubscriber {
     }
 }
 
+impl ProfilerSubscriber {
+    fn downcast(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<FrontEnd<Indexed>>() {
+            return Some(std::ptr::from_ref(&self.front).cast()); // scopes ask for it
+        }
+        (id == TypeId::of::<Self>()).then(|| std::ptr::from_ref(self).cast())
+    }
+}
+
 impl tracing_core::Subscriber for ProfilerSubscriber {
+    spandrel_ring::unsafe_method!(downcast_raw, TypeId, Option<*const ()>, downcast);
+
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.front.filter.set_dispatch(dispatch);
     }

@@ -52,7 +52,7 @@ impl Recorder {
         self.open.close(position, token.map_or(0, ThreadToken::thread));
     }
 
-    fn publish_closed(&self, position: SlotPosition, span: &SpanSlot, end: u64) {
+    pub(super) fn publish_closed(&self, position: SlotPosition, span: &SpanSlot, end: u64) {
         let in_place = span.field_words();
         // What the fields do not say of the status, if anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);

@@ -13,7 +13,8 @@ use crate::recorder::record::{self, id_of};
 impl Recorder {
     /// The span of a direct layer that the thread is in: its key and callsite.
     pub(crate) fn current(&self, layer: u16) -> Option<(u64, &'static Metadata<'static>)> {
-        let span = local::look(self)?.current(&self.open, layer)?;
+        // A scope has no key: whoever is in it is, for `tracing`, in what is around it.
+        let span = local::look(self)?.current_with_key(&self.open, layer)?;
         let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()))?;
         Some((self.open.key(layer, span), metadata))
     }
@@ -86,16 +87,16 @@ impl Recorder {
             return token.leave(&self.open, entered); // closed, as above
         }
         token.set_last_position(position);
-        let (is_own, now) = (span.is_owned_by(token.thread()), self.poll_ticks());
-        let (mut ending, mut is_aside) = (None, false);
-        if is_own {
-            is_aside = span.is_aside();
+        let now = self.poll_ticks();
+        if span.is_owned_by(token.thread()) {
             if span.is_nested() {
                 span.own_exit(|| now);
                 return;
             }
-            ending = self.has_entries().then(|| self.ending_own(position, span)).flatten();
-        } else if let Entered::Detailed(index, mut detailed) = entered {
+            return self.leave_own(token, layer, (position, span), entered, now);
+        }
+        let mut ending = None;
+        if let Entered::Detailed(index, mut detailed) = entered {
             if detailed.depth > 1 {
                 detailed.depth -= 1;
                 return token.update(index, detailed);
@@ -106,13 +107,30 @@ impl Recorder {
         }
         let around = ending.map(|_| self.around(token, layer, entered));
         token.leave(&self.open, entered);
-        if is_own {
-            // Only now: as in the fast paths.
-            span.own_exit(|| now);
-            if is_aside {
-                // The next time, too, it has to be looked at where it is entered.
-                token.expect_nowhere(span);
-            }
+        if let (Some(ending), Some(around)) = (ending, around) {
+            self.record_entry(token, (position, span), ending, around, now);
+            token.set_long_age(self.long_age());
+        }
+    }
+
+    /// A thread leaves a span of its own that it is inside once, at this moment.
+    pub(super) fn leave_own(
+        &self,
+        token: ThreadToken,
+        layer: u16,
+        (position, span): (SlotPosition, &SpanSlot),
+        entered: Entered,
+        now: u64,
+    ) {
+        let is_aside = span.is_aside();
+        let ending = self.has_entries().then(|| self.ending_own(position, span)).flatten();
+        let around = ending.map(|_| self.around(token, layer, entered));
+        token.leave(&self.open, entered);
+        // Only now: as in the fast paths.
+        span.own_exit(|| now);
+        if is_aside {
+            // The next time, too, it has to be looked at where it is entered.
+            token.expect_nowhere(span);
         }
         if let (Some(ending), Some(around)) = (ending, around) {
             self.record_entry(token, (position, span), ending, around, now);

@@ -17,6 +17,8 @@ mod entries;
 mod event;
 mod new_span;
 mod publish;
+mod scope;
+pub(crate) mod scope_owner;
 
 // Which recorded span something belongs to; ids of other systems.
 #[cfg(feature = "opentelemetry")]

@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// What `head` says of a new span beside its owner.
-    fn flags(&self, callsite: CallsiteNumber) -> u64 {
+    pub(super) fn flags(&self, callsite: CallsiteNumber) -> u64 {
         if self.records_all(callsite) { u64::from(LONG) } else { 0 }
     }
 

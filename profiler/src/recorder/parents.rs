@@ -75,7 +75,13 @@ impl Recorder {
             match token.within(&self.open, source.layer) {
                 Within::Nothing => return None,
                 Within::Span(span) => return Some(span),
-                Within::Unrecorded => {}
+                Within::Unrecorded => {
+                    // The registry does not know of scopes.
+                    let found = self.nearest(token, source.layer, ancestor);
+                    let around = found.map_or(0, SpanSlot::id);
+                    let scope = (source.layer == 0).then(|| token.scope_in(&self.open, around));
+                    return scope.flatten().or(found);
+                }
             }
         }
         self.nearest(token, source.layer, ancestor)

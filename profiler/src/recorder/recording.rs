@@ -16,6 +16,7 @@ use crate::recorder::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::recorder::post_close_drain::PostCloseDrain;
 use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
 use crate::recorder::rule::Rule;
+use crate::recorder::scope_owner;
 use crate::recorder::tally::Tally;
 use crate::recorder::threads::Threads;
 
@@ -97,6 +98,12 @@ impl RecorderOptions {
         let most = ring.claim_max();
         let narrow = words((most / 2).max(1), SPAN_WORDS);
         (self.field_bytes_max / 8).min(narrow).min(words(most, SPAN_WORDS_WIDE))
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        scope_owner::left(self.id);
     }
 }
 
@@ -216,6 +223,7 @@ impl Recorder {
         // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `PostCloseDrain`.
         self.fast_owner.store(NO_OWNER, Ordering::Relaxed);
         self.ring.close();
+        scope_owner::changed();
     }
 
     /// A number for a front end, by which it knows its own spans. The first one has 0 and the fast

@@ -73,19 +73,19 @@ impl<'a> InlineFields<'a> {
 
     /// One word that is all of the field; `false` if it does not fit.
     #[inline(always)]
-    fn push(&mut self, field: &Field, kind: u8, low: u32) -> bool {
+    fn push(&mut self, field: usize, kind: u8, low: u32) -> bool {
         let [word, ..] = self.free() else { return false };
         // Release, here and below: for the table's sequence lock.
-        word.store(header(field.index(), kind, 0, low), Ordering::Release);
+        word.store(header(field, kind, 0, low), Ordering::Release);
         self.used += 1;
         true
     }
 
     /// A header and one word.
     #[inline(always)]
-    fn push_wide(&mut self, field: &Field, kind: u8, value: u64) -> bool {
+    fn push_wide(&mut self, field: usize, kind: u8, value: u64) -> bool {
         let [first, second, ..] = self.free() else { return false };
-        first.store(header(field.index(), kind, 0, 0), Ordering::Release);
+        first.store(header(field, kind, 0, 0), Ordering::Release);
         second.store(value, Ordering::Release);
         self.used += 2;
         true
@@ -93,7 +93,7 @@ impl<'a> InlineFields<'a> {
 
     /// A header and a text of one word.
     #[inline(always)]
-    fn push_short_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
+    fn push_short_text(&mut self, field: usize, bytes: &[u8]) -> bool {
         if bytes.is_empty() || bytes.len() > 8 {
             return false;
         }
@@ -102,20 +102,53 @@ impl<'a> InlineFields<'a> {
             None => tail_word(bytes, bytes.len()),
         };
         let [first, second, ..] = self.free() else { return false };
-        first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
+        first.store(header(field, KIND_STR, 0, bytes.len() as u32), Ordering::Release);
         second.store(word, Ordering::Release);
         self.used += 2;
         true
     }
 
     /// A header and a text.
-    fn push_text(&mut self, field: &Field, bytes: &[u8]) -> bool {
+    fn push_text(&mut self, field: usize, bytes: &[u8]) -> bool {
         let words = bytes.len().div_ceil(8);
         let Some([first, text @ ..]) = self.free().get(..1 + words) else { return false };
         self.used += 1 + words as u32;
-        first.store(header(field.index(), KIND_STR, 0, bytes.len() as u32), Ordering::Release);
+        first.store(header(field, KIND_STR, 0, bytes.len() as u32), Ordering::Release);
         put_words(bytes, text);
         true
+    }
+
+    /// A number, if there is room.
+    #[inline(always)]
+    pub(crate) fn push_i64(&mut self, field: usize, value: i64) -> bool {
+        match i32::try_from(value) {
+            Ok(small) => self.push(field, KIND_I32, small as u32),
+            Err(_) => self.push_wide(field, KIND_I64, value as u64),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push_u64(&mut self, field: usize, value: u64) -> bool {
+        match u32::try_from(value) {
+            Ok(small) => self.push(field, KIND_U32, small),
+            Err(_) => self.push_wide(field, KIND_U64, value),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push_f64(&mut self, field: usize, value: f64) -> bool {
+        self.push_wide(field, KIND_F64, value.to_bits())
+    }
+
+    #[inline(always)]
+    pub(crate) fn push_bool(&mut self, field: usize, value: bool) -> bool {
+        self.push(field, KIND_BOOL, u32::from(value))
+    }
+
+    /// A short text.
+    #[inline(always)]
+    pub(crate) fn push_str(&mut self, field: usize, value: &str) -> bool {
+        self.push_short_text(field, value.as_bytes())
     }
 
     /// The headers of the fields in the first words.
@@ -191,7 +224,7 @@ impl<'a> InlineFields<'a> {
     /// A text that is not short, or does not fit.
     #[inline(never)]
     fn longer_str(&mut self, field: &Field, value: &str) {
-        if !self.push_text(field, value.as_bytes()) {
+        if !self.push_text(field.index(), value.as_bytes()) {
             self.record_buffered(field, |buffer| buffer.record_str(field, value));
         }
     }
@@ -213,22 +246,14 @@ fn put_words(bytes: &[u8], words: &[AtomicU64]) {
 impl Visit for InlineFields<'_> {
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
-        let pushed = match i32::try_from(value) {
-            Ok(small) => self.push(field, KIND_I32, small as u32),
-            Err(_) => self.push_wide(field, KIND_I64, value as u64),
-        };
-        if !pushed {
+        if !self.push_i64(field.index(), value) {
             self.i64_slow(field, value);
         }
     }
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let pushed = match u32::try_from(value) {
-            Ok(small) => self.push(field, KIND_U32, small),
-            Err(_) => self.push_wide(field, KIND_U64, value),
-        };
-        if !pushed {
+        if !self.push_u64(field.index(), value) {
             self.u64_slow(field, value);
         }
     }
@@ -243,21 +268,21 @@ impl Visit for InlineFields<'_> {
 
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if !self.push_wide(field, KIND_F64, value.to_bits()) {
+        if !self.push_f64(field.index(), value) {
             self.f64_slow(field, value);
         }
     }
 
     #[inline]
     fn record_bool(&mut self, field: &Field, value: bool) {
-        if !self.push(field, KIND_BOOL, u32::from(value)) {
+        if !self.push_bool(field.index(), value) {
             self.bool_slow(field, value);
         }
     }
 
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
-        if !self.push_short_text(field, value.as_bytes()) {
+        if !self.push_short_text(field.index(), value.as_bytes()) {
             self.longer_str(field, value);
         }
     }

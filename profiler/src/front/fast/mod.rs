@@ -28,5 +28,6 @@ mod span_fields;
 pub(crate) use self::close::{close_once, close_with, is_panicking};
 pub(crate) use self::enter_exit::{enter_at, enter_recorded, exit_innermost, exit_recorded};
 pub(crate) use self::find::{AsKey, FindSlot, Hashed, Indexed};
-pub(crate) use self::new_span::FastPath;
-pub(crate) use self::publish::{publish_again, publish_without_times};
+pub(crate) use self::inline_fields::InlineFields;
+pub(crate) use self::new_span::{FastPath, parent_in};
+pub(crate) use self::publish::{all_entered_into, publish_again, publish_without_times};

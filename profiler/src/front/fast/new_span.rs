@@ -1,6 +1,6 @@
 //! A span is created.
 
-use spandrel_ring::timestamp;
+use spandrel_ring::{Table, timestamp};
 use tracing_core::span::Attributes;
 
 use self::FastPath::{Done, Fallback, HasFields};
@@ -218,14 +218,20 @@ impl Recorder {
     /// The innermost span and its id, if it is the thread's own and open.
     #[inline(always)]
     pub(super) fn parent_fast(&self, token: ThreadToken) -> Option<(u64, &SpanSlot)> {
-        let parent = self.open.get(local::innermost_own())?;
-        // Not the fast thread, which there is none of during a change.
-        if !is_inside_once(parent.head(), token.thread()) {
-            return None;
-        }
-        let id = parent.id();
-        (id != 0).then_some((id, parent))
+        parent_in(token, self.open.slots())
     }
+}
+
+/// The same of the recorder that has this table.
+#[inline(always)]
+pub(crate) fn parent_in(token: ThreadToken, spans: &Table<SpanSlot>) -> Option<(u64, &SpanSlot)> {
+    let parent = spans.get(local::innermost_own() as usize)?;
+    // Not the fast thread, which there is none of during a change.
+    if !is_inside_once(parent.head(), token.thread()) {
+        return None;
+    }
+    let id = parent.id();
+    (id != 0).then_some((id, parent))
 }
 
 /// Whether a span in which its owner is, is this thread's own and that is inside it once.

@@ -110,6 +110,21 @@ fn entered_once_into(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: us
     record.set_last_or_busy(span.last());
 }
 
+/// The same of one that its thread was in from its beginning to its end.
+#[inline(always)]
+pub(crate) fn all_entered_into(
+    slot: &mut Slot,
+    span: &SpanSlot,
+    header: u64,
+    end: u64,
+    field_words: usize,
+) {
+    let mut record = SpanWords::write(slot);
+    record.set_end(end);
+    record.set_last_or_busy(end);
+    close_into(&mut record, span, header, field_words);
+}
+
 /// The words that all records of spans have.
 #[inline(always)]
 fn close_into(record: &mut SpanWords<&mut Slot>, span: &SpanSlot, header: u64, field_words: usize) {

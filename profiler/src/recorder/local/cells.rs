@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use spandrel_ring::ThreadLease;
+use spandrel_ring::{ThreadLease, ThreadTable};
 
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::state::NOBODY;
 use crate::recorder::entry_rules::NO_AGE;
-use crate::recorder::open_spans::SlotPosition;
+use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::Slot;
 
 thread_local! {
@@ -35,6 +35,8 @@ pub(super) struct Cells {
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     pub(super) lease: ThreadLease<Slot>,
+    /// The table of open spans, for scopes, which have no front end to find it by; none when the thread is ending.
+    pub(super) table: ThreadTable<SpanSlot>,
     /// Free slots for spans of a direct front end, see [`free_list`](crate::recorder::open_spans::free_list): the first `free_len`
     /// of these.
     pub(super) free: [Cell<SlotPosition>; FREE],
@@ -62,6 +64,7 @@ impl Cells {
             ids_until: Cell::new(0),
             long_age: Cell::new(NO_AGE),
             lease: ThreadLease::new(),
+            table: ThreadTable::new(),
             free: [const { Cell::new(0) }; FREE],
             free_len: Cell::new(0),
             innermost: Cell::new(OUTSIDE),

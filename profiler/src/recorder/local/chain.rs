@@ -212,8 +212,32 @@ impl ThreadToken {
         self.first_open(open, layer, get_cell(|cells| &cells.innermost))
     }
 
+    /// The same but for scopes.
+    pub(crate) fn current_with_key(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
+        let innermost = get_cell(|cells| &cells.innermost);
+        self.all_open(open, layer, innermost).find(|span| !span.has_no_key())
+    }
+
+    /// The innermost scope that the thread is in, if that is in the span with this id, or in none if it is 0, and only in
+    /// scopes and what is not recorded between.
+    pub(crate) fn scope_in(self, open: &OpenSpans, around: u64) -> Option<&SpanSlot> {
+        let mut scope = None;
+        for span in self.all_open(open, 0, get_cell(|cells| &cells.innermost)) {
+            if !span.has_no_key() {
+                return scope.filter(|_| span.id() == around);
+            }
+            scope = scope.or(Some(span));
+        }
+        scope.filter(|_| around == 0)
+    }
+
     fn first_open(self, open: &OpenSpans, layer: u16, link: Link) -> Option<&SpanSlot> {
-        self.chain_from(open, link).find_map(|entered| match entered {
+        self.all_open(open, layer, link).next()
+    }
+
+    /// The spans of this layer that are recorded and still open, from this link outwards.
+    fn all_open(self, open: &OpenSpans, layer: u16, link: Link) -> impl Iterator<Item = &SpanSlot> {
+        self.chain_from(open, link).filter_map(move |entered| match entered {
             Entered::Own(position) => {
                 open.get(position).filter(|span| layer == 0 && !span.is_closed())
             }

@@ -14,7 +14,7 @@ mod token;
 
 use std::sync::Arc;
 
-use spandrel_ring::Lease;
+use spandrel_ring::{Lease, Table};
 
 pub(crate) use self::chain::{Entered, Within};
 pub(crate) use self::link::Detailed;
@@ -24,7 +24,7 @@ pub(crate) use self::token::{ThreadToken, Unavailable};
 use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
 use self::state::MUTED;
-use crate::recorder::open_spans::SlotPosition;
+use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::Slot;
 use crate::recorder::recording::Recorder;
 
@@ -85,6 +85,28 @@ pub(crate) fn innermost_own() -> SlotPosition {
 pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
     // Added, not subtracted: that needs no copy of either.
     entered >= start().wrapping_add(get_cell(|cells| &cells.long_age))
+}
+
+/// Runs `f` with the table of open spans of the recorder that the cells are set up for.
+#[inline(always)]
+pub(crate) fn with_table<R>(f: impl FnOnce(&Table<SpanSlot>) -> Option<R>) -> Option<R> {
+    CELLS.with(|cells| cells.table.with(f)).flatten()
+}
+
+/// The recorder that may take its fast paths for new spans.
+pub(crate) fn fast_owner() -> u32 {
+    state::fast_owner(get_cell(|cells| &cells.state))
+}
+
+/// Whether the cells are set up for this recorder and this thread, to which the fast paths are open.
+#[inline(always)]
+pub(crate) fn is_fast(owner: u32, thread: u32) -> bool {
+    get_cell(|cells| &cells.state) == u64::from(owner) << 32 | u64::from(thread)
+}
+
+/// The recorder that the thread's cells are or were set up for with this id, unless it is gone.
+pub(crate) fn recorder_of(owner: u32) -> Option<Arc<Recorder>> {
+    owned::recorder_of(owner)
 }
 
 /// For a thread that has been found to be the owner of a span, by [`fast_thread`].

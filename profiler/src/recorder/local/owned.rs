@@ -53,6 +53,7 @@ impl Drop for ThreadEnd {
         // No slot is kept from now on, and no lease taken.
         set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
+        CELLS.with(|cells| drop(cells.table.take()));
         in_this_order();
         set(|cells| &cells.state, state);
     }
@@ -139,7 +140,7 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
         BUSY | IN_USER_CODE => return Err(Unavailable::Reentrant),
         _ => {}
     }
-    if CELLS.with(|cells| cells.lease.is_borrowed()) {
+    if CELLS.with(|cells| cells.lease.is_borrowed() || cells.table.is_in_use()) {
         // The handler of a signal, which records for another profiler.
         return Err(Unavailable::Reentrant);
     }
@@ -163,6 +164,8 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
     set(|cells| &cells.idle, NOBODY);
     // The partition, if one was found, is the thread's until then.
     let ends = ThreadEnd::is_for(recorder);
+    let table = ends.then(|| recorder.open.slots().clone());
+    CELLS.with(|cells| cells.table.put(table));
     match found {
         Ok(_) if ends => {}
         Ok(_) => CELLS.with(|cells| drop(cells.lease.take())),
@@ -241,6 +244,15 @@ pub(super) fn look_for_lease(recorder: &Recorder) {
         recorder.counters.partition(lease.partition()).set_lessee(get_cell(|cells| &cells.thread));
     }
     CELLS.with(|cells| cells.lease.put(lease));
+}
+
+/// The recorder with this id, if the thread has ever recorded for it.
+pub(super) fn recorder_of(id: u32) -> Option<Arc<Recorder>> {
+    let find = |all: &RefCell<Vec<ThreadState>>| {
+        let all = all.try_borrow().ok()?;
+        all.iter().find(|thread_state| thread_state.recorder_id == id)?.recorder.upgrade()
+    };
+    THREAD_STATES.try_with(find).ok().flatten()
 }
 
 /// Whether what the thread is given now will be given back when it ends.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use spandrel_ring::Borrowed;
+use spandrel_ring::{Borrowed, Table};
 
 use super::cells::{CELLS, get_cell, set};
 use super::state::{BUSY, IN_USER_CODE, in_this_order};
@@ -87,9 +87,15 @@ impl ThreadToken {
     /// The same for whoever has [begun a change](Self::begin_change).
     #[inline(always)]
     pub(crate) fn take_slot_in_change(self, open: &OpenSpans) -> Option<(SlotPosition, &SpanSlot)> {
+        self.take_slot_of(open.slots())
+    }
+
+    /// The same of this table, which is the recorder's.
+    #[inline(always)]
+    pub(crate) fn take_slot_of(self, open: &Table<SpanSlot>) -> Option<(SlotPosition, &SpanSlot)> {
         let last = get_cell(|cells| &cells.free_len).wrapping_sub(1);
         let position = CELLS.with(|cells| cells.free.get(last as usize).map(Cell::get))?;
-        let span = open.get(position)?;
+        let span = open.get(position as usize)?;
         set(|cells| &cells.free_len, last);
         Some((position, span))
     }

@@ -164,7 +164,12 @@ impl SpanSlot {
     pub(super) fn is_free(&self) -> bool {
         // Relaxed: for counting; a moment later it may be otherwise.
         let key = self.key.load(Ordering::Relaxed);
-        key == 0 || key == RESERVED_KEY
+        key == 0 || key == RESERVED_KEY && self.id() == 0
+    }
+
+    /// Whether the span here, which is open, is a scope: nobody finds it by a key.
+    pub(crate) fn has_no_key(&self) -> bool {
+        self.has_key(RESERVED_KEY)
     }
 
     /// Takes the slot from the hashed front ends for good, if it is free.
@@ -214,6 +219,14 @@ impl SpanSlot {
             Some(words) => std::array::from_fn(|at| words[at].load(Ordering::Relaxed)),
             None => [0; SLOT_WORDS],
         }
+    }
+
+    /// The scope here is over, of which `extra` says nothing. The place keeps its key, which is that of a free one:
+    /// nobody finds a scope by its key.
+    #[inline(always)]
+    pub(crate) fn vacate_scope(&self) {
+        // Relaxed: as in `OpenSpans::remove`, where nothing follows.
+        self.id.store(0, Ordering::Relaxed);
     }
 
     /// The first words of fields, a slot of the ring full. Behind the last word they are anything.

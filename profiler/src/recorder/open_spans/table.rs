@@ -251,7 +251,15 @@ impl OpenSpans {
         self.direct.drop_handle(index(position) as u32)
     }
 
-    fn fill(&self, position: SlotPosition, layer: u16, origin: u64, new: &NewSpan, fields: &[u64]) {
+    /// Opens a span in a slot that is taken.
+    pub(crate) fn fill(
+        &self,
+        position: SlotPosition,
+        layer: u16,
+        origin: u64,
+        new: &NewSpan,
+        fields: &[u64],
+    ) {
         let span = self.span(position);
         if layer != 0 {
             span.mark(u64::from(layer) << LAYER_SHIFT);
@@ -300,6 +308,16 @@ impl OpenSpans {
 
     /// Gives a slot back.
     pub(crate) fn remove(&self, position: SlotPosition) {
+        let layer = (self.span(position).extra.load(Ordering::Relaxed) >> LAYER_SHIFT) as u16;
+        self.remove_from(position, self.is_direct(layer));
+    }
+
+    /// The same of a scope, which has a direct slot whatever the first front end is.
+    pub(crate) fn remove_direct(&self, position: SlotPosition) {
+        self.remove_from(position, true);
+    }
+
+    fn remove_from(&self, position: SlotPosition, is_direct: bool) {
         let span = self.span(position);
         // The id first, and Release on what follows: whoever sees the slot being cleared sees that
         // the span is gone. (Loom found the other order wrong.)
@@ -321,7 +339,7 @@ impl OpenSpans {
         }
         // The owner may have been inside more than once.
         span.own_depth.store(0, Ordering::Release);
-        if self.is_direct((extra >> LAYER_SHIFT) as u16) {
+        if is_direct {
             span.key.store(RESERVED_KEY, Ordering::Release);
             self.give_slot_back(position);
         } else {

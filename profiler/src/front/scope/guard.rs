@@ -1,0 +1,350 @@
+//! A scope that is open.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use spandrel_ring::{Table, timestamp};
+use tracing_core::{Metadata, dispatcher};
+
+use super::ancestor::nearest_recorded;
+use super::ordinary;
+use super::values::{ScopeFields, ScopeValues};
+use crate::front::fast::{self, InlineFields};
+use crate::front::front_end::FoundFrontEnd;
+use crate::recorder::Recorder;
+use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::local::{self, ThreadToken};
+use crate::recorder::losses::Kind;
+use crate::recorder::open_spans::{
+    INSIDE, NewSpan, OpenSpans, SlotPosition, SpanSlot, plain_words,
+};
+use crate::recorder::record::{ENTERED, SLOT_WORDS, Slot};
+
+/// A span of the thread that made it, from that moment until this is dropped. Made by [`scope!`](crate::scope!).
+///
+/// Stays on its thread. One that is [forgotten](std::mem::forget) stays open, and what the thread does later is inside it.
+#[must_use = "a scope ends when it is dropped: give it a name, like `_scope`"]
+#[derive(Debug)]
+pub struct Scope {
+    position: SlotPosition,
+    /// The recorder's id, or [`NOT_RECORDED`], or [`ORDINARY`].
+    owner: u32,
+    here: PhantomData<*const ()>,
+}
+
+/// No recorder's id.
+const NOT_RECORDED: u32 = 0;
+/// As little: it is a span of `tracing`, at this slot of [`ordinary`].
+const ORDINARY: u32 = u32::MAX;
+
+/// For the macro.
+#[doc(hidden)]
+#[inline]
+pub fn none() -> Scope {
+    Scope::NONE
+}
+
+impl Scope {
+    pub(super) const NONE: Self = Self::new(0, NOT_RECORDED);
+
+    pub(super) const fn new(position: SlotPosition, owner: u32) -> Self {
+        Self { position, owner, here: PhantomData }
+    }
+
+    pub(super) fn ordinary(position: u32) -> Self {
+        Self::new(position, ORDINARY)
+    }
+
+    /// Whether anybody is told of it: not where nothing records, or its level or target is not kept.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.owner != NOT_RECORDED
+    }
+
+    /// Ends it here, as `drop` does.
+    pub fn end(self) {}
+}
+
+impl Drop for Scope {
+    #[inline]
+    fn drop(&mut self) {
+        if self.owner != NOT_RECORDED {
+            close(self.position as usize, self.owner);
+        }
+    }
+}
+
+/// Opens one without fields, in as few instructions as can be. `callsite` stands where a record has it. `None`, and
+/// nothing was done, if it is another case than the usual one.
+#[inline(always)]
+pub(super) fn open_plain(owner: u32, callsite: u64) -> Option<Scope> {
+    let token = local::get_if_owner(owner)?;
+    local::with_table(|table| {
+        let start = timestamp::read();
+        token.begin_change();
+        let position = fill_plain(token, table, callsite, start);
+        token.end_change();
+        position.map(|position| Scope::new(position, owner))
+    })
+}
+
+#[inline(always)]
+fn fill_plain(
+    token: ThreadToken,
+    table: &Table<SpanSlot>,
+    callsite: u64,
+    start: u64,
+) -> Option<SlotPosition> {
+    // An id that is not used after all does no harm.
+    let id = token.next_id_of_block(start)?;
+    let (parent, root) = kin(token, table, id)?;
+    let (position, span) = token.take_slot_of(table)?;
+    span.set_origin(parent | callsite);
+    complete(token, position, span, &NewSpan { head: token.fast_head(), id, root, start });
+    Some(position)
+}
+
+/// Parent, or 0, and root of a new one with this id; if the innermost span is the thread's own.
+#[inline(always)]
+fn kin(token: ThreadToken, table: &Table<SpanSlot>, id: u64) -> Option<(u64, u64)> {
+    if token.is_outside() {
+        return Some((0, id));
+    }
+    fast::parent_in(token, table).map(|(id, parent)| (id, parent.root()))
+}
+
+/// The thread is inside from the beginning.
+#[inline(always)]
+fn complete(token: ThreadToken, position: SlotPosition, span: &SpanSlot, new: &NewSpan) {
+    token.expect_here(span);
+    span.complete(&NewSpan { head: new.head | u64::from(INSIDE), ..*new });
+    token.push_here(position);
+}
+
+/// The same for one with fields.
+#[inline(always)]
+pub(super) fn open_with_fields(
+    owner: u32,
+    callsite: u64,
+    metadata: &'static Metadata<'static>,
+    values: &impl ScopeValues,
+) -> Option<Scope> {
+    let token = local::get_if_owner(owner)?;
+    local::with_table(|table| {
+        token.begin_change();
+        let Some((position, span)) = token.take_slot_of(table) else {
+            token.end_change();
+            return None;
+        };
+        let mut fields = InlineFields::new(span);
+        values.add_to(0, &mut ScopeFields::of_slot(&mut fields, metadata));
+        // From here on the fields may not be visited again: code of the user's may have run.
+        let words = fields.len_if_inline();
+        let start = timestamp::read();
+        let id = token.next_id_of_block(start);
+        let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
+        let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
+            return Some(open_otherwise((position, owner), callsite, metadata, (&fields, values)));
+        };
+        span.set_words(words);
+        span.set_origin(parent | callsite);
+        complete(token, position, span, &NewSpan { head: token.fast_head(), id, root, start });
+        token.end_change();
+        Some(Scope::new(position, owner))
+    })
+}
+
+/// Ends the change that opens one whose fields were visited: where there are no ids left, or the parent has to be looked
+/// for, or the slot has no room for all fields.
+#[cold]
+#[inline(never)]
+fn open_otherwise(
+    (position, owner): (SlotPosition, u32),
+    callsite: u64,
+    metadata: &'static Metadata<'static>,
+    (fields, values): (&InlineFields<'_>, &dyn ScopeValues),
+) -> Scope {
+    let token = local::of_owner();
+    let scope = match recorder_of(owner) {
+        Some(recorder) => {
+            complete_fields(&recorder, token, position, callsite, metadata, (fields, values));
+            Scope::new(position, owner)
+        }
+        None => Scope::NONE, // it is gone; so is what it would be stored in
+    };
+    token.end_change();
+    scope
+}
+
+fn complete_fields(
+    recorder: &Recorder,
+    token: ThreadToken,
+    position: SlotPosition,
+    callsite: u64,
+    metadata: &'static Metadata<'static>,
+    (fields, values): (&InlineFields<'_>, &dyn ScopeValues),
+) {
+    let span = fields.span();
+    let complete = |words| {
+        recorder.complete_scope(token, (position, span), callsite, words, &nearest_recorded)
+    };
+    if let Some(words) = fields.len_if_inline() {
+        complete(words);
+        return;
+    }
+    let append = |id, buffer: &FieldBuffer| {
+        let kept = recorder.open.append_fields(position, id, buffer.words(), buffer.declared());
+        buffer.mark(span, kept);
+    };
+    if !fields.has_failed() {
+        let id = complete(fields.len());
+        let appended = local::with_thread_state(|thread_state| append(id, &thread_state.fields));
+        if appended.is_err() {
+            span.set_left_out();
+        }
+        return;
+    }
+    // A thread that is ending has no buffer any more.
+    let mut buffer = FieldBuffer::new(recorder.field_words_max);
+    buffer.begin(metadata.fields().len());
+    token.in_user_code(|| {
+        values.add_to(0, &mut ScopeFields::of_visitor(&mut buffer, metadata));
+    });
+    append(complete(0), &buffer);
+}
+
+/// What has become of a scope that ends.
+enum Ending {
+    Done,
+    /// Its record is published, and its slot free, which the thread does not keep.
+    Free,
+    /// Nothing was done.
+    Otherwise,
+}
+
+/// Each way ends in a call of the next, so that none saves registers for another.
+#[inline(never)]
+fn close(position: usize, owner: u32) {
+    if fast::is_panicking() {
+        return close_slow(position, owner);
+    }
+    match close_plain(position, owner) {
+        Ending::Done => {}
+        Ending::Free => give_back(position),
+        Ending::Otherwise => close_otherwise(position, owner),
+    }
+}
+
+/// One without fields.
+#[inline(always)]
+fn close_plain(position: usize, owner: u32) -> Ending {
+    let ending = local::with_table(|table| {
+        let (span, head) = closing(table, position, owner)?;
+        if span.extra() != 0 {
+            return None;
+        }
+        let token = local::of_owner();
+        let mut lease = token.borrow_lease()?;
+        let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
+            close_once(slot, span, head, 0);
+        });
+        token.give_lease_back(lease);
+        published.then(|| {
+            token.pop_own(span);
+            span.vacate_scope();
+            free(token, position)
+        })
+    });
+    ending.unwrap_or(Ending::Otherwise)
+}
+
+#[inline(always)]
+fn free(token: ThreadToken, position: usize) -> Ending {
+    if token.keep_slot(position as SlotPosition) { Ending::Done } else { Ending::Free }
+}
+
+/// The same of one with fields.
+#[inline(always)]
+fn close_with_fields(position: usize, owner: u32) -> Ending {
+    let ending = local::with_table(|table| {
+        let (span, head) = closing(table, position, owner)?;
+        let words = plain_words(span.extra(), SLOT_WORDS)?;
+        let token = local::of_owner();
+        let mut lease = token.borrow_lease()?;
+        let slots = if words == 0 { 1 } else { 2 };
+        let published =
+            lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
+                0 => close_once(slot, span, head, words),
+                // Behind the last word they are anything.
+                _ => span.copy_inline_fields(slot),
+            });
+        token.give_lease_back(lease);
+        published.then(|| {
+            token.pop_own(span);
+            OpenSpans::vacate_plain(span, 1);
+            free(token, position)
+        })
+    });
+    ending.unwrap_or(Ending::Otherwise)
+}
+
+/// The span of a scope, if it is the calling thread's innermost one, which is inside it once, and its `head`.
+#[inline(always)]
+fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<(&SpanSlot, u64)> {
+    if local::innermost_own() != position as SlotPosition {
+        return None;
+    }
+    let span = table.get(position)?;
+    let head = span.head();
+    // The thread may have turned to another profiler, where it has the same number.
+    local::is_fast(owner, (head as u32).wrapping_sub(INSIDE)).then_some((span, head))
+}
+
+/// Writes the record: the waiting time is none, and the last exit the end.
+#[inline(always)]
+fn close_once(slot: &mut Slot, span: &SpanSlot, head: u64, words: usize) {
+    let end = timestamp::read();
+    fast::all_entered_into(slot, span, head + u64::from(ENTERED - INSIDE), end, words);
+}
+
+#[inline(never)]
+fn close_otherwise(position: usize, owner: u32) {
+    match close_with_fields(position, owner) {
+        Ending::Done => {}
+        Ending::Free => give_back(position),
+        Ending::Otherwise => close_slow(position, owner),
+    }
+}
+
+/// For the recorder that the thread is set up for.
+#[cold]
+#[inline(never)]
+fn give_back(position: usize) {
+    if let Some(recorder) = recorder_of(local::fast_owner()) {
+        recorder.open.give_slot_back(position as SlotPosition);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn close_slow(position: usize, owner: u32) {
+    if owner == ORDINARY {
+        return ordinary::close(position);
+    }
+    // None for one that is gone; or of a thread of which little is left, where it had a subscriber of its own: the
+    // span stays open, and is stored as such.
+    if let Some(recorder) = recorder_of(owner) {
+        recorder.close_scope(position as SlotPosition);
+    }
+}
+
+/// The recorder with this id that the thread has recorded for.
+fn recorder_of(owner: u32) -> Option<Arc<Recorder>> {
+    local::recorder_of(owner).or_else(|| {
+        // What the thread owned is in use, or gone with its other variables.
+        dispatcher::get_default(|dispatch| {
+            let recorder = FoundFrontEnd::of(dispatch)?.recorder?;
+            (recorder.id == owner).then(|| Arc::clone(recorder))
+        })
+    })
+}
