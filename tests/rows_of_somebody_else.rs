@@ -28,7 +28,7 @@ fn insert(other: &Connection, run: i64, step: i64) -> u64 {
             "WITH RECURSIVE n(id) AS (
                VALUES ({last} + 1) UNION ALL SELECT id + {step} FROM n WHERE id < {last} + 1500)
              INSERT INTO span SELECT n.id, {run}, NULL, n.id, callsite_id, thread_id, start_ns,
-               duration_ns, busy_ns, duration_ns, entries, status, NULL, NULL, NULL, NULL, NULL, NULL
+               duration_ns, busy_ns, duration_ns, entries, status, NULL, NULL, NULL, NULL, NULL, NULL, NULL
              FROM n, (SELECT * FROM span LIMIT 1);
              INSERT INTO event SELECT s.id, {run}, NULL, e.callsite_id, e.thread_id, at_ns, 'theirs',
                NULL, NULL FROM (SELECT id FROM span WHERE id > {last}) AS s,

@@ -226,8 +226,13 @@ impl Profile {
     /// The groups of the calls that are asked about, and the time that these span; from the sums of an
     /// optimized profile where they say enough.
     pub(crate) fn groups(&self, by: &By) -> Result<(Groups, i64), Failure> {
+        self.groups_with(by, by.columns())
+    }
+
+    /// The same, of which these columns are wanted.
+    pub(crate) fn groups_with(&self, by: &By, columns: Columns) -> Result<(Groups, i64), Failure> {
         let mut groups = Groups::new(by.clone());
-        let columns = by.columns();
+        let columns = columns.max(by.columns());
         if self.filter.is_empty() {
             let extent = self.reader.add_window(&self.pass(columns), &mut groups)?;
             return Ok((groups, extent.length_ns()));

@@ -113,7 +113,7 @@ fn the_page_says_what_sets_slow_spans_apart() {
     db.execute_batch(
         "INSERT INTO span SELECT s.id + 10000000 * n.value, run_id, NULL, s.id + 10000000 * n.value,
            callsite_id, thread_id, start_ns, duration_ns, busy_ns, self_ns, entries, status, fields,
-           first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id, NULL
+           first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id, self_busy_ns, NULL
          FROM span AS s, json_each('[1,2,3,4,5,6,7,8,9]') AS n
          WHERE callsite_id = (SELECT id FROM callsite WHERE name = 'http.request');
          CREATE TEMP TABLE request AS

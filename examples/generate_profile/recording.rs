@@ -173,6 +173,8 @@ impl<'a> Recording<'a> {
                 duration_ns: Some(node.end_ns - node.start_ns),
                 busy_ns: Some(node.busy_ns),
                 self_ns: Some(node.self_ns),
+                self_busy_ns: (node.in_children_ns > 0)
+                    .then(|| (node.busy_ns - node.in_children_ns).max(0)),
                 entries: node.polls,
                 first_entry_ns: Some(FIRST_ENTRY_NS.min(length_ns - node.busy_ns).max(0)),
                 longest_entry_ns: is_again.then(|| node.busy_ns - node.busy_ns / 3),

@@ -237,6 +237,7 @@ impl Shapes {
             follows: None,
             lost: false,
             self_ns: 0,
+            in_children_ns: 0,
             id: 0,
         });
         trace.nodes.len() - 1

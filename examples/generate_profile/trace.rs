@@ -25,6 +25,8 @@ pub struct Node {
     pub lost: bool,
     /// Known once the trace is complete.
     pub self_ns: i64,
+    /// Likewise: time in which its thread was in children.
+    pub in_children_ns: i64,
     /// Known once the span has begun.
     pub id: u64,
 }
@@ -82,11 +84,15 @@ impl Trace {
         self.covered_until.extend(self.nodes.iter().map(|node| node.start_ns));
         for node in &mut self.nodes {
             node.self_ns = node.end_ns - node.start_ns;
+            node.in_children_ns = 0;
         }
         for (_, item) in &self.coming {
             let Item::Span(index) = *item else { continue };
-            let Node { parent, start_ns, end_ns, lost, .. } = self.nodes[index];
+            let Node { parent, start_ns, end_ns, lost, busy_ns, thread, .. } = self.nodes[index];
             let Some(parent) = parent else { continue };
+            if !lost && thread == self.nodes[parent].thread {
+                self.nodes[parent].in_children_ns += busy_ns;
+            }
             let known = !lost && end_ns <= self.nodes[parent].end_ns;
             let until = &mut self.covered_until[parent];
             if known && end_ns > *until {
@@ -128,6 +134,7 @@ mod tests {
             follows: None,
             lost: false,
             self_ns: 0,
+            in_children_ns: 0,
             id: 0,
         }
     }

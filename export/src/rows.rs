@@ -30,7 +30,7 @@ enum Cell<'a> {
 }
 
 /// Of spans; `thread` is that of the longest entry.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 29] = [
     "id",
     "parent_id",
     "root_id",
@@ -54,6 +54,7 @@ const COLUMNS: [&str; 28] = [
     "first_entry_ns",
     "longest_entry_ns",
     "last_exit_ns",
+    "self_busy_ns",
     "status",
     "trace_id",
     "otel_span_id",
@@ -141,6 +142,7 @@ fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.
         maybe_integer(span.first_entry_ns),
         maybe_integer(span.longest_entry_ns),
         maybe_integer(span.last_exit_ns),
+        maybe_integer(span.self_busy_ns),
         Cell::Text(span.status.as_str()),
         span.context.map_or(Cell::Unknown, |context| Cell::Hex(context.trace_id.get(), 32)),
         span_id(|context| context.span_id),

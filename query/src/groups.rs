@@ -94,6 +94,9 @@ pub struct Group {
     pub busy_ns: Option<i64>,
     /// Sum of self times.
     pub self_ns: i64,
+    /// Sum of the busy times of their own: what of the self times threads were inside. `None` if they were not measured,
+    /// and where a scan was not asked for entries.
+    pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
     /// All durations.
@@ -113,6 +116,7 @@ impl Group {
             sum_ns: 0,
             busy_ns: Some(0),
             self_ns: 0,
+            self_busy_ns: Some(0),
             max_ns: 0,
             histogram: Histogram::new(),
         }
@@ -156,6 +160,8 @@ impl Group {
         self.busy_ns = self.busy_ns.zip(span.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
         self.busy_ns = self.busy_ns.map(|sum| sum.saturating_add(earlier_ns));
         self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
+        let own = self.self_busy_ns.zip(span.self_busy_ns);
+        self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
         self.max_ns = self.max_ns.max(duration_ns);
         self.histogram.record(duration_ns.max(0) as u64);
     }
@@ -176,6 +182,8 @@ impl Group {
         self.sum_ns = self.sum_ns.saturating_add(top.sum_ns);
         self.busy_ns = self.busy_ns.zip(top.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
         self.self_ns = self.self_ns.saturating_add(top.self_ns);
+        let own = self.self_busy_ns.zip(top.self_busy_ns);
+        self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
         self.max_ns = self.max_ns.max(top.max_ns);
         self.histogram.merge(&top.histogram);
     }

@@ -24,6 +24,7 @@ pub(crate) struct RawSpan {
     pub(crate) longest_entry_ns: Option<i64>,
     pub(crate) last_exit_ns: Option<i64>,
     pub(crate) longest_thread_id: Option<i64>,
+    pub(crate) self_busy_ns: Option<i64>,
 }
 
 impl RawSpan {
@@ -36,12 +37,12 @@ impl RawSpan {
         let maybe =
             |at: usize| -> rusqlite::Result<Option<i64>> { Ok(row.get_ref(at)?.as_i64_or_null()?) };
         let fields = match columns {
-            Columns::All => row.get_ref(15)?.as_str_or_null()?,
+            Columns::All => row.get_ref(16)?.as_str_or_null()?,
             Columns::Entries | Columns::Numbers => None,
         };
-        let [first, longest, last, longest_thread] = match columns {
-            Columns::Numbers => [None; 4],
-            _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?],
+        let [first, longest, last, longest_thread, self_busy_ns] = match columns {
+            Columns::Numbers => [None; 5],
+            _ => [maybe(11)?, maybe(12)?, maybe(13)?, maybe(14)?, maybe(15)?],
         };
         let span = Self {
             id: number(0)?,
@@ -59,6 +60,7 @@ impl RawSpan {
             longest_entry_ns: longest,
             last_exit_ns: last,
             longest_thread_id: longest_thread,
+            self_busy_ns,
         };
         Ok((span, fields))
     }

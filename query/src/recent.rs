@@ -40,6 +40,8 @@ pub struct Rollup {
     pub busy_ns: Option<i64>,
     /// Sum of their self times.
     pub self_ns: i64,
+    /// Sum of the busy times of their own; `None` if those were not measured.
+    pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
     /// Their durations; any percentile is within 1 %.
@@ -62,6 +64,7 @@ impl Rollup {
             sum_ns: row.get(5)?,
             busy_ns: row.get(6)?,
             self_ns: row.get(7)?,
+            self_busy_ns: row.get(11)?,
             max_ns: row.get(8)?,
             histogram,
         })

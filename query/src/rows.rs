@@ -16,7 +16,9 @@ use super::raw_span::RawSpan;
 use super::span_pages::{Ended, Only, Pause, SpanPages, Told};
 use super::workers::Ahead;
 use super::{Columns, SpanRef};
-use crate::reader::{Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry};
+use crate::reader::{
+    Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, self_busy,
+};
 use spandrel_storage::Status;
 
 /// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
@@ -57,12 +59,12 @@ impl Rows {
             Columns::All => {
                 "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
                  self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
-                 longest_thread_id, fields"
+                 longest_thread_id, self_busy_ns, fields"
             }
             Columns::Entries => {
                 "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
                  self_ns, entries, status, first_entry_ns, longest_entry_ns, last_exit_ns,
-                 longest_thread_id"
+                 longest_thread_id, self_busy_ns"
             }
             Columns::Numbers => {
                 "id, parent_id, root_id, callsite_id, thread_id, start_ns, duration_ns, busy_ns,
@@ -125,6 +127,7 @@ impl Rows {
                 duration_ns,
                 busy_ns: duration_ns,
                 self_ns: entry.self_ns,
+                self_busy_ns: entry.self_ns,
                 entries: owner.map_or(1, |owner| owner.entries),
                 first_entry_ns: owner.and_then(|owner| owner.first_entry_ns),
                 longest_entry_ns: duration_ns,
@@ -226,6 +229,10 @@ impl Rows {
             duration_ns: raw.duration_ns,
             busy_ns,
             self_ns: raw.self_ns,
+            self_busy_ns: match self.columns {
+                Columns::Numbers => None,
+                _ => self_busy((entries, first), busy_ns, raw.self_ns, raw.self_busy_ns),
+            },
             entries,
             first_entry_ns: first,
             longest_entry_ns: longest_entry(entries, busy_ns, longest),

@@ -32,6 +32,9 @@ pub struct SpanRef<'a> {
     /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
     /// for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
+    /// Time inside the span itself, less what its threads spent in others meanwhile. Only where the scan was asked for
+    /// entries.
+    pub self_busy_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
     /// From creation to the first entry. Like the next three, only where the scan was asked for it.
@@ -116,6 +119,7 @@ impl SpanRef<'_> {
             duration_ns: self.duration_ns,
             busy_ns: self.busy_ns,
             self_ns: self.self_ns,
+            self_busy_ns: self.self_busy_ns,
             entries: self.entries,
             first_entry_ns: self.first_entry_ns,
             longest_entry_ns: self.longest_entry_ns,
@@ -142,6 +146,7 @@ impl<'a> From<&'a Span> for SpanRef<'a> {
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
+            self_busy_ns: span.self_busy_ns,
             entries: span.entries,
             first_entry_ns: span.first_entry_ns,
             longest_entry_ns: span.longest_entry_ns,

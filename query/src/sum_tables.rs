@@ -24,6 +24,7 @@ pub(crate) const SUMS_SQL: &str = "CREATE TABLE span_zone_sum (
   histogram BLOB NOT NULL,
   long_spans INTEGER NOT NULL,     -- closed spans whose entries count, which are in nothing before
   long_errors INTEGER NOT NULL,    -- those of them that failed
+  self_busy_ns INTEGER,            -- as in rollup
   PRIMARY KEY (first_id, callsite_id)
 ) STRICT, WITHOUT ROWID";
 

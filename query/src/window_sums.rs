@@ -121,10 +121,13 @@ fn sums(tx: &Transaction<'_>, zones: &[TouchedZone]) -> rusqlite::Result<Sums> {
     let mut sums =
         Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
     let mut names = Names::new(tx)?;
-    let long = if indexes::knows_long_spans(tx)? { "long_spans, long_errors" } else { "0, 0" };
+    let since_3 = match indexes::knows_long_spans(tx)? {
+        true => "self_busy_ns, long_spans, long_errors",
+        false => "NULL, 0, 0",
+    };
     let mut select = tx.prepare(&format!(
         "SELECT callsite_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram,
-           calls, {long}
+           calls, {since_3}
          FROM {SUMS} WHERE first_id = ?1"
     ))?;
     for zone in zones {
@@ -143,8 +146,8 @@ fn sums(tx: &Transaction<'_>, zones: &[TouchedZone]) -> rusqlite::Result<Sums> {
             let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
             sum.unfinished = sum.unfinished.saturating_add(number(1)?);
             sum.closed.add_row(row, 2)?;
-            sum.long.spans = sum.long.spans.saturating_add(number(10)?);
-            sum.long.errors = sum.long.errors.saturating_add(number(11)?);
+            sum.long.spans = sum.long.spans.saturating_add(number(11)?);
+            sum.long.errors = sum.long.errors.saturating_add(number(12)?);
         }
     }
     Ok(sums)

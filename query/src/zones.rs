@@ -13,7 +13,7 @@
 use rusqlite::{Row, Statement, Transaction, params};
 
 use crate::indexes::{self, SUMS, ZONES};
-use crate::reader::read_status;
+use crate::reader::{read_status, self_busy};
 use crate::sum_tables::{SUMS_SQL, ZONES_SQL};
 use spandrel_storage::Status;
 use spandrel_storage::internals::Hints;
@@ -30,12 +30,13 @@ pub(crate) fn make(tx: &Transaction<'_>, mut say: impl FnMut(u64)) -> rusqlite::
     let mut tables = Tables {
         zones: tx.prepare(&format!("INSERT INTO {ZONES} VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))?,
         sums: tx.prepare(&format!(
-            "INSERT INTO {SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+            "INSERT INTO {SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         ))?,
         blob: Vec::new(),
     };
     let mut query = tx.prepare(
-        "SELECT id, run_id, start_ns, callsite_id, duration_ns, busy_ns, self_ns, status
+        "SELECT id, run_id, start_ns, callsite_id, duration_ns, busy_ns, self_ns, status,
+           entries, first_entry_ns, self_busy_ns
          FROM main.span ORDER BY id",
     )?;
     let mut rows = query.query([])?;
@@ -123,7 +124,10 @@ impl Zone {
             sum.long_errors += i64::from(is_error);
             return Ok(());
         }
-        let summand = Summand { duration_ns, busy_ns: row.get(5)?, self_ns, is_error };
+        let (entries, busy_ns): (i64, _) = (row.get(8)?, row.get(5)?);
+        let seen = (entries.cast_unsigned(), row.get(9)?);
+        let self_busy_ns = self_busy(seen, busy_ns, self_ns, row.get(10)?);
+        let summand = Summand { duration_ns, busy_ns, self_ns, self_busy_ns, is_error };
         sum.closed.add(summand, &mut sum.hints);
         Ok(())
     }
@@ -155,6 +159,7 @@ impl Tables<'_> {
                 self.blob,
                 sum.long_spans,
                 sum.long_errors,
+                closed.self_busy_ns,
             ])?;
         }
         Ok(())

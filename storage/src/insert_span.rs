@@ -41,8 +41,9 @@ impl<'a> Insert<'a> {
         let mut insert = conn.prepare(&format!(
             "INSERT OR {conflict} INTO main.span (id, run_id, parent_id, root_id, callsite_id,
                thread_id, start_ns, duration_ns, busy_ns, self_ns, entries, status, fields, batch_id,
-               first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+               first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id, self_busy_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+               ?19)"
         ))?;
         // Stays bound from one execution to the next.
         insert.raw_bind_parameter(2, run_id)?;
@@ -68,6 +69,7 @@ impl<'a> Insert<'a> {
         insert.raw_bind_parameter(16, span.longest_entry_ns)?;
         insert.raw_bind_parameter(17, span.last_exit_ns)?;
         insert.raw_bind_parameter(18, nullable(span.longest_thread_id as u64))?;
+        insert.raw_bind_parameter(19, span.self_busy_ns)?;
         insert.raw_execute().map(|_| ())
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn off_entries(
         if let Some(found) = found {
             let left = found.self_ns.saturating_sub(*ns).max(0);
             update.execute([id, left])?;
-            staged.add_self(found.key, left.saturating_sub(found.self_ns), source)?;
+            staged.add_self(found.key, (left.saturating_sub(found.self_ns), 0), source)?;
         }
     }
     Ok(())
@@ -64,19 +64,23 @@ pub(crate) fn off_spans(
     }
     let mut find = tx.prepare(
         "SELECT callsite_id, start_ns, duration_ns, self_ns, entries, first_entry_ns, busy_ns, last_exit_ns,
-           coalesce(longest_thread_id, thread_id) FROM main.span
-         WHERE id = ?1 AND run_id = ?2 AND self_ns > 0 AND duration_ns IS NOT NULL",
+           coalesce(longest_thread_id, thread_id), coalesce(self_busy_ns, busy_ns) FROM main.span
+         WHERE id = ?1 AND run_id = ?2 AND self_ns IS NOT NULL AND duration_ns IS NOT NULL",
     )?;
-    let mut update = tx.prepare("UPDATE main.span SET self_ns = ?2 WHERE id = ?1")?;
+    let mut update =
+        tx.prepare("UPDATE main.span SET self_ns = ?2, self_busy_ns = ?3 WHERE id = ?1")?;
     for children in late.chunk_by(|one, other| one.parent_id == other.parent_id) {
         let id = children[0].parent_id.cast_signed();
         let read = |row: &Row<'_>| Ok((Counted::read(row)?, Work::read(row)?));
         let Some((found, work)) = find.query_row([id, run_id], read).optional()? else { continue };
         let covered = work.covered(children);
-        if covered > 0 {
-            let left = found.self_ns.saturating_sub(covered).max(0);
-            update.execute(params![id, left])?;
-            staged.add_self(found.key, left.saturating_sub(found.self_ns), source)?;
+        let busy = children.iter().map(|child| child.busy_ns).fold(0, i64::saturating_add);
+        let left = found.self_ns.saturating_sub(covered).max(0);
+        let busy_left = work.self_busy_ns.map(|ns| ns.saturating_sub(busy).max(0));
+        if left != found.self_ns || busy_left != work.self_busy_ns {
+            update.execute(params![id, left, busy_left])?;
+            let busy = busy_left.zip(work.self_busy_ns).map_or(0, |(left, was)| left - was);
+            staged.add_self(found.key, (left.saturating_sub(found.self_ns), busy), source)?;
         }
     }
     Ok(())
@@ -88,6 +92,8 @@ struct Work {
     /// Its last exit.
     to_ns: i64,
     thread_id: i64,
+    /// Inside itself.
+    self_busy_ns: Option<i64>,
 }
 
 impl Work {
@@ -103,7 +109,8 @@ impl Work {
             1 => once.unwrap_or(duration_ns),
             _ => last_exit.unwrap_or(duration_ns),
         };
-        Ok(Self { from_ns, to_ns: from_ns.saturating_add(until), thread_id: row.get(8)? })
+        let to_ns = from_ns.saturating_add(until);
+        Ok(Self { from_ns, to_ns, thread_id: row.get(8)?, self_busy_ns: row.get(9)? })
     }
 
     /// How much of it these cover.
@@ -132,12 +139,12 @@ mod tests {
     use super::*;
 
     fn child(start_ns: i64, end_ns: i64, inside_since_ns: i64, thread_id: i64) -> LateChild {
-        LateChild { parent_id: 1, start_ns, end_ns, inside_since_ns, thread_id }
+        LateChild { parent_id: 1, start_ns, end_ns, inside_since_ns, thread_id, busy_ns: 0 }
     }
 
     #[test]
     fn children_cover_what_they_did_before_the_span_was_left_and_never_twice() {
-        let work = Work { from_ns: 100, to_ns: 200, thread_id: 7 };
+        let work = Work { from_ns: 100, to_ns: 200, thread_id: 7, self_busy_ns: None };
         let never = i64::MAX;
         // One that was made before the span counts from its start on.
         assert_eq!(work.covered(&[child(90, 110, never, 3), child(105, 120, 105, 7)]), 20);

@@ -129,6 +129,9 @@ pub struct SpanRow {
     /// From creation to the last exit, less the union of the same of the children; `None` for an unfinished span, and
     /// for one whose entries count instead.
     pub self_ns: Option<i64>,
+    /// Time inside less that of what was entered inside; `None` if that is the same, as nothing was, if nobody was
+    /// inside, or as `self_ns`.
+    pub self_busy_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
     /// From creation to the first entry; `None` if it was never entered, or that is not measured.
@@ -156,6 +159,13 @@ impl SpanRow {
     #[inline]
     pub(crate) fn end_ns(&self) -> i64 {
         self.start_ns.saturating_add(self.duration_ns.unwrap_or(0))
+    }
+
+    /// Time inside less that of what was entered inside; `None` if its entries count, it has not closed, or it is not
+    /// measured.
+    #[inline]
+    pub fn self_busy(&self) -> Option<i64> {
+        self.self_ns.and(self.self_busy_ns.or(self.busy_ns))
     }
 
     /// Whether it is its entries that count, and not its lifetime.
@@ -293,6 +303,8 @@ pub struct LateChild {
     pub inside_since_ns: i64,
     /// Database id of the thread that was inside.
     pub thread_id: i64,
+    /// How long it was inside of the parent, which has that too much of [busy time of its own](SpanRow::self_busy_ns).
+    pub busy_ns: i64,
 }
 
 /// How other systems know a span. A further row of the same span takes the place of the first one.

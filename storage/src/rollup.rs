@@ -38,6 +38,8 @@ pub struct Rollup {
     pub busy_ns: Option<i64>,
     /// What nothing in them took.
     pub self_ns: i64,
+    /// How long they were inside themselves; `None` if it is not measured in this run.
+    pub self_busy_ns: Option<i64>,
     /// The longest.
     pub max_ns: i64,
     /// How the durations are distributed.
@@ -64,8 +66,12 @@ impl Table {
     /// The columns behind the key in the order of [`Rollup`].
     fn columns(self) -> &'static str {
         match self {
-            Self::Spans => "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, 0",
-            Self::Entries => "entries, errors, sum_ns, NULL, self_ns, max_ns, histogram, spans",
+            Self::Spans => {
+                "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, 0, self_busy_ns"
+            }
+            Self::Entries => {
+                "entries, errors, sum_ns, NULL, self_ns, max_ns, histogram, spans, NULL"
+            }
         }
     }
 }
@@ -79,6 +85,8 @@ pub struct Summand {
     pub busy_ns: Option<i64>,
     /// What its children did not take; `None` if its entries count.
     pub self_ns: Option<i64>,
+    /// How long it was inside itself; `None` if that is not measured.
+    pub self_busy_ns: Option<i64>,
     /// Whether it failed.
     pub is_error: bool,
 }
@@ -91,10 +99,12 @@ impl Rollup {
         self.errors += i64::from(span.is_error);
         // Saturating: a sum of hostile durations must not stop the recording.
         self.sum_ns = self.sum_ns.saturating_add(span.duration_ns);
-        self.busy_ns = match self.calls {
-            1 => span.busy_ns,
-            _ => self.busy_ns.zip(span.busy_ns).map(|(sum, one)| sum.saturating_add(one)),
+        let and = |sum: Option<i64>, one: Option<i64>| match self.calls {
+            1 => one,
+            _ => sum.zip(one).map(|(sum, one)| sum.saturating_add(one)),
         };
+        self.busy_ns = and(self.busy_ns, span.busy_ns);
+        self.self_busy_ns = and(self.self_busy_ns, span.self_busy_ns);
         self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
         self.max_ns = self.max_ns.max(span.duration_ns);
         self.histogram.record_near(span.duration_ns.max(0) as u64, hints);
@@ -262,6 +272,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
         max_ns: row.get(5)?,
         histogram,
         spans: row.get(7)?,
+        self_busy_ns: row.get(8)?,
     })
 }
 
@@ -284,6 +295,7 @@ impl Staged {
             duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
+            self_busy_ns: span.self_busy(),
             is_error: is_error(span),
         };
         self.sum(span.callsite_id, end_ns, summand, source)
@@ -295,7 +307,8 @@ impl Staged {
         source: &mut Source<'_>,
     ) -> rusqlite::Result<()> {
         let EntryRow { callsite_id, duration_ns, self_ns, .. } = *entry;
-        let summand = Summand { duration_ns, busy_ns: None, self_ns, is_error: false };
+        let (busy_ns, self_busy_ns) = (None, None);
+        let summand = Summand { duration_ns, busy_ns, self_ns, self_busy_ns, is_error: false };
         let end_ns = entry.end_ns();
         self.sum(callsite_id, end_ns, summand, source)?;
         if entry.earlier_entries > 0
@@ -322,15 +335,16 @@ impl Staged {
         Ok(())
     }
 
-    /// What ended then has so much more self time, or less.
+    /// What ended then has so much more self time, or less, and so much of it inside.
     pub(crate) fn add_self(
         &mut self,
         (callsite_id, end_ns): (i64, i64),
-        ns: i64,
+        (ns, busy_ns): (i64, i64),
         source: &mut Source<'_>,
     ) -> rusqlite::Result<()> {
         if let Some(StagedRow { rollup, .. }) = self.row(callsite_id, end_ns, source)? {
             rollup.self_ns = rollup.self_ns.saturating_add(ns).max(0);
+            rollup.self_busy_ns = rollup.self_busy_ns.map(|sum| sum.saturating_add(busy_ns).max(0));
         }
         Ok(())
     }
@@ -457,8 +471,8 @@ impl Staged {
     fn write_spans(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {
         let mut insert = conn.prepare(
             "INSERT OR REPLACE INTO rollup (run_id, at_ns, callsite_id, interval_ns, calls, errors,
-               sum_ns, busy_ns, self_ns, max_ns, histogram)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+               sum_ns, busy_ns, self_ns, max_ns, histogram, self_busy_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         let mut blob = Vec::new();
         for StagedRow { key, rollup, .. } in &self.rows {
@@ -475,6 +489,7 @@ impl Staged {
                 rollup.self_ns,
                 rollup.max_ns,
                 blob,
+                rollup.self_busy_ns,
             ])?;
         }
         Ok(())

@@ -75,12 +75,14 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
          ALTER TABLE main.span ADD COLUMN longest_entry_ns INTEGER;
          ALTER TABLE main.span ADD COLUMN last_exit_ns INTEGER;
          ALTER TABLE main.span ADD COLUMN longest_thread_id INTEGER;
+         ALTER TABLE main.span ADD COLUMN self_busy_ns INTEGER;
          ALTER TABLE main.span ADD COLUMN batch_id INTEGER;
          ALTER TABLE main.open_span RENAME COLUMN polls TO entries;
          ALTER TABLE main.open_span ADD COLUMN first_entry_ns INTEGER;
          ALTER TABLE main.open_span ADD COLUMN longest_entry_ns INTEGER;
          ALTER TABLE main.open_span ADD COLUMN last_exit_ns INTEGER;
          ALTER TABLE main.open_span ADD COLUMN longest_thread_id INTEGER;
+         ALTER TABLE main.rollup ADD COLUMN self_busy_ns INTEGER;
          ALTER TABLE main.event ADD COLUMN batch_id INTEGER;
          ALTER TABLE main.link ADD COLUMN batch_id INTEGER;
          UPDATE sqlite_schema

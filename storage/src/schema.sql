@@ -90,6 +90,10 @@ CREATE TABLE span (
   last_exit_ns INTEGER,            -- from creation to the last exit, ns; NULL: first_entry_ns +
                                    -- busy_ns, if it was entered once; else as above
   longest_thread_id INTEGER,       -- the thread of the longest entry, thread.id; NULL: thread_id
+  self_busy_ns INTEGER,            -- busy_ns less that of its children inside it, and less the entries
+                                   -- that its threads made meanwhile into other spans, ns; NULL:
+                                   -- busy_ns, as nobody was inside another span meanwhile; or as
+                                   -- self_ns, or it is of a version before 3 (first_entry_ns is NULL)
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
@@ -221,6 +225,7 @@ CREATE TABLE rollup (
   self_ns INTEGER NOT NULL,        -- sum of self_ns
   max_ns INTEGER NOT NULL,         -- largest duration_ns
   histogram BLOB NOT NULL,         -- of duration_ns, percentiles within 1 %; see histogram.rs
+  self_busy_ns INTEGER,            -- sum of self_busy_ns; NULL: not measured in this run
   PRIMARY KEY (run_id, at_ns, callsite_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -320,7 +325,9 @@ SELECT
     || ':' || substr(CAST(100 + ((s.utc_ms * 68719477) >> 36) % 60 AS TEXT), 2)
     || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
   CAST(s.duration_ns / 1e6 AS DOUBLE) AS duration_ms, CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms,
-  CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms, s.entries,
+  CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms,
+  CAST(CASE WHEN s.self_ns IS NOT NULL AND (s.entries = 0 OR s.first_entry_ns IS NOT NULL)
+    THEN coalesce(s.self_busy_ns, s.busy_ns) END / 1e6 AS DOUBLE) AS self_busy_ms, s.entries,
   CAST(s.first_entry_ns / 1e6 AS DOUBLE) AS first_entry_ms,
   CAST(CASE WHEN s.entries = 1 THEN coalesce(s.longest_entry_ns, s.busy_ns)
     ELSE s.longest_entry_ns END / 1e6 AS DOUBLE) AS longest_entry_ms,
@@ -329,7 +336,9 @@ SELECT
   s.status,
   CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
   CAST(coalesce(m.name, 'thread ' || CAST(m.os_id AS TEXT)) AS TEXT) AS made_on,
-  s.fields, c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns, s.callsite_id,
+  s.fields, c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns,
+  CAST(CASE WHEN s.self_ns IS NOT NULL AND (s.entries = 0 OR s.first_entry_ns IS NOT NULL)
+    THEN coalesce(s.self_busy_ns, s.busy_ns) END AS BIGINT) AS self_busy_ns, s.callsite_id,
   s.thread_id, CAST(coalesce(s.longest_thread_id, s.thread_id) AS BIGINT) AS longest_thread_id
 FROM (
   SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
@@ -361,19 +370,20 @@ SELECT
   u.run_id, c.name, c.target, CAST(u.calls AS BIGINT) AS calls, CAST(u.errors AS BIGINT) AS errors,
   CAST(u.sum_ns / 1e6 AS DOUBLE) AS total_ms, CAST(CASE WHEN u.calls > 0 THEN u.sum_ns / 1e6 / u.calls END AS DOUBLE) AS mean_ms,
   CAST(u.max_ns / 1e6 AS DOUBLE) AS max_ms, CAST(u.self_ns / 1e6 AS DOUBLE) AS self_ms,
-  CAST(u.busy_ns / 1e6 AS DOUBLE) AS busy_ms, u.callsite_id, u.counted_by
+  CAST(u.busy_ns / 1e6 AS DOUBLE) AS busy_ms,
+  CAST(u.self_busy_ns / 1e6 AS DOUBLE) AS self_busy_ms, u.callsite_id, u.counted_by
 FROM (
   SELECT
     run_id, callsite_id, sum(calls) AS calls, sum(errors) AS errors, sum(sum_ns) AS sum_ns,
     max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(busy_ns) AS busy_ns,
-    CAST('lifetime' AS TEXT) AS counted_by
+    sum(self_busy_ns) AS self_busy_ns, CAST('lifetime' AS TEXT) AS counted_by
   FROM rollup
   GROUP BY run_id, callsite_id
   UNION ALL
   SELECT
     run_id, callsite_id, sum(entries) AS calls, sum(errors) AS errors, sum(sum_ns) AS sum_ns,
     max(max_ns) AS max_ns, sum(self_ns) AS self_ns, sum(sum_ns) AS busy_ns,
-    CAST('entries' AS TEXT) AS counted_by
+    sum(self_ns) AS self_busy_ns, CAST('entries' AS TEXT) AS counted_by
   FROM entry_rollup
   GROUP BY run_id, callsite_id
 ) AS u

@@ -84,7 +84,18 @@ impl Profile {
             end_ns: from + end,
             inside_since_ns: from + start,
             thread_id: self.thread_id,
+            busy_ns: 60,
         }
+    }
+
+    /// Busy times of their own, of rows and of seconds, that are not what they were in the beginning.
+    fn own(&self) -> Vec<(i64, i64, i64)> {
+        let sql = "SELECT s.id, s.self_busy_ns, r.self_busy_ns FROM spans AS s
+            JOIN rollup AS r ON r.at_ns = s.start_ns WHERE s.self_busy_ns <> 700 ORDER BY s.id";
+        let conn = self.connect();
+        let mut query = conn.prepare(sql).unwrap();
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        query.query_map([], read).unwrap().map(Result::unwrap).collect()
     }
 }
 
@@ -127,6 +138,9 @@ fn a_span_has_less_and_so_has_its_second() {
     profile.store.append(&mut batch).unwrap();
     let expected = (vec![[1, 650], [3, 700]], vec![[0, 650], [2, 700]]);
     assert_eq!(profile.changed("span", 800), expected);
+    // However long they were inside, wherever: that was the parent's busy time.
+    let busy = [(1, 580, 580), (3, 640, 640), (4, 640, 640)];
+    assert_eq!(profile.own(), busy);
     // Again: never more than there is.
     for _ in 0..9 {
         let mut batch = Batch::default();
@@ -134,4 +148,10 @@ fn a_span_has_less_and_so_has_its_second() {
         profile.store.append(&mut batch).unwrap();
     }
     assert_eq!(profile.changed("span", 800).0, [[1, 0], [3, 700]]);
+    let mut more = Batch {
+        late_children: (0..20).map(|_| profile.child(1, 0, 0)).collect(),
+        ..Batch::default()
+    };
+    profile.store.append(&mut more).unwrap();
+    assert_eq!(profile.own()[0], (1, 0, 0), "never more than there is");
 }

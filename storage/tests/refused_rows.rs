@@ -142,7 +142,7 @@ fn a_row_whose_id_another_run_has_gets_another_one_and_so_do_those_that_refer_to
     other
         .execute_batch(&format!(
             "INSERT INTO span SELECT {parent}, 77, NULL, {parent}, 900, 900, start_ns, duration_ns,
-               busy_ns, self_ns, entries, status, 'theirs', 1, NULL, NULL, NULL, NULL FROM span LIMIT 1;
+               busy_ns, self_ns, entries, status, 'theirs', 1, NULL, NULL, NULL, NULL, NULL FROM span LIMIT 1;
              INSERT INTO mark VALUES (5, 77, 1, NULL, 'theirs', NULL);
              INSERT INTO callsite VALUES (2, 'span', 'theirs', '', 'INFO', NULL, NULL, NULL);
              INSERT INTO thread VALUES ({}, 77, 5, 'theirs')",

@@ -54,15 +54,15 @@ prop_compose! {
         self_ns in proptest::option::of(integer()),
         status in select(vec![Status::Ok, Status::Error, Status::Panicked, Status::Unfinished]),
         fields in text(),
-        moments in proptest::array::uniform3(proptest::option::of(integer())),
+        moments in proptest::array::uniform4(proptest::option::of(integer())),
         longest_thread_id in prop_oneof![Just(0), integer()],
     ) -> SpanRow {
-        let [first_entry_ns, longest_entry_ns, last_exit_ns] = moments;
+        let [first_entry_ns, longest_entry_ns, last_exit_ns, self_busy_ns] = moments;
         let [callsite_id, thread_id, start_ns, entries] = numbers;
         SpanRow {
             id: ids.0, parent_id: ids.1, root_id: ids.2, callsite_id, thread_id, start_ns,
             duration_ns, busy_ns, self_ns, entries: entries as u64, status, fields,
-            first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id,
+            first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id, self_busy_ns,
         }
     }
 }

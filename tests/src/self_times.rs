@@ -4,10 +4,13 @@
 //! * Of a span that counts by its lifetime: as long as it works, less the union of the same of its children that count
 //!   so, too, and were done before it, and of all entries with it around them. One that was inside, on the same
 //!   thread, when it was left counts up to then.
-//! * Of an entry that counts: its length less the union of what ran inside it on its thread: children that
-//!   were entered once, and entries with its span around them.
+//! * Of an entry that counts: its length less the union of what ran inside it on its thread: children that were made and
+//!   done inside it, or entered once, and entries with its span around them.
+//!
+//! And of self times only the part in which a thread was inside, the same of no other span: all of them together are no
+//! longer than all threads were inside anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::database::{Database, Span};
 
@@ -101,15 +104,19 @@ pub fn works(db: &Database) -> HashMap<i64, Work> {
 /// children is left out, since nobody knows when they were done, and so are spans whose children closed after them, of which
 /// nobody knows what others did meanwhile.
 pub fn check(db: &Database) {
+    check_sum(db);
     let (spans, entries, works) = (db.spans(), entries(db), works(db));
+    let recorded: HashSet<i64> = entries.iter().map(|entry| entry.span_id).collect();
     let mut inside = HashMap::<i64, Inside>::new();
     for span in &spans {
         if let Some(parent) = span.parent_id {
-            let child = Child { span, work: works.get(&span.id) };
+            let was_recorded = recorded.contains(&span.id);
+            let child = Child { span, work: works.get(&span.id), was_recorded };
             inside.entry(parent).or_default().children.push(child);
         }
     }
     for entry in &entries {
+        inside.entry(entry.span_id).or_default().own.push(entry);
         if let Some(around) = entry.around_id {
             inside.entry(around).or_default().entries.push(entry);
         }
@@ -141,6 +148,8 @@ struct Child<'a> {
     span: &'a Span,
     /// `None` if it has not closed.
     work: Option<&'a Work>,
+    /// Whether any entry of it was recorded by itself.
+    was_recorded: bool,
 }
 
 /// What was inside a span, or is its child.
@@ -148,6 +157,8 @@ struct Child<'a> {
 struct Inside<'a> {
     children: Vec<Child<'a>>,
     entries: Vec<&'a Entry>,
+    /// Those of the span itself.
+    own: Vec<&'a Entry>,
 }
 
 impl Inside<'_> {
@@ -179,9 +190,15 @@ impl Inside<'_> {
         let counting = |child: &&Child<'_>| child.span.self_ns.is_some() && child.span.entries > 0;
         for child in self.children.iter().filter(counting) {
             let work = child.work?;
-            // Of one that was entered several times only the sum is known; one that is left later was perhaps around it.
-            let is_known = work.inside.is_some() && work.end_ns <= to;
-            if !is_known && work.start_ns < to {
+            let is_once = work.inside.is_some() && !child.was_recorded;
+            // Of others that were not done inside one entry only the sum is known, which is taken off those that come then;
+            // one that is left later was perhaps around this one.
+            let is_done = |own: &&Entry| {
+                let is_there = own.thread_id == work.thread_id;
+                is_there && own.start_ns <= work.start_ns && work.end_ns <= own.end_ns
+            };
+            let is_known = is_once && (work.end_ns <= to || work.start_ns >= to);
+            if !is_known && !self.own.iter().any(is_done) {
                 return None;
             }
             if work.thread_id == entry.thread_id {
@@ -192,6 +209,25 @@ impl Inside<'_> {
         all.extend(inside.map(|entry| (entry.start_ns, entry.end_ns)));
         Some(union(all.into_iter(), (from, to)))
     }
+}
+
+/// What time was spent in spans themselves, all of them together.
+pub fn self_busy_ns(db: &Database) -> i64 {
+    db.value(
+        "SELECT (SELECT coalesce(sum(self_busy_ns), 0) FROM spans)
+           + (SELECT coalesce(sum(self_ns), 0) FROM entry)",
+    )
+}
+
+/// No thread was inside of two spans at once, of which one is not around the other.
+fn check_sum(db: &Database) {
+    // Whoever was inside was so between the first and the last moment that anything says of the run.
+    let sql = "SELECT count(*) * (SELECT max(last_ns) - min(0, (SELECT coalesce(min(start_ns), 0) FROM span))
+        FROM run) FROM thread";
+    let (own, passed): (i64, i64) = (self_busy_ns(db), db.value(sql));
+    assert!(own <= passed, "{own} ns in spans themselves, and {passed} ns on all threads");
+    let sql = "SELECT count(*) FROM spans WHERE self_busy_ns NOT BETWEEN 0 AND busy_ns";
+    assert_eq!(db.count(sql), 0);
 }
 
 /// How much of a time intervals cover.

@@ -119,6 +119,13 @@ impl Output {
         if self.is_terminal() { of_terminal().unwrap_or(100) } else { 100 }
     }
 
+    /// Whether a column is shown that people have to ask for, by its key.
+    pub(crate) fn wants(&self, key: &str) -> bool {
+        let is_key = |asked: &String| asked.split(':').next() == Some(key);
+        let is_asked = self.sort.iter().chain(&self.columns).any(is_key);
+        is_asked || !self.format().is_for_people()
+    }
+
     /// Rows to show: those that were asked for, or the command's default; `None`: all.
     pub(crate) fn limit(&self, default: usize) -> Option<usize> {
         Some(self.limit.unwrap_or(default)).filter(|limit| *limit > 0)

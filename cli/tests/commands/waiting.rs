@@ -69,7 +69,7 @@ fn idle_connections_that_lead_by_their_lifetime_are_told_of() {
     for command in ["top", "info", "doctor"] {
         let said = text(&path, &[command]);
         assert!(said.contains(evidence) && said.contains(way), "{command}: {said}");
-        assert!(said.contains("`spandrel top --sort busy_ns`"), "{said}");
+        assert!(said.contains("`spandrel top --sort self_busy_ns`"), "{said}");
     }
     for command in ["top", "info"] {
         let document = document(&path, &[command]);

@@ -101,6 +101,7 @@ fn make(path: &Path) {
             duration_ns: (!open).then_some(duration),
             busy_ns: Some(duration / 2),
             self_ns: (!open).then_some(duration / 3),
+            self_busy_ns: (duration % 3 == 0).then_some(duration / 5),
             entries: id % 5,
             first_entry_ns: (id % 5 > 0).then_some(7),
             longest_entry_ns: (id % 5 > 1).then_some(duration / 5),

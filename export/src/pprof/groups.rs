@@ -132,6 +132,7 @@ mod tests {
                 duration_ns: Some(1),
                 busy_ns: Some(1),
                 self_ns: Some(1),
+                self_busy_ns: None,
                 entries: 1,
                 first_entry_ns: None,
                 longest_entry_ns: None,

@@ -58,8 +58,9 @@ impl Recorder {
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
         let entries = span.entries(self.open.foreign(position), end);
-        let is_stray = self.open.foreign(position).is_stray();
-        let closing = closing(span, end, (entries, is_stray), self.busy_time);
+        let foreign = self.open.foreign(position);
+        let stray = foreign.is_stray().then(|| foreign.before_stray());
+        let closing = closing(span, end, (entries, stray), self.busy_time);
         let (before, n) = closing.words(field_words);
         let fields = (0..in_place)
             .step_by(SLOT_WORDS)
@@ -83,7 +84,7 @@ impl Recorder {
 fn closing(
     span: &SpanSlot,
     end: u64,
-    (entries, is_stray): (Entries, bool),
+    (entries, stray): (Entries, Option<u64>),
     is_timed: bool,
 ) -> ClosingSpan {
     let status = if std::thread::panicking() {
@@ -98,7 +99,7 @@ fn closing(
         origin: span.origin(),
         status,
         left_out: span.has_left_out(),
-        is_stray,
+        stray,
         id: span.id(),
         root: span.root(),
         start: span.start(),

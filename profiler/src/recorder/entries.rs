@@ -79,12 +79,13 @@ impl Recorder {
         }
         let left = left.max(ending.entered);
         let mut entry = self.entry(token, span, around, (ending.entered, left));
-        entry.counts = rule.is_asked_for || counts(count, is_old);
-        if entry.counts && !rule.is_asked_for {
+        entry.counts = rule.is_asked_for;
+        if !rule.is_asked_for {
             // Of all threads, who may come and go meanwhile.
             let all = span.entries_seen(self.open.foreign(position), left);
+            entry.counts = counts(count, all.count, is_old);
             let busy = all.busy.saturating_sub(left - ending.entered);
-            entry.earlier = Earlier { count: all.count.saturating_sub(1), busy };
+            entry.say_earlier(all.count.saturating_sub(1), busy);
         }
         self.publish_if_spare(Kind::Entry, entry.words());
     }
@@ -109,11 +110,12 @@ impl Recorder {
             Entries::LongLived => is_aside || count > LONG_COUNT || is_old,
         };
         let mut entry = is_recorded.then(|| self.entry(token, span, around, times))?;
-        entry.counts = rule.is_asked_for || counts(count, is_old);
-        if entry.counts && !rule.is_asked_for {
+        entry.counts = rule.is_asked_for;
+        if !rule.is_asked_for {
             let (others, busy) = self.open.foreign(position).sums();
+            entry.counts = counts(count, count + others, is_old);
             let busy = span.own_busy().wrapping_add(times.0).wrapping_add(busy);
-            entry.earlier = Earlier { count: count - 1 + others, busy };
+            entry.say_earlier(count - 1 + others, busy);
         }
         Some(entry)
     }
@@ -152,10 +154,23 @@ impl Recorder {
     }
 }
 
-/// Whether an entry of a span counts, with so many before it and that one, of the owner or of others.
+impl Entry {
+    /// So many entries came before this one, if it counts.
+    #[inline]
+    fn say_earlier(&mut self, count: u64, busy: u64) {
+        if self.counts {
+            self.earlier = Earlier { count, busy };
+        }
+    }
+}
+
+/// Whether an entry of a span counts: so many came before it, with that one, of the owner or of others, and of all.
+///
+/// Of a span that is not old it is not known to both when it is entered often (see [`LONG_COUNT`]), so that the entries
+/// of one are recorded, and those of the other are not: these are earlier ones then.
 #[inline]
-fn counts(count: u64, is_old: bool) -> bool {
-    count > LONG_COUNT || is_old && count >= COUNTING
+fn counts(count: u64, all: u64, is_old: bool) -> bool {
+    count > LONG_COUNT || is_old && all >= COUNTING
 }
 
 #[cfg(all(test, not(spandrel_loom)))]

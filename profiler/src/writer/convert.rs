@@ -269,13 +269,14 @@ impl Converter {
         self_times.tell_earlier(|ticks| timeline.length_ns(ticks), &mut batch.earlier);
         self_times.tell_late(&mut batch.late_entry_times);
         for orphan in self_times.take_orphans() {
-            let Orphan { parent, start, end, inside_since, thread } = orphan;
+            let Orphan { parent, start, end, inside_since, thread, busy_ns } = orphan;
             batch.late_children.push(LateChild {
                 parent_id: parent,
                 start_ns: start,
                 end_ns: end,
                 inside_since_ns: inside_since,
                 thread_id: self.thread_id(thread, store),
+                busy_ns,
             });
         }
     }
@@ -305,18 +306,26 @@ impl Converter {
         // The lifetime of a span that counts by its entries is nobody's work, nor is that of one that was never
         // entered.
         let is_work = own.self_ns.is_some() && worked_until > start;
-        if head.parent != 0 && !head.counted && is_work {
-            let busy = if head.is_stray {
-                // What of it was inside another span has come by itself.
-                Some(0)
-            } else if head.entries.count > 1 {
-                Some((times.busy_ns.unwrap_or(0) - own.recorded_ns).max(0))
-            } else {
-                None
+        if head.parent != 0 && !head.counted && worked_until > start {
+            // What of it was inside another span has come by itself, and whatever else was recorded.
+            let inside_ns = match head.is_stray {
+                true => self.timeline.length_ns(head.before_stray),
+                false => (times.busy_ns.unwrap_or(0) - own.recorded_ns).max(0),
             };
-            let part = Part { thread, start, end: worked_until, inside_since, busy };
-            self.self_times.add_child(head.parent, part);
+            let is_one_piece = head.entries.count <= 1 && !head.is_stray;
+            let busy = (!is_one_piece).then_some(inside_ns);
+            if is_work {
+                let end = worked_until;
+                let part = Part { thread, start, end, inside_since, busy, inside_ns };
+                self.self_times.add_child(head.parent, part);
+            } else {
+                self.self_times.add_busy(head.parent, inside_ns);
+            }
         }
+        let self_busy = match (own.self_ns, times.busy_ns) {
+            (Some(_), Some(busy)) if own.others_ns > 0 => Some((busy - own.others_ns).max(0)),
+            _ => None,
+        };
         let entries = match own.self_ns {
             Some(_) => head.entries.count,
             None => self.close_calls(head, duration, &mut times),
@@ -353,6 +362,7 @@ impl Converter {
             duration_ns: Some(duration),
             busy_ns: times.busy_ns,
             self_ns: own.self_ns.filter(|_| !is_idle),
+            self_busy_ns: self_busy,
             entries,
             first_entry_ns: times.first_entry_ns,
             longest_entry_ns: times.longest_entry_ns,
@@ -467,6 +477,7 @@ impl Converter {
                 duration_ns: None,
                 busy_ns: times.busy_ns,
                 self_ns: None,
+                self_busy_ns: None,
                 entries,
                 first_entry_ns: times.first_entry_ns,
                 longest_entry_ns: times.longest_entry_ns,
@@ -490,7 +501,8 @@ impl Converter {
         let arrived = Arrived { id, thread, start, end, counts };
         let self_ns = self.self_times.entry(entry.span, arrived);
         if entry.around != 0 && !entry.counted {
-            let part = Part { thread, start, end, inside_since: start, busy: None };
+            let inside_ns = end - start;
+            let part = Part { thread, start, end, inside_since: start, busy: None, inside_ns };
             self.self_times.add_child(entry.around, part);
         }
         let callsite_id = self.callsite(entry.callsite, store).id;
@@ -721,8 +733,14 @@ impl LateChildren<'_> {
             let inside_since =
                 inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
             let thread = inside.map_or(thread, |(_, thread)| thread);
+            let inside_ns = match inside {
+                Some(_) if is_one_piece => end - inside_since,
+                _ => timeline.length_ns(parent_link.busy_inside()) - self_times.recorded_ns(id),
+            };
+            let inside_ns = inside_ns.max(0);
             let busy = (!is_one_piece).then_some(0);
-            self_times.add_child(parent, Part { thread, start, end, inside_since, busy });
+            let part = Part { thread, start, end, inside_since, busy, inside_ns };
+            self_times.add_child(parent, part);
         }
         parent_link.set_counted();
     }

@@ -18,8 +18,9 @@
 //! a child of that one, whichever its parent is.
 //!
 //! A span that lives long counts by its [entries](Long): its lifetime is nobody's work, and is taken off nobody's.
-//! The self time of an entry is its length less what ran inside it on its thread: children that were entered
-//! once, entries of others, and what other children were busy. Children that are kept for longer than the entry come
+//! An entry is a piece of work as another span is: its self time is its length less what ran inside it on its thread.
+//! Those are entries of others, children that were entered once, children that were made and done inside it, whatever they
+//! waited there; and what other children were busy. Children that are kept for longer than the entry come
 //! when that is a row, which then [says less](late), too.
 
 mod calls;
@@ -49,6 +50,9 @@ const SPARE_MAX: usize = 256;
 const ORPHANS_MAX: usize = 16_384;
 /// Children of one span that are kept as they came; beyond, the older half becomes a union.
 const RECENT_MAX: usize = 64;
+/// Children that were entered several times, of a span that lives long, which are kept until its next entry tells whether they
+/// were done inside it; beyond, the older half is taken to have been.
+const PENDING_MAX: usize = 64;
 
 /// A set of moments in nanoseconds, as disjoint intervals in order.
 ///
@@ -249,6 +253,8 @@ struct Children {
     older: Union,
     /// On which thread all of those were, if it was one.
     older_thread: Option<u32>,
+    /// How long threads were in others while they were inside the span.
+    busy_ns: i64,
 }
 
 /// Empty lists, with their memory.
@@ -314,17 +320,15 @@ impl Children {
         is_empty
     }
 
-    /// Adds those of a thread to a union that end after `from`, and older ones of any thread. Returns how much of
-    /// those is known by its sum only.
+    /// Adds those of a thread to a union, and older ones of any thread: also those that end before `from`, as entries
+    /// may come in another order. Returns how much is known of those that end later by its sum only.
     #[cold]
     fn add_to(&self, union: &mut Union, thread: u32, from: i64, spare: &mut Spare) -> i64 {
         for (start, end) in self.older.earlier.iter().chain([&self.older.last]) {
-            if *end > from {
-                union.add(*start, *end, spare);
-            }
+            union.add(*start, *end, spare);
         }
         for child in [self.first].iter().chain(&self.others) {
-            if child.thread == thread && child.end > from {
+            if child.thread == thread {
                 union.add(child.start, child.end, spare);
             }
         }
@@ -341,10 +345,12 @@ impl Children {
             inside_since: i64::MAX,
             thread: 0,
         });
+        let mut busy_ns = self.busy_ns;
         for child in older.chain([self.first]).chain(self.others.iter().copied()) {
             let Child { start, end, inside_since, thread } = child;
-            if start < end {
-                orphans.push(Orphan { parent, start, end, inside_since, thread });
+            if start < end || busy_ns > 0 {
+                let busy_ns = std::mem::take(&mut busy_ns);
+                orphans.push(Orphan { parent, start, end, inside_since, thread, busy_ns });
             }
         }
     }
@@ -390,6 +396,8 @@ struct Inside {
     /// changes from one partition to another has its records in another order in that batch, and in the next.
     reached: [i64; 3],
     spans: Union,
+    /// Children that were not inside all of the time.
+    pending: Vec<Pending>,
     /// What is known by its length only; more than an entry's length is taken off the next one, and if there is none,
     /// off the last ones.
     others_ns: i64,
@@ -397,7 +405,42 @@ struct Inside {
     last: u64,
 }
 
+/// A child that was not inside all of the time from its start to its last exit, and how long it was.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    start: i64,
+    end: i64,
+    busy: i64,
+}
+
 impl Inside {
+    /// Which of the children that are pending were done inside an entry that arrives.
+    #[cold]
+    fn settle(&mut self, (from, to): (i64, i64), spare: &mut Spare) {
+        for child in std::mem::take(&mut self.pending) {
+            if child.end > to {
+                self.pending.push(child);
+            } else if child.start >= from {
+                self.spans.add(child.start, child.end, spare);
+            } else {
+                self.others_ns = self.others_ns.saturating_add(child.busy);
+            }
+        }
+    }
+
+    /// Those that are too many were done inside the one that comes, as far as that is possible.
+    #[cold]
+    fn settle_older(&mut self, spare: &mut Spare) {
+        let older: Vec<_> = self.pending.drain(..PENDING_MAX / 2).collect();
+        for child in older {
+            if child.start >= self.reached[0] {
+                self.spans.add(child.start, child.end, spare);
+            } else {
+                self.others_ns = self.others_ns.saturating_add(child.busy);
+            }
+        }
+    }
+
     /// An entry arrives that ends there. Returns up to when no others will come.
     fn reach(&mut self, end: i64, batch: u64) -> i64 {
         if self.batch != batch {
@@ -411,8 +454,14 @@ impl Inside {
     /// Something has run inside it.
     fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
         if let Some(busy) = part.busy {
-            self.others_ns = self.others_ns.saturating_add(busy);
-            return;
+            let Part { start, end, .. } = part;
+            if start >= self.reached[0] || !rows.has_around(self.last, (start, end)) {
+                self.pending.push(Pending { start, end, busy });
+                if self.pending.len() >= PENDING_MAX {
+                    self.settle_older(spare);
+                }
+                return;
+            }
         }
         self.spans.add(part.start, part.end, spare);
         if part.start < self.reached[0] {
@@ -437,8 +486,13 @@ impl Inside {
 impl Long {
     /// No entry of it comes any more.
     fn end(&mut self, rows: &mut LastRows) {
-        for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
-            rows.take_sum_off(inside.last, std::mem::take(&mut inside.others_ns));
+        for inside in &mut self.threads {
+            let pending = inside.pending.drain(..).map(|child| child.busy);
+            let others_ns =
+                pending.fold(std::mem::take(&mut inside.others_ns), i64::saturating_add);
+            if others_ns > 0 {
+                rows.take_sum_off(inside.last, others_ns);
+            }
         }
     }
 
@@ -455,6 +509,7 @@ impl Long {
                 batch: 0,
                 reached: [i64::MIN; 3],
                 spans,
+                pending: Vec::new(),
                 others_ns: 0,
                 last: 0,
             });
@@ -474,6 +529,8 @@ pub(super) struct Part {
     pub(super) inside_since: i64,
     /// How long it was inside, if that is not all of the time from `start` to `end`, and not on its own account.
     pub(super) busy: Option<i64>,
+    /// How long it was inside, but for what has come on its own account.
+    pub(super) inside_ns: i64,
 }
 
 /// An entry that arrives.
@@ -496,6 +553,8 @@ pub(super) struct Orphan {
     /// As of a [`Part`].
     pub(super) inside_since: i64,
     pub(super) thread: u32,
+    /// How long it was inside; of all children of one parent, what the first one says.
+    pub(super) busy_ns: i64,
 }
 
 /// Keeps a list's memory.
@@ -514,6 +573,8 @@ pub(super) struct Own {
     pub(super) self_ns: Option<i64>,
     /// The length of its entries that arrived by themselves.
     pub(super) recorded_ns: i64,
+    /// How long its threads were in others while they were inside.
+    pub(super) others_ns: i64,
 }
 
 /// The children seen so far of spans that have not arrived yet.
@@ -568,6 +629,9 @@ impl SelfTimes {
             if let Some(mut long) = self.long.remove(*id) {
                 long.end(&mut self.rows);
                 self.calls.forget(*id, Past::of(&long));
+                if long.counts {
+                    self.take_children(*id);
+                }
             }
             self.closed.pop_front();
         }
@@ -664,9 +728,26 @@ impl SelfTimes {
         if (!self.long.is_empty() || self.calls.has_past()) && self.add_to_long(parent, part) {
             return;
         }
-        let Part { thread, start, end, inside_since, .. } = part;
+        let Part { thread, start, end, inside_since, inside_ns, .. } = part;
         let child = Child { start, end, inside_since, thread };
-        self.children.entry(parent).add(child, &mut self.spare);
+        let children = self.children.entry(parent);
+        children.busy_ns = children.busy_ns.saturating_add(inside_ns);
+        children.add(child, &mut self.spare);
+    }
+
+    /// So long were threads inside a child, or an entry inside it, of which nothing else is to be said.
+    #[cold]
+    pub(super) fn add_busy(&mut self, parent: u64, ns: i64) {
+        if ns > 0 && !self.counts_by_entries(parent) {
+            let children = self.children.entry(parent);
+            children.busy_ns = children.busy_ns.saturating_add(ns);
+        }
+    }
+
+    /// The length of the entries of a span that have arrived by themselves so far.
+    #[cold]
+    pub(super) fn recorded_ns(&mut self, span: u64) -> i64 {
+        self.long.get_mut(span).map_or(0, |long| long.recorded_ns)
     }
 
     /// Says whether the parent counts by its entries.
@@ -702,6 +783,9 @@ impl SelfTimes {
             if let Some(children) = self.children.get_mut(span) {
                 summed = children.add_to(&mut inside.spans, thread, start, &mut self.spare);
             }
+        }
+        if !inside.pending.is_empty() {
+            inside.settle((start, end), &mut self.spare);
         }
         let floor = inside.reach(end, self.batch);
         let is_whole = summed == 0 && inside.spans.summed.is_empty();
@@ -743,30 +827,48 @@ impl SelfTimes {
     /// needed any more.
     #[inline]
     pub(super) fn take(&mut self, id: u64, work: (i64, i64), thread: u32) -> Own {
-        let own = self.take_lifetime(id, work, thread);
         if self.long.is_empty() {
-            return Own { self_ns: Some(own), recorded_ns: 0 };
+            return self.take_lifetime(id, work, thread);
         }
-        self.take_long(id, own)
+        self.take_long(id, work, thread)
     }
 
     #[cold]
-    fn take_long(&mut self, id: u64, own: i64) -> Own {
+    fn take_long(&mut self, id: u64, work: (i64, i64), thread: u32) -> Own {
         let Some(long) = self.long.get_mut(id) else {
-            return Own { self_ns: Some(own), recorded_ns: 0 };
+            return self.take_lifetime(id, work, thread);
         };
+        let recorded_ns = long.recorded_ns;
         self.closed.push_back((self.batch, id));
-        Own { self_ns: (!long.counts).then_some(own), recorded_ns: long.recorded_ns }
+        if long.counts {
+            // Entries that come after it want to know what ran inside them.
+            return Own { self_ns: None, recorded_ns, others_ns: 0 };
+        }
+        Own { recorded_ns, ..self.take_lifetime(id, work, thread) }
     }
 
     #[inline]
-    fn take_lifetime(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> i64 {
-        let Some(mut children) = self.children.remove(id) else { return end - start };
+    fn take_lifetime(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> Own {
+        let whole = Own { self_ns: Some(end - start), recorded_ns: 0, others_ns: 0 };
+        let Some(mut children) = self.children.remove(id) else { return whole };
         let own = (end - start - children.covered(end, thread, &mut self.spare)).max(0);
+        let own = Own { self_ns: Some(own), others_ns: children.busy_ns, ..whole };
+        self.keep_lists(children);
+        own
+    }
+
+    /// Forgets the children of a span.
+    fn take_children(&mut self, id: u64) {
+        if let Some(children) = self.children.remove(id) {
+            self.keep_lists(children);
+        }
+    }
+
+    #[inline]
+    fn keep_lists(&mut self, mut children: Children) {
         let Spare { intervals, children: lists } = &mut self.spare;
         keep(&mut children.others, lists);
         keep(&mut children.older.earlier, intervals);
-        own
     }
 
     /// Whether so many parents are awaited that some of them must have been dropped.
@@ -804,10 +906,12 @@ impl SelfTimes {
 
     /// Forgets all spans that will not arrive any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
-        self.part_children(&expected);
-        self.gone = HashSet::new();
         // Entries of those that have closed may be on their way.
         let closed: HashSet<u64> = self.closed.iter().map(|(_, id)| *id).collect();
+        let closed_long: HashSet<u64> =
+            closed.iter().copied().filter(|id| self.counts_by_entries(*id)).collect();
+        self.part_children(|id| expected(id) || closed_long.contains(&id));
+        self.gone = HashSet::new();
         self.long.retain(|id| expected(id) || closed.contains(&id));
         self.purge_at = self.purge_at.max(2 * (self.children.len() + self.long.len()));
     }
@@ -859,7 +963,7 @@ mod tests {
     }
 
     fn part(start: i64, end: i64) -> Part {
-        Part { thread: 1, start, end, inside_since: i64::MAX, busy: None }
+        Part { thread: 1, start, end, inside_since: i64::MAX, busy: None, inside_ns: end - start }
     }
 
     fn lifetime(times: &mut SelfTimes, id: u64, start: i64, end: i64) -> i64 {
@@ -957,7 +1061,10 @@ mod tests {
         assert_eq!(times.entry(1, arrived(1, 190, 30_000, false)), Some(29_810 - 14_000));
         assert_eq!(times.entry(1, arrived(2, 190, 310, false)), Some(25));
         assert_eq!(times.entry(1, arrived(1, 31_000, 31_010, false)), Some(10));
-        assert_eq!(times.take(1, (0, 40_000), 1), Own { self_ns: None, recorded_ns: 29_960 });
+        assert_eq!(
+            times.take(1, (0, 40_000), 1),
+            Own { self_ns: None, recorded_ns: 29_960, others_ns: 0 }
+        );
         // Of another thread, and so later.
         assert_eq!(times.entry(1, arrived(2, 400, 410, true)), Some(10));
         times.begin_batch();
@@ -970,10 +1077,49 @@ mod tests {
     fn what_is_known_by_its_length_is_taken_off_the_next_entries() {
         let mut times = SelfTimes::new(0);
         times.entry(1, arrived(1, 0, 10, true));
-        times.add_child(1, Part { busy: Some(25), ..part(0, 90) });
+        times.add_child(1, Part { busy: Some(25), ..part(0, 15) });
         assert_eq!(times.entry(1, arrived(1, 20, 40, true)), Some(0));
         assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(15));
         assert_eq!(times.entry(1, arrived(1, 80, 90, true)), Some(10));
+    }
+
+    #[test]
+    fn a_child_that_was_made_and_done_inside_one_entry_is_all_of_that_time() {
+        let mut times = SelfTimes::new(0);
+        let again = |start, end| Part { busy: Some(3), ..part(start, end) };
+        times.add_child(1, again(22, 38));
+        assert_eq!(times.entry(1, arrived(1, 20, 40, true)), Some(4), "before anybody knew");
+        times.add_child(1, again(52, 66));
+        times.add_child(1, again(60, 68));
+        times.add_child(1, again(45, 69));
+        // Of the last one only the time inside.
+        assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(1));
+        // Kept for longer than the entry that it was made in: the row says less.
+        times.add_child(1, again(21, 39));
+        let mut late = Vec::new();
+        times.tell_late(&mut late);
+        let late: Vec<_> = late.iter().map(|late| (late.id, late.ns)).collect();
+        assert_eq!(late, [(20, 2)]);
+        // More of them than are kept until the entry comes.
+        (0..200).for_each(|n| times.add_child(1, again(100 + 10 * n, 107 + 10 * n)));
+        let expected = 2_000 - 200 * 7;
+        assert_eq!(times.entry(1, arrived(1, 100, 2_100, true)), Some(expected));
+    }
+
+    #[test]
+    fn what_ran_inside_entries_that_come_after_their_span_is_known() {
+        let mut times = SelfTimes::new(0);
+        times.begin_batch();
+        times.add_child(1, part(105, 110));
+        times.add_child(1, part(32, 35));
+        times.expect_counting(1);
+        assert_eq!(times.take(1, (0, 200), 1).self_ns, None);
+        // In another order, too.
+        assert_eq!(times.entry(1, arrived(1, 100, 120, true)), Some(15));
+        assert_eq!(times.entry(1, arrived(1, 30, 40, true)), Some(7));
+        times.begin_batch();
+        times.begin_batch();
+        assert!(!times.has_children());
     }
 
     #[test]
@@ -982,6 +1128,9 @@ mod tests {
         assert_eq!(times.entry(1, arrived(1, 10, 20, false)), None);
         times.add_child(1, part(30, 40));
         assert_eq!(times.entry(1, arrived(1, 30, 45, false)), None);
-        assert_eq!(times.take(1, (0, 100), 1), Own { self_ns: Some(90), recorded_ns: 25 });
+        assert_eq!(
+            times.take(1, (0, 100), 1),
+            Own { self_ns: Some(90), recorded_ns: 25, others_ns: 10 }
+        );
     }
 }

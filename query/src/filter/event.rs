@@ -52,6 +52,7 @@ impl EventMatcher {
             duration_ns: None,
             busy_ns: None,
             self_ns: None,
+            self_busy_ns: None,
             entries: 0,
             first_entry_ns: None,
             longest_entry_ns: None,

@@ -4,8 +4,28 @@ use super::super::SpanRef;
 
 /// The keys of the language, for completions; `field.` goes on with the name of a field.
 pub const KEYS: &[&str] = &[
-    "name", "target", "level", "module", "file", "thread", "status", "dur", "self", "busy", "idle",
-    "longest", "wait", "exit", "start", "entries", "id", "trace", "trace_id", "parent", "field.",
+    "name",
+    "target",
+    "level",
+    "module",
+    "file",
+    "thread",
+    "status",
+    "dur",
+    "self",
+    "self_busy",
+    "busy",
+    "idle",
+    "longest",
+    "wait",
+    "exit",
+    "start",
+    "entries",
+    "id",
+    "trace",
+    "trace_id",
+    "parent",
+    "field.",
 ];
 
 /// A column of text.
@@ -54,6 +74,7 @@ impl TextKey {
 pub(super) enum NumberKey {
     Duration,
     SelfTime,
+    SelfBusy,
     Busy,
     Idle,
     Longest,
@@ -82,6 +103,7 @@ impl NumberKey {
         Some(match name {
             "dur" => Self::Duration,
             "self" => Self::SelfTime,
+            "self_busy" => Self::SelfBusy,
             "busy" => Self::Busy,
             "idle" => Self::Idle,
             "longest" => Self::Longest,
@@ -100,7 +122,7 @@ impl NumberKey {
     pub(super) const fn notation(self) -> Notation {
         match self {
             Self::Duration | Self::SelfTime | Self::Busy | Self::Idle => Notation::Duration,
-            Self::Longest | Self::Wait | Self::Exit => Notation::Duration,
+            Self::SelfBusy | Self::Longest | Self::Wait | Self::Exit => Notation::Duration,
             Self::Start => Notation::Offset,
             Self::Entries => Notation::Count,
             Self::Id | Self::Parent => Notation::Id('s'),
@@ -112,13 +134,19 @@ impl NumberKey {
     pub(super) fn is_of_call(self) -> bool {
         matches!(
             self,
-            Self::Duration | Self::SelfTime | Self::Busy | Self::Idle | Self::Longest | Self::Start
+            Self::Duration
+                | Self::SelfTime
+                | Self::SelfBusy
+                | Self::Busy
+                | Self::Idle
+                | Self::Longest
+                | Self::Start
         )
     }
 
     /// Whether it stands in columns of entries, which not every scan reads.
     pub(super) fn is_of_entries(self) -> bool {
-        matches!(self, Self::Longest | Self::Wait | Self::Exit)
+        matches!(self, Self::SelfBusy | Self::Longest | Self::Wait | Self::Exit)
     }
 
     /// Whether it is known only where the time inside of spans was measured.
@@ -131,6 +159,7 @@ impl NumberKey {
         match self {
             Self::Duration => span.duration_ns.map(i128::from),
             Self::SelfTime => span.self_ns.map(i128::from),
+            Self::SelfBusy => span.self_busy_ns.map(i128::from),
             Self::Busy => span.busy_ns.map(i128::from),
             Self::Idle => span.idle_ns().map(i128::from),
             Self::Longest => span.longest_entry_ns.map(i128::from),

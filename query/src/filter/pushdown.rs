@@ -118,6 +118,7 @@ pub(super) fn holds(expression: &Expression, callsite: &Arc<Callsite>) -> bool {
         duration_ns: None,
         busy_ns: None,
         self_ns: None,
+        self_busy_ns: None,
         entries: 0,
         first_entry_ns: None,
         longest_entry_ns: None,
@@ -172,6 +173,10 @@ fn column(key: NumberKey) -> Option<&'static str> {
         NumberKey::Longest => {
             "CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns) ELSE longest_entry_ns END"
         }
+        NumberKey::SelfBusy => {
+            "CASE WHEN self_ns IS NOT NULL AND (entries = 0 OR first_entry_ns IS NOT NULL)
+               THEN coalesce(self_busy_ns, busy_ns) END"
+        }
         NumberKey::Idle | NumberKey::Exit => return None,
     })
 }
@@ -180,7 +185,7 @@ fn column(key: NumberKey) -> Option<&'static str> {
 fn column_of_entry(key: NumberKey) -> Option<&'static str> {
     Some(match key {
         NumberKey::Duration | NumberKey::Busy | NumberKey::Longest => "duration_ns",
-        NumberKey::SelfTime => "self_ns",
+        NumberKey::SelfTime | NumberKey::SelfBusy => "self_ns",
         NumberKey::Start => "start_ns",
         NumberKey::Id => "span_id",
         _ => return None,

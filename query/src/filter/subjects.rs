@@ -42,7 +42,7 @@ fn subject(term: &Term) -> Subject {
         Test::Text { key: TextKey::Target | TextKey::Module | TextKey::File, .. } => {
             Subject::Target
         }
-        Test::Number { key: NumberKey::SelfTime, .. } => Subject::SelfTime,
+        Test::Number { key: NumberKey::SelfTime | NumberKey::SelfBusy, .. } => Subject::SelfTime,
         Test::Number { key: NumberKey::Busy | NumberKey::Idle, .. } => Subject::Busy,
         Test::Number { key: NumberKey::Start, .. } => Subject::Start,
         Test::Status { .. } | Test::Failed => Subject::Status,

@@ -38,6 +38,10 @@ pub struct Span {
     /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
     /// for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
+    /// Time inside the span itself: less what its threads spent in others meanwhile. Over one thread, this and the
+    /// [self times of entries](Entry::self_ns) never come to more than the time that passed. `None` as
+    /// [`self_ns`](Self::self_ns), and where it was not measured.
+    pub self_busy_ns: Option<i64>,
     /// How many times it was entered; one more than a future was polled, since dropping the future enters
     /// its span once more.
     pub entries: u64,
@@ -120,11 +124,11 @@ impl OpenSpan {
 
 pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     duration_ns, busy_ns, self_ns, entries, status, fields, first_entry_ns, longest_entry_ns, last_exit_ns,
-    longest_thread_id";
+    longest_thread_id, self_busy_ns";
 /// The same of an open span.
 pub(crate) const OPEN_COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     NULL, busy_ns, NULL, entries, 'unfinished', fields, first_entry_ns, longest_entry_ns, last_exit_ns,
-    longest_thread_id";
+    longest_thread_id, NULL";
 pub(crate) const EVENT_COLUMNS: &str =
     "id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields";
 
@@ -137,7 +141,8 @@ impl Span {
     pub(crate) fn read(row: &Row<'_>, names: &mut Names<'_>) -> rusqlite::Result<Self> {
         let parent: Option<i64> = row.get(2)?;
         let (entries, busy_ns) = (id(row, 10)?, row.get(8)?);
-        let [first, longest, last] = [row.get(13)?, row.get(14)?, row.get(15)?];
+        let [self_ns, first, longest, last] =
+            [row.get(9)?, row.get(13)?, row.get(14)?, row.get(15)?];
         let thread = names.thread(row.get(5)?)?;
         let longest_thread = match row.get::<_, Option<i64>>(16)? {
             Some(other) => names.thread(other)?,
@@ -153,7 +158,8 @@ impl Span {
             start_ns: row.get(6)?,
             duration_ns: row.get(7)?,
             busy_ns,
-            self_ns: row.get(9)?,
+            self_ns,
+            self_busy_ns: self_busy((entries, first), busy_ns, self_ns, row.get(17)?),
             entries,
             first_entry_ns: first,
             longest_entry_ns: longest_entry(entries, busy_ns, longest),
@@ -190,6 +196,18 @@ impl Event {
 /// The longest entry of a row: that of a span that was entered once is its busy time.
 pub(crate) fn longest_entry(entries: u64, busy: Option<i64>, longest: Option<i64>) -> Option<i64> {
     if entries == 1 { longest.or(busy) } else { longest }
+}
+
+/// The busy time of its own of a row: that of a span in which nobody was inside another one is all of its busy time.
+/// `None` before version 3 of the file, and where it is not measured; and of what has not closed, or counts by its entries.
+pub(crate) fn self_busy(
+    (entries, first): (u64, Option<i64>),
+    busy: Option<i64>,
+    self_ns: Option<i64>,
+    own: Option<i64>,
+) -> Option<i64> {
+    let is_known = self_ns.is_some() && (entries == 0 || first.is_some());
+    own.or(busy).filter(|_| is_known)
 }
 
 /// The last exit of a row, likewise.
@@ -380,7 +398,7 @@ impl Reader {
             let mut rows = query.query([run_id])?;
             let mut open = Vec::new();
             while let Some(row) = rows.next()? {
-                open.push(OpenSpan { span: Span::read(row, &mut names)?, seen_ns: row.get(17)? });
+                open.push(OpenSpan { span: Span::read(row, &mut names)?, seen_ns: row.get(18)? });
             }
             Ok(open)
         };

@@ -61,6 +61,8 @@ pub struct Top {
     pub busy_ns: Option<i64>,
     /// Sum of the self times. Entries before a span was known to live long have none.
     pub self_ns: i64,
+    /// Sum of the busy times of their own: what of the self times threads were inside. `None` if those were not measured.
+    pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
     /// The durations; any percentile is within 1 %. Entries before a span was known to live long are not
@@ -91,9 +93,12 @@ impl CountedBy {
         match self {
             Self::Entries => (
                 "entry_rollup",
-                "entries, errors, sum_ns, sum_ns, self_ns, max_ns, histogram, spans",
+                "entries, errors, sum_ns, sum_ns, self_ns, max_ns, histogram, spans, self_ns",
             ),
-            _ => ("rollup", "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, calls"),
+            _ => (
+                "rollup",
+                "calls, errors, sum_ns, busy_ns, self_ns, max_ns, histogram, calls, self_busy_ns",
+            ),
         }
     }
 }
@@ -208,13 +213,14 @@ impl Top {
             sum_ns: 0,
             busy_ns: Some(0),
             self_ns: 0,
+            self_busy_ns: Some(0),
             max_ns: i64::MIN,
             histogram: Histogram::new(),
         }
     }
 
-    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns`, `histogram` and
-    /// `spans`, of which the first stands in this column.
+    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns`, `histogram`,
+    /// `spans` and `self_busy_ns`, of which the first stands in this column.
     pub(crate) fn add_row(&mut self, row: &Row<'_>, first: usize) -> rusqlite::Result<()> {
         let number = |at: usize| row.get::<_, i64>(first + at);
         let (calls, spans) = (number(0)?, number(7)?);
@@ -232,6 +238,8 @@ impl Top {
         let busy: Option<i64> = row.get(first + 3)?;
         self.busy_ns = self.busy_ns.zip(busy).map(|(sum, busy)| sum.saturating_add(busy));
         self.self_ns = self.self_ns.saturating_add(number(4)?);
+        let own: Option<i64> = row.get(first + 8)?;
+        self.self_busy_ns = self.self_busy_ns.zip(own).map(|(sum, own)| sum.saturating_add(own));
         self.max_ns = self.max_ns.max(number(5)?);
         self.histogram.merge(&histogram);
         Ok(())

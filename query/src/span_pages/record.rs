@@ -10,7 +10,7 @@ use spandrel_storage::Status;
 /// The columns that are read here, in the order in which they are stored.
 pub(super) const COLUMNS: &str = "id,run_id,parent_id,root_id,callsite_id,thread_id,start_ns,\
     duration_ns,busy_ns,self_ns,entries,status,fields,first_entry_ns,longest_entry_ns,last_exit_ns,\
-    longest_thread_id";
+    longest_thread_id,self_busy_ns";
 
 const NULL: u64 = 0;
 const ZERO: u64 = 8;
@@ -125,6 +125,7 @@ pub(super) fn read<'a>(
         longest_entry_ns: None,
         last_exit_ns: None,
         longest_thread_id: None,
+        self_busy_ns: None,
     };
     if wanted.columns == Columns::Numbers {
         return Some(Some((span, None)));
@@ -138,6 +139,7 @@ pub(super) fn read<'a>(
     span.longest_entry_ns = values.maybe()?;
     span.last_exit_ns = values.maybe()?;
     span.longest_thread_id = values.maybe()?;
+    span.self_busy_ns = values.maybe()?;
     Some(Some((span, fields)))
 }
 

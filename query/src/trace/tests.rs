@@ -17,6 +17,7 @@ pub(crate) fn span(id: u64, parent_id: Option<u64>, start_ns: i64, end: Option<i
         duration_ns: end.map(|end| end - start_ns),
         busy_ns: None,
         self_ns: end.map(|end| end - start_ns),
+        self_busy_ns: None,
         entry: None,
         entries: 1,
         first_entry_ns: None,

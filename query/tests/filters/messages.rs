@@ -56,7 +56,7 @@ fn what_is_wrong_is_said_with_the_place_and_the_way_out() {
             "a shard=7",
             "shard",
             "unknown key `shard`; there are name target level module file thread status \
-             dur self busy idle longest wait exit start entries id trace trace_id parent field.NAME; is it a field \
+             dur self self_busy busy idle longest wait exit start entries id trace trace_id parent field.NAME; is it a field \
              (`field.shard`), or a text that needs quotes?",
         ),
         ("dur>100", "100", "\"100\" has no unit; write 100ns, 100us, 100ms or 100s"),

@@ -79,6 +79,7 @@ impl Row {
             duration_ns: self.duration_ns,
             busy_ns: self.busy_ns,
             self_ns: self.duration_ns.map(|ns| ns / 2),
+            self_busy_ns: None,
             entries: self.entries,
             first_entry_ns: self.times.0,
             longest_entry_ns: self.times.1,

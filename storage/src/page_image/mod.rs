@@ -252,6 +252,7 @@ mod tests {
             duration_ns: (!n.is_multiple_of(3)).then_some(n as i64),
             busy_ns: Some(i64::MIN + n as i64),
             self_ns: None,
+            self_busy_ns: n.is_multiple_of(13).then_some(1 << (n % 59)),
             entries: u64::from(n.is_multiple_of(2)),
             // None, behind the fields in a word, or beyond one.
             first_entry_ns: (!n.is_multiple_of(5)).then_some(1 << (n % 63)),

@@ -107,7 +107,7 @@ impl Encoder {
             buffer: [0; BUFFER],
             batch_id: 0,
             batch_type: (ZERO, 0),
-            tail: Tail { bytes: [0; 32], len: 0 },
+            tail: Tail { bytes: [0; 40], len: 0 },
         }
     }
 
@@ -122,7 +122,7 @@ impl Encoder {
         let fields = bytes(text, &span.fields);
         let last = (self.batch_id, self.batch_type);
         let Self { buffer, tail, .. } = self;
-        let mut record = begin(buffer, 17 + varint_length(serial_type(fields)));
+        let mut record = begin(buffer, 18 + varint_length(serial_type(fields)));
         record.null();
         record.integer(run_id);
         record.nullable(span.parent_id);
@@ -147,21 +147,18 @@ impl Encoder {
             && span.last_exit_ns.is_none()
             && span.longest_thread_id == 0;
         let (batch_id, (serial, length)) = last;
-        if is_once && first.1 + length <= 8 {
+        let own = type_of(span.self_busy_ns);
+        let all = first.1 + own.1 + length;
+        if is_once && all <= 8 {
             record.null();
             record.null();
             record.null();
+            record.serial(own.0);
             record.serial(serial);
-            let both = match first.1 {
-                0 => batch_id,
-                // Of less than eight bytes, and the batch's too.
-                _ => {
-                    let bits = (8 * u32::from(length)) & 63;
-                    let batch = batch_id & ((1 << bits) - 1);
-                    span.first_entry_ns.unwrap_or(0) << bits | batch
-                }
-            };
-            return record.cell(span.id as i64, [fields, &[]], (both, first.1 + length));
+            let values = behind(0, span.first_entry_ns, first.1);
+            let values = behind(values, span.self_busy_ns, own.1);
+            let values = behind(values, Some(batch_id), length);
+            return record.cell(span.id as i64, [fields, &[]], (values, all));
         }
         tail.clear();
         tail.push(span.first_entry_ns, first.1);
@@ -169,6 +166,7 @@ impl Encoder {
             span.longest_entry_ns,
             span.last_exit_ns,
             Some(span.longest_thread_id).filter(|id| *id != 0),
+            span.self_busy_ns,
         ] {
             let (serial, length) = type_of(value);
             record.serial(serial);
@@ -242,6 +240,20 @@ impl Encoder {
     }
 }
 
+/// Values of so many bytes together, and one of `length` behind them.
+#[inline(always)]
+fn behind(values: i64, value: Option<i64>, length: u8) -> i64 {
+    match (length, value) {
+        (0, _) | (_, None) => values,
+        // There is no other one then.
+        (8.., Some(value)) => value,
+        (_, Some(value)) => {
+            let bits = 8 * u32::from(length);
+            values << bits | value & ((1 << bits) - 1)
+        }
+    }
+}
+
 #[inline]
 fn begin(buffer: &mut [u8; BUFFER], types: u8) -> Record<'_> {
     let mut record = Record { buffer, header: FRONT, end: FRONT + 1 + types };
@@ -252,7 +264,7 @@ fn begin(buffer: &mut [u8; BUFFER], types: u8) -> Record<'_> {
 /// Numbers behind the texts of a row, if they do not fit one word.
 #[derive(Debug)]
 struct Tail {
-    bytes: [u8; 32],
+    bytes: [u8; 40],
     len: usize,
 }
 

@@ -8,16 +8,20 @@ use rusqlite::Connection;
 
 use crate::schema;
 
-/// What spans have got in version 3, and its name where there is none.
-const OF_SPANS: &str = "polls AS entries, NULL AS first_entry_ns, NULL AS longest_entry_ns,
+/// What spans have got in version 3, and its name where there is none: those that are open, and those that are not.
+const OF_OPEN: &str = "polls AS entries, NULL AS first_entry_ns, NULL AS longest_entry_ns,
     NULL AS last_exit_ns, NULL AS longest_thread_id";
+const OF_CLOSED: &str = "polls AS entries, NULL AS first_entry_ns, NULL AS longest_entry_ns,
+    NULL AS last_exit_ns, NULL AS longest_thread_id, NULL AS self_busy_ns";
+const OF_ROLLUPS: &str = "NULL AS self_busy_ns";
 const OF_RUNS: &str = "0 AS entries, 0 AS dropped_entries, 0 AS pruned_entries";
 const OF_LOSSES: &str = "0 AS entries";
 const OF_STATS: &str = "0 AS entries_recorded, 0 AS entries_stored, '{}' AS entries_dropped";
 /// Tables, and what their columns are not.
-const COVERED: [(&str, &str); 5] = [
-    ("span", OF_SPANS),
-    ("open_span", OF_SPANS),
+const COVERED: [(&str, &str); 6] = [
+    ("span", OF_CLOSED),
+    ("open_span", OF_OPEN),
+    ("rollup", OF_ROLLUPS),
     ("run", OF_RUNS),
     ("loss", OF_LOSSES),
     ("writer_stat", OF_STATS),

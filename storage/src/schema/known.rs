@@ -158,6 +158,7 @@ fn is_since_3(column: &Token<'_>) -> bool {
         "longest_entry_ns",
         "last_exit_ns",
         "longest_thread_id",
+        "self_busy_ns",
     ]
     .iter()
     .any(|name| column.is_word(name))

@@ -185,6 +185,7 @@ pub fn nasty() -> Nasty {
             duration_ns,
             busy_ns: Some(busy),
             self_ns: duration_ns.map(|_| own),
+            self_busy_ns: (id % 3 == 1).then_some(2),
             entries: id % 4,
             first_entry_ns: (id % 4 > 0).then_some(5),
             longest_entry_ns: (id % 4 > 1).then_some(3),

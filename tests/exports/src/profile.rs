@@ -138,6 +138,7 @@ impl Given {
             duration_ns: span.duration_ns,
             busy_ns: span.duration_ns.map(|ns| ns / 3),
             self_ns: self.self_ns(at),
+            self_busy_ns: (at % 5 == 2).then_some(at as i64),
             entries: at as u64 % 4,
             longest_thread_id: threads[self.worker(at)],
             status: self.status(at),

@@ -49,7 +49,7 @@ fn add_what_is_not_given(made: &Made) {
          INSERT INTO run SELECT id + 1, uuid, NULL, -3661000000001, NULL, pid, program, args, host, os,
            cpus, clock, settings, NULL, last_id + 1, last_id + 9, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM run;
          INSERT INTO span SELECT 9000000, 2, NULL, 9000000, callsite_id, thread_id, 1500000000, 7, NULL,
-           7, 1, 'ok', NULL, NULL, NULL, NULL, NULL, NULL FROM span WHERE id = {first};
+           7, 1, 'ok', NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM span WHERE id = {first};
          INSERT INTO open_span SELECT id + 9000000, 2, parent_id, root_id, callsite_id, thread_id,
            start_ns, busy_ns, entries, fields, start_ns + 1500000,
            first_entry_ns, longest_entry_ns, last_exit_ns, longest_thread_id FROM span WHERE id >= {first};

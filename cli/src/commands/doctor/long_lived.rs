@@ -54,7 +54,7 @@ fn finding_of(found: &MostlyWaiting, settings: &Value) -> Finding {
         _ => "",
     };
     let advice = format!(
-        "they count by their lifetime: `spandrel top --sort busy_ns` ranks by time inside, and in the next \
+        "they count by their lifetime: `spandrel top --sort self_busy_ns` ranks without the waiting, and in the next \
          recording {} makes each entry a call{but}",
         rule(&found.name, settings)
     );
@@ -128,7 +128,7 @@ fn told(found: &[LongByLifetime], why: Why, set: &str) -> Option<Finding> {
     let advice = match why {
         Why::Entries => format!(
             "their entries were not recorded, by SPANDREL_ENTRIES={}: without `off`, each entry of what \
-             lives long is a call; `spandrel top --sort busy_ns` ranks by time inside",
+             lives long is a call; `spandrel top --sort self_busy_ns` ranks without the waiting",
             text::shell(set)
         ),
         Why::BusyTime => {

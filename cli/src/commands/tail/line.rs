@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{Cell, Format, Output, no_formula, text};
 
 /// Members of a span, in order; an event has those that it can have.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "kind",
     "run",
     "id",
@@ -29,6 +29,7 @@ const COLUMNS: [&str; 18] = [
     "duration_ns",
     "busy_ns",
     "self_ns",
+    "self_busy_ns",
     "entries",
     "status",
     "message",
@@ -180,6 +181,7 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
         "level": &*span.callsite.level, "thread": span.longest_thread.name,
         "start_unix_ns": started.saturating_add(span.start_ns), "start_ns": span.start_ns,
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
+        "self_busy_ns": span.self_busy_ns,
         "entries": span.entries, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
     });
     object(members)

@@ -31,12 +31,13 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 #[command(after_long_help = "Examples:\n  \
     spandrel top                               by self time\n  \
     spandrel top --sort p99 -n 5               the five with the longest tail\n  \
-    spandrel top --sort busy_ns                by time inside, where others wait most\n  \
+    spandrel top --sort self_busy_ns           by who kept the threads busy, waiting left out\n  \
     spandrel top --by field.shard -w name=db.query\n  \
     spandrel top --since 30s --exact -f json\n  \
     spandrel top --live                        while the program runs; ? for help\n\n\
 busy is the share of the duration in which a thread was inside the span; the rest is waiting. It is\n\
-above 100% where several threads were inside a span at once.\n\n\
+above 100% where several threads were inside a span at once. self_busy_ns is the part of self in which\n\
+one was: over a thread, those of all spans never come to more than the time that passed.\n\n\
 ⟳ marks names whose spans live long, such as connections: each time one was entered is a call, and\n\
 how long it was open counts for nothing. A name that has other spans, too, has a row for those. errors\n\
 are spans that failed.")]
@@ -63,6 +64,7 @@ const RANKED_BY: [&str; 11] =
 fn parse_by(text: &str) -> Result<By, String> {
     let column = match text {
         "busy" | "inside" => Some("busy_ns"),
+        "self_busy" => Some("self_busy_ns"),
         other => RANKED_BY.contains(&other).then_some(other),
     };
     by::parse(text).map_err(|error| match column {
@@ -90,7 +92,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let top = if is_summed {
         from_rollups(&profile, &arguments.by)?
     } else {
-        from_spans(&profile, arguments)?
+        let own = context.output.wants("self_busy_ns").then_some(Columns::Entries);
+        from_spans(&profile, arguments, own.unwrap_or(Columns::Numbers))?
     };
     let mut sheet = Sheet::new(columns(&arguments.by, &top));
     let self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
@@ -188,10 +191,10 @@ fn near_percentiles(groups: &[Group]) -> Vec<Vec<Option<i64>>> {
     groups.iter().map(of).collect()
 }
 
-fn from_spans(profile: &Profile, arguments: &Arguments) -> Result<Top, Failure> {
+fn from_spans(profile: &Profile, arguments: &Arguments, columns: Columns) -> Result<Top, Failure> {
     let by = &arguments.by;
-    let columns = by.columns();
-    let (mut groups, length_ns) = profile.groups(by)?;
+    let (mut groups, length_ns) = profile.groups_with(by, columns)?;
+    let columns = columns.max(by.columns());
     let percentiles = if arguments.exact {
         exact_percentiles(profile, columns, &mut groups)?
     } else {
@@ -232,6 +235,7 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
         Column::right("busy_share", "busy").spare(5),
         Column::right("busy_ns", "inside").hidden(),
         Column::right("idle_ns", "idle").hidden(),
+        Column::right("self_busy_ns", "self busy").hidden(),
         hidden_if(none(|group| group.errors), Column::right("errors", "errors").spare(4)),
         hidden_if(
             none(|group| group.unfinished),
@@ -270,6 +274,7 @@ fn cells(
         group.busy_ns.map_or(Cell::Null, |busy| share(busy, group.sum_ns)),
         Cell::from(group.busy_ns),
         Cell::from(group.busy_ns.map(|busy| group.sum_ns.saturating_sub(busy).max(0))),
+        Cell::from(group.self_busy_ns),
         Cell::Count(group.errors),
         if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },
         rate(calls, top.length_ns),

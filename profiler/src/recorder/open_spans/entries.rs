@@ -102,6 +102,20 @@ impl OwnWords {
         again && (!entered || says_inside != self.is_inside())
     }
 
+    /// Ticks inside over the entries that have ended.
+    fn busy_before(&self) -> u64 {
+        match (self.is_again(), self.is_inside()) {
+            (true, _) if self.busy.cast_signed() < 0 => {
+                not_negative(self.busy.wrapping_add(self.last))
+            }
+            (true, _) => self.busy,
+            (false, false) if self.head as u32 & ENTERED != 0 => {
+                between(self.start + u64::from(record::upper_of(self.head)), self.last)
+            }
+            (false, _) => 0,
+        }
+    }
+
     /// What they say at the moment `now`.
     fn entries(&self, now: u64) -> Entries {
         let longest_thread = record::thread(self.head);
@@ -453,7 +467,7 @@ impl SpanSlot {
     pub(crate) fn set_stray(&self, foreign: &Foreign) {
         if !foreign.is_stray() {
             self.mark(FOREIGN);
-            foreign.set_stray();
+            foreign.set_stray(self.own_words().busy_before());
         }
     }
 

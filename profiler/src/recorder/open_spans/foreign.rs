@@ -48,9 +48,11 @@ pub(crate) struct Foreign {
     longest: AtomicU64,
     /// Since when a thread is inside, if one is; of several, one that nobody was beside when it came.
     since: AtomicU64,
+    /// Ticks inside, over all threads, before one entered elsewhere than inside the parent.
+    before_stray: AtomicU64,
 }
 
-spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since });
+spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since, before_stray });
 
 impl Foreign {
     // Release on what is written: for the table's sequence lock.
@@ -93,9 +95,18 @@ impl Foreign {
         self.count.load(Ordering::Relaxed) & STRAY != 0
     }
 
-    /// A thread has.
-    pub(super) fn set_stray(&self) {
+    /// A thread has, before which its owner was inside for so long.
+    pub(super) fn set_stray(&self, own_busy: u64) {
+        // Relaxed: a number.
+        let busy = own_busy.wrapping_add(self.busy.load(Ordering::Relaxed));
+        _ = self.before_stray.compare_exchange(0, busy, Ordering::Release, Ordering::Relaxed);
         self.count.fetch_or(STRAY, Ordering::Release);
+    }
+
+    /// Ticks inside before that, all of them inside the parent.
+    pub(crate) fn before_stray(&self) -> u64 {
+        // Relaxed: as above.
+        self.before_stray.load(Ordering::Relaxed)
     }
 
     /// How many entries there were, and ticks inside over those that have ended.
@@ -135,7 +146,8 @@ impl Foreign {
 
     /// The slot is free again.
     pub(super) fn clear(&self) {
-        for word in [&self.count, &self.busy, &self.first, &self.last, &self.longest, &self.since] {
+        let Self { count, busy, first, last, longest, since, before_stray } = self;
+        for word in [count, busy, first, last, longest, since, before_stray] {
             word.store(0, Ordering::Release);
         }
     }
@@ -169,10 +181,13 @@ mod tests {
         let seen = foreign.entries(50).unwrap();
         assert_eq!((seen.count, seen.busy, seen.first, seen.last), (2, 38, 10, 40));
         assert_eq!((seen.longest, seen.longest_thread), (28, 4));
-        foreign.set_stray();
+        foreign.set_stray(7);
+        foreign.set_stray(100);
         assert_eq!((foreign.count(), foreign.is_stray()), (2, true));
+        assert_eq!(foreign.before_stray(), 38 + 7, "what was before the first one");
         assert_eq!(foreign.entries(50), Some(seen));
         foreign.clear();
         assert_eq!((foreign.entries(60), foreign.is_stray()), (None, false));
+        assert_eq!(foreign.before_stray(), 0);
     }
 }

@@ -35,6 +35,7 @@ impl Seen {
             left_out: self.left_out,
             counted: false,
             is_stray: false,
+            before_stray: 0,
             id: self.id,
             parent: self.parent,
             root: self.root,

@@ -18,7 +18,8 @@ pub(crate) struct ClosingSpan {
     pub(crate) origin: u64,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
-    pub(crate) is_stray: bool,
+    /// Whether it was entered elsewhere than inside its parent, and ticks inside before that.
+    pub(crate) stray: Option<u64>,
     pub(crate) id: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
@@ -44,7 +45,7 @@ impl ClosingSpan {
         let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
-            | u64::from(self.is_stray) << STRAY_SHIFT
+            | u64::from(self.stray.is_some()) << STRAY_SHIFT
             | flags;
         let mut slots = [[0; SLOT_WORDS]; 2];
         let [first_slot, second_slot] = &mut slots;
@@ -65,6 +66,7 @@ impl ClosingSpan {
         entries.set_last(last);
         entries.set_longest(longest);
         entries.set_thread(u64::from(longest_thread));
+        entries.set_before_stray(self.stray.unwrap_or(0));
         (slots, SPAN_WORDS_WIDE)
     }
 }

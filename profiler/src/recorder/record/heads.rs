@@ -21,6 +21,8 @@ pub(crate) struct SpanHead {
     pub(crate) counted: bool,
     /// It was entered elsewhere than inside its parent, or outside of everything if it has none.
     pub(crate) is_stray: bool,
+    /// Ticks inside its parent before that.
+    pub(crate) before_stray: u64,
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) root: u64,

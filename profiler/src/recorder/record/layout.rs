@@ -168,6 +168,8 @@ words! {
         3: longest, set_longest;
         /// Who was inside then.
         4: thread, set_thread;
+        /// Ticks inside before it was entered elsewhere than inside its parent.
+        5: before_stray, set_before_stray;
     }
 }
 

@@ -4,7 +4,7 @@ use super::layout::{
     COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY, SpanWords, THREAD_MAX, WIDE,
     id_of,
 };
-use super::read::kind;
+use super::read::{before_stray, kind};
 use crate::recorder::losses::Kind;
 
 /// What the writer looks at before it converts a record of a span, or of an entry.
@@ -58,6 +58,19 @@ impl ParentLink<'_> {
                 Some((entries.first(), entries.thread() as u32 & THREAD_MAX))
             }
             header => Some((self.start.wrapping_add(u64::from(header.upper())), self.thread)),
+        }
+    }
+
+    /// Ticks inside the parent of one that is not one piece, but for entries inside others; 0 where that was not measured.
+    pub(crate) fn busy_inside(&self) -> u64 {
+        match self.header() {
+            header if header.is_untimed() => 0,
+            header if header.has(STRAY) => before_stray(header, self.words),
+            header if header.has(WIDE) => {
+                let busy = SpanWords::read(self.words).map_or(0, |it| it.last_or_busy());
+                busy.cast_signed().max(0).cast_unsigned()
+            }
+            _ => 0,
         }
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 left_out,
                 counted: header.has(COUNTED),
                 is_stray: header.has(STRAY),
+                before_stray: before_stray(header, words),
                 id: span.id(),
                 parent: id_of(span.origin()),
                 root: id_of(span.root()),
@@ -86,6 +87,13 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
             }))
         }
     }
+}
+
+/// Ticks inside a span before it was entered elsewhere than inside its parent.
+#[inline(always)]
+pub(super) fn before_stray(header: Header, words: &[u64]) -> u64 {
+    let wide = (header.has(WIDE) && header.has(STRAY)).then(|| EntriesWords::of_span(words));
+    wide.flatten().map_or(0, |wide| wide.before_stray())
 }
 
 /// The entries of a span, and where its fields begin. `None` if words are missing.

@@ -11,6 +11,7 @@ fn head() -> SpanHead {
         left_out: true,
         counted: false,
         is_stray: true,
+        before_stray: 0,
         id: ID_MAX - 1,
         parent: ID_MAX,
         root: ID_MAX - 2,
@@ -37,7 +38,7 @@ fn untimed_or_not(head: SpanHead, field_words: usize, is_timed: bool) -> Vec<u64
         origin: id_and(head.parent, callsite_low(head.callsite)),
         status: head.status,
         left_out: head.left_out,
-        is_stray: head.is_stray,
+        stray: head.is_stray.then_some(head.before_stray),
         id: head.id,
         root: head.root,
         start: head.start,
@@ -75,7 +76,9 @@ fn spans_come_back_as_they_were() {
         (count(UNTIMED_ENTRIES_MAX + 1), false, 14),
     ];
     for (entries, is_timed, len) in cases {
-        let head = SpanHead { entries, ..head() };
+        // What is said only where there is room.
+        let before_stray = if len == 14 { 12_345 } else { 0 };
+        let head = SpanHead { entries, before_stray, ..head() };
         let words = untimed_or_not(head, 3, is_timed);
         assert_eq!(words.len(), len, "{entries:?}");
         let mut words = [&words[..], &fields, &[0]].concat();

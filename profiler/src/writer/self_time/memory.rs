@@ -18,7 +18,8 @@ impl Children {
 
 impl Long {
     fn memory(&self) -> MemoryUse {
-        let inside = |sum, inside: &Inside| sum + inside.spans.memory();
+        let inside =
+            |sum, inside: &Inside| sum + inside.spans.memory() + MemoryUse::of(&inside.pending);
         self.threads.iter().fold(MemoryUse::of(&self.threads), inside)
     }
 }
