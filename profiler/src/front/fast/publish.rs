@@ -178,7 +178,7 @@ mod tests {
             origin: span.origin(),
             status: Status::Ok,
             left_out: false,
-            is_stray: false,
+            stray: None,
             id: span.id(),
             root: span.root(),
             start: span.start(),
