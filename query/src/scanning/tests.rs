@@ -54,11 +54,12 @@ fn span() -> impl Strategy<Value = (SpanRow, usize)> {
     const STATUSES: [Status; 5] =
         [Status::Ok, Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
     let text = prop_oneof![4 => 0_usize..80, 1 => 3_000_usize..5_000, 1 => 60_000_usize..90_000];
-    let numbers = (length(), length(), length(), length(), length(), length(), length());
+    let numbers = (length(), length(), length(), length(), length(), length(), length(), length());
     let ids = (1_u64..5, 1_i64..4, 0_u64..3_000, any::<bool>());
     (ids, numbers, proptest::sample::select(&STATUSES[..]), text).prop_map(
         |((step, callsite_id, parent, is_elsewhere), numbers, status, text)| {
-            let (start, duration_ns, busy_ns, self_ns, first, longest, last) = numbers;
+            let (start, duration_ns, busy_ns, self_ns, first, longest, last, self_busy_ns) =
+                numbers;
             let row = SpanRow {
                 // A step, until the rows are put in order.
                 id: step,
@@ -70,6 +71,7 @@ fn span() -> impl Strategy<Value = (SpanRow, usize)> {
                 duration_ns,
                 busy_ns,
                 self_ns,
+                self_busy_ns,
                 entries: parent * 1_000,
                 status,
                 first_entry_ns: first,
