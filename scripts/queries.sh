@@ -9,6 +9,10 @@
 # standard output, and to a file, where the disk has a say. Wants two processors with nothing else to do,
 # and some 12 GB of disk.
 #
+# Side by side, if these are set: SPANDREL_BEFORE, another build of `spandrel`, is asked in turn with this one what
+# looks at all spans as recorded, and must say the same; DUCKDB_PYTHON, a Python with the packages duckdb and
+# duckdb-extension-sqlite of one version, sums up the same file with percentiles, by thread and by name.
+#
 # With the default number of spans it checks what is promised: `info`, `runs`, `top` and `hist` under
 # 100 ms; once optimized also `slow`, `tree`, `flame` and a window of a minute; exports at 500,000 spans/s at
 # least; memory under 100 MB throughout. Exit code 1 if one of these does not hold.
@@ -94,6 +98,66 @@ ask_all() { # recorded or optimized
     done
 }
 
+# What looks at all spans of a profile as it was recorded.
+whole=(
+    "top --by thread" "diff latest latest" "check --baseline latest" "explain http.request" "flame"
+    "hist http.request -w field.shard=7" "tree" "report -o $folder/report.html"
+)
+
+beside_before() {
+    local command round
+    printf '%-42s%12s%12s%8s%12s\n' "as recorded, spandrel ..." "before, ms" "now, ms" "ratio" "memory, MB"
+    for command in "${whole[@]}"; do
+        for ((round = 1; round <= rounds; round++)); do
+            # shellcheck disable=SC2086
+            spandrel=$SPANDREL_BEFORE said=$folder/before ask "before ${command//\//_}" $command
+            # shellcheck disable=SC2086
+            ask "now ${command//\//_}" $command
+            cmp -s "$folder/before" "$folder/said" || broken+=("$command: the two builds do not say the same")
+        done
+        local before now
+        before=$(median "before ${command//\//_}") now=$(median "now ${command//\//_}")
+        printf '%-42s%12d%12d%8.2f%12.1f\n' "${command/$folder/.}" "$before" "$now" \
+            "$(awk "BEGIN { print $now / $before }")" \
+            "$(awk "BEGIN { print $(most "now ${command//\//_}") * 1.024 / 1000 }")"
+    done
+    echo
+}
+
+# The same figures as `top` has, of the same file.
+beside_duckdb() {
+    local by round
+    cat >"$folder/percentiles.py" <<'PYTHON'
+import glob, os, shutil, sys
+import duckdb, duckdb_extension_sqlite
+# An extension is told by the name of its file.
+packed = glob.glob(os.path.dirname(duckdb_extension_sqlite.__file__) + "/extensions/*/*.duckdb_extension")[0]
+extension = os.path.join(os.path.dirname(sys.argv[0]), "sqlite_scanner.duckdb_extension")
+shutil.copy(packed, extension)
+duck = duckdb.connect()
+duck.execute(f"LOAD '{extension}'")
+duck.execute(f"ATTACH '{os.environ['SPANDREL_DB']}' AS p (TYPE sqlite, READ_ONLY)")
+by, table = {"thread": ("thread_id", "thread"), "name": ("callsite_id", "callsite")}[sys.argv[1]]
+rows = duck.execute(f"""
+    SELECT t.name, count(*), sum(s.duration_ns), sum(s.self_ns), max(s.duration_ns),
+      approx_quantile(s.duration_ns, [0.5, 0.95, 0.99])
+    FROM p.span AS s JOIN p.{table} AS t ON t.id = s.{by} WHERE s.duration_ns IS NOT NULL GROUP BY ALL
+""").fetchall()
+assert rows
+PYTHON
+    printf '%-42s%12s%20s\n' "DuckDB" "ms" "memory, MB"
+    for by in thread name; do
+        for ((round = 1; round <= rounds; round++)); do
+            spandrel=$DUCKDB_PYTHON ask "duckdb $by" "$folder/percentiles.py" "$by"
+        done
+        printf '%-42s%12d%20.1f\n' "percentiles by $by" "$(median "duckdb $by")" \
+            "$(awk "BEGIN { print $(most "duckdb $by") * 1.024 / 1000 }")"
+    done
+    echo
+}
+
+[[ -z ${SPANDREL_BEFORE-} ]] || beside_before
+[[ -z ${DUCKDB_PYTHON-} ]] || beside_duckdb
 ask_all recorded
 ask optimize optimize
 ask_all optimized
