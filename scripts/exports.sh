@@ -121,7 +121,7 @@ else
 fi
 cargo build --quiet --locked -p spandrel-cli
 export SPANDREL_TEST_COMMAND=$target/debug/spandrel
-cargo build --quiet --locked -p spandrel-examples --example generate_profile
+cargo build --quiet --locked -p spandrel-example-generate --example generate_profile
 export SPANDREL_TEST_GENERATE=$target/debug/examples/generate_profile
 # Linted as they are compiled: `cargo clippy` would check all that they depend on once more.
 if clippy-driver --version >/dev/null 2>&1; then

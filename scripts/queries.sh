@@ -29,7 +29,7 @@ rounds=${2:-3}
     { echo "queries.sh: /usr/bin/time is not installed (apt install time)" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cargo build --quiet --locked --release --package spandrel-examples --example generate_profile
+cargo build --quiet --locked --release --package spandrel-example-generate --example generate_profile
 cargo build --quiet --locked --release --package spandrel-cli
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 spandrel=$target/release/spandrel
