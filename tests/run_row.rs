@@ -35,7 +35,11 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
     assert!(text("os").contains(std::env::consts::OS), "{}", text("os"));
     let cpus = std::thread::available_parallelism().unwrap().get() as i64;
     assert_eq!(number("cpus"), cpus);
-    assert!(["tsc", "monotonic"].contains(&text("clock").as_str()));
+    assert!(["tsc", "cntvct", "monotonic"].contains(&text("clock").as_str()));
+    // Set where it is known, by scripts/portability.sh.
+    if let Ok(clock) = std::env::var("SPANDREL_TEST_CLOCK") {
+        assert_eq!(text("clock"), clock);
+    }
     let uuid = text("uuid");
     assert!(uuid.len() == 32 && uuid.bytes().all(|b| b.is_ascii_hexdigit()), "{uuid}");
     let settings: serde_json::Value = serde_json::from_str(&text("settings")).unwrap();

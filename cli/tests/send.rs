@@ -6,7 +6,9 @@ mod given;
 #[path = "receiver/mod.rs"]
 mod receiver;
 
+#[cfg(unix)]
 use std::io::Write;
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 
 use given::{profile, said, spandrel};

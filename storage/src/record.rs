@@ -31,7 +31,7 @@ pub struct RunInfo {
     pub os: String,
     /// Processors that the process may use.
     pub cpus: u32,
-    /// The clock that stamps spans, `tsc` or `monotonic`.
+    /// The clock that stamps spans, `tsc`, `cntvct` or `monotonic`.
     pub clock: String,
     /// The settings of the recording as a JSON object.
     pub settings: String,

@@ -18,7 +18,7 @@ CREATE TABLE run (
   host TEXT NOT NULL,              -- host name
   os TEXT NOT NULL,                -- operating system and architecture
   cpus INTEGER NOT NULL,           -- processors that the process may use
-  clock TEXT NOT NULL,             -- the clock that stamps spans: tsc or monotonic
+  clock TEXT NOT NULL,             -- the clock that stamps spans: tsc, cntvct or monotonic
   settings TEXT NOT NULL,          -- settings of the recording, JSON object
   report TEXT,                     -- the report of close(), JSON object; before the end only the memory
                                    -- taken and what went wrong so far; NULL: nothing is known

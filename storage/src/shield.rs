@@ -26,6 +26,10 @@ use std::sync::Arc;
 use crate::held::Held;
 
 /// A range of bytes that SQLite locks; the numbers are part of its file format and of `os_unix.c`.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    expect(dead_code, reason = "no such locks")
+)]
 #[derive(Debug, Clone, Copy)]
 struct Range {
     first: i64,

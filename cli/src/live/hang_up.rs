@@ -5,7 +5,6 @@
 //! waits for that end. There is no terminal left to give back.
 
 use std::io;
-use std::thread;
 
 /// Ends the process, as SIGHUP does, once the terminal of the standard input is gone.
 #[cfg(unix)]
@@ -17,7 +16,7 @@ pub(crate) fn watch() -> io::Result<()> {
             std::process::exit(128 + signal_hook::consts::SIGHUP);
         }
     };
-    thread::Builder::new().name("spandrel-hang-up".into()).spawn(watch).map(drop)
+    std::thread::Builder::new().name("spandrel-hang-up".into()).spawn(watch).map(drop)
 }
 
 #[cfg(not(unix))]

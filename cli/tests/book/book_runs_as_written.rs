@@ -1,10 +1,11 @@
 //! Each command that a page shows is run, and says what the page says.
 
+#![cfg(unix)]
+
 use std::fs;
 
 use crate::{console, fresh, pages};
 
-#[cfg(unix)]
 #[test]
 fn book_runs_as_written() {
     let mut faults = Vec::new();

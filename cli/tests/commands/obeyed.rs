@@ -2,7 +2,9 @@
 
 use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
 
-use super::fixture::{NASTY, bare, callsite, info, profile, run};
+#[cfg(unix)]
+use super::fixture::profile;
+use super::fixture::{NASTY, bare, callsite, info, run};
 
 /// What a command shows on a terminal.
 #[cfg(unix)]

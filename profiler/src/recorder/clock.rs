@@ -1,7 +1,8 @@
 //! Time: raw ticks on the application's threads, nanoseconds in the writer.
 //!
-//! The processor's time-stamp counter is read where the kernel itself trusts it (it is invariant,
-//! and the current clock source is `tsc`); a system's monotonic clock serves elsewhere. A recorded
+//! The processor's counter is read where the kernel itself trusts it: on x86-64 the time-stamp counter, if it is
+//! invariant and the kernel's own clock source, on aarch64 the virtual counter, if it is that. A system's monotonic
+//! clock serves elsewhere. A recorded
 //! span carries raw ticks. The writer turns them into nanoseconds on a [`Timeline`]: straight
 //! pieces between anchors, each a pair of readings of both clocks, renewed about once a second.
 //! The pieces join without a step and are never changed afterwards, so that a parent that began an
@@ -34,7 +35,7 @@ use spandrel_ring::timestamp;
 /// Where ticks come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
-    tsc: bool,
+    has_counter: bool,
     /// Zero of the run in the monotonic clock.
     origin: Instant,
     /// Zero of the run in ticks.
@@ -44,12 +45,12 @@ pub(crate) struct Clock {
 impl Clock {
     /// Chooses the clock of this machine and sets its zero to now.
     pub(crate) fn start() -> Self {
-        Self::with_source(timestamp::AVAILABLE && kernel_trusts_tsc())
+        Self::with_source(timestamp::AVAILABLE && kernel_trusts_counter())
     }
 
-    fn with_source(tsc: bool) -> Self {
-        let mut clock = Self { tsc, origin: Instant::now(), origin_ticks: 0 };
-        if tsc {
+    fn with_source(has_counter: bool) -> Self {
+        let mut clock = Self { has_counter, origin: Instant::now(), origin_ticks: 0 };
+        if has_counter {
             let (ticks, ns) = clock.read_both();
             clock.origin += Duration::from_nanos(ns as u64);
             clock.origin_ticks = ticks;
@@ -60,17 +61,21 @@ impl Clock {
     /// Now, in ticks of an unknown rate.
     #[inline(always)]
     pub(crate) fn ticks(&self) -> u64 {
-        if self.tsc { timestamp::read() } else { self.monotonic_ns() as u64 }
+        if self.has_counter { timestamp::read() } else { self.monotonic_ns() as u64 }
     }
 
-    /// Whether ticks are the time-stamp counter, so that [`timestamp::read`] is as good.
-    pub(crate) fn is_tsc(&self) -> bool {
-        self.tsc
+    /// Whether ticks are the processor's counter, so that [`timestamp::read`] is as good.
+    pub(crate) fn is_counter(&self) -> bool {
+        self.has_counter
     }
 
     /// The name in column `run.clock`.
     pub(crate) fn name(&self) -> &'static str {
-        if self.tsc { "tsc" } else { "monotonic" }
+        match self.has_counter {
+            true if cfg!(target_arch = "aarch64") => "cntvct",
+            true => "tsc",
+            false => "monotonic",
+        }
     }
 
     /// Zero of the run on the wall clock. The best of several tries: an interruption between the two
@@ -93,7 +98,7 @@ impl Clock {
     /// Both clocks at the same moment: ticks, and nanoseconds since the start of the run. The best
     /// of several tries, so that an interruption between the readings does no harm.
     fn read_both(&self) -> (u64, i64) {
-        if !self.tsc {
+        if !self.has_counter {
             let ns = self.monotonic_ns();
             return (ns as u64, ns);
         }
@@ -110,13 +115,16 @@ impl Clock {
     }
 }
 
-/// Whether Linux uses the time-stamp counter as its own clock and the processor calls it
-/// invariant. The kernel watches it against other clocks, and gives it up when it drifts.
-fn kernel_trusts_tsc() -> bool {
+/// Whether Linux uses the counter as its own clock. On x86-64, where the kernel watches it against other clocks and
+/// gives it up when it drifts, the processor must call it invariant, too; on aarch64 it always is.
+fn kernel_trusts_counter() -> bool {
     let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    let is_source = std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
-    is_source
-        && std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
+    let counter = if cfg!(target_arch = "aarch64") { "arch_sys_counter" } else { "tsc" };
+    if !std::fs::read_to_string(source).is_ok_and(|name| name.trim() == counter) {
+        return false;
+    }
+    cfg!(target_arch = "aarch64")
+        || std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
             text.lines().find(|line| line.starts_with("flags")).is_some_and(|flags| {
                 let has = |flag| flags.split_ascii_whitespace().any(|word| word == flag);
                 has("constant_tsc") && has("nonstop_tsc")
@@ -135,7 +143,7 @@ struct Piece {
 impl Piece {
     #[inline(always)]
     fn at(&self, ticks: u64) -> i64 {
-        self.ns + self.rate.ns(ticks.saturating_sub(self.ticks))
+        self.ns.saturating_add(self.rate.ns(ticks.saturating_sub(self.ticks)))
     }
 }
 
@@ -155,8 +163,9 @@ impl Rate {
 
     #[inline(always)]
     fn ns(self, ticks: u64) -> i64 {
-        // Truncated only after 292 years.
-        ((u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT) as i64
+        // Of a slow counter, more ticks than 292 years have can stand in a record that is nonsense.
+        let ns = (u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT;
+        i64::try_from(ns).unwrap_or(i64::MAX)
     }
 
     /// How many ticks take so long.
@@ -224,7 +233,7 @@ impl Timeline {
     ///
     /// Until the clock has run for 10 ms.
     pub(crate) fn start(clock: Clock) -> Self {
-        if clock.tsc {
+        if clock.has_counter {
             while let Some(rest) = FIRST_PIECE.checked_sub(clock.origin.elapsed())
                 && !rest.is_zero()
             {
@@ -268,7 +277,7 @@ impl Timeline {
     /// counter has jumped. All ticks that were converted so far lie before the new piece; those that are
     /// converted next were taken before.
     pub(crate) fn renew(&mut self) {
-        if self.clock.tsc {
+        if self.clock.has_counter {
             let (ticks, ns) = self.clock.read_both();
             self.renew_at(ticks, ns);
         }
@@ -451,14 +460,22 @@ pub(crate) mod tests {
     }
 
     fn timeline(ns_per_tick: f64) -> Timeline {
-        let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 };
+        let clock = Clock { has_counter: true, origin: Instant::now(), origin_ticks: 1_000 };
         Timeline::new(clock, (1_000 + 1_000_000_000, (1e9 * ns_per_tick) as i64))
     }
 
     #[test]
+    fn ticks_beyond_the_end_of_time_are_its_end_and_no_negative_moment() {
+        // As 25 MHz on aarch64.
+        let piece = Piece { ticks: 0, ns: 7, rate: Rate::new(40.0) };
+        assert_eq!(piece.at(1_000), 40_007);
+        assert_eq!(piece.at(u64::MAX), i64::MAX);
+    }
+
+    #[test]
     fn ticks_agree_with_the_monotonic_clock() {
-        for tsc in [false, timestamp::AVAILABLE && kernel_trusts_tsc()] {
-            let timeline = Timeline::start(Clock::with_source(tsc));
+        for has_counter in [false, timestamp::AVAILABLE && kernel_trusts_counter()] {
+            let timeline = Timeline::start(Clock::with_source(has_counter));
             let before = timeline.clock.monotonic_ns();
             let now = timeline.now_ns();
             let after = timeline.clock.monotonic_ns();
@@ -499,7 +516,8 @@ pub(crate) mod tests {
 
     /// A counter of nanoseconds that begins at 1,000 s, as after an uptime, and is read once a second.
     fn read_for(seconds: i64) -> Timeline {
-        let clock = Clock { tsc: true, origin: Instant::now(), origin_ticks: 1_000 * S as u64 };
+        let clock =
+            Clock { has_counter: true, origin: Instant::now(), origin_ticks: 1_000 * S as u64 };
         let mut timeline = Timeline::new(clock, (1_001 * S as u64, S));
         for second in 2..=seconds {
             timeline.renew_at((1_000 + second) as u64 * S as u64, second * S);

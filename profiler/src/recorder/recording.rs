@@ -141,11 +141,11 @@ impl Recorder {
         // The fast paths read the time-stamp counter, and use all words of a slot, without asking.
         // Where those are so few that they have to be shared out among the fields, somebody has to.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
-        let is_fast = clock.is_tsc() && field_words_max >= 4 * INLINE_WORDS;
+        let is_fast = clock.is_counter() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
             id,
             fast_owner: AtomicU32::new(if is_fast { id } else { NO_OWNER }),
-            is_fast: clock.is_tsc(),
+            is_fast: clock.is_counter(),
             clock,
             ring,
             counters: Counters::new(partitions),
