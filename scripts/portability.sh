@@ -90,10 +90,10 @@ aarch64() {
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64
     export SPANDREL_TEST_PATIENCE=10
-    local without=()
+    local without=(--skip at_any_rate) # minutes each, in an emulator
     if ! emulate; then
         skipped "tests that start themselves again, as this kernel takes no emulator (binfmt_misc)"
-        without=(--skip modes_are_0600_under_each_umask --skip by_another_process --skip kill_leaves_whole_batches
+        without+=(--skip modes_are_0600_under_each_umask --skip by_another_process --skip kill_leaves_whole_batches
             --skip no_permission --skip in_a_read_only_folder)
     fi
     cargo test --quiet --locked --no-fail-fast --target $triple "${recording[@]}" --lib --tests -- "${without[@]}"
