@@ -16,10 +16,8 @@ mod ancestry;
 mod open_telemetry;
 mod placement;
 
-// Records of the `log` crate; a macro for what is spawned.
+// Records of the `log` crate; a macro for what is spawned; spans without `tracing`'s callbacks.
 mod linked_span;
-
-// Spans without `tracing`'s callbacks.
 #[cfg(feature = "log")]
 pub(crate) mod log_records;
 pub(crate) mod scope;

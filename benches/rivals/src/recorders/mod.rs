@@ -24,6 +24,7 @@ pub const ALL: &[&Entry] = &[
     &spandrel::LAYER,
     &spandrel::SUBSCRIBER,
     &spandrel::UNTIMED,
+    &spandrel::SCOPES,
     &tracing_chrome::ENTRY,
     &tracing_flame::ENTRY,
     &opentelemetry::ENTRY,

@@ -1,14 +1,15 @@
 //! spandrel itself, with each of its front ends.
 
+use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spandrel::{Profiler, Report};
+use spandrel::{Profiler, Report, scope};
 use tracing::subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
-use crate::case::Case;
+use crate::case::{Case, TREE_CHILDREN};
 use crate::recorder::{Arrived, Entry, Recorder, Result, Setup};
 
 const SETTING: &str = "defaults, but in the loops `partitions(1)`; `flush()`, `close()`. Enlarged: \
@@ -58,8 +59,19 @@ pub const UNTIMED: Entry = Entry {
     },
 };
 
+/// Its own macro, which takes no callback of `tracing`.
+pub const SCOPES: Entry = Entry {
+    name: "spandrel scope!",
+    packages: &["spandrel"],
+    setting: "as above, and `scope!`",
+    keeps: "as above. Not `tracing`: hot synchronous code is instrumented anew, and other layers hear nothing of it",
+    cases: &[Case::NoFields, Case::ThreeFields, Case::Nested, Case::Tree],
+    has_queue_size: true,
+    install: |setup| Ok(Box::new(Scopes((SUBSCRIBER.install)(setup)?))),
+};
+
 /// The front ends that are compared with the fastest rival.
-pub const FASTEST: [&Entry; 2] = [&SUBSCRIBER, &UNTIMED];
+pub const FASTEST: [&Entry; 3] = [&SUBSCRIBER, &UNTIMED, &SCOPES];
 
 /// The default, which an enlarged queue is never smaller than.
 const RING_CAPACITY: usize = 65_536;
@@ -95,6 +107,76 @@ struct Spandrel {
     profiler: Profiler,
     database: PathBuf,
     report: Report,
+}
+
+/// The same recorder with other spans.
+struct Scopes(Box<dyn Recorder>);
+
+impl Recorder for Scopes {
+    fn run(&mut self, case: Case, spans: u64) -> u64 {
+        let pieces = spans.div_ceil(case.piece());
+        match case {
+            Case::NoFields => no_fields(pieces),
+            Case::ThreeFields => three_fields(pieces),
+            Case::Nested => nested(pieces),
+            Case::Tree => trees(pieces),
+            // Not one of its cases.
+            Case::Async => return self.0.run(case, spans),
+        }
+        pieces * case.piece()
+    }
+
+    fn one(&mut self) -> u64 {
+        let scope = scope!("work");
+        black_box(&scope);
+        1
+    }
+
+    fn rest(&mut self, made: u64) -> Result<()> {
+        self.0.rest(made)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.0.close()
+    }
+
+    fn arrived(&mut self) -> Result<Option<Arrived>> {
+        self.0.arrived()
+    }
+}
+
+#[inline(never)]
+fn no_fields(spans: u64) {
+    for n in 0..spans {
+        let _scope = scope!("work");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn three_fields(spans: u64) {
+    for n in 0..spans {
+        let _scope = scope!("work", id = n, ratio = 0.5, kind = "checkout");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn nested(nests: u64) {
+    for n in 0..nests {
+        let _outer = scope!("outer");
+        let _middle = scope!("middle");
+        let _inner = scope!("inner");
+        black_box(n);
+    }
+}
+
+#[inline(never)]
+fn trees(trees: u64) {
+    for _ in 0..trees {
+        let _root = scope!("root");
+        no_fields(TREE_CHILDREN);
+    }
 }
 
 impl Recorder for Spandrel {
