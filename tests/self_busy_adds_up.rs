@@ -176,7 +176,8 @@ fn check(db: &Database, lives_long: bool) {
     assert!(own <= inside + rounding, "{own} ns in spans themselves, {inside} ns in all");
     if lives_long {
         assert!(db.count("SELECT count(*) FROM entry WHERE self_ns IS NOT NULL") > 0);
-        // Off an entry a child is taken with what it waited.
+        // What children were busy that were entered several times is taken off the entries at hand, or more than there is.
+        assert!(own >= inside - inside / 10, "{own} ns in spans themselves, {inside} ns in all");
         return;
     }
     assert!(own >= inside - rounding, "{own} ns in spans themselves, {inside} ns in all");
@@ -184,7 +185,10 @@ fn check(db: &Database, lives_long: bool) {
     assert!(db.count(again) > 0, "nothing was entered twice, with another span inside");
     let waited = "SELECT count(*) FROM spans WHERE self_ns > self_busy_ns";
     assert!(db.count(waited) > 0, "nothing waited");
-    assert_eq!(db.count("SELECT count(*) FROM spans WHERE self_busy_ns IS NULL"), 0);
+    assert_eq!(
+        db.count("SELECT count(*) FROM spans WHERE self_busy_ns IS NULL AND self_ns IS NOT NULL"),
+        0
+    );
 }
 
 /// `SPANDREL_TEST_ROUNDS` times as many.

@@ -93,7 +93,8 @@ CREATE TABLE span (
   self_busy_ns INTEGER,            -- busy_ns less that of its children inside it, and less the entries
                                    -- that its threads made meanwhile into other spans, ns; NULL:
                                    -- busy_ns, as nobody was inside another span meanwhile; or as
-                                   -- self_ns, or it is of a version before 3 (first_entry_ns is NULL)
+                                   -- self_ns (entry.self_ns has it then), or it is of a version before
+                                   -- 3 (first_entry_ns is NULL)
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 

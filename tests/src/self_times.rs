@@ -4,8 +4,8 @@
 //! * Of a span that counts by its lifetime: as long as it works, less the union of the same of its children that count
 //!   so, too, and were done before it, and of all entries with it around them. One that was inside, on the same
 //!   thread, when it was left counts up to then.
-//! * Of an entry that counts: its length less the union of what ran inside it on its thread: children that were made and
-//!   done inside it, or entered once, and entries with its span around them.
+//! * Of an entry that counts: its length less the union of what its thread was in meanwhile: children that were entered
+//!   once, while they were, and entries with its span around them.
 //!
 //! And of self times only the part in which a thread was inside, the same of no other span: all of them together are no
 //! longer than all threads were inside anything.
@@ -65,6 +65,11 @@ impl Work {
         self.end_ns - self.start_ns
     }
 
+    /// From when to when it was inside, if there was no pause.
+    pub fn inside_ns(&self) -> Option<(i64, i64)> {
+        self.inside.map(|(since_ns, _)| (since_ns, self.end_ns))
+    }
+
     /// What is taken off a span that works so, of what does.
     fn within(&self, above: &Work) -> Option<(i64, i64)> {
         if self.end_ns <= above.end_ns {
@@ -116,7 +121,6 @@ pub fn check(db: &Database) {
         }
     }
     for entry in &entries {
-        inside.entry(entry.span_id).or_default().own.push(entry);
         if let Some(around) = entry.around_id {
             inside.entry(around).or_default().entries.push(entry);
         }
@@ -157,8 +161,6 @@ struct Child<'a> {
 struct Inside<'a> {
     children: Vec<Child<'a>>,
     entries: Vec<&'a Entry>,
-    /// Those of the span itself.
-    own: Vec<&'a Entry>,
 }
 
 impl Inside<'_> {
@@ -190,19 +192,15 @@ impl Inside<'_> {
         let counting = |child: &&Child<'_>| child.span.self_ns.is_some() && child.span.entries > 0;
         for child in self.children.iter().filter(counting) {
             let work = child.work?;
-            let is_once = work.inside.is_some() && !child.was_recorded;
-            // Of others that were not done inside one entry only the sum is known, which is taken off those that come then;
-            // one that is left later was perhaps around this one.
-            let is_done = |own: &&Entry| {
-                let is_there = own.thread_id == work.thread_id;
-                is_there && own.start_ns <= work.start_ns && work.end_ns <= own.end_ns
-            };
-            let is_known = is_once && (work.end_ns <= to || work.start_ns >= to);
-            if !is_known && !self.own.iter().any(is_done) {
-                return None;
-            }
-            if work.thread_id == entry.thread_id {
-                all.push((work.start_ns, work.end_ns));
+            // Of one that was entered several times, or elsewhere, only the sum is known; one that is left later was perhaps
+            // around it.
+            let once = work.inside.filter(|_| !child.was_recorded && work.end_ns <= to);
+            match once {
+                Some((since_ns, thread_id)) if thread_id == entry.thread_id => {
+                    all.push((since_ns, work.end_ns));
+                }
+                None if work.start_ns < to => return None,
+                _ => {}
             }
         }
         let inside = self.entries.iter().filter(|inside| inside.thread_id == entry.thread_id);

@@ -216,10 +216,11 @@ impl Converter {
     /// Likewise what ran inside an entry comes after it where a thread's own partition was full for a while.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     pub(super) fn count_late_children(&mut self, raw: &mut RawBatch, next: &mut RawBatch) {
-        let Self { timeline, self_times, closed, left, .. } = self;
+        let Self { recorder, timeline, self_times, closed, left, .. } = self;
         closed.clear(raw.len());
         self_times.begin_batch();
-        let mut late = LateChildren { timeline, self_times, closed, left, counting: Vec::new() };
+        let counting = Vec::new();
+        let mut late = LateChildren { recorder, timeline, self_times, closed, left, counting };
         raw.for_each_mut(|words| late.meet(words));
         next.for_each_mut(|words| late.meet_next(words));
         let LateChildren { self_times, left, counting, .. } = late;
@@ -646,6 +647,7 @@ impl Converter {
 
 /// A look at the records of a batch, and at those that came after them.
 struct LateChildren<'a> {
+    recorder: &'a Recorder,
     timeline: &'a Timeline,
     self_times: &'a mut SelfTimes,
     closed: &'a mut ClosedSpans,
@@ -701,7 +703,7 @@ impl LateChildren<'_> {
     /// Takes the time of a record off its parent, if that comes before it.
     #[inline(never)]
     fn look(&mut self, words: &mut [u64]) {
-        let Self { timeline, self_times, closed, left, counting } = self;
+        let Self { recorder, timeline, self_times, closed, left, counting } = self;
         let Some(parent_link) = record::parent_link(words) else { return };
         let ParentLink { id, parent, thread, start, end, .. } = parent_link;
         if parent_link.is_entry && closed.may_contain(id) {
@@ -734,6 +736,12 @@ impl LateChildren<'_> {
                 inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
             let thread = inside.map_or(thread, |(_, thread)| thread);
             let inside_ns = match inside {
+                // The entry comes by itself.
+                Some(_)
+                    if !parent_link.is_entry && recorder.records_all(parent_link.callsite()) =>
+                {
+                    0
+                }
                 Some(_) if is_one_piece => end - inside_since,
                 _ => timeline.length_ns(parent_link.busy_inside()) - self_times.recorded_ns(id),
             };

@@ -18,10 +18,9 @@
 //! a child of that one, whichever its parent is.
 //!
 //! A span that lives long counts by its [entries](Long): its lifetime is nobody's work, and is taken off nobody's.
-//! An entry is a piece of work as another span is: its self time is its length less what ran inside it on its thread.
-//! Those are entries of others, children that were entered once, children that were made and done inside it, whatever they
-//! waited there; and what other children were busy. Children that are kept for longer than the entry come
-//! when that is a row, which then [says less](late), too.
+//! The self time of an entry is its length less what its thread spent in others meanwhile: in children that were entered
+//! once, in entries of others, and what other children were busy; while these wait, it works itself. Children that are kept
+//! for longer than the entry come when that is a row, which then [says less](late), too.
 
 mod calls;
 mod late;
@@ -50,9 +49,6 @@ const SPARE_MAX: usize = 256;
 const ORPHANS_MAX: usize = 16_384;
 /// Children of one span that are kept as they came; beyond, the older half becomes a union.
 const RECENT_MAX: usize = 64;
-/// Children that were entered several times, of a span that lives long, which are kept until its next entry tells whether they
-/// were done inside it; beyond, the older half is taken to have been.
-const PENDING_MAX: usize = 64;
 
 /// A set of moments in nanoseconds, as disjoint intervals in order.
 ///
@@ -230,7 +226,17 @@ struct Child {
     thread: u32,
 }
 
+/// Since when a child was inside, if that is known, and else since when it was there.
+#[inline]
+fn inside_from(start: i64, end: i64, inside_since: i64) -> i64 {
+    if inside_since <= end { inside_since.max(start) } else { start }
+}
+
 impl Child {
+    fn inside_from(&self) -> i64 {
+        inside_from(self.start, self.end, self.inside_since)
+    }
+
     /// What it takes off a parent that works until then, on that thread.
     #[inline]
     fn within(&self, until: i64, thread: u32) -> Option<(i64, i64)> {
@@ -329,7 +335,7 @@ impl Children {
         }
         for child in [self.first].iter().chain(&self.others) {
             if child.thread == thread {
-                union.add(child.start, child.end, spare);
+                union.add(child.inside_from(), child.end, spare);
             }
         }
         self.older.summed_after(from)
@@ -396,51 +402,18 @@ struct Inside {
     /// changes from one partition to another has its records in another order in that batch, and in the next.
     reached: [i64; 3],
     spans: Union,
-    /// Children that were not inside all of the time.
-    pending: Vec<Pending>,
+    /// When the first one began of those that have; `i64::MAX` for none.
+    from: i64,
     /// What is known by its length only; more than an entry's length is taken off the next one, and if there is none,
     /// off the last ones.
     others_ns: i64,
+    /// When the last one of those was left.
+    others_end: i64,
     /// The last entry that is a row.
     last: u64,
 }
 
-/// A child that was not inside all of the time from its start to its last exit, and how long it was.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    start: i64,
-    end: i64,
-    busy: i64,
-}
-
 impl Inside {
-    /// Which of the children that are pending were done inside an entry that arrives.
-    #[cold]
-    fn settle(&mut self, (from, to): (i64, i64), spare: &mut Spare) {
-        for child in std::mem::take(&mut self.pending) {
-            if child.end > to {
-                self.pending.push(child);
-            } else if child.start >= from {
-                self.spans.add(child.start, child.end, spare);
-            } else {
-                self.others_ns = self.others_ns.saturating_add(child.busy);
-            }
-        }
-    }
-
-    /// Those that are too many were done inside the one that comes, as far as that is possible.
-    #[cold]
-    fn settle_older(&mut self, spare: &mut Spare) {
-        let older: Vec<_> = self.pending.drain(..PENDING_MAX / 2).collect();
-        for child in older {
-            if child.start >= self.reached[0] {
-                self.spans.add(child.start, child.end, spare);
-            } else {
-                self.others_ns = self.others_ns.saturating_add(child.busy);
-            }
-        }
-    }
-
     /// An entry arrives that ends there. Returns up to when no others will come.
     fn reach(&mut self, end: i64, batch: u64) -> i64 {
         if self.batch != batch {
@@ -454,16 +427,14 @@ impl Inside {
     /// Something has run inside it.
     fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
         if let Some(busy) = part.busy {
-            let Part { start, end, .. } = part;
-            if start >= self.reached[0] || !rows.has_around(self.last, (start, end)) {
-                self.pending.push(Pending { start, end, busy });
-                if self.pending.len() >= PENDING_MAX {
-                    self.settle_older(spare);
-                }
-                return;
+            // What was over before is in entries that are no rows.
+            if part.end > self.from || self.from == i64::MAX {
+                self.others_ns = self.others_ns.saturating_add(busy);
+                self.others_end = self.others_end.max(part.end);
             }
+            return;
         }
-        self.spans.add(part.start, part.end, spare);
+        self.spans.add(part.inside_from(), part.end, spare);
         if part.start < self.reached[0] {
             self.others_ns = self.others_ns.saturating_add(self.take_off_rows(part, rows));
         }
@@ -472,12 +443,12 @@ impl Inside {
     /// Some of it ran inside of entries that have arrived. Returns what is left for those to come.
     #[cold]
     fn take_off_rows(&self, part: Part, rows: &mut LastRows) -> i64 {
-        let Part { start, end, inside_since, .. } = part;
-        let rest = rows.take_off(self.last, (start, end));
+        let (from, end) = (part.inside_from(), part.end);
+        let rest = rows.take_off(self.last, (from, end));
         // While it was inside, something else was around it.
         let forgotten = rest.before.map_or(0, |before| {
             let end = end.min(before).min(self.reached[0]);
-            end.saturating_sub(inside_since.max(start)).max(0)
+            end.saturating_sub(from).max(0)
         });
         rest.ns.saturating_add(forgotten)
     }
@@ -486,13 +457,8 @@ impl Inside {
 impl Long {
     /// No entry of it comes any more.
     fn end(&mut self, rows: &mut LastRows) {
-        for inside in &mut self.threads {
-            let pending = inside.pending.drain(..).map(|child| child.busy);
-            let others_ns =
-                pending.fold(std::mem::take(&mut inside.others_ns), i64::saturating_add);
-            if others_ns > 0 {
-                rows.take_sum_off(inside.last, others_ns);
-            }
+        for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
+            rows.take_sum_off(inside.last, std::mem::take(&mut inside.others_ns));
         }
     }
 
@@ -509,8 +475,9 @@ impl Long {
                 batch: 0,
                 reached: [i64::MIN; 3],
                 spans,
-                pending: Vec::new(),
+                from: i64::MAX,
                 others_ns: 0,
+                others_end: i64::MIN,
                 last: 0,
             });
         }
@@ -531,6 +498,12 @@ pub(super) struct Part {
     pub(super) busy: Option<i64>,
     /// How long it was inside, but for what has come on its own account.
     pub(super) inside_ns: i64,
+}
+
+impl Part {
+    fn inside_from(&self) -> i64 {
+        inside_from(self.start, self.end, self.inside_since)
+    }
 }
 
 /// An entry that arrives.
@@ -777,15 +750,16 @@ impl SelfTimes {
         let inside = long.inside(thread);
         let mut summed = 0;
         let is_first = !inside.has_entries;
+        inside.from = inside.from.min(start);
         if is_first {
             inside.has_entries = true;
+            if inside.others_end <= start {
+                inside.others_ns = 0;
+            }
             // What ran inside while nobody knew of the thread's entries.
             if let Some(children) = self.children.get_mut(span) {
                 summed = children.add_to(&mut inside.spans, thread, start, &mut self.spare);
             }
-        }
-        if !inside.pending.is_empty() {
-            inside.settle((start, end), &mut self.spare);
         }
         let floor = inside.reach(end, self.batch);
         let is_whole = summed == 0 && inside.spans.summed.is_empty();
@@ -1084,26 +1058,26 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_was_made_and_done_inside_one_entry_is_all_of_that_time() {
+    fn what_was_over_before_the_first_entry_that_is_known_is_in_none() {
         let mut times = SelfTimes::new(0);
-        let again = |start, end| Part { busy: Some(3), ..part(start, end) };
-        times.add_child(1, again(22, 38));
-        assert_eq!(times.entry(1, arrived(1, 20, 40, true)), Some(4), "before anybody knew");
-        times.add_child(1, again(52, 66));
-        times.add_child(1, again(60, 68));
-        times.add_child(1, again(45, 69));
-        // Of the last one only the time inside.
-        assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(1));
-        // Kept for longer than the entry that it was made in: the row says less.
+        let again = |start, end| Part { busy: Some(4), ..part(start, end) };
+        times.add_child(1, again(20, 38));
+        times.entry(2, arrived(1, 0, 1, true));
+        times.entry(1, arrived(2, 0, 1, true));
+        times.add_child(1, again(2, 40));
+        assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(20));
+        // Its handle was kept, so that it is known only now.
         times.add_child(1, again(21, 39));
+        times.add_child(1, again(72, 79));
+        assert_eq!(times.entry(1, arrived(1, 70, 80, true)), Some(6));
+        // While a child waits, the entry works.
+        times.add_child(1, Part { inside_since: 93, ..part(82, 95) });
+        assert_eq!(times.entry(1, arrived(1, 80, 100, true)), Some(18));
+        times.add_child(1, Part { inside_since: 99, ..part(81, 100) });
         let mut late = Vec::new();
         times.tell_late(&mut late);
         let late: Vec<_> = late.iter().map(|late| (late.id, late.ns)).collect();
-        assert_eq!(late, [(20, 2)]);
-        // More of them than are kept until the entry comes.
-        (0..200).for_each(|n| times.add_child(1, again(100 + 10 * n, 107 + 10 * n)));
-        let expected = 2_000 - 200 * 7;
-        assert_eq!(times.entry(1, arrived(1, 100, 2_100, true)), Some(expected));
+        assert_eq!(late, [(80, 1)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! | `level<=info` | of level INFO and those more severe |
 //! | `status=error` | that ended so: `ok`, `error`, `panicked` or `unfinished` |
 //! | `dur>10ms` `self` `busy` `idle` | by duration, self time, busy time, duration less busy time |
-//! | `self_busy`, as in `self_busy>10ms` | by busy time of its own: what of the self time a thread was inside |
+//! | `self_busy`, as in `self_busy>10ms` | by the time in which a thread was inside, and in no other span meanwhile |
 //! | `longest>10ms` | by the longest entry: the longest time that a thread was inside at a stretch |
 //! | `wait>1ms` `exit<1s` | by the time from creation to the first entry, and to the last exit |
 //! | `start>=+12s` | by the time since the start of the run |

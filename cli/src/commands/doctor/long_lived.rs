@@ -128,7 +128,7 @@ fn told(found: &[LongByLifetime], why: Why, set: &str) -> Option<Finding> {
     let advice = match why {
         Why::Entries => format!(
             "their entries were not recorded, by SPANDREL_ENTRIES={}: without `off`, each entry of what \
-             lives long is a call; `spandrel top --sort self_busy_ns` ranks without the waiting",
+             lives long is a call; `spandrel top --sort busy_ns` ranks by time inside",
             text::shell(set)
         ),
         Why::BusyTime => {

@@ -36,8 +36,8 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top --since 30s --exact -f json\n  \
     spandrel top --live                        while the program runs; ? for help\n\n\
 busy is the share of the duration in which a thread was inside the span; the rest is waiting. It is\n\
-above 100% where several threads were inside a span at once. self_busy_ns is the part of self in which\n\
-one was: over a thread, those of all spans never come to more than the time that passed.\n\n\
+above 100% where several threads were inside a span at once. self_busy_ns is the time in which one was\n\
+inside the span and in no other: who used the threads.\n\n\
 ⟳ marks names whose spans live long, such as connections: each time one was entered is a call, and\n\
 how long it was open counts for nothing. A name that has other spans, too, has a row for those. errors\n\
 are spans that failed.")]

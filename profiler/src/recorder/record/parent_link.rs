@@ -2,7 +2,7 @@
 
 use super::layout::{
     COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY, SpanWords, THREAD_MAX, WIDE,
-    id_of,
+    callsite, id_of,
 };
 use super::read::{before_stray, kind};
 use crate::recorder::losses::Kind;
@@ -72,6 +72,15 @@ impl ParentLink<'_> {
             }
             _ => 0,
         }
+    }
+
+    /// The number of its callsite.
+    pub(crate) fn callsite(&self) -> u32 {
+        let origin = match self.is_entry {
+            true => EntryWords::read(self.words).map(|it| it.around()),
+            false => SpanWords::read(self.words).map(|it| it.origin()),
+        };
+        callsite(origin.unwrap_or(0), self.header().0)
     }
 
     /// The parent knows of it: [`SpanHead::counted`](super::heads::SpanHead::counted).

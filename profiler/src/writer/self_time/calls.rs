@@ -171,8 +171,8 @@ impl Past {
         let last = self.last.iter().find(|(thread, _)| *thread == part.thread);
         let Some((_, last)) = last else { return };
         let rest = match part.busy {
-            Some(busy) if !rows.has_around(*last, (part.start, part.end)) => busy,
-            _ => rows.take_off(*last, (part.start, part.end)).ns,
+            Some(busy) => busy,
+            None => rows.take_off(*last, (part.inside_from(), part.end)).ns,
         };
         rows.take_sum_off(*last, rest);
     }

@@ -131,19 +131,6 @@ impl LastRows {
         self.kept.get(self.place(number)?)
     }
 
-    /// Whether one of the rows up to the one with that number was around all of this.
-    #[cold]
-    pub(super) fn has_around(&self, last: u64, (start, end): (i64, i64)) -> bool {
-        let mut number = last;
-        while let Some(kept) = self.get(number).filter(|kept| kept.reached > start) {
-            if kept.start <= start && end <= kept.end {
-                return true;
-            }
-            number = kept.before;
-        }
-        false
-    }
-
     /// Takes what a child did from `start` to `end` off the rows up to the one with that number.
     #[cold]
     pub(super) fn take_off(&mut self, last: u64, (start, end): (i64, i64)) -> Rest {

@@ -18,8 +18,7 @@ impl Children {
 
 impl Long {
     fn memory(&self) -> MemoryUse {
-        let inside =
-            |sum, inside: &Inside| sum + inside.spans.memory() + MemoryUse::of(&inside.pending);
+        let inside = |sum, inside: &Inside| sum + inside.spans.memory();
         self.threads.iter().fold(MemoryUse::of(&self.threads), inside)
     }
 }
