@@ -124,6 +124,17 @@ impl Given {
         self.spans[at].duration_ns.map(|ns| ns / 2)
     }
 
+    /// What a reader makes of the row.
+    pub fn self_busy_ns(&self, at: usize) -> Option<i64> {
+        self.self_ns(at)?;
+        self.own_ns(at).or(self.spans[at].duration_ns.map(|ns| ns / 3))
+    }
+
+    /// What the row says of that.
+    fn own_ns(&self, at: usize) -> Option<i64> {
+        (at % 5 == 2).then_some(at as i64)
+    }
+
     fn row(&self, at: usize, callsites: &[i64], threads: &[i64], batch: &mut Batch) {
         let span = &self.spans[at];
         let from = batch.text.len();
@@ -138,7 +149,7 @@ impl Given {
             duration_ns: span.duration_ns,
             busy_ns: span.duration_ns.map(|ns| ns / 3),
             self_ns: self.self_ns(at),
-            self_busy_ns: (at % 5 == 2).then_some(at as i64),
+            self_busy_ns: self.own_ns(at),
             entries: at as u64 % 4,
             longest_thread_id: threads[self.worker(at)],
             status: self.status(at),

@@ -38,6 +38,7 @@ fn expected(made: &Made) -> Vec<Vec<(&'static str, Value)>> {
             ("first_entry_ns", given.times(at)[0].into()),
             ("longest_entry_ns", given.times(at)[1].into()),
             ("last_exit_ns", given.times(at)[2].into()),
+            ("self_busy_ns", given.self_busy_ns(at).into()),
             ("status", given.status(at).as_str().into()),
             ("trace_id", Value::Null),
             ("otel_span_id", Value::Null),
