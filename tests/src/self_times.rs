@@ -190,15 +190,15 @@ impl Inside<'_> {
         let counting = |child: &&Child<'_>| child.span.self_ns.is_some() && child.span.entries > 0;
         for child in self.children.iter().filter(counting) {
             let work = child.work?;
-            // Of one that was entered several times, or elsewhere, only the sum is known; one that is left later was perhaps
-            // around it.
-            let once = work.inside.filter(|_| !child.was_recorded && work.end_ns <= to);
-            match once {
-                Some((since_ns, thread_id)) if thread_id == entry.thread_id => {
-                    all.push((since_ns, work.end_ns));
+            // Of one that was entered several times, or elsewhere, only the sum is known, which is taken off the entries at hand.
+            let (since_ns, thread_id) = work.inside.filter(|_| !child.was_recorded)?;
+            if work.end_ns > to {
+                // One that is left later was perhaps around it.
+                if work.start_ns < to {
+                    return None;
                 }
-                None if work.start_ns < to => return None,
-                _ => {}
+            } else if thread_id == entry.thread_id {
+                all.push((since_ns, work.end_ns));
             }
         }
         let inside = self.entries.iter().filter(|inside| inside.thread_id == entry.thread_id);
