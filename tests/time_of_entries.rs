@@ -132,7 +132,7 @@ fn record(front: Front, threads: u32, programs: usize, crosses: bool) {
     assert!(report.entries.stored > programs as u64, "{report}");
     // What is inside of two spans at once of which none is inside the other is in both, or in none.
     if !crosses {
-        sums_by_thread(&db);
+        sums_by_thread(&db, threads == 1);
     }
     self_times::check(&db);
 }
@@ -174,7 +174,7 @@ fn of_a_thread(
 }
 
 /// By thread: what all self busy times and self times of entries come to, and how long it was inside anything.
-fn sums_by_thread(db: &Database) {
+fn sums_by_thread(db: &Database, is_alone: bool) {
     let mut sums = BTreeMap::<i64, (i64, Vec<(i64, i64)>)>::new();
     let mut kept_ns = 0_i64;
     let entries = self_times::entries(db);
@@ -202,7 +202,12 @@ fn sums_by_thread(db: &Database) {
             inside.iter().fold((i64::MAX, 0), |(from, to), it| (from.min(it.0), to.max(it.1)));
         let passed = self_times::union(inside.into_iter(), all);
         let what = "sum of self busy times, and time inside anything";
-        assert_eq!(own, passed, "thread {thread}: {what}");
+        // What comes late from another thread may be known by its sum only, and be taken off where nothing is left of it.
+        let missing = if is_alone { 0 } else { passed / 200 };
+        assert!(
+            (passed - missing..=passed).contains(&own),
+            "thread {thread}: {what}: {own}, {passed}"
+        );
     }
 }
 

@@ -1,8 +1,8 @@
 //! What stands in a record of the span around it.
 
 use super::layout::{
-    COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY, SpanWords, THREAD_MAX, WIDE,
-    callsite, id_of,
+    AGAIN, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY,
+    SpanWords, THREAD_MAX, WIDE, callsite, id_of,
 };
 use super::read::{before_stray, kind};
 use crate::recorder::losses::Kind;
@@ -30,7 +30,8 @@ impl ParentLink<'_> {
 
     /// Whether all that it was inside is from `start` to the last exit, and inside the parent.
     pub(crate) fn is_one_piece(&self) -> bool {
-        self.is_entry || !self.header().has(WIDE | STRAY)
+        let header = self.header();
+        self.is_entry || !header.has(STRAY) && (!header.has(WIDE) || self.inside().is_some())
     }
 
     /// Whether it is an entry that counts as a call.
@@ -54,7 +55,12 @@ impl ParentLink<'_> {
             _ if self.is_entry => Some((self.start, self.thread)),
             header if header.is_untimed() => None,
             header if header.has(WIDE) => {
-                let entries = EntriesWords::of_span(self.words).filter(|it| it.count() == 1)?;
+                // One that waited for long, or that another thread has entered.
+                let entries = EntriesWords::of_span(self.words)?;
+                let bias = if header.has(u64::from(AGAIN)) { u64::from(COUNT_BIAS) } else { 0 };
+                if entries.count().wrapping_sub(bias) != 1 {
+                    return None;
+                }
                 Some((entries.first(), entries.thread() as u32 & THREAD_MAX))
             }
             header => Some((self.start.wrapping_add(u64::from(header.upper())), self.thread)),

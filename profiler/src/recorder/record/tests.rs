@@ -102,6 +102,26 @@ fn a_span_that_was_counted_is_otherwise_the_same() {
     assert!(parent_ids(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
 }
 
+/// However long it waited, and so a second slot is needed, and its count is that of the table.
+#[test]
+fn a_span_that_was_entered_once_is_one_piece() {
+    let waited = once(START + WAIT_MAX + 1, START + WAIT_MAX + 9);
+    for (entries, head_bits, is_one) in [
+        (once(START + 5, START + 9), 0, true),
+        (waited, 0, true),
+        (Entries { count: 1 + u64::from(COUNT_BIAS), ..waited }, u64::from(AGAIN), true),
+        (Entries { count: 2 + u64::from(COUNT_BIAS), ..waited }, u64::from(AGAIN), false),
+        (Entries { count: 2, ..waited }, 0, false),
+    ] {
+        let mut words = words(SpanHead { is_stray: false, entries, ..head() }, 0);
+        words[0] |= head_bits;
+        let parent_link = parent_link(&mut words).unwrap();
+        assert_eq!(parent_link.is_one_piece(), is_one, "{entries:?}");
+        let inside = is_one.then_some((entries.first, THREAD_MAX));
+        assert_eq!(parent_link.inside(), inside, "{entries:?}");
+    }
+}
+
 #[test]
 fn events_and_links_come_back_as_they_were() {
     let event = EventHead { callsite: 70_005, thread: 6, left_out: false, id: 7, span: 8, at: 9 };
