@@ -39,7 +39,8 @@ pub struct Span {
     /// for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
     /// Time inside the span itself: less what its threads spent in others meanwhile. Over one thread, this and the
-    /// [self times of entries](Entry::self_ns) never come to more than the time that passed. `None` as
+    /// [self times of entries](Entry::self_ns) come to the time that it was inside anything, but where guards overlap, entries
+    /// are off, and in some rarer cases that the documentation names. `None` as
     /// [`self_ns`](Self::self_ns), and where it was not measured.
     pub self_busy_ns: Option<i64>,
     /// How many times it was entered; one more than a future was polled, since dropping the future enters
