@@ -9,8 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod asking;
 mod commands;
+mod control_request;
 mod exit;
 mod failure;
 #[cfg(feature = "tui")]

@@ -81,11 +81,11 @@ fn has_ended(stat: &str) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::commands::made;
+    use crate::commands::test_profile;
 
     #[test]
     fn a_process_is_there_gone_another_one_or_elsewhere() {
-        let (_folder, reader) = made::profile([made::Span::new("a", 1)]);
+        let (_folder, reader) = test_profile::profile([test_profile::Span::new("a", 1)]);
         let mut run = reader.runs().unwrap().remove(0);
         run.ended_unix_ns = None;
         run.info.host = rustix::system::uname().nodename().to_string_lossy().into_owned();

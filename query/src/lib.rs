@@ -96,7 +96,7 @@ pub use self::scan::{Columns, Scan};
 pub use self::slow::{SlowBy, Slowest, Which};
 pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
-pub use self::stalls::{Inside, RuntimeThreads, Stall, Stalls, StallsOn, longest_entry_began};
+pub use self::stalls::{InnerSpan, RuntimeThreads, Stall, Stalls, StallsOn, longest_entry_began};
 pub use self::time::{RunTimes, TimeError, TimeRange, TimeSpec, TimeZone, Window};
 pub use self::trace::Trace;
 pub use self::verify::Contradiction;

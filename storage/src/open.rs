@@ -126,7 +126,7 @@ pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// For connections that write: nothing of a file runs with that. What would is refused before (see
-/// `schema/known.rs`); this is for what somebody adds meanwhile.
+/// `schema/classify.rs`); this is for what somebody adds meanwhile.
 pub(crate) fn run_nothing(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;

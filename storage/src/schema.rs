@@ -1,7 +1,7 @@
 //! The schema and its versions.
 
+mod classify;
 mod inspect;
-mod known;
 mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};

@@ -43,19 +43,20 @@ pub(super) fn written(by: &By) -> String {
     }
 }
 
-/// The columns that say which group a row is; `has_twins`: only the target tells some of them apart.
-pub(super) fn columns(by: &By, has_twins: bool) -> Vec<Column> {
+/// The columns that say which group a row is; `has_ambiguous_names`: only the target tells some of them apart.
+pub(super) fn columns(by: &By, has_ambiguous_names: bool) -> Vec<Column> {
     match by {
         By::Target => vec![Column::left("target", "target")],
         By::Level => vec![Column::left("level", "level")],
         By::Thread => vec![Column::left("thread", "thread")],
         By::Field(name) => vec![Column::left("value", &text::clean(name))],
         By::Callsite => {
-            let spare = Column::left("target", "target").spare(9);
-            vec![spare, Column::left("name", "span"), Column::left("place", "place")]
+            let target = Column::left("target", "target").drop_rank(9);
+            vec![target, Column::left("name", "span"), Column::left("place", "place")]
         }
         _ => {
-            let target = Column::left("target", "target").spare(if has_twins { 0 } else { 9 });
+            let target =
+                Column::left("target", "target").drop_rank(if has_ambiguous_names { 0 } else { 9 });
             vec![target, Column::left("name", "span")]
         }
     }
@@ -154,7 +155,7 @@ pub(super) fn in_words(by: &By, group: &Group) -> String {
 }
 
 /// Whether there are rows that only the target tells apart.
-pub(super) fn has_twins(groups: &[Group]) -> bool {
+pub(super) fn has_ambiguous_names(groups: &[Group]) -> bool {
     let mut names = std::collections::HashSet::new();
     groups.iter().any(|group| !names.insert((&group.callsite.name, group.counted)))
 }

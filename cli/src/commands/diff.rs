@@ -16,7 +16,7 @@ use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let has_calls = |side: Option<&Samples>| side.is_some_and(|samples| samples.calls() > 0);
     comparison.changes.retain(|change| has_calls(change.a) || has_calls(change.b));
     let noise = arguments.noise / 100.0;
-    let mut view = View::new("diff", None, sheet(&comparison, by, noise, arguments.confidence));
+    let mut view = View::new("diff", None, table(&comparison, by, noise, arguments.confidence));
     view.preamble = vec![title("A", &a, &samples[0]), title("B", &b, &samples[1])];
     view.notes = notes(&comparison, by, noise);
     let same = a.compared_with_itself(&b);
@@ -133,16 +133,16 @@ fn title(letter: &str, side: &Side, samples: &SampleSet) -> String {
     title
 }
 
-fn sheet(comparison: &Comparison<'_>, by: &By, noise: f64, confidence: f64) -> Sheet {
+fn table(comparison: &Comparison<'_>, by: &By, noise: f64, confidence: f64) -> Table {
     let mut columns = keys(comparison, by);
-    columns.push(Column::right("calls_change", "calls").spare(9));
+    columns.push(Column::right("calls_change", "calls").drop_rank(9));
     for metric in [Metric::P50, Metric::P95, Metric::P99] {
         let column = Column::right(&format!("{}_change", metric.as_str()), metric.as_str());
         // Where there is no room, the middle and the tail are what people look for.
-        columns.push(if metric == Metric::P95 { column.spare(8) } else { column });
+        columns.push(if metric == Metric::P95 { column.drop_rank(8) } else { column });
     }
-    columns.push(Column::right("busy_change", "busy").spare(10));
-    columns.push(Column::right("significant", &format!("{confidence}% interval")).spare(7));
+    columns.push(Column::right("busy_change", "busy").drop_rank(10));
+    columns.push(Column::right("significant", &format!("{confidence}% interval")).drop_rank(7));
     for metric in Metric::ALL {
         let unit = if metric == Metric::Calls { "" } else { "_ns" };
         let metric = metric.as_str();
@@ -158,12 +158,12 @@ fn sheet(comparison: &Comparison<'_>, by: &By, noise: f64, confidence: f64) -> S
         let key = format!("{metric}_significant");
         columns.push(Column::right(&key, &key).hidden());
     }
-    let mut sheet = Sheet::new(columns);
+    let mut table = Table::new(columns);
     // There can be half a million that are not, which the notes count.
     for change in comparison.changes.iter().filter(|change| change.is_judged()) {
-        sheet.push(row(change, by, noise));
+        table.push(row(change, by, noise));
     }
-    sheet
+    table
 }
 
 /// The columns that say what a row is of.
@@ -172,7 +172,8 @@ fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
         By::Name | By::Callsite => {
             let title = if *by == By::Name { "span" } else { "span, place" };
             let target = Column::left("target", "target");
-            let target = if twins(comparison).is_empty() { target.hidden() } else { target };
+            let target =
+                if ambiguous_names(comparison).is_empty() { target.hidden() } else { target };
             vec![Column::left("name", title), target, by::counted()]
         }
         _ => [by::columns(by, false), vec![by::counted()]].concat(),
@@ -180,7 +181,7 @@ fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
 }
 
 /// Names that only the target tells apart.
-fn twins<'a>(comparison: &Comparison<'a>) -> HashSet<&'a str> {
+fn ambiguous_names<'a>(comparison: &Comparison<'a>) -> HashSet<&'a str> {
     let mut names = HashSet::new();
     let all = comparison.changes.iter().map(|change| change.name);
     let named = all.map(|name| (name.name.as_str(), name.counted));
@@ -304,9 +305,9 @@ fn distance(delta: Delta) -> f64 {
 }
 
 fn notes(comparison: &Comparison<'_>, by: &By, noise: f64) -> Vec<String> {
-    let twins = twins(comparison);
+    let ambiguous_names = ambiguous_names(comparison);
     let named = |name: &SpanName| {
-        let shown = match (name.is_absent, twins.contains(name.name.as_str())) {
+        let shown = match (name.is_absent, ambiguous_names.contains(name.name.as_str())) {
             (true, _) => by::ABSENT.to_owned(),
             (_, true) if !name.target.is_empty() => {
                 format!("{} ({})", text::clean(&name.name), text::clean(&name.target))

@@ -7,7 +7,7 @@ use spandrel_storage::Histogram;
 
 use super::by;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -31,12 +31,12 @@ pub(super) fn view(
     let mut all = Histogram::new();
     groups.iter().for_each(|group| all.merge(&group.histogram));
     let scale = scale(&all, rows);
-    let mut sheet = Sheet::new(columns(by, by::has_twins(&groups)));
+    let mut table = Table::new(columns(by, by::has_ambiguous_names(&groups)));
     for group in &groups {
-        sheet.push(row(by, group, &scale));
+        table.push(row(by, group, &scale));
     }
-    sheet.sort("calls")?;
-    let mut view = View::new(command, Some(profile.header()?), sheet);
+    table.sort("calls")?;
+    let mut view = View::new(command, Some(profile.header()?), table);
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("group_by".into(), json!(by::written(by)));
     view.notes.extend(by::legend(&groups));
@@ -66,17 +66,17 @@ fn scale(all: &Histogram, rows: usize) -> Vec<Bar> {
     finest
 }
 
-fn columns(by: &By, has_twins: bool) -> Vec<Column> {
+fn columns(by: &By, has_ambiguous_names: bool) -> Vec<Column> {
     let mut columns = vec![
         Column::right("calls", "calls"),
         Column::right("summed_only", "summed only").hidden(),
         Column::right("p50_ns", "p50"),
-        Column::right("p95_ns", "p95").spare(5),
-        Column::right("p99_ns", "p99").spare(3),
-        Column::right("max_ns", "max").spare(6),
-        Column::left("counts", "distribution").spare(2),
+        Column::right("p95_ns", "p95").drop_rank(5),
+        Column::right("p99_ns", "p99").drop_rank(3),
+        Column::right("max_ns", "max").drop_rank(6),
+        Column::left("counts", "distribution").drop_rank(2),
     ];
-    columns.extend(by::columns(by, has_twins));
+    columns.extend(by::columns(by, has_ambiguous_names));
     columns.push(by::counted());
     columns
 }

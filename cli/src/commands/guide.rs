@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    let page = context.output.for_people(include_str!("guide.md"));
+    let page = context.output.human_readable(include_str!("guide.md"));
     context.output.write(page.as_bytes())?;
     Ok(Exit::Ok)
 }

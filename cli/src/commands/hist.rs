@@ -14,11 +14,11 @@ use spandrel_query::{Bar, By, Columns, Mode, bars, modes};
 use spandrel_storage::Histogram;
 
 use super::completions::candidates;
-use super::{by, distributions, named};
+use super::{by, distributions, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Rows of bars, gaps included.
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     let histogram = &durations.histogram;
     let (bars, modes) = (bars(histogram, arguments.rows), modes(histogram));
-    let mut view = View::new("hist", Some(profile.header()?), sheet(&bars));
+    let mut view = View::new("hist", Some(profile.header()?), table(&bars));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("calls".into(), json!(histogram.count()));
     view.extra.insert("summed_only".into(), json!(durations.summed_only));
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         .map(|mode| json!({ "from_ns": mode.from_ns, "to_ns": mode.to_ns, "count": mode.count }));
     view.extra.insert("groups".into(), groups.collect());
     if histogram.is_empty() {
-        view.notes.extend(named::unknown(&profile, name)?);
+        view.notes.extend(name_hints::unknown(&profile, name)?);
     } else {
         view.drawing = Some(draw(&durations, &bars, context.output.width()));
         view.is_chart = true;
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         }
         view.notes.extend(durations.note(name));
         view.notes.extend(groups_in_words(name, &modes));
-        view.notes.extend(named::twins(&profile, name)?);
+        view.notes.extend(name_hints::ambiguous_names(&profile, name)?);
     }
     if !profile.is_in_rollups() {
         view.notes.extend(profile.passed_over_everything()?);
@@ -102,8 +102,10 @@ fn lines(profile: &Profile, arguments: &Arguments, context: &Context) -> Result<
     let (name, by) = (arguments.name.as_deref(), arguments.by.clone().unwrap_or_default());
     let mut view = distributions::view("hist", profile, name, &by, arguments.rows)?;
     match name {
-        Some(name) if view.sheet.total == 0 => view.notes.extend(named::unknown(profile, name)?),
-        None if by == By::Name => view.notes.extend(named::choose(&view.sheet, "hist")),
+        Some(name) if view.table.total == 0 => {
+            view.notes.extend(name_hints::unknown(profile, name)?)
+        }
+        None if by == By::Name => view.notes.extend(name_hints::choose(&view.table, "hist")),
         _ => {}
     }
     context.output.show(view, distributions::ROWS)
@@ -208,8 +210,8 @@ fn ns(ns: u64) -> i64 {
     i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
-fn sheet(bars: &[Bar]) -> Sheet {
-    let mut sheet = Sheet::new(vec![
+fn table(bars: &[Bar]) -> Table {
+    let mut table = Table::new(vec![
         Column::right("from_ns", "from"),
         Column::right("to_ns", "to"),
         Column::right("count", "count"),
@@ -218,14 +220,14 @@ fn sheet(bars: &[Bar]) -> Sheet {
     let mut cumulative = 0_u64;
     for bar in bars {
         cumulative = cumulative.saturating_add(bar.count);
-        sheet.push(vec![
+        table.push(vec![
             Cell::Ns(ns(bar.from_ns)),
             Cell::Ns(ns(bar.to_ns)),
             Cell::Count(bar.count),
             Cell::Count(cumulative),
         ]);
     }
-    sheet
+    table
 }
 
 fn draw(durations: &Durations, bars: &[Bar], columns: usize) -> String {

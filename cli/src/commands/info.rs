@@ -17,7 +17,7 @@ use super::optimize::purpose;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, largest, text};
+use crate::output::{Cell, Column, Table, View, largest, text};
 use crate::profile::Profile;
 use crate::recorder::State;
 
@@ -49,12 +49,12 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let stats = profile.reader.writer_stats(profile.run.id)?;
     let indexes = profile.reader.indexes()?;
     let state = State::of(&profile.run);
-    let mut sheet = sheet(context, &runs);
+    let mut table = table(context, &runs);
     for run in runs.iter().rev() {
         let losses = profile.reader.losses(run.id)?;
-        sheet.push(cells(context, run, &losses));
+        table.push(cells(context, run, &losses));
     }
-    let mut view = View::new("info", None, sheet);
+    let mut view = View::new("info", None, table);
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
@@ -118,21 +118,21 @@ impl Files {
     }
 }
 
-fn sheet(context: &Context, runs: &[Run]) -> Sheet {
+fn table(context: &Context, runs: &[Run]) -> Table {
     let shown_if = |shown: bool, column: Column| if shown { column } else { column.hidden() };
     let verbose = |column: Column| shown_if(context.output.verbose, column);
     let (has_entries, has_pruned) =
         (runs.iter().any(|run| run.entries > 0), runs.iter().any(|run| run.pruned() > 0));
-    Sheet::new(vec![
+    Table::new(vec![
         Column::right("run", "run"),
         Column::left("label", "label"),
         Column::left("started_unix_ns", "start"),
-        Column::right("length_ns", "length").spare(8),
+        Column::right("length_ns", "length").drop_rank(8),
         Column::right("spans", "spans"),
-        Column::right("events", "events").spare(9),
+        Column::right("events", "events").drop_rank(9),
         shown_if(
             has_entries || context.output.verbose,
-            Column::right("entries", "entries").spare(7),
+            Column::right("entries", "entries").drop_rank(7),
         ),
         Column::right("dropped", "dropped"),
         shown_if(has_pruned || context.output.verbose, Column::right("pruned", "pruned")),
@@ -205,7 +205,7 @@ fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
 
 /// Why a recording that goes on cannot be asked for anything.
 fn requests_line(run: &Run, state: State) -> Option<String> {
-    let why = crate::asking::why_not(run).filter(|_| state == State::Live)?;
+    let why = crate::control_request::why_not(run).filter(|_| state == State::Live)?;
     Some(format!("! requests, such as `spandrel mark`: {}", text::clean(&why)))
 }
 

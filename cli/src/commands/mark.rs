@@ -8,10 +8,10 @@ use spandrel_query::parse_duration_ns;
 use spandrel_storage::AnswerState;
 
 use crate::arguments::{Context, Shared, group};
-use crate::asking::ask;
+use crate::control_request::ask;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View};
+use crate::output::{Cell, Column, Table, View};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -66,9 +66,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         Some(_) => "ended",
         None => "set",
     };
-    let mut sheet = Sheet::new(vec![Column::left("label", "mark"), Column::left("state", "")]);
-    sheet.push(vec![Cell::Text(arguments.label.clone()), Cell::Text(what.into())]);
-    let mut view = View::new("mark", None, sheet);
+    let mut table = Table::new(vec![Column::left("label", "mark"), Column::left("state", "")]);
+    table.push(vec![Cell::Text(arguments.label.clone()), Cell::Text(what.into())]);
+    let mut view = View::new("mark", None, table);
     view.drawing = Some(format!("{} {what}\n", crate::output::text::clean(&arguments.label)));
     let answer = serde_json::from_str(&answer.result).unwrap_or(Value::Null);
     view.extra.insert("answer".into(), answer);

@@ -7,7 +7,7 @@ use spandrel_storage::merge;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Sheet, View, text};
+use crate::output::{Table, View, text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let path = context.wanted.path()?;
     let done = merge(&path)?;
-    let mut view = View::new("merge", None, Sheet::new(Vec::new()));
+    let mut view = View::new("merge", None, Table::new(Vec::new()));
     let shown = path.display();
     let what = match done.log_bytes {
         0 => format!("{shown}: there is no log to merge"),

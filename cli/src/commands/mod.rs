@@ -14,12 +14,10 @@ mod guide;
 mod hist;
 mod info;
 mod load;
-#[cfg(test)]
-pub(crate) mod made;
 mod man;
 mod mark;
 mod merge;
-mod named;
+mod name_hints;
 mod optimize;
 mod prune;
 mod record;
@@ -30,6 +28,8 @@ mod slow;
 mod sql;
 pub(crate) mod stalls;
 mod tail;
+#[cfg(test)]
+pub(crate) mod test_profile;
 mod top;
 pub(crate) mod tree;
 

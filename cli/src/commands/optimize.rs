@@ -7,7 +7,7 @@ use spandrel_query::{drop_indexes, optimize};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,11 +34,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             progress.show(|| format!("making {} {:.0}%", now.index, now.share * 100.0));
         })?
     };
-    let mut sheet = Sheet::new(vec![Column::left("index", "index"), Column::left("for", "for")]);
+    let mut table = Table::new(vec![Column::left("index", "index"), Column::left("for", "for")]);
     for name in &done.changed {
-        sheet.push([name, purpose(name)].map(|text| Cell::Text(text.into())).to_vec());
+        table.push([name, purpose(name)].map(|text| Cell::Text(text.into())).to_vec());
     }
-    let mut view = View::new("optimize", None, sheet);
+    let mut view = View::new("optimize", None, table);
     let bytes = [done.bytes_before, done.bytes_after];
     let [before, after] = bytes.map(text::bytes);
     let what = match (done.changed.len(), arguments.drop) {

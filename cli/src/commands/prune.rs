@@ -15,7 +15,7 @@ use spandrel_storage::{Error, ErrorKind, Pruned, Store, StoreOptions};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -113,7 +113,7 @@ fn show(
     after: Option<u64>,
 ) -> Result<Exit, Failure> {
     let Deleted { spans, events, entries } = deleted;
-    let mut sheet = Sheet::new(vec![
+    let mut table = Table::new(vec![
         Column::right("spans", "spans"),
         Column::right("events", "events"),
         Column::right("entries", "entries"),
@@ -122,8 +122,8 @@ fn show(
     ]);
     let bytes_after = after.map_or(Cell::Null, Cell::Bytes);
     let counts = [spans, events, entries].map(Cell::Count);
-    sheet.push(counts.into_iter().chain([Cell::Bytes(before), bytes_after]).collect());
-    let mut view = View::new("prune", None, sheet);
+    table.push(counts.into_iter().chain([Cell::Bytes(before), bytes_after]).collect());
+    let mut view = View::new("prune", None, table);
     let (spans, events) = (text::counted(spans, "span"), text::counted(events, "event"));
     let mut line = match entries {
         0 => format!("{what} {spans} and {events}"),

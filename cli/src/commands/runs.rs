@@ -5,7 +5,7 @@ use clap::Args;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View};
+use crate::output::{Cell, Column, Table, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -16,13 +16,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let reader = context.wanted.reader()?;
-    let mut sheet = Sheet::new(vec![
+    let mut table = Table::new(vec![
         Column::right("run", "run"),
         Column::left("label", "label"),
         Column::left("started_unix_ns", "start"),
-        Column::right("length_ns", "length").spare(8),
+        Column::right("length_ns", "length").drop_rank(8),
         Column::right("spans", "spans"),
-        Column::right("events", "events").spare(9),
+        Column::right("events", "events").drop_rank(9),
         Column::right("entries", "entries").hidden(),
         Column::right("dropped", "dropped"),
         Column::right("pruned", "pruned").hidden(),
@@ -33,7 +33,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         Column::right("pid", "pid").hidden(),
     ]);
     for run in reader.runs()?.iter().rev() {
-        sheet.push(vec![
+        table.push(vec![
             Cell::Number(run.id),
             run.info.label.clone().map_or(Cell::Null, Cell::Text),
             context.output.moment(run.info.started_unix_ns),
@@ -50,5 +50,5 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
             Cell::Number(i64::from(run.info.pid)),
         ]);
     }
-    context.output.show(View::new("runs", None, sheet), 0)
+    context.output.show(View::new("runs", None, table), 0)
 }

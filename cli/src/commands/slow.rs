@@ -11,11 +11,11 @@ use spandrel_query::{Callsite, CountedBy, Span};
 use spandrel_storage::Status;
 
 use super::completions::candidates;
-use super::{by, fields, named};
+use super::{by, fields, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -104,10 +104,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
         false => indexes.windows,
     };
-    let mut sheet = sheet(&spans, by, name.is_none(), context.output.format().is_for_people());
+    let mut table = table(&spans, by, name.is_none(), context.output.format().is_human_readable());
     // Those that have no such time are not to be had with a larger -n.
-    sheet.total = if spans.is_empty() { 0 } else { total.max(sheet.total) };
-    let mut view = View::new("slow", Some(profile.header()?), sheet);
+    table.total = if spans.is_empty() { 0 } else { total.max(table.total) };
+    let mut view = View::new("slow", Some(profile.header()?), table);
     view.extra.insert("by".into(), json!(by.column()));
     view.extra.insert("group_by".into(), json!(null));
     view.extra.insert("name".into(), json!(name));
@@ -119,10 +119,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             view.notes.extend(by::left_out(name, summed_only));
             view.notes.push(next_step(slowest, name));
             if let Some(name) = name {
-                view.notes.extend(named::twins(&profile, name)?);
+                view.notes.extend(name_hints::ambiguous_names(&profile, name)?);
             }
         }
-        (None, Some(name)) => view.notes.extend(named::unknown(&profile, name)?),
+        (None, Some(name)) => view.notes.extend(name_hints::unknown(&profile, name)?),
         (None, None) => {}
     }
     view.needs_busy_times = needs_busy_times(by, &spans);
@@ -145,9 +145,9 @@ fn each(
     let name = arguments.name.as_deref();
     let slowest = slowest_of_each(profile, name, by, group_by)?;
     let spans: Vec<Span> = slowest.iter().map(|(span, _)| span.clone()).collect();
-    let mut sheet = sheet(&spans, by, name.is_none(), context.output.format().is_for_people());
-    grouped(&mut sheet, group_by, &slowest);
-    let mut view = View::new("slow", Some(profile.header()?), sheet);
+    let mut table = table(&spans, by, name.is_none(), context.output.format().is_human_readable());
+    grouped(&mut table, group_by, &slowest);
+    let mut view = View::new("slow", Some(profile.header()?), table);
     view.extra.insert("by".into(), json!(by.column()));
     view.extra.insert("group_by".into(), json!(by::written(group_by)));
     view.extra.insert("name".into(), json!(name));
@@ -161,7 +161,7 @@ fn each(
             view.notes.extend(by::left_out(name, summed_only));
             view.notes.push(next_step(slowest, name));
         }
-        (None, Some(name)) => view.notes.extend(named::unknown(profile, name)?),
+        (None, Some(name)) => view.notes.extend(name_hints::unknown(profile, name)?),
         (None, None) => {}
     }
     view.needs_busy_times = needs_busy_times(by, &spans);
@@ -211,21 +211,21 @@ fn slowest_of_each(
 }
 
 /// Puts what the spans of a row have in common in front, with how many there are.
-fn grouped(sheet: &mut Sheet, by: &GroupBy, slowest: &[(Span, Group)]) {
+fn grouped(table: &mut Table, by: &GroupBy, slowest: &[(Span, Group)]) {
     let groups: Vec<Group> = slowest.iter().map(|(_, group)| group.clone()).collect();
     let is_known = |column: &Column| ["name", "target", "thread"].contains(&column.key.as_str());
-    let own = by::columns(by, by::has_twins(&groups));
-    for column in &mut sheet.columns {
+    let own = by::columns(by, by::has_ambiguous_names(&groups));
+    for column in &mut table.columns {
         let shown = own.iter().any(|own| own.key == column.key);
         column.shown |=
-            shown && (column.key != "target" || by::has_twins(&groups) || own.len() == 1);
+            shown && (column.key != "target" || by::has_ambiguous_names(&groups) || own.len() == 1);
     }
     let new: Vec<usize> =
         own.iter().enumerate().filter(|(_, column)| !is_known(column)).map(|(at, _)| at).collect();
     let added = new.iter().filter_map(|at| own.get(*at).cloned());
-    let added: Vec<Column> = added.chain([Column::right("calls", "calls").spare(3)]).collect();
-    sheet.columns.splice(0..0, added);
-    for (row, group) in sheet.rows.iter_mut().zip(&groups) {
+    let added: Vec<Column> = added.chain([Column::right("calls", "calls").drop_rank(3)]).collect();
+    table.columns.splice(0..0, added);
+    for (row, group) in table.rows.iter_mut().zip(&groups) {
         let cells = by::of_group(by, group);
         let mut added: Vec<Cell> = new.iter().filter_map(|at| cells.get(*at).cloned()).collect();
         added.push(Cell::Count(group.calls));
@@ -326,19 +326,19 @@ fn next_step(slowest: &Span, name: Option<&str>) -> String {
     format!("`spandrel tree s{id}` for one, `spandrel explain {name}` for the pattern")
 }
 
-fn sheet(spans: &[Span], by: SlowBy, with_name: bool, for_people: bool) -> Sheet {
+fn table(spans: &[Span], by: SlowBy, with_name: bool, human_readable: bool) -> Table {
     let fields: Vec<Option<Map<String, Value>>> =
         spans.iter().map(|span| fields::of(span.fields.as_deref())).collect();
-    let keys = if for_people { differing(&fields) } else { Vec::new() };
+    let keys = if human_readable { differing(&fields) } else { Vec::new() };
     let mut columns = vec![
         Column::right("duration_ns", "dur"),
         Column::right("last_exit_ns", "work").hidden(),
-        Column::right("busy_ns", "busy").spare(1),
+        Column::right("busy_ns", "busy").drop_rank(1),
         Column::right("self_ns", "self").hidden(),
         Column::right("self_busy_ns", "self busy").hidden(),
         Column::left("start_ns", "when"),
         Column::left("id", "id"),
-        Column::left("trace_id", "trace").spare(250),
+        Column::left("trace_id", "trace").drop_rank(250),
         Column::left("target", "target").hidden(),
         Column::left("name", "span"),
         Column::left("status", "status").hidden(),
@@ -361,13 +361,13 @@ fn sheet(spans: &[Span], by: SlowBy, with_name: bool, for_people: bool) -> Sheet
     }
     columns.extend(keys.iter().enumerate().map(|(at, key)| {
         // The last ones tell least.
-        let spare = u8::try_from(at).map_or(u8::MAX, |at| at.saturating_add(2));
-        Column::left(&format!("field.{key}"), &text::clean(key)).spare(spare)
+        let rank = u8::try_from(at).map_or(u8::MAX, |at| at.saturating_add(2));
+        Column::left(&format!("field.{key}"), &text::clean(key)).drop_rank(rank)
     }));
     let mut all = Column::left("fields", "fields");
     all.shown = false;
     columns.push(all);
-    let mut sheet = Sheet::new(columns);
+    let mut table = Table::new(columns);
     for (span, fields) in spans.iter().zip(fields) {
         let mut row = cells(span);
         row.extend(keys.iter().map(
@@ -378,9 +378,9 @@ fn sheet(spans: &[Span], by: SlowBy, with_name: bool, for_people: bool) -> Sheet
             },
         ));
         row.push(Cell::Json(json!(fields)));
-        sheet.push(row);
+        table.push(row);
     }
-    sheet
+    table
 }
 
 fn cells(span: &Span) -> Vec<Cell> {

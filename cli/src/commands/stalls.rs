@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 use spandrel_query::Thread;
-use spandrel_query::{Columns, Inside, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
+use spandrel_query::{Columns, InnerSpan, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 use crate::report::Finding;
 
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let scan = profile.pass(Columns::Entries);
     let (stalls, threads) =
         profile.reader.stalls(&scan, &profile.filter, arguments.blocking, on)?;
-    let mut view = View::new("stalls", Some(profile.header()?), sheet(&stalls));
+    let mut view = View::new("stalls", Some(profile.header()?), table(&stalls));
     view.extra.insert("blocking_ns".into(), json!(arguments.blocking));
     let count = threads.as_ref().map(|threads| threads.len() as u64);
     view.extra.insert("runtime_threads".into(), json!(count));
@@ -172,27 +172,27 @@ fn loops(stalls: &[Stall]) -> Option<String> {
     ))
 }
 
-fn sheet(stalls: &[Stall]) -> Sheet {
-    let mut sheet = Sheet::new(vec![
+fn table(stalls: &[Stall]) -> Table {
+    let mut table = Table::new(vec![
         Column::right("longest_entry_ns", "longest"),
         Column::right("self_ns", "self"),
         Column::right("spans", "spans"),
         Column::left("name", "span"),
         Column::left("target", "target").hidden(),
-        Column::left("thread", "thread").spare(2),
-        Column::left("start_ns", "when").spare(4),
+        Column::left("thread", "thread").drop_rank(2),
+        Column::left("start_ns", "when").drop_rank(4),
         Column::right("latest_start_ns", "latest").hidden(),
         Column::left("id", "id"),
         Column::left("trace_id", "trace").hidden(),
         Column::right("entries", "entries").hidden(),
         Column::right("busy_ns", "busy").hidden(),
         Column::left("status", "status").hidden(),
-        Column::left("inside", "inside").spare(1),
+        Column::left("inside", "inside").drop_rank(1),
     ]);
     for stall in stalls {
         let span = &stall.worst;
         let (earliest, latest) = stall.began();
-        sheet.push(vec![
+        table.push(vec![
             Cell::Ns(stall.longest_ns()),
             Cell::Ns(stall.self_ns),
             Cell::Count(stall.spans),
@@ -209,7 +209,7 @@ fn sheet(stalls: &[Stall]) -> Sheet {
             inside_cell(stall),
         ]);
     }
-    sheet
+    table
 }
 
 /// When an entry began: a moment, or between two.
@@ -245,8 +245,8 @@ fn thread_cell(thread: &Thread) -> Cell {
 /// `db.query 92 %, parse? 3 %`: what is not certain has a question mark.
 fn inside_cell(stall: &Stall) -> Cell {
     let inside = &stall.inside;
-    let share = |one: &Inside| (one.ns as f64 / stall.longest_ns().max(1) as f64).min(1.0);
-    let words = |one: &Inside| {
+    let share = |one: &InnerSpan| (one.ns as f64 / stall.longest_ns().max(1) as f64).min(1.0);
+    let words = |one: &InnerSpan| {
         let doubt = if one.is_certain { "" } else { "?" };
         format!("{}{doubt} {}", text::clean(&one.name), text::share(share(one)))
     };

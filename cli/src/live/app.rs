@@ -1,9 +1,9 @@
 //! What is on the screen and why: the state between a key and a drawing. Reads nothing, draws nothing.
 
 use super::columns::ColumnName;
-use super::input::{Chosen, Input, InputOf};
+use super::input::{Input, InputOf, RowFilter};
 use super::keys::Action;
-use super::page::{Ask, Looked, Page, Row, RowKey, Subject, TraceKey};
+use super::page::{Ask, Page, Row, RowKey, Subject, SubjectData, TraceKey};
 use super::window::{SECOND_NS, Window, floor};
 
 /// What fills the screen.
@@ -25,7 +25,7 @@ pub(crate) enum View {
 pub(crate) enum Effect {
     Nothing,
     /// Something else is to be read.
-    Look,
+    Read,
     Mark(String),
     /// A row is to be written to a file.
     Export,
@@ -48,9 +48,9 @@ pub(crate) struct App {
     pub(crate) until_ns: Option<i64>,
     pub(crate) sort: ColumnName,
     pub(crate) is_reversed: bool,
-    pub(crate) chosen: Chosen,
+    pub(crate) filter: RowFilter,
     /// The filter as it was before typing began.
-    pub(crate) chosen_before: Chosen,
+    pub(crate) filter_before: RowFilter,
     pub(crate) input: Option<Input>,
     /// The rows of the page that are shown, in their order.
     pub(crate) order: Vec<usize>,
@@ -92,7 +92,8 @@ impl App {
         // What is open is only known of the present.
         if self.until_ns.is_some()
             && let Some(before) = &mut self.page
-            && let (Looked::Open(old), Looked::Open(new)) = (&mut before.subject, &mut page.subject)
+            && let (SubjectData::Open(old), SubjectData::Open(new)) =
+                (&mut before.subject, &mut page.subject)
         {
             std::mem::swap(old, new);
         }
@@ -110,7 +111,7 @@ impl App {
         let Some(page) = &self.page else { return };
         let rows = &page.rows;
         let mut shown: Vec<(usize, &Row)> =
-            rows.iter().enumerate().filter(|(_, row)| self.chosen.has(row)).collect();
+            rows.iter().enumerate().filter(|(_, row)| self.filter.has(row)).collect();
         shown.sort_by(|(_, one), (_, other)| {
             let order = self.sort.order(one, other);
             let order = if self.is_reversed { order.reverse() } else { order };
@@ -167,9 +168,9 @@ impl App {
             Action::Stalls => return self.toggle(View::Stalls),
             Action::Flame => return self.toggle(View::Flame),
             Action::Filter => {
-                self.chosen_before = self.chosen.clone();
-                let text = self.chosen.text.clone();
-                let effect = if self.view == View::Table { Effect::Nothing } else { Effect::Look };
+                self.filter_before = self.filter.clone();
+                let text = self.filter.text.clone();
+                let effect = if self.view == View::Table { Effect::Nothing } else { Effect::Read };
                 self.go(View::Table);
                 self.input = Some(Input { of: InputOf::Filter, text, fault: None });
                 return effect;
@@ -189,7 +190,7 @@ impl App {
             }
             Action::Window(window) => {
                 self.window = window;
-                return Effect::Look;
+                return Effect::Read;
             }
             Action::Pause => return self.pause(),
             Action::Step(tenths) => return self.step(tenths),
@@ -266,14 +267,14 @@ impl App {
                 let key = key.clone();
                 self.picked = None;
                 self.go(View::Detail(key));
-                Effect::Look
+                Effect::Read
             }
             (View::Detail(key), _) => match self.trace() {
                 Some(trace) => {
                     let key = key.clone();
                     self.detail_top = self.top;
                     self.go(View::Tree(key, trace));
-                    Effect::Look
+                    Effect::Read
                 }
                 None => {
                     self.message = Some("there is no span whose trace could be opened".into());
@@ -287,7 +288,7 @@ impl App {
 
     /// What Enter opens: the span that was picked, if it is there still, or the slowest.
     fn trace(&self) -> Option<TraceKey> {
-        let Looked::Detail(detail) = &self.page.as_ref()?.subject else { return None };
+        let SubjectData::Detail(detail) = &self.page.as_ref()?.subject else { return None };
         let picked = self.picked.filter(|picked| detail.spans().any(|span| span == *picked));
         picked.or_else(|| detail.spans().next())
     }
@@ -298,21 +299,21 @@ impl App {
                 let key = key.clone();
                 self.go(View::Detail(key));
                 self.top = self.detail_top;
-                Effect::Look
+                Effect::Read
             }
             View::Table => {
-                self.chosen = Chosen::default();
+                self.filter = RowFilter::default();
                 self.arrange();
                 Effect::Nothing
             }
             View::Help => {
                 let view = std::mem::take(&mut self.before_help);
                 self.go(view);
-                Effect::Look
+                Effect::Read
             }
             _ => {
                 self.go(View::Table);
-                Effect::Look
+                Effect::Read
             }
         }
     }
@@ -329,7 +330,7 @@ impl App {
     fn toggle(&mut self, view: View) -> Effect {
         let view = if self.view == view { View::Table } else { view };
         self.go(view);
-        Effect::Look
+        Effect::Read
     }
 
     fn pause(&mut self) -> Effect {
@@ -337,7 +338,7 @@ impl App {
             (None, Some(page)) => Some(page.until_ns),
             _ => None,
         };
-        Effect::Look
+        Effect::Read
     }
 
     fn step(&mut self, tenths: i64) -> Effect {
@@ -351,7 +352,7 @@ impl App {
         let first = self.window.length_ns().unwrap_or(SECOND_NS);
         let until = floor(until, SECOND_NS).max(first);
         self.until_ns = (until < page.end_ns).then_some(until);
-        Effect::Look
+        Effect::Read
     }
 }
 

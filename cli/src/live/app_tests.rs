@@ -1,10 +1,10 @@
 use super::*;
-use crate::live::made::{page, row};
 use crate::live::page::State;
+use crate::live::test_pages::{page, row};
 
 fn app(rows: Vec<Row>) -> App {
     let mut app = App { lines_shown: 10, ..App::default() };
-    app.take(page(rows, Looked::Table));
+    app.take(page(rows, SubjectData::Table));
     app
 }
 
@@ -39,11 +39,11 @@ fn the_selection_stays_with_its_name() {
     let mut app = three();
     app.apply(Action::Move(1));
     assert_eq!(app.selected.as_ref().unwrap().name, "render");
-    app.take(page(vec![row("new", 9_000), row("render", 10), row("z", 1)], Looked::Table));
+    app.take(page(vec![row("new", 9_000), row("render", 10), row("z", 1)], SubjectData::Table));
     assert_eq!((app.selected.as_ref().unwrap().name.as_str(), app.place()), ("render", 1));
-    app.take(page(vec![row("new", 9_000)], Looked::Table));
+    app.take(page(vec![row("new", 9_000)], SubjectData::Table));
     assert_eq!(app.selected.as_ref().unwrap().name, "new");
-    app.take(page(Vec::new(), Looked::Table));
+    app.take(page(Vec::new(), SubjectData::Table));
     assert_eq!((app.selected.clone(), app.apply(Action::Enter)), (None, Effect::Nothing));
 }
 
@@ -90,23 +90,23 @@ fn a_filter_on_single_spans_is_refused_with_the_term() {
     app.apply(Action::EraseWord);
     assert_eq!(app.input.as_ref().unwrap().fault, None);
     for wrong in ["nmae=x", "(", "level<=info field.a=1", "has:error"] {
-        Chosen::parse(wrong).unwrap_err();
+        RowFilter::parse(wrong).unwrap_err();
     }
     for right in ["", "level<=info", "target~^shop not name=render", "module=a file=b or x"] {
-        Chosen::parse(right).unwrap();
+        RowFilter::parse(right).unwrap();
     }
 }
 
 #[test]
 fn enter_and_esc_go_in_and_out() {
     let mut app = three();
-    assert_eq!(app.apply(Action::Enter), Effect::Look);
+    assert_eq!(app.apply(Action::Enter), Effect::Read);
     assert!(matches!(&app.ask().subject, Subject::Detail(key) if key.name == "db.query"));
     app.apply(Action::Help);
     assert_eq!(app.view, View::Help);
     app.apply(Action::Back);
     assert!(matches!(app.view, View::Detail(_)));
-    assert_eq!((app.apply(Action::Back), app.view.clone()), (Effect::Look, View::Table));
+    assert_eq!((app.apply(Action::Back), app.view.clone()), (Effect::Read, View::Table));
     for (action, view) in [(Action::Open, View::Open), (Action::Flame, View::Flame)] {
         app.apply(action);
         assert_eq!(app.view, view);
@@ -118,7 +118,7 @@ fn enter_and_esc_go_in_and_out() {
 #[test]
 fn time_stands_still_goes_back_and_comes_to_the_present_again() {
     let mut app = three();
-    assert_eq!((app.apply(Action::Pause), app.until_ns), (Effect::Look, Some(120 * SECOND_NS)));
+    assert_eq!((app.apply(Action::Pause), app.until_ns), (Effect::Read, Some(120 * SECOND_NS)));
     app.apply(Action::Pause);
     assert_eq!(app.until_ns, None);
     app.apply(Action::Step(-1));
@@ -136,16 +136,16 @@ fn time_stands_still_goes_back_and_comes_to_the_present_again() {
 #[test]
 fn what_was_open_when_time_stopped_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let all = crate::live::made::open_spans(&folder.path().join("open.db"));
+    let all = crate::live::test_pages::open_spans(&folder.path().join("open.db"));
     let lines = |count: usize| {
-        Looked::Open(crate::live::look::lines(
+        SubjectData::Open(crate::live::subject_reader::lines(
             false,
             all.iter().take(count).cloned().collect(),
             &[],
         ))
     };
     let open = |app: &App| match &app.page.as_ref().unwrap().subject {
-        Looked::Open(lines) => lines.len(),
+        SubjectData::Open(lines) => lines.len(),
         other => panic!("{other:?}"),
     };
     assert!(all.len() > 2);
@@ -167,7 +167,7 @@ fn what_was_open_when_time_stopped_stays() {
 fn another_run_begins_at_its_own_end() {
     let mut app = three();
     app.apply(Action::Pause);
-    let mut other = page(Vec::new(), Looked::Table);
+    let mut other = page(Vec::new(), SubjectData::Table);
     other.health.run.id += 1;
     other.health.state = State::Recording;
     app.take(other);

@@ -183,7 +183,7 @@ pub(crate) fn rate(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::made::row;
+    use crate::live::test_pages::row;
 
     #[test]
     fn a_number_that_is_too_wide_is_said_in_another_unit_and_not_cut() {

@@ -10,7 +10,7 @@ use spandrel_storage::AnswerState;
 
 use super::page::{Ask, Page};
 use super::source::{Missing, Source};
-use crate::asking::ask;
+use crate::control_request::ask;
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -22,7 +22,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// What the terminal wants.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Look(Ask),
+    Read(Ask),
     /// A mark with this label.
     Mark(String),
 }
@@ -87,12 +87,12 @@ fn read_on(source: &mut Source, mut ask: Ask, orders: &Receiver<Order>, tell: &S
     let mut next = Instant::now() + PERIOD;
     loop {
         match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(Order::Look(wanted)) => {
+            Ok(Order::Read(wanted)) => {
                 ask = wanted;
                 // Only the last of several keys is looked after.
                 while let Ok(order) = orders.try_recv() {
                     match order {
-                        Order::Look(wanted) => ask = wanted,
+                        Order::Read(wanted) => ask = wanted,
                         Order::Mark(label) => {
                             let _gone = tell.send(News::Told(mark(source, &label)));
                         }

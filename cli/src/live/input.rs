@@ -27,12 +27,12 @@ pub(crate) enum InputOf {
 
 /// Which rows are in the table.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Chosen {
+pub(crate) struct RowFilter {
     pub(crate) text: String,
     filter: Filter,
 }
 
-impl Chosen {
+impl RowFilter {
     /// Understands a filter, if it is one that names can pass.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let filter = Filter::parse(text).map_err(|error| match error.hint() {
@@ -82,8 +82,8 @@ impl App {
     fn try_filter(&mut self) {
         let Some(input) = &mut self.input else { return };
         if input.of == InputOf::Filter {
-            match Chosen::parse(&input.text) {
-                Ok(chosen) => (self.chosen, input.fault) = (chosen, None),
+            match RowFilter::parse(&input.text) {
+                Ok(chosen) => (self.filter, input.fault) = (chosen, None),
                 Err(fault) => input.fault = Some(fault),
             }
             self.arrange();
@@ -92,7 +92,7 @@ impl App {
 
     fn cancel(&mut self) -> Effect {
         if self.input.take().is_some_and(|input| input.of == InputOf::Filter) {
-            self.chosen = std::mem::take(&mut self.chosen_before);
+            self.filter = std::mem::take(&mut self.filter_before);
             self.arrange();
         }
         Effect::Nothing

@@ -20,15 +20,15 @@ mod hang_up;
 mod health;
 mod input;
 mod keys;
-mod look;
-#[cfg(test)]
-pub(crate) mod made;
 mod page;
 mod rows;
 mod signals;
 mod source;
+mod subject_reader;
 mod sums;
 mod terminal;
+#[cfg(test)]
+pub(crate) mod test_pages;
 mod window;
 
 use std::env;
@@ -43,9 +43,9 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use self::app::{App, Effect};
 use self::columns::ColumnName;
-use self::draw::Look;
+use self::draw::Appearance;
 use self::feed::{Feed, News, Order};
-use self::input::Chosen;
+use self::input::RowFilter;
 use self::signals::Signals;
 use self::source::Source;
 use self::terminal::Screen;
@@ -60,8 +60,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
     let mut app = start(context)?;
     let zone = context.wanted.zone();
-    let look =
-        Look { has_colours: context.output.is_coloured(), is_ascii: context.output.is_ascii() };
+    let appearance = Appearance {
+        has_colours: context.output.is_coloured(),
+        is_ascii: context.output.is_ascii(),
+    };
     let source = Source::new(context.wanted.clone())?;
     let failure =
         |error: io::Error| Failure::cannot_read(format!("cannot listen to signals: {error}"));
@@ -72,7 +74,7 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
     })?;
     let feed = Feed::start(source, app.ask())?;
     let mut screen = Screen::new()?;
-    let ended = watch(&mut screen, &feed, &signals, &mut app, look, &zone);
+    let ended = watch(&mut screen, &feed, &signals, &mut app, appearance, &zone);
     drop(screen);
     if let Some(signal) = ended? {
         signals::end_by(signal);
@@ -117,7 +119,7 @@ fn start(context: &Context) -> Result<App, Failure> {
     }
     if let Some(text) = &wanted.filter {
         let fault = |fault| Failure::usage(format!("--where: {fault}"));
-        app.chosen = Chosen::parse(text).map_err(fault)?;
+        app.filter = RowFilter::parse(text).map_err(fault)?;
     }
     Ok(app)
 }
@@ -128,7 +130,7 @@ fn watch(
     feed: &Feed,
     signals: &Signals,
     app: &mut App,
-    look: Look,
+    appearance: Appearance,
     zone: &TimeZone,
 ) -> Result<Option<i32>, Failure> {
     let failure =
@@ -141,7 +143,7 @@ fn watch(
             app.clock = clock;
             screen
                 .terminal
-                .draw(|frame| draw::draw(frame.buffer_mut(), app, look))
+                .draw(|frame| draw::draw(frame.buffer_mut(), app, appearance))
                 .map_err(failure)?;
             is_due = false;
         }
@@ -182,7 +184,7 @@ fn hear(feed: &Feed, app: &mut App) -> Result<bool, Failure> {
                     app.take(page);
                 }
                 if app.until_ns != was {
-                    feed.order(Order::Look(app.ask()));
+                    feed.order(Order::Read(app.ask()));
                 }
             }
             Ok(News::Missing(why)) => app.missing = Some(why),
@@ -205,8 +207,8 @@ fn answer(event: &Event, feed: &Feed, app: &mut App) -> Effect {
     let Some(action) = keys::action(key, app.input.is_some()) else { return Effect::Nothing };
     let effect = app.apply(action);
     match &effect {
-        Effect::Look => {
-            feed.order(Order::Look(app.ask()));
+        Effect::Read => {
+            feed.order(Order::Read(app.ask()));
         }
         Effect::Mark(label) => {
             feed.order(Order::Mark(label.clone()));

@@ -8,7 +8,7 @@ use spandrel_storage::Histogram;
 
 use super::sums::Sums;
 use super::window::Window;
-use crate::commands::tree::Found;
+use crate::commands::tree::TraceAnalysis;
 use crate::output::text;
 
 /// What the terminal asks for.
@@ -76,7 +76,7 @@ pub(crate) struct Page {
     /// The end of what is stored.
     pub(crate) end_ns: i64,
     pub(crate) rows: Vec<Row>,
-    pub(crate) subject: Looked,
+    pub(crate) subject: SubjectData,
 }
 
 /// How the recording is.
@@ -135,14 +135,14 @@ impl Row {
 
 /// What was read for the [`Subject`].
 #[derive(Debug)]
-pub(crate) enum Looked {
+pub(crate) enum SubjectData {
     Table,
     Detail(Box<Detail>),
     Open(Vec<OpenLine>),
     Stalls(Box<Blocked>),
     Flame(Box<Flame>),
     /// Nothing if no span of the trace has closed.
-    Tree(TraceKey, Option<Box<Found>>),
+    Tree(TraceKey, Option<Box<TraceAnalysis>>),
 }
 
 /// One name.
@@ -153,7 +153,7 @@ pub(crate) struct Detail {
     pub(crate) points: Vec<Point>,
     /// The slowest among the spans that were looked at.
     pub(crate) slowest: Vec<Span>,
-    pub(crate) looked: LookedAt,
+    pub(crate) coverage: Coverage,
     pub(crate) open: Vec<OpenSpan>,
 }
 
@@ -179,7 +179,7 @@ pub(crate) struct Point {
 
 /// How much was looked at, where the profile is larger than what can be read each second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LookedAt {
+pub(crate) struct Coverage {
     pub(crate) spans: u64,
     /// Of spans that live long, besides.
     pub(crate) entries: u64,
@@ -207,12 +207,12 @@ pub(crate) struct OpenLine {
 pub(crate) struct Blocked {
     /// In front what spent most time itself.
     pub(crate) stalls: Vec<Stall>,
-    pub(crate) looked: LookedAt,
+    pub(crate) coverage: Coverage,
 }
 
 /// Where the time went, by path.
 #[derive(Debug)]
 pub(crate) struct Flame {
     pub(crate) tree: StackTree,
-    pub(crate) looked: LookedAt,
+    pub(crate) coverage: Coverage,
 }

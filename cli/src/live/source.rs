@@ -11,12 +11,12 @@ use spandrel_query::{CountedBy, Reader, Run};
 use spandrel_storage::ErrorKind;
 
 use super::health::{self, Dropped};
-use super::look::{self, Part};
-use super::page::{Ask, Health, Looked, Page, Subject};
+use super::page::{Ask, Health, Page, Subject, SubjectData};
 use super::rows::{Callsites, rows};
+use super::subject_reader::{self, Part};
 use super::sums::{Blocks, Trends};
 use super::window::{SECOND_NS, Window};
-use crate::commands::tree::Found;
+use crate::commands::tree::TraceAnalysis;
 use crate::failure::Failure;
 use crate::profile::Wanted;
 
@@ -179,20 +179,25 @@ impl Open {
         let rows = rows(reader, &mut self.callsites, sums, &self.trends, length_ns)?;
         let part = Part { run: &run, from_ns, until_ns, is_end: until_ns == end_ns };
         let subject = match &ask.subject {
-            Subject::Table => Looked::Table,
+            Subject::Table => SubjectData::Table,
             Subject::Detail(key) => {
                 let row = rows.iter().find(|row| row.key == *key);
-                Looked::Detail(Box::new(look::detail(reader, &part, key, row)?))
+                SubjectData::Detail(Box::new(subject_reader::detail(reader, &part, key, row)?))
             }
-            Subject::Open => {
-                Looked::Open(look::lines(run.entries > 0, reader.open_spans(run.id)?, &rows))
+            Subject::Open => SubjectData::Open(subject_reader::lines(
+                run.entries > 0,
+                reader.open_spans(run.id)?,
+                &rows,
+            )),
+            Subject::Stalls => {
+                SubjectData::Stalls(Box::new(subject_reader::stalls(reader, &part)?))
             }
-            Subject::Stalls => Looked::Stalls(Box::new(look::stalls(reader, &part)?)),
             Subject::Tree(key) => {
-                let found = Found::around(reader, key.root_id, key.span_id, TREE_SPANS_MAX)?;
-                Looked::Tree(*key, found.map(Box::new))
+                let found =
+                    TraceAnalysis::around(reader, key.root_id, key.span_id, TREE_SPANS_MAX)?;
+                SubjectData::Tree(*key, found.map(Box::new))
             }
-            Subject::Flame => Looked::Flame(Box::new(look::flame(reader, &part)?)),
+            Subject::Flame => SubjectData::Flame(Box::new(subject_reader::flame(reader, &part)?)),
         };
         let age_ns =
             health::now_unix_ns().saturating_sub(run.info.started_unix_ns).saturating_sub(end_ns);
@@ -231,8 +236,8 @@ fn identity(path: &Path) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made;
     use super::super::page::RowKey;
+    use super::super::test_pages;
     use super::*;
 
     fn page(path: &Path, subject: Subject) -> Page {
@@ -251,7 +256,7 @@ mod tests {
     fn spans_that_are_open_for_long_are_in_the_table_by_their_entries() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         let page = page(&path, Subject::Table);
         let rows: Vec<_> = page.rows.iter().map(|row| (row.key.text(), row.sums.calls)).collect();
         assert_eq!(rows, [("frame".into(), 400), ("system".into(), 1), ("system ⟳".into(), 500)]);
@@ -269,7 +274,7 @@ mod tests {
     fn the_longest_entry_of_what_is_open_counts_in_windows_that_have_all_of_its_entries() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived_since(&path, 50 * SECOND_NS);
+        test_pages::long_lived_since(&path, 50 * SECOND_NS);
         let max_ns = |window, until_ns| {
             let page = page_of(&path, Ask { window, until_ns, subject: Subject::Table });
             let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
@@ -283,7 +288,7 @@ mod tests {
             assert_eq!(max_ns(window, Some(63 * SECOND_NS)), recorded, "{window:?}");
         }
         assert_eq!(max_ns(Window::TenSeconds, Some(66 * SECOND_NS)), recorded);
-        made::long_lived(&folder.path().join("older.db"));
+        test_pages::long_lived(&folder.path().join("older.db"));
         let ask = Ask { window: Window::Minute, until_ns: None, subject: Subject::Table };
         let page = page_of(&folder.path().join("older.db"), ask);
         let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
@@ -294,11 +299,11 @@ mod tests {
     fn the_detail_of_what_lives_long_has_its_slowest_entries_and_leads_to_what_was_around() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         for counted in [CountedBy::Lifetime, CountedBy::Entries] {
             let key = RowKey { name: "system".into(), target: "game".into(), counted };
             let page = page(&path, Subject::Detail(key));
-            let Looked::Detail(detail) = &page.subject else { panic!("{page:?}") };
+            let SubjectData::Detail(detail) = &page.subject else { panic!("{page:?}") };
             let is_long = counted == CountedBy::Entries;
             assert!(detail.slowest.iter().all(|slow| slow.entry.is_some() == is_long));
             assert_eq!(detail.open.len(), usize::from(is_long));
@@ -319,7 +324,7 @@ mod tests {
     fn what_has_no_call_in_the_window_has_no_row() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         let reader = Reader::open(&path).unwrap();
         let named = |calls| {
             let sums = super::super::sums::Sums { calls, ..Default::default() };
@@ -333,9 +338,9 @@ mod tests {
     fn an_open_span_that_lives_long_is_never_stalled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         let page = page(&path, Subject::Open);
-        let Looked::Open(lines) = &page.subject else { panic!("{page:?}") };
+        let SubjectData::Open(lines) = &page.subject else { panic!("{page:?}") };
         let found: Vec<_> = lines.iter().map(|line| (line.lives_long, line.is_stalled)).collect();
         assert_eq!(found, [(true, false), (false, true)], "the other one hangs");
     }
@@ -344,9 +349,9 @@ mod tests {
     fn a_flame_of_the_present_has_entries() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         let page = page(&path, Subject::Flame);
-        let Looked::Flame(flame) = &page.subject else { panic!("{page:?}") };
-        assert_eq!((flame.looked.spans, flame.looked.entries), (400 + 1, 400));
+        let SubjectData::Flame(flame) = &page.subject else { panic!("{page:?}") };
+        assert_eq!((flame.coverage.spans, flame.coverage.entries), (400 + 1, 400));
     }
 }

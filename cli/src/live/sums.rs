@@ -223,14 +223,14 @@ fn add(sum: u64, calls: &u64) -> u64 {
 mod tests {
     use rusqlite::Connection;
 
-    use super::super::made;
+    use super::super::test_pages;
     use super::*;
 
     #[test]
     fn sums_that_change_late_are_right_after_some_looks() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        made::long_lived(&path);
+        test_pages::long_lived(&path);
         let reader = Reader::open(&path).unwrap();
         let run = reader.latest_run().unwrap().unwrap();
         let own = |blocks: &mut Blocks, window, end_ns| {

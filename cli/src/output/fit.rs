@@ -4,7 +4,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::sheet::{Cell, Column, Sheet};
+use super::table::{Cell, Column, Table};
 
 /// Blanks between two columns.
 const BETWEEN: usize = 2;
@@ -15,15 +15,15 @@ const TEXT_MIN: usize = 10;
 
 /// Hides the columns that can be done without, as many as it takes; gives their titles. Where that is not
 /// enough, texts before figures are shortened.
-pub(super) fn columns(sheet: &mut Sheet, width: usize) -> Vec<String> {
-    let widths: Vec<usize> = (0..sheet.columns.len()).map(|at| width_of(sheet, at)).collect();
+pub(super) fn columns(table: &mut Table, width: usize) -> Vec<String> {
+    let widths: Vec<usize> = (0..table.columns.len()).map(|at| width_of(table, at)).collect();
     let mut hidden: Vec<usize> = Vec::new();
     let room = loop {
-        let shown = || sheet.columns.iter().zip(&widths).filter(|(column, _)| column.shown);
+        let shown = || table.columns.iter().zip(&widths).filter(|(column, _)| column.shown);
         let all: usize = shown().map(|(_, width)| width + BETWEEN).sum();
-        let spare = |(_, column): &(usize, &mut Column)| column.shown && column.spare > 0;
-        let columns = sheet.columns.iter_mut().enumerate();
-        let most = columns.filter(spare).max_by_key(|(_, column)| column.spare);
+        let can_go = |(_, column): &(usize, &mut Column)| column.shown && column.drop_rank > 0;
+        let columns = table.columns.iter_mut().enumerate();
+        let most = columns.filter(can_go).max_by_key(|(_, column)| column.drop_rank);
         match ((width + BETWEEN).checked_sub(all), most) {
             (None, Some((at, column))) => {
                 column.shown = false;
@@ -32,19 +32,19 @@ pub(super) fn columns(sheet: &mut Sheet, width: usize) -> Vec<String> {
             (room, _) => break room.unwrap_or(0),
         }
     };
-    show_again(sheet, &widths, &mut hidden, room);
-    shorten(sheet, width);
-    hidden.iter().filter_map(|at| Some(sheet.columns.get(*at)?.title.clone())).collect()
+    show_again(table, &widths, &mut hidden, room);
+    shorten(table, width);
+    hidden.iter().filter_map(|at| Some(table.columns.get(*at)?.title.clone())).collect()
 }
 
 /// Shows hidden columns for which there is room after all, since a wider one had to go behind them.
-fn show_again(sheet: &mut Sheet, widths: &[usize], hidden: &mut Vec<usize>, mut room: usize) {
+fn show_again(table: &mut Table, widths: &[usize], hidden: &mut Vec<usize>, mut room: usize) {
     let mut at_last = hidden.len();
     while at_last > 0 {
         at_last -= 1;
         let Some(&at) = hidden.get(at_last) else { return };
         let width = widths.get(at).map_or(usize::MAX, |width| width + BETWEEN);
-        if let (Some(column), true) = (sheet.columns.get_mut(at), width <= room) {
+        if let (Some(column), true) = (table.columns.get_mut(at), width <= room) {
             room -= width;
             column.shown = true;
             hidden.remove(at_last);
@@ -52,17 +52,17 @@ fn show_again(sheet: &mut Sheet, widths: &[usize], hidden: &mut Vec<usize>, mut 
     }
 }
 
-fn width_of(sheet: &Sheet, at: usize) -> usize {
-    let (texts, others) = widths_of(sheet, at);
+fn width_of(table: &Table, at: usize) -> usize {
+    let (texts, others) = widths_of(table, at);
     texts.max(others)
 }
 
 /// How wide a column is for the texts of the profile in it, and for everything else.
-fn widths_of(sheet: &Sheet, at: usize) -> (usize, usize) {
-    let sorted = if sheet.sorted_by == Some(at) { SORTED } else { 0 };
-    let title = sheet.columns.get(at).map_or(0, |column| column.title.width() + sorted);
+fn widths_of(table: &Table, at: usize) -> (usize, usize) {
+    let sorted = if table.sorted_by == Some(at) { SORTED } else { 0 };
+    let title = table.columns.get(at).map_or(0, |column| column.title.width() + sorted);
     let (mut texts, mut others) = (0, title);
-    for cell in sheet.rows.iter().filter_map(|row| row.get(at)) {
+    for cell in table.rows.iter().filter_map(|row| row.get(at)) {
         let widest = if matches!(cell, Cell::Text(_)) { &mut texts } else { &mut others };
         *widest = cell.text().width().max(*widest);
     }
@@ -71,16 +71,16 @@ fn widths_of(sheet: &Sheet, at: usize) -> (usize, usize) {
 
 /// Cuts the longest texts that stand before figures in their middles, until the figures have room: the end of a
 /// line would be cut otherwise, and with it a figure. Names are told apart by their ends, too.
-fn shorten(sheet: &mut Sheet, width: usize) {
-    let columns = sheet.columns.iter().enumerate();
+fn shorten(table: &mut Table, width: usize) {
+    let columns = table.columns.iter().enumerate();
     let shown: Vec<(usize, &Column)> = columns.filter(|(_, column)| column.shown).collect();
     let Some(last) = shown.iter().rposition(|(_, column)| !column.left) else { return };
     let (before, behind) = shown.split_at(last);
-    let before: Vec<_> = before.iter().map(|(at, _)| (*at, widths_of(sheet, *at))).collect();
+    let before: Vec<_> = before.iter().map(|(at, _)| (*at, widths_of(table, *at))).collect();
     // Texts behind the figures are cut where the line ends.
     let behind = behind.iter().map(|(at, column)| match column.left {
-        true => width_of(sheet, *at).min(TEXT_MIN) + BETWEEN,
-        false => width_of(sheet, *at) + BETWEEN,
+        true => width_of(table, *at).min(TEXT_MIN) + BETWEEN,
+        false => width_of(table, *at) + BETWEEN,
     });
     let room = (width + BETWEEN).saturating_sub(behind.sum());
     let needed = |cap: usize| -> usize {
@@ -89,7 +89,7 @@ fn shorten(sheet: &mut Sheet, width: usize) {
     let longest = before.iter().map(|(_, (texts, _))| *texts).max().unwrap_or(0);
     let cap = (TEXT_MIN..=longest).rev().find(|cap| needed(*cap) <= room).unwrap_or(TEXT_MIN);
     let places: Vec<usize> = before.iter().map(|(at, _)| *at).collect();
-    for row in &mut sheet.rows {
+    for row in &mut table.rows {
         for at in &places {
             if let Some(cell @ Cell::Text(_)) = row.get_mut(*at)
                 && cell.text().width() > cap
@@ -149,44 +149,44 @@ fn cut(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sheet::Cell;
+    use super::super::table::Cell;
     use super::*;
 
-    fn sheet() -> Sheet {
-        let mut sheet = Sheet::new(vec![
+    fn table() -> Table {
+        let mut table = Table::new(vec![
             Column::right("calls", "calls"),
-            Column::right("max_ns", "max").spare(1),
-            Column::left("target", "target").spare(2),
+            Column::right("max_ns", "max").drop_rank(1),
+            Column::left("target", "target").drop_rank(2),
             Column::left("name", "span"),
         ]);
         let texts = ["10,000", "1.00 s", "shop::db", "db.query"];
-        sheet.push(texts.iter().map(|text| Cell::Text((*text).into())).collect());
-        sheet
+        table.push(texts.iter().map(|text| Cell::Text((*text).into())).collect());
+        table
     }
 
     #[test]
     fn what_can_be_done_without_goes_until_it_fits() {
-        assert_eq!(columns(&mut sheet(), 34), [""; 0]);
-        assert_eq!(columns(&mut sheet(), 33), ["target"]);
-        assert_eq!(columns(&mut sheet(), 23), ["target", "max"]);
-        assert_eq!(columns(&mut sheet(), 3), ["target", "max"], "the rest stays");
+        assert_eq!(columns(&mut table(), 34), [""; 0]);
+        assert_eq!(columns(&mut table(), 33), ["target"]);
+        assert_eq!(columns(&mut table(), 23), ["target", "max"]);
+        assert_eq!(columns(&mut table(), 3), ["target", "max"], "the rest stays");
     }
 
     #[test]
     fn what_has_room_behind_a_wide_column_that_went_stays() {
-        let mut sheet = sheet();
-        sheet.columns[2] = Column::left("target", "target").spare(1);
-        sheet.columns[1] = Column::right("max_ns", "max").spare(2);
-        assert_eq!(columns(&mut sheet, 26), ["max"]);
-        sheet.columns[1].shown = true;
-        assert_eq!(columns(&mut sheet, 25), ["target"], "without it there is room for max");
-        sheet.columns[2].shown = true;
-        assert_eq!(columns(&mut sheet, 15), ["max", "target"]);
+        let mut table = table();
+        table.columns[2] = Column::left("target", "target").drop_rank(1);
+        table.columns[1] = Column::right("max_ns", "max").drop_rank(2);
+        assert_eq!(columns(&mut table, 26), ["max"]);
+        table.columns[1].shown = true;
+        assert_eq!(columns(&mut table, 25), ["target"], "without it there is room for max");
+        table.columns[2].shown = true;
+        assert_eq!(columns(&mut table, 15), ["max", "target"]);
     }
 
     #[test]
     fn texts_before_figures_are_shortened_in_their_middles_and_figures_are_not() {
-        let mut sheet = Sheet::new(vec![
+        let mut table = Table::new(vec![
             Column::left("name", "span"),
             Column::left("at", "at"),
             Column::right("calls", "calls"),
@@ -194,25 +194,25 @@ mod tests {
         ]);
         let at = || Cell::Shown("2025-10-09 08:53:20".into(), 0.into());
         for name in ["shop::cart::apply", "日本語日本語日本語"] {
-            sheet.push(vec![
+            table.push(vec![
                 Cell::Text(name.into()),
                 at(),
                 Cell::Count(1_234_567),
                 Cell::Text("k=v ".repeat(20)),
             ]);
         }
-        let cells = |sheet: &Sheet, at: usize| {
-            sheet.rows.iter().map(|row| row[at].text()).collect::<Vec<_>>()
+        let cells = |table: &Table, at: usize| {
+            table.rows.iter().map(|row| row[at].text()).collect::<Vec<_>>()
         };
-        let mut wide = sheet.clone();
+        let mut wide = table.clone();
         columns(&mut wide, 62);
-        assert_eq!(cells(&wide, 0), cells(&sheet, 0));
-        columns(&mut sheet, 54);
-        assert_eq!(cells(&sheet, 0), ["shop:…pply", "日本…本語"]);
-        assert_eq!(cells(&sheet, 1), cells(&wide, 1));
-        assert_eq!(cells(&sheet, 3), cells(&wide, 3));
-        columns(&mut sheet, 3);
-        assert_eq!(cells(&sheet, 0), ["shop:…pply", "日本…本語"], "as short as can be");
+        assert_eq!(cells(&wide, 0), cells(&table, 0));
+        columns(&mut table, 54);
+        assert_eq!(cells(&table, 0), ["shop:…pply", "日本…本語"]);
+        assert_eq!(cells(&table, 1), cells(&wide, 1));
+        assert_eq!(cells(&table, 3), cells(&wide, 3));
+        columns(&mut table, 3);
+        assert_eq!(cells(&table, 0), ["shop:…pply", "日本…本語"], "as short as can be");
     }
 
     #[test]

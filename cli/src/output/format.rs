@@ -49,7 +49,7 @@ impl Format {
     }
 
     /// Whether people read it.
-    pub(crate) fn is_for_people(self) -> bool {
+    pub(crate) fn is_human_readable(self) -> bool {
         matches!(self, Self::Table | Self::Plain | Self::Md)
     }
 }

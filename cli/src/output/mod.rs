@@ -1,15 +1,15 @@
 //! What a command found, on its way to people and programs. The only place that prints.
 
-mod behind;
+mod background_writer;
+mod escaping_writer;
 mod fit;
 mod format;
-mod machine;
-mod people;
+mod human;
 mod progress;
-mod sheet;
 mod sink;
-mod standard;
 mod stream;
+mod structured;
+mod table;
 pub(crate) mod text;
 mod unmeasured;
 mod view;
@@ -25,18 +25,18 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use spandrel_export::is_formula;
 
-pub(crate) use self::behind::Behind;
+pub(crate) use self::background_writer::BackgroundWriter;
+pub(crate) use self::escaping_writer::EscapingWriter;
 pub(crate) use self::format::{AnyFormat, ColorChoice, Format, ending};
-pub(crate) use self::machine::no_formula;
 pub(crate) use self::progress::Progress;
-pub(crate) use self::sheet::{Cell, Column, Sheet};
-pub(crate) use self::sink::{Destination, NewDatabase, quietly};
-pub(crate) use self::standard::Cleaned;
+pub(crate) use self::sink::{Destination, NewDatabase, ignore_broken_pipe};
 pub(crate) use self::stream::Stream;
+pub(crate) use self::structured::no_formula;
+pub(crate) use self::table::{Cell, Column, Table};
 pub(crate) use self::unmeasured::{unmeasured, unmeasured_by};
 pub(crate) use self::view::{Header, View, largest};
 
-use self::people::Manner;
+use self::human::RenderOptions;
 use crate::arguments::Help;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -96,7 +96,7 @@ impl Output {
 
     /// Programs get what a profile says as it is; a terminal never does.
     pub(crate) fn is_to_be_cleaned(&self) -> bool {
-        self.is_terminal() && !self.format().is_for_people()
+        self.is_terminal() && !self.format().is_human_readable()
     }
 
     /// Whether what people read has colours.
@@ -123,7 +123,7 @@ impl Output {
     pub(crate) fn wants(&self, key: &str) -> bool {
         let is_key = |asked: &String| asked.split(':').next() == Some(key);
         let is_asked = self.sort.iter().chain(&self.columns).any(is_key);
-        is_asked || !self.format().is_for_people()
+        is_asked || !self.format().is_human_readable()
     }
 
     /// Rows to show: those that were asked for, or the command's default; `None`: all.
@@ -138,10 +138,10 @@ impl Output {
             view = columns_of(&view);
         } else {
             if let Some(by) = &self.sort {
-                view.sheet.sort(by)?;
+                view.table.sort(by)?;
             }
-            view.sheet.truncate(self.limit.unwrap_or(limit));
-            view.sheet.select(&self.columns)?;
+            view.table.truncate(self.limit.unwrap_or(limit));
+            view.table.select(&self.columns)?;
             // Who chooses rows or columns wants to see those.
             let chooses_rows = self.limit.is_some() && !view.drawing_is_limited;
             let wants_all = self.verbose && view.verbose_is_table;
@@ -159,7 +159,7 @@ impl Output {
         let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
         Ok(match () {
             () if self.strict && is_incomplete => Exit::Incomplete,
-            () if self.fail_empty && view.sheet.total == 0 => Exit::NothingMatched,
+            () if self.fail_empty && view.table.total == 0 => Exit::NothingMatched,
             () => Exit::Ok,
         })
     }
@@ -167,8 +167,8 @@ impl Output {
     /// Why what was asked for is not there, as it was not measured.
     fn unmeasured(&self, view: &View) -> Option<String> {
         let header = view.header.as_ref()?;
-        let sorted_by = view.sheet.sorted_by.and_then(|at| view.sheet.columns.get(at));
-        let chosen = if self.columns.is_empty() { &[] } else { view.sheet.columns.as_slice() };
+        let sorted_by = view.table.sorted_by.and_then(|at| view.table.columns.get(at));
+        let chosen = if self.columns.is_empty() { &[] } else { view.table.columns.as_slice() };
         let mut asked = sorted_by.into_iter().chain(chosen);
         let mut of_columns = || asked.any(|column| unmeasured::is_needed_by(&column.key));
         header.unmeasured.clone().or_else(|| {
@@ -183,12 +183,12 @@ impl Output {
             return;
         }
         let missing = view.header.as_ref().and_then(Header::missing);
-        let formulas = (self.is_separated() && !self.spreadsheet).then(|| formulas(&view.sheet));
+        let formulas = (self.is_separated() && !self.spreadsheet).then(|| formulas(&view.table));
         let formulas = formulas.flatten();
         let unmeasured = self.unmeasured(view);
-        let missing = missing.into_iter().chain(people::cut(&view.sheet));
+        let missing = missing.into_iter().chain(human::cut(&view.table));
         for line in missing.chain(formulas).chain(unmeasured) {
-            self.say(&self.for_people(&line));
+            self.say(&self.human_readable(&line));
         }
     }
 
@@ -197,16 +197,18 @@ impl Output {
             |error: String| Failure::cannot_read(format!("cannot write the rows: {error}"));
         let format = self.format();
         Ok(match format {
-            Format::Json => machine::json(view).map_err(|error| broken(error.to_string()))?.into(),
-            Format::Ndjson => machine::ndjson(&view.sheet).into(),
-            Format::Csv => machine::separated(&view.sheet, b',', self.spreadsheet)
+            Format::Json => {
+                structured::json(view).map_err(|error| broken(error.to_string()))?.into()
+            }
+            Format::Ndjson => structured::ndjson(&view.table).into(),
+            Format::Csv => structured::separated(&view.table, b',', self.spreadsheet)
                 .map_err(|error| broken(error.to_string()))?,
-            Format::Tsv => machine::separated(&view.sheet, b'\t', self.spreadsheet)
+            Format::Tsv => structured::separated(&view.table, b'\t', self.spreadsheet)
                 .map_err(|error| broken(error.to_string()))?,
             Format::Table | Format::Plain | Format::Md => {
-                let page = people::render(
+                let page = human::render(
                     view,
-                    Manner {
+                    RenderOptions {
                         format,
                         quiet: self.quiet,
                         all_columns: self.verbose,
@@ -215,7 +217,7 @@ impl Output {
                             .then(|| self.width()),
                     },
                 );
-                self.for_people(&page).into_bytes()
+                self.human_readable(&page).into_bytes()
             }
             Format::Github | Format::Junit => {
                 let message = format!("{} has no such format", view.command);
@@ -225,7 +227,7 @@ impl Output {
     }
 
     /// Takes out styles and characters that the reader cannot show.
-    pub(crate) fn for_people(&self, page: &str) -> String {
+    pub(crate) fn human_readable(&self, page: &str) -> String {
         let mut page = if self.is_coloured() {
             page.into()
         } else {
@@ -254,8 +256,8 @@ impl Output {
                 };
                 if self.is_to_be_cleaned() {
                     let is_json = self.format().is_json();
-                    let mut out = Cleaned::new(io::stdout().lock(), is_json);
-                    return quietly(out.write_all(page).and_then(|()| out.flush()))
+                    let mut out = EscapingWriter::new(io::stdout().lock(), is_json);
+                    return ignore_broken_pipe(out.write_all(page).and_then(|()| out.flush()))
                         .map_err(failure);
                 }
                 sink::print(page, pager).map_err(failure)
@@ -304,10 +306,10 @@ impl Output {
 }
 
 /// What a spreadsheet would make of the texts, if that is more than texts.
-fn formulas(sheet: &Sheet) -> Option<String> {
+fn formulas(table: &Table) -> Option<String> {
     let is_formula =
         |cell: &&Cell| matches!(cell.value(), Value::String(text) if is_formula(&text));
-    formulas_of(sheet.rows.iter().flatten().filter(is_formula).count() as u64)
+    formulas_of(table.rows.iter().flatten().filter(is_formula).count() as u64)
 }
 
 /// The same of so many texts.
@@ -360,10 +362,10 @@ fn columns_of(view: &View) -> View {
         Column::left("title", "title"),
         Column::right("shown", "shown"),
     ];
-    let mut sheet = Sheet::new(columns);
-    for column in &view.sheet.columns {
+    let mut table = Table::new(columns);
+    for column in &view.table.columns {
         let texts = [&column.key, &column.title].map(|text| Cell::Text(text.clone()));
-        sheet.push([texts.to_vec(), vec![Cell::Bool(column.shown)]].concat());
+        table.push([texts.to_vec(), vec![Cell::Bool(column.shown)]].concat());
     }
-    View::new(view.command, None, sheet)
+    View::new(view.command, None, table)
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::{NamedTempFile, TempDir};
 
-use super::standard::Cleaned;
+use super::escaping_writer::EscapingWriter;
 use crate::failure::Failure;
 
 /// The start of every SQLite database.
@@ -30,7 +30,7 @@ enum To {
     /// What is there already, and how many bytes went into it.
     There(File, u64),
     Standard(Stdout, u64),
-    Terminal(Cleaned<Stdout>, u64),
+    Terminal(EscapingWriter<Stdout>, u64),
 }
 
 impl Destination {
@@ -57,7 +57,7 @@ impl Destination {
     fn standard() -> Self {
         let out = io::stdout();
         let to = match out.is_terminal() {
-            true => To::Terminal(Cleaned::new(out, false), 0),
+            true => To::Terminal(EscapingWriter::new(out, false), 0),
             false => To::Standard(out, 0),
         };
         Self { path: "the standard output".into(), to }
@@ -70,7 +70,7 @@ impl Destination {
 
     /// Makes the file appear; gives its size in bytes.
     pub(crate) fn complete(mut self) -> Result<u64, Failure> {
-        let flushed = quietly(self.flush());
+        let flushed = ignore_broken_pipe(self.flush());
         let failure = |source: io::Error| Failure::cannot_write(&self.path, &source);
         flushed.map_err(failure)?;
         match self.to {
@@ -172,17 +172,17 @@ pub(crate) fn print(page: &[u8], pager: bool) -> io::Result<()> {
         && let Some(mut child) = start_pager()
     {
         if let Some(input) = &mut child.stdin {
-            quietly(input.write_all(page))?;
+            ignore_broken_pipe(input.write_all(page))?;
         }
         drop(child.stdin.take());
         return child.wait().map(drop);
     }
     let mut out = io::stdout().lock();
-    quietly(out.write_all(page).and_then(|()| out.flush()))
+    ignore_broken_pipe(out.write_all(page).and_then(|()| out.flush()))
 }
 
 /// No failure if it is that the reader went away.
-pub(crate) fn quietly(written: io::Result<()>) -> io::Result<()> {
+pub(crate) fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -6,8 +6,8 @@
 
 use std::io::{self, BufWriter, Seek, StdoutLock, Write};
 
+use super::escaping_writer::EscapingWriter;
 use super::sink::Destination;
-use super::standard::Cleaned;
 use super::{Output, text};
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ pub(crate) struct Stream<'a> {
 #[derive(Debug)]
 enum To<'a> {
     Pipe(BufWriter<StdoutLock<'a>>),
-    Terminal(BufWriter<Cleaned<StdoutLock<'a>>>),
+    Terminal(BufWriter<EscapingWriter<StdoutLock<'a>>>),
     Spool(tempfile::SpooledTempFile),
     File(BufWriter<Destination>),
 }
@@ -42,8 +42,8 @@ impl Output {
         Ok(Stream { to, output: self })
     }
 
-    fn cleaned(&self) -> Cleaned<StdoutLock<'static>> {
-        Cleaned::new(io::stdout().lock(), self.format().is_json())
+    fn cleaned(&self) -> EscapingWriter<StdoutLock<'static>> {
+        EscapingWriter::new(io::stdout().lock(), self.format().is_json())
     }
 }
 
@@ -53,8 +53,8 @@ impl Stream<'_> {
         let failure =
             |source: io::Error| Failure::cannot_read(format!("cannot write the output: {source}"));
         match self.to {
-            To::Pipe(mut pipe) => super::sink::quietly(pipe.flush()).map_err(failure),
-            To::Terminal(mut out) => super::sink::quietly(out.flush()).map_err(failure),
+            To::Pipe(mut pipe) => super::sink::ignore_broken_pipe(pipe.flush()).map_err(failure),
+            To::Terminal(mut out) => super::sink::ignore_broken_pipe(out.flush()).map_err(failure),
             To::Spool(mut spool) => {
                 spool.rewind().map_err(failure)?;
                 let mut out: Box<dyn Write> = match self.output.is_to_be_cleaned() {
@@ -62,7 +62,7 @@ impl Stream<'_> {
                     false => Box::new(io::stdout().lock()),
                 };
                 let copied = io::copy(&mut spool, &mut out).and_then(|_| out.flush());
-                super::sink::quietly(copied).map_err(failure)
+                super::sink::ignore_broken_pipe(copied).map_err(failure)
             }
             To::File(file) => {
                 let file = file.into_inner().map_err(|error| failure(error.into_error()))?;

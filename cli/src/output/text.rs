@@ -18,7 +18,7 @@ pub(crate) const IDLE: &str = "(never entered)";
 pub(crate) const IDLE_MEANS: &str = "never entered: no thread was ever inside, so that how long it was open is nobody's work; those come last";
 
 /// Whether a terminal would obey the character rather than show it, or write backwards after it.
-pub(crate) fn is_obeyed(character: char) -> bool {
+pub(crate) fn is_terminal_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -28,7 +28,7 @@ pub(crate) fn is_obeyed(character: char) -> bool {
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_obeyed(character) {
+        if is_terminal_control(character) {
             clean.extend(character.escape_default());
         } else {
             clean.push(character);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use spandrel_query::{Loss, Run};
 
-use super::sheet::Sheet;
+use super::table::Table;
 use super::text;
 use crate::recorder::State;
 
@@ -17,7 +17,7 @@ pub(crate) struct View {
     /// Lines above, in place of a header.
     pub(crate) preamble: Vec<String>,
     /// What programs get, and people unless there is a drawing.
-    pub(crate) sheet: Sheet,
+    pub(crate) table: Table,
     /// What people see instead of the table; may hold styles. It has cleaned what it shows.
     pub(crate) drawing: Option<String>,
     /// Whether the drawing is a chart: of that, a terminal that is too narrow shows a part, while texts
@@ -37,8 +37,8 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn new(command: &'static str, header: Option<Header>, sheet: Sheet) -> Self {
-        Self { command, header, sheet, ..Self::default() }
+    pub(crate) fn new(command: &'static str, header: Option<Header>, table: Table) -> Self {
+        Self { command, header, table, ..Self::default() }
     }
 }
 

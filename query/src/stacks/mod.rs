@@ -16,7 +16,7 @@
 //!
 //! An entry of a span that lives long stands below the span that its thread was in around it, whichever the
 //! parent is; the lifetime of such a span takes no time anywhere ([`Frame::Entries`]). What began inside one of its
-//! entries stands below that, be it a child of the span or another entry (`inside.rs`); what began in none, or in
+//! entries stands below that, be it a child of the span or another entry (`entry_lookup.rs`); what began in none, or in
 //! one that was not recorded, stands below the span's name where its parents are.
 //!
 //! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
@@ -26,7 +26,7 @@
 
 mod ancestors;
 mod builder;
-mod inside;
+mod entry_lookup;
 mod node_cache;
 pub(crate) mod path_sums;
 mod reshape;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use self::ancestors::Ancestors;
 use self::builder::{TOP, TreeBuilder};
-use self::inside::Inside;
+use self::entry_lookup::EntryLookup;
 use self::node_cache::NodeCache;
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
@@ -57,7 +57,7 @@ pub struct Stacks<'a> {
     growing: TreeBuilder,
     known: NodeCache,
     ancestors: Ancestors<'a>,
-    inside: Inside<'a>,
+    entries: EntryLookup<'a>,
     /// Entries that are followed at the moment, and ancestors that were looked at, to place one span: in a
     /// damaged file they may be in circles.
     nested: u32,
@@ -88,9 +88,9 @@ impl<'a> Stacks<'a> {
         known: NodeCache,
     ) -> Result<Self, Error> {
         let ancestors = Ancestors::new(reader, run_id)?;
-        let inside = Inside::new(reader, run_id);
+        let entries = EntryLookup::new(reader, run_id);
         let (nested, looked_at) = (0, 0);
-        Ok(Self { growing, known, ancestors, inside, nested, looked_at, error: None })
+        Ok(Self { growing, known, ancestors, entries, nested, looked_at, error: None })
     }
 
     /// Counts a span, or an entry that is handed out as one (see [`Reader::scan_calls`]). Breaks when the file cannot be read; [`finish`](Self::finish) says why.
@@ -187,7 +187,7 @@ impl<'a> Stacks<'a> {
         callsite: &Arc<Callsite>,
         (thread_id, at_ns): (i64, i64),
     ) -> Result<Option<u32>, Error> {
-        let Some(entry) = self.inside.at(span_id, thread_id, at_ns)? else { return Ok(None) };
+        let Some(entry) = self.entries.at(span_id, thread_id, at_ns)? else { return Ok(None) };
         let began = (entry.thread_id, entry.start_ns);
         let around = self.around(span_id, entry.around_id, began)?;
         Ok(Some(self.growing.long_lived(around, callsite)))

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::inside::Insides;
+use super::inner_spans::InnerSpans;
 use super::long_entries::{LongEntries, LongEntry, SLACK_NS};
 use super::threads::{Called, RuntimeThreads};
 use super::{Look, Stall, Stalls, StallsOn, around, longest_entry_began, sort};
@@ -90,9 +90,9 @@ impl Reader {
         })?;
         let threads = stalls.threads.clone();
         let mut found = stalls.finish(self, scan.run_id)?;
-        let mut insides = Insides::of(&found, limit_ns, &long);
-        insides.read(self, scan.run_id)?;
-        insides.put_into(&mut found);
+        let mut inner = InnerSpans::of(&found, limit_ns, &long);
+        inner.read(self, scan.run_id)?;
+        inner.put_into(&mut found);
         sort(&mut found);
         Ok((found, threads))
     }
@@ -131,12 +131,12 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut found = self.too_long(Stalls::on(limit_ns, Some(threads)), &long, &mut look)?;
-        let mut insides = Insides::of(&found, limit_ns, &long);
+        let mut inner = InnerSpans::of(&found, limit_ns, &long);
         if !found.is_empty() {
-            look(&mut |span| insides.add_entry(span))?;
-            look(&mut |span| insides.add(span))?;
+            look(&mut |span| inner.add_entry(span))?;
+            look(&mut |span| inner.add(span))?;
         }
-        insides.put_into(&mut found);
+        inner.put_into(&mut found);
         sort(&mut found);
         Ok(found)
     }

@@ -14,7 +14,7 @@
 
 mod around;
 mod find;
-mod inside;
+mod inner_spans;
 mod long_entries;
 mod threads;
 
@@ -25,7 +25,7 @@ use super::SpanRef;
 use crate::reader::{Callsite, Reader, Span};
 use spandrel_storage::Error;
 
-pub use self::inside::Inside;
+pub use self::inner_spans::InnerSpan;
 pub use self::threads::RuntimeThreads;
 
 /// Single entries that are looked at twice; further ones count without a look at what is in them.
@@ -43,7 +43,7 @@ pub struct Stall {
     /// When that entry began, if it was recorded one by one; nanoseconds since the start of the run.
     pub start_ns: Option<i64>,
     /// What of that entry was in other spans, most time first.
-    pub inside: Vec<Inside>,
+    pub inside: Vec<InnerSpan>,
     /// The rest of it: less entries in it, as far as they are known, that were too long as well and are of names
     /// that were found, too.
     pub self_ns: i64,

@@ -29,7 +29,7 @@ const LOOKED_AT_MAX: u64 = 4_000_000;
 const ROOTS_MAX: usize = 256;
 
 /// What belongs to a trace beside its spans.
-pub(super) struct Inside {
+pub(super) struct EnteredInside {
     pub(super) entries: Vec<TraceEntry>,
     /// How many there are.
     pub(super) total: u64,
@@ -43,7 +43,7 @@ pub(super) struct Inside {
     pub(super) meanwhile: Option<Meanwhile>,
 }
 
-pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<Inside, Error> {
+pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<EnteredInside, Error> {
     let mut members = Members::of(found, run.last_ns);
     let mut sums = found.subject(run.last_ns).and_then(|span| Sums::over(span, run.last_ns));
     let stretches = stretches(found, run.last_ns);
@@ -64,7 +64,7 @@ pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<Inside, 
     let over_ns = stretches.last().map_or(i64::MIN, |(_, until)| *until);
     let (guests, guests_total) = guests(reader, (run.id, over_ns), found, &entries, roots)?;
     let meanwhile = meanwhile.flatten();
-    Ok(Inside { entries, total, left_out, guests, guests_total, meanwhile })
+    Ok(EnteredInside { entries, total, left_out, guests, guests_total, meanwhile })
 }
 
 /// Looks at the entries of some stretches of time; whether there are more than are looked at.

@@ -10,7 +10,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
-use super::known::{Nature, Object, nature};
+use super::classify::{Nature, Object, nature};
 use super::{SINCE_3, TABLES, version};
 use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};

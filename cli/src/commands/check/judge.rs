@@ -53,7 +53,7 @@ pub(super) struct Verdict {
     /// What is counted of them, if they are known.
     pub(super) by: Option<CountedBy>,
     /// Whether spans of another target have that name, too.
-    pub(super) has_twin: bool,
+    pub(super) is_ambiguous: bool,
     pub(super) quantity: Quantity,
     /// The limit, in words.
     pub(super) limit: String,
@@ -74,7 +74,7 @@ impl Verdict {
     /// entries count.
     pub(super) fn name(&self) -> String {
         let name = match &self.target {
-            Some(target) if self.has_twin => format!("{} ({target})", self.span),
+            Some(target) if self.is_ambiguous => format!("{} ({target})", self.span),
             _ => self.span.clone(),
         };
         if self.has_entries() { format!("{name} {}", text::LONG) } else { name }
@@ -116,9 +116,9 @@ impl Judge<'_> {
     pub(super) fn judge(&self, rules: &Rules) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> =
             rules.rules.iter().flat_map(|rule| self.apply(rule)).collect();
-        let twins = self.twins();
+        let ambiguous_names = self.ambiguous_names();
         for verdict in &mut verdicts {
-            verdict.has_twin = twins.contains(verdict.span.as_str());
+            verdict.is_ambiguous = ambiguous_names.contains(verdict.span.as_str());
         }
         if !rules.rules.iter().any(|rule| rule.quantity == Quantity::Spans) {
             verdicts.extend(self.nothing_there());
@@ -128,7 +128,7 @@ impl Judge<'_> {
     }
 
     /// Names that only the target tells apart.
-    fn twins(&self) -> HashSet<&str> {
+    fn ambiguous_names(&self) -> HashSet<&str> {
         let sides = [Some(self.samples), self.before].into_iter().flatten();
         let mut names: Vec<&SpanName> =
             sides.flat_map(|side| side.iter().map(|(name, _)| name)).collect();
@@ -320,7 +320,7 @@ fn failed(quantity: Quantity, said: &str) -> Verdict {
         span: String::new(),
         target: None,
         by: None,
-        has_twin: false,
+        is_ambiguous: false,
         quantity,
         limit: ">= 1".into(),
         said: said.into(),
@@ -373,7 +373,7 @@ impl Rule {
             span: span.into(),
             target: None,
             by: None,
-            has_twin: false,
+            is_ambiguous: false,
             quantity: self.quantity,
             limit: self.limit(),
             said: said.into(),

@@ -22,7 +22,7 @@ use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Sheet, View, text};
+use crate::output::{Cell, Column, Format, Table, View, text};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -131,7 +131,7 @@ fn show(
     notes: Vec<String>,
 ) -> Result<Exit, Failure> {
     let format = context.output.format();
-    if !format.is_for_people() && !matches!(format, Format::Github | Format::Json) {
+    if !format.is_human_readable() && !matches!(format, Format::Github | Format::Json) {
         warnings.iter().for_each(|warning| context.output.say(warning));
     }
     match format {
@@ -140,7 +140,7 @@ fn show(
         }
         Format::Junit => context.output.write(reports::junit(title, verdicts)?.as_bytes())?,
         _ => {
-            let mut view = View::new("check", None, sheet(verdicts));
+            let mut view = View::new("check", None, table(verdicts));
             view.drawing = Some(drawing(title, verdicts));
             view.extra.extend(sides);
             let has_entries = verdicts.iter().any(Verdict::has_entries);
@@ -157,8 +157,8 @@ fn show(
     Ok(Exit::Ok)
 }
 
-fn sheet(verdicts: &[Verdict]) -> Sheet {
-    let mut sheet = Sheet::new(vec![
+fn table(verdicts: &[Verdict]) -> Table {
+    let mut table = Table::new(vec![
         Column::left("outcome", "outcome"),
         Column::left("span", "span"),
         Column::left("target", "target"),
@@ -191,9 +191,9 @@ fn sheet(verdicts: &[Verdict]) -> Sheet {
         ];
         row.extend(measured(verdict));
         row.push(samples.map_or(Cell::Null, Cell::Count));
-        sheet.push(row);
+        table.push(row);
     }
-    sheet
+    table
 }
 
 /// Value, baseline and interval: as nanoseconds, or as numbers; the interval of a change as shares.

@@ -119,7 +119,7 @@ fn marks(facts: &Facts) -> Option<Finding> {
 
 /// Whom nobody can ask, for whatever lies where requests belong.
 fn requests(facts: &Facts) -> Option<Finding> {
-    facts.deaf.as_ref().map(|why| {
+    facts.control_fault.as_ref().map(|why| {
         finding(
             Severity::Warning,
             "requests",

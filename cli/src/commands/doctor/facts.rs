@@ -41,7 +41,7 @@ pub(super) struct Facts {
     /// Why the database last refused a batch, as the report has it.
     pub(super) last_refusal: Option<String>,
     /// Why a recording that goes on cannot be asked for anything.
-    pub(super) deaf: Option<String>,
+    pub(super) control_fault: Option<String>,
     /// Marks, and beginnings and ends of sections, that were lost, as the report has it.
     pub(super) marks_dropped: u64,
     pub(super) callsites: i64,
@@ -97,7 +97,7 @@ impl Facts {
             earlier_killed: earlier.iter().filter(killed).count(),
             last_error: words(&report, "last_error"),
             last_refusal: words(&report, "last_refusal"),
-            deaf: crate::asking::why_not(run)
+            control_fault: crate::control_request::why_not(run)
                 .filter(|_| crate::recorder::State::of(run) == crate::recorder::State::Live),
             marks_dropped: report
                 .pointer("/marks/dropped")

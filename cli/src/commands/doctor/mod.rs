@@ -15,7 +15,7 @@ pub(super) use self::facts::caution;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     findings.extend(rows::findings(&profile)?);
     findings.extend(long_lived::by_lifetime(&profile)?);
     findings.sort_by_key(|finding| finding.severity);
-    let mut sheet = Sheet::new(vec![
+    let mut table = Table::new(vec![
         Column::left("severity", "severity"),
         Column::left("topic", "topic"),
         Column::left("evidence", "what was found"),
@@ -43,10 +43,10 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     ]);
     for finding in &findings {
         let texts = [finding.severity.as_str(), finding.topic, &finding.evidence, &finding.advice];
-        sheet.push(texts.map(|text| Cell::Text(text.into())).to_vec());
+        table.push(texts.map(|text| Cell::Text(text.into())).to_vec());
     }
     let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
-    let mut view = View::new("doctor", Some(profile.header()?), sheet);
+    let mut view = View::new("doctor", Some(profile.header()?), table);
     view.drawing = Some(drawing(&findings));
     let exit = context.output.show(view, 0)?;
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })

@@ -21,11 +21,11 @@ use self::outlived::OutlivedSpans;
 use self::selection::Selection;
 pub(super) use self::sentences::sentences;
 use super::completions::candidates;
-use super::{by, distributions, hist, named};
+use super::{by, distributions, hist, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Findings that are shown without asking.
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let against = arguments.against;
     let (explanation, outlived) =
         explain(&profile, name, against, &mut selection, wanted.subjects())?;
-    let mut view = View::new("explain", Some(profile.header()?), sheet(&explanation));
+    let mut view = View::new("explain", Some(profile.header()?), table(&explanation));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
     view.extra.insert("by".into(), explanation.counted.map(CountedBy::as_str).into());
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let folded = folded.map(|f| serde_json::json!({ "field": f.name, "distinct": f.distinct }));
     view.extra.insert("folded".into(), folded.collect());
     if all == 0 {
-        view.notes.extend(named::unknown(&profile, name)?);
+        view.notes.extend(name_hints::unknown(&profile, name)?);
     } else {
         let against = match arguments.against {
             Against::Rest => "the rest",
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(wanted.unmeasured(&profile.run));
         view.notes.extend(durations.left_out(name));
         view.notes.extend(outlived.note(&profile)?);
-        view.notes.extend(named::twins(&profile, name)?);
+        view.notes.extend(name_hints::ambiguous_names(&profile, name)?);
     }
     view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
@@ -138,7 +138,7 @@ fn counted(explanation: &Explanation, count: u64) -> String {
 /// The names, of which one can be explained.
 fn names(profile: &Profile, context: &Context) -> Result<Exit, Failure> {
     let mut view = distributions::view("explain", profile, None, &By::Name, NAMES_BARS)?;
-    view.notes.extend(named::choose(&view.sheet, "explain"));
+    view.notes.extend(name_hints::choose(&view.table, "explain"));
     context.output.show(view, distributions::ROWS)
 }
 
@@ -184,10 +184,10 @@ fn value_text(finding: &Finding) -> String {
     }
 }
 
-fn sheet(explanation: &Explanation) -> Sheet {
-    let mut sheet = Sheet::new(finding_columns());
-    explanation.findings.iter().for_each(|finding| sheet.push(finding_cells(finding)));
-    sheet
+fn table(explanation: &Explanation) -> Table {
+    let mut table = Table::new(finding_columns());
+    explanation.findings.iter().for_each(|finding| table.push(finding_cells(finding)));
+    table
 }
 
 fn finding_columns() -> Vec<Column> {

@@ -8,7 +8,7 @@ use crate::output::{text, unmeasured_by};
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Wanted {
+pub(super) enum SelectionSpec {
     /// Durations from here to before there.
     Between(Option<Bound>, Option<Bound>),
     /// Spans for which a filter holds.
@@ -28,13 +28,13 @@ pub(super) enum Selection {
     Filter(Box<Matcher>),
 }
 
-pub(super) fn parse(text: &str) -> Result<Wanted, Failure> {
+pub(super) fn parse(text: &str) -> Result<SelectionSpec, Failure> {
     let Some((from, until)) = text.split_once("..").filter(|_| is_range(text)) else {
         let filter = Filter::parse(text)
             .map_err(|error| Failure::usage(format!("--sel: {}", error.render())))?;
-        return Ok(Wanted::Filter(filter));
+        return Ok(SelectionSpec::Filter(filter));
     };
-    Ok(Wanted::Between(bound(from)?, bound(until)?))
+    Ok(SelectionSpec::Between(bound(from)?, bound(until)?))
 }
 
 /// A range begins with a digit, a `p` and a digit, or with the dots.
@@ -63,7 +63,7 @@ fn bound(text: &str) -> Result<Option<Bound>, Failure> {
     })
 }
 
-impl Wanted {
+impl SelectionSpec {
     /// What decides whether a span is selected, beside its duration.
     pub(super) fn subjects(&self) -> Vec<Subject> {
         match self {
@@ -139,17 +139,17 @@ mod tests {
         let ms = |ms: i64| Some(Bound::Ns(ms * 1_000_000));
         let p = |percent| Some(Bound::Percentile(percent));
         for (text, wanted) in [
-            ("p95..", Wanted::Between(p(95.0), None)),
-            ("..p50", Wanted::Between(None, p(50.0))),
-            ("p99.9..", Wanted::Between(p(99.9), None)),
-            ("20ms..", Wanted::Between(ms(20), None)),
-            ("10ms..50ms", Wanted::Between(ms(10), ms(50))),
-            ("p50 .. 20ms", Wanted::Between(p(50.0), ms(20))),
+            ("p95..", SelectionSpec::Between(p(95.0), None)),
+            ("..p50", SelectionSpec::Between(None, p(50.0))),
+            ("p99.9..", SelectionSpec::Between(p(99.9), None)),
+            ("20ms..", SelectionSpec::Between(ms(20), None)),
+            ("10ms..50ms", SelectionSpec::Between(ms(10), ms(50))),
+            ("p50 .. 20ms", SelectionSpec::Between(p(50.0), ms(20))),
         ] {
             assert_eq!(parse(text).unwrap(), wanted, "{text}");
         }
         for text in ["field.shard=7", "name=a..b", "panic", "target~^a..b"] {
-            assert!(matches!(parse(text).unwrap(), Wanted::Filter(_)), "{text}");
+            assert!(matches!(parse(text).unwrap(), SelectionSpec::Filter(_)), "{text}");
         }
         for text in ["p101..", "p9x..", "20..", "20ms..x", "nmae=1 ("] {
             assert!(parse(text).is_err(), "{text}");

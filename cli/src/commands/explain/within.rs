@@ -9,14 +9,14 @@ use serde_json::json;
 use spandrel_query::CountedBy;
 use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, IdSet, Key, Scan};
 
-use super::selection::{Selection, Wanted};
+use super::selection::{Selection, SelectionSpec};
 use super::{Against, Arguments, counted, drawing, finding_cells, finding_columns, needs_more};
 use crate::arguments::Context;
 use crate::commands::hist::Durations;
-use crate::commands::{by, named};
+use crate::commands::{by, name_hints};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Column, Sheet, View, text};
+use crate::output::{Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Values that are explained, those with the most spans: each takes some memory.
@@ -36,7 +36,7 @@ pub(super) fn run(
     arguments: &Arguments,
     context: &Context,
     (name, by): (&str, &By),
-    wanted: &Wanted,
+    wanted: &SelectionSpec,
 ) -> Result<Exit, Failure> {
     let mut groups: Vec<Group> = profile.groups_of(Some(name), by)?.into_groups();
     groups.retain(|group| group.calls > 0 && group.key != Key::Others);
@@ -48,10 +48,10 @@ pub(super) fn run(
     groups.truncate(VALUES_MAX);
     let parts = explained(profile, arguments, (name, by), groups, wanted)?;
     let shown = context.output.limit(ROWS).unwrap_or(usize::MAX);
-    let mut view = View::new("explain", Some(profile.header()?), sheet(by, &parts));
+    let mut view = View::new("explain", Some(profile.header()?), table(by, &parts));
     members(&mut view, (name, by), values, &parts);
     if parts.is_empty() {
-        view.notes.extend(named::unknown(profile, name)?);
+        view.notes.extend(name_hints::unknown(profile, name)?);
     } else {
         let drawings = parts.iter().map(|part| draw(by, part, shown, context.output.width()));
         view.drawing = Some(drawings.collect());
@@ -83,7 +83,7 @@ fn explained(
     arguments: &Arguments,
     (name, by): (&str, &By),
     groups: Vec<Group>,
-    wanted: &Wanted,
+    wanted: &SelectionSpec,
 ) -> Result<Vec<Part>, Failure> {
     let mut selections: Vec<Selection> = groups.iter().map(|g| wanted.of(&durations(g))).collect();
     let new = || Explain::new(profile.run.length_ns()).selected_by(wanted.subjects());
@@ -161,7 +161,7 @@ fn durations(group: &Group) -> Durations {
     durations
 }
 
-fn sheet(by: &By, parts: &[Part]) -> Sheet {
+fn table(by: &By, parts: &[Part]) -> Table {
     let own = by::columns(by, false);
     // A finding has a value of its own; targets and places stand beside the name.
     let own = own.into_iter().map(|column| {
@@ -169,15 +169,15 @@ fn sheet(by: &By, parts: &[Part]) -> Sheet {
         let key = if is_key { "group".into() } else { format!("group_{}", column.key) };
         Column { key, ..column }
     });
-    let mut sheet = Sheet::new(own.chain(finding_columns()).collect());
+    let mut table = Table::new(own.chain(finding_columns()).collect());
     for part in parts {
         for finding in &part.explanation.findings {
             let mut row = by::cells(by, &part.group.key, &part.group.callsite);
             row.extend(finding_cells(finding));
-            sheet.push(row);
+            table.push(row);
         }
     }
-    sheet
+    table
 }
 
 /// The column that has the value itself.

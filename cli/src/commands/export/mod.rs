@@ -21,7 +21,7 @@ use super::flame::Width;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{AnyFormat, Cell, Column, Sheet, View, formulas_of, text};
+use crate::output::{AnyFormat, Cell, Column, Table, View, formulas_of, text};
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
@@ -291,7 +291,7 @@ fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
 
 /// The formats, and what opens them.
 fn list(context: &Context) -> Result<Exit, Failure> {
-    let mut sheet = Sheet::new(vec![
+    let mut table = Table::new(vec![
         Column::left("format", "format"),
         Column::left("ending", "ending"),
         Column::left("opened_by", "opened by"),
@@ -299,9 +299,9 @@ fn list(context: &Context) -> Result<Exit, Failure> {
     for format in Format::ALL {
         let ending = format.endings().first().copied().unwrap_or("(--to URL)");
         let texts = [format.name(), ending, format.opened_by()];
-        sheet.push(texts.map(|text| Cell::Text(text.to_owned())).to_vec());
+        table.push(texts.map(|text| Cell::Text(text.to_owned())).to_vec());
     }
-    let mut view = View::new("export", None, sheet);
+    let mut view = View::new("export", None, table);
     view.notes.push("`spandrel export FORMAT -o FILE` writes one".to_owned());
     context.output.show(view, 0)
 }

@@ -13,7 +13,7 @@ use spandrel_export::{self, ExportError, Format, Settings, Written};
 use super::watch::Watch;
 use crate::arguments::Context;
 use crate::failure::Failure;
-use crate::output::{Behind, Cleaned, Destination, NewDatabase};
+use crate::output::{BackgroundWriter, Destination, EscapingWriter, NewDatabase};
 use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
@@ -100,7 +100,7 @@ pub(super) fn write(
 fn standard_output(format: Format) -> Box<dyn Write + Send> {
     let is_json = !matches!(format, Format::Csv | Format::Folded);
     match io::stdout().is_terminal() {
-        true => Box::new(Cleaned::new(io::stdout(), is_json)),
+        true => Box::new(EscapingWriter::new(io::stdout(), is_json)),
         false => Box::new(io::stdout()),
     }
 }
@@ -108,9 +108,9 @@ fn standard_output(format: Format) -> Box<dyn Write + Send> {
 /// Exports, and writes meanwhile.
 fn behind<W: Write + Send + 'static>(
     out: W,
-    export: impl FnOnce(&mut Behind<W>) -> Result<Written, ExportError>,
+    export: impl FnOnce(&mut BackgroundWriter<W>) -> Result<Written, ExportError>,
 ) -> Result<(Written, W), ExportError> {
-    let mut out = Behind::new(out).map_err(ExportError::Write)?;
+    let mut out = BackgroundWriter::new(out).map_err(ExportError::Write)?;
     let written = export(&mut out)?;
     Ok((written, out.finish().map_err(ExportError::Write)?))
 }

@@ -5,7 +5,7 @@ use spandrel_query::StackTree;
 use unicode_width::UnicodeWidthChar;
 
 use super::Width;
-use super::layout::{Layout, Placed};
+use super::layout::{FlameFrame, Layout};
 use crate::output::text;
 
 const FAINT: Style = Style::new().dimmed();
@@ -96,7 +96,7 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
 /// Frames too narrow for a cell of their own stand together as `·N`.
 fn row<'a>(
     tree: &StackTree,
-    cells: impl Iterator<Item = &'a Placed>,
+    cells: impl Iterator<Item = &'a FlameFrame>,
     weight: Width,
     columns: usize,
 ) -> Row {
@@ -141,7 +141,7 @@ fn put_narrow(row: &mut Row, narrow: Option<(usize, usize, usize)>) {
 }
 
 /// What fits: name, width and share; name and share; the name; its beginning.
-fn label(name: &str, cell: &Placed, weight: Width, room: usize) -> String {
+fn label(name: &str, cell: &FlameFrame, weight: Width, room: usize) -> String {
     let width_of = |text: &str| text.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
     let share = text::share(cell.width);
     let figures = format!("{}  {share}", weight.text(cell.weight));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn names_are_cut_where_they_do_not_fit() {
-        let cell = Placed { node: 0, depth: 0, weight: 5, start: 0.0, width: 0.5 };
+        let cell = FlameFrame { node: 0, depth: 0, weight: 5, start: 0.0, width: 0.5 };
         let of = |name: &str, room| label(name, &cell, Width::Calls, room);
         assert_eq!(of("abcdef", 4), "abc…");
         assert_eq!(of("abcdef", 6), "abcdef");

@@ -6,7 +6,7 @@ use spandrel_query::StackTree;
 
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Placed {
+pub(crate) struct FlameFrame {
     /// Which node of the tree.
     pub(crate) node: usize,
     pub(crate) depth: u32,
@@ -21,7 +21,7 @@ pub(crate) struct Placed {
 /// All frames, parents before their children; beside each other the widest first.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    pub(crate) cells: Vec<Placed>,
+    pub(crate) cells: Vec<FlameFrame>,
     /// The widths of all roots.
     pub(crate) total: i64,
     /// Paths that are deeper than was asked for.
@@ -55,7 +55,7 @@ impl Layout {
                     layout.narrow += 1;
                 } else {
                     let weight = weight(node);
-                    layout.cells.push(Placed { node, depth: level, weight, start, width });
+                    layout.cells.push(FlameFrame { node, depth: level, weight, start, width });
                     let below = children.get_mut(node).map(std::mem::take).unwrap_or_default();
                     to_place.push((below, level + 1, start));
                 }
@@ -79,7 +79,7 @@ pub(super) mod tests {
     use spandrel_query::{Scan, Stacks, Weight};
 
     use super::*;
-    use crate::commands::made::{self, Span};
+    use crate::commands::test_profile::{self, Span};
 
     /// root 100 = a 60 (of which c 20) + b 30 + 10 of its own.
     pub(in super::super) fn tree() -> StackTree {
@@ -90,7 +90,7 @@ pub(super) mod tests {
         };
         let root = Span { self_ns: 10, ..Span::new("root", 100) };
         let spans = [root, child("b", 0, 30, 30), child("a", 0, 60, 40), child("c", 2, 20, 20)];
-        let (_folder, reader) = made::profile(spans);
+        let (_folder, reader) = test_profile::profile(spans);
         let mut stacks = Stacks::new(&reader, 1).unwrap();
         reader.scan(&Scan::new(1), |span| stacks.add(span)).unwrap();
         stacks.finish().unwrap()

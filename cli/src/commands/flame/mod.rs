@@ -18,11 +18,11 @@ use spandrel_query::{StackTree, Weight};
 
 use self::layout::Layout;
 use super::completions::candidates;
-use super::named;
+use super::name_hints;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Destination, Header, Sheet, View, ending, text};
+use crate::output::{Cell, Column, Destination, Header, Table, View, ending, text};
 use crate::report;
 
 /// What says how rows are written.
@@ -170,7 +170,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let drawn = svg::draw(&tree, &layout, arguments.weight, &header.lines());
         return write(path, &drawn, &layout, header, context);
     }
-    let mut view = View::new("flame", Some(header), sheet(&tree, &layout, arguments.weight));
+    let mut view = View::new("flame", Some(header), table(&tree, &layout, arguments.weight));
     let [ns, calls] = arguments.weight.cells(layout.total).map(|cell| cell.value());
     for (key, value) in [
         ("weight", arguments.weight.key().into()),
@@ -186,7 +186,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     if layout.cells.is_empty() {
         if let Some(name) = &arguments.root {
-            view.notes.extend(named::unknown(&profile, name)?);
+            view.notes.extend(name_hints::unknown(&profile, name)?);
         }
     } else {
         let width = context.output.width();
@@ -241,23 +241,23 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
     notes
 }
 
-fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
+fn table(tree: &StackTree, layout: &Layout, weight: Width) -> Table {
     let is_calls = matches!(weight, Width::Calls);
     let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
-    let mut sheet = Sheet::new(vec![
+    let mut table = Table::new(vec![
         Column::right("depth", "depth"),
         hidden_if(is_calls, Column::right("width_ns", "width")),
         hidden_if(!is_calls, Column::right("width_calls", "width in calls")),
         Column::right("share", "share"),
         Column::right("calls", "calls"),
-        Column::right("errors", "errors").spare(7),
-        Column::right("unfinished", "unfinished").spare(9),
+        Column::right("errors", "errors").drop_rank(7),
+        Column::right("unfinished", "unfinished").drop_rank(9),
         Column::right("self_ns", "self"),
-        Column::right("busy_ns", "busy").spare(6),
-        Column::right("total_ns", "total").spare(5),
+        Column::right("busy_ns", "busy").drop_rank(6),
+        Column::right("total_ns", "total").drop_rank(5),
         Column::left("name", "span"),
-        Column::left("by", "calls are").spare(10),
-        Column::left("path", "path").spare(8),
+        Column::left("by", "calls are").drop_rank(10),
+        Column::left("path", "path").drop_rank(8),
     ]);
     for cell in &layout.cells {
         let Some(node) = tree.nodes().get(cell.node) else { continue };
@@ -265,7 +265,7 @@ fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
         let (callsite, counted) = (node.frame.callsite(), node.frame.counted());
         let sums = &node.sums;
         let [width_ns, width_calls] = weight.cells(cell.weight);
-        sheet.push(vec![
+        table.push(vec![
             Cell::Count(cell.depth.into()),
             width_ns,
             width_calls,
@@ -281,5 +281,5 @@ fn sheet(tree: &StackTree, layout: &Layout, weight: Width) -> Sheet {
             Cell::Text(path.join(";")),
         ]);
     }
-    sheet
+    table
 }

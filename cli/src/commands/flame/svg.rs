@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use spandrel_query::StackTree;
 
 use super::Width;
-use super::layout::{Layout, Placed};
+use super::layout::{FlameFrame, Layout};
 use crate::output::text;
 
 /// Sizes in pixels.
@@ -46,7 +46,7 @@ pub(super) fn draw(
     svg
 }
 
-fn frame(svg: &mut String, tree: &StackTree, cell: &Placed, weight: Width) {
+fn frame(svg: &mut String, tree: &StackTree, cell: &FlameFrame, weight: Width) {
     let Some(node) = tree.nodes().get(cell.node) else { return };
     let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
     let (x, width) = (cell.start * WIDTH, cell.width * WIDTH);

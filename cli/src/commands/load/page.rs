@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use spandrel_load::{Latencies, Outcome, Rate};
 
-use crate::output::{Cell, Column, Header, Sheet, View, text};
+use crate::output::{Cell, Column, Header, Table, View, text};
 
 pub(super) struct Page<'a> {
     pub(super) outcome: &'a Outcome,
@@ -27,12 +27,12 @@ impl Page<'_> {
     }
 
     pub(super) fn view(&self, header: Header) -> View {
-        let mut sheet =
-            Sheet::new(vec![Column::left("check", "check"), Column::left("passed", "passed")]);
+        let mut table =
+            Table::new(vec![Column::left("check", "check"), Column::left("passed", "passed")]);
         for check in self.checks() {
-            sheet.push(vec![Cell::Text(check.what), Cell::Bool(check.passed)]);
+            table.push(vec![Cell::Text(check.what), Cell::Bool(check.passed)]);
         }
-        let mut view = View::new("load", Some(header), sheet);
+        let mut view = View::new("load", Some(header), table);
         view.drawing = Some(self.drawing());
         view.extra = self.figures();
         if let Some(path) = self.kept {

@@ -5,7 +5,7 @@
 //! error, so that a pipe gets the program's output and nothing else.
 
 mod child;
-mod elsewhere;
+mod find_recorded;
 #[cfg(unix)]
 mod unix;
 
@@ -85,7 +85,7 @@ fn elsewhere(
     context: &Context,
 ) -> Option<(PathBuf, Vec<Run>)> {
     let here = std::env::current_dir().ok()?;
-    let (path, runs) = elsewhere::recorded(&here, began, told)?;
+    let (path, runs) = find_recorded::recorded(&here, began, told)?;
     context.output.say(&format!(
         "{} names its own database, and did not record into {}; with `Profiler::from_env()` it takes \
          the one that it is given",
@@ -181,7 +181,7 @@ fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure
         return Ok(());
     }
     let reader = Reader::open(path)?;
-    let say = |line: &str| context.output.say(&context.output.for_people(line));
+    let say = |line: &str| context.output.say(&context.output.human_readable(line));
     for run in runs {
         let header = Header::new(run.clone(), reader.losses(run.id)?);
         header.lines().iter().for_each(|line| say(line));

@@ -21,7 +21,7 @@ use self::rows::{Collected, Written};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Sheet, View, formulas_of, text};
+use crate::output::{Cell, Column, Format, Table, View, formulas_of, text};
 
 /// Rows that people see without asking.
 const ROWS: u64 = 1_000;
@@ -117,12 +117,12 @@ fn list(context: &Context) -> Result<Exit, Failure> {
         Column::left("about", "about"),
         Column::left("sql", "sql").hidden(),
     ];
-    let mut sheet = Sheet::new(columns);
+    let mut table = Table::new(columns);
     for recipe in recipes::ALL {
         let texts = [recipe.name, recipe.about(), recipe.sql];
-        sheet.push(texts.map(|text| Cell::Text(text.into())).to_vec());
+        table.push(texts.map(|text| Cell::Text(text.into())).to_vec());
     }
-    let mut view = View::new("sql", None, sheet);
+    let mut view = View::new("sql", None, table);
     view.notes.push("`spandrel sql --recipe NAME` runs one, with --show it is printed".into());
     context.output.show(view, 0)
 }
@@ -183,9 +183,9 @@ fn show(
 ) -> Result<Exit, Failure> {
     let mut rows = Collected::default();
     let end = sql.run(query, parameters, &mut rows)?;
-    let sheet = rows.sheet();
-    let read = sheet.total;
-    let mut view = View::new("sql", None, sheet);
+    let table = rows.table();
+    let read = table.total;
+    let mut view = View::new("sql", None, table);
     let (is_complete, dropped) = missing(context)?;
     let is_cut = end != SqlEnd::Complete;
     view.extra.extend([

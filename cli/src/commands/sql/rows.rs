@@ -9,7 +9,7 @@ use spandrel_export::is_formula;
 use spandrel_query::sql::{SqlRows, SqlValue};
 
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Sheet, Stream, no_formula, quietly};
+use crate::output::{Cell, Column, Format, Stream, Table, ignore_broken_pipe, no_formula};
 
 /// All rows, for a table or a document.
 #[derive(Debug, Default)]
@@ -20,14 +20,14 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Columns in which there are only numbers stand on the right.
-    pub(super) fn sheet(mut self) -> Sheet {
+    pub(super) fn table(mut self) -> Table {
         for (at, column) in self.columns.iter_mut().enumerate() {
             let text = |cell: &Cell| matches!(cell, Cell::Text(_));
             column.left = self.rows.iter().filter_map(|row| row.get(at)).any(text);
         }
-        let mut sheet = Sheet::new(self.columns);
-        self.rows.into_iter().for_each(|row| sheet.push(row));
-        sheet
+        let mut table = Table::new(self.columns);
+        self.rows.into_iter().for_each(|row| table.push(row));
+        table
     }
 }
 
@@ -101,7 +101,7 @@ impl<'a> Written<'a> {
     /// How many rows there were.
     pub(super) fn finish(self) -> Result<u64, Failure> {
         if let Some(source) = self.failure {
-            return match quietly(Err(source)) {
+            return match ignore_broken_pipe(Err(source)) {
                 Ok(()) => Ok(self.rows),
                 Err(source) => {
                     Err(Failure::cannot_read(format!("cannot write the rows: {source}")))

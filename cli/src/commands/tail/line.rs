@@ -75,7 +75,7 @@ impl Lines {
     }
 
     pub(super) fn span(&self, out: &mut impl Write, span: &Span, started: i64) -> io::Result<()> {
-        if !self.is_for_people() {
+        if !self.is_human_readable() {
             return self.record(out, span_members(span, started));
         }
         let duration = span.duration_ns.map_or_else(|| "unfinished".into(), text::duration);
@@ -94,7 +94,7 @@ impl Lines {
             text::clean(&span.callsite.name),
             span.root_id
         );
-        self.people(out, &line, !status.is_empty())
+        self.human_line(out, &line, !status.is_empty())
     }
 
     pub(super) fn event(
@@ -103,7 +103,7 @@ impl Lines {
         event: &Event,
         started: i64,
     ) -> io::Result<()> {
-        if !self.is_for_people() {
+        if !self.is_human_readable() {
             return self.record(out, event_members(event, started));
         }
         let span = event.span_id.map_or_else(String::new, |id| format!("  in s{id}"));
@@ -117,14 +117,14 @@ impl Lines {
             text::clean(&said.unwrap_or_default()),
             pairs(event.fields.as_deref())
         );
-        self.people(out, &line, *event.callsite.level == *"ERROR")
+        self.human_line(out, &line, *event.callsite.level == *"ERROR")
     }
 
-    fn is_for_people(&self) -> bool {
+    fn is_human_readable(&self) -> bool {
         matches!(self.format, Format::Table | Format::Plain)
     }
 
-    fn people(&self, out: &mut impl Write, line: &str, is_bad: bool) -> io::Result<()> {
+    fn human_line(&self, out: &mut impl Write, line: &str, is_bad: bool) -> io::Result<()> {
         let line = if self.ascii { text::ascii(line) } else { line.to_owned() };
         let style = anstyle::AnsiColor::Red.on_default();
         if self.coloured && is_bad {

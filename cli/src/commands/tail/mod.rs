@@ -21,7 +21,7 @@ use self::line::Lines;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Stream, quietly, text};
+use crate::output::{Stream, ignore_broken_pipe, text};
 use crate::profile::Profile;
 
 /// Between two looks.
@@ -266,7 +266,7 @@ impl Tail<'_> {
     ) -> Result<ControlFlow<()>, Failure> {
         let written = write(self).and_then(|()| self.out.flush());
         let is_gone = written.is_err();
-        quietly(written)
+        ignore_broken_pipe(written)
             .map_err(|source| Failure::cannot_read(format!("cannot write the output: {source}")))?;
         Ok(if is_gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }

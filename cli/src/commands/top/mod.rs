@@ -19,7 +19,7 @@ use super::completions::candidates;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -95,14 +95,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let own = context.output.wants("self_busy_ns").then_some(Columns::Entries);
         from_spans(&profile, arguments, own.unwrap_or(Columns::Numbers))?
     };
-    let mut sheet = Sheet::new(columns(&arguments.by, &top));
+    let mut table = Table::new(columns(&arguments.by, &top));
     let self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
     let rows = shown(&top);
     for (group, percentiles) in &rows {
-        sheet.push(cells(&arguments.by, group, percentiles, self_ns, &top));
+        table.push(cells(&arguments.by, group, percentiles, self_ns, &top));
     }
-    sheet.sort("self_ns")?;
-    let mut view = View::new("top", Some(profile.header()?), sheet);
+    table.sort("self_ns")?;
+    let mut view = View::new("top", Some(profile.header()?), table);
     let legend = by::legend(rows.iter().map(|(group, _)| *group));
     view.notes.extend(legend.clone());
     view.notes.extend(notes(&arguments.by, &top.groups, &top.percentiles));
@@ -224,26 +224,26 @@ fn columns(by: &By, top: &Top) -> Vec<Column> {
     let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
     let mut columns = vec![
         Column::right("self_ns", "self"),
-        Column::right("self_share", "self%").spare(7),
+        Column::right("self_share", "self%").drop_rank(7),
         Column::right("calls", "calls"),
-        Column::right("total_ns", "total").spare(6),
-        Column::right("p50_ns", "p50").spare(3),
-        Column::right("p95_ns", "p95").spare(2),
+        Column::right("total_ns", "total").drop_rank(6),
+        Column::right("p50_ns", "p50").drop_rank(3),
+        Column::right("p95_ns", "p95").drop_rank(2),
         Column::right("p99_ns", "p99"),
-        Column::right("max_ns", "max").spare(8),
+        Column::right("max_ns", "max").drop_rank(8),
         Column::right("mean_ns", "mean").hidden(),
-        Column::right("busy_share", "busy").spare(5),
+        Column::right("busy_share", "busy").drop_rank(5),
         Column::right("busy_ns", "inside").hidden(),
         Column::right("idle_ns", "idle").hidden(),
         Column::right("self_busy_ns", "self busy").hidden(),
-        hidden_if(none(|group| group.errors), Column::right("errors", "errors").spare(4)),
+        hidden_if(none(|group| group.errors), Column::right("errors", "errors").drop_rank(4)),
         hidden_if(
             none(|group| group.unfinished),
-            Column::right("unfinished", "unfinished").spare(4),
+            Column::right("unfinished", "unfinished").drop_rank(4),
         ),
         Column::right("rate", "rate").hidden(),
     ];
-    columns.extend(by::columns(by, by::has_twins(&top.groups)));
+    columns.extend(by::columns(by, by::has_ambiguous_names(&top.groups)));
     columns.push(by::counted());
     columns
 }
@@ -296,20 +296,22 @@ fn rate(calls: f64, length_ns: i64) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::made;
+    use crate::commands::test_profile;
 
     /// Whether the target is what a narrow terminal does without first, of a profile of these spans.
     fn target_goes_first(spans: &[(&'static str, &'static str)]) -> bool {
-        let spans = spans
-            .iter()
-            .map(|&(target, name)| made::Span { target, ..made::Span::new(name, 1_000) });
-        let (_folder, reader) = made::profile(spans);
+        let spans = spans.iter().map(|&(target, name)| test_profile::Span {
+            target,
+            ..test_profile::Span::new(name, 1_000)
+        });
+        let (_folder, reader) = test_profile::profile(spans);
         let mut groups = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
         let groups = groups.into_groups();
         let top = Top { groups, percentiles: Vec::new(), length_ns: 1, is_summed: true };
         let columns = columns(&By::Name, &top);
-        let first = columns.iter().filter(|column| column.shown).max_by_key(|column| column.spare);
+        let first =
+            columns.iter().filter(|column| column.shown).max_by_key(|column| column.drop_rank);
         first.is_some_and(|column| column.title == "target")
     }
 

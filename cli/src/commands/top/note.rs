@@ -171,16 +171,16 @@ mod tests {
     use spandrel_query::{Groups, Scan};
 
     use super::*;
-    use crate::commands::made;
+    use crate::commands::test_profile;
 
     /// The notes on spans of the names, with durations and busy times in microseconds.
     fn notes_on(spans: &[(&'static str, i64, i64)]) -> Vec<String> {
-        let spans = spans.iter().map(|&(name, us, busy_us)| made::Span {
+        let spans = spans.iter().map(|&(name, us, busy_us)| test_profile::Span {
             busy_ns: Some(busy_us * 1000),
             is_error: us == 13,
-            ..made::Span::new(name, us * 1000)
+            ..test_profile::Span::new(name, us * 1000)
         });
-        let (_folder, reader) = made::profile(spans);
+        let (_folder, reader) = test_profile::profile(spans);
         let mut groups = Groups::new(By::Name);
         let scan = Scan::new(1);
         reader
@@ -200,7 +200,7 @@ mod tests {
     fn calls_that_are_in_no_percentile_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("game.db");
-        crate::live::made::long_lived(&path);
+        crate::live::test_pages::long_lived(&path);
         let reader = spandrel_query::Reader::open(&path).unwrap();
         let mut groups = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use spandrel_query::Trace;
 use spandrel_query::trace::Node;
 
-use super::Found;
+use super::TraceAnalysis;
 use super::meanwhile::chosen as meanwhile;
 
 /// Entries of a span inside the same node that are shown one by one; more are summed up.
@@ -16,7 +16,7 @@ const NAMES_LEFT_OUT: usize = 5;
 
 /// What is to be shown.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct LineLimits {
     pub(super) depth: Option<usize>,
     pub(super) min_ns: i64,
     /// Children of a span at most; 0: all.
@@ -67,7 +67,7 @@ impl Line {
 pub(super) struct Lines(pub(super) Vec<Line>);
 
 impl Lines {
-    pub(super) fn of(found: &Found, wanted: &Wanted) -> Self {
+    pub(super) fn of(found: &TraceAnalysis, wanted: &LineLimits) -> Self {
         let kept = with_ancestors(found);
         let mut events: HashMap<u64, Vec<usize>> = HashMap::new();
         for (place, event) in found.events.iter().enumerate() {
@@ -99,7 +99,7 @@ impl Lines {
 }
 
 /// The spans that are shown whatever is left out: what was asked for, and what is around it.
-fn with_ancestors(found: &Found) -> HashSet<usize> {
+fn with_ancestors(found: &TraceAnalysis) -> HashSet<usize> {
     let mut kept = HashSet::new();
     // All that matches may be a whole trace of a million spans; what was asked for is one.
     for start in &found.marked {
@@ -112,7 +112,7 @@ fn with_ancestors(found: &Found) -> HashSet<usize> {
 }
 
 /// The first lines, and further down those of spans that are kept; a line for what is left out between.
-fn cut(found: &Found, kept: &HashSet<usize>, lines: Vec<Line>, most: usize) -> Vec<Line> {
+fn cut(found: &TraceAnalysis, kept: &HashSet<usize>, lines: Vec<Line>, most: usize) -> Vec<Line> {
     let is_kept = |line: &Line| matches!(line, Line::Span { place, .. } if kept.contains(place));
     // The span that was asked for comes first, then the others that match as far as there is room.
     let asked: HashSet<usize> = ancestors_of_asked(found);
@@ -138,7 +138,7 @@ fn cut(found: &Found, kept: &HashSet<usize>, lines: Vec<Line>, most: usize) -> V
     shown
 }
 
-fn ancestors_of_asked(found: &Found) -> HashSet<usize> {
+fn ancestors_of_asked(found: &TraceAnalysis) -> HashSet<usize> {
     let place = |id: u64| found.trace.spans.binary_search_by_key(&id, |span| span.id).ok();
     let mut all = HashSet::new();
     let mut next = found.asked.and_then(place);
@@ -159,7 +159,7 @@ struct Hidden {
 }
 
 impl Hidden {
-    fn add(&mut self, found: &Found, line: Line) {
+    fn add(&mut self, found: &TraceAnalysis, line: Line) {
         self.any = true;
         let (spans, ns) = match line {
             Line::Span { place, .. } => {
@@ -229,8 +229,8 @@ struct Item {
 
 /// The children that are shown, by start, and what is left out of them.
 fn chosen(
-    found: &Found,
-    wanted: &Wanted,
+    found: &TraceAnalysis,
+    wanted: &LineLimits,
     kept: &HashSet<usize>,
     children: &[usize],
     depth: usize,
@@ -276,7 +276,7 @@ fn chosen(
 }
 
 /// Children one by one, but for many entries of the same span, if they are to be summed up.
-fn items(found: &Found, children: Vec<usize>, sum_up: bool) -> Vec<Item> {
+fn items(found: &TraceAnalysis, children: Vec<usize>, sum_up: bool) -> Vec<Item> {
     let trace = &found.trace;
     let entry_of = |place: &usize| match trace.node(*place) {
         Some(Node::Entry(one)) if sum_up => Some(one.entry.span_id),

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use spandrel_query::trace::{Meanwhile, MeanwhileRow};
 
 use super::fields;
-use super::lines::{Line, Wanted};
+use super::lines::{Line, LineLimits};
 use super::waterfall::{BAR, FAINT, Waterfall, counted, faint_fields, indent, thread};
 use crate::output::{View, text};
 
 /// What ran on other threads, the longest first; what is left out is summed up.
-pub(super) fn chosen(ran: &Meanwhile, wanted: &Wanted) -> Vec<Line> {
+pub(super) fn chosen(ran: &Meanwhile, wanted: &LineLimits) -> Vec<Line> {
     let most = if wanted.meanwhile > 0 { wanted.meanwhile } else { usize::MAX };
     let long = ran.rows.iter().take_while(|row| row.longest_ns >= wanted.min_ns);
     let shown = long.take(most).count();

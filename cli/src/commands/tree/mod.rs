@@ -16,14 +16,14 @@ use spandrel_storage::{Error, TraceId};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use self::lines::{Lines, Wanted};
+use self::lines::{LineLimits, Lines};
 use self::waterfall::Waterfall;
 use super::completions::candidates;
 use super::fields;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Sheet, View, text};
+use crate::output::{Cell, Column, Table, View, text};
 use crate::profile::Profile;
 
 /// Spans of a trace that are kept in memory.
@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
 
 /// A trace, and what was found out about it.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct TraceAnalysis {
     trace: Trace,
     path: CriticalPath,
     events: Vec<Event>,
@@ -92,14 +92,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => 0,
     };
     let Some(found) = find(&profile, arguments)? else {
-        let mut view = View::new("tree", Some(profile.header()?), sheet_of(None));
+        let mut view = View::new("tree", Some(profile.header()?), table_of(None));
         members(&mut view, None);
         view.notes.push("no span matches, so there is no trace to show".into());
         return context.output.show(view, 0);
     };
-    let mut view = View::new("tree", Some(profile.header()?), sheet_of(Some(&found)));
+    let mut view = View::new("tree", Some(profile.header()?), table_of(Some(&found)));
     members(&mut view, Some(&found));
-    let wanted = Wanted {
+    let wanted = LineLimits {
         depth: arguments.depth,
         min_ns,
         children: arguments.children,
@@ -124,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     context.output.show(view, 0)
 }
 
-impl Found {
+impl TraceAnalysis {
     /// The trace of a span, for a view that draws it: at most so many of its spans. `None` if none has
     /// closed.
     pub(crate) fn around(
@@ -148,7 +148,7 @@ impl Found {
     /// The waterfall on so many columns, with what is shown without asking.
     pub(crate) fn drawing(&self, columns: usize) -> String {
         let (lines, children, meanwhile) = (Some(LINES), CHILDREN, MEANWHILE);
-        let wanted = Wanted { depth: None, min_ns: 0, children, lines, meanwhile };
+        let wanted = LineLimits { depth: None, min_ns: 0, children, lines, meanwhile };
         Waterfall::new(self, columns).draw(&Lines::of(self, &wanted))
     }
 
@@ -212,7 +212,7 @@ pub(super) fn in_words(trace: &Trace, place: usize, one: &Outlived) -> String {
 }
 
 /// Finds the trace that was asked for; `None` when nothing matches.
-fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<Found>, Failure> {
+fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<TraceAnalysis>, Failure> {
     let (root_id, asked) = match &arguments.id {
         Some(id) => {
             let (root_id, asked) = root_of(profile, id)?;
@@ -238,7 +238,7 @@ fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<Found>, Failu
     let (events, events_total) =
         if arguments.events { trace.events(&profile.reader, EVENTS_MAX)? } else { (Vec::new(), 0) };
     let marked = marked(profile, &trace, asked);
-    Ok(Some(Found { trace, path, events, events_total, links, asked, marked }))
+    Ok(Some(TraceAnalysis { trace, path, events, events_total, links, asked, marked }))
 }
 
 /// The places of what was asked for, and of what the filter means in this trace.
@@ -337,28 +337,28 @@ fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
 }
 
 /// All spans of the trace for programs, those at the top first.
-fn sheet_of(found: Option<&Found>) -> Sheet {
-    let mut sheet = Sheet::new(vec![
+fn table_of(found: Option<&TraceAnalysis>) -> Table {
+    let mut table = Table::new(vec![
         Column::left("id", "id"),
-        Column::right("entry_id", "entry").spare(10),
-        Column::left("parent_id", "parent").spare(6),
+        Column::right("entry_id", "entry").drop_rank(10),
+        Column::left("parent_id", "parent").drop_rank(6),
         Column::right("depth", "depth"),
         Column::left("name", "span"),
-        Column::left("target", "target").spare(9),
-        Column::right("start_ns", "start").spare(3),
+        Column::left("target", "target").drop_rank(9),
+        Column::right("start_ns", "start").drop_rank(3),
         Column::right("duration_ns", "dur"),
-        Column::right("last_exit_ns", "work").spare(11),
-        Column::right("busy_ns", "busy").spare(5),
+        Column::right("last_exit_ns", "work").drop_rank(11),
+        Column::right("busy_ns", "busy").drop_rank(5),
         Column::right("self_ns", "self"),
-        Column::right("critical_ns", "critical").spare(2),
-        Column::right("on_critical_path", "on path").spare(8),
-        Column::right("matched", "matched").spare(7),
-        Column::left("by", "counts by").spare(9),
-        Column::left("status", "status").spare(2),
-        Column::left("thread", "thread").spare(4),
+        Column::right("critical_ns", "critical").drop_rank(2),
+        Column::right("on_critical_path", "on path").drop_rank(8),
+        Column::right("matched", "matched").drop_rank(7),
+        Column::left("by", "counts by").drop_rank(9),
+        Column::left("status", "status").drop_rank(2),
+        Column::left("thread", "thread").drop_rank(4),
         Column::left("fields", "fields"),
     ]);
-    let Some(found) = found else { return sheet };
+    let Some(found) = found else { return table };
     let mut critical_ns = vec![0_i64; found.trace.nodes()];
     for section in found.path.sections() {
         if let Some(sum) = section.span.and_then(|place| critical_ns.get_mut(place)) {
@@ -381,7 +381,7 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             Node::Entry(_) => None,
         };
         let by = if entry.is_some() || lives_long { "entries" } else { "lifetime" };
-        sheet.push(vec![
+        table.push(vec![
             Cell::Span(node.span_id()),
             entry.map_or(Cell::Null, Cell::Count),
             parent.map_or(Cell::Null, Cell::Span),
@@ -402,12 +402,12 @@ fn sheet_of(found: Option<&Found>) -> Sheet {
             Cell::Json(fields::value(node.fields())),
         ]);
     }
-    sheet.total = sheet.total.max(found.trace.total.saturating_add(found.trace.entries_total));
-    sheet
+    table.total = table.total.max(found.trace.total.saturating_add(found.trace.entries_total));
+    table
 }
 
 /// What the document says beside the spans, whether a trace was found or not.
-fn members(view: &mut View, found: Option<&Found>) {
+fn members(view: &mut View, found: Option<&TraceAnalysis>) {
     let none = json!({
         "trace_id": null, "otel_trace_id": null, "start_ns": null, "duration_ns": null,
         "critical_path": [], "kept_open_ns": 0, "missing_parents": [], "links": [], "events": [], "entries": 0,
@@ -448,7 +448,7 @@ fn members(view: &mut View, found: Option<&Found>) {
     meanwhile::members(view, trace.meanwhile.as_ref());
 }
 
-fn notes(view: &mut View, found: &Found) {
+fn notes(view: &mut View, found: &TraceAnalysis) {
     view.notes.extend(found.known_as().map(|id| format!("trace id {id}")));
     view.notes.extend(found.cut().map(|cut| format!("! {cut}")));
     if found.events_total > found.events.len() as u64 {

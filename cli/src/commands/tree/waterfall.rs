@@ -10,7 +10,7 @@ use spandrel_query::{Callsite, Span, SpanRef, Thread};
 use spandrel_storage::Status;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::Found;
+use super::TraceAnalysis;
 use super::lines::{Line, Lines};
 use super::meanwhile::more_ran;
 use crate::output::text;
@@ -44,24 +44,24 @@ const KEPT_OPEN_SHARE_MIN: f64 = 0.01;
 const BLAMED_MAX: usize = 6;
 
 pub(super) struct Waterfall<'a> {
-    pub(super) found: &'a Found,
+    pub(super) found: &'a TraceAnalysis,
     width: usize,
     /// Names that spans of several targets have.
-    twins: HashSet<&'a str>,
+    ambiguous_names: HashSet<&'a str>,
 }
 
 impl<'a> Waterfall<'a> {
-    pub(super) fn new(found: &'a Found, width: usize) -> Self {
+    pub(super) fn new(found: &'a TraceAnalysis, width: usize) -> Self {
         let mut targets: HashMap<&str, &str> = HashMap::new();
         let spans = (0..found.trace.nodes()).filter_map(|place| found.trace.node(place));
         let ran = found.trace.meanwhile.iter().flat_map(|meanwhile| &meanwhile.rows);
         let callsites = spans.map(Node::callsite).chain(ran.map(|row| &row.callsite));
-        let twins = callsites.filter_map(|callsite| {
+        let ambiguous_names = callsites.filter_map(|callsite| {
             let (name, target) = (callsite.name.as_str(), &*callsite.target);
             (*targets.entry(name).or_insert(target) != target).then_some(name)
         });
-        let twins = twins.collect();
-        Self { found, width, twins }
+        let ambiguous_names = ambiguous_names.collect();
+        Self { found, width, ambiguous_names }
     }
 
     pub(super) fn draw(&self, lines: &Lines) -> String {
@@ -157,7 +157,7 @@ impl<'a> Waterfall<'a> {
     /// A name; with the target where that tells it from an equal one in the trace.
     pub(super) fn label(&self, callsite: &Callsite) -> String {
         let name = text::clean(&callsite.name);
-        match self.twins.contains(callsite.name.as_str()) {
+        match self.ambiguous_names.contains(callsite.name.as_str()) {
             true => format!("{name} ({})", text::clean(&callsite.target)),
             false => name,
         }

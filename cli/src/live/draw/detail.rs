@@ -4,12 +4,12 @@ use ratatui::style::Style;
 use spandrel_query::{SpanRef, bars};
 
 use super::canvas::{Canvas, width};
-use super::flame::looked;
+use super::flame::coverage_text;
 use super::theme::{BAD, BOLD, FAINT, PLAIN, SELECTED, TREND, WARN};
 use super::trend::column;
 use crate::live::app::App;
 use crate::live::columns::rate;
-use crate::live::page::{Detail, Looked, OPEN_SHOWN, Page, Point, Row, TraceKey};
+use crate::live::page::{Detail, OPEN_SHOWN, Page, Point, Row, SubjectData, TraceKey};
 use crate::output::text;
 
 /// Rows of the bars of the distribution.
@@ -26,7 +26,7 @@ type Line = Vec<(String, Style)>;
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
     let (lines, picks) = match &page.subject {
-        Looked::Detail(detail) => {
+        SubjectData::Detail(detail) => {
             let row = page.rows.iter().find(|row| row.key == detail.key);
             lines(page, detail, row, canvas.width())
         }
@@ -225,7 +225,7 @@ fn over_time(points: &[Point], columns: u16) -> Vec<Line> {
 }
 
 fn slowest(page: &Page, detail: &Detail) -> Vec<Line> {
-    let title = format!("slowest, in {}", looked(&detail.looked));
+    let title = format!("slowest, in {}", coverage_text(&detail.coverage));
     let mut lines = vec![vec![(title, BOLD)]];
     if detail.slowest.is_empty() {
         lines.push(vec![("none of this name among them".into(), FAINT)]);

@@ -5,21 +5,21 @@ use spandrel_query::{StackTree, Weight};
 
 use super::canvas::{Canvas, width};
 use super::theme::{FAINT, frame};
-use crate::commands::flame::layout::{Layout, Placed};
+use crate::commands::flame::layout::{FlameFrame, Layout};
 use crate::live::app::App;
-use crate::live::page::{Looked, LookedAt};
+use crate::live::page::{Coverage, SubjectData};
 use crate::output::text;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
-    let Looked::Flame(flame) = &page.subject else {
+    let SubjectData::Flame(flame) = &page.subject else {
         canvas.put(2, 1, "reading ...", FAINT);
         return;
     };
     let widths = flame.tree.widths(Weight::SelfTime);
     let layout = Layout::new(&flame.tree, &widths, 0, 0.0);
     let total = text::duration_in_words(layout.total);
-    let title = format!("self time, {total} in all; {}", looked(&flame.looked));
+    let title = format!("self time, {total} in all; {}", coverage_text(&flame.coverage));
     let columns = canvas.width().saturating_sub(1);
     // Rather without what was looked at than with a part of a figure.
     let title = if width(&title) <= columns { title } else { format!("self time, {total} in all") };
@@ -41,13 +41,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
 }
 
 /// What a look took in.
-pub(super) fn looked(looked: &LookedAt) -> String {
-    let mut spans = text::counted(looked.spans, "span");
-    if looked.entries > 0 {
-        let entries = text::agree(looked.entries, "entry", "entries");
-        spans.push_str(&format!(" and {} {entries}", text::count(looked.entries)));
+pub(super) fn coverage_text(coverage: &Coverage) -> String {
+    let mut spans = text::counted(coverage.spans, "span");
+    if coverage.entries > 0 {
+        let entries = text::agree(coverage.entries, "entry", "entries");
+        spans.push_str(&format!(" and {} {entries}", text::count(coverage.entries)));
     }
-    match (looked.is_all, looked.from_ns) {
+    match (coverage.is_all, coverage.from_ns) {
         (true, _) | (_, None) => format!("all {spans} of the window"),
         (false, Some(from)) => {
             let from = text::duration_in_words(from);
@@ -57,7 +57,7 @@ pub(super) fn looked(looked: &LookedAt) -> String {
 }
 
 /// A frame: name, time and share as far as there is room.
-fn put(canvas: &mut Canvas<'_>, y: u16, tree: &StackTree, cell: &Placed) {
+fn put(canvas: &mut Canvas<'_>, y: u16, tree: &StackTree, cell: &FlameFrame) {
     let all = f64::from(canvas.width());
     let column = |share: f64| (share * all).round() as u16;
     let (from, to) = (column(cell.start), column(cell.start + cell.width));

@@ -193,12 +193,12 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
     canvas.put_within(at, y, &right, columns, FAINT);
     let room = at.saturating_sub(2);
     let left = match &app.view {
-        View::Table if app.chosen.text.is_empty() => text::counted(app.order.len() as u64, "name"),
+        View::Table if app.filter.text.is_empty() => text::counted(app.order.len() as u64, "name"),
         View::Table => format!(
             "{} of {}  /{}",
             text::count(app.order.len() as u64),
             text::count(page.rows.len() as u64),
-            text::clean(&app.chosen.text)
+            text::clean(&app.filter.text)
         ),
         View::Detail(key) => format!("{}  {}", key.text(), text::clean(&key.target)),
         View::Tree(key, trace) => {

@@ -15,13 +15,13 @@ mod trend;
 use ratatui::buffer::Buffer;
 
 use self::canvas::{Canvas, width};
-pub(crate) use self::theme::Look;
+pub(crate) use self::theme::Appearance;
 use self::theme::{BOLD, FAINT, WARN};
 use super::app::{App, View};
 use crate::output::text;
 
 /// Draws everything. Notes in the state what fitted.
-pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, look: Look) {
+pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, appearance: Appearance) {
     let mut canvas = Canvas::new(buffer);
     let top = header::draw(&mut canvas, app);
     let bottom = u16::from(canvas.height() > 4);
@@ -41,7 +41,7 @@ pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, look: Look) {
         let last = canvas.height().saturating_sub(1);
         footer(&mut canvas.rows(last, 1), app);
     }
-    theme::fit(buffer, look);
+    theme::fit(buffer, appearance);
 }
 
 fn waiting(canvas: &mut Canvas<'_>, app: &App) {

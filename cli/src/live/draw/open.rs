@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, width};
 use super::theme::{BAD, BOLD, FAINT, PLAIN, WARN};
 use crate::live::app::App;
-use crate::live::page::{Looked, OpenLine, State};
+use crate::live::page::{OpenLine, State, SubjectData};
 use crate::output::text;
 
 /// Columns of a count behind the name of a thread.
@@ -19,7 +19,7 @@ enum Line<'a> {
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
-    let Looked::Open(open) = &page.subject else {
+    let SubjectData::Open(open) = &page.subject else {
         canvas.put(2, 1, "reading ...", FAINT);
         return;
     };

@@ -4,24 +4,24 @@ use ratatui::style::Color;
 use spandrel_query::{OpenSpan, Reader, Span};
 
 use super::*;
-use crate::commands::made as profile;
-use crate::commands::tree::Found;
+use crate::commands::test_profile as profile;
+use crate::commands::tree::TraceAnalysis;
 use crate::live::keys::Action;
-use crate::live::look;
-use crate::live::made::{page, row};
-use crate::live::page::{Detail, Looked, LookedAt, Page, Point, Row, State};
+use crate::live::page::{Coverage, Detail, Page, Point, Row, State, SubjectData};
+use crate::live::subject_reader;
+use crate::live::test_pages::{page, row};
 
 const SIZES: [(u16, u16); 7] = [(80, 24), (120, 40), (20, 5), (300, 80), (1, 1), (3, 2), (40, 8)];
 
 /// Draws once and gives the buffer.
-fn drawn(app: &mut App, size: (u16, u16), look: Look) -> Buffer {
+fn drawn(app: &mut App, size: (u16, u16), appearance: Appearance) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
-    terminal.draw(|frame| draw(frame.buffer_mut(), app, look)).unwrap();
+    terminal.draw(|frame| draw(frame.buffer_mut(), app, appearance)).unwrap();
     terminal.backend().buffer().clone()
 }
 
 fn lines(app: &mut App, size: (u16, u16)) -> Vec<String> {
-    let buffer = drawn(app, size, Look { has_colours: true, is_ascii: false });
+    let buffer = drawn(app, size, Appearance { has_colours: true, is_ascii: false });
     let cells = |y| (0..size.0).map(move |x| (x, y));
     (0..size.1)
         .map(|y| cells(y).map(|at| buffer[at].symbol()).collect::<String>())
@@ -38,7 +38,7 @@ fn shown(page: Box<Page>) -> App {
 fn three() -> App {
     shown(page(
         vec![row("db.query", 2_000), row("db.begin", 100), row("render", 900)],
-        Looked::Table,
+        SubjectData::Table,
     ))
 }
 
@@ -58,12 +58,12 @@ fn spans() -> (tempfile::TempDir, Reader, Vec<Span>) {
     (folder, reader, spans)
 }
 
-fn stalls() -> Looked {
+fn stalls() -> SubjectData {
     let folder = tempfile::tempdir().unwrap();
-    let reader = crate::live::made::stalls(&folder.path().join("stalls.db"));
+    let reader = crate::live::test_pages::stalls(&folder.path().join("stalls.db"));
     let run = reader.latest_run().unwrap().unwrap();
-    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    Looked::Stalls(Box::new(look::stalls(&reader, &part).unwrap()))
+    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    SubjectData::Stalls(Box::new(subject_reader::stalls(&reader, &part).unwrap()))
 }
 
 /// What held its executor in front, before the one that called it, and no other thread.
@@ -85,7 +85,7 @@ fn what_blocked_the_executor_is_a_name_a_line() {
 
 #[test]
 fn without_busy_times_nobody_is_told_that_nothing_blocked() {
-    let nothing = || Looked::Stalls(Box::default());
+    let nothing = || SubjectData::Stalls(Box::default());
     let mut app = shown(page(Vec::new(), nothing()));
     app.apply(Action::Stalls);
     assert!(lines(&mut app, (120, 12)).iter().any(|line| line.trim() == "none"));
@@ -102,23 +102,23 @@ fn without_busy_times_nobody_is_told_that_nothing_blocked() {
 fn spans_and_entries_that_were_looked_at_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("game.db");
-    crate::live::made::long_lived(&path);
+    crate::live::test_pages::long_lived(&path);
     let reader = Reader::open(&path).unwrap();
     let run = reader.latest_run().unwrap().unwrap();
-    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let blocked = look::stalls(&reader, &part).unwrap();
-    let text = super::flame::looked(&blocked.looked);
+    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let blocked = subject_reader::stalls(&reader, &part).unwrap();
+    let text = super::flame::coverage_text(&blocked.coverage);
     assert_eq!(text, "all 401 spans and 400 entries of the window");
 }
 
 fn open_spans() -> Vec<OpenSpan> {
     let folder = tempfile::tempdir().unwrap();
-    crate::live::made::open_spans(&folder.path().join("open.db"))
+    crate::live::test_pages::open_spans(&folder.path().join("open.db"))
 }
 
-fn detail(spans: Vec<Span>) -> Looked {
+fn detail(spans: Vec<Span>) -> SubjectData {
     let one = row("db.query", 2_000);
-    Looked::Detail(Box::new(Detail {
+    SubjectData::Detail(Box::new(Detail {
         key: one.key.clone(),
         points: (0..60)
             .map(|at| Point {
@@ -129,15 +129,20 @@ fn detail(spans: Vec<Span>) -> Looked {
             })
             .collect(),
         slowest: spans,
-        looked: LookedAt { spans: 50_000, entries: 0, from_ns: Some(7_000_000_000), is_all: false },
+        coverage: Coverage {
+            spans: 50_000,
+            entries: 0,
+            from_ns: Some(7_000_000_000),
+            is_all: false,
+        },
         open: open_spans(),
     }))
 }
 
 /// The trace of a span.
-fn tree(reader: &Reader, span: &Span) -> Looked {
-    let found = Found::around(reader, span.root_id, span.id, 100).unwrap();
-    Looked::Tree(span.into(), found.map(Box::new))
+fn tree(reader: &Reader, span: &Span) -> SubjectData {
+    let found = TraceAnalysis::around(reader, span.root_id, span.id, 100).unwrap();
+    SubjectData::Tree(span.into(), found.map(Box::new))
 }
 
 #[test]
@@ -166,11 +171,11 @@ fn a_detail_opens_the_tree_of_a_trace_and_esc_comes_back() {
     }
     let top = app.top;
     let second = format!("s{:<9} t{:<9}", spans[1].id, spans[1].root_id);
-    let buffer = drawn(&mut app, (80, 14), Look { has_colours: true, is_ascii: false });
+    let buffer = drawn(&mut app, (80, 14), Appearance { has_colours: true, is_ascii: false });
     let y = lines(&mut app, (80, 14)).iter().position(|line| line.contains(second.trim())).unwrap();
     let is_reversed = buffer[(2, y as u16)].modifier.contains(ratatui::style::Modifier::REVERSED);
     assert!(is_reversed && top > 0, "{y} {top}");
-    assert_eq!(app.apply(Action::Enter), crate::live::app::Effect::Look);
+    assert_eq!(app.apply(Action::Enter), crate::live::app::Effect::Read);
     app.take(page(vec![row("db.query", 2_000)], tree(&reader, &spans[1])));
     let drawn = lines(&mut app, (80, 14));
     let text = drawn.join("\n");
@@ -211,7 +216,7 @@ fn the_selection_of_a_detail_is_always_in_sight() {
             let action = [Action::Last, Action::First][at % 7 % 2];
             let action = if at % 31 == 0 { action } else { ways[at * at / 3 % ways.len()] };
             app.apply(action);
-            drawn(&mut app, size, Look::default());
+            drawn(&mut app, size, Appearance::default());
             let seen = app.top..app.top + app.lines_shown;
             let line = app.picks.iter().find(|(_, key)| Some(*key) == app.picked);
             assert_eq!(line.is_some(), app.picked.is_some());
@@ -219,7 +224,7 @@ fn the_selection_of_a_detail_is_always_in_sight() {
         }
         app.apply(Action::First);
         (0..100).for_each(|_| {
-            drawn(&mut app, size, Look::default());
+            drawn(&mut app, size, Appearance::default());
             app.apply(Action::Move(1));
         });
         let last = app.picks.last().map(|(_, key)| *key);
@@ -235,7 +240,7 @@ fn a_selection_stays_in_sight_when_lines_move_or_the_terminal_shrinks() {
     let mut app = shown(with(vec![row("db.query", 2_000)]));
     app.apply(Action::Enter);
     for _ in 0..80 {
-        drawn(&mut app, (80, 24), Look::default());
+        drawn(&mut app, (80, 24), Appearance::default());
         if app.picked.is_some() {
             break;
         }
@@ -243,7 +248,7 @@ fn a_selection_stays_in_sight_when_lines_move_or_the_terminal_shrinks() {
     }
     let picked = app.picked.unwrap();
     let is_in_sight = |app: &mut App, size: (u16, u16)| {
-        let buffer = drawn(app, size, Look { has_colours: true, is_ascii: false });
+        let buffer = drawn(app, size, Appearance { has_colours: true, is_ascii: false });
         assert_eq!(app.picked, Some(picked));
         let is_selected =
             |y: &u16| buffer[(2, *y)].modifier.contains(ratatui::style::Modifier::REVERSED);
@@ -279,19 +284,19 @@ fn no_figure_is_cut_on_eighty_columns() {
     long.key.name = "a name of a span that is longer than most names are".into();
     long.trend = vec![u64::MAX / 64; 60];
     let mut shown_detail = detail(spans.clone());
-    if let Looked::Detail(detail) = &mut shown_detail {
+    if let SubjectData::Detail(detail) = &mut shown_detail {
         detail.points.iter_mut().for_each(|point| point.calls = 1_234_567_890);
         detail.open.iter_mut().for_each(|open| open.span.callsite = spans[0].callsite.clone());
     }
     let all = [
-        (None, Looked::Table),
+        (None, SubjectData::Table),
         (Some(Action::Enter), shown_detail),
-        (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
+        (Some(Action::Open), SubjectData::Open(subject_reader::lines(false, open_spans(), &[]))),
         (Some(Action::Stalls), stalls()),
         (Some(Action::Enter), tree(&reader, &spans[0])),
     ];
     for (key, subject) in all {
-        let is_tree = matches!(subject, Looked::Tree(..));
+        let is_tree = matches!(subject, SubjectData::Tree(..));
         let mut page = page(vec![large.clone(), long.clone()], subject);
         page.health.dropped = ["ring_full", "contended", "too_large", "after_close", "io_error"]
             .map(|reason| (reason.to_owned(), 123_456_789))
@@ -338,7 +343,7 @@ fn no_figure_is_cut_on_eighty_columns() {
 #[test]
 fn reasons_of_losses_are_named_whole_or_counted() {
     let reasons = ["ring_full", "contended", "too_large", "already_shutdown", "store_error"];
-    let mut page = page(vec![row("a", 1)], Looked::Table);
+    let mut page = page(vec![row("a", 1)], SubjectData::Table);
     page.health.dropped = reasons.map(|reason| (reason.to_owned(), 123_456_789)).to_vec();
     let mut app = shown(page);
     for columns in 40..200 {
@@ -360,10 +365,10 @@ fn reasons_of_losses_are_named_whole_or_counted() {
 fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
     let (_folder, reader, _spans) = spans();
     let run = reader.latest_run().unwrap().unwrap();
-    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let mut flame = look::flame(&reader, &part).unwrap();
-    flame.looked =
-        LookedAt { spans: 50_000, entries: 0, from_ns: Some(7_654_000_000), is_all: false };
+    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let mut flame = subject_reader::flame(&reader, &part).unwrap();
+    flame.coverage =
+        Coverage { spans: 50_000, entries: 0, from_ns: Some(7_654_000_000), is_all: false };
     let mut open = open_spans();
     for (at, open) in open.iter_mut().enumerate() {
         let long = "storefront inventory cache handlers place order".repeat(1 + at);
@@ -377,8 +382,8 @@ fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
         open.span.busy_ns = Some(987_600_000);
     }
     for (key, subject) in [
-        (Action::Open, Looked::Open(look::lines(false, open, &[]))),
-        (Action::Flame, Looked::Flame(Box::new(flame))),
+        (Action::Open, SubjectData::Open(subject_reader::lines(false, open, &[]))),
+        (Action::Flame, SubjectData::Flame(Box::new(flame))),
         (Action::Stalls, stalls()),
     ] {
         let mut app = shown(page(vec![row("db.query", 2_000)], subject));
@@ -442,19 +447,25 @@ fn a_tiny_terminal_shows_what_it_can() {
 fn every_view_fits_every_size() {
     let (_folder, reader, spans) = spans();
     let run = reader.latest_run().unwrap().unwrap();
-    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
     let rows = || vec![row("db.query", 2_000), row(&"x".repeat(5_000), 1)];
     for size in SIZES {
         for (key, subject) in [
-            (None, Looked::Table),
+            (None, SubjectData::Table),
             (Some(Action::Enter), detail(spans.clone())),
-            (Some(Action::Open), Looked::Open(look::lines(false, open_spans(), &[]))),
-            (Some(Action::Flame), Looked::Flame(Box::new(look::flame(&reader, &part).unwrap()))),
+            (
+                Some(Action::Open),
+                SubjectData::Open(subject_reader::lines(false, open_spans(), &[])),
+            ),
+            (
+                Some(Action::Flame),
+                SubjectData::Flame(Box::new(subject_reader::flame(&reader, &part).unwrap())),
+            ),
             (Some(Action::Stalls), stalls()),
-            (Some(Action::Help), Looked::Table),
-            (Some(Action::Filter), Looked::Table),
-            (Some(Action::Mark), Looked::Table),
-            (Some(Action::Flame), Looked::Table),
+            (Some(Action::Help), SubjectData::Table),
+            (Some(Action::Filter), SubjectData::Table),
+            (Some(Action::Mark), SubjectData::Table),
+            (Some(Action::Flame), SubjectData::Table),
             (Some(Action::Enter), tree(&reader, spans.last().unwrap())),
         ] {
             let mut page = page(rows(), subject);
@@ -463,25 +474,25 @@ fn every_view_fits_every_size() {
             app.apply(key.unwrap_or(Action::First));
             app.missing = Some("profile.db is gone".into());
             for action in [Action::Last, Action::Screen(-1), Action::First] {
-                drawn(&mut app, size, Look::default());
+                drawn(&mut app, size, Appearance::default());
                 app.apply(action);
             }
         }
         let missing = Some("profile.db is not there yet".into());
         let mut waiting = App { missing, ..App::default() };
-        drawn(&mut waiting, size, Look::default());
+        drawn(&mut waiting, size, Appearance::default());
     }
 }
 
 #[test]
 fn what_was_lost_is_told_in_red() {
-    let mut page = page(vec![row("a", 1)], Looked::Table);
+    let mut page = page(vec![row("a", 1)], SubjectData::Table);
     page.health.dropped = vec![("ring_full".into(), 12_031), ("contended".into(), 2)];
     let mut app = shown(page);
     let lines = lines(&mut app, (80, 24));
     assert!(lines[0].contains("dropped 12,033"), "{}", lines[0]);
     assert!(lines[1].contains("! 12,033 lost") && lines[1].contains("ring_full 12,031"));
-    let buffer = drawn(&mut app, (80, 24), Look { has_colours: true, is_ascii: false });
+    let buffer = drawn(&mut app, (80, 24), Appearance { has_colours: true, is_ascii: false });
     assert_eq!(buffer[(1, 1)].bg, Color::Indexed(124));
 }
 
@@ -490,14 +501,14 @@ fn a_hostile_name_stays_in_its_cell() {
     let nasty = "a\x1b[2Jb\u{9b}31m\r\n\t\u{202e}漢字\u{200b}👨‍👩‍👧";
     let mut hostile = row(nasty, 9_000);
     hostile.key.target = nasty.into();
-    let mut page = page(vec![hostile, row("b", 1)], Looked::Table);
+    let mut page = page(vec![hostile, row("b", 1)], SubjectData::Table);
     page.health.run.info.label = Some(nasty.into());
     page.health.dropped = vec![(nasty.into(), 1)];
     let mut app = shown(page);
     for size in SIZES {
         for view in [Action::First, Action::Enter] {
             app.apply(view);
-            let buffer = drawn(&mut app, size, Look { has_colours: true, is_ascii: false });
+            let buffer = drawn(&mut app, size, Appearance { has_colours: true, is_ascii: false });
             for cell in &buffer.content {
                 let bad = |c: char| c.is_control() || c == '\u{202e}';
                 assert!(!cell.symbol().chars().any(bad), "{:?}", cell.symbol());
@@ -515,7 +526,7 @@ fn ascii_and_no_colours_are_just_that() {
     let mut app = shown(page);
     for action in [Action::First, Action::Enter, Action::Help] {
         app.apply(action);
-        let buffer = drawn(&mut app, (120, 40), Look { has_colours: false, is_ascii: true });
+        let buffer = drawn(&mut app, (120, 40), Appearance { has_colours: false, is_ascii: true });
         for cell in &buffer.content {
             assert!(cell.symbol().is_ascii(), "{:?}", cell.symbol());
             assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
@@ -525,7 +536,7 @@ fn ascii_and_no_colours_are_just_that() {
 
 #[test]
 fn an_empty_run_and_a_missing_file_say_so() {
-    let mut app = shown(page(Vec::new(), Looked::Table));
+    let mut app = shown(page(Vec::new(), SubjectData::Table));
     assert!(lines(&mut app, (80, 24))[4].contains("no span ended in this window"));
     let missing = "profile.db is not there yet; it is shown when a recording makes it";
     let mut app = App { missing: Some(missing.into()), ..App::default() };
@@ -540,7 +551,7 @@ fn an_empty_run_and_a_missing_file_say_so() {
 #[test]
 fn five_thousand_names_scroll() {
     let rows = (0..5_000).map(|at| row(&format!("name {at:04}"), 10_000 - at)).collect();
-    let mut app = shown(page(rows, Looked::Table));
+    let mut app = shown(page(rows, SubjectData::Table));
     let first = lines(&mut app, (80, 24));
     assert!(first[1].contains("5,000 names") && first[3].contains("name 0000"));
     app.apply(Action::Last);
@@ -560,7 +571,7 @@ fn states_have_words_and_not_only_colours() {
         (State::Killed, "! killed"),
         (State::Unknown, "? not ended"),
     ] {
-        let mut page = page(vec![row("a", 1)], Looked::Table);
+        let mut page = page(vec![row("a", 1)], SubjectData::Table);
         page.health.state = state;
         assert!(lines(&mut shown(page), (80, 24))[0].contains(word));
     }
@@ -568,9 +579,9 @@ fn states_have_words_and_not_only_colours() {
 
 #[test]
 fn open_spans_stand_under_their_threads_and_what_hangs_is_marked() {
-    let lines_of = look::lines(false, open_spans(), &[]);
+    let lines_of = subject_reader::lines(false, open_spans(), &[]);
     assert_eq!(lines_of.len(), 3);
-    let mut app = shown(page(Vec::new(), Looked::Open(lines_of)));
+    let mut app = shown(page(Vec::new(), SubjectData::Open(lines_of)));
     app.apply(Action::Open);
     let lines = lines(&mut app, (80, 24));
     assert!(lines[2].contains("3 open") && lines[2].contains("! 2 stalled"), "{lines:?}");
@@ -602,9 +613,9 @@ fn a_detail_has_bars_time_and_slow_spans() {
 fn a_flame_has_roots_on_top() {
     let (_folder, reader, _) = spans();
     let run = reader.latest_run().unwrap().unwrap();
-    let part = look::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let flame = look::flame(&reader, &part).unwrap();
-    let mut app = shown(page(Vec::new(), Looked::Flame(Box::new(flame))));
+    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
+    let flame = subject_reader::flame(&reader, &part).unwrap();
+    let mut app = shown(page(Vec::new(), SubjectData::Flame(Box::new(flame))));
     app.apply(Action::Flame);
     let lines = lines(&mut app, (100, 24));
     assert!(lines[2].contains("5.00 ms in all; all 3 spans"), "{lines:?}");

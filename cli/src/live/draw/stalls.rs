@@ -3,12 +3,12 @@
 use spandrel_query::Stall;
 
 use super::canvas::{Canvas, width};
-use super::flame::looked;
+use super::flame::coverage_text;
 use super::theme::{BAD, FAINT, PLAIN};
 use crate::commands::stalls::{began, inside_in_words, thread_in_words};
 use crate::live::app::App;
-use crate::live::look::BLOCKING_NS;
-use crate::live::page::Looked;
+use crate::live::page::SubjectData;
+use crate::live::subject_reader::BLOCKING_NS;
 use crate::output::{text, unmeasured};
 
 /// From so many times what is too long on, it is told in red.
@@ -18,13 +18,13 @@ const NAME_MIN: u16 = 8;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
-    let Looked::Stalls(blocked) = &page.subject else {
+    let SubjectData::Stalls(blocked) = &page.subject else {
         canvas.put(2, 1, "reading ...", FAINT);
         return;
     };
     let limit = text::duration_in_words(BLOCKING_NS);
     let short = format!("entries of {limit} and more on threads that run futures");
-    let whole = format!("{short}; {}", looked(&blocked.looked));
+    let whole = format!("{short}; {}", coverage_text(&blocked.coverage));
     // Rather without what was looked at than with a part of a figure.
     let title = if width(&whole) < canvas.width() { &whole } else { &short };
     canvas.put_cut(1, 0, title, canvas.width().saturating_sub(1), FAINT);

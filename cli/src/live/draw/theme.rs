@@ -9,7 +9,7 @@ use crate::output::text;
 
 /// How the terminal wants it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Appearance {
     pub(crate) has_colours: bool,
     pub(crate) is_ascii: bool,
 }
@@ -38,15 +38,15 @@ pub(super) fn frame(name: &str) -> Style {
 }
 
 /// Takes out what the terminal cannot show.
-pub(super) fn fit(buffer: &mut Buffer, look: Look) {
-    if look.has_colours && !look.is_ascii {
+pub(super) fn fit(buffer: &mut Buffer, appearance: Appearance) {
+    if appearance.has_colours && !appearance.is_ascii {
         return;
     }
     for cell in &mut buffer.content {
-        if !look.has_colours {
+        if !appearance.has_colours {
             (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
         }
-        if look.is_ascii && !cell.symbol().is_ascii() {
+        if appearance.is_ascii && !cell.symbol().is_ascii() {
             let stand_in = stand_in(cell.symbol());
             cell.set_char(stand_in);
         }

@@ -3,13 +3,13 @@
 use super::canvas::Canvas;
 use super::theme::{BOLD, FAINT, PLAIN, WARN};
 use crate::live::app::{App, View};
-use crate::live::page::Looked;
+use crate::live::page::SubjectData;
 use crate::output::text;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(page) = &app.page else { return };
     let lines = match (&page.subject, &app.view) {
-        (Looked::Tree(read, found), View::Tree(_, wanted)) if read == wanted => match found {
+        (SubjectData::Tree(read, found), View::Tree(_, wanted)) if read == wanted => match found {
             Some(found) => {
                 let columns = usize::from(canvas.width().saturating_sub(2));
                 let mut lines = plain(&found.drawing(columns));

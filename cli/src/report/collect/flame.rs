@@ -159,7 +159,7 @@ mod tests {
     use spandrel_query::{Scan, Stacks};
 
     use super::*;
-    use crate::commands::made::{Span, profile};
+    use crate::commands::test_profile::{Span, profile};
 
     fn pruned(spans: Vec<Span>) -> Flame {
         let (_folder, reader) = profile(spans);

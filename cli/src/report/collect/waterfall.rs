@@ -253,7 +253,7 @@ impl<'a> Tree<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::made::{Span as Made, profile};
+    use crate::commands::test_profile::{Span as Made, profile};
 
     fn laid_out(spans: Vec<Made>, max: usize) -> data::Trace {
         let (_folder, reader) = profile(spans);

@@ -4,7 +4,7 @@ use super::*;
 
 /// Name, milliseconds of its own, and what was inside.
 fn rows(found: &[Stall]) -> Vec<String> {
-    let part = |one: &Inside| {
+    let part = |one: &InnerSpan| {
         format!("{}{} {}", one.name, if one.is_certain { "" } else { "?" }, one.ns / MS)
     };
     let row = |stall: &Stall| {

@@ -47,12 +47,12 @@ impl Ord for Held {
 
 /// Holds spans back for a moment.
 #[derive(Debug, Default)]
-pub(crate) struct InOrder {
+pub(crate) struct ReorderBuffer {
     held: BinaryHeap<Reverse<Held>>,
     newest_ns: i64,
 }
 
-impl InOrder {
+impl ReorderBuffer {
     /// Takes a span, and gives on those that nothing can come before any more.
     pub(crate) fn push(&mut self, row: Row, mut each: impl FnMut(Row)) {
         self.newest_ns = self.newest_ns.max(row.start_ns);
@@ -88,7 +88,7 @@ mod tests {
             steps in proptest::collection::vec((0..40_000_000_i64, 0..SLACK_NS), 0..300),
         ) {
             let mut clock_ns = 0;
-            let mut order = InOrder::default();
+            let mut order = ReorderBuffer::default();
             let mut out = Vec::new();
             for (id, (step, late)) in steps.iter().enumerate() {
                 clock_ns += step;

@@ -112,13 +112,13 @@ pub(crate) struct Column {
     /// Texts stand on the left, numbers on the right.
     pub(crate) left: bool,
     /// Where there is no room, those with higher numbers go first; 0: never.
-    pub(crate) spare: u8,
+    pub(crate) drop_rank: u8,
 }
 
 impl Column {
     /// A column of numbers.
     pub(crate) fn right(key: &str, title: &str) -> Self {
-        Self { key: key.into(), title: title.into(), shown: true, left: false, spare: 0 }
+        Self { key: key.into(), title: title.into(), shown: true, left: false, drop_rank: 0 }
     }
 
     /// A column of texts.
@@ -128,8 +128,8 @@ impl Column {
 
     /// Can be done without where there is no room: the higher, the sooner.
     #[must_use]
-    pub(crate) fn spare(self, spare: u8) -> Self {
-        Self { spare, ..self }
+    pub(crate) fn drop_rank(self, drop_rank: u8) -> Self {
+        Self { drop_rank, ..self }
     }
 
     /// Only for those who ask for it, and for programs.
@@ -141,7 +141,7 @@ impl Column {
 
 /// Rows and columns.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sheet {
+pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<Cell>>,
     /// How many rows there are, those that are not here included.
@@ -150,7 +150,7 @@ pub(crate) struct Sheet {
     pub(crate) sorted_by: Option<usize>,
 }
 
-impl Sheet {
+impl Table {
     pub(crate) fn new(columns: Vec<Column>) -> Self {
         Self { columns, ..Self::default() }
     }
@@ -238,41 +238,41 @@ impl Sheet {
 mod tests {
     use super::*;
 
-    fn sheet() -> Sheet {
-        let mut sheet =
-            Sheet::new(vec![Column::left("name", "span"), Column::right("dur_ns", "dur")]);
+    fn table() -> Table {
+        let mut table =
+            Table::new(vec![Column::left("name", "span"), Column::right("dur_ns", "dur")]);
         for (name, ns) in [("b", 2), ("a", 30), ("c", 1)] {
-            sheet.push(vec![Cell::Text(name.into()), Cell::Ns(ns)]);
+            table.push(vec![Cell::Text(name.into()), Cell::Ns(ns)]);
         }
-        sheet
+        table
     }
 
-    fn names(sheet: &Sheet) -> String {
-        sheet.rows.iter().map(|row| row[0].text()).collect()
+    fn names(table: &Table) -> String {
+        table.rows.iter().map(|row| row[0].text()).collect()
     }
 
     #[test]
     fn numbers_fall_and_texts_rise() {
-        let mut sheet = sheet();
-        sheet.sort("dur").unwrap();
-        assert_eq!(names(&sheet), "abc");
-        sheet.sort("dur_ns:asc").unwrap();
-        assert_eq!(names(&sheet), "cba");
-        sheet.sort("span").unwrap();
-        assert_eq!(names(&sheet), "abc");
-        assert!(sheet.sort("x").unwrap_err().hint.unwrap().contains("name, dur_ns"));
-        assert!(sheet.sort("name:up").is_err());
+        let mut table = table();
+        table.sort("dur").unwrap();
+        assert_eq!(names(&table), "abc");
+        table.sort("dur_ns:asc").unwrap();
+        assert_eq!(names(&table), "cba");
+        table.sort("span").unwrap();
+        assert_eq!(names(&table), "abc");
+        assert!(table.sort("x").unwrap_err().hint.unwrap().contains("name, dur_ns"));
+        assert!(table.sort("name:up").is_err());
     }
 
     #[test]
     fn columns_are_chosen_and_rows_are_cut() {
-        let mut sheet = sheet();
-        sheet.select(&["dur_ns".into(), "name".into()]).unwrap();
-        assert_eq!(sheet.rows[0], [Cell::Ns(2), Cell::Text("b".into())]);
-        sheet.truncate(0);
-        assert!(!sheet.is_truncated());
-        sheet.truncate(2);
-        assert!(sheet.is_truncated());
-        assert!(sheet.select(&["no".into()]).is_err());
+        let mut table = table();
+        table.select(&["dur_ns".into(), "name".into()]).unwrap();
+        assert_eq!(table.rows[0], [Cell::Ns(2), Cell::Text("b".into())]);
+        table.truncate(0);
+        assert!(!table.is_truncated());
+        table.truncate(2);
+        assert!(table.is_truncated());
+        assert!(table.select(&["no".into()]).is_err());
     }
 }

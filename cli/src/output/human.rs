@@ -1,11 +1,11 @@
 //! Views as people read them.
 
 use anstyle::Style;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, presets};
 
 use super::Format;
 use super::fit;
-use super::sheet::{Column, Sheet};
+use super::table::{Column, Table};
 use super::text;
 use super::view::{Header, View};
 
@@ -14,7 +14,7 @@ const FAINT: Style = Style::new().dimmed();
 
 /// How a view is shown.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct RenderOptions {
     pub(crate) format: Format,
     /// Only what was asked for.
     pub(crate) quiet: bool,
@@ -27,8 +27,8 @@ pub(crate) struct Manner {
 }
 
 /// The view as text with styles; whoever writes it takes them out where there are no colours.
-pub(crate) fn render(view: &mut View, manner: Manner) -> String {
-    let Manner { format, quiet, all_columns, chosen, width } = manner;
+pub(crate) fn render(view: &mut View, manner: RenderOptions) -> String {
+    let RenderOptions { format, quiet, all_columns, chosen, width } = manner;
     let mut page = String::new();
     let cut_lines = |text: &str| width.map_or_else(|| text.into(), |width| fit::lines(text, width));
     let is_markdown = format == Format::Md;
@@ -57,13 +57,13 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
             drawing.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
         }
         (None, _) if all_columns || chosen => {
-            page.push_str(&table(&view.sheet, format, all_columns));
+            page.push_str(&aligned(&view.table, format, all_columns));
         }
         (None, _) => {
-            let hidden = width.map(|width| fit::columns(&mut view.sheet, width));
-            let rows = table(&view.sheet, format, false);
+            let hidden = width.map(|width| fit::columns(&mut view.table, width));
+            let rows = aligned(&view.table, format, false);
             // A list of texts goes on in the next line; of rows of numbers that would be a muddle.
-            if view.sheet.columns.iter().all(|column| column.left || !column.shown) {
+            if view.table.columns.iter().all(|column| column.left || !column.shown) {
                 rows.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
             } else {
                 page.push_str(&cut_lines(&rows));
@@ -74,10 +74,10 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
             }
         }
     }
-    if let Some(cut) = cut(&view.sheet) {
+    if let Some(cut) = cut(&view.table) {
         page.push_str(&format!("{FAINT}{cut}{FAINT:#}\n"));
     }
-    if view.sheet.rows.is_empty() && view.header.as_ref().is_some_and(Header::is_of_nothing) {
+    if view.table.rows.is_empty() && view.header.as_ref().is_some_and(Header::is_of_nothing) {
         let note = "the run has no spans and no events; `spandrel doctor` says if that is a fault";
         view.notes.insert(0, note.to_owned());
     }
@@ -92,34 +92,38 @@ pub(crate) fn render(view: &mut View, manner: Manner) -> String {
 }
 
 /// That there are more rows.
-pub(crate) fn cut(sheet: &Sheet) -> Option<String> {
-    let (shown, total) = (text::count(sheet.rows.len() as u64), text::count(sheet.total));
-    sheet.is_truncated().then(|| format!("{shown} of {total} shown; -n 0 shows all."))
+pub(crate) fn cut(table: &Table) -> Option<String> {
+    let (shown, total) = (text::count(table.rows.len() as u64), text::count(table.total));
+    table.is_truncated().then(|| format!("{shown} of {total} shown; -n 0 shows all."))
 }
 
 /// The rows as a table.
-pub(crate) fn table(sheet: &Sheet, format: Format, all_columns: bool) -> String {
-    if sheet.rows.is_empty() {
+pub(crate) fn aligned(table: &Table, format: Format, all_columns: bool) -> String {
+    if table.rows.is_empty() {
         return "nothing matched\n".into();
     }
     let shown = |column: &&Column| all_columns || column.shown;
-    let columns: Vec<usize> = (0..sheet.columns.len())
-        .filter(|at| sheet.columns.get(*at).as_ref().is_some_and(shown))
+    let columns: Vec<usize> = (0..table.columns.len())
+        .filter(|at| table.columns.get(*at).as_ref().is_some_and(shown))
         .collect();
-    let mut table = Table::new();
-    table.load_style(if format == Format::Md { presets::ASCII_MARKDOWN } else { presets::NOTHING });
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().filter_map(|at| {
-        let column = sheet.columns.get(*at)?;
-        let mark = if sheet.sorted_by == Some(*at) { " ▼" } else { "" };
+    let mut aligned = comfy_table::Table::new();
+    aligned.load_style(if format == Format::Md {
+        presets::ASCII_MARKDOWN
+    } else {
+        presets::NOTHING
+    });
+    aligned.set_content_arrangement(ContentArrangement::Disabled);
+    aligned.set_header(columns.iter().filter_map(|at| {
+        let column = table.columns.get(*at)?;
+        let mark = if table.sorted_by == Some(*at) { " ▼" } else { "" };
         Some(format!("{}{mark}", cell(&column.title, format)))
     }));
-    for row in &sheet.rows {
-        table.add_row(columns.iter().filter_map(|at| Some(cell(&row.get(*at)?.text(), format))));
+    for row in &table.rows {
+        aligned.add_row(columns.iter().filter_map(|at| Some(cell(&row.get(*at)?.text(), format))));
     }
     for (position, at) in columns.iter().enumerate() {
-        let left = sheet.columns.get(*at).is_some_and(|column| column.left);
-        if let Some(column) = table.column_mut(position) {
+        let left = table.columns.get(*at).is_some_and(|column| column.left);
+        if let Some(column) = aligned.column_mut(position) {
             column.set_padding((if position == 0 { 0 } else { 1 }, 1));
             column.set_cell_alignment(if left {
                 CellAlignment::Left
@@ -129,7 +133,7 @@ pub(crate) fn table(sheet: &Sheet, format: Format, all_columns: bool) -> String 
         }
     }
     let mut lines = String::new();
-    for line in table.lines() {
+    for line in aligned.lines() {
         lines.push_str(line.trim_end());
         lines.push('\n');
     }

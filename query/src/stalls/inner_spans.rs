@@ -24,7 +24,7 @@ const LOOKED_INTO: usize = 1_000;
 /// Spans of one name in the longest entry of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Inside {
+pub struct InnerSpan {
     /// Their name.
     pub name: String,
     /// How many there are.
@@ -49,7 +49,7 @@ struct Longest {
     /// When it began, at the earliest and at the latest.
     began: (i64, i64),
     ns: i64,
-    found: HashMap<String, Inside>,
+    found: HashMap<String, InnerSpan>,
     /// Time in entries that are stalls themselves.
     held_ns: i64,
     /// Of children that may have been in it, the one with the longest entry: there is no room for two of them.
@@ -74,7 +74,7 @@ struct Part {
 }
 
 /// What was found in the longest entries of some stalls.
-pub(super) struct Insides<'a> {
+pub(super) struct InnerSpans<'a> {
     of: HashMap<u64, Longest>,
     long: &'a LongEntries,
     limit_ns: i64,
@@ -82,7 +82,7 @@ pub(super) struct Insides<'a> {
     names: HashSet<String>,
 }
 
-impl<'a> Insides<'a> {
+impl<'a> InnerSpans<'a> {
     /// The stalls are in the order of their longest entries.
     pub(super) fn of(stalls: &[Stall], limit_ns: i64, long: &'a LongEntries) -> Self {
         let longest = |stall: &Stall| Longest {
@@ -217,7 +217,8 @@ impl Longest {
     }
 
     fn put(&mut self, name: &str, is_new: bool, part: &Part, is_stall: bool) {
-        let new = || Inside { name: name.to_owned(), spans: 0, ns: 0, is_certain: part.is_certain };
+        let new =
+            || InnerSpan { name: name.to_owned(), spans: 0, ns: 0, is_certain: part.is_certain };
         let inside = self.found.entry(name.to_owned()).or_insert_with(new);
         inside.spans += u64::from(is_new);
         inside.ns = inside.ns.saturating_add(part.ns);

@@ -11,14 +11,14 @@ const PIECES_MAX: usize = 4;
 
 /// Hands what is written to a thread that writes it.
 #[derive(Debug)]
-pub(crate) struct Behind<W> {
+pub(crate) struct BackgroundWriter<W> {
     pieces: SyncSender<Vec<u8>>,
     /// Pieces that are written, to be filled again.
     empty: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<io::Result<W>>>,
 }
 
-impl<W> Behind<W> {
+impl<W> BackgroundWriter<W> {
     fn end(&mut self) -> io::Result<W> {
         // The thread ends with the channel.
         drop(mem::replace(&mut self.pieces, sync_channel(0).0));
@@ -30,13 +30,13 @@ impl<W> Behind<W> {
 }
 
 /// Waits for the thread: whoever gives up, as after Ctrl-C, leaves no file that is half written.
-impl<W> Drop for Behind<W> {
+impl<W> Drop for BackgroundWriter<W> {
     fn drop(&mut self) {
         let _given_up = self.end();
     }
 }
 
-impl<W: Write + Send + 'static> Behind<W> {
+impl<W: Write + Send + 'static> BackgroundWriter<W> {
     /// Starts the thread.
     pub(crate) fn new(mut out: W) -> io::Result<Self> {
         let (pieces, received) = sync_channel::<Vec<u8>>(PIECES_MAX);
@@ -60,7 +60,7 @@ impl<W: Write + Send + 'static> Behind<W> {
     }
 }
 
-impl<W: Write + Send + 'static> Write for Behind<W> {
+impl<W: Write + Send + 'static> Write for BackgroundWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut piece = self.empty.try_recv().unwrap_or_default();
         piece.clear();
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn everything_arrives_in_order() {
-        let mut behind = Behind::new(Full(usize::MAX, Vec::new())).unwrap();
+        let mut behind = BackgroundWriter::new(Full(usize::MAX, Vec::new())).unwrap();
         let pieces: Vec<Vec<u8>> = (0..100_u8).map(|n| vec![n; usize::from(n) * 37]).collect();
         for piece in &pieces {
             behind.write_all(piece).unwrap();
@@ -129,7 +129,7 @@ mod tests {
             }
         }
         let gone = std::sync::Arc::default();
-        let mut behind = Behind::new(Slow(std::sync::Arc::clone(&gone))).unwrap();
+        let mut behind = BackgroundWriter::new(Slow(std::sync::Arc::clone(&gone))).unwrap();
         behind.write_all(&[0; 10_000]).unwrap();
         drop(behind);
         assert!(gone.load(std::sync::atomic::Ordering::Relaxed));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_went_wrong_is_said_at_the_latest_in_the_end() {
-        let mut behind = Behind::new(Full(100, Vec::new())).unwrap();
+        let mut behind = BackgroundWriter::new(Full(100, Vec::new())).unwrap();
         let mut failed = None;
         for _ in 0..1_000 {
             if let Err(error) = behind.write_all(&[0; 10]) {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(failed, Some(io::ErrorKind::StorageFull));
         assert!(behind.finish().is_err());
 
-        let mut behind = Behind::new(Full(100, Vec::new())).unwrap();
+        let mut behind = BackgroundWriter::new(Full(100, Vec::new())).unwrap();
         behind.write_all(&[0; 101]).unwrap();
         assert_eq!(behind.finish().err().unwrap().kind(), io::ErrorKind::StorageFull);
     }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use spandrel_export::is_formula;
 
-use super::sheet::{Cell, Sheet};
+use super::table::{Cell, Table};
 use super::view::View;
 
 /// Version of the JSON documents.
@@ -21,31 +21,31 @@ pub(crate) fn json(view: &View) -> serde_json::Result<String> {
         let members = header.members().into_iter().map(|(key, value)| (key.to_owned(), value));
         document.extend(members);
     }
-    document.insert("truncated".into(), json!(view.sheet.is_truncated()));
-    document.insert("total".into(), json!(view.sheet.total));
+    document.insert("truncated".into(), json!(view.table.is_truncated()));
+    document.insert("total".into(), json!(view.table.total));
     document.extend(view.extra.clone());
-    document.insert("rows".into(), objects(&view.sheet).collect());
+    document.insert("rows".into(), objects(&view.table).collect());
     serde_json::to_string_pretty(&document).map(|text| text + "\n")
 }
 
 /// One object a line.
-pub(crate) fn ndjson(sheet: &Sheet) -> String {
-    objects(sheet).map(|row| format!("{row}\n")).collect()
+pub(crate) fn ndjson(table: &Table) -> String {
+    objects(table).map(|row| format!("{row}\n")).collect()
 }
 
-fn objects(sheet: &Sheet) -> impl Iterator<Item = Value> {
-    sheet.rows.iter().map(|row| {
-        let cells = sheet.columns.iter().zip(row);
+fn objects(table: &Table) -> impl Iterator<Item = Value> {
+    table.rows.iter().map(|row| {
+        let cells = table.columns.iter().zip(row);
         Value::Object(cells.map(|(column, cell)| (column.key.clone(), cell.value())).collect())
     })
 }
 
 /// Separated values with a header line. With `safe` no text is a formula for a spreadsheet.
-pub(crate) fn separated(sheet: &Sheet, by: u8, safe: bool) -> Result<Vec<u8>, csv::Error> {
+pub(crate) fn separated(table: &Table, by: u8, safe: bool) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().delimiter(by).from_writer(Vec::new());
     let field = |text: &str| if safe { no_formula(text) } else { text.to_owned() };
-    writer.write_record(sheet.columns.iter().map(|column| field(&column.key)))?;
-    for row in &sheet.rows {
+    writer.write_record(table.columns.iter().map(|column| field(&column.key)))?;
+    for row in &table.rows {
         writer.write_record(row.iter().map(|cell| match cell.value() {
             Value::String(text) => field(&text),
             _ => plain(cell),

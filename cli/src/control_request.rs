@@ -48,11 +48,11 @@ fn last_run(path: &Path) -> Option<Run> {
 
 /// Whether a recording that goes on takes requests, as far as is known.
 fn listens(run: &Run) -> bool {
-    State::of(run) == State::Live && !is_deaf(run)
+    State::of(run) == State::Live && !has_control_off(run)
 }
 
 /// Whether a recording was told to take no requests.
-fn is_deaf(run: &Run) -> bool {
+fn has_control_off(run: &Run) -> bool {
     let settings: Value = serde_json::from_str(&run.info.settings).unwrap_or_default();
     settings.get("control") == Some(&Value::Bool(false))
 }
@@ -83,7 +83,7 @@ fn failure(error: Error, path: &Path, run: Option<&Run>, was_asked: bool) -> Fai
     match (error.kind(), state) {
         (ErrorKind::InvalidOption, _) => Failure::usage(error.to_string()),
         (ErrorKind::NewerSchema, _) => error.into(),
-        (_, Some(State::Live)) if run.is_some_and(is_deaf) => not_answering(format!(
+        (_, Some(State::Live)) if run.is_some_and(has_control_off) => not_answering(format!(
             "{path}: process {pid} records into it and takes no requests; start it without \
              SPANDREL_CONTROL=0"
         )),

@@ -9,14 +9,14 @@ use spandrel_storage::{
     Store, StoreOptions,
 };
 
-use super::page::{Health, Looked, Page, Row, RowKey, State};
+use super::page::{Health, Page, Row, RowKey, State, SubjectData};
 use super::sums::Sums;
 use super::window::{SECOND_NS, Window};
-use crate::commands::made;
+use crate::commands::test_profile;
 
 /// A run, as it stands in a file.
 pub(crate) fn run() -> Run {
-    let (_folder, reader) = made::profile([made::Span::new("a", 1_000)]);
+    let (_folder, reader) = test_profile::profile([test_profile::Span::new("a", 1_000)]);
     reader.latest_run().unwrap().unwrap()
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn row(name: &str, us: i64) -> Row {
 }
 
 /// A page of a live run that lost nothing.
-pub(crate) fn page(rows: Vec<Row>, subject: Looked) -> Box<Page> {
+pub(crate) fn page(rows: Vec<Row>, subject: SubjectData) -> Box<Page> {
     let mut run = run();
     run.ended_unix_ns = None;
     run.info.label = Some("checkout".into());

@@ -39,7 +39,7 @@ pub(super) struct Going {
 /// By span, by start.
 type Slice = QuickMap<u64, Vec<Going>>;
 
-pub(super) struct Inside<'a> {
+pub(super) struct EntryLookup<'a> {
     reader: &'a Reader,
     run_id: i64,
     /// Where the entries are; `None`: not looked yet.
@@ -49,7 +49,7 @@ pub(super) struct Inside<'a> {
     reads_left: i64,
 }
 
-impl<'a> Inside<'a> {
+impl<'a> EntryLookup<'a> {
     pub(super) fn new(reader: &'a Reader, run_id: i64) -> Self {
         Self { reader, run_id, places: None, slices: VecDeque::new(), reads_left: 0 }
     }

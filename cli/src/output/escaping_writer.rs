@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::text::is_obeyed;
+use super::text::is_terminal_control;
 
 /// Text for programs on its way to a terminal: characters that a terminal would obey are escaped, but for
 /// the ends of lines and tabs.
 #[derive(Debug)]
-pub(crate) struct Cleaned<W: Write> {
+pub(crate) struct EscapingWriter<W: Write> {
     out: W,
     /// Whether it is JSON, and stays so.
     is_json: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Cleaned<W: Write> {
     begun: Vec<u8>,
 }
 
-impl<W: Write> Cleaned<W> {
+impl<W: Write> EscapingWriter<W> {
     pub(crate) fn new(out: W, is_json: bool) -> Self {
         Self { out, is_json, begun: Vec::new() }
     }
@@ -23,7 +23,7 @@ impl<W: Write> Cleaned<W> {
     fn show(&mut self, text: &str) -> io::Result<()> {
         let mut cleaned = String::with_capacity(text.len());
         for character in text.chars() {
-            if character == '\n' || character == '\t' || !is_obeyed(character) {
+            if character == '\n' || character == '\t' || !is_terminal_control(character) {
                 cleaned.push(character);
             } else if self.is_json {
                 // They are all in the first plane.
@@ -36,7 +36,7 @@ impl<W: Write> Cleaned<W> {
     }
 }
 
-impl<W: Write> Write for Cleaned<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut begun = std::mem::take(&mut self.begun);
         begun.extend_from_slice(bytes);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn shown(pieces: &[&[u8]], is_json: bool) -> String {
-        let mut cleaned = Cleaned::new(Vec::new(), is_json);
+        let mut cleaned = EscapingWriter::new(Vec::new(), is_json);
         for piece in pieces {
             cleaned.write_all(piece).unwrap();
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spandrel_query::{Subject, nearest};
 
 use crate::failure::Failure;
-use crate::output::{Cell, Sheet, text};
+use crate::output::{Cell, Table, text};
 use crate::profile::Profile;
 
 /// Names that are proposed at most.
@@ -31,7 +31,7 @@ pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, F
 }
 
 /// Which targets have spans of a name, if these are several and nobody has chosen one.
-pub(super) fn twins(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
+pub(super) fn ambiguous_names(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
     if profile.filter.subjects().contains(&Subject::Target) {
         return Ok(None);
     }
@@ -66,8 +66,8 @@ pub(super) fn twins(profile: &Profile, name: &str) -> Result<Option<String>, Fai
 }
 
 /// How to go on from the list of names, with the first of it.
-pub(super) fn choose(sheet: &Sheet, command: &str) -> Option<String> {
-    let at = sheet.columns.iter().position(|column| column.key == "name")?;
-    let Some(Cell::Text(name)) = sheet.rows.first()?.get(at) else { return None };
+pub(super) fn choose(table: &Table, command: &str) -> Option<String> {
+    let at = table.columns.iter().position(|column| column.key == "name")?;
+    let Some(Cell::Text(name)) = table.rows.first()?.get(at) else { return None };
     Some(format!("choose one: `spandrel {command} {}`", text::clean(&text::shell(name))))
 }

@@ -7,7 +7,7 @@ use spandrel_query::{Columns, Scan, SlowBy, Slowest, SpanRef, Stacks};
 use spandrel_query::{CountedBy, OpenSpan, Reader, Run};
 use spandrel_storage::Error;
 
-use super::page::{Blocked, Detail, Flame, LookedAt, OpenLine, Point, Row, RowKey};
+use super::page::{Blocked, Coverage, Detail, Flame, OpenLine, Point, Row, RowKey};
 use super::window::{SECOND_NS, floor};
 
 /// Ids that are read at most, from the end of the window backwards.
@@ -39,11 +39,11 @@ pub(crate) struct Part<'a> {
 
 impl Part<'_> {
     /// Calls `each` for the last spans of the part, and the last entries of those that live long.
-    fn look(
+    fn scan(
         &self,
         reader: &Reader,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
-    ) -> Result<LookedAt, Error> {
+    ) -> Result<Coverage, Error> {
         let run = self.run;
         let end = if self.is_end {
             run.last_id.saturating_add(1)
@@ -57,17 +57,18 @@ impl Part<'_> {
             .ids(begin, end.saturating_sub(1))
             .window(Some(self.from_ns), Some(self.until_ns));
         let is_all = begin > bound || bound == run.first_id;
-        let mut looked = LookedAt { spans: 0, entries: 0, from_ns: None, is_all };
+        let mut coverage = Coverage { spans: 0, entries: 0, from_ns: None, is_all };
         let mut one = |call: &SpanRef<'_>| {
-            let seen = if call.entry.is_some() { &mut looked.entries } else { &mut looked.spans };
+            let seen =
+                if call.entry.is_some() { &mut coverage.entries } else { &mut coverage.spans };
             *seen += 1;
-            looked.from_ns =
-                Some(looked.from_ns.map_or(call.start_ns, |from| from.min(call.start_ns)));
+            coverage.from_ns =
+                Some(coverage.from_ns.map_or(call.start_ns, |from| from.min(call.start_ns)));
             each(call)
         };
         reader.scan(&scan, &mut one)?;
         reader.scan_entries_between(&scan, begin, end.saturating_sub(1), one)?;
-        Ok(looked)
+        Ok(coverage)
     }
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn detail(
         |span: &SpanRef<'_>| span.callsite.name == key.name && *span.callsite.target == *key.target;
     let is_it = |span: &SpanRef<'_>| is_named(span) && span.counted() == key.counted;
     let mut slowest = Slowest::new(SlowBy::Duration, SLOWEST);
-    let looked = part.look(reader, |span| {
+    let coverage = part.scan(reader, |span| {
         if is_it(span) {
             slowest.add(span);
         }
@@ -111,7 +112,7 @@ pub(crate) fn detail(
         is_named(&SpanRef::from(&open.span)) && is_long == key.counted.has_entries()
     });
     open.sort_by_key(|open| open.span.start_ns);
-    Ok(Detail { key: key.clone(), points, slowest, looked, open })
+    Ok(Detail { key: key.clone(), points, slowest, coverage, open })
 }
 
 /// Percentiles over the window, or over its end if it is long.
@@ -148,23 +149,23 @@ fn over_time(
 /// Where the time went, by path.
 pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
     let mut stacks = Stacks::new(reader, part.run.id)?;
-    let looked = part.look(reader, |span| stacks.add(span))?;
-    Ok(Flame { tree: stacks.finish()?, looked })
+    let coverage = part.scan(reader, |span| stacks.add(span))?;
+    Ok(Flame { tree: stacks.finish()?, coverage })
 }
 
 /// What blocked the executor: by the spans of the end of the window, and those that are open now.
 pub(crate) fn stalls(reader: &Reader, part: &Part<'_>) -> Result<Blocked, Error> {
     let open = if part.is_end { reader.open_spans(part.run.id)? } else { Vec::new() };
-    let mut looked = LookedAt::default();
+    let mut coverage = Coverage::default();
     let stalls = reader.stalls_among(BLOCKING_NS, |each| {
-        looked = part.look(reader, |span| {
+        coverage = part.scan(reader, |span| {
             each(span);
             ControlFlow::Continue(())
         })?;
         open.iter().for_each(|open| each(&SpanRef::from(&open.span)));
         Ok(())
     })?;
-    Ok(Blocked { stalls, looked })
+    Ok(Blocked { stalls, coverage })
 }
 
 /// The open spans by thread, children under their parents; threads with a stalled span first. Those that live
