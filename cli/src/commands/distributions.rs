@@ -7,7 +7,7 @@ use spandrel_storage::Histogram;
 
 use super::by;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -31,10 +31,7 @@ pub(super) fn view(
     let mut all = Histogram::new();
     groups.iter().for_each(|group| all.merge(&group.histogram));
     let scale = scale(&all, rows);
-    let mut table = Table::new(columns(by, by::has_ambiguous_names(&groups)));
-    for group in &groups {
-        table.push(row(by, group, &scale));
-    }
+    let mut table = table(by, &groups, &scale);
     table.sort("calls")?;
     let mut view = View::new(command, Some(profile.header()?), table);
     view.extra.insert("name".into(), json!(name));
@@ -66,29 +63,24 @@ fn scale(all: &Histogram, rows: usize) -> Vec<Bar> {
     finest
 }
 
-fn columns(by: &By, has_ambiguous_names: bool) -> Vec<Column> {
-    let mut columns = vec![
-        Column::right("calls", "calls"),
-        Column::right("summed_only", "summed only").hidden(),
-        Column::right("p50_ns", "p50"),
-        Column::right("p95_ns", "p95").drop_rank(5),
-        Column::right("p99_ns", "p99").drop_rank(3),
-        Column::right("max_ns", "max").drop_rank(6),
-        Column::left("counts", "distribution").drop_rank(2),
-    ];
-    columns.extend(by::columns(by, has_ambiguous_names));
-    columns.push(by::counted());
-    columns
-}
-
-fn row(by: &By, group: &Group, scale: &[Bar]) -> Vec<Cell> {
-    let counts = counts(&group.histogram, scale);
-    let mut cells = vec![Cell::Count(group.calls), Cell::Count(group.summed_only())];
-    cells.extend(QUANTILES.map(|q| Cell::from(group.percentile_ns(q))));
-    cells.push(Cell::Ns(group.max_ns));
-    cells.push(Cell::Shown(drawn(&counts), json!(counts)));
-    cells.extend(by::of_group(by, group));
-    cells
+fn table(by: &By, groups: &[Group], scale: &[Bar]) -> Table {
+    let mut table = table_of! {
+        for group in groups, {
+            let counts = counts(&group.histogram, scale);
+            let [p50, p95, p99] = QUANTILES.map(|q| group.percentile_ns(q));
+        }
+        Column::right("calls", "calls") => Cell::Count(group.calls),
+        Column::right("summed_only", "summed only").hidden() => Cell::Count(group.summed_only()),
+        Column::right("p50_ns", "p50") => p50.into(),
+        Column::right("p95_ns", "p95").drop_rank(5) => p95.into(),
+        Column::right("p99_ns", "p99").drop_rank(3) => p99.into(),
+        Column::right("max_ns", "max").drop_rank(6) => Cell::Ns(group.max_ns),
+        Column::left("counts", "distribution").drop_rank(2) => Cell::Shown(drawn(&counts), json!(counts)),
+    };
+    let keys = by::columns(by, by::has_ambiguous_names(groups));
+    let columns = keys.into_iter().chain([by::counted()]).collect();
+    table.append(columns, groups.iter().map(|group| by::of_group(by, group)));
+    table
 }
 
 /// How many of its spans are in each bar; bars begin where buckets do.

@@ -18,7 +18,7 @@ use super::{by, distributions, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Rows of bars, gaps included.
@@ -211,23 +211,16 @@ fn ns(ns: u64) -> i64 {
 }
 
 fn table(bars: &[Bar]) -> Table {
-    let mut table = Table::new(vec![
-        Column::right("from_ns", "from"),
-        Column::right("to_ns", "to"),
-        Column::right("count", "count"),
-        Column::right("cumulative", "cumulative"),
-    ]);
     let mut cumulative = 0_u64;
-    for bar in bars {
-        cumulative = cumulative.saturating_add(bar.count);
-        table.push(vec![
-            Cell::Ns(ns(bar.from_ns)),
-            Cell::Ns(ns(bar.to_ns)),
-            Cell::Count(bar.count),
-            Cell::Count(cumulative),
-        ]);
+    table_of! {
+        for bar in bars, {
+            cumulative = cumulative.saturating_add(bar.count);
+        }
+        Column::right("from_ns", "from") => Cell::Ns(ns(bar.from_ns)),
+        Column::right("to_ns", "to") => Cell::Ns(ns(bar.to_ns)),
+        Column::right("count", "count") => Cell::Count(bar.count),
+        Column::right("cumulative", "cumulative") => Cell::Count(cumulative),
     }
-    table
 }
 
 fn draw(durations: &Durations, bars: &[Bar], columns: usize) -> String {

@@ -17,7 +17,7 @@ use super::optimize::purpose;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, largest, text};
+use crate::output::{Cell, Column, Table, View, largest, table_of, text};
 use crate::profile::Profile;
 use crate::recorder::State;
 
@@ -49,12 +49,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let stats = profile.reader.writer_stats(profile.run.id)?;
     let indexes = profile.reader.indexes()?;
     let state = State::of(&profile.run);
-    let mut table = table(context, &runs);
-    for run in runs.iter().rev() {
-        let losses = profile.reader.losses(run.id)?;
-        table.push(cells(context, run, &losses));
-    }
-    let mut view = View::new("info", None, table);
+    let mut view = View::new("info", None, table(context, &profile, &runs)?);
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
@@ -118,51 +113,36 @@ impl Files {
     }
 }
 
-fn table(context: &Context, runs: &[Run]) -> Table {
-    let shown_if = |shown: bool, column: Column| if shown { column } else { column.hidden() };
-    let verbose = |column: Column| shown_if(context.output.verbose, column);
-    let (has_entries, has_pruned) =
-        (runs.iter().any(|run| run.entries > 0), runs.iter().any(|run| run.pruned() > 0));
-    Table::new(vec![
-        Column::right("run", "run"),
-        Column::left("label", "label"),
-        Column::left("started_unix_ns", "start"),
-        Column::right("length_ns", "length").drop_rank(8),
-        Column::right("spans", "spans"),
-        Column::right("events", "events").drop_rank(9),
-        shown_if(
-            has_entries || context.output.verbose,
-            Column::right("entries", "entries").drop_rank(7),
-        ),
-        Column::right("dropped", "dropped"),
-        shown_if(has_pruned || context.output.verbose, Column::right("pruned", "pruned")),
-        Column::left("state", "state"),
-        Column::left("complete", "complete"),
-        verbose(Column::left("uuid", "uuid")),
-    ])
+fn table(context: &Context, profile: &Profile, runs: &[Run]) -> Result<Table, Failure> {
+    let verbose = context.output.verbose;
+    let has_entries = verbose || runs.iter().any(|run| run.entries > 0);
+    let has_pruned = verbose || runs.iter().any(|run| run.pruned() > 0);
+    Ok(table_of! {
+        for run in runs.iter().rev(), {
+            let losses = profile.reader.losses(run.id)?;
+        }
+        Column::right("run", "run") => Cell::Number(run.id),
+        Column::left("label", "label") => run.info.label.clone().into(),
+        Column::left("started_unix_ns", "start") => context.output.moment(run.info.started_unix_ns),
+        Column::right("length_ns", "length").drop_rank(8) => Cell::Ns(run.length_ns()),
+        Column::right("spans", "spans") => Cell::Count(run.spans),
+        Column::right("events", "events").drop_rank(9) => Cell::Count(run.events),
+        Column::right("entries", "entries").drop_rank(7).shown_if(has_entries) => Cell::Count(run.entries),
+        Column::right("dropped", "dropped") => Cell::Count(run.dropped()),
+        Column::right("pruned", "pruned").shown_if(has_pruned) => Cell::Count(run.pruned()),
+        Column::left("state", "state") => state_cell(run),
+        Column::left("complete", "complete") => Cell::Shown(complete(run, &losses), run.is_complete().into()),
+        Column::left("uuid", "uuid").shown_if(verbose) => run.info.uuid.as_str().into(),
+    })
 }
 
-fn cells(context: &Context, run: &Run, losses: &[Loss]) -> Vec<Cell> {
-    let reasons: Vec<String> = losses.iter().map(|loss| text::clean(&loss.reason)).collect();
-    let complete = match (run.is_complete(), reasons.first()) {
+/// Whether nothing of a run is missing, or why something is.
+fn complete(run: &Run, losses: &[Loss]) -> String {
+    match (run.is_complete(), losses.first()) {
         (true, _) => "✓".to_owned(),
-        (false, Some(reason)) => format!("✗ {reason}"),
+        (false, Some(loss)) => format!("✗ {}", text::clean(&loss.reason)),
         (false, None) => "✗".to_owned(),
-    };
-    vec![
-        Cell::Number(run.id),
-        run.info.label.clone().map_or(Cell::Null, Cell::Text),
-        context.output.moment(run.info.started_unix_ns),
-        Cell::Ns(run.length_ns()),
-        Cell::Count(run.spans),
-        Cell::Count(run.events),
-        Cell::Count(run.entries),
-        Cell::Count(run.dropped()),
-        Cell::Count(run.pruned()),
-        state_cell(run),
-        Cell::Shown(complete, run.is_complete().into()),
-        Cell::Text(run.info.uuid.clone()),
-    ]
+    }
 }
 
 /// `profile.db   118 MB + wal 2.1 MB   schema 3   live: pid 4121 recording`

@@ -7,7 +7,7 @@ use spandrel_query::{drop_indexes, optimize};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, View, table_of, text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,10 +34,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             progress.show(|| format!("making {} {:.0}%", now.index, now.share * 100.0));
         })?
     };
-    let mut table = Table::new(vec![Column::left("index", "index"), Column::left("for", "for")]);
-    for name in &done.changed {
-        table.push([name, purpose(name)].map(|text| Cell::Text(text.into())).to_vec());
-    }
+    let table = table_of! {
+        for name in &done.changed, {}
+        Column::left("index", "index") => Cell::from(&**name),
+        Column::left("for", "for") => purpose(name).into(),
+    };
     let mut view = View::new("optimize", None, table);
     let bytes = [done.bytes_before, done.bytes_after];
     let [before, after] = bytes.map(text::bytes);

@@ -15,7 +15,7 @@ use spandrel_storage::{Error, ErrorKind, Pruned, Store, StoreOptions};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, View, table_of, text};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -113,16 +113,14 @@ fn show(
     after: Option<u64>,
 ) -> Result<Exit, Failure> {
     let Deleted { spans, events, entries } = deleted;
-    let mut table = Table::new(vec![
-        Column::right("spans", "spans"),
-        Column::right("events", "events"),
-        Column::right("entries", "entries"),
-        Column::right("bytes_before", "before"),
-        Column::right("bytes_after", "after"),
-    ]);
-    let bytes_after = after.map_or(Cell::Null, Cell::Bytes);
-    let counts = [spans, events, entries].map(Cell::Count);
-    table.push(counts.into_iter().chain([Cell::Bytes(before), bytes_after]).collect());
+    let table = table_of! {
+        for () in [()], {}
+        Column::right("spans", "spans") => Cell::Count(spans),
+        Column::right("events", "events") => Cell::Count(events),
+        Column::right("entries", "entries") => Cell::Count(entries),
+        Column::right("bytes_before", "before") => Cell::Bytes(before),
+        Column::right("bytes_after", "after") => after.map_or(Cell::Null, Cell::Bytes),
+    };
     let mut view = View::new("prune", None, table);
     let (spans, events) = (text::counted(spans, "span"), text::counted(events, "event"));
     let mut line = match entries {

@@ -15,7 +15,7 @@ use super::{by, fields, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -93,23 +93,31 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let (by, group_by) = arguments.by()?;
     let profile = context.wanted.profile()?;
-    if let Some(group_by) = group_by {
-        return each(&profile, arguments, context, by, group_by);
-    }
     let name = arguments.name.as_deref();
-    let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
-    let (spans, Calls { total, summed_only }) = find(&profile, name, by, limit)?;
-    let indexes = profile.reader.indexes()?;
-    let is_indexed = match profile.window.is_all() {
-        true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
-        false => indexes.windows,
+    let human_readable = context.output.format().is_human_readable();
+    let (spans, table, summed_only, is_indexed) = if let Some(group_by) = group_by {
+        let (spans, groups): (Vec<Span>, Vec<Group>) =
+            slowest_of_each(&profile, name, by, group_by)?.into_iter().unzip();
+        let mut table = table(&spans, by, name.is_none(), human_readable);
+        grouped(&mut table, group_by, &groups);
+        let summed_only = groups.iter().map(Group::summed_only).fold(0, u64::saturating_add);
+        (spans, table, summed_only, false)
+    } else {
+        let limit = context.output.limit(ROWS).unwrap_or(ROWS_MAX).min(ROWS_MAX);
+        let (spans, Calls { total, summed_only }) = find(&profile, name, by, limit)?;
+        let indexes = profile.reader.indexes()?;
+        let is_indexed = match profile.window.is_all() {
+            true => profile.filter.is_empty() && by == SlowBy::Duration && indexes.durations,
+            false => indexes.windows,
+        };
+        let mut table = table(&spans, by, name.is_none(), human_readable);
+        // Those that have no such time are not to be had with a larger -n.
+        table.total = if spans.is_empty() { 0 } else { total.max(table.total) };
+        (spans, table, summed_only, is_indexed)
     };
-    let mut table = table(&spans, by, name.is_none(), context.output.format().is_human_readable());
-    // Those that have no such time are not to be had with a larger -n.
-    table.total = if spans.is_empty() { 0 } else { total.max(table.total) };
     let mut view = View::new("slow", Some(profile.header()?), table);
     view.extra.insert("by".into(), json!(by.column()));
-    view.extra.insert("group_by".into(), json!(null));
+    view.extra.insert("group_by".into(), json!(group_by.map(by::written)));
     view.extra.insert("name".into(), json!(name));
     view.extra.insert("used_index".into(), json!(is_indexed));
     view.extra.insert("summed_only".into(), json!(summed_only));
@@ -118,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             view.notes.extend(legend(&spans));
             view.notes.extend(by::left_out(name, summed_only));
             view.notes.push(next_step(slowest, name));
-            if let Some(name) = name {
+            if let Some(name) = name.filter(|_| group_by.is_none()) {
                 view.notes.extend(name_hints::ambiguous_names(&profile, name)?);
             }
         }
@@ -126,46 +134,11 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         (None, None) => {}
     }
     view.needs_busy_times = needs_busy_times(by, &spans);
-    view.notes.extend(if profile.is_whole() && by == SlowBy::Duration {
+    view.notes.extend(if group_by.is_none() && profile.is_whole() && by == SlowBy::Duration {
         profile.read_everything(is_indexed)
     } else {
         profile.passed_over_everything()?
     });
-    context.output.show(view, ROWS)
-}
-
-/// The slowest span of each group.
-fn each(
-    profile: &Profile,
-    arguments: &Arguments,
-    context: &Context,
-    by: SlowBy,
-    group_by: &GroupBy,
-) -> Result<Exit, Failure> {
-    let name = arguments.name.as_deref();
-    let slowest = slowest_of_each(profile, name, by, group_by)?;
-    let spans: Vec<Span> = slowest.iter().map(|(span, _)| span.clone()).collect();
-    let mut table = table(&spans, by, name.is_none(), context.output.format().is_human_readable());
-    grouped(&mut table, group_by, &slowest);
-    let mut view = View::new("slow", Some(profile.header()?), table);
-    view.extra.insert("by".into(), json!(by.column()));
-    view.extra.insert("group_by".into(), json!(by::written(group_by)));
-    view.extra.insert("name".into(), json!(name));
-    view.extra.insert("used_index".into(), json!(false));
-    let summed_only =
-        slowest.iter().map(|(_, group)| group.summed_only()).fold(0, u64::saturating_add);
-    view.extra.insert("summed_only".into(), json!(summed_only));
-    match (spans.first(), name) {
-        (Some(slowest), _) => {
-            view.notes.extend(legend(&spans));
-            view.notes.extend(by::left_out(name, summed_only));
-            view.notes.push(next_step(slowest, name));
-        }
-        (None, Some(name)) => view.notes.extend(name_hints::unknown(profile, name)?),
-        (None, None) => {}
-    }
-    view.needs_busy_times = needs_busy_times(by, &spans);
-    view.notes.extend(profile.passed_over_everything()?);
     context.output.show(view, ROWS)
 }
 
@@ -211,21 +184,20 @@ fn slowest_of_each(
 }
 
 /// Puts what the spans of a row have in common in front, with how many there are.
-fn grouped(table: &mut Table, by: &GroupBy, slowest: &[(Span, Group)]) {
-    let groups: Vec<Group> = slowest.iter().map(|(_, group)| group.clone()).collect();
+fn grouped(table: &mut Table, by: &GroupBy, groups: &[Group]) {
     let is_known = |column: &Column| ["name", "target", "thread"].contains(&column.key.as_str());
-    let own = by::columns(by, by::has_ambiguous_names(&groups));
+    let own = by::columns(by, by::has_ambiguous_names(groups));
     for column in &mut table.columns {
         let shown = own.iter().any(|own| own.key == column.key);
         column.shown |=
-            shown && (column.key != "target" || by::has_ambiguous_names(&groups) || own.len() == 1);
+            shown && (column.key != "target" || by::has_ambiguous_names(groups) || own.len() == 1);
     }
     let new: Vec<usize> =
         own.iter().enumerate().filter(|(_, column)| !is_known(column)).map(|(at, _)| at).collect();
     let added = new.iter().filter_map(|at| own.get(*at).cloned());
     let added: Vec<Column> = added.chain([Column::right("calls", "calls").drop_rank(3)]).collect();
     table.columns.splice(0..0, added);
-    for (row, group) in table.rows.iter_mut().zip(&groups) {
+    for (row, group) in table.rows.iter_mut().zip(groups) {
         let cells = by::of_group(by, group);
         let mut added: Vec<Cell> = new.iter().filter_map(|at| cells.get(*at).cloned()).collect();
         added.push(Cell::Count(group.calls));
@@ -330,91 +302,61 @@ fn table(spans: &[Span], by: SlowBy, with_name: bool, human_readable: bool) -> T
     let fields: Vec<Option<Map<String, Value>>> =
         spans.iter().map(|span| fields::of(span.fields.as_deref())).collect();
     let keys = if human_readable { differing(&fields) } else { Vec::new() };
-    let mut columns = vec![
-        Column::right("duration_ns", "dur"),
-        Column::right("last_exit_ns", "work").hidden(),
-        Column::right("busy_ns", "busy").drop_rank(1),
-        Column::right("self_ns", "self").hidden(),
-        Column::right("self_busy_ns", "self busy").hidden(),
-        Column::left("start_ns", "when"),
-        Column::left("id", "id"),
-        Column::left("trace_id", "trace").drop_rank(250),
-        Column::left("target", "target").hidden(),
-        Column::left("name", "span"),
-        Column::left("status", "status").hidden(),
-        Column::left("thread", "thread").hidden(),
-        by::counted(),
-        Column::right("entries", "entries").hidden(),
-        Column::left("around_id", "around").hidden(),
-    ];
     // Where all went well there is nothing to say.
     let is_marked = |span: &Span| span.entry.is_some() || SpanRef::from(span).was_never_entered();
     let with_name = with_name || spans.iter().any(is_marked);
-    let all_well = spans.iter().all(|span| span.status == Status::Ok);
-    for column in &mut columns {
-        match column.key.as_str() {
-            "name" => column.shown &= with_name,
-            "status" => column.shown = !all_well,
-            "last_exit_ns" => column.shown = by == SlowBy::Work,
-            _ => {}
+    let has_failed = spans.iter().any(|span| span.status != Status::Ok);
+    let mut table = table_of! {
+        for span in spans, {
+            // An entry is over when it is left.
+            let last_exit_ns = span.entry.map_or(span.last_exit_ns, |_| span.duration_ns);
+            let around = span.entry.and_then(|entry| entry.around_id);
+            let when = format!("+{}", text::duration_in_words(span.start_ns));
         }
-    }
-    columns.extend(keys.iter().enumerate().map(|(at, key)| {
+        Column::right("duration_ns", "dur") => span.duration_ns.into(),
+        Column::right("last_exit_ns", "work").shown_if(by == SlowBy::Work) => last_exit_ns.into(),
+        Column::right("busy_ns", "busy").drop_rank(1) => span.busy_ns.into(),
+        Column::right("self_ns", "self").hidden() => span.self_ns.into(),
+        Column::right("self_busy_ns", "self busy").hidden() => span.self_busy_ns.into(),
+        Column::left("start_ns", "when") => Cell::Shown(when, span.start_ns.into()),
+        Column::left("id", "id") => Cell::Span(span.id),
+        Column::left("trace_id", "trace").drop_rank(250) => Cell::Trace(span.root_id),
+        Column::left("target", "target").hidden() => Cell::from(&*span.callsite.target),
+        Column::left("name", "span").shown_if(with_name) => name_cell(span),
+        Column::left("status", "status").shown_if(has_failed) => span.status.as_str().into(),
+        Column::left("thread", "thread").hidden() => Cell::from(&*span.longest_thread),
+        by::counted() => SpanRef::from(span).counted().as_str().into(),
+        Column::right("entries", "entries").hidden() => Cell::Count(span.entries),
+        Column::left("around_id", "around").hidden() => around.map_or(Cell::Null, Cell::Span),
+    };
+    let of_fields = keys.iter().enumerate().map(|(at, key)| {
         // The last ones tell least.
         let rank = u8::try_from(at).map_or(u8::MAX, |at| at.saturating_add(2));
         Column::left(&format!("field.{key}"), &text::clean(key)).drop_rank(rank)
-    }));
-    let mut all = Column::left("fields", "fields");
-    all.shown = false;
-    columns.push(all);
-    let mut table = Table::new(columns);
-    for (span, fields) in spans.iter().zip(fields) {
-        let mut row = cells(span);
-        row.extend(keys.iter().map(
-            |key| match fields.as_ref().and_then(|fields| fields.get(key)) {
-                None => Cell::Null,
-                Some(Value::String(text)) => Cell::Text(text.clone()),
-                Some(value) => Cell::Json(value.clone()),
-            },
-        ));
-        row.push(Cell::Json(json!(fields)));
-        table.push(row);
-    }
+    });
+    let columns = of_fields.chain([Column::left("fields", "fields").hidden()]).collect();
+    let cells = fields.iter().map(|fields| {
+        let field = |key: &String| match fields.as_ref().and_then(|fields| fields.get(key)) {
+            None => Cell::Null,
+            Some(Value::String(text)) => Cell::Text(text.clone()),
+            Some(value) => Cell::Json(value.clone()),
+        };
+        keys.iter().map(field).chain([Cell::Json(json!(fields))]).collect()
+    });
+    table.append(columns, cells);
     table
 }
 
-fn cells(span: &Span) -> Vec<Cell> {
-    let thread = match &span.longest_thread.name {
-        Some(name) => Cell::Text(name.clone()),
-        None => Cell::Shown(format!("thread {}", span.longest_thread.os_id), Value::Null),
-    };
-    let mut name = Cell::Text(span.callsite.name.clone());
+/// The name, marked if it is an entry or was never entered.
+fn name_cell(span: &Span) -> Cell {
+    let name = Cell::Text(span.callsite.name.clone());
     if span.entry.is_some() {
-        name = by::marked(&name);
+        by::marked(&name)
     } else if SpanRef::from(span).was_never_entered() {
-        name = Cell::Shown(format!("{} {}", name.text(), text::IDLE), name.value());
+        Cell::Shown(format!("{} {}", name.text(), text::IDLE), name.value())
+    } else {
+        name
     }
-    let counted = SpanRef::from(span).counted();
-    let around = span.entry.and_then(|entry| entry.around_id);
-    let when = format!("+{}", text::duration_in_words(span.start_ns));
-    vec![
-        span.duration_ns.into(),
-        // An entry is over when it is left.
-        span.entry.map_or(span.last_exit_ns, |_| span.duration_ns).into(),
-        span.busy_ns.into(),
-        span.self_ns.into(),
-        span.self_busy_ns.into(),
-        Cell::Shown(when, span.start_ns.into()),
-        Cell::Span(span.id),
-        Cell::Trace(span.root_id),
-        Cell::Text(span.callsite.target.to_string()),
-        name,
-        Cell::Text(span.status.as_str().into()),
-        thread,
-        Cell::Text(counted.as_str().into()),
-        Cell::Count(span.entries),
-        around.map_or(Cell::Null, Cell::Span),
-    ]
 }
 
 /// The keys that most of these spans have, but for those whose value is the same in all.

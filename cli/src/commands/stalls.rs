@@ -1,14 +1,14 @@
 //! `spandrel stalls`: what blocked the executor.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use spandrel_query::Thread;
 use spandrel_query::{Columns, InnerSpan, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
 
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 use crate::report::Finding;
 
@@ -91,7 +91,7 @@ fn in_words(stall: &Stall) -> String {
     let span = &stall.worst;
     let (earliest, latest) = stall.began();
     let name = text::clean(&span.callsite.name);
-    let thread = thread_cell(&span.longest_thread).text();
+    let thread = Cell::from(&*span.longest_thread).text();
     let longest = text::duration_in_words(stall.longest_ns());
     let at = when(earliest, latest);
     let mut words = format!("{name} held {thread} for {longest} at {at}");
@@ -154,7 +154,7 @@ fn loops(stalls: &[Stall]) -> Option<String> {
     };
     let mut threads: Vec<String> = Vec::new();
     for thread in stalls.iter().map(|stall| &stall.worst.longest_thread).filter(|t| is_plain(t)) {
-        let name = text::clean(&thread_cell(thread).text());
+        let name = Cell::from(&**thread).text();
         if !threads.contains(&name) {
             threads.push(name);
         }
@@ -173,43 +173,26 @@ fn loops(stalls: &[Stall]) -> Option<String> {
 }
 
 fn table(stalls: &[Stall]) -> Table {
-    let mut table = Table::new(vec![
-        Column::right("longest_entry_ns", "longest"),
-        Column::right("self_ns", "self"),
-        Column::right("spans", "spans"),
-        Column::left("name", "span"),
-        Column::left("target", "target").hidden(),
-        Column::left("thread", "thread").drop_rank(2),
-        Column::left("start_ns", "when").drop_rank(4),
-        Column::right("latest_start_ns", "latest").hidden(),
-        Column::left("id", "id"),
-        Column::left("trace_id", "trace").hidden(),
-        Column::right("entries", "entries").hidden(),
-        Column::right("busy_ns", "busy").hidden(),
-        Column::left("status", "status").hidden(),
-        Column::left("inside", "inside").drop_rank(1),
-    ]);
-    for stall in stalls {
-        let span = &stall.worst;
-        let (earliest, latest) = stall.began();
-        table.push(vec![
-            Cell::Ns(stall.longest_ns()),
-            Cell::Ns(stall.self_ns),
-            Cell::Count(stall.spans),
-            Cell::Text(span.callsite.name.clone()),
-            Cell::Text(span.callsite.target.to_string()),
-            thread_cell(&span.longest_thread),
-            Cell::Shown(when(earliest, latest), earliest.into()),
-            Cell::Ns(latest),
-            Cell::Span(span.id),
-            Cell::Trace(span.root_id),
-            Cell::Count(span.entries),
-            span.busy_ns.into(),
-            Cell::Text(span.status.as_str().into()),
-            inside_cell(stall),
-        ]);
+    table_of! {
+        for stall in stalls, {
+            let span = &stall.worst;
+            let (earliest, latest) = stall.began();
+        }
+        Column::right("longest_entry_ns", "longest") => Cell::Ns(stall.longest_ns()),
+        Column::right("self_ns", "self") => Cell::Ns(stall.self_ns),
+        Column::right("spans", "spans") => Cell::Count(stall.spans),
+        Column::left("name", "span") => Cell::from(span.callsite.name.as_str()),
+        Column::left("target", "target").hidden() => Cell::from(&*span.callsite.target),
+        Column::left("thread", "thread").drop_rank(2) => Cell::from(&*span.longest_thread),
+        Column::left("start_ns", "when").drop_rank(4) => Cell::Shown(when(earliest, latest), earliest.into()),
+        Column::right("latest_start_ns", "latest").hidden() => Cell::Ns(latest),
+        Column::left("id", "id") => Cell::Span(span.id),
+        Column::left("trace_id", "trace").hidden() => Cell::Trace(span.root_id),
+        Column::right("entries", "entries").hidden() => Cell::Count(span.entries),
+        Column::right("busy_ns", "busy").hidden() => span.busy_ns.into(),
+        Column::left("status", "status").hidden() => span.status.as_str().into(),
+        Column::left("inside", "inside").drop_rank(1) => inside_cell(stall),
     }
-    table
 }
 
 /// When an entry began: a moment, or between two.
@@ -227,19 +210,12 @@ pub(crate) fn began(stall: &Stall) -> String {
 
 /// On which thread the longest entry was.
 pub(crate) fn thread_in_words(stall: &Stall) -> String {
-    text::clean(&thread_cell(&stall.worst.longest_thread).text())
+    Cell::from(&*stall.worst.longest_thread).text()
 }
 
 /// What was in it.
 pub(crate) fn inside_in_words(stall: &Stall) -> String {
     inside_cell(stall).text()
-}
-
-fn thread_cell(thread: &Thread) -> Cell {
-    match &thread.name {
-        Some(name) => Cell::Text(name.clone()),
-        None => Cell::Shown(format!("thread {}", thread.os_id), Value::Null),
-    }
 }
 
 /// `db.query 92 %, parse? 3 %`: what is not certain has a question mark.

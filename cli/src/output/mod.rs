@@ -32,7 +32,7 @@ pub(crate) use self::progress::Progress;
 pub(crate) use self::sink::{Destination, NewDatabase, ignore_broken_pipe};
 pub(crate) use self::stream::Stream;
 pub(crate) use self::structured::no_formula;
-pub(crate) use self::table::{Cell, Column, Table};
+pub(crate) use self::table::{Cell, Column, Table, table_of};
 pub(crate) use self::unmeasured::{unmeasured, unmeasured_by};
 pub(crate) use self::view::{Header, View, largest};
 
@@ -357,15 +357,11 @@ fn is_utf8() -> bool {
 
 /// The columns that a view has, as a view.
 fn columns_of(view: &View) -> View {
-    let columns = vec![
-        Column::left("column", "column"),
-        Column::left("title", "title"),
-        Column::right("shown", "shown"),
-    ];
-    let mut table = Table::new(columns);
-    for column in &view.table.columns {
-        let texts = [&column.key, &column.title].map(|text| Cell::Text(text.clone()));
-        table.push([texts.to_vec(), vec![Cell::Bool(column.shown)]].concat());
-    }
+    let table = table_of! {
+        for column in &view.table.columns, {}
+        Column::left("column", "column") => Cell::from(column.key.as_str()),
+        Column::left("title", "title") => Cell::from(column.title.as_str()),
+        Column::right("shown", "shown") => Cell::Bool(column.shown),
+    };
     View::new(view.command, None, table)
 }

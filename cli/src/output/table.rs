@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use serde_json::Value;
+use spandrel_query::Thread;
 
 use super::text;
 use crate::failure::{Failure, did_you_mean};
@@ -93,6 +94,28 @@ impl Cell {
     }
 }
 
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&Thread> for Cell {
+    fn from(thread: &Thread) -> Self {
+        match &thread.name {
+            Some(name) => Self::Text(name.clone()),
+            None => Self::Shown(format!("thread {}", thread.os_id), Value::Null),
+        }
+    }
+}
+
+impl From<Option<String>> for Cell {
+    /// A text that may not be known.
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+
 impl From<Option<i64>> for Cell {
     /// A length of time that may not be known.
     fn from(ns: Option<i64>) -> Self {
@@ -135,9 +158,29 @@ impl Column {
     /// Only for those who ask for it, and for programs.
     #[must_use]
     pub(crate) fn hidden(self) -> Self {
-        Self { shown: false, ..self }
+        self.shown_if(false)
+    }
+
+    /// The same unless that is so.
+    #[must_use]
+    pub(crate) fn shown_if(self, shown: bool) -> Self {
+        Self { shown, ..self }
     }
 }
+
+/// A table with a row for each item. A line is a column: how it is called and shown, and what a row has in it.
+macro_rules! table_of {
+    (for $row:pat in $rows:expr, { $($before:tt)* } $($column:expr => $cell:expr,)*) => {{
+        let mut table = $crate::output::Table::new(vec![$($column),*]);
+        for $row in $rows {
+            $($before)*
+            table.push(vec![$($cell),*]);
+        }
+        table
+    }};
+}
+
+pub(crate) use table_of;
 
 /// Rows and columns.
 #[derive(Debug, Clone, Default)]
@@ -158,6 +201,12 @@ impl Table {
     pub(crate) fn push(&mut self, row: Vec<Cell>) {
         self.rows.push(row);
         self.total += 1;
+    }
+
+    /// Puts further columns behind the others, with what each row has in them.
+    pub(crate) fn append(&mut self, columns: Vec<Column>, cells: impl Iterator<Item = Vec<Cell>>) {
+        self.columns.extend(columns);
+        self.rows.iter_mut().zip(cells).for_each(|(row, cells)| row.extend(cells));
     }
 
     /// Some of the rows are missing.

@@ -22,7 +22,7 @@ use super::sides::Side;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Table, View, text};
+use crate::output::{Cell, Column, Format, Table, View, table_of, text};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -158,63 +158,43 @@ fn show(
 }
 
 fn table(verdicts: &[Verdict]) -> Table {
-    let mut table = Table::new(vec![
-        Column::left("outcome", "outcome"),
-        Column::left("span", "span"),
-        Column::left("target", "target"),
-        Column::left("by", "by"),
-        Column::left("metric", "metric"),
-        Column::left("limit", "limit"),
-        Column::left("said", "measured"),
-        Column::right("value_ns", "value_ns"),
-        Column::right("baseline_ns", "baseline_ns"),
-        Column::right("low_ns", "low_ns"),
-        Column::right("high_ns", "high_ns"),
-        Column::right("value", "value"),
-        Column::right("baseline", "baseline"),
-        Column::right("low", "low"),
-        Column::right("high", "high"),
-        Column::right("change_low", "change_low"),
-        Column::right("change_high", "change_high"),
-        Column::right("samples", "samples"),
-    ]);
-    for verdict in verdicts {
-        let samples = Some(verdict.samples).filter(|samples| *samples != u64::MAX);
-        let mut row = vec![
+    table_of! {
+        for verdict in verdicts, {
+            let samples = Some(verdict.samples).filter(|samples| *samples != u64::MAX);
+            let (low, high) = verdict.interval.unzip();
+            // An interval is one of the value, or of its change.
+            let is_change = verdict.baseline.is_some();
+            let (change_low, change_high) = if is_change { (low, high) } else { (None, None) };
+            let (low, high) = if is_change { (None, None) } else { (low, high) };
+            let is_time = verdict.quantity.is_time();
+            let ns = |value: Option<f64>| Cell::from(value.filter(|_| is_time).map(|ns| ns.round() as i64));
+            let plain = |value: Option<f64>| number(value.filter(|_| !is_time));
+        }
+        Column::left("outcome", "outcome") =>
             Cell::Shown(verdict.outcome.in_words(), verdict.outcome.as_str().into()),
-            Cell::Text(verdict.span.clone()),
-            verdict.target.clone().map_or(Cell::Null, Cell::Text),
-            verdict.by.map_or(Cell::Null, |by| Cell::Text(by.as_str().into())),
-            Cell::Text(verdict.quantity.as_str().into()),
-            Cell::Text(verdict.limit.clone()),
-            Cell::Text(verdict.said.clone()),
-        ];
-        row.extend(measured(verdict));
-        row.push(samples.map_or(Cell::Null, Cell::Count));
-        table.push(row);
+        Column::left("span", "span") => verdict.span.as_str().into(),
+        Column::left("target", "target") => verdict.target.clone().into(),
+        Column::left("by", "by") => verdict.by.map_or(Cell::Null, |by| by.as_str().into()),
+        Column::left("metric", "metric") => verdict.quantity.as_str().into(),
+        Column::left("limit", "limit") => verdict.limit.as_str().into(),
+        Column::left("said", "measured") => verdict.said.as_str().into(),
+        Column::right("value_ns", "value_ns") => ns(verdict.value),
+        Column::right("baseline_ns", "baseline_ns") => ns(verdict.baseline),
+        Column::right("low_ns", "low_ns") => ns(low),
+        Column::right("high_ns", "high_ns") => ns(high),
+        Column::right("value", "value") => plain(verdict.value),
+        Column::right("baseline", "baseline") => plain(verdict.baseline),
+        Column::right("low", "low") => plain(low),
+        Column::right("high", "high") => plain(high),
+        Column::right("change_low", "change_low") => number(change_low),
+        Column::right("change_high", "change_high") => number(change_high),
+        Column::right("samples", "samples") => samples.map_or(Cell::Null, Cell::Count),
     }
-    table
-}
-
-/// Value, baseline and interval: as nanoseconds, or as numbers; the interval of a change as shares.
-fn measured(verdict: &Verdict) -> [Cell; 10] {
-    let (low, high) = verdict.interval.unzip();
-    let (of_value, of_change) = match verdict.baseline {
-        Some(_) => ([None, None], [low, high]),
-        None => ([low, high], [None, None]),
-    };
-    let values = [verdict.value, verdict.baseline, of_value[0], of_value[1]];
-    let ns = |value: f64| Cell::Ns(value.round() as i64);
-    let time = values.map(|value| value.filter(|_| verdict.quantity.is_time()));
-    let [value_ns, baseline_ns, low_ns, high_ns] = time.map(|v| v.map_or(Cell::Null, ns));
-    let other = values.map(|value| value.filter(|_| !verdict.quantity.is_time()));
-    let [value, baseline, low, high] = other.map(|v| v.map_or(Cell::Null, number));
-    let [change_low, change_high] = of_change.map(|v| v.map_or(Cell::Null, number));
-    [value_ns, baseline_ns, low_ns, high_ns, value, baseline, low, high, change_low, change_high]
 }
 
 /// Whole numbers without a point.
-fn number(value: f64) -> Cell {
+fn number(value: Option<f64>) -> Cell {
+    let Some(value) = value else { return Cell::Null };
     let is_whole = value.fract() == 0.0 && value.abs() < 9e15;
     Cell::Json(if is_whole { json!(value as i64) } else { json!(value) })
 }

@@ -15,7 +15,7 @@ pub(super) use self::facts::caution;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Column, View, table_of, text};
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
@@ -35,16 +35,13 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     findings.extend(rows::findings(&profile)?);
     findings.extend(long_lived::by_lifetime(&profile)?);
     findings.sort_by_key(|finding| finding.severity);
-    let mut table = Table::new(vec![
-        Column::left("severity", "severity"),
-        Column::left("topic", "topic"),
-        Column::left("evidence", "what was found"),
-        Column::left("advice", "the way out"),
-    ]);
-    for finding in &findings {
-        let texts = [finding.severity.as_str(), finding.topic, &finding.evidence, &finding.advice];
-        table.push(texts.map(|text| Cell::Text(text.into())).to_vec());
-    }
+    let table = table_of! {
+        for finding in &findings, {}
+        Column::left("severity", "severity") => finding.severity.as_str().into(),
+        Column::left("topic", "topic") => finding.topic.into(),
+        Column::left("evidence", "what was found") => finding.evidence.as_str().into(),
+        Column::left("advice", "the way out") => finding.advice.as_str().into(),
+    };
     let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
     let mut view = View::new("doctor", Some(profile.header()?), table);
     view.drawing = Some(drawing(&findings));

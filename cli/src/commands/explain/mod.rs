@@ -25,7 +25,7 @@ use super::{by, distributions, hist, name_hints};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Findings that are shown without asking.
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let against = arguments.against;
     let (explanation, outlived) =
         explain(&profile, name, against, &mut selection, wanted.subjects())?;
-    let mut view = View::new("explain", Some(profile.header()?), table(&explanation));
+    let mut view = View::new("explain", Some(profile.header()?), table(&explanation.findings));
     let all = explanation.selected.saturating_add(explanation.rest);
     view.extra.insert("name".into(), name.into());
     view.extra.insert("by".into(), explanation.counted.map(CountedBy::as_str).into());
@@ -184,54 +184,39 @@ fn value_text(finding: &Finding) -> String {
     }
 }
 
-fn table(explanation: &Explanation) -> Table {
-    let mut table = Table::new(finding_columns());
-    explanation.findings.iter().for_each(|finding| table.push(finding_cells(finding)));
-    table
-}
-
-fn finding_columns() -> Vec<Column> {
-    vec![
-        Column::left("kind", "kind").hidden(),
-        Column::left("field", "field"),
-        Column::left("value", "value"),
-        Column::right("selected_share", "selected"),
-        Column::right("other_share", "other"),
-        Column::right("difference", "difference"),
-        Column::right("selected", "selected spans").hidden(),
-        Column::right("rest", "rest spans").hidden(),
-        Column::right("p_value", "p").hidden(),
-        Column::right("error", "error").hidden(),
-        Column::right("from_ns", "from").hidden(),
-        Column::right("until_ns", "until").hidden(),
-    ]
-}
-
-fn finding_cells(finding: &Finding) -> Vec<Cell> {
+/// A row for each finding.
+fn table<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Table {
     let count = |count: Option<u64>| count.map_or(Cell::Null, Cell::Count);
-    let p = format!("{:.1e}", finding.p_value);
-    let window = match finding.value {
-        Value::Window { from_ns, until_ns } => Some((from_ns, until_ns)),
-        _ => None,
-    };
-    vec![
-        Cell::Text(finding.kind.as_str().into()),
-        Cell::Text(finding.name.clone()),
-        match &finding.value {
-            Value::Text(value) => Cell::Text(value.clone()),
-            Value::Absent => Cell::Shown(value_text(finding), serde_json::Value::Null),
-            _ => Cell::Text(value_text(finding)),
-        },
-        Cell::Share(finding.selected),
-        Cell::Share(finding.other),
-        Cell::Share(finding.difference()),
-        count(finding.counts.map(|counts| counts.0)),
-        count(finding.counts.map(|counts| counts.1)),
-        Cell::Shown(p, finding.p_value.into()),
-        Cell::Share(finding.error),
-        window.map_or(Cell::Null, |(from_ns, _)| Cell::Ns(from_ns)),
-        window.map_or(Cell::Null, |(_, until_ns)| Cell::Ns(until_ns)),
-    ]
+    table_of! {
+        for finding in findings, {
+            let (selected, rest) = finding.counts.unzip();
+            let p = format!("{:.1e}", finding.p_value);
+            let (from_ns, until_ns) = match finding.value {
+                Value::Window { from_ns, until_ns } => (Some(from_ns), Some(until_ns)),
+                _ => (None, None),
+            };
+        }
+        Column::left("kind", "kind").hidden() => finding.kind.as_str().into(),
+        Column::left("field", "field") => finding.name.as_str().into(),
+        Column::left("value", "value") => value_cell(finding),
+        Column::right("selected_share", "selected") => Cell::Share(finding.selected),
+        Column::right("other_share", "other") => Cell::Share(finding.other),
+        Column::right("difference", "difference") => Cell::Share(finding.difference()),
+        Column::right("selected", "selected spans").hidden() => count(selected),
+        Column::right("rest", "rest spans").hidden() => count(rest),
+        Column::right("p_value", "p").hidden() => Cell::Shown(p, finding.p_value.into()),
+        Column::right("error", "error").hidden() => Cell::Share(finding.error),
+        Column::right("from_ns", "from").hidden() => from_ns.into(),
+        Column::right("until_ns", "until").hidden() => until_ns.into(),
+    }
+}
+
+fn value_cell(finding: &Finding) -> Cell {
+    match &finding.value {
+        Value::Text(value) => Cell::Text(value.clone()),
+        Value::Absent => Cell::Shown(value_text(finding), serde_json::Value::Null),
+        _ => Cell::Text(value_text(finding)),
+    }
 }
 
 /// Why there is nothing to compare.

@@ -10,7 +10,7 @@ use spandrel_query::CountedBy;
 use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, IdSet, Key, Scan};
 
 use super::selection::{Selection, SelectionSpec};
-use super::{Against, Arguments, counted, drawing, finding_cells, finding_columns, needs_more};
+use super::{Against, Arguments, counted, drawing, needs_more};
 use crate::arguments::Context;
 use crate::commands::hist::Durations;
 use crate::commands::{by, name_hints};
@@ -169,13 +169,14 @@ fn table(by: &By, parts: &[Part]) -> Table {
         let key = if is_key { "group".into() } else { format!("group_{}", column.key) };
         Column { key, ..column }
     });
-    let mut table = Table::new(own.chain(finding_columns()).collect());
-    for part in parts {
-        for finding in &part.explanation.findings {
-            let mut row = by::cells(by, &part.group.key, &part.group.callsite);
-            row.extend(finding_cells(finding));
-            table.push(row);
-        }
+    let mut table = super::table(parts.iter().flat_map(|part| &part.explanation.findings));
+    table.columns.splice(0..0, own);
+    let of_part = |part: &'_ Part| {
+        let cells = by::cells(by, &part.group.key, &part.group.callsite);
+        std::iter::repeat_n(cells, part.explanation.findings.len())
+    };
+    for (row, cells) in table.rows.iter_mut().zip(parts.iter().flat_map(of_part)) {
+        row.splice(0..0, cells);
     }
     table
 }

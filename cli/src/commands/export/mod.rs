@@ -21,7 +21,7 @@ use super::flame::Width;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{AnyFormat, Cell, Column, Table, View, formulas_of, text};
+use crate::output::{AnyFormat, Column, View, formulas_of, table_of, text};
 use crate::profile::Profile;
 
 #[derive(Debug, Args)]
@@ -291,16 +291,14 @@ fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
 
 /// The formats, and what opens them.
 fn list(context: &Context) -> Result<Exit, Failure> {
-    let mut table = Table::new(vec![
-        Column::left("format", "format"),
-        Column::left("ending", "ending"),
-        Column::left("opened_by", "opened by"),
-    ]);
-    for format in Format::ALL {
-        let ending = format.endings().first().copied().unwrap_or("(--to URL)");
-        let texts = [format.name(), ending, format.opened_by()];
-        table.push(texts.map(|text| Cell::Text(text.to_owned())).to_vec());
-    }
+    let table = table_of! {
+        for format in Format::ALL, {
+            let ending = format.endings().first().copied().unwrap_or("(--to URL)");
+        }
+        Column::left("format", "format") => format.name().into(),
+        Column::left("ending", "ending") => ending.into(),
+        Column::left("opened_by", "opened by") => format.opened_by().into(),
+    };
     let mut view = View::new("export", None, table);
     view.notes.push("`spandrel export FORMAT -o FILE` writes one".to_owned());
     context.output.show(view, 0)

@@ -22,7 +22,7 @@ use super::name_hints;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Destination, Header, Table, View, ending, text};
+use crate::output::{Cell, Column, Destination, Header, Table, View, ending, table_of, text};
 use crate::report;
 
 /// What says how rows are written.
@@ -243,43 +243,27 @@ fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {
 
 fn table(tree: &StackTree, layout: &Layout, weight: Width) -> Table {
     let is_calls = matches!(weight, Width::Calls);
-    let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
-    let mut table = Table::new(vec![
-        Column::right("depth", "depth"),
-        hidden_if(is_calls, Column::right("width_ns", "width")),
-        hidden_if(!is_calls, Column::right("width_calls", "width in calls")),
-        Column::right("share", "share"),
-        Column::right("calls", "calls"),
-        Column::right("errors", "errors").drop_rank(7),
-        Column::right("unfinished", "unfinished").drop_rank(9),
-        Column::right("self_ns", "self"),
-        Column::right("busy_ns", "busy").drop_rank(6),
-        Column::right("total_ns", "total").drop_rank(5),
-        Column::left("name", "span"),
-        Column::left("by", "calls are").drop_rank(10),
-        Column::left("path", "path").drop_rank(8),
-    ]);
-    for cell in &layout.cells {
-        let Some(node) = tree.nodes().get(cell.node) else { continue };
-        let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
-        let (callsite, counted) = (node.frame.callsite(), node.frame.counted());
-        let sums = &node.sums;
-        let [width_ns, width_calls] = weight.cells(cell.weight);
-        table.push(vec![
-            Cell::Count(cell.depth.into()),
-            width_ns,
-            width_calls,
-            Cell::Share(cell.width),
-            Cell::Count(sums.calls),
-            Cell::Count(sums.errors),
-            Cell::Count(sums.unfinished),
-            Cell::Ns(sums.self_ns),
-            Cell::from(sums.busy_ns),
-            Cell::Ns(sums.wall_ns),
-            Cell::Text(callsite.map_or(node.frame.name(), |callsite| &callsite.name).into()),
-            counted.map_or(Cell::Null, |counted| Cell::Text(counted.as_str().into())),
-            Cell::Text(path.join(";")),
-        ]);
+    table_of! {
+        for cell in &layout.cells, {
+            let Some(node) = tree.nodes().get(cell.node) else { continue };
+            let path: Vec<&str> = tree.path(cell.node).iter().map(|frame| frame.name()).collect();
+            let name = node.frame.callsite().map_or(node.frame.name(), |callsite| &callsite.name);
+            let sums = &node.sums;
+            let [width_ns, width_calls] = weight.cells(cell.weight);
+        }
+        Column::right("depth", "depth") => Cell::Count(cell.depth.into()),
+        Column::right("width_ns", "width").shown_if(!is_calls) => width_ns,
+        Column::right("width_calls", "width in calls").shown_if(is_calls) => width_calls,
+        Column::right("share", "share") => Cell::Share(cell.width),
+        Column::right("calls", "calls") => Cell::Count(sums.calls),
+        Column::right("errors", "errors").drop_rank(7) => Cell::Count(sums.errors),
+        Column::right("unfinished", "unfinished").drop_rank(9) => Cell::Count(sums.unfinished),
+        Column::right("self_ns", "self") => Cell::Ns(sums.self_ns),
+        Column::right("busy_ns", "busy").drop_rank(6) => Cell::from(sums.busy_ns),
+        Column::right("total_ns", "total").drop_rank(5) => Cell::Ns(sums.wall_ns),
+        Column::left("name", "span") => Cell::from(name),
+        Column::left("by", "calls are").drop_rank(10) =>
+            node.frame.counted().map_or(Cell::Null, |counted| counted.as_str().into()),
+        Column::left("path", "path").drop_rank(8) => Cell::Text(path.join(";")),
     }
-    table
 }

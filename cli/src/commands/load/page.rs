@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use spandrel_load::{Latencies, Outcome, Rate};
 
-use crate::output::{Cell, Column, Header, Table, View, text};
+use crate::output::{Cell, Column, Header, View, table_of, text};
 
 pub(super) struct Page<'a> {
     pub(super) outcome: &'a Outcome,
@@ -27,11 +27,11 @@ impl Page<'_> {
     }
 
     pub(super) fn view(&self, header: Header) -> View {
-        let mut table =
-            Table::new(vec![Column::left("check", "check"), Column::left("passed", "passed")]);
-        for check in self.checks() {
-            table.push(vec![Cell::Text(check.what), Cell::Bool(check.passed)]);
-        }
+        let table = table_of! {
+            for check in self.checks(), {}
+            Column::left("check", "check") => Cell::Text(check.what),
+            Column::left("passed", "passed") => Cell::Bool(check.passed),
+        };
         let mut view = View::new("load", Some(header), table);
         view.drawing = Some(self.drawing());
         view.extra = self.figures();

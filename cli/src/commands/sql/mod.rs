@@ -21,7 +21,7 @@ use self::rows::{Collected, Written};
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Table, View, formulas_of, text};
+use crate::output::{Column, Format, View, formulas_of, table_of, text};
 
 /// Rows that people see without asking.
 const ROWS: u64 = 1_000;
@@ -112,16 +112,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 
 /// The queries to begin with.
 fn list(context: &Context) -> Result<Exit, Failure> {
-    let columns = vec![
-        Column::left("recipe", "recipe"),
-        Column::left("about", "about"),
-        Column::left("sql", "sql").hidden(),
-    ];
-    let mut table = Table::new(columns);
-    for recipe in recipes::ALL {
-        let texts = [recipe.name, recipe.about(), recipe.sql];
-        table.push(texts.map(|text| Cell::Text(text.into())).to_vec());
-    }
+    let table = table_of! {
+        for recipe in recipes::ALL, {}
+        Column::left("recipe", "recipe") => recipe.name.into(),
+        Column::left("about", "about") => recipe.about().into(),
+        Column::left("sql", "sql").hidden() => recipe.sql.into(),
+    };
     let mut view = View::new("sql", None, table);
     view.notes.push("`spandrel sql --recipe NAME` runs one, with --show it is printed".into());
     context.output.show(view, 0)

@@ -19,7 +19,7 @@ use super::completions::candidates;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Rows that are shown without asking.
@@ -95,12 +95,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         let own = context.output.wants("self_busy_ns").then_some(Columns::Entries);
         from_spans(&profile, arguments, own.unwrap_or(Columns::Numbers))?
     };
-    let mut table = Table::new(columns(&arguments.by, &top));
-    let self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
     let rows = shown(&top);
-    for (group, percentiles) in &rows {
-        table.push(cells(&arguments.by, group, percentiles, self_ns, &top));
-    }
+    let mut table = table(&arguments.by, &top, &rows);
     table.sort("self_ns")?;
     let mut view = View::new("top", Some(profile.header()?), table);
     let legend = by::legend(rows.iter().map(|(group, _)| *group));
@@ -219,68 +215,44 @@ fn exact_percentiles(
     Ok((0..groups.groups().len()).map(|at| exact.of(at)).collect())
 }
 
-fn columns(by: &By, top: &Top) -> Vec<Column> {
-    let hidden_if = |hidden: bool, column: Column| if hidden { column.hidden() } else { column };
-    let none = |of: fn(&Group) -> u64| top.groups.iter().all(|group| of(group) == 0);
-    let mut columns = vec![
-        Column::right("self_ns", "self"),
-        Column::right("self_share", "self%").drop_rank(7),
-        Column::right("calls", "calls"),
-        Column::right("total_ns", "total").drop_rank(6),
-        Column::right("p50_ns", "p50").drop_rank(3),
-        Column::right("p95_ns", "p95").drop_rank(2),
-        Column::right("p99_ns", "p99"),
-        Column::right("max_ns", "max").drop_rank(8),
-        Column::right("mean_ns", "mean").hidden(),
-        Column::right("busy_share", "busy").drop_rank(5),
-        Column::right("busy_ns", "inside").hidden(),
-        Column::right("idle_ns", "idle").hidden(),
-        Column::right("self_busy_ns", "self busy").hidden(),
-        hidden_if(none(|group| group.errors), Column::right("errors", "errors").drop_rank(4)),
-        hidden_if(
-            none(|group| group.unfinished),
-            Column::right("unfinished", "unfinished").drop_rank(4),
-        ),
-        Column::right("rate", "rate").hidden(),
-    ];
-    columns.extend(by::columns(by, by::has_ambiguous_names(&top.groups)));
-    columns.push(by::counted());
-    columns
-}
-
-fn cells(
-    by: &By,
-    group: &Group,
-    percentiles: &[Option<i64>],
-    all_self_ns: i64,
-    top: &Top,
-) -> Vec<Cell> {
-    let calls = group.calls as f64;
+fn table(by: &By, top: &Top, rows: &[(&Group, &Vec<Option<i64>>)]) -> Table {
+    let all_self_ns = top.groups.iter().map(|row| row.self_ns).fold(0, i64::saturating_add);
+    let any = |of: fn(&Group) -> u64| top.groups.iter().any(|group| of(group) > 0);
+    let (has_errors, has_unfinished) = (any(|group| group.errors), any(|group| group.unfinished));
     let share = |part: i64, whole: i64| match whole {
         0 => Cell::Null,
         whole => Cell::Share(part as f64 / whole as f64),
     };
-    let closed = |cell: Cell| if group.calls == 0 { Cell::Null } else { cell };
-    let mut cells = vec![
-        Cell::Ns(group.self_ns),
-        share(group.self_ns, all_self_ns),
-        Cell::Count(group.calls),
-        Cell::Ns(group.sum_ns),
-    ];
-    cells.extend(percentiles.iter().map(|ns| Cell::from(*ns)));
-    cells.extend([
-        closed(Cell::Ns(group.max_ns)),
-        closed(Cell::Ns((group.sum_ns as f64 / calls) as i64)),
-        group.busy_ns.map_or(Cell::Null, |busy| share(busy, group.sum_ns)),
-        Cell::from(group.busy_ns),
-        Cell::from(group.busy_ns.map(|busy| group.sum_ns.saturating_sub(busy).max(0))),
-        Cell::from(group.self_busy_ns),
-        Cell::Count(group.errors),
-        if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) },
-        rate(calls, top.length_ns),
-    ]);
-    cells.extend(by::of_group(by, group));
-    cells
+    let mut table = table_of! {
+        for (group, percentiles) in rows, {
+            let percentile = |at: usize| Cell::from(percentiles.get(at).copied().flatten());
+            let closed = |ns: i64| if group.calls == 0 { Cell::Null } else { Cell::Ns(ns) };
+            let calls = group.calls as f64;
+            let idle_ns = group.busy_ns.map(|busy| group.sum_ns.saturating_sub(busy).max(0));
+            let unfinished = if top.is_summed { Cell::Null } else { Cell::Count(group.unfinished) };
+        }
+        Column::right("self_ns", "self") => Cell::Ns(group.self_ns),
+        Column::right("self_share", "self%").drop_rank(7) => share(group.self_ns, all_self_ns),
+        Column::right("calls", "calls") => Cell::Count(group.calls),
+        Column::right("total_ns", "total").drop_rank(6) => Cell::Ns(group.sum_ns),
+        Column::right("p50_ns", "p50").drop_rank(3) => percentile(0),
+        Column::right("p95_ns", "p95").drop_rank(2) => percentile(1),
+        Column::right("p99_ns", "p99") => percentile(2),
+        Column::right("max_ns", "max").drop_rank(8) => closed(group.max_ns),
+        Column::right("mean_ns", "mean").hidden() => closed((group.sum_ns as f64 / calls) as i64),
+        Column::right("busy_share", "busy").drop_rank(5) =>
+            group.busy_ns.map_or(Cell::Null, |busy| share(busy, group.sum_ns)),
+        Column::right("busy_ns", "inside").hidden() => group.busy_ns.into(),
+        Column::right("idle_ns", "idle").hidden() => idle_ns.into(),
+        Column::right("self_busy_ns", "self busy").hidden() => group.self_busy_ns.into(),
+        Column::right("errors", "errors").drop_rank(4).shown_if(has_errors) => Cell::Count(group.errors),
+        Column::right("unfinished", "unfinished").drop_rank(4).shown_if(has_unfinished) => unfinished,
+        Column::right("rate", "rate").hidden() => rate(calls, top.length_ns),
+    };
+    let keys = by::columns(by, by::has_ambiguous_names(&top.groups));
+    let columns = keys.into_iter().chain([by::counted()]).collect();
+    table.append(columns, rows.iter().map(|(group, _)| by::of_group(by, group)));
+    table
 }
 
 /// Calls a second.
@@ -309,7 +281,7 @@ mod tests {
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));
         let groups = groups.into_groups();
         let top = Top { groups, percentiles: Vec::new(), length_ns: 1, is_summed: true };
-        let columns = columns(&By::Name, &top);
+        let columns = table(&By::Name, &top, &[]).columns;
         let first =
             columns.iter().filter(|column| column.shown).max_by_key(|column| column.drop_rank);
         first.is_some_and(|column| column.title == "target")

@@ -5,8 +5,8 @@ use spandrel_query::trace::{Meanwhile, MeanwhileRow};
 
 use super::fields;
 use super::lines::{Line, LineLimits};
-use super::waterfall::{BAR, FAINT, Waterfall, counted, faint_fields, indent, thread};
-use crate::output::{View, text};
+use super::waterfall::{BAR, FAINT, Waterfall, counted, faint_fields, indent};
+use crate::output::{Cell, View, text};
 
 /// What ran on other threads, the longest first; what is left out is summed up.
 pub(super) fn chosen(ran: &Meanwhile, wanted: &LineLimits) -> Vec<Line> {
@@ -71,7 +71,7 @@ impl Waterfall<'_> {
             more => format!(" and {}", text::counted(more, "other")),
         };
         let duration = text::duration(row.total_ns);
-        let on = thread(&row.thread);
+        let on = Cell::from(&*row.thread).text();
         format!("  {name} {duration:>10}  {BAR}{bar}{BAR:#}  {longest}on {on}{others}")
             + &faint_fields(row.fields.as_deref())
     }

@@ -7,13 +7,13 @@ mod waterfall;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
-use spandrel_query::trace::{Node, Outlived};
+use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
     Columns, CriticalPath, Filter, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
 };
 use spandrel_query::{Event, Link, Reader, Span};
 use spandrel_storage::{Error, TraceId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use self::lines::{LineLimits, Lines};
@@ -23,7 +23,7 @@ use super::fields;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
+use crate::output::{Cell, Column, Table, View, table_of, text};
 use crate::profile::Profile;
 
 /// Spans of a trace that are kept in memory.
@@ -92,12 +92,12 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => 0,
     };
     let Some(found) = find(&profile, arguments)? else {
-        let mut view = View::new("tree", Some(profile.header()?), table_of(None));
+        let mut view = View::new("tree", Some(profile.header()?), table_of_spans(None));
         members(&mut view, None);
         view.notes.push("no span matches, so there is no trace to show".into());
         return context.output.show(view, 0);
     };
-    let mut view = View::new("tree", Some(profile.header()?), table_of(Some(&found)));
+    let mut view = View::new("tree", Some(profile.header()?), table_of_spans(Some(&found)));
     members(&mut view, Some(&found));
     let wanted = LineLimits {
         depth: arguments.depth,
@@ -337,72 +337,53 @@ fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
 }
 
 /// All spans of the trace for programs, those at the top first.
-fn table_of(found: Option<&TraceAnalysis>) -> Table {
-    let mut table = Table::new(vec![
-        Column::left("id", "id"),
-        Column::right("entry_id", "entry").drop_rank(10),
-        Column::left("parent_id", "parent").drop_rank(6),
-        Column::right("depth", "depth"),
-        Column::left("name", "span"),
-        Column::left("target", "target").drop_rank(9),
-        Column::right("start_ns", "start").drop_rank(3),
-        Column::right("duration_ns", "dur"),
-        Column::right("last_exit_ns", "work").drop_rank(11),
-        Column::right("busy_ns", "busy").drop_rank(5),
-        Column::right("self_ns", "self"),
-        Column::right("critical_ns", "critical").drop_rank(2),
-        Column::right("on_critical_path", "on path").drop_rank(8),
-        Column::right("matched", "matched").drop_rank(7),
-        Column::left("by", "counts by").drop_rank(9),
-        Column::left("status", "status").drop_rank(2),
-        Column::left("thread", "thread").drop_rank(4),
-        Column::left("fields", "fields"),
-    ]);
-    let Some(found) = found else { return table };
-    let mut critical_ns = vec![0_i64; found.trace.nodes()];
-    for section in found.path.sections() {
-        if let Some(sum) = section.span.and_then(|place| critical_ns.get_mut(place)) {
+fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
+    let mut critical_ns: HashMap<usize, i64> = HashMap::new();
+    for section in found.iter().flat_map(|found| found.path.sections()) {
+        if let Some(place) = section.span {
+            let sum = critical_ns.entry(place).or_default();
             *sum = sum.saturating_add(section.length_ns());
         }
     }
-    for (place, depth) in lines::all(&found.trace) {
-        let Some(node) = found.trace.node(place) else { continue };
-        let lives_long = found.trace.lives_long(place);
-        let (entry, parent, busy_ns, status) = match node {
-            Node::Span(span) => {
-                (None, span.parent_id, span.busy_ns, Cell::Text(span.status.as_str().into()))
-            }
-            Node::Entry(one) => {
-                (Some(one.entry.id), one.entry.around_id, Some(one.entry.duration_ns), Cell::Null)
-            }
-        };
-        let last_exit_ns = match node {
-            Node::Span(span) => span.last_exit_ns,
-            Node::Entry(_) => None,
-        };
-        let by = if entry.is_some() || lives_long { "entries" } else { "lifetime" };
-        table.push(vec![
-            Cell::Span(node.span_id()),
-            entry.map_or(Cell::Null, Cell::Count),
-            parent.map_or(Cell::Null, Cell::Span),
-            Cell::Count(depth as u64),
-            Cell::Text(node.callsite().name.clone()),
-            Cell::Text(node.callsite().target.to_string()),
-            Cell::Ns(node.start_ns()),
-            node.duration_ns().into(),
-            last_exit_ns.into(),
-            busy_ns.into(),
-            node.self_ns().into(),
-            Cell::Ns(critical_ns.get(place).copied().unwrap_or(0)),
-            Cell::Bool(found.path.contains(place)),
-            Cell::Bool(found.marked.contains(&place)),
-            Cell::Text(by.into()),
-            status,
-            node.thread().name.clone().map_or(Cell::Null, Cell::Text),
-            Cell::Json(fields::value(node.fields())),
-        ]);
-    }
-    table.total = table.total.max(found.trace.total.saturating_add(found.trace.entries_total));
+    let spans = found.map_or_else(Vec::new, |found| lines::all(&found.trace));
+    let mut table = table_of! {
+        for (place, depth) in spans, {
+            let Some(found) = found else { continue };
+            let Some(node) = found.trace.node(place) else { continue };
+            let (entry, parent, busy_ns, last_exit_ns, status) = match node {
+                Node::Span(span) => {
+                    let status = Cell::from(span.status.as_str());
+                    (None, span.parent_id, span.busy_ns, span.last_exit_ns, status)
+                }
+                Node::Entry(TraceEntry { entry, .. }) => {
+                    (Some(entry.id), entry.around_id, Some(entry.duration_ns), None, Cell::Null)
+                }
+            };
+            let counts_by_entries = entry.is_some() || found.trace.lives_long(place);
+        }
+        Column::left("id", "id") => Cell::Span(node.span_id()),
+        Column::right("entry_id", "entry").drop_rank(10) => entry.map_or(Cell::Null, Cell::Count),
+        Column::left("parent_id", "parent").drop_rank(6) => parent.map_or(Cell::Null, Cell::Span),
+        Column::right("depth", "depth") => Cell::Count(depth as u64),
+        Column::left("name", "span") => node.callsite().name.as_str().into(),
+        Column::left("target", "target").drop_rank(9) => Cell::from(&*node.callsite().target),
+        Column::right("start_ns", "start").drop_rank(3) => Cell::Ns(node.start_ns()),
+        Column::right("duration_ns", "dur") => node.duration_ns().into(),
+        Column::right("last_exit_ns", "work").drop_rank(11) => last_exit_ns.into(),
+        Column::right("busy_ns", "busy").drop_rank(5) => busy_ns.into(),
+        Column::right("self_ns", "self") => node.self_ns().into(),
+        Column::right("critical_ns", "critical").drop_rank(2) =>
+            Cell::Ns(critical_ns.get(&place).copied().unwrap_or(0)),
+        Column::right("on_critical_path", "on path").drop_rank(8) => Cell::Bool(found.path.contains(place)),
+        Column::right("matched", "matched").drop_rank(7) => Cell::Bool(found.marked.contains(&place)),
+        Column::left("by", "counts by").drop_rank(9) =>
+            Cell::from(if counts_by_entries { "entries" } else { "lifetime" }),
+        Column::left("status", "status").drop_rank(2) => status,
+        Column::left("thread", "thread").drop_rank(4) => node.thread().name.clone().into(),
+        Column::left("fields", "fields") => Cell::Json(fields::value(node.fields())),
+    };
+    let all = |found: &TraceAnalysis| found.trace.total.saturating_add(found.trace.entries_total);
+    table.total = table.total.max(found.map_or(0, all));
     table
 }
 

@@ -6,14 +6,14 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use spandrel_query::event_text;
 use spandrel_query::trace::{Node, TraceEntry};
-use spandrel_query::{Callsite, Span, SpanRef, Thread};
+use spandrel_query::{Callsite, Span, SpanRef};
 use spandrel_storage::Status;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::TraceAnalysis;
 use super::lines::{Line, Lines};
 use super::meanwhile::more_ran;
-use crate::output::text;
+use crate::output::{Cell, text};
 
 const PATH: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const BAR: Style = AnsiColor::Cyan.on_default();
@@ -220,7 +220,7 @@ impl<'a> Waterfall<'a> {
         }
         let above = self.found.trace.parent(place).and_then(|at| self.found.trace.node(at));
         if above.is_none_or(|above| above.thread().id != one.thread.id) {
-            row.push_str(&format!("  on {}", thread(&one.thread)));
+            row.push_str(&format!("  on {}", Cell::from(&*one.thread).text()));
         }
         row + &faint_fields(one.fields.as_deref())
     }
@@ -402,11 +402,6 @@ fn fit(text: &str, columns: usize) -> String {
     format!("{cut}{}", " ".repeat(columns.saturating_sub(used + 1)))
 }
 
-pub(super) fn thread(thread: &Thread) -> String {
-    let name = thread.name.as_deref().map(text::clean);
-    name.unwrap_or_else(|| format!("thread {}", thread.os_id))
-}
-
 /// The fields as they stand at the end of a row.
 pub(super) fn faint_fields(fields: Option<&str>) -> String {
     match fields.map(written).filter(|fields| !fields.is_empty()) {
@@ -417,14 +412,8 @@ pub(super) fn faint_fields(fields: Option<&str>) -> String {
 
 fn written(fields: &str) -> String {
     let shown = match serde_json::from_str(fields) {
-        Ok(Value::Object(fields)) => {
-            let pairs = fields.iter().map(|(key, value)| match value {
-                Value::String(value) => format!("{key}={value}"),
-                value => format!("{key}={value}"),
-            });
-            pairs.collect::<Vec<_>>().join(" ")
-        }
-        _ => fields.to_owned(),
+        Ok(fields @ Value::Object(_)) => Cell::Json(fields).text(),
+        _ => text::clean(fields),
     };
-    fit(&text::clean(&shown), FIELDS_MAX).trim_end().to_owned()
+    fit(&shown, FIELDS_MAX).trim_end().to_owned()
 }

@@ -10,7 +10,7 @@ use super::trend::column;
 use crate::live::app::App;
 use crate::live::columns::rate;
 use crate::live::page::{Detail, OPEN_SHOWN, Page, Point, Row, SubjectData, TraceKey};
-use crate::output::text;
+use crate::output::{Cell, text};
 
 /// Rows of the bars of the distribution.
 const BARS: usize = 10;
@@ -257,10 +257,7 @@ fn open(detail: &Detail) -> Vec<Line> {
     for open in detail.open.iter().take(OPEN_SHOWN) {
         let span = &open.span;
         let age = open.seen_ns.saturating_sub(span.start_ns);
-        let thread = match &span.thread.name {
-            Some(name) => text::clean(name),
-            None => format!("thread {}", span.thread.os_id),
-        };
+        let thread = Cell::from(&*span.thread).text();
         lines.push(vec![
             (format!("{:>9}", text::duration(age)), PLAIN),
             (format!("  s{:<9} {thread}  ", span.id), FAINT),

@@ -4,7 +4,7 @@ use super::canvas::{Canvas, width};
 use super::theme::{BAD, BOLD, FAINT, PLAIN, WARN};
 use crate::live::app::App;
 use crate::live::page::{OpenLine, State, SubjectData};
-use crate::output::text;
+use crate::output::{Cell, text};
 
 /// Columns of a count behind the name of a thread.
 const COUNT: u16 = 16;
@@ -81,10 +81,7 @@ fn lines(open: &[OpenLine]) -> Vec<Line<'_>> {
 
 fn thread(canvas: &mut Canvas<'_>, y: u16, first: &OpenLine, count: usize) {
     let thread = &first.span.span.thread;
-    let name = match &thread.name {
-        Some(name) => text::clean(name),
-        None => format!("thread {}", thread.os_id),
-    };
+    let name = Cell::from(&**thread).text();
     let x = canvas.put_cut(1, y, &name, canvas.width().saturating_sub(COUNT), BOLD);
     canvas.put(x.saturating_add(2), y, &format!("{} open", text::count(count as u64)), FAINT);
 }
