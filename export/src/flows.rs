@@ -10,7 +10,7 @@ use rusqlite::{Connection, Statement, params};
 
 use super::error::ExportError;
 use super::id_set::IdSet;
-use super::source::{Linked, Place, Source};
+use super::source::{LocatedLink, Source, SpanLocation};
 use super::spool::temporary;
 
 /// The links between exported spans, by either span.
@@ -32,11 +32,11 @@ pub(super) struct Flow {
 
 /// Whether an arrow from left to right can show that one follows from the other. What would be before the
 /// start of the run is put there.
-pub(super) fn goes_right(earlier: &Place, later: &Place) -> bool {
+pub(super) fn goes_right(earlier: &SpanLocation, later: &SpanLocation) -> bool {
     earlier.start_ns.max(0) < later.start_ns.max(0)
 }
 
-fn is_drawn(link: &Linked, drawn: impl Fn(&Place, &Place) -> bool) -> bool {
+fn is_drawn(link: &LocatedLink, drawn: impl Fn(&SpanLocation, &SpanLocation) -> bool) -> bool {
     let (Some(later), Some(earlier)) = (&link.later, &link.earlier) else { return false };
     drawn(earlier, later)
 }
@@ -50,7 +50,7 @@ impl Links {
     /// Those that are `drawn` from the earlier span to the later one.
     pub(super) fn find(
         source: &mut Source<'_>,
-        drawn: impl Fn(&Place, &Place) -> bool,
+        drawn: impl Fn(&SpanLocation, &SpanLocation) -> bool,
     ) -> Result<Self, ExportError> {
         let mut links = Self { conn: temporary()?, linked: IdSet::default(), count: 0 };
         links.conn.execute_batch(TABLE).map_err(ExportError::Spool)?;

@@ -16,7 +16,7 @@ use spandrel_storage::Error;
 
 /// A range of ids with spans of one commit, and others.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct CommitRange {
     pub(super) batch_id: i64,
     first_id: i64,
     last_id: i64,
@@ -27,7 +27,7 @@ pub(super) struct Place {
     pub(super) longest_ns: Option<i64>,
 }
 
-impl Place {
+impl CommitRange {
     pub(super) fn range(&self) -> Range {
         Range { after: self.first_id.saturating_sub(1), last: self.last_id }
     }
@@ -53,7 +53,7 @@ impl Place {
 
 impl Reader {
     /// The places of all spans of a run; `None` if commits do not tell.
-    pub(super) fn places(&self, run_id: i64) -> Result<Option<Vec<Place>>, Error> {
+    pub(super) fn places(&self, run_id: i64) -> Result<Option<Vec<CommitRange>>, Error> {
         self.query("find the spans", |tx| places(tx, run_id, Kind::Span))
     }
 
@@ -75,7 +75,7 @@ impl Reader {
 fn ranges_of_trace(
     conn: &Connection,
     run_id: i64,
-    places: Vec<Place>,
+    places: Vec<CommitRange>,
     root_id: u64,
 ) -> rusqlite::Result<Vec<Range>> {
     let mut query = conn.prepare(
@@ -88,9 +88,9 @@ fn ranges_of_trace(
     let commits = commits.collect::<rusqlite::Result<HashSet<i64>>>()?;
     // And the root itself, which is in no range of roots.
     let root = Range { after: root_id.saturating_sub(1), last: root_id };
-    let is_meant = |place: &Place| commits.contains(&place.batch_id);
+    let is_meant = |place: &CommitRange| commits.contains(&place.batch_id);
     let mut ranges: Vec<Range> =
-        places.iter().filter(|place| is_meant(place)).map(Place::range).collect();
+        places.iter().filter(|place| is_meant(place)).map(CommitRange::range).collect();
     ranges.push(root);
     Ok(union(ranges))
 }
@@ -106,7 +106,7 @@ pub(super) fn places(
     conn: &Connection,
     run_id: i64,
     kind: Kind,
-) -> rusqlite::Result<Option<Vec<Place>>> {
+) -> rusqlite::Result<Option<Vec<CommitRange>>> {
     let has_commits = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'batch_range'";
     if conn.query_row(has_commits, [], |_| Ok(())).optional()?.is_none() {
         return Ok(None);
@@ -124,7 +124,7 @@ pub(super) fn places(
     let mut counted = 0_i64;
     let read = |row: &Row<'_>| {
         counted = counted.saturating_add(row.get(6)?);
-        Ok(Place {
+        Ok(CommitRange {
             batch_id: row.get(0)?,
             first_id: row.get(1)?,
             last_id: row.get(2)?,
@@ -152,8 +152,8 @@ pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
 }
 
 /// The places of a window.
-pub(super) fn in_window(places: &[Place], scan: &Scan) -> Vec<Range> {
-    union(places.iter().filter(|place| place.is_in_window(scan)).map(Place::range).collect())
+pub(super) fn in_window(places: &[CommitRange], scan: &Scan) -> Vec<Range> {
+    union(places.iter().filter(|place| place.is_in_window(scan)).map(CommitRange::range).collect())
 }
 
 #[cfg(test)]

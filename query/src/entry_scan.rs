@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Transaction, params};
 
-use super::commit_map::{Kind, Place, places, union};
+use super::commit_map::{CommitRange, Kind, places, union};
 use super::id_range::Range;
 use super::scanning::{PIECE_ROWS, of_run};
 use crate::reader::{ENTRY_COLUMNS, Entry, Reader};
@@ -62,7 +62,7 @@ impl Reader {
                 return Ok(of_run(tx, run_id)?.into_iter().collect());
             };
             let then = places.iter().filter(|place| place.is_in_any(stretches));
-            Ok(union(then.map(Place::range).collect()))
+            Ok(union(then.map(CommitRange::range).collect()))
         })
     }
 }

@@ -37,7 +37,7 @@ pub(crate) use self::top::{LIVES_LONG, longest_open};
 pub(crate) use self::writer::{WRITER_STAT_COLUMNS, read_writer_stat};
 
 use crate::indexes::Indexes;
-use crate::workers::Ahead;
+use crate::workers::ReadAhead;
 
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: i64 = 20_000;
@@ -50,7 +50,7 @@ const PIECE_ROWS: i64 = 20_000;
 #[derive(Debug)]
 pub struct Reader {
     file: ReadOnly,
-    ahead: Ahead,
+    ahead: ReadAhead,
 }
 
 impl Reader {
@@ -63,7 +63,7 @@ impl Reader {
     /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
     /// the database of another program, or of a newer spandrel; a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self { file: ReadOnly::open(path)?, ahead: Ahead::usual() })
+        Ok(Self { file: ReadOnly::open(path)?, ahead: ReadAhead::usual() })
     }
 
     /// The path, as it was given to [`open`](Self::open).
@@ -107,12 +107,12 @@ impl Reader {
     }
 
     /// How rows are read ahead.
-    pub(crate) fn ahead(&self) -> &Ahead {
+    pub(crate) fn ahead(&self) -> &ReadAhead {
         &self.ahead
     }
 
     #[cfg(test)]
-    pub(crate) fn read_ahead_by(&mut self, ahead: Ahead) {
+    pub(crate) fn read_ahead_by(&mut self, ahead: ReadAhead) {
         self.ahead = ahead;
     }
 

@@ -13,8 +13,8 @@ use rusqlite::{Connection, Params, Statement, Transaction};
 
 use super::id_range::Range;
 use super::raw_span::RawSpan;
-use super::span_pages::{Ended, Only, Pause, SpanPages, Told};
-use super::workers::Ahead;
+use super::span_pages::{Ended, Pause, ReadAheadEvent, RowFilter, SpanPages};
+use super::workers::ReadAhead;
 use super::{Columns, SpanRef};
 use crate::reader::{
     Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, self_busy,
@@ -30,10 +30,10 @@ const OTHERS_MAX: usize = 16_384;
 pub(crate) struct Rows {
     run_id: i64,
     columns: Columns,
-    callsites: Kept<Callsite>,
-    threads: Kept<Thread>,
+    callsites: NameCache<Callsite>,
+    threads: NameCache<Thread>,
     /// Those of the longest entries.
-    workers: Kept<Thread>,
+    workers: NameCache<Thread>,
     shared: Shared,
 }
 
@@ -42,9 +42,9 @@ impl Rows {
         Self {
             run_id,
             columns,
-            callsites: Kept::default(),
-            threads: Kept::default(),
-            workers: Kept::default(),
+            callsites: NameCache::default(),
+            threads: NameCache::default(),
+            workers: NameCache::default(),
             shared: Shared::default(),
         }
     }
@@ -151,7 +151,7 @@ impl Rows {
         table: &SpanPages<'_>,
         conn: &Connection,
         range: &mut Range,
-        (rows_max, only): (u32, &Only<'_>),
+        (rows_max, only): (u32, &RowFilter<'_>),
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<Ended> {
         let mut names = LookUp::new(conn)?;
@@ -165,17 +165,17 @@ impl Rows {
     /// looked at. `None`: not worth it.
     pub(crate) fn read_ahead(
         &mut self,
-        (table, ahead): (&SpanPages<'_>, &Ahead),
+        (table, ahead): (&SpanPages<'_>, &ReadAhead),
         conn: &Connection,
         range: &mut Range,
-        only: &Only<'_>,
+        only: &RowFilter<'_>,
         each: &mut impl Each,
     ) -> rusqlite::Result<Option<Ended>> {
         let mut names = LookUp::new(conn)?;
         let wanted = only.wanted(self.run_id, self.columns);
         table.read_ahead(ahead, range, &wanted, |told| match told {
-            Told::Row(raw, fields) => Ok(each.row(&self.named(raw, fields, &mut names)?)),
-            Told::LookedAt(rows, pause) => Ok(each.looked_at(rows, pause)),
+            ReadAheadEvent::Row(raw, fields) => Ok(each.row(&self.named(raw, fields, &mut names)?)),
+            ReadAheadEvent::LookedAt(rows, pause) => Ok(each.looked_at(rows, pause)),
         })
     }
 
@@ -263,20 +263,20 @@ pub(crate) trait OwnerOf {
 }
 
 /// Names by number.
-struct Kept<T> {
+struct NameCache<T> {
     /// The small numbers.
     table: Vec<Option<Arc<T>>>,
     /// The others.
     others: HashMap<i64, Arc<T>>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for NameCache<T> {
     fn default() -> Self {
         Self { table: Vec::new(), others: HashMap::new() }
     }
 }
 
-impl<T> Kept<T> {
+impl<T> NameCache<T> {
     fn get(
         &mut self,
         id: i64,
@@ -311,9 +311,9 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_once_and_their_number_is_bounded() {
-        let mut kept = Kept::default();
+        let mut kept = NameCache::default();
         let mut looked_up = 0;
-        let mut get = |kept: &mut Kept<i64>, id: i64| {
+        let mut get = |kept: &mut NameCache<i64>, id: i64| {
             let found = kept.get(id, |id| {
                 looked_up += 1;
                 Ok(Arc::new(id))

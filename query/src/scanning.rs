@@ -20,7 +20,7 @@ use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::id_set::IdSet;
 use super::rows::{Each, Rows};
-use super::span_pages::{Callsites, Ended, Only, Pause, SpanPages};
+use super::span_pages::{Callsites, Ended, Pause, RowFilter, SpanPages};
 use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
@@ -251,7 +251,7 @@ impl Reader {
             while range.after < range.last {
                 let tx = self.begin()?;
                 let tx = if condition.is_hint() {
-                    let handed = Handed::new(self, scan, (&mut *condition, &mut each), tx);
+                    let handed = RowSink::new(self, scan, (&mut *condition, &mut each), tx);
                     match handed.read(&mut range, &mut rows)? {
                         ControlFlow::Break(()) => return Ok(()),
                         // What is left SQLite has to read.
@@ -297,7 +297,7 @@ impl Reader {
 }
 
 /// Whoever is handed rows that are read from pages.
-struct Handed<'r, 'a, C, F> {
+struct RowSink<'r, 'a, C, F> {
     reader: &'r Reader,
     scan: &'a Scan,
     condition: &'a mut C,
@@ -313,7 +313,9 @@ struct Handed<'r, 'a, C, F> {
     error: Option<Error>,
 }
 
-impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Handed<'r, 'a, C, F> {
+impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
+    RowSink<'r, 'a, C, F>
+{
     fn new(
         reader: &'r Reader,
         scan: &'a Scan,
@@ -367,7 +369,7 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Ha
         self.version = data_version(tx)?;
         let callsites = self.condition.callsites().map(Callsites::new);
         let parents = self.condition.parents().cloned();
-        let only = Only { callsites: callsites.as_ref(), parents: parents.as_ref() };
+        let only = RowFilter { callsites: callsites.as_ref(), parents: parents.as_ref() };
         let conn = reader.connection();
         let ahead = (&table, reader.ahead());
         if let Some(ended) = rows.read_ahead(ahead, conn, range, &only, self)? {
@@ -388,7 +390,7 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Ha
 }
 
 impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Each
-    for Handed<'_, '_, C, F>
+    for RowSink<'_, '_, C, F>
 {
     fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
         if self.scan.has(span) {

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::Row;
 
-use super::commit_map::Place;
+use super::commit_map::CommitRange;
 use super::rows::Rows;
 use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
@@ -115,14 +115,14 @@ pub struct Slowest {
     by: SlowBy,
     limit: usize,
     /// The quickest on top.
-    kept: BinaryHeap<Reverse<Kept>>,
+    kept: BinaryHeap<Reverse<RankedSpan>>,
     /// No quicker ones are wanted.
     floor_ns: Option<i64>,
     seen: u64,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct RankedSpan {
     entered: bool,
     ns: i64,
     span: Span,
@@ -155,7 +155,7 @@ impl Slowest {
                 _ => return,
             }
         }
-        self.kept.push(Reverse(Kept { entered, ns, span: span.to_span() }));
+        self.kept.push(Reverse(RankedSpan { entered, ns, span: span.to_span() }));
     }
 
     /// How many spans it was fed that have such a time.
@@ -176,27 +176,27 @@ impl Slowest {
     }
 }
 
-impl Kept {
+impl RankedSpan {
     fn key(&self) -> (bool, i64, u64, u64) {
         (self.entered, self.ns, self.span.id, self.span.entry.map_or(0, |entry| entry.id))
     }
 }
 
-impl PartialEq for Kept {
+impl PartialEq for RankedSpan {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Kept {}
+impl Eq for RankedSpan {}
 
-impl PartialOrd for Kept {
+impl PartialOrd for RankedSpan {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Kept {
+impl Ord for RankedSpan {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.key().cmp(&other.key())
     }
@@ -245,7 +245,7 @@ impl Entered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Long {
     LeftOut,
-    Kept,
+    RankedSpan,
 }
 
 impl Search {
@@ -253,7 +253,7 @@ impl Search {
         match self.long {
             Long::LeftOut => self.slowest.add(span),
             // Its lifetime, as if it were work.
-            Long::Kept => self.slowest.keep(self.slowest.by.of_lifetime(span), span),
+            Long::RankedSpan => self.slowest.keep(self.slowest.by.of_lifetime(span), span),
         }
         ControlFlow::Continue(())
     }
@@ -293,7 +293,7 @@ impl Reader {
             self.add_idle_roots(scan.run_id, &mut slowest, &idle.into_spans())?;
             // Where all others live long, one that was open for long is better than none.
             if !slowest.kept.iter().any(|Reverse(kept)| kept.entered) {
-                let long = self.slowest_spans(scan, (which, entered), new(), Long::Kept)?;
+                let long = self.slowest_spans(scan, (which, entered), new(), Long::RankedSpan)?;
                 for span in &long.into_spans() {
                     let span = SpanRef::from(span);
                     slowest.keep(by.of_lifetime(&span), &span);
@@ -404,7 +404,7 @@ impl Reader {
     fn by_commit(&self, scan: &Scan, search: &mut Search) -> Result<bool, Error> {
         let Some(mut places) = self.places(scan.run_id)? else { return Ok(false) };
         // Ranges of several commits overlap, and are looked at for each.
-        let total: u64 = places.iter().map(Place::width).sum();
+        let total: u64 = places.iter().map(CommitRange::width).sum();
         let mut left = total / PASS_PART;
         places.retain(|place| place.longest_ns.is_some() && place.is_in_window(scan));
         places.sort_unstable_by_key(|place| Reverse(place.longest_ns));

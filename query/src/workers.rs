@@ -8,7 +8,7 @@ const WORKERS_MAX: usize = 8;
 
 /// How rows are read ahead by other threads.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ahead {
+pub(crate) struct ReadAhead {
     /// How many there are; whoever asks is one more.
     pub(crate) threads: usize,
     /// Leaves of the tree that one reads at a time.
@@ -17,7 +17,7 @@ pub(crate) struct Ahead {
     pub(crate) rows: u32,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// As the processors allow. More than three threads read faster than anybody takes the rows.
     pub(crate) fn usual() -> Self {
         Self { threads: workers().saturating_sub(1).min(3), leaves: 128, rows: 2_048 }

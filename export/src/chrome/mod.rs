@@ -37,7 +37,7 @@ use super::flows::{Flows, Links, goes_right};
 use super::for_scripts::string;
 use super::lanes::{Lane, Open, Slice, Slices, What};
 use super::out::Out;
-use super::source::{Place, Source};
+use super::source::{Source, SpanLocation};
 use super::text::{self, integer, key, unsigned};
 use super::timeline;
 use spandrel_query::Columns;
@@ -45,7 +45,7 @@ use spandrel_storage::internals::QuickMap;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     // An instant has no arrows.
-    let has_length = |place: &Place| at(place.start_ns) < at(place.end_ns);
+    let has_length = |place: &SpanLocation| at(place.start_ns) < at(place.end_ns);
     let links = Links::find(source, |earlier, later| {
         goes_right(earlier, later) && has_length(earlier) && has_length(later)
     })?;

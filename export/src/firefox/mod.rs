@@ -58,7 +58,7 @@ const PATHS: i64 = i64::MIN + 1;
 const BESIDE: i64 = i64::MIN + 2;
 
 /// Where a marker stands, and what it is.
-struct Place<'a> {
+struct MarkerPosition<'a> {
     thread: i64,
     name: &'a str,
     from_ns: i64,
@@ -146,7 +146,7 @@ impl Firefox<'_> {
             spandrel_storage::Status::Error | spandrel_storage::Status::Panicked
         );
         let end = span.end_ns().map(|end| end.max(span.start_ns));
-        let mut place = Place {
+        let mut place = MarkerPosition {
             thread: span.longest_thread.id,
             name: &span.callsite.name,
             from_ns: span.start_ns,
@@ -158,7 +158,7 @@ impl Firefox<'_> {
             Some(entries) if is_call(span) && !entries.has_several(span.id) => {
                 self.calls.insert(span.id);
                 if let Some((from_ns, to_ns)) = only_entry(span) {
-                    place = Place { from_ns, to_ns: Some(to_ns), ..place };
+                    place = MarkerPosition { from_ns, to_ns: Some(to_ns), ..place };
                 }
             }
             Some(_) => place.thread = BESIDE,
@@ -224,7 +224,7 @@ impl Firefox<'_> {
     fn entry(&mut self, recorded: &Recorded) -> Result<(), ExportError> {
         let Recorded { callsite, thread, entry, .. } = recorded;
         self.know(thread);
-        let place = Place {
+        let place = MarkerPosition {
             thread: thread.id,
             name: &callsite.name,
             from_ns: recorded.from_ns,
@@ -262,7 +262,7 @@ impl Firefox<'_> {
 
     fn event(&mut self, event: &super::source::EventRef<'_>) -> Result<(), ExportError> {
         self.know(&event.thread);
-        let place = Place {
+        let place = MarkerPosition {
             thread: event.thread.id,
             name: &event.callsite.target,
             from_ns: event.at_ns,
@@ -306,7 +306,7 @@ impl Firefox<'_> {
     }
 
     fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<u64, ExportError> {
-        let place = |name, from_ns, to_ns: Option<i64>| Place {
+        let place = |name, from_ns, to_ns: Option<i64>| MarkerPosition {
             thread: NO_THREAD,
             name,
             from_ns,
@@ -355,7 +355,7 @@ impl Firefox<'_> {
 
     fn marker(
         &mut self,
-        place: &Place<'_>,
+        place: &MarkerPosition<'_>,
         data: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), ExportError> {
         let name = self.string(place.name);

@@ -9,7 +9,7 @@ use super::super::source::Source;
 use super::super::spool::temporary;
 use super::Otlp;
 use super::event::event;
-use super::wire::Wire;
+use super::wire::WireFormat;
 
 /// What belongs to spans, as it is written.
 pub(super) struct Attached<W> {
@@ -17,7 +17,7 @@ pub(super) struct Attached<W> {
     wire: PhantomData<W>,
 }
 
-impl<W: Wire> Attached<W> {
+impl<W: WireFormat> Attached<W> {
     pub(super) fn put_by(source: &mut Source<'_>, otlp: &Otlp) -> Result<Self, ExportError> {
         let conn = temporary()?;
         // `late`: exceptions come first, and so are kept where there is not room for all.
@@ -104,7 +104,7 @@ struct Waiting {
 
 /// What a span has.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct SpanAttachments {
     /// In the order of time.
     pub(super) bodies: Vec<Vec<u8>>,
     pub(super) bytes: usize,
@@ -140,8 +140,12 @@ impl<'a> Cursor<'a> {
 
     /// What belongs to a span, in so many bytes at most. What is of spans that are not stored is passed
     /// over.
-    pub(super) fn take(&mut self, span_id: u64, bytes_max: usize) -> Result<Taken, ExportError> {
-        let mut taken = Taken::default();
+    pub(super) fn take(
+        &mut self,
+        span_id: u64,
+        bytes_max: usize,
+    ) -> Result<SpanAttachments, ExportError> {
+        let mut taken = SpanAttachments::default();
         let mut bodies = Vec::new();
         while let Some(one) = self.next.take_if(|next| next.span_id <= span_id) {
             if one.span_id == span_id {

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use super::super::fields::{self, Value};
-use super::wire::Wire;
+use super::wire::WireFormat;
 use spandrel_query::Callsite;
 
 /// Before the names of what is not the program's.
@@ -36,7 +36,7 @@ pub(super) struct Attributes<'a, W> {
     wire: PhantomData<W>,
 }
 
-impl<'a, W: Wire> Attributes<'a, W> {
+impl<'a, W: WireFormat> Attributes<'a, W> {
     /// An empty list.
     pub(super) fn new(out: &'a mut Vec<u8>, list: u32, bytes_max: usize) -> Self {
         out.clear();

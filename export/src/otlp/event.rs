@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::super::fields::Value;
 use super::super::source::EventRef;
 use super::attributes::{Attributes, Fields, shortened};
-use super::wire::{EventParts, Wire, list};
+use super::wire::{EventParts, WireFormat, list};
 use spandrel_query::event_name;
 
 /// Bytes of the attributes of one event at most.
@@ -21,7 +21,7 @@ const EXCEPTION: [&str; 3] = [MESSAGE, "exception.type", "exception.stacktrace"]
 const ERROR: [&str; 2] = ["error", "err"];
 
 /// Appends an event. Gives the message of an exception, and whether it is one.
-pub(super) fn event<W: Wire>(
+pub(super) fn event<W: WireFormat>(
     event: &EventRef<'_>,
     at_unix_ns: u64,
     out: &mut Vec<u8>,
@@ -83,7 +83,7 @@ fn exception<'a>(event: &EventRef<'a>, fields: &mut Fields<'a>) -> Option<String
 }
 
 /// A text of the event that is no field, if there is one.
-fn text<W: Wire>(
+fn text<W: WireFormat>(
     attributes: &mut Attributes<'_, W>,
     name: &str,
     text: Option<&str>,

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use super::super::fields::Value;
 use super::super::text::{hex, integer, json, key, unsigned};
-use super::wire::{EventParts, Ids, SpanParts, Wire};
+use super::wire::{EventParts, Ids, SpanParts, WireFormat};
 
 /// JSON on one line.
 pub(super) struct Json;
 
-impl Wire for Json {
+impl WireFormat for Json {
     const SEPARATOR: &'static [u8] = b",";
 
     fn attribute(out: &mut Vec<u8>, _list: u32, name: &str, value: &Value<'_>) {

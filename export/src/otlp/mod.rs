@@ -34,13 +34,13 @@ use super::source::Source;
 use super::{Settings, Written};
 use spandrel_query::{Columns, SpanRef};
 
-use self::attached::{Attached, Cursor, Taken};
+use self::attached::{Attached, Cursor, SpanAttachments};
 use self::attributes::Attributes;
 use self::ids::TraceIds;
 use self::json::Json;
 use self::protobuf::Protobuf;
 use self::span::describe;
-use self::wire::{SpanParts, Status, Wire, list};
+use self::wire::{SpanParts, Status, WireFormat, list};
 
 /// Spans of one request at most.
 const SPANS_MAX: usize = 1000;
@@ -131,7 +131,7 @@ pub(super) fn write(
     })
 }
 
-fn requests<W: Wire>(
+fn requests<W: WireFormat>(
     source: &mut Source<'_>,
     settings: &Settings,
     each: Each<'_>,
@@ -174,7 +174,7 @@ struct Growing {
 }
 
 impl Growing {
-    fn add<W: Wire>(&mut self, id: u64, span: &[u8], (events, links): (u64, u64)) {
+    fn add<W: WireFormat>(&mut self, id: u64, span: &[u8], (events, links): (u64, u64)) {
         if self.spans.is_empty() {
             self.counts.first_span = id;
         } else {
@@ -187,7 +187,7 @@ impl Growing {
     }
 
     /// Hands it on, if there is anything in it, and begins the next one.
-    fn hand_on<W: Wire>(&mut self, otlp: &Otlp, each: Each<'_>) -> Result<(), ExportError> {
+    fn hand_on<W: WireFormat>(&mut self, otlp: &Otlp, each: Each<'_>) -> Result<(), ExportError> {
         let mut request = std::mem::take(&mut self.counts);
         if request.spans > 0 {
             request.body.reserve(self.spans.len() + otlp.resource.len() + 1000);
@@ -211,7 +211,7 @@ struct Otlp {
 }
 
 impl Otlp {
-    fn new<W: Wire>(source: &Source<'_>, settings: &Settings) -> Self {
+    fn new<W: WireFormat>(source: &Source<'_>, settings: &Settings) -> Self {
         let info = &source.run.info;
         let mut resource = Vec::new();
         let mut attributes =
@@ -250,13 +250,13 @@ impl Otlp {
         u64::try_from(unix_ns.max(0)).unwrap_or(u64::MAX)
     }
 
-    fn span<W: Wire>(
+    fn span<W: WireFormat>(
         &self,
         span: &SpanRef<'_>,
         described: &span::Described<'_>,
         attributes: &[u8],
-        events: &Taken,
-        links: &Taken,
+        events: &SpanAttachments,
+        links: &SpanAttachments,
         out: &mut Vec<u8>,
     ) {
         let end_ns = span.end_ns().unwrap_or(self.last_ns).max(span.start_ns);

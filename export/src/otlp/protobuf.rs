@@ -3,12 +3,12 @@
 
 use super::super::fields::Value;
 use super::super::proto::{bytes, double, fixed, message, signed, unsigned};
-use super::wire::{EventParts, Ids, SpanParts, Wire};
+use super::wire::{EventParts, Ids, SpanParts, WireFormat};
 
 /// Protocol buffers.
 pub(super) struct Protobuf;
 
-impl Wire for Protobuf {
+impl WireFormat for Protobuf {
     const SEPARATOR: &'static [u8] = b"";
 
     fn attribute(out: &mut Vec<u8>, list: u32, name: &str, value: &Value<'_>) {

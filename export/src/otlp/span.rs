@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::super::fields::Value;
 use super::attributes::{Attributes, Fields, shortened};
-use super::wire::{Wire, list};
+use super::wire::{WireFormat, list};
 use spandrel_query::SpanRef;
 use spandrel_storage::Status;
 
@@ -18,7 +18,7 @@ const ERROR: u8 = 2;
 
 /// What a span's fields say of it.
 #[derive(Debug, Default)]
-struct Said {
+struct SpanSemantics {
     name: Option<String>,
     kind: Option<u8>,
     code: Option<u8>,
@@ -36,13 +36,13 @@ pub(super) struct Described<'a> {
 }
 
 /// Writes the attributes.
-pub(super) fn describe<'a, W: Wire>(
+pub(super) fn describe<'a, W: WireFormat>(
     span: &SpanRef<'a>,
     bytes_max: usize,
     out: &mut Vec<u8>,
 ) -> Described<'a> {
     let mut fields = Fields::of(span.fields);
-    let said = Said::take_from(&mut fields);
+    let said = SpanSemantics::take_from(&mut fields);
     let mut attributes = Attributes::<W>::new(out, list::OF_SPAN, bytes_max);
     ours(span, &mut attributes, &fields);
     if said.name.is_some() {
@@ -65,7 +65,11 @@ pub(super) fn describe<'a, W: Wire>(
 }
 
 /// What spandrel knows of the span.
-fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside: &Fields<'_>) {
+fn ours<W: WireFormat>(
+    span: &SpanRef<'_>,
+    attributes: &mut Attributes<'_, W>,
+    beside: &Fields<'_>,
+) {
     let thread = span.longest_thread;
     attributes.of_callsite(span.callsite, beside);
     attributes.conventional("thread.id", &Value::Integer(thread.os_id as i64), beside);
@@ -113,7 +117,7 @@ fn ours<W: Wire>(span: &SpanRef<'_>, attributes: &mut Attributes<'_, W>, beside:
     }
 }
 
-impl Said {
+impl SpanSemantics {
     /// Takes the fields that say something of the span. What says nothing that OTLP has a place for stays
     /// a field.
     fn take_from(fields: &mut Fields<'_>) -> Self {
@@ -170,7 +174,7 @@ mod tests {
 
     fn said(json: &str) -> (Option<String>, Option<u8>, Option<u8>, Option<String>, usize) {
         let mut fields = Fields::of(Some(json));
-        let said = Said::take_from(&mut fields);
+        let said = SpanSemantics::take_from(&mut fields);
         (said.name, said.kind, said.code, said.description, fields.members.len())
     }
 

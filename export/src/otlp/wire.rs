@@ -3,7 +3,7 @@
 use super::super::fields::Value;
 
 /// A kind of writing.
-pub(super) trait Wire {
+pub(super) trait WireFormat {
     /// Between the elements of a list.
     const SEPARATOR: &'static [u8];
 

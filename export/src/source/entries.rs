@@ -44,7 +44,7 @@ impl Named {
 
 /// What is known of spans that began outside of the window.
 #[derive(Default)]
-struct Others {
+struct OutsideSpans {
     looked_at: IdSet,
     meant: IdSet,
 }
@@ -56,7 +56,7 @@ impl Source<'_> {
         &mut self,
         mut each: impl FnMut(&Named) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
-        let mut others = Others::default();
+        let mut others = OutsideSpans::default();
         let (mut after, mut count) = (self.before_window()?, 0);
         loop {
             let piece = self.entries(after)?;
@@ -79,7 +79,11 @@ impl Source<'_> {
     }
 
     /// Finds out which spans of these entries the filter means, if they began outside of the window.
-    fn look_at_others(&self, piece: &[Named], others: &mut Others) -> Result<(), ExportError> {
+    fn look_at_others(
+        &self,
+        piece: &[Named],
+        others: &mut OutsideSpans,
+    ) -> Result<(), ExportError> {
         if self.is_whole() || self.filter.is_empty() {
             return Ok(());
         }

@@ -9,23 +9,23 @@ use spandrel_query::internals::{Contexts, Lineage};
 use spandrel_storage::Error;
 
 /// A link, and where its spans are.
-pub(crate) struct Linked {
+pub(crate) struct LocatedLink {
     /// The later span.
     pub(crate) span_id: u64,
     /// The span that it follows from.
     pub(crate) follows_id: u64,
     /// Where the later span is, if it is stored.
-    pub(crate) later: Option<Place>,
+    pub(crate) later: Option<SpanLocation>,
     /// The trace of the earlier span, if it is stored.
     pub(crate) follows_root: Option<u64>,
     /// How other systems know the earlier span.
     pub(crate) follows_context: Option<SpanContext>,
     /// Where the earlier one is, if it is exported, too.
-    pub(crate) earlier: Option<Place>,
+    pub(crate) earlier: Option<SpanLocation>,
 }
 
 /// Where a span is.
-pub(crate) struct Place {
+pub(crate) struct SpanLocation {
     pub(crate) start_ns: i64,
     /// `i64::MAX` for an unfinished one.
     pub(crate) end_ns: i64,
@@ -35,7 +35,7 @@ impl Source<'_> {
     /// The links of the chosen spans in the order of spans, after a pass over those. Gives their number.
     pub(crate) fn links(
         &mut self,
-        mut each: impl FnMut(&Linked) -> Result<(), ExportError>,
+        mut each: impl FnMut(&LocatedLink) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
         let mut count = 0;
         if self.run.links == 0 {
@@ -81,7 +81,7 @@ impl Source<'_> {
     }
 }
 
-fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<Linked> {
+fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<LocatedLink> {
     let follows_root: Option<i64> = row.get(3)?;
     let follows_context = match follows_root {
         Some(root_id) => {
@@ -89,7 +89,7 @@ fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<Linked
         }
         None => None,
     };
-    Ok(Linked {
+    Ok(LocatedLink {
         follows_context,
         span_id: row.get::<_, i64>(1)? as u64,
         follows_id: row.get::<_, i64>(2)? as u64,
@@ -100,9 +100,9 @@ fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<Linked
 }
 
 /// Start and duration, in the columns from this one on.
-fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
+fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SpanLocation>> {
     let Some(start_ns) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
     let duration_ns: Option<i64> = row.get(column + 1)?;
     let end_ns = duration_ns.map_or(i64::MAX, |ns| start_ns.saturating_add(ns.max(0)));
-    Ok(Some(Place { start_ns, end_ns }))
+    Ok(Some(SpanLocation { start_ns, end_ns }))
 }

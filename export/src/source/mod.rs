@@ -12,7 +12,7 @@ mod moments;
 
 pub(super) use self::entries::Named;
 pub(super) use self::events::EventRef;
-pub(super) use self::links::{Linked, Place};
+pub(super) use self::links::{LocatedLink, SpanLocation};
 pub(super) use self::moments::Counters;
 
 use std::fmt;

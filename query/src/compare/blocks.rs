@@ -58,20 +58,20 @@ impl Eq for LastBlock {}
 /// The number of spans in a bucket of a block, or the busy time of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
-    place: Place,
+    place: BlockKey,
     value: u64,
 }
 
 /// Run, block, and bucket with [`BUSY`] before them, in one number that is quick to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u64);
+pub(super) struct BlockKey(u64);
 
 /// Stands for the busy time, where a bucket has its number and one more.
 const BUSY: u16 = 0;
 /// Stands for entries of which nothing is known but their number and sum.
 const EARLIER: u16 = u16::MAX;
 
-impl Place {
+impl BlockKey {
     fn new(run: usize, block: u8, what: u16) -> Self {
         Self((run as u64) << 24 | u64::from(block) << 16 | u64::from(what))
     }
@@ -205,16 +205,16 @@ impl Samples {
             return;
         }
         if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
-            self.put(Place::new(0, block, EARLIER), entry.earlier_entries);
+            self.put(BlockKey::new(0, block, EARLIER), entry.earlier_entries);
             self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
             let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
             self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
             self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
         }
-        self.put(Place::of_value(0, block, duration_ns.max(0) as u64), 1);
+        self.put(BlockKey::of_value(0, block, duration_ns.max(0) as u64), 1);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
         if busy_ns > 0 {
-            self.put(Place::new(0, block, BUSY), busy_ns);
+            self.put(BlockKey::new(0, block, BUSY), busy_ns);
         }
         self.unmeasured += u64::from(span.busy_ns.is_none());
         self.sum_ns = self.sum_ns.saturating_add(duration_ns);
@@ -244,7 +244,7 @@ impl Samples {
         self.spans += other.spans;
     }
 
-    fn put(&mut self, place: Place, value: u64) {
+    fn put(&mut self, place: BlockKey, value: u64) {
         let at = match self.cells.last() {
             // Spans come in the order of time.
             Some(last) if last.place < place => Err(self.cells.len()),
@@ -269,7 +269,7 @@ impl Samples {
     }
 
     /// Where a place is, or would be. Mostly it is in the last block; busy time stands first in one.
-    fn find(&mut self, place: Place) -> Result<usize, usize> {
+    fn find(&mut self, place: BlockKey) -> Result<usize, usize> {
         let is_before = |cell: &Cell| cell.place < place && !cell.place.is_in_block_of(place);
         let LastBlock(mut first) = self.last_block;
         if self.cells.get(first).is_none_or(|cell| !cell.place.is_in_block_of(place)) {
@@ -295,7 +295,7 @@ impl Samples {
         let mut samples = Self { runs: 1, ..Self::default() };
         for (block, durations) in (0..).zip(blocks) {
             for ns in durations.as_ref() {
-                samples.put(Place::of_value(0, block, *ns), 1);
+                samples.put(BlockKey::of_value(0, block, *ns), 1);
                 samples.max_ns = samples.max_ns.max(*ns as i64);
                 samples.sum_ns += *ns as i64;
                 samples.spans += 1;
@@ -325,9 +325,9 @@ mod tests {
     fn a_name_takes_what_its_own_blocks_take_and_not_a_place_in_each() {
         let mut samples = Samples { runs: 1, ..Samples::default() };
         for (block, ns) in [(63, 5), (2, 7), (63, 6), (63, 5)] {
-            samples.put(Place::of_value(0, block, ns), 1);
+            samples.put(BlockKey::of_value(0, block, ns), 1);
         }
-        samples.put(Place::new(0, 63, BUSY), 9);
+        samples.put(BlockKey::new(0, 63, BUSY), 9);
         assert_eq!((samples.cells.len(), samples.lengths(), samples.calls()), (4, vec![64], 4));
         let found: Vec<(usize, u64)> = samples
             .by_block()
@@ -350,8 +350,8 @@ mod tests {
             let (mut samples, mut expected) = (Samples::default(), BTreeMap::new());
             for (run, block, ns, count) in spans {
                 let place = match ns {
-                    0 => Place::new(run, block, BUSY),
-                    ns => Place::of_value(run, block, ns),
+                    0 => BlockKey::new(run, block, BUSY),
+                    ns => BlockKey::of_value(run, block, ns),
                 };
                 samples.put(place, count);
                 *expected.entry(place).or_insert(0) += count;

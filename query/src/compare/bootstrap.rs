@@ -112,7 +112,7 @@ impl Sum {
 
 /// How many things an interval is drawn from; what is drawn of each side is the least of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Drawn(pub(super) usize);
+pub(super) struct DrawCount(pub(super) usize);
 
 /// The buckets of two sides, as columns.
 pub(super) struct Buckets {
@@ -204,10 +204,10 @@ impl Blocks {
     }
 
     /// What a draw draws first: runs, or the blocks of the only one.
-    pub(super) fn drawn(&self) -> Drawn {
+    pub(super) fn drawn(&self) -> DrawCount {
         match self.runs.as_slice() {
-            [only] => Drawn(only.len()),
-            runs => Drawn(runs.len()),
+            [only] => DrawCount(only.len()),
+            runs => DrawCount(runs.len()),
         }
     }
 
@@ -263,7 +263,12 @@ impl Bootstrap {
     }
 
     /// How likely chance alone makes a ratio as far from one as `measured`, of which this is the interval.
-    pub(super) fn chance(&self, measured: f64, interval: (f64, f64), Drawn(things): Drawn) -> f64 {
+    pub(super) fn chance(
+        &self,
+        measured: f64,
+        interval: (f64, f64),
+        DrawCount(things): DrawCount,
+    ) -> f64 {
         chance(measured, interval, things, self.confidence)
     }
 
@@ -277,7 +282,7 @@ impl Bootstrap {
         &self,
         measured: f64,
         values: &mut [f64],
-        Drawn(things): Drawn,
+        DrawCount(things): DrawCount,
     ) -> Option<(f64, f64)> {
         values.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.confidence.clamp(0.0, 1.0)) / 2.0;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::blocks::Samples;
-use super::bootstrap::{Blocks, Bootstrap, Buckets, Drawn, Estimate, Sum};
+use super::bootstrap::{Blocks, Bootstrap, Buckets, DrawCount, Estimate, Sum};
 use super::samples::{SampleSet, SpanName};
 use crate::statistics::benjamini_hochberg;
 use crate::workers::{each_of, workers};
@@ -253,7 +253,7 @@ impl<'a> Change<'a> {
 fn estimate(
     a: f64,
     b: f64,
-    ratios: [(Vec<f64>, Drawn); 2],
+    ratios: [(Vec<f64>, DrawCount); 2],
     single: bool,
     how: &Bootstrap,
 ) -> Option<Estimate> {
@@ -283,7 +283,7 @@ fn draw(
     sides: &[Blocks; 2],
     runs: [f64; 2],
     how: &Bootstrap,
-) -> (Ratios, Drawn) {
+) -> (Ratios, DrawCount) {
     let mut random = how.random();
     let (mut a, mut b) = (Sum::default(), Sum::default());
     let mut ratios = Ratios::default();
@@ -299,7 +299,7 @@ fn draw(
         }
     }
     let [one, other] = [sides[0].drawn(), sides[1].drawn()];
-    (ratios, Drawn(one.0.min(other.0)))
+    (ratios, DrawCount(one.0.min(other.0)))
 }
 
 /// Names that are judged: each takes a thousand draws and more, some milliseconds.

@@ -151,7 +151,7 @@ impl SampleSet {
     ) -> Result<(), Error> {
         let from = scan.from_ns.unwrap_or(0);
         let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
-        let mut places = Places::new(&self.by);
+        let mut places = KeyIndex::new(&self.by);
         let mut traces = 0;
         reader.scan_calls(scan, filter, |span| {
             if let Some(duration_ns) = span.duration_ns {
@@ -217,7 +217,7 @@ fn by_name(by: &By) -> bool {
 }
 
 /// The spans of one run, by what they are known by.
-struct Places<'a> {
+struct KeyIndex<'a> {
     by: &'a By,
     all: Vec<(SpanName, Samples)>,
     /// By the number of the callsite, as names are longer to compare.
@@ -226,7 +226,7 @@ struct Places<'a> {
     has_too_many: bool,
 }
 
-impl<'a> Places<'a> {
+impl<'a> KeyIndex<'a> {
     fn new(by: &'a By) -> Self {
         let (by_number, by_value) = (QuickMap::default(), HashMap::new());
         Self { by, all: Vec::new(), by_number, by_value, has_too_many: false }

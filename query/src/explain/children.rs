@@ -23,7 +23,7 @@ const OVERLAPPING_MAX: usize = 64;
 const PAIRS_MAX: usize = 400_000;
 
 #[derive(Debug, Clone, Copy)]
-struct Drawn {
+struct SampledSpan {
     id: u64,
     /// Of an entry.
     thread_id: Option<i64>,
@@ -33,7 +33,7 @@ struct Drawn {
 
 #[derive(Debug)]
 pub(super) struct Children {
-    samples: [Vec<Drawn>; 2],
+    samples: [Vec<SampledSpan>; 2],
     met: [u64; 2],
     random: u64,
     /// From id to those of the same span in `calls`; made when the sample is complete.
@@ -64,7 +64,7 @@ impl Children {
     /// A span that may be drawn.
     pub(super) fn offer(&mut self, span: &SpanRef<'_>, class: usize, duration_ns: i64) {
         let thread_id = span.entry.map(|entry| entry.thread_id);
-        let drawn = Drawn { id: span.id, thread_id, start_ns: span.start_ns, duration_ns };
+        let drawn = SampledSpan { id: span.id, thread_id, start_ns: span.start_ns, duration_ns };
         let (Some(sample), Some(met)) = (self.samples.get_mut(class), self.met.get_mut(class))
         else {
             return;
@@ -105,12 +105,12 @@ impl Children {
         self.samples.iter().flatten().map(|drawn| drawn.id)
     }
 
-    fn drawn_at(&self, (class, at): (usize, usize)) -> Option<&Drawn> {
+    fn drawn_at(&self, (class, at): (usize, usize)) -> Option<&SampledSpan> {
         self.samples.get(class)?.get(at)
     }
 
     /// The call that something was in.
-    fn around(&self, child: &ChildTime) -> Option<((usize, usize), Drawn)> {
+    fn around(&self, child: &ChildTime) -> Option<((usize, usize), SampledSpan)> {
         let calls = self.calls.get(self.places.get(&child.inside_id)?.clone())?;
         let drawn = |call: &(usize, usize)| self.drawn_at(*call).copied();
         let start = |call: &(usize, usize)| drawn(call).map_or(i64::MIN, |one| one.start_ns);

@@ -13,7 +13,7 @@ pub(super) struct Starts {
 
 /// A window, and how many spans of each class began in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Crowd {
+pub(super) struct WindowCounts {
     pub(super) from_ns: i64,
     pub(super) until_ns: i64,
     pub(super) counts: [u64; 2],
@@ -36,7 +36,7 @@ impl Starts {
 
     /// The window with the most more of the first class than of the second: the best sum of
     /// neighbours (Kadane).
-    pub(super) fn crowd(&self, all: [u64; 2]) -> Option<Crowd> {
+    pub(super) fn crowd(&self, all: [u64; 2]) -> Option<WindowCounts> {
         let share = |counts: [u64; 2], class: usize| counts[class] as f64 / all[class] as f64;
         let (mut here, mut begun, mut best) = (0.0, 0, (0.0, 0, 0));
         for (at, piece) in self.pieces.iter().enumerate() {
@@ -54,7 +54,7 @@ impl Starts {
             .iter()
             .fold([0; 2], |sum: [u64; 2], piece| [sum[0] + piece[0], sum[1] + piece[1]]);
         let moment = |at: usize| (self.length_ns as f64 * at as f64 / PIECES as f64) as i64;
-        Some(Crowd {
+        Some(WindowCounts {
             from_ns: moment(from),
             until_ns: moment(until),
             counts,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::Fault;
-use super::field_path::Found;
+use super::field_path::PathValue;
 use super::lexer::{Value, unescape};
 use super::number::Number;
 use super::operator::Operator;
@@ -45,7 +45,7 @@ impl FieldTest {
         self.operator.is_search()
     }
 
-    pub(super) fn holds(&self, found: &Found<'_>) -> bool {
+    pub(super) fn holds(&self, found: &PathValue<'_>) -> bool {
         let negative = self.operator.is_negative();
         match &self.against {
             Against::Order { text, quoted } => self.order_holds(found, text, *quoted),
@@ -53,7 +53,7 @@ impl FieldTest {
                 text_of(found).is_some_and(|text| search.is_match(&text) != negative)
             }
             Against::Pattern(pattern) => match (found, self.number) {
-                (Found::Number(left), Some(right)) => {
+                (PathValue::Number(left), Some(right)) => {
                     left.compare(right).is_some_and(|order| self.operator.holds(order))
                 }
                 _ => text_of(found).is_some_and(|text| pattern.matches(&text) != negative),
@@ -61,29 +61,29 @@ impl FieldTest {
         }
     }
 
-    fn order_holds(&self, found: &Found<'_>, text: &str, quoted: bool) -> bool {
+    fn order_holds(&self, found: &PathValue<'_>, text: &str, quoted: bool) -> bool {
         let number = match found {
-            Found::Number(number) if !quoted => Some(*number),
+            PathValue::Number(number) if !quoted => Some(*number),
             // Much of what is recorded as text is a number: all that is recorded with `%`.
-            Found::Text(text) if !quoted => Number::parse(text),
+            PathValue::Text(text) if !quoted => Number::parse(text),
             _ => None,
         };
         let order = match (found, number, self.number) {
             (_, Some(left), Some(right)) => left.compare(right),
-            (Found::Text(left), None, None) => Some(left.as_ref().cmp(text)),
+            (PathValue::Text(left), None, None) => Some(left.as_ref().cmp(text)),
             _ => None,
         };
         order.is_some_and(|order| self.operator.holds(order))
     }
 }
 
-fn text_of<'a>(found: &'a Found<'_>) -> Option<Cow<'a, str>> {
+fn text_of<'a>(found: &'a PathValue<'_>) -> Option<Cow<'a, str>> {
     Some(match found {
-        Found::Null => "null".into(),
-        Found::Bool(true) => "true".into(),
-        Found::Bool(false) => "false".into(),
-        Found::Number(number) => number.to_text().into(),
-        Found::Text(text) => text.as_ref().into(),
-        Found::Nested => return None,
+        PathValue::Null => "null".into(),
+        PathValue::Bool(true) => "true".into(),
+        PathValue::Bool(false) => "false".into(),
+        PathValue::Number(number) => number.to_text().into(),
+        PathValue::Text(text) => text.as_ref().into(),
+        PathValue::Nested => return None,
     })
 }

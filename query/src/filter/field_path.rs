@@ -19,7 +19,7 @@ use super::number::Number;
 
 /// What is at the end of a path.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Found<'a> {
+pub(super) enum PathValue<'a> {
     Null,
     Bool(bool),
     Number(Number),
@@ -83,7 +83,7 @@ impl FieldPath {
     }
 
     /// The value at the end of the path; `None` if there is none, or the text is no JSON object.
-    pub(super) fn find<'a>(&self, fields: &'a str) -> Option<Found<'a>> {
+    pub(super) fn find<'a>(&self, fields: &'a str) -> Option<PathValue<'a>> {
         // A name may be written with escapes that it does not need.
         if !fields.contains(self.needle.as_str()) && !fields.contains('\\') {
             return None;
@@ -142,13 +142,13 @@ struct Walk<'p> {
 
 impl Walk<'_> {
     /// A value that nothing leads into.
-    fn end<'de, E>(&self, found: Found<'de>) -> Result<Option<Found<'de>>, E> {
+    fn end<'de, E>(&self, found: PathValue<'de>) -> Result<Option<PathValue<'de>>, E> {
         Ok((self.depth == self.path.len()).then_some(found))
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = Option<Found<'de>>;
+    type Value = Option<PathValue<'de>>;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
         json.deserialize_any(self)
@@ -156,38 +156,38 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 }
 
 impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = Option<Found<'de>>;
+    type Value = Option<PathValue<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        self.end(Found::Null)
+        self.end(PathValue::Null)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.end(Found::Bool(value))
+        self.end(PathValue::Bool(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.end(Found::Number(Number::Integer(value.into())))
+        self.end(PathValue::Number(Number::Integer(value.into())))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.end(Found::Number(Number::Integer(value.into())))
+        self.end(PathValue::Number(Number::Integer(value.into())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        self.end(Found::Number(Number::Float(value)))
+        self.end(PathValue::Number(Number::Float(value)))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        self.end(Found::Text(Cow::Owned(value.to_owned())))
+        self.end(PathValue::Text(Cow::Owned(value.to_owned())))
     }
 
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
-        self.end(Found::Text(Cow::Borrowed(value)))
+        self.end(PathValue::Text(Cow::Borrowed(value)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -213,7 +213,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
             at += 1;
         }
-        if self.depth == self.path.len() { Ok(Some(Found::Nested)) } else { Ok(found) }
+        if self.depth == self.path.len() { Ok(Some(PathValue::Nested)) } else { Ok(found) }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 }
             }
         }
-        if self.depth == self.path.len() { Ok(Some(Found::Nested)) } else { Ok(found) }
+        if self.depth == self.path.len() { Ok(Some(PathValue::Nested)) } else { Ok(found) }
     }
 }
 
@@ -269,8 +269,8 @@ mod tests {
         FieldPath::parse(&Value { raw, quoted: false, span: 0..raw.len() }).unwrap()
     }
 
-    fn integer(value: i128) -> Option<Found<'static>> {
-        Some(Found::Number(Number::Integer(value)))
+    fn integer(value: i128) -> Option<PathValue<'static>> {
+        Some(PathValue::Number(Number::Integer(value)))
     }
 
     #[test]
@@ -280,11 +280,11 @@ mod tests {
         assert_eq!(path("a.d.0").find(fields), integer(5));
         assert_eq!(path("a.d.1.e").find(fields), integer(2));
         assert_eq!(path("a.d.2").find(fields), None);
-        assert_eq!(path("a.b").find(fields), Some(Found::Nested));
-        assert_eq!(path("a.d").find(fields), Some(Found::Nested));
-        assert_eq!(path("x").find(fields), Some(Found::Null));
-        assert_eq!(path("y").find(fields), Some(Found::Bool(true)));
-        assert_eq!(path("z").find(fields), Some(Found::Number(Number::Float(1.5))));
+        assert_eq!(path("a.b").find(fields), Some(PathValue::Nested));
+        assert_eq!(path("a.d").find(fields), Some(PathValue::Nested));
+        assert_eq!(path("x").find(fields), Some(PathValue::Null));
+        assert_eq!(path("y").find(fields), Some(PathValue::Bool(true)));
+        assert_eq!(path("z").find(fields), Some(PathValue::Number(Number::Float(1.5))));
         assert_eq!(path("b").find(fields), None);
         assert_eq!(path("x.a").find(fields), None);
     }

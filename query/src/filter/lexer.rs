@@ -37,7 +37,7 @@ pub(super) enum Token<'a> {
 
 /// A token and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Placed<'a> {
+pub(super) struct SpannedToken<'a> {
     pub(super) token: Token<'a>,
     pub(super) span: Range<usize>,
 }
@@ -71,7 +71,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Placed<'a>>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<SpannedToken<'a>>, Fault> {
         self.skip_space();
         let start = self.at;
         let Some(first) = self.rest().chars().next() else {
@@ -91,7 +91,7 @@ impl<'a> Lexer<'a> {
         } else {
             self.word_or_comparison()?
         };
-        Ok(Some(Placed { token, span: start..self.at }))
+        Ok(Some(SpannedToken { token, span: start..self.at }))
     }
 
     fn rest(&self) -> &'a str {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::BYTES_MAX;
 use super::error::{Fault, FilterError};
 use super::expression::Expression;
-use super::lexer::{Lexer, Placed, Token};
+use super::lexer::{Lexer, SpannedToken, Token};
 use super::term::Term;
 
 /// Deeper ones are refused: each level takes some of the stack.
@@ -39,14 +39,14 @@ fn expression(text: &str) -> Result<Expression, Fault> {
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    next: Option<Placed<'a>>,
+    next: Option<SpannedToken<'a>>,
     /// Where the text ends.
     end: usize,
     depth: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn advance(&mut self) -> Result<Option<Placed<'a>>, Fault> {
+    fn advance(&mut self) -> Result<Option<SpannedToken<'a>>, Fault> {
         let following = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.next, following))
     }
@@ -81,7 +81,7 @@ impl<'a> Parser<'a> {
     }
 
     fn one(&mut self) -> Result<Expression, Fault> {
-        let Some(Placed { token, span }) = self.advance()? else {
+        let Some(SpannedToken { token, span }) = self.advance()? else {
             return Err(missing(self.end..self.end, "the filter ends where a term should follow"));
         };
         match token {

@@ -34,19 +34,19 @@ const EVENTS: Table =
 #[derive(Debug)]
 pub struct Follow {
     run_id: i64,
-    spans: Place,
-    events: Option<Place>,
+    spans: Position,
+    events: Option<Position>,
     data_version: Option<i64>,
 }
 
 /// How far a table was read.
 #[derive(Debug)]
-enum Place {
+enum Position {
     Commits(Commits),
     Ids(Box<Cursor>),
 }
 
-impl Place {
+impl Position {
     fn new(
         conn: &Connection,
         table: Table,
@@ -131,7 +131,7 @@ impl Follow {
 
     fn begin(reader: &Reader, run_id: i64, events: bool, from_start: bool) -> Result<Self, Error> {
         let tx = reader.begin()?;
-        let place = |table| Place::new(&tx, table, run_id, from_start);
+        let place = |table| Position::new(&tx, table, run_id, from_start);
         let begin = || -> rusqlite::Result<Self> {
             let spans = place(SPANS)?;
             let events = events.then(|| place(EVENTS)).transpose()?;
@@ -147,7 +147,7 @@ impl Follow {
 
     /// Rows that were deleted before they were read, or committed too late to be found.
     pub fn missed(&self) -> u64 {
-        self.spans.missed() + self.events.as_ref().map_or(0, Place::missed)
+        self.spans.missed() + self.events.as_ref().map_or(0, Position::missed)
     }
 
     /// Calls `each` for spans that were stored before the beginning, the one with the largest id first,

@@ -55,7 +55,7 @@ struct Name {
 
 /// What was found of the self time of a name among the rows that were looked at.
 #[derive(Default)]
-struct Looked {
+struct SampledSelfTime {
     self_ns: i64,
     waiting_ns: i64,
 }
@@ -130,8 +130,9 @@ impl Reader {
 }
 
 /// Looks at spans of these names here and there.
-fn look(tx: &Connection, run_id: i64, names: &[Name]) -> rusqlite::Result<Vec<Looked>> {
-    let mut looked: Vec<Looked> = names.iter().map(|_| Looked::default()).collect();
+fn look(tx: &Connection, run_id: i64, names: &[Name]) -> rusqlite::Result<Vec<SampledSelfTime>> {
+    let mut looked: Vec<SampledSelfTime> =
+        names.iter().map(|_| SampledSelfTime::default()).collect();
     let of_callsite: HashMap<i64, usize> = names
         .iter()
         .enumerate()

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::Predicate;
 use crate::reader::{Reader, Span};
 use crate::span_pages::{SpanPages, root_of};
-use crate::workers::Ahead;
+use crate::workers::ReadAhead;
 use crate::{ChildTime, Columns, Filter, IdSet, Scan};
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
@@ -133,8 +133,8 @@ fn by_sqlite(reader: &Reader, scan: &Scan) -> Result<Vec<Span>, String> {
 }
 
 /// So many threads, which take turns as often as can be.
-fn by_threads(threads: usize) -> Ahead {
-    Ahead { threads, leaves: 1, rows: 3 }
+fn by_threads(threads: usize) -> ReadAhead {
+    ReadAhead { threads, leaves: 1, rows: 3 }
 }
 
 fn has_pages(reader: &Reader) -> bool {

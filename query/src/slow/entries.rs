@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::Scan;
-use super::super::commit_map::{self, Kind, Place};
+use super::super::commit_map::{self, CommitRange, Kind};
 use super::{SlowBy, Slowest, list};
 use crate::reader::Reader;
 use spandrel_storage::Error;
@@ -52,7 +52,7 @@ impl Reader {
         &self,
         scan: &Scan,
         named: &str,
-    ) -> Result<Option<Vec<(i64, Place)>>, Error> {
+    ) -> Result<Option<Vec<(i64, CommitRange)>>, Error> {
         self.query("find the entries", |tx| {
             let Some(mut places) = commit_map::places(tx, scan.run_id, Kind::Entry)? else {
                 return Ok(None);
@@ -86,7 +86,7 @@ impl Longest {
     }
 
     /// No entry of a place is longer.
-    fn within(&self, place: &Place) -> i64 {
+    fn within(&self, place: &CommitRange) -> i64 {
         if self.has_gaps {
             return i64::MAX;
         }

@@ -17,10 +17,10 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
-use super::{Ended, SpanPages, Wanted};
+use super::{Ended, PageQuery, SpanPages};
 use crate::id_range::Range;
 use crate::raw_span::RawSpan;
-use crate::workers::Ahead;
+use crate::workers::ReadAhead;
 
 /// Batches that wait to be taken.
 const QUEUE: usize = 3;
@@ -28,7 +28,7 @@ const QUEUE: usize = 3;
 const PARTS_MIN: usize = 4;
 
 /// What is told of rows that are read ahead.
-pub(crate) enum Told<'a> {
+pub(crate) enum ReadAheadEvent<'a> {
     /// A row, and its fields.
     Row(&'a RawSpan, Option<&'a str>),
     /// So many rows were looked at since this was told last; a moment to pause.
@@ -96,10 +96,10 @@ impl SpanPages<'_> {
     /// gives none.
     pub(crate) fn read_ahead<E>(
         &self,
-        ahead: &Ahead,
+        ahead: &ReadAhead,
         range: &mut Range,
-        wanted: &Wanted<'_>,
-        mut each: impl FnMut(Told<'_>) -> Result<ControlFlow<()>, E>,
+        wanted: &PageQuery<'_>,
+        mut each: impl FnMut(ReadAheadEvent<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<Option<Ended>, E> {
         if ahead.threads == 0 {
             return Ok(None);
@@ -140,7 +140,7 @@ impl SpanPages<'_> {
         &self,
         parts: impl Iterator<Item = &'p Range>,
         rows_max: u32,
-        (wanted, pause): (&Wanted<'_>, &Pause),
+        (wanted, pause): (&PageQuery<'_>, &Pause),
         (full, empty): (&SyncSender<Batch>, &Receiver<Batch>),
     ) {
         let mut rows = self.rows();
@@ -175,18 +175,18 @@ fn take<E>(
     (taken, used): (&Receiver<Batch>, &Sender<Batch>),
     pause: &Pause,
     range: &mut Range,
-    each: &mut impl FnMut(Told<'_>) -> Result<ControlFlow<()>, E>,
+    each: &mut impl FnMut(ReadAheadEvent<'_>) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     loop {
         // A thread that has ended before its time has left the rest to whoever reads otherwise.
         let Ok(batch) = taken.recv() else { return Ok(Ended::Odd) };
         for (at, span) in batch.rows.iter().enumerate() {
-            if each(Told::Row(span, batch.fields(at)))?.is_break() {
+            if each(ReadAheadEvent::Row(span, batch.fields(at)))?.is_break() {
                 return Ok(Ended::Broken);
             }
         }
         range.after = batch.after;
-        if each(Told::LookedAt(batch.looked_at, pause))?.is_break() {
+        if each(ReadAheadEvent::LookedAt(batch.looked_at, pause))?.is_break() {
             return Ok(Ended::Broken);
         }
         let ended = batch.ended;

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Transaction};
 
-pub(crate) use self::ahead::{Pause, Told};
+pub(crate) use self::ahead::{Pause, ReadAheadEvent};
 use self::leaves::Leaves;
 use super::Columns;
 use super::id_range::Range;
@@ -30,7 +30,7 @@ pub(crate) struct SpanPages<'a> {
 }
 
 /// Which rows are handed out, and what of them.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct PageQuery<'a> {
     pub(crate) run_id: i64,
     pub(crate) columns: Columns,
     /// `None`: of all callsites.
@@ -39,7 +39,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) parents: Option<&'a IdSet>,
 }
 
-impl Wanted<'_> {
+impl PageQuery<'_> {
     /// Whether rows with these may be wanted.
     #[inline]
     fn has(&self, run_id: i64, parent_id: Option<i64>, callsite_id: i64) -> bool {
@@ -52,17 +52,17 @@ impl Wanted<'_> {
 }
 
 /// Which rows of a run can be meant.
-pub(crate) struct Only<'a> {
+pub(crate) struct RowFilter<'a> {
     /// Of these callsites.
     pub(crate) callsites: Option<&'a Callsites>,
     /// Below these parents.
     pub(crate) parents: Option<&'a IdSet>,
 }
 
-impl<'a> Only<'a> {
+impl<'a> RowFilter<'a> {
     /// These rows of a run, with these columns.
-    pub(crate) fn wanted(&self, run_id: i64, columns: Columns) -> Wanted<'a> {
-        Wanted { run_id, columns, callsites: self.callsites, parents: self.parents }
+    pub(crate) fn wanted(&self, run_id: i64, columns: Columns) -> PageQuery<'a> {
+        PageQuery { run_id, columns, callsites: self.callsites, parents: self.parents }
     }
 }
 
@@ -158,7 +158,7 @@ impl PageRows<'_> {
         &mut self,
         range: &mut Range,
         rows_max: u32,
-        wanted: &Wanted<'_>,
+        wanted: &PageQuery<'_>,
         mut each: impl FnMut(&RawSpan, Option<&str>) -> Result<ControlFlow<()>, E>,
     ) -> Result<Ended, E> {
         self.looked_at = 0;

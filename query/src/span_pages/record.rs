@@ -2,7 +2,7 @@
 //!
 //! Whatever is not as a recording stores it gives `None`: SQLite then reads the row, and says what is wrong.
 
-use super::{Columns, Wanted};
+use super::{Columns, PageQuery};
 use crate::raw_span::RawSpan;
 use crate::reader::status_named;
 use spandrel_storage::Status;
@@ -96,7 +96,7 @@ impl<'a> Values<'a> {
 pub(super) fn read<'a>(
     id: i64,
     record: &'a [u8],
-    wanted: &Wanted<'_>,
+    wanted: &PageQuery<'_>,
 ) -> Option<Option<(RawSpan, Option<&'a str>)>> {
     let mut values = Values::of(record)?;
     // The id stands before the record, and NULL in it.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, params};
 
-use crate::commit_map::{Kind, Place, places, union};
+use crate::commit_map::{CommitRange, Kind, places, union};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -28,7 +28,7 @@ const OVERLAPPING_MAX: usize = 64;
 
 /// An entry that goes on at some moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Going {
+pub(super) struct OngoingEntry {
     pub(super) thread_id: i64,
     pub(super) start_ns: i64,
     end_ns: i64,
@@ -37,13 +37,13 @@ pub(super) struct Going {
 }
 
 /// By span, by start.
-type Slice = QuickMap<u64, Vec<Going>>;
+type Slice = QuickMap<u64, Vec<OngoingEntry>>;
 
 pub(super) struct EntryLookup<'a> {
     reader: &'a Reader,
     run_id: i64,
     /// Where the entries are; `None`: not looked yet.
-    places: Option<Vec<Place>>,
+    places: Option<Vec<CommitRange>>,
     /// By number, the one that was asked for last in front.
     slices: VecDeque<(i64, Slice)>,
     reads_left: i64,
@@ -60,7 +60,7 @@ impl<'a> EntryLookup<'a> {
         span_id: u64,
         thread_id: i64,
         at_ns: i64,
-    ) -> Result<Option<Going>, Error> {
+    ) -> Result<Option<OngoingEntry>, Error> {
         let reader = self.reader;
         let slice = self.slice(at_ns.div_euclid(SLICE_NS));
         let slice = slice.context(reader.path(), "read what was entered")?;
@@ -101,7 +101,12 @@ impl<'a> EntryLookup<'a> {
     }
 }
 
-fn read(conn: &Connection, run_id: i64, places: &[Place], number: i64) -> rusqlite::Result<Slice> {
+fn read(
+    conn: &Connection,
+    run_id: i64,
+    places: &[CommitRange],
+    number: i64,
+) -> rusqlite::Result<Slice> {
     let from_ns = number.saturating_mul(SLICE_NS);
     let until_ns = from_ns.saturating_add(SLICE_NS);
     let then = places.iter().filter(|place| place.is_in_any(&[(from_ns, until_ns)]));
@@ -110,7 +115,7 @@ fn read(conn: &Connection, run_id: i64, places: &[Place], number: i64) -> rusqli
          WHERE id > ?1 AND id <= ?2 AND run_id = ?3 AND start_ns < ?5 AND start_ns + duration_ns >= ?4",
     )?;
     let (mut slice, mut count) = (Slice::default(), 0);
-    for range in union(then.map(Place::range).collect()) {
+    for range in union(then.map(CommitRange::range).collect()) {
         let mut rows = query.query(params![range.after, range.last, run_id, from_ns, until_ns])?;
         while let Some(row) = rows.next()? {
             let (start_ns, duration_ns): (i64, i64) = (row.get(2)?, row.get(3)?);
@@ -118,7 +123,7 @@ fn read(conn: &Connection, run_id: i64, places: &[Place], number: i64) -> rusqli
             if count > ENTRIES_MAX {
                 return Ok(Slice::default());
             }
-            slice.entry(row.get::<_, i64>(0)? as u64).or_default().push(Going {
+            slice.entry(row.get::<_, i64>(0)? as u64).or_default().push(OngoingEntry {
                 thread_id: row.get(1)?,
                 start_ns,
                 end_ns: start_ns.saturating_add(duration_ns.max(0)),

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use rusqlite::{OptionalExtension, Row};
 
 use super::threads::{MAY_BE_FUTURE, may_be_future};
-use super::{Look, longest_entry_began};
+use super::{ScanFn, longest_entry_began};
 use crate::reader::{Reader, Span};
 use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
@@ -47,7 +47,7 @@ pub(super) fn without(reader: &Reader, run_id: i64, spans: Vec<Span>) -> Result<
 pub(super) fn without_of(
     reader: &Reader,
     spans: Vec<Span>,
-    look: &mut Look<'_>,
+    look: &mut ScanFn<'_>,
 ) -> Result<Vec<Span>, Error> {
     let mut entries = Entries::of(&spans);
     look(&mut |span| {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::inner_spans::InnerSpans;
 use super::long_entries::{LongEntries, LongEntry, SLACK_NS};
 use super::threads::{Called, RuntimeThreads};
-use super::{Look, Stall, Stalls, StallsOn, around, longest_entry_began, sort};
+use super::{ScanFn, Stall, Stalls, StallsOn, around, longest_entry_began, sort};
 use crate::calls::owners::Find;
 use crate::reader::{Reader, Span};
 use crate::scanning::Predicate;
@@ -146,7 +146,7 @@ impl Reader {
         &self,
         mut stalls: Stalls,
         long: &LongEntries,
-        look: &mut Look<'_>,
+        look: &mut ScanFn<'_>,
     ) -> Result<Vec<Stall>, Error> {
         stalls.counted = Some(HashSet::new());
         look(&mut |span| {

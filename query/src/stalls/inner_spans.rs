@@ -53,13 +53,13 @@ struct Longest {
     /// Time in entries that are stalls themselves.
     held_ns: i64,
     /// Of children that may have been in it, the one with the longest entry: there is no room for two of them.
-    likely: Option<Likely>,
+    likely: Option<Candidate>,
     /// Spans with entries in it that were recorded one by one: no more is to be found out of them.
     by_entries: HashSet<u64>,
 }
 
 /// A child that may have been in it, and whether its name is that of a stall.
-struct Likely {
+struct Candidate {
     name: String,
     part: Part,
     is_stall: bool,
@@ -186,7 +186,7 @@ impl<'a> InnerSpans<'a> {
         if part.is_certain {
             longest.put(name, true, &part, is_stall);
         } else if longest.likely.as_ref().is_none_or(|likely| part.ns > likely.part.ns) {
-            longest.likely = Some(Likely { name: name.clone(), part, is_stall });
+            longest.likely = Some(Candidate { name: name.clone(), part, is_stall });
         }
     }
 
@@ -230,7 +230,7 @@ impl Longest {
 
     /// What may have been in it was, if there is room for it beside what was for certain.
     fn put_likely(&mut self) {
-        let Some(Likely { name, part, is_stall }) = self.likely.take() else { return };
+        let Some(Candidate { name, part, is_stall }) = self.likely.take() else { return };
         let certain = self.found.values().fold(part.ns, |sum, one| sum.saturating_add(one.ns));
         if certain <= self.ns.saturating_add(SLACK_NS) {
             self.put(&name, true, &part, is_stall);

@@ -93,7 +93,7 @@ pub enum StallsOn {
 }
 
 /// Hands out the spans of a part of a run, each time that it is called.
-pub(super) type Look<'a> = dyn FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error> + 'a;
+pub(super) type ScanFn<'a> = dyn FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error> + 'a;
 
 /// A fold over spans that keeps those with entries that were too long, by name and target.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ pub(crate) fn make(
     for run in reader.runs()? {
         let scan = Scan::new(run.id);
         let Some(zones) = touched_zones(tx, &scan).context(path, doing)? else { continue };
-        let mut adding = Adding {
+        let mut adding = PathSumsBuilder {
             tx,
             zones: zones.iter().map(|zone| (zone.first_id, zone.last_id)).collect(),
             sums: QuickMap::default(),
@@ -68,7 +68,7 @@ pub(crate) fn make(
 }
 
 /// The sums of a run while they are made.
-struct Adding<'a> {
+struct PathSumsBuilder<'a> {
     tx: &'a Transaction<'a>,
     /// First and last ids of the zones that are not written yet; the present one in front.
     zones: VecDeque<(i64, i64)>,
@@ -78,7 +78,7 @@ struct Adding<'a> {
     rows: u64,
 }
 
-impl Adding<'_> {
+impl PathSumsBuilder<'_> {
     /// Whether there are few enough sums for it to be worth it.
     fn are_few(&self) -> bool {
         self.rows <= SUMS_MIN + self.spans / SPANS_A_SUM
