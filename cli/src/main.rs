@@ -21,6 +21,9 @@ mod output;
 mod profile;
 mod recorder;
 #[cfg(test)]
+#[path = "../tests/recording/mod.rs"]
+mod recording;
+#[cfg(test)]
 mod reference;
 mod report;
 #[cfg(unix)]

@@ -1,55 +1,18 @@
 //! `spandrel export`: which format is meant, where it goes, and that nothing half-written stays.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "given/mod.rs"]
+mod given;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use given::profile;
 use spandrel_query::Reader;
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
-};
-
-/// A profile with so many spans.
-fn profile(folder: &Path, spans: u64) {
-    let mut store = Store::open(folder.join("given.db"), &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { uuid: "0123456789abcdef".repeat(2), ..RunInfo::default() }).unwrap();
-    let callsite_id = store.intern_callsite(&CallsiteInfo {
-        kind: CallsiteKind::Span,
-        name: "work".into(),
-        target: "test".into(),
-        level: "INFO",
-        module: None,
-        file: None,
-        line: None,
-    });
-    let thread_id = store.intern_thread(1, 1, Some("main"));
-    let row = |id| SpanRow {
-        id,
-        parent_id: 0,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        start_ns: id as i64 * 1000,
-        duration_ns: Some(900),
-        busy_ns: Some(450),
-        self_ns: Some(900),
-        entries: 1,
-        status: Status::Ok,
-        fields: 0..0,
-        ..SpanRow::default()
-    };
-    let mut batch = Batch { spans: (1..=spans).map(row).collect(), ..Batch::default() };
-    store.append(&mut batch).unwrap();
-    store.end_run(2_000_000_000, "{}").unwrap();
-    store.close().unwrap();
-}
 
 fn spandrel(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
-    command.args(["--db", "given.db"]).args(words).current_dir(folder);
-    command.env_remove("SPANDREL_DB").stdin(Stdio::null());
-    command
+    given::command(folder, &[&["--db", "given.db"], words].concat())
 }
 
 /// Exit code, standard output and standard error.
@@ -68,8 +31,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn the_ending_tells_the_format_and_the_file_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 3);
+    let folder = profile(3);
     for (name, starts) in [
         ("a.pftrace", &b"\x0a"[..]),
         ("a.json", b"{\"displayTimeUnit\""),
@@ -95,8 +57,7 @@ fn the_ending_tells_the_format_and_the_file_is_said() {
 
 #[test]
 fn a_format_can_be_said_in_two_ways() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 3);
+    let folder = profile(3);
     let folded = b"work 2700\n".to_vec();
     for words in [
         &["export", "folded"][..],
@@ -115,8 +76,7 @@ fn a_format_can_be_said_in_two_ways() {
 
 #[test]
 fn what_makes_no_sense_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 3);
+    let folder = profile(3);
     for (words, code, says) in [
         (&["export", "-o", "a.txt"][..], 2, "does not say which format"),
         (&["export", "sqlite"], 2, "spandrel export sqlite -o profile.db"),
@@ -152,8 +112,7 @@ fn without_a_format_and_a_file_the_formats_are_listed() {
 
 #[test]
 fn what_a_format_has_no_place_for_is_counted_and_said() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 3);
+    let folder = profile(3);
     // The file is as good as one from a recorder for whoever reads it.
     let conn = rusqlite::Connection::open(folder.path().join("given.db")).unwrap();
     conn.execute_batch(
@@ -197,8 +156,7 @@ fn what_a_format_has_no_place_for_is_counted_and_said() {
 
 #[test]
 fn the_service_has_the_name_that_was_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 1);
+    let folder = profile(1);
     let named = |words: &[&str], variable: Option<&str>| {
         let mut command = spandrel(folder.path(), words);
         command.env_remove("OTEL_SERVICE_NAME");
@@ -221,8 +179,7 @@ fn the_service_has_the_name_that_was_asked_for() {
 
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 20_000);
+    let folder = profile(20_000);
     let mut child = spandrel(folder.path(), &["export", "csv"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -238,8 +195,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 fn an_interrupt_leaves_no_half_written_file() {
     use std::os::unix::process::ExitStatusExt;
 
-    let folder = tempfile::tempdir().unwrap();
-    profile(folder.path(), 200_000);
+    let folder = profile(200_000);
     for name in ["a.pftrace", "a.sqlite"] {
         let mut child = spandrel(folder.path(), &["export", "-o", name])
             .stderr(Stdio::piped())

@@ -60,6 +60,22 @@ impl Session {
         self.keys.flush().unwrap();
     }
 
+    /// Presses keys, and waits for what each brings.
+    fn steps(&mut self, steps: &[(&str, &str)]) {
+        for (keys, text) in steps {
+            self.press(keys);
+            self.wait_for(text);
+        }
+    }
+
+    /// Looks at a profile of a finished run.
+    fn of_a_run(folder: &Path) -> Self {
+        record(&folder.join("shop.db"));
+        let mut session = Self::start(folder, &["top", "--live"]);
+        session.wait_for("http.request");
+        session
+    }
+
     fn contents(&self) -> String {
         self.screen.screen().contents()
     }
@@ -105,29 +121,20 @@ fn record(path: &Path) {
 #[test]
 fn keys_are_answered_and_the_terminal_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("shop.db"));
-    let mut session = Session::start(folder.path(), &["top", "--live"]);
-    session.wait_for("http.request");
+    let mut session = Session::of_a_run(folder.path());
     assert!(session.screen.screen().alternate_screen() && session.screen.screen().hide_cursor());
     session.wait_for("ended");
-    session.press("/db");
-    session.wait_for("/db_");
-    session.press("\r");
-    session.wait_for("1 of 2");
-    session.press("\r");
-    session.wait_for("durations");
-    session.press("\x1b");
-    session.wait_for("1 of 2");
-    session.press("f");
-    session.wait_for("self time,");
-    session.press("o");
-    session.wait_for("0 open");
-    session.press("?");
-    session.wait_for("Keys");
-    session.press("?");
-    session.wait_for("0 open");
-    session.press("oe");
-    session.wait_for("appended db.query");
+    session.steps(&[
+        ("/db", "/db_"),
+        ("\r", "1 of 2"),
+        ("\r", "durations"),
+        ("\x1b", "1 of 2"),
+        ("f", "self time,"),
+        ("o", "0 open"),
+        ("?", "Keys"),
+        ("?", "0 open"),
+        ("oe", "appended db.query"),
+    ]);
     let line = std::fs::read_to_string(folder.path().join("spandrel-rows.ndjson")).unwrap();
     assert!(line.contains(r#""name":"db.query""#) && line.contains(r#""calls":100"#), "{line}");
     session.press("q");
@@ -150,9 +157,7 @@ fn a_file_that_comes_later_is_waited_for() {
 #[test]
 fn a_signal_ends_it_and_the_terminal_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("shop.db"));
-    let mut session = Session::start(folder.path(), &["top", "--live"]);
-    session.wait_for("http.request");
+    let session = Session::of_a_run(folder.path());
     let pid = i32::try_from(session.child.process_id().unwrap()).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -163,9 +168,7 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
 #[test]
 fn a_terminal_that_goes_away_ends_it() {
     let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("shop.db"));
-    let mut session = Session::start(folder.path(), &["top", "--live"]);
-    session.wait_for("http.request");
+    let session = Session::of_a_run(folder.path());
     let Session { mut child, master, keys, output, .. } = session;
     // All that holds it: the reader lets go of it with the next thing that is drawn, the clock.
     drop((master, keys, output));
@@ -182,9 +185,7 @@ fn a_terminal_that_goes_away_ends_it() {
 #[test]
 fn a_terminal_that_changes_its_size_is_followed() {
     let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("shop.db"));
-    let mut session = Session::start(folder.path(), &["top", "--live"]);
-    session.wait_for("http.request");
+    let mut session = Session::of_a_run(folder.path());
     for (rows, cols) in [(5, 20), (1, 1), (50, 200)] {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         session.master.resize(size).unwrap();

@@ -1,12 +1,10 @@
 //! Small profiles for the tests of commands.
 
-use std::collections::HashMap;
-
 use spandrel_query::Reader;
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions,
-};
+use spandrel_storage::{RunInfo, SpanRow, Status};
 use tempfile::TempDir;
+
+use crate::recording::{Recording, new_path};
 
 /// A span of a profile to make.
 #[derive(Debug, Clone)]
@@ -43,48 +41,25 @@ impl Span {
 
 /// A profile with one run; roots begin a millisecond after each other.
 pub(crate) fn profile(spans: impl IntoIterator<Item = Span>) -> (TempDir, Reader) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let thread_id = store.intern_thread(1, 1, Some("main"));
-    let mut sites = HashMap::new();
-    let mut batch = Batch::default();
+    let (folder, path) = new_path();
+    let mut run = Recording::begin(&path, &RunInfo { args: "[]".into(), ..RunInfo::default() });
     for (at, span) in spans.into_iter().enumerate() {
-        let callsite_id = *sites.entry((span.target, span.name)).or_insert_with(|| {
-            store.intern_callsite(&CallsiteInfo {
-                kind: CallsiteKind::Span,
-                name: span.name.into(),
-                target: span.target.into(),
-                level: "INFO",
-                module: None,
-                file: None,
-                line: None,
-            })
-        });
-        let from = batch.text.len();
-        batch.text.push_str(&span.fields);
-        let id = at as u64 + 1;
-        let parent = span.parent.map(|parent| batch.spans[parent].clone());
-        batch.spans.push(SpanRow {
-            id,
+        let callsite_id = run.name_of(span.name, span.target);
+        let fields = run.text(&span.fields);
+        let parent = span.parent.map(|parent| run.batch.spans[parent].clone());
+        let from_ns = parent.as_ref().map_or(at as i64 * 1_000_000, |parent| parent.start_ns);
+        let row = run.span(at as u64 + 1, callsite_id, from_ns + span.after_ns, span.duration_ns);
+        run.batch.spans.push(SpanRow {
             parent_id: parent.as_ref().map_or(0, |parent| parent.id),
-            root_id: parent.as_ref().map_or(id, |parent| parent.root_id),
-            callsite_id,
-            thread_id,
-            start_ns: parent.map_or(at as i64 * 1_000_000, |parent| parent.start_ns)
-                + span.after_ns,
-            duration_ns: Some(span.duration_ns),
+            root_id: parent.as_ref().map_or(row.id, |parent| parent.root_id),
             busy_ns: span.busy_ns,
             self_ns: Some(span.self_ns),
-            entries: 1,
             status: if span.is_error { Status::Error } else { Status::Ok },
-            fields: from..batch.text.len(),
-            ..SpanRow::default()
+            fields,
+            ..row
         });
     }
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    run.leave();
     let reader = Reader::open(path).unwrap();
     (folder, reader)
 }

@@ -135,8 +135,7 @@ fn time_stands_still_goes_back_and_comes_to_the_present_again() {
 /// Which spans are open is only known of the present, so that one who looks at a moment keeps those.
 #[test]
 fn what_was_open_when_time_stopped_stays() {
-    let folder = tempfile::tempdir().unwrap();
-    let all = crate::live::test_pages::open_spans(&folder.path().join("open.db"));
+    let all = crate::live::test_pages::open_spans();
     let lines = |count: usize| {
         SubjectData::Open(crate::live::subject_reader::lines(
             false,

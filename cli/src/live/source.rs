@@ -199,8 +199,9 @@ impl Open {
             }
             Subject::Flame => SubjectData::Flame(Box::new(subject_reader::flame(reader, &part)?)),
         };
-        let age_ns =
-            health::now_unix_ns().saturating_sub(run.info.started_unix_ns).saturating_sub(end_ns);
+        let age_ns = crate::recorder::now_unix_ns()
+            .saturating_sub(run.info.started_unix_ns)
+            .saturating_sub(end_ns);
         let state = health::state(&run, age_ns, crate::recorder::is_alive);
         let is_live =
             matches!(state, super::page::State::Recording | super::page::State::Silent(_));
@@ -254,9 +255,7 @@ mod tests {
 
     #[test]
     fn spans_that_are_open_for_long_are_in_the_table_by_their_entries() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         let page = page(&path, Subject::Table);
         let rows: Vec<_> = page.rows.iter().map(|row| (row.key.text(), row.sums.calls)).collect();
         assert_eq!(rows, [("frame".into(), 400), ("system".into(), 1), ("system ⟳".into(), 500)]);
@@ -272,9 +271,7 @@ mod tests {
     /// The first entries of a span are not recorded one by one, and the longest may be one of them.
     #[test]
     fn the_longest_entry_of_what_is_open_counts_in_windows_that_have_all_of_its_entries() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived_since(&path, 50 * SECOND_NS);
+        let (_folder, path) = test_pages::long_lived_since(50 * SECOND_NS);
         let max_ns = |window, until_ns| {
             let page = page_of(&path, Ask { window, until_ns, subject: Subject::Table });
             let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
@@ -288,18 +285,16 @@ mod tests {
             assert_eq!(max_ns(window, Some(63 * SECOND_NS)), recorded, "{window:?}");
         }
         assert_eq!(max_ns(Window::TenSeconds, Some(66 * SECOND_NS)), recorded);
-        test_pages::long_lived(&folder.path().join("older.db"));
+        let (_folder, path) = test_pages::long_lived();
         let ask = Ask { window: Window::Minute, until_ns: None, subject: Subject::Table };
-        let page = page_of(&folder.path().join("older.db"), ask);
+        let page = page_of(&path, ask);
         let row = page.rows.iter().find(|row| row.key.text() == "system ⟳").unwrap();
         assert_eq!(row.sums.max_ns, recorded, "it is not known when its longest entry was");
     }
 
     #[test]
     fn the_detail_of_what_lives_long_has_its_slowest_entries_and_leads_to_what_was_around() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         for counted in [CountedBy::Lifetime, CountedBy::Entries] {
             let key = RowKey { name: "system".into(), target: "game".into(), counted };
             let page = page(&path, Subject::Detail(key));
@@ -322,9 +317,7 @@ mod tests {
 
     #[test]
     fn what_has_no_call_in_the_window_has_no_row() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         let reader = Reader::open(&path).unwrap();
         let named = |calls| {
             let sums = super::super::sums::Sums { calls, ..Default::default() };
@@ -336,9 +329,7 @@ mod tests {
 
     #[test]
     fn an_open_span_that_lives_long_is_never_stalled() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         let page = page(&path, Subject::Open);
         let SubjectData::Open(lines) = &page.subject else { panic!("{page:?}") };
         let found: Vec<_> = lines.iter().map(|line| (line.lives_long, line.is_stalled)).collect();
@@ -347,9 +338,7 @@ mod tests {
 
     #[test]
     fn a_flame_of_the_present_has_entries() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         let page = page(&path, Subject::Flame);
         let SubjectData::Flame(flame) = &page.subject else { panic!("{page:?}") };
         assert_eq!((flame.coverage.spans, flame.coverage.entries), (400 + 1, 400));

@@ -228,9 +228,7 @@ mod tests {
 
     #[test]
     fn sums_that_change_late_are_right_after_some_looks() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
-        test_pages::long_lived(&path);
+        let (_folder, path) = test_pages::long_lived();
         let reader = Reader::open(&path).unwrap();
         let run = reader.latest_run().unwrap().unwrap();
         let own = |blocks: &mut Blocks, window, end_ns| {

@@ -1,18 +1,17 @@
 //! Made-up pages for tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spandrel_query::{Callsite, CountedBy, OpenSpan, Reader, Run};
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, Histogram, OpenSpanRow, RunInfo, SpanRow, Status,
-    Store, StoreOptions,
-};
+use spandrel_storage::{EntryRow, Histogram, OpenSpanRow, RunInfo, SpanRow, Status};
+use tempfile::TempDir;
 
 use super::page::{Health, Page, Row, RowKey, State, SubjectData};
 use super::sums::Sums;
 use super::window::{SECOND_NS, Window};
 use crate::commands::test_profile;
+use crate::recording::{Recording, new_path};
 
 /// A run, as it stands in a file.
 pub(crate) fn run() -> Run {
@@ -74,115 +73,77 @@ pub(crate) fn page(rows: Vec<Row>, subject: SubjectData) -> Box<Page> {
     })
 }
 
+fn begin(path: &Path) -> Recording {
+    Recording::begin(path, &RunInfo { args: "[]".into(), ..RunInfo::default() })
+}
+
 /// Three open spans as the writer saw them after 100 s: on one thread one inside of another, both older
 /// than a minute, and a young one on another thread.
-pub(crate) fn open_spans(path: &Path) -> Vec<OpenSpan> {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let mut batch = Batch::default();
-    let spans = [("worker-1", "http.request", 1, 0, 0), ("worker-1", "db.query", 2, 1, 10)];
-    let young = ("worker-2", "render", 3, 0, 99);
-    let rows = spans.into_iter().chain([young]).map(|(thread, name, id, parent_id, start)| {
-        let callsite_id = store.intern_callsite(&CallsiteInfo {
-            kind: CallsiteKind::Span,
-            name: name.into(),
-            target: "shop".into(),
-            level: "INFO",
-            module: None,
-            file: None,
-            line: None,
-        });
-        let number = if thread == "worker-1" { 1 } else { 2 };
-        if parent_id == 0 {
-            store.intern_thread(number, u64::from(number), Some(thread));
-        }
-        let thread_id = store.thread_id(number);
-        let from = batch.text.len();
-        batch.text.push_str(r#"{"shard":7}"#);
+pub(crate) fn open_spans() -> Vec<OpenSpan> {
+    let (_folder, path) = new_path();
+    let mut recording = begin(&path);
+    let threads = [(2, "worker-1"), (3, "worker-2")]
+        .map(|(number, name)| recording.store.intern_thread(number, number.into(), Some(name)));
+    let spans = [(0, "http.request", 1, 0, 0), (0, "db.query", 2, 1, 10), (1, "render", 3, 0, 99)];
+    let rows = spans.map(|(thread, name, id, parent_id, start)| {
+        let callsite_id = recording.name_of(name, "shop");
         let span = SpanRow {
-            id,
             parent_id,
             root_id: if id == 3 { 3 } else { 1 },
-            callsite_id,
-            thread_id,
-            start_ns: start * SECOND_NS,
+            thread_id: threads[thread],
             duration_ns: None,
             busy_ns: Some(0),
             self_ns: None,
-            entries: 1,
             status: Status::Unfinished,
-            fields: from..batch.text.len(),
-            ..SpanRow::default()
+            fields: recording.text(r#"{"shard":7}"#),
+            ..recording.span(id, callsite_id, start * SECOND_NS, 0)
         };
         OpenSpanRow { span, seen_ns: 100 * SECOND_NS }
     });
-    let rows = rows.collect();
-    batch.open_spans = Some(rows);
-    store.append(&mut batch).unwrap();
+    recording.batch.open_spans = Some(rows.to_vec());
+    recording.store.append(&mut recording.batch).unwrap();
     Reader::open(path).unwrap().open_spans(1).unwrap()
 }
 
 /// A game after a hundred seconds: a system that is open all the time and was entered five hundred times, of
 /// which a hundred entries are known by their number only; frames around the others; a short span of the same
 /// name, and one that hangs.
-pub(crate) fn long_lived(path: &Path) {
-    long_lived_since(path, 0);
+pub(crate) fn long_lived() -> (TempDir, PathBuf) {
+    long_lived_since(0)
 }
 
 /// The same with a system that was made at that moment.
-pub(crate) fn long_lived_since(path: &Path, made_ns: i64) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let [system, frame, stuck] = ["system", "frame", "stuck"].map(|name| {
-        store.intern_callsite(&CallsiteInfo {
-            kind: CallsiteKind::Span,
-            name: name.into(),
-            target: "game".into(),
-            level: "INFO",
-            module: None,
-            file: None,
-            line: None,
-        })
-    });
-    let thread_id = store.intern_thread(1, 1, Some("main"));
-    let closed = |id: u64, callsite_id, start_ns, duration_ns| SpanRow {
-        id,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        start_ns,
-        duration_ns: Some(duration_ns),
-        busy_ns: Some(duration_ns),
-        self_ns: Some(duration_ns),
-        entries: 1,
-        ..SpanRow::default()
-    };
-    let mut batch = Batch::default();
-    batch.text.push_str("{}");
+pub(crate) fn long_lived_since(made_ns: i64) -> (TempDir, PathBuf) {
+    let (folder, path) = new_path();
+    let mut run = begin(&path);
+    let [system, frame, stuck] = ["system", "frame", "stuck"].map(|name| run.name_of(name, "game"));
+    let fields = run.text("{}");
     let open = |span: SpanRow| OpenSpanRow {
         span: SpanRow { duration_ns: None, self_ns: None, status: Status::Unfinished, ..span },
         seen_ns: 100 * SECOND_NS,
     };
-    batch.open_spans = Some(vec![
+    run.batch.open_spans = Some(vec![
         open(SpanRow {
             entries: 500,
             longest_entry_ns: Some(700_000),
-            fields: 0..2,
+            fields,
             first_entry_ns: Some(1_000_000),
             last_exit_ns: Some(64 * SECOND_NS - made_ns),
-            ..closed(1, system, made_ns, 0)
+            ..run.span(1, system, made_ns, 0)
         }),
-        open(closed(2, stuck, 10 * SECOND_NS, 0)),
+        open(run.span(2, stuck, 10 * SECOND_NS, 0)),
     ]);
-    batch.spans.push(closed(3, system, 99 * SECOND_NS, 1_000_000));
+    let short = run.span(3, system, 99 * SECOND_NS, 1_000_000);
+    run.batch.spans.push(short);
     for at in 0..400 {
         let start_ns = 60 * SECOND_NS + at as i64 * 10_000_000;
-        batch.spans.push(closed(10 + at, frame, start_ns, 9_000_000));
-        batch.entries.push(EntryRow {
+        let around = run.span(10 + at, frame, start_ns, 9_000_000);
+        run.batch.spans.push(around);
+        run.batch.entries.push(EntryRow {
             id: 1_000 + at,
             span_id: 1,
             callsite_id: system,
-            thread_id,
+            thread_id: run.thread_id,
             start_ns,
             duration_ns: 20_000,
             around_id: 10 + at,
@@ -191,20 +152,18 @@ pub(crate) fn long_lived_since(path: &Path, made_ns: i64) {
             earlier_ns: if at == 0 { 900_000 } else { 0 },
         });
     }
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    run.leave();
+    (folder, path)
 }
 
 /// A run with a future that blocked its executor once, for 100 ms, 90 of them in `parse`; one that was polled a hundred
 /// times for a millisecond each; and what lasted longer on a thread that runs no futures.
-pub(crate) fn stalls(path: &Path) -> Reader {
+pub(crate) fn stalls() -> (TempDir, Reader) {
     const MS: i64 = 1_000_000;
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let threads = [(1, "worker-1"), (2, "pool-1")].map(|(number, name)| {
-        store.intern_thread(number, u64::from(number), Some(name));
-        store.thread_id(number)
-    });
+    let (folder, path) = new_path();
+    let mut run = begin(&path);
+    let threads = [(2, "worker-1"), (3, "pool-1")]
+        .map(|(number, name)| run.store.intern_thread(number, number.into(), Some(name)));
     // Name, parent, thread, start, entries, busy, longest.
     let spans = [
         ("handle", 0, threads[0], 0, 2, 101, 100),
@@ -212,36 +171,22 @@ pub(crate) fn stalls(path: &Path) -> Reader {
         ("harmless", 0, threads[0], 200, 100, 100, 1),
         ("hash", 0, threads[1], 0, 1, 500, 500),
     ];
-    let mut batch = Batch::default();
-    for (at, (name, parent_id, thread_id, start, entries, busy, longest)) in (1..).zip(spans) {
-        let callsite_id = store.intern_callsite(&CallsiteInfo {
-            kind: CallsiteKind::Span,
-            name: name.into(),
-            target: "shop".into(),
-            level: "INFO",
-            module: None,
-            file: None,
-            line: None,
-        });
+    for (id, (name, parent_id, thread_id, start, entries, busy, longest)) in (1..).zip(spans) {
+        let callsite_id = run.name_of(name, "shop");
         let several = entries > 1;
-        batch.spans.push(SpanRow {
-            id: at,
+        let row = run.span(id, callsite_id, start * MS, busy * MS);
+        run.batch.spans.push(SpanRow {
             parent_id,
-            root_id: if parent_id == 0 { at } else { parent_id },
-            callsite_id,
+            root_id: if parent_id == 0 { id } else { parent_id },
             thread_id,
-            start_ns: start * MS,
-            duration_ns: Some(busy * MS),
-            busy_ns: Some(busy * MS),
-            self_ns: Some(busy * MS),
             entries,
             first_entry_ns: Some(0),
             longest_entry_ns: several.then_some(longest * MS),
             last_exit_ns: several.then_some(busy * MS),
-            status: Status::Ok,
-            ..SpanRow::default()
+            ..row
         });
     }
-    store.append(&mut batch).unwrap();
-    Reader::open(path).unwrap()
+    run.leave();
+    let reader = Reader::open(path).unwrap();
+    (folder, reader)
 }

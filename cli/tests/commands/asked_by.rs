@@ -1,60 +1,37 @@
 //! Asking by what spans have in common, and of names that are equal: busy time in `diff` and `check`, `--by` in
 //! every command that takes it, lists of names, and targets that tell names apart.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
-use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{CallsiteInfo, CallsiteKind, SpanRow};
 use tempfile::TempDir;
 
-use super::fixture::{bare, info, profile, push, run};
+use super::fixture::{Recording, bare, check, info, json, new_path, profile, rows, run, said};
 
 /// Two runs: 400 calls of `apply` of two targets, each in a `request` of a shard. In the second run those of
 /// `cache` run for three times as long, and their durations stay; of shard 3, all take twice as long.
 fn shop() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = new_path();
     for number in 1..=2_i64 {
-        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-        store.begin_run(&info(number as u32)).unwrap();
-        let site = |store: &mut Store, name: &str, target: &str| {
-            store.intern_callsite(&CallsiteInfo {
-                kind: CallsiteKind::Span,
-                name: name.into(),
-                target: target.into(),
-                level: "INFO",
-                module: None,
-                file: None,
-                line: None,
-            })
-        };
-        let request = site(&mut store, "request", "http");
-        let apply = ["cache", "disk"].map(|target| site(&mut store, "apply", target));
-        let thread_id = store.intern_thread(1, 1, Some("worker"));
-        let mut batch = Batch::default();
-        let first = store.next_id();
+        let mut run = Recording::begin(&path, &info(number as u32));
+        let request = run.name_of("request", "http");
+        let apply = ["cache", "disk"].map(|target| run.name_of("apply", target));
+        let first = run.store.next_id();
         for at in 0..400_i64 {
             let shard = at % 4;
-            let fields = push(&mut batch.text, &format!(r#"{{"shard":{shard}}}"#));
+            let fields = run.text(&format!(r#"{{"shard":{shard}}}"#));
             let slower = if shard == 3 { number } else { 1 };
             let duration_ns = (1_000_000 + at * 500) * slower;
             let id = first + at as u64 * 2;
             let which = usize::from(at % 2 == 1);
             let busy_ns = if which == 0 { 100_000 * (number * 2 - 1) } else { 50_000 };
             let row = SpanRow {
-                id,
-                parent_id: 0,
-                root_id: id,
-                callsite_id: request,
-                thread_id,
-                start_ns: at * 20_000_000,
-                duration_ns: Some(duration_ns * 2),
                 busy_ns: Some(busy_ns),
                 self_ns: Some(duration_ns),
                 entries: 2,
-                status: Status::Ok,
-                fields: fields.clone(),
-                ..SpanRow::default()
+                fields,
+                ..run.span(id, request, at * 20_000_000, duration_ns * 2)
             };
             let child = SpanRow {
                 id: id + 1,
@@ -63,38 +40,15 @@ fn shop() -> (TempDir, PathBuf) {
                 duration_ns: Some(duration_ns),
                 ..row.clone()
             };
-            batch.spans.extend([row, child]);
+            run.batch.spans.extend([row, child]);
         }
-        store.append(&mut batch).unwrap();
-        store.end_run(info(number as u32).started_unix_ns + 10_000_000_000, "{}").unwrap();
-        store.close().unwrap();
+        run.end(10_000_000_000);
     }
     (folder, path)
 }
 
-fn said(db: &Path, words: &[&str]) -> String {
-    let (out, err, code) = run(bare(words).arg("--db").arg(db));
-    assert!(code < 2, "{words:?}: {err}");
-    out + &err
-}
-
-fn rows(db: &Path, words: &[&str]) -> Vec<Value> {
-    let text = said(db, &[words, &["-f", "json"]].concat());
-    let mut document: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
-    std::mem::take(document["rows"].as_array_mut().unwrap())
-}
-
 fn of<'a>(rows: &'a [Value], key: &str, value: &Value) -> Vec<&'a Value> {
     rows.iter().filter(|row| row[key] == *value).collect()
-}
-
-fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rules.toml");
-    std::fs::write(&file, rules).unwrap();
-    let mut command = bare(&["check", "--db"]);
-    let (out, err, code) = run(command.arg(db).args(words).arg("--rules").arg(file));
-    (out + &err, code)
 }
 
 #[test]
@@ -121,30 +75,14 @@ fn work_that_grew_inside_the_same_duration_fails_the_gate() {
 
 #[test]
 fn busy_time_that_nobody_measured_is_not_judged_and_not_zero() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
-    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let callsite_id = super::fixture::callsite(&mut store, "work", CallsiteKind::Span);
-    let thread_id = store.intern_thread(1, 1, None);
-    let mut batch = Batch::default();
-    batch.spans.extend((1..=300_u64).map(|id| SpanRow {
-        id,
-        parent_id: 0,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        start_ns: id as i64 * 1_000,
-        duration_ns: Some(1_000),
-        busy_ns: None,
-        self_ns: Some(1_000),
-        entries: 0,
-        status: Status::Ok,
-        fields: 0..0,
-        ..SpanRow::default()
-    }));
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    let (_folder, db) = new_path();
+    let mut run = Recording::begin(&db, &info(1));
+    let work = run.name("work");
+    for id in 1..=300 {
+        let row = run.span(id, work, id as i64 * 1_000, 1_000);
+        run.batch.spans.push(SpanRow { busy_ns: None, entries: 0, ..row });
+    }
+    run.leave();
     for bound in ["max = \"1ms\"", "percent = 5"] {
         let rules = format!("[[rule]]\nspan = \"work\"\nmetric = \"busy\"\n{bound}\n");
         let (text, _) = check(&db, &rules, &["--baseline", "latest"]);
@@ -242,8 +180,8 @@ fn slow_by_a_field_has_the_slowest_of_each_value() {
 #[test]
 fn explain_by_a_field_compares_within_each_value() {
     let (_folder, db) = shop();
-    let words = ["explain", "request", "--by", "field.shard", "--sel", "p90..", "-f", "json"];
-    let document: Value = serde_json::from_str(&said(&db, &words)).unwrap();
+    let words = ["explain", "request", "--by", "field.shard", "--sel", "p90.."];
+    let document = json(&db, &words);
     let values = document["values"].as_array().unwrap();
     assert_eq!(values.len(), 4);
     for value in values {
@@ -255,7 +193,7 @@ fn explain_by_a_field_compares_within_each_value() {
     assert!(whole.iter().any(|row| row["field"] == "shard" && row["value"] == "3"), "{whole:?}");
     let rows = document["rows"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["field"] != "shard" && row["group"].is_string()), "{rows:?}");
-    let text = said(&db, &words[..6]);
+    let text = said(&db, &words);
     assert_eq!(text.matches("shard=").count(), 4, "{text}");
 }
 
@@ -290,22 +228,15 @@ fn equal_names_of_two_targets_are_told_apart_or_said_to_be_together() {
 
 #[test]
 fn the_critical_path_tells_equal_names_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
-    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let thread_id = store.intern_thread(1, 1, None);
-    let mut batch = Batch::default();
-    for (id, (name, target, line, from, length)) in [
+    let (_folder, db) = new_path();
+    let mut run = Recording::begin(&db, &info(1));
+    for (id, (name, target, line, from, length)) in (1..).zip([
         ("request", "http", 1, 0, 100),
         ("apply", "cache", 1, 0, 20),
         ("apply", "disk", 1, 20, 30),
         ("apply", "disk", 2, 50, 40),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let callsite_id = store.intern_callsite(&CallsiteInfo {
+    ]) {
+        let callsite_id = run.store.intern_callsite(&CallsiteInfo {
             kind: CallsiteKind::Span,
             name: name.into(),
             target: target.into(),
@@ -314,60 +245,33 @@ fn the_critical_path_tells_equal_names_apart() {
             file: Some("a.rs".into()),
             line: Some(line),
         });
-        batch.spans.push(SpanRow {
-            id: id as u64 + 1,
-            parent_id: u64::from(id > 0),
+        run.batch.spans.push(SpanRow {
+            parent_id: u64::from(id > 1),
             root_id: 1,
-            callsite_id,
-            thread_id,
-            start_ns: from * 1_000_000,
-            duration_ns: Some(length * 1_000_000),
             busy_ns: Some(0),
             self_ns: Some(0),
-            entries: 1,
-            status: Status::Ok,
-            fields: 0..0,
-            ..SpanRow::default()
+            ..run.span(id, callsite_id, from * 1_000_000, length * 1_000_000)
         });
     }
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    run.leave();
     let text = said(&db, &["tree"]);
     assert!(text.contains("apply (disk) 70.0%") && text.contains("apply (cache) 20.0%"), "{text}");
     // Its lines, and the sum beneath.
     assert_eq!(text.lines().filter(|line| line.contains("apply (disk)")).count(), 3, "{text}");
-    let document: Value = serde_json::from_str(&said(&db, &["tree", "-f", "json"])).unwrap();
+    let document = json(&db, &["tree"]);
     let path = document["critical_path"].as_array().unwrap();
     assert_eq!((&path[0]["target"], &path[0]["share"]), (&"disk".into(), &0.7.into()), "{path:?}");
 }
 
 #[test]
 fn busy_above_the_whole_duration_is_explained_where_it_is_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
-    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let callsite_id = super::fixture::callsite(&mut store, "job", CallsiteKind::Span);
-    let thread_id = store.intern_thread(1, 1, None);
-    let mut batch = Batch::default();
+    let (_folder, db) = new_path();
+    let mut run = Recording::begin(&db, &info(1));
+    let job = run.name("job");
     // As four workers make it that are inside of the span of their job for nearly all of its time.
-    batch.spans.push(SpanRow {
-        id: 1,
-        parent_id: 0,
-        root_id: 1,
-        callsite_id,
-        thread_id,
-        start_ns: 0,
-        duration_ns: Some(1_000_000),
-        busy_ns: Some(3_900_000),
-        self_ns: Some(1_000_000),
-        entries: 4,
-        status: Status::Ok,
-        fields: 0..0,
-        ..SpanRow::default()
-    });
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    let row = run.span(1, job, 0, 1_000_000);
+    run.batch.spans.push(SpanRow { busy_ns: Some(3_900_000), entries: 4, ..row });
+    run.leave();
     let text = said(&db, &["top"]);
     let note =
         "note: job is busy 390% of its duration: several threads were inside of a span at once";

@@ -2,61 +2,31 @@
 
 use std::path::Path;
 
-use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{SpanRow, Status};
 use tempfile::TempDir;
 
-use super::fixture::{bare, callsite, info, profile, run};
+use super::fixture::{Recording, check, info, new_path, profile, text};
 
 /// A folder with `p.db`, each run of which has so many calls of `work`.
 fn runs(calls: &[u64]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    write_runs(&folder.path().join("p.db"), calls);
+    let (folder, path) = new_path();
+    write_runs(&path, calls);
     folder
 }
 
 /// Writes such a profile.
 pub fn write_runs(path: &Path, calls: &[u64]) {
-    for (at, calls) in calls.iter().enumerate() {
-        let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-        store.begin_run(&info(at as u32 + 1)).unwrap();
-        let callsite_id = callsite(&mut store, "work", CallsiteKind::Span);
-        let thread_id = store.intern_thread(1, 1, None);
-        let first = store.next_id();
-        let mut batch = Batch::default();
-        batch.spans.extend((0..*calls).map(|n| SpanRow {
-            id: first + n,
-            parent_id: 0,
-            root_id: first + n,
-            callsite_id,
-            thread_id,
-            start_ns: n as i64 * 1_000_000,
-            duration_ns: Some(1_000),
-            busy_ns: Some(1_000),
-            self_ns: Some(1_000),
-            entries: 1,
-            status: if n == 0 { Status::Error } else { Status::Ok },
-            fields: 0..0,
-            ..SpanRow::default()
-        }));
-        store.append(&mut batch).unwrap();
-        let ended = info(at as u32 + 1).started_unix_ns + 10_000_000_000;
-        store.end_run(ended, "{}").unwrap();
-        store.close().unwrap();
+    for (number, calls) in (1..).zip(calls) {
+        let mut run = Recording::begin(path, &info(number));
+        let work = run.name("work");
+        let first = run.store.next_id();
+        for n in 0..*calls {
+            let status = if n == 0 { Status::Error } else { Status::Ok };
+            let row = run.span(first + n, work, n as i64 * 1_000_000, 1_000);
+            run.batch.spans.push(SpanRow { status, ..row });
+        }
+        run.end(10_000_000_000);
     }
-}
-
-/// What `check` says by these rules, and its exit code.
-fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = bare(&["check", "--db"]);
-    command.arg(db).args(words);
-    if !rules.is_empty() {
-        let file = folder.path().join("rules.toml");
-        std::fs::write(&file, rules).unwrap();
-        command.arg("--rules").arg(file);
-    }
-    let (out, err, code) = run(&mut command);
-    (out + &err, code)
 }
 
 fn rule(span: &str, metric: &str, bound: &str) -> String {
@@ -173,8 +143,7 @@ fn a_comparison_with_nothing_or_with_itself_says_so() {
     }
     let copy = folder.path().join("copy.db");
     std::fs::copy(&db, &copy).unwrap();
-    let mut diff = bare(&["diff", "latest", copy.to_str().unwrap(), "--db"]);
-    assert!(run(diff.arg(&db)).0.contains("A = B"));
+    assert!(text(&db, &["diff", "latest", copy.to_str().unwrap()]).contains("A = B"));
 }
 
 /// Adds names with one span each to the only run of a profile.

@@ -1,52 +1,33 @@
 //! What an event says is shown wherever it is: its name, its message, or its fields alone.
 
-use spandrel_storage::{Batch, CallsiteKind, EventRow, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{CallsiteKind, EventRow, SpanRow, Status};
 
-use super::fixture::{bare, callsite, info, push, run, spandrel};
+use super::fixture::{Recording, bare, callsite, info, new_path, run, spandrel};
 
 #[test]
 fn an_event_of_fields_alone_and_a_named_one_say_something_everywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
-    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let span = callsite(&mut store, "request", CallsiteKind::Span);
-    let err = callsite(&mut store, "event src/main.rs:9", CallsiteKind::Event);
-    let named = callsite(&mut store, "cart.emptied", CallsiteKind::Event);
-    let thread_id = store.intern_thread(1, 1, None);
-    let id = store.next_id();
-    let mut batch = Batch::default();
-    batch.spans.push(SpanRow {
-        id,
-        parent_id: 0,
-        root_id: id,
-        callsite_id: span,
-        thread_id,
-        start_ns: 0,
-        duration_ns: Some(1_000_000),
-        busy_ns: None,
-        self_ns: Some(1_000_000),
-        entries: 1,
-        status: Status::Error,
-        fields: 0..0,
-        ..SpanRow::default()
-    });
+    let (folder, db) = new_path();
+    let mut recording = Recording::begin(&db, &info(1));
+    let span = recording.name("request");
+    let [err, named] = ["event src/main.rs:9", "cart.emptied"]
+        .map(|name| callsite(&mut recording.store, name, CallsiteKind::Event));
+    let id = recording.store.next_id();
+    let row = recording.span(id, span, 0, 1_000_000);
+    recording.batch.spans.push(SpanRow { busy_ns: None, status: Status::Error, ..row });
     // As `#[instrument(err)]` makes it: no message, one field.
-    let fields = push(&mut batch.text, r#"{"error":"no route to host"}"#);
+    let fields = recording.text(r#"{"error":"no route to host"}"#);
     for (at, callsite_id, fields) in [(1, named, 0..0), (2, err, fields)] {
-        batch.events.push(EventRow {
+        recording.batch.events.push(EventRow {
             id: id + at,
             span_id: id,
             callsite_id,
-            thread_id,
+            thread_id: recording.thread_id,
             at_ns: at as i64 * 1_000,
             message: 0..0,
             fields,
         });
     }
-    store.append(&mut batch).unwrap();
-    store.end_run(info(1).started_unix_ns + 1_000_000_000, "{}").unwrap();
-    store.close().unwrap();
+    recording.end(1_000_000_000);
     let page = folder.path().join("page.html");
     for words in [
         &["tree", "--events"][..],

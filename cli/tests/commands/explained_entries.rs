@@ -2,14 +2,11 @@
 
 use serde_json::Value;
 
-use super::fixture::{bare, run};
+use super::fixture::{json, text};
 use super::frames::{FRAMES, VISITS, profile};
 
 fn document(words: &[&str]) -> Value {
-    let (out, err, code) =
-        run(bare(&["explain", "-f", "json"]).args(words).arg("--db").arg(profile()));
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str(&out).unwrap()
+    json(profile(), &[&["explain"], words].concat())
 }
 
 fn difference(document: &Value, kind: &str, value: &str) -> Option<i64> {
@@ -29,7 +26,7 @@ fn the_slow_entries_of_a_system_are_told_from_the_others() {
     // What began or was entered inside.
     assert_eq!(difference(&found, "child_time", "solve"), Some(44), "{found:#}");
     assert_eq!(difference(&found, "child_time", "system"), Some(22), "{found:#}");
-    let (out, ..) = run(bare(&["explain", "system", "--sel", "8ms..", "--db"]).arg(profile()));
+    let out = text(profile(), &["explain", "system", "--sel", "8ms.."]);
     assert!(out.contains("200 of 920 entries ⟳ (dur >= 8.00 ms)"), "{out}");
     let found = document(&["system", "--sel", "8ms..", "--by", "thread"]);
     let parts = found["values"].as_array().unwrap();

@@ -1,17 +1,9 @@
 //! The same figure is the same in every command, and is of what is there.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::check::write_runs;
-use super::fixture::{bare, profile, run};
-
-fn json(db: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(words).args(["-f", "json", "--db"]).arg(db));
-    assert!(code < 2, "{words:?}: {err}");
-    serde_json::from_str(&out).unwrap()
-}
+use super::fixture::{json, new_path, profile, text};
 
 fn row<'a>(document: &'a Value, name: &str) -> &'a Value {
     let mut rows = document["rows"].as_array().unwrap().iter();
@@ -68,8 +60,7 @@ fn percentiles_never_exceed_the_largest_and_are_the_same_everywhere() {
 
 #[test]
 fn calls_of_several_runs_are_those_of_a_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
+    let (_folder, db) = new_path();
     write_runs(&db, &[60, 60, 60, 120]);
     let diff = json(&db, &["diff", "1,2,3", "4"]);
     let work = row(&diff, "work");
@@ -92,12 +83,10 @@ fn explain_of_few_spans_selects_the_slowest() {
 
 #[test]
 fn after_pruning_counts_are_of_what_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
+    let (_folder, db) = new_path();
     write_runs(&db, &[900]);
     // Half of a second: rollups are of whole ones.
-    let (_, err, code) = run(bare(&["sql", "select 1", "--db"]).arg(&db));
-    assert_eq!(code, 0, "{err}");
+    text(&db, &["sql", "select 1"]);
     let before = json(&db, &["prune", "--runs", "1", "--dry-run"]);
     assert_eq!(before["rows"][0]["spans"], 0);
     let mut store =

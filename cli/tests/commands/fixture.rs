@@ -1,30 +1,57 @@
 //! A profile that is the same on every machine: two runs of a made-up shop, with losses, errors, marks,
 //! and names that nobody should print as they are.
 
+#[cfg(unix)]
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+#[cfg(unix)]
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use serde_json::Value;
+use spandrel::{Profiler, ProfilerBuilder};
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EventRow, LossRow, RunInfo, SpanRow, Status, Store,
-    StoreOptions, WriterStatRow,
+    Batch, CallsiteKind, EventRow, LossRow, RunInfo, SpanRow, Status, Store, StoreOptions,
+    WriterStatRow,
 };
 use tempfile::TempDir;
+use tracing_subscriber::layer::SubscriberExt;
+
+#[path = "../recording/mod.rs"]
+mod recording;
+
+pub use recording::{Recording, callsite, new_path, push};
 
 /// A name with what terminals, databases and browsers would obey.
 pub const NASTY: &str = "\u{1b}[31m<b>x</b>\u{202e}'; DROP TABLE span; --\n";
 
-/// The folder with `shop.db`, which no test may change.
+/// A profile that is written once, and that no test may change.
+#[derive(Debug)]
+pub struct Shared(OnceLock<(TempDir, PathBuf)>);
+
+impl Shared {
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub fn written_by(&'static self, write: impl FnOnce(&Path)) -> &'static Path {
+        &self
+            .0
+            .get_or_init(|| {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("shop.db");
+                write(&path);
+                (folder, path)
+            })
+            .1
+    }
+}
+
+/// The shop.
 pub fn profile() -> &'static Path {
-    static PROFILE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    &PROFILE
-        .get_or_init(|| {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("shop.db");
-            write(&path);
-            (folder, path)
-        })
-        .1
+    static PROFILE: Shared = Shared::new();
+    PROFILE.written_by(write)
 }
 
 /// `spandrel` with an environment of its own, and the profile.
@@ -48,6 +75,123 @@ pub fn run(command: &mut Command) -> (String, String, i32) {
     (text(stdout), text(stderr), status.code().unwrap_or(-1))
 }
 
+/// What a command that succeeds says of a profile: its output, and what is beside it. A check may fail.
+pub fn both(db: &Path, words: &[&str]) -> (String, String) {
+    let (out, err, code) = run(bare(words).arg("--db").arg(db));
+    assert!(
+        code == 0 || code == 1 && words[0] == "check",
+        "{words:?} ends with {code}: {out}{err}"
+    );
+    (out, err)
+}
+
+pub fn text(db: &Path, words: &[&str]) -> String {
+    both(db, words).0
+}
+
+/// With what is beside the output.
+pub fn said(db: &Path, words: &[&str]) -> String {
+    let (out, err) = both(db, words);
+    out + &err
+}
+
+pub fn json(db: &Path, words: &[&str]) -> Value {
+    let text = text(db, &[words, &["-f", "json"]].concat());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The rows of a document.
+pub fn rows(db: &Path, words: &[&str]) -> Vec<Value> {
+    std::mem::take(json(db, words)["rows"].as_array_mut().unwrap())
+}
+
+/// The ids of the spans of a name.
+pub fn ids_of(db: &Path, name: &str) -> Vec<u64> {
+    let ids = text(
+        db,
+        &[
+            "sql",
+            "-f",
+            "csv",
+            &format!(
+                "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
+                 WHERE c.name = '{name}' ORDER BY s.id"
+            ),
+        ],
+    );
+    ids.lines().skip(1).map(|line| line.parse().unwrap()).collect()
+}
+
+/// The document in the page that `spandrel report` writes.
+pub fn report(db: &Path) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    both(db, &["report", "-q", "-o", page.to_str().unwrap()]);
+    let page = std::fs::read_to_string(page).unwrap();
+    let from = page.find("<script type=\"application/json\"").unwrap();
+    let text = &page[from..];
+    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
+    serde_json::from_str(text).unwrap()
+}
+
+/// What `spandrel check` says by these rules, and its exit code.
+pub fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bare(&["check", "--db"]);
+    command.arg(db).args(words);
+    if !rules.is_empty() {
+        let file = folder.path().join("rules.toml");
+        std::fs::write(&file, rules).unwrap();
+        command.arg("--rules").arg(file);
+    }
+    let (out, err, code) = run(&mut command);
+    (out + &err, code)
+}
+
+/// Records what `work` does into a file, all of it.
+pub fn record(path: &Path, builder: ProfilerBuilder, work: impl FnOnce(&Profiler)) {
+    let profiler = builder.database(path).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(profiler.layer());
+    tracing::subscriber::with_default(subscriber, || work(&profiler));
+    let report = profiler.close().unwrap();
+    assert_eq!(report.recorded, report.stored);
+}
+
+/// What a terminal of so many rows and columns gets, and whether all went well; with settings of the command.
+#[cfg(unix)]
+pub fn in_terminal(
+    words: &[&str],
+    (rows, cols): (u16, u16),
+    set: impl FnOnce(&mut CommandBuilder),
+) -> (String, bool) {
+    let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.args(words);
+    for (name, value) in [("TERM", "xterm"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")] {
+        command.env(name, value);
+    }
+    set(&mut command);
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
+    // The end of the other side is an error on some systems.
+    while let Ok(read @ 1..) = reader.read(&mut bytes) {
+        said.extend_from_slice(&bytes[..read]);
+    }
+    (String::from_utf8(said).unwrap(), child.wait().unwrap().success())
+}
+
+/// The same of the shop, when all goes well.
+#[cfg(unix)]
+pub fn on_terminal(words: &[&str], cols: u16) -> String {
+    let set = |command: &mut CommandBuilder| command.env("SPANDREL_DB", profile());
+    let (said, is_success) = in_terminal(words, (60, cols), set);
+    assert!(is_success, "{words:?}: {said}");
+    said
+}
+
 pub fn info(number: u32) -> RunInfo {
     RunInfo {
         uuid: format!("{number:032x}"),
@@ -62,18 +206,6 @@ pub fn info(number: u32) -> RunInfo {
         clock: "tsc".into(),
         settings: r#"{"ring_capacity":65536,"max_bytes":null}"#.into(),
     }
-}
-
-pub fn callsite(store: &mut Store, name: &str, kind: CallsiteKind) -> i64 {
-    store.intern_callsite(&CallsiteInfo {
-        kind,
-        name: name.into(),
-        target: "shop".into(),
-        level: "INFO",
-        module: Some("shop".into()),
-        file: Some("src/main.rs".into()),
-        line: Some(7),
-    })
 }
 
 /// Makes the profile.
@@ -171,11 +303,4 @@ fn batch(store: &mut Store, number: u32) -> Batch {
         entries_dropped: "{}".into(),
     });
     batch
-}
-
-/// Where the text stands in the batch.
-pub fn push(all: &mut String, text: &str) -> std::ops::Range<usize> {
-    let start = all.len();
-    all.push_str(text);
-    start..all.len()
 }

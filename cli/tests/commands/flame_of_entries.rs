@@ -5,13 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::fixture::{bare, run};
+use super::fixture::{json, new_path, text};
 use super::frames::{FRAME, FRAMES, Game, MS, profile, write};
 
 fn document(path: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(words).args(["-f", "json", "-n", "0", "--db"]).arg(path));
-    assert_eq!(code, 0, "{words:?}: {err}");
-    serde_json::from_str(&out).unwrap()
+    json(path, &[words, &["-n", "0"]].concat())
 }
 
 fn sum(rows: &Value, what: &str) -> i64 {
@@ -28,9 +26,7 @@ fn paths(flame: &Value) -> BTreeMap<String, i64> {
 
 /// The same of folded stacks.
 fn folded(path: &Path) -> BTreeMap<String, i64> {
-    let mut command = bare(&["export", "folded", "-o", "-", "--db"]);
-    let (out, err, code) = run(command.arg(path));
-    assert_eq!(code, 0, "{err}");
+    let out = text(path, &["export", "folded", "-o", "-"]);
     let line = |line: &str| {
         let (path, ns) = line.rsplit_once(' ').unwrap();
         (path.to_owned(), ns.parse().unwrap())
@@ -41,8 +37,7 @@ fn folded(path: &Path) -> BTreeMap<String, i64> {
 #[test]
 fn the_widths_of_a_flame_graph_are_the_self_times_of_top() {
     for game in [Game::Over, Game::GoesOn] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = new_path();
         write(&path, game);
         for is_optimized in [false, true] {
             for window in [&[][..], &["--since", "+1.51s"], &["-w", "name=system dur>1ms"]] {
@@ -65,8 +60,7 @@ fn the_widths_of_a_flame_graph_are_the_self_times_of_top() {
                 row["name"] == "system" && row["by"] == "entries" && row["path"] == "system ⟳"
             }));
             assert_eq!(folded(&path), of_path, "{game:?} {is_optimized}");
-            let (_, err, code) = run(bare(&["optimize", "--db"]).arg(&path));
-            assert_eq!(code, 0, "{err}");
+            text(&path, &["optimize"]);
         }
     }
 }
@@ -90,8 +84,7 @@ fn a_frame_is_as_wide_as_it_was_long_and_nothing_is_in_two_places() {
 
 #[test]
 fn a_flame_graph_says_what_the_mark_means_and_is_asked_for_by_the_name() {
-    let page = |words: &[&str]| run(bare(words).arg("--db").arg(profile())).0;
-    let all = page(&["flame"]);
+    let all = text(profile(), &["flame"]);
     assert!(all.contains("⟳ lives long: each time it was entered counts"), "{all}");
     let rooted = document(profile(), &["flame", "--root", "system"]);
     assert_eq!(rooted["rows"][0]["path"], "system ⟳", "{rooted:#}");

@@ -1,16 +1,11 @@
 //! A game, as an engine with systems records it: each frame is a trace, and the systems are spans that live
 //! as long as the game, are nobody's children, and are entered once a frame.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use spandrel_storage::{
-    Batch, CallsiteKind, EntryRow, OpenSpanRow, SpanRow, Status, Store, StoreOptions,
-};
+use spandrel_storage::{Batch, EntryRow, OpenSpanRow, SpanRow, Status};
 
-use tempfile::TempDir;
-
-use super::fixture::{callsite, info};
+use super::fixture::{Recording, Shared, info};
 
 pub const US: i64 = 1_000;
 pub const MS: i64 = 1_000_000;
@@ -31,15 +26,8 @@ pub enum Game {
 
 /// The profile of a game that is over, which no test may change.
 pub fn profile() -> &'static Path {
-    static PROFILE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    &PROFILE
-        .get_or_init(|| {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("game.db");
-            write(&path, Game::Over);
-            (folder, path)
-        })
-        .1
+    static PROFILE: Shared = Shared::new();
+    PROFILE.written_by(|path| write(path, Game::Over))
 }
 
 /// The number of the first span of a frame: `update`, then `schedule`, then `solve`.
@@ -95,11 +83,11 @@ impl Systems {
 /// ```
 /// And `audio` on a thread of its own.
 pub fn write(path: &Path, game: Game) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let [update, schedule, solve, system] = ["update", "schedule", "solve", "system"]
-        .map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let main = store.intern_thread(1, 11, Some("main"));
+    let mut run = Recording::begin(path, &info(1));
+    let [update, schedule, solve, system] =
+        ["update", "schedule", "solve", "system"].map(|name| run.name(name));
+    let (main, one) = (run.thread_id, run.span(0, system, 0, 0));
+    let mut store = run.store;
     let other = store.intern_thread(2, 12, Some("audio"));
     let mut systems =
         Systems { callsite_id: system, main, next_id: 1_000_000, entries: Vec::new() };
@@ -112,15 +100,12 @@ pub fn write(path: &Path, game: Game) {
             parent_id,
             root_id,
             callsite_id,
-            thread_id: main,
             start_ns: from,
             duration_ns: Some(length),
             busy_ns: Some(length),
             self_ns: Some(own),
-            entries: 1,
             first_entry_ns: Some(0),
-            status: Status::Ok,
-            ..SpanRow::default()
+            ..one.clone()
         };
         // Innermost first, as they end.
         batch.spans.push(row(id + 2, PHYSICS, PHYSICS, solve, at + 2 * MS, 4 * MS, 4 * MS));
@@ -152,11 +137,7 @@ pub fn write(path: &Path, game: Game) {
         let longest = lengths.iter().copied().max();
         let span = SpanRow {
             id,
-            parent_id: 0,
             root_id: id,
-            callsite_id: system,
-            thread_id: main,
-            start_ns: 0,
             duration_ns: (game == Game::Over).then_some(end),
             busy_ns: Some(lengths.iter().sum()),
             self_ns: None,
@@ -166,7 +147,7 @@ pub fn write(path: &Path, game: Game) {
             last_exit_ns: Some(end - MS),
             status: if game == Game::Over { Status::Ok } else { Status::Unfinished },
             fields: from..batch.text.len(),
-            ..SpanRow::default()
+            ..one.clone()
         };
         match game {
             Game::Over => batch.spans.push(span),

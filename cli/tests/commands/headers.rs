@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::fixture::{bare, profile, run};
+use super::fixture::{bare, new_path, profile, run};
 
 /// The shop, after `sql`.
 fn changed(sql: &str) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = new_path();
     std::fs::copy(profile(), &path).unwrap();
     rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     (folder, path)

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::fixture::{bare, profile, run};
+use super::fixture::{bare, new_path, profile, run};
 
 /// The shop, as if it had two million spans.
 fn large() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("large.db");
+    let (folder, path) = new_path();
     std::fs::copy(profile(), &path).unwrap();
     let file = rusqlite::Connection::open(&path).unwrap();
     assert_eq!(file.execute("UPDATE run SET spans = 2000000", []).unwrap(), 2);

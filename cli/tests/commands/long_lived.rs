@@ -1,16 +1,12 @@
 //! Spans that live long count by the times that they were entered: a game whose systems are spans that are
 //! open for as long as it runs, beside requests that are slow in one piece.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use serde_json::Value;
-use spandrel_storage::{
-    Batch, CallsiteKind, EntryRow, OpenSpanRow, SpanRow, Status, Store, StoreOptions,
-};
-use tempfile::TempDir;
+use spandrel_storage::{EntryRow, OpenSpanRow, SpanRow, Status};
 
-use super::fixture::{bare, callsite, info, run};
+use super::fixture::{Recording, Shared, bare, info, json, report, run, text};
 
 pub const FRAMES: u64 = 1_000;
 const FRAME_NS: i64 = 2_300_000;
@@ -36,31 +32,24 @@ pub enum End {
 
 /// The game, written once.
 pub fn game(end: End) -> &'static Path {
-    static CLOSED: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    static OPEN: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    static LEFT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    static CLOSED: Shared = Shared::new();
+    static OPEN: Shared = Shared::new();
+    static LEFT: Shared = Shared::new();
     let place = match end {
         End::Closed => &CLOSED,
         End::Open => &OPEN,
         End::Left => &LEFT,
     };
-    let made = place.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("game.db");
-        write(&path, end, QUICK_NS);
-        (folder, path)
-    });
-    &made.1
+    place.written_by(|path| write(path, end, QUICK_NS))
 }
 
 pub fn write(path: &Path, end: End, quick_ns: i64) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let [frame, system, request] =
-        ["frame", "system", "request"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let main = store.intern_thread(1, 1, Some("main"));
-    let other = store.intern_thread(2, 2, Some("io"));
-    let first = store.next_id();
+    let mut run = Recording::begin(path, &info(1));
+    let [frame, system, request] = ["frame", "system", "request"].map(|name| run.name(name));
+    let main = run.thread_id;
+    let other = run.store.intern_thread(2, 2, Some("io"));
+    let first = run.store.next_id();
+    let one = run.span(0, 0, 0, 0);
     let span = |id: u64, callsite_id, thread_id, start_ns: i64, duration_ns: i64| SpanRow {
         id,
         root_id: id,
@@ -70,12 +59,10 @@ pub fn write(path: &Path, end: End, quick_ns: i64) {
         duration_ns: Some(duration_ns),
         busy_ns: Some(duration_ns),
         self_ns: Some(duration_ns),
-        entries: 1,
-        status: Status::Ok,
-        ..SpanRow::default()
+        ..one.clone()
     };
     let life_ns = FRAMES as i64 * FRAME_NS;
-    let mut batch = Batch::default();
+    let batch = &mut run.batch;
     let (mut open, mut next) = (Vec::new(), first + 10_000);
     for at in 0..SYSTEMS {
         let from = batch.text.len();
@@ -144,23 +131,7 @@ pub fn write(path: &Path, end: End, quick_ns: i64) {
     if end == End::Open {
         batch.open_spans = Some(open);
     }
-    store.append(&mut batch).unwrap();
-    if end != End::Open {
-        store.end_run(info(1).started_unix_ns + life_ns, "{}").unwrap();
-    }
-    store.close().unwrap();
-}
-
-pub fn json(db: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(words).args(["-f", "json", "--db"]).arg(db));
-    assert!(code < 2, "{words:?}: {err}");
-    serde_json::from_str(&out).unwrap()
-}
-
-pub fn text(db: &Path, words: &[&str]) -> String {
-    let (out, err, code) = run(bare(words).arg("--db").arg(db));
-    assert!(code < 2, "{words:?}: {err}");
-    out
+    if end == End::Open { run.leave() } else { run.end(life_ns) }
 }
 
 /// The row of a name by what it counts by.
@@ -522,23 +493,10 @@ fn what_is_open_all_the_time_can_be_checked() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
-/// The document in a page.
-pub fn document(page: &str) -> Value {
-    let from = page.find("<script type=\"application/json\"").unwrap();
-    let text = &page[from..];
-    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
-    serde_json::from_str(text).unwrap()
-}
-
 #[test]
 fn a_page_has_what_top_has_and_entries_in_its_order_of_time() {
     let db = game(End::Closed);
-    let folder = tempfile::tempdir().unwrap();
-    let page = folder.path().join("game.html");
-    let (_, err, code) = run(bare(&["report", "-o"]).arg(&page).arg("--db").arg(db));
-    assert_eq!(code, 0, "{err}");
-    let page = std::fs::read_to_string(page).unwrap();
-    let document = document(&page);
+    let document = report(db);
     let name = |number: &Value| document["names"][number.as_u64().unwrap() as usize].clone();
     let top = json(db, &["top"]);
     let rows = document["top"].as_array().unwrap();

@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use spandrel_storage::{Batch, LossRow, Store, StoreOptions};
+use spandrel_storage::LossRow;
 use tempfile::TempDir;
 
-use super::fixture::{bare, info, run};
+use super::fixture::{Recording, bare, info, json, new_path, report, run};
 
 const ENTRIES: u64 = 777;
 
 /// A recording that has lost but entries.
 fn profile() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
+    let (folder, path) = new_path();
+    let mut run = Recording::begin(&path, &info(1));
     let loss = LossRow {
         reason: "ring_full",
         from_ns: 1_000,
@@ -25,9 +23,8 @@ fn profile() -> (TempDir, PathBuf) {
         entries: ENTRIES,
         thread_id: None,
     };
-    store.append(&mut Batch { losses: vec![loss], ..Batch::default() }).unwrap();
-    store.end_run(info(1).started_unix_ns + 1_000_000_000, "{}").unwrap();
-    store.close().unwrap();
+    run.batch.losses.push(loss);
+    run.end(1_000_000_000);
     (folder, path)
 }
 
@@ -68,12 +65,8 @@ fn whoever_exports_is_told_that_entries_are_missing() {
 
 #[test]
 fn a_page_says_how_many_entries_were_lost() {
-    let (folder, path) = profile();
-    let page = folder.path().join("p.html");
-    let (_, err, code) = run(bare(&["report", "-o"]).arg(&page).arg("--db").arg(&path));
-    assert!(code < 2, "{err}");
-    let page = std::fs::read_to_string(page).unwrap();
-    let document = super::long_lived::document(&page);
+    let (_folder, path) = profile();
+    let document = report(&path);
     assert_eq!(document["dropped"], ENTRIES);
     assert_eq!(document["losses"][0]["entries"], ENTRIES, "{document}");
 }
@@ -81,9 +74,6 @@ fn a_page_says_how_many_entries_were_lost() {
 #[test]
 fn a_recipe_for_losses_has_those_of_entries() {
     let (_folder, path) = profile();
-    let command = &mut bare(&["sql", "--recipe", "losses", "-f", "json", "--db"]);
-    let (out, err, code) = run(command.arg(&path));
-    assert!(code < 2, "{err}");
-    let document: Value = serde_json::from_str(&out).unwrap();
+    let document = json(&path, &["sql", "--recipe", "losses"]);
     assert_eq!(document["rows"][0]["entries"], ENTRIES, "{document}");
 }

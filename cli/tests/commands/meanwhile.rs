@@ -6,26 +6,22 @@ use std::sync::mpsc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 use spandrel::{Entries, Profiler};
 use tracing::{Dispatch, Span, dispatcher, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, run};
+use super::fixture::{ids_of, json, new_path, report, text};
 use super::frames::{self, AUDIO, MS, frame_id};
 
 const FRAMES: usize = 40;
 
-fn text(path: &Path, words: &[&str]) -> String {
-    let (out, err, code) = run(bare(&["tree", "--db"]).arg(path).args(words));
-    assert_eq!(code, 0, "{err}");
-    out
+fn drawing(path: &Path, words: &[&str]) -> String {
+    text(path, &[&["tree"], words].concat())
 }
 
 fn document(path: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(&["tree", "-f", "json", "--db"]).arg(path).args(words));
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str(&out).unwrap()
+    json(path, &[&["tree"], words].concat())
 }
 
 /// The lines from the heading on, without what stands beneath.
@@ -84,20 +80,9 @@ fn play(dispatch: &Dispatch, [think, walk]: &[Span; 2]) {
     });
 }
 
-/// The ids of all frames.
-fn frames_of(path: &Path) -> Vec<u64> {
-    let (out, err, code) = run(bare(&["sql", "-f", "csv", "--db"]).arg(path).arg(
-        "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
-         WHERE c.name = 'update' ORDER BY s.id",
-    ));
-    assert_eq!(code, 0, "{err}");
-    out.lines().skip(1).map(|line| line.parse().unwrap()).collect()
-}
-
 #[test]
 fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let builder = Profiler::builder().entries_of("system", Entries::All);
     let profiler = builder.database(&path).build().unwrap();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(profiler.layer()));
@@ -109,7 +94,7 @@ fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
     profiler.close().unwrap();
     check(&path);
     fn check(path: &Path) {
-        let frames = frames_of(path);
+        let frames = ids_of(path, "update");
         assert_eq!(frames.len(), FRAMES);
         for frame in [frames[0], frames[FRAMES / 2], frames[FRAMES - 1]] {
             let found = document(path, &[&format!("t{frame}")]);
@@ -118,20 +103,24 @@ fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
             assert_eq!(names, [Some("think"), Some("walk")], "{found:#}");
             let of = |row: usize, what: &str| ran[row][what].clone();
             let said = ["name", "thread", "threads", "calls"].map(|what| of(0, what));
-            assert_eq!(said, [json!("system"), json!("pool 0"), json!(1), json!(1)], "{found:#}");
+            assert_eq!(
+                said,
+                [value!("system"), value!("pool 0"), value!(1), value!(1)],
+                "{found:#}"
+            );
             assert_eq!(
                 (of(0, "total_ns"), of(1, "thread")),
-                (of(0, "longest_ns"), json!("pool 1"))
+                (of(0, "longest_ns"), value!("pool 1"))
             );
             assert_eq!(
                 (&found["meanwhile_of"], &found["meanwhile_left_out"]),
-                (&json!(frame), &json!(0))
+                (&value!(frame), &value!(0))
             );
             // Of the tree it is no part.
             let rows = found["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str());
             assert_eq!(rows.collect::<Vec<_>>(), [Some("update"), Some("schedule")]);
             assert_eq!(found["entries"], 0);
-            let page = text(path, &[&format!("t{frame}")]);
+            let page = drawing(path, &[&format!("t{frame}")]);
             let lines = section(&page);
             assert_eq!((lines.len(), lines[0].trim()), (3, "meanwhile on other threads"), "{page}");
             assert!(lines[1].contains("⟳ system") && lines[1].contains("name=think"), "{page}");
@@ -141,7 +130,7 @@ fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
         }
         // Of a span that was asked for, what was in its time.
         let schedule = found_below(path, frames[7]);
-        let page = text(path, &[&format!("s{schedule}")]);
+        let page = drawing(path, &[&format!("s{schedule}")]);
         let heading = format!("meanwhile on other threads, in the time of s{schedule}");
         assert_eq!(section(&page)[0].trim(), heading, "{page}");
     }
@@ -154,7 +143,7 @@ fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
 #[test]
 fn what_ran_on_other_threads_is_below_the_tree_in_its_columns() {
     let path = frames::profile();
-    let page = text(path, &[&format!("t{}", frame_id(7))]);
+    let page = drawing(path, &[&format!("t{}", frame_id(7))]);
     let lines = section(&page);
     let bar_of = |line: &str| line.find(['▒', '├']).map(|at| line[..at].chars().count());
     let render = page.lines().find(|line| line.contains("name=render")).unwrap();
@@ -169,31 +158,26 @@ fn what_ran_on_other_threads_is_below_the_tree_in_its_columns() {
     let found = document(path, &[&format!("t{}", frame_id(7))]);
     let row = &found["meanwhile"][0];
     let begin = 7 * frames::APART + MS;
-    assert_eq!((&row["id"], &row["start_ns"]), (&json!(AUDIO), &json!(begin)));
+    assert_eq!((&row["id"], &row["start_ns"]), (&value!(AUDIO), &value!(begin)));
     assert_eq!(found["critical_path"].as_array().unwrap().len(), 4, "{found:#}");
 
     // What is left out is counted: by its length, by its number, and none of it with 0.
-    let hidden = text(path, &[&format!("t{}", frame_id(7)), "--min-dur", "2001us"]);
+    let hidden = drawing(path, &[&format!("t{}", frame_id(7)), "--min-dur", "2001us"]);
     assert_eq!(section(&hidden)[1].trim(), "… 1 more entry, 2.00 ms total", "{hidden}");
     // The trace of what lives long is in no time.
-    let long = text(path, &[&format!("t{AUDIO}")]);
+    let long = drawing(path, &[&format!("t{AUDIO}")]);
     assert!(section(&long).is_empty(), "{long}");
 }
 
 #[test]
 fn a_page_of_traces_has_what_ran_on_other_threads() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("game.html");
-    let (_, err, code) = run(bare(&["report", "-o"]).arg(&out).arg("--db").arg(frames::profile()));
-    assert_eq!(code, 0, "{err}");
-    let page = std::fs::read_to_string(out).unwrap();
-    let document = super::long_lived::document(&page);
+    let document = report(frames::profile());
     let trace = &document["traces"][0];
     let row = &trace["meanwhile"][0];
     let name = &document["names"][row["name"].as_u64().unwrap() as usize];
-    assert_eq!((&name["name"], &name["long"]), (&json!("system"), &json!(true)));
-    assert_eq!((&row["fields"], &row["thread"]), (&json!([["name", "audio"]]), &json!("audio")));
+    assert_eq!((&name["name"], &name["long"]), (&value!("system"), &value!(true)));
+    assert_eq!((&row["fields"], &row["thread"]), (&value!([["name", "audio"]]), &value!("audio")));
     let figures = ["calls", "total_ns", "longest_ns", "threads"].map(|key| row[key].clone());
-    assert_eq!(figures, [json!(1), json!(2 * MS), json!(2 * MS), json!(1)]);
-    assert_eq!(trace["meanwhile_more"], json!([0, 0]));
+    assert_eq!(figures, [value!(1), value!(2 * MS), value!(2 * MS), value!(1)]);
+    assert_eq!(trace["meanwhile_more"], value!([0, 0]));
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{RunInfo, SpanRow};
 use tempfile::TempDir;
 
-use super::fixture::info;
+use super::fixture::{Recording, info, new_path, on_terminal};
 
 const NAME: &str = "checkout::handlers::place_order_and_notify_the_warehouse";
 const TARGETS: [&str; 2] = ["storefront::inventory::cache", "storefront::inventory::disk"];
@@ -14,81 +14,30 @@ const LABEL: &str = "nightly run of the branch that makes the cache twice as lar
 /// Two runs: in each, a name of two targets. In the second run that of `cache` takes some 13 times as long, and
 /// that of `disk` half a million times.
 fn profile() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = new_path();
     // 4.5 s and 1 min; 0.12 ms and 1 min.
     let before = [4_500_000_000_i64, 120_000];
     for (number, durations) in [(1, before), (2, [60_052_500_000, 60_120_000_000])] {
-        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-        let mut run = info(number);
-        run.label = Some(LABEL.into());
-        store.begin_run(&run).unwrap();
-        let sites = TARGETS.map(|target| {
-            store.intern_callsite(&CallsiteInfo {
-                kind: CallsiteKind::Span,
-                name: NAME.into(),
-                target: target.into(),
-                level: "INFO",
-                module: None,
-                file: None,
-                line: None,
-            })
-        });
-        let thread_id = store.intern_thread(1, 1, Some("worker"));
-        let mut batch = Batch::default();
-        let first = store.next_id();
+        let info = RunInfo { label: Some(LABEL.into()), ..info(number) };
+        let mut run = Recording::begin(&path, &info);
+        let sites = TARGETS.map(|target| run.name_of(NAME, target));
+        let first = run.store.next_id();
         for at in 0..600_u64 {
             let which = (at % 2) as usize;
             let duration_ns = durations[which] + at as i64 * 1_000;
-            batch.spans.push(SpanRow {
-                id: first + at,
-                parent_id: 0,
-                root_id: first + at,
-                callsite_id: sites[which],
-                thread_id,
-                start_ns: at as i64 * 20_000_000,
-                duration_ns: Some(duration_ns),
-                busy_ns: Some(duration_ns / 2),
-                self_ns: Some(duration_ns),
-                entries: 1,
-                status: Status::Ok,
-                fields: 0..0,
-                ..SpanRow::default()
-            });
+            let row = run.span(first + at, sites[which], at as i64 * 20_000_000, duration_ns);
+            run.batch.spans.push(SpanRow { busy_ns: Some(duration_ns / 2), ..row });
         }
-        store.append(&mut batch).unwrap();
-        store.end_run(1_760_100_000_000_000_000, "{}").unwrap();
-        store.close().unwrap();
+        run.end(1_760_100_000_000_000_000 - info.started_unix_ns);
     }
     (folder, path)
 }
 
 /// What a terminal shows, line by line.
 fn shown(db: &Path, words: &[&str], cols: u16) -> Vec<String> {
-    use std::io::Read;
-
-    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-
-    let size = PtySize { rows: 60, cols, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_spandrel"));
-    command.args(words);
-    command.args(["--no-pager", "--db"]);
-    command.arg(db);
-    for (name, value) in [("TERM", "xterm"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")] {
-        command.env(name, value);
-    }
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    drop(pair.slave);
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
-    // The end of the other side is an error on some systems.
-    while let Ok(read @ 1..) = reader.read(&mut bytes) {
-        said.extend_from_slice(&bytes[..read]);
-    }
-    assert!(child.wait().unwrap().success(), "{words:?}");
+    let said = on_terminal(&[words, &["--no-pager", "--db", db.to_str().unwrap()]].concat(), cols);
     let mut screen = vt100::Parser::new(60, cols, 0);
-    screen.process(&said);
+    screen.process(said.as_bytes());
     let rows: Vec<String> = screen.screen().rows(0, cols).collect();
     rows.iter().map(|row| row.trim_end().to_owned()).collect()
 }

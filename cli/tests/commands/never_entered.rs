@@ -1,28 +1,21 @@
 //! A span that no thread was ever inside: how long it was open is nobody's work. It leads no list of what is slow,
 //! is marked where it stands, and can be found.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use serde_json::Value;
 use spandrel::Profiler;
-use tempfile::TempDir;
 use tracing::info_span;
-use tracing_subscriber::prelude::*;
 
-use super::fixture::{bare, run};
+use super::fixture::{Shared, record, rows, text};
 
 const STEPS: usize = 30;
 
 /// `held` is open from beginning to end, and `job` inside of that, with `step`s below it. Only these are entered.
-fn recorded() -> &'static (TempDir, PathBuf, PathBuf) {
-    static MADE: OnceLock<(TempDir, PathBuf, PathBuf)> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("held.db");
-        let profiler = Profiler::builder().database(&path).build().unwrap();
-        let subscriber = tracing_subscriber::registry().with(profiler.layer());
-        tracing::subscriber::with_default(subscriber, || {
+fn recorded() -> &'static Path {
+    static MADE: Shared = Shared::new();
+    MADE.written_by(|path| {
+        record(path, Profiler::builder(), |_| {
             let _held = info_span!("held");
             let job = info_span!("job");
             for number in 0..STEPS {
@@ -30,32 +23,17 @@ fn recorded() -> &'static (TempDir, PathBuf, PathBuf) {
             }
             drop(info_span!("alone").entered());
         });
-        let report = profiler.close().unwrap();
-        assert_eq!(report.recorded, report.stored);
-        let quick = folder.path().join("quick.db");
-        std::fs::copy(&path, &quick).unwrap();
-        let (_, err, code) = run(bare(&["optimize", "--db"]).arg(&quick));
-        assert_eq!(code, 0, "{err}");
-        (folder, path, quick)
     })
 }
 
 /// As it was recorded, and with indexes.
 fn both() -> [&'static Path; 2] {
-    let (_, plain, quick) = recorded();
-    [plain, quick]
-}
-
-fn text(db: &Path, words: &[&str]) -> String {
-    let (out, err, code) = run(bare(words).arg("--db").arg(db));
-    assert!(code < 2, "{words:?}: {err}");
-    out
-}
-
-fn rows(db: &Path, words: &[&str]) -> Vec<Value> {
-    let text = text(db, &[words, &["-f", "json"]].concat());
-    let mut document: Value = serde_json::from_str(&text).unwrap();
-    std::mem::take(document["rows"].as_array_mut().unwrap())
+    static QUICK: Shared = Shared::new();
+    let quick = QUICK.written_by(|path| {
+        std::fs::copy(recorded(), path).unwrap();
+        text(path, &["optimize"]);
+    });
+    [recorded(), quick]
 }
 
 fn names(rows: &[Value]) -> Vec<&str> {

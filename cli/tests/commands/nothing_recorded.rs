@@ -1,20 +1,16 @@
 //! A run in which nothing was recorded: commands say so, rather than that a question was wrong.
 
-use spandrel_storage::{Batch, Store, StoreOptions, WriterStatRow};
+use spandrel_storage::WriterStatRow;
 
-use super::fixture::{bare, info, run};
+use super::fixture::{Recording, bare, info, new_path, run};
 
 #[test]
 fn a_run_without_spans_is_told_from_a_question_that_matches_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("empty.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
+    let (_folder, path) = new_path();
+    let mut recording = Recording::begin(&path, &info(1));
     let stat = WriterStatRow { at_ns: 1_000, batches: 1, wal_bytes: 8_192, ..Default::default() };
-    store.append(&mut Batch { writer_stat: Some(stat), ..Batch::default() }).unwrap();
-    let ended = info(1).started_unix_ns + 1_000_000;
-    store.end_run(ended, "{}").unwrap();
-    store.close().unwrap();
+    recording.batch.writer_stat = Some(stat);
+    recording.end(1_000_000);
     let path = path.display().to_string();
     for command in ["top", "slow", "tree"] {
         let (page, _, exit) = run(&mut bare(&[command, "--db", &path]));

@@ -1,36 +1,10 @@
 //! What a profile says is obeyed by nobody: no terminal, no reader of Markdown or XML.
 
-use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::RunInfo;
 
 #[cfg(unix)]
-use super::fixture::profile;
-use super::fixture::{NASTY, bare, callsite, info, run};
-
-/// What a command shows on a terminal.
-#[cfg(unix)]
-fn on_terminal(words: &[&str]) -> String {
-    use std::io::Read;
-
-    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_spandrel"));
-    command.args(words);
-    command.env("SPANDREL_DB", profile());
-    command.env("TERM", "xterm");
-    command.env("LC_ALL", "C.UTF-8");
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    drop(pair.slave);
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
-    // The end of the other side is an error on some systems.
-    while let Ok(read @ 1..) = reader.read(&mut bytes) {
-        said.extend_from_slice(&bytes[..read]);
-    }
-    assert!(child.wait().unwrap().success(), "{words:?}");
-    String::from_utf8(said).unwrap()
-}
+use super::fixture::on_terminal;
+use super::fixture::{NASTY, Recording, bare, info, new_path, run};
 
 #[cfg(unix)]
 #[test]
@@ -55,7 +29,7 @@ fn no_format_lets_a_terminal_obey() {
         &["report", "-o", "-"],
         &["flame", "--svg", "-"],
     ] {
-        let shown = on_terminal(words);
+        let shown = on_terminal(words, 80);
         assert!(shown.contains("DROP TABLE span"), "{words:?} does not show the name: {shown}");
         let obeyed = shown.find(['\u{1b}', '\u{202e}', '\u{9b}']);
         assert_eq!(obeyed, None, "{words:?}: {shown:?}");
@@ -72,38 +46,17 @@ const NAMES: [&str; 5] = [
 
 #[test]
 fn markdown_and_junit_hold_only_text() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("names.db");
-    let mut store = Store::open(&db, &StoreOptions::default()).unwrap();
-    let mut run_info = info(1);
-    run_info.label = Some(NAMES[0].into());
-    store.begin_run(&run_info).unwrap();
-    let thread_id = store.intern_thread(1, 77, Some("worker"));
-    let mut batch = Batch::default();
+    let (folder, db) = new_path();
+    let mut recording = Recording::begin(&db, &RunInfo { label: Some(NAMES[0].into()), ..info(1) });
     for name in NAMES {
-        let callsite_id = callsite(&mut store, name, CallsiteKind::Span);
-        let first = store.next_id() + batch.spans.len() as u64;
+        let callsite_id = recording.name(name);
+        let first = recording.store.next_id() + recording.batch.spans.len() as u64;
         for id in first..first + 10 {
-            batch.spans.push(SpanRow {
-                id,
-                parent_id: 0,
-                root_id: id,
-                callsite_id,
-                thread_id,
-                start_ns: id as i64 * 1_000,
-                duration_ns: Some(1_000),
-                busy_ns: Some(1_000),
-                self_ns: Some(1_000),
-                entries: 1,
-                status: Status::Ok,
-                fields: 0..0,
-                ..SpanRow::default()
-            });
+            let row = recording.span(id, callsite_id, id as i64 * 1_000, 1_000);
+            recording.batch.spans.push(row);
         }
     }
-    store.append(&mut batch).unwrap();
-    store.end_run(run_info.started_unix_ns + 1_000_000_000, "{}").unwrap();
-    store.close().unwrap();
+    recording.end(1_000_000_000);
     let rules = folder.path().join("rules.toml");
     let rule = |name: &str| {
         let name = serde_json::to_string(name).unwrap().replace("\\u001b", "\\u001B");

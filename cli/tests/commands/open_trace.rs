@@ -2,59 +2,41 @@
 
 use std::path::Path;
 
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, OpenSpanRow, RunInfo, SpanRow, Status, Store, StoreOptions,
-};
+use spandrel_storage::{OpenSpanRow, RunInfo, SpanRow, Status, Store};
 
-use super::fixture::{bare, run};
+use super::fixture::{Recording, bare, new_path, run};
 
 const MS: i64 = 1_000_000;
 
 /// A connection, a request in it, and an older span of another trace.
 fn recording(path: &Path) -> Store {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    store.intern_thread(1, 1, Some("main"));
-    let thread_id = store.thread_id(1);
-    let mut batch = Batch::default();
+    let mut run = Recording::begin(path, &RunInfo { args: "[]".into(), ..RunInfo::default() });
     for (id, name, parent_id, start_ms) in
         [(1, "idle", 0, 50), (2, "conn", 0, 10), (3, "request", 2, 30)]
     {
-        let callsite_id = store.intern_callsite(&CallsiteInfo {
-            kind: CallsiteKind::Span,
-            name: name.into(),
-            target: "shop".into(),
-            level: "INFO",
-            module: None,
-            file: None,
-            line: None,
-        });
+        let callsite_id = run.name_of(name, "shop");
         let span = SpanRow {
-            id,
             parent_id,
             root_id: if parent_id == 0 { id } else { parent_id },
-            callsite_id,
-            thread_id,
-            start_ns: start_ms * MS,
             duration_ns: None,
             busy_ns: Some(30 * MS),
+            self_ns: None,
             entries: 3,
             first_entry_ns: Some(0),
             longest_entry_ns: Some(20 * MS),
             last_exit_ns: Some(31 * MS),
             status: Status::Unfinished,
-            ..SpanRow::default()
+            ..run.span(id, callsite_id, start_ms * MS, 0)
         };
-        batch.open_spans.get_or_insert_default().push(OpenSpanRow { span, seen_ns: 900 * MS });
+        run.batch.open_spans.get_or_insert_default().push(OpenSpanRow { span, seen_ns: 900 * MS });
     }
-    store.append(&mut batch).unwrap();
-    store
+    run.store.append(&mut run.batch).unwrap();
+    run.store
 }
 
 #[test]
 fn the_trace_that_has_been_open_for_longest_is_shown_where_nothing_has_closed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let _goes_on = recording(&path);
     let tree = |words: &[&str]| {
         let (out, err, code) = run(bare(&["tree", "--db"]).arg(&path).args(words));

@@ -316,10 +316,9 @@ fn nothing_is_deleted_that_was_not_named() {
 #[cfg(unix)]
 #[test]
 fn each_command_that_can_be_paged_takes_no_for_an_answer() {
-    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
 
-    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    use super::fixture::in_terminal;
 
     let folder = tempfile::tempdir().unwrap();
     let pager = folder.path().join("pager");
@@ -330,24 +329,12 @@ fn each_command_that_can_be_paged_takes_no_for_an_answer() {
     let shown = |words: &[&str]| {
         let copy = folder.path().join("shop.db");
         std::fs::copy(profile(), &copy).unwrap();
-        let size = PtySize { rows: 1, cols: 200, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_spandrel"));
-        command.args(words);
-        command.cwd(folder.path());
-        command.env("SPANDREL_PAGER", &pager);
-        command.env("SPANDREL_DB", if words[0] == "mark" { "live.db" } else { "shop.db" });
-        command.env("TERM", "xterm");
-        let mut child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
-        // The end of the other side is an error on some systems.
-        while let Ok(read @ 1..) = reader.read(&mut bytes) {
-            said.extend_from_slice(&bytes[..read]);
-        }
-        child.wait().unwrap();
-        String::from_utf8_lossy(&said).contains("through the pager")
+        let (said, _) = in_terminal(words, (1, 200), |command| {
+            command.cwd(folder.path());
+            command.env("SPANDREL_PAGER", &pager);
+            command.env("SPANDREL_DB", if words[0] == "mark" { "live.db" } else { "shop.db" });
+        });
+        said.contains("through the pager")
     };
     let mut paged = 0;
     for (command, own) in COMMANDS {

@@ -5,8 +5,8 @@ use std::path::Path;
 use spandrel_query::Reader;
 use spandrel_storage::{Store, StoreOptions};
 
-use super::fixture::{bare, info, run, write};
-use super::long_lived::{self, End, json, text};
+use super::fixture::{bare, info, json, new_path, run, text, write};
+use super::long_lived::{self, End};
 
 fn prune(path: &Path, words: &[&str]) -> (String, String, i32) {
     run(bare(&["prune"]).args(words).arg("--db").arg(path))
@@ -20,8 +20,7 @@ fn spans(path: &Path) -> Vec<u64> {
 
 #[test]
 fn the_oldest_runs_go_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shop.db");
+    let (_folder, path) = new_path();
     write(&path);
     for words in [&["--runs", "1", "--dry-run"][..], &["--runs", "2"], &["--runs", "3"]] {
         let (out, err, code) = prune(&path, words);
@@ -44,8 +43,7 @@ fn the_oldest_runs_go_and_nothing_else() {
 
 #[test]
 fn a_recording_is_in_the_way() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shop.db");
+    let (_folder, path) = new_path();
     write(&path);
     let store = Store::open(&path, &StoreOptions::default()).unwrap();
     let (_, err, code) = prune(&path, &["--keep", "1s"]);

@@ -11,7 +11,7 @@ use spandrel::Profiler;
 use spandrel_query::Reader;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, run};
+use super::fixture::{bare, new_path, run};
 
 const PATH: &str = "SPANDREL_TEST_REFUSED";
 const TEST: &str = "refused::doctor_names_a_lock_as_the_cause_of_losses_live_and_after_a_kill";
@@ -74,8 +74,7 @@ fn doctor_names_a_lock_as_the_cause_of_losses_live_and_after_a_kill() {
     if let Some(path) = std::env::var_os(PATH) {
         return record(Path::new(&path));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let doctor = || run(bare(&["doctor"]).arg("--db").arg(&path));
     let names_the_lock = || {
         let (out, err, code) = doctor();

@@ -2,12 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::fixture::{bare, profile, run};
+use super::fixture::{bare, new_path, profile, run};
 
 #[test]
 fn missing_and_impossible_rows_are_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("p.db");
+    let (_folder, db) = new_path();
     for (change, what) in [
         ("", ""),
         (

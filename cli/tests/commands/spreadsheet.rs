@@ -2,42 +2,24 @@
 
 use std::path::Path;
 
-use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{RunInfo, SpanRow};
 
-use super::fixture::{bare, callsite, info, run};
+use super::fixture::{Recording, bare, both, info, new_path, run};
 
 const FORMULA: &str = "=HYPERLINK(\"http://x\",\"a\")";
 
 fn write(path: &Path) {
     for number in 1..=2 {
-        let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-        let mut run = info(number);
-        run.label = Some(format!("={number}"));
-        store.begin_run(&run).unwrap();
-        let callsite_id = callsite(&mut store, FORMULA, CallsiteKind::Span);
-        let thread_id = store.intern_thread(1, 77, Some("@worker"));
-        let first = store.next_id();
-        let mut batch = Batch::default();
+        let info = RunInfo { label: Some(format!("={number}")), ..info(number) };
+        let mut run = Recording::begin(path, &info);
+        run.thread_id = run.store.intern_thread(2, 77, Some("@worker"));
+        let formula = run.name(FORMULA);
+        let first = run.store.next_id();
         for id in first..first + 300 {
-            batch.spans.push(SpanRow {
-                id,
-                parent_id: 0,
-                root_id: id,
-                callsite_id,
-                thread_id,
-                start_ns: id as i64 * 1_000,
-                duration_ns: Some(1_000 * i64::from(number)),
-                busy_ns: Some(500),
-                self_ns: Some(1_000 * i64::from(number)),
-                entries: 1,
-                status: Status::Ok,
-                fields: 0..0,
-                ..SpanRow::default()
-            });
+            let row = run.span(id, formula, id as i64 * 1_000, 1_000 * i64::from(number));
+            run.batch.spans.push(SpanRow { busy_ns: Some(500), ..row });
         }
-        store.append(&mut batch).unwrap();
-        store.end_run(run.started_unix_ns + 1_000_000_000, "{}").unwrap();
-        store.close().unwrap();
+        run.end(1_000_000_000);
     }
 }
 
@@ -62,8 +44,7 @@ fn formulas(fields: &[String]) -> usize {
 
 #[test]
 fn no_text_is_a_formula_where_that_was_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("formula.db");
+    let (_folder, db) = new_path();
     write(&db);
     for words in [
         &["top"][..],
@@ -81,8 +62,7 @@ fn no_text_is_a_formula_where_that_was_asked_for() {
                 continue;
             }
             let given = [words, &["-f", format]].concat();
-            let (out, err, code) = run(bare(&given).arg("--db").arg(&db));
-            assert_eq!(code, 0, "{given:?}: {err}");
+            let (out, err) = both(&db, &given);
             assert!(formulas(&fields(&out, by)) > 0, "{given:?} shows none: {out}");
             let is_told = err.contains("; for a spreadsheet, use --spreadsheet");
             assert!(is_told || words[0] == "tail", "{given:?}: {err}");
@@ -99,8 +79,7 @@ fn no_text_is_a_formula_where_that_was_asked_for() {
 
 #[test]
 fn it_is_refused_where_there_are_no_separated_values() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("formula.db");
+    let (_folder, db) = new_path();
     write(&db);
     for words in [&["top"][..], &["runs", "-f", "json"], &["export", "chrome"], &["export"]] {
         let (out, err, code) = run(bare(words).arg("--spreadsheet").arg("--db").arg(&db));

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use super::fixture::{bare, profile, run, spandrel};
+use super::fixture::{bare, new_path, profile, run, spandrel};
 
 #[test]
 fn every_recipe_runs_and_says_what_it_answers() {
@@ -28,8 +28,7 @@ fn every_recipe_runs_and_says_what_it_answers() {
 
 #[test]
 fn every_recipe_runs_on_a_file_of_the_version_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let conn = rusqlite::Connection::open(&path).unwrap();
     conn.execute_batch(include_str!("../../../query/tests/schemas/version_2.sql")).unwrap();
     conn.pragma_update(None, "user_version", 2).unwrap();

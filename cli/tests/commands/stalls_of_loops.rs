@@ -1,29 +1,17 @@
 //! Programs without an executor, whose loops enter the same spans again and again: nothing was blocked there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use spandrel::Profiler;
 use tempfile::TempDir;
 use tracing::info_span;
-use tracing_subscriber::prelude::*;
 
-use super::fixture::{bare, run};
+use super::fixture::{new_path, record, said};
 
 fn recorded(work: impl FnOnce()) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("game.db");
-    let profiler = Profiler::builder().database(&path).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(profiler.layer());
-    tracing::subscriber::with_default(subscriber, work);
-    let report = profiler.close().unwrap();
-    assert_eq!(report.recorded, report.stored);
+    let (folder, path) = new_path();
+    record(&path, Profiler::builder(), |_| work());
     (folder, path)
-}
-
-fn said(db: &Path, words: &[&str]) -> String {
-    let (out, err, code) = run(bare(words).arg("--db").arg(db));
-    assert_eq!(code, 0, "{words:?}: {err}");
-    out + &err
 }
 
 #[test]

@@ -8,7 +8,7 @@ use spandrel::{Profiler, ProfilerBuilder};
 use tracing::{Instrument, Span, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, run};
+use super::fixture::{bare, new_path, run};
 
 /// Records `work`, with a runtime of one thread.
 fn recorded<F: Future<Output = ()>>(
@@ -25,12 +25,8 @@ fn recorded<F: Future<Output = ()>>(
 
 /// What `doctor` and `top` say of it.
 fn said(path: &Path) -> [String; 2] {
-    ["doctor", "top"].map(|command| {
-        let (out, err, code) = run(bare(&[command, "--db"]).arg(path));
-        assert_eq!(code, 0, "{command}: {err}");
-        // Notes are told beside the table.
-        out + &err
-    })
+    // Notes are told beside the table.
+    ["doctor", "top"].map(|command| super::fixture::said(path, &[command]))
 }
 
 fn both_say(path: &Path, topic: &str, parts: &[&str]) {
@@ -44,8 +40,7 @@ fn both_say(path: &Path, topic: &str, parts: &[&str]) {
 
 #[test]
 fn a_guard_that_is_held_over_an_await_is_told_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     recorded(Profiler::builder(), &path, || async {
         let request = || async {
             let _guard = info_span!("request").entered();
@@ -61,8 +56,7 @@ fn a_guard_that_is_held_over_an_await_is_told_of() {
 
 #[test]
 fn a_chain_of_reconnects_is_told_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     recorded(Profiler::builder(), &path, || async {
         let mut connection = Span::none();
         for _ in 0..300 {
@@ -76,8 +70,7 @@ fn a_chain_of_reconnects_is_told_of() {
 
 #[test]
 fn a_span_that_a_spawned_child_keeps_open_is_told_of_with_its_last_exit() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     recorded(Profiler::builder(), &path, || async {
         for _ in 0..5 {
             let request = info_span!("request");
@@ -98,8 +91,7 @@ fn a_span_that_a_spawned_child_keeps_open_is_told_of_with_its_last_exit() {
 
 #[test]
 fn a_span_that_was_polled_often_and_is_kept_open_is_told_of_with_what_keeps_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     recorded(Profiler::builder(), &path, || async {
         for _ in 0..5 {
             let (began, mut audit) = (Instant::now(), None);
@@ -118,9 +110,7 @@ fn a_span_that_was_polled_often_and_is_kept_open_is_told_of_with_what_keeps_it()
     });
     both_say(&path, "kept open", &["request waits for audit", "was left at +", "and closed at +"]);
     for words in [&["tree"][..], &["explain", "request"]] {
-        let (out, err, code) = run(bare(words).arg("--db").arg(&path));
-        assert_eq!(code, 0, "{err}");
-        let said = out + &err;
+        let said = super::fixture::said(&path, words);
         let mut lines = said.lines().filter(|line| line.contains("request: work ended after "));
         assert!(lines.any(|line| line.contains(" by `audit`")), "{words:?}: {said}");
     }
@@ -128,8 +118,7 @@ fn a_span_that_was_polled_often_and_is_kept_open_is_told_of_with_what_keeps_it()
 
 #[test]
 fn fields_that_were_cut_are_told_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     recorded(Profiler::builder(), &path, || async {
         drop(info_span!("prompt", text = "x".repeat(100_000)));
     });
@@ -138,8 +127,7 @@ fn fields_that_were_cut_are_told_of() {
 
 #[test]
 fn a_limit_that_leaves_nothing_is_told_of_with_one_that_makes_sense() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let record = |limit: u64| {
         let _ = std::fs::remove_file(&path);
         recorded(Profiler::builder().max_bytes(limit), &path, || async {
@@ -161,8 +149,7 @@ fn a_limit_that_leaves_nothing_is_told_of_with_one_that_makes_sense() {
 
 #[test]
 fn a_file_over_its_limit_is_told_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     // Less than the tables need.
     recorded(Profiler::builder().max_bytes(50_000), &path, || async {
         (0..1_000).for_each(|number| drop(info_span!("work", number)));

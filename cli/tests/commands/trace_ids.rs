@@ -1,62 +1,41 @@
 //! A trace is found by the id that other systems show: in every command with `-w`, and by `tree`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
-use spandrel_storage::{
-    Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions, TraceContext, TraceContextRow,
-};
+use spandrel_storage::{SpanRow, TraceContext, TraceContextRow};
+use tempfile::TempDir;
 
-use super::fixture::{bare, callsite, info, run};
+use super::fixture::{Recording, bare, info, json, new_path, run};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A request with two queries that is known by its trace, another one, and one of which nothing is known.
-fn write(path: &Path) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let names = ["request", "query"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let thread_id = store.intern_thread(1, 7, None);
-    let mut batch = Batch::default();
+fn profile() -> (TempDir, PathBuf) {
+    let (folder, path) = new_path();
+    let mut run = Recording::begin(&path, &info(1));
+    let names = ["request", "query"].map(|name| run.name(name));
     for (id, parent_id) in [(1, 0), (2, 1), (3, 1), (4, 0), (5, 4), (6, 0), (7, 6)] {
-        let length = 1_000_000 * (id as i64 + 1);
-        batch.spans.push(SpanRow {
-            id,
+        let (from, length) = (id as i64 * 1_000_000, 1_000_000 * (id as i64 + 1));
+        run.batch.spans.push(SpanRow {
             parent_id,
             root_id: if parent_id == 0 { id } else { parent_id },
-            callsite_id: names[usize::from(parent_id != 0)],
-            thread_id,
-            start_ns: id as i64 * 1_000_000,
-            duration_ns: Some(length),
-            busy_ns: Some(length),
-            self_ns: Some(length),
-            entries: 1,
-            status: Status::Ok,
-            ..SpanRow::default()
+            ..run.span(id, names[usize::from(parent_id != 0)], from, length)
         });
     }
     for (root_id, trace) in [(1, TRACE), (4, OTHER)] {
         let context =
             TraceContext { trace_id: trace.parse().unwrap(), span_id: None, parent_id: None };
-        batch.contexts.push(TraceContextRow { span_id: root_id, root_id, context });
+        run.batch.contexts.push(TraceContextRow { span_id: root_id, root_id, context });
     }
-    store.append(&mut batch).unwrap();
-    store.end_run(1_760_003_700_000_000_000, "{}").unwrap();
-    store.close().unwrap();
-}
-
-fn json(path: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(words).args(["-f", "json"]).arg("--db").arg(path));
-    assert_eq!(code, 0, "{words:?}: {err}");
-    serde_json::from_str(&out).unwrap()
+    run.end(100_000_000_000);
+    (folder, path)
 }
 
 #[test]
 fn commands_with_a_filter_find_the_spans_of_a_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    write(&path);
+    let (_folder, path) = profile();
     let calls = |words: &[&str]| -> u64 {
         let rows = json(&path, words)["rows"].as_array().unwrap().clone();
         rows.iter().map(|row| row["calls"].as_u64().unwrap()).sum()
@@ -82,9 +61,7 @@ fn commands_with_a_filter_find_the_spans_of_a_trace() {
 
 #[test]
 fn tree_takes_the_id_that_other_systems_show() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    write(&path);
+    let (_folder, path) = profile();
     let header = format!("00-{TRACE}-00f067aa0ba902b7-01");
     for id in ["4bf9", "4bf92f35..", TRACE, &header, "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"] {
         let tree = json(&path, &["tree", id]);

@@ -1,57 +1,45 @@
 //! `spandrel tree`: which trace is shown when none is named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use spandrel_storage::{Batch, CallsiteKind, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{SpanRow, Status};
+use tempfile::TempDir;
 
-use super::fixture::{bare, callsite, info, run};
+use super::fixture::{Recording, info, json, new_path, rows, text};
 
 const MS: i64 = 1_000_000;
 
 /// Parent and duration of each span; they begin 10 ms after each other.
-fn write(path: &Path, spans: &[(u64, Option<i64>)]) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let callsite_id = callsite(&mut store, "work", CallsiteKind::Span);
-    let thread_id = store.intern_thread(1, 7, None);
-    let mut batch = Batch::default();
-    for (at, (parent_id, duration_ns)) in spans.iter().enumerate() {
-        let id = at as u64 + 1;
-        batch.spans.push(SpanRow {
-            id,
+fn profile(spans: &[(u64, Option<i64>)]) -> (TempDir, PathBuf) {
+    let (folder, path) = new_path();
+    let mut run = Recording::begin(&path, &info(1));
+    let work = run.name("work");
+    for (id, (parent_id, duration_ns)) in (1..).zip(spans) {
+        run.batch.spans.push(SpanRow {
             parent_id: *parent_id,
             root_id: if *parent_id == 0 { id } else { *parent_id },
-            callsite_id,
-            thread_id,
-            start_ns: at as i64 * 10 * MS,
             duration_ns: *duration_ns,
             busy_ns: None,
             self_ns: *duration_ns,
-            entries: 1,
             status: if duration_ns.is_some() { Status::Ok } else { Status::Unfinished },
-            fields: 0..0,
-            ..SpanRow::default()
+            ..run.span(id, work, (id - 1) as i64 * 10 * MS, 0)
         });
     }
-    store.append(&mut batch).unwrap();
-    store.close().unwrap();
+    run.leave();
+    (folder, path)
 }
 
 /// The trace that is shown.
 fn shown(path: &Path, words: &[&str]) -> Option<u64> {
-    let (out, err, code) = run(bare(&["tree", "-f", "json"]).args(words).arg("--db").arg(path));
-    assert_eq!(code, 0, "{words:?}: {err}");
-    serde_json::from_str::<serde_json::Value>(&out).unwrap()["trace_id"].as_u64()
+    json(path, &[&["tree"], words].concat())["trace_id"].as_u64()
 }
 
 #[test]
 fn the_slowest_trace_is_that_of_the_slowest_root() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
     // A short root that has left a long task behind, two others, and one that has not ended.
     let spans =
         [(0, Some(MS)), (1, Some(900 * MS)), (0, Some(50 * MS)), (0, Some(5 * MS)), (0, None)];
-    write(&path, &spans);
+    let (_folder, path) = profile(&spans);
     assert_eq!(shown(&path, &[]), Some(3), "the slowest root");
     assert_eq!(shown(&path, &["--since", "+25ms"]), Some(4), "of those that began in the window");
     assert_eq!(shown(&path, &["-w", "dur>0s"]), Some(1), "that of the slowest span of a filter");
@@ -62,19 +50,15 @@ fn the_slowest_trace_is_that_of_the_slowest_root() {
 
 /// The page for people, by lines.
 fn page(path: &Path, words: &[&str]) -> Vec<String> {
-    let (out, err, code) = run(bare(&["tree", "--db"]).arg(path).args(words));
-    assert_eq!(code, 0, "{err}");
-    out.lines().map(str::to_owned).collect()
+    text(path, &[&["tree"], words].concat()).lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn the_span_that_was_asked_for_is_shown_and_marked() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
     // Children that get shorter, so that the last ones are not among the longest.
     let mut spans = vec![(0, Some(60_000 * MS))];
     spans.extend((0..4_000).map(|at| (1, Some((5_000 - at) * MS / 100))));
-    write(&path, &spans);
+    let (_folder, path) = profile(&spans);
     for words in [
         &["s3900"][..],
         &["s3900", "--depth", "0"],
@@ -95,24 +79,17 @@ fn the_span_that_was_asked_for_is_shown_and_marked() {
         let first = lines.iter().position(|line| line.contains("◄ s"));
         assert!(root.is_some() && root < first, "its root is there, too: {lines:#?}");
     }
-    let (out, ..) = run(bare(&["tree", "s3900", "-n", "0", "-f", "json", "--db"]).arg(&path));
-    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let rows = document["rows"].as_array().unwrap();
-    let matched: Vec<u64> = rows
-        .iter()
-        .filter(|row| row["matched"] == true)
-        .map(|row| row["id"].as_u64().unwrap())
-        .collect();
+    let rows = rows(&path, &["tree", "s3900", "-n", "0"]);
+    let matched = rows.iter().filter(|row| row["matched"] == true);
+    let matched: Vec<u64> = matched.map(|row| row["id"].as_u64().unwrap()).collect();
     assert_eq!((rows.len(), matched), (4_001, vec![3_900]));
 }
 
 #[test]
 fn what_is_cut_off_is_counted_and_timed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
     let mut spans = vec![(0, Some(60_000 * MS))];
     spans.extend((0..4_000).map(|_| (1, Some(2 * MS))));
-    write(&path, &spans);
+    let (_folder, path) = profile(&spans);
     let all = ["--children", "0"];
     // The root and 1,999 of its children are 2,000 lines.
     let lines = page(&path, &all);
@@ -133,48 +110,36 @@ fn what_is_cut_off_is_counted_and_timed() {
 
 #[test]
 fn a_span_that_outlives_the_root_is_drawn_to_its_end_or_says_that_it_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
     // The root is over at half of the axis.
-    write(&path, &[(0, Some(100 * MS)), (1, Some(190 * MS))]);
+    let (_folder, path) = profile(&[(0, Some(100 * MS)), (1, Some(190 * MS))]);
     let lines = page(&path, &[]);
     let bar = |line: &str| line.chars().filter(|c| "├─┤░▒".contains(*c)).count();
     let (root, child) = (bar(&lines[2]), bar(&lines[3]));
     assert!(child > root * 3 / 2, "{lines:#?}");
     assert!(lines.iter().all(|line| !line.contains('►')), "{lines:#?}");
     // The root would hardly be seen.
-    write(&folder.path().join("q.db"), &[(0, Some(100 * MS)), (1, Some(90_000 * MS))]);
-    let lines = page(&folder.path().join("q.db"), &[]);
+    let (_folder, path) = profile(&[(0, Some(100 * MS)), (1, Some(90_000 * MS))]);
+    let lines = page(&path, &[]);
     assert!(lines[3].contains('►') && lines[4].contains("► goes on"), "{lines:#?}");
-    let (ascii, ..) = run(bare(&["tree", "--ascii", "--db"]).arg(folder.path().join("q.db")));
+    let ascii = text(&path, &["tree", "--ascii"]);
     assert!(ascii.is_ascii() && ascii.contains('>'), "{ascii}");
 }
 
 #[test]
 fn the_work_of_a_span_is_told_from_what_kept_it_open() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let [request, audit] =
-        ["request", "audit"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let thread_id = store.intern_thread(1, 7, None);
+    let (_folder, path) = new_path();
+    let mut recording = Recording::begin(&path, &info(1));
+    let [request, audit] = ["request", "audit"].map(|name| recording.name(name));
     let row = |id, parent_id, callsite_id, duration_ns, last_exit_ns| SpanRow {
-        id,
         parent_id,
         root_id: if parent_id == 0 { id } else { parent_id },
-        callsite_id,
-        thread_id,
-        start_ns: 0,
-        duration_ns: Some(duration_ns),
         busy_ns: Some(5 * MS),
         self_ns: Some(MS),
         entries: 40,
         first_entry_ns: Some(0),
         longest_entry_ns: Some(MS),
         last_exit_ns,
-        status: Status::Ok,
-        ..SpanRow::default()
+        ..recording.span(id, callsite_id, 0, duration_ns)
     };
     let once = SpanRow { entries: 1, last_exit_ns: None, ..row(4, 0, request, 99 * MS, None) };
     let spans = vec![
@@ -186,33 +151,26 @@ fn the_work_of_a_span_is_told_from_what_kept_it_open() {
         // It has not been measured.
         row(5, 0, request, 900 * MS, None),
     ];
-    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
-    store.end_run(info(1).started_unix_ns + 1_000 * MS, "{}").unwrap();
-    store.close().unwrap();
+    recording.batch.spans = spans;
+    recording.end(1_000 * MS);
     let said = page(&path, &["t1"]).join("\n");
     let words = "s1 request: work ended after 21.00 ms, kept open to 402.00 ms by `audit`";
     assert!(said.contains(words), "{said}");
     for other in ["t3", "t4", "t5"] {
         assert!(!page(&path, &[other]).join("").contains("work ended"));
     }
-    let (out, ..) = run(bare(&["explain", "request", "--db"]).arg(&path));
-    assert!(
-        out.contains(&format!("1 of 4 spans were open long after their work: {words}")),
-        "{out}"
-    );
+    let out = text(&path, &["explain", "request"]);
+    let note = format!("1 of 4 spans were open long after their work: {words}");
+    assert!(out.contains(&note), "{out}");
     let ranked = |words: &[&str]| -> Vec<u64> {
-        let (out, err, code) =
-            run(bare(&["slow", "request", "-f", "json", "--db"]).arg(&path).args(words));
-        assert_eq!(code, 0, "{err}");
-        let document: serde_json::Value = serde_json::from_str(&out).unwrap();
-        let rows = document["rows"].as_array().unwrap().iter();
-        rows.map(|row| row["id"].as_u64().unwrap()).collect()
+        let rows = rows(&path, &[&["slow", "request"], words].concat());
+        rows.iter().map(|row| row["id"].as_u64().unwrap()).collect()
     };
     for part in [&[][..], &["-w", "dur>1ms"], &["--since", "+0s"]] {
         assert_eq!(ranked(part), [5, 1, 3, 4], "{part:?}");
         assert_eq!(ranked(&[part, &["--by", "work"]].concat()), [4, 3, 1], "{part:?}");
     }
-    let (out, ..) = run(bare(&["slow", "--by", "work", "-n", "1", "--db"]).arg(&path));
+    let out = text(&path, &["slow", "--by", "work", "-n", "1"]);
     assert!(out.contains("work") && out.contains("402.00 ms"), "{out}");
 }
 
@@ -220,26 +178,17 @@ fn the_work_of_a_span_is_told_from_what_kept_it_open() {
 #[test]
 fn what_kept_a_trace_open_is_not_the_work_of_the_root_on_its_path() {
     const US: i64 = 1_000;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(1)).unwrap();
-    let [request, audit] =
-        ["request", "audit"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let thread_id = store.intern_thread(1, 7, None);
+    let (_folder, path) = new_path();
+    let mut recording = Recording::begin(&path, &info(1));
+    let [request, audit] = ["request", "audit"].map(|name| recording.name(name));
     let row = |id, root_id, callsite_id, worked_ns, self_ns| SpanRow {
-        id,
         parent_id: if id == root_id { 0 } else { root_id },
         root_id,
-        callsite_id,
-        thread_id,
-        duration_ns: Some(52 * US),
         busy_ns: Some(worked_ns),
         self_ns: Some(self_ns),
         entries: if worked_ns > 0 { 1 } else { 0 },
         first_entry_ns: Some(0).filter(|_| worked_ns > 0),
-        status: Status::Ok,
-        ..SpanRow::default()
+        ..recording.span(id, callsite_id, 0, 52 * US)
     };
     let spans = vec![
         // Kept open by a handle; and by a child that works on, and by one that nobody enters.
@@ -252,14 +201,13 @@ fn what_kept_a_trace_open_is_not_the_work_of_the_root_on_its_path() {
         },
         row(5, 3, audit, 0, 0),
     ];
-    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
-    store.close().unwrap();
+    recording.batch.spans = spans;
+    recording.leave();
     let said = page(&path, &["t1"]).join("\n");
     assert!(said.contains("critical path ◆ self 75.0%  kept open 25.0% "), "{said}");
     let said = page(&path, &["t3"]).join("\n");
     assert!(said.contains("critical path ◆ audit 25.0%  self 25.0%  kept open 50.0% "), "{said}");
-    let (out, ..) = run(bare(&["tree", "t3", "-f", "json", "--db"]).arg(&path));
-    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let document = json(&path, &["tree", "t3"]);
     assert_eq!(document["kept_open_ns"], 26 * US);
     let rows = document["rows"].as_array().unwrap().iter();
     let rows: Vec<_> = rows

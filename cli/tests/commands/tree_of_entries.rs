@@ -1,6 +1,6 @@
 //! `spandrel tree` of programs whose spans live long: what was entered stands where it was entered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use spandrel::{Entries, Profiler};
@@ -8,29 +8,23 @@ use tempfile::TempDir;
 use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, run};
+use super::fixture::{ids_of, json, new_path, text};
 use super::frames::{
     AUDIO, BUSY_FRAME, COLLIDE, FRAMES, Game, MS, PHYSICS, POLL, RENDER, VISITS, frame_id, write,
 };
 
 fn made(game: Game) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = new_path();
     write(&path, game);
     (folder, path)
 }
 
-fn page(path: &PathBuf, words: &[&str]) -> Vec<String> {
-    let (out, err, code) = run(bare(&["tree", "--db"]).arg(path).args(words));
-    assert_eq!(code, 0, "{err}");
-    out.lines().map(str::to_owned).collect()
+fn page(path: &Path, words: &[&str]) -> Vec<String> {
+    text(path, &[&["tree"], words].concat()).lines().map(str::to_owned).collect()
 }
 
-fn document(path: &PathBuf, words: &[&str]) -> Value {
-    let (out, err, code) =
-        run(bare(&["tree", "-f", "json", "-n", "0", "--db"]).arg(path).args(words));
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str(&out).unwrap()
+fn document(path: &Path, words: &[&str]) -> Value {
+    json(path, &[&["tree", "-n", "0"], words].concat())
 }
 
 /// What a row is about: depth, name or the name of the system, span.
@@ -149,8 +143,7 @@ fn the_slowest_trace_is_no_span_that_lives_long() {
     for game in [Game::Over, Game::GoesOn] {
         let (_folder, path) = made(game);
         assert_eq!(document(&path, &[])["trace_id"], frame_id(BUSY_FRAME), "{game:?}");
-        let (_, err, code) = run(bare(&["optimize", "--db"]).arg(&path));
-        assert_eq!((code, game), (0, game), "{err}");
+        text(&path, &["optimize"]);
         let found = document(&path, &[]);
         assert_eq!(found["trace_id"], frame_id(BUSY_FRAME), "{game:?}");
         assert_eq!(found["entries"], 3 + VISITS, "an index leaves no entry out");
@@ -158,7 +151,7 @@ fn the_slowest_trace_is_no_span_that_lives_long() {
 }
 
 /// Below each `schedule` of a recording: names of systems, and what is below each.
-fn systems(path: &PathBuf, trace: u64) -> Vec<(String, Vec<String>)> {
+fn systems(path: &Path, trace: u64) -> Vec<(String, Vec<String>)> {
     let rows = rows(&document(path, &[&format!("t{trace}")]));
     assert_eq!((rows[0].1.as_str(), rows[1].1.as_str()), ("update", "schedule"), "{rows:?}");
     let mut systems: Vec<(String, Vec<String>)> = Vec::new();
@@ -174,8 +167,7 @@ fn systems(path: &PathBuf, trace: u64) -> Vec<(String, Vec<String>)> {
 
 #[test]
 fn frames_of_a_recording_name_their_systems_while_it_goes_on_and_after() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let builder = Profiler::builder().entries_of("system", Entries::All);
     let profiler = builder.database(&path).build().unwrap();
     let subscriber = tracing_subscriber::registry().with(profiler.layer());
@@ -196,13 +188,8 @@ fn frames_of_a_recording_name_their_systems_while_it_goes_on_and_after() {
         profiler.close().unwrap();
         check(&path);
     });
-    fn check(path: &PathBuf) {
-        let (out, err, code) = run(bare(&["sql", "-f", "csv", "--db"]).arg(path).arg(
-            "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
-             WHERE c.name = 'update' ORDER BY s.id",
-        ));
-        assert_eq!(code, 0, "{err}");
-        let frames: Vec<u64> = out.lines().skip(1).map(|line| line.parse().unwrap()).collect();
+    fn check(path: &Path) {
+        let frames = ids_of(path, "update");
         assert_eq!(frames.len(), 50);
         let [physics, render] = ["⟳ physics", "⟳ render"].map(str::to_owned);
         let below = vec!["solve".to_owned(), render.clone()];

@@ -1,38 +1,27 @@
 //! A run that was told not to measure the time inside of spans: whatever asks for that says why there is nothing,
 //! and how there would be something, instead of an empty table that looks like an answer.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use spandrel::Profiler;
-use tempfile::TempDir;
 use tracing::info_span;
-use tracing_subscriber::prelude::*;
 
-use super::fixture::{bare, run, spandrel};
+use super::fixture::{Shared, bare, record, run, spandrel};
 
 const SPANS: usize = 300;
 const WAY_OUT: &str = "record with busy_time(true)";
 
 /// `task`, entered three times each, with a `part` inside of each entry.
 fn untimed() -> &'static Path {
-    static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("untimed.db");
-        let profiler = Profiler::builder().database(&path).busy_time(false).build().unwrap();
-        let subscriber = tracing_subscriber::registry().with(profiler.layer());
-        tracing::subscriber::with_default(subscriber, || {
+    static MADE: Shared = Shared::new();
+    MADE.written_by(|path| {
+        record(path, Profiler::builder().busy_time(false), |_| {
             for _ in 0..SPANS {
                 let task = info_span!("task");
                 (0..3).for_each(|_| task.in_scope(|| drop(info_span!("part").entered())));
             }
         });
-        let report = profiler.close().unwrap();
-        assert_eq!(report.recorded, report.stored);
-        (folder, path)
-    });
-    &made.1
+    })
 }
 
 /// All that a command says, and what of that is beside the rows.

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use spandrel::{Entries, Profiler, ProfilerBuilder};
-use spandrel_storage::{Batch, CallsiteKind, RunInfo, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{RunInfo, SpanRow};
 use tempfile::TempDir;
 use tracing::info_span;
-use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{bare, callsite, info, run};
+use super::fixture::{Recording, bare, info, json, new_path, record, run};
 
 const MS: i64 = 1_000_000;
 const TOPICS: [&str; 2] = ["waiting: ", "entries: "];
@@ -17,33 +16,22 @@ const TOPICS: [&str; 2] = ["waiting: ", "entries: "];
 /// A second of work, and spans of a name that were each open for four seconds, inside for so long and entered
 /// forty times.
 pub fn profile(name: &str, busy_ns: i64, entries: &str) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    let (folder, path) = new_path();
     let settings = format!(r#"{{"busy_time":true,"entries":"{entries}"}}"#);
-    store.begin_run(&RunInfo { settings, ..info(1) }).unwrap();
-    let thread_id = store.intern_thread(1, 7, None);
-    let [work, idle] = ["work", name].map(|name| callsite(&mut store, name, CallsiteKind::Span));
+    let mut run = Recording::begin(&path, &RunInfo { settings, ..info(1) });
+    let [work, idle] = ["work", name].map(|name| run.name(name));
     let row = |id, callsite_id, duration_ns, busy_ns, entries| SpanRow {
-        id,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        duration_ns: Some(duration_ns),
         busy_ns: Some(busy_ns),
-        self_ns: Some(duration_ns),
         entries,
         first_entry_ns: Some(0),
         longest_entry_ns: (entries > 1).then_some(busy_ns / 2),
         last_exit_ns: (entries > 1).then_some(duration_ns),
-        status: Status::Ok,
-        ..SpanRow::default()
+        ..run.span(id, callsite_id, 0, duration_ns)
     };
     let mut spans = vec![row(1, work, 1_000 * MS, 1_000 * MS, 1)];
     spans.extend((2..502).map(|id| row(id, idle, 4_000 * MS, busy_ns, 40)));
-    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
-    store.end_run(info(1).started_unix_ns + 4_000 * MS, "{}").unwrap();
-    store.close().unwrap();
+    run.batch.spans = spans;
+    run.end(4_000 * MS);
     (folder, path)
 }
 
@@ -51,12 +39,6 @@ fn text(path: &Path, words: &[&str]) -> String {
     let (out, err, code) = run(bare(words).env("COLUMNS", "1000").arg("--db").arg(path));
     assert_eq!(code, 0, "{words:?}: {err}");
     out + &err
-}
-
-fn document(path: &Path, words: &[&str]) -> Value {
-    let (out, err, code) = run(bare(words).args(["-f", "json", "--db"]).arg(path));
-    assert_eq!(code, 0, "{words:?}: {err}");
-    serde_json::from_str(&out).unwrap()
 }
 
 /// The symptom: idle connections lead `top` with hours of self time, in a run of four seconds.
@@ -72,12 +54,12 @@ fn idle_connections_that_lead_by_their_lifetime_are_told_of() {
         assert!(said.contains("`spandrel top --sort self_busy_ns`"), "{said}");
     }
     for command in ["top", "info"] {
-        let document = document(&path, &[command]);
+        let document = json(&path, &[command]);
         let waiting = &document["waiting"];
         assert_eq!((&waiting["name"], &waiting["spans"]), (&"connection".into(), &500.into()));
         assert_eq!(waiting["busy_ns"], 2_000 * MS, "{document:#}");
     }
-    let found = document(&path, &["doctor"]);
+    let found = json(&path, &["doctor"]);
     let is_told = |row: &Value| row["topic"] == "waiting" && row["severity"] == "warning";
     assert!(found["rows"].as_array().unwrap().iter().any(is_told), "{found:#}");
 }
@@ -87,7 +69,7 @@ fn the_way_out_works_on_what_is_recorded() {
     // Together they were inside for less than `work`.
     let (_folder, path) = profile("connection", MS, "long-lived");
     let first = |words: &[&str]| {
-        let document = document(&path, words);
+        let document = json(&path, words);
         let row = &document["rows"][0];
         (row["name"].as_str().unwrap().to_owned(), row["busy_ns"].as_i64().unwrap())
     };
@@ -134,15 +116,11 @@ fn what_works_is_not_told_of() {
 
 /// What `doctor` says of an actor that was entered 1,500 times.
 fn of_an_actor(settings: impl FnOnce(ProfilerBuilder) -> ProfilerBuilder) -> Option<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
-    let profiler = settings(Profiler::builder().database(&path)).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(profiler.layer());
-    tracing::subscriber::with_default(subscriber, || {
+    let (_folder, path) = new_path();
+    record(&path, settings(Profiler::builder()), |_| {
         let actor = info_span!("actor");
         (0..1_500).for_each(|_| actor.in_scope(|| info_span!("message").in_scope(|| ())));
     });
-    profiler.close().unwrap();
     let said = text(&path, &["doctor"]);
     let at = said.find("entries: ")?;
     Some(said[at..].lines().take(2).collect::<Vec<_>>().join(" "))

@@ -5,12 +5,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spandrel::{MemoryPart, Profiler};
 
-use super::fixture::{bare, run, spandrel, write};
+use super::fixture::{bare, new_path, run, spandrel, write};
 
 #[test]
 fn info_says_the_version_of_the_file_not_of_the_program() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("old.db");
+    let (_folder, path) = new_path();
     write(&path);
     let db = path.to_str().unwrap();
     let said = |words: &[&str]| run(bare(&["info", "--db", db]).args(words)).0;
@@ -38,8 +37,7 @@ fn slow_says_which_spans_have_failed() {
 
 #[test]
 fn info_lists_the_memory_of_a_recording_while_it_goes_on_and_after() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = new_path();
     let db = path.to_str().unwrap();
     let profiler = Profiler::builder().database(&path).build().unwrap();
     let dispatch = tracing::Dispatch::new(profiler.subscriber());

@@ -198,9 +198,7 @@ mod tests {
     #[cfg(feature = "tui")]
     #[test]
     fn calls_that_are_in_no_percentile_are_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("game.db");
-        crate::live::test_pages::long_lived(&path);
+        let (_folder, path) = crate::live::test_pages::long_lived();
         let reader = spandrel_query::Reader::open(&path).unwrap();
         let mut groups = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| groups.add_top(top));

@@ -1,15 +1,16 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
-use spandrel_query::{OpenSpan, Reader, Span};
+use spandrel_query::{Reader, Span};
+use spandrel_storage::Error;
 
 use super::*;
 use crate::commands::test_profile as profile;
 use crate::commands::tree::TraceAnalysis;
 use crate::live::keys::Action;
 use crate::live::page::{Coverage, Detail, Page, Point, Row, State, SubjectData};
-use crate::live::subject_reader;
-use crate::live::test_pages::{page, row};
+use crate::live::subject_reader::{self, Part};
+use crate::live::test_pages::{open_spans, page, row};
 
 const SIZES: [(u16, u16); 7] = [(80, 24), (120, 40), (20, 5), (300, 80), (1, 1), (3, 2), (40, 8)];
 
@@ -58,12 +59,15 @@ fn spans() -> (tempfile::TempDir, Reader, Vec<Span>) {
     (folder, reader, spans)
 }
 
-fn stalls() -> SubjectData {
-    let folder = tempfile::tempdir().unwrap();
-    let reader = crate::live::test_pages::stalls(&folder.path().join("stalls.db"));
+/// All of the run, as a view of the live table reads it.
+fn of_whole<T>(reader: &Reader, read: fn(&Reader, &Part<'_>) -> Result<T, Error>) -> T {
     let run = reader.latest_run().unwrap().unwrap();
-    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    SubjectData::Stalls(Box::new(subject_reader::stalls(&reader, &part).unwrap()))
+    read(reader, &Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true }).unwrap()
+}
+
+fn stalls() -> SubjectData {
+    let (_folder, reader) = crate::live::test_pages::stalls();
+    SubjectData::Stalls(Box::new(of_whole(&reader, subject_reader::stalls)))
 }
 
 /// What held its executor in front, before the one that called it, and no other thread.
@@ -100,20 +104,11 @@ fn without_busy_times_nobody_is_told_that_nothing_blocked() {
 /// Entries are no spans.
 #[test]
 fn spans_and_entries_that_were_looked_at_are_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("game.db");
-    crate::live::test_pages::long_lived(&path);
+    let (_folder, path) = crate::live::test_pages::long_lived();
     let reader = Reader::open(&path).unwrap();
-    let run = reader.latest_run().unwrap().unwrap();
-    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let blocked = subject_reader::stalls(&reader, &part).unwrap();
+    let blocked = of_whole(&reader, subject_reader::stalls);
     let text = super::flame::coverage_text(&blocked.coverage);
     assert_eq!(text, "all 401 spans and 400 entries of the window");
-}
-
-fn open_spans() -> Vec<OpenSpan> {
-    let folder = tempfile::tempdir().unwrap();
-    crate::live::test_pages::open_spans(&folder.path().join("open.db"))
 }
 
 fn detail(spans: Vec<Span>) -> SubjectData {
@@ -139,7 +134,6 @@ fn detail(spans: Vec<Span>) -> SubjectData {
     }))
 }
 
-/// The trace of a span.
 fn tree(reader: &Reader, span: &Span) -> SubjectData {
     let found = TraceAnalysis::around(reader, span.root_id, span.id, 100).unwrap();
     SubjectData::Tree(span.into(), found.map(Box::new))
@@ -364,9 +358,7 @@ fn reasons_of_losses_are_named_whole_or_counted() {
 #[test]
 fn figures_are_whole_or_not_there_however_narrow_the_terminal() {
     let (_folder, reader, _spans) = spans();
-    let run = reader.latest_run().unwrap().unwrap();
-    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let mut flame = subject_reader::flame(&reader, &part).unwrap();
+    let mut flame = of_whole(&reader, subject_reader::flame);
     flame.coverage =
         Coverage { spans: 50_000, entries: 0, from_ns: Some(7_654_000_000), is_all: false };
     let mut open = open_spans();
@@ -446,8 +438,6 @@ fn a_tiny_terminal_shows_what_it_can() {
 #[test]
 fn every_view_fits_every_size() {
     let (_folder, reader, spans) = spans();
-    let run = reader.latest_run().unwrap().unwrap();
-    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
     let rows = || vec![row("db.query", 2_000), row(&"x".repeat(5_000), 1)];
     for size in SIZES {
         for (key, subject) in [
@@ -459,7 +449,7 @@ fn every_view_fits_every_size() {
             ),
             (
                 Some(Action::Flame),
-                SubjectData::Flame(Box::new(subject_reader::flame(&reader, &part).unwrap())),
+                SubjectData::Flame(Box::new(of_whole(&reader, subject_reader::flame))),
             ),
             (Some(Action::Stalls), stalls()),
             (Some(Action::Help), SubjectData::Table),
@@ -612,9 +602,7 @@ fn a_detail_has_bars_time_and_slow_spans() {
 #[test]
 fn a_flame_has_roots_on_top() {
     let (_folder, reader, _) = spans();
-    let run = reader.latest_run().unwrap().unwrap();
-    let part = subject_reader::Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true };
-    let flame = subject_reader::flame(&reader, &part).unwrap();
+    let flame = of_whole(&reader, subject_reader::flame);
     let mut app = shown(page(Vec::new(), SubjectData::Flame(Box::new(flame))));
     app.apply(Action::Flame);
     let lines = lines(&mut app, (100, 24));

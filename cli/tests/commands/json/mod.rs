@@ -11,7 +11,7 @@ use spandrel::Profiler;
 use tracing_subscriber::prelude::*;
 
 use self::page::Page;
-use crate::fixture::{bare, profile, run, spandrel};
+use crate::fixture::{bare, new_path, profile, run, spandrel, text};
 use crate::{frames, waiting};
 
 /// What a document is of, beside what each one has.
@@ -144,22 +144,24 @@ fn the_page_is_what_the_commands_print_and_no_more() {
 /// The key stands in place of name and target.
 fn groupings(page: &mut Page) {
     for (by, chapter) in GROUPINGS {
-        let (out, err, _) = run(&mut spandrel(&["top", "--by", by, "-f", "json"]));
-        let mut object = document(&out);
-        let Some(Value::Array(rows)) = object.remove("rows") else { panic!("{err}{out}") };
-        object.insert("rows".into(), Value::Array(Vec::new()));
-        check_document(page, &["top"], Of::Run, &object);
-        assert!(!rows.is_empty());
-        for row in rows {
-            let Value::Object(mut row) = row else { panic!("{row}") };
-            let key = ["target", "level", "thread", "name", "place", "value"];
-            let key: Map<String, Value> =
-                key.iter().filter_map(|key| row.remove_entry(*key)).collect();
-            page.check(&key, &[(chapter, "rows")]);
-            row.insert("name".into(), "".into());
-            row.insert("target".into(), "".into());
-            page.check(&row, &[("top", "rows")]);
-        }
+        check_keyed(page, ("top", Of::Run), chapter, &["top", "--by", by]);
+    }
+}
+
+/// Holds rows whose key is of another chapter than the rest of them.
+fn check_keyed(page: &mut Page, (command, of): (&str, Of), chapter: &str, words: &[&str]) {
+    let mut object = document(&text(profile(), &[words, &["-f", "json"]].concat()));
+    let rows = object.insert("rows".into(), Value::Array(Vec::new())).unwrap();
+    check_document(page, &[command], of, &object);
+    assert!(!rows.as_array().unwrap().is_empty(), "{words:?}");
+    for row in rows.as_array().unwrap() {
+        let mut row = row.as_object().unwrap().clone();
+        let key = ["target", "level", "thread", "name", "place", "value"];
+        let key: Map<String, Value> = key.iter().filter_map(|key| row.remove_entry(*key)).collect();
+        page.check(&key, &[(chapter, "rows")]);
+        row.insert("name".into(), "".into());
+        row.insert("target".into(), "".into());
+        page.check(&row, &[(command, "rows")]);
     }
 }
 
@@ -206,23 +208,7 @@ fn of_values(page: &mut Page) {
         ("thread", "diff --by thread"),
         ("field.shard", "diff --by field.NAME"),
     ] {
-        let words = ["diff", "1", "2", "--by", by, "-f", "json"];
-        let mut object = document(&run(&mut spandrel(&words)).0);
-        let Some(Value::Array(rows)) = object.insert("rows".into(), Value::Array(Vec::new()))
-        else {
-            panic!("{by}")
-        };
-        check_document(page, &["diff"], Of::File, &object);
-        for row in rows {
-            let Value::Object(mut row) = row else { panic!("{row}") };
-            let key = ["target", "level", "thread", "value"];
-            let key: Map<String, Value> =
-                key.iter().filter_map(|key| row.remove_entry(*key)).collect();
-            page.check(&key, &[(chapter, "rows")]);
-            row.insert("name".into(), "".into());
-            row.insert("target".into(), "".into());
-            page.check(&row, &[("diff", "rows")]);
-        }
+        check_keyed(page, ("diff", Of::File), chapter, &["diff", "1", "2", "--by", by]);
     }
 }
 
@@ -301,8 +287,7 @@ fn tails(page: &mut Page) {
         out.lines().for_each(|line| page.check(&document(line), &[("tail", "rows")]));
     }
     // Events come as they are recorded.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("live.db");
+    let (_folder, path) = new_path();
     let lines = crate::live::followed(&path, &["-f", "ndjson", "--events"], || {
         let _span = tracing::info_span!("around", n = 1).entered();
         tracing::info!(n = 2, "said");
@@ -323,8 +308,7 @@ fn exports(page: &mut Page) {
         assert!(out.lines().count() > 100, "{err}");
         out.lines().for_each(|line| page.check(&document(line), &[("export ndjson", "rows")]));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("entries.db");
+    let (_folder, db) = new_path();
     let profiler = Profiler::builder().database(&db).entries(spandrel::Entries::All).build();
     let profiler = profiler.unwrap();
     let layer = tracing_subscriber::registry().with(profiler.layer());

@@ -1,55 +1,37 @@
 //! A profile with what the shop has none of: an unfinished span, a thread without a name, a parent that
 //! is not there, a link, fields of more values than can be told apart, and fields that are no object.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use spandrel_storage::{
-    Batch, CallsiteKind, EventRow, LinkRow, SpanRow, Status, Store, StoreOptions,
-};
-use tempfile::TempDir;
+use spandrel_storage::{CallsiteKind, EventRow, LinkRow, SpanRow, Status};
 
-use crate::fixture::{callsite, info, push};
+use crate::fixture::{Recording, Shared, callsite, info, push};
 
 /// Spans of the name with many values; more than `explain` tells apart.
 const JOBS: u64 = 2_000;
 
 /// The profile, which no test may change.
 pub fn profile() -> &'static Path {
-    static PROFILE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    &PROFILE
-        .get_or_init(|| {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("odd.db");
-            write(&path);
-            (folder, path)
-        })
-        .1
+    static PROFILE: Shared = Shared::new();
+    PROFILE.written_by(write)
 }
 
 fn write(path: &Path) {
-    let mut store = Store::open(path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(3)).unwrap();
-    let [root, job] = ["root", "job"].map(|name| callsite(&mut store, name, CallsiteKind::Span));
-    let event = callsite(&mut store, "event src/main.rs:9", CallsiteKind::Event);
-    let thread_id = store.intern_thread(1, 77, None);
-    let first = store.next_id();
-    let mut batch = Batch::default();
-    let row = |id, parent_id, callsite_id| SpanRow {
+    let mut run = Recording::begin(path, &info(3));
+    run.thread_id = run.store.intern_thread(2, 77, None);
+    let [root, job] = ["root", "job"].map(|name| run.name(name));
+    let event = callsite(&mut run.store, "event src/main.rs:9", CallsiteKind::Event);
+    let (first, thread_id) = (run.store.next_id(), run.thread_id);
+    let one = run.span(first, root, 0, 1_000);
+    let row = |id: u64, parent_id, callsite_id| SpanRow {
         id,
         parent_id,
-        root_id: first,
         callsite_id,
-        thread_id,
         start_ns: (id - first) as i64 * 1_000,
-        duration_ns: Some(1_000),
         busy_ns: None,
-        self_ns: Some(1_000),
-        entries: 1,
-        status: Status::Ok,
-        fields: 0..0,
-        ..SpanRow::default()
+        ..one.clone()
     };
+    let batch = &mut run.batch;
     batch.spans.push(SpanRow { duration_ns: Some(9_000_000), ..row(first, 0, root) });
     for id in first + 1..=first + JOBS {
         // The last one has no parent in the file.
@@ -75,7 +57,5 @@ fn write(path: &Path) {
         message: 0..0,
         fields,
     });
-    store.append(&mut batch).unwrap();
-    store.end_run(info(3).started_unix_ns + 10_000_000, "{}").unwrap();
-    store.close().unwrap();
+    run.end(10_000_000);
 }
