@@ -22,7 +22,6 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.into(), hint: None }
     }
 
-    /// The profile cannot be read.
     pub(crate) fn cannot_read(message: impl Into<String>) -> Self {
         Self { exit: Exit::CannotRead, message: message.into(), hint: None }
     }

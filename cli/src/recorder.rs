@@ -1,6 +1,14 @@
 //! Whether the process that records a run is alive, as far as can be told from outside.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use spandrel_query::Run;
+
+/// Nanoseconds since the Unix epoch.
+pub(crate) fn now_unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
 
 /// How a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,6 @@ pub(super) fn of(text: Option<&str>) -> Option<Map<String, Value>> {
     }
 }
 
-/// The same as a value.
 pub(super) fn value(text: Option<&str>) -> Value {
     json!(of(text))
 }

@@ -111,7 +111,6 @@ fn lines(profile: &Profile, arguments: &Arguments, context: &Context) -> Result<
     context.output.show(view, distributions::ROWS)
 }
 
-/// The durations of a name.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
     histogram: Histogram,

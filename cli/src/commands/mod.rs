@@ -40,61 +40,6 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, ending};
 
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Show where the time went, by span name
-    Top(top::Arguments),
-    /// List the slowest spans
-    Slow(slow::Arguments),
-    /// Find what held up a runtime's threads: the longest entries by name
-    Stalls(stalls::Arguments),
-    /// Show one trace as a waterfall with its critical path
-    Tree(tree::Arguments),
-    /// Compare two recordings and tell changes from noise
-    Diff(diff::Arguments),
-    /// Find what the slow spans of one name have in common
-    Explain(explain::Arguments),
-    /// Show where the time went as a flame graph, by path from the root
-    Flame(flame::Arguments),
-    /// Show how the durations of one name are distributed
-    Hist(hist::Arguments),
-    /// Export spans to other tools: trace viewers, tracing back ends, spreadsheets
-    Export(export::Arguments),
-    /// Generate a known load, record it, and verify every span
-    Load(load::Arguments),
-    /// Run a program that has the layer, and report what was recorded
-    Record(record::Arguments),
-    /// Write a single HTML page with everything, which opens offline
-    Report(report::Arguments),
-    /// Follow a live recording, span by span
-    Tail(tail::Arguments),
-    /// List the runs in a profile
-    Runs(runs::Arguments),
-    /// Run your own read-only SQL query
-    Sql(sql::Arguments),
-    /// Show the size, runs, losses, writer and indexes of a profile
-    Info(info::Arguments),
-    /// Merge a left-over write-ahead log, so that the profile is a single file
-    Merge(merge::Arguments),
-    /// Add indexes to a finished profile, to make queries on large ones fast
-    Optimize(optimize::Arguments),
-    /// Fail if a span got slower or a limit is exceeded, for use in CI
-    Check(check::Arguments),
-    /// Check the recording for problems and suggest fixes
-    Doctor(doctor::Arguments),
-    /// Name a moment or a section in a live recording
-    Mark(mark::Arguments),
-    /// Delete the oldest spans of a profile that is not being recorded
-    Prune(prune::Arguments),
-    /// Print a short introduction, for people and programs
-    Guide(guide::Arguments),
-    /// Print a completion script for your shell
-    Completions(completions::Arguments),
-    /// Print the manual pages, or write them to a folder
-    Man(man::Arguments),
-}
-
 /// Refuses to write into a file what its name says that it is not.
 fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     let path = context.output.path.as_deref().filter(|_| context.any_format.is_none());
@@ -118,9 +63,15 @@ fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     }))
 }
 
-/// Makes a `match` of commands, whose arguments have types of their own.
+/// Makes the list of commands, and a `match` of them, as their arguments have types of their own.
 macro_rules! commands {
-    ($($name:ident $module:ident,)*) => {
+    ($($(#[$about:meta])* $name:ident $module:ident,)*) => {
+        /// What to do.
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$about])* $name($module::Arguments),)*
+        }
+
         impl Command {
             /// What the options say that it shares with others.
             pub(crate) fn context(&self) -> Context {
@@ -130,7 +81,6 @@ macro_rules! commands {
             }
         }
 
-        /// Runs a command.
         pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure> {
             export::only_there(command, context)?;
             fits_its_name(command, context)?;
@@ -145,29 +95,54 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Show where the time went, by span name
     Top top,
+    /// List the slowest spans
     Slow slow,
+    /// Find what held up a runtime's threads: the longest entries by name
     Stalls stalls,
+    /// Show one trace as a waterfall with its critical path
     Tree tree,
+    /// Compare two recordings and tell changes from noise
     Diff diff,
+    /// Find what the slow spans of one name have in common
     Explain explain,
+    /// Show where the time went as a flame graph, by path from the root
     Flame flame,
+    /// Show how the durations of one name are distributed
     Hist hist,
+    /// Export spans to other tools: trace viewers, tracing back ends, spreadsheets
     Export export,
+    /// Generate a known load, record it, and verify every span
     Load load,
+    /// Run a program that has the layer, and report what was recorded
     Record record,
+    /// Write a single HTML page with everything, which opens offline
     Report report,
+    /// Follow a live recording, span by span
     Tail tail,
+    /// List the runs in a profile
     Runs runs,
+    /// Run your own read-only SQL query
     Sql sql,
+    /// Show the size, runs, losses, writer and indexes of a profile
     Info info,
+    /// Merge a left-over write-ahead log, so that the profile is a single file
     Merge merge,
+    /// Add indexes to a finished profile, to make queries on large ones fast
     Optimize optimize,
+    /// Fail if a span got slower or a limit is exceeded, for use in CI
     Check check,
+    /// Check the recording for problems and suggest fixes
     Doctor doctor,
+    /// Name a moment or a section in a live recording
     Mark mark,
+    /// Delete the oldest spans of a profile that is not being recorded
     Prune prune,
+    /// Print a short introduction, for people and programs
     Guide guide,
+    /// Print a completion script for your shell
     Completions completions,
+    /// Print the manual pages, or write them to a folder
     Man man,
 }

@@ -4,8 +4,6 @@
 //! was deleted is counted in its run, and runs, callsites and losses stay. So it can be interrupted at
 //! any moment.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use clap::Args;
 use serde_json::json;
 use spandrel_query::Run;
@@ -16,6 +14,7 @@ use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, View, table_of, text};
+use crate::recorder::now_unix_ns;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -202,7 +201,7 @@ fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u6
         }),
         None => None,
     };
-    let before_age = keep.map(|keep| unix_ns().saturating_sub(keep));
+    let before_age = keep.map(|keep| now_unix_ns().saturating_sub(keep));
     Ok(([before_age, before_runs].into_iter().flatten().max(), bytes))
 }
 
@@ -228,11 +227,6 @@ fn parse_bytes(text: &str) -> Result<u64, Failure> {
             failure.hint("write one as 500MB, 2GB or 1GiB")
         },
     )
-}
-
-fn unix_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -68,7 +68,6 @@ pub(crate) struct App {
     pub(crate) lines_total: usize,
     /// What was said last, until the next key.
     pub(crate) message: Option<String>,
-    /// The wall clock.
     pub(crate) clock: String,
 }
 

@@ -5,96 +5,62 @@ use std::cmp::Ordering;
 use super::page::Row;
 use crate::output::text;
 
-/// A column that the table can be sorted by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ColumnName {
-    Rate,
-    P50,
-    P95,
-    P99,
-    Max,
-    Busy,
-    Errors,
-    #[default]
-    SelfTime,
-    Name,
+/// Makes the columns that the table can be sorted by, in the order of the screen: the key that sorts by one, its
+/// title, how many columns of the screen it takes, and what it means.
+macro_rules! columns {
+    ($($(#[$default:meta])* $name:ident, $letter:literal, $title:literal, $width:literal, $meaning:literal;)*) => {
+        /// A column that the table can be sorted by.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub(crate) enum ColumnName {
+            $($(#[$default])* $name,)*
+        }
+
+        impl ColumnName {
+            pub(crate) const ALL: [Self; 9] = [$(Self::$name,)*];
+
+            pub(crate) fn letter(self) -> char {
+                match self { $(Self::$name => $letter,)* }
+            }
+
+            pub(crate) fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// Of the name nothing, as it takes what is left.
+            pub(crate) fn width(self) -> u16 {
+                match self { $(Self::$name => $width,)* }
+            }
+
+            /// For the help screen.
+            pub(crate) fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+columns! {
+    Rate, 'R', "rate/s", 8,
+        "spans of the name that ended, or entries of those that live long, a second";
+    P50, 'M', "p50", 9,
+        "half of the calls took longer (within 1%, as p95 and p99)";
+    P95, 'P', "p95", 9,
+        "one in 20 took longer";
+    P99, 'T', "p99", 9,
+        "one in 100 took longer";
+    Max, 'X', "max", 9,
+        "the longest duration; exact";
+    Busy, 'B', "busy", 5,
+        "time inside the span, of its duration; above 100%: several threads at once; -: not measured (busy_time(false))";
+    Errors, 'E', "errors", 7,
+        "spans that failed or panicked";
+    #[default] SelfTime, 'L', "self", 9,
+        "duration less that of the children, summed up over the window";
+    Name, 'N', "span", 0,
+        "the name of the spans, and their target where there is room; ⟳: they live long, and each time one was entered counts";
 }
 
 impl ColumnName {
-    /// In the order of the screen.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Rate,
-        Self::P50,
-        Self::P95,
-        Self::P99,
-        Self::Max,
-        Self::Busy,
-        Self::Errors,
-        Self::SelfTime,
-        Self::Name,
-    ];
-
-    /// The key that sorts by it.
-    pub(crate) fn letter(self) -> char {
-        match self {
-            Self::Rate => 'R',
-            Self::P50 => 'M',
-            Self::P95 => 'P',
-            Self::P99 => 'T',
-            Self::Max => 'X',
-            Self::Busy => 'B',
-            Self::Errors => 'E',
-            Self::SelfTime => 'L',
-            Self::Name => 'N',
-        }
-    }
-
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Rate => "rate/s",
-            Self::P50 => "p50",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Max => "max",
-            Self::Busy => "busy",
-            Self::Errors => "errors",
-            Self::SelfTime => "self",
-            Self::Name => "span",
-        }
-    }
-
-    /// For the help screen.
-    pub(crate) fn meaning(self) -> &'static str {
-        match self {
-            Self::Rate => {
-                "spans of the name that ended, or entries of those that live long, a second"
-            }
-            Self::P50 => "half of the calls took longer (within 1%, as p95 and p99)",
-            Self::P95 => "one in 20 took longer",
-            Self::P99 => "one in 100 took longer",
-            Self::Max => "the longest duration; exact",
-            Self::Busy => {
-                "time inside the span, of its duration; above 100%: several threads at once; -: not measured (busy_time(false))"
-            }
-            Self::Errors => "spans that failed or panicked",
-            Self::SelfTime => "duration less that of the children, summed up over the window",
-            Self::Name => {
-                "the name of the spans, and their target where there is room; ⟳: they live long, and each time one was entered counts"
-            }
-        }
-    }
-
-    /// Columns on the screen, but for the name, which takes what is left.
-    pub(crate) fn width(self) -> u16 {
-        match self {
-            Self::Rate => 8,
-            Self::P50 | Self::P95 | Self::P99 | Self::Max | Self::SelfTime => 9,
-            Self::Busy => 5,
-            Self::Errors => 7,
-            Self::Name => 0,
-        }
-    }
-
     /// What a row has in it.
     pub(crate) fn text(self, row: &Row) -> String {
         match self {

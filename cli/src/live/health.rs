@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use spandrel_query::{Reader, Run, WriterStat};
 use spandrel_storage::Error;
@@ -38,12 +37,6 @@ impl Dropped {
         }
         Ok(self.by_reason.clone())
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-pub(crate) fn now_unix_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Whether somebody records, given how old the newest row is.

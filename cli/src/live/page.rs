@@ -30,7 +30,6 @@ pub(crate) enum Subject {
     Open,
     Stalls,
     Flame,
-    /// The trace of a span.
     Tree(TraceKey),
 }
 
@@ -73,7 +72,6 @@ pub(crate) struct Page {
     pub(crate) from_ns: i64,
     /// Nothing was stored behind this moment, or it was not asked for.
     pub(crate) until_ns: i64,
-    /// The end of what is stored.
     pub(crate) end_ns: i64,
     pub(crate) rows: Vec<Row>,
     pub(crate) subject: SubjectData,

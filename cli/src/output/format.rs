@@ -1,6 +1,7 @@
 //! The formats, and when to use colours.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -43,7 +44,6 @@ impl Format {
         })
     }
 
-    /// Whether it is JSON.
     pub(crate) fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::Ndjson)
     }
@@ -73,27 +73,14 @@ pub(crate) enum AnyFormat {
 
 impl ValueEnum for AnyFormat {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: &[AnyFormat] = &[
-            AnyFormat::View(Format::Table),
-            AnyFormat::View(Format::Plain),
-            AnyFormat::View(Format::Csv),
-            AnyFormat::View(Format::Tsv),
-            AnyFormat::View(Format::Json),
-            AnyFormat::View(Format::Ndjson),
-            AnyFormat::View(Format::Md),
-            AnyFormat::View(Format::Github),
-            AnyFormat::View(Format::Junit),
-            AnyFormat::Export(spandrel_export::Format::Perfetto),
-            AnyFormat::Export(spandrel_export::Format::Chrome),
-            AnyFormat::Export(spandrel_export::Format::Speedscope),
-            AnyFormat::Export(spandrel_export::Format::Folded),
-            AnyFormat::Export(spandrel_export::Format::Pprof),
-            AnyFormat::Export(spandrel_export::Format::Firefox),
-            AnyFormat::Export(spandrel_export::Format::Otlp),
-            AnyFormat::Export(spandrel_export::Format::OtlpJson),
-            AnyFormat::Export(spandrel_export::Format::Sqlite),
-        ];
-        ALL
+        static ALL: LazyLock<Vec<AnyFormat>> = LazyLock::new(|| {
+            let views = Format::value_variants().iter().map(|format| AnyFormat::View(*format));
+            let is_view = |name: &str| Format::from_str(name, false).is_ok();
+            let exports = spandrel_export::Format::ALL.into_iter();
+            let others = exports.filter(|format| !is_view(format.name()));
+            views.chain(others.map(AnyFormat::Export)).collect()
+        });
+        &ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

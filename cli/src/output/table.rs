@@ -21,7 +21,6 @@ pub(crate) enum Cell {
     Number(i64),
     /// A length of time, nanoseconds.
     Ns(i64),
-    /// A number of bytes.
     Bytes(u64),
     /// A share of one.
     Share(f64),
@@ -123,7 +122,6 @@ impl From<Option<i64>> for Cell {
     }
 }
 
-/// A column.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     /// Its name for programs, `--sort` and `--columns`; the unit comes last.

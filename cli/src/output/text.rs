@@ -1,7 +1,7 @@
 //! Values as text for people. What comes from a profile is data: no control character of it reaches
 //! a terminal.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use std::fmt::Write as _;
 
@@ -99,6 +99,15 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 pub(crate) fn agree<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
     if number == 1 { one } else { more }
 }
+
+/// Both: `1 span is`, `2,000 spans are`.
+pub(crate) fn counted_with(number: u64, noun: &str, (one, more): (&str, &str)) -> String {
+    format!("{} {}", counted(number, noun), agree(number, one, more))
+}
+
+pub(crate) const IS: (&str, &str) = ("is", "are");
+pub(crate) const WAS: (&str, &str) = ("was", "were");
+pub(crate) const HAS: (&str, &str) = ("has", "have");
 
 /// Nanoseconds with two decimals and a unit of two characters, so that right-aligned columns have
 /// their decimal points beneath each other: ` 2.02 ms`, `15.72 s `, `4m 02s`.
@@ -223,6 +232,27 @@ pub(crate) fn ascii(text: &str) -> String {
     ascii
 }
 
+/// What of a text fits on so many columns, with a `…` where it does not.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns { text.to_owned() } else { beginning(text, columns) }
+}
+
+/// The beginning of a text that does not fit.
+pub(crate) fn beginning(text: &str, columns: usize) -> String {
+    let mut used = 1;
+    let fits = |character: &char| {
+        used += character.width().unwrap_or(0);
+        used <= columns
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// A number for a name that is the same in each run (FNV-1a), for colours.
+pub(crate) fn hash(name: &str) -> u32 {
+    let step = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    name.bytes().fold(0x811c_9dc5_u32, step)
+}
+
 /// Breaks a text between words; what follows the first line stands two to the right, and never to the
 /// left of the first.
 pub(crate) fn wrap(text: &str, width: usize) -> String {
@@ -340,6 +370,13 @@ mod tests {
         assert_eq!(bar(0.0001, 10), "▏");
         assert_eq!(bar(0.5, 10), "█████");
         assert_eq!(bar(2.0, 3), "███");
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("longer", 5), "long…");
+        assert_eq!(cut("日本語日本語", 5), "日本…");
     }
 
     #[test]

@@ -222,7 +222,6 @@ pub(crate) struct FailureFact {
     pub trace: String,
 }
 
-/// A trace.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Trace {
     /// Whether it is here because a span of it failed, and not because it is slow.
@@ -297,7 +296,6 @@ pub(crate) struct CriticalShare {
     pub ns: i64,
 }
 
-/// An event of a trace.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct EventFact {
     pub span: String,

@@ -55,7 +55,6 @@ pub(super) struct Verdict {
     /// Whether spans of another target have that name, too.
     pub(super) is_ambiguous: bool,
     pub(super) quantity: Quantity,
-    /// The limit, in words.
     pub(super) limit: String,
     /// What was measured, in words, or why nothing was.
     pub(super) said: String,
@@ -70,6 +69,25 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Of one name, of which nothing was measured.
+    fn not_judged(quantity: Quantity, span: &str, limit: String, said: &str) -> Self {
+        Self {
+            outcome: Outcome::NotJudged,
+            span: span.into(),
+            target: None,
+            by: None,
+            is_ambiguous: false,
+            quantity,
+            limit,
+            said: said.into(),
+            value: None,
+            baseline: None,
+            interval: None,
+            samples: 0,
+            names: 1,
+        }
+    }
+
     /// The name of the spans; with the target where that tells it from an equal one, and marked if their
     /// entries count.
     pub(super) fn name(&self) -> String {
@@ -317,18 +335,9 @@ fn nothing_judged(verdicts: &[Verdict]) -> Option<Verdict> {
 fn failed(quantity: Quantity, said: &str) -> Verdict {
     Verdict {
         outcome: Outcome::Failed,
-        span: String::new(),
-        target: None,
-        by: None,
-        is_ambiguous: false,
-        quantity,
-        limit: ">= 1".into(),
-        said: said.into(),
         value: Some(0.0),
-        baseline: None,
-        interval: None,
         samples: u64::MAX,
-        names: 1,
+        ..Verdict::not_judged(quantity, "", ">= 1".into(), said)
     }
 }
 
@@ -368,21 +377,7 @@ impl Rule {
     }
 
     pub(super) fn not_judged(&self, span: &str, said: &str) -> Verdict {
-        Verdict {
-            outcome: Outcome::NotJudged,
-            span: span.into(),
-            target: None,
-            by: None,
-            is_ambiguous: false,
-            quantity: self.quantity,
-            limit: self.limit(),
-            said: said.into(),
-            value: None,
-            baseline: None,
-            interval: None,
-            samples: 0,
-            names: 1,
-        }
+        Verdict::not_judged(self.quantity, span, self.limit(), said)
     }
 
     /// The limit in words: `<= 60.00 ms`, `+5% and +50.00 µs`.
@@ -483,7 +478,6 @@ impl Rule {
 }
 
 impl Quantity {
-    /// A value in words.
     pub(super) fn text(self, value: f64) -> String {
         if self.is_time() {
             text::duration_in_words(value as i64)

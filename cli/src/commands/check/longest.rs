@@ -19,7 +19,6 @@ use crate::output::text;
 /// The longest entries of a side that are beyond some limit.
 #[derive(Debug, Default)]
 pub(super) struct Longest {
-    /// By name and target.
     by_name: HashMap<(String, Arc<str>), i64>,
     /// Threads that run futures.
     threads: usize,

@@ -179,7 +179,6 @@ pub(super) enum Bound {
 pub(super) struct Rule {
     /// A name of spans, `*` for any characters.
     pub(super) span: String,
-    /// A target, the same.
     pub(super) target: Option<String>,
     /// Only what counts so; all without it.
     pub(super) by: Option<CountedBy>,

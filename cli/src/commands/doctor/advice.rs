@@ -25,6 +25,15 @@ impl Severity {
             Self::Hint => "hint",
         }
     }
+
+    pub(super) fn finding(
+        self,
+        topic: &'static str,
+        evidence: String,
+        advice: impl Into<String>,
+    ) -> Finding {
+        Finding { severity: self, topic, evidence, advice: advice.into() }
+    }
 }
 
 /// What was found, and what to do about it.
@@ -34,15 +43,6 @@ pub(super) struct Finding {
     pub(super) topic: &'static str,
     pub(super) evidence: String,
     pub(super) advice: String,
-}
-
-pub(super) fn finding(
-    severity: Severity,
-    topic: &'static str,
-    evidence: String,
-    advice: impl Into<String>,
-) -> Finding {
-    Finding { severity, topic, evidence, advice: advice.into() }
 }
 
 /// A ring that was so full may overflow the next time.
@@ -55,7 +55,6 @@ const FILE_BYTES: u64 = 2_000_000_000;
 const CALLSITES: i64 = 2_000;
 const THREADS: i64 = 1_000;
 
-/// All findings.
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = losses(facts);
     findings.extend(marks(facts));
@@ -92,7 +91,7 @@ fn losses(facts: &Facts) -> Vec<Finding> {
             text::duration_in_words(from_ns),
             text::duration_in_words(to_ns)
         );
-        finding(Severity::Problem, "losses", evidence, way_out(reason, facts))
+        Severity::Problem.finding("losses", evidence, way_out(reason, facts))
     });
     found.collect()
 }
@@ -105,10 +104,8 @@ fn marks(facts: &Facts) -> Option<Finding> {
         None => "set fewer at a time".to_owned(),
     };
     (lost > 0).then(|| {
-        finding(
-            Severity::Problem,
-            "marks",
-            format!("{} {} dropped", text::counted(lost, "mark"), text::agree(lost, "was", "were")),
+        Severity::Problem.finding("marks",
+            format!("{} dropped", text::counted_with(lost, "mark", text::WAS)),
             format!(
                 "1,024 can wait for the writer, and those that wait for a database that refuses them \
                  to the end are lost; {why}"
@@ -120,9 +117,7 @@ fn marks(facts: &Facts) -> Option<Finding> {
 /// Whom nobody can ask, for whatever lies where requests belong.
 fn requests(facts: &Facts) -> Option<Finding> {
     facts.control_fault.as_ref().map(|why| {
-        finding(
-            Severity::Warning,
-            "requests",
+        Severity::Warning.finding("requests",
             format!("the recording cannot be asked for marks and the like: {why}"),
             "it goes on and loses nothing; take what is named away, and within a minute it makes another \
              file for requests, the profile's name with -ctl",
@@ -187,8 +182,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
     if let Some(capacity) = facts.setting("ring_capacity").filter(|capacity| *capacity > 0) {
         let share = high as f64 / capacity as f64;
         if share >= RING_SHARE && facts.losses.iter().all(|loss| loss.reason != "ring_full") {
-            findings.push(finding(
-                Severity::Warning,
+            findings.push(Severity::Warning.finding(
                 "ring",
                 format!(
                     "{} of {} {} in use at once ({})",
@@ -207,8 +201,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
     let slowest = facts.stats.iter().map(|stat| stat.largest_batch_ns).max().unwrap_or(0);
     if slowest >= BATCH_NS {
         let ns = i64::try_from(slowest).unwrap_or(i64::MAX);
-        findings.push(finding(
-            Severity::Warning,
+        findings.push(Severity::Warning.finding(
             "commits",
             format!("the longest commit took {}", text::duration_in_words(ns)),
             "the disk is slow or busy: record to a local disk (SPANDREL_DB), or give the ring more \
@@ -216,8 +209,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if facts.clock == "monotonic" {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "clock",
             "spans were stamped by the system's monotonic clock".into(),
             "the processor's counter was not usable, as in some virtual machines; each span costs \
@@ -225,16 +217,14 @@ fn writer(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if facts.callsites > CALLSITES {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "callsites",
             format!("{} places in the source make spans or events", number(facts.callsites)),
             "SPANDREL_FILTER, as in `h2=off`, leaves out targets that you do not need",
         ));
     }
     if facts.threads > THREADS {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "threads",
             format!("{} threads made spans", number(facts.threads)),
             "threads that live for one task cost more to record than those of a pool",
@@ -249,15 +239,14 @@ fn levels(facts: &Facts) -> Vec<Finding> {
     let settings = "SPANDREL_SPANS, SPANDREL_EVENTS and SPANDREL_FILTER, or .spans(level), \
                     .events(level) and .filter(targets), say what is kept";
     match (kept, below) {
-        (0, 0) => vec![finding(
-            Severity::Warning,
-            "levels",
+        (0, 0) => {
+            vec![Severity::Warning.finding("levels",
             "no callsite was enabled: the recording was shown no span and no event".into(),
             "install the profiler's layer() or subscriber() before the first span is made, as in \
              `registry().with(profiler.layer()).init()`",
-        )],
-        (0, below) => vec![finding(
-            Severity::Warning,
+        )]
+        }
+        (0, below) => vec![Severity::Warning.finding(
             "levels",
             format!(
                 "no callsite was enabled: {} {} below the level or filtered out",
@@ -267,8 +256,7 @@ fn levels(facts: &Facts) -> Vec<Finding> {
             settings,
         )],
         (_, 0) => Vec::new(),
-        (_, below) => vec![finding(
-            Severity::Hint,
+        (_, below) => vec![Severity::Hint.finding(
             "levels",
             format!(
                 "{} {} below the level or filtered out",
@@ -284,8 +272,7 @@ fn levels(facts: &Facts) -> Vec<Finding> {
 fn ends(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.ended && facts.recorder_gone {
-        findings.push(finding(
-            Severity::Problem,
+        findings.push(Severity::Problem.finding(
             "end",
             "the run has no end, and its process is gone".into(),
             "the program was killed, or ended without close(): what was committed is here, at most \
@@ -295,17 +282,14 @@ fn ends(facts: &Facts) -> Vec<Finding> {
     // The reason of a loss is told with the loss.
     let refused = facts.was_refused_to_the_end();
     if let Some(error) = facts.last_error.as_ref().filter(|_| !refused) {
-        findings.push(finding(
-            Severity::Warning,
+        findings.push(Severity::Warning.finding(
             "error",
             format!("the recorder says: {error}"),
             "what it means is explained under \"Messages and what to do\" in the book",
         ));
     }
     if facts.report_timed_out {
-        findings.push(finding(
-            Severity::Problem,
-            "end",
+        findings.push(Severity::Problem.finding("end",
             "close() ran out of time".into(),
             if refused {
                 "the database refused to the end, for the reason above: mend that; how long close() \
@@ -316,25 +300,20 @@ fn ends(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if facts.earlier_killed > 0 {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "runs",
             format!(
-                "{} {} no end",
-                text::counted(facts.earlier_killed as u64, "earlier run"),
-                text::agree(facts.earlier_killed as u64, "has", "have")
+                "{} no end",
+                text::counted_with(facts.earlier_killed as u64, "earlier run", text::HAS)
             ),
             "killed, or ended without close(); `spandrel runs` lists all",
         ));
     }
     if facts.unfinished > 0 {
-        findings.push(finding(
-            Severity::Warning,
-            "unfinished",
+        findings.push(Severity::Warning.finding("unfinished",
             format!(
-                "{} {} open when the run ended",
-                text::counted(facts.unfinished, "span"),
-                text::agree(facts.unfinished, "was", "were")
+                "{} open when the run ended",
+                text::counted_with(facts.unfinished, "span", text::WAS)
             ),
             "what is unfinished counts in no percentile; close the profiler after the work has ended, or see which: \
              `spandrel sql --recipe unfinished`",
@@ -342,8 +321,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
     }
     if facts.cut > 0 {
         let room = facts.setting("max_field_bytes").map_or(16_384, |now| (now * 4).min(32_768));
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "fields",
             format!(
                 "{} {} fields that were cut or left out",
@@ -358,9 +336,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if facts.log_unplaced > 0 {
-        findings.push(finding(
-            Severity::Hint,
-            "log records",
+        findings.push(Severity::Hint.finding("log records",
             format!(
                 "{} of the crate `log` {} no target, file and line of {} own",
                 text::counted(facts.log_unplaced, "record"),
@@ -378,9 +354,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
 fn file(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(ns) = facts.log_kept_for_ns().filter(|_| facts.log_bytes < LOG_BYTES) {
-        findings.push(finding(
-            Severity::Warning,
-            "log",
+        findings.push(Severity::Warning.finding("log",
             format!(
                 "nothing of the write-ahead log ({}) has come into the file for {}",
                 text::bytes(facts.log_bytes),
@@ -391,9 +365,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if facts.log_bytes >= LOG_BYTES && !facts.ended {
-        findings.push(finding(
-            Severity::Warning,
-            "log",
+        findings.push(Severity::Warning.finding("log",
             format!("the write-ahead log has {}", text::bytes(facts.log_bytes)),
             "somebody reads in a transaction that stays open, so that the log cannot be emptied; at \
              256 MiB the writer has to wait: end that reader",
@@ -404,9 +376,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
     // While it is recorded one batch more is no fault.
     let most = |limit: u64| if is_over { limit } else { limit.saturating_add(limit / 4) };
     if let Some(limit) = limit.filter(|limit| facts.file_bytes > most(*limit)) {
-        findings.push(finding(
-            Severity::Warning,
-            "size",
+        findings.push(Severity::Warning.finding("size",
             format!(
                 "the file has {}, and its limit is {}",
                 text::bytes(facts.file_bytes),
@@ -422,8 +392,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if is_over && facts.log_bytes > 0 {
-        findings.push(finding(
-            Severity::Warning,
+        findings.push(Severity::Warning.finding(
             "log",
             format!("the log ({}) is not merged", text::bytes(facts.log_bytes)),
             "the profile and its -wal belong together: copy both files, or make one of them: \
@@ -432,42 +401,35 @@ fn file(facts: &Facts) -> Vec<Finding> {
     }
     let is_limited = ["max_bytes", "max_age_s"].iter().any(|key| facts.setting(key).is_some());
     if facts.file_bytes >= FILE_BYTES && !is_limited {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "size",
             format!("the file has {}, and nothing limits it", text::bytes(facts.file_bytes)),
             "SPANDREL_MAX_BYTES or SPANDREL_MAX_AGE_S while it is recorded, `spandrel prune` after",
         ));
     }
     if facts.stored >= LARGE && is_over && !facts.has_indexes {
-        findings.push(finding(
-            Severity::Hint,
-            "indexes",
+        findings.push(Severity::Hint.finding("indexes",
             format!("the file has {} and not all indexes", text::counted(facts.stored, "span")),
             "`spandrel optimize` makes them: `slow`, `tree` and windows of time are quick then, and \
              the file larger by about half",
         ));
     }
     if facts.schema_is_older() {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "schema",
             format!("the file has schema version {}", facts.schema),
             "the next recording into it upgrades it; it can be read as it is",
         ));
     }
     if let Some(caution) = facts.sqlite_caution() {
-        findings.push(finding(
-            Severity::Warning,
-            "sqlite",
+        findings.push(Severity::Warning.finding("sqlite",
             caution,
             "until then, open the file for reading only while it is recorded; what links which is in \
              the book: Beside another SQLite",
         ));
     }
     if facts.open_to_others != 0 {
-        findings.push(finding(
-            Severity::Hint,
+        findings.push(Severity::Hint.finding(
             "permissions",
             format!("others may use the file (mode has {:03o})", facts.open_to_others),
             "fields of spans can hold what is not for everybody: chmod 600",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use spandrel_query::{LongByLifetime, MostlyWaiting};
 
-use super::advice::{Finding, Severity, finding};
+use super::advice::{Finding, Severity};
 use super::facts::Facts;
 use crate::failure::Failure;
 use crate::output::text;
@@ -58,7 +58,7 @@ fn finding_of(found: &MostlyWaiting, settings: &Value) -> Finding {
          recording {} makes each entry a call{but}",
         rule(&found.name, settings)
     );
-    finding(Severity::Warning, "waiting", evidence, advice)
+    Severity::Warning.finding("waiting", evidence, advice)
 }
 
 /// The setting that makes entries of a name calls, beside what was set.
@@ -76,7 +76,6 @@ fn rule(name: &str, settings: &Value) -> String {
     format!("{method} or SPANDREL_ENTRIES={}", text::shell(&rules))
 }
 
-/// What was set.
 fn set(settings: &Value) -> &str {
     settings.get("entries").and_then(Value::as_str).unwrap_or(DEFAULT)
 }
@@ -137,5 +136,5 @@ fn told(found: &[LongByLifetime], why: Why, set: &str) -> Option<Finding> {
                 .to_owned()
         }
     };
-    Some(finding(Severity::Warning, "entries", evidence, advice))
+    Some(Severity::Warning.finding("entries", evidence, advice))
 }

@@ -1,6 +1,6 @@
 //! What makes figures other than they look, and limits that leave nothing to look at.
 
-use super::advice::{Finding, Severity, finding};
+use super::advice::{Finding, Severity};
 use super::facts::Facts;
 use crate::output::text;
 
@@ -26,9 +26,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
 fn nested(facts: &Facts) -> Option<Finding> {
     let nested = facts.nested.as_ref().filter(|nested| nested.depth >= DEPTH_MIN)?;
     let name = &nested.name;
-    Some(finding(
-        Severity::Warning,
-        "nested",
+    Some(Severity::Warning.finding("nested",
         format!(
             "{name} is inside itself, {} deep (s{})",
             text::count(nested.depth),
@@ -42,9 +40,7 @@ fn nested(facts: &Facts) -> Option<Finding> {
 
 fn kept_open(facts: &Facts) -> Option<Finding> {
     let kept = facts.kept_open.as_ref().filter(|kept| kept.times >= KEPT_OPEN_MIN)?;
-    Some(finding(
-        Severity::Warning,
-        "kept open",
+    Some(Severity::Warning.finding("kept open",
         format!(
             "{} waits for {}, which it has spawned: s{} was left at +{} and closed at +{}",
             kept.name,
@@ -64,9 +60,7 @@ fn lag(facts: &Facts) -> Option<Finding> {
     let interval = facts.setting("flush_interval_ms").unwrap_or(0);
     let usual_ns = i64::try_from(interval).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     (lag_ns >= LAG_NS.max(usual_ns.saturating_mul(LAG_INTERVALS))).then(|| {
-        finding(
-            Severity::Warning,
-            "lag",
+        Severity::Warning.finding("lag",
             format!("the writer was behind by {} and more", text::duration_in_words(lag_ns)),
             "spans came faster than they were stored: until it had caught up, live views showed what was \
              past, and a crash would have cost that much; record fewer spans (SPANDREL_SPANS, \
@@ -104,8 +98,8 @@ fn small_limit(facts: &Facts) -> Option<Finding> {
     };
     let limit = facts.setting("max_bytes").filter(|limit| *limit > 0 && *limit < sensible);
     if let Some(limit) = limit.filter(|_| facts.kept < batch) {
-        return Some(finding(
-            if facts.kept == 0 { Severity::Problem } else { Severity::Warning },
+        let severity = if facts.kept == 0 { Severity::Problem } else { Severity::Warning };
+        return Some(severity.finding(
             "size",
             format!(
                 "the limit of {} has room for the tables and hardly a batch: {}",
@@ -116,8 +110,7 @@ fn small_limit(facts: &Facts) -> Option<Finding> {
         ));
     }
     let seconds = facts.setting("max_age_s").filter(|_| facts.kept == 0)?;
-    Some(finding(
-        Severity::Hint,
+    Some(Severity::Hint.finding(
         "age",
         format!("{}: they were older than {}", deleted(), text::counted(seconds, "second")),
         "SPANDREL_MAX_AGE_S says how old they may be while the program runs",

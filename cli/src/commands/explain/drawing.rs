@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use spandrel_query::Explanation;
 use spandrel_query::explain::{Finding, Kind};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::value_text;
 use crate::output::text;
@@ -29,7 +29,9 @@ pub(super) fn draw(title: &str, explanation: &Explanation, shown: usize, columns
     let value_max = columns.saturating_sub(BESIDE + FIELD_MAX / 2).clamp(10, VALUE_MAX);
     let rows: Vec<(String, String, &Finding)> = findings
         .iter()
-        .map(|f| (cut(&text::clean(&f.name), FIELD_MAX), cut(&value_text(f), value_max), f))
+        .map(|f| {
+            (text::cut(&text::clean(&f.name), FIELD_MAX), text::cut(&value_text(f), value_max), f)
+        })
         .collect();
     let widest = |of: fn(&(String, String, &Finding)) -> usize, least: usize| {
         rows.iter().map(of).max().unwrap_or(0).max(least)
@@ -65,33 +67,4 @@ fn line(name: &str, field: usize, what: &str, value: usize, finding: &Finding) -
         text::share(finding.other),
         difference * 100.0,
     )
-}
-
-/// What fits on so many columns.
-fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    let mut used = 1;
-    for letter in text.chars() {
-        used += letter.width().unwrap_or(0);
-        if used > columns {
-            break;
-        }
-        cut.push(letter);
-    }
-    cut + "…"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_cut() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("longer", 5), "long…");
-        assert_eq!(cut("日本語日本語", 5), "日本…");
-    }
 }

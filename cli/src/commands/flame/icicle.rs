@@ -85,9 +85,8 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
     let left_out = layout.levels().saturating_sub(last);
     if left_out > 0 {
         page.push_str(&format!(
-            "{FAINT}{} {} too narrow to draw; --root NAME looks closer{FAINT:#}\n",
-            text::counted(left_out.into(), "deeper level"),
-            text::agree(left_out.into(), "is", "are")
+            "{FAINT}{} too narrow to draw; --root NAME looks closer{FAINT:#}\n",
+            text::counted_with(left_out.into(), "deeper level", text::IS)
         ));
     }
     page
@@ -154,25 +153,12 @@ fn label(name: &str, cell: &FlameFrame, weight: Width, room: usize) -> String {
     if width_of(&short) <= room {
         return short;
     }
-    if used <= room {
-        return name.to_owned();
-    }
-    let mut cut = String::new();
-    for letter in name.chars() {
-        if width_of(&cut) + letter.width().unwrap_or(0) + 1 > room {
-            break;
-        }
-        cut.push(letter);
-    }
-    cut + "…"
+    if used <= room { name.to_owned() } else { text::beginning(name, room) }
 }
 
-/// The same name has the same colour, here and in the next run (FNV-1a).
+/// The same name has the same colour, here and in the next run.
 fn colour(name: &str) -> u8 {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    PALETTE[hash as usize % PALETTE.len()]
+    PALETTE[text::hash(name) as usize % PALETTE.len()]
 }
 
 #[cfg(test)]

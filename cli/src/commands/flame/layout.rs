@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 
 use spandrel_query::StackTree;
 
-/// A frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FlameFrame {
     /// Which node of the tree.

@@ -87,11 +87,9 @@ fn frame(svg: &mut String, tree: &StackTree, cell: &FlameFrame, weight: Width) {
     svg.push_str("</g>\n");
 }
 
-/// A warm colour for a name: hue and lightness (FNV-1a).
+/// A warm colour for a name: hue and lightness.
 fn colour(name: &str) -> (u32, u32) {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = text::hash(name);
     (hash % 55, 68 + hash / 64 % 12)
 }
 

@@ -43,7 +43,6 @@ impl Recipe {
     }
 }
 
-/// The recipe of this name.
 pub(super) fn find(name: &str) -> Result<&'static Recipe, Failure> {
     ALL.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|recipe| recipe.name).collect();

@@ -9,7 +9,7 @@ mod line;
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use spandrel_query::follow::{Follow, Polled};
@@ -23,6 +23,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Stream, ignore_broken_pipe, text};
 use crate::profile::Profile;
+use crate::recorder::now_unix_ns;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -101,7 +102,6 @@ fn beyond_events(filter: &Filter) -> Option<String> {
     (!terms.is_empty()).then(|| format!("false for each event: {}", terms.join(", ")))
 }
 
-/// Why it ended.
 enum Ended {
     Interrupted,
     ReaderGone,
@@ -208,7 +208,7 @@ impl Tail<'_> {
         if let Some(end_ns) =
             polled.spans.iter().filter_map(|span| SpanRef::from(span).end_ns()).max()
         {
-            self.lag_ns = Some(unix_ns().saturating_sub(started.saturating_add(end_ns)).max(0));
+            self.lag_ns = Some(now_unix_ns().saturating_sub(started.saturating_add(end_ns)).max(0));
         }
         self.write(|tail| {
             let mut events = polled.events.iter().peekable();
@@ -322,9 +322,4 @@ impl Tail<'_> {
         context.output.say(&line);
         Ok(if context.output.fail_empty && matched == 0 { Exit::NothingMatched } else { Exit::Ok })
     }
-}
-
-fn unix_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -27,7 +27,6 @@ pub(super) struct LineLimits {
     pub(super) meanwhile: usize,
 }
 
-/// A line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     /// A span or an entry, by its place in the trace.

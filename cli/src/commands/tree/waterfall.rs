@@ -8,7 +8,7 @@ use spandrel_query::event_text;
 use spandrel_query::trace::{Node, TraceEntry};
 use spandrel_query::{Callsite, Span, SpanRef};
 use spandrel_storage::Status;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::TraceAnalysis;
 use super::lines::{Line, Lines};
@@ -384,22 +384,9 @@ pub(super) fn indent(depth: usize) -> String {
 
 /// Exactly so many columns.
 fn fit(text: &str, columns: usize) -> String {
-    let width = text.width();
-    if width <= columns {
-        return format!("{text}{}", " ".repeat(columns - width));
-    }
-    let mut cut = String::new();
-    let mut used = 0;
-    for character in text.chars() {
-        let wide = character.width().unwrap_or(0);
-        if used + wide + 1 > columns {
-            break;
-        }
-        used += wide;
-        cut.push(character);
-    }
-    cut.push('…');
-    format!("{cut}{}", " ".repeat(columns.saturating_sub(used + 1)))
+    let text = text::cut(text, columns);
+    let space = columns.saturating_sub(text.width());
+    format!("{text}{:space$}", "")
 }
 
 /// The fields as they stand at the end of a row.
@@ -415,5 +402,5 @@ fn written(fields: &str) -> String {
         Ok(fields @ Value::Object(_)) => Cell::Json(fields).text(),
         _ => text::clean(fields),
     };
-    fit(&shown, FIELDS_MAX).trim_end().to_owned()
+    text::cut(&shown, FIELDS_MAX).trim_end().to_owned()
 }

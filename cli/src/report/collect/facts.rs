@@ -117,18 +117,16 @@ impl Notes {
         }
         if tree.cut() > 0 {
             self.list.push(format!(
-                "Flame graph: {} {} in paths too deep, or too many, to tell apart: in boxes named \
+                "Flame graph: {} in paths too deep, or too many, to tell apart: in boxes named \
                  (others).",
-                text::counted(tree.cut(), "span"),
-                text::agree(tree.cut(), "is", "are")
+                text::counted_with(tree.cut(), "span", text::IS)
             ));
         }
         if tree.orphans() > 0 {
             self.list.push(format!(
-                "{} {} a parent that is not in the profile: under (parent not recorded) in the flame \
+                "{} a parent that is not in the profile: under (parent not recorded) in the flame \
                  graph.",
-                text::counted(tree.orphans(), "span"),
-                text::agree(tree.orphans(), "has", "have")
+                text::counted_with(tree.orphans(), "span", text::HAS)
             ));
         }
     }

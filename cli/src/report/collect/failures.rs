@@ -19,7 +19,6 @@ use crate::report::data::FailureFact;
 const SAY_WHY: [&str; 6] =
     ["error", "exception.message", "err", "error.message", "reason", "panic"];
 
-/// A span that failed.
 #[derive(Debug)]
 struct Failed {
     id: u64,

@@ -103,7 +103,6 @@ pub(crate) fn thread_text(thread: &Thread) -> String {
     }
 }
 
-/// The threads that were met.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     list: Vec<String>,

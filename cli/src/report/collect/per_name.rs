@@ -101,7 +101,6 @@ fn bin(duration_ns: i64) -> u32 {
     (exact as u32).min(BINS)
 }
 
-/// All names.
 #[derive(Debug)]
 pub(crate) struct AllNames {
     window: Window,

@@ -17,7 +17,6 @@ use crate::report::data::{
     self, CriticalShare, MeanwhileFact, NAME_NO_PARENT, NAME_OTHERS, TraceRow,
 };
 
-/// Lays a trace out.
 pub(crate) fn lay_out(trace: &Trace, names: &mut Names) -> data::Trace {
     let path = CriticalPath::of(trace);
     let tree = Tree::new(trace);
