@@ -16,7 +16,7 @@ mod view;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -157,11 +157,16 @@ impl Output {
         self.write(&self.render(&mut view)?)?;
         self.say_aside(&view);
         let is_incomplete = view.header.as_ref().is_some_and(|header| !header.is_complete());
-        Ok(match () {
+        Ok(self.exit(is_incomplete, view.table.total == 0))
+    }
+
+    /// How a command ends that did what it was asked, by how it is to fail.
+    pub(crate) fn exit(&self, is_incomplete: bool, is_empty: bool) -> Exit {
+        match () {
             () if self.strict && is_incomplete => Exit::Incomplete,
-            () if self.fail_empty && view.table.total == 0 => Exit::NothingMatched,
+            () if self.fail_empty && is_empty => Exit::NothingMatched,
             () => Exit::Ok,
-        })
+        }
     }
 
     /// Why what was asked for is not there, as it was not measured.
@@ -242,13 +247,7 @@ impl Output {
     /// Writes a whole page to where it was asked for.
     pub(crate) fn write(&self, page: &[u8]) -> Result<(), Failure> {
         match &self.path {
-            Some(path) => {
-                let mut file = Destination::new(path)?;
-                file.write_all(page).map_err(|source| Failure::cannot_write(path, &source))?;
-                let bytes = file.complete()?;
-                self.say(&format!("wrote {} ({})", path.display(), text::bytes(bytes)));
-                Ok(())
-            }
+            Some(path) => self.write_to(path, page),
             None => {
                 let pager = self.pager && self.format() == Format::Table;
                 let failure = |source: io::Error| {
@@ -263,6 +262,15 @@ impl Output {
                 sink::print(page, pager).map_err(failure)
             }
         }
+    }
+
+    /// Writes a whole page to a file, and says so.
+    pub(crate) fn write_to(&self, path: &Path, page: &[u8]) -> Result<(), Failure> {
+        let mut file = Destination::new(path)?;
+        file.write_all(page).map_err(|source| Failure::cannot_write(path, &source))?;
+        let bytes = text::bytes(file.complete()?);
+        self.say(&format!("wrote {} ({bytes})", path.display()));
+        Ok(())
     }
 
     /// A moment, as the wall clock showed it, with the zone.

@@ -43,9 +43,5 @@ pub(crate) fn write(
     };
     let name = text::clean(&path.display().to_string());
     output.say(&format!("wrote {name} ({bytes}, opens offline{lost})"));
-    Ok(match () {
-        () if output.strict && !document.complete => Exit::Incomplete,
-        () if output.fail_empty && document.run.spans == 0 => Exit::NothingMatched,
-        () => Exit::Ok,
-    })
+    Ok(output.exit(!document.complete, document.run.spans == 0))
 }

@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 #[path = "../recording/mod.rs"]
 mod recording;
 
-pub use recording::{Recording, callsite, new_path, push};
+pub use recording::{Recording, callsite, new_path, push, span};
 
 /// A name with what terminals, databases and browsers would obey.
 pub const NASTY: &str = "\u{1b}[31m<b>x</b>\u{202e}'; DROP TABLE span; --\n";
@@ -127,11 +127,7 @@ pub fn report(db: &Path) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     both(db, &["report", "-q", "-o", page.to_str().unwrap()]);
-    let page = std::fs::read_to_string(page).unwrap();
-    let from = page.find("<script type=\"application/json\"").unwrap();
-    let text = &page[from..];
-    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
-    serde_json::from_str(text).unwrap()
+    recording::document(&std::fs::read_to_string(page).unwrap())
 }
 
 /// What `spandrel check` says by these rules, and its exit code.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use spandrel_storage::{EntryRow, OpenSpanRow, SpanRow, Status};
 
-use super::fixture::{Recording, Shared, bare, info, json, report, run, text};
+use super::fixture::{Recording, Shared, bare, info, json, report, run, span, text};
 
 pub const FRAMES: u64 = 1_000;
 const FRAME_NS: i64 = 2_300_000;
@@ -49,18 +49,6 @@ pub fn write(path: &Path, end: End, quick_ns: i64) {
     let main = run.thread_id;
     let other = run.store.intern_thread(2, 2, Some("io"));
     let first = run.store.next_id();
-    let one = run.span(0, 0, 0, 0);
-    let span = |id: u64, callsite_id, thread_id, start_ns: i64, duration_ns: i64| SpanRow {
-        id,
-        root_id: id,
-        callsite_id,
-        thread_id,
-        start_ns,
-        duration_ns: Some(duration_ns),
-        busy_ns: Some(duration_ns),
-        self_ns: Some(duration_ns),
-        ..one.clone()
-    };
     let life_ns = FRAMES as i64 * FRAME_NS;
     let batch = &mut run.batch;
     let (mut open, mut next) = (Vec::new(), first + 10_000);

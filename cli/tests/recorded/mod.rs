@@ -11,6 +11,11 @@ use tempfile::TempDir;
 use tracing::{Instrument, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
+#[path = "../recording/mod.rs"]
+mod recording;
+
+pub use recording::document;
+
 /// A name that would run if it were ever taken for markup.
 pub const EVIL: &str =
     "</script></title><img src=x onerror=document.documentElement.dataset.pwned=1>";
@@ -139,14 +144,6 @@ async fn request(number: u64, bell: &str) {
         }
         drop(info_span!("\u{202e}\u{2066}\u{1b}[2J&lt;b&gt;").entered());
     });
-}
-
-/// The JSON that a page holds.
-pub fn document(page: &str) -> serde_json::Value {
-    let from = page.find("<script type=\"application/json\"").unwrap();
-    let text = &page[from..];
-    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
-    serde_json::from_str(text).unwrap()
 }
 
 /// Where a command wrote, and that it left nothing else behind.

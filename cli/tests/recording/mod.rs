@@ -27,6 +27,30 @@ pub fn callsite(store: &mut Store, name: &str, kind: CallsiteKind) -> i64 {
     })
 }
 
+/// A closed root in which the thread was all the time.
+pub fn span(id: u64, callsite_id: i64, thread_id: i64, start_ns: i64, duration_ns: i64) -> SpanRow {
+    SpanRow {
+        id,
+        root_id: id,
+        callsite_id,
+        thread_id,
+        start_ns,
+        duration_ns: Some(duration_ns),
+        busy_ns: Some(duration_ns),
+        self_ns: Some(duration_ns),
+        entries: 1,
+        ..SpanRow::default()
+    }
+}
+
+/// The document in a page of `spandrel report`.
+pub fn document(page: &str) -> serde_json::Value {
+    let from = page.find("<script type=\"application/json\"").unwrap();
+    let text = &page[from..];
+    let text = &text[text.find('>').unwrap() + 1..text.find("</script>").unwrap()];
+    serde_json::from_str(text).unwrap()
+}
+
 /// A run that is being written, by what a recorder writes with.
 pub struct Recording {
     pub store: Store,
@@ -62,20 +86,9 @@ impl Recording {
         })
     }
 
-    /// A closed root in which the thread was all the time.
+    /// A closed root in which its thread was all the time.
     pub fn span(&self, id: u64, callsite_id: i64, start_ns: i64, duration_ns: i64) -> SpanRow {
-        SpanRow {
-            id,
-            root_id: id,
-            callsite_id,
-            thread_id: self.thread_id,
-            start_ns,
-            duration_ns: Some(duration_ns),
-            busy_ns: Some(duration_ns),
-            self_ns: Some(duration_ns),
-            entries: 1,
-            ..SpanRow::default()
-        }
+        span(id, callsite_id, self.thread_id, start_ns, duration_ns)
     }
 
     pub fn text(&mut self, text: &str) -> std::ops::Range<usize> {

@@ -8,17 +8,17 @@
 //! quote others.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
 use serde_json::{Map, Value};
 use spandrel_query::KEYS;
-use spandrel_query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_query::sql::{Sql, SqlLimits};
 
 use crate::commands::by::KNOWN;
-use crate::output::text;
+use crate::commands::sql::Collected;
+use crate::output::{Cell, text};
 use crate::profile::Wanted;
 
 /// Time for all that is read of a profile.
@@ -122,29 +122,18 @@ fn is_plain(word: &str) -> bool {
 
 /// Two columns of the profile of the line; nothing if there is none.
 fn ask(query: &str) -> Vec<(String, Option<String>)> {
-    #[derive(Default)]
-    struct Pairs(Vec<(String, Option<String>)>);
-    impl SqlRows for Pairs {
-        fn columns(&mut self, _: &[String]) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-        fn row(&mut self, values: &[SqlValue<'_>]) -> ControlFlow<()> {
-            let text = |at: usize| match values.get(at) {
-                Some(SqlValue::Text(text)) => Some(text.clone().into_owned()),
-                _ => None,
-            };
-            self.0.extend(text(0).map(|first| (first, text(1))));
-            ControlFlow::Continue(())
-        }
-    }
     let limits = SqlLimits { timeout: TIMEOUT, bytes_max: Some(4 << 20), ..SqlLimits::default() };
     let db = database(std::env::args_os().skip_while(|word| word != "--").skip(1))
         .or_else(|| std::env::var_os("SPANDREL_DB").map(PathBuf::from));
     let Ok(path) = Wanted::of_file(db).path() else { return Vec::new() };
-    let mut pairs = Pairs::default();
+    let mut found = Collected::default();
     // What came before a deadline is as good as all.
-    let _end = Sql::open(path, limits).map(|mut sql| sql.run(query, None, &mut pairs));
-    pairs.0
+    let _end = Sql::open(path, limits).map(|mut sql| sql.run(query, None, &mut found));
+    let text = |row: &[Cell], at: usize| match row.get(at) {
+        Some(Cell::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    found.rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)))).collect()
 }
 
 /// The file that the line names, as the shell has it: not yet expanded, perhaps in quotes.

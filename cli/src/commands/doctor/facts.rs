@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::ControlFlow;
 
 use serde_json::Value;
-use spandrel_query::sql::{Sql, SqlLimits, SqlRows, SqlValue};
+use spandrel_query::sql::{Sql, SqlLimits};
 use spandrel_query::{KeptOpen, MostlyWaiting, NestedInItself};
 use spandrel_query::{Loss, Run, WriterStat};
 use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 
+use crate::commands::sql::Collected;
 use crate::failure::Failure;
 use crate::profile::Profile;
 
@@ -235,20 +235,8 @@ fn open_to_others(_: &fs::Metadata) -> u32 {
 
 /// The one number that a query answers with.
 fn number(sql: &mut Sql, query: &str) -> Result<i64, Failure> {
-    #[derive(Default)]
-    struct One(i64);
-    impl SqlRows for One {
-        fn columns(&mut self, _: &[String]) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-        fn row(&mut self, values: &[SqlValue<'_>]) -> ControlFlow<()> {
-            if let Some(SqlValue::Integer(number)) = values.first() {
-                self.0 = *number;
-            }
-            ControlFlow::Break(())
-        }
-    }
-    let mut one = One::default();
-    sql.run(query, None, &mut one)?;
-    Ok(one.0)
+    let mut found = Collected::default();
+    sql.run(query, None, &mut found)?;
+    let first = found.rows.first().and_then(|row| row.first());
+    Ok(first.and_then(|cell| cell.value().as_i64()).unwrap_or(0))
 }

@@ -162,13 +162,25 @@ fn explain(
         }
         ControlFlow::Continue(())
     })?;
-    explain.begin_children();
-    let inside = IdSet::new(&explain.drawn_spans().collect::<Vec<_>>());
+    add_children(profile, std::slice::from_mut(&mut explain), (first_ns, last_ns))?;
+    Ok((explain.finish(against == Against::All), outlived))
+}
+
+/// The time of children in the spans that were seen, which lie between these moments.
+fn add_children(
+    profile: &Profile,
+    explains: &mut [Explain],
+    (first_ns, last_ns): (i64, i64),
+) -> Result<(), Failure> {
+    explains.iter_mut().for_each(Explain::begin_children);
+    let drawn: Vec<u64> = explains.iter().flat_map(Explain::drawn_spans).collect();
     // Children may be outside of the window, and need not pass the filter; what of them counts lies in
     // their parents.
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    profile.reader.child_times_in(&scan, &inside, |child| explain.add_child(child))?;
-    Ok((explain.finish(against == Against::All), outlived))
+    profile.reader.child_times_in(&scan, &IdSet::new(&drawn), |child| {
+        explains.iter_mut().for_each(|explain| explain.add_child(child));
+    })?;
+    Ok(())
 }
 
 /// What values a finding is about, for people.

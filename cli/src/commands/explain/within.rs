@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 use spandrel_query::CountedBy;
-use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, IdSet, Key, Scan};
+use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, Key};
 
 use super::selection::{Selection, SelectionSpec};
-use super::{Against, Arguments, counted, drawing, needs_more};
+use super::{Against, Arguments, add_children, counted, drawing, needs_more};
 use crate::arguments::Context;
 use crate::commands::hist::Durations;
 use crate::commands::{by, name_hints};
@@ -114,12 +114,7 @@ fn explained(
         }
         ControlFlow::Continue(())
     })?;
-    explains.iter_mut().for_each(Explain::begin_children);
-    let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
-    let inside: Vec<u64> = explains.iter().flat_map(Explain::drawn_spans).collect();
-    profile.reader.child_times_in(&scan, &IdSet::new(&inside), |child| {
-        explains.iter_mut().for_each(|explain| explain.add_child(child));
-    })?;
+    add_children(profile, &mut explains, (first_ns, last_ns))?;
     let against_all = arguments.against == Against::All;
     let parts = groups.into_iter().zip(explains).zip(&selections);
     let part = |((group, explain), selection): ((Group, Explain), &Selection)| Part {

@@ -141,13 +141,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     profile.unmeasured().iter().for_each(|note| context.output.say(note));
     profile.passed_over_everything()?.iter().for_each(|note| context.output.say(note));
-    Ok(match () {
-        () if context.output.strict && !profile.run.is_complete() => Exit::Incomplete,
-        () if context.output.fail_empty && written.spans == 0 && written.entries == 0 => {
-            Exit::NothingMatched
-        }
-        () => Exit::Ok,
-    })
+    let is_empty = written.spans == 0 && written.entries == 0;
+    Ok(context.output.exit(!profile.run.is_complete(), is_empty))
 }
 
 /// What is added up, where that can be chosen.

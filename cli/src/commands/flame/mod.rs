@@ -7,8 +7,7 @@ mod icicle;
 pub(crate) mod layout;
 mod svg;
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -22,7 +21,7 @@ use super::name_hints;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Column, Destination, Header, Table, View, ending, table_of, text};
+use crate::output::{Cell, Column, Table, View, ending, table_of, text};
 use crate::report;
 
 /// What says how rows are written.
@@ -168,7 +167,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let header = profile.header()?;
     if let Some(path) = &svg {
         let drawn = svg::draw(&tree, &layout, arguments.weight, &header.lines());
-        return write(path, &drawn, &layout, header, context);
+        output.write_to(path, drawn.as_bytes())?;
+        return Ok(output.exit(!header.is_complete(), layout.cells.is_empty()));
     }
     let mut view = View::new("flame", Some(header), table(&tree, &layout, arguments.weight));
     let [ns, calls] = arguments.weight.cells(layout.total).map(|cell| cell.value());
@@ -197,24 +197,6 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
     view.notes.extend(note);
     context.output.show(view, 0)
-}
-
-fn write(
-    path: &Path,
-    drawn: &str,
-    layout: &Layout,
-    header: Header,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let mut file = Destination::new(path)?;
-    file.write_all(drawn.as_bytes()).map_err(|source| Failure::cannot_write(path, &source))?;
-    let bytes = text::bytes(file.complete()?);
-    context.output.say(&format!("wrote {} ({bytes})", path.display()));
-    Ok(match () {
-        () if context.output.strict && !header.is_complete() => Exit::Incomplete,
-        () if context.output.fail_empty && layout.cells.is_empty() => Exit::NothingMatched,
-        () => Exit::Ok,
-    })
 }
 
 fn notes(tree: &StackTree, layout: &Layout) -> Vec<String> {

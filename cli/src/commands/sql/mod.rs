@@ -17,7 +17,8 @@ use spandrel_query::sql::{
     Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, limit_process_memory,
 };
 
-use self::rows::{Collected, Written};
+pub(super) use self::rows::Collected;
+use self::rows::Written;
 use crate::arguments::{Context, Shared, group};
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -13,9 +13,9 @@ use crate::output::{Cell, Column, Format, Stream, Table, ignore_broken_pipe, no_
 
 /// All rows, for a table or a document.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub(in crate::commands) struct Collected {
     columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
+    pub(in crate::commands) rows: Vec<Vec<Cell>>,
 }
 
 impl Collected {
