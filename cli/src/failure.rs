@@ -26,13 +26,11 @@ impl Failure {
         Self { exit: Exit::CannotRead, message: message.into(), hint: None }
     }
 
-    /// A file cannot be written.
     pub(crate) fn cannot_write(path: &std::path::Path, source: &io::Error) -> Self {
         let message = format!("cannot write {}: {source}", path.display());
         Self { exit: Exit::CannotRead, message, hint: None }
     }
 
-    /// With the way out.
     #[must_use]
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

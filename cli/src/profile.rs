@@ -9,10 +9,9 @@ use std::time::SystemTime;
 
 use spandrel_export::Source;
 use spandrel_query::{
-    By, Columns, Filter, Groups, RunSelector, RunTimes, Scan, SpanRef, StackTree, Stacks,
-    TimeError, TimeRange, TimeZone, Window, quote,
+    By, Columns, Filter, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef, StackTree,
+    Stacks, TimeError, TimeRange, TimeZone, Window, quote,
 };
-use spandrel_query::{Reader, Run};
 use spandrel_storage::APPLICATION_ID;
 
 use crate::failure::Failure;
@@ -72,7 +71,6 @@ impl Wanted {
         }
     }
 
-    /// Opens the file.
     pub(crate) fn reader(&self) -> Result<Reader, Failure> {
         Ok(Reader::open(self.path()?)?)
     }

@@ -18,33 +18,21 @@ use crate::profile::Wanted;
 
 /// Which options a command takes: sums of these.
 pub(crate) mod group {
-    /// `--db`.
     pub(crate) const DB: u32 = 1;
-    /// `--run`.
     pub(crate) const RUN: u32 = 1 << 1;
     /// `--since`, `--until` and `--between`, of which some are times of day.
     pub(crate) const WINDOW: u32 = 1 << 2 | UTC;
-    /// `--where`.
     pub(crate) const FILTER: u32 = 1 << 3;
-    /// `--limit`.
     pub(crate) const LIMIT: u32 = 1 << 4;
-    /// `--sort` and `--columns`.
     pub(crate) const TABLE: u32 = 1 << 5;
-    /// `--format` and `--spreadsheet`.
     pub(crate) const FORMAT: u32 = 1 << 6;
-    /// `--output`.
     pub(crate) const OUTPUT: u32 = 1 << 7;
     /// `--color`, `--ascii` and `--quiet`: messages heed them, too.
     pub(crate) const LOOK: u32 = 1 << 8;
-    /// `--utc`.
     pub(crate) const UTC: u32 = 1 << 9;
-    /// `--no-pager`.
     pub(crate) const PAGER: u32 = 1 << 10;
-    /// `--verbose`.
     pub(crate) const VERBOSE: u32 = 1 << 11;
-    /// `--fail-empty`.
     pub(crate) const EMPTY: u32 = 1 << 12;
-    /// `--strict`.
     pub(crate) const STRICT: u32 = 1 << 13;
 
     /// Spans of a run.

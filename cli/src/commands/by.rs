@@ -1,8 +1,7 @@
 //! `--by`: what spans of a group have in common, as it is written, and the columns that say it.
 
 use serde_json::Value;
-use spandrel_query::Callsite;
-use spandrel_query::{By, Group, Key};
+use spandrel_query::{By, Callsite, Group, Key};
 
 use crate::failure::did_you_mean;
 use crate::output::{Cell, Column, text};

@@ -12,11 +12,8 @@ use spandrel_query::compare::{
 
 use super::by;
 use super::completions::candidates;
+use super::prelude::*;
 use super::sides::Side;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, text};
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;

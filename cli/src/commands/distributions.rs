@@ -6,9 +6,7 @@ use spandrel_query::{Bar, By, Group, bars};
 use spandrel_storage::Histogram;
 
 use super::by;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
 
 /// Rows that are shown without asking.
 pub(super) const ROWS: usize = 20;

@@ -2,9 +2,7 @@
 
 use clap::Args;
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use super::prelude::*;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

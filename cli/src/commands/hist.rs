@@ -9,17 +9,12 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_query::CountedBy;
-use spandrel_query::{Bar, By, Columns, Mode, bars, modes};
+use spandrel_query::{Bar, By, Columns, CountedBy, Mode, bars, modes};
 use spandrel_storage::Histogram;
 
 use super::completions::candidates;
+use super::prelude::*;
 use super::{by, distributions, name_hints};
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
 
 /// Rows of bars, gaps included.
 const ROWS: usize = 16;
@@ -127,7 +122,6 @@ impl Durations {
         self.histogram.percentile_up_to(q, self.max_ns)
     }
 
-    /// How many there are.
     pub(super) fn count(&self) -> u64 {
         self.histogram.count()
     }

@@ -14,11 +14,8 @@ use serde_json::{Value, json};
 use spandrel_query::{Indexes, Loss, Run, WriterStat};
 
 use super::optimize::purpose;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, largest, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
+use crate::output::largest;
 use crate::recorder::State;
 
 /// Losses of the run that are named.

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Command, CommandFactory};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use super::prelude::*;
 use crate::output::Destination;
 
 #[derive(Debug, Args)]

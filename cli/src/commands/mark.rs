@@ -7,11 +7,8 @@ use serde_json::{Map, Value, json};
 use spandrel_query::parse_duration_ns;
 use spandrel_storage::AnswerState;
 
-use crate::arguments::{Context, Shared, group};
+use super::prelude::*;
 use crate::control_request::ask;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \

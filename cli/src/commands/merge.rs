@@ -4,10 +4,7 @@ use clap::Args;
 use serde_json::json;
 use spandrel_storage::merge;
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Table, View, text};
+use super::prelude::*;
 
 #[derive(Debug, Args)]
 #[command(

@@ -19,6 +19,7 @@ mod mark;
 mod merge;
 mod name_hints;
 mod optimize;
+mod prelude;
 mod prune;
 mod record;
 mod report;

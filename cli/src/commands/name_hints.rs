@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use spandrel_query::{Subject, nearest};
 
-use crate::failure::Failure;
-use crate::output::{Cell, Table, text};
-use crate::profile::Profile;
+use super::prelude::*;
 
 /// Names that are proposed at most.
 const PROPOSED_MAX: usize = 3;

@@ -4,10 +4,7 @@ use clap::Args;
 use serde_json::json;
 use spandrel_query::{drop_indexes, optimize};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, View, table_of, text};
+use super::prelude::*;
 
 #[derive(Debug, Args)]
 #[command(

@@ -6,14 +6,10 @@
 
 use clap::Args;
 use serde_json::json;
-use spandrel_query::Run;
-use spandrel_query::parse_duration_ns;
+use spandrel_query::{Run, parse_duration_ns};
 use spandrel_storage::{Error, ErrorKind, Pruned, Store, StoreOptions};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, View, table_of, text};
+use super::prelude::*;
 use crate::recorder::now_unix_ns;
 
 #[derive(Debug, Args)]

@@ -6,12 +6,8 @@ use clap::Args;
 use spandrel_query::compare::SampleSet;
 use spandrel_query::{By, Columns};
 
+use super::prelude::*;
 use super::sides::Side;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
 use crate::report::{self, Asked, Baseline, Finding, TRACES_MAX};
 
 /// Slowest traces that are shown without asking.

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use spandrel_query::compare::SampleSet;
-use spandrel_query::{By, Columns, RunSelector, Scan};
-use spandrel_query::{Reader, Run};
+use spandrel_query::{By, Columns, Reader, Run, RunSelector, Scan};
 
 use crate::failure::Failure;
 use crate::output::{text, unmeasured_by};

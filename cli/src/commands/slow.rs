@@ -6,17 +6,15 @@ use std::ops::ControlFlow;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Map, Value, json};
-use spandrel_query::{By as GroupBy, Columns, Group, Groups, SlowBy, Slowest, SpanRef, Which};
-use spandrel_query::{Callsite, CountedBy, Span};
+use spandrel_query::{
+    By as GroupBy, Callsite, Columns, CountedBy, Group, Groups, SlowBy, Slowest, Span, SpanRef,
+    Which,
+};
 use spandrel_storage::Status;
 
 use super::completions::candidates;
+use super::prelude::*;
 use super::{by, fields, name_hints};
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;

@@ -2,14 +2,11 @@
 
 use clap::Args;
 use serde_json::json;
-use spandrel_query::Thread;
-use spandrel_query::{Columns, InnerSpan, RuntimeThreads, Stall, StallsOn, parse_duration_ns};
+use spandrel_query::{
+    Columns, InnerSpan, RuntimeThreads, Stall, StallsOn, Thread, parse_duration_ns,
+};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
 use crate::report::Finding;
 
 /// Rows that are shown without asking.
@@ -202,7 +199,6 @@ fn when(earliest: i64, latest: i64) -> String {
     if earliest == latest { earliest } else { format!("{earliest}..{latest}") }
 }
 
-/// When the longest entry began.
 pub(crate) fn began(stall: &Stall) -> String {
     let (earliest, latest) = stall.began();
     when(earliest, latest)
@@ -213,7 +209,6 @@ pub(crate) fn thread_in_words(stall: &Stall) -> String {
     Cell::from(&*stall.worst.longest_thread).text()
 }
 
-/// What was in it.
 pub(crate) fn inside_in_words(stall: &Stall) -> String {
     inside_cell(stall).text()
 }

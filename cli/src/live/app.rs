@@ -34,7 +34,6 @@ pub(crate) enum Effect {
     Quit,
 }
 
-/// The state.
 #[derive(Debug, Default)]
 pub(crate) struct App {
     pub(crate) page: Option<Box<Page>>,
@@ -72,7 +71,6 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// What is to be read.
     pub(crate) fn ask(&self) -> Ask {
         let subject = match &self.view {
             View::Detail(key) => Subject::Detail(key.clone()),

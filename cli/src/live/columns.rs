@@ -31,7 +31,6 @@ macro_rules! columns {
                 match self { $(Self::$name => $width,)* }
             }
 
-            /// For the help screen.
             pub(crate) fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)* }
             }

@@ -23,7 +23,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Order {
     Read(Ask),
-    /// A mark with this label.
     Mark(String),
 }
 

@@ -68,7 +68,6 @@ pub(crate) fn entries_rate(stats: &[WriterStat]) -> Option<f64> {
     (ns > 0 && stored > 0).then(|| stored as f64 * SECOND_NS as f64 / ns as f64)
 }
 
-/// The file with its log.
 pub(crate) fn bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -7,7 +7,6 @@ use super::keys::Action;
 use super::page::Row;
 use crate::output::text;
 
-/// Bytes that can be typed.
 pub(super) const TYPED_MAX: usize = 512;
 
 /// A line of text that is typed.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use spandrel_query::{Callsite, CountedBy, OpenSpan, Run, Span};
-use spandrel_query::{StackTree, Stall};
+use spandrel_query::{Callsite, CountedBy, OpenSpan, Run, Span, StackTree, Stall};
 use spandrel_storage::Histogram;
 
 use super::sums::Sums;
@@ -64,7 +63,6 @@ impl RowKey {
     }
 }
 
-/// One read of the profile.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) health: Health,
@@ -143,7 +141,6 @@ pub(crate) enum SubjectData {
     Tree(TraceKey, Option<Box<TraceAnalysis>>),
 }
 
-/// One name.
 #[derive(Debug)]
 pub(crate) struct Detail {
     pub(crate) key: RowKey,

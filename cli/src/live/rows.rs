@@ -9,7 +9,6 @@ use spandrel_storage::Error;
 use super::page::{Row, RowKey};
 use super::sums::{ByCallsite, Sums, Trends};
 
-/// Callsites that were looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Callsites(HashMap<i64, Arc<Callsite>>);
 

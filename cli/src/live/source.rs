@@ -6,8 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use spandrel_query::RunSelector;
-use spandrel_query::{CountedBy, Reader, Run};
+use spandrel_query::{CountedBy, Reader, Run, RunSelector};
 use spandrel_storage::ErrorKind;
 
 use super::health::{self, Dropped};
@@ -28,7 +27,6 @@ const TREE_SPANS_MAX: usize = 10_000;
 pub(crate) enum Missing {
     /// It may come: the file, or a run in it.
     Wait(String),
-    /// The profile cannot be read.
     Failed(Failure),
 }
 

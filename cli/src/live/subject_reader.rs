@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use spandrel_query::{Columns, Scan, SlowBy, Slowest, SpanRef, Stacks};
-use spandrel_query::{CountedBy, OpenSpan, Reader, Run};
+use spandrel_query::{
+    Columns, CountedBy, OpenSpan, Reader, Run, Scan, SlowBy, Slowest, SpanRef, Stacks,
+};
 use spandrel_storage::Error;
 
 use super::page::{Blocked, Coverage, Detail, Flame, OpenLine, Point, Row, RowKey};

@@ -8,8 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use spandrel_query::Rollup;
-use spandrel_query::{CountedBy, Reader};
+use spandrel_query::{CountedBy, Reader, Rollup};
 use spandrel_storage::{Error, Histogram};
 
 use super::window::{SECOND_NS, Window, floor};
@@ -20,7 +19,6 @@ const SETTLED_NS: i64 = 5 * SECOND_NS;
 const AGAIN_NS: i64 = 60 * SECOND_NS;
 /// ... and after such a part of what it was: so the cost is that of so many looks at all of it, however long it runs.
 const AGAIN_PART: i64 = 10;
-/// Seconds of a trend.
 pub(crate) const TREND_SECONDS: usize = 60;
 
 /// The calls of a callsite in some time: closed spans, or entries of those that live long.

@@ -42,7 +42,6 @@ impl Screen {
         Ok(())
     }
 
-    /// Takes the terminal over.
     pub(crate) fn new() -> Result<Self, Failure> {
         give_back_on_panic();
         let failure = |error: io::Error| {

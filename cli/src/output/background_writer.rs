@@ -37,7 +37,6 @@ impl<W> Drop for BackgroundWriter<W> {
 }
 
 impl<W: Write + Send + 'static> BackgroundWriter<W> {
-    /// Starts the thread.
     pub(crate) fn new(mut out: W) -> io::Result<Self> {
         let (pieces, received) = sync_channel::<Vec<u8>>(PIECES_MAX);
         let (give_back, empty) = sync_channel(PIECES_MAX);
@@ -54,7 +53,6 @@ impl<W: Write + Send + 'static> BackgroundWriter<W> {
         Ok(Self { pieces, empty, thread: Some(thread) })
     }
 
-    /// Waits until all is written.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.end()
     }

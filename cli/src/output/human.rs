@@ -97,7 +97,6 @@ pub(crate) fn cut(table: &Table) -> Option<String> {
     table.is_truncated().then(|| format!("{shown} of {total} shown; -n 0 shows all."))
 }
 
-/// The rows as a table.
 pub(crate) fn aligned(table: &Table, format: Format, all_columns: bool) -> String {
     if table.rows.is_empty() {
         return "nothing matched\n".into();

@@ -80,7 +80,6 @@ impl Output {
         self.path.is_none() && io::stdout().is_terminal()
     }
 
-    /// Whether rows are separated values.
     pub(crate) fn is_separated(&self) -> bool {
         matches!(self.format(), Format::Csv | Format::Tsv)
     }
@@ -299,7 +298,6 @@ impl Output {
         if self.is_ascii() { complain(&text::ascii(line)) } else { complain(line) }
     }
 
-    /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         let mut text = format!("{ERROR}error:{ERROR:#} {}", clean_lines(&failure.message));
         if let Some(hint) = &failure.hint {

@@ -63,7 +63,6 @@ impl Destination {
         Self { path: "the standard output".into(), to }
     }
 
-    /// What was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

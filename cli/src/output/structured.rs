@@ -9,7 +9,6 @@ use spandrel_export::is_formula;
 use super::table::{Cell, Table};
 use super::view::View;
 
-/// Version of the JSON documents.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// One document.

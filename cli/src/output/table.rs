@@ -22,11 +22,9 @@ pub(crate) enum Cell {
     /// A length of time, nanoseconds.
     Ns(i64),
     Bytes(u64),
-    /// A share of one.
     Share(f64),
     /// Yes or no.
     Bool(bool),
-    /// The id of a span.
     Span(u64),
     /// The id of a trace: that of its root.
     Trace(u64),
@@ -180,7 +178,6 @@ macro_rules! table_of {
 
 pub(crate) use table_of;
 
-/// Rows and columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,

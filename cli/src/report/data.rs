@@ -169,11 +169,8 @@ pub(crate) struct Flame {
     pub depth: Vec<u32>,
     pub calls: Vec<u64>,
     pub errors: Vec<u64>,
-    /// Sum of durations.
     pub wall_ns: Vec<i64>,
-    /// Sum of self times.
     pub self_ns: Vec<i64>,
-    /// Sum of busy times.
     pub busy_ns: Vec<i64>,
 }
 

@@ -11,10 +11,8 @@ use spandrel_query::{Columns, StallsOn};
 
 use super::judge::Verdict;
 use super::rules::{Bound, Quantity, Rule, Rules};
-use crate::arguments::Context;
+use crate::commands::prelude::*;
 use crate::commands::sides::Side;
-use crate::failure::Failure;
-use crate::output::text;
 
 /// The longest entries of a side that are beyond some limit.
 #[derive(Debug, Default)]

@@ -18,11 +18,9 @@ use spandrel_query::compare::{Bootstrap, Comparison, SpanName};
 use self::judge::{Judge, Outcome, Verdict, count};
 use self::longest::Longest;
 use self::rules::Rules;
+use super::prelude::*;
 use super::sides::Side;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Format, Table, View, table_of, text};
+use crate::output::Format;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();

@@ -78,7 +78,6 @@ enum Value {
     Number(f64),
 }
 
-/// What rules can look at.
 const METRICS: [&str; 12] = [
     "p50",
     "p95",

@@ -12,9 +12,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use super::prelude::*;
 
 /// Set by the scripts, to the name of the shell.
 const VARIABLE: &str = "SPANDREL_COMPLETE";

@@ -350,7 +350,6 @@ fn ends(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The file itself.
 fn file(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(ns) = facts.log_kept_for_ns().filter(|_| facts.log_bytes < LOG_BYTES) {

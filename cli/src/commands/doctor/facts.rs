@@ -5,8 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 use spandrel_query::sql::{Sql, SqlLimits};
-use spandrel_query::{KeptOpen, MostlyWaiting, NestedInItself};
-use spandrel_query::{Loss, Run, WriterStat};
+use spandrel_query::{KeptOpen, Loss, MostlyWaiting, NestedInItself, Run, WriterStat};
 use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 
 use crate::commands::sql::Collected;
@@ -218,7 +217,6 @@ fn callsites(report: &Value) -> Option<(u64, u64)> {
     Some((callsites.get("kept")?.as_u64()?, callsites.get("below_level")?.as_u64()?))
 }
 
-/// A text of the report.
 fn words(report: &Value, key: &str) -> Option<String> {
     report.get(key).and_then(Value::as_str).map(str::to_owned)
 }

@@ -5,9 +5,7 @@ use spandrel_query::{LongByLifetime, MostlyWaiting};
 
 use super::advice::{Finding, Severity};
 use super::facts::Facts;
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
+use crate::commands::prelude::*;
 
 /// The setting, where a recording does not say.
 const DEFAULT: &str = "long-lived";

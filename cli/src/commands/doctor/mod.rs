@@ -12,11 +12,7 @@ use serde_json::Value;
 use self::advice::{Finding, Severity};
 use self::facts::Facts;
 pub(super) use self::facts::caution;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Column, View, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
 
 #[derive(Debug, Args)]
 #[command(

@@ -1,9 +1,7 @@
 //! Rows that are not as the run says: nothing was counted as lost, and yet something is missing.
 
 use super::advice::{Finding, Severity};
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
+use crate::commands::prelude::*;
 
 /// A finding for each contradiction.
 pub(super) fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {

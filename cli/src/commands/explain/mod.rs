@@ -21,12 +21,8 @@ use self::outlived::OutlivedSpans;
 use self::selection::Selection;
 pub(super) use self::sentences::sentences;
 use super::completions::candidates;
+use super::prelude::*;
 use super::{by, distributions, hist, name_hints};
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
 
 /// Findings that are shown without asking.
 const ROWS: usize = 12;

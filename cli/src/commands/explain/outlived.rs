@@ -2,10 +2,8 @@
 
 use spandrel_query::{SpanRef, Trace};
 
+use crate::commands::prelude::*;
 use crate::commands::tree::in_words;
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
 
 /// What is shorter misleads nobody.
 const OUTLIVED_NS_MIN: i64 = 1_000_000;

@@ -3,9 +3,7 @@
 use spandrel_query::explain::{Finding, Kind, Value};
 
 use super::{Against, FEW, explain, hist, selection, value_text};
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
+use crate::commands::prelude::*;
 
 /// Differences below this are nothing that stands out.
 const DIFFERENCE_MIN: f64 = 0.1;

@@ -6,18 +6,13 @@
 use std::ops::ControlFlow;
 
 use serde_json::json;
-use spandrel_query::CountedBy;
-use spandrel_query::{By, Columns, Explain, Explanation, Group, Groups, Key};
+use spandrel_query::{By, Columns, CountedBy, Explain, Explanation, Group, Groups, Key};
 
 use super::selection::{Selection, SelectionSpec};
 use super::{Against, Arguments, add_children, counted, drawing, needs_more};
-use crate::arguments::Context;
 use crate::commands::hist::Durations;
+use crate::commands::prelude::*;
 use crate::commands::{by, name_hints};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Column, Table, View, text};
-use crate::profile::Profile;
 
 /// Values that are explained, those with the most spans: each takes some memory.
 const VALUES_MAX: usize = 12;

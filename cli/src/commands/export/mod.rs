@@ -18,11 +18,8 @@ use spandrel_query::Weight;
 
 use super::Command;
 use super::flame::Width;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{AnyFormat, Column, View, formulas_of, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
+use crate::output::{AnyFormat, formulas_of};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -233,7 +230,6 @@ fn report(
     context.output.say(&text::clean(&line));
 }
 
-/// Says what the recording lost.
 fn lost(profile: &Profile, context: &Context) {
     let run = &profile.run;
     let mut lost = Vec::new();

@@ -11,10 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use spandrel_export::{self, ExportError, Format, Settings, Written};
 
 use super::watch::Watch;
-use crate::arguments::Context;
-use crate::failure::Failure;
+use crate::commands::prelude::*;
 use crate::output::{BackgroundWriter, Destination, EscapingWriter, NewDatabase};
-use crate::profile::Profile;
 #[cfg(unix)]
 use crate::signals;
 

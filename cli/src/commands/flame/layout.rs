@@ -6,7 +6,6 @@ use spandrel_query::StackTree;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FlameFrame {
-    /// Which node of the tree.
     pub(crate) node: usize,
     pub(crate) depth: u32,
     /// Nanoseconds, or calls.

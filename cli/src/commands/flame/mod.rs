@@ -12,16 +12,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
-use spandrel_query::CountedBy;
-use spandrel_query::{StackTree, Weight};
+use spandrel_query::{CountedBy, StackTree, Weight};
 
 use self::layout::Layout;
 use super::completions::candidates;
 use super::name_hints;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, ending, table_of, text};
+use super::prelude::*;
+use crate::output::ending;
 use crate::report;
 
 /// What says how rows are written.

@@ -10,14 +10,11 @@ use std::time::Duration;
 
 use clap::Args;
 use spandrel_load::{DEPTH_MAX, FIELDS_MAX, Load, Outcome, Phase, Progress, Rate, THREADS_MAX};
-use spandrel_query::Reader;
-use spandrel_query::parse_duration_ns;
+use spandrel_query::{Reader, parse_duration_ns};
 use tempfile::TempDir;
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Header, text};
+use super::prelude::*;
+use crate::output::Header;
 #[cfg(unix)]
 use crate::signals;
 

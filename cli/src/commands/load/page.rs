@@ -9,7 +9,6 @@ use crate::output::{Cell, Column, Header, View, table_of, text};
 
 pub(super) struct Page<'a> {
     pub(super) outcome: &'a Outcome,
-    /// Size of the file.
     pub(super) bytes: u64,
     /// Where the profile stays; none for a temporary one.
     pub(super) kept: Option<&'a Path>,
@@ -142,7 +141,6 @@ impl Page<'_> {
         lines
     }
 
-    /// For programs.
     fn figures(&self) -> Map<String, Value> {
         let Outcome { load, made, report, lag, .. } = self.outcome;
         let quantiles = |latencies: &Latencies| {

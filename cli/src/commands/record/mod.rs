@@ -18,10 +18,8 @@ use std::time::SystemTime;
 use clap::Args;
 use spandrel_query::{Reader, Run};
 
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Header, text};
+use super::prelude::*;
+use crate::output::Header;
 
 #[derive(Debug, Args)]
 #[command(

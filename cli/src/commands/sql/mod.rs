@@ -19,10 +19,8 @@ use spandrel_query::sql::{
 
 pub(super) use self::rows::Collected;
 use self::rows::Written;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Column, Format, View, formulas_of, table_of, text};
+use super::prelude::*;
+use crate::output::{Format, formulas_of};
 
 /// Rows that people see without asking.
 const ROWS: u64 = 1_000;
@@ -111,7 +109,6 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     }
 }
 
-/// The queries to begin with.
 fn list(context: &Context) -> Result<Exit, Failure> {
     let table = table_of! {
         for recipe in recipes::ALL, {}

@@ -13,7 +13,6 @@ pub(super) struct Recipe {
 
 macro_rules! recipes {
     ($($name:literal)*) => {
-        /// All of them.
         pub(super) const ALL: &[Recipe] =
             &[$(Recipe { name: $name, sql: include_str!(concat!("recipes/", $name, ".sql")) }),*];
     };

@@ -98,7 +98,6 @@ impl<'a> Written<'a> {
         Self { to, format, keys, line, rows: 0, spreadsheet, formulas: 0, failure: None }
     }
 
-    /// How many rows there were.
     pub(super) fn finish(self) -> Result<u64, Failure> {
         if let Some(source) = self.failure {
             return match ignore_broken_pipe(Err(source)) {

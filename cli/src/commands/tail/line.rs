@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
-use spandrel_query::event_text;
-use spandrel_query::{Event, Span};
+use spandrel_query::{Event, Span, event_text};
 use spandrel_storage::Status;
 
 use crate::commands::fields;
@@ -159,7 +158,6 @@ impl Lines {
         out.write_all(&line)
     }
 
-    /// The time of day.
     fn time(&self, unix_ns: i64) -> String {
         Timestamp::from_nanosecond(unix_ns.into()).map_or_else(
             |_| unix_ns.to_string(),
@@ -168,7 +166,6 @@ impl Lines {
     }
 }
 
-/// Fields as pairs.
 fn pairs(json: Option<&str>) -> String {
     let fields = fields::of(json);
     fields.map_or_else(String::new, |fields| Cell::Json(Value::Object(fields)).text())

@@ -13,16 +13,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use spandrel_query::follow::{Follow, Polled};
-use spandrel_query::{Event, Reader, Run, Span};
-use spandrel_query::{EventMatcher, Filter, Matcher, SpanRef};
+use spandrel_query::{Event, EventMatcher, Filter, Matcher, Reader, Run, Span, SpanRef};
 
 use self::interrupt::Interrupt;
 use self::line::Lines;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Stream, ignore_broken_pipe, text};
-use crate::profile::Profile;
+use super::prelude::*;
+use crate::output::{Stream, ignore_broken_pipe};
 use crate::recorder::now_unix_ns;
 
 /// Between two looks.

@@ -16,11 +16,7 @@ use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 use self::note::{busy_above, notes, summed_only, without_calls};
 use super::by;
 use super::completions::candidates;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
@@ -255,7 +251,6 @@ fn table(by: &By, top: &Top, rows: &[(&Group, &Vec<Option<i64>>)]) -> Table {
     table
 }
 
-/// Calls a second.
 fn rate(calls: f64, length_ns: i64) -> Cell {
     if length_ns <= 0 {
         return Cell::Null;

@@ -1,7 +1,6 @@
 //! What of the table is worth a second look, in a sentence.
 
-use spandrel_query::CountedBy;
-use spandrel_query::{By, Group, Key};
+use spandrel_query::{By, CountedBy, Group, Key};
 
 use crate::output::text;
 

@@ -14,7 +14,6 @@ const ENTRIES_EACH: usize = 5;
 /// Names of entries that are left out, of which each has a line.
 const NAMES_LEFT_OUT: usize = 5;
 
-/// What is to be shown.
 #[derive(Debug, Clone)]
 pub(super) struct LineLimits {
     pub(super) depth: Option<usize>,

@@ -9,9 +9,9 @@ use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
-    Columns, CriticalPath, Filter, SlowBy, Slowest, SpanRef, Trace, Which, parse_duration_ns,
+    Columns, CriticalPath, Event, Filter, Link, Reader, SlowBy, Slowest, Span, SpanRef, Trace,
+    Which, parse_duration_ns,
 };
-use spandrel_query::{Event, Link, Reader, Span};
 use spandrel_storage::{Error, TraceId};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -20,11 +20,7 @@ use self::lines::{LineLimits, Lines};
 use self::waterfall::Waterfall;
 use super::completions::candidates;
 use super::fields;
-use crate::arguments::{Context, Shared, group};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::{Cell, Column, Table, View, table_of, text};
-use crate::profile::Profile;
+use super::prelude::*;
 
 /// Spans of a trace that are kept in memory.
 const SPANS_MAX: usize = 100_000;

@@ -81,7 +81,6 @@ impl<'a> Canvas<'a> {
         self.put_cut(x.saturating_add(columns - used), y, text, used, style);
     }
 
-    /// Changes how a row looks.
     pub(super) fn restyle(&mut self, y: u16, style: Style) {
         if y < self.area.height {
             let row = Rect { y: self.area.y + y, height: 1, ..self.area };

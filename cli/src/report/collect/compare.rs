@@ -24,7 +24,6 @@ pub(crate) struct Baseline {
     pub is_complete: bool,
 }
 
-/// Compares name by name.
 pub(crate) fn compare(baseline: &Baseline, names: &mut Names) -> Diff {
     let how = Bootstrap::default();
     let single = [&baseline.before, &baseline.after].iter().any(|side| side.runs() < 2);

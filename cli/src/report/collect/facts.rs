@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use spandrel_query::StackTree;
-use spandrel_query::{Reader, Run};
+use spandrel_query::{Reader, Run, StackTree};
 use spandrel_storage::Error;
 
 use super::failures::Failures;

@@ -26,7 +26,6 @@ struct Failed {
     name: i64,
     status: Status,
     start_ns: i64,
-    /// What its fields say.
     fields: Option<String>,
     /// What the last event in it says, those of level ERROR before others.
     event: Option<String>,

@@ -14,7 +14,6 @@ use spandrel_storage::Status;
 /// By duration, and then the earlier first; entries of a span have its id.
 type Rank = (i64, Reverse<(u64, i64)>);
 
-/// Keeps the longest spans.
 #[derive(Debug)]
 pub(crate) struct Longest {
     window: Window,

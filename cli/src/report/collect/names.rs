@@ -110,7 +110,6 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// The number of a thread.
     pub(crate) fn of(&mut self, thread: &Thread) -> u32 {
         if let Some(known) = self.by_id.get(&thread.id) {
             return *known;

@@ -11,7 +11,6 @@ use crate::report::data::{HeatName, Heatmap, NAME_ALL, NAME_OTHERS, TopRow, Wind
 /// Bins of the heatmap: 63 octaves are all of `i64`.
 const BINS: u32 = 63 * bounds::BINS_PER_OCTAVE;
 
-/// The spans of one name.
 #[derive(Debug)]
 struct PerName {
     calls: u64,
@@ -21,7 +20,6 @@ struct PerName {
     busy_ns: Option<i64>,
     max_ns: i64,
     histogram: Histogram,
-    /// Sums of durations by column.
     columns: Vec<i64>,
     /// Counts by column and bin; kept for those that come to be among the first only.
     cells: HashMap<(u32, u32), u64>,
@@ -140,7 +138,6 @@ impl AllNames {
         (rows, more)
     }
 
-    /// Self time of all names.
     pub(crate) fn self_ns(&self) -> i64 {
         self.names.values().map(|per| per.self_ns).fold(0, i64::saturating_add)
     }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use spandrel_query::event_name;
-use spandrel_query::{Reader, Run};
+use spandrel_query::{Reader, Run, event_name};
 use spandrel_storage::Error;
 
 use super::text;

@@ -33,10 +33,7 @@ use self::post::Poster;
 use self::queue::{Entrance, queue};
 use self::sender::{Failed, News, Sender, Tally};
 use super::watch::Watch;
-use crate::arguments::Context;
-use crate::failure::Failure;
-use crate::output::text;
-use crate::profile::Profile;
+use crate::commands::prelude::*;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sending options (otlp, otlp-json)")]
@@ -63,7 +60,6 @@ fn length(text: &str) -> Result<Duration, String> {
 }
 
 impl Options {
-    /// Whether a receiver was named.
     pub(super) fn is_named(&self) -> bool {
         self.to.is_some()
     }
@@ -90,7 +86,6 @@ impl Options {
     }
 }
 
-/// Sends, and says what arrived.
 pub(super) fn send(
     options: &Options,
     profile: &Profile,
