@@ -2,16 +2,13 @@
 
 use std::collections::HashSet;
 
-use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::By;
 use spandrel_query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
 
 use super::by;
-use super::completions::candidates;
 use super::prelude::*;
 use super::sides::Side;
 

@@ -1,7 +1,6 @@
 //! A row for each name, or for each value that spans have in common: how many there are, percentiles, and
 //! how they are distributed, all on one scale. What `hist --by` shows, and whoever was told no name.
 
-use serde_json::json;
 use spandrel_query::{Bar, By, Group, bars};
 use spandrel_storage::Histogram;
 

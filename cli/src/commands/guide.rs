@@ -1,7 +1,5 @@
 //! `spandrel guide`: a page for people and programs that meet spandrel for the first time.
 
-use clap::Args;
-
 use super::prelude::*;
 
 #[derive(Debug, Args)]

@@ -6,13 +6,9 @@
 use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
-use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
-use serde_json::json;
 use spandrel_query::{Bar, By, Columns, CountedBy, Mode, bars, modes};
 use spandrel_storage::Histogram;
 
-use super::completions::candidates;
 use super::prelude::*;
 use super::{by, distributions, name_hints};
 

@@ -9,8 +9,7 @@ mod memory;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::{Indexes, Loss, Run, WriterStat};
 
 use super::optimize::purpose;

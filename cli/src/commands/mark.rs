@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use spandrel_query::parse_duration_ns;
 use spandrel_storage::AnswerState;
 

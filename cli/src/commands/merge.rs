@@ -1,7 +1,5 @@
 //! `spandrel merge`: the log that a recording has left behind, merged into its profile.
 
-use clap::Args;
-use serde_json::json;
 use spandrel_storage::merge;
 
 use super::prelude::*;

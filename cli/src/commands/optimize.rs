@@ -1,7 +1,5 @@
 //! `spandrel optimize`: indexes for a profile whose recording has ended.
 
-use clap::Args;
-use serde_json::json;
 use spandrel_query::{drop_indexes, optimize};
 
 use super::prelude::*;

@@ -4,8 +4,6 @@
 //! was deleted is counted in its run, and runs, callsites and losses stay. So it can be interrupted at
 //! any moment.
 
-use clap::Args;
-use serde_json::json;
 use spandrel_query::{Run, parse_duration_ns};
 use spandrel_storage::{Error, ErrorKind, Pruned, Store, StoreOptions};
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use spandrel_query::compare::SampleSet;
 use spandrel_query::{By, Columns};
 

@@ -1,7 +1,5 @@
 //! `spandrel runs`: the recordings in a file.
 
-use clap::Args;
-
 use super::prelude::*;
 
 #[derive(Debug, Args)]

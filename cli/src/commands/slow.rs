@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use spandrel_query::{
     By as GroupBy, Callsite, Columns, CountedBy, Group, Groups, SlowBy, Slowest, Span, SpanRef,
     Which,
 };
 use spandrel_storage::Status;
 
-use super::completions::candidates;
 use super::prelude::*;
 use super::{by, fields, name_hints};
 

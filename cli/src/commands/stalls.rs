@@ -1,7 +1,5 @@
 //! `spandrel stalls`: what blocked the executor.
 
-use clap::Args;
-use serde_json::json;
 use spandrel_query::{
     Columns, InnerSpan, RuntimeThreads, Stall, StallsOn, Thread, parse_duration_ns,
 };

@@ -10,8 +10,7 @@ mod wildcard;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
-use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::By;
 use spandrel_query::compare::{Bootstrap, Comparison, SpanName};
 

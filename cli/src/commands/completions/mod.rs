@@ -8,7 +8,7 @@ pub(crate) mod candidates;
 
 use std::path::Path;
 
-use clap::{Args, CommandFactory};
+use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 

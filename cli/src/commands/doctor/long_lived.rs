@@ -1,6 +1,6 @@
 //! Spans that live long and count by their lifetime: what waits, and entries that were not recorded.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::{LongByLifetime, MostlyWaiting};
 
 use super::advice::{Finding, Severity};

@@ -6,7 +6,6 @@ mod long_lived;
 mod misleading;
 mod rows;
 
-use clap::Args;
 use serde_json::Value;
 
 use self::advice::{Finding, Severity};

@@ -11,8 +11,7 @@ mod within;
 
 use std::ops::ControlFlow;
 
-use clap::{Args, ValueEnum};
-use clap_complete::engine::ArgValueCompleter;
+use clap::ValueEnum;
 use spandrel_query::CountedBy;
 use spandrel_query::explain::{Finding, Value};
 use spandrel_query::{By, Columns, Explain, Explanation, IdSet, Scan, Subject};
@@ -20,7 +19,6 @@ use spandrel_query::{By, Columns, Explain, Explanation, IdSet, Scan, Subject};
 use self::outlived::OutlivedSpans;
 use self::selection::Selection;
 pub(super) use self::sentences::sentences;
-use super::completions::candidates;
 use super::prelude::*;
 use super::{by, distributions, hist, name_hints};
 

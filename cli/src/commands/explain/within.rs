@@ -5,7 +5,6 @@
 
 use std::ops::ControlFlow;
 
-use serde_json::json;
 use spandrel_query::{By, Columns, CountedBy, Explain, Explanation, Group, Groups, Key};
 
 use super::selection::{Selection, SelectionSpec};

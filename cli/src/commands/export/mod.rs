@@ -11,8 +11,8 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
 use spandrel_export::{Format, LeftOut, Settings, Written};
 use spandrel_query::Weight;
 

@@ -9,13 +9,10 @@ mod svg;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use clap_complete::engine::ArgValueCompleter;
-use serde_json::json;
+use clap::ValueEnum;
 use spandrel_query::{CountedBy, StackTree, Weight};
 
 use self::layout::Layout;
-use super::completions::candidates;
 use super::name_hints;
 use super::prelude::*;
 use crate::output::ending;

@@ -8,7 +8,6 @@ mod page;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use spandrel_load::{DEPTH_MAX, FIELDS_MAX, Load, Outcome, Phase, Progress, Rate, THREADS_MAX};
 use spandrel_query::{Reader, parse_duration_ns};
 use tempfile::TempDir;

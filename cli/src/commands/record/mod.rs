@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use clap::Args;
 use spandrel_query::{Reader, Run};
 
 use super::prelude::*;

@@ -10,8 +10,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::parse_duration_ns;
 use spandrel_query::sql::{
     Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, limit_process_memory,

@@ -11,7 +11,6 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use spandrel_query::follow::{Follow, Polled};
 use spandrel_query::{Event, EventMatcher, Filter, Matcher, Reader, Run, Span, SpanRef};
 

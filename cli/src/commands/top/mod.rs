@@ -9,13 +9,10 @@ mod note;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 
 use self::note::{busy_above, notes, summed_only, without_calls};
 use super::by;
-use super::completions::candidates;
 use super::prelude::*;
 
 /// Rows that are shown without asking.

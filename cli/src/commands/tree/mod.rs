@@ -4,9 +4,7 @@ mod lines;
 mod meanwhile;
 mod waterfall;
 
-use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
     Columns, CriticalPath, Event, Filter, Link, Reader, SlowBy, Slowest, Span, SpanRef, Trace,
@@ -18,7 +16,6 @@ use std::ops::ControlFlow;
 
 use self::lines::{LineLimits, Lines};
 use self::waterfall::Waterfall;
-use super::completions::candidates;
 use super::fields;
 use super::prelude::*;
 

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use spandrel_export::{ExportError, Format, Settings, Written, otlp_requests};
