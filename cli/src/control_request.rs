@@ -1,4 +1,4 @@
-//! Asking whoever records into a profile, and saying truly why there is no answer.
+//! Requests to the process that records a profile, and why there is no answer.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ fn can_be_mended(error: &Error) -> bool {
     )
 }
 
-/// Whoever does not answer has an exit code of its own.
+/// A recording that does not answer; that has an exit code of its own.
 fn failure(error: Error, path: &Path, run: Option<&Run>, was_asked: bool) -> Failure {
     let not_answering = |message| Failure { exit: Exit::NotAnswering, message, hint: None };
     let state = run.map(State::of);

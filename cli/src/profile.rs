@@ -338,7 +338,7 @@ fn newest_like(path: &Path) -> Option<PathBuf> {
     })
 }
 
-/// The texts between what stands for something else.
+/// The literal parts of a pattern, between its placeholders.
 fn pattern_parts(pattern: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut chars = pattern.chars().peekable();

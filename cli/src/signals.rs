@@ -8,11 +8,11 @@ use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-/// One such wish.
+/// One such request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) signal: i32,
-    /// Only we have heard of it. A terminal tells all programs that run in it.
+    /// Sent to this process alone; a terminal tells all programs that run in it.
     pub(crate) for_us_alone: bool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Guard {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Calls `act` on a thread of its own for each wish from now on.
+/// Calls `act` on a thread of its own for each request from now on.
 pub(crate) fn guard(mut act: impl FnMut(Wish) + Send + 'static) -> io::Result<Guard> {
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     let handle = signals.handle();

@@ -1,7 +1,7 @@
 //! Options that more than one command takes, and the groups in which commands take them.
 //!
-//! A command that took an option without heeding it would answer another question than the one that was
-//! asked; `prune` would delete what nobody named. So each command says which groups are its own, and every
+//! A command that accepted an option and ignored it would answer another question than the one that was
+//! asked; `prune` would delete what nobody named. So each command says which groups it takes, and every
 //! other option is refused.
 
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ pub(crate) mod group {
     pub(crate) const TABLE: u32 = 1 << 5;
     pub(crate) const FORMAT: u32 = 1 << 6;
     pub(crate) const OUTPUT: u32 = 1 << 7;
-    /// `--color`, `--ascii` and `--quiet`: messages heed them, too.
+    /// `--color`, `--ascii` and `--quiet`: messages follow them, too.
     pub(crate) const LOOK: u32 = 1 << 8;
     pub(crate) const UTC: u32 = 1 << 9;
     pub(crate) const PAGER: u32 = 1 << 10;

@@ -160,7 +160,7 @@ fn table(comparison: &Comparison<'_>, by: &By, noise: f64, confidence: f64) -> T
     table
 }
 
-/// The columns that say what a row is of.
+/// The columns of the group that a row is about.
 fn keys(comparison: &Comparison<'_>, by: &By) -> Vec<Column> {
     match by {
         By::Name | By::Callsite => {
@@ -182,7 +182,7 @@ fn ambiguous_names<'a>(comparison: &Comparison<'a>) -> HashSet<&'a str> {
     named.filter(|name| !names.insert(*name)).map(|(name, _)| name).collect()
 }
 
-/// What stands in them.
+/// The cells of these columns.
 fn key_cells(name: &SpanName, by: &By) -> Vec<Cell> {
     let mut text = match name.is_absent {
         true => Cell::Shown(by::ABSENT.into(), Value::Null),
@@ -280,7 +280,7 @@ fn percent(share: f64) -> String {
     format!("{:>4}%", format!("{rest:.0}{unit}"))
 }
 
-/// The change of a duration that is farthest from nothing, for the sake of its interval.
+/// The change of a duration whose interval is farthest from no change.
 fn strongest(change: &Change<'_>, noise: f64) -> Option<(Metric, Delta)> {
     let is_duration = |metric: &Metric| !matches!(metric, Metric::Calls | Metric::Busy);
     let durations = Metric::ALL.into_iter().filter(is_duration);
@@ -290,7 +290,7 @@ fn strongest(change: &Change<'_>, noise: f64) -> Option<(Metric, Delta)> {
         .max_by(|(_, one), (_, other)| distance(*one).total_cmp(&distance(*other)))
 }
 
-/// How far the interval is from nothing, faster or slower by the same factor being the same.
+/// How far the interval is from no change; faster and slower by the same factor count the same.
 fn distance(delta: Delta) -> f64 {
     delta.estimate.map_or(0.0, |estimate| {
         let nearest = if estimate.change > 0.0 { estimate.low } else { estimate.high };
@@ -384,7 +384,7 @@ fn sentence(name: &str, metric: Metric, delta: Delta) -> Option<String> {
     ))
 }
 
-/// Three digits that say something.
+/// Three significant digits.
 fn factor(ratio: f64) -> String {
     match ratio {
         ratio if ratio < 10.0 => format!("{ratio:.2}"),

@@ -1,5 +1,5 @@
 //! A row for each name, or for each value that spans have in common: how many there are, percentiles, and
-//! how they are distributed, all on one scale. What `hist --by` shows, and whoever was told no name.
+//! how they are distributed, all on one scale. Shown by `hist --by`, and by commands that were given no name.
 
 use spandrel_query::{Bar, By, Group, bars};
 use spandrel_storage::Histogram;
@@ -92,7 +92,7 @@ fn counts(histogram: &Histogram, scale: &[Bar]) -> Vec<u64> {
     counts
 }
 
-/// As a line; whatever is there can be seen.
+/// A line of bars; one that is not empty has at least the lowest height.
 fn drawn(counts: &[u64]) -> String {
     let highest = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let level = |count: &u64| {

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     let durations = durations(&profile, name)?;
     if durations.counted == Some(CountedBy::Both) {
-        // One kind of calls beside the other: together they would be a distribution of nothing.
+        // Lifetimes and entries have a line each: a distribution of both together would mean nothing.
         return lines(&profile, arguments, context);
     }
     let histogram = &durations.histogram;
@@ -108,7 +108,7 @@ pub(super) struct Durations {
     max_ns: i64,
     /// Calls beside them that are known by their sum only.
     summed_only: u64,
-    /// What they are of; `None`: there are none.
+    /// Whether they are lifetimes or entries; `None`: there are none.
     counted: Option<CountedBy>,
 }
 

@@ -1,4 +1,4 @@
-//! `spandrel info`: the file, its runs, what they lost, how the writer did, which memory it took, and which
+//! `spandrel info`: the file, its runs, what they lost, how the writer kept up, which memory it took, and which
 //! indexes there are.
 //!
 //! Reads small tables, and spans here and there where those say that self times may be waiting, so that it is quick

@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     context.output.show(view, 0)
 }
 
-/// `key=value` each; what is JSON's number or truth is one.
+/// `key=value` each; a value that is a number, `true` or `false` in JSON keeps its type.
 fn fields(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for pair in pairs {

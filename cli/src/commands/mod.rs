@@ -41,7 +41,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, ending};
 
-/// Refuses to write into a file what its name says that it is not.
+/// Refuses a file whose ending belongs to another format than the one that would be written.
 fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     let path = context.output.path.as_deref().filter(|_| context.any_format.is_none());
     let Some(ending) = path.and_then(ending) else { return Ok(()) };

@@ -273,7 +273,7 @@ fn calls(profile: &Profile, name: Option<&str>) -> Result<Calls, Failure> {
     Ok(calls)
 }
 
-/// Whether there is none for want of times inside of spans, if the run has not measured them.
+/// Whether there is none because such times need times inside of spans, if the run has not measured these.
 fn needs_busy_times(by: SlowBy, found: &[Span]) -> bool {
     found.is_empty() && matches!(by, SlowBy::Busy | SlowBy::Idle | SlowBy::Work)
 }

@@ -12,9 +12,9 @@ const ROWS: usize = 20;
 /// Names of what was inside, for people and for programs.
 const INSIDE_SHOWN: usize = 3;
 const INSIDE_MAX: usize = 20;
-/// An entry from that on is too long, unless it is said otherwise.
+/// Entries of this length or longer are too long, by default.
 const BLOCKING: &str = "10ms";
-/// With what the names of threads begin that runtimes start.
+/// Beginnings of the names of threads that runtimes start.
 const RUNTIMES: [&str; 3] = ["tokio", "async-", "smol"];
 /// Names of threads in a note.
 const THREADS: usize = 3;
@@ -112,7 +112,7 @@ fn notes(
             let id = stall.worst.id;
             notes.push(format!("`spandrel tree s{id}` shows the span of the first row in its trace"));
         }
-        // Neither of how long an entry was nor on which thread is anything known.
+        // Neither the lengths of entries nor their threads are known.
         (None, _) if !profile.run.has_busy_times() => return notes,
         (None, Some(threads)) if threads.is_empty() && threads.has_loops() => notes.push(
             "no thread runs futures: spans were entered more than once by loops only, as the systems \
@@ -141,7 +141,7 @@ fn notes(
     notes
 }
 
-/// What the list may be of, on threads that are none of a runtime's by their names.
+/// A note that entries may be of loops and not of futures, if no name of a thread is one of a runtime's.
 fn loops(stalls: &[Stall]) -> Option<String> {
     let is_plain = |thread: &Thread| {
         let name = thread.name.as_deref().unwrap_or_default().to_ascii_lowercase();

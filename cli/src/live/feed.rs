@@ -88,7 +88,7 @@ fn read_on(source: &mut Source, mut ask: Ask, orders: &Receiver<Order>, tell: &S
         match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(Order::Read(wanted)) => {
                 ask = wanted;
-                // Only the last of several keys is looked after.
+                // Of several orders to read, only the last is carried out.
                 while let Ok(order) = orders.try_recv() {
                     match order {
                         Order::Read(wanted) => ask = wanted,

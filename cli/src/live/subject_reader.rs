@@ -13,7 +13,7 @@ use super::window::{SECOND_NS, floor};
 
 /// Ids that are read at most, from the end of the window backwards.
 const IDS_MAX: u64 = 50_000;
-/// An entry from that on is too long for an executor.
+/// An entry of this length or longer is too long for an executor.
 pub(crate) const BLOCKING_NS: i64 = 10_000_000;
 /// Slow spans that are kept.
 const SLOWEST: usize = 20;

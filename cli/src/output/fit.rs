@@ -10,7 +10,7 @@ use super::table::{Cell, Column, Table};
 const BETWEEN: usize = 2;
 /// What follows the title of the column by which rows are sorted.
 const SORTED: usize = 2;
-/// Columns that a text keeps: of less, nobody knows what it was.
+/// Columns that a text keeps: less of it could not be recognized.
 const TEXT_MIN: usize = 10;
 
 /// Hides the columns that can be done without, as many as it takes; gives their titles. Where that is not

@@ -76,7 +76,7 @@ impl Cell {
         }
     }
 
-    /// Nothing is less than something.
+    /// What is not known is less than anything that is.
     fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Null, Self::Null) => Ordering::Equal,

@@ -170,7 +170,7 @@ pub(crate) fn share(share: f64) -> String {
     if share.is_finite() { format!("{:.1}%", share * 100.0) } else { "-".into() }
 }
 
-/// A bar of eighths of a block, `width` columns for a share of one; something for all but nothing.
+/// A bar of eighths of a block, `width` columns for a share of one; at least the thinnest bar for what is above 0.
 pub(crate) fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;

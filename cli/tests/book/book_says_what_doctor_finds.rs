@@ -14,7 +14,7 @@ fn in_code() -> BTreeSet<String> {
         for rest in code.split("Severity::").skip(1) {
             let Some((before, rest)) = rest.split_once('"') else { continue };
             // The next argument, and not a text further down.
-            let is_next = before.chars().all(|c| c.is_alphanumeric() || " ,}\n:_".contains(c));
+            let is_next = before.chars().all(|c| c.is_alphanumeric() || " ,}\n:_.(".contains(c));
             let topic = rest.split('"').next().unwrap_or_default();
             if is_next && !topic.contains('{') {
                 topics.insert(topic.to_owned());

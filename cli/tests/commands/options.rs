@@ -1,4 +1,4 @@
-//! No command takes an option that it does not heed: each one changes something, or is refused.
+//! No command accepts an option and ignores it: each one changes something, or is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

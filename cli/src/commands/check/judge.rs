@@ -2,8 +2,8 @@
 //!
 //! A change fails a rule only when it passes the limit in percent *and* the absolute one, *and* all
 //! of its interval lies beyond the limit in percent, *and* both sides have samples enough: noise has
-//! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A rule
-//! that somebody wrote and that is about nothing fails, as it could never fail otherwise.
+//! to get past all four. What is exact, such as a count, has neither an interval nor too few samples. A written
+//! rule that matches no span fails: it could never fail otherwise.
 
 use std::collections::HashSet;
 
@@ -103,7 +103,7 @@ impl Verdict {
     }
 }
 
-/// Verdicts of a kind that are listed for a rule; the others are one that says how many they are.
+/// Verdicts of each outcome that are listed for a rule; one more says how many others there are.
 const LISTED_MAX: usize = 2_000;
 
 /// Why nothing is known of busy time.
@@ -160,7 +160,7 @@ impl Judge<'_> {
             .collect()
     }
 
-    /// A side without a span says nothing of any rule.
+    /// A failed verdict for each side without a span, as no rule could fail on it.
     fn nothing_there(&self) -> Vec<Verdict> {
         let empty = |samples: &SampleSet, what: &str| {
             let said = format!("0: {what} has no closed span of what is asked about");
@@ -277,7 +277,7 @@ impl Judge<'_> {
         rule.limited("", value as f64, None, said, u64::MAX)
     }
 
-    /// Of one of many names an interval that decides nothing is not looked for.
+    /// With many names, an interval that cannot change the outcome is not computed.
     fn of_name(&self, rule: &Rule, named: &Named<'_>, of_many: bool) -> Verdict {
         let none = Samples::default();
         let (name, samples) = (named.name, named.samples.unwrap_or(&none));
@@ -331,7 +331,7 @@ fn nothing_judged(verdicts: &[Verdict]) -> Option<Verdict> {
     })
 }
 
-/// What every check asks for, said when it is not so.
+/// The verdict on what every check requires, where it is missing.
 fn failed(quantity: Quantity, said: &str) -> Verdict {
     Verdict {
         outcome: Outcome::Failed,
@@ -341,7 +341,7 @@ fn failed(quantity: Quantity, said: &str) -> Verdict {
     }
 }
 
-/// Of how many names the verdict is this one.
+/// How many names have this outcome.
 pub(super) fn count(verdicts: &[Verdict], outcome: Outcome) -> u64 {
     let such = verdicts.iter().filter(|verdict| verdict.outcome == outcome);
     such.map(|verdict| verdict.names).sum()

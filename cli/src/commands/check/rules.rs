@@ -29,7 +29,7 @@ pub(super) struct Defaults {
     absolute: String,
     /// Spans that each side needs at least.
     samples: u64,
-    /// The share of what could have been that an interval holds.
+    /// Confidence level of the intervals, a share of one.
     pub(super) confidence: f64,
     /// By how many percent a run differs from the next one, whatever changed. What a side has but
     /// one run of is that uncertain; of several runs it is measured.
@@ -102,7 +102,7 @@ pub(super) enum Quantity {
     Max,
     /// The longest entry of a name on threads that run futures.
     Longest,
-    /// The share of spans that failed or panicked, of one.
+    /// The share of spans that failed or panicked, from 0 to 1.
     ErrorRate,
     /// Spans and events that the run lost.
     Dropped,
@@ -179,7 +179,7 @@ pub(super) struct Rule {
     /// A name of spans, `*` for any characters.
     pub(super) span: String,
     pub(super) target: Option<String>,
-    /// Only what counts so; all without it.
+    /// Only spans that are counted in this way; `None`: all.
     pub(super) by: Option<CountedBy>,
     pub(super) quantity: Quantity,
     pub(super) bound: Bound,

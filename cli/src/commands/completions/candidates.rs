@@ -1,6 +1,6 @@
 //! What can be proposed of a profile: names of spans, traces, runs, and the words of `--where`.
 //!
-//! Somebody waits for the next key, perhaps with a profile of any size in any state. So it is read by
+//! Somebody waits at the prompt, and the profile can have any size and be in any state. So it is read by
 //! bounded queries with a deadline; whatever goes wrong, nothing is proposed and nothing is said.
 //!
 //! A shell puts what is proposed on its line as it is, or nearly: in bash a name such as `$(reboot)` would
@@ -93,7 +93,7 @@ fn fields() -> Vec<String> {
     words
 }
 
-/// Those that go on as the word has begun, and that a shell takes as they are.
+/// Those that start with the word typed so far, and that a shell takes as they are.
 fn propose(
     current: &OsStr,
     words: impl IntoIterator<Item = (String, Option<String>)>,

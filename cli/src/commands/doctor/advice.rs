@@ -96,7 +96,7 @@ fn losses(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
-/// Marks are in no ledger, but none is lost silently.
+/// Lost marks, which have no rows of losses: the report counts them.
 fn marks(facts: &Facts) -> Option<Finding> {
     let lost = facts.marks_dropped;
     let why = match &facts.last_refusal {
@@ -114,7 +114,7 @@ fn marks(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// Whom nobody can ask, for whatever lies where requests belong.
+/// That the recording takes no requests, as its file for them could not be made.
 fn requests(facts: &Facts) -> Option<Finding> {
     facts.control_fault.as_ref().map(|why| {
         Severity::Warning.finding("requests",
@@ -175,7 +175,7 @@ fn number(number: i64) -> String {
     text::count(number.unsigned_abs())
 }
 
-/// How the writer got on.
+/// How well the writer kept up.
 fn writer(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let high = facts.stats.iter().map(|stat| stat.ring_high_water).max().unwrap_or(0);
@@ -233,7 +233,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// What was not recorded because nobody wanted it.
+/// What levels and filters left out.
 fn levels(facts: &Facts) -> Vec<Finding> {
     let Some((kept, below)) = facts.callsites_shown else { return Vec::new() };
     let settings = "SPANDREL_SPANS, SPANDREL_EVENTS and SPANDREL_FILTER, or .spans(level), \

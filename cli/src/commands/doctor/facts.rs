@@ -53,7 +53,7 @@ pub(super) struct Facts {
     pub(super) schema: i64,
     pub(super) file_bytes: u64,
     pub(super) log_bytes: u64,
-    /// Of the file, what rows do not use.
+    /// Free pages of the file, in bytes.
     pub(super) free_bytes: u64,
     /// Spans and events of the run that are still in the file, and that retention has deleted.
     pub(super) kept: u64,

@@ -1,10 +1,10 @@
-//! What makes figures other than they look, and limits that leave nothing to look at.
+//! What makes figures mislead, and limits that leave nothing to look at.
 
 use super::advice::{Finding, Severity};
 use super::facts::Facts;
 use crate::output::text;
 
-/// A span may well call itself; so deep it hardly does.
+/// A span may call itself, but hardly this deep.
 const DEPTH_MIN: u64 = 32;
 /// Kept open that often among the spans that were looked at, it is no accident.
 const KEPT_OPEN_MIN: u64 = 3;
@@ -12,9 +12,9 @@ const KEPT_OPEN_MIN: u64 = 3;
 const LAG_NS: i64 = 5_000_000_000;
 /// ... so many times as slow as it was told to be.
 const LAG_INTERVALS: i64 = 4;
-/// Bytes that a row takes, as long as none tells; with a few fields.
+/// Bytes of a row with a few fields, while there are no rows to measure.
 const ROW_BYTES: u64 = 160;
-/// A limit holds so many times what does not go, and one batch.
+/// A limit should be this many times what retention cannot delete, with one batch.
 const LIMIT_TIMES: u64 = 4;
 
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {

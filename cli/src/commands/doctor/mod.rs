@@ -44,7 +44,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })
 }
 
-/// What misleads whoever reads figures: of that, `top` and `info` speak without being asked.
+/// What makes figures mislead; `top` and `info` say it, too.
 pub(super) struct Misleading {
     /// A line each.
     pub(super) lines: Vec<String>,

@@ -26,7 +26,7 @@ use super::{by, distributions, hist, name_hints};
 const ROWS: usize = 12;
 /// Bars of a line in the list of names.
 const NAMES_BARS: usize = 16;
-/// Selected spans below which a finding is but a hint.
+/// With fewer selected spans a finding is only a hint.
 const FEW: u64 = 20;
 
 #[derive(Debug, Args)]

@@ -16,8 +16,8 @@ use crate::output::{BackgroundWriter, Destination, EscapingWriter, NewDatabase};
 #[cfg(unix)]
 use crate::signals;
 
-/// Calls `export` with a sign that it has to look at: when somebody wants this program to end, it ends when
-/// that has returned, as without a half-written file.
+/// Calls `export` with a flag that a request to end sets, and that it has to check: this program ends when
+/// `export` has returned, so that no half-written file stays.
 pub(super) fn guarded<T>(
     export: impl FnOnce(&Arc<AtomicBool>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {

@@ -18,7 +18,7 @@ use super::prelude::*;
 use crate::output::ending;
 use crate::report;
 
-/// What says how rows are written.
+/// Options about rows, which an image or a page has none of.
 const NOT_DRAWN: [&str; 5] = ["output", "format", "limit", "sort", "columns"];
 /// Levels that are drawn without asking.
 const DEPTH: u32 = 24;

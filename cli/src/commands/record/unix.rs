@@ -1,7 +1,7 @@
 //! Signals between a terminal, this program, and the one that it runs.
 //!
 //! A terminal tells both programs of Ctrl-C, so that only what we alone have heard of is passed on. The
-//! first wish to end is the program's to fulfil, so that it can close its recording; a second Ctrl-C kills
+//! first request to end is left to the program, so that it can close its recording; a second Ctrl-C kills
 //! it.
 
 use std::io;
@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::signals::{self, Wish};
 
-/// Whom to tell.
+/// The program that signals are passed on to.
 #[derive(Debug)]
 enum Recipient {
-    /// It has not started yet; what it must hear then.
+    /// It has not started yet; the signals to pass on then.
     Coming(Vec<Signal>),
     /// It runs, or has ended and keeps its id until it was waited for.
     Here(Pid),
@@ -60,7 +60,7 @@ fn send(pid: Pid, signal: Signal) {
     let _refused = kill_process(pid, signal);
 }
 
-/// What a wish means for the program.
+/// What a request to end means for the program.
 fn pass_on(wish: Wish, interrupts: &mut u32, messenger: &Messenger) {
     *interrupts += u32::from(wish.is_interrupt());
     if wish.is_interrupt() && *interrupts > 1 {

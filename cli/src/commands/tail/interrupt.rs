@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// The wish to end, by Ctrl-C and its like.
+/// The request to end, by Ctrl-C or another signal.
 #[derive(Debug)]
 pub(super) struct Interrupt {
     set: Arc<AtomicBool>,

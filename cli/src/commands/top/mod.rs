@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::commands::test_profile;
 
-    /// Whether the target is what a narrow terminal does without first, of a profile of these spans.
+    /// Whether a narrow terminal drops the target first, in a profile of these spans.
     fn target_goes_first(spans: &[(&'static str, &'static str)]) -> bool {
         let spans = spans.iter().map(|&(target, name)| test_profile::Span {
             target,

@@ -21,7 +21,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let total = text::duration_in_words(layout.total);
     let title = format!("self time, {total} in all; {}", coverage_text(&flame.coverage));
     let columns = canvas.width().saturating_sub(1);
-    // Rather without what was looked at than with a part of a figure.
+    // Left out as a whole where it does not fit: a cut figure would mislead.
     let title = if width(&title) <= columns { title } else { format!("self time, {total} in all") };
     canvas.put_cut(1, 0, &title, columns, FAINT);
     if layout.cells.is_empty() {

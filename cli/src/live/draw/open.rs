@@ -38,7 +38,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         0 => String::new(),
         stalled => format!("  ! {} stalled", text::count(stalled as u64)),
     };
-    // Rather without when that was than with a part of a figure.
+    // Left out as a whole where it does not fit: a cut figure would mislead.
     let whole = format!("{open_now}, {when}");
     let has_room = width(&whole) + width(&stalled) < canvas.width();
     let x = canvas.put_cut(1, 0, if has_room { &whole } else { &open_now }, u16::MAX, FAINT);

@@ -25,7 +25,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let limit = text::duration_in_words(BLOCKING_NS);
     let short = format!("entries of {limit} and more on threads that run futures");
     let whole = format!("{short}; {}", coverage_text(&blocked.coverage));
-    // Rather without what was looked at than with a part of a figure.
+    // Left out as a whole where it does not fit: a cut figure would mislead.
     let title = if width(&whole) < canvas.width() { &whole } else { &short };
     canvas.put_cut(1, 0, title, canvas.width().saturating_sub(1), FAINT);
     if blocked.stalls.is_empty() {

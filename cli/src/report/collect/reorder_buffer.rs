@@ -3,7 +3,7 @@
 //! Ids grow with time but are handed to threads in blocks, so that a span made by another thread may
 //! have a smaller id than its parent. Threads give a block up after some 10 ms; what is held back here
 //! for longer than that, by the clock of the spans themselves, can be let go in order. What comes later
-//! still is let go at once: its parent may then be missing, which whoever takes the spans must bear.
+//! still is let go at once: its parent may then be missing, which the consumer has to allow for.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -53,7 +53,7 @@ pub(crate) struct ReorderBuffer {
 }
 
 impl ReorderBuffer {
-    /// Takes a span, and gives on those that nothing can come before any more.
+    /// Takes a span, and passes on those that nothing can come before any more.
     pub(crate) fn push(&mut self, row: Row, mut each: impl FnMut(Row)) {
         self.newest_ns = self.newest_ns.max(row.start_ns);
         self.held.push(Reverse(Held(row)));
@@ -67,7 +67,7 @@ impl ReorderBuffer {
         }
     }
 
-    /// Gives on all that is left.
+    /// Passes on all that is left.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(Row)) {
         while let Some(Reverse(Held(row))) = self.held.pop() {
             each(row);

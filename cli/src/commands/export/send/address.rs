@@ -1,4 +1,4 @@
-//! The address of a receiver: which path it has, and what of it can be said.
+//! The address of a receiver: which path it has, and what of it can be printed.
 
 use std::borrow::Cow;
 
@@ -72,7 +72,7 @@ pub(super) fn secret(value: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Without the escapes of URLs; as it is where they mean nothing.
+/// Percent-decoded; unchanged where that gives no text.
 pub(super) fn decoded(text: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
     decoded.map_or_else(|_| text.to_owned(), Cow::into_owned)

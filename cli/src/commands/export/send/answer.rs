@@ -1,5 +1,5 @@
-//! What a receiver says: <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>. It is untrusted: whatever
-//! the bytes are, something comes of them.
+//! What a receiver says: <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>. It is untrusted: any
+//! bytes give a result.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ enum Kind {
     Protobuf,
     Json,
     Text,
-    /// For browsers.
+    /// HTML, for browsers.
     Page,
 }
 
@@ -106,7 +106,7 @@ fn text_of(bytes: &[u8]) -> Option<String> {
     shown(&String::from_utf8_lossy(bytes))
 }
 
-/// Something, on one line that is not too long.
+/// The text on one line, cut to [`MESSAGE_MAX`]; `None` if it is empty.
 fn shown(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");

@@ -1,5 +1,5 @@
-//! When a request is sent again: waits that grow from try to try, and differ by chance, so that clients whom
-//! a receiver has turned away together do not come back together. A receiver that says when, is heeded.
+//! When a request is sent again: waits that grow from try to try, and differ by chance, so that clients that
+//! a receiver has turned away together do not come back together. A receiver's own wait is respected.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;

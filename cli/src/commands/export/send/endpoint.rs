@@ -1,5 +1,5 @@
 //! Where OTLP is sent, and with what: options first, then the variables that OpenTelemetry's own exporters
-//! heed (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
+//! read (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
 use std::time::Duration;
 
@@ -120,8 +120,8 @@ impl Endpoint {
     }
 }
 
-/// `NAME=VALUE`, or `NAME: VALUE`; in variables the value can have `%20` and the like. What a header
-/// holds is nobody's business, so that no message has it.
+/// `NAME=VALUE`, or `NAME: VALUE`; in variables the value can have `%20` and the like. Values
+/// of headers can be secret, so that no message has them.
 fn header(pair: &str, of: &str, is_encoded: bool) -> Result<(HeaderName, HeaderValue), Failure> {
     let Some((name, value)) = pair.split_once(['=', ':']) else {
         let failure = Failure::usage(format!("{of}: a header without a value"));

@@ -19,9 +19,9 @@ use crate::failure::Failure;
 pub(super) enum Outcome {
     /// The receiver has it.
     Taken(Taken),
-    /// It is worth another try, after so long if the receiver said so.
+    /// Worth a retry, after the given time if the receiver named one.
     Again { why: Why, after: Option<Duration> },
-    /// The same would be said of it again.
+    /// A retry would get the same answer.
     Never(Why),
 }
 
@@ -168,7 +168,7 @@ fn named(status: StatusCode) -> String {
     }
 }
 
-/// TLS came to nothing, which it will again.
+/// The TLS handshake failed, and would fail again.
 fn of_tls(error: &rustls::Error) -> Why {
     use rustls::AlertDescription::{
         AccessDenied, BadCertificate, CertificateRequired, CertificateUnknown, UnknownCA,

@@ -17,7 +17,7 @@ const TOLD_MAX: u64 = 8;
 /// Different warnings of a receiver that are kept.
 const WARNINGS_MAX: usize = 3;
 
-/// A wish to end is noticed within this time.
+/// A request to end is noticed within this time.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// What has become of the requests so far.
@@ -83,7 +83,7 @@ impl Sender {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is new, at once or within a moment.
+    /// What the thread has to tell: what is there, or what comes within a moment.
     pub(super) fn news(&self, wait: bool) -> News {
         match self.news.recv_timeout(if wait { SLICE } else { Duration::ZERO }) {
             Ok(line) => News::Line(line),
