@@ -63,10 +63,6 @@ impl Reader {
     /// The window is about when a span or an entry began. Of a span that lives long, the filter asks about its
     /// longest entry.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// As [`scan_filtered`](Self::scan_filtered), with entries for rows, too.
@@ -121,10 +117,6 @@ impl Reader {
 
     /// Calls `each` for the entries that count whose own ids are in a range, both ends included, and that began
     /// in the window of a scan. As ids grow with the time of storing, this bounds what is read.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn scan_entries_between(
         &self,
         scan: &Scan,
@@ -238,10 +230,6 @@ impl Reader {
     }
 
     /// Puts the spans of entries into rows that were read without.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn read_owners(&self, spans: &mut [Span]) -> Result<(), Error> {
         self.query("read the spans of entries", |tx| {
             let mut owners = Owners::default();

@@ -38,10 +38,6 @@ pub struct ChildTime {
 impl Reader {
     /// Calls `each` for the child time that begins in the window of a scan.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// As [`scan`](Self::scan), with entries for rows, too.

@@ -1,7 +1,8 @@
 //! What people ask of a profile: selections of spans, and the analyses over them.
 //!
 //! Everything here reads; nothing collects spans without a bound, so that a file larger than the
-//! memory can be asked, too. A program that records needs none of it.
+//! memory can be asked, too. A program that records needs none of it. What reads returns an [`Error`] when the
+//! file cannot be read; where more can go wrong, its documentation says what.
 //!
 //! Three small languages say what is looked at, and mean the same on a command line, in a terminal, in
 //! a browser and in a link: a [`Filter`] says which spans (`name=db.* dur>10ms field.shard=7`), a

@@ -88,20 +88,12 @@ impl Reader {
     }
 
     /// Which indexes the profile has: `spandrel optimize` makes them.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn indexes(&self) -> Result<Indexes, Error> {
         self.query("look for indexes", |tx| crate::indexes::present(tx))
     }
 
     /// The version of the file's schema. One that an older version of this crate has made, and no recording
     /// since, is below [`SCHEMA_VERSION`](spandrel_storage::SCHEMA_VERSION).
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn schema_version(&self) -> Result<i32, Error> {
         self.file.schema_version()
     }

@@ -75,10 +75,6 @@ impl Reader {
     /// Calls `each` for each rollup of the run whose interval starts in the window from `from_ns` to
     /// before `until_ns`: those of spans in the order of time, and then those of entries; of some callsites
     /// only, if any are named.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn rollups(
         &self,
         run_id: i64,
@@ -135,10 +131,6 @@ impl Reader {
     /// The longest entry of the open spans that live long, by callsite: until they close, rollups know only of
     /// entries that were recorded one by one. Of those spans of which all entries so far were between these two
     /// moments, as only of the length it is known which entry it was.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn longest_open_entries(
         &self,
         run_id: i64,
@@ -154,19 +146,11 @@ impl Reader {
     }
 
     /// The callsite with this number; without a name if it is not in the file.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn callsite(&self, id: i64) -> Result<Arc<Callsite>, Error> {
         self.query("read a callsite", |tx| Names::new(tx)?.callsite(id))
     }
 
     /// The states of the writer from this moment on, in the order of time.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn writer_stats_since(&self, run_id: i64, from_ns: i64) -> Result<Vec<WriterStat>, Error> {
         self.query("read the state of the writer", |tx| {
             let sql = format!(
@@ -180,10 +164,6 @@ impl Reader {
     /// Roughly the id of the first span that starts at `at_ns` or later, found in some forty steps:
     /// threads take ids in blocks, so that neighbours can be out of order. The id behind the last one,
     /// if all start before.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn id_near(&self, run_id: i64, at_ns: i64) -> Result<u64, Error> {
         self.query("find a moment", |tx| {
             let range = "SELECT first_id, last_id FROM run WHERE id = ?1";

@@ -13,10 +13,6 @@ use spandrel_storage::internals::Context;
 impl Reader {
     /// The id of the root of a span's trace, the span closed, unfinished or open; `None` when there is no
     /// such span.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn root_of(&self, span_id: u64) -> Result<Option<u64>, Error> {
         self.query("look for a span", |tx| {
             let look = |table: &str| -> rusqlite::Result<Option<i64>> {
@@ -32,10 +28,6 @@ impl Reader {
     }
 
     /// Reads the fields of a few spans that were read without.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn read_fields(&self, spans: &mut [Span]) -> Result<(), Error> {
         self.query("read the fields", |tx| {
             let mut query = tx.prepare("SELECT fields FROM span WHERE id = ?1")?;
@@ -51,10 +43,6 @@ impl Reader {
 
 impl Trace {
     /// The events in its spans, at most `max` of them, by span or by time, and how many there are.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     ///
     /// # Blocking
     ///
@@ -97,10 +85,6 @@ impl Trace {
     }
 
     /// What its spans follow from.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn links(&self, reader: &Reader) -> Result<Vec<Link>, Error> {
         reader.query("read the links of a trace", |tx| {
             let sql = "SELECT follows_id FROM link WHERE span_id = ?1 ORDER BY follows_id";

@@ -121,10 +121,6 @@ impl Reader {
     /// Calls `each` for each span that `scan` asks for, in the order of ids, which is roughly that
     /// of their starts. Ends early when `each` breaks.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Reads the run's rows: some 0.4 s for a million of a run that is being recorded, and a quarter of that
@@ -140,10 +136,6 @@ impl Reader {
 
     /// A scan that hands out the spans that a filter means; of those that SQLite can tell it is
     /// quicker than to look at all. What the filter looks at is read, too.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     ///
     /// # Blocking
     ///

@@ -263,10 +263,6 @@ impl Reader {
     /// The slowest spans of what a scan looks at, with their fields; of spans that live long, the longest
     /// entries ([`Span::entry`]). Of roots, spans only.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Some milliseconds for a whole run of a profile with indexes when it goes by duration; otherwise

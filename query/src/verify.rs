@@ -39,10 +39,6 @@ type Sums = [i64; 5];
 impl Reader {
     /// What of a run is not as its row, its losses and its rollups say. Empty: nothing.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Looks at all rows of the run: some 0.3 s for a million spans.

@@ -73,10 +73,6 @@ impl Reader {
     /// Counts all calls of a scan in their groups, from sums where there are any. Gives the time that
     /// they span.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// As [`scan`](Self::scan); of a window of a profile with indexes, some ten milliseconds, if

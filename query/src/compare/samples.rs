@@ -138,10 +138,6 @@ impl SampleSet {
     }
 
     /// Adds the calls of a run that a filter means.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn add_run(
         &mut self,
         reader: &Reader,

@@ -108,10 +108,6 @@ pub struct Polled {
 impl Follow {
     /// Follows a run from this moment on, with its events or without.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Reads a row; of a run that was recorded before version 3 of the schema the newest million ids,
@@ -121,10 +117,6 @@ impl Follow {
     }
 
     /// Follows a run from its start.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn from_start(reader: &Reader, run_id: i64, events: bool) -> Result<Self, Error> {
         Self::begin(reader, run_id, events, true)
     }
@@ -152,10 +144,6 @@ impl Follow {
 
     /// Calls `each` for spans that were stored before the beginning, the one with the largest id first,
     /// until it breaks. To be called before the first poll.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn before(
         &self,
         reader: &Reader,
@@ -168,10 +156,6 @@ impl Follow {
     }
 
     /// Whether anybody has committed anything since the last poll. Takes some microseconds.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn is_changed(&self, reader: &Reader) -> Result<bool, Error> {
         let version = data_version(reader)?;
         Ok(self.data_version != Some(version))

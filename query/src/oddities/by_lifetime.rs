@@ -26,10 +26,6 @@ impl Reader {
     /// The spans of a run that were entered a hundred times and until they were a second old, or more than a
     /// thousand times, and count by their lifetime all the same; by callsite, those with the most self time first.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Reads the rows of the run: some 0.1 s for a million.

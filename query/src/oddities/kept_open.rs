@@ -58,10 +58,6 @@ impl Reader {
     /// Spans here and there in a run that were open for long after their own work, since a child ran
     /// elsewhere: of the callsite to which that happened most often, the worst.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Some 8,000 look-ups at most, whatever the length of the run.

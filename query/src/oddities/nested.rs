@@ -28,10 +28,6 @@ impl Reader {
     /// The deepest nesting of a callsite in itself among spans here and there in a run; how deep it is at
     /// least. `None` without any.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Some 70,000 look-ups at most, whatever the length of the run.

@@ -64,10 +64,6 @@ impl Reader {
     /// The name whose spans have the most self time, where that is a quarter of all or more and they were mostly
     /// each open for over a second, entered more than once, and inside for at most a hundredth of that.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// As [`top`](Self::top); where the sums say that there may be such a name, some 70,000 rows more at most,

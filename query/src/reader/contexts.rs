@@ -151,10 +151,6 @@ impl<'a> Contexts<'a> {
     }
 
     /// How other systems know a span: by ids of its own, or by those of the nearest one around it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn get(&mut self, span: Lineage) -> rusqlite::Result<Option<SpanContext>> {
         let Self { look_up, conn, roots, nearest } = self;
         let look_up = match look_up {

@@ -71,10 +71,6 @@ impl Reader {
     ///
     /// A piece of rows has a read transaction of its own: of a live recording, what is committed
     /// meanwhile is seen or not.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn entries(&self, run_id: i64, mut each: impl FnMut(&Entry)) -> Result<(), Error> {
         let mut after = 0;
         loop {

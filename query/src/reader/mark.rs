@@ -23,10 +23,6 @@ pub struct Mark {
 
 impl Reader {
     /// The marks of a run, in the order of time.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn marks(&self, run_id: i64) -> Result<Vec<Mark>, Error> {
         self.query("read the marks", |tx| {
             let mut query = tx.prepare(

@@ -165,10 +165,6 @@ pub struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Nothing is known yet.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn new(conn: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             look_up: LookUp::new(conn)?,
@@ -179,10 +175,6 @@ impl<'a> Names<'a> {
     }
 
     /// The callsite of a number.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn callsite(&mut self, id: i64) -> rusqlite::Result<Arc<Callsite>> {
         if let Some(found) = self.callsites.get(&id) {
             return Ok(found.clone());
@@ -203,10 +195,6 @@ impl<'a> Names<'a> {
     }
 
     /// The thread of a number.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn thread(&mut self, id: i64) -> rusqlite::Result<Arc<Thread>> {
         if let Some(found) = self.threads.get(&id) {
             return Ok(found.clone());

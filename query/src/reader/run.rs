@@ -166,10 +166,6 @@ impl Run {
 
 impl Reader {
     /// All runs, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn runs(&self) -> Result<Vec<Run>, Error> {
         self.query("read the runs", |tx| {
             let mut query = tx.prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))?;
@@ -184,10 +180,6 @@ impl Reader {
     }
 
     /// The run that began last.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn latest_run(&self) -> Result<Option<Run>, Error> {
         self.query("read the latest run", |tx| {
             let sql = format!("SELECT {COLUMNS} FROM run ORDER BY id DESC LIMIT 1");
@@ -196,10 +188,6 @@ impl Reader {
     }
 
     /// The run with this number.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn run(&self, id: i64) -> Result<Option<Run>, Error> {
         self.query("read a run", |tx| {
             let sql = format!("SELECT {COLUMNS} FROM run WHERE id = ?1");
@@ -208,10 +196,6 @@ impl Reader {
     }
 
     /// Counts the rows of a run, some 10 ms for a million; the totals in [`Run`] are cheap.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn counts(&self, run_id: i64) -> Result<Counts, Error> {
         self.query("count the rows of a run", |tx| {
             let range = "id BETWEEN (SELECT first_id FROM run WHERE id = ?1)

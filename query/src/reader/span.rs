@@ -259,10 +259,6 @@ impl Reader {
     ///
     /// A piece of rows has a read transaction of its own: of a live recording, what is committed
     /// meanwhile is seen or not.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn spans(&self, run_id: i64, mut each: impl FnMut(Span)) -> Result<(), Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM span WHERE id > ?1 AND id <= ?2 AND run_id = ?3
@@ -277,10 +273,6 @@ impl Reader {
     }
 
     /// Calls `each` for each event of the run, in the order of ids; see [`spans`](Self::spans).
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn events(&self, run_id: i64, mut each: impl FnMut(Event)) -> Result<(), Error> {
         let sql = format!(
             "SELECT {EVENT_COLUMNS} FROM event
@@ -323,10 +315,6 @@ impl Reader {
     }
 
     /// The links of the run, by span.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn links(&self, run_id: i64) -> Result<Vec<Link>, Error> {
         self.query("read the links", |tx| {
             let sql = "SELECT span_id, follows_id FROM link WHERE run_id = ?1
@@ -339,10 +327,6 @@ impl Reader {
 
     /// All spans under a root, itself included, in the order of ids. Reads the run's spans, some
     /// 20 ms for a million.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn tree(&self, root_id: u64) -> Result<Vec<Span>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM span WHERE root_id = ?1
@@ -354,10 +338,6 @@ impl Reader {
     }
 
     /// The slowest closed spans of the run, of all names or of one.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn slow(&self, run_id: i64, name: Option<&str>, limit: usize) -> Result<Vec<Span>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM span WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3
@@ -374,10 +354,6 @@ impl Reader {
 
     /// The spans that were open when the writer last looked, and have not been stored since, in the order
     /// of ids.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn open_spans(&self, run_id: i64) -> Result<Vec<OpenSpan>, Error> {
         self.open_spans_if(run_id, "")
     }

@@ -110,10 +110,6 @@ pub(crate) const LIVES_LONG: &str =
 impl Reader {
     /// The callsites of the run whose calls took the most time in sum, with percentiles. Reads the rollups
     /// and the open spans only, whatever the number of spans and entries.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn top(&self, run_id: i64, limit: usize) -> Result<Vec<Top>, Error> {
         let mut top = self.top_where("", params![run_id])?;
         top.truncate(limit);
@@ -121,20 +117,12 @@ impl Reader {
     }
 
     /// The calls of the callsites of a name, likewise. There can be half a million others.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn top_named(&self, run_id: i64, name: &str) -> Result<Vec<Top>, Error> {
         let named = " AND callsite_id IN (SELECT id FROM callsite WHERE name = ?2)";
         self.top_where(named, params![run_id, name])
     }
 
     /// How many closed spans of all names a run has that count by their lifetime, by its rollups.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn closed_spans(&self, run_id: i64) -> Result<u64, Error> {
         // As a number that does not overflow, whatever a damaged file has there.
         let sql = "SELECT CAST(total(calls) AS INTEGER) FROM rollup WHERE run_id = ?1";

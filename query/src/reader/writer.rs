@@ -69,10 +69,6 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 impl Reader {
     /// What the run lost, in the order of writing.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn losses(&self, run_id: i64) -> Result<Vec<Loss>, Error> {
         self.query("read the losses", |tx| {
             let mut query = tx.prepare(
@@ -95,10 +91,6 @@ impl Reader {
     }
 
     /// The states of the writer, in the order of time.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn writer_stats(&self, run_id: i64) -> Result<Vec<WriterStat>, Error> {
         self.query("read the state of the writer", |tx| {
             let mut query = tx.prepare(&format!(

@@ -67,10 +67,6 @@ pub struct Stacks<'a> {
 
 impl<'a> Stacks<'a> {
     /// Nothing counted yet. The spans must be of the run `run_id` in the file that `reader` reads.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn new(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
         Self::with(reader, run_id, TreeBuilder::new(), NodeCache::new())
     }

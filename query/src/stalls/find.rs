@@ -36,10 +36,6 @@ impl Reader {
     /// A window is about when entries began. Where that is not known exactly, those count of spans that began
     /// in it, and those that cannot have begun before or behind it.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// SQLite looks at all spans of the run, and at its entries, some 0.3 s for a million; only those that are

@@ -112,10 +112,6 @@ pub struct Stalls {
 impl Stalls {
     /// For the spans of a run; entries that last `limit_ns` or longer are too long.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Unless all threads count, SQLite looks at all spans of the run, some 0.1 s for a million.
@@ -165,10 +161,6 @@ impl Stalls {
 
     /// The names, the longest entry in front: what was in them is not known. Looks once more at futures of the run if spans that were
     /// entered once are among them.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     pub fn finish(mut self, reader: &Reader, run_id: i64) -> Result<Vec<Stall>, Error> {
         let single = around::without(reader, run_id, std::mem::take(&mut self.single))?;
         Ok(self.with(single))

@@ -69,10 +69,6 @@ impl Trace {
     ///
     /// `None` when the file has no span of such a trace.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// Milliseconds in a profile with indexes; otherwise looks at the commits that may have spans of it. In
@@ -84,10 +80,6 @@ impl Trace {
 
     /// The same with one of its spans, and those around it, among what is kept, whatever their ids.
     /// [`meanwhile`](Self::meanwhile) is of its time.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
     ///
     /// # Blocking
     ///

@@ -31,10 +31,6 @@ impl Reader {
     /// Counts all calls of a scan by path: spans, from sums where there are any, and the entries of those
     /// that live long.
     ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
     /// # Blocking
     ///
     /// As [`scan_calls`](Self::scan_calls); of a profile with indexes, some ten milliseconds for a million
