@@ -1,13 +1,10 @@
 //! After `close` the layer is a no-op that counts: no crash, no row, no memory.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{error, field, info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn spans_and_events_after_close_are_counted_and_cost_nothing_else() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let dispatch = dispatch(&profiler);
     let during = within(&dispatch, || info_span!("during", late = field::Empty));
     let report = profiler.close().unwrap();

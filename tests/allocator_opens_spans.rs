@@ -8,12 +8,9 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use spandrel::Profiler;
 use spandrel_tests::made::{make, use_callsite};
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
+use spandrel_tests::prelude::*;
 use tracing::metadata::{Kind, Metadata};
-use tracing::{Dispatch, Level, info, info_span};
-use tracing_subscriber::prelude::*;
 
 static ON: AtomicBool = AtomicBool::new(false);
 

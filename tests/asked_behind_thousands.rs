@@ -1,21 +1,16 @@
 //! Somebody has put thousands of requests into the file: who asks behind them does not wait for all of them,
 //! the recording goes on, and each of them is carried out or refused.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
 use serde_json::Value;
 use spandrel_tests::asking::{LONG, sidecar};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const MANY: i64 = 4_000;
 
 #[test]
 fn a_mark_behind_thousands_of_requests_is_among_the_first() {
-    let _limit = time_limit(200);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(200);
     let other = Connection::open(sidecar(scratch.db())).unwrap();
     other.busy_timeout(LONG).unwrap();
     let ask = "INSERT INTO request (at_unix_ns, by, command, arguments, state) VALUES

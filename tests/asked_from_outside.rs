@@ -1,14 +1,11 @@
 //! Another process asks a live recording for marks and flushes: it gets what it asked for, the
 //! profile has one writer all the time, and nothing is left behind.
 
-use std::time::Duration;
-
 use serde_json::json;
 use spandrel_query::Reader;
 use spandrel_storage::{ControlClient, Store, StoreOptions};
 use spandrel_tests::asking::{ask, mark, refused, sidecar};
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -21,8 +18,7 @@ fn another_process_marks_a_recording_at_load() {
         moments.for_each(child::say);
         return;
     }
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db()).batch_size(500).build().unwrap();
     let mut asking = child::plan(test, "ask").env("SPANDREL_TEST_PATH", scratch.db()).start();
     let dispatch = dispatch(&profiler);
@@ -68,8 +64,7 @@ fn another_process_marks_a_recording_at_load() {
 
 #[test]
 fn a_mark_from_outside_lies_between_spans_and_has_fields() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(HOUR).build().unwrap();
     let dispatch = dispatch(&profiler);
     within(&dispatch, || drop(info_span!("before")));
@@ -94,9 +89,7 @@ fn a_mark_from_outside_lies_between_spans_and_has_fields() {
 
 #[test]
 fn sections_begin_and_end_by_name() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let until = |label: &str, until: &str| json!({ "label": label, "until": until });
     let db = Database::open(scratch.db());
     let path = scratch.db();
@@ -122,8 +115,7 @@ fn sections_begin_and_end_by_name() {
 
 #[test]
 fn a_flush_from_outside_commits_what_was_recorded() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(HOUR).build().unwrap();
     let reader = Reader::open(scratch.db()).unwrap();
     for n in 1..=5_u64 {
@@ -137,9 +129,7 @@ fn a_flush_from_outside_commits_what_was_recorded() {
 
 #[test]
 fn what_is_not_understood_is_refused() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let path = scratch.db();
     assert!(refused(path, "format the disk", &json!({})).contains("not known"));
     for (arguments, why) in [
@@ -164,8 +154,7 @@ fn what_is_not_understood_is_refused() {
 
 #[test]
 fn a_section_ends_in_the_file_that_follows_a_deleted_one() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     mark(scratch.db(), "lost");
     let section = profiler.section("kept");

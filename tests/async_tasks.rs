@@ -2,13 +2,10 @@
 //! busy and what it was idle add up to what it lasted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use spandrel_tests::model::Model;
-use spandrel_tests::{ledger, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 use tokio::sync::Barrier;
-use tracing::{Instrument, info, info_span, instrument};
-use tracing_subscriber::prelude::*;
 
 #[instrument(skip(barrier))]
 async fn task(n: u64, barrier: Arc<Barrier>) -> u64 {
@@ -30,8 +27,7 @@ async fn inner(n: u64, step: u64) {
 
 #[test]
 fn tasks_that_move_between_workers() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).ring_capacity(65_536).partitions(4).build().unwrap();
     let model = Model::default();
     tracing_subscriber::registry().with(profiler.layer()).with(model.clone()).init();
@@ -54,8 +50,7 @@ fn tasks_that_move_between_workers() {
         .instrument(info_span!("all")),
     );
     drop(runtime);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.recorded, 1 + TASKS * 12);
     let model = model.recording();
     let key = |name: &str, n: i64, step: Option<i64>| (name.to_owned(), n, step);

@@ -2,14 +2,10 @@
 //! others counted, with their reason and their window; once it goes on, the writer catches up in
 //! batches larger than usual, and whoever reads meanwhile is answered.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use spandrel::Profiler;
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const BATCH: u64 = 16;
 
@@ -46,8 +42,7 @@ fn poll(path: &Path, stop: &AtomicBool) -> u64 {
 
 #[test]
 fn the_oldest_are_kept_and_the_writer_catches_up() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(4096)
         .partitions(1)
@@ -102,8 +97,7 @@ fn the_oldest_are_kept_and_the_writer_catches_up() {
 
 #[test]
 fn children_far_behind_their_parents_in_a_backlog_are_known_to_them() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(65_536)
         .partitions(3)
@@ -145,8 +139,7 @@ fn children_far_behind_their_parents_in_a_backlog_are_known_to_them() {
 
 #[test]
 fn a_backlog_that_close_has_no_time_for_is_counted() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(1 << 18)
         .partitions(1)

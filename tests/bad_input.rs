@@ -4,14 +4,12 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
-use spandrel::{ErrorKind, Profiler};
 use spandrel_storage::ErrorKind as Storage;
-use spandrel_tests::{child, dispatch, ledger, scratch, small, system, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 /// Everything in a folder: names, sizes and contents.
 fn snapshot(folder: &Path) -> HashMap<PathBuf, Vec<u8>> {
@@ -61,8 +59,7 @@ fn program(profiler: Option<&Profiler>) {
 
 #[test]
 fn each_bad_path_is_refused_in_its_own_way() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let folder = scratch.path("a folder");
     fs::create_dir(&folder).unwrap();
     let text = scratch.path("text");
@@ -124,8 +121,7 @@ fn each_bad_path_is_refused_in_its_own_way() {
 
 #[test]
 fn an_empty_file_is_as_good_as_none() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     fs::write(scratch.db(), "").unwrap();
     recording(scratch.db());
 }
@@ -141,8 +137,7 @@ fn a_file_in_use_by_another_process_is_refused_until_that_ends() {
         drop(profiler);
         return;
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let start = || {
         let mut child = child::plan(test, "hold").env("SPANDREL_TEST_PATH", scratch.db()).start();
         child.expect("recording");
@@ -174,8 +169,7 @@ fn no_permission() {
         program(None);
         return;
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let allow = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
@@ -200,8 +194,7 @@ fn no_permission() {
 
 #[test]
 fn ids_that_no_recording_reaches_are_refused() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     recording(scratch.db());
     let db = Connection::open(scratch.db()).unwrap();
     db.execute("UPDATE run SET last_id = ?1", [1_i64 << 60]).unwrap();
@@ -215,8 +208,7 @@ fn ids_that_no_recording_reaches_are_refused() {
 
 #[test]
 fn settings_out_of_range_are_named() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     let base = || Profiler::builder().database(scratch.db());
     let wrong = [
         ("ring_capacity", base().ring_capacity(0)),
@@ -239,8 +231,7 @@ fn settings_out_of_range_are_named() {
 
 #[test]
 fn damaged_bytes_anywhere_do_no_harm() {
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     recording(scratch.db());
     let whole = fs::read(scratch.db()).unwrap();
     // A different place each time, over the whole file; the step is prime.

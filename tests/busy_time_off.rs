@@ -3,8 +3,7 @@
 
 use std::thread;
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, error, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn entries_are_counted_and_busy_time_is_null() {

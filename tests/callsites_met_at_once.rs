@@ -3,13 +3,11 @@
 use std::sync::Barrier;
 use std::thread;
 
-use spandrel::{Profiler, Report};
 use spandrel_tests::database::Database;
 use spandrel_tests::made::{make, use_callsite};
-use spandrel_tests::{Scratch, dispatch, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 use tracing::Metadata;
 use tracing::dispatcher::Dispatch;
-use tracing::level_filters::LevelFilter;
 use tracing::metadata::{Kind, Level};
 
 /// Of these every fifth is below the level.
@@ -51,8 +49,7 @@ fn counted(scratch: &Scratch, report: &Report) -> (u64, u64) {
 
 fn record(install: fn(&Profiler) -> Dispatch) {
     for _ in 0..ROUNDS {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         meet(&install(&profiler), &callsites(), || ());
         let report = profiler.close().unwrap();
         assert_eq!(counted(&scratch, &report), (CALLSITES as u64 - BELOW, BELOW));
@@ -74,9 +71,7 @@ fn nor_does_our_own_subscriber_count_it_twice() {
 
 #[test]
 fn nor_is_one_counted_twice_whose_level_is_changed_meanwhile() {
-    let _limit = time_limit(300);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(300);
     let subscriber = profiler.subscriber();
     let filter = subscriber.filter_handle();
     let dispatch = Dispatch::new(subscriber);

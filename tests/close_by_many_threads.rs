@@ -2,16 +2,14 @@
 
 use std::sync::Barrier;
 
-use spandrel_tests::{dispatch, ledger, rounds, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn sixteen_threads_close_at_once_and_get_the_same_report() {
     let rounds = rounds(20);
     let _limit = time_limit(60 + rounds);
     for _ in 0..rounds {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let dispatch = dispatch(&profiler);
         within(&dispatch, || (0..100).for_each(|n| drop(info_span!("work", n))));
         let start = Barrier::new(16);

@@ -1,13 +1,10 @@
 //! Closing again does nothing and returns the same report.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn close_twice_returns_the_same_report() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || drop(info_span!("before")));
     let report = profiler.close().unwrap();

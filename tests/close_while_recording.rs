@@ -4,8 +4,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use spandrel_tests::{dispatch, ledger, rounds, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn close_while_eight_threads_record() {

@@ -1,11 +1,9 @@
 //! A recording that is killed leaves its file for requests: nobody answers there, and the next recording
 //! answers what is asked of it, and not what was asked of the dead one.
 
-use std::time::Duration;
-
 use spandrel_storage::ErrorKind;
 use spandrel_tests::asking::{mark, mark_within, sidecar};
-use spandrel_tests::{Database, child, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "nobody_answers_for_a_killed_recording";
 
@@ -19,8 +17,7 @@ fn nobody_answers_for_a_killed_recording() {
         drop(profiler);
         return;
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let path = sidecar(scratch.db());
     let mut recording = child::plan(TEST, "record").env("SPANDREL_TEST_PATH", scratch.db()).start();
     recording.expect("recording");

@@ -1,13 +1,9 @@
 //! Somebody puts a trigger, or an enormous text, into the file for requests: the writer drains on, nothing is
 //! lost, the ledger says what was found, and one can ask again through a new file.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel::Profiler;
 use spandrel_tests::asking::{mark, sidecar};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 fn record(profiler: &Profiler) {
     within(&dispatch(profiler), || (0..10).for_each(|n| drop(info_span!("work", n))));
@@ -31,8 +27,7 @@ fn the_writer_goes_on_and_the_file_is_begun_anew() {
             "are enough for requests",
         ),
     ] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         mark(scratch.db(), "before");
         let other = Connection::open(sidecar(scratch.db())).unwrap();
         other.busy_timeout(Duration::from_secs(20)).unwrap();

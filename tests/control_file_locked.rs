@@ -1,13 +1,10 @@
 //! Somebody who asks keeps the lock of the file for requests: the recording goes on as if nobody had,
 //! and answers when the lock is free.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
 use spandrel_storage::ErrorKind;
 use spandrel_tests::asking::{mark, mark_within, sidecar};
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "a_lock_on_the_file_for_requests_disturbs_nobody";
 
@@ -30,8 +27,7 @@ fn a_lock_on_the_file_for_requests_disturbs_nobody() {
     if child::role().is_some() {
         return hold_the_lock();
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(5)).build().unwrap();
     let path = sidecar(scratch.db());
     let mut holder = child::plan(TEST, "lock").env("SPANDREL_TEST_PATH", &path).start();

@@ -3,14 +3,10 @@
 //! and nobody else's file is touched.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
-use spandrel::{Profiler, Report};
 use spandrel_storage::{ControlClient, ErrorKind};
 use spandrel_tests::asking::{mark, sidecar};
-use spandrel_tests::{child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 fn record(profiler: &Profiler, count: u64) {
     within(&dispatch(profiler), || (0..count).for_each(|n| drop(info_span!("work", n))));
@@ -45,9 +41,7 @@ fn wait_for_another_file(profiler: &Profiler, path: &Path) {
 
 #[test]
 fn a_deleted_file_is_made_anew() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let path = sidecar(scratch.db());
     mark(scratch.db(), "before");
     fs::remove_file(&path).unwrap();
@@ -87,8 +81,7 @@ fn a_file_that_is_spoiled_is_begun_anew_and_one_can_ask_again() {
     let _limit = time_limit(100);
     let ways = ["emptied", "cut short", "overwritten", "a few bytes", "zeros", "damaged inside"];
     for how in ways.into_iter().chain(["without its table"]) {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let path = sidecar(scratch.db());
         mark(scratch.db(), "before");
         spoil(&path, how);
@@ -104,9 +97,7 @@ fn a_file_that_is_spoiled_is_begun_anew_and_one_can_ask_again() {
 
 #[test]
 fn a_file_put_in_its_place_is_not_touched_and_one_can_ask_when_it_has_gone() {
-    let _limit = time_limit(100);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(100);
     let path = sidecar(scratch.db());
     let theirs = scratch.path("theirs");
     fs::write(&theirs, "theirs").unwrap();
@@ -150,8 +141,7 @@ fn where_it_cannot_be_made_the_recording_goes_on() {
 
 #[test]
 fn who_asks_while_there_is_no_file_is_not_told_that_nobody_records() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     fs::create_dir(sidecar(scratch.db())).unwrap();
     let profiler = small(scratch.db()).build().unwrap();
     record(&profiler, 10);
@@ -174,8 +164,7 @@ fn a_recording_that_does_not_listen_makes_no_file() {
         assert_eq!(finish(path.as_ref(), &profiler, 10), None);
         return;
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     child::plan(test, "record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_CONTROL", "0")

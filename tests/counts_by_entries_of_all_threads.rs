@@ -1,10 +1,7 @@
 //! A span counts by its entries once it is a second old and a hundred entries were made, whoever made them: two threads with
 //! sixty each are as good as one with a hundred and twenty.
 
-use std::time::Duration;
-
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Span, info_span};
+use spandrel_tests::prelude::*;
 
 const EACH: u64 = 60;
 
@@ -44,8 +41,7 @@ fn check(db: &Database) {
 fn entries_of_all_threads_together_decide() {
     let _limit = time_limit(120);
     for front in ["layer", "subscriber"] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let dispatch = match front {
             "layer" => dispatch(&profiler),
             _ => Dispatch::new(profiler.subscriber()),

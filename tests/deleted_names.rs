@@ -1,13 +1,8 @@
 //! Somebody deletes rows of callsites and threads with SQL while the program records: what is recorded
 //! later has its names all the same, and so has what was recorded before by threads that still live.
 
-use std::path::Path;
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel::Profiler;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info, info_span};
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -45,8 +40,7 @@ fn nameless(db: &Database) -> u64 {
 fn spans_have_their_names_though_somebody_has_deleted_them() {
     let _limit = time_limit(120);
     for tables in [&["callsite", "thread"][..], &["callsite"], &["thread"]] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let dispatch = dispatch(&profiler);
         record(&dispatch, &profiler);
         // A thread that has a name, and spans after its row is gone.

@@ -1,12 +1,8 @@
 //! Somebody throws old runs away with SQL, between two recordings or while one goes on: nothing of what
 //! is recorded later is lost.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel::{Profiler, Report};
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 fn record(profiler: &Profiler) {
     within(&dispatch(profiler), || {
@@ -27,8 +23,7 @@ fn is_whole(report: &Report) {
 
 #[test]
 fn a_deleted_run_does_not_cost_later_recordings_everything() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     for run in 1..=3 {
         let profiler = small(scratch.db()).build().unwrap();
         record(&profiler);
@@ -47,8 +42,7 @@ fn a_deleted_run_does_not_cost_later_recordings_everything() {
 
 #[test]
 fn the_row_of_the_run_comes_back_if_it_is_deleted_while_it_goes_on() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).label("still here").build().unwrap();
     let other = Connection::open(scratch.db()).unwrap();
     other.busy_timeout(Duration::from_secs(10)).unwrap();

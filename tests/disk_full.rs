@@ -1,13 +1,12 @@
 //! The disk is full, and has space again: the program is not disturbed, what the ring could not
 //! hold is counted, and storing goes on by itself.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
-use spandrel::{Profiler, StoreOptions};
+use spandrel::StoreOptions;
+use spandrel_tests::prelude::*;
 use spandrel_tests::tiny_disk::TinyDisk;
-use spandrel_tests::{Database, dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
 
 /// Records until the store refuses, and until the ring is full after that. Returns how many spans
 /// there were.
@@ -59,8 +58,7 @@ fn check_after(db: &Database, after: u64) {
 
 #[test]
 fn a_full_page_limit_and_pages_free_again() {
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     // A run, and a table that fills the file; its pages will come free.
     drop(Profiler::builder().database(scratch.db()).build().unwrap());
     let other = Connection::open(scratch.db()).unwrap();
@@ -90,8 +88,7 @@ fn a_full_page_limit_and_pages_free_again() {
 
 #[test]
 fn a_disk_that_stays_full_is_told_at_close() {
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
     let profiler = Profiler::builder()
         .database(scratch.db())
@@ -118,8 +115,7 @@ fn a_disk_that_stays_full_is_told_at_close() {
 #[test]
 fn a_disk_that_stays_full_does_not_hold_the_end_of_a_program() {
     // Who waited for the disk as long as he may would never come back.
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
     let profiler = Profiler::builder()
         .database(scratch.db())

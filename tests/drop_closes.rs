@@ -1,16 +1,10 @@
 //! Dropping the last clone closes; dropping an earlier one does not.
 
-use std::time::Duration;
-
-use spandrel::ErrorKind;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn the_last_clone_dropped_without_close_stores_everything() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     let clone = profiler.clone();
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("early", n))));
@@ -30,9 +24,7 @@ fn the_last_clone_dropped_without_close_stores_everything() {
 
 #[test]
 fn the_last_clone_may_go_on_another_thread() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&dispatch(&profiler), || drop(info_span!("work")));
     std::thread::spawn(move || drop(profiler)).join().unwrap();
     let db = Database::open(scratch.db());
@@ -43,9 +35,7 @@ fn the_last_clone_may_go_on_another_thread() {
 
 #[test]
 fn the_last_clone_dropped_while_unwinding_closes_all_the_same() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     let unwound = std::thread::spawn(move || {
         let _profiler = profiler;
@@ -63,9 +53,7 @@ fn the_last_clone_dropped_while_unwinding_closes_all_the_same() {
 
 #[test]
 fn flush_after_close_says_that_it_is_closed() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let report = profiler.close().unwrap();
     let error = profiler.flush(Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);

@@ -2,35 +2,13 @@
 //! as long as it was busy, whichever thread began to count when, and whatever was dropped.
 
 use std::sync::{Barrier, Mutex};
-use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel::{Entries, Fault, Profiler, ProfilerBuilder, Report};
+use spandrel::{Entries, Fault};
 use spandrel_query::{CountedBy, Reader};
-use spandrel_tests::{
-    Database, Scratch, dispatch, ledger, rounds, scratch, small, time_limit, within,
-};
-use tracing::{Dispatch, Span, info_span};
+use spandrel_tests::prelude::*;
 
 const THREADS: u64 = 4;
-
-/// How a program is recorded.
-#[derive(Debug, Clone, Copy)]
-enum Front {
-    Layer,
-    Subscriber,
-}
-
-impl Front {
-    const BOTH: [Self; 2] = [Self::Layer, Self::Subscriber];
-
-    fn dispatch(self, profiler: &Profiler) -> Dispatch {
-        match self {
-            Self::Layer => dispatch(profiler),
-            Self::Subscriber => Dispatch::new(profiler.subscriber()),
-        }
-    }
-}
 
 /// Which entries of a span are recorded.
 const RULES: [fn(ProfilerBuilder) -> ProfilerBuilder; 3] = [

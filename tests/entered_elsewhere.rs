@@ -2,19 +2,12 @@
 //! one's child time; and entries inside the parent, or outside of everything, are told by the span alone.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use proptest::prelude::*;
-use spandrel::{Entries, Profiler};
-use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
+use spandrel::Entries;
+use spandrel_tests::prelude::*;
 use tracing::span::EnteredSpan;
-use tracing::{Dispatch, Span, info_span};
-
-fn subscriber(profiler: &Profiler) -> Dispatch {
-    Dispatch::new(profiler.subscriber())
-}
-
-const FRONTS: [fn(&Profiler) -> Dispatch; 2] = [dispatch, subscriber];
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -144,12 +137,11 @@ proptest! {
     #[test]
     fn an_entry_inside_another_span_than_the_parent_is_recorded(steps in steps()) {
         let _limit = time_limit(120);
-        for front in FRONTS {
-            let scratch = scratch();
-            let profiler = small(scratch.db()).build().unwrap();
+        for front in Front::BOTH {
+            let (scratch, profiler) = recording();
             let mut model = Model::default();
             let began = Instant::now();
-            within(&front(&profiler), || {
+            within(&front.dispatch(&profiler), || {
                 steps.iter().for_each(|step| model.step(*step));
                 while !model.inside.is_empty() {
                     model.leave();
@@ -170,10 +162,9 @@ proptest! {
 #[test]
 fn what_a_request_took_inside_the_worker_is_not_the_workers_own_time() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
-        within(&front(&profiler), || {
+    for front in Front::BOTH {
+        let (scratch, profiler) = recording();
+        within(&front.dispatch(&profiler), || {
             let request = info_span!("request", n = 0);
             info_span!("worker", n = 1).in_scope(|| {
                 request.in_scope(|| info_span!("query", n = 2).in_scope(|| ()));
@@ -193,10 +184,9 @@ fn what_a_request_took_inside_the_worker_is_not_the_workers_own_time() {
 #[test]
 fn a_task_that_is_polled_outside_of_its_parent_has_no_entries_recorded() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
-        within(&front(&profiler), || {
+    for front in Front::BOTH {
+        let (scratch, profiler) = recording();
+        within(&front.dispatch(&profiler), || {
             let task = info_span!("spawner", n = 0).in_scope(|| info_span!("task", n = 1));
             (0..50).for_each(|_| task.in_scope(|| ()));
             // And inside another one after all.
@@ -212,15 +202,14 @@ fn a_task_that_is_polled_outside_of_its_parent_has_no_entries_recorded() {
 #[test]
 fn nothing_is_recorded_where_entries_are_off() {
     let _limit = time_limit(60);
-    for front in FRONTS {
+    for front in Front::BOTH {
         let scratch = scratch();
         let profiler = small(scratch.db()).entries(Entries::Off).build().unwrap();
-        within(&front(&profiler), || {
+        within(&front.dispatch(&profiler), || {
             let request = info_span!("request", n = 0);
             info_span!("worker", n = 1).in_scope(|| request.in_scope(|| ()));
         });
-        let report = profiler.close().unwrap();
-        ledger::check_complete(scratch.db(), &report);
+        let (report, _) = ledger::closed(&scratch, &profiler);
         assert_eq!(report.entries.recorded, 0);
     }
 }

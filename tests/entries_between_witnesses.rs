@@ -4,14 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel_tests::{ledger, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::{Instrument, Subscriber, info_span};
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
 /// What one of the two has seen of a span.
@@ -136,8 +134,7 @@ fn nanoseconds(from: Instant, to: Instant) -> i64 {
 
 #[test]
 fn entries_lie_between_those_of_two_witnesses() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).ring_capacity(65_536).partitions(4).build().unwrap();
     let (below, above) = (Witness::default(), Witness::default());
     let subscriber = tracing_subscriber::registry()
@@ -145,8 +142,7 @@ fn entries_lie_between_those_of_two_witnesses() {
         .with(profiler.layer())
         .with(above.clone());
     let spans = tracing::subscriber::with_default(subscriber, program);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.recorded, spans);
     let (below, above) = (below.0.lock().unwrap(), above.0.lock().unwrap());
     let mut checked = 0;

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use proptest::prelude::*;
-use spandrel::{Entries, Profiler, ProfilerBuilder, Report};
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use spandrel::Entries;
+use spandrel_tests::prelude::*;
 use tracing::span::EnteredSpan;
-use tracing::{Dispatch, Span, info_span};
-use tracing_subscriber::prelude::*;
 
 /// How a program is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,8 +150,7 @@ fn check(front: Front, programs: &[Vec<Step>], spans: usize) {
             expected.lock().unwrap().extend(ended);
         });
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     let mut wanted = BTreeMap::<i64, Vec<Entry>>::new();
     for entry in expected.into_inner().unwrap() {
         wanted.entry(entry.0).or_default().push(entry);
@@ -236,8 +232,7 @@ fn long_lived(
         });
         drop(system);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.entries.stored, report.entries.recorded);
     let said =
         "SELECT entries_recorded || ' ' || entries_stored || entries_dropped FROM writer_stat
@@ -276,8 +271,7 @@ fn after_a_thousand_entries_each_further_one_is_recorded() {
 fn each_further_entry_of_a_span_that_is_a_second_old_is_recorded() {
     let _limit = time_limit(60);
     for front in [Front::Layer, Front::Subscriber] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         within(&front.dispatch(&profiler), || {
             let entered = info_span!("entered", n = 0);
             let fresh = info_span!("fresh", n = 1);
@@ -289,8 +283,7 @@ fn each_further_entry_of_a_span_that_is_a_second_old_is_recorded() {
                 fresh.in_scope(|| {});
             }
         });
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         let counts: Vec<_> = stored(&db).into_values().map(|entries| entries.len()).collect();
         assert_eq!(counts, [5, 4], "{front:?}: the first entry of all is told by the span itself");
     }

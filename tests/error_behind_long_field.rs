@@ -1,23 +1,11 @@
 //! A span that fails is stored as failed, whatever else was recorded before and however long that was;
 //! what comes late and is small is there, and what was cut is named.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Span, field, info_span, instrument};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 /// By both front ends.
 fn record(max_field_bytes: usize, body: impl Fn()) -> [Database; 2] {
-    [true, false].map(|is_layer| {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).max_field_bytes(max_field_bytes).build().unwrap();
-        let dispatch = if is_layer {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
-        } else {
-            Dispatch::new(profiler.subscriber())
-        };
-        within(&dispatch, &body);
-        ledger::check_complete(scratch.db(), &profiler.close().unwrap())
-    })
+    recorded_by_both(|builder| builder.max_field_bytes(max_field_bytes), body)
 }
 
 #[test]
@@ -179,9 +167,7 @@ fn a_field_that_is_recorded_for_ever_has_its_last_value_and_takes_no_others_room
 /// An event has a message that may be long, and fields.
 #[test]
 fn a_long_message_leaves_room_for_the_fields_of_its_event() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let long = "m".repeat(10_000);
     within(&dispatch(&profiler), || tracing::info!(code = 7, reason = "short", "{long}"));
     let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());

@@ -2,7 +2,9 @@
 //! functions return it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use spandrel_tests::prelude::*;
 
 /// Where an enum of kinds is declared, and the sources that may make them.
 const KINDS: [(&str, &str, &[&str]); 6] = [

@@ -1,16 +1,14 @@
 //! Events: inside spans, outside, below an explicit parent; the level from which they are kept; what
 //! an ERROR says about its span.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{Level, debug, error, event, field, info, info_span, trace, warn};
+use spandrel_tests::prelude::*;
+use tracing::{event, trace};
 
 fn record(threshold: impl Into<LevelFilter>, body: impl FnOnce()) -> Database {
     let scratch = scratch();
     let profiler = small(scratch.db()).events(threshold).build().unwrap();
     within(&dispatch(&profiler), body);
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report)
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap())
 }
 
 #[test]
@@ -114,9 +112,7 @@ fn events_below_the_threshold_are_neither_kept_nor_counted() {
 
 #[test]
 fn the_default_keeps_info_and_above() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&dispatch(&profiler), || {
         info!("kept");
         debug!("not kept");

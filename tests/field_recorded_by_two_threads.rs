@@ -4,10 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use spandrel_tests::{Database, dispatch, ledger, rounds, scratch, small, time_limit, within};
-use tracing::{field, info_span};
+use spandrel_tests::prelude::*;
 
 /// A text that shows whether it is whole: its length, and one letter throughout.
 fn text(letter: u8, len: usize) -> String {
@@ -39,8 +37,7 @@ fn a_text_that_two_threads_record_is_stored_whole() {
     let _limit = time_limit(300);
     const THREADS: u8 = 4;
     for (lengths, several) in [(&[100][..], false), (&[3, 17, 40, 100, 250], true)] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let spans = rounds(40);
         within(&dispatch(&profiler), || {
             for n in 0..spans {
@@ -81,8 +78,7 @@ fn a_text_that_two_threads_record_is_stored_whole() {
 fn a_text_that_is_recorded_while_the_profiler_closes_is_stored_whole() {
     let _limit = time_limit(300);
     for _ in 0..rounds(20) {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let dispatch = dispatch(&profiler);
         let spans: Vec<_> = within(&dispatch, || {
             (0..200).map(|_| info_span!("open", x = text(b'x', 100).as_str())).collect()

@@ -6,13 +6,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use spandrel_tests::database::Fields;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Span, debug_span, field, info, info_span};
+use spandrel_tests::prelude::*;
 
 /// Records what `body` does and returns the rows.
 fn record(body: impl FnOnce()) -> Database {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     within(&dispatch(&profiler), body);
     let report = profiler.close().unwrap();
     assert_eq!(report.stats.cut, 0);

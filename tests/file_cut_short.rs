@@ -4,10 +4,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
 
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
-use spandrel_tests::{Database, child, rounds, scratch, time_limit};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "what_was_in_a_file_that_is_cut_is_counted_as_lost";
 
@@ -78,8 +77,7 @@ fn a_file_that_somebody_has_added_to_goes_on() {
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let mut host = Host::start(TEST, "host", scratch.db());
     for turn in 1..=3 {
         let all =

@@ -1,11 +1,9 @@
 //! The database is deleted, or another file put in its place, while it is recorded into: it is
 //! noticed, nothing is claimed to be stored that nobody can find, and nobody else's file is touched.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 /// How many rows of `span` can be found at the path.
 fn findable(path: &Path) -> u64 {
@@ -24,8 +22,7 @@ fn remove(db: &Path) {
 
 #[test]
 fn a_deleted_file_is_noticed_and_counted() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     let dispatch = dispatch(&profiler);
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
@@ -53,8 +50,7 @@ fn a_deleted_file_is_noticed_and_counted() {
 
 #[test]
 fn a_deleted_file_is_noticed_at_close_at_the_latest() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let hour = Duration::from_secs(3_600);
     let profiler = small(scratch.db()).flush_interval(hour).build().unwrap();
     within(&dispatch(&profiler), || (0..100).for_each(|n| drop(info_span!("work", n))));
@@ -67,8 +63,7 @@ fn a_deleted_file_is_noticed_at_close_at_the_latest() {
 
 #[test]
 fn a_file_put_in_its_place_is_not_touched() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     let dispatch = dispatch(&profiler);
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
@@ -86,8 +81,7 @@ fn a_file_put_in_its_place_is_not_touched() {
 
 #[test]
 fn a_renamed_file_keeps_what_it_has() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     let dispatch = dispatch(&profiler);
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));

@@ -3,12 +3,12 @@
 //! its new name and in the new one together, also after a kill.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
+use spandrel_tests::prelude::*;
 use spandrel_tests::sitter::{self, Sitter};
-use spandrel_tests::{Database, child, rounds, scratch, time_limit};
 
 /// Runs this program as somebody else, if it is to be that. Says whether it was.
 fn is_somebody_else() -> bool {
@@ -257,8 +257,7 @@ fn a_file_that_was_moved_to_another_disk_counts_as_deleted() {
     if is_somebody_else() {
         return;
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let mut host = Host::start(TEST, "host", scratch.db());
     host.record();
     fs::copy(scratch.db(), scratch.path("copy.db")).unwrap();

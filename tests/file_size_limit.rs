@@ -1,13 +1,11 @@
 //! A limit on the length of files (`ulimit -f`), which usually ends a program by a signal: it goes on,
 //! what could not be stored is counted, the error names the limit, and storing goes on when it is lifted.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel::Profiler;
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 use spandrel_tests::tiny_disk::TinyDisk;
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, system, time_limit, within};
-use tracing::info_span;
 
 const LIMIT: u64 = 1_500_000;
 
@@ -68,8 +66,7 @@ fn storing_goes_on_when_the_limit_is_lifted() {
         assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'after'"), 1);
         return;
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     child::plan("storing_goes_on_when_the_limit_is_lifted", "record")
         .env("SPANDREL_DB", scratch.db())
         .start()
@@ -90,8 +87,7 @@ fn a_limit_that_stays_is_told_at_close() {
         child::say(report.stored);
         return;
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let mut child = child::plan("a_limit_that_stays_is_told_at_close", "record")
         .env("SPANDREL_DB", scratch.db())
         .start();
@@ -116,8 +112,7 @@ fn a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build() {
         }
         return;
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     child::plan("a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build", "build")
         .env("SPANDREL_DB", scratch.db())
         .start()

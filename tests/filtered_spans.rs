@@ -1,13 +1,10 @@
 //! Per-layer filters: spans that are filtered out for us are nobody's parent; what is below them
 //! attaches to the nearest recorded ancestor, events too.
 
-use spandrel::Profiler;
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Metadata, debug, debug_span, error, info, info_span};
+use spandrel_tests::prelude::*;
+use tracing::Metadata;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, Registry};
 
 /// Everything, so that spans exist which are filtered out for us alone.
@@ -19,8 +16,7 @@ fn record(install: impl FnOnce(&Profiler) -> Dispatch, body: impl FnOnce()) -> D
     let scratch = scratch();
     let profiler = small(scratch.db()).events(LevelFilter::TRACE).build().unwrap();
     within(&install(&profiler), body);
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report)
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap())
 }
 
 fn only_info(profiler: &Profiler) -> Dispatch {

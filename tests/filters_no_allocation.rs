@@ -1,11 +1,8 @@
 //! Under spans that are filtered out, too, recording allocates nothing after a thread's first span.
 
 use spandrel_tests::allocations::{Counting, during};
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Subscriber, debug_span, info, info_span};
+use spandrel_tests::prelude::*;
 use tracing_subscriber::Layer;
-use tracing_subscriber::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -52,8 +49,7 @@ fn nothing_is_allocated_under_spans_that_are_filtered_out() {
             count, 0,
             "calls of the allocator in {ROUNDS} rounds, by its own level: {is_own}"
         );
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let (report, db) = ledger::closed(&scratch, &profiler);
         assert_eq!(report.stored, (ROUNDS + 1) * 5);
         let roots = db.count("SELECT count(*) FROM span WHERE parent_id IS NULL");
         assert_eq!(roots, ROUNDS + 1, "only the outer ones");

@@ -1,17 +1,13 @@
 //! When `flush` returns, everything recorded before the call is committed: a second connection sees
 //! it, while the program goes on.
 
-use std::time::Duration;
-
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn what_was_flushed_is_visible_to_another_connection() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     // So that nothing but the flush can be the reason for a commit.
     let hour = Duration::from_secs(3_600);
     let profiler = small(scratch.db()).flush_interval(hour).batch_size(1_000_000).build().unwrap();
@@ -32,9 +28,7 @@ fn what_was_flushed_is_visible_to_another_connection() {
 
 #[test]
 fn a_flush_covers_what_other_threads_recorded_before_it() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let dispatch = dispatch(&profiler);
     let db = Database::open(scratch.db());
     for round in 1..=20_u64 {
@@ -53,9 +47,7 @@ fn a_flush_covers_what_other_threads_recorded_before_it() {
 
 #[test]
 fn many_threads_flush_at_once() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let dispatch = dispatch(&profiler);
     std::thread::scope(|scope| {
         for thread in 0..8_i64 {
@@ -77,8 +69,7 @@ fn many_threads_flush_at_once() {
 
 #[test]
 fn an_idle_profiler_commits_after_the_interval_by_itself() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     within(&dispatch(&profiler), || drop(info_span!("work")));
     let db = Database::open(scratch.db());

@@ -4,11 +4,8 @@
 //! `SPANDREL_TEST_KILLS` sets how many are killed (default 12); scripts/kills.sh kills a thousand.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::time::Duration;
 
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "what_was_flushed_survives_a_kill";
 /// So many processes record into one file, one after the other.

@@ -3,15 +3,10 @@
 //! before the writer's next look at its files.
 
 use std::fs;
-use std::time::Duration;
 
-use spandrel::ErrorKind;
 use spandrel_tests::host::sidecar;
+use spandrel_tests::prelude::*;
 use spandrel_tests::sitter::{self, Sitter};
-use spandrel_tests::{
-    Database, child, dispatch, ledger, rounds, scratch, small, time_limit, within,
-};
-use tracing::info_span;
 
 const LONG: Duration = Duration::from_secs(60);
 const SPANS: u64 = 100;
@@ -21,8 +16,7 @@ fn what_was_committed_is_in_the_file_after_a_flush_and_in_a_copy() {
     let rounds = rounds(5);
     let _limit = time_limit(60 * rounds);
     for copies in [true, false].repeat(rounds as usize) {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         within(&dispatch(&profiler), || (0..SPANS).for_each(|n| drop(info_span!("work", n))));
         profiler.flush(LONG).unwrap();
         fs::remove_file(sidecar(scratch.db(), "-wal")).unwrap();
@@ -48,9 +42,7 @@ fn no_copy_without_what_was_committed_is_made_while_a_reader_keeps_the_log() {
     if child::role().is_some() {
         return sitter::sit();
     }
-    let _limit = time_limit(120);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(120);
     let dispatch = dispatch(&profiler);
     let record = || {
         within(&dispatch, || (0..SPANS).for_each(|n| drop(info_span!("work", n))));

@@ -4,11 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, named_params};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Span, info, info_span};
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 const THREADS: u64 = 8;
@@ -80,8 +78,7 @@ fn record(thread: u64) {
 
 #[test]
 fn each_row_is_seen_once_by_the_numbers_of_commits_and_not_by_ids() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let spans = THREADS * ROUNDS * 6 + 1;
     let profiler = small(scratch.db())
         .batch_size(64)

@@ -1,12 +1,8 @@
 //! A forked child lives on when its parent, which records, has been killed. It does not keep the
 //! profile locked: the next process records into it at once.
 
-use std::time::Duration;
-
-use spandrel_tests::{
-    Database, child, dispatch, rounds, scratch, small, system, time_limit, within,
-};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 const TEST: &str = "a_forked_child_does_not_keep_the_profile_of_its_dead_parent";
 

@@ -4,11 +4,10 @@
 
 use std::io::{Read, Write};
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel::ErrorKind;
-use spandrel_tests::{child, dispatch, ledger, rounds, scratch, small, system, time_limit, within};
-use tracing::{Dispatch, info, info_span};
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 const TEST: &str = "a_forked_child_is_silent";
 
@@ -34,8 +33,7 @@ fn a_forked_child_is_silent() {
 /// `threads_begin_and_end` says whether threads do so all the time, and with them all that we know of
 /// a thread.
 fn fork_while_recording(ending: &str, threads_begin_and_end: bool) {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).ring_capacity(65_536).build().unwrap();
     // A `Registry` has a lock of its own for threads that begin and end.
     let dispatch = match threads_begin_and_end {

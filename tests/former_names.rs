@@ -3,7 +3,7 @@
 #![allow(deprecated)]
 
 use spandrel::{Builder, Subscriber};
-use spandrel_tests::{scratch, small};
+use spandrel_tests::prelude::*;
 
 fn settings(builder: Builder) -> Builder {
     builder.label("by the names of before")

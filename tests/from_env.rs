@@ -2,11 +2,8 @@
 //! processes of their own, since the environment belongs to all threads.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use spandrel::{ErrorKind, Profiler};
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, time_limit, within};
-use tracing::{info, info_span, warn};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn the_environment_describes_the_profiler() {
@@ -28,8 +25,7 @@ fn the_environment_describes_the_profiler() {
         ledger::check_complete(path.as_ref(), &report);
         return;
     }
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     child::plan("the_environment_describes_the_profiler", "record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_LABEL", "from outside")
@@ -85,8 +81,7 @@ fn a_variable_that_cannot_be_understood_is_named() {
         assert!(!std::path::Path::new(&path).exists(), "nothing was made");
         return;
     }
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     child::plan("a_variable_that_cannot_be_understood_is_named", "record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_BATCH_SIZE", "many")
@@ -128,8 +123,7 @@ fn a_variable_out_of_range_is_named() {
         assert!(message.starts_with("SPANDREL_RING_CAPACITY is 0;"), "{message}");
         return;
     }
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     child::plan("a_variable_out_of_range_is_named", "record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_RING_CAPACITY", "0")

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve};
-use spandrel_tests::{Database, child, rounds, scratch, time_limit};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "what_was_flushed_is_there_though_the_host_has_read_its_files";
 

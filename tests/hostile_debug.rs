@@ -6,10 +6,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use spandrel::Profiler;
-use spandrel_tests::{Scratch, ledger, scratch, small, time_limit};
-use tracing::{Span, error, field, info, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 static PROFILER: OnceLock<Profiler> = OnceLock::new();
 

@@ -1,7 +1,6 @@
 //! `#[instrument]` on functions that return, fail, panic or await.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{instrument, level_filters::LevelFilter};
+use spandrel_tests::prelude::*;
 
 #[instrument]
 fn plain(n: u32, text: &str) -> u32 {
@@ -46,8 +45,7 @@ fn record(body: impl FnOnce()) -> Database {
     let scratch = scratch();
     let profiler = small(scratch.db()).events(LevelFilter::INFO).build().unwrap();
     within(&dispatch(&profiler), body);
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report)
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap())
 }
 
 #[test]

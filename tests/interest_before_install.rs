@@ -1,10 +1,7 @@
 //! A callsite that `tracing` has switched off because nobody was there to want it is asked about again once
 //! there is somebody; and a recording that was shown no callsite says so.
 
-use std::time::Duration;
-
-use spandrel_tests::{ledger, scratch, small, time_limit};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 fn work() -> bool {
     !info_span!("work").is_disabled()
@@ -12,9 +9,7 @@ fn work() -> bool {
 
 #[test]
 fn a_callsite_that_was_met_before_the_subscriber_is_recorded_after() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let report = profiler.stats();
     assert_eq!((report.callsites, report.callsites_below_level), (0, 0));
     // `tracing` keeps in mind that nobody wants it.
@@ -23,16 +18,13 @@ fn a_callsite_that_was_met_before_the_subscriber_is_recorded_after() {
     subscriber.init().unwrap();
     assert!(work());
     profiler.flush(Duration::from_secs(30)).unwrap();
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(db.spans().len(), 1);
 }
 
 #[test]
 fn a_recording_in_which_no_callsite_is_enabled_says_so() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (_scratch, profiler) = recording_for(60);
     let report = profiler.close().unwrap();
     assert!(report.to_string().contains("no callsite was enabled"), "{report}");
 }

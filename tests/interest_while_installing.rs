@@ -2,11 +2,8 @@
 //! `tracing`, which never asks about it again. Two others are no trouble to it: one that was met
 //! before the subscriber was made, and one that is met after it was installed.
 
-use std::time::Duration;
-
-use spandrel_tests::{ledger, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 use tracing::dispatcher::{self, Dispatch};
-use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt;
 
 fn before() -> bool {
@@ -27,9 +24,7 @@ fn after() -> bool {
 
 #[test]
 fn a_callsite_that_was_met_while_the_layer_was_being_installed_is_recorded_after() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let made = |layer| Dispatch::new(tracing_subscriber::registry().with(layer));
     assert!(!before());
     let dispatch = made(profiler.layer());
@@ -42,8 +37,7 @@ fn a_callsite_that_was_met_while_the_layer_was_being_installed_is_recorded_after
     assert!(between());
     assert!(elsewhere());
     assert!(after());
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let names: Vec<_> = db.spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["before", "between", "elsewhere", "after"]);
 }

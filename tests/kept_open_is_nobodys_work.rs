@@ -2,18 +2,10 @@
 //! off its parent; and one that was never entered has none at all. So the self times of a thread are no more than the
 //! time that passed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel::Profiler;
 use spandrel_query::{CriticalPath, Reader, Trace};
-use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
-use tracing::{Dispatch, info_span};
-
-fn subscriber(profiler: &Profiler) -> Dispatch {
-    Dispatch::new(profiler.subscriber())
-}
-
-const FRONTS: [fn(&Profiler) -> Dispatch; 2] = [dispatch, subscriber];
+use spandrel_tests::prelude::*;
 
 const MS: i64 = 1_000_000;
 
@@ -22,13 +14,6 @@ fn spin(ms: i64) {
     while began.elapsed() < length {
         std::hint::spin_loop();
     }
-}
-
-fn record(front: fn(&Profiler) -> Dispatch, program: impl FnOnce()) -> Database {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
-    within(&front(&profiler), program);
-    ledger::check_complete(scratch.db(), &profiler.close().unwrap())
 }
 
 /// How long a span worked.
@@ -43,8 +28,8 @@ fn sum_of_self_times(db: &Database) -> i64 {
 #[test]
 fn a_span_whose_handle_is_kept_worked_until_it_was_left() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let db = record(front, || {
+    for front in [dispatch, subscriber] {
+        let db = recorded(front, || {
             info_span!("parent").in_scope(|| {
                 let child = info_span!("child");
                 child.in_scope(|| spin(5));
@@ -65,7 +50,7 @@ fn a_span_whose_handle_is_kept_worked_until_it_was_left() {
 #[test]
 fn a_span_that_a_child_keeps_open_worked_until_it_was_left() {
     let _limit = time_limit(60);
-    let db = record(dispatch, || {
+    let db = recorded(dispatch, || {
         info_span!("server").in_scope(|| {
             let audit = info_span!("request").in_scope(|| {
                 spin(5);
@@ -86,8 +71,8 @@ fn a_span_that_a_child_keeps_open_worked_until_it_was_left() {
 #[test]
 fn a_span_that_nobody_enters_has_no_self_time_and_takes_none() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let db = record(front, || {
+    for front in [dispatch, subscriber] {
+        let db = recorded(front, || {
             info_span!("parent").in_scope(|| {
                 let region = info_span!("region");
                 spin(20);
@@ -107,8 +92,8 @@ fn a_span_that_nobody_enters_has_no_self_time_and_takes_none() {
 #[test]
 fn self_times_of_spans_that_are_all_kept_are_no_more_than_the_time_that_passed() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let db = record(front, || {
+    for front in [dispatch, subscriber] {
+        let db = recorded(front, || {
             let all = info_span!("all");
             all.in_scope(|| {
                 let mut kept = Vec::new();
@@ -140,9 +125,8 @@ fn path_and_self(path: &std::path::Path, root_id: u64) -> Vec<(i64, i64)> {
 #[test]
 fn the_critical_path_of_a_thread_is_the_self_time_of_each_span_that_was_kept() {
     let _limit = time_limit(60);
-    for front in FRONTS {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+    for front in [dispatch, subscriber] {
+        let (scratch, profiler) = recording();
         within(&front(&profiler), || {
             let all = info_span!("all");
             let mut kept = Vec::new();

@@ -1,9 +1,8 @@
 //! A ring or a table that does not fit memory is refused: nothing is touched, the process lives, and the
 //! message names the setting and what it would take.
 
-use spandrel::{ErrorKind, Profiler, ProfilerBuilder};
-use spandrel_tests::{child, dispatch, scratch, skipped, small, system, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 fn refused(builder: ProfilerBuilder, setting: &str) {
     let error = builder.build().unwrap_err();

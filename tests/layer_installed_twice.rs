@@ -1,14 +1,10 @@
 //! Two layers of one profiler, in one subscriber or in two: no crash, and the ledger holds.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn twice_in_one_subscriber() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let registry = tracing_subscriber::registry();
     let dispatch = Dispatch::new(registry.with(profiler.layer()).with(profiler.layer()));
     within(&dispatch, || {
@@ -31,9 +27,7 @@ fn twice_in_one_subscriber() {
 
 #[test]
 fn once_in_each_of_two_subscribers() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     // Each Registry hands out the same ids for spans of its own.
     let (one, two) = (dispatch(&profiler), dispatch(&profiler));
     let (mut ones, mut twos) = (Vec::new(), Vec::new());
@@ -53,8 +47,7 @@ fn once_in_each_of_two_subscribers() {
     });
     within(&one, || ones.clear());
     within(&two, || twos.clear());
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!((report.recorded, report.stats.open), (103, 0));
     assert_eq!(db.count("SELECT count(*) FROM spans WHERE name = 'one'"), 50);
     let parents = |below: &str| {

@@ -1,14 +1,11 @@
 //! Spans that are leaked with `mem::forget` never close: they are stored as unfinished, and hurt
 //! nobody else.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn leaked_spans_are_stored_as_unfinished() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&dispatch(&profiler), || {
         for n in 0..500 {
             std::mem::forget(info_span!("leaked", n));

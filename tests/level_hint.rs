@@ -2,11 +2,7 @@
 //! gets less than without it. The most verbose level is that of all subscribers of the process, so this is
 //! one test in a process of its own.
 
-use spandrel::{Profiler, ProfilerBuilder};
-use spandrel_tests::{scratch, small, time_limit};
-use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Level, Subscriber};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry, reload};
 
@@ -30,8 +26,7 @@ const WARN: LevelFilter = LevelFilter::WARN;
 
 #[test]
 fn what_is_below_all_levels_is_not_made_and_nobody_else_gets_less() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let building =
         |set: fn(ProfilerBuilder) -> ProfilerBuilder| set(small(scratch.db())).build().unwrap();
     let check = |what: &str, wanted: LevelFilter, make: &dyn Fn(&Profiler) -> Dispatch| {

@@ -1,15 +1,10 @@
 //! What is kept: a level for spans, one for events, and targets of their own; in both front ends, without
 //! any filter of `tracing-subscriber`, and changed while the program runs.
 
-use spandrel::{ErrorKind, Profiler, ProfilerBuilder};
-use spandrel_tests::{Database, Scratch, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{
-    Dispatch, Level, Subscriber, debug, debug_span, error, info, info_span, trace, trace_span,
-};
+use spandrel_tests::prelude::*;
+use tracing::trace;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::prelude::*;
 
 /// Wants everything, so that spans exist which are below our level.
 struct SeesAll;
@@ -37,8 +32,7 @@ fn record(
     let scratch = scratch();
     let profiler = set(small(scratch.db())).build().unwrap();
     within(&install(&profiler), body);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     (scratch, db)
 }
 
@@ -177,9 +171,7 @@ fn an_error_marks_its_span_even_if_no_event_is_kept() {
 
 #[test]
 fn the_filter_of_a_layer_changes_while_it_is_installed() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let layer = profiler.layer();
     let filter = layer.filter_handle();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer).with(SeesAll));
@@ -197,8 +189,7 @@ fn the_filter_of_a_layer_changes_while_it_is_installed() {
         filter.set_max_level(Level::DEBUG);
         round("again");
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let count = |name: &str, text: &str| {
         db.count(&format!(
             "SELECT count(*) FROM spans WHERE name = '{name}' AND fields ->> 'text' = '{text}'"
@@ -217,9 +208,7 @@ fn the_filter_of_a_layer_changes_while_it_is_installed() {
 
 #[test]
 fn the_report_and_the_file_say_how_many_callsites_were_below_the_level() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&beside_others(&profiler), || (0..3).for_each(|_| all_levels()));
     let report = profiler.close().unwrap();
     // `tracing` tells a new subscriber of all callsites that the other tests have met.

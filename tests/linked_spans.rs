@@ -1,17 +1,13 @@
 //! What is spawned has a span that follows from the one in which that was done, and is no child that keeps it open.
 
-use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
 
-use spandrel::{Profiler, linked_span};
+use spandrel::linked_span;
 use spandrel_export::{Format, Settings, Source, export};
-use spandrel_query::Reader;
-use spandrel_query::Trace;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use spandrel_query::{Reader, Trace};
+use spandrel_tests::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tracing::{Instrument, Level, Span, info_span, instrument};
 
 /// Whether a span of this name is stored: it has closed.
 fn is_closed(profiler: &Profiler, path: &Path, name: &str) -> bool {
@@ -31,9 +27,7 @@ fn check(path: &Path, task: &str) {
 }
 
 fn a_request_spawns_a_task_and_closes(runtime: &Runtime) {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&dispatch(&profiler), || {
         runtime.block_on(async {
             let (go_on, wait) = oneshot::channel();
@@ -53,8 +47,7 @@ fn a_request_spawns_a_task_and_closes(runtime: &Runtime) {
             task.await.unwrap();
         });
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     check(scratch.db(), "audit");
     assert_eq!(db.span("inside").parent_id, Some(db.span("audit").id));
     assert_eq!(db.span("audit").fields.number("order"), 17);
@@ -69,8 +62,7 @@ async fn audit(cause: Option<tracing::Id>, wait: oneshot::Receiver<()>, order: u
 fn a_function_that_is_instrumented_is_told_its_cause() {
     let _limit = time_limit(60);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     within(&dispatch(&profiler), || {
         runtime.block_on(async {
             let (go_on, wait) = oneshot::channel();
@@ -84,8 +76,7 @@ fn a_function_that_is_instrumented_is_told_its_cause() {
             task.await.unwrap();
         });
     });
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report);
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     check(scratch.db(), "audit");
 }
 
@@ -106,8 +97,7 @@ fn on_a_thread_of_its_own_and_in_a_pool() {
     let _limit = time_limit(60);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for in_pool in [false, true] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         within(&dispatch(&profiler), || {
             let (go_on, wait) = mpsc::channel::<()>();
             let request = info_span!("request");
@@ -127,8 +117,7 @@ fn on_a_thread_of_its_own_and_in_a_pool() {
                 thread.join().unwrap();
             }
         });
-        let report = profiler.close().unwrap();
-        ledger::check_complete(scratch.db(), &report);
+        ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         check(scratch.db(), "resize");
     }
 }
@@ -136,14 +125,10 @@ fn on_a_thread_of_its_own_and_in_a_pool() {
 #[test]
 fn outside_of_all_spans_it_is_a_root_and_follows_from_none() {
     let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
-    within(&dispatch(&profiler), || {
+    let db = recorded(dispatch, || {
         linked_span!(target: "jobs", "first").in_scope(|| ());
         linked_span!(Level::WARN, "second", reason = %"none", n = 3).in_scope(|| ());
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
     assert_eq!(db.links(), []);
     assert_eq!(
         (db.span("first").level.as_str(), db.span("second").level.as_str()),
@@ -155,15 +140,12 @@ fn outside_of_all_spans_it_is_a_root_and_follows_from_none() {
 
 #[test]
 fn the_tree_and_exports_show_where_it_came_from() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&dispatch(&profiler), || {
         let span = info_span!("request").in_scope(|| linked_span!("audit"));
         span.in_scope(std::thread::yield_now);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let (request, audit) = (db.span("request").id as u64, db.span("audit").id as u64);
     let reader = Reader::open(scratch.db()).unwrap();
     let run = reader.latest_run().unwrap().unwrap();

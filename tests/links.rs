@@ -1,13 +1,10 @@
 //! Follows-from links: between open spans, from any thread; each link once.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_link_joins_two_open_spans() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
         let (first, second, third) =
@@ -26,8 +23,7 @@ fn a_link_joins_two_open_spans() {
         third.follows_from(gone);
         third.follows_from(None);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     let id = |name| db.span(name).id;
     let expected =
         [(id("second"), id("first")), (id("third"), id("first")), (id("third"), id("second"))];
@@ -38,17 +34,13 @@ fn a_link_joins_two_open_spans() {
 #[test]
 fn a_link_made_twice_and_one_to_itself() {
     let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
-    within(&dispatch(&profiler), || {
+    let db = recorded(dispatch, || {
         let (first, second) = (info_span!("first"), info_span!("second"));
         for _ in 0..3 {
             second.follows_from(&first);
         }
         second.follows_from(&second);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
     let (first, second) = (db.span("first").id, db.span("second").id);
     // A row each: what is recorded is stored, however often it is said.
     let again = (second, first);
@@ -57,14 +49,11 @@ fn a_link_made_twice_and_one_to_itself() {
 
 #[test]
 fn a_link_of_a_span_that_is_open_at_close() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&dispatch(&profiler), || {
         let (first, second) = (info_span!("first"), info_span!("second"));
         second.follows_from(&first);
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         assert_eq!(db.links(), [(db.span("second").id, db.span("first").id)]);
         first.follows_from(&second);
         assert_eq!(profiler.stats().links.dropped.already_shutdown, 1);

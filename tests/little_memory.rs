@@ -4,9 +4,7 @@
 
 use std::fs;
 
-use spandrel::Profiler;
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 /// What nobody else has in memory, in KiB: without programs and libraries.
 fn anonymous_kib() -> u64 {
@@ -17,8 +15,7 @@ fn anonymous_kib() -> u64 {
 
 #[test]
 fn a_recording_at_default_settings_takes_no_more_than_24_mib() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let before = anonymous_kib();
     let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
     let dispatch = dispatch(&profiler);

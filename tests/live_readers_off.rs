@@ -2,11 +2,9 @@
 //! somebody could cut short under the program. What was flushed is there after a kill, also if the
 //! program has read its own file.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
-use spandrel_tests::{Database, child, scratch, time_limit};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "nobody_reads_it_meanwhile_and_all_is_there_afterwards";
 

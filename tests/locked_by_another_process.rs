@@ -1,14 +1,11 @@
 //! Another process holds the write lock for five seconds: nobody is held up, what the ring can hold
 //! is kept, and the rest is counted.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
-use spandrel::{Profiler, Report};
 use spandrel_tests::child::{self, Child};
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 /// In the child: takes the lock, and gives it back when told.
 fn hold_the_lock() {
@@ -51,8 +48,7 @@ fn a_lock_held_for_five_seconds_loses_nothing_that_the_ring_can_hold() {
     if child::role().is_some() {
         return hold_the_lock();
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
     let test = "a_lock_held_for_five_seconds_loses_nothing_that_the_ring_can_hold";
     let mut child = lock(test, scratch.db());
@@ -68,8 +64,7 @@ fn a_lock_held_for_five_seconds_loses_nothing_that_the_ring_can_hold() {
         std::thread::yield_now();
     }
     assert_eq!(profiler.stats().stored, 5_000);
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report);
+    ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     child.succeed();
 }
 
@@ -78,8 +73,7 @@ fn what_the_ring_cannot_hold_is_counted_as_the_stores_fault() {
     if child::role().is_some() {
         return hold_the_lock();
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let profiler = Profiler::builder()
         .database(scratch.db())
         .ring_capacity(256)
@@ -110,8 +104,7 @@ fn close_gives_up_in_time_and_counts() {
     if child::role().is_some() {
         return hold_the_lock();
     }
-    let _limit = time_limit(100);
-    let scratch = scratch();
+    let scratch = scratch_for(100);
     let profiler = Profiler::builder()
         .database(scratch.db())
         .close_timeout(Duration::from_secs(1))

@@ -3,13 +3,11 @@
 //! the third one stays, be put back: the report counts as stored what is found all the same, and no more.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
+use spandrel_tests::prelude::*;
 use spandrel_tests::sitter::{self, Sitter};
-use spandrel_tests::{Database, child, rounds, scratch, time_limit};
 
 const TEST: &str = "what_the_report_calls_stored_is_found_though_somebody_has_made_a_new_log";
 

@@ -2,13 +2,10 @@
 //! looks is told so; merging makes one of them.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use spandrel_storage::{ErrorKind, merge};
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 const SPANS: u64 = 1_000;
@@ -16,8 +13,7 @@ const SPANS: u64 = 1_000;
 /// Python's connection that was left open, or a dashboard that reads for an hour.
 #[test]
 fn a_reader_at_the_close_leaves_two_files_and_the_report_says_so() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db()).ring_capacity(1 << 14).build().unwrap();
     profiler.flush(LONG).unwrap();
     let reader =
@@ -66,8 +62,7 @@ fn the_log_of_a_killed_recording_is_merged() {
         child::listen();
         return;
     }
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let plan = child::plan("the_log_of_a_killed_recording_is_merged", "recorder");
     let mut recorder = plan.env("SPANDREL_TEST_PATH", scratch.db()).start();
     recorder.expect("flushed");
@@ -82,9 +77,7 @@ fn the_log_of_a_killed_recording_is_merged() {
 
 #[test]
 fn a_recording_is_not_merged_and_one_without_a_log_is_one_file() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(120);
     within(&dispatch(&profiler), || drop(info_span!("work")));
     assert_eq!(merge(scratch.db()).unwrap_err().kind(), ErrorKind::InUse);
     let report = profiler.close().unwrap();

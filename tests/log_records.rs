@@ -1,8 +1,7 @@
 //! Records of the `log` crate under our own subscriber: they are events that say where they come from.
 
 use log::{Level, Record, debug, info, trace, warn};
-use spandrel_tests::{Database, ledger, scratch, small, time_limit};
-use tracing::level_filters::LevelFilter;
+use spandrel_tests::prelude::*;
 
 /// More than are remembered, and each in a record of its own.
 const TARGETS: usize = 4_200;
@@ -10,8 +9,7 @@ const FLUSH: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[test]
 fn records_of_the_log_crate_come_from_where_they_were_logged() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).events(LevelFilter::TRACE).build().unwrap();
     let subscriber = profiler.subscriber().with_max_level(LevelFilter::DEBUG);
     let filter = subscriber.filter_handle();
@@ -47,8 +45,7 @@ fn records_of_the_log_crate_come_from_where_they_were_logged() {
     }
     drop(span);
 
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     let inside = db.event("inside 1");
     assert_eq!((inside.target.as_str(), inside.level.as_str()), ("log_records", "INFO"));
     assert_eq!(inside.span_id, Some(db.span("request").id));

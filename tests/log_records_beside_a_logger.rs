@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use spandrel::ErrorKind;
-use spandrel_tests::{ledger, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 
 struct Counter;
 
@@ -26,8 +25,7 @@ fn a_logger_that_is_there_stays_there() {
     let _limit = time_limit(30);
     log::set_logger(&Counter).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let error = profiler.subscriber().init().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LoggerInstalled);
     assert!(error.to_string().contains("`log`"), "{error}");

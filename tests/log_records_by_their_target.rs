@@ -1,11 +1,9 @@
 //! A filter that names targets means the target that a record of the `log` crate was logged with, and not
 //! that of the callsite which all such records have in common; under both front ends.
 
-use spandrel::{FilterHandle, Profiler};
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info_span, level_filters::LevelFilter};
+use spandrel::FilterHandle;
+use spandrel_tests::prelude::*;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
 
 /// The front ends of a profiler, and what changes their filters.
 fn front_ends(profiler: &Profiler) -> [(Dispatch, FilterHandle); 2] {
@@ -109,8 +107,7 @@ fn filters_without_end_mean_the_target_of_a_record_too() {
     let _limit = time_limit(60);
     with_tracer();
     for front_end in 0..2 {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let (dispatch, filter) = front_ends(&profiler)[front_end].clone();
         // More than are kept.
         for n in 0..1_100 {

@@ -1,13 +1,10 @@
 //! Records of the `log` crate that `tracing_subscriber` has taken say where they come from, too.
 
-use spandrel_tests::{ledger, scratch, small, time_limit};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn records_under_the_layer_come_from_where_they_were_logged() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     tracing_subscriber::registry().with(profiler.layer()).init();
     log::info!(target: "db::pool", "a record");
     let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());

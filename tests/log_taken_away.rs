@@ -3,12 +3,10 @@
 //! lost, exactly.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
-use spandrel_tests::{Database, child, rounds, scratch, time_limit};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "what_is_acknowledged_is_there_though_the_log_was_taken_away";
 

@@ -2,8 +2,7 @@
 //! left out; both are named: `"$truncated": {"field": bytes it had}`, `null` for a number, and
 //! `"*": null` where there is no room even for names.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{field, info, info_span};
+use spandrel_tests::prelude::*;
 
 fn record(max_field_bytes: usize, body: impl FnOnce()) -> (Database, u64) {
     let scratch = scratch();

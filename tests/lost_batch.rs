@@ -1,15 +1,11 @@
 //! A batch gets lost on its way and nobody counts it: the ledger shows that it is wrong.
 
-use std::time::Duration;
-
 use spandrel::Fault;
-use spandrel_tests::{Database, dispatch, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_batch_that_is_lost_uncounted_does_not_balance() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let hour = Duration::from_secs(3_600);
     let profiler =
         small(scratch.db()).flush_interval(hour).fault(Fault::LoseBatch(2)).build().unwrap();

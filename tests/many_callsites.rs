@@ -1,11 +1,8 @@
 //! More callsites than any table was made for: no span is lost for it, and each has the name of its own
 //! callsite.
 
-use std::time::Duration;
-
-use spandrel::Profiler;
 use spandrel_tests::made::{make, use_callsite};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit};
+use spandrel_tests::prelude::*;
 use tracing::dispatcher::Dispatch;
 use tracing::metadata::{Kind, Level};
 
@@ -14,8 +11,7 @@ const CALLSITES: usize = 70_000;
 const USED: usize = 5_000;
 
 fn record(install: fn(&Profiler) -> Dispatch) {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let dispatch = install(&profiler);
     // Events that nobody keeps come first, and take nothing from anybody.
     for n in 0..5_000 {
@@ -31,8 +27,7 @@ fn record(install: fn(&Profiler) -> Dispatch) {
     profiler.flush(Duration::from_secs(60)).unwrap();
     // Once more: they are all known now.
     used().rev().for_each(|n| use_callsite(&dispatch, made[n]));
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.stored, 4 * USED as u64);
     assert_eq!(report.callsites, CALLSITES as u64);
     // Ids grow with time: the first round, and then the second one, backwards.

@@ -1,16 +1,13 @@
 //! A span that is entered more often than its place counts in one word: every poll is in the row, by
 //! its owner and by others, beside ordinary spans.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const POLLS: u64 = 150_000;
 
 #[test]
 fn every_poll_counts() {
-    let _limit = time_limit(100);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(100);
     let dispatch = dispatch(&profiler);
     let span = within(&dispatch, || {
         let span = info_span!("polled", field = 1);
@@ -32,8 +29,7 @@ fn every_poll_counts() {
         }
     });
     within(&dispatch, || drop(span));
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let span = db.span("polled");
     assert_eq!(span.entries as u64, POLLS + 2 * (POLLS / 10));
     assert!(span.busy_ns > 0, "{span:?}");

@@ -1,20 +1,14 @@
 //! A mark that the program sets is in the file, at its time among spans, and never holds the program up.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel::{ErrorKind, Profiler};
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn a_mark_lies_between_the_spans_that_end_around_it() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&dispatch(&profiler), || {
         for n in 0..200_i64 {
             drop(info_span!("work", n));
@@ -47,8 +41,7 @@ fn a_mark_lies_between_the_spans_that_end_around_it() {
 
 #[test]
 fn a_flush_covers_the_marks_before_it() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     // So that nothing but the flush can be the reason for a commit.
     let profiler = small(scratch.db()).flush_interval(HOUR).build().unwrap();
     let db = Database::open(scratch.db());
@@ -62,8 +55,7 @@ fn a_flush_covers_the_marks_before_it() {
 
 #[test]
 fn a_mark_alone_is_committed_after_the_flush_interval() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(5)).build().unwrap();
     profiler.mark("alone").unwrap();
     let db = Database::open(scratch.db());
@@ -74,8 +66,7 @@ fn a_mark_alone_is_committed_after_the_flush_interval() {
 
 #[test]
 fn what_waits_is_written_by_close() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(HOUR).build().unwrap();
     (0..100).for_each(|n| profiler.mark(n.to_string()).unwrap());
     let report = profiler.close().unwrap();
@@ -87,9 +78,7 @@ fn what_waits_is_written_by_close() {
 
 #[test]
 fn marks_that_find_no_room_are_counted() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let full = |error: spandrel::Error| assert_eq!(error.kind(), ErrorKind::MarksFull, "{error}");
     let mut taken = 0;
     while profiler.stats().marks_dropped == 0 {
@@ -106,8 +95,7 @@ fn marks_that_find_no_room_are_counted() {
 
 #[test]
 fn marks_that_wait_for_a_database_that_refuses_to_the_end_are_counted() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).close_timeout(Duration::from_millis(50)).build().unwrap();
     let other = Connection::open(scratch.db()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -123,9 +111,7 @@ fn marks_that_wait_for_a_database_that_refuses_to_the_end_are_counted() {
 
 #[test]
 fn marks_that_found_no_room_are_told_of_while_the_recording_goes_on() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let other = Connection::open(scratch.db()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (mut taken, mut dropped) = (0_u64, 0_u64);
@@ -149,9 +135,7 @@ fn marks_that_found_no_room_are_told_of_while_the_recording_goes_on() {
 
 #[test]
 fn many_threads_mark_while_others_record() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let dispatch = dispatch(&profiler);
     let refused: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -177,24 +161,19 @@ fn many_threads_mark_while_others_record() {
 
 #[test]
 fn labels_are_data() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let hostile = "'); DROP TABLE mark; --\u{1b}[2J\r\n\0\u{202e}";
     profiler.mark(hostile).unwrap();
     profiler.mark("").unwrap();
     profiler.mark("\u{1F980}".repeat(100_000)).unwrap();
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let labels = db.rows("SELECT label FROM mark ORDER BY id", [], |row| row.get::<_, String>(0));
     assert_eq!(labels, [hostile, "", &"\u{1F980}".repeat(64)]);
 }
 
 #[test]
 fn after_close_and_when_switched_off_nothing_happens() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (_scratch, profiler) = recording_for(60);
     profiler.close().unwrap();
     assert_eq!(profiler.mark("late").unwrap_err().kind(), ErrorKind::Closed);
     assert!(!profiler.section("late").is_recorded());
@@ -207,8 +186,7 @@ fn after_close_and_when_switched_off_nothing_happens() {
 
 #[test]
 fn ids_go_on_in_the_next_run() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     for run in 1..=3 {
         let profiler = small(scratch.db()).build().unwrap();
         profiler.mark(format!("run {run}")).unwrap();

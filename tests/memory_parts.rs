@@ -2,11 +2,9 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::time::Duration;
 
-use spandrel::{Memory, MemoryPart, MemoryUse, Profiler};
-use spandrel_tests::{Database, scratch, time_limit, within};
-use tracing::{Dispatch, info_span};
+use spandrel::{Memory, MemoryPart, MemoryUse};
+use spandrel_tests::prelude::*;
 
 /// Of the process, in bytes.
 fn status(name: &str) -> u64 {
@@ -53,8 +51,7 @@ fn tree() {
 
 #[test]
 fn memory_is_listed_as_the_process_has_it() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let (before, peak_before) = (anonymous(), status("VmHWM:"));
     let builder = Profiler::builder().database(scratch.db()).max_open_spans(40_000);
     // All that is recorded below fits; and nobody makes rows of all open spans meanwhile.

@@ -2,13 +2,11 @@
 //! bound, however many threads come and go.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel::{Profiler, Stats};
+use spandrel::Stats;
 use spandrel_tests::allocations::{Counting, live_bytes};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info_span};
+use spandrel_tests::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -62,8 +60,7 @@ fn fill_up(profiler: &Profiler, dispatch: &Dispatch) {
 
 #[test]
 fn memory_does_not_grow_while_the_database_is_locked() {
-    let _limit = time_limit(300);
-    let scratch = scratch();
+    let scratch = scratch_for(300);
     let profiler = small(scratch.db()).ring_capacity(1 << 18).build().unwrap();
     let dispatch = dispatch(&profiler);
     let numbers = AtomicU64::new(0);

@@ -1,8 +1,8 @@
 //! Entering and leaving by hand, and wrongly: `Registry` forgives it, so nothing of ours may crash,
 //! hang, or attach later spans to ones that are long gone.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Span, info, info_span, span::Id};
+use spandrel_tests::prelude::*;
+use tracing::span::Id;
 
 /// Calls the subscriber as `Span::enter` does, but keeps no handle.
 fn bare(span: &Span) -> (Id, Dispatch) {
@@ -11,9 +11,7 @@ fn bare(span: &Span) -> (Id, Dispatch) {
 
 #[test]
 fn spans_that_close_while_a_thread_is_in_them() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
         for n in 0..200 {
@@ -31,17 +29,14 @@ fn spans_that_close_while_a_thread_is_in_them() {
             drop(info_span!("after", n));
         }
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.recorded, 600);
     assert_eq!(db.count("SELECT count(*) FROM span WHERE parent_id IS NOT NULL"), 0);
 }
 
 #[test]
 fn leaving_what_was_never_entered_or_elsewhere() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
         let span = info_span!("span");
@@ -61,8 +56,7 @@ fn leaving_what_was_never_entered_or_elsewhere() {
         subscriber.exit(&id);
         drop(info_span!("after"));
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let span = db.span("span");
     assert_eq!(db.span("below").parent_id, Some(span.id));
     assert_eq!(db.span("after").parent_id, None);

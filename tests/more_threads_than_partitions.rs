@@ -3,13 +3,11 @@
 
 use std::sync::Barrier;
 
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn forty_threads_record_through_two_partitions_and_the_shared_one() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = spandrel::Profiler::builder()
         .database(scratch.db())
         .partitions(2)

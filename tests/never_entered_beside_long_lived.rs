@@ -2,12 +2,10 @@
 //! came to enter: a system of a game has a span for its commands, and most have none. One that is open at the end
 //! has its longest entry, recorded by itself or not.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel_query::{By, Filter, Groups, Scan};
-use spandrel_query::{CountedBy, Reader};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Span, info_span};
+use spandrel_query::{By, CountedBy, Filter, Groups, Reader, Scan};
+use spandrel_tests::prelude::*;
 
 fn spin(length: Duration) {
     let began = Instant::now();
@@ -22,9 +20,7 @@ fn commands() -> Span {
 
 #[test]
 fn a_span_that_nobody_entered_is_no_work_where_entries_count() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&dispatch(&profiler), || {
         let [entered, idle] = [commands(), commands()];
         let other = info_span!(parent: None, "never");
@@ -51,9 +47,7 @@ fn a_span_that_nobody_entered_is_no_work_where_entries_count() {
 
 #[test]
 fn the_longest_entry_of_a_span_that_is_open_at_the_end_is_known() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let kept = within(&dispatch(&profiler), || {
         let connection = info_span!("connection");
         // Too early to be recorded by itself.

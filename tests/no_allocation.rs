@@ -1,8 +1,8 @@
 //! After a thread's first span, recording allocates nothing and frees nothing on that thread.
 
 use spandrel_tests::allocations::Counting;
+use spandrel_tests::prelude::*;
 use spandrel_tests::unallocated;
-use tracing_subscriber::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -1,14 +1,11 @@
 //! Spans that are open when the profiler closes are stored as unfinished: what is known of them is
 //! there, and no end is invented.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{error, field, info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn spans_that_are_open_at_close_are_stored_as_unfinished() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&dispatch(&profiler), || {
         let outer = info_span!("outer", n = 1, late = field::Empty);
         let inner = outer.in_scope(|| info_span!("inner"));

@@ -1,12 +1,8 @@
 //! `flush()` looks at the spans that are open, however young: a panic hook that flushes finds the request
 //! that fails, and after `kill -9` it is still there.
 
-use std::path::Path;
-use std::time::Duration;
-
 use spandrel_query::Reader;
-use spandrel_tests::{child, dispatch, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "a_flush_shows_the_spans_that_it_is_in";
 
@@ -24,8 +20,7 @@ fn a_flush_shows_the_spans_that_it_is_in() {
     if child::role().is_some() {
         return record_until_killed();
     }
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     // No look but those of flushes: the interval is longer than the test.
     let profiler = small(scratch.db()).flush_interval(Duration::from_secs(3_600)).build().unwrap();
     let flush = || profiler.flush(Duration::from_secs(60)).unwrap();

@@ -1,16 +1,14 @@
 //! More open spans than the table holds: those beyond are dropped and counted, while their children
 //! are recorded and attach to the nearest ancestor that is.
 
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::{Span, info, info_span};
+use spandrel_tests::prelude::*;
 
 /// More than the default table can hold, whatever it has to spare.
 const CROWD: u64 = 40_000;
 
 #[test]
 fn spans_beyond_the_table_are_counted_and_their_children_kept() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     // The default table: 16,384 open spans. The ring holds all that is recorded here, so that nothing
     // depends on when the writer comes.
     let profiler = spandrel::Profiler::builder()
@@ -66,8 +64,7 @@ fn spans_beyond_the_table_are_counted_and_their_children_kept() {
 
 #[test]
 fn a_table_of_one_place_serves_one_span_at_a_time() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     let profiler = spandrel::Profiler::builder()
         .database(scratch.db())
         .ring_capacity(1_024)

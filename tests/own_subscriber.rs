@@ -2,13 +2,10 @@
 
 use std::thread;
 
-use spandrel::{ErrorKind, Profiler};
-use spandrel_tests::{Database, ledger, scratch, self_times, small, time_limit, within};
-use tracing::{Dispatch, Instrument, Level, Span, debug_span, error, field, info, info_span};
+use spandrel_tests::prelude::*;
 
 fn recorded(program: impl FnOnce()) -> Database {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     within(&Dispatch::new(profiler.subscriber()), program);
     let report = profiler.close().unwrap();
     assert_eq!(report.stats.open, 0, "{report:?}");
@@ -46,9 +43,7 @@ fn a_tree_with_fields_events_and_links() {
 
 #[test]
 fn a_span_ends_when_its_last_handle_is_dropped() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     within(&Dispatch::new(profiler.subscriber()), || {
         let first = info_span!("cloned");
         let handles: Vec<_> = (0..5).map(|_| first.clone()).collect();
@@ -71,8 +66,7 @@ fn a_span_ends_when_its_last_handle_is_dropped() {
         drop(child);
         assert_eq!(profiler.stats().recorded, 3);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let (parent, child) = (db.span("parent"), db.span("outlives it"));
     assert_eq!(child.parent_id, Some(parent.id));
     let work = self_times::works(&db)[&parent.id];
@@ -110,9 +104,7 @@ fn the_current_span_can_be_had_and_kept() {
 
 #[test]
 fn an_id_that_is_used_after_its_span_is_nothing() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = Dispatch::new(profiler.subscriber());
     within(&dispatch, || {
         let span = info_span!("gone");
@@ -129,8 +121,7 @@ fn an_id_that_is_used_after_its_span_is_nothing() {
         info!(parent: id, "nowhere");
         next.in_scope(|| ());
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!((report.recorded, db.span("next").entries), (3, 1));
     assert_eq!((db.span("orphan").parent_id, db.event("nowhere").span_id), (None, None));
     assert_eq!(db.span("gone").entries, 0);
@@ -138,9 +129,7 @@ fn an_id_that_is_used_after_its_span_is_nothing() {
 
 #[test]
 fn there_is_one_global_subscriber() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (_scratch, profiler) = recording_for(30);
     profiler.subscriber().init().unwrap();
     let error = profiler.subscriber().init().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyInstalled);

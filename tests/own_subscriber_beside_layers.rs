@@ -1,8 +1,7 @@
 //! Our own subscriber and layers of one profiler, used in turns on one thread: each knows its own
 //! spans, and the ledger holds.
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Span, info, info_span};
+use spandrel_tests::prelude::*;
 
 /// Spans of one front end inside those of another, entered and left in odd orders.
 fn in_turns(first: &Dispatch, second: &Dispatch) {
@@ -28,8 +27,7 @@ fn in_turns(first: &Dispatch, second: &Dispatch) {
 fn each_knows_its_own() {
     let _limit = time_limit(60);
     for order in 0..3 {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
+        let (scratch, profiler) = recording();
         let own = || Dispatch::new(profiler.subscriber());
         let (first, second) = match order {
             0 => (own(), dispatch(&profiler)),
@@ -38,8 +36,7 @@ fn each_knows_its_own() {
         };
         in_turns(&first, &second);
         in_turns(&second, &first);
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let (report, db) = ledger::closed(&scratch, &profiler);
         assert_eq!((report.recorded, report.stats.open), (206, 0), "order {order}");
         let parents = |below: &str| {
             db.rows(
@@ -62,8 +59,7 @@ fn each_knows_its_own() {
 /// Places of the table that a layer's spans have are left alone.
 #[test]
 fn they_share_the_table() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).max_open_spans(256).build().unwrap();
     let (layer, own) = (dispatch(&profiler), Dispatch::new(profiler.subscriber()));
     for _ in 0..3 {
@@ -106,8 +102,7 @@ fn two_profilers_keep_their_places_apart() {
         });
     }
     for (profiler, scratch) in profilers.iter().zip([&one, &two]) {
-        let report = profiler.close().unwrap();
-        ledger::check_complete(scratch.db(), &report);
+        let (report, _) = ledger::closed(&scratch, &profiler);
         assert_eq!(report.stats.open, 0);
     }
 }

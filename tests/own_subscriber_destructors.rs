@@ -4,8 +4,7 @@
 use std::cell::RefCell;
 use std::thread;
 
-use spandrel_tests::{ledger, scratch, small, time_limit};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 /// Opens spans in its destructor.
 struct Late;
@@ -31,9 +30,7 @@ fn touch() {
 /// Whatever is destroyed first, the thread's locals of ours or that one.
 #[test]
 fn spans_in_destructors_are_recorded() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     profiler.subscriber().init().unwrap();
     let (mut spans, mut events) = (0, 0);
     for (before, ordinary, after) in
@@ -56,8 +53,7 @@ fn spans_in_destructors_are_recorded() {
         spans += 2 * (u64::from(ordinary) + late);
         events += late;
     }
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!((report.recorded, report.stats.open), (spans, 0), "{report:?}");
     assert_eq!(report.events.stored, events);
     let below = db.count(

@@ -2,15 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Level, debug_span, info, info_span, trace_span, warn};
+use spandrel_tests::prelude::*;
 use tracing_subscriber::filter::Targets;
 
 #[test]
 fn levels_and_targets() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     let profiler = small(scratch.db()).events(LevelFilter::TRACE).build().unwrap();
     let targets: Targets = "warn,db=debug,db::pool=off".parse().unwrap();
     let subscriber = profiler.subscriber().with_filter(targets.clone());
@@ -46,8 +43,7 @@ fn levels_and_targets() {
         std::thread::yield_now(); // within the time limit
     }
     filter.set_max_level(Level::INFO);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     let names = db.rows("SELECT name FROM spans ORDER BY id", [], |row| row.get::<_, String>(0));
     assert_eq!(names, ["query", "other", "outer", "query"]);
     assert_eq!((report.events.stored, db.span("outer").entries), (1, 1));
@@ -57,9 +53,7 @@ fn levels_and_targets() {
 /// The filter goes up and down while threads record: each span is recorded whole or not at all.
 #[test]
 fn changes_while_threads_record() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let subscriber = profiler.subscriber().with_max_level(Level::INFO);
     let filter = subscriber.filter_handle();
     let dispatch = Dispatch::new(subscriber);
@@ -88,8 +82,7 @@ fn changes_while_threads_record() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         done.store(true, Ordering::Release);
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     let count = |name: &str| db.count(&format!("SELECT count(*) FROM spans WHERE name = '{name}'"));
     assert_eq!((count("always"), count("below")), (9_000, 9_000));
     assert_eq!(report.stored, 18_000 + count("sometimes"));

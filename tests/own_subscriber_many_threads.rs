@@ -4,16 +4,14 @@
 use std::sync::Barrier;
 use std::thread;
 
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info_span};
+use spandrel_tests::prelude::*;
 
 /// More than `Registry` can tell apart.
 const THREADS: usize = 4_500;
 
 #[test]
 fn thousands_of_threads_are_in_a_span_at_once() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = small(scratch.db()).max_open_spans(2 * THREADS).build().unwrap();
     let dispatch = Dispatch::new(profiler.subscriber());
     let all_inside = Barrier::new(THREADS);
@@ -30,8 +28,7 @@ fn thousands_of_threads_are_in_a_span_at_once() {
             spawned.expect("so many threads");
         }
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!(report.stored, 2 * THREADS as u64);
     assert_eq!(db.count("SELECT count(DISTINCT thread_id) FROM span"), THREADS as u64);
     let wrong = db.count(
@@ -44,8 +41,7 @@ fn thousands_of_threads_are_in_a_span_at_once() {
 /// Places go from hand to hand: spans are closed by other threads, which end.
 #[test]
 fn places_come_back_whoever_closes_the_span() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).max_open_spans(64).build().unwrap();
     let dispatch = Dispatch::new(profiler.subscriber());
     within(&dispatch, || {
@@ -56,7 +52,6 @@ fn places_come_back_whoever_closes_the_span() {
             });
         }
     });
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report);
+    let (report, _) = ledger::closed(&scratch, &profiler);
     assert_eq!((report.stored, report.stats.open), (20_000, 0));
 }

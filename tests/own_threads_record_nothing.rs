@@ -6,10 +6,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use spandrel_tests::{Database, ledger, scratch, small, time_limit};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 static ON: AtomicBool = AtomicBool::new(false);
 

@@ -4,9 +4,8 @@
 use std::fmt;
 use std::panic::panic_any;
 
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
+use spandrel_tests::prelude::*;
 use tracing::field::Empty;
-use tracing::{Dispatch, info, info_span};
 
 /// Panics when it is dropped.
 struct Bomb;
@@ -41,13 +40,9 @@ const ROUNDS: u64 = 200;
 fn a_payload_that_panics_when_it_is_dropped_stays_in_the_callback() {
     let _limit = time_limit(60);
     std::panic::set_hook(Box::new(|_| {}));
-    for is_layer in [true, false] {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).build().unwrap();
-        let dispatch = match is_layer {
-            true => dispatch(&profiler),
-            false => Dispatch::new(profiler.subscriber()),
-        };
+    for front in Front::BOTH {
+        let (scratch, profiler) = recording();
+        let dispatch = front.dispatch(&profiler);
         within(&dispatch, || {
             for n in 0..ROUNDS {
                 let span =
@@ -61,8 +56,7 @@ fn a_payload_that_panics_when_it_is_dropped_stays_in_the_callback() {
             }
         });
         assert_eq!(profiler.stats().open, 0, "a place that is not given back");
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let (report, db) = ledger::closed(&scratch, &profiler);
         assert_eq!((report.stored, report.stats.events.stored), (2 * ROUNDS, ROUNDS));
         for span in db.spans() {
             if span.name == "span" {

@@ -3,14 +3,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
+use spandrel_tests::prelude::*;
 use tracing::span::{Attributes, Id};
-use tracing::{Dispatch, Subscriber, debug_span, info_span, trace_span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Everything, so that spans exist which are filtered out for the others alone.
@@ -34,8 +31,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Witness {
 
 #[test]
 fn parents_are_those_that_context_and_fmt_find_inside_the_same_filter() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).spans(LevelFilter::TRACE).build().unwrap();
     let (witness, text) = (Witness::default(), Arc::new(Mutex::new(Vec::new())));
     let writer = Arc::clone(&text);
@@ -68,8 +64,7 @@ fn parents_are_those_that_context_and_fmt_find_inside_the_same_filter() {
         });
     });
     within(&dispatch, || drop((request, hidden)));
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let seen = witness.0.lock().unwrap().clone();
     assert_eq!(seen.len(), 6);
     assert_eq!(seen[2], ("child", Some("request")));

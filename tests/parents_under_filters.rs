@@ -2,13 +2,8 @@
 //! nearest ancestor that we record. Not to none, and not to another span that the thread happens to be in.
 
 use spandrel::ProfilerLayer;
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::level_filters::LevelFilter;
-use tracing::{
-    Dispatch, Instrument, Level, Subscriber, debug_span, error, info, info_span, trace_span,
-};
+use spandrel_tests::prelude::*;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, Registry, reload};
 
 /// Everything, so that spans exist which are filtered out for us alone.
@@ -133,8 +128,7 @@ fn what_is_spawned_to_block_is_no_root_under_the_span_of_the_runtime() {
         let registry = tracing_subscriber::registry().with(put(profiler.layer())).with(console);
         println!("filtered by {way}");
         body(&Dispatch::new(registry));
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         let inside = if way == "nobody" { "runtime.spawn" } else { "request" };
         assert_eq!(db.parent_of("work").as_deref(), Some(inside));
         assert_eq!(db.parent_of("part").as_deref(), Some("work"));
@@ -308,8 +302,7 @@ fn two_layers_that_keep_different_spans() {
                 });
             });
         });
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         let parents = |name: &str| {
             let mut parents = db.rows(
                 "SELECT p.name FROM spans AS s JOIN spans AS p ON p.id = s.parent_id

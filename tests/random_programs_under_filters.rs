@@ -3,16 +3,13 @@
 //! inside the same filter tells: parents are those that `Context::span(..).parent()` finds there, and events
 //! are in the nearest span that is left.
 
-use proptest::prelude::*;
 use spandrel::ProfilerLayer;
 use spandrel_tests::comparison::Sandwich;
 use spandrel_tests::model::Model;
-use spandrel_tests::programs::{LEVELS, Program, Turns, is_hidden, programs, run};
-use spandrel_tests::{ledger, scratch, small, time_limit};
-use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Level};
+use spandrel_tests::prelude::*;
+use spandrel_tests::programs::{LEVELS, Program, Turns, is_hidden};
+use spandrel_tests::random_programs::{compare, for_each};
 use tracing_subscriber::filter::{dynamic_filter_fn, filter_fn};
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::reload;
 
 /// Puts layer and models together under filters, above a model that sees all; spans of this level are kept.
@@ -51,39 +48,17 @@ fn it_tells_what_the_model_tells(program: &Program, turns: Turns, install: Insta
     let all = Model::default();
     let models = Sandwich::beside(&all);
     let dispatch = install(all, profiler.layer(), models.clone(), level);
-    let mut early = None;
-    run(program, turns, &dispatch, || {
-        if program.close_early {
-            early = Some((profiler.close().unwrap(), models.cut()));
-        }
-    });
-    let (report, slices) = early.unwrap_or_else(|| (profiler.close().unwrap(), models.cut()));
-    let db = ledger::check_complete(scratch.db(), &report);
-    slices.assert_equal(&db, threshold);
+    compare(program, turns, &dispatch, &models, (&scratch, &profiler));
 }
 
 fn check(turns: Turns, install: Install, is_own: bool) {
-    let (most, threads, steps) = match turns {
-        Turns::Ordered => (100, 4, 80),
-        Turns::Free => (15, 8, 800),
+    let (cases, size) = match turns {
+        Turns::Ordered => (100, (4, 80)),
+        Turns::Free => (15, (8, 800)),
     };
-    // PROPTEST_CASES sets another number of cases.
-    let is_long = std::env::var_os("PROPTEST_CASES").is_some();
-    let cases = ProptestConfig::default().cases.min(if is_long { u32::MAX } else { most });
-    let _limit = time_limit(90 + u64::from(cases) / 4);
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 500,
-        ..ProptestConfig::default()
-    };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
-    runner
-        .run(&programs(turns, threads, steps), |program| {
-            it_tells_what_the_model_tells(&program, turns, install, is_own);
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    for_each(turns, cases, size, |program| {
+        it_tells_what_the_model_tells(program, turns, install, is_own);
+    });
 }
 
 #[test]

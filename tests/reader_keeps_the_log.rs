@@ -1,12 +1,9 @@
 //! A reader sits on a snapshot: the write-ahead log stays below its cap, and when the reader has gone
 //! everything that was recorded is stored.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OpenFlags};
-use spandrel::{Profiler, StoreOptions};
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
+use spandrel::StoreOptions;
+use spandrel_tests::prelude::*;
 
 const CAP: u64 = 1 << 20;
 /// A commit may pass the cap by its own size.
@@ -14,8 +11,7 @@ const COMMIT_MAX: u64 = 1 << 20;
 
 #[test]
 fn the_log_keeps_to_its_cap_and_nothing_is_lost() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let store =
         StoreOptions { wal_bytes_max: CAP, checkpoint_bytes: CAP / 4, ..StoreOptions::default() };
     let profiler = Profiler::builder().database(scratch.db()).store_options(store).build().unwrap();

@@ -1,16 +1,12 @@
 //! The database refuses for a while: that is told as long as it does so, and afterwards is no error any
 //! more, but still the reason for what was lost meanwhile.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn the_last_error_is_cleared_when_the_store_accepts_again() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler =
         small(scratch.db()).ring_capacity(256).partitions(1).batch_size(64).build().unwrap();
     let dispatch = dispatch(&profiler);

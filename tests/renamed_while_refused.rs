@@ -3,20 +3,16 @@
 //! program that was killed.
 
 use std::fs::{self, OpenOptions};
-use std::time::Duration;
 
 use rusqlite::Connection;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 const SPANS: u64 = 50;
 
 #[test]
 fn the_run_in_a_renamed_file_has_an_end() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let dispatch = dispatch(&profiler);
     let record = || {
         within(&dispatch, || (0..SPANS).for_each(|n| drop(info_span!("work", n))));
@@ -37,9 +33,7 @@ fn the_run_in_a_renamed_file_has_an_end() {
 
 #[test]
 fn what_was_in_hand_when_the_file_was_renamed_is_told_as_lost() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let locked = Connection::open(scratch.db()).unwrap();
     locked.execute_batch("BEGIN IMMEDIATE").unwrap();
     within(&dispatch(&profiler), || (0..SPANS).for_each(|n| drop(info_span!("work", n))));
@@ -58,8 +52,7 @@ fn what_was_in_hand_when_the_file_was_renamed_is_told_as_lost() {
 
 #[test]
 fn a_span_that_is_open_at_the_close_is_counted_if_the_file_is_cut_meanwhile() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).close_timeout(LONG).build().unwrap();
     let dispatch = dispatch(&profiler);
     let open = within(&dispatch, || info_span!("open"));

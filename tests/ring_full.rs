@@ -3,8 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use spandrel_tests::{dispatch, ledger, rounds, scratch, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_full_ring_drops_and_counts() {

@@ -1,12 +1,8 @@
 //! Somebody puts rows into the file while it is recorded into, with the ids that would have come next:
 //! the recording goes on with others. A row that is refused all the same is counted, alone.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
-use spandrel::Profiler;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -42,8 +38,7 @@ fn insert(other: &Connection, run: i64, step: i64) -> u64 {
 
 #[test]
 fn ids_that_somebody_else_has_taken_cost_nothing() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let hour = Duration::from_secs(3_600);
     let profiler = small(scratch.db()).flush_interval(hour).build().unwrap();
     record(&profiler, 100);

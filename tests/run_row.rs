@@ -1,9 +1,8 @@
 //! What the row of a run says: who, when, with which settings, and how it ended.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
@@ -11,8 +10,7 @@ fn unix_now() -> i64 {
 
 #[test]
 fn the_run_row_tells_of_the_program_and_its_settings() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     let before = unix_now();
     let label = "it's \"the\" label, \u{1f980}\nin two lines";
     let profiler =
@@ -56,8 +54,7 @@ fn the_run_row_tells_of_the_program_and_its_settings() {
 /// the span, however long it took to build the profiler.
 #[test]
 fn spans_are_when_the_wall_clock_says() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     // A table that takes a while to make.
     let profiler = small(scratch.db()).max_open_spans(1 << 20).build().unwrap();
     let (before, after) = within(&dispatch(&profiler), || {
@@ -67,8 +64,7 @@ fn spans_are_when_the_wall_clock_says() {
         drop(span);
         (before, after)
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let at = db.value::<i64>("SELECT started_unix_ns + start_ns FROM span, run");
     // Two clocks, of which one may be slewed meanwhile.
     let slack = 2_000_000;
@@ -80,9 +76,7 @@ fn spans_are_when_the_wall_clock_says() {
 
 #[test]
 fn the_report_in_the_run_row_is_the_one_that_close_returns() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let open = within(&dispatch(&profiler), || {
         (0..10).for_each(|n| drop(info_span!("work", n)));
         info_span!("open")
@@ -102,9 +96,7 @@ fn the_report_in_the_run_row_is_the_one_that_close_returns() {
 
 #[test]
 fn the_views_show_wall_clock_times_that_make_sense() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let before = unix_now();
     within(&dispatch(&profiler), || {
         info_span!("work").in_scope(|| {

@@ -6,8 +6,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use spandrel_tests::{interrupts, ledger, scratch, small, time_limit};
-use tracing::{Span, info_span};
+use spandrel_tests::interrupts;
+use spandrel_tests::prelude::*;
 
 static SPAN: OnceLock<Span> = OnceLock::new();
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -24,9 +24,7 @@ fn a_handler_enters_the_span_that_it_has_interrupted() {
     if !interrupts::CAN_STEP {
         return;
     }
-    let _limit = time_limit(120);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(120);
     tracing::subscriber::set_global_default(profiler.subscriber()).unwrap();
     // A thread's first span allocates, and a callsite's first use takes a lock of `tracing`'s.
     let make = || [info_span!("same"), info_span!("next"), info_span!("last")];

@@ -5,12 +5,10 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use spandrel::{Profiler, Scope, scope};
-use spandrel_tests::{Database, child, ledger, scratch, small, system, time_limit, within};
-use tracing::{Dispatch, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel::{Scope, scope};
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 const TEST: &str = "each_scope_is_one_row_or_counted";
 

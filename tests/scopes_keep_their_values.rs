@@ -6,9 +6,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use spandrel::scope;
-use spandrel_tests::{child, ledger, scratch, small, time_limit};
-use tracing::Level;
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 const TEST: &str = "values_are_those_of_spans";
 
@@ -59,8 +57,7 @@ fn values_are_those_of_spans() {
         }
         return;
     };
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let all = tracing_subscriber::filter::dynamic_filter_fn(|_, _| true);
     match role.as_str() {
         "subscriber" => profiler.subscriber().init().unwrap(),
@@ -72,8 +69,7 @@ fn values_are_those_of_spans() {
         "thread" => tracing::subscriber::with_default(profiler.subscriber(), make),
         _ => make(),
     }
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let of = |name: &str| {
         let sql = "SELECT fields FROM spans WHERE name = ?1 ORDER BY start_ns, id";
         db.rows(sql, [name], |row| row.get::<_, String>(0))

@@ -6,14 +6,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 
-use spandrel::{Profiler, Scope, scope};
-use spandrel_tests::{Database, child, ledger, rounds, scratch, small, time_limit, within};
+use spandrel::{Scope, scope};
+use spandrel_tests::prelude::*;
 use tracing::span::EnteredSpan;
-use tracing::{Dispatch, Level, Span, error, info, info_span, trace_span};
 use tracing_subscriber::filter::dynamic_filter_fn;
-use tracing_subscriber::prelude::*;
 
 const TEST: &str = "scopes_and_spans_make_the_tree_that_a_plain_model_makes";
 const THREADS: usize = 3;
@@ -61,8 +58,7 @@ fn scopes_and_spans_make_the_tree_that_a_plain_model_makes() {
 }
 
 fn check(setup: Setup) {
-    let _limit = time_limit(300 * rounds(1));
-    let scratch = scratch();
+    let scratch = scratch_for(300 * rounds(1));
     let builder = small(scratch.db()).ring_capacity(65_536).busy_time(setup.busy_time);
     let builder = builder.entries(match setup.entries {
         true => spandrel::Entries::All,

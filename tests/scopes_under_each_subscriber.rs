@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use spandrel::{Profiler, scope};
-use spandrel_tests::{Database, child, ledger, scratch, small, time_limit, within};
+use spandrel::scope;
+use spandrel_tests::prelude::*;
 use tracing::span::Attributes;
-use tracing::{Dispatch, Level, Subscriber, info_span};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::prelude::*;
-use tracing_subscriber::reload;
+use tracing_subscriber::{Layer, reload};
 
 const TEST: &str = "a_scope_is_recorded_by_its_threads_subscriber";
 
@@ -75,8 +72,7 @@ fn where_nothing_records() {
     let disabled = Profiler::disabled();
     tracing::dispatcher::set_global_default(Dispatch::new(disabled.subscriber())).unwrap();
     assert!(!at_one_place(1) && !at_one_place(2));
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (_scratch, profiler) = recording();
     drop(scope!("off", n = never()));
     // It has a front end, which nobody has installed.
     let subscriber = profiler.subscriber();
@@ -87,23 +83,20 @@ fn where_nothing_records() {
 
 /// Whatever was answered before.
 fn under_one_that_is_installed_late() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     assert!(!at_one_place(1));
     let subscriber = profiler.subscriber();
     assert!(!at_one_place(2));
     subscriber.init().unwrap();
     assert!(at_one_place(3) && at_one_place(4));
     std::thread::spawn(|| assert!(at_one_place(5))).join().unwrap();
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(names(&db).len(), 6);
 }
 
 /// There is none for all.
 fn under_one_of_the_thread() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let (first, dispatch) = (profiler.subscriber(), Dispatch::new(profiler.subscriber()));
     // Nobody records on a thread that has none; the other thread has one.
     within(&dispatch, || assert!(at_one_place(1)));
@@ -112,8 +105,7 @@ fn under_one_of_the_thread() {
         assert!(at_one_place(3));
         std::thread::spawn(|| assert!(!at_one_place(4))).join().unwrap();
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(numbers(&db), [1, 3]);
 }
 
@@ -124,8 +116,7 @@ fn numbers(db: &Database) -> Vec<i64> {
 
 /// Nothing of what is known of the one for all threads holds on a thread with one of its own, or with none.
 fn beside_the_programs_own() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     profiler.subscriber().init().unwrap();
     assert!(at_one_place(1) && at_one_place(2));
     within(&Dispatch::none(), || {
@@ -139,8 +130,7 @@ fn beside_the_programs_own() {
     });
     assert_eq!(heard.0.load(Ordering::Relaxed), 2, "a span like any other there");
     assert!(at_one_place(8));
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(numbers(&db), [1, 2, 5, 6, 8]);
 }
 
@@ -156,8 +146,7 @@ impl<S: Subscriber> Layer<S> for Heard {
 
 /// Those keep what they keep of spans, also where they decide anew each time, and tell what a scope is in.
 fn under_filters_around_the_layer() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let is_open = Arc::new(AtomicBool::new(true));
     let mood = {
         let is_open = Arc::clone(&is_open);
@@ -177,8 +166,7 @@ fn under_filters_around_the_layer() {
     }
     // What it has decided of a scope is not taken for a span that it was not asked about.
     assert_eq!(heard.0.load(Ordering::Relaxed), 16, "who is beside it gets all");
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(names(&db), ["outer", "span", "inner"].repeat(2));
     assert_eq!(parent(&db, "span").as_deref(), Some("outer"));
     assert_eq!(parent(&db, "inner").as_deref(), Some("span"));
@@ -186,8 +174,7 @@ fn under_filters_around_the_layer() {
 
 /// A filter that is there for all layers; others who want all.
 fn beside_other_layers() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let (filter, handle) = reload::Layer::new(Targets::new().with_default(Level::INFO));
     let heard = Heard::default();
     let registry = tracing_subscriber::registry().with(profiler.layer()).with(heard.clone());
@@ -198,15 +185,13 @@ fn beside_other_layers() {
     assert!(!at_one_place(3) && !at_one_place(4));
     handle.reload(Targets::new().with_default(Level::DEBUG)).unwrap();
     assert!(at_one_place(5));
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     assert_eq!(names(&db), ["plain", "work"].repeat(3));
 }
 
 /// Its spans are of another layer, and so are its scopes.
 fn under_a_second_front_end() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     profiler.subscriber().init().unwrap();
     let second = Dispatch::new(tracing_subscriber::registry().with(profiler.layer()));
     let _of_first = scope!("of first");
@@ -218,8 +203,7 @@ fn under_a_second_front_end() {
     });
     drop(info_span!("after"));
     drop(_of_first);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     for (name, expected) in [
         ("of first", None),
         ("span", None),
@@ -232,8 +216,7 @@ fn under_a_second_front_end() {
 }
 
 fn levels_and_targets_change() {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let subscriber = profiler.subscriber().with_filter("warn,db=debug".parse().unwrap());
     let filter = subscriber.filter_handle();
     subscriber.init().unwrap();
@@ -263,8 +246,7 @@ fn levels_and_targets_change() {
     assert!(!outer.is_recorded());
     filter.set("db=info".parse().unwrap());
     run([false, false, true, false]);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let number = |name: &str| names(&db).iter().filter(|found| *found == name).count();
     assert_eq!(["info", "warn", "query", "debug"].map(number), [3, 6, 7, 3]);
     let others = db.count("SELECT count(*) FROM spans WHERE (level = 'DEBUG') <> (name = 'debug')");
@@ -282,8 +264,7 @@ fn under_two_profilers() {
         drop(info_span!("span"));
     }
     for (profiler, scratch) in profilers.iter().zip([&one, &two]) {
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         assert_eq!(names(&db), ["outer", "span"].repeat(3));
         assert_eq!(parent(&db, "span").as_deref(), Some("outer"));
     }

@@ -1,15 +1,10 @@
 //! Secrets do not reach the file by default: neither those on the command line nor those in fields,
 //! whichever way a field comes. The list of names can be changed.
 
-use std::path::Path;
-use std::time::Duration;
-
 use serde_json::json;
 use spandrel::Arguments;
-use spandrel_tests::{
-    Database, asking, child, dispatch, ledger, scratch, small, time_limit, within,
-};
-use tracing::{field, info, info_span};
+use spandrel_tests::asking;
+use spandrel_tests::prelude::*;
 
 /// What no file of a recording may hold.
 const SECRET: &str = "hunter2";
@@ -34,9 +29,7 @@ fn assert_no_secret(db: &Path) {
 
 #[test]
 fn secrets_in_fields_do_not_reach_the_file() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let long = SECRET.repeat(1_000);
     let open = within(&dispatch(&profiler), || {
         drop(info_span!("login", user = "me", password = SECRET));
@@ -96,9 +89,7 @@ fn secrets_in_fields_do_not_reach_the_file() {
 
 #[test]
 fn passwords_and_tokens_in_urls_do_not_reach_the_file() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let url = format!("postgres://me:{SECRET}@db:5432/prod");
     let long = format!("{}postgres://me:{}", " ".repeat(200), SECRET.repeat(1_000));
     let open = within(&dispatch(&profiler), || {
@@ -148,8 +139,7 @@ fn passwords_and_tokens_in_urls_do_not_reach_the_file() {
 
 #[test]
 fn the_list_of_names_can_be_changed() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let names = ["card_number", "message", "!key", "!token"];
     let profiler = small(scratch.db()).redact_fields(names).build().unwrap();
     within(&dispatch(&profiler), || {

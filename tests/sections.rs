@@ -1,9 +1,6 @@
 //! A section is in the file while it lasts, and gets its end when its guard is dropped.
 
-use std::time::Duration;
-
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -15,9 +12,7 @@ fn sections(db: &Database) -> Vec<(String, i64, Option<i64>)> {
 
 #[test]
 fn a_section_is_seen_while_it_lasts_and_encloses_what_ran_in_it() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let db = Database::open(scratch.db());
     let section = profiler.section("load test");
     assert!(section.is_recorded());
@@ -41,9 +36,7 @@ fn a_section_is_seen_while_it_lasts_and_encloses_what_ran_in_it() {
 
 #[test]
 fn sections_overlap_and_end_on_other_threads() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let sections_open: Vec<_> = (0..10).map(|_| profiler.section("same name")).collect();
     std::thread::scope(|scope| {
         for section in sections_open {
@@ -62,9 +55,7 @@ fn sections_overlap_and_end_on_other_threads() {
 
 #[test]
 fn a_section_that_outlives_the_profiler_has_no_end() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let section = profiler.section("until the end");
     let report = profiler.close().unwrap();
     drop(section);
@@ -76,9 +67,7 @@ fn a_section_that_outlives_the_profiler_has_no_end() {
 
 #[test]
 fn a_section_does_not_keep_the_profiler_from_closing() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     let section = profiler.section("open");
     drop(profiler);
     let db = Database::open(scratch.db());

@@ -1,16 +1,11 @@
 //! Time belongs to whoever was entered last: whatever a program makes, enters, leaves, keeps and enters again, wherever
 //! and with whatever parent, the busy times of spans themselves come to the time that threads were inside anything.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use spandrel::Entries;
-use spandrel_tests::{
-    Database, dispatch, ledger, rounds, scratch, self_times, small, time_limit, within,
-};
-use tracing::{Dispatch, Span, info_span};
+use spandrel_tests::prelude::*;
 
 /// Whose child a span is.
 #[derive(Debug, Clone)]
@@ -113,12 +108,6 @@ impl Player<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Front {
-    Layer,
-    Subscriber,
-}
-
 /// Programs one after the other, as many for each thread, ten of them with the same shared spans. `lives_long`: whether
 /// those count by their entries.
 fn record(front: Front, threads: u8, programs: usize, lives_long: bool) {
@@ -128,10 +117,7 @@ fn record(front: Front, threads: u8, programs: usize, lives_long: bool) {
         builder = builder.entries_of("shared*", Entries::All);
     }
     let profiler = builder.build().unwrap();
-    let dispatch = match front {
-        Front::Layer => dispatch(&profiler),
-        Front::Subscriber => Dispatch::new(profiler.subscriber()),
-    };
+    let dispatch = front.dispatch(&profiler);
     let runner = |thread: u8| {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[thread + 1; 32]);
         TestRunner::new_with_rng(Config::default(), rng)
@@ -152,8 +138,7 @@ fn record(front: Front, threads: u8, programs: usize, lives_long: bool) {
         });
         profiler.flush(Duration::from_secs(60)).unwrap();
     }
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     check(&db, lives_long);
 }
 

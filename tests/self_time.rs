@@ -4,10 +4,9 @@
 //! The exact figures follow from the rows; `ledger::check_complete` computes them again in every
 //! test. Here are the shapes that make it hard, and one with times that are known.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use spandrel_tests::{dispatch, ledger, rounds, scratch, self_times, small, time_limit, within};
-use tracing::{Span, info_span};
+use spandrel_tests::prelude::*;
 
 fn spin(time: Duration) {
     let began = Instant::now();
@@ -26,9 +25,7 @@ const MS: i64 = 1_000_000;
 #[test]
 fn a_known_shape() {
     let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
-    within(&dispatch(&profiler), || {
+    let db = recorded(dispatch, || {
         let parent = info_span!("parent").entered();
         spin(Duration::from_millis(10));
         let first = info_span!("first");
@@ -44,7 +41,6 @@ fn a_known_shape() {
         info_span!("third").in_scope(|| spin(Duration::from_millis(5)));
         drop(parent);
     });
-    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let works = self_times::works(&db);
     let of = |name: &str| works[&db.span(name).id];
     let parent = db.span("parent");
@@ -111,8 +107,7 @@ fn close_children_elsewhere() {
 
 #[test]
 fn many_children_side_by_side() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = small(scratch.db()).ring_capacity(65_536).build().unwrap();
     within(&dispatch(&profiler), || {
         let parent = info_span!("parent");

@@ -1,12 +1,9 @@
 //! Several processes that are given one path: one of them records, the others go on without and say so in
 //! one line; with `%p` each has a file of its own.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use spandrel::{ErrorKind, Profiler};
-use spandrel_tests::{Database, child, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 /// What such a program does: it knows nothing of others.
 fn program() {
@@ -35,8 +32,7 @@ fn the_second_process_goes_on_unrecorded_and_says_so_in_one_line() {
     if child::role().is_some() {
         return program();
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let first = small(scratch.db()).build().unwrap();
     let said = run("the_second_process_goes_on_unrecorded_and_says_so_in_one_line", scratch.db());
     let lines: Vec<_> = said.lines().filter(|line| line.contains("spandrel")).collect();
@@ -44,15 +40,13 @@ fn the_second_process_goes_on_unrecorded_and_says_so_in_one_line() {
     assert!(line.starts_with("spandrel: this process is not recorded: "), "{line}");
     assert!(line.contains("profile.db") && line.contains("in use"), "{line}");
     assert!(line.contains("%p"), "the way out: {line}");
-    let report = first.close().unwrap();
-    ledger::check_complete(scratch.db(), &report);
+    ledger::check_complete(scratch.db(), &first.close().unwrap());
     assert_eq!(Database::open(scratch.db()).count("SELECT count(*) FROM run"), 1);
 }
 
 #[test]
 fn whoever_asks_gets_the_error_and_no_line() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let first = small(scratch.db()).build().unwrap();
     let error = small(scratch.db()).build().unwrap_err();
     let in_use = ErrorKind::Storage(spandrel_storage::ErrorKind::InUse);
@@ -66,8 +60,7 @@ fn with_the_process_id_in_the_path_each_has_its_own_file() {
     if child::role().is_some() {
         return program();
     }
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let pattern = scratch.path("%n-%p-100%%-%t-%x.db");
     // This process holds a file of its own meanwhile.
     let profiler = small(&pattern).build().unwrap();

@@ -1,12 +1,10 @@
 //! Several runs in one file, one after the other: each keeps its rows, and ids are unique over all.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, self_times, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn ids_are_unique_over_all_runs_and_each_run_keeps_its_rows() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let mut reports = Vec::new();
     for run in 1..=5 {
         let profiler = small(scratch.db()).label(format!("run {run}")).build().unwrap();

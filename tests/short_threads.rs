@@ -1,16 +1,12 @@
 //! A hundred thousand threads that live for three spans each: all is stored, each thread has its
 //! row, and the memory of one that has ended is used again.
 
-use std::time::Duration;
-
-use spandrel_tests::{dispatch, ledger, scratch, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_hundred_thousand_short_threads() {
     const THREADS: u64 = 100_000;
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = spandrel::Profiler::builder().database(scratch.db()).build().unwrap();
     let dispatch = dispatch(&profiler);
     let mut memory = None;

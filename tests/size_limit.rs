@@ -1,19 +1,14 @@
 //! A recording with a size limit, far above the rate at which old rows could once be deleted: the file
 //! passes its limit by one batch at most, at any moment, and keeps to it when it is closed.
 
-use std::time::Duration;
-
-use spandrel::Profiler;
-use spandrel_tests::{Database, dispatch, ledger, scratch, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_size_limit_is_kept_however_fast_spans_come() {
     const MAX: u64 = 2 << 20;
     /// The largest batch: four times as many as usual, and 100 bytes a span at most.
     const BATCH: u64 = 4 * 2_048 * 2 * 100;
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let profiler = Profiler::builder()
         .database(scratch.db())
         .batch_size(2_048)

@@ -4,12 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use spandrel::{ErrorKind, Profiler};
 use spandrel_storage as storage;
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 const BEFORE: &str = "SELECT count(*) FROM span JOIN callsite ON callsite.id = callsite_id
@@ -27,8 +24,7 @@ impl Drop for Halt<'_> {
 /// Whoever copies a file by hand while SQLite has it open loses SQLite's locks, and with them spans.
 #[test]
 fn a_copy_while_recording_goes_on_holds_all_that_came_before() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let folder = scratch.db().parent().unwrap().to_owned();
     let profiler = small(scratch.db()).ring_capacity(1 << 16).build().unwrap();
     let dispatch = dispatch(&profiler);
@@ -71,8 +67,7 @@ fn a_copy_while_recording_goes_on_holds_all_that_came_before() {
 
 #[test]
 fn a_copy_that_cannot_be_made_leaves_everything_as_it_was() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     let folder = scratch.db().parent().unwrap().to_owned();
     let profiler = small(scratch.db()).build().unwrap();
     within(&dispatch(&profiler), || drop(info_span!("work")));

@@ -3,16 +3,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
-use std::time::Duration;
 
-use spandrel::{ErrorKind, Profiler};
 use spandrel_storage::ErrorKind as Refusal;
 use spandrel_tests::host::sidecar;
-use spandrel_tests::{
-    Database, Scratch, child, dispatch, scratch, small, system, time_limit, within,
-};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
+use spandrel_tests::system;
 
 const NOBODY: u32 = 65_534;
 

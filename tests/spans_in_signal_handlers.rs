@@ -9,15 +9,13 @@
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use spandrel::{Profiler, Report, scope};
-use spandrel_tests::{Database, child, interrupts, ledger, rounds, scratch, small, time_limit};
+use spandrel::scope;
+use spandrel_tests::interrupts;
+use spandrel_tests::prelude::*;
 use tracing::field::Empty;
-use tracing::{Dispatch, Span, info, info_span};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Metadata, Subscriber};
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::{Extensions, ExtensionsMut, LookupSpan, SpanData};
 
 const TEST: &str = "spans_opened_in_a_signal_handler_are_stored_or_counted";
@@ -115,9 +113,7 @@ fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
         }
         return;
     };
-    let _limit = time_limit(600);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(600);
     let [front, way, round] = role.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let dispatch = match front {
         "subscriber" => Dispatch::new(profiler.subscriber()),

@@ -1,13 +1,10 @@
 //! Spans may outlive the profiler, and the layer too.
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn spans_that_outlive_the_profiler_do_no_harm() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     let (plain, entered, elsewhere) =
         within(&dispatch, || (info_span!("plain"), info_span!("entered"), info_span!("elsewhere")));

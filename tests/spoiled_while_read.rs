@@ -4,16 +4,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
+use spandrel_tests::prelude::*;
 use spandrel_tests::sitter::{self, Sitter};
-use spandrel_tests::{
-    Database, child, dispatch, ledger, rounds, scratch, small, time_limit, within,
-};
-use tracing::info_span;
 
 const REMOVALS: [&str; 3] = ["remove the log", "remove the index", "remove both"];
 
@@ -298,8 +294,7 @@ fn recording_goes_on_in_a_new_file_if_the_log_is_removed_beside_a_connection_of_
 /// A thousand names are taken: the file stays where it is, and the close tells what could not be stored.
 #[test]
 fn a_close_does_not_wait_for_a_file_that_cannot_be_put_aside() {
-    let _limit = time_limit(120);
-    let scratch = scratch();
+    let scratch = scratch_for(120);
     for number in 1..1_000 {
         File::create(sidecar(scratch.db(), &format!("-aside-{number}"))).unwrap();
     }

@@ -5,25 +5,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use spandrel_tests::{ledger, rounds, scratch, small, time_limit, within};
-use tracing::{Dispatch, field, info_span};
+use spandrel_tests::prelude::*;
 use tracing_core::span::Record;
-use tracing_subscriber::prelude::*;
 
 #[test]
 fn a_stale_id_that_is_recorded_while_its_span_closes_does_not_panic() {
     let _limit = time_limit(300);
-    for is_layer in [true, false] {
+    for front in Front::BOTH {
         let scratch = scratch();
         // Few places, and so the same ones again and again.
         let profiler = small(scratch.db()).max_open_spans(1).build().unwrap();
-        let dispatch = if is_layer {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
-        } else {
-            Dispatch::new(profiler.subscriber())
-        };
+        let dispatch = front.dispatch(&profiler);
         let spans = rounds(3_000);
         let long = "y".repeat(1_000);
         let (barrier, done) = (Barrier::new(2), AtomicBool::new(false));

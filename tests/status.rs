@@ -3,15 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{debug, error, field, info_span, warn};
+use spandrel_tests::prelude::*;
 
 fn record(body: impl FnOnce()) -> Database {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
-    within(&dispatch(&profiler), body);
-    let report = profiler.close().unwrap();
-    ledger::check_complete(scratch.db(), &report)
+    recorded(dispatch, body)
 }
 
 fn unwind(body: impl FnOnce()) {

@@ -3,24 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Span, error, field, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 /// By both front ends.
 fn record(rules: bool, room: usize, body: impl Fn()) -> [Database; 2] {
-    [true, false].map(|is_layer| {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).status_rules(rules).max_field_bytes(room);
-        let profiler = profiler.build().unwrap();
-        let dispatch = if is_layer {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
-        } else {
-            Dispatch::new(profiler.subscriber())
-        };
-        within(&dispatch, &body);
-        ledger::check_complete(scratch.db(), &profiler.close().unwrap())
-    })
+    recorded_by_both(|builder| builder.status_rules(rules).max_field_bytes(room), body)
 }
 
 /// How many spans of a name have which status.

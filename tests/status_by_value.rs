@@ -1,23 +1,11 @@
 //! A span's status goes by what its field `error` says, the last time that it says something, and not by
 //! whether it has one; an error event counts until the span says itself how it has ended.
 
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, error, field, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 /// By both front ends, with so many bytes for fields.
 fn record(room: usize, body: impl Fn()) -> [Database; 2] {
-    [true, false].map(|is_layer| {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).max_field_bytes(room).build().unwrap();
-        let dispatch = if is_layer {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
-        } else {
-            Dispatch::new(profiler.subscriber())
-        };
-        within(&dispatch, &body);
-        ledger::check_complete(scratch.db(), &profiler.close().unwrap())
-    })
+    recorded_by_both(|builder| builder.max_field_bytes(room), body)
 }
 
 /// How many spans of a name have which status.

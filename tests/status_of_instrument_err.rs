@@ -2,23 +2,11 @@
 
 use std::fmt;
 
-use spandrel_tests::{Database, ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Level, debug, info_span, instrument, level_filters::LevelFilter, warn};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 /// By both front ends.
 fn record(events: LevelFilter, filter: &str, body: impl Fn()) -> [Database; 2] {
-    [true, false].map(|is_layer| {
-        let scratch = scratch();
-        let profiler = small(scratch.db()).events(events).filter(filter).build().unwrap();
-        let dispatch = if is_layer {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
-        } else {
-            Dispatch::new(profiler.subscriber())
-        };
-        within(&dispatch, &body);
-        ledger::check_complete(scratch.db(), &profiler.close().unwrap())
-    })
+    recorded_by_both(|builder| builder.events(events).filter(filter), body)
 }
 
 type Outcome = Result<u8, Refused>;

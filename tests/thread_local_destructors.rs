@@ -9,10 +9,7 @@ use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use spandrel::Profiler;
-use spandrel_tests::{Database, child, ledger, scratch, small, time_limit};
-use tracing::{info, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 /// Opens a span in its destructor.
 struct Late;

@@ -3,16 +3,12 @@
 //! self times over each thread, which are the time that it was inside anything, to the nanosecond.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use spandrel::{Entries, Profiler};
-use spandrel_tests::{
-    Database, dispatch, ledger, rounds, scratch, self_times, small, time_limit, within,
-};
-use tracing::{Dispatch, Span, info_span};
+use spandrel::Entries;
+use spandrel_tests::prelude::*;
 
 /// What a thread does inside of what it is in.
 #[derive(Debug, Clone)]
@@ -108,10 +104,7 @@ fn record(front: Front, threads: u32, programs: usize, crosses: bool) {
     let scratch = scratch();
     let builder = small(scratch.db()).entries_of("long*", Entries::All);
     let profiler = builder.ring_capacity(1 << 16).build().unwrap();
-    let dispatch = match front {
-        Front::Layer => dispatch(&profiler),
-        Front::Subscriber => Dispatch::new(profiler.subscriber()),
-    };
+    let dispatch = front.dispatch(&profiler);
     let (profiler, dispatch) = (&profiler, &dispatch);
     within(dispatch, || {
         let shared = [info_span!("long_shared"), info_span!(parent: None, "long_too")];
@@ -127,8 +120,7 @@ fn record(front: Front, threads: u32, programs: usize, crosses: bool) {
             }
         });
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert!(report.entries.stored > programs as u64, "{report}");
     // What is inside of two spans at once of which none is inside the other is in both, or in none.
     if !crosses {
@@ -209,12 +201,6 @@ fn sums_by_thread(db: &Database, is_alone: bool) {
             "thread {thread}: {what}: {own}, {passed}"
         );
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Front {
-    Layer,
-    Subscriber,
 }
 
 /// `SPANDREL_TEST_ROUNDS` times as many: a hundred thousand programs with 50.

@@ -1,17 +1,10 @@
 //! Fields `trace_id`, `span_id` and `traceparent` are taken for the ids by which other systems know a span: it, and
 //! what is inside, is found by them, also while it is open, and exports have them.
 
-use std::path::Path;
-use std::time::Duration;
-
-use spandrel::ProfilerBuilder;
 use spandrel_export::{Format, Settings, Source, export};
-use spandrel_query::SpanContext;
-use spandrel_query::{Filter, Scan};
-use spandrel_query::{Reader, Run};
-use spandrel_tests::{Database, dispatch, ledger, scratch, small, time_limit, within};
+use spandrel_query::{Filter, Reader, Run, Scan, SpanContext};
+use spandrel_tests::prelude::*;
 use tracing::field::Empty;
-use tracing::info_span;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -62,8 +55,7 @@ fn record(builder: ProfilerBuilder, path: &Path, program: impl FnOnce()) {
 
 #[test]
 fn a_header_names_the_trace_and_the_caller() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     record(small(scratch.db()), scratch.db(), || {
         let request = info_span!("request", traceparent = HEADER, route = "/cart").entered();
         info_span!("query").in_scope(|| info_span!("parse").in_scope(|| ()));
@@ -86,8 +78,7 @@ fn a_header_names_the_trace_and_the_caller() {
 
 #[test]
 fn a_connection_with_several_traces_keeps_them_apart() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     record(small(scratch.db()), scratch.db(), || {
         let connection = info_span!("connection").entered();
         let request = info_span!("request", trace_id = TRACE, span_id = "00f067aa0ba902b7");
@@ -110,9 +101,7 @@ fn a_connection_with_several_traces_keeps_them_apart() {
 
 #[test]
 fn a_request_that_is_open_is_known_by_its_trace() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(60);
     within(&dispatch(&profiler), || {
         let request = info_span!("request", trace_id = TRACE).entered();
         info_span!("query").in_scope(|| ());
@@ -123,8 +112,7 @@ fn a_request_that_is_open_is_known_by_its_trace() {
         assert_eq!(open[0].span.context.unwrap().trace_id.to_string(), TRACE);
         // It is not stored again and again.
         profiler.flush(Duration::from_secs(60)).unwrap();
-        let report = profiler.close().unwrap();
-        let db = ledger::check_complete(scratch.db(), &report);
+        let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
         drop(request);
         let batches: Vec<i64> = db.rows("SELECT batch_id FROM trace_context", (), |row| row.get(0));
         assert_eq!(batches, [1]);
@@ -134,8 +122,7 @@ fn a_request_that_is_open_is_known_by_its_trace() {
 
 #[test]
 fn a_secret_is_no_id() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let builder = small(scratch.db()).redact_fields(["traceparent"]);
     record(builder, scratch.db(), || {
         info_span!("request", traceparent = HEADER).in_scope(|| ());
@@ -155,8 +142,7 @@ fn exported(path: &Path, format: Format, filter: Filter) -> String {
 
 #[test]
 fn exports_have_the_ids() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     record(small(scratch.db()), scratch.db(), || {
         let request = info_span!(
             "request",
@@ -198,8 +184,7 @@ fn exports_have_the_ids() {
 
 #[test]
 fn a_copy_of_a_part_knows_the_trace() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     record(small(scratch.db()), scratch.db(), || {
         let _request = info_span!("request", traceparent = HEADER).entered();
         info_span!("query").in_scope(|| info_span!("parse").in_scope(|| ()));

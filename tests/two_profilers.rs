@@ -1,11 +1,8 @@
 //! Two profilers in one process, each with its file: nothing goes astray, and one closing does not
 //! touch the other. A second profiler on the same file is refused.
 
-use spandrel::ErrorKind;
 use spandrel_storage::ErrorKind as StorageError;
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, info, info_span};
-use tracing_subscriber::prelude::*;
+use spandrel_tests::prelude::*;
 
 #[test]
 fn two_profilers_in_one_subscriber_record_the_same() {
@@ -38,8 +35,7 @@ fn two_profilers_in_one_subscriber_record_the_same() {
 
 #[test]
 fn two_profilers_on_one_file() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
+    let scratch = scratch_for(30);
     let first = small(scratch.db()).build().unwrap();
     let error = small(scratch.db()).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage(StorageError::InUse), "{error}");

@@ -4,12 +4,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use spandrel::Profiler;
-use spandrel_tests::{ledger, scratch, small, time_limit, within};
-use tracing::{Dispatch, Subscriber, field, info, info_span, instrument};
+use spandrel_tests::prelude::*;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, reload};
 
@@ -64,13 +61,11 @@ fn program() {
 }
 
 fn check(build: impl FnOnce(&Profiler, &Sink) -> Dispatch) {
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording();
     let (alone, beside) = (Sink::default(), Sink::default());
     within(&Dispatch::new(tracing_subscriber::registry().with(alone.layer())), program);
     within(&build(&profiler, &beside), program);
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let (report, db) = ledger::closed(&scratch, &profiler);
     assert_eq!((report.recorded, report.events.recorded), (21, 10));
     assert_eq!(db.span("outer").fields.text("late"), "text");
     for span in db.spans().iter().filter(|span| span.name == "work") {
@@ -115,9 +110,7 @@ fn boxed_optional_and_in_a_vector() {
 
 #[test]
 fn inside_a_reloadable_layer() {
-    let _limit = time_limit(30);
-    let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    let (scratch, profiler) = recording_for(30);
     let (layer, handle) = reload::Layer::new(None::<spandrel::ProfilerLayer<Registry>>);
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     within(&dispatch, || {
@@ -135,8 +128,7 @@ fn inside_a_reloadable_layer() {
         drop(open);
         drop(info_span!("after"));
     });
-    let report = profiler.close().unwrap();
-    let db = ledger::check_complete(scratch.db(), &report);
+    let db = ledger::check_complete(scratch.db(), &profiler.close().unwrap());
     let names: Vec<_> = db.spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["during", "open when it goes"]);
     assert_eq!(db.span("during").parent_id, None);

@@ -1,11 +1,7 @@
 //! Times that are too long to be told are as good as for ever: nobody panics for them.
 
-use std::time::Duration;
-
-use spandrel::Profiler;
 use spandrel_storage::{ControlClient, StoreOptions};
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::info_span;
+use spandrel_tests::prelude::*;
 
 const FOR_EVER: Duration = Duration::MAX;
 
@@ -22,8 +18,7 @@ fn patient(db: &std::path::Path) -> Profiler {
 
 #[test]
 fn the_longest_of_all_times_are_taken_for_every_wait() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = patient(scratch.db());
     within(&dispatch(&profiler), || info_span!("flushed").in_scope(|| ()));
     profiler.flush(FOR_EVER).unwrap();
@@ -39,8 +34,7 @@ fn the_longest_of_all_times_are_taken_for_every_wait() {
 
 #[test]
 fn a_drop_waits_as_long() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let profiler = patient(scratch.db());
     within(&dispatch(&profiler), || info_span!("dropped").in_scope(|| ()));
     drop(profiler);

@@ -1,10 +1,7 @@
 //! A panic in the writer costs the batch in which it happens, and nothing else.
 
-use std::time::Duration;
-
 use spandrel::Fault;
-use spandrel_tests::{dispatch, ledger, scratch, small, time_limit, within};
-use tracing::{info, info_span};
+use spandrel_tests::prelude::*;
 
 #[test]
 fn a_panic_in_a_batch_costs_that_batch_only() {
@@ -43,8 +40,7 @@ fn a_panic_in_a_batch_costs_that_batch_only() {
 
 #[test]
 fn a_panic_in_the_last_batch_does_not_reach_close() {
-    let _limit = time_limit(60);
-    let scratch = scratch();
+    let scratch = scratch_for(60);
     let hour = Duration::from_secs(3_600);
     let profiler =
         small(scratch.db()).flush_interval(hour).fault(Fault::PanicInBatch(1)).build().unwrap();

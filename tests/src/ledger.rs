@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use spandrel::{DropReason, Ledger, Report, Stats};
+use spandrel::{DropReason, Ledger, Profiler, Report, Stats};
 
 use crate::database::Database;
+use crate::scratch::Scratch;
 use crate::self_times;
 
 /// `recorded = stored + dropped + in_flight`, for spans, events, links and entries. Each side is counted by
@@ -46,6 +47,13 @@ pub fn check(path: &Path, report: &Report) -> Database {
     let run = db.last_run();
     check_run(&db, run, report);
     db
+}
+
+/// Closes a profiler, for [`check_complete`].
+pub fn closed(scratch: &Scratch, profiler: &Profiler) -> (Report, Database) {
+    let report = profiler.close().expect("it was open");
+    let db = check_complete(scratch.db(), &report);
+    (report, db)
 }
 
 /// Like [`check`], for a recording that lost nothing at all: then the self times follow from the

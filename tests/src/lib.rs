@@ -3,11 +3,14 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`mod@scratch`] | a folder for a test's database, and a profiler small enough to build often |
+//! | [`mod@recording`] | a profiler in a folder of its own, and what it leaves in the file |
+//! | [`mod@prelude`] | what nearly every test begins with |
 //! | [`database`] | the rows of a profile database, read with SQLite alone |
 //! | [`ledger`] | what must hold of every recording: the identity, and that the file agrees with it |
 //! | [`model`] | a plain layer with a mutex and vectors, to compare with |
 //! | [`comparison`] | the database beside the model |
 //! | [`programs`] | random programs of span operations |
+//! | [`random_programs`] | those under a profiler between two models |
 //! | [`child`] | the test itself run again as another process |
 //! | [`host`] | a program that records on command, to be killed |
 //! | [`self_times`] | self times, computed anew from the rows |
@@ -37,7 +40,10 @@ pub mod ledger;
 pub mod limit;
 pub mod made;
 pub mod model;
+pub mod prelude;
 pub mod programs;
+pub mod random_programs;
+pub mod recording;
 pub mod scratch;
 pub mod self_times;
 pub mod sitter;
@@ -50,5 +56,6 @@ pub mod witness;
 
 pub use database::Database;
 pub use limit::{rounds, time_limit};
-pub use scratch::{Scratch, dispatch, scratch, small, within};
+pub use recording::{Front, recorded, recorded_by_both, recording, recording_for, subscriber};
+pub use scratch::{Scratch, dispatch, scratch, scratch_for, small, within};
 pub use skipped::skipped;

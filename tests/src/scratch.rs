@@ -7,18 +7,26 @@ use tempfile::TempDir;
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
+use crate::limit::{TimeLimit, time_limit};
+
 /// A folder that goes when the test ends.
 #[derive(Debug)]
 pub struct Scratch {
     folder: TempDir,
     db: PathBuf,
+    _limit: Option<TimeLimit>,
 }
 
 /// A new, empty folder.
 pub fn scratch() -> Scratch {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let db = folder.path().join("profile.db");
-    Scratch { folder, db }
+    Scratch { folder, db, _limit: None }
+}
+
+/// The same, for a test that may take so many seconds: see [`time_limit`].
+pub fn scratch_for(seconds: u64) -> Scratch {
+    Scratch { _limit: Some(time_limit(seconds)), ..scratch() }
 }
 
 impl Scratch {
