@@ -88,8 +88,7 @@ fn rollups(conn: &Connection) -> Sums {
 
 #[test]
 fn entries_come_back_as_they_were_with_sums_by_second() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut expected = Vec::new();
     for first in [1, 1_000, 2_000] {
@@ -125,8 +124,7 @@ fn entries_come_back_as_they_were_with_sums_by_second() {
 
 #[test]
 fn an_entry_whose_number_another_run_has_gets_another_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     Connection::open(&path)
         .unwrap()
@@ -144,11 +142,9 @@ fn an_entry_whose_number_another_run_has_gets_another_one() {
 
 #[test]
 fn a_copy_has_the_entries_of_the_spans_that_it_has() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
-    let mut batch = batch(&mut store, 1);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 1);
     store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
     store.close().unwrap();
     let reader = Reader::open(&path).unwrap();
@@ -173,8 +169,7 @@ fn a_copy_has_the_entries_of_the_spans_that_it_has() {
 
 #[test]
 fn a_run_that_has_lost_nothing_but_entries_is_not_complete() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = batch(&mut store, 1);
     let (spans, events, entries) = (0, 0, 5);

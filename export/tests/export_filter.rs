@@ -27,8 +27,7 @@ fn profile(path: &Path, spans: u64) {
 
 #[test]
 fn what_a_filter_means_is_exported() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     profile(&path, 1_500);
     let reader = Reader::open(&path).unwrap();
     let run = reader.run(1).unwrap().unwrap();
@@ -65,8 +64,7 @@ fn what_a_filter_means_is_exported() {
 
 #[test]
 fn whoever_watches_hears_of_rows_that_are_passed_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     profile(&path, 170_000);
     let reader = Reader::open(&path).unwrap();
     let run = reader.run(1).unwrap().unwrap();

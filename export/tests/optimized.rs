@@ -221,8 +221,7 @@ proptest! {
         from in proptest::option::of(-10_i64..5_000),
         length in proptest::option::of(0_i64..5_000),
     ) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         for _run in 0..2 {
             let mut store = common::store(&path, &StoreOptions::default());
             let thread_id = store.intern_thread(1, 1, Some("main"));
@@ -245,8 +244,7 @@ proptest! {
 /// Twelve zones, of which a window holds some as a whole.
 #[test]
 fn the_middle_of_a_window_comes_from_sums() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let thread_id = store.intern_thread(1, 1, Some("main"));
     for n in 0..50 {
@@ -303,8 +301,7 @@ fn folded(path: &Path) -> (String, u64, u64) {
 
 #[test]
 fn the_middle_of_a_flame_graph_comes_from_sums() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     // Some have parents that are not in the file, far behind the last span, or in another zone.
     in_zones(&path, 30_000, |n| match n % 10 {
         0 => None,
@@ -362,8 +359,7 @@ fn the_middle_of_a_flame_graph_comes_from_sums() {
 
 #[test]
 fn a_run_of_too_many_paths_has_no_sums_of_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let count = |table: &str| {
         let sql = format!("SELECT count(*) FROM {table}");
         let conn = Connection::open(&path).unwrap();
@@ -385,8 +381,7 @@ fn a_run_of_too_many_paths_has_no_sums_of_them() {
 
 #[test]
 fn a_profile_that_has_zones_gets_paths() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     recorded(&path, 10_000);
     optimize(&path, |_| ()).unwrap();
     let conn = Connection::open(&path).unwrap();
@@ -412,15 +407,13 @@ const ALL: [&str; 6] = [
 
 fn recorded(path: &Path, count: u64) {
     let mut store = common::store(path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, count);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, count);
     store.close().unwrap();
 }
 
 #[test]
 fn a_file_with_indexes_loses_them_when_it_is_recorded_into() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     recorded(&path, 10_000);
     assert!(indexes(&path).is_empty());
     let made = optimize(&path, |_| ()).unwrap();
@@ -445,8 +438,7 @@ fn a_file_with_indexes_loses_them_when_it_is_recorded_into() {
 
 #[test]
 fn indexes_can_be_taken_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     recorded(&path, 5_000);
     optimize(&path, |_| ()).unwrap();
     assert_eq!(drop_indexes(&path).unwrap().changed, ALL);
@@ -456,8 +448,7 @@ fn indexes_can_be_taken_away() {
 
 #[test]
 fn not_while_somebody_records() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let store = common::store(&path, &StoreOptions::default());
     let refused = optimize(&path, |_| ()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InUse);
@@ -469,8 +460,7 @@ fn not_while_somebody_records() {
 
 #[test]
 fn a_typo_makes_no_file_and_a_foreign_one_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     assert_eq!(optimize(&path, |_| ()).unwrap_err().kind(), ErrorKind::NotFound);
     assert!(!path.exists());
     std::fs::write(&path, "").unwrap();
@@ -485,8 +475,7 @@ fn a_typo_makes_no_file_and_a_foreign_one_is_left_alone() {
 
 #[test]
 fn an_index_that_only_has_the_name_does_not_count() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     recorded(&path, 1_000);
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch("CREATE INDEX span_by_duration ON span (start_ns)").unwrap();
@@ -500,8 +489,7 @@ fn an_index_that_only_has_the_name_does_not_count() {
 
 #[test]
 fn progress_grows_from_nothing_to_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     recorded(&path, 300_000);
     let said = Arc::new(Mutex::new(Vec::new()));
     let listener = said.clone();

@@ -12,8 +12,7 @@ use spandrel_storage::{Batch, LossRow, StoreOptions};
 
 /// The bodies of the requests for a span, of a run that has lost 3 spans, 500 events and 70,000 entries.
 fn bodies(encoding: OtlpEncoding) -> Vec<Vec<u8>> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let callsite = store.intern_callsite(&common::callsite("work"));
     let thread = store.intern_thread(1, 1, None);

@@ -65,8 +65,7 @@ proptest! {
             // As in a real recording: mostly in order.
             order.sort_unstable_by_key(|id| id / 16 + (id % 7) * 3);
         }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         let mut store = new_store(&path);
         let mut following: Option<(Reader, Follow)> = None;
         let (mut before, mut expected, mut got) = (Vec::new(), Vec::new(), Vec::new());
@@ -111,8 +110,7 @@ proptest! {
 
 #[test]
 fn a_span_that_took_very_long_is_found_whether_it_was_listed_or_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = new_store(&path);
     commit(&mut store, &[1, 2, 5_000_000, 5_000_001]);
     list_open(&mut store, &[3]);
@@ -138,8 +136,7 @@ fn a_span_that_took_very_long_is_found_whether_it_was_listed_or_not() {
 
 #[test]
 fn a_run_is_followed_from_its_start_and_in_pieces() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = new_store(&path);
     commit(&mut store, &[1, 2, 3]);
     drop(store);
@@ -158,8 +155,7 @@ fn a_run_is_followed_from_its_start_and_in_pieces() {
 
 #[test]
 fn what_retention_took_before_it_was_seen_is_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = new_store(&path);
     commit(&mut store, &[1, 2]);
     let reader = Reader::open(&path).unwrap();

@@ -52,8 +52,7 @@ fn busy_time_required(conn: &Connection) -> i64 {
 
 #[test]
 fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let version_1 = VERSION_2.replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
     let conn = made_by(1, &version_1, &path);
     conn.execute_batch(&format!(
@@ -83,8 +82,7 @@ fn a_file_of_version_1_loses_its_index_when_it_is_recorded_into() {
 
 #[test]
 fn tables_of_version_1_are_ours_before_and_after_they_are_brought_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let version_1 = VERSION_2.replace("busy_ns INTEGER, ", "busy_ns INTEGER NOT NULL, ");
     let conn = made_by(1, &version_1, &path);
     conn.execute_batch("CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL")
@@ -96,8 +94,7 @@ fn tables_of_version_1_are_ours_before_and_after_they_are_brought_up() {
     Reader::open(&path).unwrap();
     for _ in 0..2 {
         let mut store = common::store(&path, &StoreOptions::default());
-        let mut batch = common::batch(&mut store, 500);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 500);
         store.close().unwrap();
         Reader::open(&path).unwrap();
     }
@@ -121,8 +118,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
     assert_eq!((counts.spans, counts.events), (2, 1), "read as it is");
     for file in [&path, &new] {
         let mut store = common::store(file, &StoreOptions::default());
-        let mut batch = common::batch(&mut store, 500);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 500);
         store.close().unwrap();
     }
     assert_eq!(definitions(&path), definitions(&new));
@@ -143,8 +139,7 @@ fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
 fn a_recording_of_version_2_is_followed_by_ids() {
     use spandrel_query::follow::Follow;
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let conn = made_by(2, VERSION_2, &path);
     conn.execute_batch(RUN).unwrap();
     let insert = |ids: &[i64]| {
@@ -175,8 +170,7 @@ fn a_recording_of_version_2_is_followed_by_ids() {
 
 #[test]
 fn a_table_that_somebody_made_in_place_of_a_view_stays_and_other_views_become_ours() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let conn = made_by(2, VERSION_2, &path);
     let theirs = "DROP VIEW top; CREATE TABLE top (a INTEGER); INSERT INTO top VALUES (7);
                   DROP VIEW losses; CREATE VIEW theirs AS SELECT id FROM spans";

@@ -14,8 +14,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 
 /// 10,000 spans, one each millisecond, and a state of the writer each second.
 fn ten_seconds() -> (tempfile::TempDir, Reader) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     for second in 0..10 {
         let mut batch = common::batch(&mut store, 1_000);

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{batch, store};
+use common::store;
 use proptest::prelude::*;
 use spandrel_query::sql::{
     Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, SqlValue,
@@ -42,12 +42,10 @@ impl SqlRows for Taken {
 
 /// A profile with two runs of a thousand spans, closed in order.
 fn profile() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     for _ in 0..2 {
         let mut store = store(&path, &StoreOptions::default());
-        let mut rows = batch(&mut store, 1_000);
-        store.append(&mut rows).unwrap();
+        common::record(&mut store, 1_000);
         store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
         store.close().unwrap();
     }
@@ -327,15 +325,13 @@ fn a_recording_goes_on_while_it_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("live.db");
     let mut store = store(&path, &StoreOptions::default());
-    let mut rows = batch(&mut store, 100);
-    store.append(&mut rows).unwrap();
+    common::record(&mut store, 100);
     let mut sql = Sql::open(&path, limits()).unwrap();
     for asked in 1..=3_u64 {
         let mut taken = Taken::default();
         sql.run("select count(*) from span", None, &mut taken).unwrap();
         assert_eq!(taken.rows, [[format!("Integer({})", asked * 100)]]);
-        let mut rows = batch(&mut store, 100);
-        store.append(&mut rows).unwrap();
+        common::record(&mut store, 100);
     }
     // No transaction is left open: the log can be emptied to its end.
     store.checkpoint(true).unwrap();

@@ -27,8 +27,7 @@ fn rows(path: &Path) -> Vec<Row> {
 
 #[test]
 fn marks_are_stored_with_their_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     assert_eq!(store.next_mark_id().unwrap(), 1);
     let mut batch = common::batch(&mut store, 3);
@@ -51,8 +50,7 @@ fn marks_are_stored_with_their_batch() {
 
 #[test]
 fn a_batch_of_marks_alone_is_no_empty_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = Batch::default();
     assert!(batch.is_empty());
@@ -66,8 +64,7 @@ fn a_batch_of_marks_alone_is_no_empty_one() {
 
 #[test]
 fn a_section_gets_its_end_and_keeps_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let append = |store: &mut spandrel_storage::Store, marks| {
         store.append(&mut Batch { marks, ..Batch::default() }).unwrap();
@@ -96,8 +93,7 @@ fn a_section_gets_its_end_and_keeps_it() {
 
 #[test]
 fn marks_of_a_refused_batch_are_not_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = common::batch(&mut store, 1);
     batch.marks.push(mark(1, 5, None, "with a span that is there twice"));

@@ -89,8 +89,7 @@ proptest! {
         commits in 1_u64..6,
         as_image in any::<bool>(),
     ) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         let transfer_rows_min = if as_image { 1 } else { usize::MAX };
         let mut store = store(&path, &StoreOptions { transfer_rows_min, ..StoreOptions::default() });
         let mut id = 0;
@@ -112,8 +111,7 @@ proptest! {
 
 #[test]
 fn numbers_of_commits_never_come_again_whatever_was_deleted() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut last = 0;
     let mut first_id = 1;
     for delete in ["", "all", "DELETE FROM batch; DELETE FROM run", "DELETE FROM batch_range", ""] {
@@ -144,8 +142,7 @@ fn numbers_of_commits_never_come_again_whatever_was_deleted() {
 
 #[test]
 fn retention_deletes_commits_whose_rows_are_gone_and_no_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path, &StoreOptions::default());
     // Each commit has a straggler of a while ago: spans of a millisecond, one each millisecond.
     for n in 1..=300_u64 {

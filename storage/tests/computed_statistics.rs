@@ -48,8 +48,7 @@ fn add_statistics(path: &Path) {
 fn profile(folder: &Path) -> PathBuf {
     let path = folder.join("p.db");
     let mut store = common::store(&path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, 10);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 10);
     store.close().unwrap();
     path
 }
@@ -78,8 +77,7 @@ fn statistics_of_a_profile_are_not_computed_by_who_records_reads_or_merges() {
 #[test]
 fn statistics_of_the_file_for_requests_are_not_computed_by_who_asks_or_answers() {
     let _turn = limit_memory();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let store = common::store(&path, &StoreOptions::default());
     let mut control = Control::create(&store).unwrap();
     add_statistics(&common::sidecar(&path, "-ctl"));

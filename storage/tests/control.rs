@@ -20,8 +20,7 @@ struct Recording {
 }
 
 fn recording() -> Recording {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     let store = common::store(&path, &StoreOptions::default());
     Recording { folder, path, store }
 }

@@ -72,12 +72,10 @@ fn survives(path: &Path, what: &str) -> bool {
 }
 
 fn whole_file() -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { page_size: 1_024, ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
-    let mut batch = common::batch(&mut store, 400);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 400);
     store.end_run(1, "{}").unwrap();
     store.close().unwrap();
     fs::read(&path).unwrap()

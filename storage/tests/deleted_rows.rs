@@ -38,8 +38,7 @@ fn record(path: &std::path::Path, name: &str) -> i64 {
 #[test]
 fn a_deleted_run_row_does_not_cost_later_recordings_everything() {
     for tables in [&["run"][..], &["run", "callsite", "thread"], &["run", "span", "event"]] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         assert_eq!((record(&path, "first"), record(&path, "second")), (1, 2));
         let last_id = count(&path, "SELECT max(last_id) FROM run");
         let threads = count(&path, "SELECT max(thread_id) FROM span");
@@ -69,12 +68,10 @@ fn a_deleted_run_row_does_not_cost_later_recordings_everything() {
 
 #[test]
 fn the_row_of_the_run_that_is_recorded_comes_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     for round in 0..6 {
-        let mut batch = common::batch(&mut store, 300);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 300);
         if round % 2 == 0 {
             Connection::open(&path).unwrap().execute("DELETE FROM run", []).unwrap();
         }
@@ -93,8 +90,7 @@ fn the_row_of_the_run_that_is_recorded_comes_back() {
 
 #[test]
 fn what_is_told_of_a_run_before_its_end_stands_in_its_row_and_gives_way_to_the_report() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let reader = Reader::open(&path).unwrap();
     let told = || reader.run(1).unwrap().unwrap().report;

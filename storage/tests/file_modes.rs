@@ -32,8 +32,7 @@ fn modes_are_0600_under_each_umask() {
 
 fn record(path: &Path) {
     let mut store = common::store(path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, 10);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 10);
     for suffix in ["", "-wal", "-shm"] {
         let mode = common::sidecar(path, suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600, "{suffix}");

@@ -14,8 +14,7 @@ fn changed(folder: &Path, change: &str) -> PathBuf {
     let path = folder.join("p.db");
     let _ = fs::remove_file(&path);
     let mut store = common::store(&path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, 100);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 100);
     store.close().unwrap();
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch(change).unwrap_or_else(|error| panic!("{change}: {error}"));
@@ -128,8 +127,7 @@ fn what_runs_nothing_may_stand_beside_ours() {
     ] {
         let path = changed(folder.path(), change);
         let mut store = common::store(&path, &StoreOptions::default());
-        let mut batch = common::batch(&mut store, 1_000);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 1_000);
         store.prune_before(i64::MAX / 2).unwrap();
         store.close().unwrap_or_else(|error| panic!("{change}: {error}"));
         Reader::open(&path).unwrap_or_else(|error| panic!("{change}: {error}"));
@@ -141,8 +139,7 @@ fn what_runs_nothing_may_stand_beside_ours() {
 
 #[test]
 fn a_trigger_or_view_that_comes_while_we_record_does_not_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let other = Connection::open(&path).unwrap();
     other

@@ -11,8 +11,7 @@ use spandrel_storage::{Batch, ErrorKind, StoreOptions};
 
 #[test]
 fn a_full_disk_keeps_the_batch_for_the_next_try() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
     let mut stored = 0;
@@ -50,8 +49,7 @@ fn a_full_disk_keeps_the_batch_for_the_next_try() {
 
 #[test]
 fn a_lock_of_another_connection_keeps_the_batch_for_the_next_try() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options =
         StoreOptions { busy_timeout: Duration::from_millis(10), ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
@@ -77,8 +75,7 @@ fn a_lock_of_another_connection_keeps_the_batch_for_the_next_try() {
 
 #[test]
 fn a_reader_that_stays_stops_at_the_cap_of_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions {
         wal_bytes_max: 6 << 20,
         checkpoint_bytes: 1 << 20,
@@ -115,8 +112,7 @@ fn a_reader_that_stays_stops_at_the_cap_of_the_log() {
 
 #[test]
 fn a_batch_that_the_schema_refuses_says_so_and_leaves_the_store_usable() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = common::batch(&mut store, 10);
     store.append(&mut batch).unwrap();

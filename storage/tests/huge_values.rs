@@ -13,8 +13,7 @@ fn changed(folder: &Path, change: &str) -> PathBuf {
     let path = folder.join("p.db");
     let _ = std::fs::remove_file(&path);
     let mut store = common::store(&path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, 100);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 100);
     store.close().unwrap();
     Connection::open(&path).unwrap().execute_batch(change).unwrap();
     path
@@ -95,8 +94,7 @@ fn a_recorder_takes_no_memory_for_names_without_end_and_makes_none() {
     let id = store.intern_callsite(&long);
     assert_eq!(store.intern_callsite(&long), id, "the same place");
     store.intern_thread(1, 7, Some(&"b".repeat(50_000)));
-    let mut batch = common::batch(&mut store, 100);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 100);
     store.close().unwrap();
     let conn = Connection::open(&path).unwrap();
     let longest = |table: &str| -> i64 {

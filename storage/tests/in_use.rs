@@ -34,8 +34,7 @@ fn by_another_process() {
         std::io::stdin().read_line(&mut String::new()).unwrap();
         return store.close().unwrap();
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
 
     let mut child = common::child("by_another_process", VARIABLE, &path);
     let output = wait_for_child(&mut child);
@@ -60,8 +59,7 @@ fn by_another_process() {
 /// A refused open must not drop the locks of the store that has the file, either.
 #[test]
 fn by_this_process() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     refused(&path, "this process");
     std::fs::hard_link(&path, folder.path().join("other.db")).unwrap();
@@ -70,16 +68,14 @@ fn by_this_process() {
     assert!(!locks.is_empty() || cfg!(not(target_os = "linux")));
     refused(&path, "this process");
     assert_eq!(locks_on(&path), locks);
-    let mut batch = common::batch(&mut store, 10);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 10);
     store.close().unwrap();
     common::store(&path, &StoreOptions::default()).close().unwrap();
 }
 
 #[test]
 fn dropping_a_store_frees_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     drop(common::store(&path, &StoreOptions::default()));
     assert!(!common::sidecar(&path, "-wal").exists());
     drop(common::store(&path, &StoreOptions::default()));
@@ -89,8 +85,7 @@ fn dropping_a_store_frees_the_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_keeps_its_locks_when_the_store_closes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let store = common::store(&path, &StoreOptions::default());
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.runs().unwrap().len(), 1);
@@ -102,8 +97,7 @@ fn a_reader_keeps_its_locks_when_the_store_closes() {
     assert!(!after.iter().any(|lock| lock.contains("FLOCK")), "{after:?}");
     // And the file can be recorded into again, with the descriptor that was kept.
     let mut store = common::store(&path, &StoreOptions::default());
-    let mut batch = common::batch(&mut store, 10);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 10);
     assert_eq!(reader.counts(2).unwrap().spans, 10);
     store.close().unwrap();
     drop(reader);

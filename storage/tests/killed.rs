@@ -18,8 +18,7 @@ fn kill_leaves_whole_batches_and_rollups() {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return record(Path::new(&path));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut runs = 0;
     for round in 0..12 {
         let mut child = common::child("kill_leaves_whole_batches_and_rollups", VARIABLE, &path);

@@ -14,8 +14,7 @@ fn bytes(path: &Path) -> u64 {
 
 #[test]
 fn a_commit_copies_nothing_into_the_file_before_a_checkpoint_is_due() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let log = common::sidecar(&path, "-wal");
     let mut store = common::store(&path, &StoreOptions::default());
     let before = bytes(&path);
@@ -36,8 +35,7 @@ fn a_commit_copies_nothing_into_the_file_before_a_checkpoint_is_due() {
 
 #[test]
 fn a_log_that_was_copied_is_short_again_after_the_next_commit() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { checkpoint_bytes: 512 << 10, ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
     let (mut checkpoints, mut was_copied) = (0, false);
@@ -57,12 +55,10 @@ fn a_log_that_was_copied_is_short_again_after_the_next_commit() {
 
 #[test]
 fn a_log_that_somebody_else_has_merged_and_cut_costs_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let append = |store: &mut Store| {
-        let mut batch = common::batch(store, 500);
-        store.append(&mut batch).unwrap();
+        common::record(store, 500);
     };
     append(&mut store);
     let other = Connection::open(&path).unwrap();

@@ -22,8 +22,7 @@ fn removed_renamed_and_replaced() {
     fs::remove_file(&path).unwrap();
     assert_eq!(store.location().unwrap(), Location::Removed);
     // SQLite goes on into the file that nobody can reach; so does the store, until it is told.
-    let mut batch = common::batch(&mut store, 10);
-    store.append(&mut batch).unwrap();
+    common::record(&mut store, 10);
     drop(store);
     common::store(&path, &StoreOptions::default()).close().unwrap();
 }

@@ -110,8 +110,7 @@ fn the_database_of_another_program() {
 
 #[test]
 fn a_newer_schema() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     common::store(&path, &StoreOptions::default()).close().unwrap();
     let conn = Connection::open(&path).unwrap();
     conn.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
@@ -124,8 +123,7 @@ fn a_newer_schema() {
 
 #[test]
 fn a_schema_that_lacks_a_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let conn = Connection::open(&path).unwrap();
     conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     conn.execute_batch("CREATE TABLE span (id); PRAGMA user_version = 1").unwrap();
@@ -136,8 +134,7 @@ fn a_schema_that_lacks_a_table() {
 
 #[test]
 fn options_that_make_no_sense() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     for options in [
         StoreOptions { page_size: 1000, ..StoreOptions::default() },
         StoreOptions { page_size: 131_072, ..StoreOptions::default() },
@@ -154,8 +151,7 @@ fn options_that_make_no_sense() {
 
 #[test]
 fn too_little_space_for_the_tables_leaves_no_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     // A folder in the place of the log makes the change to write-ahead mode fail.
     fs::create_dir(common::sidecar(&path, "-wal")).unwrap();
     Store::open(&path, &StoreOptions::default()).unwrap_err();
@@ -164,8 +160,7 @@ fn too_little_space_for_the_tables_leaves_no_file() {
 
 #[test]
 fn an_empty_file_counts_as_new() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     fs::write(&path, "").unwrap();
     common::store(&path, &StoreOptions::default()).close().unwrap();
     assert_eq!(Reader::open(&path).unwrap().runs().unwrap().len(), 1);
@@ -177,8 +172,7 @@ fn strange_names_are_only_names() {
     for name in [":memory:", "file:p.db?mode=memory", "p%20#?.db", "'; DROP TABLE span;--"] {
         let path = folder.path().join(name);
         let mut store = common::store(&path, &StoreOptions::default());
-        let mut batch = common::batch(&mut store, 3);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 3);
         store.close().unwrap();
         assert!(path.is_file(), "{name}");
         assert_eq!(common::spans(&Reader::open(&path).unwrap(), 1).len(), 3);

@@ -113,8 +113,7 @@ fn check(reader: &Reader) {
 
 #[test]
 fn live_closed_and_copied() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (folder, path) = common::place();
     let mut store = record(&path);
     let reader = Reader::open(&path).unwrap();
     check(&reader);
@@ -141,8 +140,7 @@ fn live_closed_and_copied() {
 
 #[test]
 fn what_has_been_stored_since_the_look_is_no_open_span() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = common::batch(&mut store, 2);
     let [first, second] = [batch.spans[0].clone(), batch.spans[1].clone()];
@@ -177,8 +175,7 @@ fn a_copy_that_is_then_recorded_into_is_not_read_on() {
 
 #[test]
 fn a_reader_sees_whole_batches_while_the_store_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { checkpoint_bytes: 1 << 20, ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
     let done = AtomicBool::new(false);
@@ -199,8 +196,7 @@ fn a_reader_sees_whole_batches_while_the_store_writes() {
             reader.counts(1).unwrap().spans
         });
         for _ in 0..60 {
-            let mut batch = common::batch(&mut store, 500);
-            store.append(&mut batch).unwrap();
+            common::record(&mut store, 500);
         }
         done.store(true, Ordering::Release);
         assert_eq!(reading.join().unwrap(), 30_000);
@@ -211,12 +207,10 @@ fn a_reader_sees_whole_batches_while_the_store_writes() {
 /// Longer than a piece, with other runs before and after.
 #[test]
 fn long_runs_are_read_in_pieces() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     for count in [10, 45_000, 10] {
         let mut store = common::store(&path, &StoreOptions::default());
-        let mut batch = common::batch(&mut store, count);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, count);
         store.close().unwrap();
     }
     let reader = Reader::open(&path).unwrap();
@@ -293,8 +287,7 @@ fn in_a_read_only_folder() {
 
 #[test]
 fn the_views_for_people() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = record(&path);
     store.end_run(1_700_000_010_123_456_789, "{}").unwrap();
     let conn = rusqlite::Connection::open(&path).unwrap();
@@ -319,8 +312,7 @@ fn the_views_for_people() {
 
 #[test]
 fn hostile_names_are_data() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let names = [
         "'); DROP TABLE span;--",
         "%",

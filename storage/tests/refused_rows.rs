@@ -45,8 +45,7 @@ fn append(store: &mut Store, batch: &mut Batch) -> Mended {
 fn a_duplicate_id_costs_one_row_and_not_its_batch() {
     // Through the image of the batch, and through statements.
     for transfer_rows_min in [1, usize::MAX] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         let options = StoreOptions { transfer_rows_min, ..StoreOptions::default() };
         let mut store = common::store(&path, &options);
         let mut batch = common::batch(&mut store, 1_000);
@@ -62,8 +61,7 @@ fn a_duplicate_id_costs_one_row_and_not_its_batch() {
         assert_eq!((mended.spans, mended.unfinished), (2, 0), "{mended:?}");
         // The events of the spans with one id have one id, too.
         assert_eq!((mended.events, mended.renumbered), (2, 0), "{mended:?}");
-        let mut batch = common::batch(&mut store, 10);
-        store.append(&mut batch).unwrap();
+        common::record(&mut store, 10);
         store.end_run(1, "{}").unwrap();
         store.close().unwrap();
         common::assert_counted(&path, 1);
@@ -77,8 +75,7 @@ fn a_duplicate_id_costs_one_row_and_not_its_batch() {
 
 #[test]
 fn rows_of_each_table_are_refused_one_by_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     let mut batch = common::batch(&mut store, 20);
     let spans = batch.spans.clone();
@@ -126,8 +123,7 @@ fn rows_of_each_table_are_refused_one_by_one() {
 
 #[test]
 fn a_row_whose_id_another_run_has_gets_another_one_and_so_do_those_that_refer_to_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     // A child is stored, of a parent to come.
     let mut batch = common::batch(&mut store, 2);

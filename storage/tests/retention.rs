@@ -66,8 +66,7 @@ fn prune(store: &mut Store) -> bool {
 #[test]
 fn by_size_keeps_the_file_bounded_over_runs() {
     const MAX: u64 = 2 << 20;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions {
         max_bytes: Some(MAX),
         checkpoint_bytes: 256 << 10,
@@ -114,8 +113,7 @@ fn by_size_keeps_the_file_bounded_over_runs() {
 
 #[test]
 fn a_lower_limit_shortens_a_file_that_is_too_large() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     for _ in 0..40 {
         append(&mut store, 1_000);
@@ -132,8 +130,7 @@ fn a_lower_limit_shortens_a_file_that_is_too_large() {
 
 #[test]
 fn by_age_deletes_what_began_too_long_ago() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options =
         StoreOptions { max_age: Some(Duration::from_secs(60)), ..StoreOptions::default() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
@@ -158,8 +155,7 @@ fn by_age_deletes_what_began_too_long_ago() {
 
 #[test]
 fn ids_are_not_used_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { max_age: Some(Duration::ZERO), ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
     append(&mut store, 1_000);

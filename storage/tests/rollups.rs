@@ -41,8 +41,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn equal_a_recomputation(batches in made()) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         let mut store = common::store(&path, &StoreOptions::default());
         let sites: Vec<i64> =
             (0..4).map(|n| store.intern_callsite(&common::callsite(&format!("site {n}")))).collect();

@@ -57,8 +57,7 @@ fn a_size_limit_is_kept_after_each_batch_at_any_rate() {
     // As many rows in a batch as the writer commits of a backlog, and as large as a tenth of the
     // limit; then rows that are ten times as long as those that have to make room for them.
     for (first, second) in [((32_768, 0), (32_768, 0)), ((8_192, 0), (2_000, 400))] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.db");
+        let (_folder, path) = common::place();
         let options = StoreOptions { max_bytes: Some(MAX), ..StoreOptions::default() };
         let mut store = common::store(&path, &options);
         let mut appended = 0;
@@ -90,8 +89,7 @@ fn a_size_limit_is_kept_after_each_batch_at_any_rate() {
 #[test]
 fn spans_and_events_of_the_same_age_go_together_though_only_few_fit() {
     const MAX: u64 = 1 << 20;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions { max_bytes: Some(MAX), ..StoreOptions::default() };
     let mut store = common::store(&path, &options);
     let largest = batch_bytes(100, 2_000);
@@ -118,8 +116,7 @@ fn spans_and_events_of_the_same_age_go_together_though_only_few_fit() {
 
 #[test]
 fn a_file_that_is_too_large_from_the_beginning_gets_smaller_with_each_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     for _ in 0..40 {
         append(&mut store, 8_192, 20);
@@ -144,8 +141,7 @@ fn a_file_that_is_too_large_from_the_beginning_gets_smaller_with_each_batch() {
 
 #[test]
 fn an_age_limit_is_kept_after_each_batch_at_any_rate() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options =
         StoreOptions { max_age: Some(Duration::from_secs(60)), ..StoreOptions::default() };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -164,8 +160,7 @@ fn an_age_limit_is_kept_after_each_batch_at_any_rate() {
 #[test]
 fn what_could_not_be_deleted_for_a_lock_is_deleted_before_the_next_batch() {
     const MAX: u64 = 1 << 20;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let options = StoreOptions {
         max_bytes: Some(MAX),
         busy_timeout: Duration::ZERO,

@@ -48,8 +48,7 @@ fn store(path: &Path) -> Store {
 
 #[test]
 fn a_row_takes_the_place_of_an_earlier_one_only_if_it_says_something_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path);
     assert_eq!(rows(&path), [(1, 1, 1, 1), (3, 4, 2, 1)]);
     assert_eq!(traces(&path), [(1, Some(1)), (2, Some(1)), (3, None), (4, Some(2))]);
@@ -61,8 +60,7 @@ fn a_row_takes_the_place_of_an_earlier_one_only_if_it_says_something_else() {
 
 #[test]
 fn a_row_of_another_run_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path);
     let sql = "UPDATE trace_context SET run_id = 9 WHERE span_id = 1";
     Connection::open(&path).unwrap().execute(sql, []).unwrap();
@@ -73,8 +71,7 @@ fn a_row_of_another_run_is_left_alone() {
 
 #[test]
 fn rows_go_with_their_spans_but_not_those_of_open_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path);
     // A span that is open for long, and has a child that is stored and stays.
     let mut batch = common::batch(&mut store, 2);
@@ -99,8 +96,7 @@ fn rows_go_with_their_spans_but_not_those_of_open_ones() {
 
 #[test]
 fn a_span_that_gets_another_id_is_still_known() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
     // It was open when its ids were stored; meanwhile somebody has put a row of another run there.
     let contexts = vec![context(1, 1, 1), context(2, 1, 1)];

@@ -280,8 +280,7 @@ fn entries_alone_make_an_image_and_go_into_the_file_by_pages() {
 
 #[test]
 fn an_entry_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path, 0);
     let mut batch = common::batch(&mut store, 10);
     batch.entries = (0..3_000).map(|n| some_entry(1 + n, n)).collect();
@@ -302,8 +301,7 @@ fn a_batch_of_one_row_can_be_copied() {
     for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
         let mut store = store(path, rows_min);
         for _ in 0..5 {
-            let mut batch = common::batch(&mut store, 1);
-            store.append(&mut batch).unwrap();
+            common::record(&mut store, 1);
             store.append(&mut Batch::default()).unwrap();
         }
         store.close().unwrap();
@@ -313,8 +311,7 @@ fn a_batch_of_one_row_can_be_copied() {
 
 #[test]
 fn an_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path, 0);
     let mut batch = common::batch(&mut store, 3_000);
     batch.spans.push(batch.spans[1_500].clone());
@@ -328,12 +325,10 @@ fn an_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
 
 #[test]
 fn an_index_that_somebody_adds_while_we_record_is_kept_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.db");
+    let (_folder, path) = common::place();
     let mut store = store(&path, 0);
     let append = |store: &mut Store| {
-        let mut batch = common::batch(store, 1_000);
-        store.append(&mut batch).unwrap();
+        common::record(store, 1_000);
     };
     append(&mut store);
     let other = Connection::open(&path).unwrap();

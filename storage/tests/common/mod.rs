@@ -10,6 +10,7 @@ use spandrel_query::Reader;
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, Histogram, RunInfo, SpanRow, Status, Store, StoreOptions,
 };
+use tempfile::TempDir;
 
 pub fn run_info() -> RunInfo {
     RunInfo {
@@ -37,6 +38,13 @@ pub fn callsite(name: &str) -> CallsiteInfo {
         file: Some("test.rs".to_owned()),
         line: Some(1),
     }
+}
+
+/// A folder of the test, and where in it the profile is.
+pub fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.db");
+    (folder, path)
 }
 
 /// A store with a run.
@@ -82,6 +90,12 @@ pub fn batch(store: &mut Store, count: u64) -> Batch {
     let first = store.next_id();
     let spans = (first..first + count).map(|id| span(id, callsite_id, thread_id)).collect();
     Batch { spans, ..Batch::default() }
+}
+
+/// Stores such a batch.
+pub fn record(store: &mut Store, count: u64) {
+    let mut batch = batch(store, count);
+    store.append(&mut batch).unwrap();
 }
 
 pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
