@@ -1,14 +1,12 @@
 //! Where a span or an event comes from, as members of a JSON object that viewers show as a list.
 
-use super::text::{self, json, key, unsigned};
+use super::text::{self, key, member, unsigned};
 use spandrel_query::Callsite;
 
 /// Writes `,"target":…,"level":…`, and, as `source`, `"file:line"`.
 pub(super) fn members(out: &mut Vec<u8>, callsite: &Callsite, source: &str) {
-    key(out, "target");
-    json(out, &callsite.target);
-    key(out, "level");
-    json(out, &callsite.level);
+    member(out, "target", &*callsite.target);
+    member(out, "level", &*callsite.level);
     if let Some(file) = &callsite.file {
         key(out, source);
         out.push(b'"');

@@ -7,7 +7,7 @@
 //! `␀` stands for it.
 
 use super::fields::{self, Value};
-use super::text;
+use super::text::{self, Quoted, ToJson};
 
 /// The largest integer that a double has, and all before it.
 const EXACT_MAX: u64 = (1 << 53) - 1;
@@ -31,27 +31,40 @@ pub(super) fn inner(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// What is written for such readers: an integer as text where a script would round it.
+pub(super) struct ForScripts<T>(pub(super) T);
+
+impl ToJson for ForScripts<&str> {
+    fn append(&self, out: &mut Vec<u8>) {
+        string(out, self.0);
+    }
+}
+
+impl ToJson for ForScripts<i64> {
+    fn append(&self, out: &mut Vec<u8>) {
+        integer(out, self.0);
+    }
+}
+
+impl ToJson for ForScripts<u64> {
+    fn append(&self, out: &mut Vec<u8>) {
+        unsigned(out, self.0);
+    }
+}
+
 /// Appends an integer, as text where a script would round it.
 pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
-    if value < 0 && value.unsigned_abs() <= EXACT_MAX {
-        text::integer(out, value);
-    } else if value < 0 {
-        out.push(b'"');
-        text::integer(out, value);
-        out.push(b'"');
-    } else {
-        unsigned(out, value.unsigned_abs());
+    match value.unsigned_abs() <= EXACT_MAX {
+        true => value.append(out),
+        false => Quoted("", value).append(out),
     }
 }
 
 /// Appends an integer without a sign, as text where a script would round it.
 pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
-    if value <= EXACT_MAX {
-        text::unsigned(out, value);
-    } else {
-        out.push(b'"');
-        text::unsigned(out, value);
-        out.push(b'"');
+    match value <= EXACT_MAX {
+        true => value.append(out),
+        false => Quoted("", value).append(out),
     }
 }
 

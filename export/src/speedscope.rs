@@ -18,7 +18,7 @@ use super::lanes::{Lane, Open, Slice, Slices};
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
-use super::text::{integer, json, key, unsigned};
+use super::text::{integer, json, key, maybe, member, unsigned};
 use super::timeline;
 use spandrel_query::Columns;
 use spandrel_query::stacks::{Frame, StackTree, Weight};
@@ -41,9 +41,8 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     out.buffer.extend_from_slice(
         b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"spandrel\"",
     );
-    key(&mut out.buffer, "name");
     let label = source.run.info.label.as_ref().unwrap_or(&source.run.info.program);
-    json(&mut out.buffer, label);
+    member(&mut out.buffer, "name", label);
     out.buffer.extend_from_slice(b",\"activeProfileIndex\":0,\"profiles\":[");
     speedscope.write_paths(&tree, out)?;
     speedscope.write_lanes(out)?;
@@ -118,14 +117,8 @@ impl Speedscope {
             let out = &mut self.frames_json;
             out.extend_from_slice(if next == 0 { b"\n{\"name\":" } else { b",\n{\"name\":" });
             json(out, name);
-            if let Some(file) = callsite.and_then(|callsite| callsite.file.as_ref()) {
-                key(out, "file");
-                json(out, file);
-            }
-            if let Some(line) = callsite.and_then(|callsite| callsite.line) {
-                key(out, "line");
-                unsigned(out, line.into());
-            }
+            maybe(out, "file", callsite.and_then(|callsite| callsite.file.as_deref()));
+            maybe(out, "line", callsite.and_then(|callsite| callsite.line.map(u64::from)));
             out.push(b'}');
         }
         number
@@ -138,10 +131,8 @@ impl Speedscope {
         self.spool.append(stream, |out, is_first| {
             out.extend_from_slice(if is_first { b"\n{\"type\":\"" } else { b",\n{\"type\":\"" });
             out.extend_from_slice(&[kind, b'"']);
-            key(out, "at");
-            integer(out, at(at_ns));
-            key(out, "frame");
-            unsigned(out, frame);
+            member(out, "at", at(at_ns));
+            member(out, "frame", frame);
             out.push(b'}');
         })
     }

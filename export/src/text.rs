@@ -1,5 +1,74 @@
 //! Numbers and strings as text, without the formatting machinery: exports write a dozen a span.
 
+/// What a member of a JSON object can be.
+pub(super) trait ToJson {
+    fn append(&self, out: &mut Vec<u8>);
+}
+
+impl<T: ToJson + ?Sized> ToJson for &T {
+    fn append(&self, out: &mut Vec<u8>) {
+        (**self).append(out);
+    }
+}
+
+impl ToJson for str {
+    fn append(&self, out: &mut Vec<u8>) {
+        json(out, self);
+    }
+}
+
+impl ToJson for String {
+    fn append(&self, out: &mut Vec<u8>) {
+        json(out, self);
+    }
+}
+
+impl ToJson for u64 {
+    fn append(&self, out: &mut Vec<u8>) {
+        unsigned(out, *self);
+    }
+}
+
+impl ToJson for i64 {
+    fn append(&self, out: &mut Vec<u8>) {
+        integer(out, *self);
+    }
+}
+
+/// As text, with something before it: `"s12"`.
+pub(super) struct Quoted<T>(pub(super) &'static str, pub(super) T);
+
+impl<T: ToJson> ToJson for Quoted<T> {
+    fn append(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.0.as_bytes());
+        self.1.append(out);
+        out.push(b'"');
+    }
+}
+
+/// [`scaled`] by so many decimals.
+pub(super) struct Scaled(pub(super) i64, pub(super) u32);
+
+impl ToJson for Scaled {
+    fn append(&self, out: &mut Vec<u8>) {
+        scaled(out, self.0, self.1);
+    }
+}
+
+/// Appends `,"key":value`; the key needs no escapes.
+pub(super) fn member(out: &mut Vec<u8>, name: &str, value: impl ToJson) {
+    key(out, name);
+    value.append(out);
+}
+
+/// The same of what is there.
+pub(super) fn maybe(out: &mut Vec<u8>, name: &str, value: Option<impl ToJson>) {
+    if let Some(value) = value {
+        member(out, name, value);
+    }
+}
+
 /// Appends an integer.
 pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
@@ -9,20 +78,8 @@ pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends an integer without a sign.
-pub(super) fn unsigned(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0' + (value % 10) as u8;
-        }
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends a number of nanoseconds in a unit that is `10^decimals` of them, such as microseconds with

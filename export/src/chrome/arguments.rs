@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::super::for_scripts::{self, inner, integer, string, words};
+use super::super::for_scripts::{self, ForScripts, inner, string, words};
 use super::super::lanes::{Entry, Slice, What};
 use super::super::source::EventRef;
-use super::super::text::{self, key};
+use super::super::text::{self, Quoted, Scaled, ToJson, key, maybe, member};
 use spandrel_query::{Callsite, Span, Thread};
 use spandrel_storage::Status;
 
@@ -22,22 +22,14 @@ pub(super) fn of_slice(out: &mut Vec<u8>, slice: &Slice<'_>, is_elsewhere: bool)
 
 fn of_entry(out: &mut Vec<u8>, slice: &Slice<'_>, entry: &Entry) {
     out.extend_from_slice(b",\"args\":{\"data\":{\"entry_of\":");
-    id(out, entry.span_id);
-    if let Some(around) = entry.around_id {
-        key(out, "around");
-        id(out, around);
-    }
+    of(entry.span_id).append(out);
+    maybe(out, "around", entry.around_id.map(of));
     of_callsite(out, slice.callsite);
-    if let Some(self_ns) = entry.self_ns {
-        key(out, "self_ns");
-        integer(out, self_ns);
-    }
+    maybe(out, "self_ns", entry.self_ns.map(ForScripts));
     let (entries, ns) = entry.earlier;
     if entries > 0 {
-        key(out, "earlier_entries");
-        for_scripts::unsigned(out, entries);
-        key(out, "earlier_ns");
-        integer(out, ns);
+        member(out, "earlier_entries", ForScripts(entries));
+        member(out, "earlier_ns", ForScripts(ns));
     }
     rest(out, Status::Ok, slice.callsite, None);
 }
@@ -49,11 +41,8 @@ fn thread(out: &mut Vec<u8>, thread: &Thread) {
 
 fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
     out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
-    id(out, span.id);
-    if let Some(parent) = span.parent_id {
-        key(out, "parent");
-        id(out, parent);
-    }
+    of(span.id).append(out);
+    maybe(out, "parent", span.parent_id.map(of));
     of_callsite(out, &span.callsite);
     if is_elsewhere {
         // It lies in a span of another thread.
@@ -64,30 +53,22 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
         key(out, "made_on");
         thread(out, &span.thread);
     }
-    if span.status != Status::Ok {
-        key(out, "status");
-        string(out, span.status.as_str());
-    }
-    if let Some(context) = &span.context {
-        key(out, "trace_id");
-        string(out, &context.trace_id.to_string());
-    }
-    key(out, "entries");
-    for_scripts::unsigned(out, span.entries);
-    if let Some(self_ns) = span.self_ns {
-        key(out, "self_ns");
-        integer(out, self_ns);
-    }
-    if let Some(busy_ns) = span.busy_ns {
-        key(out, "busy_ns");
-        integer(out, busy_ns);
-        if let Some(duration_ns) = span.duration_ns.filter(|ns| *ns > 0) {
+    let status = Some(span.status).filter(|status| *status != Status::Ok);
+    maybe(out, "status", status.map(Status::as_str));
+    maybe(out, "trace_id", span.context.map(|context| context.trace_id.to_string()));
+    member(out, "entries", ForScripts(span.entries));
+    maybe(out, "self_ns", span.self_ns.map(ForScripts));
+    maybe(out, "busy_ns", span.busy_ns.map(ForScripts));
+    let lasting = span.busy_ns.zip(span.duration_ns.filter(|ns| *ns > 0));
+    maybe(
+        out,
+        "busy_share",
+        lasting.map(|(busy_ns, duration_ns)| {
             // In thousandths: nobody reads more of a share.
             let share = i128::from(busy_ns) * 1000 / i128::from(duration_ns);
-            key(out, "busy_share");
-            text::scaled(out, i64::try_from(share).unwrap_or(i64::MAX), 3);
-        }
-    }
+            Scaled(i64::try_from(share).unwrap_or(i64::MAX), 3)
+        }),
+    );
     rest(out, span.status, &span.callsite, span.fields.as_deref());
 }
 
@@ -95,23 +76,18 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
 pub(super) fn of_event(out: &mut Vec<u8>, event: &EventRef<'_>) {
     out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
     for_scripts::unsigned(out, event.id);
-    if let Some(span_id) = event.span_id {
-        key(out, "span");
-        id(out, span_id);
-    }
+    maybe(out, "span", event.span_id.map(of));
     of_callsite(out, &event.callsite);
     rest(out, Status::Ok, &event.callsite, event.fields);
 }
 
-fn id(out: &mut Vec<u8>, id: u64) {
-    out.extend_from_slice(b"\"s");
-    text::unsigned(out, id);
-    out.push(b'"');
+/// The id of a span.
+fn of(id: u64) -> Quoted<u64> {
+    Quoted("s", id)
 }
 
 fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
-    key(out, "level");
-    string(out, &callsite.level);
+    member(out, "level", ForScripts(&*callsite.level));
     let Some(file) = &callsite.file else { return };
     key(out, "file");
     out.push(b'"');
@@ -141,7 +117,6 @@ fn rest(out: &mut Vec<u8>, status: Status, callsite: &Callsite, fields: Option<&
     if detail.is_empty() {
         detail.push_str("spandrel");
     }
-    key(out, "detail");
-    string(out, detail.trim_end());
+    member(out, "detail", ForScripts(detail.trim_end()));
     out.extend_from_slice(b"}}");
 }

@@ -1,10 +1,10 @@
 //! What is not a span: events, marks, losses, and the state of the writer.
 
 use super::super::error::ExportError;
-use super::super::for_scripts;
+use super::super::for_scripts::{self, ForScripts};
 use super::super::out::Out;
 use super::super::source::Source;
-use super::super::text::key;
+use super::super::text::{key, member};
 use super::arguments;
 use super::rows::Rows;
 use super::{at, begin, category, place};
@@ -110,8 +110,7 @@ pub(super) fn losses(
         regions.write(&mut out.buffer, &name, (loss.from_ns, Some(loss.to_ns)), |out| {
             let lost = [("spans", loss.spans), ("events", loss.events), ("entries", loss.entries)];
             for (name, count) in lost {
-                key(out, name);
-                for_scripts::unsigned(out, count);
+                member(out, name, ForScripts(count));
             }
         });
         out.pass()?;

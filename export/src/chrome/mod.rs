@@ -34,11 +34,11 @@ use self::rows::Rows;
 use super::Written;
 use super::error::ExportError;
 use super::flows::{Flows, Links, goes_right};
-use super::for_scripts::string;
+use super::for_scripts::{ForScripts, string};
 use super::lanes::{Lane, Open, Slice, Slices, What};
 use super::out::Out;
 use super::source::{Source, SpanLocation};
-use super::text::{self, integer, key, unsigned};
+use super::text::{Quoted, Scaled, maybe, member, unsigned};
 use super::timeline;
 use spandrel_query::Columns;
 use spandrel_storage::internals::QuickMap;
@@ -80,9 +80,7 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
         ("host", Some(&info.host)),
         ("os", Some(&info.os)),
     ] {
-        let Some(value) = value else { continue };
-        key(out, name);
-        string(out, value);
+        maybe(out, name, value.map(|value| ForScripts(value.as_str())));
     }
     for (name, value) in [
         ("started_unix_ns", info.started_unix_ns),
@@ -92,10 +90,7 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
         ("pruned_spans", run.pruned_spans as i64),
     ] {
         // As text, so that no reader rounds it.
-        key(out, name);
-        out.push(b'"');
-        integer(out, value);
-        out.push(b'"');
+        member(out, name, Quoted("", value));
     }
     out.extend_from_slice(b"},\"traceEvents\":[\n{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":");
     unsigned(out, info.pid.into());
@@ -113,8 +108,7 @@ fn begin(out: &mut Vec<u8>, phase: &str, name: &str) {
 }
 
 fn category(out: &mut Vec<u8>, category: &str) {
-    key(out, "cat");
-    string(out, category);
+    member(out, "cat", ForScripts(category));
 }
 
 /// A name, marked if it is one by which Chrome's own events are known.
@@ -141,12 +135,9 @@ fn at(ns: i64) -> i64 {
 }
 
 fn place(out: &mut Vec<u8>, pid: u32, row: u64, at_ns: i64) {
-    key(out, "pid");
-    unsigned(out, pid.into());
-    key(out, "tid");
-    unsigned(out, row);
-    key(out, "ts");
-    text::scaled(out, at(at_ns), 3);
+    member(out, "pid", u64::from(pid));
+    member(out, "tid", row);
+    member(out, "ts", Scaled(at(at_ns), 3));
 }
 
 /// Bytes of memory that is used again at most.
@@ -234,8 +225,7 @@ fn arrow(
 ) {
     begin(out, if ends { "f" } else { "s" }, name);
     category(out, of);
-    key(out, "id");
-    unsigned(out, number);
+    member(out, "id", number);
     if ends {
         // To the slice around it and not the next one.
         out.extend_from_slice(b",\"bp\":\"e\"");

@@ -6,7 +6,7 @@
 
 use super::super::for_scripts::{inner, string};
 use super::super::lanes::Lane;
-use super::super::text::{key, unsigned};
+use super::super::text::{key, member, unsigned};
 use spandrel_query::Thread;
 use spandrel_storage::internals::QuickMap;
 
@@ -83,10 +83,8 @@ fn name_row(out: &mut Vec<u8>, (pid, row): (u32, u64), (name, further): (&str, &
     let mut metadata = |what: &str, write: &dyn Fn(&mut Vec<u8>)| {
         out.extend_from_slice(b",\n{\"ph\":\"M\",\"name\":");
         string(out, what);
-        key(out, "pid");
-        unsigned(out, pid.into());
-        key(out, "tid");
-        unsigned(out, row);
+        member(out, "pid", u64::from(pid));
+        member(out, "tid", row);
         key(out, "args");
         out.push(b'{');
         write(out);

@@ -33,7 +33,7 @@ use super::id_set::IdSet;
 use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
-use super::text::{self, integer, json, key, unsigned};
+use super::text::{self, Quoted, Scaled, integer, json, maybe, member, unsigned};
 use super::timeline::{Cursor, Entries, Recorded, add, is_call, only_entry, stacks_beside};
 use spandrel_query::Columns;
 use spandrel_query::Thread;
@@ -170,36 +170,18 @@ impl Firefox<'_> {
         let flows = self.flows_of(span.id)?;
         let mut keys = std::mem::take(&mut self.span_keys);
         let marked = self.marker(&place, |out| {
-            out.extend_from_slice(b"{\"type\":\"span\",\"id\":\"s");
-            unsigned(out, span.id);
-            out.push(b'"');
-            if let Some(parent) = span.parent_id {
-                out.extend_from_slice(b",\"parent\":\"s");
-                unsigned(out, parent);
-                out.push(b'"');
-            }
-            out.extend_from_slice(b",\"trace\":\"t");
-            unsigned(out, span.root_id);
-            out.push(b'"');
-            if let Some(context) = &span.context {
-                key(out, "trace_id");
-                json(out, &context.trace_id.to_string());
-            }
+            out.extend_from_slice(b"{\"type\":\"span\"");
+            member(out, "id", Quoted("s", span.id));
+            maybe(out, "parent", span.parent_id.map(|id| Quoted("s", id)));
+            member(out, "trace", Quoted("t", span.root_id));
+            maybe(out, "trace_id", span.context.map(|context| context.trace_id.to_string()));
             callsite::members(out, span.callsite, "source");
-            if span.thread.id != span.longest_thread.id {
-                key(out, "made_on");
-                json(out, &name_of(span.thread));
-            }
-            key(out, "status");
-            json(out, span.status.as_str());
-            for (name, ns) in [("busy", span.busy_ns), ("self", span.self_ns)] {
-                if let Some(ns) = ns {
-                    key(out, name);
-                    text::scaled(out, ns, 6);
-                }
-            }
-            key(out, "entries");
-            unsigned(out, span.entries);
+            let is_elsewhere = span.thread.id != span.longest_thread.id;
+            maybe(out, "made_on", is_elsewhere.then(|| name_of(span.thread)));
+            member(out, "status", span.status.as_str());
+            maybe(out, "busy", span.busy_ns.map(millis));
+            maybe(out, "self", span.self_ns.map(millis));
+            member(out, "entries", span.entries);
             out.extend_from_slice(&flows);
             of_fields(out, span.fields, &mut keys);
             out.push(b'}');
@@ -235,27 +217,13 @@ impl Firefox<'_> {
         let is_in_flow = entry.arrives.is_some() || entry.leaves.is_some();
         let flow = is_in_flow.then(|| self.string(&format!("s{}", entry.span_id)));
         self.marker(&place, |out| {
-            out.extend_from_slice(b"{\"type\":\"entry\",\"span\":\"s");
-            unsigned(out, entry.span_id);
-            out.push(b'"');
-            if let Some(around) = entry.around_id {
-                out.extend_from_slice(b",\"around\":\"s");
-                unsigned(out, around);
-                out.push(b'"');
-            }
+            out.extend_from_slice(b"{\"type\":\"entry\"");
+            member(out, "span", Quoted("s", entry.span_id));
+            maybe(out, "around", entry.around_id.map(|id| Quoted("s", id)));
             callsite::members(out, callsite, "source");
-            if let Some(ns) = entry.self_ns {
-                key(out, "self");
-                text::scaled(out, ns, 6);
-            }
-            if entry.earlier.0 > 0 {
-                key(out, "earlier");
-                unsigned(out, entry.earlier.0);
-            }
-            if let Some(flow) = flow {
-                key(out, "flow");
-                unsigned(out, flow);
-            }
+            maybe(out, "self", entry.self_ns.map(millis));
+            maybe(out, "earlier", Some(entry.earlier.0).filter(|entries| *entries > 0));
+            maybe(out, "flow", flow);
             out.push(b'}');
         })
     }
@@ -274,11 +242,7 @@ impl Firefox<'_> {
         let marked = self.marker(&place, |out| {
             out.extend_from_slice(b"{\"type\":\"event\",\"message\":");
             json(out, &event.name());
-            if let Some(span_id) = event.span_id {
-                out.extend_from_slice(b",\"span\":\"s");
-                unsigned(out, span_id);
-                out.push(b'"');
-            }
+            maybe(out, "span", event.span_id.map(|id| Quoted("s", id)));
             callsite::members(out, &event.callsite, "source");
             of_fields(out, event.fields, &mut keys);
             out.push(b'}');
@@ -292,15 +256,13 @@ impl Firefox<'_> {
         let flows = self.flows.of(span_id)?;
         let mut out = Vec::new();
         if flows.iter().any(|flow| !flow.ends) {
-            key(&mut out, "flow");
-            unsigned(&mut out, self.string(&format!("s{span_id}")));
+            member(&mut out, "flow", self.string(&format!("s{span_id}")));
         }
         let follows = flows.iter().filter(|flow| flow.ends).take(FOLLOWS_MAX);
         for (at, flow) in follows.enumerate() {
             self.links += 1;
             self.follows_max = self.follows_max.max(at + 1);
-            key(&mut out, &schema::follows(at));
-            unsigned(&mut out, self.string(&format!("s{}", flow.other)));
+            member(&mut out, &schema::follows(at), self.string(&format!("s{}", flow.other)));
         }
         Ok(out)
     }
@@ -320,10 +282,7 @@ impl Firefox<'_> {
             self.marker(&place("mark", mark.at_ns, until_ns), |out| {
                 out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
                 json(out, &mark.label);
-                if let Some(fields) = &mark.fields {
-                    key(out, "fields");
-                    json(out, fields);
-                }
+                maybe(out, "fields", mark.fields.as_ref());
                 out.push(b'}');
             })?;
         }
@@ -407,6 +366,10 @@ impl Firefox<'_> {
         json(&mut self.strings_json, string);
         number
     }
+}
+
+fn millis(ns: i64) -> Scaled {
+    Scaled(ns, 6)
 }
 
 fn name_of(thread: &Thread) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::source::Source;
-use super::super::text::{self, json, key, unsigned};
+use super::super::text::{Scaled, json, key, member, unsigned};
 use super::Firefox;
 
 /// Categories, with colours; markers go by the status of their span.
@@ -27,26 +27,18 @@ pub(super) fn meta(source: &Source<'_>, firefox: &Firefox<'_>, out: &mut Vec<u8>
           \"preprocessedProfileVersion\":75,\"symbolicated\":true,\
           \"importedFrom\":\"spandrel\"",
     );
-    key(out, "product");
-    json(out, info.label.as_ref().unwrap_or(&info.program));
-    key(out, "startTime");
-    text::scaled(out, info.started_unix_ns, 6);
-    key(out, "profilingStartTime");
-    out.push(b'0');
-    key(out, "profilingEndTime");
-    text::scaled(out, source.run.last_ns.max(0), 6);
-    key(out, "oscpu");
-    json(out, &info.os);
-    key(out, "arguments");
-    json(out, &info.args);
+    member(out, "product", info.label.as_ref().unwrap_or(&info.program));
+    member(out, "startTime", Scaled(info.started_unix_ns, 6));
+    member(out, "profilingStartTime", 0_u64);
+    member(out, "profilingEndTime", Scaled(source.run.last_ns.max(0), 6));
+    member(out, "oscpu", &info.os);
+    member(out, "arguments", &info.args);
     key(out, "categories");
     for (at, (name, color)) in CATEGORIES.iter().enumerate() {
         out.extend_from_slice(if at == 0 { b"[{\"name\":" } else { b",{\"name\":" });
         json(out, name);
-        key(out, "color");
-        json(out, color);
-        key(out, "subcategories");
-        out.extend_from_slice(b"[\"Other\"]}");
+        member(out, "color", color);
+        out.extend_from_slice(b",\"subcategories\":[\"Other\"]}");
     }
     out.extend_from_slice(b"],\"initialSelectedThreads\":[0],\"initialVisibleThreads\":[");
     for thread in 0..firefox.threads.len().min(SHOWN_MAX) {
@@ -130,20 +122,16 @@ fn schema(
     out.extend_from_slice(b"{\"name\":");
     json(out, name);
     for place in ["tooltipLabel", "tableLabel", "chartLabel"] {
-        key(out, place);
-        json(out, label);
+        member(out, place, label);
     }
-    key(out, "display");
-    out.extend_from_slice(b"[\"marker-chart\",\"marker-table\",\"timeline-overview\"]");
-    key(out, "fields");
-    out.push(b'[');
+    out.extend_from_slice(
+        b",\"display\":[\"marker-chart\",\"marker-table\",\"timeline-overview\"],\"fields\":[",
+    );
     let mut field = |is_first: bool, name: &str, label: &str, format: &str| {
         out.extend_from_slice(if is_first { b"{\"key\":" } else { b",{\"key\":" });
         json(out, name);
-        key(out, "label");
-        json(out, label);
-        key(out, "format");
-        json(out, format);
+        member(out, "label", label);
+        member(out, "format", format);
         out.push(b'}');
     };
     for (at, (name, label, format)) in known.iter().enumerate() {

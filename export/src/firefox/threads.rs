@@ -3,7 +3,7 @@
 use super::super::error::ExportError;
 use super::super::out::Out;
 use super::super::source::Source;
-use super::super::text::{self, integer, json, key, unsigned};
+use super::super::text::{self, integer, key, member, unsigned};
 use super::call_tree::Samples;
 use super::{BESIDE, COLUMNS, Firefox, NO_THREAD, PATHS};
 
@@ -26,10 +26,8 @@ impl Firefox<'_> {
             to.extend_from_slice(b",\"unregisterTime\":null,\"pausedRanges\":[]");
             to.extend_from_slice(b",\"showMarkersInTimeline\":true,\"isMainThread\":");
             to.extend_from_slice(if row.number == 0 { b"true" } else { b"false" });
-            key(to, "name");
-            json(to, &row.name);
-            key(to, "processName");
-            json(to, &source.run.info.program);
+            member(to, "name", &row.name);
+            member(to, "processName", &source.run.info.program);
             to.extend_from_slice(b",\"pid\":\"");
             unsigned(to, source.run.info.pid.into());
             to.extend_from_slice(b"\",\"tid\":\"");

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::super::fields::Value;
-use super::super::text::{hex, integer, json, key, unsigned};
+use super::super::text::{Quoted, hex, integer, json, key, maybe, member, unsigned};
 use super::wire::{EventParts, Ids, SpanParts, WireFormat};
 
 /// JSON on one line.
@@ -60,13 +60,11 @@ impl WireFormat for Json {
         if let Some(parent) = span.parent {
             span_id(out, "parentSpanId", parent);
         }
-        key(out, "name");
-        json(out, span.name);
+        member(out, "name", span.name);
         fixed(out, "startTimeUnixNano", span.start_unix_ns);
         fixed(out, "endTimeUnixNano", span.end_unix_ns);
         attributes(out, span.attributes, span.dropped_attributes);
-        key(out, "kind");
-        unsigned(out, span.kind.into());
+        member(out, "kind", u64::from(span.kind));
         list(out, "events", span.events);
         count(out, "droppedEventsCount", span.dropped_events);
         list(out, "links", span.links);
@@ -74,10 +72,8 @@ impl WireFormat for Json {
         if span.status.code > 0 {
             out.extend_from_slice(b",\"status\":{\"code\":");
             unsigned(out, span.status.code.into());
-            if !span.status.message.is_empty() {
-                key(out, "message");
-                json(out, span.status.message);
-            }
+            let message = Some(span.status.message).filter(|message| !message.is_empty());
+            maybe(out, "message", message);
             out.push(b'}');
         }
         out.push(b'}');
@@ -116,10 +112,7 @@ fn span_id(out: &mut Vec<u8>, name: &str, id: u64) {
 }
 
 fn fixed(out: &mut Vec<u8>, name: &str, value: u64) {
-    key(out, name);
-    out.push(b'"');
-    unsigned(out, value);
-    out.push(b'"');
+    member(out, name, Quoted("", value));
 }
 
 fn attributes(out: &mut Vec<u8>, attributes: &[u8], dropped: u32) {
@@ -144,8 +137,5 @@ fn list(out: &mut Vec<u8>, name: &str, elements: &[Vec<u8>]) {
 }
 
 fn count(out: &mut Vec<u8>, name: &str, value: u32) {
-    if value > 0 {
-        key(out, name);
-        unsigned(out, value.into());
-    }
+    maybe(out, name, (value > 0).then_some(u64::from(value)));
 }

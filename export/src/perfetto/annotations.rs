@@ -33,42 +33,52 @@ pub(super) fn of_span(
     interned: &mut Interned,
     out: &mut Vec<u8>,
 ) {
-    message(out, 4, |out| {
-        interned.key(OURS, out);
-        let mut entry = |key: &str, write: &dyn Fn(&mut Vec<u8>)| {
-            message(out, 11, |out| {
-                interned.key(key, out);
-                write(out);
-            });
-        };
-        entry("id", &|out| unsigned(out, 3, span.id));
+    ours(interned, out, |item| {
+        item("id", &|out| unsigned(out, 3, span.id));
         if let Some(parent) = span.parent_id {
-            entry("parent", &|out| unsigned(out, 3, parent));
+            item("parent", &|out| unsigned(out, 3, parent));
         }
-        entry("level", &|out| string(out, 6, &span.callsite.level));
+        item("level", &|out| string(out, 6, &span.callsite.level));
         if let Some(thread) = thread {
-            entry("thread", &|out| string(out, 6, thread));
+            item("thread", &|out| string(out, 6, thread));
         }
         if span.thread.id != span.longest_thread.id {
-            entry("made_on", &|out| string(out, 6, &thread_name(&span.thread)));
+            item("made_on", &|out| string(out, 6, &thread_name(&span.thread)));
         }
         if span.status != Status::Ok {
-            entry("status", &|out| string(out, 6, span.status.as_str()));
+            item("status", &|out| string(out, 6, span.status.as_str()));
         }
         if let Some(context) = &span.context {
-            entry("trace_id", &|out| string(out, 6, &context.trace_id.to_string()));
+            item("trace_id", &|out| string(out, 6, &context.trace_id.to_string()));
         }
-        entry("entries", &|out| unsigned(out, 3, span.entries));
+        item("entries", &|out| unsigned(out, 3, span.entries));
         if let Some(busy_ns) = span.busy_ns {
-            entry("busy_ns", &|out| signed(out, 4, busy_ns));
+            item("busy_ns", &|out| signed(out, 4, busy_ns));
         }
         if let Some(self_ns) = span.self_ns {
-            entry("self_ns", &|out| signed(out, 4, self_ns));
+            item("self_ns", &|out| signed(out, 4, self_ns));
         }
     });
     if let Some(fields) = &span.fields {
         of_fields(fields, interned, out);
     }
+}
+
+/// Writes the items of the `DebugAnnotation` for what spandrel knows.
+fn ours(
+    interned: &mut Interned,
+    out: &mut Vec<u8>,
+    items: impl FnOnce(&mut dyn FnMut(&str, &dyn Fn(&mut Vec<u8>))),
+) {
+    message(out, 4, |out| {
+        interned.key(OURS, out);
+        items(&mut |key, write| {
+            message(out, 11, |out| {
+                interned.key(key, out);
+                write(out);
+            });
+        });
+    });
 }
 
 /// Writes a `DebugAnnotation` for what spandrel knows of an entry.
@@ -78,14 +88,7 @@ pub(super) fn of_entry(
     interned: &mut Interned,
     out: &mut Vec<u8>,
 ) {
-    message(out, 4, |out| {
-        interned.key(OURS, out);
-        let mut item = |key: &str, write: &dyn Fn(&mut Vec<u8>)| {
-            message(out, 11, |out| {
-                interned.key(key, out);
-                write(out);
-            });
-        };
+    ours(interned, out, |item| {
         item("entry_of", &|out| unsigned(out, 3, entry.span_id));
         if let Some(around) = entry.around_id {
             item("around", &|out| unsigned(out, 3, around));
@@ -104,19 +107,12 @@ pub(super) fn of_entry(
 
 /// Writes a `DebugAnnotation` for each field, and one for what spandrel knows.
 pub(super) fn of_event(event: &EventRef<'_>, interned: &mut Interned, out: &mut Vec<u8>) {
-    message(out, 4, |out| {
-        interned.key(OURS, out);
-        let mut entry = |key: &str, write: &dyn Fn(&mut Vec<u8>)| {
-            message(out, 11, |out| {
-                interned.key(key, out);
-                write(out);
-            });
-        };
-        entry("event_id", &|out| unsigned(out, 3, event.id));
+    ours(interned, out, |item| {
+        item("event_id", &|out| unsigned(out, 3, event.id));
         if let Some(span_id) = event.span_id {
-            entry("span_id", &|out| unsigned(out, 3, span_id));
+            item("span_id", &|out| unsigned(out, 3, span_id));
         }
-        entry("level", &|out| string(out, 6, &event.callsite.level));
+        item("level", &|out| string(out, 6, &event.callsite.level));
     });
     if let Some(fields) = event.fields {
         of_fields(fields, interned, out);
