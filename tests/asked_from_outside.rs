@@ -11,7 +11,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn another_process_marks_a_recording_at_load() {
-    let test = "another_process_marks_a_recording_at_load";
     if child::role().is_some() {
         let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
         let moments = (0..20).map(|n| mark(path.as_ref(), &format!("mark {n}")));
@@ -20,7 +19,7 @@ fn another_process_marks_a_recording_at_load() {
     }
     let scratch = scratch_for(120);
     let profiler = small(scratch.db()).batch_size(500).build().unwrap();
-    let mut asking = child::plan(test, "ask").env("SPANDREL_TEST_PATH", scratch.db()).start();
+    let mut asking = child::plan("ask").env("SPANDREL_TEST_PATH", scratch.db()).start();
     let dispatch = dispatch(&profiler);
     let mut answers = Vec::<i64>::new();
     std::thread::scope(|scope| {

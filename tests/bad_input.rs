@@ -128,7 +128,6 @@ fn an_empty_file_is_as_good_as_none() {
 
 #[test]
 fn a_file_in_use_by_another_process_is_refused_until_that_ends() {
-    let test = "a_file_in_use_by_another_process_is_refused_until_that_ends";
     if child::role().is_some() {
         let path = PathBuf::from(std::env::var_os("SPANDREL_TEST_PATH").unwrap());
         let profiler = small(&path).build().unwrap();
@@ -139,7 +138,7 @@ fn a_file_in_use_by_another_process_is_refused_until_that_ends() {
     }
     let scratch = scratch_for(60);
     let start = || {
-        let mut child = child::plan(test, "hold").env("SPANDREL_TEST_PATH", scratch.db()).start();
+        let mut child = child::plan("hold").env("SPANDREL_TEST_PATH", scratch.db()).start();
         child.expect("recording");
         child
     };
@@ -181,7 +180,7 @@ fn no_permission() {
     allow(&scratch.path("open/read-only.db"), 0o444);
     allow(scratch.folder(), 0o755);
     if system::is_root() {
-        let plan = child::plan("no_permission", "nobody");
+        let plan = child::plan("nobody");
         plan.env("SPANDREL_TEST_PATH", scratch.folder()).start().succeed();
     } else {
         allow(&scratch.path("locked"), 0o000);

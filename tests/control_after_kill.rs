@@ -5,8 +5,6 @@ use spandrel_storage::ErrorKind;
 use spandrel_tests::asking::{mark, mark_within, sidecar};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "nobody_answers_for_a_killed_recording";
-
 #[test]
 fn nobody_answers_for_a_killed_recording() {
     if child::role().is_some() {
@@ -19,7 +17,7 @@ fn nobody_answers_for_a_killed_recording() {
     }
     let scratch = scratch_for(60);
     let path = sidecar(scratch.db());
-    let mut recording = child::plan(TEST, "record").env("SPANDREL_TEST_PATH", scratch.db()).start();
+    let mut recording = child::plan("record").env("SPANDREL_TEST_PATH", scratch.db()).start();
     recording.expect("recording");
     mark(scratch.db(), "alive");
     recording.kill();

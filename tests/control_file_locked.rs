@@ -6,8 +6,6 @@ use spandrel_storage::ErrorKind;
 use spandrel_tests::asking::{mark, mark_within, sidecar};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "a_lock_on_the_file_for_requests_disturbs_nobody";
-
 /// In the child: takes the lock, and gives it back when told.
 fn hold_the_lock() {
     let _limit = time_limit(100);
@@ -30,7 +28,7 @@ fn a_lock_on_the_file_for_requests_disturbs_nobody() {
     let scratch = scratch_for(100);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(5)).build().unwrap();
     let path = sidecar(scratch.db());
-    let mut holder = child::plan(TEST, "lock").env("SPANDREL_TEST_PATH", &path).start();
+    let mut holder = child::plan("lock").env("SPANDREL_TEST_PATH", &path).start();
     holder.expect("locked");
     let db = Database::open(scratch.db());
     let mut n = 0_u64;
@@ -51,7 +49,7 @@ fn a_lock_on_the_file_for_requests_disturbs_nobody() {
     mark(scratch.db(), "outside");
     assert_eq!(profiler.stats().control_error, None);
     // And a lock does not keep the recording from ending in order.
-    let mut second = child::plan(TEST, "lock").env("SPANDREL_TEST_PATH", &path).start();
+    let mut second = child::plan("lock").env("SPANDREL_TEST_PATH", &path).start();
     second.expect("locked");
     let report = profiler.close().unwrap();
     assert!(!report.timed_out);

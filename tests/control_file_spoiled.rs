@@ -154,7 +154,6 @@ fn who_asks_while_there_is_no_file_is_not_told_that_nobody_records() {
 
 #[test]
 fn a_recording_that_does_not_listen_makes_no_file() {
-    let test = "a_recording_that_does_not_listen_makes_no_file";
     if child::role().is_some() {
         let path = std::env::var("SPANDREL_DB").unwrap();
         let profiler = Profiler::from_env().unwrap();
@@ -165,7 +164,7 @@ fn a_recording_that_does_not_listen_makes_no_file() {
         return;
     }
     let scratch = scratch_for(60);
-    child::plan(test, "record")
+    child::plan("record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_CONTROL", "0")
         .start()

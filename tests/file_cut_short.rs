@@ -8,8 +8,6 @@ use std::io::Write;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "what_was_in_a_file_that_is_cut_is_counted_as_lost";
-
 /// A deed, and whether anything is left that is worth keeping.
 const DEEDS: [(&str, bool); 4] = [
     ("empty it", false),
@@ -34,12 +32,10 @@ fn what_was_in_a_file_that_is_cut_is_counted_as_lost() {
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for (deed, is_kept) in DEEDS.repeat(rounds as usize) {
+    for (deed, is_kept) in repeated(&DEEDS, 1, 120) {
         for (close, more) in [(true, false), (true, true), (false, true)] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
             act(deed, scratch.db());
             let mut stored = 0;
@@ -73,12 +69,11 @@ fn what_was_in_a_file_that_is_cut_is_counted_as_lost() {
 /// SQLite does not mind what comes behind its last page.
 #[test]
 fn a_file_that_somebody_has_added_to_goes_on() {
-    const TEST: &str = "a_file_that_somebody_has_added_to_goes_on";
     if child::role().is_some() {
         return serve(|builder| builder);
     }
     let scratch = scratch_for(60);
-    let mut host = Host::start(TEST, "host", scratch.db());
+    let mut host = Host::start("host", scratch.db());
     for turn in 1..=3 {
         let all =
             Said { recorded: turn * SPANS, stored: turn * SPANS, file_removed: 0, dropped: 0 };

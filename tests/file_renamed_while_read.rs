@@ -6,37 +6,12 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
-use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
+use spandrel_tests::host::{Host, SPANS, found, is_somebody_else, sidecar, stored};
 use spandrel_tests::prelude::*;
-use spandrel_tests::sitter::{self, Sitter};
-
-/// Runs this program as somebody else, if it is to be that. Says whether it was.
-fn is_somebody_else() -> bool {
-    match child::role().as_deref() {
-        Some("host") => serve(|builder| builder),
-        Some(_) => sitter::sit(),
-        None => return false,
-    }
-    true
-}
-
-fn found(path: &Path) -> u64 {
-    let db = Database::open(path);
-    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok", "{}", path.display());
-    let rows = db.count("SELECT count(*) FROM span");
-    let nameless = "SELECT count(*) FROM span WHERE callsite_id NOT IN (SELECT id FROM callsite)";
-    assert_eq!(db.count(nameless), 0, "{}", path.display());
-    assert_eq!(db.count("SELECT coalesce(sum(spans), 0) FROM run"), rows, "{}", path.display());
-    rows
-}
-
-fn stored(recorded: u64, file_removed: u64) -> Said {
-    Said { recorded, stored: recorded - file_removed, file_removed, dropped: 0 }
-}
+use spandrel_tests::sitter::Sitter;
 
 #[test]
 fn what_is_in_a_log_that_is_read_goes_with_the_file() {
-    const TEST: &str = "what_is_in_a_log_that_is_read_goes_with_the_file";
     if is_somebody_else() {
         return;
     }
@@ -48,9 +23,9 @@ fn what_is_in_a_log_that_is_read_goes_with_the_file() {
         let scratch = scratch();
         let to = scratch.path(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         assert_eq!(reader.sees, Some(SPANS));
         host.record();
         fs::rename(scratch.db(), &to).unwrap();
@@ -99,7 +74,6 @@ fn checkpoint(db: &Path) {
 
 #[test]
 fn what_is_in_a_log_that_cannot_go_with_the_file_is_counted_as_lost() {
-    const TEST: &str = "what_is_in_a_log_that_cannot_go_with_the_file_is_counted_as_lost";
     if is_somebody_else() {
         return;
     }
@@ -110,12 +84,12 @@ fn what_is_in_a_log_that_cannot_go_with_the_file_is_counted_as_lost() {
         for (merged, goes_on) in [(false, true), (true, true), (true, false)] {
             let scratch = scratch();
             let to = scratch.path("other.db");
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
             if merged {
                 checkpoint(scratch.db());
             }
-            let reader = Sitter::start(TEST, "reader", scratch.db());
+            let reader = Sitter::start("reader", scratch.db());
             host.record();
             let obstacle_path = obstruct(obstacle, &to);
             fs::rename(scratch.db(), &to).unwrap();
@@ -144,8 +118,6 @@ fn what_is_in_a_log_that_cannot_go_with_the_file_is_counted_as_lost() {
 /// is of no moment. What is called stored can be read all the same.
 #[test]
 fn what_a_checkpoint_has_copied_in_part_is_not_called_stored_if_it_cannot_be_read() {
-    const TEST: &str =
-        "what_a_checkpoint_has_copied_in_part_is_not_called_stored_if_it_cannot_be_read";
     if is_somebody_else() {
         return;
     }
@@ -154,9 +126,9 @@ fn what_a_checkpoint_has_copied_in_part_is_not_called_stored_if_it_cannot_be_rea
     for batches in (0..4).cycle().take(4 * rounds as usize) {
         let scratch = scratch();
         let to = scratch.path("other.db");
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         (0..=batches).for_each(|_| _ = host.record());
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         (0..=batches).for_each(|_| _ = host.record());
         checkpoint(scratch.db());
         obstruct("a folder for the index", &to);
@@ -180,22 +152,19 @@ fn what_a_checkpoint_has_copied_in_part_is_not_called_stored_if_it_cannot_be_rea
 /// `mv` of all three files, one after the other, and of their folder.
 #[test]
 fn files_that_are_renamed_together_stay_together() {
-    const TEST: &str = "files_that_are_renamed_together_stay_together";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
     for (whole_folder, is_read) in
-        [(false, true), (false, false), (true, true), (true, false)].repeat(rounds as usize)
+        repeated(&[(false, true), (false, false), (true, true), (true, false)], 1, 120)
     {
         let scratch = scratch();
         let folder = scratch.path("folder");
         fs::create_dir(&folder).unwrap();
         let (db, name) = (folder.join("profile.db"), "moved.db");
-        let mut host = Host::start(TEST, "host", &db);
+        let mut host = Host::start("host", &db);
         host.record();
-        let reader = is_read.then(|| Sitter::start(TEST, "reader", &db));
+        let reader = is_read.then(|| Sitter::start("reader", &db));
         host.record();
         let to = if whole_folder {
             fs::rename(&folder, scratch.path("moved")).unwrap();
@@ -222,21 +191,18 @@ fn files_that_are_renamed_together_stay_together() {
 /// Who has opened the new name before the recorder has noticed, and so without the log, may stay.
 #[test]
 fn who_opens_the_new_name_first_takes_nothing_away() {
-    const TEST: &str = "who_opens_the_new_name_first_takes_nothing_away";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(2);
-    let _limit = time_limit(120 * rounds);
-    for stays in [true, false].repeat(rounds as usize) {
+    for stays in repeated(&[true, false], 2, 120) {
         let scratch = scratch();
         let to = scratch.path("other.db");
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         host.record();
         fs::rename(scratch.db(), &to).unwrap();
-        let mut third = Some(Sitter::start(TEST, "third", &to));
+        let mut third = Some(Sitter::start("third", &to));
         if !stays {
             third.take().into_iter().for_each(Sitter::leave);
         }
@@ -244,7 +210,7 @@ fn who_opens_the_new_name_first_takes_nothing_away() {
         assert_eq!((said.recorded, said.dropped), (3 * SPANS, 0));
         host.kill();
         let kept = said.stored - found(scratch.db());
-        let seen = Sitter::start(TEST, "seen", &to);
+        let seen = Sitter::start("seen", &to);
         assert_eq!(seen.sees, Some(kept), "{said:?}, he stays: {stays}");
         drop((third, reader));
     }
@@ -253,12 +219,11 @@ fn who_opens_the_new_name_first_takes_nothing_away() {
 /// To another disk a file is not renamed: it is copied and deleted.
 #[test]
 fn a_file_that_was_moved_to_another_disk_counts_as_deleted() {
-    const TEST: &str = "a_file_that_was_moved_to_another_disk_counts_as_deleted";
     if is_somebody_else() {
         return;
     }
     let scratch = scratch_for(60);
-    let mut host = Host::start(TEST, "host", scratch.db());
+    let mut host = Host::start("host", scratch.db());
     host.record();
     fs::copy(scratch.db(), scratch.path("copy.db")).unwrap();
     fs::remove_file(scratch.db()).unwrap();

@@ -67,10 +67,7 @@ fn storing_goes_on_when_the_limit_is_lifted() {
         return;
     }
     let scratch = scratch_for(100);
-    child::plan("storing_goes_on_when_the_limit_is_lifted", "record")
-        .env("SPANDREL_DB", scratch.db())
-        .start()
-        .succeed();
+    child::plan("record").env("SPANDREL_DB", scratch.db()).start().succeed();
 }
 
 #[test]
@@ -88,9 +85,7 @@ fn a_limit_that_stays_is_told_at_close() {
         return;
     }
     let scratch = scratch_for(100);
-    let mut child = child::plan("a_limit_that_stays_is_told_at_close", "record")
-        .env("SPANDREL_DB", scratch.db())
-        .start();
+    let mut child = child::plan("record").env("SPANDREL_DB", scratch.db()).start();
     let stored: u64 = child.hear().unwrap().parse().unwrap();
     child.succeed();
     let db = Database::open(scratch.db());
@@ -113,10 +108,7 @@ fn a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build() {
         return;
     }
     let scratch = scratch_for(100);
-    child::plan("a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build", "build")
-        .env("SPANDREL_DB", scratch.db())
-        .start()
-        .succeed();
+    child::plan("build").env("SPANDREL_DB", scratch.db()).start().succeed();
 }
 
 /// With a limit that leaves room for the tables, on a disk that does not.
@@ -131,8 +123,5 @@ fn a_full_disk_is_not_put_down_to_the_limit() {
     }
     let _limit = time_limit(100);
     let Some(disk) = TinyDisk::mount(128) else { return };
-    child::plan("a_full_disk_is_not_put_down_to_the_limit", "build")
-        .env("SPANDREL_DB", disk.path().join("profile.db"))
-        .start()
-        .succeed();
+    child::plan("build").env("SPANDREL_DB", disk.path().join("profile.db")).start().succeed();
 }

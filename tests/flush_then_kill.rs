@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "what_was_flushed_survives_a_kill";
 /// So many processes record into one file, one after the other.
 const RUNS_PER_FILE: u64 = 6;
 
@@ -103,7 +102,7 @@ fn work(thread: u64, n: u64) {
 
 /// Lets a child run for a while, kills it, and returns up to which number it had flushed.
 fn kill_one(path: &Path, kill: u64) -> u64 {
-    let mut child = child::plan(TEST, "record").env("SPANDREL_TEST_PATH", path).start();
+    let mut child = child::plan("record").env("SPANDREL_TEST_PATH", path).start();
     let mut flushed = 0;
     for _ in 0..1 + kill % 5 {
         flushed = child.hear().expect("the child records").parse().unwrap();

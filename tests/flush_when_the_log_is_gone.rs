@@ -13,9 +13,7 @@ const SPANS: u64 = 100;
 
 #[test]
 fn what_was_committed_is_in_the_file_after_a_flush_and_in_a_copy() {
-    let rounds = rounds(5);
-    let _limit = time_limit(60 * rounds);
-    for copies in [true, false].repeat(rounds as usize) {
+    for copies in repeated(&[true, false], 5, 60) {
         let (scratch, profiler) = recording();
         within(&dispatch(&profiler), || (0..SPANS).for_each(|n| drop(info_span!("work", n))));
         profiler.flush(LONG).unwrap();
@@ -38,7 +36,6 @@ fn what_was_committed_is_in_the_file_after_a_flush_and_in_a_copy() {
 
 #[test]
 fn no_copy_without_what_was_committed_is_made_while_a_reader_keeps_the_log() {
-    const TEST: &str = "no_copy_without_what_was_committed_is_made_while_a_reader_keeps_the_log";
     if child::role().is_some() {
         return sitter::sit();
     }
@@ -49,7 +46,7 @@ fn no_copy_without_what_was_committed_is_made_while_a_reader_keeps_the_log() {
         profiler.flush(LONG).unwrap();
     };
     record();
-    let reader = Sitter::start(TEST, "reader", scratch.db());
+    let reader = Sitter::start("reader", scratch.db());
     record();
     fs::remove_file(sidecar(scratch.db(), "-wal")).unwrap();
     let copy = scratch.path("copy.db");

@@ -4,18 +4,14 @@
 use spandrel_tests::prelude::*;
 use spandrel_tests::system;
 
-const TEST: &str = "a_forked_child_does_not_keep_the_profile_of_its_dead_parent";
-
 #[test]
 fn a_forked_child_does_not_keep_the_profile_of_its_dead_parent() {
     if let Some(role) = child::role() {
         return record_and_fork(role == "alone");
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(60 * rounds);
-    for role in ["host", "alone"].repeat(rounds as usize) {
+    for role in repeated(&["host", "alone"], 1, 60) {
         let scratch = scratch();
-        let mut host = child::plan(TEST, role).env("SPANDREL_TEST_PATH", scratch.db()).start();
+        let mut host = child::plan(role).env("SPANDREL_TEST_PATH", scratch.db()).start();
         let forked = host.hear().unwrap().parse().unwrap();
         host.kill();
         let profiler = small(scratch.db()).build().unwrap();

@@ -9,8 +9,6 @@ use std::time::Instant;
 use spandrel_tests::prelude::*;
 use spandrel_tests::system;
 
-const TEST: &str = "a_forked_child_is_silent";
-
 #[test]
 fn a_forked_child_is_silent() {
     // In a process of its own, because a fork takes the test harness's threads with it.
@@ -20,7 +18,7 @@ fn a_forked_child_is_silent() {
             let _limit = time_limit(120 * rounds);
             let plans = ["drop", "close", "leak", "exit", "drop threads", "exit threads"];
             for plan in plans.repeat(rounds as usize) {
-                child::plan(TEST, plan).start().succeed();
+                child::plan(plan).start().succeed();
             }
         }
         Some(plan) => match plan.strip_suffix(" threads") {

@@ -26,7 +26,7 @@ fn the_environment_describes_the_profiler() {
         return;
     }
     let scratch = scratch_for(30);
-    child::plan("the_environment_describes_the_profiler", "record")
+    child::plan("record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_LABEL", "from outside")
         .env("SPANDREL_RING_CAPACITY", "2048")
@@ -63,9 +63,8 @@ fn without_a_database_nothing_happens() {
         return;
     }
     let _limit = time_limit(30);
-    let test = "without_a_database_nothing_happens";
-    child::plan(test, "unset").start().succeed();
-    child::plan(test, "empty").env("SPANDREL_DB", "").start().succeed();
+    child::plan("unset").start().succeed();
+    child::plan("empty").env("SPANDREL_DB", "").start().succeed();
 }
 
 #[test]
@@ -82,7 +81,7 @@ fn a_variable_that_cannot_be_understood_is_named() {
         return;
     }
     let scratch = scratch_for(30);
-    child::plan("a_variable_that_cannot_be_understood_is_named", "record")
+    child::plan("record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_BATCH_SIZE", "many")
         .start()
@@ -91,7 +90,6 @@ fn a_variable_that_cannot_be_understood_is_named() {
 
 #[test]
 fn a_misspelt_variable_is_told_of_and_the_program_is_recorded() {
-    const TEST: &str = "a_misspelt_variable_is_told_of_and_the_program_is_recorded";
     if child::role().is_some() {
         assert!(Profiler::from_env().unwrap().is_enabled());
         return;
@@ -100,7 +98,7 @@ fn a_misspelt_variable_is_told_of_and_the_program_is_recorded() {
     for names in [&["SPANDREL_SPAN", "SPANDREL_FILTERS"][..], &["SPANDREL_PAGER"]] {
         let scratch = scratch();
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", TEST, "--nocapture"])
+            .args(["--exact", &child::this_test(), "--nocapture"])
             .env("SPANDREL_TEST_ROLE", "record")
             .env("SPANDREL_DB", scratch.db())
             .envs(names.iter().map(|name| (name, "debug")))
@@ -124,7 +122,7 @@ fn a_variable_out_of_range_is_named() {
         return;
     }
     let scratch = scratch_for(30);
-    child::plan("a_variable_out_of_range_is_named", "record")
+    child::plan("record")
         .env("SPANDREL_DB", scratch.db())
         .env("SPANDREL_RING_CAPACITY", "0")
         .start()

@@ -6,8 +6,6 @@ use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "what_was_flushed_is_there_though_the_host_has_read_its_files";
-
 /// How it touches which of its files.
 const TOUCHES: [&[(&str, &str)]; 6] = [
     &[("read", "")],
@@ -23,12 +21,10 @@ fn what_was_flushed_is_there_though_the_host_has_read_its_files() {
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for touches in TOUCHES.repeat(rounds as usize) {
+    for touches in repeated(&TOUCHES, 1, 120) {
         for close in [true, false] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
             for turn in 2..=3 {
                 for (how, suffix) in touches {

@@ -45,6 +45,5 @@ fn an_allocation_that_fails_is_an_error_and_no_abort() {
         return;
     }
     let _limit = time_limit(60);
-    let test = "an_allocation_that_fails_is_an_error_and_no_abort";
-    child::plan(test, "limited").start().succeed();
+    child::plan("limited").start().succeed();
 }

@@ -6,8 +6,6 @@ use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "nobody_reads_it_meanwhile_and_all_is_there_afterwards";
-
 #[test]
 fn nobody_reads_it_meanwhile_and_all_is_there_afterwards() {
     if child::role().is_some() {
@@ -17,7 +15,7 @@ fn nobody_reads_it_meanwhile_and_all_is_there_afterwards() {
     for close in [true, false] {
         for touches in [&[][..], &[("read", ""), ("read", "-wal")], &[("open", "")]] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             for turn in 1..=3 {
                 let all = turn * SPANS;
                 let expected = Said { recorded: all, stored: all, file_removed: 0, dropped: 0 };

@@ -19,8 +19,8 @@ fn hold_the_lock() {
     child::say("free");
 }
 
-fn lock(test: &str, path: &Path) -> Child {
-    let mut child = child::plan(test, "lock").env("SPANDREL_TEST_PATH", path).start();
+fn lock(path: &Path) -> Child {
+    let mut child = child::plan("lock").env("SPANDREL_TEST_PATH", path).start();
     child.expect("locked");
     child
 }
@@ -50,8 +50,7 @@ fn a_lock_held_for_five_seconds_loses_nothing_that_the_ring_can_hold() {
     }
     let scratch = scratch_for(100);
     let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
-    let test = "a_lock_held_for_five_seconds_loses_nothing_that_the_ring_can_hold";
-    let mut child = lock(test, scratch.db());
+    let mut child = lock(scratch.db());
     let worst = record_for(&profiler, Duration::from_secs(5), 5_000);
     assert!(worst < Duration::from_secs(2), "a span took {worst:?} while the file was locked");
     let stats = profiler.stats();
@@ -81,8 +80,7 @@ fn what_the_ring_cannot_hold_is_counted_as_the_stores_fault() {
         .batch_size(64)
         .build()
         .unwrap();
-    let test = "what_the_ring_cannot_hold_is_counted_as_the_stores_fault";
-    let mut child = lock(test, scratch.db());
+    let mut child = lock(scratch.db());
     let dispatch = dispatch(&profiler);
     let mut recorded = 0_u64;
     within(&dispatch, || {
@@ -110,7 +108,7 @@ fn close_gives_up_in_time_and_counts() {
         .close_timeout(Duration::from_secs(1))
         .build()
         .unwrap();
-    let mut child = lock("close_gives_up_in_time_and_counts", scratch.db());
+    let mut child = lock(scratch.db());
     let open = within(&dispatch(&profiler), || {
         (0..100).for_each(|n| drop(info_span!("work", n)));
         info_span!("open")

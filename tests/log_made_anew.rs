@@ -9,8 +9,6 @@ use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
 use spandrel_tests::prelude::*;
 use spandrel_tests::sitter::{self, Sitter};
 
-const TEST: &str = "what_the_report_calls_stored_is_found_though_somebody_has_made_a_new_log";
-
 /// What is removed, whether it was merged in part before, and whether the third one stays.
 const WAYS: [(&[&str], bool, bool); 5] = [
     (&["-wal", "-shm"], false, true),
@@ -31,21 +29,19 @@ fn what_the_report_calls_stored_is_found_though_somebody_has_made_a_new_log() {
         Some(_) => return sitter::sit(),
         None => {}
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for (suffixes, merged, stays) in WAYS.repeat(rounds as usize) {
+    for (suffixes, merged, stays) in repeated(&WAYS, 1, 120) {
         let scratch = scratch();
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
         if merged {
             let other = Connection::open(scratch.db()).unwrap();
             other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
             other.close().unwrap();
         }
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         host.record();
         act(suffixes, scratch.db());
-        let third = Sitter::start(TEST, "third", scratch.db());
+        let third = Sitter::start("third", scratch.db());
         let third = if stays {
             Some(third)
         } else {
@@ -65,7 +61,7 @@ fn what_the_report_calls_stored_is_found_though_somebody_has_made_a_new_log() {
             assert!(error.contains(&lost), "{error}");
         }
         host.kill();
-        let seen = Sitter::start(TEST, "seen", scratch.db());
+        let seen = Sitter::start("seen", scratch.db());
         assert_eq!(
             seen.sees,
             Some(said.stored),

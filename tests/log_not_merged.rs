@@ -63,7 +63,7 @@ fn the_log_of_a_killed_recording_is_merged() {
         return;
     }
     let scratch = scratch_for(120);
-    let plan = child::plan("the_log_of_a_killed_recording_is_merged", "recorder");
+    let plan = child::plan("recorder");
     let mut recorder = plan.env("SPANDREL_TEST_PATH", scratch.db()).start();
     recorder.expect("flushed");
     assert_eq!(merge(scratch.db()).unwrap_err().kind(), ErrorKind::InUse);

@@ -8,8 +8,6 @@ use rusqlite::Connection;
 use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "what_is_acknowledged_is_there_though_the_log_was_taken_away";
-
 /// Deeds after which nothing is missing: the recorder still has the log open.
 const HARMLESS: [&str; 9] = [
     "remove the log",
@@ -72,12 +70,10 @@ fn what_is_acknowledged_is_there_though_the_log_was_taken_away() {
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(180 * rounds);
-    for deed in HARMLESS.repeat(rounds as usize) {
+    for deed in repeated(&HARMLESS, 1, 180) {
         for close in [false, true] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
             for turn in 2..=3 {
                 act(deed, scratch.db());
@@ -108,16 +104,13 @@ fn what_is_acknowledged_is_there_though_the_log_was_taken_away() {
 /// What was only in the log is gone, and the ledger says so.
 #[test]
 fn what_was_in_a_log_that_is_cut_is_counted_as_lost() {
-    const TEST: &str = "what_was_in_a_log_that_is_cut_is_counted_as_lost";
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for deed in ["empty the log", "cut the log", "overwrite the log"].repeat(rounds as usize) {
+    for deed in repeated(&["empty the log", "cut the log", "overwrite the log"], 1, 120) {
         for (close, merged) in [(false, false), (true, false), (false, true), (true, true)] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
             if merged {
                 let other = Connection::open(scratch.db()).unwrap();
@@ -147,17 +140,14 @@ fn what_was_in_a_log_that_is_cut_is_counted_as_lost() {
 /// A reader keeps a log that was removed from being merged: the close puts it back, for whoever comes next.
 #[test]
 fn what_was_in_a_removed_log_that_is_still_read_is_there_after_the_close() {
-    const TEST: &str = "what_was_in_a_removed_log_that_is_still_read_is_there_after_the_close";
     if child::role().is_some() {
         return serve(|builder| builder.close_timeout(Duration::from_secs(2)));
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(60 * rounds);
-    for deed in ["remove the log", "remove both", "replace the log by an empty file"]
-        .repeat(rounds as usize)
+    for deed in
+        repeated(&["remove the log", "remove both", "replace the log by an empty file"], 1, 60)
     {
         let scratch = scratch();
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
         let reader = Connection::open(scratch.db()).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM span").unwrap();
@@ -191,15 +181,12 @@ fn check(path: &Path, spans: u64, deed: &str) -> Database {
 /// Moved to another disk, with a link in its place: SQLite opens nothing through one.
 #[test]
 fn recording_goes_on_when_a_link_in_place_of_the_log_or_its_index_is_removed() {
-    const TEST: &str = "recording_goes_on_when_a_link_in_place_of_the_log_or_its_index_is_removed";
     if child::role().is_some() {
         return serve(|builder| builder);
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(60 * rounds);
-    for suffix in ["-wal", "-shm"].repeat(rounds as usize) {
+    for suffix in repeated(&["-wal", "-shm"], 1, 60) {
         let scratch = scratch();
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
         let (file, elsewhere) = (sidecar(scratch.db(), suffix), scratch.path("elsewhere"));
         fs::rename(&file, &elsewhere).unwrap();

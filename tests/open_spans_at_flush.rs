@@ -4,8 +4,6 @@
 use spandrel_query::Reader;
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "a_flush_shows_the_spans_that_it_is_in";
-
 /// Names of the spans that are open, by what the file says, and whether all were looked at after their start.
 fn open(path: &Path) -> (Vec<String>, bool) {
     let reader = Reader::open(path).unwrap();
@@ -44,7 +42,7 @@ fn a_flush_shows_the_spans_that_it_is_in() {
     profiler.close().unwrap();
 
     let killed = spandrel_tests::scratch();
-    let mut child = child::plan(TEST, "record").env("SPANDREL_TEST_PATH", killed.db()).start();
+    let mut child = child::plan("record").env("SPANDREL_TEST_PATH", killed.db()).start();
     child.expect("flushed");
     child.kill();
     assert_eq!(open(killed.db()), (vec!["request".into(), "query".into()], true));

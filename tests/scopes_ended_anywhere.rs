@@ -10,15 +10,13 @@ use spandrel::{Scope, scope};
 use spandrel_tests::prelude::*;
 use spandrel_tests::system;
 
-const TEST: &str = "each_scope_is_one_row_or_counted";
-
 #[test]
 fn each_scope_is_one_row_or_counted() {
     let _limit = time_limit(120);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer"] {
             for case in ["order", "close", "fork", "thread", "code", "two"] {
-                child::plan(TEST, &format!("{front} {case}")).start().succeed();
+                child::plan(&format!("{front} {case}")).start().succeed();
             }
         }
         return;

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use spandrel::scope;
 use spandrel_tests::prelude::*;
 
-const TEST: &str = "values_are_those_of_spans";
-
 /// The same fields, by each of the macros.
 macro_rules! fields {
     ($make:ident, $name:literal) => {{
@@ -53,7 +51,7 @@ fn values_are_those_of_spans() {
     let _limit = time_limit(60);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer", "filter", "thread"] {
-            child::plan(TEST, front).start().succeed();
+            child::plan(front).start().succeed();
         }
         return;
     };

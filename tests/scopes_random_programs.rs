@@ -12,7 +12,6 @@ use spandrel_tests::prelude::*;
 use tracing::span::EnteredSpan;
 use tracing_subscriber::filter::dynamic_filter_fn;
 
-const TEST: &str = "scopes_and_spans_make_the_tree_that_a_plain_model_makes";
 const THREADS: usize = 3;
 const STEPS: u64 = 150;
 
@@ -50,7 +49,7 @@ fn scopes_and_spans_make_the_tree_that_a_plain_model_makes() {
         None => {
             let _limit = time_limit(300 * rounds(1));
             for index in 0..SETUPS.len() {
-                child::plan(TEST, &index.to_string()).start().succeed();
+                child::plan(&index.to_string()).start().succeed();
             }
         }
         Some(index) => check(SETUPS[index.parse::<usize>().unwrap()]),

@@ -10,8 +10,6 @@ use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, reload};
 
-const TEST: &str = "a_scope_is_recorded_by_its_threads_subscriber";
-
 #[test]
 fn a_scope_is_recorded_by_its_threads_subscriber() {
     let _limit = time_limit(120);
@@ -29,7 +27,7 @@ fn a_scope_is_recorded_by_its_threads_subscriber() {
                 "two",
             ];
             for case in cases {
-                child::plan(TEST, case).start().succeed();
+                child::plan(case).start().succeed();
             }
         }
         Some("none") => where_nothing_records(),

@@ -162,7 +162,6 @@ fn the_list_of_names_can_be_changed() {
 
 #[test]
 fn secrets_on_the_command_line_do_not_reach_the_file() {
-    const TEST: &str = "secrets_on_the_command_line_do_not_reach_the_file";
     let _limit = time_limit(60);
     if let Some(role) = child::role() {
         let builder = small(Path::new(&std::env::var_os("SPANDREL_TEST_DB").unwrap()));
@@ -178,7 +177,7 @@ fn secrets_on_the_command_line_do_not_reach_the_file() {
     }
     for role in ["default", "omitted", "whole"] {
         let scratch = scratch();
-        child::plan(TEST, role)
+        child::plan(role)
             .env("SPANDREL_TEST_DB", scratch.db())
             .arg("password=hunter2")
             .arg("postgres://admin:hunter2@db/prod")

@@ -86,7 +86,6 @@ fn a_log_or_an_index_that_others_can_write_is_refused() {
 
 #[test]
 fn what_belongs_to_another_user_is_refused() {
-    const TEST: &str = "what_belongs_to_another_user_is_refused";
     let _limit = time_limit(60);
     match child::role().as_deref() {
         Some("nobody") => {
@@ -102,7 +101,7 @@ fn what_belongs_to_another_user_is_refused() {
             let owner = fs::metadata(scratch.db()).unwrap().uid();
             chown(scratch.db(), Some(NOBODY), None).unwrap();
             assert_refused(scratch.db(), scratch.db(), "chown");
-            let plan = child::plan(TEST, "sudo").env("SPANDREL_TEST_PATH", scratch.db());
+            let plan = child::plan("sudo").env("SPANDREL_TEST_PATH", scratch.db());
             plan.env("SUDO_UID", NOBODY.to_string()).start().succeed();
             chown(scratch.db(), Some(owner), None).unwrap();
             for suffix in ["-wal", "-shm", "-journal"] {
@@ -116,7 +115,7 @@ fn what_belongs_to_another_user_is_refused() {
             // Made beforehand for somebody to walk into.
             set_mode(scratch.folder(), 0o777);
             set_mode(scratch.db(), 0o666);
-            let plan = child::plan(TEST, "nobody").env("SPANDREL_TEST_PATH", scratch.db());
+            let plan = child::plan("nobody").env("SPANDREL_TEST_PATH", scratch.db());
             plan.start().succeed();
         }
     }
@@ -124,10 +123,9 @@ fn what_belongs_to_another_user_is_refused() {
 
 #[test]
 fn a_program_with_a_loose_umask_records_again_and_again() {
-    const TEST: &str = "a_program_with_a_loose_umask_records_again_and_again";
     let _limit = time_limit(60);
     if child::role().is_none() {
-        return child::plan(TEST, "loose").start().succeed();
+        return child::plan("loose").start().succeed();
     }
     system::set_umask(0);
     let scratch = profile();

@@ -18,8 +18,6 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Metadata, Subscriber};
 use tracing_subscriber::registry::{Extensions, ExtensionsMut, LookupSpan, SpanData};
 
-const TEST: &str = "spans_opened_in_a_signal_handler_are_stored_or_counted";
-
 /// Times that the handler has opened spans.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 /// Times that it may, so that the ring has room for all between two flushes, and no flush is
@@ -105,9 +103,9 @@ fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
         let _limit = time_limit(1_200 * rounds(1));
         for round in 0..rounds(1) {
             for front in ["subscriber", "layer"] {
-                child::plan(TEST, &format!("{front} signals {round}")).start().succeed();
+                child::plan(&format!("{front} signals {round}")).start().succeed();
                 if interrupts::CAN_STEP {
-                    child::plan(TEST, &format!("{front} steps {round}")).start().succeed();
+                    child::plan(&format!("{front} steps {round}")).start().succeed();
                 }
             }
         }

@@ -7,21 +7,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
-use spandrel_tests::host::{Host, SPANS, Said, serve, sidecar};
+use spandrel_tests::host::{Host, SPANS, found, is_somebody_else, sidecar, stored, told_lost};
 use spandrel_tests::prelude::*;
-use spandrel_tests::sitter::{self, Sitter};
+use spandrel_tests::sitter::Sitter;
 
 const REMOVALS: [&str; 3] = ["remove the log", "remove the index", "remove both"];
-
-/// Runs this program as somebody else, if it is to be that. Says whether it was.
-fn is_somebody_else() -> bool {
-    match child::role().as_deref() {
-        Some("host") => serve(|builder| builder),
-        Some(_) => sitter::sit(),
-        None => return false,
-    }
-    true
-}
 
 fn act(deed: &str, db: &Path) {
     let [log, index] = ["-wal", "-shm"].map(|suffix| sidecar(db, suffix));
@@ -39,45 +29,23 @@ fn act(deed: &str, db: &Path) {
     }
 }
 
-fn found(path: &Path) -> u64 {
-    let db = Database::open(path);
-    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok", "{}", path.display());
-    let rows = db.count("SELECT count(*) FROM span");
-    assert_eq!(db.count("SELECT coalesce(sum(spans), 0) FROM run"), rows, "{}", path.display());
-    let nameless = "SELECT count(*) FROM span WHERE callsite_id NOT IN (SELECT id FROM callsite)";
-    assert_eq!(db.count(nameless), 0, "{}", path.display());
-    rows
-}
-
 /// As it is, whatever the readers do with their logs.
 fn found_alone(path: &Path, copy: PathBuf) -> u64 {
     fs::copy(path, &copy).unwrap();
     found(&copy)
 }
 
-fn told_lost(path: &Path) -> u64 {
-    let losses = "SELECT coalesce(sum(spans), 0) FROM loss WHERE reason = 'file_removed'";
-    Database::open(path).count(losses)
-}
-
-fn stored(recorded: u64, file_removed: u64) -> Said {
-    Said { recorded, stored: recorded - file_removed, file_removed, dropped: 0 }
-}
-
 #[test]
 fn a_file_that_is_cut_short_beside_a_reader_is_lost_and_recording_goes_on() {
-    const TEST: &str = "a_file_that_is_cut_short_beside_a_reader_is_lost_and_recording_goes_on";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for deed in ["empty the file", "cut the file"].repeat(rounds as usize) {
+    for deed in repeated(&["empty the file", "cut the file"], 1, 120) {
         for goes_on in [true, false] {
             let scratch = scratch();
-            let mut host = Host::start(TEST, "host", scratch.db());
+            let mut host = Host::start("host", scratch.db());
             host.record();
-            let reader = Sitter::start(TEST, "reader", scratch.db());
+            let reader = Sitter::start("reader", scratch.db());
             assert_eq!(reader.sees, Some(SPANS));
             host.record();
             act(deed, scratch.db());
@@ -101,18 +69,15 @@ fn a_file_that_is_cut_short_beside_a_reader_is_lost_and_recording_goes_on() {
 
 #[test]
 fn recording_goes_on_in_a_new_file_if_the_log_is_removed_beside_a_reader() {
-    const TEST: &str = "recording_goes_on_in_a_new_file_if_the_log_is_removed_beside_a_reader";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for deed in REMOVALS.repeat(rounds as usize) {
+    for deed in repeated(&REMOVALS, 1, 120) {
         let scratch = scratch();
         let aside = sidecar(scratch.db(), "-aside-1");
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         host.record();
         act(deed, scratch.db());
         assert_eq!(host.record(), stored(3 * SPANS, 0), "{deed}");
@@ -140,21 +105,18 @@ fn recording_goes_on_in_a_new_file_if_the_log_is_removed_beside_a_reader() {
 /// The log would have had what makes up for that.
 #[test]
 fn a_file_that_is_damaged_without_its_log_is_put_aside_and_recording_goes_on() {
-    const TEST: &str = "a_file_that_is_damaged_without_its_log_is_put_aside_and_recording_goes_on";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for is_read in [true, false].repeat(rounds as usize) {
+    for is_read in repeated(&[true, false], 1, 120) {
         let scratch = scratch();
         let aside = sidecar(scratch.db(), "-spoiled-1");
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
         let other = Connection::open(scratch.db()).unwrap();
         other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         drop(other);
-        let reader = is_read.then(|| Sitter::start(TEST, "reader", scratch.db()));
+        let reader = is_read.then(|| Sitter::start("reader", scratch.db()));
         host.record();
         let mut bytes = fs::read(scratch.db()).unwrap();
         bytes[8_192..].fill(0xFF);
@@ -177,25 +139,22 @@ fn a_file_that_is_damaged_without_its_log_is_put_aside_and_recording_goes_on() {
 /// He has made an empty log of his own, which goes with the file, and must not meet the new one.
 #[test]
 fn what_a_newcomer_without_the_log_cannot_read_is_counted_as_lost() {
-    const TEST: &str = "what_a_newcomer_without_the_log_cannot_read_is_counted_as_lost";
     if is_somebody_else() {
         return;
     }
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for merged in [false, true].repeat(rounds as usize) {
+    for merged in repeated(&[false, true], 1, 120) {
         let scratch = scratch();
         let aside = sidecar(scratch.db(), "-aside-1");
-        let mut host = Host::start(TEST, "host", scratch.db());
+        let mut host = Host::start("host", scratch.db());
         host.record();
         if merged {
             let other = Connection::open(scratch.db()).unwrap();
             other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         }
-        let reader = Sitter::start(TEST, "reader", scratch.db());
+        let reader = Sitter::start("reader", scratch.db());
         host.record();
         act("remove both", scratch.db());
-        let newcomer = Sitter::start(TEST, "reader", scratch.db());
+        let newcomer = Sitter::start("reader", scratch.db());
         let kept = if merged { SPANS } else { 0 };
         assert_eq!(newcomer.sees, Some(kept));
         let lost = 2 * SPANS - kept;
@@ -261,9 +220,7 @@ fn what_is_in_hand_at_the_close_is_stored_though_the_log_was_removed_beside_a_re
 /// be made while there is another connection, even if that reads nothing.
 #[test]
 fn recording_goes_on_in_a_new_file_if_the_log_is_removed_beside_a_connection_of_the_program() {
-    let rounds = rounds(1);
-    let _limit = time_limit(120 * rounds);
-    for deed in ["remove both", "remove the index"].repeat(rounds as usize) {
+    for deed in repeated(&["remove both", "remove the index"], 1, 120) {
         let scratch = scratch();
         let aside = sidecar(scratch.db(), "-aside-1");
         let profiler = small(scratch.db()).build().unwrap();

@@ -69,9 +69,9 @@ fn end_a_thread(role: &str) {
     child::say("closed");
 }
 
-fn run(test: &str, role: &str) -> (std::process::ExitStatus, Vec<String>, spandrel_tests::Scratch) {
+fn run(role: &str) -> (std::process::ExitStatus, Vec<String>, spandrel_tests::Scratch) {
     let scratch = scratch();
-    let plan = child::plan(test, role).env("SPANDREL_TEST_PATH", scratch.db()).quiet();
+    let plan = child::plan(role).env("SPANDREL_TEST_PATH", scratch.db()).quiet();
     let mut child = plan.start();
     let said = std::iter::from_fn(|| child.hear()).collect();
     (child.finish(), said, scratch)
@@ -83,8 +83,7 @@ fn spans_in_destructors_are_stored_or_counted_while_the_registry_lives() {
         return end_a_thread(&role);
     }
     let _limit = time_limit(60);
-    let test = "spans_in_destructors_are_stored_or_counted_while_the_registry_lives";
-    let (status, said, _) = run(test, "last with");
+    let (status, said, _) = run("last with");
     assert!(status.success(), "{status}");
     assert_eq!(said, ["joined", "closed"]);
 }
@@ -95,9 +94,8 @@ fn the_registry_itself_aborts_once_its_locals_are_gone() {
         return end_a_thread(&role);
     }
     let _limit = time_limit(60);
-    let test = "the_registry_itself_aborts_once_its_locals_are_gone";
     for layer in ["without", "with"] {
-        let (status, said, scratch) = run(test, &format!("first {layer}"));
+        let (status, said, scratch) = run(&format!("first {layer}"));
         let aborted = status.signal() == Some(6) && said.is_empty();
         assert!(
             aborted,

@@ -10,7 +10,7 @@ use spandrel::{ProfilerBuilder, Stats};
 use tracing::info_span;
 
 use crate::child::{self, Child};
-use crate::{dispatch, ledger, small, time_limit, within};
+use crate::{Database, dispatch, ledger, sitter, small, time_limit, within};
 
 const PATH: &str = "SPANDREL_TEST_PATH";
 /// Spans that one command records.
@@ -34,10 +34,10 @@ pub struct Said {
 }
 
 impl Host {
-    /// Starts the test `test` of this program as a host that records into `db`. In the child that test
-    /// has to call [`serve`] if [`child::role`] is set.
-    pub fn start(test: &str, role: &str, db: &Path) -> Self {
-        let mut child = child::plan(test, role).env(PATH, db).start();
+    /// Starts the calling test as a host that records into `db`. In the child that test has to call [`serve`] if
+    /// [`child::role`] is set.
+    pub fn start(role: &str, db: &Path) -> Self {
+        let mut child = child::plan(role).env(PATH, db).start();
         child.expect("ready");
         Self { child, db: db.to_owned() }
     }
@@ -149,4 +149,36 @@ fn tell(stats: &Stats) {
     let (all, removed) = (stats.dropped.total(), stats.dropped.file_removed);
     let (recorded, stored) = (stats.recorded, stats.stored);
     child::say(format!("{recorded} {stored} {removed} {}", all - removed));
+}
+
+/// Runs this program as a host, or as somebody who reads, if it is to be that. Says whether it was.
+pub fn is_somebody_else() -> bool {
+    match child::role().as_deref() {
+        Some("host") => serve(|builder| builder),
+        Some(_) => sitter::sit(),
+        None => return false,
+    }
+    true
+}
+
+/// How many spans are in a file, which is whole and counts them right.
+pub fn found(path: &Path) -> u64 {
+    let db = Database::open(path);
+    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok", "{}", path.display());
+    let rows = db.count("SELECT count(*) FROM span");
+    assert_eq!(db.count("SELECT coalesce(sum(spans), 0) FROM run"), rows, "{}", path.display());
+    let nameless = "SELECT count(*) FROM span WHERE callsite_id NOT IN (SELECT id FROM callsite)";
+    assert_eq!(db.count(nameless), 0, "{}", path.display());
+    rows
+}
+
+/// How many spans a file says to have been lost with one that was removed.
+pub fn told_lost(path: &Path) -> u64 {
+    let losses = "SELECT coalesce(sum(spans), 0) FROM loss WHERE reason = 'file_removed'";
+    Database::open(path).count(losses)
+}
+
+/// What is said of so many spans, of which some were lost with a file.
+pub fn stored(recorded: u64, file_removed: u64) -> Said {
+    Said { recorded, stored: recorded - file_removed, file_removed, dropped: 0 }
 }

@@ -55,7 +55,7 @@ pub mod unallocated;
 pub mod witness;
 
 pub use database::Database;
-pub use limit::{rounds, time_limit};
+pub use limit::{repeated, rounds, time_limit};
 pub use recording::{Front, recorded, recorded_by_both, recording, recording_for, subscriber};
 pub use scratch::{Scratch, dispatch, scratch, scratch_for, small, within};
 pub use skipped::skipped;

@@ -35,6 +35,13 @@ pub fn rounds(default: u64) -> u64 {
     std::env::var("SPANDREL_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
+/// These cases, as often as [`rounds`] says, with so many seconds for each time: see [`time_limit`].
+pub fn repeated<T: Copy>(cases: &[T], often: u64, seconds: u64) -> impl Iterator<Item = T> {
+    let rounds = rounds(often);
+    let limit = time_limit(seconds * rounds);
+    cases.repeat(rounds as usize).into_iter().inspect(move |_| _ = &limit)
+}
+
 impl Drop for TimeLimit {
     fn drop(&mut self) {
         drop(self.done.take());

@@ -20,10 +20,9 @@ pub struct Sitter {
 }
 
 impl Sitter {
-    /// Starts the test `test` of this program as a reader of `db` in the role `role`: the test has to
-    /// call [`sit`] then.
-    pub fn start(test: &str, role: &str, db: &Path) -> Self {
-        let mut child = child::plan(test, role).env(PATH, db).start();
+    /// Starts the calling test as a reader of `db` in the role `role`: the test has to call [`sit`] then.
+    pub fn start(role: &str, db: &Path) -> Self {
+        let mut child = child::plan(role).env(PATH, db).start();
         let sees = child.hear().expect("he has opened it").parse().ok();
         Self { child, sees }
     }
