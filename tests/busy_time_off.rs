@@ -7,9 +7,8 @@ use spandrel_tests::prelude::*;
 
 #[test]
 fn entries_are_counted_and_busy_time_is_null() {
-    let _limit = time_limit(30);
     for own in [false, true] {
-        let scratch = scratch();
+        let scratch = scratch_for(30);
         let profiler = small(scratch.db()).busy_time(false).build().unwrap();
         let dispatch = if own { Dispatch::new(profiler.subscriber()) } else { dispatch(&profiler) };
         let left_open = within(&dispatch, || {

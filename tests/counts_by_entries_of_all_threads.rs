@@ -39,9 +39,8 @@ fn check(db: &Database) {
 
 #[test]
 fn entries_of_all_threads_together_decide() {
-    let _limit = time_limit(120);
     for front in ["layer", "subscriber"] {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(120);
         let dispatch = match front {
             "layer" => dispatch(&profiler),
             _ => Dispatch::new(profiler.subscriber()),

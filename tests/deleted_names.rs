@@ -38,9 +38,8 @@ fn nameless(db: &Database) -> u64 {
 
 #[test]
 fn spans_have_their_names_though_somebody_has_deleted_them() {
-    let _limit = time_limit(120);
     for tables in [&["callsite", "thread"][..], &["callsite"], &["thread"]] {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(120);
         let dispatch = dispatch(&profiler);
         record(&dispatch, &profiler);
         // A thread that has a name, and spans after its row is gone.

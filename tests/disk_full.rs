@@ -86,18 +86,17 @@ fn a_full_page_limit_and_pages_free_again() {
     check_after(&db, after);
 }
 
+fn on_a_full_disk(db: &Path, close_timeout: Duration) -> Profiler {
+    let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
+    let builder =
+        Profiler::builder().database(db).store_options(options).close_timeout(close_timeout);
+    builder.ring_capacity(2_048).partitions(1).build().unwrap()
+}
+
 #[test]
 fn a_disk_that_stays_full_is_told_at_close() {
     let scratch = scratch_for(100);
-    let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
-    let profiler = Profiler::builder()
-        .database(scratch.db())
-        .store_options(options)
-        .ring_capacity(2_048)
-        .partitions(1)
-        .close_timeout(Duration::from_secs(1))
-        .build()
-        .unwrap();
+    let profiler = on_a_full_disk(scratch.db(), Duration::from_secs(1));
     let n = record_until_refused(&profiler);
     let began = Instant::now();
     let report = profiler.close().unwrap();
@@ -116,15 +115,7 @@ fn a_disk_that_stays_full_is_told_at_close() {
 fn a_disk_that_stays_full_does_not_hold_the_end_of_a_program() {
     // Who waited for the disk as long as he may would never come back.
     let scratch = scratch_for(100);
-    let options = StoreOptions { max_page_count: Some(40), ..StoreOptions::default() };
-    let profiler = Profiler::builder()
-        .database(scratch.db())
-        .store_options(options)
-        .ring_capacity(2_048)
-        .partitions(1)
-        .close_timeout(Duration::MAX)
-        .build()
-        .unwrap();
+    let profiler = on_a_full_disk(scratch.db(), Duration::MAX);
     let n = record_until_refused(&profiler);
     let open = within(&dispatch(&profiler), || info_span!("open"));
     let report = profiler.close().unwrap();

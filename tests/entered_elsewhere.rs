@@ -136,9 +136,8 @@ proptest! {
 
     #[test]
     fn an_entry_inside_another_span_than_the_parent_is_recorded(steps in steps()) {
-        let _limit = time_limit(120);
         for front in Front::BOTH {
-            let (scratch, profiler) = recording();
+            let (scratch, profiler) = recording_for(120);
             let mut model = Model::default();
             let began = Instant::now();
             within(&front.dispatch(&profiler), || {
@@ -161,9 +160,8 @@ proptest! {
 /// What was a fifth of the time inside `worker`, which is nobody's parent, is not the worker's own.
 #[test]
 fn what_a_request_took_inside_the_worker_is_not_the_workers_own_time() {
-    let _limit = time_limit(60);
     for front in Front::BOTH {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(60);
         within(&front.dispatch(&profiler), || {
             let request = info_span!("request", n = 0);
             info_span!("worker", n = 1).in_scope(|| {
@@ -183,9 +181,8 @@ fn what_a_request_took_inside_the_worker_is_not_the_workers_own_time() {
 /// A task that is made inside a span and polled outside of it, as executors do: no entry of it is anybody's child time.
 #[test]
 fn a_task_that_is_polled_outside_of_its_parent_has_no_entries_recorded() {
-    let _limit = time_limit(60);
     for front in Front::BOTH {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(60);
         within(&front.dispatch(&profiler), || {
             let task = info_span!("spawner", n = 0).in_scope(|| info_span!("task", n = 1));
             (0..50).for_each(|_| task.in_scope(|| ()));
@@ -201,9 +198,8 @@ fn a_task_that_is_polled_outside_of_its_parent_has_no_entries_recorded() {
 
 #[test]
 fn nothing_is_recorded_where_entries_are_off() {
-    let _limit = time_limit(60);
     for front in Front::BOTH {
-        let scratch = scratch();
+        let scratch = scratch_for(60);
         let profiler = small(scratch.db()).entries(Entries::Off).build().unwrap();
         within(&front.dispatch(&profiler), || {
             let request = info_span!("request", n = 0);

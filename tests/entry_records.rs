@@ -269,9 +269,8 @@ fn after_a_thousand_entries_each_further_one_is_recorded() {
 /// Few entries, but of a span that has been open for a second.
 #[test]
 fn each_further_entry_of_a_span_that_is_a_second_old_is_recorded() {
-    let _limit = time_limit(60);
     for front in [Front::Layer, Front::Subscriber] {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(60);
         within(&front.dispatch(&profiler), || {
             let entered = info_span!("entered", n = 0);
             let fresh = info_span!("fresh", n = 1);
@@ -325,9 +324,8 @@ fn a_rule_chooses_single_spans() {
 /// An entry that goes on when the profiler closes is not in the file, and counts as dropped when it ends.
 #[test]
 fn an_entry_that_outlasts_the_profiler_counts_as_dropped() {
-    let _limit = time_limit(60);
     for front in [Front::Layer, Front::Subscriber] {
-        let scratch = scratch();
+        let scratch = scratch_for(60);
         let profiler = small(scratch.db()).entries(Entries::All).build().unwrap();
         within(&front.dispatch(&profiler), || {
             let span = info_span!("span", n = 0);

@@ -76,9 +76,8 @@ fn a_text_that_two_threads_record_is_stored_whole() {
 /// The spans are stored as unfinished while their fields are recorded.
 #[test]
 fn a_text_that_is_recorded_while_the_profiler_closes_is_stored_whole() {
-    let _limit = time_limit(300);
     for _ in 0..rounds(20) {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(300);
         let dispatch = dispatch(&profiler);
         let spans: Vec<_> = within(&dispatch, || {
             (0..200).map(|_| info_span!("open", x = text(b'x', 100).as_str())).collect()

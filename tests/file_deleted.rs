@@ -20,25 +20,38 @@ fn remove(db: &Path) {
     assert!(!db.exists());
 }
 
-#[test]
-fn a_deleted_file_is_noticed_and_counted() {
+/// A recording whose first hundred spans are in the file.
+fn hundred_stored() -> (Scratch, Profiler, Dispatch) {
     let scratch = scratch_for(60);
     let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
     let dispatch = dispatch(&profiler);
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
     profiler.flush(Duration::from_secs(10)).unwrap();
-    assert_eq!((profiler.stats().stored, findable(scratch.db())), (100, 100));
-    remove(scratch.db());
+    (scratch, profiler, dispatch)
+}
+
+/// Records until the writer has noticed; how many spans there are then.
+fn record_while(profiler: &Profiler, dispatch: &Dispatch, is_blind: impl Fn() -> bool) -> u64 {
     let began = Instant::now();
     let mut recorded = 100_u64;
-    while profiler.stats().dropped.file_removed == 0 {
-        within(&dispatch, || drop(info_span!("after", recorded)));
+    while is_blind() {
+        within(dispatch, || drop(info_span!("after", recorded)));
         recorded += 1;
         ledger::identity(&profiler.stats());
         let waited = began.elapsed();
         assert!(waited < Duration::from_secs(20), "not noticed: {:?}", profiler.stats());
         let _ = profiler.flush(Duration::from_secs(1));
     }
+    recorded
+}
+
+#[test]
+fn a_deleted_file_is_noticed_and_counted() {
+    let (scratch, profiler, dispatch) = hundred_stored();
+    assert_eq!((profiler.stats().stored, findable(scratch.db())), (100, 100));
+    remove(scratch.db());
+    let recorded =
+        record_while(&profiler, &dispatch, || profiler.stats().dropped.file_removed == 0);
     let error = profiler.stats().last_error.expect("the reason is told");
     assert!(error.contains(scratch.db().to_str().unwrap()), "{error}");
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("later", n))));
@@ -63,11 +76,7 @@ fn a_deleted_file_is_noticed_at_close_at_the_latest() {
 
 #[test]
 fn a_file_put_in_its_place_is_not_touched() {
-    let scratch = scratch_for(60);
-    let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
-    let dispatch = dispatch(&profiler);
-    within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
-    profiler.flush(Duration::from_secs(10)).unwrap();
+    let (scratch, profiler, dispatch) = hundred_stored();
     remove(scratch.db());
     let theirs = b"somebody else's file".as_slice();
     std::fs::write(scratch.db(), theirs).unwrap();
@@ -81,24 +90,11 @@ fn a_file_put_in_its_place_is_not_touched() {
 
 #[test]
 fn a_renamed_file_keeps_what_it_has() {
-    let scratch = scratch_for(60);
-    let profiler = small(scratch.db()).flush_interval(Duration::from_millis(20)).build().unwrap();
-    let dispatch = dispatch(&profiler);
-    within(&dispatch, || (0..100).for_each(|n| drop(info_span!("before", n))));
-    profiler.flush(Duration::from_secs(10)).unwrap();
+    let (scratch, profiler, dispatch) = hundred_stored();
     let elsewhere = scratch.path("elsewhere.db");
     std::fs::rename(scratch.db(), &elsewhere).unwrap();
     // Until it is noticed, rows go to the old file; afterwards to a new one.
-    let began = Instant::now();
-    let mut recorded = 100_u64;
-    while !scratch.db().exists() {
-        within(&dispatch, || drop(info_span!("after", recorded)));
-        recorded += 1;
-        ledger::identity(&profiler.stats());
-        let waited = began.elapsed();
-        assert!(waited < Duration::from_secs(20), "not noticed: {:?}", profiler.stats());
-        let _ = profiler.flush(Duration::from_secs(1));
-    }
+    let recorded = record_while(&profiler, &dispatch, || !scratch.db().exists());
     within(&dispatch, || (0..100).for_each(|n| drop(info_span!("later", n))));
     let report = profiler.close().unwrap();
     ledger::settled(&report);

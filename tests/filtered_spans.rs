@@ -1,16 +1,12 @@
 //! Per-layer filters: spans that are filtered out for us are nobody's parent; what is below them
 //! attaches to the nearest recorded ancestor, events too.
 
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing::Metadata;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, Registry};
-
-/// Everything, so that spans exist which are filtered out for us alone.
-struct SeesAll;
-
-impl Layer<Registry> for SeesAll {}
 
 fn record(install: impl FnOnce(&Profiler) -> Dispatch, body: impl FnOnce()) -> Database {
     let scratch = scratch();

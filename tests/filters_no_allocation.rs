@@ -1,16 +1,12 @@
 //! Under spans that are filtered out, too, recording allocates nothing after a thread's first span.
 
 use spandrel_tests::allocations::{Counting, during};
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing_subscriber::Layer;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Everything, so that spans exist which are filtered out for us alone.
-struct SeesAll;
-
-impl<S: Subscriber> Layer<S> for SeesAll {}
 
 fn round(n: u64) {
     let outer = info_span!("outer", n);
@@ -29,9 +25,8 @@ fn round(n: u64) {
 #[test]
 fn nothing_is_allocated_under_spans_that_are_filtered_out() {
     const ROUNDS: u64 = 500;
-    let _limit = time_limit(60);
     for is_own in [true, false] {
-        let scratch = scratch();
+        let scratch = scratch_for(60);
         let level = if is_own { LevelFilter::INFO } else { LevelFilter::TRACE };
         let profiler = small(scratch.db()).spans(level).events(LevelFilter::INFO).build().unwrap();
         let registry = tracing_subscriber::registry();

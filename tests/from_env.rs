@@ -94,9 +94,8 @@ fn a_misspelt_variable_is_told_of_and_the_program_is_recorded() {
         assert!(Profiler::from_env().unwrap().is_enabled());
         return;
     }
-    let _limit = time_limit(30);
     for names in [&["SPANDREL_SPAN", "SPANDREL_FILTERS"][..], &["SPANDREL_PAGER"]] {
-        let scratch = scratch();
+        let scratch = scratch_for(30);
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &child::this_test(), "--nocapture"])
             .env("SPANDREL_TEST_ROLE", "record")

@@ -2,18 +2,13 @@
 //! off its parent; and one that was never entered has none at all. So the self times of a thread are no more than the
 //! time that passed.
 
-use std::time::Instant;
-
 use spandrel_query::{CriticalPath, Reader, Trace};
 use spandrel_tests::prelude::*;
 
 const MS: i64 = 1_000_000;
 
 fn spin(ms: i64) {
-    let (began, length) = (Instant::now(), Duration::from_millis(ms.unsigned_abs()));
-    while began.elapsed() < length {
-        std::hint::spin_loop();
-    }
+    spandrel_tests::spin(Duration::from_millis(ms.unsigned_abs()));
 }
 
 /// How long a span worked.
@@ -124,9 +119,8 @@ fn path_and_self(path: &std::path::Path, root_id: u64) -> Vec<(i64, i64)> {
 
 #[test]
 fn the_critical_path_of_a_thread_is_the_self_time_of_each_span_that_was_kept() {
-    let _limit = time_limit(60);
     for front in [dispatch, subscriber] {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(60);
         within(&front(&profiler), || {
             let all = info_span!("all");
             let mut kept = Vec::new();

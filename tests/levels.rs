@@ -1,17 +1,9 @@
 //! What is kept: a level for spans, one for events, and targets of their own; in both front ends, without
 //! any filter of `tracing-subscriber`, and changed while the program runs.
 
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing::trace;
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
-
-/// Wants everything, so that spans exist which are below our level.
-struct SeesAll;
-
-impl<S: Subscriber> Layer<S> for SeesAll {
-    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {}
-}
 
 fn beside_others(profiler: &Profiler) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(profiler.layer()).with(SeesAll))

@@ -2,17 +2,8 @@
 //! came to enter: a system of a game has a span for its commands, and most have none. One that is open at the end
 //! has its longest entry, recorded by itself or not.
 
-use std::time::Instant;
-
 use spandrel_query::{By, CountedBy, Filter, Groups, Reader, Scan};
 use spandrel_tests::prelude::*;
-
-fn spin(length: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < length {
-        std::hint::spin_loop();
-    }
-}
 
 fn commands() -> Span {
     info_span!(parent: None, "commands")

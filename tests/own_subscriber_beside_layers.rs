@@ -25,9 +25,8 @@ fn in_turns(first: &Dispatch, second: &Dispatch) {
 
 #[test]
 fn each_knows_its_own() {
-    let _limit = time_limit(60);
     for order in 0..3 {
-        let (scratch, profiler) = recording();
+        let (scratch, profiler) = recording_for(60);
         let own = || Dispatch::new(profiler.subscriber());
         let (first, second) = match order {
             0 => (own(), dispatch(&profiler)),

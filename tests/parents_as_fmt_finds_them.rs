@@ -3,17 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
-
-/// Everything, so that spans exist which are filtered out for the others alone.
-struct SeesAll;
-
-impl<S: Subscriber> Layer<S> for SeesAll {}
 
 /// What `Context` says of each span, by name.
 #[derive(Clone, Default)]

@@ -2,14 +2,10 @@
 //! nearest ancestor that we record. Not to none, and not to another span that the thread happens to be in.
 
 use spandrel::ProfilerLayer;
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry, reload};
-
-/// Everything, so that spans exist which are filtered out for us alone.
-struct SeesAll;
-
-impl<S: Subscriber> Layer<S> for SeesAll {}
 
 type Ours = ProfilerLayer<Registry>;
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
@@ -277,9 +273,8 @@ fn a_thousand_spans_inside_each_other_that_are_filtered_out() {
 /// Each layer has the parents that are right for what it keeps, whichever comes first.
 #[test]
 fn two_layers_that_keep_different_spans() {
-    let _limit = time_limit(60);
     for only_info_first in [true, false] {
-        let scratch = scratch();
+        let scratch = scratch_for(60);
         let profiler = small(scratch.db()).spans(LevelFilter::TRACE).build().unwrap();
         let (first, second) = (profiler.layer(), profiler.layer());
         let sparing = if only_info_first { first.filter_handle() } else { second.filter_handle() };

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 
 use spandrel::{Scope, scope};
+use spandrel_tests::layers::SeesAll;
 use spandrel_tests::prelude::*;
 use tracing::span::EnteredSpan;
 use tracing_subscriber::filter::dynamic_filter_fn;
@@ -92,7 +93,7 @@ fn dispatch(front: &str, profiler: &Profiler) -> Dispatch {
         "subscriber" => Dispatch::new(profiler.subscriber()),
         // Whoever is beside it wants all there is.
         "layer" => {
-            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()).with(Beside))
+            Dispatch::new(tracing_subscriber::registry().with(profiler.layer()).with(SeesAll))
         }
         "filter" => {
             let layer = profiler.layer().with_filter(dynamic_filter_fn(|_, _| true));
@@ -101,9 +102,6 @@ fn dispatch(front: &str, profiler: &Profiler) -> Dispatch {
         other => panic!("no front end: {other}"),
     }
 }
-
-struct Beside;
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Beside {}
 
 /// A span or scope in the model.
 #[derive(Debug, Clone)]

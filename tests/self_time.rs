@@ -4,16 +4,7 @@
 //! The exact figures follow from the rows; `ledger::check_complete` computes them again in every
 //! test. Here are the shapes that make it hard, and one with times that are known.
 
-use std::time::Instant;
-
 use spandrel_tests::prelude::*;
-
-fn spin(time: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
 
 /// The last exit of a span, and its end.
 fn leave(span: Span) {

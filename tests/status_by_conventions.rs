@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use spandrel_tests::database::statuses;
 use spandrel_tests::prelude::*;
 
 /// By both front ends.
@@ -10,50 +11,28 @@ fn record(rules: bool, room: usize, body: impl Fn()) -> [Database; 2] {
     recorded_by_both(|builder| builder.status_rules(rules).max_field_bytes(room), body)
 }
 
-/// How many spans of a name have which status.
-fn statuses(db: &Database) -> Vec<(String, String, i64)> {
-    let sql = "SELECT name, status, count(*) FROM spans GROUP BY name, status ORDER BY name";
-    db.rows(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-}
-
-fn each(rows: &[(&str, &str, i64)]) -> Vec<(String, String, i64)> {
-    rows.iter().map(|(name, status, n)| ((*name).into(), (*status).into(), *n)).collect()
-}
-
 /// A request as middleware makes it: everything comes late, and some of it is long.
-fn request(name: &'static str, long: &str) -> Span {
-    match name {
-        "fine" => info_span!(
-            "fine",
-            url = long,
+macro_rules! request {
+    ($name:literal, $long:expr) => {
+        info_span!(
+            $name,
+            url = $long,
             http.response.status_code = field::Empty,
             http.status_code = field::Empty,
             rpc.grpc.status_code = field::Empty,
             otel.kind = field::Empty,
             otel.status_code = field::Empty,
             otel.status_message = field::Empty,
-            body = ?long,
+            body = ?$long,
             error = field::Empty,
-        ),
-        _ => info_span!(
-            "failed",
-            url = long,
-            http.response.status_code = field::Empty,
-            http.status_code = field::Empty,
-            rpc.grpc.status_code = field::Empty,
-            otel.kind = field::Empty,
-            otel.status_code = field::Empty,
-            otel.status_message = field::Empty,
-            body = ?long,
-            error = field::Empty,
-        ),
-    }
+        )
+    };
 }
 
 /// The same spans, however much room there is for their fields.
 fn requests(long: &str) -> (i64, i64) {
-    let fine = || request("fine", long);
-    let failed = || request("failed", long);
+    let fine = || request!("fine", long);
+    let failed = || request!("failed", long);
 
     drop(fine());
     fine().record("http.response.status_code", 200_u16);
@@ -103,8 +82,8 @@ fn status_codes_of_servers_are_errors() {
             let count = std::cell::Cell::new(n);
             for db in record(true, room, || count.set(requests(&long))) {
                 n = count.get();
-                let expected = each(&[("failed", "error", n.1), ("fine", "ok", n.0)]);
-                assert_eq!(statuses(&db), expected, "{room} bytes, {}", long.len());
+                let expected = statuses(&[("failed", "error", n.1), ("fine", "ok", n.0)]);
+                assert_eq!(db.statuses(), expected, "{room} bytes, {}", long.len());
                 assert_eq!(db.count("SELECT sum(errors) FROM top"), n.1 as u64);
             }
         }
@@ -127,7 +106,7 @@ fn status_codes_count_at_once_too() {
         }));
         assert!(unwound.is_err());
     }) {
-        let expected = each(&[
+        let expected = statuses(&[
             ("fine", "ok", 1),
             ("grpc", "error", 1),
             ("http", "error", 1),
@@ -136,7 +115,7 @@ fn status_codes_count_at_once_too() {
             ("panics", "panicked", 1),
             ("said", "ok", 1),
         ]);
-        assert_eq!(statuses(&db), expected);
+        assert_eq!(db.statuses(), expected);
         assert_eq!(db.count("SELECT settings->>'status_rules' FROM run"), 1);
     }
 }
@@ -150,9 +129,13 @@ fn rules_that_are_switched_off_say_nothing() {
         drop(info_span!("otel", otel.status_code = "error"));
         drop(info_span!("own", otel.status_code = "ok", error = "it failed"));
     }) {
-        let expected =
-            each(&[("grpc", "ok", 1), ("http", "ok", 1), ("otel", "ok", 1), ("own", "error", 1)]);
-        assert_eq!(statuses(&db), expected);
+        let expected = statuses(&[
+            ("grpc", "ok", 1),
+            ("http", "ok", 1),
+            ("otel", "ok", 1),
+            ("own", "error", 1),
+        ]);
+        assert_eq!(db.statuses(), expected);
         assert_eq!(db.count("SELECT settings->>'status_rules' FROM run"), 0);
     }
 }

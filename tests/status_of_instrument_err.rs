@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use spandrel_tests::database::statuses;
 use spandrel_tests::prelude::*;
 
 /// By both front ends.
@@ -76,16 +77,6 @@ fn all(outcome: fn() -> Outcome) {
     let _ = runtime.block_on(Service.serve(outcome()));
 }
 
-/// How many spans of a name have which status.
-fn statuses(db: &Database) -> Vec<(String, String, i64)> {
-    let sql = "SELECT name, status, count(*) FROM spans GROUP BY name, status ORDER BY name";
-    db.rows(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-}
-
-fn each(rows: &[(&str, &str, i64)]) -> Vec<(String, String, i64)> {
-    rows.iter().map(|(name, status, n)| ((*name).into(), (*status).into(), *n)).collect()
-}
-
 #[test]
 fn an_err_below_error_is_one() {
     let _limit = time_limit(60);
@@ -96,22 +87,22 @@ fn an_err_below_error_is_one() {
         (LevelFilter::OFF, "status_of_instrument_err=info,elsewhere=info,db=debug"),
     ] {
         for db in record(events, filter, || all(|| Err(Refused))) {
-            let failed = each(&[
+            let failed = statuses(&[
                 ("awaits", "error", 2),
                 ("debugs", "error", 1),
                 ("serve", "error", 1),
                 ("warns", "error", 1),
             ]);
-            assert_eq!(statuses(&db), failed, "events up to {events}, {filter:?}");
+            assert_eq!(db.statuses(), failed, "events up to {events}, {filter:?}");
         }
         for db in record(events, filter, || all(|| Ok(1))) {
-            let fine = each(&[
+            let fine = statuses(&[
                 ("awaits", "ok", 2),
                 ("debugs", "ok", 1),
                 ("serve", "ok", 1),
                 ("warns", "ok", 1),
             ]);
-            assert_eq!(statuses(&db), fine, "events up to {events}, {filter:?}");
+            assert_eq!(db.statuses(), fine, "events up to {events}, {filter:?}");
         }
     }
 }
@@ -120,8 +111,8 @@ fn an_err_below_error_is_one() {
 fn a_warning_with_an_error_in_it_is_none() {
     let _limit = time_limit(60);
     for db in record(LevelFilter::TRACE, "", carries_on) {
-        let ended = each(&[("carries_on", "ok", 1), ("inner", "ok", 1), ("warns", "error", 1)]);
-        assert_eq!(statuses(&db), ended);
+        let ended = statuses(&[("carries_on", "ok", 1), ("inner", "ok", 1), ("warns", "error", 1)]);
+        assert_eq!(db.statuses(), ended);
     }
 }
 
@@ -133,7 +124,7 @@ fn a_target_that_is_off_marks_nothing() {
         let _outer = info_span!("outer").entered();
         runtime.block_on(Service.serve(Err(Refused))).unwrap_err();
     }) {
-        assert_eq!(statuses(&db), each(&[("awaits", "error", 1), ("outer", "ok", 1)]));
+        assert_eq!(db.statuses(), statuses(&[("awaits", "error", 1), ("outer", "ok", 1)]));
     }
 }
 
@@ -153,8 +144,8 @@ fn a_cancelled_future_is_ok_and_known_by_the_return_that_is_missing() {
             }
         });
     }) {
-        let ended = each(&[("fetch", "error", 1), ("fetch", "ok", 2)]);
-        assert_eq!(statuses(&db), ended);
+        let ended = statuses(&[("fetch", "error", 1), ("fetch", "ok", 2)]);
+        assert_eq!(db.statuses(), ended);
         let cancelled = "SELECT count(*) FROM spans s WHERE name = 'fetch' AND status = 'ok'
                          AND NOT EXISTS (SELECT 1 FROM event e WHERE e.span_id = s.id
                                          AND e.fields->>'return' IS NOT NULL)";

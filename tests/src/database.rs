@@ -259,6 +259,12 @@ impl Database {
         Some(self.by_id(self.event(message).span_id?).name)
     }
 
+    /// How many spans of a name have which status.
+    pub fn statuses(&self) -> Vec<(String, String, i64)> {
+        let sql = "SELECT name, status, count(*) FROM spans GROUP BY name, status ORDER BY name";
+        self.rows(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    }
+
     fn by_id(&self, id: i64) -> Span {
         self.spans().into_iter().find(|span| span.id == id).expect("the span's row")
     }
@@ -293,4 +299,9 @@ impl Database {
     pub fn last_run(&self) -> i64 {
         self.value("SELECT max(id) FROM run")
     }
+}
+
+/// Such rows, to compare with [`Database::statuses`].
+pub fn statuses(rows: &[(&str, &str, i64)]) -> Vec<(String, String, i64)> {
+    rows.iter().map(|(name, status, n)| ((*name).into(), (*status).into(), *n)).collect()
 }

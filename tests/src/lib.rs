@@ -21,6 +21,7 @@
 //! | [`mod@skipped`] | a test that cannot run here says so aloud |
 //! | [`stalling`] | a program with a future that blocks its executor |
 //! | [`limit`] | a time limit, so that a hang is a failure |
+//! | [`layers`] | layers that stand beside the profiler's |
 //! | [`made`] | callsites that are made while the program runs |
 //! | [`tiny_disk`] | a file system of a few hundred KiB |
 //! | [`allocations`] | an allocator that counts, by thread |
@@ -36,6 +37,7 @@ pub mod database;
 pub mod entry_witness;
 pub mod host;
 pub mod interrupts;
+pub mod layers;
 pub mod ledger;
 pub mod limit;
 pub mod made;
@@ -57,5 +59,5 @@ pub mod witness;
 pub use database::Database;
 pub use limit::{repeated, rounds, time_limit};
 pub use recording::{Front, recorded, recorded_by_both, recording, recording_for, subscriber};
-pub use scratch::{Scratch, dispatch, scratch, scratch_for, small, within};
+pub use scratch::{Scratch, dispatch, scratch, scratch_for, small, spin, within};
 pub use skipped::skipped;

@@ -1,6 +1,7 @@
 //! A folder for a test's database, and a profiler small enough to build often.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use spandrel::{Profiler, ProfilerBuilder};
 use tempfile::TempDir;
@@ -55,6 +56,14 @@ pub fn small(db: &Path) -> ProfilerBuilder {
 /// A `Registry` with the profiler's layer, for one thread or several, without the global default.
 pub fn dispatch(profiler: &Profiler) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(profiler.layer()))
+}
+
+/// Works for so long.
+pub fn spin(length: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < length {
+        std::hint::spin_loop();
+    }
 }
 
 /// Runs `body` with `dispatch` as this thread's subscriber.
