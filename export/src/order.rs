@@ -136,17 +136,12 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
     use proptest::prelude::*;
+    use std::convert::Infallible;
 
     use super::*;
-    use spandrel_query::SpanRef;
-    use spandrel_storage::Status;
 
     fn starts(starts: &[i64], slices_max: usize) -> Vec<i64> {
-        let (callsite, thread) = (Arc::default(), Arc::default());
         let mut order = Order { slices_max, ..Order::new() };
         let mut got = Vec::new();
         let mut each = |drawn: Drawn| -> Result<(), Infallible> {
@@ -154,29 +149,9 @@ mod tests {
             Ok(())
         };
         for (at, start_ns) in starts.iter().enumerate() {
-            let span = SpanRef {
-                id: at as u64 + 1,
-                run_id: 1,
-                parent_id: None,
-                root_id: 1,
-                callsite: &callsite,
-                thread: &thread,
-                start_ns: *start_ns,
-                duration_ns: Some(1),
-                busy_ns: None,
-                self_ns: None,
-                self_busy_ns: None,
-                entries: 1,
-                first_entry_ns: None,
-                longest_entry_ns: None,
-                last_exit_ns: None,
-                longest_thread: &thread,
-                status: Status::Ok,
-                fields: None,
-                entry: None,
-                context: None,
-            };
-            order.push(Drawn::open(span.to_span(), Place::WithParent), &mut each).unwrap();
+            let mut span = Span::default();
+            (span.id, span.start_ns, span.duration_ns) = (at as u64 + 1, *start_ns, Some(1));
+            order.push(Drawn::open(span, Place::WithParent), &mut each).unwrap();
         }
         order.finish(&mut each).unwrap();
         got

@@ -163,9 +163,9 @@ mod tests {
 
     use super::*;
     use crate::reader::Span;
+    use crate::test_profile::{TestProfile, count_steps};
     use crate::{Columns, SlowBy, Trace, Which};
-    use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, RunInfo, SpanRow};
-    use spandrel_storage::{Status, Store, StoreOptions};
+    use spandrel_storage::SpanRow;
 
     const COMMITS: u64 = 100;
     const ROWS: u64 = 400;
@@ -178,19 +178,12 @@ mod tests {
             let duration_ns = (n * 7_919 % 100_003) as i64;
             let parent_id = if n.is_multiple_of(10) { 0 } else { id - (n / 4 % 64).min(n % 10) };
             SpanRow {
-                id,
                 parent_id,
                 root_id: if parent_id == 0 { id } else { parent_id },
-                callsite_id: 1,
-                thread_id: 1,
-                start_ns: id as i64 * 1_000,
                 duration_ns: (!n.is_multiple_of(97)).then_some(duration_ns),
                 busy_ns: Some(duration_ns / 2),
                 self_ns: (!n.is_multiple_of(97)).then_some(duration_ns / 3),
-                entries: 1,
-                status: Status::Ok,
-                fields: 0..0,
-                ..SpanRow::default()
+                ..TestProfile::span(id, 1, id as i64 * 1_000, duration_ns)
             }
         };
         let mut spans: Vec<SpanRow> = (0..COMMITS * ROWS).map(span).collect();
@@ -201,32 +194,17 @@ mod tests {
     }
 
     /// Still being recorded into, so that all rows are SQLite's to read, and cost it steps.
-    fn made(folder: &std::path::Path) -> (Store, Reader, Arc<AtomicU64>) {
-        let path = folder.join("p.db");
-        let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-        store.begin_run(&RunInfo::default()).unwrap();
-        store.intern_callsite(&CallsiteInfo {
-            kind: CallsiteKind::Span,
-            name: "work".into(),
-            target: String::new(),
-            level: "INFO",
-            module: None,
-            file: None,
-            line: None,
-        });
-        store.intern_thread(1, 1, None);
+    fn made() -> (TestProfile, Reader, Arc<AtomicU64>) {
+        let mut made = TestProfile::new();
+        made.callsite("work", "", 1);
+        made.thread(1, None);
         for rows in spans().chunks(ROWS as usize) {
-            store.append(&mut Batch { spans: rows.to_vec(), ..Batch::default() }).unwrap();
+            rows.iter().for_each(|row| made.add(row.clone(), ""));
+            made.commit();
         }
-        let mut reader = Reader::open(&path).unwrap();
-        let steps = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&steps);
-        let count = move || {
-            counter.fetch_add(100, Ordering::Relaxed);
-            false
-        };
-        let _ = reader.connection_mut().progress_handler(100, Some(count));
-        (store, reader, steps)
+        let mut reader = Reader::open(made.path()).unwrap();
+        let steps = count_steps(&mut reader);
+        (made, reader, steps)
     }
 
     /// What is asked, in turn, and the steps that SQLite took for each.
@@ -267,11 +245,10 @@ mod tests {
 
     #[test]
     fn a_window_a_trace_and_the_slowest_are_found_without_looking_at_all_spans() {
-        let folder = tempfile::tempdir().unwrap();
-        let (_recording, reader, steps) = made(folder.path());
+        let (recording, reader, steps) = made();
         let by_map = answers(&reader, &steps);
         // Without the rows of one commit nothing can be left out.
-        let other = Connection::open(folder.path().join("p.db")).unwrap();
+        let other = Connection::open(recording.path()).unwrap();
         other.execute("DELETE FROM batch WHERE id = 7", []).unwrap();
         assert!(reader.places(1).unwrap().is_none());
         let by_scan = answers(&reader, &steps);

@@ -1,6 +1,6 @@
 //! A row of the table `span` while it is looked at.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::SpanContext;
 use crate::reader::{Callsite, CountedBy, Entry, Span, Thread};
@@ -131,6 +131,12 @@ impl SpanRef<'_> {
             context: self.context,
         }
     }
+}
+
+/// A span of which nothing is known, to be changed with `..`.
+pub(crate) fn nothing() -> SpanRef<'static> {
+    static NOTHING: LazyLock<Span> = LazyLock::new(Span::default);
+    SpanRef::from(&*NOTHING)
 }
 
 impl<'a> From<&'a Span> for SpanRef<'a> {

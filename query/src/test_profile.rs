@@ -1,5 +1,9 @@
 //! Small profiles for the tests of the analyses.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tempfile::TempDir;
 
 use crate::reader::Reader;
@@ -82,19 +86,46 @@ impl TestProfile {
         self.store.append(&mut std::mem::take(&mut self.batch)).unwrap();
     }
 
-    /// Ends the run and makes the indexes.
-    pub(crate) fn optimized(&mut self) -> Reader {
-        let path = self.folder.path().join("p.db");
+    /// Ends the run, so that the file is one that nobody records into.
+    pub(crate) fn ended(&mut self) -> PathBuf {
         self.store.end_run(1_800_000_000_000_000_000, "{}").unwrap();
         let again = Store::open(self.folder.path().join("other.db"), &StoreOptions::default());
         std::mem::replace(&mut self.store, again.unwrap()).close().unwrap();
+        self.path()
+    }
+
+    /// Ends the run and makes the indexes.
+    pub(crate) fn optimized(&mut self) -> Reader {
+        let path = self.ended();
         crate::optimize(&path, |_| ()).unwrap();
         Reader::open(path).unwrap()
     }
 
     /// Stores what was added.
     pub(crate) fn reader(&mut self) -> Reader {
-        self.store.append(&mut std::mem::take(&mut self.batch)).unwrap();
-        Reader::open(self.folder.path().join("p.db")).unwrap()
+        self.commit();
+        Reader::open(self.path()).unwrap()
     }
+
+    /// Stores these spans, which have no fields.
+    pub(crate) fn reader_of(&mut self, spans: Vec<SpanRow>) -> Reader {
+        self.batch.spans = spans;
+        self.reader()
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("p.db")
+    }
+}
+
+/// Counts the steps that SQLite takes for a reader.
+pub(crate) fn count_steps(reader: &mut Reader) -> Arc<AtomicU64> {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&steps);
+    let count = move || {
+        counter.fetch_add(100, Ordering::Relaxed);
+        false
+    };
+    let _ = reader.connection_mut().progress_handler(100, Some(count));
+    steps
 }

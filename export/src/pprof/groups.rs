@@ -115,35 +115,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use spandrel_storage::Status;
+    use spandrel_query::Span;
 
     fn groups(threads: &[Thread], groups_max: usize) -> Vec<(usize, String, i64)> {
         let mut groups = Groups { groups_max, ..Groups::new() };
         for (at, thread) in threads.iter().enumerate() {
-            let (callsite, thread) = (Arc::default(), Arc::new(thread.clone()));
-            let span = SpanRef {
-                id: at as u64 + 1,
-                run_id: 1,
-                parent_id: None,
-                root_id: 1,
-                callsite: &callsite,
-                thread: &thread,
-                start_ns: 0,
-                duration_ns: Some(1),
-                busy_ns: Some(1),
-                self_ns: Some(1),
-                self_busy_ns: None,
-                entries: 1,
-                first_entry_ns: None,
-                longest_entry_ns: None,
-                last_exit_ns: None,
-                longest_thread: &thread,
-                status: Status::Ok,
-                fields: None,
-                entry: None,
-                context: None,
-            };
-            groups.count(7, &span);
+            let mut span = Span::default();
+            (span.id, span.duration_ns, span.longest_thread) =
+                (at as u64 + 1, Some(1), Arc::new(thread.clone()));
+            groups.count(7, &SpanRef::from(&span));
         }
         let (groups, names) = groups.finish();
         let text = |(key, group): (Key, Group)| (key.node, names[key.thread].clone(), group.spans);

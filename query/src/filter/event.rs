@@ -13,7 +13,7 @@ use super::operator::Operator;
 use super::term::{Term, Test};
 use super::{Filter, Matcher};
 use crate::reader::Event;
-use spandrel_storage::Status;
+use crate::span_ref::nothing;
 
 /// Looks at many events of one profile.
 #[derive(Debug)]
@@ -45,23 +45,11 @@ impl EventMatcher {
             id: event.id,
             run_id: event.run_id,
             parent_id: event.span_id,
-            root_id: 0,
             callsite: &event.callsite,
-            thread: &event.thread,
             start_ns: event.at_ns,
-            duration_ns: None,
-            busy_ns: None,
-            self_ns: None,
-            self_busy_ns: None,
-            entries: 0,
-            first_entry_ns: None,
-            longest_entry_ns: None,
-            last_exit_ns: None,
             longest_thread: &event.thread,
-            status: Status::Ok,
             fields: fields.as_deref(),
-            entry: None,
-            context: None,
+            ..nothing()
         })
     }
 }

@@ -12,7 +12,8 @@ use super::expression::Expression;
 use super::key::NumberKey;
 use super::operator::Operator;
 use super::term::{Term, Test};
-use crate::reader::{Callsite, Thread};
+use crate::reader::Callsite;
+use crate::span_ref::nothing;
 use spandrel_storage::Status;
 
 /// Longer lists of callsites are not worth it.
@@ -107,28 +108,7 @@ fn is_of_callsite(expression: &Expression) -> bool {
 
 /// Whether spans of a callsite pass what looks at nothing else.
 pub(super) fn holds(expression: &Expression, callsite: &Arc<Callsite>) -> bool {
-    expression.matches(&SpanRef {
-        id: 0,
-        run_id: 0,
-        parent_id: None,
-        root_id: 0,
-        callsite,
-        thread: &Arc::new(Thread::default()),
-        start_ns: 0,
-        duration_ns: None,
-        busy_ns: None,
-        self_ns: None,
-        self_busy_ns: None,
-        entries: 0,
-        first_entry_ns: None,
-        longest_entry_ns: None,
-        last_exit_ns: None,
-        longest_thread: &Arc::new(Thread::default()),
-        status: Status::Ok,
-        fields: None,
-        entry: None,
-        context: None,
-    })
+    expression.matches(&SpanRef { callsite, ..nothing() })
 }
 
 /// A term in SQL, which is false of what is NULL, as the term is.

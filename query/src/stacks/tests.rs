@@ -4,21 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::*;
-use crate::Columns;
-use crate::Scan;
-use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, OpenSpanRow, RunInfo, SpanRow, Status,
-};
-use spandrel_storage::{Store, StoreOptions};
+use crate::test_profile::TestProfile;
+use crate::{Columns, Scan};
+use spandrel_storage::{EntryRow, SpanRow, Status};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "a"];
 
 /// A span of a forest: its parent is one of those before it.
 #[derive(Debug, Clone)]
-struct TestProfile {
+struct Plan {
     parent: Option<prop::sample::Index>,
     callsite: usize,
     duration_ns: i64,
@@ -28,18 +24,18 @@ struct TestProfile {
     is_unfinished: bool,
 }
 
-fn forest() -> impl Strategy<Value = Vec<TestProfile>> {
+fn forest() -> impl Strategy<Value = Vec<Plan>> {
     let parent = prop::option::weighted(0.9, any::<prop::sample::Index>());
     let made = (parent, 0..NAMES.len(), 0_i64..1_000, 0_i64..=100, 0_u8..10, 0_u8..10);
     let made = made.prop_map(|(parent, callsite, duration_ns, self_share, missing, unfinished)| {
         let (is_missing, is_unfinished) = (missing == 0, unfinished == 0);
-        TestProfile { parent, callsite, duration_ns, self_share, is_missing, is_unfinished }
+        Plan { parent, callsite, duration_ns, self_share, is_missing, is_unfinished }
     });
     vec(made, 0..200)
 }
 
 /// Rows by the ids of their creators' blocks: thread `n % threads` makes span `n`.
-fn rows(forest: &[TestProfile], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
+fn rows(forest: &[Plan], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
     let id = |n: usize| 1 + ((n % threads) * 1_000 + n / threads) as u64;
     let mut roots = Vec::new();
     let mut rows = Vec::new();
@@ -52,40 +48,24 @@ fn rows(forest: &[TestProfile], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
         }
         let closed = (!made.is_unfinished).then_some(made.duration_ns);
         rows.push(SpanRow {
-            id: id(n),
             parent_id: parent.map_or(0, id),
             root_id: id(root),
-            callsite_id: sites[made.callsite],
-            thread_id: 1,
-            start_ns: n as i64,
             duration_ns: closed,
             busy_ns: Some(made.duration_ns / 2),
             self_ns: closed.map(|ns| ns * made.self_share / 100),
-            entries: 1,
             status: if made.is_unfinished { Status::Unfinished } else { Status::Ok },
-            fields: 0..0,
-            ..SpanRow::default()
+            ..TestProfile::span(id(n), sites[made.callsite], n as i64, made.duration_ns)
         });
     }
     rows
 }
 
-fn file() -> (TempDir, Store, Vec<i64>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(folder.path().join("p.db"), &StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let site = |n: usize| CallsiteInfo {
-        kind: CallsiteKind::Span,
-        name: NAMES[n].into(),
-        target: format!("t{n}"),
-        level: "INFO",
-        module: None,
-        file: None,
-        line: Some(n as u32),
-    };
-    let sites = (0..NAMES.len()).map(|n| store.intern_callsite(&site(n))).collect();
-    store.intern_thread(1, 1, None);
-    (folder, store, sites)
+fn file() -> (TestProfile, Vec<i64>) {
+    let mut file = TestProfile::new();
+    let site = |n: usize| file.callsite(NAMES[n], &format!("t{n}"), n as u32);
+    let sites = (0..NAMES.len()).map(site).collect();
+    file.thread(1, None);
+    (file, sites)
 }
 
 fn add_all(mut stacks: Stacks<'_>, reader: &Reader) -> StackTree {
@@ -147,10 +127,9 @@ proptest! {
         recent_bits in 0_u32..9,
         looked_up_max in 1_usize..40,
     ) {
-        let (folder, mut store, sites) = file();
+        let (mut file, sites) = file();
         let rows = rows(&forest, threads, &sites);
-        store.append(&mut Batch { spans: rows.clone(), ..Batch::default() }).unwrap();
-        let reader = Reader::open(folder.path().join("p.db")).unwrap();
+        let reader = file.reader_of(rows.clone());
         let known = NodeCache::with_room(recent_bits, looked_up_max);
         let tree = add_all(Stacks::with(&reader, 1, TreeBuilder::new(), known).unwrap(), &reader);
         prop_assert_eq!(paths(&tree), model(&rows, &sites, |_| true));
@@ -185,10 +164,9 @@ proptest! {
         depth_max in 1_u32..6,
         nodes_max in 1_usize..12,
     ) {
-        let (folder, mut store, sites) = file();
+        let (mut file, sites) = file();
         let rows = rows(&forest, 3, &sites);
-        store.append(&mut Batch { spans: rows.clone(), ..Batch::default() }).unwrap();
-        let reader = Reader::open(folder.path().join("p.db")).unwrap();
+        let reader = file.reader_of(rows.clone());
         let growing = TreeBuilder::within(depth_max, nodes_max);
         let tree = add_all(Stacks::with(&reader, 1, growing, NodeCache::new()).unwrap(), &reader);
         // Under each node, missing parents and the top included, one for what is cut.
@@ -201,10 +179,9 @@ proptest! {
 
     #[test]
     fn without_recursion_each_path_has_a_name_once(forest in forest()) {
-        let (folder, mut store, sites) = file();
+        let (mut file, sites) = file();
         let rows = rows(&forest, 2, &sites);
-        store.append(&mut Batch { spans: rows.clone(), ..Batch::default() }).unwrap();
-        let reader = Reader::open(folder.path().join("p.db")).unwrap();
+        let reader = file.reader_of(rows.clone());
         let tree = add_all(Stacks::new(&reader, 1).unwrap(), &reader);
         let folded = tree.without_recursion();
         for at in 0..folded.nodes().len() {
@@ -304,18 +281,16 @@ proptest! {
         forest in forest(),
         entered in entered(),
     ) {
-        let (folder, mut store, sites) = file();
+        let (mut file, sites) = file();
         let mut rows = rows(&forest, 3, &sites);
         for row in rows.iter_mut().filter(|row| row.id % 5 == 0 && row.duration_ns.is_some()) {
             row.self_ns = None;
         }
         let entries = entry_rows(&rows, &entered);
         let expected = model_of_entries(&rows, &entries, &sites);
-        let mut batch = Batch { spans: rows, entries, ..Batch::default() };
-        store.append(&mut batch).unwrap();
-        store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
-        store.close().unwrap();
-        let path = folder.path().join("p.db");
+        entries.into_iter().for_each(|entry| file.entry(entry));
+        drop(file.reader_of(rows));
+        let path = file.ended();
         let found = |tree: &StackTree| -> BTreeMap<Vec<String>, (u64, i64)> {
             let called = |(path, sums): (Vec<String>, (u64, u64, i64, i64))| {
                 (sums.0 > 0).then_some((path, (sums.0, sums.2)))
@@ -343,8 +318,8 @@ proptest! {
 
 /// A tree of spans given as (id, parent, callsite), each of 100 ns of which 10 are self time.
 fn tree_of(spans: &[(u64, u64, usize)]) -> StackTree {
-    let (folder, mut store, sites) = file();
-    let made = TestProfile {
+    let (mut file, sites) = file();
+    let made = Plan {
         parent: None,
         callsite: 0,
         duration_ns: 100,
@@ -359,8 +334,7 @@ fn tree_of(spans: &[(u64, u64, usize)]) -> StackTree {
         callsite_id: sites[site],
         ..one.clone()
     });
-    store.append(&mut Batch { spans: spans.collect(), ..Batch::default() }).unwrap();
-    let reader = Reader::open(folder.path().join("p.db")).unwrap();
+    let reader = file.reader_of(spans.collect());
     add_all(Stacks::new(&reader, 1).unwrap(), &reader)
 }
 
@@ -398,29 +372,11 @@ fn rooted_at_a_name_adds_up_its_subtrees() {
 
 #[test]
 fn a_parent_that_is_still_open_has_its_name() {
-    let (folder, mut store, sites) = file();
-    let closed = SpanRow {
-        id: 2,
-        parent_id: 1,
-        root_id: 1,
-        callsite_id: sites[1],
-        thread_id: 1,
-        start_ns: 1,
-        duration_ns: Some(3),
-        busy_ns: None,
-        self_ns: Some(3),
-        entries: 1,
-        status: Status::Ok,
-        fields: 0..0,
-        ..SpanRow::default()
-    };
-    let open = OpenSpanRow {
-        span: SpanRow { id: 1, parent_id: 0, callsite_id: sites[0], ..closed.clone() },
-        seen_ns: 5,
-    };
-    let open_spans = Some(vec![open]);
-    store.append(&mut Batch { spans: vec![closed], open_spans, ..Batch::default() }).unwrap();
-    let reader = Reader::open(folder.path().join("p.db")).unwrap();
+    let (mut file, sites) = file();
+    let closed =
+        SpanRow { parent_id: 1, root_id: 1, busy_ns: None, ..TestProfile::span(2, sites[1], 1, 3) };
+    file.open(SpanRow { id: 1, parent_id: 0, callsite_id: sites[0], ..closed.clone() }, 5);
+    let reader = file.reader_of(vec![closed]);
     let tree = add_all(Stacks::new(&reader, 1).unwrap(), &reader);
     assert_eq!(lines(&tree), ["a;b 1"]);
     assert!(!tree.has_busy());

@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::reader::Entry;
-use spandrel_storage::Status;
+use crate::test_profile::{TestProfile, count_steps};
+use spandrel_storage::{EntryRow, SpanRow, Status};
 
 /// A span; without a duration it is unfinished.
 pub(crate) fn span(id: u64, parent_id: Option<u64>, start_ns: i64, end: Option<i64>) -> Span {
@@ -11,22 +13,12 @@ pub(crate) fn span(id: u64, parent_id: Option<u64>, start_ns: i64, end: Option<i
         run_id: 1,
         parent_id,
         root_id: 1,
-        callsite: Arc::default(),
-        thread: Arc::default(),
         start_ns,
         duration_ns: end.map(|end| end - start_ns),
-        busy_ns: None,
         self_ns: end.map(|end| end - start_ns),
-        self_busy_ns: None,
-        entry: None,
         entries: 1,
-        first_entry_ns: None,
-        longest_entry_ns: None,
-        last_exit_ns: None,
-        longest_thread: Arc::default(),
         status: if end.is_some() { Status::Ok } else { Status::Unfinished },
-        fields: None,
-        context: None,
+        ..Span::default()
     }
 }
 
@@ -160,74 +152,46 @@ fn circles_through_entries_lose_nothing() {
 }
 
 /// Frames of one thread in commits of their own, each with entries of systems that live long.
-fn frames(folder: &std::path::Path, frames: u64) -> std::path::PathBuf {
-    use crate::test_profile::TestProfile;
-    use spandrel_storage::{Batch, CallsiteInfo, CallsiteKind, EntryRow, RunInfo, SpanRow};
-    let path = folder.join("p.db");
-    let mut store =
-        spandrel_storage::Store::open(&path, &spandrel_storage::StoreOptions::default()).unwrap();
-    store.begin_run(&RunInfo { args: "[]".into(), ..RunInfo::default() }).unwrap();
-    let callsite = store.intern_callsite(&CallsiteInfo {
-        kind: CallsiteKind::Span,
-        name: "system".into(),
-        target: String::new(),
-        level: "INFO",
-        module: None,
-        file: None,
-        line: None,
-    });
-    store.intern_thread(1, 1, None);
+fn frames(frames: u64) -> TestProfile {
+    let mut made = TestProfile::new();
+    let callsite = made.callsite("system", "", 1);
+    made.thread(1, None);
     for frame in 0..frames {
         let (id, at) = (1_000 + frame * 100, frame as i64 * 10_000);
         let guest = TestProfile::span(id + 1, callsite, at + 200, 50);
-        let entry = |n: u64| EntryRow {
-            id: id + 10 + n,
-            span_id: 1 + n % 4,
-            callsite_id: callsite,
-            thread_id: 1,
-            start_ns: at + 100 + n as i64 * 300,
-            duration_ns: 290,
-            around_id: id,
-            self_ns: Some(240),
-            earlier_entries: 0,
-            earlier_ns: 0,
-        };
-        let mut batch = Batch {
-            spans: vec![
-                SpanRow { parent_id: 1, root_id: 1, ..guest },
-                TestProfile::span(id, callsite, at, 8_000),
-            ],
-            entries: (0..20).map(entry).collect(),
-            ..Batch::default()
-        };
-        store.append(&mut batch).unwrap();
+        made.add(SpanRow { parent_id: 1, root_id: 1, ..guest }, "");
+        made.add(TestProfile::span(id, callsite, at, 8_000), "");
+        for n in 0..20 {
+            made.entry(EntryRow {
+                id: id + 10 + n,
+                span_id: 1 + n % 4,
+                callsite_id: callsite,
+                thread_id: 1,
+                start_ns: at + 100 + n as i64 * 300,
+                duration_ns: 290,
+                around_id: id,
+                self_ns: Some(240),
+                earlier_entries: 0,
+                earlier_ns: 0,
+            });
+        }
+        made.commit();
     }
-    let end = frames as i64 * 10_000;
-    let long = (1..=4).map(|id| SpanRow {
-        self_ns: None,
-        entries: frames * 5,
-        ..TestProfile::span(id, callsite, 0, end)
-    });
-    store.append(&mut Batch { spans: long.collect(), ..Batch::default() }).unwrap();
-    store.close().unwrap();
-    path
+    for id in 1..=4 {
+        let long = TestProfile::span(id, callsite, 0, frames as i64 * 10_000);
+        made.add(SpanRow { self_ns: None, entries: frames * 5, ..long }, "");
+    }
+    made.commit();
+    made
 }
 
 #[test]
 fn the_entries_of_a_trace_are_found_without_looking_at_all() {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    let folder = tempfile::tempdir().unwrap();
-    let path = frames(folder.path(), 500);
-    let steps = Arc::new(AtomicU64::new(0));
+    let mut made = frames(500);
+    let path = made.ended();
     let read = || {
         let mut reader = Reader::open(&path).unwrap();
-        let counter = Arc::clone(&steps);
-        let count = move || {
-            counter.fetch_add(100, Ordering::Relaxed);
-            false
-        };
-        let _ = reader.connection_mut().progress_handler(100, Some(count));
-        steps.store(0, Ordering::Relaxed);
+        let steps = count_steps(&mut reader);
         let trace = Trace::read(&reader, 1_000 + 250 * 100, 1_000).unwrap().unwrap();
         (below(&trace), trace.entries_total, steps.load(Ordering::Relaxed))
     };
