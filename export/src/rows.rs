@@ -12,8 +12,6 @@ use super::out::Out;
 use super::source::{Named, Source};
 use super::text::{self, integer, json, key, unsigned};
 use super::{Settings, Written};
-use spandrel_query::SpanContext;
-use spandrel_query::{Callsite, Thread};
 use spandrel_query::{Columns, SpanRef};
 use spandrel_storage::OtelSpanId;
 
@@ -29,61 +27,16 @@ enum Cell<'a> {
     Unknown,
 }
 
-/// Of spans; `thread` is that of the longest entry.
-const COLUMNS: [&str; 29] = [
-    "id",
-    "parent_id",
-    "root_id",
-    "run_id",
-    "name",
-    "target",
-    "level",
-    "module",
-    "file",
-    "line",
-    "thread",
-    "thread_os_id",
-    "made_on",
-    "made_on_os_id",
-    "start_ns",
-    "start_unix_ns",
-    "duration_ns",
-    "busy_ns",
-    "self_ns",
-    "entries",
-    "first_entry_ns",
-    "longest_entry_ns",
-    "last_exit_ns",
-    "self_busy_ns",
-    "status",
-    "trace_id",
-    "otel_span_id",
-    "otel_parent_id",
-    "fields",
-];
+/// The names of columns, and a function that gives the cells of a row.
+macro_rules! columns {
+    ($names:ident, $cells:ident($($row:ident: $type:ty),*), { $($name:literal => $cell:expr,)* }) => {
+        const $names: &[&str] = &[$($name),*];
 
-/// Of entries.
-const ENTRY_COLUMNS: [&str; 19] = [
-    "id",
-    "span_id",
-    "around_id",
-    "run_id",
-    "name",
-    "target",
-    "level",
-    "module",
-    "file",
-    "line",
-    "thread",
-    "thread_os_id",
-    "start_ns",
-    "start_unix_ns",
-    "duration_ns",
-    "self_ns",
-    "counts",
-    "earlier_entries",
-    "earlier_ns",
-];
+        fn $cells<'a>($($row: $type),*) -> [Cell<'a>; $names.len()] {
+            [$($cell),*]
+        }
+    };
+}
 
 fn maybe_integer<'a>(value: Option<i64>) -> Cell<'a> {
     value.map_or(Cell::Unknown, Cell::Integer)
@@ -93,62 +46,63 @@ fn maybe_text(value: Option<&str>) -> Cell<'_> {
     value.map_or(Cell::Unknown, Cell::Text)
 }
 
-/// Name, target, level, module, file, line.
-fn of_callsite(callsite: &Callsite) -> [Cell<'_>; 6] {
-    [
-        Cell::Text(&callsite.name),
-        Cell::Text(&callsite.target),
-        Cell::Text(&callsite.level),
-        maybe_text(callsite.module.as_deref()),
-        maybe_text(callsite.file.as_deref()),
-        maybe_integer(callsite.line.map(i64::from)),
-    ]
-}
+// Of spans; `thread` is that of the longest entry.
+columns!(COLUMNS, cells(span: &'a SpanRef<'_>, started_unix_ns: i64), {
+    "id" => Cell::Id(span.id),
+    "parent_id" => span.parent_id.map_or(Cell::Unknown, Cell::Id),
+    "root_id" => Cell::Id(span.root_id),
+    "run_id" => Cell::Integer(span.run_id),
+    "name" => Cell::Text(&span.callsite.name),
+    "target" => Cell::Text(&span.callsite.target),
+    "level" => Cell::Text(&span.callsite.level),
+    "module" => maybe_text(span.callsite.module.as_deref()),
+    "file" => maybe_text(span.callsite.file.as_deref()),
+    "line" => maybe_integer(span.callsite.line.map(i64::from)),
+    "thread" => maybe_text(span.longest_thread.name.as_deref()),
+    "thread_os_id" => Cell::Id(span.longest_thread.os_id),
+    "made_on" => maybe_text(span.thread.name.as_deref()),
+    "made_on_os_id" => Cell::Id(span.thread.os_id),
+    "start_ns" => Cell::Integer(span.start_ns),
+    "start_unix_ns" => Cell::Integer(started_unix_ns.saturating_add(span.start_ns)),
+    "duration_ns" => maybe_integer(span.duration_ns),
+    "busy_ns" => maybe_integer(span.busy_ns),
+    "self_ns" => maybe_integer(span.self_ns),
+    "entries" => Cell::Id(span.entries),
+    "first_entry_ns" => maybe_integer(span.first_entry_ns),
+    "longest_entry_ns" => maybe_integer(span.longest_entry_ns),
+    "last_exit_ns" => maybe_integer(span.last_exit_ns),
+    "self_busy_ns" => maybe_integer(span.self_busy_ns),
+    "status" => Cell::Text(span.status.as_str()),
+    "trace_id" => span.context.map_or(Cell::Unknown, |it| Cell::Hex(it.trace_id.get(), 32)),
+    "otel_span_id" => maybe_id(span.context.and_then(|context| context.span_id)),
+    "otel_parent_id" => maybe_id(span.context.and_then(|context| context.parent_id)),
+    "fields" => span.fields.map_or(Cell::Unknown, Cell::Fields),
+});
 
-/// Name and number.
-fn of_thread(thread: &Thread) -> [Cell<'_>; 2] {
-    [maybe_text(thread.name.as_deref()), Cell::Id(thread.os_id)]
-}
+columns!(ENTRY_COLUMNS, entry_cells(entry: &'a Named, run_id: i64, started_unix_ns: i64), {
+    "id" => Cell::Id(entry.row.id),
+    "span_id" => Cell::Id(entry.row.span_id),
+    "around_id" => Some(entry.row.around_id).filter(|id| *id > 0).map_or(Cell::Unknown, Cell::Id),
+    "run_id" => Cell::Integer(run_id),
+    "name" => Cell::Text(&entry.callsite.name),
+    "target" => Cell::Text(&entry.callsite.target),
+    "level" => Cell::Text(&entry.callsite.level),
+    "module" => maybe_text(entry.callsite.module.as_deref()),
+    "file" => maybe_text(entry.callsite.file.as_deref()),
+    "line" => maybe_integer(entry.callsite.line.map(i64::from)),
+    "thread" => maybe_text(entry.thread.name.as_deref()),
+    "thread_os_id" => Cell::Id(entry.thread.os_id),
+    "start_ns" => Cell::Integer(entry.row.start_ns),
+    "start_unix_ns" => Cell::Integer(started_unix_ns.saturating_add(entry.row.start_ns)),
+    "duration_ns" => Cell::Integer(entry.row.duration_ns),
+    "self_ns" => maybe_integer(entry.row.self_ns),
+    "counts" => Cell::Bool(entry.row.self_ns.is_some()),
+    "earlier_entries" => Cell::Id(entry.row.earlier_entries),
+    "earlier_ns" => Cell::Integer(entry.row.earlier_ns),
+});
 
-fn cells<'a>(span: &'a SpanRef<'_>, started_unix_ns: i64) -> [Cell<'a>; COLUMNS.len()] {
-    let [name, target, level, module, file, line] = of_callsite(span.callsite);
-    let [thread, os_id] = of_thread(span.longest_thread);
-    let [made_on, made_on_os_id] = of_thread(span.thread);
-    let span_id = |of: fn(SpanContext) -> Option<OtelSpanId>| {
-        let id = span.context.and_then(of);
-        id.map_or(Cell::Unknown, |id| Cell::Hex(id.get().into(), 16))
-    };
-    [
-        Cell::Id(span.id),
-        span.parent_id.map_or(Cell::Unknown, Cell::Id),
-        Cell::Id(span.root_id),
-        Cell::Integer(span.run_id),
-        name,
-        target,
-        level,
-        module,
-        file,
-        line,
-        thread,
-        os_id,
-        made_on,
-        made_on_os_id,
-        Cell::Integer(span.start_ns),
-        Cell::Integer(started_unix_ns.saturating_add(span.start_ns)),
-        maybe_integer(span.duration_ns),
-        maybe_integer(span.busy_ns),
-        maybe_integer(span.self_ns),
-        Cell::Id(span.entries),
-        maybe_integer(span.first_entry_ns),
-        maybe_integer(span.longest_entry_ns),
-        maybe_integer(span.last_exit_ns),
-        maybe_integer(span.self_busy_ns),
-        Cell::Text(span.status.as_str()),
-        span.context.map_or(Cell::Unknown, |context| Cell::Hex(context.trace_id.get(), 32)),
-        span_id(|context| context.span_id),
-        span_id(|context| context.parent_id),
-        span.fields.map_or(Cell::Unknown, Cell::Fields),
-    ]
+fn maybe_id<'a>(id: Option<OtelSpanId>) -> Cell<'a> {
+    id.map_or(Cell::Unknown, |id| Cell::Hex(id.get().into(), 16))
 }
 
 /// So many digits of an id.
@@ -156,37 +110,6 @@ fn hex(out: &mut Vec<u8>, id: u128, digits: usize) {
     for half in [(id >> 64) as u64, id as u64].into_iter().skip(2 - digits / 16) {
         text::hex(out, half, 16);
     }
-}
-
-fn entry_cells(
-    entry: &Named,
-    run_id: i64,
-    started_unix_ns: i64,
-) -> [Cell<'_>; ENTRY_COLUMNS.len()] {
-    let row = &entry.row;
-    let [name, target, level, module, file, line] = of_callsite(&entry.callsite);
-    let [thread, os_id] = of_thread(&entry.thread);
-    [
-        Cell::Id(row.id),
-        Cell::Id(row.span_id),
-        if row.around_id == 0 { Cell::Unknown } else { Cell::Id(row.around_id) },
-        Cell::Integer(run_id),
-        name,
-        target,
-        level,
-        module,
-        file,
-        line,
-        thread,
-        os_id,
-        Cell::Integer(row.start_ns),
-        Cell::Integer(started_unix_ns.saturating_add(row.start_ns)),
-        Cell::Integer(row.duration_ns),
-        maybe_integer(row.self_ns),
-        Cell::Bool(row.self_ns.is_some()),
-        Cell::Id(row.earlier_entries),
-        Cell::Integer(row.earlier_ns),
-    ]
 }
 
 /// What is written of rows.
@@ -211,17 +134,17 @@ fn rows(
     let (run_id, started) = (source.run.id, source.run.info.started_unix_ns);
     if entries {
         source.choose()?;
-        lines.header(&mut out.buffer, &ENTRY_COLUMNS);
+        lines.header(&mut out.buffer, ENTRY_COLUMNS);
         let entries = source.chosen_entries(|entry| {
             let cells = entry_cells(entry, run_id, started);
-            lines.line(&mut out.buffer, &ENTRY_COLUMNS, cells);
+            lines.line(&mut out.buffer, ENTRY_COLUMNS, cells);
             Ok(out.pass()?)
         })?;
         return Ok(Written { entries, ..Written::default() });
     }
-    lines.header(&mut out.buffer, &COLUMNS);
+    lines.header(&mut out.buffer, COLUMNS);
     let spans = source.spans(Columns::All, |span| {
-        lines.line(&mut out.buffer, &COLUMNS, cells(span, started));
+        lines.line(&mut out.buffer, COLUMNS, cells(span, started));
         Ok(out.pass()?)
     })?;
     Ok(Written { spans, ..Written::default() })

@@ -71,45 +71,27 @@ impl<'a> Input<'a> {
 mod tests {
     use super::*;
 
-    /// Calls a target with each of its seeds.
-    fn seeds(name: &str, target: fn(&[u8])) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/");
-        let mut seeds = 0;
-        for entry in std::fs::read_dir(format!("{folder}{name}")).unwrap() {
-            target(&std::fs::read(entry.unwrap().path()).unwrap());
-            seeds += 1;
-        }
-        assert!(seeds > 0, "no seed of {name}");
-        target(&[]);
+    /// Calls each target with each of its seeds.
+    macro_rules! seeds {
+        ($($test:ident: $target:ident,)*) => {
+            $(#[test]
+            fn $test() {
+                let name = stringify!($target);
+                let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/");
+                let seeds = std::fs::read_dir(format!("{folder}{name}")).unwrap();
+                let called = seeds.map(|entry| $target(&std::fs::read(entry.unwrap().path()).unwrap()));
+                assert!(called.count() > 0, "no seed of {name}");
+                $target(&[]);
+            })*
+        };
     }
 
-    #[test]
-    fn seeds_of_histogram() {
-        seeds("histogram", histogram);
-    }
-
-    #[test]
-    fn seeds_of_filter() {
-        seeds("filter", filter);
-    }
-
-    #[test]
-    fn seeds_of_time() {
-        seeds("time", time);
-    }
-
-    #[test]
-    fn seeds_of_fields() {
-        seeds("fields", fields);
-    }
-
-    #[test]
-    fn seeds_of_control() {
-        seeds("control", control);
-    }
-
-    #[test]
-    fn seeds_of_profile() {
-        seeds("profile", profile);
+    seeds! {
+        seeds_of_histogram: histogram,
+        seeds_of_filter: filter,
+        seeds_of_time: time,
+        seeds_of_fields: fields,
+        seeds_of_control: control,
+        seeds_of_profile: profile,
     }
 }

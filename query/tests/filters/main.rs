@@ -11,7 +11,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use spandrel_query::Callsite;
 use spandrel_query::{Filter, SpanRef, quote};
-use spandrel_storage::Status;
 
 use rows::{Row, names, row};
 use tree::tree;
@@ -57,13 +56,8 @@ proptest! {
                 let again = Filter::parse(&written);
                 prop_assert_eq!(again.as_ref().map(ToString::to_string), Ok(written));
                 let names = names();
-                let span = Row {
-                    context: None,
-                    callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
-                    duration_ns: Some(1), busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
-            status: Status::Ok,
-                    fields: Some(r#"{"a":1}"#.to_owned()),
-                };
+                let fields = Some(r#"{"a":1}"#.to_owned());
+                let span = Row { duration_ns: Some(1), fields, ..Row::plain() };
                 let span = span.span(&names);
                 prop_assert_eq!(filter.matches(&span), filter.matcher().matches(&span));
                 prop_assert_eq!(filter.matches(&span), again.unwrap().matches(&span));
@@ -82,13 +76,7 @@ proptest! {
         callsite.name = name.clone();
         let mut names = names();
         names.callsites = vec![Arc::new(callsite)];
-        let row = Row {
-            context: None,
-            callsite: 0, thread: 0, id: 1, parent_id: None, root_id: 1, start_ns: 0,
-            duration_ns: None, busy_ns: None, entries: 1, times: (None, Some(1), None, 0),
-            status: Status::Ok, fields: None,
-        };
-        let matches = |text: &str| Filter::parse(text).unwrap().matches(&row.span(&names));
+        let matches = |text: &str| Filter::parse(text).unwrap().matches(&Row::plain().span(&names));
         let same = format!("name={}", quote(&name));
         prop_assert!(matches(&same));
         prop_assert!(matches(&quote(&name)));
