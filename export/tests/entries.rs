@@ -144,7 +144,8 @@ fn an_entry_whose_number_another_run_has_gets_another_one() {
 fn a_copy_has_the_entries_of_the_spans_that_it_has() {
     let (folder, path) = common::place();
     let mut store = common::store(&path, &StoreOptions::default());
-    common::record(&mut store, 1);
+    let mut batch = batch(&mut store, 1);
+    store.append(&mut batch).unwrap();
     store.end_run(1_700_000_009_000_000_000, "{}").unwrap();
     store.close().unwrap();
     let reader = Reader::open(&path).unwrap();

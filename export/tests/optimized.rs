@@ -432,8 +432,7 @@ fn a_file_with_indexes_loses_them_when_it_is_recorded_into() {
         ('span_zone', 'span_path', 'span_zone_path', 'span_by_duration', 'span_by_root',
          'event_by_span')";
     assert_eq!(conn.query_row(objects, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-    let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(check, "ok");
+    common::assert_sound(&conn);
 }
 
 #[test]

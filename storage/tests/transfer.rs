@@ -185,9 +185,7 @@ fn content(conn: &Connection, table: &str) -> (Vec<Vec<Value>>, i64) {
 fn assert_same(copied: &Path, inserted: &Path) {
     let [copied, inserted] = [copied, inserted].map(|path| Connection::open(path).unwrap());
     for conn in [&copied, &inserted] {
-        let verdict: String =
-            conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(verdict, "ok");
+        common::assert_sound(conn);
     }
     for table in ["span", "event", "entry", "rollup", "entry_rollup", "batch_range", "run"] {
         let (copied, inserted) = (content(&copied, table), content(&inserted, table));
@@ -196,6 +194,16 @@ fn assert_same(copied: &Path, inserted: &Path) {
             assert_eq!(copied, inserted, "{table}");
         }
     }
+}
+
+/// What is stored in one way and the other is the same.
+fn in_both_ways(write: impl Fn(&Path, Store)) {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [folder.path().join("copied.db"), folder.path().join("inserted.db")];
+    for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
+        write(path, store(path, rows_min));
+    }
+    assert_same(&paths[0], &paths[1]);
 }
 
 /// PROPTEST_CASES sets another number of cases.
@@ -239,10 +247,7 @@ proptest! {
 
 #[test]
 fn a_large_batch_with_every_row_out_of_order_is_stored_as_if_it_were_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let paths = [folder.path().join("copied.db"), folder.path().join("inserted.db")];
-    for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
-        let mut store = store(path, rows_min);
+    in_both_ways(|path, mut store| {
         for round in 0..3 {
             let mut batch = common::batch(&mut store, 0);
             // Each round puts its rows between those of the rounds before.
@@ -256,16 +261,12 @@ fn a_large_batch_with_every_row_out_of_order_is_stored_as_if_it_were_in_order() 
         }
         store.close().unwrap();
         common::assert_counted(path, 1);
-    }
-    assert_same(&paths[0], &paths[1]);
+    });
 }
 
 #[test]
 fn entries_alone_make_an_image_and_go_into_the_file_by_pages() {
-    let folder = tempfile::tempdir().unwrap();
-    let paths = [folder.path().join("copied.db"), folder.path().join("inserted.db")];
-    for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
-        let mut store = store(path, rows_min);
+    in_both_ways(|path, mut store| {
         for round in 0..4 {
             let entries = (0..5_000).map(|n| some_entry(1 + round * 5_000 + n, n)).collect();
             let mut batch = Batch { entries, ..common::batch(&mut store, 0) };
@@ -274,8 +275,7 @@ fn entries_alone_make_an_image_and_go_into_the_file_by_pages() {
         store.close().unwrap();
         common::assert_counted(path, 1);
         assert_eq!(Reader::open(path).unwrap().counts(1).unwrap().entries, 20_000);
-    }
-    assert_same(&paths[0], &paths[1]);
+    });
 }
 
 #[test]
@@ -296,17 +296,13 @@ fn an_entry_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() 
 
 #[test]
 fn a_batch_of_one_row_can_be_copied() {
-    let folder = tempfile::tempdir().unwrap();
-    let paths = [folder.path().join("copied.db"), folder.path().join("inserted.db")];
-    for (path, rows_min) in paths.iter().zip([0, usize::MAX]) {
-        let mut store = store(path, rows_min);
+    in_both_ways(|_, mut store| {
         for _ in 0..5 {
             common::record(&mut store, 1);
             store.append(&mut Batch::default()).unwrap();
         }
         store.close().unwrap();
-    }
-    assert_same(&paths[0], &paths[1]);
+    });
 }
 
 #[test]
@@ -327,9 +323,7 @@ fn an_id_twice_in_a_batch_is_refused_and_nothing_of_the_batch_is_stored() {
 fn an_index_that_somebody_adds_while_we_record_is_kept_up() {
     let (_folder, path) = common::place();
     let mut store = store(&path, 0);
-    let append = |store: &mut Store| {
-        common::record(store, 1_000);
-    };
+    let append = |store: &mut Store| common::record(store, 1_000);
     append(&mut store);
     let other = Connection::open(&path).unwrap();
     other.execute_batch("CREATE INDEX theirs ON span (start_ns)").unwrap();
@@ -345,8 +339,7 @@ fn an_index_that_somebody_adds_while_we_record_is_kept_up() {
     drop(other);
     store.close().unwrap();
     let conn = Connection::open(&path).unwrap();
-    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
+    common::assert_sound(&conn);
     common::assert_counted(&path, 1);
     assert_eq!(Reader::open(&path).unwrap().counts(1).unwrap().spans, 4_000);
 }

@@ -193,3 +193,8 @@ pub fn assert_counted(path: &Path, run_id: i64) {
     assert_eq!(run.events - run.pruned_events, counts.events);
     assert_eq!(run.entries - run.pruned_entries, counts.entries);
 }
+
+pub fn assert_sound(conn: &rusqlite::Connection) {
+    let verdict: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+}
