@@ -101,7 +101,7 @@ fn two_profilers_keep_their_places_apart() {
         });
     }
     for (profiler, scratch) in profilers.iter().zip([&one, &two]) {
-        let (report, _) = ledger::closed(&scratch, &profiler);
+        let (report, _) = ledger::closed(scratch, profiler);
         assert_eq!(report.stats.open, 0);
     }
 }

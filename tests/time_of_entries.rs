@@ -120,7 +120,7 @@ fn record(front: Front, threads: u32, programs: usize, crosses: bool) {
             }
         });
     });
-    let (report, db) = ledger::closed(&scratch, &profiler);
+    let (report, db) = ledger::closed(&scratch, profiler);
     assert!(report.entries.stored > programs as u64, "{report}");
     // What is inside of two spans at once of which none is inside the other is in both, or in none.
     if !crosses {
