@@ -57,10 +57,12 @@ impl Recorder {
         // What the fields do not say of the status, if anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
-        let entries = span.entries(self.open.foreign(position), end);
         let foreign = self.open.foreign(position);
-        let stray = foreign.is_stray().then(|| foreign.before_stray());
-        let closing = closing(span, end, (entries, stray), self.busy_time);
+        let entries = span.entries(foreign, end);
+        // Where entries are not recorded, nothing is known of where they were.
+        let inside = self.has_entries().then(|| span.inside_parent(foreign, end)).flatten();
+        let around = (foreign.is_stray(), inside);
+        let closing = closing(span, end, entries, around, self.busy_time);
         let (before, n) = closing.words(field_words);
         let fields = (0..in_place)
             .step_by(SLOT_WORDS)
@@ -84,7 +86,8 @@ impl Recorder {
 fn closing(
     span: &SpanSlot,
     end: u64,
-    (entries, stray): (Entries, Option<u64>),
+    entries: Entries,
+    (is_stray, inside): (bool, Option<u64>),
     is_timed: bool,
 ) -> ClosingSpan {
     let status = if std::thread::panicking() {
@@ -99,7 +102,8 @@ fn closing(
         origin: span.origin(),
         status,
         left_out: span.has_left_out(),
-        stray,
+        is_stray,
+        inside,
         id: span.id(),
         root: span.root(),
         start: span.start(),

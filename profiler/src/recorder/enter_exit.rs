@@ -31,7 +31,7 @@ impl Recorder {
         let foreign = self.open.foreign(position);
         if span.is_owned_by(token.thread()) {
             let is_aside =
-                !span.has_owner_inside() && self.note_around(token, layer, (position, span));
+                !span.has_owner_inside() && self.note_own_around(token, layer, (position, span));
             let measured = Measured { times: self.busy_time, entries: self.has_entries() };
             if span.own_enter(foreign, measured, || self.poll_ticks()) {
                 match layer {
@@ -124,6 +124,9 @@ impl Recorder {
     ) {
         let is_aside = span.is_aside();
         let ending = self.has_entries().then(|| self.ending_own(position, span)).flatten();
+        // One that was inside the parent when the owner came is in what the span says of that, whatever has been left since.
+        let is_apart = is_aside && self.open.foreign(position).is_looked_at();
+        let ending = ending.map(|ending| Ending { is_apart, ..ending });
         let around = ending.map(|_| self.around(token, layer, entered));
         token.leave(&self.open, entered);
         // Only now: as in the fast paths.
@@ -156,16 +159,32 @@ impl Recorder {
         around != 0 && self.open.foreign(position).is_stray()
     }
 
+    /// The same where that is the owner, which is outside.
+    fn note_own_around(
+        &self,
+        token: ThreadToken,
+        layer: u16,
+        (position, span): (SlotPosition, &SpanSlot),
+    ) -> bool {
+        let is_aside = self.note_around(token, layer, (position, span));
+        let foreign = self.open.foreign(position);
+        if foreign.is_stray() {
+            span.set_looked_at(foreign);
+        }
+        is_aside
+    }
+
     /// The entry that the span's owner is about to end, if it is inside.
     fn ending_own(&self, position: SlotPosition, span: &SpanSlot) -> Option<Ending> {
         let (entered, count) = span.own_entry()?;
         let is_first = count == 1 && self.open.foreign(position).count() == 0;
-        Some(Ending { entered, count, is_first })
+        Some(Ending { entered, count, is_first, is_apart: false })
     }
 
     /// The entry that another thread has just ended.
     fn ending_foreign(&self, position: SlotPosition, span: &SpanSlot, entered: u64) -> Ending {
         let count = self.open.foreign(position).count();
-        Ending { entered, count, is_first: count == 1 && !span.was_entered_by_owner() }
+        let is_first = count == 1 && !span.was_entered_by_owner();
+        Ending { entered, count, is_first, is_apart: true }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Ending {
     pub(super) count: u64,
     /// Whether the span was never entered before.
     pub(super) is_first: bool,
+    /// Whether what the span says of the time inside its parent is without it.
+    pub(super) is_apart: bool,
 }
 
 impl Recorder {
@@ -56,7 +58,7 @@ impl Recorder {
     }
 
     /// Records an entry that has just ended, if it is to be recorded. `around` is the span that the thread was in
-    /// around this one, 0 for none.
+    /// around this one, 0 for none. One that was inside the parent and is in no record is known to the span.
     pub(super) fn record_entry(
         &self,
         token: ThreadToken,
@@ -65,6 +67,35 @@ impl Recorder {
         around: u64,
         left: u64,
     ) {
+        let is_recorded = self.try_record_entry(token, (position, span), ending, around, left);
+        if !is_recorded && ending.is_apart {
+            let length = left.saturating_sub(ending.entered);
+            self.keep_unrecorded((position, span), around, length);
+        }
+    }
+
+    /// An entry that is [apart](Entry::is_apart) is in no record: what of it was inside the parent is known to the span.
+    #[cold]
+    pub(crate) fn keep_unrecorded(
+        &self,
+        (position, span): (SlotPosition, &SpanSlot),
+        around: u64,
+        length: u64,
+    ) {
+        if around == id_of(span.origin()) {
+            self.open.foreign(position).add_inside(length);
+        }
+    }
+
+    /// Says whether there is a record.
+    fn try_record_entry(
+        &self,
+        token: ThreadToken,
+        (position, span): (SlotPosition, &SpanSlot),
+        ending: Ending,
+        around: u64,
+        left: u64,
+    ) -> bool {
         let rule = self.callsites.entries(record::callsite(span.origin(), span.head()));
         let is_stray = around != 0
             && (around != id_of(span.origin()) || self.open.foreign(position).is_stray());
@@ -75,10 +106,11 @@ impl Recorder {
             Entries::LongLived => is_stray || !ending.is_first && (count > LONG_COUNT || is_old),
         };
         if !is_recorded {
-            return;
+            return false;
         }
         let left = left.max(ending.entered);
         let mut entry = self.entry(token, span, around, (ending.entered, left));
+        entry.is_apart = ending.is_apart;
         entry.counts = rule.is_asked_for;
         if !rule.is_asked_for {
             // Of all threads, who may come and go meanwhile.
@@ -87,7 +119,7 @@ impl Recorder {
             let busy = all.busy.saturating_sub(left - ending.entered);
             entry.say_earlier(all.count.saturating_sub(1), busy);
         }
-        self.publish_if_spare(Kind::Entry, entry.words());
+        self.publish_if_spare(Kind::Entry, entry.words())
     }
 
     /// The record of an entry of the thread's own span that ends, its `count`th, if it is recorded and the span
@@ -110,6 +142,7 @@ impl Recorder {
             Entries::LongLived => is_aside || count > LONG_COUNT || is_old,
         };
         let mut entry = is_recorded.then(|| self.entry(token, span, around, times))?;
+        entry.is_apart = is_aside;
         entry.counts = rule.is_asked_for;
         if !rule.is_asked_for {
             let (others, busy) = self.open.foreign(position).sums();
@@ -144,6 +177,7 @@ impl Recorder {
             left,
             counts: false,
             earlier: Earlier::default(),
+            is_apart: false,
             counted: false,
         }
     }
@@ -210,6 +244,7 @@ mod tests {
             left: 20,
             counts: false,
             earlier: Earlier::default(),
+            is_apart: false,
             counted: false,
         }
     }

@@ -48,8 +48,8 @@ impl Recorder {
     }
 
     /// Publishes one record, of one slot, where that leaves room for others, and counts it, or counts it as
-    /// dropped.
-    pub(super) fn publish_if_spare(&self, kind: Kind, value: Slot) {
+    /// dropped. Says whether it is published.
+    pub(super) fn publish_if_spare(&self, kind: Kind, value: Slot) -> bool {
         let own = local::with_lease(|lease| {
             let published = match lease.has_spare(1) {
                 true => lease.try_publish(kind as usize, 1, |_| value),
@@ -58,7 +58,7 @@ impl Recorder {
             (lease.partition(), published)
         });
         let (partition, error) = match own {
-            Some((_, Ok(()))) => return,
+            Some((_, Ok(()))) => return true,
             Some((partition, Err(error))) => (partition, error),
             None => (self.ring.shared_partition(), ClaimError::Full),
         };
@@ -71,8 +71,12 @@ impl Recorder {
             Ok(mut claim) => {
                 *claim.slot(0) = value;
                 claim.publish_as(kind as usize);
+                true
             }
-            Err(error) => self.drop_refused(kind, Refused { partition, error }),
+            Err(error) => {
+                self.drop_refused(kind, Refused { partition, error });
+                false
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -220,10 +220,15 @@ impl Converter {
         closed.clear(raw.len());
         self_times.begin_batch();
         let counting = Vec::new();
-        let mut late = LateChildren { recorder, timeline, self_times, closed, left, counting };
+        let pieces = Vec::new();
+        let mut late =
+            LateChildren { recorder, timeline, self_times, closed, left, counting, pieces };
         raw.for_each_mut(|words| late.meet(words));
         next.for_each_mut(|words| late.meet_next(words));
-        let LateChildren { self_times, left, counting, .. } = late;
+        let LateChildren { timeline, self_times, left, counting, pieces, .. } = late;
+        if !pieces.is_empty() {
+            take_pieces_off(&pieces, timeline, self_times, [raw, next]);
+        }
         counting.into_iter().for_each(|span| self_times.expect_counting(span));
         if !left.is_empty() {
             *left = IdTable::default();
@@ -308,11 +313,13 @@ impl Converter {
         // entered.
         let is_work = own.self_ns.is_some() && worked_until > start;
         if head.parent != 0 && !head.counted && worked_until > start {
-            // What of it was inside another span has come by itself, and whatever else was recorded.
-            let inside_ns = match head.is_stray {
-                true => self.timeline.length_ns(head.before_stray),
-                false => (times.busy_ns.unwrap_or(0) - own.recorded_ns).max(0),
+            // What of it was inside another span has come by itself, or comes yet, and whatever else was recorded.
+            let inside_ns = match head.inside {
+                Some(ticks) => self.timeline.length_ns(ticks),
+                None => times.busy_ns.unwrap_or(0),
             };
+            let recorded_ns = own.recorded_ns + self.self_times.late_ns(head.id);
+            let inside_ns = (inside_ns - recorded_ns).max(0);
             let is_one_piece = head.entries.count <= 1 && !head.is_stray;
             let busy = (!is_one_piece).then_some(inside_ns);
             if is_work {
@@ -497,9 +504,10 @@ impl Converter {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
         let Entry { thread, counts, earlier, .. } = *entry;
+        let is_inside = !entry.is_apart && entry.around != 0;
         // Numbered with spans and events, so that what is old goes together; nobody else refers to it.
         let id = self.recorder.take_ids(1);
-        let arrived = Arrived { id, thread, start, end, counts };
+        let arrived = Arrived { id, thread, start, end, counts, is_inside };
         let self_ns = self.self_times.entry(entry.span, arrived);
         if entry.around != 0 && !entry.counted {
             let inside_ns = end - start;
@@ -654,6 +662,42 @@ struct LateChildren<'a> {
     left: &'a mut IdTable<u64>,
     /// Spans of the batch whose entries count, and come after them from other threads.
     counting: Vec<u64>,
+    pieces: Vec<Pieces>,
+}
+
+/// A child that comes after its parent, and was inside that for more than one piece, or has entries that were recorded:
+/// what is known of these is to be taken off.
+#[derive(Debug, Clone, Copy)]
+struct Pieces {
+    id: u64,
+    parent: u64,
+    /// What it says itself.
+    ticks: u64,
+}
+
+/// Tells parents how long such children were inside them, whose entries have been converted or are in `raw`.
+#[cold]
+fn take_pieces_off(
+    pieces: &[Pieces],
+    timeline: &Timeline,
+    self_times: &mut SelfTimes,
+    raw: [&mut RawBatch; 2],
+) {
+    let mut recorded: HashMap<u64, i64> =
+        pieces.iter().map(|piece| (piece.id, self_times.recorded_ns(piece.id))).collect();
+    for batch in raw {
+        batch.for_each_mut(|words| {
+            if let Some((id, entered, left)) = record::entry_inside(words)
+                && let Some(recorded) = recorded.get_mut(&id)
+            {
+                let end = timeline.ns(left);
+                *recorded += end - timeline.start_ns(entered, end);
+            }
+        });
+    }
+    for Pieces { id, parent, ticks } in pieces {
+        self_times.add_busy(*parent, timeline.length_ns(*ticks) - recorded[id]);
+    }
 }
 
 impl LateChildren<'_> {
@@ -703,7 +747,7 @@ impl LateChildren<'_> {
     /// Takes the time of a record off its parent, if that comes before it.
     #[inline(never)]
     fn look(&mut self, words: &mut [u64]) {
-        let Self { recorder, timeline, self_times, closed, left, counting } = self;
+        let Self { recorder, timeline, self_times, closed, left, counting, pieces } = self;
         let Some(parent_link) = record::parent_link(words) else { return };
         let ParentLink { id, parent, thread, start, end, .. } = parent_link;
         if parent_link.is_entry && closed.may_contain(id) {
@@ -711,7 +755,8 @@ impl LateChildren<'_> {
             let left = timeline.ns(end);
             let ns = left - timeline.start_ns(start, left);
             let ticks = end.saturating_sub(start);
-            self_times.expect_late(id, counts, EntrySum { count: 1, ticks, ns });
+            let inside_ns = if parent_link.is_inside_parent() { ns } else { 0 };
+            self_times.expect_late(id, counts, EntrySum { count: 1, ticks, ns }, inside_ns);
             counting.extend(counts.then_some(id));
         }
         if parent == 0 {
@@ -727,7 +772,14 @@ impl LateChildren<'_> {
         if !(is_late || is_one_piece && was_left()) {
             return;
         }
-        if parent_link.is_entry || !self_times.counts_by_entries(id) {
+        let counts = !parent_link.is_entry && self_times.counts_by_entries(id);
+        let is_plain = parent_link.is_entry
+            || is_one_piece && !counts && !recorder.records_all(parent_link.callsite());
+        if !is_plain {
+            let ticks = parent_link.busy_inside();
+            pieces.push(Pieces { id, parent, ticks });
+        }
+        if !counts {
             let closed = timeline.ns(end);
             let start = timeline.start_ns(start, closed);
             let end = timeline.start_ns(parent_link.left(), closed).max(start);
@@ -735,17 +787,7 @@ impl LateChildren<'_> {
             let inside_since =
                 inside.map_or(i64::MAX, |(since, _)| timeline.start_ns(since, end).max(start));
             let thread = inside.map_or(thread, |(_, thread)| thread);
-            let inside_ns = match inside {
-                // The entry comes by itself.
-                Some(_)
-                    if !parent_link.is_entry && recorder.records_all(parent_link.callsite()) =>
-                {
-                    0
-                }
-                Some(_) if is_one_piece => end - inside_since,
-                _ => timeline.length_ns(parent_link.busy_inside()) - self_times.recorded_ns(id),
-            };
-            let inside_ns = inside_ns.max(0);
+            let inside_ns = if is_plain { (end - inside_since).max(0) } else { 0 };
             let busy = (!is_one_piece).then_some(0);
             let part = Part { thread, start, end, inside_since, busy, inside_ns };
             self_times.add_child(parent, part);

@@ -384,7 +384,7 @@ struct Long {
     counts: bool,
     /// Whether one of them has.
     has_counted: bool,
-    /// The length of those that have arrived.
+    /// The length of those that have arrived and are in what the span says of the time inside its parent.
     recorded_ns: i64,
     threads: Vec<Inside>,
     tally: Tally,
@@ -515,6 +515,8 @@ pub(super) struct Arrived {
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) counts: bool,
+    /// Whether it is in what its span says of the time inside the parent.
+    pub(super) is_inside: bool,
 }
 
 /// A child whose parent is in the file, or never comes.
@@ -544,7 +546,7 @@ fn keep<T>(list: &mut Vec<T>, spare: &mut Vec<Vec<T>>) {
 pub(super) struct Own {
     /// `None` if it counts by its entries.
     pub(super) self_ns: Option<i64>,
-    /// The length of its entries that arrived by themselves.
+    /// The length of its entries that arrived by themselves, and are in what it says of the time inside its parent.
     pub(super) recorded_ns: i64,
     /// How long its threads were in others while they were inside.
     pub(super) others_ns: i64,
@@ -635,8 +637,16 @@ impl SelfTimes {
     }
 
     /// An entry will arrive after its span, or so it seems.
-    pub(super) fn expect_late(&mut self, span: u64, counts: bool, entry: EntrySum) {
-        self.calls.expect(span, counts, entry);
+    ///
+    /// In what the span says of the time inside its parent it is for `inside_ns`.
+    pub(super) fn expect_late(&mut self, span: u64, counts: bool, entry: EntrySum, inside_ns: i64) {
+        self.calls.expect(span, counts, entry, inside_ns);
+    }
+
+    /// What of the time that a span says it was inside its parent is in entries that will arrive after it.
+    #[inline(always)]
+    pub(super) fn late_ns(&mut self, span: u64) -> i64 {
+        self.calls.late_ns(span)
     }
 
     /// A span will arrive: after all of its entries that are expected so far.
@@ -717,7 +727,7 @@ impl SelfTimes {
         }
     }
 
-    /// The length of the entries of a span that have arrived by themselves so far.
+    /// The length of the entries of a span that have arrived so far and are in what it says of the time inside its parent.
     #[cold]
     pub(super) fn recorded_ns(&mut self, span: u64) -> i64 {
         self.long.get_mut(span).map_or(0, |long| long.recorded_ns)
@@ -737,7 +747,7 @@ impl SelfTimes {
 
     /// The self time of an entry of a span if it counts.
     pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> Option<i64> {
-        let Arrived { id, thread, start, end, counts } = entry;
+        let Arrived { id, thread, start, end, counts, is_inside } = entry;
         let length = end - start;
         let long = self.long.entry(span);
         if long.threads.is_empty()
@@ -746,7 +756,7 @@ impl SelfTimes {
             *long = past.again();
             self.closed.push_back((self.batch, span));
         }
-        long.recorded_ns = long.recorded_ns.saturating_add(length);
+        long.recorded_ns = long.recorded_ns.saturating_add(if is_inside { length } else { 0 });
         let inside = long.inside(thread);
         let mut summed = 0;
         let is_first = !inside.has_entries;
@@ -998,7 +1008,9 @@ mod tests {
             times.add_child(1, part(10 * n, 10 * n + 5));
         }
         times.add_child(1, Part { thread: 2, ..part(0, 700) });
-        let arrived = |thread, start, end| Arrived { id: 9, thread, start, end, counts: true };
+        let is_inside = true;
+        let arrived =
+            |thread, start, end| Arrived { id: 9, thread, start, end, counts: true, is_inside };
         let thread = part(0, 1).thread;
         assert_eq!(times.entry(1, arrived(thread, 1990, 2000)), Some(5));
         assert!(times.has_children(), "those of the other one");
@@ -1017,7 +1029,7 @@ mod tests {
     }
 
     fn arrived(thread: u32, start: i64, end: i64, counts: bool) -> Arrived {
-        Arrived { id: start.cast_unsigned(), thread, start, end, counts }
+        Arrived { id: start.cast_unsigned(), thread, start, end, counts, is_inside: true }
     }
 
     #[test]

@@ -124,7 +124,8 @@ pub(crate) fn enter_recorded(
         token.push_here(position);
         return Some(position);
     }
-    if !recorder.open.foreign(position).is_stray() {
+    // Else it has to be kept what the thread did inside the parent so far.
+    if !recorder.open.foreign(position).is_looked_at() {
         return None;
     }
     let is_outside = token.is_outside();
@@ -180,6 +181,8 @@ pub(crate) fn exit_recorded(
         if !published {
             return None;
         }
+    } else if is_aside {
+        recorder.keep_unrecorded((position, span), around, now - entered);
     }
     // Not negative.
     let _ = span.keep_length(now - entered);

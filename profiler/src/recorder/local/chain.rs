@@ -294,7 +294,7 @@ impl ThreadToken {
                 Some(Entered::Own(position)) => {
                     open.span(position).set_outer(next);
                     // Around it is another one now.
-                    open.span(position).set_aside();
+                    open.span(position).set_overlapped();
                 }
                 Some(Entered::Detailed(index, inner)) => update(index, Detailed { next, ..inner }),
                 None => {}

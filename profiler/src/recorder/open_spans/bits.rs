@@ -11,6 +11,8 @@ pub(super) const NESTED: u32 = 1 << 25;
 /// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
 /// is inside, where the kind of the record will stand.
 pub(crate) const ASIDE: u32 = 1 << 28;
+/// Beside [`ASIDE`], that it was entered elsewhere is no reason for it: the span that was around it has been left.
+pub(crate) const OVERLAPPED: u32 = 1 << 30;
 /// Its entries may have to be recorded, each: the fast paths leave the span alone. Where the kind of the record will
 /// stand, so they do not close it either.
 pub(crate) const LONG: u32 = 1 << 29;

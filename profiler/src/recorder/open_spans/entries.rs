@@ -26,7 +26,7 @@
 //! say of the owner agrees, nothing else changed meanwhile. What other threads do lies beside the table,
 //! see [`Foreign`].
 
-use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, POLL};
+use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, OVERLAPPED, POLL};
 use super::foreign::Foreign;
 use super::{PATIENCE, SpanSlot};
 use crate::recorder::entry_rules::LONG_COUNT;
@@ -452,10 +452,16 @@ impl SpanSlot {
         self.head.store(self.head() | u64::from(ASIDE), Ordering::Release);
     }
 
+    /// The same of one that it was not when the owner entered: what was around it has been left.
+    pub(crate) fn set_overlapped(&self) {
+        // Release: for the sequence lock.
+        self.head.store(self.head() | u64::from(ASIDE | OVERLAPPED), Ordering::Release);
+    }
+
     /// No more, as the owner leaves.
     pub(crate) fn end_aside(&self) {
         // Release: for the sequence lock.
-        self.head.store(self.head() & !u64::from(ASIDE), Ordering::Release);
+        self.head.store(self.head() & !u64::from(ASIDE | OVERLAPPED), Ordering::Release);
     }
 
     /// Whether that is so.
@@ -467,8 +473,24 @@ impl SpanSlot {
     pub(crate) fn set_stray(&self, foreign: &Foreign) {
         if !foreign.is_stray() {
             self.mark(FOREIGN);
-            foreign.set_stray(self.own_words().busy_before());
+            foreign.set_stray();
         }
+    }
+
+    /// The owner, which is outside, enters: from now on each of its entries is looked at.
+    pub(crate) fn set_looked_at(&self, foreign: &Foreign) {
+        if !foreign.is_looked_at() {
+            self.mark(FOREIGN);
+            foreign.set_looked_at(self.own_words().busy_before());
+        }
+    }
+
+    /// Ticks inside the parent, up to the moment `now`, but for entries of which a record says that it is without them:
+    /// [`Entry::is_apart`](record::Entry::is_apart). `None` where that is all of the time inside.
+    pub(crate) fn inside_parent(&self, foreign: &Foreign, now: u64) -> Option<u64> {
+        // Relaxed: as in the accessors.
+        let is_foreign = self.extra() & FOREIGN != 0;
+        is_foreign.then(|| foreign.inside(self.own_words().entries(now).busy))
     }
 
     /// Another thread, which was outside, enters at this moment.

@@ -33,11 +33,15 @@ fn unpack(word: u64) -> (u64, u32) {
 /// In the count: a thread has entered the span elsewhere than inside its parent; if it has none, inside another span.
 const STRAY: u64 = 1 << 63;
 
+/// Likewise: what the owner has done so far inside the parent is in `inside`. From then on each of its entries is looked
+/// at where it begins.
+const LOOKED_AT: u64 = 1 << 62;
+
 /// All zeros while nobody else has entered the span. The owner's entries move here when its own count has
 /// no more room.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
-    /// And [`STRAY`].
+    /// And [`STRAY`], [`LOOKED_AT`].
     count: AtomicU64,
     busy: AtomicU64,
     /// The earliest entry; 0: none.
@@ -48,11 +52,12 @@ pub(crate) struct Foreign {
     longest: AtomicU64,
     /// Since when a thread is inside, if one is; of several, one that nobody was beside when it came.
     since: AtomicU64,
-    /// Ticks inside, over all threads, before one entered elsewhere than inside the parent.
-    before_stray: AtomicU64,
+    /// Ticks inside the parent that are in no record of an entry, by other threads, and by the owner once it is
+    /// [`LOOKED_AT`].
+    inside: AtomicU64,
 }
 
-spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since, before_stray });
+spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since, inside });
 
 impl Foreign {
     // Release on what is written: for the table's sequence lock.
@@ -86,7 +91,7 @@ impl Foreign {
     /// How many entries there were, with those that go on.
     pub(crate) fn count(&self) -> u64 {
         // Relaxed: a number.
-        self.count.load(Ordering::Relaxed) & !STRAY
+        self.count.load(Ordering::Relaxed) & !(STRAY | LOOKED_AT)
     }
 
     /// Whether a thread has ever entered the span elsewhere than inside its parent.
@@ -95,18 +100,33 @@ impl Foreign {
         self.count.load(Ordering::Relaxed) & STRAY != 0
     }
 
-    /// A thread has, before which its owner was inside for so long.
-    pub(super) fn set_stray(&self, own_busy: u64) {
-        // Relaxed: a number.
-        let busy = own_busy.wrapping_add(self.busy.load(Ordering::Relaxed));
-        _ = self.before_stray.compare_exchange(0, busy, Ordering::Release, Ordering::Relaxed);
+    /// A thread has.
+    pub(super) fn set_stray(&self) {
         self.count.fetch_or(STRAY, Ordering::Release);
     }
 
-    /// Ticks inside before that, all of them inside the parent.
-    pub(crate) fn before_stray(&self) -> u64 {
+    /// Whether the owner's entries are looked at.
+    pub(crate) fn is_looked_at(&self) -> bool {
         // Relaxed: as above.
-        self.before_stray.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed) & LOOKED_AT != 0
+    }
+
+    /// They are from now on. The owner was inside the parent for so long, in all of its entries before.
+    pub(super) fn set_looked_at(&self, own_busy: u64) {
+        self.add_inside(own_busy);
+        self.count.fetch_or(LOOKED_AT, Ordering::Release);
+    }
+
+    /// A thread was inside the parent for so long, which is in no record of an entry.
+    pub(crate) fn add_inside(&self, ticks: u64) {
+        self.inside.fetch_add(ticks, Ordering::Release);
+    }
+
+    /// What these come to, and before the owner's entries were looked at, those.
+    pub(super) fn inside(&self, own_busy: u64) -> u64 {
+        // Relaxed: as above.
+        let inside = self.inside.load(Ordering::Relaxed);
+        if self.is_looked_at() { inside } else { inside.saturating_add(own_busy) }
     }
 
     /// How many entries there were, and ticks inside over those that have ended.
@@ -119,7 +139,7 @@ impl Foreign {
     pub(super) fn entries(&self, now: u64) -> Option<Entries> {
         // Acquire: as in `look_at`. `since` first: an entry that ends meanwhile must not count twice.
         let since = self.since.load(Ordering::Acquire);
-        let count = self.count.load(Ordering::Acquire) & !STRAY;
+        let count = self.count.load(Ordering::Acquire) & !(STRAY | LOOKED_AT);
         if count == 0 {
             return None;
         }
@@ -146,8 +166,8 @@ impl Foreign {
 
     /// The slot is free again.
     pub(super) fn clear(&self) {
-        let Self { count, busy, first, last, longest, since, before_stray } = self;
-        for word in [count, busy, first, last, longest, since, before_stray] {
+        let Self { count, busy, first, last, longest, since, inside } = self;
+        for word in [count, busy, first, last, longest, since, inside] {
             word.store(0, Ordering::Release);
         }
     }
@@ -181,13 +201,21 @@ mod tests {
         let seen = foreign.entries(50).unwrap();
         assert_eq!((seen.count, seen.busy, seen.first, seen.last), (2, 38, 10, 40));
         assert_eq!((seen.longest, seen.longest_thread), (28, 4));
-        foreign.set_stray(7);
-        foreign.set_stray(100);
-        assert_eq!((foreign.count(), foreign.is_stray()), (2, true));
-        assert_eq!(foreign.before_stray(), 38 + 7, "what was before the first one");
+        foreign.set_stray();
+        assert_eq!((foreign.count(), foreign.is_stray(), foreign.is_looked_at()), (2, true, false));
+        foreign.add_inside(10);
+        assert_eq!((foreign.inside(7), foreign.inside(9)), (17, 19));
+        foreign.set_looked_at(9);
+        foreign.add_inside(1);
+        assert_eq!(
+            (foreign.inside(9), foreign.inside(50)),
+            (20, 20),
+            "what the owner does is known"
+        );
+        assert_eq!((foreign.count(), foreign.is_stray(), foreign.is_looked_at()), (2, true, true));
         assert_eq!(foreign.entries(50), Some(seen));
         foreign.clear();
         assert_eq!((foreign.entries(60), foreign.is_stray()), (None, false));
-        assert_eq!(foreign.before_stray(), 0);
+        assert_eq!((foreign.inside(3), foreign.is_looked_at()), (3, false));
     }
 }

@@ -35,7 +35,7 @@ impl Seen {
             left_out: self.left_out,
             counted: false,
             is_stray: false,
-            before_stray: 0,
+            inside: None,
             id: self.id,
             parent: self.parent,
             root: self.root,

@@ -4,9 +4,9 @@ use spandrel_storage::Status;
 
 use super::entries::Entries;
 use super::layout::{
-    CALLSITE_HIGH, ENTERED, EntriesWords, LEFT_OUT_SHIFT, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE,
-    STATUS_SHIFT, STRAY_SHIFT, Slot, SpanWords, THREAD_MAX, UNTIMED, UNTIMED_ENTRIES_MAX,
-    UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
+    CALLSITE_HIGH, ENTERED, EntriesWords, LEFT_OUT_SHIFT, SAYS_INSIDE_SHIFT, SLOT_WORDS,
+    SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY_SHIFT, Slot, SpanWords, THREAD_MAX, UNTIMED,
+    UNTIMED_ENTRIES_MAX, UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
 };
 
 /// A span that closes, to be written.
@@ -18,8 +18,10 @@ pub(crate) struct ClosingSpan {
     pub(crate) origin: u64,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
-    /// Whether it was entered elsewhere than inside its parent, and ticks inside before that.
-    pub(crate) stray: Option<u64>,
+    /// Whether it was entered elsewhere than inside its parent.
+    pub(crate) is_stray: bool,
+    /// As in a [`SpanHead`](super::SpanHead).
+    pub(crate) inside: Option<u64>,
     pub(crate) id: u64,
     pub(crate) root: u64,
     pub(crate) start: u64,
@@ -40,12 +42,14 @@ impl ClosingSpan {
             true => is_once.then_some((u64::from(ENTERED) | wait << UPPER_SHIFT, last)),
             false => (count <= UNTIMED_ENTRIES_MAX).then_some((UNTIMED | count << UPPER_SHIFT, 0)),
         };
+        let says_inside = narrow.is_none() && self.inside.is_some();
         let kind = if self.is_timed { 0 } else { UNTIMED };
         let (flags, word) = narrow.unwrap_or((WIDE | kind, busy));
         let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH)
             | (self.status as u64) << STATUS_SHIFT
             | u64::from(self.left_out) << LEFT_OUT_SHIFT
-            | u64::from(self.stray.is_some()) << STRAY_SHIFT
+            | u64::from(self.is_stray) << STRAY_SHIFT
+            | u64::from(says_inside) << SAYS_INSIDE_SHIFT
             | flags;
         let mut slots = [[0; SLOT_WORDS]; 2];
         let [first_slot, second_slot] = &mut slots;
@@ -66,7 +70,7 @@ impl ClosingSpan {
         entries.set_last(last);
         entries.set_longest(longest);
         entries.set_thread(u64::from(longest_thread));
-        entries.set_before_stray(self.stray.unwrap_or(0));
+        entries.set_inside(self.inside.unwrap_or(0));
         (slots, SPAN_WORDS_WIDE)
     }
 }

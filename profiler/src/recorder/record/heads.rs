@@ -4,7 +4,7 @@ use spandrel_storage::Status;
 
 use super::entries::Entries;
 use super::layout::{
-    COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY, KIND_EVENT, KIND_LINK,
+    APART, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY, KIND_EVENT, KIND_LINK,
     KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, UPPER_SHIFT, callsite_high,
     callsite_low, id_and,
 };
@@ -21,8 +21,8 @@ pub(crate) struct SpanHead {
     pub(crate) counted: bool,
     /// It was entered elsewhere than inside its parent, or outside of everything if it has none.
     pub(crate) is_stray: bool,
-    /// Ticks inside its parent before that.
-    pub(crate) before_stray: u64,
+    /// Ticks inside its parent, but for entries that are [apart](Entry::is_apart); `None`: all that it was busy.
+    pub(crate) inside: Option<u64>,
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) root: u64,
@@ -95,6 +95,9 @@ pub(crate) struct Entry {
     pub(crate) counts: bool,
     /// The span's entries before this one, if they are not recorded all.
     pub(crate) earlier: Earlier,
+    /// Whether it is not in what the record of its span says of the time inside the parent. That of an entry which is not is
+    /// in both.
+    pub(crate) is_apart: bool,
     /// Its time was taken off that of the span around already.
     pub(crate) counted: bool,
 }
@@ -112,6 +115,7 @@ impl Entry {
         let header = KIND_ENTRY << KIND_SHIFT
             | u64::from(self.thread)
             | u64::from(self.counts) << COUNTS_SHIFT
+            | if self.is_apart { APART } else { 0 }
             | callsite_high(self.callsite);
         let mut words = [0; SLOT_WORDS];
         let mut entry = EntryWords::write(&mut words);

@@ -14,7 +14,8 @@
 //!   when; with the flag `AGAIN` that number is `COUNT_BIAS` too large, as it stood in the table. `L`: fields were left
 //!   out.
 //! * event: so many words of fields; `L` likewise.
-//! * entry: with `L` it counts as a call.
+//! * entry: with `L` it counts as a call. In a kind of its own, where what its span says of the time inside its parent is
+//!   without it.
 //!
 //! A word of two parts has an id below and 16 bits more above it: so ids have [`ID_BITS`]. A callsite's number has 27
 //! bits, of which the upper ones, `callsite'`, are 0 but in the largest programs.
@@ -42,6 +43,11 @@ pub(super) const KIND_EVENT: u64 = 1;
 pub(super) const KIND_LINK: u64 = 2;
 pub(super) const KIND_UNTIMED: u64 = 3;
 pub(super) const KIND_ENTRY: u64 = 4;
+/// An entry that is apart.
+const KIND_ENTRY_APART: u64 = 5;
+/// In the header of an entry: it is of that kind.
+pub(super) const APART: u64 = 1 << KIND_SHIFT;
+const _: () = assert!(KIND_ENTRY << KIND_SHIFT | APART == KIND_ENTRY_APART << KIND_SHIFT);
 
 /// In the lower half of the header of a span, and of the `head` of an open one: its owner has been inside, and left.
 pub(crate) const ENTERED: u32 = 1 << 26;
@@ -51,6 +57,9 @@ pub(crate) const AGAIN: u32 = 1 << 27;
 /// that there were more than [`LONG_COUNT`].
 pub(crate) const COUNT_BIAS: u16 = (1 << 15) - (LONG_COUNT as u16 + 1);
 const _: () = assert!(LONG_COUNT < 1 << 15);
+/// How long a wide span was inside its parent is said.
+pub(super) const SAYS_INSIDE_SHIFT: u32 = 24;
+pub(super) const SAYS_INSIDE: u64 = 1 << SAYS_INSIDE_SHIFT;
 /// A span was entered elsewhere than inside its parent.
 pub(super) const STRAY_SHIFT: u32 = 25;
 pub(super) const STRAY: u64 = 1 << STRAY_SHIFT;
@@ -168,8 +177,8 @@ words! {
         3: longest, set_longest;
         /// Who was inside then.
         4: thread, set_thread;
-        /// Ticks inside before it was entered elsewhere than inside its parent.
-        5: before_stray, set_before_stray;
+        /// Ticks inside its parent, if that is said.
+        5: inside, set_inside;
     }
 }
 
@@ -234,7 +243,7 @@ impl Header {
             KIND_SPAN | KIND_UNTIMED => Some(Kind::Span),
             KIND_EVENT => Some(Kind::Event),
             KIND_LINK => Some(Kind::Link),
-            KIND_ENTRY => Some(Kind::Entry),
+            KIND_ENTRY | KIND_ENTRY_APART => Some(Kind::Entry),
             _ => None,
         }
     }

@@ -25,5 +25,5 @@ pub(crate) use self::layout::{
     SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot, SpanWords, THREAD_MAX, UNTIMED, UPPER_SHIFT,
     WAIT_MAX, WIDE, callsite, callsite_high, callsite_low, id_and, id_of, slots, thread, upper_of,
 };
-pub(crate) use self::parent_link::{ParentIds, ParentLink, parent_ids, parent_link};
+pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_ids, parent_link};
 pub(crate) use self::read::{kind, read};

@@ -1,10 +1,10 @@
 //! What stands in a record of the span around it.
 
 use super::layout::{
-    AGAIN, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY,
+    AGAIN, APART, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY,
     SpanWords, THREAD_MAX, WIDE, callsite, id_of,
 };
-use super::read::{before_stray, kind};
+use super::read::{inside, kind};
 use crate::recorder::losses::Kind;
 
 /// What the writer looks at before it converts a record of a span, or of an entry.
@@ -32,6 +32,11 @@ impl ParentLink<'_> {
     pub(crate) fn is_one_piece(&self) -> bool {
         let header = self.header();
         self.is_entry || !header.has(STRAY) && (!header.has(WIDE) || self.inside().is_some())
+    }
+
+    /// Whether it is an entry that is in what its span says of the time inside the parent.
+    pub(crate) fn is_inside_parent(&self) -> bool {
+        entry_inside(self.words).is_some()
     }
 
     /// Whether it is an entry that counts as a call.
@@ -67,16 +72,20 @@ impl ParentLink<'_> {
         }
     }
 
-    /// Ticks inside the parent of one that is not one piece, but for entries inside others; 0 where that was not measured.
+    /// What a span says of the ticks inside its parent: see [`SpanHead::inside`](super::heads::SpanHead::inside). 0 where
+    /// that was not measured.
     pub(crate) fn busy_inside(&self) -> u64 {
-        match self.header() {
-            header if header.is_untimed() => 0,
-            header if header.has(STRAY) => before_stray(header, self.words),
-            header if header.has(WIDE) => {
+        let header = self.header();
+        let all = || match header.has(WIDE) {
+            true => {
                 let busy = SpanWords::read(self.words).map_or(0, |it| it.last_or_busy());
                 busy.cast_signed().max(0).cast_unsigned()
             }
-            _ => 0,
+            false => self.inside().map_or(0, |(since, _)| self.left().saturating_sub(since)),
+        };
+        match header.is_untimed() {
+            true => 0,
+            false => inside(header, self.words).unwrap_or_else(all),
         }
     }
 
@@ -139,4 +148,14 @@ pub(crate) fn parent_link(words: &mut [u64]) -> Option<ParentLink<'_>> {
         || header.is_untimed() && header.upper() > 0;
     let parent = if header.has(COUNTED) || !was_inside { 0 } else { parent };
     Some(ParentLink { words, id, is_entry, parent, thread: header.thread(), start, end })
+}
+
+/// The span of an entry that is in what that says of the time inside its parent, and when it was entered and left.
+pub(crate) fn entry_inside(words: &[u64]) -> Option<(u64, u64, u64)> {
+    let is_entry = kind(words)? == Kind::Entry;
+    if !is_entry || Header::of(words)?.has(APART) {
+        return None;
+    }
+    let entry = EntryWords::read(words)?;
+    (id_of(entry.around()) != 0).then(|| (entry.span(), entry.entered(), entry.left()))
 }

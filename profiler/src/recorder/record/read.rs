@@ -5,9 +5,9 @@ use spandrel_storage::Status;
 use super::entries::Entries;
 use super::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
 use super::layout::{
-    AGAIN, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EVENT_WORDS, EntriesWords, EntryWords, EventWords,
-    Header, LEFT_OUT, LinkWords, SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY, Slot, SpanWords,
-    THREAD_MAX, WIDE, callsite, id_of, upper_of,
+    AGAIN, APART, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EVENT_WORDS, EntriesWords, EntryWords,
+    EventWords, Header, LEFT_OUT, LinkWords, SAYS_INSIDE, SPAN_WORDS, SPAN_WORDS_WIDE,
+    STATUS_SHIFT, STRAY, Slot, SpanWords, THREAD_MAX, WIDE, callsite, id_of, upper_of,
 };
 use crate::recorder::losses::Kind;
 
@@ -43,7 +43,7 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 left_out,
                 counted: header.has(COUNTED),
                 is_stray: header.has(STRAY),
-                before_stray: before_stray(header, words),
+                inside: inside(header, words),
                 id: span.id(),
                 parent: id_of(span.origin()),
                 root: id_of(span.root()),
@@ -83,17 +83,21 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 left: entry.left(),
                 counts: header.has(COUNTS),
                 earlier: Earlier { count: entry.earlier(), busy: entry.earlier_busy() },
+                is_apart: header.has(APART),
                 counted: header.has(COUNTED),
             }))
         }
     }
 }
 
-/// Ticks inside a span before it was entered elsewhere than inside its parent.
+/// What a span says of the time inside its parent: see [`SpanHead::inside`]. Of one that was entered elsewhere, and only
+/// once, that is nothing.
 #[inline(always)]
-pub(super) fn before_stray(header: Header, words: &[u64]) -> u64 {
-    let wide = (header.has(WIDE) && header.has(STRAY)).then(|| EntriesWords::of_span(words));
-    wide.flatten().map_or(0, |wide| wide.before_stray())
+pub(super) fn inside(header: Header, words: &[u64]) -> Option<u64> {
+    if header.has(SAYS_INSIDE) {
+        return EntriesWords::of_span(words).map(|wide| wide.inside());
+    }
+    (header.has(STRAY) && !header.has(WIDE)).then_some(0)
 }
 
 /// The entries of a span, and where its fields begin. `None` if words are missing.

@@ -11,7 +11,7 @@ fn head() -> SpanHead {
         left_out: true,
         counted: false,
         is_stray: true,
-        before_stray: 0,
+        inside: Some(0),
         id: ID_MAX - 1,
         parent: ID_MAX,
         root: ID_MAX - 2,
@@ -38,7 +38,8 @@ fn untimed_or_not(head: SpanHead, field_words: usize, is_timed: bool) -> Vec<u64
         origin: id_and(head.parent, callsite_low(head.callsite)),
         status: head.status,
         left_out: head.left_out,
-        stray: head.is_stray.then_some(head.before_stray),
+        is_stray: head.is_stray,
+        inside: head.inside,
         id: head.id,
         root: head.root,
         start: head.start,
@@ -77,8 +78,8 @@ fn spans_come_back_as_they_were() {
     ];
     for (entries, is_timed, len) in cases {
         // What is said only where there is room.
-        let before_stray = if len == 14 { 12_345 } else { 0 };
-        let head = SpanHead { entries, before_stray, ..head() };
+        let inside = Some(if len == 14 { 12_345 } else { 0 });
+        let head = SpanHead { entries, inside, ..head() };
         let words = untimed_or_not(head, 3, is_timed);
         assert_eq!(words.len(), len, "{entries:?}");
         let mut words = [&words[..], &fields, &[0]].concat();
@@ -138,9 +139,12 @@ fn events_and_links_come_back_as_they_were() {
         left: u64::MAX,
         counts: true,
         earlier: Earlier { count: 1 << 40, busy: u64::MAX },
+        is_apart: false,
         counted: false,
     };
     assert_eq!(read(&entry.words()), Some(Record::Entry(entry)));
+    let apart = Entry { is_apart: true, ..entry };
+    assert_eq!(read(&apart.words()), Some(Record::Entry(apart)));
     let mut words = entry.words();
     let parent_link = parent_link(&mut words).unwrap();
     assert_eq!((parent_link.id, parent_link.parent), (ID_MAX, ID_MAX - 1));

@@ -142,6 +142,8 @@ struct Late {
     all: Sum,
     /// Those that count, and what comes after them.
     counting: Sum,
+    /// What of them is in what the span says of the time inside its parent.
+    inside_ns: i64,
 }
 
 /// What is known of a span that closed a while ago.
@@ -210,9 +212,10 @@ impl Calls {
     }
 
     /// An entry comes after its span, or so it seems.
-    pub(super) fn expect(&mut self, span: u64, counts: bool, entry: Sum) {
+    pub(super) fn expect(&mut self, span: u64, counts: bool, entry: Sum, inside_ns: i64) {
         let late = self.late.entry(span);
         late.all.add(entry);
+        late.inside_ns = late.inside_ns.saturating_add(inside_ns);
         if counts || late.counting.count > 0 {
             late.counting.add(entry);
         }
@@ -223,6 +226,15 @@ impl Calls {
     pub(super) fn is_next(&mut self, span: u64) {
         if !self.late.is_empty() {
             self.late.remove(span);
+        }
+    }
+
+    /// What of the span's time inside its parent is in those entries.
+    #[inline(always)]
+    pub(super) fn late_ns(&mut self, span: u64) -> i64 {
+        match self.late.is_empty() {
+            true => 0,
+            false => self.late.get_mut(span).map_or(0, |late| late.inside_ns),
         }
     }
 
@@ -460,9 +472,10 @@ mod tests {
     fn what_comes_after_its_span_is_in_its_time_to_the_nanosecond() {
         let mut span = Span::default();
         let late = Sum { count: 1, ticks: 21, ns: 11 };
-        span.calls.expect(7, false, late);
-        span.calls.expect(7, true, late);
-        span.calls.expect(7, false, late);
+        span.calls.expect(7, false, late, 0);
+        span.calls.expect(7, true, late, 11);
+        span.calls.expect(7, false, late, 11);
+        assert_eq!((span.calls.late_ns(7), span.calls.late_ns(8)), (22, 0));
         // Nothing has counted yet, so that the first one does not.
         let busy = span.close(false, whole(3, 63));
         assert_eq!(busy, 22 + 10);
@@ -470,7 +483,7 @@ mod tests {
         assert_eq!(span.add(call(1)), (2, 21));
         span.add(call(2));
         assert_eq!(told(&mut span), [(1, -1, -11)]);
-        span.calls.expect(7, true, late);
+        span.calls.expect(7, true, late, 11);
         span.calls.is_next(7);
         assert!(span.calls.late.is_empty());
     }
