@@ -261,7 +261,7 @@ fn record(front: Front, threads: u8, programs: usize, recorded: Recorded, lends:
     }
     let report = profiler.close().unwrap();
     let db = ledger::check_complete(scratch.db(), &report);
-    check(&db, recorded);
+    check(&db, recorded, &format!("{front:?}, {threads} threads, {recorded:?}, {lends}"));
     if lends && threads > 1 {
         let by_others =
             "SELECT count(*) FROM spans WHERE name = 'child' AND longest_thread_id != thread_id";
@@ -291,19 +291,17 @@ fn play(
     player.kept
 }
 
-fn check(db: &Database, recorded: Recorded) {
+fn check(db: &Database, recorded: Recorded, what: &str) {
     let inside: i64 = db.value("SELECT sum(busy_ns) FROM spans WHERE name = 'outer'");
     let own = self_times::self_busy_ns(db);
     // Moments and lengths are rounded to nanoseconds, each by itself.
     let rounding: i64 = db.value("SELECT sum(entries) + count(*) FROM span");
-    assert!(own <= inside + rounding, "{own} ns in spans themselves, {inside} ns in all");
+    assert!(own <= inside + rounding, "{what}: {own} ns in spans themselves, {inside} ns in all");
+    assert!(own >= inside - rounding, "{what}: {own} ns in spans themselves, {inside} ns in all");
     if recorded == Recorded::Shared {
         assert!(db.count("SELECT count(*) FROM entry WHERE self_ns IS NOT NULL") > 0);
-        // What children were busy that were entered several times is taken off the entries at hand, which may be others: so
-        // there may be less, by as much as a thread was kept from running in one of them.
         return;
     }
-    assert!(own >= inside - rounding, "{own} ns in spans themselves, {inside} ns in all");
     let again = "SELECT count(*) FROM span WHERE entries > 1 AND self_busy_ns IS NOT NULL";
     assert!(db.count(again) > 0, "nothing was entered twice, with another span inside");
     let waited = "SELECT count(*) FROM spans WHERE self_ns > self_busy_ns";

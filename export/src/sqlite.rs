@@ -107,7 +107,9 @@ impl Copy {
             duration_ns: span.duration_ns,
             busy_ns: span.busy_ns,
             self_ns: span.self_ns,
-            self_busy_ns: span.self_busy_ns.filter(|own| Some(*own) != span.busy_ns),
+            self_busy_ns: span
+                .self_busy_ns
+                .filter(|own| span.self_ns.is_none() || Some(*own) != span.busy_ns),
             entries: span.entries,
             first_entry_ns: span.first_entry_ns,
             longest_entry_ns: span.longest_entry_ns.filter(|_| span.entries != 1),

@@ -49,8 +49,8 @@ impl Counted {
     }
 }
 
-/// Takes the time of children off spans that have closed before them. Those of one span stand side by side, in any
-/// order. Which of its other children were there meanwhile is not looked for, so that a
+/// Takes the time of children off spans that have closed before them; off one that counts by its entries, that of its
+/// own which is in none. Those of one span stand side by side, in any order. Which of its other children were there meanwhile is not looked for, so that a
 /// child that waited for those before it was entered may take too much off, but never more than there is.
 pub(crate) fn off_spans(
     tx: &Connection,
@@ -67,14 +67,21 @@ pub(crate) fn off_spans(
            coalesce(longest_thread_id, thread_id), coalesce(self_busy_ns, busy_ns) FROM main.span
          WHERE id = ?1 AND run_id = ?2 AND self_ns IS NOT NULL AND duration_ns IS NOT NULL",
     )?;
+    let mut update_long = tx.prepare(
+        "UPDATE main.span SET self_busy_ns = nullif(max(self_busy_ns - ?3, 0), 0)
+         WHERE id = ?1 AND run_id = ?2 AND self_ns IS NULL AND self_busy_ns IS NOT NULL",
+    )?;
     let mut update =
         tx.prepare("UPDATE main.span SET self_ns = ?2, self_busy_ns = ?3 WHERE id = ?1")?;
     for children in late.chunk_by(|one, other| one.parent_id == other.parent_id) {
         let id = children[0].parent_id.cast_signed();
         let read = |row: &Row<'_>| Ok((Counted::read(row)?, Work::read(row)?));
-        let Some((found, work)) = find.query_row([id, run_id], read).optional()? else { continue };
-        let covered = work.covered(children);
         let busy = children.iter().map(|child| child.busy_ns).fold(0, i64::saturating_add);
+        let Some((found, work)) = find.query_row([id, run_id], read).optional()? else {
+            update_long.execute([id, run_id, busy])?;
+            continue;
+        };
+        let covered = work.covered(children);
         let left = found.self_ns.saturating_sub(covered).max(0);
         let busy_left = work.self_busy_ns.map(|ns| ns.saturating_sub(busy).max(0));
         if left != found.self_ns || busy_left != work.self_busy_ns {

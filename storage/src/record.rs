@@ -130,7 +130,7 @@ pub struct SpanRow {
     /// for one whose entries count instead.
     pub self_ns: Option<i64>,
     /// Time inside less that of what was entered inside; `None` if that is the same, as nothing was, if nobody was
-    /// inside, or as `self_ns`.
+    /// inside, or for an unfinished span. Of one whose entries count, what of that is in no row of an entry, if anything.
     pub self_busy_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,

@@ -92,9 +92,9 @@ CREATE TABLE span (
   longest_thread_id INTEGER,       -- the thread of the longest entry, thread.id; NULL: thread_id
   self_busy_ns INTEGER,            -- busy_ns less that of its children inside it, and less the entries
                                    -- that its threads made meanwhile into other spans, ns; NULL:
-                                   -- busy_ns, as nobody was inside another span meanwhile; or as
-                                   -- self_ns (entry.self_ns has it then), or it is of a version before
-                                   -- 3 (first_entry_ns is NULL)
+                                   -- busy_ns, as nobody was inside another span meanwhile, or it is of a
+                                   -- version before 3 (first_entry_ns is NULL). If self_ns is NULL,
+                                   -- entry.self_ns has it, and this what is in no row there; NULL: nothing
   batch_id INTEGER                 -- the commit that stored it, batch.id; NULL: before version 3
 ) STRICT;
 
@@ -327,7 +327,8 @@ SELECT
     || '.' || substr(CAST(1000 + s.utc_ms % 1000 AS TEXT), 2) || 'Z' AS TEXT) AS started,
   CAST(s.duration_ns / 1e6 AS DOUBLE) AS duration_ms, CAST(s.busy_ns / 1e6 AS DOUBLE) AS busy_ms,
   CAST(s.self_ns / 1e6 AS DOUBLE) AS self_ms,
-  CAST(CASE WHEN s.self_ns IS NOT NULL AND (s.entries = 0 OR s.first_entry_ns IS NOT NULL)
+  CAST(CASE WHEN s.self_ns IS NULL THEN s.self_busy_ns
+    WHEN s.entries = 0 OR s.first_entry_ns IS NOT NULL
     THEN coalesce(s.self_busy_ns, s.busy_ns) END / 1e6 AS DOUBLE) AS self_busy_ms, s.entries,
   CAST(s.first_entry_ns / 1e6 AS DOUBLE) AS first_entry_ms,
   CAST(CASE WHEN s.entries = 1 THEN coalesce(s.longest_entry_ns, s.busy_ns)
@@ -338,7 +339,8 @@ SELECT
   CAST(coalesce(t.name, 'thread ' || CAST(t.os_id AS TEXT)) AS TEXT) AS thread,
   CAST(coalesce(m.name, 'thread ' || CAST(m.os_id AS TEXT)) AS TEXT) AS made_on,
   s.fields, c.file, c.line, s.start_ns, s.duration_ns, s.busy_ns, s.self_ns,
-  CAST(CASE WHEN s.self_ns IS NOT NULL AND (s.entries = 0 OR s.first_entry_ns IS NOT NULL)
+  CAST(CASE WHEN s.self_ns IS NULL THEN s.self_busy_ns
+    WHEN s.entries = 0 OR s.first_entry_ns IS NOT NULL
     THEN coalesce(s.self_busy_ns, s.busy_ns) END AS BIGINT) AS self_busy_ns, s.callsite_id,
   s.thread_id, CAST(coalesce(s.longest_thread_id, s.thread_id) AS BIGINT) AS longest_thread_id
 FROM (

@@ -302,6 +302,19 @@ impl Converter {
         count
     }
 
+    /// The same, and what of the time inside is in no row of an entry, nor in others, if there is anything.
+    #[cold]
+    fn close_long(
+        &mut self,
+        head: &SpanHead,
+        duration: i64,
+        times: &mut Times,
+    ) -> (u64, Option<i64>) {
+        let count = self.close_calls(head, duration, times);
+        let own = times.busy_ns.map(|busy| self.self_times.close_own(head.id, busy));
+        (count, own.filter(|own| *own > 0))
+    }
+
     #[inline(always)]
     fn span(&mut self, head: &SpanHead, fields: &[u64], store: &mut Store) -> SpanRow {
         let (start, end, mut times) = self.span_times(head, store);
@@ -334,9 +347,9 @@ impl Converter {
             (Some(_), Some(busy)) if own.others_ns > 0 => Some((busy - own.others_ns).max(0)),
             _ => None,
         };
-        let entries = match own.self_ns {
-            Some(_) => head.entries.count,
-            None => self.close_calls(head, duration, &mut times),
+        let (entries, self_busy) = match own.self_ns {
+            Some(_) => (head.entries.count, self_busy),
+            None => self.close_long(head, duration, &mut times),
         };
         let rules = self.recorder.status_rules;
         let site = self.callsite(head.callsite, store);

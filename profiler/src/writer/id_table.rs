@@ -54,6 +54,11 @@ impl<V: Default> IdTable<V> {
         self.places.iter_mut().filter(|(id, _)| *id != 0).map(|(_, value)| value)
     }
 
+    /// The same with their ids.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut V)> {
+        self.places.iter_mut().filter(|(id, _)| *id != 0).map(|(id, value)| (*id, value))
+    }
+
     fn mask(&self) -> usize {
         self.places.len() - 1
     }

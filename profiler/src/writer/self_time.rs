@@ -388,6 +388,12 @@ struct Long {
     recorded_ns: i64,
     threads: Vec<Inside>,
     tally: Tally,
+    /// If it counts by its entries, how long its threads were in others while they were inside ...
+    others_ns: i64,
+    /// ... and what its rows say of their own.
+    rows_self_ns: i64,
+    /// Once it has closed: how long it was busy, and what its row says of that.
+    said: Option<(i64, i64)>,
 }
 
 /// What ran inside a span on one thread since the last entry that has arrived.
@@ -457,9 +463,41 @@ impl Inside {
 impl Long {
     /// No entry of it comes any more.
     fn end(&mut self, rows: &mut LastRows) {
+        let before = rows.taken_ns();
         for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
             rows.take_sum_off(inside.last, std::mem::take(&mut inside.others_ns));
         }
+        self.rows_self_ns -= rows.taken_ns() - before;
+    }
+
+    /// Something has run inside it.
+    fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
+        let before = rows.taken_ns();
+        self.inside(part.thread).add(part, rows, spare);
+        if self.counts {
+            self.others_ns = self.others_ns.saturating_add(part.inside_ns);
+        }
+        self.rows_self_ns -= rows.taken_ns() - before;
+    }
+
+    /// What of a time inside was in no other, and in no row of an entry: of entries before the first that counts, and of
+    /// those that were dropped.
+    fn own_ns(&self, busy: i64) -> i64 {
+        busy.saturating_sub(self.others_ns).saturating_sub(self.rows_self_ns).max(0)
+    }
+
+    /// All of its entries have come, if it has closed. Returns how much more its row says of that than is known now.
+    fn settle(&mut self, rows: &mut LastRows) -> i64 {
+        let Some((busy, said)) = self.said else { return 0 };
+        // What others were inside for is certain, and in which rows that was is not always: of several threads, one may have
+        // been taken for another.
+        let mut excess = self.others_ns.saturating_add(self.rows_self_ns).saturating_sub(busy);
+        for inside in &self.threads {
+            excess = rows.take_sum_off(inside.last, excess);
+        }
+        let own = self.own_ns(busy).min(said);
+        self.said = Some((busy, own));
+        said - own
     }
 
     fn inside(&mut self, thread: u32) -> &mut Inside {
@@ -530,6 +568,14 @@ pub(super) struct Orphan {
     pub(super) thread: u32,
     /// How long it was inside; of all children of one parent, what the first one says.
     pub(super) busy_ns: i64,
+}
+
+/// The row of a span that counts by its entries, and has closed, says so much too much of what was in no row of an entry.
+fn take_off_row(parent: u64, busy_ns: i64, orphans: &mut Vec<Orphan>) {
+    if busy_ns > 0 && orphans.len() < ORPHANS_MAX {
+        let (start, end, inside_since, thread) = (0, 0, i64::MAX, 0);
+        orphans.push(Orphan { parent, start, end, inside_since, thread, busy_ns });
+    }
 }
 
 /// Keeps a list's memory.
@@ -603,6 +649,7 @@ impl SelfTimes {
         {
             if let Some(mut long) = self.long.remove(*id) {
                 long.end(&mut self.rows);
+                take_off_row(*id, long.settle(&mut self.rows), &mut self.orphans);
                 self.calls.forget(*id, Past::of(&long));
                 if long.counts {
                     self.take_children(*id);
@@ -614,8 +661,11 @@ impl SelfTimes {
 
     /// Nothing more comes. What is left of children is such as parents in the file have not counted.
     pub(super) fn end(&mut self, is_open: impl Fn(u64) -> bool) {
-        let Self { long, rows, .. } = self;
-        long.values_mut().for_each(|long| long.end(rows));
+        let Self { long, rows, orphans, .. } = self;
+        for (id, long) in long.iter_mut() {
+            long.end(rows);
+            take_off_row(id, long.settle(rows), orphans);
+        }
         self.purge(is_open);
     }
 
@@ -680,6 +730,18 @@ impl SelfTimes {
         Some(self.calls.close(span, tally, whole, length_ns))
     }
 
+    /// How long a span that has closed was inside itself, and in no entry that is a row, if it counts by its entries:
+    /// it was busy for so long. Should more be known of others when all of its entries have come, its row says less then.
+    #[cold]
+    pub(super) fn close_own(&mut self, span: u64, busy: i64) -> i64 {
+        let Some(long) = self.long.get_mut(span) else { return 0 };
+        // What rows have too much yet is taken off them when no more come.
+        let owed: i64 = long.threads.iter().map(|inside| inside.others_ns).sum();
+        let own = long.own_ns(busy.saturating_add(owed));
+        long.said = Some((busy, own));
+        own
+    }
+
     /// What rows of entries have to say of earlier ones, and do not yet.
     pub(super) fn tell_earlier(
         &mut self,
@@ -721,7 +783,12 @@ impl SelfTimes {
     /// So long were threads inside a child, or an entry inside it, of which nothing else is to be said.
     #[cold]
     pub(super) fn add_busy(&mut self, parent: u64, ns: i64) {
-        if ns > 0 && !self.counts_by_entries(parent) {
+        if ns <= 0 {
+            return;
+        }
+        if let Some(long) = self.long.get_mut(parent).filter(|long| long.counts) {
+            long.others_ns = long.others_ns.saturating_add(ns);
+        } else {
             let children = self.children.entry(parent);
             children.busy_ns = children.busy_ns.saturating_add(ns);
         }
@@ -736,12 +803,18 @@ impl SelfTimes {
     /// Says whether the parent counts by its entries.
     fn add_to_long(&mut self, parent: u64, part: Part) -> bool {
         let Some(long) = self.long.get_mut(parent) else {
-            return self.calls.past(parent).is_some_and(|past| {
+            let before = self.rows.taken_ns();
+            let is_past = self.calls.past(parent).is_some_and(|past| {
                 past.take_off(part, &mut self.rows);
                 true
             });
+            if is_past {
+                let rest = part.inside_ns - (self.rows.taken_ns() - before);
+                take_off_row(parent, rest, &mut self.orphans);
+            }
+            return is_past;
         };
-        long.inside(part.thread).add(part, &mut self.rows, &mut self.spare);
+        long.add(part, &mut self.rows, &mut self.spare);
         long.counts
     }
 
@@ -787,6 +860,7 @@ impl SelfTimes {
             // For its entries they are known; and its lifetime is nobody's work.
             let threads = &long.threads;
             let is_known = |of: u32| threads.iter().any(|it| it.thread == of && it.has_entries);
+            long.others_ns = long.others_ns.saturating_add(std::mem::take(&mut children.busy_ns));
             if children.forget(is_known, &mut self.spare) {
                 self.children.remove(span);
             }
@@ -795,6 +869,7 @@ impl SelfTimes {
             return None;
         }
         let self_ns = rest.max(0);
+        long.rows_self_ns = long.rows_self_ns.saturating_add(self_ns);
         let written = Written { id, start, end, self_ns, is_whole };
         let inside = long.inside(thread);
         inside.last = self.rows.add(inside.last, written, self.pieces.drain(..));
@@ -825,6 +900,10 @@ impl SelfTimes {
         let recorded_ns = long.recorded_ns;
         self.closed.push_back((self.batch, id));
         if long.counts {
+            if let Some(children) = self.children.get_mut(id) {
+                let others_ns = std::mem::take(&mut children.busy_ns);
+                long.others_ns = long.others_ns.saturating_add(others_ns);
+            }
             // Entries that come after it want to know what ran inside them.
             return Own { self_ns: None, recorded_ns, others_ns: 0 };
         }

@@ -154,7 +154,8 @@ fn column(key: NumberKey) -> Option<&'static str> {
             "CASE WHEN entries = 1 THEN coalesce(longest_entry_ns, busy_ns) ELSE longest_entry_ns END"
         }
         NumberKey::SelfBusy => {
-            "CASE WHEN self_ns IS NOT NULL AND (entries = 0 OR first_entry_ns IS NOT NULL)
+            "CASE WHEN self_ns IS NULL THEN self_busy_ns
+               WHEN entries = 0 OR first_entry_ns IS NOT NULL
                THEN coalesce(self_busy_ns, busy_ns) END"
         }
         NumberKey::Idle | NumberKey::Exit => return None,

@@ -200,14 +200,18 @@ pub(crate) fn longest_entry(entries: u64, busy: Option<i64>, longest: Option<i64
 }
 
 /// The busy time of its own of a row: that of a span in which nobody was inside another one is all of its busy time.
-/// `None` before version 3 of the file, and where it is not measured; and of what has not closed, or counts by its entries.
+/// `None` before version 3 of the file, and where it is not measured; and of what has not closed. Of what counts by its
+/// entries, what is in none of their rows; `None`: nothing.
 pub(crate) fn self_busy(
     (entries, first): (u64, Option<i64>),
     busy: Option<i64>,
     self_ns: Option<i64>,
     own: Option<i64>,
 ) -> Option<i64> {
-    let is_known = self_ns.is_some() && (entries == 0 || first.is_some());
+    if self_ns.is_none() {
+        return own;
+    }
+    let is_known = entries == 0 || first.is_some();
     own.or(busy).filter(|_| is_known)
 }
 

@@ -88,6 +88,8 @@ pub(super) struct LastRows {
     forgotten: u64,
     pieces: usize,
     changes: Vec<LateEntryTime>,
+    /// What was ever taken off any row.
+    taken_ns: i64,
 }
 
 impl LastRows {
@@ -146,6 +148,7 @@ impl LastRows {
             self.pieces += kept.pieces.len();
             let taken = new.min(kept.self_ns);
             kept.self_ns -= taken;
+            self.taken_ns += taken;
             if taken > 0 {
                 self.changes.push(LateEntryTime { id: kept.id, ns: taken });
             }
@@ -167,12 +170,18 @@ impl LastRows {
             let taken = ns.min(kept.self_ns);
             if taken > 0 {
                 kept.self_ns -= taken;
+                self.taken_ns += taken;
                 self.changes.push(LateEntryTime { id: kept.id, ns: taken });
                 ns -= taken;
             }
             number = kept.before;
         }
         ns
+    }
+
+    /// What was taken off rows so far, all together.
+    pub(super) fn taken_ns(&self) -> i64 {
+        self.taken_ns
     }
 
     /// What rows that may be in the file have too much.
