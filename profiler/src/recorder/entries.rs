@@ -12,7 +12,7 @@ use crate::recorder::entry_rules::{Entries, LONG_COUNT, NO_AGE, TICKS_MIN};
 use crate::recorder::local::{Entered, ThreadToken};
 use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot};
-use crate::recorder::record::{self, Earlier, Entry, id_of};
+use crate::recorder::record::{self, Earlier, EndingEntry, Entry, id_of, with_id};
 
 /// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
 /// slow, counts by its lifetime.
@@ -128,27 +128,40 @@ impl Recorder {
     #[inline]
     pub(crate) fn further_entry(
         &self,
-        token: ThreadToken,
         (position, span): (SlotPosition, &SpanSlot),
         (around, is_aside): (u64, bool),
         count: u64,
-        times: (u64, u64),
-    ) -> Option<Entry> {
+        (entered, left): (u64, u64),
+    ) -> Option<EndingEntry> {
         let rule = self.callsites.entries(record::callsite(span.origin(), span.head()));
-        let is_old = self.is_old(span, times.0);
+        let is_old = self.is_old(span, entered);
         let is_recorded = match rule.entries {
             Entries::Off => false,
             Entries::All => true,
             Entries::LongLived => is_aside || count > LONG_COUNT || is_old,
         };
-        let mut entry = is_recorded.then(|| self.entry(token, span, around, times))?;
-        entry.is_apart = is_aside;
-        entry.counts = rule.is_asked_for;
+        if !is_recorded {
+            if is_aside {
+                self.keep_unrecorded((position, span), around, left - entered);
+            }
+            return None;
+        }
+        let mut entry = EndingEntry {
+            head: span.head(),
+            span: span.id(),
+            around: with_id(span.origin(), around),
+            entered,
+            left,
+            counts: rule.is_asked_for,
+            earlier: Earlier::default(),
+        };
         if !rule.is_asked_for {
             let (others, busy) = self.open.foreign(position).sums();
             entry.counts = counts(count, count + others, is_old);
-            let busy = span.own_busy().wrapping_add(times.0).wrapping_add(busy);
-            entry.say_earlier(count - 1 + others, busy);
+            let busy = span.own_busy().wrapping_add(entered).wrapping_add(busy);
+            if entry.counts {
+                entry.earlier = Earlier { count: count - 1 + others, busy };
+            }
         }
         Some(entry)
     }

@@ -171,7 +171,7 @@ pub(crate) fn exit_recorded(
         return None;
     }
     if let Some(entry) =
-        recorder.further_entry(token, (position, span), (around, is_aside), count, (entered, now))
+        recorder.further_entry((position, span), (around, is_aside), count, (entered, now))
     {
         let mut lease = token.borrow_lease()?;
         let published = lease.has_spare(1)
@@ -181,8 +181,6 @@ pub(crate) fn exit_recorded(
         if !published {
             return None;
         }
-    } else if is_aside {
-        recorder.keep_unrecorded((position, span), around, now - entered);
     }
     // Not negative.
     let _ = span.keep_length(now - entered);

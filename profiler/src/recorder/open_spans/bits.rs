@@ -1,7 +1,7 @@
 //! What stands beside each other in the words of a slot, beside what stands there as in a
 //! [`record`](crate::recorder::record).
 
-use crate::recorder::record::UPPER_SHIFT;
+use crate::recorder::record::{APART, UPPER_SHIFT};
 use crate::recorder::said::SAID_BITS;
 
 /// In the lower half of `head`, beside the number of the owner: it is inside.
@@ -11,6 +11,8 @@ pub(super) const NESTED: u32 = 1 << 25;
 /// It is inside a span that is not its parent: the end of that entry is left to the general path. Only while it
 /// is inside, where the kind of the record will stand.
 pub(crate) const ASIDE: u32 = 1 << 28;
+/// The record of such an entry says so in the same place.
+const _: () = assert!(ASIDE as u64 == APART);
 /// Beside [`ASIDE`], that it was entered elsewhere is no reason for it: the span that was around it has been left.
 pub(crate) const OVERLAPPED: u32 = 1 << 30;
 /// Its entries may have to be recorded, each: the fast paths leave the span alone. Where the kind of the record will

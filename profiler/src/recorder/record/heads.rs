@@ -4,9 +4,9 @@ use spandrel_storage::Status;
 
 use super::entries::Entries;
 use super::layout::{
-    APART, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY, KIND_EVENT, KIND_LINK,
-    KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, UPPER_SHIFT, callsite_high,
-    callsite_low, id_and,
+    APART, CALLSITE_HIGH, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY,
+    KIND_EVENT, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, THREAD_MAX,
+    UPPER_SHIFT, callsite_high, callsite_low, id_and,
 };
 use crate::recorder::losses::Kind;
 
@@ -112,16 +112,47 @@ pub(crate) struct Earlier {
 
 impl Entry {
     pub(crate) fn words(&self) -> Slot {
-        let header = KIND_ENTRY << KIND_SHIFT
-            | u64::from(self.thread)
-            | u64::from(self.counts) << COUNTS_SHIFT
-            | if self.is_apart { APART } else { 0 }
-            | callsite_high(self.callsite);
+        let ending = EndingEntry {
+            head: u64::from(self.thread)
+                | callsite_high(self.callsite)
+                | if self.is_apart { APART } else { 0 },
+            span: self.span,
+            around: id_and(self.around, callsite_low(self.callsite)),
+            entered: self.entered,
+            left: self.left,
+            counts: self.counts,
+            earlier: self.earlier,
+        };
+        ending.words()
+    }
+}
+
+/// An entry of the owner of a span, to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndingEntry {
+    /// The span's `head`: thread, what the callsite's number has above 16 bits, and whether the entry is
+    /// [apart](Entry::is_apart), as one that is inside another span than the parent.
+    pub(crate) head: u64,
+    pub(crate) span: u64,
+    /// Callsite, and the span around it.
+    pub(crate) around: u64,
+    pub(crate) entered: u64,
+    pub(crate) left: u64,
+    pub(crate) counts: bool,
+    pub(crate) earlier: Earlier,
+}
+
+impl EndingEntry {
+    #[inline(always)]
+    pub(crate) fn words(&self) -> Slot {
+        let header = self.head & (THREAD_MAX as u64 | CALLSITE_HIGH | APART)
+            | KIND_ENTRY << KIND_SHIFT
+            | u64::from(self.counts) << COUNTS_SHIFT;
         let mut words = [0; SLOT_WORDS];
         let mut entry = EntryWords::write(&mut words);
         entry.set_header(header);
         entry.set_span(self.span);
-        entry.set_around(id_and(self.around, callsite_low(self.callsite)));
+        entry.set_around(self.around);
         entry.set_entered(self.entered);
         entry.set_left(self.left);
         entry.set_earlier(self.earlier.count);

@@ -46,7 +46,7 @@ pub(super) const KIND_ENTRY: u64 = 4;
 /// An entry that is apart.
 const KIND_ENTRY_APART: u64 = 5;
 /// In the header of an entry: it is of that kind.
-pub(super) const APART: u64 = 1 << KIND_SHIFT;
+pub(crate) const APART: u64 = 1 << KIND_SHIFT;
 const _: () = assert!(KIND_ENTRY << KIND_SHIFT | APART == KIND_ENTRY_APART << KIND_SHIFT);
 
 /// In the lower half of the header of a span, and of the `head` of an open one: its owner has been inside, and left.
@@ -276,6 +276,12 @@ impl Header {
 #[inline(always)]
 pub(crate) const fn id_and(id: u64, upper: u16) -> u64 {
     id | (upper as u64) << UPPER_SHIFT
+}
+
+/// Such a word with another id, and what is above that of this one.
+#[inline(always)]
+pub(crate) const fn with_id(word: u64, id: u64) -> u64 {
+    word >> UPPER_SHIFT << UPPER_SHIFT | id
 }
 
 /// The id in such a word.

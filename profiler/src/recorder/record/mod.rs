@@ -19,11 +19,12 @@ mod tests;
 
 pub(crate) use self::closing::ClosingSpan;
 pub(crate) use self::entries::Entries;
-pub(crate) use self::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
+pub(crate) use self::heads::{Earlier, EndingEntry, Entry, EventHead, Link, Record, SpanHead};
 pub(crate) use self::layout::{
-    AGAIN, CALLSITE_LOW_MAX, COUNT_BIAS, ENTERED, EVENT_WORDS, EntriesWords, FIRST_ID_MAX, ID_BITS,
-    SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot, SpanWords, THREAD_MAX, UNTIMED, UPPER_SHIFT,
-    WAIT_MAX, WIDE, callsite, callsite_high, callsite_low, id_and, id_of, slots, thread, upper_of,
+    AGAIN, APART, CALLSITE_LOW_MAX, COUNT_BIAS, ENTERED, EVENT_WORDS, EntriesWords, FIRST_ID_MAX,
+    ID_BITS, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot, SpanWords, THREAD_MAX, UNTIMED,
+    UPPER_SHIFT, WAIT_MAX, WIDE, callsite, callsite_high, callsite_low, id_and, id_of, slots,
+    thread, upper_of, with_id,
 };
 pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_ids, parent_link};
 pub(crate) use self::read::{kind, read};
