@@ -155,3 +155,22 @@ fn a_span_has_less_and_so_has_its_second() {
     profile.store.append(&mut more).unwrap();
     assert_eq!(profile.own()[0], (1, 0, 0), "never more than there is");
 }
+
+#[test]
+fn a_span_that_counts_by_its_entries_has_less_of_what_is_in_none_of_them() {
+    let mut profile = Profile::new();
+    let long = "UPDATE span SET self_ns = NULL, self_busy_ns = CASE id WHEN 3 THEN NULL ELSE 100 END WHERE id < 4";
+    profile.connect().execute(long, []).unwrap();
+    let rows = |profile: &Profile| -> Vec<Option<i64>> {
+        let conn = profile.connect();
+        let sql = "SELECT self_busy_ns FROM spans WHERE id < 4 ORDER BY id";
+        let mut query = conn.prepare(sql).unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(rows(&profile), [Some(100), Some(100), None]);
+    for left in [Some(40), None, None] {
+        let late_children = [1, 3].map(|id| profile.child(id, 0, 0)).to_vec();
+        profile.store.append(&mut Batch { late_children, ..Batch::default() }).unwrap();
+        assert_eq!(rows(&profile), [left, Some(100), None]);
+    }
+}

@@ -1187,6 +1187,51 @@ mod tests {
         assert!(!times.has_children());
     }
 
+    /// A span that was busy for 60, of which two entries of 10 are rows, and one of them comes after it.
+    #[test]
+    fn what_is_in_no_row_of_an_entry_is_said_by_the_span_that_has_closed() {
+        for is_late in [false, true] {
+            let mut times = SelfTimes::new(0);
+            times.begin_batch();
+            // Before it counts, and in the entry that does, or in that which comes yet.
+            times.add_child(1, part(2, 7));
+            assert_eq!(times.entry(1, arrived(1, 100, 110, true)), Some(10));
+            times.add_child(1, Part { busy: Some(4), inside_ns: 4, ..part(101, 112) });
+            assert_eq!(times.take(1, (0, 200), 1).self_ns, None);
+            assert_eq!(times.close_own(1, 60), 60 - 10 - 5);
+            if is_late {
+                assert_eq!(times.entry(1, arrived(1, 120, 130, true)), Some(6));
+            }
+            times.begin_batch();
+            times.begin_batch();
+            let orphans = times.take_orphans();
+            let told: Vec<_> = orphans.iter().map(|it| (it.parent, it.busy_ns)).collect();
+            assert_eq!(told, if is_late { vec![(1, 10)] } else { vec![] });
+            let mut late = Vec::new();
+            times.tell_late(&mut late);
+            let late: Vec<_> = late.iter().map(|late| (late.id, late.ns)).collect();
+            assert_eq!(late, if is_late { vec![] } else { vec![(100, 4)] });
+        }
+    }
+
+    /// A child that two threads entered, and whose time is taken off entries of one of them first.
+    #[test]
+    fn what_others_did_is_taken_off_entries_of_any_thread() {
+        let mut times = SelfTimes::new(0);
+        times.begin_batch();
+        times.entry(1, arrived(1, 100, 110, true));
+        times.entry(1, arrived(2, 200, 290, true));
+        times.add_child(1, Part { busy: Some(30), inside_ns: 30, ..part(100, 280) });
+        times.take(1, (0, 300), 1);
+        assert_eq!(times.close_own(1, 100), 0);
+        times.begin_batch();
+        times.begin_batch();
+        let mut late = Vec::new();
+        times.tell_late(&mut late);
+        let late: Vec<_> = late.iter().map(|late| (late.id, late.ns)).collect();
+        assert_eq!(late, [(100, 10), (200, 20)]);
+    }
+
     #[test]
     fn entries_that_do_not_count_leave_the_span_its_lifetime() {
         let mut times = SelfTimes::new(0);
