@@ -65,7 +65,9 @@ fn has_all(db: &Database) -> Result<(), String> {
 /// So many other threads enter it, too, if it is nobody's child; else its own does alone, inside its parent.
 fn record(front: Front, others: Option<usize>, times: usize) -> Result<(), String> {
     let scratch = scratch();
-    let profiler = small(scratch.db()).build().unwrap();
+    // One for each thread: of those that share one, each waits for whoever is kept from running while it publishes, and what
+    // is inside of a span may come long after it.
+    let profiler = small(scratch.db()).partitions(8).build().unwrap();
     let dispatch = front.dispatch(&profiler);
     let outer = || info_span!(parent: None, "outer");
     within(&dispatch, || match others {
