@@ -24,11 +24,13 @@ shopt -s inherit_errexit
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
-few=40000
-many=160000
+few=20000
+many=60000
 few_timed=100000
-many_timed=900000
-ring_slots=2097152
+many_timed=500000
+# Room for all of them, so that none is lost: half of it would be enough.
+ring_slots=262144
+ring_slots_timed=2097152
 cases=("$@")
 [[ $# -gt 0 ]] || cases=(no_fields 3_fields)
 
@@ -37,7 +39,13 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 
-cargo build --quiet --release --package spandrel-benches --bins
+# With lines for what is ours; the rest has none, and is not built anew.
+lines=()
+for package in spandrel spandrel-storage spandrel-ring rusqlite spandrel-benches; do
+    lines+=(--config "profile.release.package.$package.debug=\"line-tables-only\"")
+done
+lines+=(--config 'profile.release.package.spandrel-benches.strip=false')
+cargo build --quiet --release --package spandrel-benches --bin record_spans "${lines[@]}"
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 program=$target/release/record_spans
 folder=$(mktemp -d)
@@ -80,8 +88,10 @@ phases() { # case, spans
         }
         # The phase of what a function takes in code that is not ours and was inlined into it.
         function phase_of_function(name, file) {
+            # Without lines; of what is linked into the program, that has names without paths.
+            if (object ~ /record_spans$/ && name !~ /::|^_|^rust|^main$/) return "SQLite"
             if (name ~ /drain_pass|drain_until|RawBatch/) return "drain"
-            if (name ~ /Converter::fields|writer::(json|cursor|keys|digits)/) return "fields"
+            if (name ~ /Converter::some_fields|writer::(json|cursor|keys|digits)/) return "fields"
             if (name ~ /count_late_children|SelfTimes/) return "self times"
             if (name ~ /Converter|::prepare|Timeline/) return "convert"
             if (name ~ /[Rr]ollup|Histogram/) return "rollup"
@@ -90,16 +100,30 @@ phases() { # case, spans
             if (name ~ /spandrel::/) return "pacing"
             return phase_of_file(file)
         }
-        # Shares a cost of a function that is not ours out among those who called it.
-        function share_out(name, cost, depth,    at, n, caller) {
-            if (phase[name] != "") { sums[phase[name]] += cost; return }
-            if (depth > 40 || !(called[name] > 0)) { sums["other"] += cost; return }
-            n = callers[name]
-            for (at = 1; at <= n; at++) {
-                caller = caller_of[name, at]
-                share_out(caller, cost * edge[caller, name] / called[name], depth + 1)
+        # Shares what functions took that are not ours out among those who called them, and so on up to
+        # functions that are ours: all of them one step at a time, since their ways meet again and again.
+        function share_out(    name, cost, at, caller, more, step) {
+            for (step = 0; step < 60; step++) {
+                more = 0
+                split("", next_left)
+                for (name in left) {
+                    cost = left[name]
+                    if (phase[name] != "") sums[phase[name]] += cost
+                    else if (!(called[name] > 0)) sums["other"] += cost
+                    else for (at = 1; at <= callers[name]; at++) {
+                        caller = caller_of[name, at]
+                        next_left[caller] += cost * edge[caller, name] / called[name]
+                        more = 1
+                    }
+                }
+                split("", left)
+                for (name in next_left) left[name] = next_left[name]
+                if (!more) return
             }
+            for (name in left) sums["other"] += left[name]
         }
+        /^ob=/ { object = name_of($0, objects); next }
+        /^cob=/ { name_of($0, objects); next }
         /^fl=/ { file = name_of($0, files); next }
         /^f[ie]=/ { file = name_of($0, files); next }
         /^cf[il]=/ { name_of($0, files); next }
@@ -129,7 +153,7 @@ phases() { # case, spans
             else sums[own] += $2
         }
         END {
-            for (name in left) share_out(name, left[name], 0)
+            share_out()
             for (name in sums) printf "%s\t%.0f\n", name, sums[name]
         }
     ' "$counted"
@@ -138,7 +162,7 @@ phases() { # case, spans
 # Nanoseconds of processor time of the writer's thread: the median of five.
 processor_time() { # case, spans
     for _ in 1 2 3 4 5; do
-        "$program" "$1" spandrel "$2" "$ring_slots" | sed -n 's/^writer_cpu_ns //p'
+        "$program" "$1" spandrel "$2" "$ring_slots_timed" | sed -n 's/^writer_cpu_ns //p'
     done | sort -n | sed -n 3p
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn write(
     let mut staged_entries = entry_rollups.stage();
     let mut entry_source = Source::new(entry_rollups, run_id, tx);
     let mut extent = Extent::NONE;
+    let mut has_open = false;
     if !batch.spans.is_empty() {
         spans(tx, batch, ids, loaded)?;
         let mut source = Source::new(rollups, run_id, tx);
@@ -79,6 +80,7 @@ pub(crate) fn write(
             }
             totals.see_span(span, end_ns);
             extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
+            has_open |= span.duration_ns.is_none();
         }
     }
     if !batch.late_children.is_empty() {
@@ -102,8 +104,10 @@ pub(crate) fn write(
     earlier_entries::change(tx, &batch.earlier, run_id, &mut staged_entries, &mut entry_source)?;
     let late = &batch.late_entry_times;
     late_children::off_entries(tx, late, run_id, &mut staged_entries, &mut entry_source)?;
-    for span in batch.spans.iter().filter(|span| span.lived_long_to_the_end()) {
-        staged_entries.add_open(span, &mut entry_source)?;
+    if has_open {
+        for span in batch.spans.iter().filter(|span| span.lived_long_to_the_end()) {
+            staged_entries.add_open(span, &mut entry_source)?;
+        }
     }
     staged_entries.write(run_id, tx)?;
     extent.to_ns = totals.last_ns;

@@ -86,7 +86,7 @@ impl Histogram {
         let hint = &mut hints.0[usize::from(bucket) % HINTS];
         match self.buckets.get_mut(usize::from(*hint)) {
             Some(entry) if entry.0 == bucket => entry.1 = entry.1.saturating_add(1),
-            _ => *hint = self.add(bucket, 1),
+            _ => *hint = self.add_one(bucket),
         }
     }
 
@@ -202,6 +202,12 @@ impl Histogram {
             next = bucket + 1;
         }
         Ok(Self { buckets })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_one(&mut self, bucket: u16) -> u16 {
+        self.add(bucket, 1)
     }
 
     /// Adds to a bucket and says where it is; there are fewer than 65,536.

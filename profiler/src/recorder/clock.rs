@@ -145,6 +145,33 @@ impl Piece {
     fn at(&self, ticks: u64) -> i64 {
         self.ns.saturating_add(self.rate.ns(ticks.saturating_sub(self.ticks)))
     }
+
+    /// The same of ticks before [`in_range`](Self::in_range) and not before its own: the sum is a number then.
+    #[inline(always)]
+    fn at_in_range(&self, ticks: u64) -> i64 {
+        self.ns.wrapping_add(self.rate.ns_in_range(ticks.wrapping_sub(self.ticks)))
+    }
+
+    /// Up to which ticks nanoseconds are less than `i64` has: 292 years.
+    fn in_range(&self) -> u64 {
+        self.ticks.saturating_add(self.rate.ticks(i64::MAX - self.ns.max(0)))
+    }
+}
+
+/// The piece that was used last: neighbours in time come one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    piece: Piece,
+    /// Where it ends.
+    end: u64,
+    /// The same, or how far it is [in range](Piece::in_range).
+    end_in_range: u64,
+}
+
+impl Recent {
+    fn new(piece: Piece, end: u64) -> Self {
+        Self { piece, end, end_in_range: end.min(piece.in_range()) }
+    }
 }
 
 /// Nanoseconds a tick, in units of 2^-40: a multiplication and a shift, exact for a clock that ticks
@@ -166,6 +193,12 @@ impl Rate {
         // Of a slow counter, more ticks than 292 years have can stand in a record that is nonsense.
         let ns = (u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT;
         i64::try_from(ns).unwrap_or(i64::MAX)
+    }
+
+    /// The same of ticks of which it is known that they are not so many.
+    #[inline(always)]
+    fn ns_in_range(self, ticks: u64) -> i64 {
+        ((u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT) as i64
     }
 
     /// How many ticks take so long.
@@ -204,8 +237,7 @@ pub(crate) struct Timeline {
     origin_ticks: u64,
     /// Whether it has jumped.
     has_jumped: bool,
-    /// The piece that was used last, and where it ends: neighbours in time come one after the other.
-    recent: Cell<(Piece, u64)>,
+    recent: Cell<Recent>,
 }
 
 /// The first rate is measured over at least this long.
@@ -254,7 +286,7 @@ impl Timeline {
             eras: vec![Era { first: 0, last_ticks: ticks }],
             reading: (ticks, ns),
             has_jumped: false,
-            recent: Cell::new((first, u64::MAX)),
+            recent: Cell::new(Recent::new(first, u64::MAX)),
         }
     }
 
@@ -299,7 +331,7 @@ impl Timeline {
         self.reading = (ticks, ns.max(last_ns));
         self.newest().last_ticks = ticks;
         if self.eras.len() > 1 {
-            self.recent.set((self.last(), self.end()));
+            self.recent.set(Recent::new(self.last(), self.end()));
         }
     }
 
@@ -349,7 +381,7 @@ impl Timeline {
 
     fn push(&mut self, piece: Piece) {
         self.pieces.push(piece);
-        self.recent.set((piece, self.end()));
+        self.recent.set(Recent::new(piece, self.end()));
     }
 
     /// Where the newest piece ends, as far as the counter is known to have come.
@@ -370,7 +402,7 @@ impl Timeline {
     /// Nanoseconds since the start of the run.
     #[inline]
     pub(crate) fn ns(&self, ticks: u64) -> i64 {
-        let (piece, end) = self.recent.get();
+        let Recent { piece, end, .. } = self.recent.get();
         if piece.ticks <= ticks && ticks < end { piece.at(ticks) } else { self.find(ticks) }
     }
 
@@ -378,10 +410,10 @@ impl Timeline {
     /// last one; `None` if they have to be looked for one by one.
     #[inline]
     pub(crate) fn all_ns<const N: usize>(&self, ticks: [u64; N]) -> Option<[i64; N]> {
-        let (piece, end) = self.recent.get();
+        let Recent { piece, end_in_range, .. } = self.recent.get();
         let is_in_order = ticks.is_sorted();
-        let is_here = ticks.first()? >= &piece.ticks && ticks.last()? < &end;
-        (is_in_order && is_here).then(|| ticks.map(|ticks| piece.at(ticks)))
+        let is_here = ticks.first()? >= &piece.ticks && ticks.last()? < &end_in_range;
+        (is_in_order && is_here).then(|| ticks.map(|ticks| piece.at_in_range(ticks)))
     }
 
     /// The same for the beginning of what has ended at `end_ns`; never later than that.
@@ -426,7 +458,7 @@ impl Timeline {
         if era + 1 == self.eras.len() {
             // What the next piece begins with is not what this one ends with if the counter has jumped.
             let end = pieces.get(after).map_or_else(|| self.end(), |next| next.ticks);
-            self.recent.set((piece, end));
+            self.recent.set(Recent::new(piece, end));
         }
         piece.at(ticks)
     }
@@ -470,6 +502,23 @@ pub(crate) mod tests {
         let piece = Piece { ticks: 0, ns: 7, rate: Rate::new(40.0) };
         assert_eq!(piece.at(1_000), 40_007);
         assert_eq!(piece.at(u64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn moments_beyond_the_end_of_time_are_what_each_is_alone() {
+        let timeline = timeline(40.0);
+        let end = i64::MAX as u64 / 40;
+        let mut together = 0;
+        for last in
+            [S as u64, end - 2_000, end, end + 1_001, end + 9_999, u64::MAX / 3, u64::MAX - 1]
+        {
+            let ticks = [last - 9, last];
+            if let Some(all) = timeline.all_ns(ticks) {
+                assert_eq!(all, ticks.map(|ticks| timeline.ns(ticks)), "{last}");
+                together += 1;
+            }
+        }
+        assert!(together >= 2, "{together}");
     }
 
     #[test]

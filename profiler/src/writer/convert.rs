@@ -70,7 +70,7 @@ impl Callsite {
 }
 
 /// What a row says of entries, beside how many they are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Times {
     busy_ns: Option<i64>,
     first_entry_ns: Option<i64>,
@@ -246,23 +246,25 @@ impl Converter {
     ) {
         self.learn_threads(store);
         self.json.begin(std::mem::take(&mut batch.text));
-        for record in raw.records_of(piece) {
-            match record {
-                Record::Span(head, fields) => {
+        // Read here, and not behind an iterator's call: a record is larger than registers hold.
+        for words in raw.words_of(piece) {
+            match record::read(words) {
+                Some(Record::Span(head, fields)) => {
                     let row = self.span(&head, fields, store);
                     batch.spans.push(row);
                 }
-                Record::Event(head, fields) => {
+                Some(Record::Event(head, fields)) => {
                     let row = self.event(&head, fields, store);
                     batch.events.push(row);
                 }
-                Record::Link(link) => {
+                Some(Record::Link(link)) => {
                     batch.links.push(LinkRow { span_id: link.span, follows_id: link.follows });
                 }
-                Record::Entry(entry) => {
+                Some(Record::Entry(entry)) => {
                     let row = self.entry(&entry, store);
                     batch.entries.push(row);
                 }
+                None => {}
             }
         }
         batch.text = self.json.end();
@@ -349,15 +351,18 @@ impl Converter {
         };
         let (entries, self_busy) = match own.self_ns {
             Some(_) => (head.entries.count, self_busy),
-            None => self.close_long(head, duration, &mut times),
+            None => {
+                // Copies: as in `span_times`.
+                let (head, mut of_calls) = (*head, times);
+                let closed = self.close_long(&head, duration, &mut of_calls);
+                times = of_calls;
+                closed
+            }
         };
-        let rules = self.recorder.status_rules;
+        let (rules, busy_time) = (self.recorder.status_rules, self.recorder.busy_time);
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
-        if let Some(context) = site.ids.context(fields) {
-            self.knows(head.id, head.root, context);
-        }
-        let site = known(&self.callsites, &self.unknown, head.callsite);
+        let context = site.ids.context(fields);
         let status = match &site.roles {
             Some(roles) if head.status != Status::Panicked => {
                 let has_failed =
@@ -372,7 +377,10 @@ impl Converter {
             && head.parent == 0
             && site.has_calls
             && duration >= LONG_NS
-            && self.recorder.busy_time;
+            && busy_time;
+        if let Some(context) = context {
+            self.knows(head.id, head.root, context);
+        }
         SpanRow {
             id: head.id,
             parent_id: head.parent,
@@ -416,7 +424,9 @@ impl Converter {
         }
         let end = self.timeline.ns(head.end);
         let start = self.timeline.start_ns(head.start, end);
-        (start, end, self.times(head, (start, end), store))
+        // A copy, so that what the usual way has of it can be in registers.
+        let head = *head;
+        (start, end, self.times(&head, (start, end), store))
     }
 
     /// When a span that was there from `start` to `end` was entered.
@@ -614,7 +624,7 @@ impl Converter {
     }
 
     /// Writes the JSON of fields, without the one at index `skip`.
-    #[inline(never)] // so that `scripts/writer_cost.sh` finds it
+    #[inline(always)]
     fn fields(
         &mut self,
         callsite: u32,
@@ -626,6 +636,18 @@ impl Converter {
         if words.is_empty() && !left_out {
             return start..start;
         }
+        self.some_fields(callsite, words, left_out, skip)
+    }
+
+    #[inline(never)] // so that `scripts/writer_cost.sh` finds it
+    fn some_fields(
+        &mut self,
+        callsite: u32,
+        words: &[u64],
+        left_out: bool,
+        skip: Option<usize>,
+    ) -> Range<usize> {
+        let start = self.json.position();
         let keys = &known(&self.callsites, &self.unknown, callsite).keys;
         self.cut += u64::from(self.json.push_object(keys, words, left_out, skip));
         start..self.json.position()

@@ -109,6 +109,12 @@ impl<V: Default> IdTable<V> {
     /// Takes a value out.
     #[inline]
     pub(super) fn remove(&mut self, id: u64) -> Option<V> {
+        self.remove_with(id, std::mem::take)
+    }
+
+    /// Removes a value, after a last look at it where it is: large ones are not moved.
+    #[inline]
+    pub(super) fn remove_with<R>(&mut self, id: u64, last: impl FnOnce(&mut V) -> R) -> Option<R> {
         if self.len == 0 {
             return None;
         }
@@ -116,7 +122,8 @@ impl<V: Default> IdTable<V> {
         if !found {
             return None;
         }
-        let (_, value) = std::mem::take(&mut self.places[hole]);
+        let result = last(&mut self.places[hole].1);
+        self.places[hole] = Default::default();
         self.len -= 1;
         let mask = self.mask();
         let mut at = (hole + 1) & mask;
@@ -129,7 +136,7 @@ impl<V: Default> IdTable<V> {
             }
             at = (at + 1) & mask;
         }
-        Some(value)
+        Some(result)
     }
 
     /// Removes all values but those of the ids that are wanted.

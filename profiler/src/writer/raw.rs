@@ -197,7 +197,7 @@ impl RawBatch {
     }
 
     #[inline]
-    fn words_of(&self, piece: Range<usize>) -> impl Iterator<Item = &[u64]> {
+    pub(super) fn words_of(&self, piece: Range<usize>) -> impl Iterator<Item = &[u64]> {
         let before = self.full.partition_point(|chunk| chunk.first <= piece.start);
         let mut chunks = self.full.range(before.saturating_sub(1)..).chain([&self.last]);
         let left = piece.len();

@@ -361,6 +361,13 @@ impl Children {
         }
     }
 
+    /// Keeps the memory of its lists.
+    #[inline]
+    fn keep_lists(&mut self, spare: &mut Spare) {
+        keep(&mut self.others, &mut spare.children);
+        keep(&mut self.older.earlier, &mut spare.intervals);
+    }
+
     /// How much of a span they cover that works until then, on that thread.
     #[inline]
     fn covered(&mut self, until: i64, thread: u32, spare: &mut Spare) -> i64 {
@@ -884,7 +891,7 @@ impl SelfTimes {
 
     /// The self time of a span that worked, on that thread, from its start to its last exit; what ran inside is not
     /// needed any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, id: u64, work: (i64, i64), thread: u32) -> Own {
         if self.long.is_empty() {
             return self.take_lifetime(id, work, thread);
@@ -910,28 +917,30 @@ impl SelfTimes {
         Own { recorded_ns, ..self.take_lifetime(id, work, thread) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_lifetime(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> Own {
         let whole = Own { self_ns: Some(end - start), recorded_ns: 0, others_ns: 0 };
-        let Some(mut children) = self.children.remove(id) else { return whole };
-        let own = (end - start - children.covered(end, thread, &mut self.spare)).max(0);
-        let own = Own { self_ns: Some(own), others_ns: children.busy_ns, ..whole };
-        self.keep_lists(children);
-        own
+        if self.children.is_empty() {
+            return whole;
+        }
+        self.take_off_children(id, (start, end), thread).unwrap_or(whole)
+    }
+
+    /// `None` if it has none.
+    #[inline(never)]
+    fn take_off_children(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> Option<Own> {
+        let Self { children, spare, .. } = self;
+        children.remove_with(id, |children| {
+            let own = (end - start - children.covered(end, thread, spare)).max(0);
+            children.keep_lists(spare);
+            Own { self_ns: Some(own), recorded_ns: 0, others_ns: children.busy_ns }
+        })
     }
 
     /// Forgets the children of a span.
     fn take_children(&mut self, id: u64) {
-        if let Some(children) = self.children.remove(id) {
-            self.keep_lists(children);
-        }
-    }
-
-    #[inline]
-    fn keep_lists(&mut self, mut children: Children) {
-        let Spare { intervals, children: lists } = &mut self.spare;
-        keep(&mut children.others, lists);
-        keep(&mut children.older.earlier, intervals);
+        let Self { children, spare, .. } = self;
+        children.remove_with(id, |children| children.keep_lists(spare));
     }
 
     /// Whether so many parents are awaited that some of them must have been dropped.

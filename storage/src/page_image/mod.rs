@@ -217,7 +217,7 @@ fn in_order<T>(
         let key = key(row) ^ i64::MIN;
         u128::from(key as u64) << 32 | at as u128
     }));
-    order.sort_unstable();
+    sort_nearly_sorted(order);
     for key in &*order {
         let at = *key as u32;
         if let Some(row) = rows.get(at as usize) {
@@ -225,6 +225,26 @@ fn in_order<T>(
         }
     }
     false
+}
+
+/// Sorts keys most of which are not far from where they belong: spans come as they close, and so children before
+/// their parents.
+fn sort_nearly_sorted(keys: &mut [u128]) {
+    // So many steps are less than what it takes to sort them in any order.
+    let mut steps = 8 * keys.len();
+    for at in 1..keys.len() {
+        let key = keys[at];
+        let mut to = at;
+        while to > 0 && keys[to - 1] > key && steps > 0 {
+            keys[to] = keys[to - 1];
+            to -= 1;
+            steps -= 1;
+        }
+        keys[to] = key;
+        if steps == 0 {
+            return keys.sort_unstable();
+        }
+    }
 }
 
 /// Rows in the order that was found last.
@@ -323,6 +343,23 @@ mod tests {
                 assert_eq!((image.entries.copied as u64, image.entries.left.len()), (rows, 0));
             }
         }
+    }
+
+    #[test]
+    fn keys_are_sorted_however_far_they_are_from_where_they_belong() {
+        let sorted: Vec<u128> = (0..1_000).map(|key| key << 32 | 7).collect();
+        for distance in [1, 2, 3, 8, 9, 40, 500, 1_000] {
+            for turned in [true, false] {
+                let mut keys = sorted.clone();
+                keys.chunks_mut(distance).for_each(|some| match turned {
+                    true => some.reverse(),
+                    false => some.rotate_left(1),
+                });
+                sort_nearly_sorted(&mut keys);
+                assert_eq!(keys, sorted, "{distance}");
+            }
+        }
+        sort_nearly_sorted(&mut []);
     }
 
     #[test]

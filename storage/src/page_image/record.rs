@@ -21,25 +21,64 @@ pub(super) const CHUNK: usize = 64;
 const NULL: u8 = 0;
 const ZERO: u8 = 8;
 
-/// Serial type and length of an integer, by the bits that it needs beside its sign.
-const INTEGERS: [(u8, u8); 64] = {
-    let mut types = [(0, 0); 64];
-    let mut bits = 0;
-    while bits < 64 {
-        types[bits] = match bits {
-            0..8 => (1, 1),
-            8..16 => (2, 2),
-            16..24 => (3, 3),
-            24..32 => (4, 4),
-            32..48 => (5, 6),
-            _ => (6, 8),
-        };
-        bits += 1;
+/// How an integer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form(u32);
+
+impl Form {
+    /// Of what has no value: NULL, and zero and one.
+    const fn without_value(serial: u8) -> Self {
+        Self(serial as u32)
     }
-    types
+
+    const fn new(serial: u8, length: u8) -> Self {
+        // By so many bits a number is moved up for its first byte to be the first of eight. All in one word: one load.
+        let shift = 64 - 8 * length as u32;
+        Self(serial as u32 | shift << 8 | (length as u32) << 16)
+    }
+
+    /// Of a number that is neither zero nor one.
+    #[inline(always)]
+    fn of(value: i64) -> Self {
+        // The sign extends to the left: what differs from it has to be written, and a sign.
+        INTEGERS[((value ^ (value >> 63)) as u64 | 1).ilog2() as usize]
+    }
+
+    #[inline(always)]
+    fn serial(self) -> u8 {
+        self.0 as u8
+    }
+
+    #[inline(always)]
+    fn shift(self) -> u32 {
+        (self.0 >> 8) & 63
+    }
+
+    #[inline(always)]
+    fn length(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+}
+
+/// By the highest bit that differs from the sign.
+const INTEGERS: [Form; 64] = {
+    let mut forms = [Form(0); 64];
+    let mut bit = 0;
+    while bit < 64 {
+        forms[bit] = match bit {
+            0..7 => Form::new(1, 1),
+            7..15 => Form::new(2, 2),
+            15..23 => Form::new(3, 3),
+            23..31 => Form::new(4, 4),
+            31..47 => Form::new(5, 6),
+            _ => Form::new(6, 8),
+        };
+        bit += 1;
+    }
+    forms
 };
 
-/// A row: what stands before its last columns, and these, which are texts.
+/// A row: what stands before its last columns; of these, first texts, and then numbers.
 #[derive(Debug)]
 pub(super) struct Cell<'a> {
     pub(super) rowid: i64,
@@ -49,23 +88,21 @@ pub(super) struct Cell<'a> {
     start: usize,
     end: usize,
     texts: [&'a [u8]; 2],
-    /// A number behind the texts, and how many of its last bytes are there.
-    last: (i64, u8),
+    tail: &'a Tail,
 }
 
 impl Cell<'_> {
     #[inline]
     pub(super) fn length(&self) -> usize {
-        self.end - self.start + self.texts[0].len() + self.texts[1].len() + usize::from(self.last.1)
+        self.end - self.start + self.texts[0].len() + self.texts[1].len() + self.tail.len()
     }
 
     /// Copies the cell to the end of `to`, and up to [`CHUNK`] bytes of anything before it.
     #[inline(always)]
     pub(super) fn copy(&self, to: &mut [u8]) {
         let mut at = to.len();
-        // Of a length that is known; what is too much of it is overwritten.
-        to[at - 8..at].copy_from_slice(&self.last.0.to_be_bytes());
-        at -= usize::from(self.last.1);
+        self.tail.copy(to);
+        at -= self.tail.len();
         for text in [self.texts[1], self.texts[0]] {
             if !text.is_empty() {
                 at -= text.len();
@@ -86,10 +123,15 @@ impl Cell<'_> {
 #[derive(Debug)]
 pub(super) struct Encoder {
     buffer: [u8; BUFFER],
-    /// Of the rows: their commit, with its serial type and length.
-    batch_id: i64,
-    batch_type: (u8, u8),
+    batch: BatchId,
     tail: Tail,
+}
+
+/// The commit of the rows, which is the same for all.
+#[derive(Debug, Clone, Copy)]
+struct BatchId {
+    id: i64,
+    form: Form,
 }
 
 /// A record that is being written.
@@ -105,23 +147,21 @@ impl Encoder {
     pub(super) const fn new() -> Self {
         Self {
             buffer: [0; BUFFER],
-            batch_id: 0,
-            batch_type: (ZERO, 0),
-            tail: Tail { bytes: [0; 40], len: 0 },
+            batch: BatchId { id: 0, form: Form::without_value(ZERO) },
+            tail: Tail::new(),
         }
     }
 
     /// Which commit stores the rows.
     pub(super) fn set_batch(&mut self, batch_id: i64) {
-        self.batch_id = batch_id;
-        self.batch_type = type_of(Some(batch_id));
+        self.batch = BatchId { id: batch_id, form: form_of(Some(batch_id)) };
     }
 
     #[inline]
     pub(super) fn span<'a>(&'a mut self, span: &SpanRow, run_id: i64, text: &'a str) -> Cell<'a> {
         let fields = bytes(text, &span.fields);
-        let last = (self.batch_id, self.batch_type);
-        let Self { buffer, tail, .. } = self;
+        let Self { buffer, batch, tail } = self;
+        let batch = *batch;
         let mut record = begin(buffer, 18 + varint_length(serial_type(fields)));
         record.null();
         record.integer(run_id);
@@ -137,42 +177,27 @@ impl Encoder {
         match span.status {
             // With a length that is known: nearly all of them.
             Status::Ok => record.word(b"ok"),
-            other => record.word(other.as_str().as_bytes()),
+            other => record.status(other),
         }
         record.text_type(fields);
-        let first = type_of(span.first_entry_ns);
-        record.serial(first.0);
-        // Nearly all spans are entered once; what stands behind their fields fits a word then.
+        tail.clear();
+        record.behind(tail, span.first_entry_ns);
+        // Nearly all spans are entered once.
         let is_once = span.longest_entry_ns.is_none()
             && span.last_exit_ns.is_none()
             && span.longest_thread_id == 0;
-        let (batch_id, (serial, length)) = last;
-        let own = type_of(span.self_busy_ns);
-        let all = first.1 + own.1 + length;
-        if is_once && all <= 8 {
+        if is_once {
             record.null();
             record.null();
             record.null();
-            record.serial(own.0);
-            record.serial(serial);
-            let values = behind(0, span.first_entry_ns, first.1);
-            let values = behind(values, span.self_busy_ns, own.1);
-            let values = behind(values, Some(batch_id), length);
-            return record.cell(span.id as i64, [fields, &[]], (values, all));
+        } else {
+            record.behind(tail, span.longest_entry_ns);
+            record.behind(tail, span.last_exit_ns);
+            record.behind(tail, Some(span.longest_thread_id).filter(|id| *id != 0));
         }
-        tail.clear();
-        tail.push(span.first_entry_ns, first.1);
-        for value in [
-            span.longest_entry_ns,
-            span.last_exit_ns,
-            Some(span.longest_thread_id).filter(|id| *id != 0),
-            span.self_busy_ns,
-        ] {
-            let (serial, length) = type_of(value);
-            record.serial(serial);
-            tail.push(value, length);
-        }
-        record.cell_of_batch(span.id as i64, [fields, tail.bytes()], last)
+        record.behind(tail, span.self_busy_ns);
+        record.batch(tail, batch);
+        record.cell(span.id as i64, [fields, &[]], tail)
     }
 
     #[inline]
@@ -184,8 +209,9 @@ impl Encoder {
     ) -> Cell<'a> {
         let (message, fields) = (bytes(text, &event.message), bytes(text, &event.fields));
         let types = varint_length(serial_type(message)) + varint_length(serial_type(fields));
-        let last = (self.batch_id, self.batch_type);
-        let mut record = self.begin(7 + types);
+        let Self { buffer, batch, tail } = self;
+        tail.clear();
+        let mut record = begin(buffer, 7 + types);
         record.null();
         record.integer(run_id);
         record.nullable(event.span_id);
@@ -194,13 +220,15 @@ impl Encoder {
         record.integer(event.at_ns);
         record.text_type(message);
         record.text_type(fields);
-        record.cell_of_batch(event.id as i64, [message, fields], last)
+        record.batch(tail, *batch);
+        record.cell(event.id as i64, [message, fields], tail)
     }
 
     #[inline]
     pub(super) fn entry<'a>(&'a mut self, entry: &EntryRow, run_id: i64) -> Cell<'a> {
-        let batch_id = self.batch_id;
-        let mut record = self.begin(12);
+        let Self { buffer, batch, tail } = self;
+        tail.clear();
+        let mut record = begin(buffer, 12);
         record.null();
         record.integer(run_id);
         record.integer(entry.span_id as i64);
@@ -209,11 +237,11 @@ impl Encoder {
         record.integer(entry.start_ns);
         record.integer(entry.duration_ns);
         record.nullable(entry.around_id);
-        record.integer(batch_id);
+        record.integer(batch.id);
         record.optional(entry.self_ns);
         record.nullable(entry.earlier_entries);
         record.optional(entry.earlier_ns());
-        record.cell(entry.id as i64, [&[], &[]], (0, 0))
+        record.cell(entry.id as i64, [&[], &[]], tail)
     }
 
     /// A row of the table of tables: <https://sqlite.org/schematab.html>.
@@ -224,77 +252,85 @@ impl Encoder {
         root: u32,
         sql: &'a str,
     ) -> Cell<'a> {
-        let mut record = self.begin(4 + varint_length(serial_type(sql.as_bytes())));
+        let Self { buffer, tail, .. } = self;
+        tail.clear();
+        let mut record = begin(buffer, 4 + varint_length(serial_type(sql.as_bytes())));
         for word in ["table", name, name] {
             record.word(word.as_bytes());
         }
         record.integer(i64::from(root));
         record.text_type(sql.as_bytes());
-        record.cell(rowid, [sql.as_bytes(), &[]], (0, 0))
-    }
-
-    /// Begins a record whose serial types take `types` bytes.
-    #[inline]
-    fn begin(&mut self, types: u8) -> Record<'_> {
-        begin(&mut self.buffer, types)
+        record.cell(rowid, [sql.as_bytes(), &[]], tail)
     }
 }
 
-/// Values of so many bytes together, and one of `length` behind them.
+/// Begins a record whose serial types take `types` bytes.
 #[inline(always)]
-fn behind(values: i64, value: Option<i64>, length: u8) -> i64 {
-    match (length, value) {
-        (0, _) | (_, None) => values,
-        // There is no other one then.
-        (8.., Some(value)) => value,
-        (_, Some(value)) => {
-            let bits = 8 * u32::from(length);
-            values << bits | value & ((1 << bits) - 1)
-        }
-    }
-}
-
-#[inline]
 fn begin(buffer: &mut [u8; BUFFER], types: u8) -> Record<'_> {
     let mut record = Record { buffer, header: FRONT, end: FRONT + 1 + types };
     record.serial(1 + types);
     record
 }
 
-/// Numbers behind the texts of a row, if they do not fit one word.
+/// Numbers behind the texts of a row: six at most.
 #[derive(Debug)]
 struct Tail {
-    bytes: [u8; 40],
-    len: usize,
+    bytes: [u8; TAIL],
+    /// Where the next one goes.
+    end: u8,
 }
+
+/// Where they begin; room for what is copied before them.
+const TAIL_START: u8 = TAIL_CHUNK as u8;
+/// Nearly all are shorter than that.
+const TAIL_CHUNK: usize = 16;
+/// As of a record: so that the compiler sees that they fit.
+const TAIL: usize = u8::MAX as usize + 1 + 8;
 
 impl Tail {
+    const fn new() -> Self {
+        Self { bytes: [0; TAIL], end: TAIL_START }
+    }
+
+    #[inline(always)]
     fn clear(&mut self) {
-        self.len = 0;
+        self.end = TAIL_START;
     }
 
-    /// Appends the last `length` bytes of a number.
-    fn push(&mut self, value: Option<i64>, length: u8) {
-        let (bytes, length) = (value.unwrap_or(0).to_be_bytes(), usize::from(length));
-        self.bytes[self.len..self.len + length].copy_from_slice(&bytes[8 - length..]);
-        self.len += length;
+    #[inline(always)]
+    fn len(&self) -> usize {
+        usize::from(self.end) - usize::from(TAIL_START)
     }
 
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// Appends the last bytes of a number.
+    #[inline(always)]
+    fn push(&mut self, value: i64, form: Form) {
+        let end = usize::from(self.end);
+        let left = (value as u64) << form.shift();
+        self.bytes[end..end + 8].copy_from_slice(&left.to_be_bytes());
+        self.end = self.end.wrapping_add(form.length());
+    }
+
+    /// To the end of `to`, and up to 15 bytes of anything before it.
+    #[inline(always)]
+    fn copy(&self, to: &mut [u8]) {
+        let mut at = to.len();
+        let mut end = usize::from(self.end);
+        while end > usize::from(TAIL_START) {
+            to[at - TAIL_CHUNK..at].copy_from_slice(&self.bytes[end - TAIL_CHUNK..end]);
+            at -= TAIL_CHUNK;
+            end -= TAIL_CHUNK;
+        }
     }
 }
 
-/// Serial type and length of a number.
+/// How a number is written.
 #[inline(always)]
-fn type_of(value: Option<i64>) -> (u8, u8) {
+fn form_of(value: Option<i64>) -> Form {
     match value {
-        None => (NULL, 0),
-        Some(value @ (0 | 1)) => (ZERO + value as u8, 0),
-        Some(value) => {
-            let bits = u64::BITS - (value ^ (value >> 63)).leading_zeros();
-            INTEGERS[bits as usize & 63]
-        }
+        None => Form::without_value(NULL),
+        Some(value @ (0 | 1)) => Form::without_value(ZERO + value as u8),
+        Some(value) => Form::of(value),
     }
 }
 
@@ -315,14 +351,12 @@ impl<'a> Record<'a> {
         if value as u64 <= 1 {
             return self.serial(ZERO + value as u8);
         }
-        // The sign extends to the left: what differs from it has to be written.
-        let bits = u64::BITS - (value ^ (value >> 63)).leading_zeros();
-        let (serial, length) = INTEGERS[bits as usize & 63];
-        self.serial(serial);
+        let form = Form::of(value);
+        self.serial(form.serial());
         let end = usize::from(self.end);
-        let left = (value as u64) << ((64 - 8 * u32::from(length)) & 63);
+        let left = (value as u64) << form.shift();
         self.buffer[end..end + 8].copy_from_slice(&left.to_be_bytes());
-        self.end = self.end.wrapping_add(length);
+        self.end = self.end.wrapping_add(form.length());
     }
 
     #[inline(always)]
@@ -348,6 +382,12 @@ impl<'a> Record<'a> {
         self.end = self.end.wrapping_add(word.len() as u8);
     }
 
+    #[cold]
+    #[inline(never)]
+    fn status(&mut self, status: Status) {
+        self.word(status.as_str().as_bytes());
+    }
+
     #[inline(always)]
     fn text_type(&mut self, text: &[u8]) {
         let serial = serial_type(text);
@@ -359,26 +399,34 @@ impl<'a> Record<'a> {
         self.header = self.header.wrapping_add(length);
     }
 
-    /// A row with the commit that stores it in the last column.
+    /// A column behind the texts.
     #[inline(always)]
-    fn cell_of_batch(
-        mut self,
-        rowid: i64,
-        texts: [&'a [u8]; 2],
-        (batch_id, (serial, length)): (i64, (u8, u8)),
-    ) -> Cell<'a> {
-        self.serial(serial);
-        self.cell(rowid, texts, (batch_id, length))
+    fn behind(&mut self, tail: &mut Tail, value: Option<i64>) {
+        match value {
+            None => self.null(),
+            Some(value @ (0 | 1)) => self.serial(ZERO + value as u8),
+            Some(value) => {
+                let form = Form::of(value);
+                self.serial(form.serial());
+                tail.push(value, form);
+            }
+        }
+    }
+
+    /// The column that says which commit stores the row, behind the texts.
+    #[inline(always)]
+    fn batch(&mut self, tail: &mut Tail, BatchId { id, form }: BatchId) {
+        self.serial(form.serial());
+        tail.push(id, form);
     }
 
     #[inline(always)]
-    fn cell(self, rowid: i64, texts: [&'a [u8]; 2], last: (i64, u8)) -> Cell<'a> {
+    fn cell(self, rowid: i64, texts: [&'a [u8]; 2], tail: &'a Tail) -> Cell<'a> {
         let end = usize::from(self.end);
-        let payload =
-            end - usize::from(FRONT) + texts[0].len() + texts[1].len() + usize::from(last.1);
+        let payload = end - usize::from(FRONT) + texts[0].len() + texts[1].len() + tail.len();
         let start = put_before(self.buffer, usize::from(FRONT), rowid as u64);
         let start = put_before(self.buffer, start, payload as u64);
-        Cell { rowid, payload, buffer: self.buffer, start, end, texts, last }
+        Cell { rowid, payload, buffer: self.buffer, start, end, texts, tail }
     }
 }
 
