@@ -35,7 +35,7 @@ impl Recorder {
         }
     }
 
-    /// Opens a scope, and says its slot.
+    /// Opens a scope, and says its slot. The thread's next one finds a slot that is kept for it.
     pub(crate) fn open_scope(
         self: &Arc<Self>,
         callsite: CallsiteNumber,
@@ -61,6 +61,7 @@ impl Recorder {
             head: token.head() | record::callsite_high(callsite) | self.flags(callsite),
             root,
         };
+        token.add_scope_slot(&self.open);
         if metadata.fields().is_empty() {
             return self.insert_scope(token, origin, None);
         }

@@ -47,12 +47,16 @@ pub(crate) fn get() -> Current {
 }
 
 /// Whether the calling thread has the subscriber that [`find_global`] has found.
-///
-/// By itself, for it saves registers where threads have subscribers of their own, and not where they have none.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn is_global() -> bool {
     // Relaxed: an address to compare with.
     dispatcher::get_default(|dispatch| address(dispatch) == GLOBAL.load(Ordering::Relaxed))
+}
+
+/// The same in a function of its own, for code of the user's.
+#[inline(never)]
+pub(crate) fn is_global_there() -> bool {
+    is_global()
 }
 
 fn address(dispatch: &Dispatch) -> usize {

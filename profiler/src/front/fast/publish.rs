@@ -125,6 +125,21 @@ pub(crate) fn all_entered_into(
     close_into(&mut record, span, header, field_words);
 }
 
+/// The same of one whose times inside are not measured.
+#[inline(always)]
+pub(crate) fn untimed_into(
+    slot: &mut Slot,
+    span: &SpanSlot,
+    header: u64,
+    end: u64,
+    field_words: usize,
+) {
+    let mut record = SpanWords::write(slot);
+    record.set_end(end);
+    record.set_last_or_busy(0);
+    close_into(&mut record, span, header, field_words);
+}
+
 /// The words that all records of spans have.
 #[inline(always)]
 fn close_into(record: &mut SpanWords<&mut Slot>, span: &SpanSlot, header: u64, field_words: usize) {

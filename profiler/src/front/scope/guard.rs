@@ -18,7 +18,7 @@ use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{
     INSIDE, NewSpan, OpenSpans, SlotPosition, SpanSlot, plain_words,
 };
-use crate::recorder::record::{ENTERED, SLOT_WORDS, Slot};
+use crate::recorder::record::{self, ENTERED, SLOT_WORDS, Slot};
 
 /// A span of the thread that made it, from that moment until this is dropped. Made by [`scope!`](crate::scope!).
 ///
@@ -26,6 +26,7 @@ use crate::recorder::record::{ENTERED, SLOT_WORDS, Slot};
 #[must_use = "a scope ends when it is dropped: give it a name, like `_scope`"]
 #[derive(Debug)]
 pub struct Scope {
+    /// Of its slot, and what is to be known of that: [`GENERAL`], [`UNTIMED`].
     position: SlotPosition,
     /// The recorder's id, or [`NOT_RECORDED`], or [`ORDINARY`].
     owner: u32,
@@ -37,6 +38,12 @@ const NOT_RECORDED: u32 = 0;
 /// As little: it is a span of `tracing`, at this slot of [`ordinary`].
 const ORDINARY: u32 = u32::MAX;
 
+/// Beside a position, which ends in zeros: the slot is none that the thread keeps for scopes.
+const GENERAL: SlotPosition = 1;
+/// Likewise: times inside are not measured.
+const UNTIMED: SlotPosition = 2;
+const _: () = assert!(Table::<SpanSlot>::position(1) > (GENERAL | UNTIMED) as usize);
+
 /// For the macro.
 #[doc(hidden)]
 #[inline]
@@ -47,12 +54,17 @@ pub fn none() -> Scope {
 impl Scope {
     pub(super) const NONE: Self = Self::new(0, NOT_RECORDED);
 
-    pub(super) const fn new(position: SlotPosition, owner: u32) -> Self {
+    const fn new(position: SlotPosition, owner: u32) -> Self {
         Self { position, owner, here: PhantomData }
     }
 
-    pub(super) fn ordinary(position: u32) -> Self {
-        Self::new(position, ORDINARY)
+    /// In any slot.
+    pub(super) fn general(position: SlotPosition, owner: u32) -> Self {
+        Self::new(position | GENERAL, owner)
+    }
+
+    pub(super) fn ordinary(index: u32) -> Self {
+        Self::new(index, ORDINARY)
     }
 
     /// Whether anybody is told of it: not where nothing records, or its level or target is not kept.
@@ -77,19 +89,24 @@ impl Drop for Scope {
 /// Opens one without fields, in as few instructions as can be. `callsite` stands where a record has it. `None`, and
 /// nothing was done, if it is another case than the usual one.
 #[inline(always)]
-pub(super) fn open_plain(owner: u32, callsite: u64) -> Option<Scope> {
+pub(super) fn open_plain<const TIMED: bool>(owner: u32, callsite: u64) -> Option<Scope> {
     let token = local::get_if_owner(owner)?;
     local::with_table(|table| {
         let start = timestamp::read();
         token.begin_change();
-        let position = fill_plain(token, table, callsite, start);
+        let position = fill_plain::<TIMED>(token, table, callsite, start);
         token.end_change();
-        position.map(|position| Scope::new(position, owner))
+        position.map(|position| scope_at::<TIMED>(position, owner))
     })
 }
 
 #[inline(always)]
-fn fill_plain(
+fn scope_at<const TIMED: bool>(position: SlotPosition, owner: u32) -> Scope {
+    Scope::new(if TIMED { position } else { position | UNTIMED }, owner)
+}
+
+#[inline(always)]
+fn fill_plain<const TIMED: bool>(
     token: ThreadToken,
     table: &Table<SpanSlot>,
     callsite: u64,
@@ -98,9 +115,10 @@ fn fill_plain(
     // An id that is not used after all does no harm.
     let id = token.next_id_of_block(start)?;
     let (parent, root) = kin(token, table, id)?;
-    let (position, span) = token.take_slot_of(table)?;
+    let (position, span) = token.take_scope_slot(table)?;
     span.set_origin(parent | callsite);
-    complete(token, position, span, &NewSpan { head: token.fast_head(), id, root, start });
+    let new = NewSpan { head: token.fast_head(), id, root, start };
+    complete::<TIMED>(token, position, span, &new);
     Some(position)
 }
 
@@ -115,15 +133,25 @@ fn kin(token: ThreadToken, table: &Table<SpanSlot>, id: u64) -> Option<(u64, u64
 
 /// The thread is inside from the beginning.
 #[inline(always)]
-fn complete(token: ThreadToken, position: SlotPosition, span: &SpanSlot, new: &NewSpan) {
+fn complete<const TIMED: bool>(
+    token: ThreadToken,
+    position: SlotPosition,
+    span: &SpanSlot,
+    new: &NewSpan,
+) {
     token.expect_here(span);
-    span.complete(&NewSpan { head: new.head | u64::from(INSIDE), ..*new });
+    if TIMED {
+        span.complete(&NewSpan { head: new.head | u64::from(INSIDE), ..*new });
+    } else {
+        span.complete(new);
+        span.begin_first_entry_untimed(new.head);
+    }
     token.push_here(position);
 }
 
 /// The same for one with fields.
 #[inline(always)]
-pub(super) fn open_with_fields(
+pub(super) fn open_with_fields<const TIMED: bool>(
     owner: u32,
     callsite: u64,
     metadata: &'static Metadata<'static>,
@@ -132,7 +160,7 @@ pub(super) fn open_with_fields(
     let token = local::get_if_owner(owner)?;
     local::with_table(|table| {
         token.begin_change();
-        let Some((position, span)) = token.take_slot_of(table) else {
+        let Some((position, span)) = token.take_scope_slot(table) else {
             token.end_change();
             return None;
         };
@@ -144,18 +172,21 @@ pub(super) fn open_with_fields(
         let id = token.next_id_of_block(start);
         let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
         let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
-            return Some(open_otherwise((position, owner), callsite, metadata, (&fields, values)));
+            let is_open =
+                open_otherwise((position, owner), callsite, metadata, (&fields, values));
+            return Some(if is_open { scope_at::<TIMED>(position, owner) } else { Scope::NONE });
         };
         span.set_words(words);
         span.set_origin(parent | callsite);
-        complete(token, position, span, &NewSpan { head: token.fast_head(), id, root, start });
+        let new = NewSpan { head: token.fast_head(), id, root, start };
+        complete::<TIMED>(token, position, span, &new);
         token.end_change();
-        Some(Scope::new(position, owner))
+        Some(scope_at::<TIMED>(position, owner))
     })
 }
 
 /// Ends the change that opens one whose fields were visited: where there are no ids left, or the parent has to be looked
-/// for, or the slot has no room for all fields.
+/// for, or the slot has no room for all fields. `false` if the recorder is gone, and so is what it would be stored in.
 #[cold]
 #[inline(never)]
 fn open_otherwise(
@@ -163,17 +194,14 @@ fn open_otherwise(
     callsite: u64,
     metadata: &'static Metadata<'static>,
     (fields, values): (&InlineFields<'_>, &dyn ScopeValues),
-) -> Scope {
+) -> bool {
     let token = local::of_owner();
-    let scope = match recorder_of(owner) {
-        Some(recorder) => {
-            complete_fields(&recorder, token, position, callsite, metadata, (fields, values));
-            Scope::new(position, owner)
-        }
-        None => Scope::NONE, // it is gone; so is what it would be stored in
-    };
+    let recorder = recorder_of(owner);
+    if let Some(recorder) = &recorder {
+        complete_fields(recorder, token, position, callsite, metadata, (fields, values));
+    }
     token.end_change();
-    scope
+    recorder.is_some()
 }
 
 fn complete_fields(
@@ -213,6 +241,94 @@ fn complete_fields(
     append(complete(0), &buffer);
 }
 
+/// Each way ends in a call of the next, so that none saves registers for another.
+#[inline(never)]
+fn close(position: usize, owner: u32) {
+    if fast::is_panicking() {
+        return close_slow(position, owner);
+    }
+    if !close_kept::<true>(position as SlotPosition, position, owner) {
+        close_otherwise(position, owner);
+    }
+}
+
+/// One in a slot that the thread keeps for scopes, if it is the thread's innermost span, and the guard says just where
+/// it is: `there`. Nobody else can have entered or left it, as it has no key. Says whether that was so.
+#[inline(always)]
+fn close_kept<const TIMED: bool>(there: SlotPosition, position: usize, owner: u32) -> bool {
+    let closed = local::with_table(|table| {
+        if local::innermost_own() != there {
+            return None;
+        }
+        // Else the thread has turned to another profiler.
+        let token = local::get_if_owner(owner)?;
+        let span = table.get(position)?;
+        let extra = span.extra();
+        if extra != 0 {
+            return close_with_fields::<TIMED>(token, there, span, extra);
+        }
+        let mut lease = token.borrow_lease()?;
+        let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
+            close_once::<TIMED>(slot, span, 0);
+        });
+        token.give_lease_back(lease);
+        published.then(|| {
+            token.pop_own(span);
+            span.vacate_scope();
+            token.keep_scope_slot(there, span);
+        })
+    });
+    closed.is_some()
+}
+
+/// The same of one with fields.
+#[inline(never)]
+fn close_with_fields<const TIMED: bool>(
+    token: ThreadToken,
+    position: SlotPosition,
+    span: &SpanSlot,
+    extra: u64,
+) -> Option<()> {
+    publish_with_fields::<TIMED>(token, span, extra)?;
+    token.pop_own(span);
+    OpenSpans::vacate_plain(span, 1);
+    token.keep_scope_slot(position, span);
+    Some(())
+}
+
+/// `None`, and nothing was done, if something is out of the ordinary.
+#[inline(always)]
+fn publish_with_fields<const TIMED: bool>(
+    token: ThreadToken,
+    span: &SpanSlot,
+    extra: u64,
+) -> Option<()> {
+    let words = plain_words(extra, SLOT_WORDS)?;
+    let mut lease = token.borrow_lease()?;
+    let slots = if words == 0 { 1 } else { 2 };
+    let published =
+        lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
+            0 => close_once::<TIMED>(slot, span, words),
+            // Behind the last word they are anything.
+            _ => span.copy_inline_fields(slot),
+        });
+    token.give_lease_back(lease);
+    published.then_some(())
+}
+
+/// Writes the record: the waiting time is none, and the last exit the end. Where times are not measured, how often it was
+/// entered stands where the former would.
+#[inline(always)]
+fn close_once<const TIMED: bool>(slot: &mut Slot, span: &SpanSlot, words: usize) {
+    let end = timestamp::read();
+    let header = span.head() + u64::from(ENTERED - INSIDE);
+    if TIMED {
+        fast::all_entered_into(slot, span, header, end, words);
+    } else {
+        fast::untimed_into(slot, span, header | record::UNTIMED, end, words);
+    }
+}
+
 /// What has become of a scope that ends.
 enum Ending {
     Done,
@@ -222,98 +338,51 @@ enum Ending {
     Otherwise,
 }
 
-/// Each way ends in a call of the next, so that none saves registers for another.
 #[inline(never)]
-fn close(position: usize, owner: u32) {
-    if fast::is_panicking() {
-        return close_slow(position, owner);
-    }
-    match close_plain(position, owner) {
+fn close_otherwise(position: usize, owner: u32) {
+    let flags = position as SlotPosition & (GENERAL | UNTIMED);
+    let there = position & !(GENERAL | UNTIMED) as usize;
+    let ending = match flags {
+        _ if owner == ORDINARY => Ending::Otherwise,
+        GENERAL => close_general(there, owner),
+        UNTIMED if close_kept::<false>(there as SlotPosition, there, owner) => Ending::Done,
+        _ => Ending::Otherwise,
+    };
+    match ending {
         Ending::Done => {}
-        Ending::Free => give_back(position),
-        Ending::Otherwise => close_otherwise(position, owner),
+        Ending::Free => give_back(there),
+        Ending::Otherwise => close_slow(position, owner),
     }
 }
 
-/// One without fields.
+/// One that the general path has opened, in any slot.
 #[inline(always)]
-fn close_plain(position: usize, owner: u32) -> Ending {
+fn close_general(position: usize, owner: u32) -> Ending {
     let ending = local::with_table(|table| {
-        let (span, head) = closing(table, position, owner)?;
-        if span.extra() != 0 {
-            return None;
-        }
+        let span = closing(table, position, owner)?;
         let token = local::of_owner();
-        let mut lease = token.borrow_lease()?;
-        let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
-            close_once(slot, span, head, 0);
-        });
-        token.give_lease_back(lease);
-        published.then(|| {
-            token.pop_own(span);
-            span.vacate_scope();
-            free(token, position)
-        })
+        let extra = span.extra();
+        publish_with_fields::<true>(token, span, extra)?;
+        token.pop_own(span);
+        OpenSpans::vacate_plain(span, extra);
+        let is_kept = token.keep_slot(position as SlotPosition);
+        Some(if is_kept { Ending::Done } else { Ending::Free })
     });
     ending.unwrap_or(Ending::Otherwise)
 }
 
+/// The span of a scope, if it is the calling thread's innermost one, which is inside it once.
 #[inline(always)]
-fn free(token: ThreadToken, position: usize) -> Ending {
-    if token.keep_slot(position as SlotPosition) { Ending::Done } else { Ending::Free }
-}
-
-/// The same of one with fields.
-#[inline(always)]
-fn close_with_fields(position: usize, owner: u32) -> Ending {
-    let ending = local::with_table(|table| {
-        let (span, head) = closing(table, position, owner)?;
-        let words = plain_words(span.extra(), SLOT_WORDS)?;
-        let token = local::of_owner();
-        let mut lease = token.borrow_lease()?;
-        let slots = if words == 0 { 1 } else { 2 };
-        let published =
-            lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
-                0 => close_once(slot, span, head, words),
-                // Behind the last word they are anything.
-                _ => span.copy_inline_fields(slot),
-            });
-        token.give_lease_back(lease);
-        published.then(|| {
-            token.pop_own(span);
-            OpenSpans::vacate_plain(span, 1);
-            free(token, position)
-        })
-    });
-    ending.unwrap_or(Ending::Otherwise)
-}
-
-/// The span of a scope, if it is the calling thread's innermost one, which is inside it once, and its `head`.
-#[inline(always)]
-fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<(&SpanSlot, u64)> {
+fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<&SpanSlot> {
     if local::innermost_own() != position as SlotPosition {
         return None;
     }
     let span = table.get(position)?;
     let head = span.head();
-    // The thread may have turned to another profiler, where it has the same number.
-    local::is_fast(owner, (head as u32).wrapping_sub(INSIDE)).then_some((span, head))
-}
-
-/// Writes the record: the waiting time is none, and the last exit the end.
-#[inline(always)]
-fn close_once(slot: &mut Slot, span: &SpanSlot, head: u64, words: usize) {
-    let end = timestamp::read();
-    fast::all_entered_into(slot, span, head + u64::from(ENTERED - INSIDE), end, words);
-}
-
-#[inline(never)]
-fn close_otherwise(position: usize, owner: u32) {
-    match close_with_fields(position, owner) {
-        Ending::Done => {}
-        Ending::Free => give_back(position),
-        Ending::Otherwise => close_slow(position, owner),
-    }
+    // The thread may have turned to another profiler, where it has the same number. Where times are not measured, its
+    // entry is counted already.
+    let is_plain = local::is_fast(owner, (head as u32).wrapping_sub(INSIDE));
+    (is_plain && record::upper_of(head) == 0).then_some(span)
 }
 
 /// For the recorder that the thread is set up for.
@@ -331,10 +400,14 @@ fn close_slow(position: usize, owner: u32) {
     if owner == ORDINARY {
         return ordinary::close(position);
     }
+    let flags = position as SlotPosition & (GENERAL | UNTIMED);
     // None for one that is gone; or of a thread of which little is left, where it had a subscriber of its own: the
     // span stays open, and is stored as such.
     if let Some(recorder) = recorder_of(owner) {
-        recorder.close_scope(position as SlotPosition);
+        recorder.close_scope(position as SlotPosition & !flags);
+        if flags & GENERAL == 0 && let Some(token) = local::look(&recorder) {
+            token.lose_scope_slot();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Dispatch, Interest, LevelFilter, Metadata, dispatcher};
 
 use super::guard::{self, Scope};
-use super::values::{ScopeFields, ScopeValues};
+use super::values::{AnyValues, ScopeFields, ScopeValues};
 use super::{ancestor, ordinary};
 use crate::front::front_end::FoundFrontEnd;
 use crate::recorder::Recorder;
@@ -28,6 +28,8 @@ pub struct Site {
     /// since which change, in the lower half, as [`scope_owner`] counts them, and the callsite's number in the upper 16 bits,
     /// as in a record.
     kept: AtomicU64,
+    /// The same where times inside are not measured.
+    kept_untimed: AtomicU64,
     /// That they are not recorded there: since which change.
     below: AtomicU32,
     #[doc(hidden)]
@@ -56,6 +58,13 @@ enum Way {
     AsSpan,
 }
 
+/// Whether what a site keeps is what it was answered since the last change.
+#[inline(always)]
+fn is_of(kept: &AtomicU64, now: Current) -> bool {
+    // Relaxed: a number by which nothing is found but what its own thread has.
+    kept.load(Ordering::Relaxed) as u32 == now.change
+}
+
 impl Site {
     /// For the macro.
     #[doc(hidden)]
@@ -63,6 +72,7 @@ impl Site {
     pub const fn new(metadata: &'static Metadata<'static>) -> Self {
         Self {
             kept: AtomicU64::new(0),
+            kept_untimed: AtomicU64::new(0),
             below: AtomicU32::new(0),
             callsite: DefaultCallsite::new(metadata),
             metadata,
@@ -73,11 +83,13 @@ impl Site {
     #[doc(hidden)]
     #[inline(never)]
     pub fn enter(&'static self) -> Scope {
-        if scope_owner::get().owner == NOBODY {
-            return Scope::NONE;
+        let now = scope_owner::get();
+        if !is_of(&self.kept, now) {
+            // Behind the other question: it is the answer to both that nobody records.
+            return if now.owner == NOBODY { Scope::NONE } else { self.enter_otherwise() };
         }
-        if let Some((owner, number)) = self.usual()
-            && let Some(scope) = guard::open_plain(owner, number)
+        if let Some((owner, number)) = self.usual(scope_owner::is_global)
+            && let Some(scope) = guard::open_plain::<true>(owner, number)
         {
             return scope;
         }
@@ -91,7 +103,7 @@ impl Site {
         if scope_owner::get().owner == NOBODY {
             return None;
         }
-        match self.usual() {
+        match self.usual(scope_owner::is_global_there) {
             Some((owner, number)) => Some(Wanted { site: self, owner, number }),
             None => self.begin_otherwise(),
         }
@@ -99,20 +111,41 @@ impl Site {
 
     /// Whom the fast paths record this for, and the callsite where it stands in a record; if it is the usual case.
     #[inline(always)]
-    fn usual(&'static self) -> Option<(u32, u64)> {
+    fn usual(&'static self, is_global: impl FnOnce() -> bool) -> Option<(u32, u64)> {
+        self.usual_of(&self.kept, is_global)
+    }
+
+    #[inline(always)]
+    fn usual_of(
+        &'static self,
+        kept: &AtomicU64,
+        is_global: impl FnOnce() -> bool,
+    ) -> Option<(u32, u64)> {
         // First: nothing has to be kept for later but the site.
-        if !scope_owner::is_global() {
+        if !is_global() {
             return None;
         }
         let now = scope_owner::get();
-        // Relaxed: a number by which nothing is found but what its own thread has.
-        let kept = self.kept.load(Ordering::Relaxed);
-        let is_usual = kept as u32 == now.change && self.callsite.interest().is_always();
-        is_usual.then_some((now.owner, kept & NUMBER))
+        let is_usual = is_of(kept, now) && self.callsite.interest().is_always();
+        // Relaxed: as in `is_of`.
+        is_usual.then(|| (now.owner, kept.load(Ordering::Relaxed) & NUMBER))
+    }
+
+    /// The same where times inside are not measured.
+    #[inline(never)]
+    fn usual_untimed(&'static self) -> Option<(u32, u64)> {
+        let kept = &self.kept_untimed;
+        let may_be = is_of(kept, scope_owner::get());
+        may_be.then(|| self.usual_of(kept, scope_owner::is_global)).flatten()
     }
 
     #[inline(never)]
     fn enter_otherwise(&'static self) -> Scope {
+        if let Some((owner, number)) = self.usual_untimed()
+            && let Some(scope) = guard::open_plain::<false>(owner, number)
+        {
+            return scope;
+        }
         match self.begin_otherwise() {
             Some(_) => self.ask_and_enter(&()),
             None => Scope::NONE,
@@ -134,6 +167,12 @@ impl Site {
     #[cold]
     #[inline(never)]
     fn ask_and_enter(&'static self, values: &dyn ScopeValues) -> Scope {
+        if let Some((owner, number)) = self.usual_untimed()
+            && let Some(scope) =
+                guard::open_with_fields::<false>(owner, number, self.metadata, &AnyValues(values))
+        {
+            return scope;
+        }
         let now = scope_owner::get();
         let interest = self.callsite.interest();
         if interest.is_never() {
@@ -178,12 +217,12 @@ impl Site {
         recorder.set_has_subscriber();
         let is_fast = number <= CALLSITE_LOW_MAX
             && self.metadata.fields().len() <= FIELDS_MAX
-            && recorder.busy_time
             && recorder.fast_owner() == recorder.id
             && !recorder.records_all(number);
         if is_global && is_fast {
             let kept = u64::from(number) << UPPER_SHIFT | u64::from(now.change);
-            self.kept.store(kept, Ordering::Relaxed);
+            let here = if recorder.busy_time { &self.kept } else { &self.kept_untimed };
+            here.store(kept, Ordering::Relaxed);
         }
         Way::Directly(Arc::clone(recorder), number)
     }
@@ -197,7 +236,7 @@ impl Site {
         let visit: &mut dyn FnMut(&mut FieldBuffer) =
             &mut |buffer| values.add_to(0, &mut ScopeFields::of_visitor(buffer, self.metadata));
         let slot = recorder.open_scope(number, self.metadata, &ancestor::nearest_recorded, visit);
-        slot.map_or(Scope::NONE, |slot| Scope::new(slot, recorder.id))
+        slot.map_or(Scope::NONE, |slot| Scope::general(slot, recorder.id))
     }
 }
 
@@ -208,7 +247,7 @@ impl Wanted {
     pub fn enter(self, values: &impl ScopeValues) -> Scope {
         if self.owner != NOBODY
             && let Some(scope) =
-                guard::open_with_fields(self.owner, self.number, self.site.metadata, values)
+                guard::open_with_fields::<true>(self.owner, self.number, self.site.metadata, values)
         {
             return scope;
         }

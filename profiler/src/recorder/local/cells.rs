@@ -41,6 +41,9 @@ pub(super) struct Cells {
     /// of these.
     pub(super) free: [Cell<SlotPosition>; FREE],
     pub(super) free_len: Cell<u32>,
+    /// The first free slot for scopes, see [`scope_slots`](super::scope_slots), and how many there are, open ones included.
+    pub(super) scope_free: Cell<SlotPosition>,
+    pub(super) scope_slots: Cell<u32>,
     /// The innermost span that the thread is in; see [`Link`].
     pub(super) innermost: Cell<Link>,
     /// How many of `details`, and of `ThreadState::details` behind them, may be in use.
@@ -67,6 +70,8 @@ impl Cells {
             table: ThreadTable::new(),
             free: [const { Cell::new(0) }; FREE],
             free_len: Cell::new(0),
+            scope_free: Cell::new(OUTSIDE),
+            scope_slots: Cell::new(0),
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
             details: [const { Cell::new(Detailed::NONE) }; DETAILS],

@@ -9,6 +9,7 @@ mod chain;
 mod ids;
 mod link;
 mod owned;
+mod scope_slots;
 pub(crate) mod state;
 mod token;
 

@@ -7,6 +7,7 @@ use spandrel_ring::Lease;
 
 use super::cells::{CELLS, FREE, get_cell, set};
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
+use super::scope_slots;
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
 use super::token::{ThreadToken, Unavailable};
 use crate::recorder::field_buffer::FieldBuffer;
@@ -42,6 +43,7 @@ impl ThreadEnd {
                 }
             }
         });
+        scope_slots::give_back(recorder.as_ref().map(|recorder| &recorder.open));
     }
 }
 
