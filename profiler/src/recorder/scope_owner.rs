@@ -47,16 +47,23 @@ pub(crate) fn get() -> Current {
 }
 
 /// Whether the calling thread has the subscriber that [`find_global`] has found.
-#[inline(always)]
+///
+/// By itself, for it saves registers where threads have subscribers of their own, and not where they have none.
+#[inline(never)]
 pub(crate) fn is_global() -> bool {
-    // Relaxed: an address to compare with.
-    dispatcher::get_default(|dispatch| address(dispatch) == GLOBAL.load(Ordering::Relaxed))
+    dispatcher::get_default(is_found)
 }
 
-/// The same in a function of its own, for code of the user's.
-#[inline(never)]
-pub(crate) fn is_global_there() -> bool {
-    is_global()
+/// The same in line, for one place: a closure of its own, or the compiler would make one function of both.
+#[inline(always)]
+pub(crate) fn is_global_here() -> bool {
+    dispatcher::get_default(|dispatch| is_found(dispatch))
+}
+
+#[inline(always)]
+fn is_found(dispatch: &Dispatch) -> bool {
+    // Relaxed: an address to compare with.
+    address(dispatch) == GLOBAL.load(Ordering::Relaxed)
 }
 
 fn address(dispatch: &Dispatch) -> usize {

@@ -42,7 +42,10 @@ const ORDINARY: u32 = u32::MAX;
 const GENERAL: SlotPosition = 1;
 /// Likewise: times inside are not measured.
 const UNTIMED: SlotPosition = 2;
-const _: () = assert!(Table::<SpanSlot>::position(1) > (GENERAL | UNTIMED) as usize);
+/// Likewise: it may have fields.
+const WITH_FIELDS: SlotPosition = 4;
+const FLAGS: SlotPosition = GENERAL | UNTIMED | WITH_FIELDS;
+const _: () = assert!(Table::<SpanSlot>::position(1) > FLAGS as usize);
 
 /// For the macro.
 #[doc(hidden)]
@@ -67,6 +70,11 @@ impl Scope {
         Self::new(index, ORDINARY)
     }
 
+    #[inline(always)]
+    fn kept<const TIMED: bool>(position: SlotPosition, owner: u32, flags: SlotPosition) -> Self {
+        Self::new(position | flags | if TIMED { 0 } else { UNTIMED }, owner)
+    }
+
     /// Whether anybody is told of it: not where nothing records, or its level or target is not kept.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
@@ -80,29 +88,34 @@ impl Scope {
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        if self.owner != NOT_RECORDED {
+        if self.owner == NOT_RECORDED {
+            return;
+        }
+        if self.position & WITH_FIELDS == 0 {
             close(self.position as usize, self.owner);
+        } else {
+            close_with_fields(self.position as usize, self.owner);
         }
     }
 }
 
 /// Opens one without fields, in as few instructions as can be. `callsite` stands where a record has it. `None`, and
-/// nothing was done, if it is another case than the usual one.
+/// nothing was done, if it is another case than the usual one. `SELDOM` for a second call, or the compiler would make one
+/// function of what the closures of both do.
 #[inline(always)]
-pub(super) fn open_plain<const TIMED: bool>(owner: u32, callsite: u64) -> Option<Scope> {
+pub(super) fn open_plain<const TIMED: bool, const SELDOM: bool>(
+    owner: u32,
+    callsite: u64,
+) -> Option<Scope> {
     let token = local::get_if_owner(owner)?;
     local::with_table(|table| {
         let start = timestamp::read();
+        let idle = token.idle();
         token.begin_change();
-        let position = fill_plain::<TIMED>(token, table, callsite, start);
-        token.end_change();
-        position.map(|position| scope_at::<TIMED>(position, owner))
+        let position = fill_plain::<TIMED>(token, table, callsite, (start, idle));
+        token.end_change_to(idle);
+        position.map(|position| Scope::kept::<TIMED>(position, owner, 0))
     })
-}
-
-#[inline(always)]
-fn scope_at<const TIMED: bool>(position: SlotPosition, owner: u32) -> Scope {
-    Scope::new(if TIMED { position } else { position | UNTIMED }, owner)
 }
 
 #[inline(always)]
@@ -110,16 +123,25 @@ fn fill_plain<const TIMED: bool>(
     token: ThreadToken,
     table: &Table<SpanSlot>,
     callsite: u64,
-    start: u64,
+    (start, idle): (u64, u64),
 ) -> Option<SlotPosition> {
     // An id that is not used after all does no harm.
     let id = token.next_id_of_block(start)?;
     let (parent, root) = kin(token, table, id)?;
     let (position, span) = token.take_scope_slot(table)?;
     span.set_origin(parent | callsite);
-    let new = NewSpan { head: token.fast_head(), id, root, start };
+    let new = NewSpan { head: u64::from(idle as u32), id, root, start };
     complete::<TIMED>(token, position, span, &new);
     Some(position)
+}
+
+/// Takes ids for the calling thread's next scopes, if it has none for this moment. Says whether that was so.
+#[cold]
+#[inline(never)]
+pub(super) fn renew_ids(owner: u32) -> bool {
+    let Some(token) = local::get_if_owner(owner) else { return false };
+    local::recorder_of(owner)
+        .is_some_and(|recorder| token.renew_ids(&recorder, recorder.clock.ticks()))
 }
 
 /// Parent, or 0, and root of a new one with this id; if the innermost span is the thread's own.
@@ -172,16 +194,16 @@ pub(super) fn open_with_fields<const TIMED: bool>(
         let id = token.next_id_of_block(start);
         let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
         let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
-            let is_open =
-                open_otherwise((position, owner), callsite, metadata, (&fields, values));
-            return Some(if is_open { scope_at::<TIMED>(position, owner) } else { Scope::NONE });
+            let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, values));
+            let scope = Scope::kept::<TIMED>(position, owner, WITH_FIELDS);
+            return Some(if is_open { scope } else { Scope::NONE });
         };
         span.set_words(words);
         span.set_origin(parent | callsite);
         let new = NewSpan { head: token.fast_head(), id, root, start };
         complete::<TIMED>(token, position, span, &new);
         token.end_change();
-        Some(scope_at::<TIMED>(position, owner))
+        Some(Scope::kept::<TIMED>(position, owner, WITH_FIELDS))
     })
 }
 
@@ -241,58 +263,72 @@ fn complete_fields(
     append(complete(0), &buffer);
 }
 
-/// Each way ends in a call of the next, so that none saves registers for another.
+/// One without fields. Each way ends in a call of the next, so that none saves registers for another.
 #[inline(never)]
 fn close(position: usize, owner: u32) {
     if fast::is_panicking() {
         return close_slow(position, owner);
     }
-    if !close_kept::<true>(position as SlotPosition, position, owner) {
-        close_otherwise(position, owner);
-    }
-}
-
-/// One in a slot that the thread keeps for scopes, if it is the thread's innermost span, and the guard says just where
-/// it is: `there`. Nobody else can have entered or left it, as it has no key. Says whether that was so.
-#[inline(always)]
-fn close_kept<const TIMED: bool>(there: SlotPosition, position: usize, owner: u32) -> bool {
-    let closed = local::with_table(|table| {
-        if local::innermost_own() != there {
+    let publish = |token: ThreadToken, span: &SpanSlot| {
+        if span.extra() != 0 {
             return None;
-        }
-        // Else the thread has turned to another profiler.
-        let token = local::get_if_owner(owner)?;
-        let span = table.get(position)?;
-        let extra = span.extra();
-        if extra != 0 {
-            return close_with_fields::<TIMED>(token, there, span, extra);
         }
         let mut lease = token.borrow_lease()?;
         let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
-            close_once::<TIMED>(slot, span, 0);
+            close_once::<true>(slot, span, 0);
         });
         token.give_lease_back(lease);
         published.then(|| {
             token.pop_own(span);
             span.vacate_scope();
-            token.keep_scope_slot(there, span);
         })
+    };
+    if !close_kept(position, owner, publish) {
+        close_otherwise(position, owner);
+    }
+}
+
+/// One that may have fields.
+#[inline(never)]
+fn close_with_fields(position: usize, owner: u32) {
+    if fast::is_panicking() {
+        return close_slow(position, owner);
+    }
+    let there = position & !WITH_FIELDS as usize;
+    if owner == ORDINARY || !close_kept(there, owner, publish_and_vacate::<true>) {
+        close_otherwise(position, owner);
+    }
+}
+
+/// One in a slot that the thread keeps for scopes, if it is the thread's innermost span. Nobody else can have entered or
+/// left it, as it has no key. Says whether that was so, and `publish` has published and vacated it.
+#[inline(always)]
+fn close_kept(
+    position: usize,
+    owner: u32,
+    publish: impl FnOnce(ThreadToken, &SpanSlot) -> Option<()>,
+) -> bool {
+    let closed = local::with_table(|table| {
+        // As a number with flags is none.
+        if local::innermost_own() != position as SlotPosition {
+            return None;
+        }
+        // Else the thread has turned to another profiler.
+        let token = local::get_if_owner(owner)?;
+        let span = table.get(position)?;
+        publish(token, span)?;
+        token.keep_scope_slot(position as SlotPosition, span);
+        Some(())
     });
     closed.is_some()
 }
 
-/// The same of one with fields.
-#[inline(never)]
-fn close_with_fields<const TIMED: bool>(
-    token: ThreadToken,
-    position: SlotPosition,
-    span: &SpanSlot,
-    extra: u64,
-) -> Option<()> {
+#[inline(always)]
+fn publish_and_vacate<const TIMED: bool>(token: ThreadToken, span: &SpanSlot) -> Option<()> {
+    let extra = span.extra();
     publish_with_fields::<TIMED>(token, span, extra)?;
     token.pop_own(span);
-    OpenSpans::vacate_plain(span, 1);
-    token.keep_scope_slot(position, span);
+    OpenSpans::vacate_plain(span, extra);
     Some(())
 }
 
@@ -340,13 +376,18 @@ enum Ending {
 
 #[inline(never)]
 fn close_otherwise(position: usize, owner: u32) {
-    let flags = position as SlotPosition & (GENERAL | UNTIMED);
-    let there = position & !(GENERAL | UNTIMED) as usize;
-    let ending = match flags {
-        _ if owner == ORDINARY => Ending::Otherwise,
-        GENERAL => close_general(there, owner),
-        UNTIMED if close_kept::<false>(there as SlotPosition, there, owner) => Ending::Done,
-        _ => Ending::Otherwise,
+    let flags = position as SlotPosition & FLAGS;
+    let there = position & !FLAGS as usize;
+    let is_ordinary = owner == ORDINARY;
+    let ending = if !is_ordinary && flags & GENERAL != 0 {
+        close_general(there, owner)
+    } else if !is_ordinary
+        && flags & UNTIMED != 0
+        && close_kept(there, owner, publish_and_vacate::<false>)
+    {
+        Ending::Done
+    } else {
+        Ending::Otherwise
     };
     match ending {
         Ending::Done => {}
@@ -361,10 +402,7 @@ fn close_general(position: usize, owner: u32) -> Ending {
     let ending = local::with_table(|table| {
         let span = closing(table, position, owner)?;
         let token = local::of_owner();
-        let extra = span.extra();
-        publish_with_fields::<true>(token, span, extra)?;
-        token.pop_own(span);
-        OpenSpans::vacate_plain(span, extra);
+        publish_and_vacate::<true>(token, span)?;
         let is_kept = token.keep_slot(position as SlotPosition);
         Some(if is_kept { Ending::Done } else { Ending::Free })
     });
@@ -400,12 +438,14 @@ fn close_slow(position: usize, owner: u32) {
     if owner == ORDINARY {
         return ordinary::close(position);
     }
-    let flags = position as SlotPosition & (GENERAL | UNTIMED);
+    let flags = position as SlotPosition & FLAGS;
     // None for one that is gone; or of a thread of which little is left, where it had a subscriber of its own: the
     // span stays open, and is stored as such.
     if let Some(recorder) = recorder_of(owner) {
         recorder.close_scope(position as SlotPosition & !flags);
-        if flags & GENERAL == 0 && let Some(token) = local::look(&recorder) {
+        if flags & GENERAL == 0
+            && let Some(token) = local::look(&recorder)
+        {
             token.lose_scope_slot();
         }
     }

@@ -58,13 +58,6 @@ enum Way {
     AsSpan,
 }
 
-/// Whether what a site keeps is what it was answered since the last change.
-#[inline(always)]
-fn is_of(kept: &AtomicU64, now: Current) -> bool {
-    // Relaxed: a number by which nothing is found but what its own thread has.
-    kept.load(Ordering::Relaxed) as u32 == now.change
-}
-
 impl Site {
     /// For the macro.
     #[doc(hidden)]
@@ -83,13 +76,19 @@ impl Site {
     #[doc(hidden)]
     #[inline(never)]
     pub fn enter(&'static self) -> Scope {
-        let now = scope_owner::get();
-        if !is_of(&self.kept, now) {
-            // Behind the other question: it is the answer to both that nobody records.
-            return if now.owner == NOBODY { Scope::NONE } else { self.enter_otherwise() };
+        if scope_owner::get().owner == NOBODY {
+            return Scope::NONE;
         }
-        if let Some((owner, number)) = self.usual(scope_owner::is_global)
-            && let Some(scope) = guard::open_plain::<true>(owner, number)
+        self.enter_for_somebody()
+    }
+
+    /// By itself, for it saves registers.
+    #[inline(never)]
+    fn enter_for_somebody(&'static self) -> Scope {
+        // First: nothing has to be kept for later but the site.
+        if scope_owner::is_global_here()
+            && let Some((owner, number)) = self.usual(&self.kept)
+            && let Some(scope) = guard::open_plain::<true, false>(owner, number)
         {
             return scope;
         }
@@ -103,46 +102,44 @@ impl Site {
         if scope_owner::get().owner == NOBODY {
             return None;
         }
-        match self.usual(scope_owner::is_global_there) {
-            Some((owner, number)) => Some(Wanted { site: self, owner, number }),
-            None => self.begin_otherwise(),
+        // In this order: as above.
+        if scope_owner::is_global()
+            && let Some((owner, number)) = self.usual(&self.kept)
+        {
+            return Some(Wanted { site: self, owner, number });
         }
+        self.begin_otherwise()
     }
 
-    /// Whom the fast paths record this for, and the callsite where it stands in a record; if it is the usual case.
+    /// Whom the fast paths record this for, and the callsite where it stands in a record, if that is kept and the
+    /// thread has the subscriber of all.
     #[inline(always)]
-    fn usual(&'static self, is_global: impl FnOnce() -> bool) -> Option<(u32, u64)> {
-        self.usual_of(&self.kept, is_global)
-    }
-
-    #[inline(always)]
-    fn usual_of(
-        &'static self,
-        kept: &AtomicU64,
-        is_global: impl FnOnce() -> bool,
-    ) -> Option<(u32, u64)> {
-        // First: nothing has to be kept for later but the site.
-        if !is_global() {
-            return None;
-        }
+    fn usual(&'static self, kept: &AtomicU64) -> Option<(u32, u64)> {
         let now = scope_owner::get();
-        let is_usual = is_of(kept, now) && self.callsite.interest().is_always();
-        // Relaxed: as in `is_of`.
-        is_usual.then(|| (now.owner, kept.load(Ordering::Relaxed) & NUMBER))
+        // Relaxed: a number by which nothing is found but what its own thread has.
+        let kept = kept.load(Ordering::Relaxed);
+        let is_usual = kept as u32 == now.change && self.callsite.interest().is_always();
+        is_usual.then_some((now.owner, kept & NUMBER))
     }
 
     /// The same where times inside are not measured.
     #[inline(never)]
     fn usual_untimed(&'static self) -> Option<(u32, u64)> {
-        let kept = &self.kept_untimed;
-        let may_be = is_of(kept, scope_owner::get());
-        may_be.then(|| self.usual_of(kept, scope_owner::is_global)).flatten()
+        let usual = self.usual(&self.kept_untimed)?;
+        scope_owner::is_global().then_some(usual)
     }
 
     #[inline(never)]
     fn enter_otherwise(&'static self) -> Scope {
+        if let Some((owner, number)) = self.usual(&self.kept)
+            && scope_owner::is_global()
+            && guard::renew_ids(owner)
+            && let Some(scope) = guard::open_plain::<true, true>(owner, number)
+        {
+            return scope;
+        }
         if let Some((owner, number)) = self.usual_untimed()
-            && let Some(scope) = guard::open_plain::<false>(owner, number)
+            && let Some(scope) = guard::open_plain::<false, true>(owner, number)
         {
             return scope;
         }
