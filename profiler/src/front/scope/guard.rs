@@ -309,13 +309,8 @@ fn close_kept(
     publish: impl FnOnce(ThreadToken, &SpanSlot) -> Option<()>,
 ) -> bool {
     let closed = local::with_table(|table| {
-        // As a number with flags is none.
-        if local::innermost_own() != position as SlotPosition {
-            return None;
-        }
-        // Else the thread has turned to another profiler.
-        let token = local::get_if_owner(owner)?;
-        let span = table.get(position)?;
+        let token = local::of_owner();
+        let span = closing(table, position, owner)?;
         publish(token, span)?;
         token.keep_scope_slot(position as SlotPosition, span);
         Some(())
@@ -401,6 +396,10 @@ fn close_otherwise(position: usize, owner: u32) {
 fn close_general(position: usize, owner: u32) -> Ending {
     let ending = local::with_table(|table| {
         let span = closing(table, position, owner)?;
+        // Where times are not measured its entry is counted already.
+        if record::upper_of(span.head()) != 0 {
+            return None;
+        }
         let token = local::of_owner();
         publish_and_vacate::<true>(token, span)?;
         let is_kept = token.keep_slot(position as SlotPosition);
@@ -412,15 +411,14 @@ fn close_general(position: usize, owner: u32) -> Ending {
 /// The span of a scope, if it is the calling thread's innermost one, which is inside it once.
 #[inline(always)]
 fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<&SpanSlot> {
+    // As a position with flags is none.
     if local::innermost_own() != position as SlotPosition {
         return None;
     }
     let span = table.get(position)?;
-    let head = span.head();
-    // The thread may have turned to another profiler, where it has the same number. Where times are not measured, its
-    // entry is counted already.
-    let is_plain = local::is_fast(owner, (head as u32).wrapping_sub(INSIDE));
-    (is_plain && record::upper_of(head) == 0).then_some(span)
+    // The thread may have turned to another profiler, where it has the same number; and of the span there may be more to
+    // say, as that it is inside of what is not its parent.
+    local::is_fast(owner, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
 }
 
 /// For the recorder that the thread is set up for.
