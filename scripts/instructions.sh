@@ -24,10 +24,10 @@ subscriber_limits=(315 519 321 674 none)
 making=spandrel_benches::cases::Case::run
 # A scope, in the order of scope_cases; and one where nothing records.
 scope_cases=(scopes scopes_nested scopes_3_fields)
-scope_limits=(178 184 266)
+scope_limits=(181 187 271)
 unrecorded_scope_limits=(16 15 15)
 # The same where times inside are not measured.
-untimed_scope_limits=(276 282 438)
+untimed_scope_limits=(284 290 445)
 # So many instructions more than an Option without a layer may the layer of a profiler that is switched off
 # add to a span beside another one, and so many spandrel to an event that is below all levels.
 absent_limit=1

@@ -15,7 +15,7 @@ fn each_scope_is_one_row_or_counted() {
     let _limit = time_limit(120);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer"] {
-            for case in ["order", "close", "fork", "thread", "code", "two"] {
+            for case in ["order", "close", "fork", "thread", "threads", "code", "two"] {
                 child::plan(&format!("{front} {case}")).start().succeed();
             }
         }
@@ -34,6 +34,7 @@ fn each_scope_is_one_row_or_counted() {
         "close" => after_the_profiler(&profiler, path),
         "fork" => in_a_forked_child(&profiler, path),
         "thread" => with_the_threads_variables(&profiler, path),
+        "threads" => on_threads_that_come_and_go(&profiler, &path),
         "code" => in_a_values_own_code(&profiler, path),
         _ => while_it_records_for_another(&profiler, path, scratch.path("other.db").as_path()),
     }
@@ -227,6 +228,28 @@ fn in_a_values_own_code(profiler: &Profiler, path: PathBuf) {
     assert_eq!(number("s.name = 'before' AND p.name IS NULL"), 10);
     assert_eq!(number("s.name = 'panics' AND p.name IS NULL AND s.status = 'ok'"), 10);
     assert_eq!(db.span("last").fields.number("n"), 4);
+}
+
+/// The slots that threads keep for their scopes are others' when they have ended.
+fn on_threads_that_come_and_go(profiler: &Profiler, path: &std::path::Path) {
+    fn nest(deep: u64) {
+        let _plain = scope!("plain");
+        let _fields = scope!("fields", deep);
+        if deep > 0 {
+            nest(deep - 1);
+        }
+    }
+    const THREADS: u64 = 600;
+    for _ in 0..THREADS {
+        // The second time they find what they have kept.
+        std::thread::spawn(|| (0..2).for_each(|_| nest(9))).join().unwrap();
+    }
+    // As many at once as were asked for, on one.
+    nest(500);
+    let report = profiler.close().unwrap();
+    ledger::check(path, &report);
+    assert_eq!(report.dropped.open_spans_full, 0, "{}", report.dropped);
+    assert_eq!(report.recorded, THREADS * 40 + 1_002);
 }
 
 /// The thread's number and place may be the same there.
