@@ -57,10 +57,11 @@ pub(crate) fn is_global() -> bool {
 /// The same in line, for one place: a closure of its own, or the compiler would make one function of both.
 #[inline(always)]
 pub(crate) fn is_global_here() -> bool {
-    dispatcher::get_default(|dispatch| is_found(dispatch))
+    // Relaxed: as in `is_found`.
+    dispatcher::get_default(|dispatch| address(dispatch) == GLOBAL.load(Ordering::Relaxed))
 }
 
-#[inline(always)]
+#[inline]
 fn is_found(dispatch: &Dispatch) -> bool {
     // Relaxed: an address to compare with.
     address(dispatch) == GLOBAL.load(Ordering::Relaxed)
