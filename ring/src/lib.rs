@@ -80,7 +80,7 @@ pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
 pub use thread_table::ThreadTable;
 pub use wake::Waker;
-pub use zeros::{Zeroed, Zeros};
+pub use zeros::{Part, Zeroed, Zeros};
 
 #[doc(hidden)]
 pub use zeros::is_zeroed;

@@ -8,8 +8,10 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+// Not that of `sync`: it keeps memory, and hands nothing over.
+use std::sync::Arc;
 
 use crate::size::TooLarge;
 
@@ -113,6 +115,76 @@ impl<T: Zeroed> Zeros<T> {
     }
 }
 
+impl<T> Zeros<T> {
+    /// Asks the system for large pages, where it has them: what is touched for the first time then takes a
+    /// fault for each of those, and not for each small one. A hint, which changes nothing else.
+    pub fn prefer_large_pages(&self) {
+        system::prefer_large_pages(self.memory.addr().get(), self.layout.size());
+    }
+
+    /// Parts of so many values, without the rest behind them, which nobody gets.
+    ///
+    /// # Panics
+    ///
+    /// If a part is to have none.
+    #[must_use]
+    pub fn into_parts(self, len: usize) -> Vec<Part<T>> {
+        let parts = self.len / len;
+        let whole = Arc::new(self);
+        let part = |index: usize| {
+            // SAFETY: the part ends within the values: `index` is less than as often as it fits.
+            let values = unsafe { whole.values.add(index * len) };
+            Part { values, len, _whole: Some(Arc::clone(&whole)) }
+        };
+        (0..parts).map(part).collect()
+    }
+}
+
+/// Some values of a [`Zeros`], whose memory is given back with the last of its parts.
+pub struct Part<T> {
+    values: NonNull<T>,
+    len: usize,
+    /// Keeps the memory; none of a part without values. Nobody but its parts reaches the values.
+    _whole: Option<Arc<Zeros<T>>>,
+}
+
+impl<T> Default for Part<T> {
+    /// No values.
+    fn default() -> Self {
+        Self { values: NonNull::dangling(), len: 0, _whole: None }
+    }
+}
+
+// SAFETY: it owns its values, as a boxed slice does: no other part has them, and the whole is not reached
+// but to free it, which needs no drop of values.
+unsafe impl<T> Send for Part<T> where Box<[T]>: Send {}
+// SAFETY: as above; a `&Part` gives no more than a `&[T]`.
+unsafe impl<T> Sync for Part<T> where Box<[T]>: Sync {}
+
+impl<T> Deref for Part<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: as of `Zeros`; the values lie there as long as the whole, and no other part has them.
+        unsafe { std::slice::from_raw_parts(self.values.as_ptr(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Part<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above; `self` is borrowed for as long, so nobody else has a reference to them.
+        unsafe { std::slice::from_raw_parts_mut(self.values.as_ptr(), self.len) }
+    }
+}
+
+impl<T> fmt::Debug for Part<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("len", &self.len).finish()
+    }
+}
+
 impl<T> Deref for Zeros<T> {
     type Target = [T];
 
@@ -140,6 +212,34 @@ impl<T> fmt::Debug for Zeros<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Zeros").field("len", &self.len).finish()
     }
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+mod system {
+    use std::ffi::{c_int, c_void};
+
+    /// As large as the large pages of most systems, and a multiple of all small ones.
+    const LARGE_PAGE: usize = 2 << 20;
+    const MADV_HUGEPAGE: c_int = 14;
+
+    unsafe extern "C" {
+        fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
+    }
+
+    pub(super) fn prefer_large_pages(address: usize, length: usize) {
+        let first = address.next_multiple_of(LARGE_PAGE);
+        let end = (address + length) / LARGE_PAGE * LARGE_PAGE;
+        if first < end {
+            let address = std::ptr::without_provenance_mut(first);
+            // SAFETY: whole pages of the caller's, whose values the advice does not touch.
+            let _not_heeded = unsafe { madvise(address, end - first, MADV_HUGEPAGE) };
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod system {
+    pub(super) fn prefer_large_pages(_address: usize, _length: usize) {}
 }
 
 #[cfg(all(test, not(spandrel_loom)))]
@@ -172,6 +272,47 @@ mod tests {
             assert_eq!(line.words[index % 3].load(Ordering::Relaxed), index as u64);
         }
         assert!(Zeros::<AtomicU32>::new(0).is_empty());
+    }
+
+    #[test]
+    fn parts_are_apart_and_outlive_each_other() {
+        let zeros = Zeros::<u64>::new(100);
+        zeros.prefer_large_pages();
+        let mut parts = zeros.into_parts(30);
+        assert_eq!(parts.len(), 3, "what is left is nobody's");
+        for (n, part) in parts.iter_mut().enumerate() {
+            assert!(part.len() == 30 && part.iter().all(|value| *value == 0));
+            part.fill(n as u64 + 1);
+        }
+        let last = parts.pop().unwrap();
+        assert!(parts.iter().all(|part| part[29] == part[0]));
+        drop(parts);
+        let kept = std::thread::spawn(move || last.iter().sum::<u64>()).join().unwrap();
+        assert_eq!(kept, 90);
+        assert!(Zeros::<u64>::new(29).into_parts(30).is_empty());
+        assert!(Part::<u64>::default().is_empty());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri counts no pages")]
+    #[cfg(target_os = "linux")]
+    fn memory_of_parts_is_given_back_with_the_last_of_them() {
+        let pages = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split_whitespace().next().unwrap().parse::<usize>().unwrap()
+        };
+        const BYTES: usize = 1 << 32;
+        let before = pages();
+        let zeros = Zeros::<u64>::new(BYTES / 8);
+        zeros.prefer_large_pages();
+        let mut parts = zeros.into_parts(BYTES / 32);
+        parts.iter_mut().for_each(|part| part[0] = 1);
+        let last = parts.pop();
+        drop(parts);
+        let with = pages();
+        drop(last);
+        // Half of it, as other tests run beside this one.
+        assert!(with > before + BYTES / 8192 && pages() < before + BYTES / 8192);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use spandrel_storage::{Appended, Error, ErrorKind, after};
 
 use super::Writer;
+use super::drain::Relief;
 use super::losses::NewLosses;
 use super::marks::PendingMarks;
 use super::raw::add;
@@ -136,7 +137,7 @@ impl Writer {
             // Not even that has worked.
             piece = self.raw.piece(usize::MAX);
         }
-        let (mut counts, spoiled) = self.raw.take_apart(piece);
+        let (mut counts, spoiled) = self.raw.take_apart(piece, &mut self.chunks);
         self.lose_spoiled(spoiled);
         if converted.is_err() {
             self.quarantine(counts);
@@ -160,17 +161,17 @@ impl Writer {
         let positions = self.positions();
         let converted = panics::catch(|| {
             self.converter.timeline.renew();
-            self.converter.count_late_children(&mut self.raw, &mut self.next);
+            self.count_late_children();
             self.convert(self.raw.piece(usize::MAX));
             std::mem::swap(&mut self.raw, &mut self.next);
             self.convert(self.raw.piece(usize::MAX));
         });
         let (mut counts, mut spoiled) = (PerKind::default(), PerKind::default());
         for raw in [&mut self.raw, &mut self.next] {
-            let taken = raw.take_apart(raw.piece(usize::MAX));
+            let taken = raw.take_apart(raw.piece(usize::MAX), &mut self.chunks);
             add(&mut counts, taken.0);
             add(&mut spoiled, taken.1);
-            raw.clear();
+            raw.clear(&mut self.chunks);
         }
         self.lose_spoiled(spoiled);
         if converted.is_err() {
@@ -195,13 +196,19 @@ impl Writer {
             self.part_from_parents(open.into_iter().map(|seen| seen.id).collect(), is_crowded);
         }
         self.converter.timeline.renew();
-        self.converter.count_late_children(&mut self.raw, &mut self.next);
+        self.count_late_children();
         self.sealed = true;
+    }
+
+    fn count_late_children(&mut self) {
+        let Self { converter, raw, next, consumer, chunks, room, .. } = self;
+        let mut relief = Relief { consumer, chunks, room };
+        converter.count_late_children(raw, next, |next| relief.relieve(next));
     }
 
     /// `raw` is done with: `next` takes its place. Returns up to where `raw` reached.
     fn turn_over(&mut self) -> Vec<u64> {
-        self.raw.clear();
+        self.raw.clear(&mut self.chunks);
         std::mem::swap(&mut self.raw, &mut self.next);
         self.raw_since = self.next_since;
         self.sealed = false;
@@ -223,8 +230,10 @@ impl Writer {
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
         }
-        if let Some(store) = &mut self.store {
-            self.converter.convert(&self.raw, piece, store, &mut self.batch);
+        let Self { converter, raw, next, store, batch, consumer, chunks, room, .. } = self;
+        let mut relief = Relief { consumer, chunks, room };
+        if let Some(store) = store {
+            converter.convert(raw, piece, store, batch, || relief.relieve(next));
         }
     }
 

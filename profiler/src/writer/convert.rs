@@ -35,6 +35,9 @@ use super::trace_contexts::IdFields;
 /// A span of this age lives long.
 const LONG_NS: i64 = 1_000_000_000;
 
+/// The ring is looked at each so many records: that is a tenth of a millisecond.
+const RELIEF_RECORDS: u32 = 256;
+
 /// A callsite as the writer needs it.
 #[derive(Debug)]
 struct Callsite {
@@ -214,8 +217,15 @@ impl Converter {
     /// remembered of a backlog, however large, but a bit for each span.
     ///
     /// Likewise what ran inside an entry comes after it where a thread's own partition was full for a while.
+    ///
+    /// `relieve` is called now and then, and may add to `next`.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
-    pub(super) fn count_late_children(&mut self, raw: &mut RawBatch, next: &mut RawBatch) {
+    pub(super) fn count_late_children(
+        &mut self,
+        raw: &mut RawBatch,
+        next: &mut RawBatch,
+        mut relieve: impl FnMut(&mut RawBatch),
+    ) {
         let Self { recorder, timeline, self_times, closed, left, .. } = self;
         closed.clear(raw.len());
         self_times.begin_batch();
@@ -223,8 +233,8 @@ impl Converter {
         let pieces = Vec::new();
         let mut late =
             LateChildren { recorder, timeline, self_times, closed, left, counting, pieces };
-        raw.for_each_mut(|words| late.meet(words));
-        next.for_each_mut(|words| late.meet_next(words));
+        raw.for_each_mut(|words| late.meet(words), || relieve(next));
+        next.for_each_mut(|words| late.meet_next(words), || {});
         let LateChildren { timeline, self_times, left, counting, pieces, .. } = late;
         if !pieces.is_empty() {
             take_pieces_off(&pieces, timeline, self_times, [raw, next]);
@@ -235,7 +245,8 @@ impl Converter {
         }
     }
 
-    /// Appends the rows of a piece. Late children of its spans have been counted before.
+    /// Appends the rows of a piece. Late children of its spans have been counted before. `relieve` is called
+    /// now and then.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     pub(super) fn convert(
         &mut self,
@@ -243,9 +254,11 @@ impl Converter {
         piece: Range<usize>,
         store: &mut Store,
         batch: &mut Batch,
+        mut relieve: impl FnMut(),
     ) {
         self.learn_threads(store);
         self.json.begin(std::mem::take(&mut batch.text));
+        let mut left = RELIEF_RECORDS;
         // Read here, and not behind an iterator's call: a record is larger than registers hold.
         for words in raw.words_of(piece) {
             match record::read(words) {
@@ -265,6 +278,11 @@ impl Converter {
                     batch.entries.push(row);
                 }
                 None => {}
+            }
+            left -= 1;
+            if left == 0 {
+                left = RELIEF_RECORDS;
+                relieve();
             }
         }
         batch.text = self.json.end();
@@ -721,14 +739,16 @@ fn take_pieces_off(
     let mut recorded: HashMap<u64, i64> =
         pieces.iter().map(|piece| (piece.id, self_times.recorded_ns(piece.id))).collect();
     for batch in raw {
-        batch.for_each_mut(|words| {
+        let take_off = |words: &mut [u64]| {
             if let Some((id, entered, left)) = record::entry_inside(words)
                 && let Some(recorded) = recorded.get_mut(&id)
             {
                 let end = timeline.ns(left);
                 *recorded += end - timeline.start_ns(entered, end);
             }
-        });
+        };
+        // Nothing is drained meanwhile: what would come was not looked at.
+        batch.for_each_mut(take_off, || {});
     }
     for Pieces { id, parent, ticks } in pieces {
         self_times.add_busy(*parent, timeline.length_ns(*ticks) - recorded[id]);

@@ -2,12 +2,22 @@
 
 use std::time::Instant;
 
-use spandrel_ring::Consumer;
+use spandrel_ring::{Consumer, Entry};
 
+use super::chunks::{Chunks, LARGE_CHUNK_BYTES};
 use super::raw::RawBatch;
 use super::{STRAGGLER_GRACE, Writer};
 use crate::recorder::losses::{KINDS, PerKind};
 use crate::recorder::record::Slot;
+
+/// Bytes of a slot, and of a record of one slot in the backlog.
+const SLOT_BYTES: usize = 64;
+/// Most that the writer holds in records that are no rows yet.
+const BACKLOG_MAX: usize = 64 << 20;
+/// It holds no more than so many times what the ring does: who has made that smaller has little memory.
+const BACKLOG_RINGS: usize = 16;
+/// Slots that are taken before they are given back to the producers.
+const LOT: u64 = 1_024;
 
 impl Writer {
     /// Where the next claim of each partition begins.
@@ -20,41 +30,41 @@ impl Writer {
         (0..self.consumer.partitions()).map(|index| self.consumer.position(index)).collect()
     }
 
-    /// Takes what the partitions have, as long as the batch is not full. While the pieces of a backlog
-    /// are committed, takes what comes meanwhile, so that the ring does not fill up behind the
-    /// writer's back; at most as much as the ring holds, and not while the store refuses, when the
-    /// ring is to keep what it can. Returns how many slots.
+    /// Takes what the partitions have, as long as there is room for it: as bytes, which are converted later. Not
+    /// while the store refuses, when the ring is to keep what it can. Returns how many slots.
     pub(super) fn drain(&mut self) -> u64 {
         self.consumer.backlog();
         self.state.set_high_water(self.consumer.high_water());
-        let batch_size = self.options.batch_size;
-        let most = if self.sealed {
-            // Of each partition, of records that take two slots.
-            let free = self.ring_slots.saturating_sub(self.next.slots());
-            batch_size.min(free.div_ceil(2 * self.consumer.partitions().max(1)))
-        } else if self.raw.len() >= batch_size {
-            0
-        } else {
-            batch_size
-        };
-        if self.pending.is_some() || most == 0 {
+        if self.pending.is_some() {
             return 0;
         }
         if !self.sealed && self.raw.is_empty() {
             self.raw_since = Instant::now();
         }
-        let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        let drained = drain_pass(&mut self.consumer, into, most);
+        let Self { consumer, chunks, room, sealed, raw, next, .. } = self;
+        let drained = match *sealed {
+            true => drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks)),
+            false => drain_pass(consumer, raw, chunks, |raw, chunks| room.is_in_raw(raw, chunks)),
+        };
+        self.burst.drained(drained, Instant::now());
         if drained > 0 {
             self.show_account();
         }
         drained
     }
 
+    /// Whether a commit can wait: records come so fast that the ring would be full before it is done, and there
+    /// is room for them elsewhere. Nobody waits for it, and it has not waited for long.
+    pub(super) fn is_postponed(&self) -> bool {
+        self.burst.goes_on(self.options.flush_interval)
+            && self.waiting.is_empty()
+            && self.room.is_in_backlog(&self.chunks)
+    }
+
     /// Takes everything there is.
     pub(super) fn drain_all(&mut self) {
         let into = if self.sealed { &mut self.next } else { &mut self.raw };
-        drain_pass(&mut self.consumer, into, usize::MAX);
+        drain_until(&mut self.consumer, into, &mut self.chunks, None);
         self.show_account();
     }
 
@@ -77,7 +87,7 @@ impl Writer {
         let tails = self.tails();
         let began = Instant::now();
         loop {
-            drain_until(&mut self.consumer, &mut self.next, &tails);
+            drain_until(&mut self.consumer, &mut self.next, &mut self.chunks, Some(&tails));
             let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);
             // Somebody is between claim and publish, and what comes behind may be a child.
             if all || began.elapsed() >= STRAGGLER_GRACE {
@@ -89,18 +99,98 @@ impl Writer {
     }
 }
 
-/// Drains every partition once, at most `entries_max` records of each. Returns how many slots.
-#[inline(never)] // so that `scripts/writer_cost.sh` finds it
-fn drain_pass(consumer: &mut Consumer<Slot>, into: &mut RawBatch, entries_max: usize) -> u64 {
-    (0..consumer.partitions())
-        .map(|index| consumer.drain(index, entries_max, |entry| into.push(entry)).slots)
-        .sum()
+/// How much the writer may take out of the ring.
+#[derive(Debug)]
+pub(super) struct Room {
+    ring_slots: usize,
+    batch_size: usize,
+    /// Bytes that are kept free for the second look before a batch is converted, which brings as much as the
+    /// ring holds.
+    kept: usize,
 }
 
-/// Drains every partition up to a position of its own.
+impl Room {
+    pub(super) fn new(ring_slots: usize, batch_size: usize) -> Self {
+        // What does not fill a chunk to its end leaves up to a fifth of it; and a lot may begin three.
+        let kept = ring_slots * SLOT_BYTES / 4 * 5 + 3 * LARGE_CHUNK_BYTES;
+        Self { ring_slots, batch_size, kept }
+    }
+
+    /// Most that the writer holds in records, unless a batch, or twice the ring, is more.
+    pub(super) fn backlog_max(ring_slots: usize) -> usize {
+        BACKLOG_MAX.min(ring_slots.saturating_mul(BACKLOG_RINGS * SLOT_BYTES))
+    }
+
+    fn is_in_backlog(&self, chunks: &Chunks) -> bool {
+        chunks.has_room(self.kept)
+    }
+
+    /// A batch can be filled, whatever it takes.
+    fn is_in_raw(&self, raw: &RawBatch, chunks: &Chunks) -> bool {
+        raw.len() < self.batch_size || self.is_in_backlog(chunks)
+    }
+
+    /// As much as the ring holds can come while the pieces of a batch are committed.
+    fn is_in_next(&self, next: &RawBatch, chunks: &Chunks) -> bool {
+        next.bytes() < self.ring_slots * SLOT_BYTES || self.is_in_backlog(chunks)
+    }
+}
+
+/// Takes what comes between two steps of a conversion, before the ring is full.
+pub(super) struct Relief<'a> {
+    pub(super) consumer: &'a mut Consumer<Slot>,
+    pub(super) chunks: &'a mut Chunks,
+    pub(super) room: &'a Room,
+}
+
+impl Relief<'_> {
+    /// Takes what there is, unless it is little.
+    #[inline]
+    pub(super) fn relieve(&mut self, next: &mut RawBatch) {
+        if self.consumer.backlog() > self.room.ring_slots as u64 / 32 {
+            let Self { consumer, chunks, room } = self;
+            drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks));
+        }
+    }
+}
+
+/// Drains every partition in turn, some slots at a time, so that producers have those again early; as much as
+/// there was when it began, as long as there is room. Returns how many slots.
 #[inline(never)] // so that `scripts/writer_cost.sh` finds it
-fn drain_until(consumer: &mut Consumer<Slot>, into: &mut RawBatch, positions: &[u64]) {
-    for (partition, end) in positions.iter().enumerate() {
-        consumer.drain_until(partition, *end, |entry| into.push(entry));
+fn drain_pass(
+    consumer: &mut Consumer<Slot>,
+    into: &mut RawBatch,
+    chunks: &mut Chunks,
+    has_room: impl Fn(&RawBatch, &Chunks) -> bool,
+) -> u64 {
+    let there = consumer.backlog();
+    let mut drained = 0;
+    loop {
+        let before = drained;
+        for partition in 0..consumer.partitions() {
+            if !has_room(into, chunks) {
+                return drained;
+            }
+            let end = consumer.position(partition) + LOT;
+            let push = |entry: Entry<'_, Slot>| into.push(entry, chunks);
+            drained += consumer.drain_until(partition, end, push).slots;
+        }
+        if drained == before || drained >= there {
+            return drained;
+        }
+    }
+}
+
+/// Drains every partition up to a position of its own, or to its end.
+#[inline(never)] // so that `scripts/writer_cost.sh` finds it
+fn drain_until(
+    consumer: &mut Consumer<Slot>,
+    into: &mut RawBatch,
+    chunks: &mut Chunks,
+    positions: Option<&[u64]>,
+) {
+    for partition in 0..consumer.partitions() {
+        let end = positions.map_or(u64::MAX, |positions| positions[partition]);
+        consumer.drain_until(partition, end, |entry| into.push(entry, chunks));
     }
 }

@@ -133,9 +133,9 @@ impl Writer {
             return false;
         }
         for batch in [&mut self.raw, &mut self.next] {
-            let counts = batch.take(batch.piece(usize::MAX));
+            let counts = batch.take(batch.piece(usize::MAX), &mut self.chunks);
             self.account.drop_many(counts, DropReason::StoreError);
-            batch.clear();
+            batch.clear(&mut self.chunks);
         }
         self.show_account();
         true
@@ -203,8 +203,8 @@ impl Writer {
         for batch in [&mut self.raw, &mut self.next] {
             let ids = batch.records().filter_map(|record| record.span_id());
             let twice = ids.filter(|id| unfinished.contains(id)).count() as u64;
-            let mut counts = batch.take(batch.piece(usize::MAX));
-            batch.clear();
+            let mut counts = batch.take(batch.piece(usize::MAX), &mut self.chunks);
+            batch.clear(&mut self.chunks);
             lost |= counts != PerKind::default();
             // Accounted for as unfinished.
             counts[Kind::Span as usize] -= twice;

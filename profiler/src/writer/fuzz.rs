@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use spandrel_ring::Consumer;
+use spandrel_ring::{Consumer, Entry};
 use spandrel_storage::{Batch, ErrorKind, RunInfo, Store, StoreOptions, Synchronous};
 use tempfile::TempDir;
 use tracing_core::LevelFilter;
 use tracing_core::field::Visit;
 
+use super::chunks::Chunks;
 use super::convert::Converter;
 use super::json::JsonWriter;
 use super::keys::Keys;
@@ -37,6 +38,7 @@ const SLOTS: usize = 2_048;
 struct Rig {
     recorder: Arc<Recorder>,
     consumer: Consumer<Slot>,
+    chunks: Chunks,
     converter: Converter,
     store: Store,
     folder: TempDir,
@@ -62,7 +64,7 @@ impl Rig {
         let memory = Path::new("/dev/shm");
         let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
         let store = store(&folder.path().join("first.db"));
-        Self { recorder, consumer, converter, store, folder }
+        Self { recorder, consumer, chunks: Chunks::new(usize::MAX), converter, store, folder }
     }
 
     /// Publishes records of the lengths that the input says, and drains some into each of two batches.
@@ -98,7 +100,8 @@ impl Rig {
 
     fn drain(&mut self, into: &mut RawBatch) {
         for partition in 0..self.consumer.partitions() {
-            self.consumer.drain(partition, usize::MAX, |entry| into.push(entry));
+            let push = |entry: Entry<'_, Slot>| into.push(entry, &mut self.chunks);
+            self.consumer.drain(partition, usize::MAX, push);
         }
     }
 }
@@ -122,12 +125,12 @@ pub fn records(data: &[u8]) {
     RIG.with_borrow_mut(|rig| {
         let (mut raw, mut next, published) = rig.through_the_ring(rest);
         assert_eq!((raw.len() + next.len()) as u64, published, "the ring lost none");
-        rig.converter.count_late_children(&mut raw, &mut next);
+        rig.converter.count_late_children(&mut raw, &mut next, |_| {});
         for raw in [&raw, &next] {
             let mut batch = Batch::default();
             let (counts, spoiled) = raw.counts_apart(raw.piece(usize::MAX));
             assert_eq!(counts.iter().chain(&spoiled).sum::<u64>(), raw.len() as u64);
-            rig.converter.convert(raw, raw.piece(usize::MAX), &mut rig.store, &mut batch);
+            rig.converter.convert(raw, raw.piece(usize::MAX), &mut rig.store, &mut batch, || {});
             let rows = rows(&batch);
             assert_eq!(rows, counts, "each that is counted is a row");
             check(&batch);
@@ -135,6 +138,7 @@ pub fn records(data: &[u8]) {
                 store_it(rig, &mut batch);
             }
         }
+        [raw, next].iter_mut().for_each(|raw| raw.clear(&mut rig.chunks));
     });
 }
 

@@ -22,9 +22,9 @@ pub(super) struct Counted {
 impl Writer {
     /// Counts what changes with each batch.
     pub(super) fn count_memory_in_hand(&mut self) {
-        let Self { raw, next, batch, converter, counted, state, .. } = self;
+        let Self { chunks, batch, converter, counted, state, .. } = self;
         let memory = &mut counted.memory;
-        memory.set(MemoryPart::Drained, raw.memory() + next.memory());
+        memory.set(MemoryPart::Drained, chunks.memory());
         memory.set(MemoryPart::Rows, batch.memory() + converter.rows_memory());
         memory.counted();
         state.memory.show(memory);

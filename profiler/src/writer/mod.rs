@@ -20,6 +20,8 @@
 //! more than about four times what the ring does.
 
 // From the ring into memory.
+mod burst;
+mod chunks;
 mod drain;
 mod raw;
 
@@ -83,8 +85,11 @@ use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
 
+use burst::Burst;
+use chunks::Chunks;
 use commit::{Backoff, Pending};
 use convert::Converter;
+use drain::Room;
 use in_file::InFile;
 use installed::Installed;
 use losses::Losses;
@@ -158,6 +163,10 @@ pub(crate) struct Writer {
     raw: RawBatch,
     /// Drained for the one after.
     next: RawBatch,
+    /// Memory for both.
+    chunks: Chunks,
+    room: Room,
+    burst: Burst,
     /// When the oldest record of `raw` was drained.
     raw_since: Instant,
     /// Whether `raw` is complete and is being converted, piece by piece; only then is there anything
@@ -242,9 +251,12 @@ impl Writer {
             control,
             pill,
             store: Some(store),
-            options,
             raw: RawBatch::default(),
             next: RawBatch::default(),
+            chunks: Chunks::new(Room::backlog_max(ring_slots)),
+            room: Room::new(ring_slots, options.batch_size),
+            burst: Burst::new(ring_slots, now),
+            options,
             raw_since: now,
             sealed: false,
             raw_positions: Vec::new(),
@@ -311,7 +323,7 @@ impl Writer {
         }
         self.take_requests();
         let drained = self.drain();
-        if self.is_due() {
+        if self.is_due() && !self.is_postponed() {
             self.commit();
         }
         self.run_housekeeping();
@@ -389,15 +401,16 @@ impl Writer {
     /// Sleeps until there is likely something to do.
     fn rest(&mut self, drained: u64) {
         let smallest = self.recorder.ring.claim_max() as u64;
+        let is_postponed = self.is_postponed();
+        let has_more = self.sealed || self.raw.len() >= self.options.batch_size;
         let is_behind = !self.is_refused()
-            && (self.sealed
-                || self.raw.len() >= self.options.batch_size
-                || self.consumer.backlog() > smallest);
+            && (has_more && !is_postponed || self.consumer.backlog() > smallest);
         if is_behind {
             self.pause = PAUSE_MIN;
             return;
         }
         self.pause = match drained {
+            _ if is_postponed => PAUSE_MIN,
             0 => (self.pause * 2).min(IDLE_PAUSE_MAX),
             // An eighth of the ring at a time is a good pace.
             n if n > smallest / 8 => (self.pause / 2).max(PAUSE_MIN),

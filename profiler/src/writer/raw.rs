@@ -3,25 +3,23 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use spandrel_ring::Entry;
-use spandrel_storage::MemoryUse;
+use spandrel_ring::{Entry, Part};
 
+use super::chunks::Chunks;
 use crate::recorder::losses::{KINDS, Kind, PerKind};
-use crate::recorder::record::{self, Record, Slot};
+use crate::recorder::record::{self, Record, SLOT_WORDS, Slot};
 
-/// Slots of a chunk, 112 KiB: small enough that an allocator hands one that was given back to the next who asks.
-const CHUNK: usize = 2_048;
-/// So many empty chunks are kept for records to come.
-const SPARE_MAX: usize = 4;
-
-/// Records in the order in which they were drained: their slots end to end, in chunks, each of which is given
-/// back when all of its records were taken. They are taken from the front, a piece at a time.
+/// Records in the order in which they were drained, end to end in chunks, each of which is given back when all of
+/// its records were taken. They are taken from the front, a piece at a time.
 #[derive(Debug, Default)]
 pub(super) struct RawBatch {
     full: VecDeque<Chunk>,
     /// The one that is being filled.
     last: Chunk,
-    spare: Vec<Chunk>,
+    /// Where in the first chunk the next record to be taken begins.
+    begin: usize,
+    /// Words of the chunks before the last one.
+    full_words: usize,
     /// How many records came since the batch was empty.
     records: usize,
     /// How many of them were taken.
@@ -32,29 +30,25 @@ pub(super) struct RawBatch {
     gone: PerKind,
 }
 
-/// Some records, each of them whole.
+/// Some records, each of them whole, behind the number of its words.
 #[derive(Debug, Default)]
 struct Chunk {
-    /// How many records came before it.
-    first: usize,
-    slots: Vec<Slot>,
-    /// Where each record ends.
-    ends: Vec<u32>,
+    words: Part<u64>,
+    /// How many of the words are in use.
+    len: usize,
 }
 
 impl Chunk {
-    fn start(&self, index: usize) -> usize {
-        let before = index.checked_sub(1).and_then(|before| self.ends.get(before));
-        before.map_or(0, |end| *end as usize)
+    fn records(&self) -> &[u64] {
+        &self.words[..self.len]
     }
 }
 
 /// The words of some records, one after the other.
 struct Words<'a, C> {
     chunks: C,
-    slots: &'a [Slot],
-    ends: std::slice::Iter<'a, u32>,
-    start: usize,
+    /// What is left of the chunk that was begun.
+    rest: &'a [u64],
     left: usize,
 }
 
@@ -65,44 +59,43 @@ impl<'a, C: Iterator<Item = &'a Chunk>> Iterator for Words<'a, C> {
     fn next(&mut self) -> Option<&'a [u64]> {
         self.left = self.left.checked_sub(1)?;
         loop {
-            if let Some(end) = self.ends.next() {
-                let words = self.slots[self.start..*end as usize].as_flattened();
-                self.start = *end as usize;
+            if let Some((len, rest)) = self.rest.split_first() {
+                let (words, rest) = rest.split_at(*len as usize);
+                self.rest = rest;
                 return Some(words);
             }
-            let Chunk { slots, ends, .. } = self.chunks.next()?;
-            (self.slots, self.ends, self.start) = (slots, ends.iter(), 0);
+            self.rest = self.chunks.next()?.records();
         }
     }
 }
 
 impl RawBatch {
     #[inline]
-    pub(super) fn push(&mut self, entry: Entry<'_, Slot>) {
+    pub(super) fn push(&mut self, entry: Entry<'_, Slot>, chunks: &mut Chunks) {
         let slots = entry.slots();
-        if self.last.slots.len() + slots.len() > self.last.slots.capacity() {
-            self.begin_chunk(slots.len());
+        let len = slots.len() * SLOT_WORDS;
+        if self.last.len + 1 + len > self.last.words.len() {
+            self.begin_chunk(chunks);
         }
         let chunk = &mut self.last;
-        let start = chunk.slots.len();
-        chunk.slots.extend(slots.copied());
-        chunk.ends.push(chunk.slots.len() as u32);
-        let kind = record::kind(&chunk.slots[start]);
+        let words = &mut chunk.words[chunk.len..chunk.len + 1 + len];
+        words[0] = len as u64;
+        let (to, _) = words[1..].as_chunks_mut::<SLOT_WORDS>();
+        to.iter_mut().zip(slots).for_each(|(to, slot)| *to = *slot);
+        let kind = record::kind(&words[1..]);
+        chunk.len += 1 + len;
         self.records += 1;
         if let Some(kind) = kind {
             self.pushed[kind as usize] += 1;
         }
     }
 
-    /// A chunk for a record of so many slots, and those behind it.
     #[cold]
-    fn begin_chunk(&mut self, slots: usize) {
-        let spare = self.spare.pop().filter(|spare| spare.slots.capacity() >= slots);
-        let mut chunk = spare.unwrap_or_default();
-        chunk.slots.reserve_exact(CHUNK.max(slots));
-        chunk.first = self.records;
+    fn begin_chunk(&mut self, chunks: &mut Chunks) {
+        let chunk = Chunk { words: chunks.take(), len: 0 };
         let full = std::mem::replace(&mut self.last, chunk);
-        if !full.ends.is_empty() {
+        if full.len > 0 {
+            self.full_words += full.len;
             self.full.push_back(full);
         }
     }
@@ -126,17 +119,9 @@ impl RawBatch {
         self.len() == 0
     }
 
-    /// How many slots the records take, with those before them in their chunk.
-    pub(super) fn slots(&self) -> usize {
-        let full: usize = self.full.iter().map(|chunk| chunk.slots.len()).sum();
-        full + self.last.slots.len()
-    }
-
-    /// Memory for them, and for some to come.
-    pub(super) fn memory(&self) -> MemoryUse {
-        let of = |chunk: &Chunk| MemoryUse::of(&chunk.slots) + MemoryUse::of(&chunk.ends);
-        let chunks = self.full.iter().chain([&self.last]).chain(&self.spare);
-        chunks.fold(MemoryUse::default(), |sum, chunk| sum + of(chunk))
+    /// How many bytes the records take, with those before them in their chunk.
+    pub(super) fn bytes(&self) -> usize {
+        (self.full_words + self.last.len) * size_of::<u64>()
     }
 
     /// The next records to be taken, `most` of them.
@@ -145,44 +130,47 @@ impl RawBatch {
     }
 
     /// A piece is done with. Returns how many records of each kind it has.
-    pub(super) fn take(&mut self, piece: Range<usize>) -> PerKind {
-        let (mut counts, spoiled) = self.take_apart(piece);
+    pub(super) fn take(&mut self, piece: Range<usize>, chunks: &mut Chunks) -> PerKind {
+        let (mut counts, spoiled) = self.take_apart(piece, chunks);
         add(&mut counts, spoiled);
         counts
     }
 
     /// The same apart, as [`counts_apart`](Self::counts_apart).
-    pub(super) fn take_apart(&mut self, piece: Range<usize>) -> (PerKind, PerKind) {
-        self.taken = piece.end;
-        let (counts, spoiled) = self.counts_apart(piece.clone());
+    pub(super) fn take_apart(
+        &mut self,
+        piece: Range<usize>,
+        chunks: &mut Chunks,
+    ) -> (PerKind, PerKind) {
+        let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
+        // What is left of the chunk that was begun last, and how many there are behind that.
+        let (rest, behind) = {
+            let mut words = self.words_of(piece.clone());
+            words.by_ref().for_each(|words| count(words, &mut counts, &mut spoiled));
+            (words.rest.len(), words.chunks.count())
+        };
+        let is_done = rest == 0 && behind > 0;
+        let kept = behind - usize::from(is_done);
         add(&mut self.gone, counts);
         add(&mut self.gone, spoiled);
-        let is_taken = |chunk: &Chunk| chunk.first + chunk.ends.len() <= piece.end;
-        while self.full.front().is_some_and(is_taken) {
-            let chunk = self.full.pop_front();
-            chunk.into_iter().for_each(|chunk| self.give_back(chunk));
+        self.taken = piece.end.max(self.taken);
+        while self.full.len() > kept
+            && let Some(chunk) = self.full.pop_front()
+        {
+            self.full_words -= chunk.len;
+            chunks.give_back(chunk.words);
         }
+        let first = self.full.front().unwrap_or(&self.last);
+        self.begin = if is_done { 0 } else { first.len - rest };
         (counts, spoiled)
-    }
-
-    fn give_back(&mut self, mut chunk: Chunk) {
-        if self.spare.len() < SPARE_MAX && chunk.slots.capacity() <= CHUNK {
-            chunk.slots.clear();
-            chunk.ends.clear();
-            self.spare.push(chunk);
-        }
     }
 
     /// How many records of each kind there are in a piece: those that can be read, and those that cannot,
     /// as somebody has spoiled the ring's memory. What is of no kind is taken for a span, as most are.
+    #[cfg(any(test, spandrel_fuzz))]
     pub(super) fn counts_apart(&self, piece: Range<usize>) -> (PerKind, PerKind) {
         let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
-        for words in self.words_of(piece) {
-            match record::read(words) {
-                Some(record) => counts[record.kind() as usize] += 1,
-                None => spoiled[record::kind(words).unwrap_or(Kind::Span) as usize] += 1,
-            }
-        }
+        self.words_of(piece).for_each(|words| count(words, &mut counts, &mut spoiled));
         (counts, spoiled)
     }
 
@@ -191,52 +179,61 @@ impl RawBatch {
         self.records_of(self.piece(usize::MAX))
     }
 
+    /// Those of a piece, as [`piece`](Self::piece) tells.
     #[inline]
     pub(super) fn records_of(&self, piece: Range<usize>) -> impl Iterator<Item = Record<'_>> {
         self.words_of(piece).filter_map(record::read)
     }
 
     #[inline]
-    pub(super) fn words_of(&self, piece: Range<usize>) -> impl Iterator<Item = &[u64]> {
-        let before = self.full.partition_point(|chunk| chunk.first <= piece.start);
-        let mut chunks = self.full.range(before.saturating_sub(1)..).chain([&self.last]);
-        let left = piece.len();
-        let mut begin = chunks.next();
-        if begin.is_some_and(|chunk| chunk.first + chunk.ends.len() <= piece.start) {
-            begin = chunks.next();
-        }
-        let Some(Chunk { first, slots, ends }) = begin else {
-            return Words { chunks, slots: &[], ends: [].iter(), start: 0, left: 0 };
-        };
-        let skipped = piece.start.saturating_sub(*first).min(ends.len());
-        let start = skipped.checked_sub(1).map_or(0, |before| ends[before] as usize);
-        Words { chunks, slots, ends: ends[skipped..].iter(), start, left }
+    pub(super) fn words_of(
+        &self,
+        piece: Range<usize>,
+    ) -> Words<'_, impl Iterator<Item = &Chunk> + use<'_>> {
+        debug_assert_eq!(piece.start, self.taken, "a piece begins where the last one has ended");
+        let mut chunks = self.full.iter().chain([&self.last]);
+        let first = chunks.next().map_or(&[][..], Chunk::records);
+        Words { chunks, rest: &first[self.begin..], left: piece.len() }
     }
 
-    /// The words of all records that are still to be taken.
+    /// The words of all records that are still to be taken; `between` is called between the chunks.
     #[inline]
-    pub(super) fn for_each_mut(&mut self, mut visit: impl FnMut(&mut [u64])) {
-        let taken = self.taken;
+    pub(super) fn for_each_mut(
+        &mut self,
+        mut visit: impl FnMut(&mut [u64]),
+        mut between: impl FnMut(),
+    ) {
+        let mut begin = self.begin;
         for chunk in self.full.iter_mut().chain([&mut self.last]) {
-            let skipped = taken.saturating_sub(chunk.first);
-            let mut start = chunk.start(skipped);
-            for &end in chunk.ends.iter().skip(skipped) {
-                visit(chunk.slots[start..end as usize].as_flattened_mut());
-                start = end as usize;
+            let mut rest = &mut chunk.words[begin..chunk.len];
+            while let Some((len, words)) = rest.split_first_mut() {
+                let (words, behind) = words.split_at_mut(*len as usize);
+                visit(words);
+                rest = behind;
             }
+            begin = 0;
+            between();
         }
     }
 
-    /// Empties the batch and keeps memory for some records.
-    pub(super) fn clear(&mut self) {
-        while let Some(chunk) = self.full.pop_front() {
-            self.give_back(chunk);
-        }
+    /// Empties the batch.
+    pub(super) fn clear(&mut self, chunks: &mut Chunks) {
         let last = std::mem::take(&mut self.last);
-        self.give_back(last);
-        self.records = 0;
-        self.taken = 0;
+        for chunk in self.full.drain(..).chain([last]) {
+            chunks.give_back(chunk.words);
+        }
+        (self.begin, self.full_words) = (0, 0);
+        (self.records, self.taken) = (0, 0);
         self.gone = self.pushed;
+    }
+}
+
+/// Counts a record by its kind.
+#[inline]
+fn count(words: &[u64], counts: &mut PerKind, spoiled: &mut PerKind) {
+    match record::read(words) {
+        Some(record) => counts[record.kind() as usize] += 1,
+        None => spoiled[record::kind(words).unwrap_or(Kind::Span) as usize] += 1,
     }
 }
 
@@ -249,12 +246,11 @@ pub(super) fn add(sum: &mut PerKind, counts: PerKind) {
 mod tests {
     use spandrel_ring::{Ring, RingOptions};
 
-    use crate::recorder::record::SLOT_WORDS;
-
+    use super::super::chunks::tests::few_and_free;
     use super::*;
 
     /// Pushes records of these lengths in slots, which say in their last word how many came before.
-    fn push(raw: &mut RawBatch, lengths: &[usize], first: usize) {
+    fn push(raw: &mut RawBatch, chunks: &mut Chunks, lengths: &[usize], first: usize) {
         let (ring, mut consumer) =
             Ring::<Slot>::new(RingOptions { capacity: 8_192, partitions: 1 });
         for (n, length) in lengths.iter().enumerate() {
@@ -262,7 +258,7 @@ mod tests {
             (0..*length).for_each(|slot| *claim.slot(slot) = [(first + n) as u64; SLOT_WORDS]);
             claim.publish();
             for partition in 0..consumer.partitions() {
-                consumer.drain(partition, usize::MAX, |entry| raw.push(entry));
+                consumer.drain(partition, usize::MAX, |entry| raw.push(entry, chunks));
             }
         }
     }
@@ -273,41 +269,46 @@ mod tests {
             .collect()
     }
 
+    /// The chunks are from the allocator and, when these are in use, from the region.
     #[test]
     fn records_come_back_whole_and_in_order_whatever_the_pieces() {
         let lengths: Vec<usize> =
-            (0..9_000).map(|n| if n % 1_000 == 700 { 900 } else { 1 + n % 4 }).collect();
+            (0..60_000).map(|n| if n % 1_000 == 700 { 900 } else { 1 + n % 4 }).collect();
         let expected: Vec<_> =
             lengths.iter().enumerate().map(|(n, length)| (n as u64, *length)).collect();
         let mut raw = RawBatch::default();
+        let mut chunks = Chunks::new(usize::MAX);
         // Emptied in between, it begins anew.
         for most in [1, 7, 1_000, 4_096, usize::MAX] {
-            push(&mut raw, &lengths[..3_000], 0);
+            push(&mut raw, &mut chunks, &lengths[..3_000], 0);
             let mut taken = Vec::new();
             for _ in 0..2 {
                 let piece = raw.piece(most);
                 taken.extend(seen(&raw, piece.clone()));
-                raw.take(piece);
+                raw.take(piece, &mut chunks);
             }
-            push(&mut raw, &lengths[3_000..], 3_000);
+            push(&mut raw, &mut chunks, &lengths[3_000..], 3_000);
             assert_eq!(seen(&raw, raw.piece(usize::MAX)), expected[taken.len()..]);
-            let mut visited = 0;
-            raw.for_each_mut(|words| {
+            let (mut visited, mut between) = (0, 0);
+            let visit = |words: &mut [u64]| {
                 assert_eq!(words[0], (taken.len() + visited) as u64);
                 visited += 1;
-            });
-            assert_eq!(visited, raw.len());
+            };
+            raw.for_each_mut(visit, || between += 1);
+            assert_eq!((visited, between), (raw.len(), raw.full.len() + 1));
+            assert!(chunks.memory().used as usize >= raw.bytes());
             while !raw.is_empty() {
+                let before = (raw.bytes(), raw.full.len());
                 let piece = raw.piece(most);
                 taken.extend(seen(&raw, piece.clone()));
-                raw.take(piece);
+                raw.take(piece, &mut chunks);
+                assert_eq!(raw.bytes() < before.0, raw.full.len() < before.1);
             }
             assert_eq!(taken, expected);
             assert!(raw.full.is_empty(), "what was taken is given back");
-            raw.clear();
-            assert_eq!((raw.len(), raw.slots(), raw.piece(usize::MAX)), (0, 0, 0..0));
+            raw.clear(&mut chunks);
+            assert_eq!((raw.len(), raw.bytes(), raw.piece(usize::MAX)), (0, 0, 0..0));
         }
-        assert!(raw.spare.len() <= SPARE_MAX);
-        assert!(raw.spare.iter().all(|chunk| chunk.slots.capacity() <= CHUNK));
+        few_and_free(&chunks);
     }
 }

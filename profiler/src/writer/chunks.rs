@@ -1,0 +1,168 @@
+//! Memory for records: chunks, and where they come from.
+//!
+//! Few are taken from the allocator, and kept for the next who asks. When a burst wants more, they are parts of
+//! one region, so large that each allocator has it from the system and gives it back there: chunk by chunk, some
+//! would stay with the allocator, below what others have taken meanwhile. Of the region the system gives what is
+//! touched; it goes when nothing is in it any more.
+
+use spandrel_ring::{Part, SLOTS_PER_CLAIM_MAX, Zeros};
+use spandrel_storage::MemoryUse;
+
+use crate::recorder::record::SLOT_WORDS;
+
+const WORD: usize = size_of::<u64>();
+/// Words of a chunk from the allocator, 112 KiB: small enough that it hands one that was given back to the next
+/// who asks.
+pub(super) const CHUNK: usize = (112 << 10) / WORD;
+/// So many of them that are free are kept.
+pub(super) const SPARE_MAX: usize = 4;
+/// When so many are in use, more is wanted than the allocator should keep.
+const SMALL_MAX: usize = 16;
+/// Words of a chunk in the region.
+const LARGE_CHUNK: usize = (256 << 10) / WORD;
+pub(super) const LARGE_CHUNK_BYTES: usize = LARGE_CHUNK * WORD;
+/// Address space of the region. The GNU allocator has from the system whatever is larger than 32 MiB.
+const REGION: usize = 64 << 20;
+
+const _: () = assert!(SLOTS_PER_CLAIM_MAX * SLOT_WORDS < CHUNK, "a chunk holds any record");
+
+/// Chunks that are free, and how many there are.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    /// As many bytes may be in use.
+    most: usize,
+    spare: Vec<Part<u64>>,
+    /// Chunks from the allocator, the free ones included.
+    small: usize,
+    /// What is free of the region, the one that was given back last at the end.
+    large: Vec<Part<u64>>,
+    /// Chunks that the region has; 0 if there is none.
+    region: usize,
+    /// Most of them that were in use at once: what is touched of it.
+    touched: usize,
+}
+
+impl Chunks {
+    /// For so many bytes at most, which are the caller's to keep to: see [`has_room`](Self::has_room).
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, spare: Vec::new(), small: 0, large: Vec::new(), region: 0, touched: 0 }
+    }
+
+    /// Whether at least so many bytes are left for chunks. Before the region is taken, what the system has left
+    /// is asked for: of that, half is for others.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.in_use().saturating_add(bytes) <= self.most
+    }
+
+    /// Bytes of the chunks that were taken and not given back.
+    fn in_use(&self) -> usize {
+        let (small, large) = (self.small - self.spare.len(), self.region - self.large.len());
+        (small * CHUNK + large * LARGE_CHUNK) * WORD
+    }
+
+    /// One with room for any record, of zeros or what was in it when it was given back.
+    pub(super) fn take(&mut self) -> Part<u64> {
+        if let Some(chunk) = self.spare.pop() {
+            return chunk;
+        }
+        if self.small >= SMALL_MAX {
+            if self.region == 0 {
+                self.take_region();
+            }
+            if let Some(chunk) = self.large.pop() {
+                self.touched = self.touched.max(self.region - self.large.len());
+                return chunk;
+            }
+        }
+        self.small += 1;
+        let mut one = Zeros::new(CHUNK).into_parts(CHUNK);
+        // There is one, of as many words.
+        one.swap_remove(0)
+    }
+
+    /// Where it cannot be had, the allocator has to do.
+    #[cold]
+    fn take_region(&mut self) {
+        let Ok(region) = Zeros::try_new(REGION / WORD) else { return };
+        region.prefer_large_pages();
+        self.large = region.into_parts(LARGE_CHUNK);
+        self.large.reverse();
+        (self.region, self.touched) = (self.large.len(), 0);
+    }
+
+    pub(super) fn give_back(&mut self, chunk: Part<u64>) {
+        match chunk.len() {
+            LARGE_CHUNK => {
+                self.large.push(chunk);
+                if self.large.len() == self.region {
+                    self.large = Vec::new();
+                    (self.region, self.touched) = (0, 0);
+                }
+            }
+            CHUNK if self.spare.len() < SPARE_MAX => self.spare.push(chunk),
+            CHUNK => self.small -= 1,
+            // What there is without a chunk.
+            _ => {}
+        }
+    }
+
+    /// All that is allocated, and what of it was ever touched.
+    pub(super) fn memory(&self) -> MemoryUse {
+        let bytes = |small: usize, large: usize| (small * CHUNK + large * LARGE_CHUNK) * WORD;
+        MemoryUse {
+            reserved: bytes(self.small, self.region) as u64,
+            used: bytes(self.small, self.touched) as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Nothing is in use, and little is kept for the next who asks.
+    pub(in super::super) fn few_and_free(chunks: &Chunks) {
+        assert!(chunks.in_use() == 0 && chunks.spare.len() <= SPARE_MAX, "{chunks:?}");
+        assert_eq!(chunks.memory(), MemoryUse::whole(chunks.spare.len() * CHUNK * WORD));
+    }
+
+    #[test]
+    fn a_burst_has_a_region_of_its_own_which_goes_with_it() {
+        let mut chunks = Chunks::new(usize::MAX);
+        let few: Vec<_> = (0..SMALL_MAX).map(|_| chunks.take()).collect();
+        assert!(few.iter().all(|chunk| chunk.len() == CHUNK) && chunks.region == 0);
+        let small = chunks.memory();
+        assert_eq!(small, MemoryUse::whole(SMALL_MAX * CHUNK * WORD));
+
+        let mut many: Vec<_> = (0..10).map(|_| chunks.take()).collect();
+        assert!(many.iter().all(|chunk| chunk.len() == LARGE_CHUNK));
+        let large = (LARGE_CHUNK * WORD) as u64;
+        let most = MemoryUse {
+            reserved: small.reserved + REGION as u64,
+            used: small.used + 10 * large,
+        };
+        assert_eq!(chunks.memory(), most);
+        // What was touched is taken again first.
+        many.drain(2..).for_each(|chunk| chunks.give_back(chunk));
+        many.extend((0..8).map(|_| chunks.take()));
+        assert_eq!(chunks.memory(), most);
+        many.push(chunks.take());
+        assert_eq!(chunks.memory().used, most.used + large);
+
+        many.drain(..).for_each(|chunk| chunks.give_back(chunk));
+        assert_eq!(chunks.memory(), small, "the region is gone");
+        few.into_iter().for_each(|chunk| chunks.give_back(chunk));
+        assert_eq!(chunks.memory(), MemoryUse::whole(SPARE_MAX * CHUNK * WORD));
+    }
+
+    #[test]
+    fn whoever_wants_more_than_the_region_has_it_from_the_allocator() {
+        let mut chunks = Chunks::new(usize::MAX);
+        let all: Vec<_> = (0..SMALL_MAX + 300).map(|_| chunks.take()).collect();
+        let of = |words| all.iter().filter(|chunk| chunk.len() == words).count();
+        assert_eq!(of(LARGE_CHUNK), REGION / WORD / LARGE_CHUNK);
+        assert_eq!(of(LARGE_CHUNK) + of(CHUNK), all.len());
+        all.into_iter().for_each(|chunk| chunks.give_back(chunk));
+        assert_eq!(chunks.memory(), MemoryUse::whole(SPARE_MAX * CHUNK * WORD));
+    }
+}
