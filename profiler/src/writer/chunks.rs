@@ -31,6 +31,7 @@ const _: () = assert!(SLOTS_PER_CLAIM_MAX * SLOT_WORDS < CHUNK, "a chunk holds a
 pub(super) struct Chunks {
     /// As many bytes may be in use.
     most: usize,
+    expects_many: bool,
     spare: Vec<Part<u64>>,
     /// Chunks from the allocator, the free ones included.
     small: usize,
@@ -45,7 +46,15 @@ pub(super) struct Chunks {
 impl Chunks {
     /// For so many bytes at most, which are the caller's to keep to: see [`has_room`](Self::has_room).
     pub(super) fn new(most: usize) -> Self {
-        Self { most, spare: Vec::new(), small: 0, large: Vec::new(), region: 0, touched: 0 }
+        Self {
+            most,
+            expects_many: false,
+            spare: Vec::new(),
+            small: 0,
+            large: Vec::new(),
+            region: 0,
+            touched: 0,
+        }
     }
 
     /// Whether at least so many bytes are left for chunks. Before the region is taken, what the system has left
@@ -60,12 +69,17 @@ impl Chunks {
         (small * CHUNK + large * LARGE_CHUNK) * WORD
     }
 
+    /// Many will be taken now, or not.
+    pub(super) fn expect_many(&mut self, many: bool) {
+        self.expects_many = many;
+    }
+
     /// One with room for any record, of zeros or what was in it when it was given back.
     pub(super) fn take(&mut self) -> Part<u64> {
         if let Some(chunk) = self.spare.pop() {
             return chunk;
         }
-        if self.small >= SMALL_MAX {
+        if self.expects_many || self.small >= SMALL_MAX {
             if self.region == 0 {
                 self.take_region();
             }

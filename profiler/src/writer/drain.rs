@@ -16,6 +16,8 @@ const SLOT_BYTES: usize = 64;
 const BACKLOG_MAX: usize = 64 << 20;
 /// It holds no more than so many times what the ring does: who has made that smaller has little memory.
 const BACKLOG_RINGS: usize = 16;
+/// When more slots are to be taken at once than a steady load leaves in the ring, they are likely the beginning.
+const MANY: u64 = 6 * LOT;
 /// Slots that are taken before they are given back to the producers.
 const LOT: u64 = 1_024;
 
@@ -164,6 +166,7 @@ fn drain_pass(
     has_room: impl Fn(&RawBatch, &Chunks) -> bool,
 ) -> u64 {
     let there = consumer.backlog();
+    chunks.expect_many(there > MANY);
     let mut drained = 0;
     loop {
         let before = drained;
