@@ -8,6 +8,7 @@
 use spandrel_ring::{Part, SLOTS_PER_CLAIM_MAX, Zeros};
 use spandrel_storage::MemoryUse;
 
+use crate::memory;
 use crate::recorder::record::SLOT_WORDS;
 
 const WORD: usize = size_of::<u64>();
@@ -31,6 +32,8 @@ const _: () = assert!(SLOTS_PER_CLAIM_MAX * SLOT_WORDS < CHUNK, "a chunk holds a
 pub(super) struct Chunks {
     /// As many bytes may be in use.
     most: usize,
+    /// The same as far as there is memory, when the region was taken.
+    left: usize,
     expects_many: bool,
     spare: Vec<Part<u64>>,
     /// Chunks from the allocator, the free ones included.
@@ -48,6 +51,7 @@ impl Chunks {
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
+            left: usize::MAX,
             expects_many: false,
             spare: Vec::new(),
             small: 0,
@@ -57,10 +61,9 @@ impl Chunks {
         }
     }
 
-    /// Whether at least so many bytes are left for chunks. Before the region is taken, what the system has left
-    /// is asked for: of that, half is for others.
+    /// Whether at least so many bytes are left for chunks.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.in_use().saturating_add(bytes) <= self.most
+        self.in_use().saturating_add(bytes) <= self.most.min(self.left)
     }
 
     /// Bytes of the chunks that were taken and not given back.
@@ -94,9 +97,12 @@ impl Chunks {
         one.swap_remove(0)
     }
 
-    /// Where it cannot be had, the allocator has to do.
+    /// Where it cannot be had, the allocator has to do. Of what the system, or the program's control group, has
+    /// left, half is for others.
     #[cold]
     fn take_region(&mut self) {
+        let left = memory::available().map_or(usize::MAX, |bytes| bytes as usize / 2);
+        self.left = self.in_use().saturating_add(left);
         let Ok(region) = Zeros::try_new(REGION / WORD) else { return };
         region.prefer_large_pages();
         self.large = region.into_parts(LARGE_CHUNK);
@@ -110,7 +116,7 @@ impl Chunks {
                 self.large.push(chunk);
                 if self.large.len() == self.region {
                     self.large = Vec::new();
-                    (self.region, self.touched) = (0, 0);
+                    (self.region, self.touched, self.left) = (0, 0, usize::MAX);
                 }
             }
             CHUNK if self.spare.len() < SPARE_MAX => self.spare.push(chunk),

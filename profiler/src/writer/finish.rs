@@ -109,8 +109,10 @@ impl Writer {
         let mut open = recorder.open.look(recorder.clock.ticks(), |_| true);
         // Those that have closed while we looked are in the ring.
         self.drain_all();
+        let ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
         let drained = self.raw.records().chain(self.next.records());
-        let mut closed: HashSet<u64> = drained.filter_map(|record| record.span_id()).collect();
+        let drained = drained.filter_map(|record| record.span_id());
+        let mut closed: HashSet<u64> = drained.filter(|id| ids.contains(id)).collect();
         // A thread may be sent away between publishing the record of a span and giving back its place;
         // long enough for the record to be on its way to the file, or in it.
         closed.extend(self.batch.spans.iter().map(|span| span.id));

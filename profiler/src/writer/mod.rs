@@ -403,8 +403,9 @@ impl Writer {
         let smallest = self.recorder.ring.claim_max() as u64;
         let is_postponed = self.is_postponed();
         let has_more = self.sealed || self.raw.len() >= self.options.batch_size;
-        let is_behind = !self.is_refused()
-            && (has_more && !is_postponed || self.consumer.backlog() > smallest);
+        // Not if somebody is between claim and publish, who may want the processor that this thread is on.
+        let comes = self.consumer.backlog() > smallest && drained > smallest / 8;
+        let is_behind = !self.is_refused() && (has_more && !is_postponed || comes);
         if is_behind {
             self.pause = PAUSE_MIN;
             return;
