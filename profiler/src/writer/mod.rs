@@ -68,6 +68,8 @@ mod requests;
 mod fault;
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) mod fuzz;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
