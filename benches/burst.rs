@@ -11,6 +11,7 @@
     reason = "a benchmark says what it finds"
 )]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -42,12 +43,15 @@ fn main() -> ExitCode {
         "subscriber" => profiler.subscriber().init().expect("this is the only subscriber"),
         _ => return usage(),
     }
+    let waited = writer_waited();
     let took = burst(case, spans, threads);
+    let waited = writer_waited() - waited;
     profiler.flush(Duration::from_secs(600)).expect("all is stored");
     let (peak, after) = (kib("VmHWM:"), kib("VmRSS:"));
     let report = profiler.close().expect("the profiler closes");
     println!("ns_per_span {:.1}", took.as_secs_f64() * 1e9 / (spans / threads) as f64);
     println!("lost {}", report.dropped.total());
+    println!("writer_waited_us {waited}");
     println!("peak_kib {}", peak.saturating_sub(before));
     println!("after_kib {}", after.saturating_sub(before));
     println!("{report}");
@@ -59,22 +63,34 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// So many spans, shared out among threads. Returns how long that took.
+/// So many spans, shared out among threads. Returns how long the slowest of them took.
 fn burst(case: Case, spans: u64, threads: u64) -> Duration {
-    let ready = Barrier::new(threads as usize + 1);
+    let ready = Barrier::new(threads as usize);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                case.run(FIRST_SPANS);
-                ready.wait();
-                case.run(spans / threads);
-            });
-        }
-        ready.wait();
-        let began = Instant::now();
-        move || began
-    })()
-    .elapsed()
+        let burst = || {
+            case.run(FIRST_SPANS);
+            ready.wait();
+            let began = Instant::now();
+            case.run(spans / threads);
+            began.elapsed()
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(burst)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it makes spans")).max()
+    })
+    .unwrap_or_default()
+}
+
+/// How long the writer was ready to run and had no processor, in microseconds: what others took of it.
+fn writer_waited() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("the kernel lists threads");
+    let read = |task: &Path, name| std::fs::read_to_string(task.join(name)).unwrap_or_default();
+    let writer = tasks.flatten().map(|task| task.path());
+    let writer = writer.filter(|task| read(task, "comm").starts_with("spandrel-writer"));
+    let waited = writer.filter_map(|task| {
+        let ns: u64 = read(&task, "schedstat").split_whitespace().nth(1)?.parse().ok()?;
+        Some(ns / 1_000)
+    });
+    waited.sum()
 }
 
 /// What the kernel says of the memory of the process.
