@@ -22,6 +22,9 @@ use crate::run_row::RunRow;
 use crate::totals::Totals;
 use crate::trace_context::TraceContext;
 
+/// After so many rows somebody else may want to do something.
+const STEP_ROWS: usize = 4_096;
+
 /// What an append did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -53,7 +56,9 @@ pub(crate) fn write(
     (rollups, entry_rollups): (&Rollups, &Rollups),
     last_id: u64,
     loaded: Option<&Loaded<'_>>,
+    meanwhile: &mut dyn FnMut(),
 ) -> rusqlite::Result<(Staged, Staged, Totals)> {
+    meanwhile();
     let run_id = run.id;
     let ids = (run_id, commit.id);
     if loaded.is_none() {
@@ -72,15 +77,18 @@ pub(crate) fn write(
     if !batch.spans.is_empty() {
         spans(tx, batch, ids, loaded)?;
         let mut source = Source::new(rollups, run_id, tx);
-        for span in &batch.spans {
-            let end_ns = span.end_ns();
-            match span.counts_by_entries() {
-                false => staged.add(span, end_ns, &mut source)?,
-                true => staged_entries.add_closed(span, end_ns, &mut entry_source)?,
+        for some in batch.spans.chunks(STEP_ROWS) {
+            meanwhile();
+            for span in some {
+                let end_ns = span.end_ns();
+                match span.counts_by_entries() {
+                    false => staged.add(span, end_ns, &mut source)?,
+                    true => staged_entries.add_closed(span, end_ns, &mut entry_source)?,
+                }
+                totals.see_span(span, end_ns);
+                extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
+                has_open |= span.duration_ns.is_none();
             }
-            totals.see_span(span, end_ns);
-            extent.longest_ns = extent.longest_ns.max(span.duration_ns.unwrap_or(-1));
-            has_open |= span.duration_ns.is_none();
         }
     }
     if !batch.late_children.is_empty() {
@@ -88,12 +96,14 @@ pub(crate) fn write(
         late_children::off_spans(tx, &batch.late_children, run_id, &mut staged, &mut source)?;
     }
     staged.write(run_id, tx)?;
+    meanwhile();
     if !batch.events.is_empty() {
         events(tx, batch, ids, loaded)?;
         batch.events.iter().for_each(|event| totals.see_event(event));
     }
     if !batch.entries.is_empty() {
         entries(tx, batch, ids, loaded)?;
+        meanwhile();
         for entry in &batch.entries {
             if entry.counts() {
                 staged_entries.add_entry(entry, &mut entry_source)?;

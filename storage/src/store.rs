@@ -331,6 +331,21 @@ impl Store {
     /// `Busy`, `Full`, `WalFull` and `Io` may pass: try the same batch again. `InvalidBatch` does
     /// not, but [`mend`](Self::mend) helps. `NoRun` when no run has begun.
     pub fn append(&mut self, batch: &mut Batch) -> Result<Appended, Error> {
+        self.append_beside(batch, &mut || {})
+    }
+
+    /// The same for whoever has something else to do now and then: `meanwhile` is called between the steps of
+    /// an append, a millisecond or two apart, once it is certain that the file can be written to. A checkpoint is
+    /// one step, and takes longer.
+    ///
+    /// # Errors
+    ///
+    /// As of [`append`](Self::append).
+    pub fn append_beside(
+        &mut self,
+        batch: &mut Batch,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<Appended, Error> {
         let run_id = self.require_run()?.id;
         self.moved.apply(batch);
         append::check(batch, &self.path)?;
@@ -355,6 +370,7 @@ impl Store {
             (&self.rollups, &self.entry_rollups),
             self.last_id,
             loaded.as_ref(),
+            meanwhile,
         );
         let (staged, staged_entries, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
@@ -373,6 +389,7 @@ impl Store {
             }
         };
         append::commit(tx, &self.path)?;
+        meanwhile();
         self.interner.committed();
         self.rollups.committed(staged);
         self.entry_rollups.committed(staged_entries);
@@ -385,6 +402,7 @@ impl Store {
         let mut appended =
             Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
         self.after_commit(&mut appended);
+        meanwhile();
         if let Some(used) = used {
             let rows = (batch.spans.len() + batch.events.len() + batch.entries.len()) as u64;
             self.prune_after(used, rows, &mut appended);

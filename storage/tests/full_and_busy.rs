@@ -56,8 +56,10 @@ fn a_lock_of_another_connection_keeps_the_batch_for_the_next_try() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut batch = common::batch(&mut store, 100);
+    let mut steps = 0;
     for _ in 0..3 {
-        let error = store.append(&mut batch).unwrap_err();
+        let error = store.append_beside(&mut batch, &mut || steps += 1).unwrap_err();
+        assert_eq!(steps, 0, "nothing else is done before it is certain that the file is ours");
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
         assert!(error.to_string().contains("try again"), "{error}");
         assert_eq!(batch.spans.len(), 100);
@@ -66,7 +68,8 @@ fn a_lock_of_another_connection_keeps_the_batch_for_the_next_try() {
     assert_eq!(store.prune().unwrap(), Default::default(), "nothing to do takes no lock");
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
-    store.append(&mut batch).unwrap();
+    store.append_beside(&mut batch, &mut || steps += 1).unwrap();
+    assert!(steps > 3, "{steps}");
     store.end_run(1, "{}").unwrap();
     store.close().unwrap();
     common::assert_counted(&path, 1);

@@ -184,7 +184,7 @@ impl Writer {
     /// Makes `raw` ready to be converted, piece by piece: drains what the partitions have by now
     /// into `next`, so that all children of its spans are known. Nothing is added to `raw` from here
     /// on.
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         self.raw_positions = self.positions();
         // Looked at before the drain: a parent that is not open any more is in the ring by then.
         let is_crowded = self.converter.self_times.is_crowded();
@@ -225,7 +225,7 @@ impl Writer {
         usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 8).max(usual)
     }
 
-    fn convert(&mut self, piece: Range<usize>) {
+    pub(super) fn convert(&mut self, piece: Range<usize>) {
         #[cfg(feature = "faults")]
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
@@ -277,9 +277,17 @@ impl Writer {
         let began = Instant::now();
         self.last_commit = began;
         self.tell_so_far();
-        let Some(store) = &mut self.store else { return };
-        let result = match self.batch.is_empty() {
-            false => store.append(&mut self.batch).map(Some),
+        let Self { store, batch, raw, next, consumer, chunks, room, sealed, .. } = self;
+        let Some(store) = store else { return };
+        let result = match batch.is_empty() {
+            false => {
+                if !*sealed && raw.is_empty() {
+                    self.raw_since = began;
+                }
+                let into = if *sealed { next } else { raw };
+                let mut relief = Relief { consumer, chunks, room };
+                store.append_beside(batch, &mut || relief.relieve(into)).map(Some)
+            }
             true if self.is_in_place => Ok(None),
             // It is not got right yet, and whoever waits goes on waiting.
             true => return,

@@ -194,9 +194,11 @@ fn what_overflows_is_counted_and_memory_has_a_bound_and_is_given_back() {
     rig.record(RING as u64);
     made += RING as u64;
     assert_eq!(rig.drain(), 0);
-    let published = taken + RING as u64;
-    let lost = made - published;
-    assert_eq!(rig.ledger(), [published, 0, lost]);
+    // A span whose thread is sent away before it is entered may take two slots.
+    assert!(rig.writer.consumer.backlog() >= RING as u64 - 1);
+    let [published, stored, lost] = rig.ledger();
+    assert_eq!((stored, published + lost), (0, made));
+    assert!(lost > 0 && published > taken + RING as u64 * 9 / 10, "{published} {taken}");
     // The second look takes the ring, too.
     rig.writer.commit();
     assert_eq!(rig.writer.consumer.backlog(), 0);
@@ -271,6 +273,35 @@ fn what_comes_while_a_batch_is_converted_is_taken_in_between() {
     let snapshot = rig.recorder.counters.snapshot(&rig.recorder.ring);
     assert_eq!(snapshot.published[SPAN], (times + 1) * LOT);
     assert_eq!(snapshot.dropped_early[DropReason::RingFull as usize][SPAN], 0);
+}
+
+#[test]
+fn what_comes_while_a_batch_is_appended_is_taken_in_between() {
+    let mut rig = rig(RING);
+    rig.record(200);
+    rig.drain();
+    rig.writer.seal();
+    // So few that the ring is not looked at while they are converted.
+    let mut published = 200;
+    for is_sealed in [true, false, true] {
+        rig.record(LOT);
+        published += LOT;
+        rig.writer.sealed = is_sealed;
+        let piece = rig.writer.raw.piece(100);
+        rig.writer.convert(piece.clone());
+        assert!(rig.writer.consumer.backlog() >= LOT);
+        let (counts, _) = rig.writer.raw.take_apart(piece, &mut rig.writer.chunks);
+        rig.writer.begin_pending(counts, None);
+        rig.writer.append();
+        assert_eq!(rig.writer.consumer.backlog(), 0, "{is_sealed}");
+        let held = published - rig.ledger()[1];
+        assert_eq!(rig.held().count() as u64, held);
+        if !is_sealed {
+            rig.writer.seal();
+        }
+    }
+    rig.store_all();
+    assert_eq!(rig.ledger(), [published, published, 0]);
 }
 
 /// In a trace without parallel children the self times of all are as long as the root worked.
