@@ -121,7 +121,7 @@ impl Writer {
     }
 
     /// Converts the next piece of `raw` into a batch.
-    fn prepare(&mut self) {
+    pub(super) fn prepare(&mut self) {
         self.batches_begun += 1;
         let mut piece = self.raw.piece(0);
         let converted = panics::catch(|| {
@@ -184,7 +184,7 @@ impl Writer {
     /// Makes `raw` ready to be converted, piece by piece: drains what the partitions have by now
     /// into `next`, so that all children of its spans are known. Nothing is added to `raw` from here
     /// on.
-    pub(super) fn seal(&mut self) {
+    fn seal(&mut self) {
         self.raw_positions = self.positions();
         // Looked at before the drain: a parent that is not open any more is in the ring by then.
         let is_crowded = self.converter.self_times.is_crowded();
@@ -225,7 +225,7 @@ impl Writer {
         usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 8).max(usual)
     }
 
-    pub(super) fn convert(&mut self, piece: Range<usize>) {
+    fn convert(&mut self, piece: Range<usize>) {
         #[cfg(feature = "faults")]
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
