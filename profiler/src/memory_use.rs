@@ -36,8 +36,8 @@ parts! {
     OpenSpans open_spans,
     /// What is known of callsites and threads: by how many the program has.
     Names names,
-    /// Records that the writer has taken from the ring and that are no rows yet: at most about twice what the
-    /// ring holds, while spans come faster than they are stored.
+    /// Records that the writer has taken from the ring and that are no rows yet: at most sixteen times what the
+    /// ring holds and 64 MiB, or twice the ring where that is more, while spans come faster than they are stored.
     Drained drained,
     /// The rows of a commit, by [`ProfilerBuilder::batch_size`](crate::ProfilerBuilder::batch_size).
     Rows rows,

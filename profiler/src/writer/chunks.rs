@@ -157,10 +157,8 @@ pub(super) mod tests {
         let mut many: Vec<_> = (0..10).map(|_| chunks.take()).collect();
         assert!(many.iter().all(|chunk| chunk.len() == LARGE_CHUNK));
         let large = (LARGE_CHUNK * WORD) as u64;
-        let most = MemoryUse {
-            reserved: small.reserved + REGION as u64,
-            used: small.used + 10 * large,
-        };
+        let most =
+            MemoryUse { reserved: small.reserved + REGION as u64, used: small.used + 10 * large };
         assert_eq!(chunks.memory(), most);
         // What was touched is taken again first.
         many.drain(2..).for_each(|chunk| chunks.give_back(chunk));

@@ -45,7 +45,9 @@ impl Writer {
         }
         let Self { consumer, chunks, room, sealed, raw, next, .. } = self;
         let drained = match *sealed {
-            true => drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks)),
+            true => {
+                drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks))
+            }
             false => drain_pass(consumer, raw, chunks, |raw, chunks| room.is_in_raw(raw, chunks)),
         };
         self.burst.drained(drained, Instant::now());

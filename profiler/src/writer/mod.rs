@@ -16,8 +16,10 @@
 //! child's record is published before its parent's, but perhaps in a partition that was looked at
 //! before the parent's; after the second look all children are known, and
 //! [self times](self_time) are exact. When that brings a backlog, it is committed in pieces, larger
-//! than usual ones, and what comes meanwhile is drained between them. So the writer never holds
-//! more than about four times what the ring does.
+//! than usual ones, and what comes meanwhile is drained between them.
+//!
+//! In a [burst] the writer takes what comes out of the ring first, and converts it later: as long as there is
+//! [room](drain::Room) for it, nobody waits, and the flush interval has not passed.
 
 // From the ring into memory.
 mod burst;

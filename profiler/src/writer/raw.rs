@@ -186,10 +186,7 @@ impl RawBatch {
     }
 
     #[inline]
-    pub(super) fn words_of(
-        &self,
-        piece: Range<usize>,
-    ) -> Words<'_, impl Iterator<Item = &Chunk> + use<'_>> {
+    pub(super) fn words_of(&self, piece: Range<usize>) -> impl Iterator<Item = &[u64]> {
         debug_assert_eq!(piece.start, self.taken, "a piece begins where the last one has ended");
         let mut chunks = self.full.iter().chain([&self.last]);
         let first = chunks.next().map_or(&[][..], Chunk::records);

@@ -10,7 +10,8 @@ const NAMED_MIN: u64 = 50 << 10;
 const MEANING: [&str; 3] = [
     "  in use: it holds something; of open spans what was ever touched",
     "  at most: the most in use at one moment (of each part at a moment of its own, so they are no sum); with \
-     code and stack that is below 24 MiB at default settings, up to 4 KiB more for each long-lived span",
+     code and stack that is below 24 MiB at default settings, up to 64 MiB more in a burst, up to 4 KiB more for each \
+     long-lived span",
     "  reserved: in use, and address space beyond that, which takes no memory before it is touched; no limit is \
      about it",
 ];
