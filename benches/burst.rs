@@ -23,6 +23,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Each thread makes its first spans before the burst.
 const FIRST_SPANS: u64 = 30;
+/// ... which comes when threads that are new have found their processors, and the writer is asleep.
+const REST: Duration = Duration::from_millis(700);
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -69,6 +71,7 @@ fn burst(case: Case, spans: u64, threads: u64) -> Duration {
     std::thread::scope(|scope| {
         let burst = || {
             case.run(FIRST_SPANS);
+            std::thread::sleep(REST);
             ready.wait();
             let began = Instant::now();
             case.run(spans / threads);

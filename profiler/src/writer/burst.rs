@@ -20,11 +20,14 @@ pub(super) struct Burst {
     began: Option<Instant>,
     /// When it was last seen.
     seen: Instant,
+    /// So many have come since the last look, which was long ago, that it may just have begun: the next look
+    /// tells.
+    perhaps: bool,
 }
 
 impl Burst {
     pub(super) fn new(ring_slots: usize, now: Instant) -> Self {
-        Self { ring_slots: ring_slots as u64, looked: now, began: None, seen: now }
+        Self { ring_slots: ring_slots as u64, looked: now, began: None, seen: now, perhaps: false }
     }
 
     /// So many slots were taken out of the ring by now.
@@ -36,14 +39,19 @@ impl Burst {
         if is_fast || slots > self.ring_slots / 4 {
             self.seen = now;
             self.began.get_or_insert(now);
-        } else if now.saturating_duration_since(self.seen) >= QUIET {
+            self.perhaps = false;
+            return;
+        }
+        self.perhaps = slots > self.ring_slots / 16 && !self.perhaps;
+        if now.saturating_duration_since(self.seen) >= QUIET {
             self.began = None;
         }
     }
 
     /// Whether one goes on that began less than so long ago.
     pub(super) fn goes_on(&self, less_than: Duration) -> bool {
-        self.began.is_some_and(|began| self.looked.saturating_duration_since(began) < less_than)
+        let is_young = |began| self.looked.saturating_duration_since(began) < less_than;
+        self.perhaps || self.began.is_some_and(is_young)
     }
 }
 
@@ -60,11 +68,14 @@ mod tests {
         let mut burst = Burst::new(65_536, began);
         // A million a second, and a commit each ten milliseconds.
         for n in 1..100 {
-            burst.drained(10_000, began + n * 10_000 * MICROSECOND);
+            let now = began + n * 10_000 * MICROSECOND;
+            burst.drained(10_000, now);
+            assert!(burst.goes_on(LONG), "it may have begun just now");
+            burst.drained(200, now + 200 * MICROSECOND);
             assert!(!burst.goes_on(LONG));
         }
         // A few at once are none either.
-        burst.drained(1_000, began + 990_001 * MICROSECOND);
+        burst.drained(1_000, began + 990_201 * MICROSECOND);
         assert!(!burst.goes_on(LONG));
     }
 
@@ -78,7 +89,8 @@ mod tests {
             burst.drained(slots, now);
             burst.goes_on(LONG)
         };
-        // As fast as it gets; then its thread is sent away; then the writer is, and the ring is full.
+        // It has begun at the end of a rest; then it is as fast as it gets; then its thread is sent away; then the writer is, and the ring is full.
+        assert!(drain(&mut burst, 8_192, 50_000));
         assert!(drain(&mut burst, 2_000, 200));
         assert!(drain(&mut burst, 0, 9_000));
         assert!(drain(&mut burst, 2_000, 200));
