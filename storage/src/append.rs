@@ -55,8 +55,7 @@ pub(crate) fn write(
     commit: Commit,
     (rollups, entry_rollups): (&Rollups, &Rollups),
     last_id: u64,
-    loaded: Option<&Loaded<'_>>,
-    meanwhile: &mut dyn FnMut(),
+    (loaded, meanwhile): (Option<&Loaded<'_>>, &mut dyn FnMut()),
 ) -> rusqlite::Result<(Staged, Staged, Totals)> {
     meanwhile();
     let run_id = run.id;

@@ -369,8 +369,7 @@ impl Store {
             commit,
             (&self.rollups, &self.entry_rollups),
             self.last_id,
-            loaded.as_ref(),
-            meanwhile,
+            (loaded.as_ref(), meanwhile),
         );
         let (staged, staged_entries, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
