@@ -145,7 +145,7 @@ impl RawBatch {
         let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
         // What is left of the chunk that was begun last, and how many there are behind that.
         let (rest, behind) = {
-            let mut words = self.words_of(piece.clone());
+            let mut words = self.walk(piece.clone());
             words.by_ref().for_each(|words| count(words, &mut counts, &mut spoiled));
             (words.rest.len(), words.chunks.count())
         };
@@ -185,8 +185,14 @@ impl RawBatch {
         self.words_of(piece).filter_map(record::read)
     }
 
+    /// The words of each record of a piece.
     #[inline]
     pub(super) fn words_of(&self, piece: Range<usize>) -> impl Iterator<Item = &[u64]> {
+        self.walk(piece)
+    }
+
+    #[inline]
+    fn walk(&self, piece: Range<usize>) -> Words<'_, impl Iterator<Item = &Chunk> + use<'_>> {
         debug_assert_eq!(piece.start, self.taken, "a piece begins where the last one has ended");
         let mut chunks = self.full.iter().chain([&self.last]);
         let first = chunks.next().map_or(&[][..], Chunk::records);
