@@ -71,7 +71,7 @@ impl Arrived {
 pub struct Entry {
     /// The name in the table and, with `_` for what is no letter or digit, on the command line.
     pub name: &'static str,
-    /// The packages whose versions are printed.
+    /// The packages whose versions are printed; what is no crate: `name=version`.
     pub packages: &'static [&'static str],
     /// The setting that it is measured in.
     pub setting: &'static str,

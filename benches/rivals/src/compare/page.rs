@@ -146,7 +146,11 @@ fn versions(entry: &Entry) -> String {
     versions.collect::<Vec<_>>().join(", ")
 }
 
-fn locked_version(package: &str) -> Option<&'static str> {
+/// What is no crate says its version itself.
+fn locked_version(package: &'static str) -> Option<&'static str> {
+    if let Some((_, version)) = package.split_once('=') {
+        return Some(version);
+    }
     let (_, after) = LOCK.split_once(&format!("\nname = \"{package}\"\nversion = \""))?;
     after.split('"').next()
 }

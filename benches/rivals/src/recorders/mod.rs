@@ -1,11 +1,14 @@
 //! The recorders, each in its file with its setting and what it keeps.
 
 mod counting_file;
+mod dial9;
 mod fastrace_native;
 mod fastrace_tracing;
 mod floors;
 mod fmt_json;
 mod hotpath;
+#[cfg(feature = "lttng")]
+mod lttng;
 mod opentelemetry;
 mod puffin;
 pub mod spandrel;
@@ -28,6 +31,7 @@ pub const ALL: &[&Entry] = &[
     &tracing_chrome::ENTRY,
     &tracing_flame::ENTRY,
     &opentelemetry::ENTRY,
+    &dial9::ENTRY,
     &tracing_timing::ENTRY,
     &fmt_json::ENTRY,
     #[cfg(feature = "tracy")]
@@ -36,6 +40,8 @@ pub const ALL: &[&Entry] = &[
     &fastrace_native::ENTRY,
     &hotpath::ENTRY,
     &puffin::ENTRY,
+    #[cfg(feature = "lttng")]
+    &lttng::ENTRY,
 ];
 
 /// The floor of every layer.
