@@ -65,9 +65,7 @@ fn has_all(db: &Database) -> Result<(), String> {
 /// So many other threads enter it, too, if it is nobody's child; else its own does alone, inside its parent.
 fn record(front: Front, others: Option<usize>, times: usize) -> Result<(), String> {
     let scratch = scratch();
-    // One for each thread: of those that share one, each waits for whoever is kept from running while it publishes, and what
-    // is inside of a span may come long after it.
-    let profiler = small(scratch.db()).partitions(8).build().unwrap();
+    let profiler = small(scratch.db()).build().unwrap();
     let dispatch = front.dispatch(&profiler);
     let outer = || info_span!(parent: None, "outer");
     within(&dispatch, || match others {
@@ -107,10 +105,7 @@ fn what_entries_before_the_first_that_counts_were_inside_themselves_is_known() {
     let mut wrong = Vec::new();
     for front in [Front::Layer, Front::Subscriber] {
         for others in [None, Some(0), Some(2)] {
-            // Of several threads not so many: where one is kept from running for long, what was inside of a span may come when
-            // that is stored.
-            let many = if others == Some(2) { 1_500 } else { 4_000 };
-            for times in [400, 1_100, many] {
+            for times in [400, 1_100, 4_000] {
                 if let Err(sums) = record(front, others, times) {
                     wrong.push(format!("{front:?}, {others:?} other threads, {times}: {sums}"));
                 }

@@ -190,10 +190,17 @@ impl Writer {
         let is_crowded = self.converter.self_times.is_crowded();
         let open =
             (is_crowded || self.orphans_are_due()).then(|| self.recorder.open.look(0, |_| true));
-        self.drain_up_to_tails();
+        let is_all_here = self.drain_up_to_tails();
         self.next_since = Instant::now();
-        if let Some(open) = open {
-            self.part_from_parents(open.into_iter().map(|seen| seen.id).collect(), is_crowded);
+        match open {
+            // Parents may be behind what is not published yet, and would never get what their children did.
+            Some(_) if !is_all_here && !self.converter.self_times.is_overcrowded() => {
+                self.last_orphans = Instant::now();
+            }
+            Some(open) => {
+                self.part_from_parents(open.into_iter().map(|seen| seen.id).collect(), is_crowded);
+            }
+            None => {}
         }
         self.converter.timeline.renew();
         self.count_late_children();
@@ -493,8 +500,7 @@ impl Writer {
     }
 
     /// Looks for children whose parents will not arrive, because they were stored, or dropped: those that are
-    /// neither open nor on their way. A thread may be sent away while it publishes something, and
-    /// what lies behind that is nowhere to be seen; so twice, unless there are too many of them.
+    /// neither open nor on their way. Twice, unless there are too many of them.
     fn part_from_parents(&mut self, mut expected: Vec<u64>, is_crowded: bool) {
         self.last_orphans = Instant::now();
         let drained = self.raw.records().chain(self.next.records());

@@ -86,8 +86,9 @@ impl Writer {
         self.recorder.counters.show(account);
     }
 
-    /// Drains all that was published before this call: no more than the ring holds.
-    pub(super) fn drain_up_to_tails(&mut self) {
+    /// Drains all that was published before this call: no more than the ring holds. Says whether that is all, as
+    /// somebody may be kept from running while he publishes.
+    pub(super) fn drain_up_to_tails(&mut self) -> bool {
         let tails = self.tails();
         let began = Instant::now();
         loop {
@@ -96,7 +97,7 @@ impl Writer {
             // Somebody is between claim and publish, and what comes behind may be a child.
             if all || began.elapsed() >= STRAGGLER_GRACE {
                 self.show_account();
-                return;
+                return all;
             }
             std::thread::yield_now();
         }

@@ -56,9 +56,10 @@ const RECENT_MAX: usize = 64;
 /// the last interval stands apart, and a list is needed only when there is a second one.
 ///
 /// When a span has more than [`INTERVALS_MAX`] of them, the older ones are summed up and their
-/// places forgotten. A later child that began before their end counts only from there: a child
-/// that was open while more than 512 of its siblings came and went is underestimated by the gaps
-/// between them. So is what is asked up to a moment among them.
+/// places forgotten. What comes after that and began before their end was either there while more than 512 of its
+/// siblings came and went, or lay in a partition that was looked at later. How much of it was in the gaps between them
+/// is [estimated](Sum::cover), and certain if it covers them all, or comes one after the other. What is asked up to a
+/// moment among them is as exact as the sums are short.
 #[derive(Debug, Default)]
 struct Union {
     /// The last interval; empty if there is none.
@@ -88,12 +89,35 @@ impl Sum {
     fn length_until(&self, until: i64) -> i64 {
         self.length.min((until - self.start).max(0))
     }
+
+    /// Together with an interval that lies in it, or reaches beyond.
+    fn cover(self, (start, end): (i64, i64), order: Order) -> i64 {
+        let (range, gaps) = (self.end - self.start, self.end - self.start - self.length);
+        let inside = end.min(self.end) - start.max(self.start);
+        match order {
+            Order::InTurn => inside.min(gaps),
+            // As if they had nothing to do with each other.
+            Order::Any if range > 0 => {
+                (i128::from(inside) * i128::from(gaps) / i128::from(range)) as i64
+            }
+            Order::Any => 0,
+        }
+    }
+}
+
+/// What an interval has to do with those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Nothing.
+    Any,
+    /// One thread did all of them, and so one after the other.
+    InTurn,
 }
 
 impl Union {
     /// Adds an interval; takes a list out of `spare` if it needs one.
     #[inline]
-    fn add(&mut self, start: i64, end: i64, spare: &mut Spare) {
+    fn add(&mut self, start: i64, end: i64, order: Order, spare: &mut Spare) {
         if start >= end {
             return;
         }
@@ -113,14 +137,18 @@ impl Union {
         } else if start >= self.last.0 {
             self.last.1 = self.last.1.max(end);
         } else {
-            self.add_earlier(start, end);
+            self.add_earlier(start, end, order);
         }
     }
 
     /// Adds an interval that begins before the last one.
     #[cold]
-    fn add_earlier(&mut self, start: i64, end: i64) {
-        let start = start.max(self.summed_end());
+    fn add_earlier(&mut self, start: i64, end: i64, order: Order) {
+        let summed_end = self.summed_end();
+        if start < summed_end {
+            self.add_to_sums(start, end.min(summed_end), order);
+        }
+        let start = start.max(summed_end);
         if start >= end {
             return;
         }
@@ -142,6 +170,24 @@ impl Union {
         }
     }
 
+    /// Adds an interval that ends where others are summed up, or before: the shared partition may be looked at after
+    /// thousands of records that are newer, as when somebody was kept from running while he published there.
+    #[cold]
+    fn add_to_sums(&mut self, start: i64, end: i64, order: Order) {
+        let all = &mut self.summed;
+        let first = all.partition_point(|sum| sum.end <= start);
+        let touched = all[first..].iter().take_while(|sum| sum.start < end).count();
+        let mut sum = Sum { start, end, length: end - start };
+        for touched in all.drain(first..first + touched) {
+            let inside = end.min(touched.end) - start.max(touched.start);
+            sum.length += touched.length + touched.cover((start, end), order) - inside;
+            sum.start = sum.start.min(touched.start);
+            sum.end = sum.end.max(touched.end);
+        }
+        all.insert(first, sum);
+        self.limit_sums();
+    }
+
     #[cold]
     fn sum_up(&mut self) {
         let older: Vec<_> = self.earlier.drain(..INTERVALS_MAX / 2).collect();
@@ -158,6 +204,10 @@ impl Union {
             self.summed.extend(sums.reduce(Sum::and));
             (rest, together) = (others, 2 * together);
         }
+        self.limit_sums();
+    }
+
+    fn limit_sums(&mut self) {
         while self.summed.len() > SUMS_MAX {
             let all = &mut self.summed;
             let shortest =
@@ -214,6 +264,10 @@ impl Union {
         let apart = self.earlier.iter().chain([&self.last]);
         summed + apart.map(|(start, end)| (end.min(&until) - start).max(0)).sum::<i64>()
     }
+}
+
+fn in_turn_if(is_one_thread: bool) -> Order {
+    if is_one_thread { Order::InTurn } else { Order::Any }
 }
 
 /// What a child, or an entry, was there for, and on which thread.
@@ -302,7 +356,8 @@ impl Children {
         let all = [first].into_iter().chain(self.others.drain(..RECENT_MAX / 2));
         for child in all.filter(|child| child.start < child.end) {
             self.older_thread = self.older_thread.filter(|thread| *thread == child.thread);
-            self.older.add(child.start, child.end, spare);
+            let order = in_turn_if(self.older_thread.is_some());
+            self.older.add(child.start, child.end, order, spare);
         }
     }
 
@@ -331,11 +386,11 @@ impl Children {
     #[cold]
     fn add_to(&self, union: &mut Union, thread: u32, from: i64, spare: &mut Spare) -> i64 {
         for (start, end) in self.older.earlier.iter().chain([&self.older.last]) {
-            union.add(*start, *end, spare);
+            union.add(*start, *end, Order::Any, spare);
         }
         for child in [self.first].iter().chain(&self.others) {
             if child.thread == thread {
-                union.add(child.inside_from(), child.end, spare);
+                union.add(child.inside_from(), child.end, Order::InTurn, spare);
             }
         }
         self.older.summed_after(from)
@@ -344,12 +399,16 @@ impl Children {
     /// What a parent has not counted that is in the file already.
     #[cold]
     fn tell(&self, parent: u64, orphans: &mut Vec<Orphan>) {
-        let older = self.older.earlier.iter().chain([&self.older.last]);
-        let older = older.map(|(start, end)| Child {
-            start: *start,
-            end: *end,
-            inside_since: i64::MAX,
-            thread: 0,
+        // Of what is summed up the length counts; up to a moment as `Sum::length_until` says.
+        let summed = self.older.summed.iter().map(|sum| (sum.start, sum.start + sum.length));
+        let apart = self.older.earlier.iter().chain([&self.older.last]).copied();
+        // What one thread did without a pause may be several children, some of which are over when the parent is left.
+        let older_thread = self.older_thread;
+        let older = summed.chain(apart).map(|(start, end)| Child {
+            start,
+            end,
+            inside_since: older_thread.map_or(i64::MAX, |_| start),
+            thread: older_thread.unwrap_or(0),
         });
         let mut busy_ns = self.busy_ns;
         for child in older.chain([self.first]).chain(self.others.iter().copied()) {
@@ -376,7 +435,8 @@ impl Children {
         }
         for child in [self.first].iter().chain(&self.others) {
             if let Some((start, end)) = child.within(until, thread) {
-                self.older.add(start, end, spare);
+                let order = in_turn_if(self.older_thread == Some(child.thread));
+                self.older.add(start, end, order, spare);
             }
         }
         self.older.length_until(until)
@@ -447,7 +507,7 @@ impl Inside {
             }
             return;
         }
-        self.spans.add(part.inside_from(), part.end, spare);
+        self.spans.add(part.inside_from(), part.end, Order::InTurn, spare);
         if part.start < self.reached[0] {
             self.others_ns = self.others_ns.saturating_add(self.take_off_rows(part, rows));
         }
@@ -948,6 +1008,11 @@ impl SelfTimes {
         self.children.len() + self.long.len() >= self.purge_at
     }
 
+    /// Whether there are so many that those are forgotten, too, that may be on their way.
+    pub(super) fn is_overcrowded(&self) -> bool {
+        self.children.len() + self.long.len() >= 2 * self.purge_at
+    }
+
     /// Whether there are children whose parents may have been stored before they came.
     pub(super) fn has_children(&self) -> bool {
         !self.children.is_empty()
@@ -1004,7 +1069,7 @@ mod tests {
             let mut spare = Spare::default();
             let mut moments = [false; 300];
             for (start, length) in intervals {
-                union.add(start, start + length, &mut spare);
+                union.add(start, start + length, Order::Any, &mut spare);
                 moments[start as usize..(start + length) as usize].fill(true);
             }
             for until in [300, 120, 40] {
@@ -1016,11 +1081,76 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// As from partitions that are looked at one after the other, or long after the others.
+        #[test]
+        fn what_one_thread_did_is_all_there_in_any_order(
+            from in 0..4_000_usize,
+            other in 0..2_000_usize,
+            lengths in prop::collection::vec(1..20_i64, 4_000),
+        ) {
+            let mut start = 0;
+            let mut intervals: Vec<_> = lengths.into_iter().map(|length| {
+                start += 25;
+                (start, start + length)
+            }).collect();
+            let expected: i64 = intervals.iter().map(|(start, end)| end - start).sum();
+            intervals.rotate_left(from);
+            intervals[..2 * other].rotate_left(other);
+            let (mut union, mut spare) = (Union::default(), Spare::default());
+            for (start, end) in intervals {
+                union.add(start, end, Order::InTurn, &mut spare);
+                let all = union.summed.iter().map(|sum| (sum.start, sum.end));
+                prop_assert!(all.clone().is_sorted_by(|a, b| a.1 <= b.0));
+                prop_assert!(union.summed_end() <= union.earlier.first().unwrap_or(&union.last).0);
+                prop_assert!(union.summed.len() <= SUMS_MAX + 1);
+            }
+            prop_assert_eq!(union.length_until(i64::MAX), expected);
+        }
+    }
+
+    #[test]
+    fn of_what_many_threads_did_the_late_part_is_what_is_likely() {
+        let (mut union, mut spare) = (Union::default(), Spare::default());
+        // Half of the time is in those, and half of that in which others were there is new.
+        for n in 0..4_000 {
+            union.add(20 * n, 20 * n + 10, Order::Any, &mut spare);
+        }
+        for n in 0..400 {
+            union.add(20 * n + 5, 20 * n + 15, Order::Any, &mut spare);
+        }
+        let length = union.length_until(i64::MAX);
+        assert!((40_000 + 1_000..=40_000 + 3_000).contains(&length), "{length}");
+        // What is there all the time is so in the gaps, too, and no moment counts twice.
+        for _ in 0..3 {
+            union.add(0, 79_990, Order::Any, &mut spare);
+            assert_eq!(union.length_until(i64::MAX), 79_990);
+        }
+    }
+
+    #[test]
+    fn what_is_told_late_is_all_of_it() {
+        for many in [1, 60, 900, 5_000] {
+            let mut times = SelfTimes::new(0);
+            for n in 0..many {
+                times.add_child(1, part(10 * n, 10 * n + 5));
+            }
+            times.end(|_| false);
+            let mut told = times.take_orphans();
+            told.sort_by_key(|orphan| orphan.start);
+            assert!(told.len() <= INTERVALS_MAX + SUMS_MAX + RECENT_MAX);
+            let length: i64 = told.iter().map(|orphan| orphan.end - orphan.start).sum();
+            assert_eq!(length, 5 * many);
+            assert_eq!(told.iter().map(|orphan| orphan.busy_ns).sum::<i64>(), 5 * many);
+            assert!(told.is_sorted_by(|a, b| a.end <= b.start));
+        }
+    }
+
     #[test]
     fn a_million_children_one_after_the_other_take_little_memory() {
         let (mut union, mut spare) = (Union::default(), Spare::default());
         for child in 0..1_000_000 {
-            union.add(child * 10, child * 10 + 7, &mut spare);
+            union.add(child * 10, child * 10 + 7, Order::Any, &mut spare);
         }
         let length = |union: &Union| union.length_until(i64::MAX);
         assert_eq!(length(&union), 7_000_000);
@@ -1029,9 +1159,9 @@ mod tests {
         assert_eq!((union.length_until(0), union.length_until(5)), (0, 5));
         let half = union.length_until(5_000_000);
         assert!((3_500_000..3_600_000).contains(&half), "{half}");
-        // One that began before all that is summed up counts from there.
-        union.add(1, 9_999_999, &mut spare);
-        assert!((7_000_000..=9_999_999).contains(&length(&union)));
+        // One that was there all the time fills the gaps, but for what is estimated of the one that it began in.
+        union.add(1, 9_999_999, Order::Any, &mut spare);
+        assert!((9_999_990..=9_999_999).contains(&length(&union)), "{}", length(&union));
     }
 
     fn part(start: i64, end: i64) -> Part {

@@ -340,3 +340,98 @@ fn self_times_add_up_over_a_backlog_of_many_pieces() {
     let own: i64 = spans.iter().map(|span| span.self_ns.unwrap()).sum();
     assert_eq!(Some(own), root.last_exit_ns);
 }
+
+/// A span that is made, and entered once.
+fn work() {
+    info_span!("work").in_scope(|| ());
+}
+
+impl Rig {
+    /// What `outer` did itself, and what it should say: how long it worked, less that of its children.
+    fn own_time(&self) -> (i64, i64) {
+        let spans = self.stored();
+        let worked = |span: &Span| span.first_entry_ns.unwrap() + span.busy_ns.unwrap();
+        let outer = spans.iter().find(|span| span.callsite.name == "outer").unwrap();
+        let children = spans.iter().filter(|span| span.parent_id == Some(outer.id));
+        (outer.self_ns.unwrap(), worked(outer) - children.map(worked).sum::<i64>())
+    }
+
+    /// A second later, twice, it looks for children that came when their parents were stored.
+    fn look_for_orphans(&mut self) {
+        for _ in 0..2 {
+            dispatcher::with_default(&self.dispatch, || drop(info_span!(parent: None, "other")));
+            self.writer.last_orphans = Instant::now().checked_sub(2 * LONG).unwrap();
+            while self.writer.drain() > 0 || !self.writer.raw.is_empty() {
+                self.writer.commit();
+            }
+        }
+    }
+}
+
+const LONG: Duration = Duration::from_secs(1);
+
+/// Somebody is kept from running while he publishes in the shared partition, and what others have published there comes
+/// after thousands of newer records.
+#[test]
+fn what_comes_after_thousands_of_newer_siblings_is_taken_off_their_parent() {
+    let mut rig = rig(RING);
+    let (ring, dispatch) = (rig.recorder.ring.clone(), rig.dispatch.clone());
+    let claim = ring.try_claim(1).unwrap();
+    dispatcher::with_default(&dispatch, || {
+        info_span!("outer").in_scope(|| {
+            (0..RING / 2 + 500).for_each(|_| work());
+            for _ in 0..4 {
+                rig.drain();
+                (0..LOT).for_each(|_| work());
+            }
+            rig.store_all();
+            drop(claim);
+            rig.drain();
+        });
+    });
+    rig.store_all();
+    let [published, stored, lost] = rig.ledger();
+    assert_eq!((stored, lost), (published, 0));
+    let (found, expected) = rig.own_time();
+    assert_eq!(found, expected);
+}
+
+/// The children are stored, and their parent is where nobody can see it.
+#[test]
+fn a_parent_that_may_come_is_not_parted_from_its_children() {
+    let mut rig = rig(RING);
+    let (ring, dispatch) = (rig.recorder.ring.clone(), rig.dispatch.clone());
+    let claim = ring.try_claim(1).unwrap();
+    dispatcher::with_default(&dispatch, || {
+        info_span!("outer").in_scope(|| (0..RING / 2 + 10).for_each(|_| work()));
+    });
+    rig.look_for_orphans();
+    assert!(rig.stored().iter().all(|span| span.callsite.name != "outer"));
+    drop(claim);
+    rig.look_for_orphans();
+    let (found, expected) = rig.own_time();
+    assert_eq!(found, expected);
+}
+
+/// The parent is stored before most of its children are to be seen.
+#[test]
+fn however_many_children_come_late_the_row_of_their_parent_says_less() {
+    let mut rig = rig(RING);
+    let (ring, dispatch) = (rig.recorder.ring.clone(), rig.dispatch.clone());
+    let claim = ring.try_claim(1).unwrap();
+    dispatcher::with_default(&dispatch, || {
+        info_span!("outer").in_scope(|| {
+            (0..RING - 100).for_each(|_| work());
+            rig.drain();
+        });
+    });
+    rig.store_all();
+    assert!(rig.own_time().0 > 0);
+    drop(claim);
+    rig.look_for_orphans();
+    rig.look_for_orphans();
+    let [published, stored, lost] = rig.ledger();
+    assert_eq!((stored, lost), (published, 0));
+    let (found, expected) = rig.own_time();
+    assert_eq!(found, expected);
+}
