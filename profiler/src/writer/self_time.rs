@@ -410,13 +410,15 @@ impl Children {
             inside_since: older_thread.map_or(i64::MAX, |_| start),
             thread: older_thread.unwrap_or(0),
         });
-        let mut busy_ns = self.busy_ns;
-        for child in older.chain([self.first]).chain(self.others.iter().copied()) {
+        let all = older.chain([self.first]).chain(self.others.iter().copied());
+        let first = orphans.len();
+        orphans.extend(all.filter(|child| child.start < child.end).map(|child| {
             let Child { start, end, inside_since, thread } = child;
-            if start < end || busy_ns > 0 {
-                let busy_ns = std::mem::take(&mut busy_ns);
-                orphans.push(Orphan { parent, start, end, inside_since, thread, busy_ns });
-            }
+            Orphan { parent, start, end, inside_since, thread, busy_ns: 0 }
+        }));
+        match orphans.get_mut(first) {
+            Some(orphan) => orphan.busy_ns = self.busy_ns,
+            None => take_off_row(parent, self.busy_ns, orphans),
         }
     }
 
@@ -1027,18 +1029,24 @@ impl SelfTimes {
             return;
         }
         let is_gone: HashSet<u64> = self.gone.intersection(&before).copied().collect();
-        self.part_children(|id| !is_gone.contains(&id));
-        self.gone.retain(|id| !is_gone.contains(id));
+        let told = self.tell_children(|id| !is_gone.contains(&id));
+        // The others at the next look.
+        self.children.retain(|id| !told.contains(&id));
+        self.gone.retain(|id| !told.contains(id));
     }
 
-    /// Parts children from parents that will not arrive any more: they have been stored already, or dropped.
-    fn part_children(&mut self, expected: impl Fn(u64) -> bool) {
+    /// Tells what parents have not counted that will not arrive any more: they have been stored already, or dropped.
+    /// Returns which are told of: not all, if they are too many for one batch.
+    fn tell_children(&mut self, expected: impl Fn(u64) -> bool) -> HashSet<u64> {
+        let mut told = HashSet::new();
         for (parent, children) in self.children.iter().filter(|(id, _)| !expected(*id)) {
-            if self.orphans.len() < ORPHANS_MAX {
-                children.tell(parent, &mut self.orphans);
+            if self.orphans.len() >= ORPHANS_MAX {
+                break;
             }
+            children.tell(parent, &mut self.orphans);
+            told.insert(parent);
         }
-        self.children.retain(expected);
+        told
     }
 
     /// Forgets all spans that will not arrive any more.
@@ -1047,7 +1055,9 @@ impl SelfTimes {
         let closed: HashSet<u64> = self.closed.iter().map(|(_, id)| *id).collect();
         let closed_long: HashSet<u64> =
             closed.iter().copied().filter(|id| self.counts_by_entries(*id)).collect();
-        self.part_children(|id| expected(id) || closed_long.contains(&id));
+        let is_kept = |id| expected(id) || closed_long.contains(&id);
+        self.tell_children(is_kept);
+        self.children.retain(is_kept);
         self.gone = HashSet::new();
         self.long.retain(|id| expected(id) || closed.contains(&id));
         self.purge_at = self.purge_at.max(2 * (self.children.len() + self.long.len()));
@@ -1144,6 +1154,20 @@ mod tests {
             assert_eq!(told.iter().map(|orphan| orphan.busy_ns).sum::<i64>(), 5 * many);
             assert!(told.is_sorted_by(|a, b| a.end <= b.start));
         }
+    }
+
+    #[test]
+    fn of_more_than_are_told_at_a_time_the_others_are_told_next_time() {
+        let mut times = SelfTimes::new(0);
+        let parents = ORPHANS_MAX as u64 + 100;
+        (1..=parents).for_each(|parent| times.add_child(parent, part(0, 5)));
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            times.find_orphans(|_| false);
+            told.push(times.take_orphans().len());
+        }
+        assert_eq!(told, [0, ORPHANS_MAX, 100, 0]);
+        assert!(!times.has_children());
     }
 
     #[test]
