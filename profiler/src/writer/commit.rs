@@ -158,6 +158,7 @@ impl Writer {
     /// [`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
+        self.room.close();
         let positions = self.positions();
         let converted = panics::catch(|| {
             self.converter.timeline.renew();

@@ -112,18 +112,25 @@ pub(super) struct Room {
     /// Bytes that are kept free for the second look before a batch is converted, which brings as much as the
     /// ring holds.
     kept: usize,
+    /// The last batch is being made: what comes beside it stays in the ring.
+    is_closed: bool,
 }
 
 impl Room {
     pub(super) fn new(ring_slots: usize, batch_size: usize) -> Self {
         // What does not fill a chunk to its end leaves up to a fifth of it; and a lot may begin three.
         let kept = ring_slots * SLOT_BYTES / 4 * 5 + 3 * LARGE_CHUNK_BYTES;
-        Self { ring_slots, batch_size, kept }
+        Self { ring_slots, batch_size, kept, is_closed: false }
     }
 
     /// Most that the writer holds in records, unless a batch, or twice the ring, is more.
     pub(super) fn backlog_max(ring_slots: usize) -> usize {
         BACKLOG_MAX.min(ring_slots.saturating_mul(BACKLOG_RINGS * SLOT_BYTES))
+    }
+
+    /// Nothing is taken between two steps any more.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     fn is_in_backlog(&self, chunks: &Chunks) -> bool {
@@ -152,7 +159,8 @@ impl Relief<'_> {
     /// Takes what there is, unless it is little.
     #[inline]
     pub(super) fn relieve(&mut self, next: &mut RawBatch) {
-        if self.consumer.backlog() > self.room.ring_slots as u64 / 32 {
+        let is_much = self.consumer.backlog() > self.room.ring_slots as u64 / 32;
+        if is_much && !self.room.is_closed {
             let Self { consumer, chunks, room } = self;
             drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks));
         }

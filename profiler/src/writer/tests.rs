@@ -432,3 +432,25 @@ fn however_many_children_come_late_the_row_of_their_parent_says_less() {
     let (found, expected) = rig.own_time();
     assert_eq!(found, expected);
 }
+
+/// Whoever had claimed a slot when the recording ended may publish it while the last batch is made.
+#[test]
+fn what_comes_beside_the_last_batch_stays_in_the_ring() {
+    let mut rig = rig(RING);
+    rig.record(LOT);
+    rig.drain();
+    rig.record(700);
+    // A piece of what was taken first; the rest, and what came then, are left for the last batch.
+    rig.writer.commit();
+    assert_eq!((rig.writer.raw.len(), rig.writer.next.len()), (500, 700));
+    rig.record(LOT);
+    // In slots: a span whose thread is sent away before it is entered may take two.
+    let there = rig.writer.consumer.backlog();
+    assert!(there >= LOT);
+    rig.writer.prepare_last();
+    assert_eq!(rig.writer.consumer.backlog(), there);
+    rig.writer.append();
+    assert_eq!(rig.writer.consumer.backlog(), there);
+    assert_eq!(rig.stored().len() as u64, LOT + 700);
+    assert_eq!(rig.writer.account.stored[SPAN], LOT + 700);
+}
