@@ -97,13 +97,17 @@ impl Chunks {
         one.swap_remove(0)
     }
 
-    /// Where it cannot be had, the allocator has to do. Of what the system, or the program's control group, has
-    /// left, half is for others.
+    /// Of what the system, or the program's control group, has left, half is for others. Where a region cannot be
+    /// had, as the address space of the program has a limit, all of what is left is: the allocator gives what has to
+    /// be taken, and no more is.
     #[cold]
     fn take_region(&mut self) {
+        let Ok(region) = Zeros::try_new(REGION / WORD) else {
+            self.left = self.in_use();
+            return;
+        };
         let left = memory::available().map_or(usize::MAX, |bytes| bytes as usize / 2);
         self.left = self.in_use().saturating_add(left);
-        let Ok(region) = Zeros::try_new(REGION / WORD) else { return };
         region.prefer_large_pages();
         self.large = region.into_parts(LARGE_CHUNK);
         self.large.reverse();
