@@ -15,7 +15,7 @@ fn each_scope_is_one_row_or_counted() {
     let _limit = time_limit(120);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer"] {
-            for case in ["order", "close", "fork", "thread", "threads", "code", "two"] {
+            for case in ["order", "close", "fork", "thread", "threads", "code", "two", "carried"] {
                 child::plan(&format!("{front} {case}")).start().succeed();
             }
         }
@@ -36,6 +36,7 @@ fn each_scope_is_one_row_or_counted() {
         "thread" => with_the_threads_variables(&profiler, path),
         "threads" => on_threads_that_come_and_go(&profiler, &path),
         "code" => in_a_values_own_code(&profiler, path),
+        "carried" => under_another_subscriber(&profiler, path, scratch.path("other.db").as_path()),
         _ => while_it_records_for_another(&profiler, path, scratch.path("other.db").as_path()),
     }
 }
@@ -281,4 +282,27 @@ fn while_it_records_for_another(profiler: &Profiler, path: PathBuf, other: &std:
     expected.push(row("after", "", "ok"));
     assert_eq!(rows(&db, "true"), expected);
     assert_eq!((report.recorded, report.stats.unfinished), (6, 0));
+}
+
+/// It ends for the subscriber that it was made under, and so does what it has kept open: a `Registry` would close
+/// that for the subscriber that the thread has by then.
+fn under_another_subscriber(profiler: &Profiler, path: PathBuf, other: &std::path::Path) {
+    let second = small(other).build().unwrap();
+    let registry = dispatch(&second);
+    let ours = scope!("ours");
+    let theirs = within(&registry, || {
+        let outer = scope!("outer");
+        let theirs = scope!("theirs");
+        drop(outer);
+        theirs
+    });
+    let inner = scope!("inner");
+    drop(theirs);
+    drop(inner);
+    drop(ours);
+    let report = second.close().unwrap();
+    let db = ledger::check_complete(other, &report);
+    assert_eq!(rows(&db, "true"), [row("outer", "", "ok"), row("theirs", "outer", "ok")]);
+    let (db, _) = close(profiler, &path);
+    assert_eq!(rows(&db, "true"), [row("ours", "", "ok"), row("inner", "ours", "ok")]);
 }

@@ -56,8 +56,12 @@ pub(super) fn close(index: usize) {
     };
     // Gone only with the thread's variables: the span stays open then.
     if let Some(Ordinary { dispatch, id }) = OPEN.try_with(take).ok().flatten() {
-        dispatch.exit(&id);
-        dispatch.try_close(id);
+        // A `Registry` closes the parent, if nothing else keeps that open, for the subscriber that the thread has then:
+        // perhaps another one by now.
+        dispatcher::with_default(&dispatch, || {
+            dispatch.exit(&id);
+            dispatch.try_close(id);
+        });
     }
 }
 
