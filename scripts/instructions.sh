@@ -44,7 +44,7 @@ entry_limit=1.5
 # A span that nobody enters, likewise: hardly dearer than one that is entered.
 never_limit=1.1
 # By so many per cent may the figures of docs/src/rivals.md differ from those counted here.
-page_limit=3
+page_limit=5
 recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber ruled untimed)
 queues=(leased shared array_queue crossbeam_channel)
 
