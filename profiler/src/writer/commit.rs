@@ -58,11 +58,13 @@ pub(super) struct Backoff {
     pause: Duration,
     /// Whether the last try has found the disk full.
     disk_full: bool,
+    /// Whether there was a try since something was stored.
+    has_failed: bool,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { until: Instant::now(), pause: BACKOFF_MIN, disk_full: false }
+        Self { until: Instant::now(), pause: BACKOFF_MIN, disk_full: false, has_failed: false }
     }
 }
 
@@ -89,6 +91,7 @@ impl Backoff {
     /// A try that began then has failed just now, for an error of this kind.
     fn failed(&mut self, kind: ErrorKind, began: Instant, now: Instant) {
         self.disk_full = kind == ErrorKind::Full;
+        self.has_failed = true;
         if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
             // Somebody else has the file: nothing is wrong with it, and it may be free at any moment.
             self.until = (began + LOCK_PAUSE).max(now + LOCK_PAUSE_MIN);
@@ -285,6 +288,8 @@ impl Writer {
         let began = Instant::now();
         self.last_commit = began;
         self.tell_so_far();
+        // While the store refuses, the ring keeps what it can.
+        let is_refused = self.backoff.has_failed;
         let Self { store, batch, raw, next, consumer, chunks, room, sealed, .. } = self;
         let Some(store) = store else { return };
         let result = match batch.is_empty() {
@@ -294,7 +299,12 @@ impl Writer {
                 }
                 let into = if *sealed { next } else { raw };
                 let mut relief = Relief { consumer, chunks, room };
-                store.append_beside(batch, &mut || relief.relieve(into)).map(Some)
+                let mut meanwhile = || {
+                    if !is_refused {
+                        relief.relieve(into);
+                    }
+                };
+                store.append_beside(batch, &mut meanwhile).map(Some)
             }
             true if self.is_in_place => Ok(None),
             // It is not got right yet, and whoever waits goes on waiting.

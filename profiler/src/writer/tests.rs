@@ -294,6 +294,32 @@ fn what_comes_while_a_batch_is_appended_is_taken_in_between() {
     assert_eq!(rig.ledger(), [200 + 2 * LOT, 200 + 2 * LOT, 0]);
 }
 
+/// A disk that is full refuses again and again, each time after the transaction has begun.
+#[test]
+fn while_the_store_refuses_nothing_is_taken_out_of_the_ring() {
+    let mut rig = rig(RING);
+    // More than there is room for in the pages of an empty file.
+    rig.record(LOT);
+    rig.drain();
+    rig.writer.prepare();
+    // No more than there are.
+    rig.writer.store.as_mut().unwrap().set_max_page_count(Some(1)).unwrap();
+    rig.record(LOT);
+    rig.writer.append();
+    assert!(rig.writer.pending.is_some() && rig.writer.backoff.is_disk_full());
+    rig.record(LOT);
+    let there = rig.writer.consumer.backlog();
+    assert!(there >= LOT);
+    for _ in 0..3 {
+        rig.writer.append();
+        assert_eq!(rig.writer.consumer.backlog(), there);
+    }
+    rig.writer.store.as_mut().unwrap().set_max_page_count(None).unwrap();
+    rig.writer.append();
+    rig.store_all();
+    assert_eq!(rig.ledger(), [3 * LOT, 3 * LOT, 0]);
+}
+
 /// In a trace without parallel children the self times of all are as long as the root worked.
 #[test]
 fn self_times_add_up_over_a_backlog_of_many_pieces() {
