@@ -136,7 +136,8 @@ impl RawBatch {
         counts
     }
 
-    /// The same apart, as [`counts_apart`](Self::counts_apart).
+    /// The same apart: those that can be read, and those that cannot, as somebody has spoiled the ring's memory. What is of
+    /// no kind is taken for a span, as most are.
     pub(super) fn take_apart(
         &mut self,
         piece: Range<usize>,

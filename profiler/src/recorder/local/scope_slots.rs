@@ -2,9 +2,8 @@
 //!
 //! A chain through the slots, by the word that says of an open span what is around it. A scope takes the first one and
 //! puts it back, so that there are as many as scopes were open inside each other; where there is none, the general path
-//! adds one, up to a few. Unlike those for spans they are used only inside of
-//! [`with_table`](super::with_table), where nobody comes a second time: neither a handler of a signal nor code of the
-//! user's.
+//! adds one, up to a few. Unlike those for spans they are used only inside of [`with_table`], where nobody comes a second
+//! time: neither a handler of a signal nor code of the user's.
 
 use spandrel_ring::Table;
 
