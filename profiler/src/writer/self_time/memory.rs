@@ -2,13 +2,7 @@
 
 use spandrel_storage::MemoryUse;
 
-use super::{Children, Inside, Long, SelfTimes, Union};
-
-impl Union {
-    fn memory(&self) -> MemoryUse {
-        MemoryUse::of(&self.earlier)
-    }
-}
+use super::{Children, Inside, Long, SelfTimes};
 
 impl Children {
     fn memory(&self) -> MemoryUse {
@@ -35,11 +29,6 @@ impl SelfTimes {
         sum += MemoryUse::of(pieces) + MemoryUse::of(orphans);
         children.values().for_each(|children| sum += children.memory());
         long.values().for_each(|long| sum += long.memory());
-        sum += MemoryUse::of(&spare.intervals) + MemoryUse::of(&spare.children);
-        // They are empty, and have been full.
-        let intervals = spare.intervals.iter().map(|list| MemoryUse::of(list).reserved);
-        let others = spare.children.iter().map(|list| MemoryUse::of(list).reserved);
-        let spare: u64 = intervals.chain(others).sum();
-        sum + MemoryUse { reserved: spare, used: spare }
+        sum + spare.intervals.memory() + spare.children.memory()
     }
 }
