@@ -830,6 +830,7 @@ impl SelfTimes {
 
 #[cfg(test)]
 mod tests {
+    use super::union::{INTERVALS_MAX, SUMS_MAX};
     use super::*;
 
     #[test]

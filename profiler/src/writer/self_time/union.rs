@@ -5,9 +5,9 @@ use spandrel_storage::MemoryUse;
 use super::spare_lists::SpareLists;
 
 /// Intervals that are kept apart for one span; beyond, the older half is put together.
-const INTERVALS_MAX: usize = 1024;
+pub(super) const INTERVALS_MAX: usize = 1024;
 /// Sums of older ones that are kept apart; beyond, the two neighbours become one that are the shortest.
-const SUMS_MAX: usize = 64;
+pub(super) const SUMS_MAX: usize = 64;
 /// But not of those in front.
 const SUMS_EXACT: usize = 16;
 
