@@ -124,10 +124,10 @@ impl Given {
         self.spans[at].duration_ns.map(|ns| ns / 2)
     }
 
-    /// What a reader makes of the row.
+    /// What a reader makes of the row: of what has no self time what the row says, as of what counts by its entries.
     pub fn self_busy_ns(&self, at: usize) -> Option<i64> {
-        self.self_ns(at)?;
-        self.own_ns(at).or(self.spans[at].duration_ns.map(|ns| ns / 3))
+        let busy = self.self_ns(at).and(self.spans[at].duration_ns.map(|ns| ns / 3));
+        self.own_ns(at).or(busy)
     }
 
     /// What the row says of that.
