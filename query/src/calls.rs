@@ -21,7 +21,7 @@ use self::owners::{Find, Owners};
 use super::commit_map::{self, Kind};
 use super::id_range::Range;
 use super::rows::{OwnerOf, Rows};
-use super::scanning::{PIECE_ROWS, Pushdown, of_run};
+use super::scanning::{PIECE_ROWS, Pushdown, SpanSink, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
 use spandrel_storage::Error;
@@ -75,6 +75,15 @@ impl Reader {
         if !self.has_entries(scan.run_id)? {
             return self.scan_filtered(scan, filter, each);
         }
+        self.scan_spans_and_entries(scan, filter, &mut each)
+    }
+
+    fn scan_spans_and_entries(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        each: &mut SpanSink<'_>,
+    ) -> Result<(), Error> {
         let pass = Pass::new(scan, filter);
         let mut pushdown = self.pushdown_of(filter, Pushdown::of_calls)?;
         let mut matcher = filter.matcher();
@@ -86,7 +95,7 @@ impl Reader {
             if pass.has_longest() && span.status == Status::Unfinished && lived_long {
                 open.push(span.to_span());
             }
-            flow = hand_out(&pass, span, |span| matcher.matches(span), &mut each);
+            flow = hand_out(&pass, span, |span| matcher.matches(span), each);
             flow
         })?;
         if flow.is_continue() {
@@ -107,10 +116,10 @@ impl Reader {
     pub(super) fn add_entries(
         &self,
         scan: &Scan,
-        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         if self.has_entries(scan.run_id)? {
-            self.scan_entries(&Pass::new(scan, &Filter::all()), Vec::new(), each)?;
+            self.scan_entries(&Pass::new(scan, &Filter::all()), Vec::new(), &mut each)?;
         }
         Ok(())
     }
@@ -122,14 +131,14 @@ impl Reader {
         scan: &Scan,
         first: u64,
         last: u64,
-        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         if !self.has_entries(scan.run_id)? {
             return Ok(());
         }
         let bound = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
         let range = Range { after: bound(first).saturating_sub(1), last: bound(last) };
-        self.entries_of_ranges(&Scan { ids: None, ..*scan }, vec![range], "", each)
+        self.entries_of_ranges(&Scan { ids: None, ..*scan }, vec![range], "", &mut each)
     }
 
     /// Calls `each` for the entries that count of some ranges for which a condition holds, as SQL that begins
@@ -139,7 +148,7 @@ impl Reader {
         scan: &Scan,
         ranges: Vec<Range>,
         condition: &str,
-        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: &mut SpanSink<'_>,
     ) -> Result<(), Error> {
         let (scan, filter) = (scan.columns(Columns::Numbers), Filter::all());
         self.entries_in(&Pass::new(&scan, &filter), ranges, condition, each).map(|_goes_on| ())
@@ -150,12 +159,12 @@ impl Reader {
         &self,
         pass: &Pass<'_>,
         open: Vec<Span>,
-        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: &mut SpanSink<'_>,
     ) -> Result<(), Error> {
         let pushdown = self.pushdown_of(pass.filter, |pushdown| pushdown.sql_of_entries())?;
         let ranges = self.ranges_of_entries(pass.scan)?;
         let mut callsites = HashSet::new();
-        let flow = self.entries_in(pass, ranges, &pushdown, |span| {
+        let flow = self.entries_in(pass, ranges, &pushdown, &mut |span| {
             callsites.insert(span.callsite.id);
             each(span)
         })?;
@@ -183,7 +192,7 @@ impl Reader {
         pass: &Pass<'_>,
         ranges: Vec<Range>,
         pushdown: &str,
-        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: &mut SpanSink<'_>,
     ) -> Result<ControlFlow<()>, Error> {
         let scan = pass.scan;
         let ids = scan.ids.map(|(first, last)| format!(" AND span_id BETWEEN {first} AND {last}"));
@@ -194,9 +203,10 @@ impl Reader {
         for mut range in ranges {
             while range.after < range.last {
                 let tx = self.begin()?;
-                let piece = range.entries(&tx, &mut rows, &mut owners, pass, &condition, |span| {
-                    if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
-                });
+                let piece =
+                    range.entries(&tx, &mut rows, &mut owners, pass, &condition, &mut |span| {
+                        if matcher.matches(span) { each(span) } else { ControlFlow::Continue(()) }
+                    });
                 if piece.context(self.path(), "read the entries")?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -212,7 +222,7 @@ impl Reader {
         pass: &Pass<'_>,
         at_the_end: Vec<Span>,
         callsites: &HashSet<i64>,
-        mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: &mut SpanSink<'_>,
     ) -> Result<(), Error> {
         let now = self.open_spans_if(pass.scan.run_id, &format!(" AND {LIVES_LONG}"))?;
         let mut matcher = pass.filter.matcher();
@@ -222,7 +232,7 @@ impl Reader {
             // As one that has closed, with a lifetime that says nothing.
             let lifetime = span.last_exit_ns.unwrap_or(0);
             let span = SpanRef { duration_ns: Some(lifetime), self_ns: None, ..span };
-            if hand_out(pass, &span, |span| matcher.matches(span), &mut each).is_break() {
+            if hand_out(pass, &span, |span| matcher.matches(span), each).is_break() {
                 break;
             }
         }
@@ -255,7 +265,7 @@ fn hand_out(
     pass: &Pass<'_>,
     span: &SpanRef<'_>,
     mut matches: impl FnMut(&SpanRef<'_>) -> bool,
-    each: &mut impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+    each: &mut SpanSink<'_>,
 ) -> ControlFlow<()> {
     if !span.counts_by_entries() {
         return if matches(span) { each(span) } else { ControlFlow::Continue(()) };
@@ -277,7 +287,7 @@ impl Range {
         owners: &mut Owners,
         pass: &Pass<'_>,
         condition: &str,
-        each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
+        each: &mut SpanSink<'_>,
     ) -> rusqlite::Result<ControlFlow<()>> {
         // As of spans: however many rows SQLite passes over, a transaction has an end.
         let end = "SELECT id FROM entry WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";

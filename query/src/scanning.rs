@@ -117,6 +117,9 @@ impl Predicate for ChildrenOf<'_> {
     }
 }
 
+/// Is given each span of a scan, where the scan is compiled once for everybody: in each copy of it is a reader of pages.
+pub(super) type SpanSink<'e> = dyn FnMut(&SpanRef<'_>) -> ControlFlow<()> + 'e;
+
 impl Reader {
     /// Calls `each` for each span that `scan` asks for, in the order of ids, which is roughly that
     /// of their starts. Ends early when `each` breaks.
@@ -149,6 +152,16 @@ impl Reader {
         if filter.is_empty() {
             return self.scan(scan, each);
         }
+        self.scan_matching(scan, filter, &mut each)
+    }
+
+    /// Compiled once for everybody, since a filter takes longer than a call.
+    fn scan_matching(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        each: &mut SpanSink<'_>,
+    ) -> Result<(), Error> {
         let mut pushdown = self.pushdown_of(filter, Pushdown::of_spans)?;
         let mut matcher = filter.matcher();
         let scan = &scan.columns(scan.columns.max(filter.columns()));

@@ -31,6 +31,9 @@ const PIECE_ROWS: usize = 20_000;
 /// Rows after which whoever watches is told.
 const TELL_ROWS: u64 = 4096;
 
+/// Is given each chosen span.
+type Each<'e> = dyn FnMut(&SpanRef<'_>) -> Result<(), ExportError> + 'e;
+
 /// Is told how many rows were looked at, and can stop it.
 type Watch<'a> = Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>;
 
@@ -137,8 +140,13 @@ impl<'a> Source<'a> {
     pub(super) fn spans(
         &mut self,
         columns: Columns,
-        each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
+        mut each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
+        self.pass_spans(columns, &mut each)
+    }
+
+    /// Compiled once for all formats: a call for each span, and 20 KiB less of the command for each format.
+    fn pass_spans(&mut self, columns: Columns, each: &mut Each<'_>) -> Result<u64, ExportError> {
         let columns = columns.max(self.filter.columns());
         let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
         let reader = self.reader;
@@ -208,19 +216,19 @@ impl<'a> Source<'a> {
 }
 
 /// A pass over the chosen spans.
-struct Pass<'p, 'a, E> {
+struct Pass<'p, 'a> {
     source: &'p mut Source<'a>,
     /// What SQLite decides of the filter, and all of it.
     pushdown: String,
     matcher: Option<Matcher>,
-    each: E,
+    each: &'p mut Each<'p>,
     /// Spans that SQLite has handed out of the present piece.
     in_piece: u64,
     count: u64,
     failure: Option<ExportError>,
 }
 
-impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Pass<'_, '_, E> {
+impl Pass<'_, '_> {
     fn span(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
         let passed = self.try_span(span);
         self.flow(passed)
@@ -250,7 +258,7 @@ impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Pass<'_, '_, E> {
     }
 }
 
-impl<E: FnMut(&SpanRef<'_>) -> Result<(), ExportError>> Predicate for Pass<'_, '_, E> {
+impl Predicate for Pass<'_, '_> {
     fn sql(&self) -> String {
         self.pushdown.clone()
     }

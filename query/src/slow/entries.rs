@@ -26,7 +26,7 @@ impl Reader {
         let look = |slowest: &mut Slowest, ranges, commit: &str| {
             let bound = slowest.bound_ns().unwrap_or(i64::MIN);
             let condition = format!("{commit}{named} AND {time} >= {bound}");
-            self.entries_of_ranges(scan, ranges, &condition, |call| {
+            self.entries_of_ranges(scan, ranges, &condition, &mut |call| {
                 slowest.add(call);
                 ControlFlow::Continue(())
             })
