@@ -14,7 +14,7 @@ fn book_runs_as_written() {
         if !page.contains("\n```console") {
             continue;
         }
-        let played = console::play(&page);
+        let played = console::play(&page, |_| ());
         commands += played.commands;
         if fresh::is_writing() {
             fs::write(&path, &played.page).unwrap();

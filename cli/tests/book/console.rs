@@ -13,8 +13,6 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::pages;
-
 /// What a command may need to be taken for hung, in seconds.
 const PATIENCE_S: &str = "600";
 
@@ -25,9 +23,10 @@ pub struct Played {
     pub commands: usize,
 }
 
-/// Runs what a page shows, in a folder of its own.
-pub fn play(page: &str) -> Played {
+/// Runs what a page shows, in a folder of its own in which `prepare` puts what is there already.
+pub fn play(page: &str, prepare: impl FnOnce(&Path)) -> Played {
     let mut desk = Desk::new();
+    prepare(&desk.at);
     let mut played = Played { page: String::new(), faults: Vec::new(), commands: 0 };
     let mut lines = page.lines().peekable();
     while let Some(line) = lines.next() {
@@ -103,7 +102,7 @@ impl Desk {
             use std::os::unix::fs::{PermissionsExt as _, symlink};
             fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
             symlink(env!("CARGO_BIN_EXE_spandrel"), shims.join("spandrel")).unwrap();
-            symlink(pages::repository(), folder.path().join("spandrel")).unwrap();
+            symlink(repository(), folder.path().join("spandrel")).unwrap();
         }
         Self { at: folder.path().to_owned(), folder, status: 0 }
     }
@@ -162,7 +161,7 @@ impl Desk {
             .env_remove("GITHUB_ACTIONS")
             .envs([("CARGO_TERM_QUIET", "true"), ("CARGO_NET_OFFLINE", "true")])
             .env("BOOK_CARGO", std::env::var("CARGO").unwrap_or(env!("CARGO").into()))
-            .env("BOOK_REPOSITORY", pages::repository())
+            .env("BOOK_REPOSITORY", repository())
             .env("BOOK_TARGET", target())
             .env("BOOK_RELEASE", if is_release { "--release" } else { "" })
             .output()
@@ -177,6 +176,10 @@ impl Desk {
 fn missing(command: &str) -> Option<&'static str> {
     let program = ["sqlite3"].into_iter().find(|program| command.starts_with(program))?;
     Command::new(program).arg("--version").output().is_err().then_some(program)
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The folder that cargo builds into, which is that of this test.
@@ -246,6 +249,7 @@ fn elided(said: &[String], says: &[String]) -> bool {
 
 #[test]
 fn book_consoles_notice_what_is_not_so() {
+    let play = |page: &str| play(page, |_| ());
     let page = |said: &str| format!("Text.\n\n```console\n$ printf '1 a\\n2 b\\n'\n{said}```\n");
     let played = play(&page("1 a\n2 b\n"));
     assert_eq!((played.faults.len(), played.commands), (0, 1));

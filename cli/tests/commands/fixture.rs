@@ -130,20 +130,6 @@ pub fn report(db: &Path) -> Value {
     recording::document(&std::fs::read_to_string(page).unwrap())
 }
 
-/// What `spandrel check` says by these rules, and its exit code.
-pub fn check(db: &Path, rules: &str, words: &[&str]) -> (String, i32) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = bare(&["check", "--db"]);
-    command.arg(db).args(words);
-    if !rules.is_empty() {
-        let file = folder.path().join("rules.toml");
-        std::fs::write(&file, rules).unwrap();
-        command.arg("--rules").arg(file);
-    }
-    let (out, err, code) = run(&mut command);
-    (out + &err, code)
-}
-
 /// Records what `work` does into a file, all of it.
 pub fn record(path: &Path, builder: ProfilerBuilder, work: impl FnOnce(&Profiler)) {
     let profiler = builder.database(path).build().unwrap();

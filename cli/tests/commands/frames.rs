@@ -30,6 +30,12 @@ pub fn profile() -> &'static Path {
     PROFILE.written_by(|path| write(path, Game::Over))
 }
 
+/// The profiles of `said/frames.md`.
+pub fn write_both(folder: &Path) {
+    write(&super::said::at(folder, "over"), Game::Over);
+    write(&super::said::at(folder, "goes_on"), Game::GoesOn);
+}
+
 /// The number of the first span of a frame: `update`, then `schedule`, then `solve`.
 pub fn frame_id(frame: u64) -> u64 {
     100 + frame * 10

@@ -12,7 +12,7 @@ use tracing::{Dispatch, Span, dispatcher, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::fixture::{ids_of, json, new_path, report, text};
-use super::frames::{self, AUDIO, MS, frame_id};
+use super::frames::{self, MS};
 
 const FRAMES: usize = 40;
 
@@ -138,35 +138,6 @@ fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
         let found = document(path, &[&format!("t{frame}")]);
         found["rows"][1]["id"].as_u64().unwrap()
     }
-}
-
-#[test]
-fn what_ran_on_other_threads_is_below_the_tree_in_its_columns() {
-    let path = frames::profile();
-    let page = drawing(path, &[&format!("t{}", frame_id(7))]);
-    let lines = section(&page);
-    let bar_of = |line: &str| line.find(['▒', '├']).map(|at| line[..at].chars().count());
-    let render = page.lines().find(|line| line.contains("name=render")).unwrap();
-    assert_eq!((lines.len(), lines[0]), (2, "  meanwhile on other threads"), "{page}");
-    let audio = lines[1];
-    assert!(audio.starts_with("    ⟳ system ") && audio.contains(" 2.00 ms  "), "{page}");
-    assert!(audio.ends_with("on audio  name=audio"), "{page}");
-    // A sixteenth of the frame after its begin.
-    let update = page.lines().find(|line| line.contains("update")).unwrap();
-    let [root, ran, last] = [update, audio, render].map(|line| bar_of(line).unwrap());
-    assert!(root < ran && ran < last, "{page}");
-    let found = document(path, &[&format!("t{}", frame_id(7))]);
-    let row = &found["meanwhile"][0];
-    let begin = 7 * frames::APART + MS;
-    assert_eq!((&row["id"], &row["start_ns"]), (&value!(AUDIO), &value!(begin)));
-    assert_eq!(found["critical_path"].as_array().unwrap().len(), 4, "{found:#}");
-
-    // What is left out is counted: by its length, by its number, and none of it with 0.
-    let hidden = drawing(path, &[&format!("t{}", frame_id(7)), "--min-dur", "2001us"]);
-    assert_eq!(section(&hidden)[1].trim(), "… 1 more entry, 2.00 ms total", "{hidden}");
-    // The trace of what lives long is in no time.
-    let long = drawing(path, &[&format!("t{AUDIO}")]);
-    assert!(section(&long).is_empty(), "{long}");
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What commands say of profiles that are the same on every machine: the pages in `said/` are played as those of
+//! the book are. `SNAPSHOTS=overwrite cargo test` writes what is said now.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{asked_by, check, console, frames, long_lived, tree};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/said")
+}
+
+/// The path of a profile in a folder of its own, where commands find it without its name.
+pub fn at(folder: &Path, name: &str) -> PathBuf {
+    fs::create_dir(folder.join(name)).unwrap();
+    folder.join(name).join("p.db")
+}
+
+/// Plays a page where `write` has put the profiles that it is about.
+fn play(name: &str, write: impl FnOnce(&Path)) {
+    let path = folder().join(name).with_extension("md");
+    let played = console::play(&fs::read_to_string(&path).unwrap(), write);
+    assert!(played.commands > 0);
+    if std::env::var_os("SNAPSHOTS").is_some_and(|wish| wish == "overwrite") {
+        fs::write(&path, played.page).unwrap();
+    } else if !played.faults.is_empty() {
+        let faults = played.faults.join("\n");
+        panic!("{}:\n{faults}\nSNAPSHOTS=overwrite accepts it", path.display());
+    }
+}
+
+/// The names of pages, each a test, and what writes their profiles.
+macro_rules! pages {
+    ($($name:ident: $write:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                play(stringify!($name), $write);
+            }
+        )*
+
+        #[test]
+        fn each_page_is_played() {
+            let pages = fs::read_dir(folder()).unwrap();
+            let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+            let played = [$(concat!(stringify!($name), ".md")),*].map(str::to_owned);
+            assert_eq!(pages.collect::<BTreeSet<_>>(), BTreeSet::from(played));
+        }
+    };
+}
+
+pages! {
+    asked_by: asked_by::write;
+    check: check::write;
+    frames: frames::write_both;
+    long_lived: long_lived::write_all;
+    tree: tree::write_all;
+}
