@@ -23,10 +23,11 @@ pub struct Played {
     pub commands: usize,
 }
 
-/// Runs what a page shows, in a folder of its own in which `prepare` puts what is there already.
-pub fn play(page: &str, prepare: impl FnOnce(&Path)) -> Played {
+/// Runs what a page shows, in a folder of its own in which `prepare` puts what is there already. What it returns
+/// is kept until the end.
+pub fn play<Kept>(page: &str, prepare: impl FnOnce(&Path) -> Kept) -> Played {
     let mut desk = Desk::new();
-    prepare(&desk.at);
+    let _kept = prepare(&desk.at);
     let mut played = Played { page: String::new(), faults: Vec::new(), commands: 0 };
     let mut lines = page.lines().peekable();
     while let Some(line) = lines.next() {

@@ -2,21 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod asked_by;
+mod changed;
 mod check;
-mod completions;
-mod contract;
 #[path = "../book/console.rs"]
 mod console;
+mod contract;
 mod copies;
-mod destinations;
-mod endings;
 mod events;
 mod figures;
 mod fixture;
 mod frames;
-mod headers;
 mod json;
-mod large;
 mod live;
 mod long_lived;
 mod lost_entries;

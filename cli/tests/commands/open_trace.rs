@@ -1,16 +1,16 @@
-//! `spandrel tree` of a recording in which nothing has closed yet.
+//! The profile of `said/open_trace.md`.
 
 use std::path::Path;
 
 use spandrel_storage::{OpenSpanRow, RunInfo, SpanRow, Status, Store};
 
-use super::fixture::{Recording, bare, new_path, run};
+use super::fixture::Recording;
 
 const MS: i64 = 1_000_000;
 
-/// A connection, a request in it, and an older span of another trace.
-fn recording(path: &Path) -> Store {
-    let mut run = Recording::begin(path, &RunInfo { args: "[]".into(), ..RunInfo::default() });
+/// A recording that goes on: a connection, a request in it, and an older span of another trace.
+pub fn write(folder: &Path) -> Store {
+    let mut run = Recording::begin(&folder.join("p.db"), &RunInfo { args: "[]".into(), ..RunInfo::default() });
     for (id, name, parent_id, start_ms) in
         [(1, "idle", 0, 50), (2, "conn", 0, 10), (3, "request", 2, 30)]
     {
@@ -32,26 +32,4 @@ fn recording(path: &Path) -> Store {
     }
     run.store.append(&mut run.batch).unwrap();
     run.store
-}
-
-#[test]
-fn the_trace_that_has_been_open_for_longest_is_shown_where_nothing_has_closed() {
-    let (_folder, path) = new_path();
-    let _goes_on = recording(&path);
-    let tree = |words: &[&str]| {
-        let (out, err, code) = run(bare(&["tree", "--db"]).arg(&path).args(words));
-        assert_eq!(code, 0, "{words:?}: {err}");
-        out
-    };
-    let page = tree(&[]);
-    assert!(page.contains("conn") && page.contains("request"), "{page}");
-    assert!(!page.contains("idle") && !page.contains("no span matches"), "{page}");
-    // As `stalls` says.
-    let (stalls, err, _) = run(bare(&["stalls", "--db"]).arg(&path));
-    let id = stalls.split("`spandrel tree ").nth(1).expect(&err).split('`').next().unwrap();
-    assert!(tree(&[id]).contains("unfinished"), "{stalls}");
-    // Of a window and a filter.
-    assert!(tree(&["--since", "+40ms"]).contains("idle"));
-    assert!(tree(&["-w", "name=request"]).contains("conn"));
-    assert!(tree(&["-w", "name=other"]).contains("no span matches"));
 }

@@ -293,25 +293,6 @@ fn each_shared_option_changes_something_or_is_refused() {
     assert!(taken > 150 && refused > 100, "{taken} taken, {refused} refused");
 }
 
-#[test]
-fn nothing_is_deleted_that_was_not_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy.db");
-    for words in [
-        &["--runs", "1", "--run", "2"][..],
-        &["--keep", "1s", "-w", "name=db.query"],
-        &["--runs", "1", "--since", "5s"],
-        &["--runs", "1", "-n", "3"],
-    ] {
-        std::fs::copy(profile(), &copy).unwrap();
-        let bytes = std::fs::read(&copy).unwrap();
-        let (out, err, code) = run(bare(&["prune"]).args(words).arg("--db").arg(&copy));
-        assert_eq!(code, 2, "{words:?}: {out}{err}");
-        assert!(err.contains("takes no --"), "{err}");
-        assert!(bytes == std::fs::read(&copy).unwrap(), "{words:?} deleted something");
-    }
-}
-
 /// In a terminal of one line, where everything goes through a pager.
 #[cfg(unix)]
 #[test]

@@ -18,27 +18,16 @@ fn spans(path: &Path) -> Vec<u64> {
     runs.iter().map(|run| reader.counts(run.id).unwrap().spans).collect()
 }
 
-#[test]
-fn the_oldest_runs_go_and_nothing_else() {
-    let (_folder, path) = new_path();
-    write(&path);
-    for words in [&["--runs", "1", "--dry-run"][..], &["--runs", "2"], &["--runs", "3"]] {
-        let (out, err, code) = prune(&path, words);
-        assert_eq!((code, spans(&path)), (0, vec![200, 200]), "{words:?} {out}{err}");
-    }
-    let (out, _, _) = prune(&path, &["--runs", "1", "--dry-run", "-f", "json"]);
-    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((&said["rows"][0]["spans"], &said["dry_run"]), (&200.into(), &true.into()));
-    let (out, err, code) = prune(&path, &["--runs", "1", "-f", "json"]);
-    assert_eq!(code, 0, "{err}");
-    let did: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(did["rows"][0]["spans"], 200, "{out}");
-    assert_eq!(spans(&path), [0, 200]);
-    let run = &Reader::open(&path).unwrap().runs().unwrap()[0];
-    assert_eq!((run.spans, run.pruned_spans, run.dropped_spans), (200, 200, 12));
-    // All of it began longer ago than a second.
-    assert_eq!(prune(&path, &["--keep", "1s"]).2, 0);
-    assert_eq!(spans(&path), [0, 0]);
+/// The profiles of `said/prune.md`.
+pub fn write_all(folder: &Path) {
+    write(&super::said::at(folder, "shop"));
+    write(&super::said::at(folder, "kept"));
+    let path = super::said::at(folder, "game");
+    long_lived::write(&path, End::Closed, 20_000);
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.begin_run(&info(2)).unwrap();
+    store.end_run(info(2).started_unix_ns + 1, "{}").unwrap();
+    store.close().unwrap();
 }
 
 #[test]
@@ -63,32 +52,6 @@ fn game(folder: &Path) -> std::path::PathBuf {
 fn number(path: &Path, sql: &str) -> u64 {
     let conn = rusqlite::Connection::open(path).unwrap();
     conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64
-}
-
-#[test]
-fn entries_go_with_spans_and_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = game(folder.path());
-    let all = number(&path, "SELECT count(*) FROM entry");
-    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
-    store.begin_run(&info(2)).unwrap();
-    store.end_run(info(2).started_unix_ns + 1, "{}").unwrap();
-    store.close().unwrap();
-    let would = json(&path, &["prune", "--runs", "1", "--dry-run"]);
-    assert_eq!(would["rows"][0]["entries"], all);
-    let (out, err, code) = prune(&path, &["--runs", "1", "--dry-run"]);
-    let entries = all.to_string();
-    let digits: String = out.chars().filter(|c| *c != ',').collect();
-    assert!(digits.contains(&format!("and {entries} entries")) && code == 0, "{out}{err}");
-    let did = json(&path, &["prune", "--runs", "1"]);
-    assert_eq!((&did["rows"][0]["entries"], &did["dry_run"]), (&all.into(), &false.into()));
-    assert_eq!(number(&path, "SELECT count(*) FROM entry"), 0);
-    let said = json(&path, &["info"]);
-    let first = said["rows"].as_array().unwrap().iter().find(|row| row["run"] == 1).unwrap();
-    assert_eq!((&first["entries"], &first["complete"]), (&all.into(), &false.into()));
-    assert_eq!(first["pruned"].as_u64().unwrap(), all + first["spans"].as_u64().unwrap());
-    let page = text(&path, &["info"]);
-    assert!(page.contains("pruned") && page.contains("entries"), "{page}");
 }
 
 #[test]

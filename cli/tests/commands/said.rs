@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{asked_by, check, console, frames, long_lived, tree};
+use super::{
+    asked_by, changed, check, console, copies, events, figures, frames, long_lived, lost_entries,
+    nothing_recorded, open_trace, prune, spreadsheet, trace_ids, tree, unmeasured, waiting,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/said")
@@ -17,8 +20,13 @@ pub fn at(folder: &Path, name: &str) -> PathBuf {
     folder.join(name).join("p.db")
 }
 
-/// Plays a page where `write` has put the profiles that it is about.
-fn play(name: &str, write: impl FnOnce(&Path)) {
+/// The shop, which commands find without its name.
+fn shop(folder: &Path) {
+    super::fixture::write(&folder.join("shop.db"));
+}
+
+/// Plays a page where `write` has put the profiles that it is about, one of which may still be recorded into.
+fn play<Recorder>(name: &str, write: impl FnOnce(&Path) -> Recorder) {
     let path = folder().join(name).with_extension("md");
     let played = console::play(&fs::read_to_string(&path).unwrap(), write);
     assert!(played.commands > 0);
@@ -35,6 +43,7 @@ macro_rules! pages {
     ($($name:ident: $write:expr;)*) => {
         $(
             #[test]
+            #[cfg_attr(not(unix), ignore = "pages are for a shell")]
             fn $name() {
                 play(stringify!($name), $write);
             }
@@ -53,7 +62,24 @@ macro_rules! pages {
 pages! {
     asked_by: asked_by::write;
     check: check::write;
+    completions: shop;
+    copies: copies::write;
+    destinations: shop;
+    endings: shop;
+    events: events::write;
+    figures: figures::write;
     frames: frames::write_both;
+    headers: changed::headers;
+    large: changed::large;
     long_lived: long_lived::write_all;
+    lost_entries: lost_entries::write;
+    nothing_recorded: nothing_recorded::write;
+    open_trace: open_trace::write;
+    prune: prune::write_all;
+    spreadsheet: spreadsheet::write;
+    sql: shop;
+    trace_ids: trace_ids::write;
     tree: tree::write_all;
+    unmeasured: unmeasured::write;
+    waiting: waiting::write_all;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spandrel::{MemoryPart, Profiler};
 
-use super::fixture::{bare, new_path, run, spandrel, write};
+use super::fixture::{bare, new_path, run, write};
 
 #[test]
 fn info_says_the_version_of_the_file_not_of_the_program() {
@@ -20,19 +20,6 @@ fn info_says_the_version_of_the_file_not_of_the_program() {
     assert!(old.contains(&format!("   schema {}   ", now - 1)), "{old}");
     let json: serde_json::Value = serde_json::from_str(&said(&["-f", "json"])).unwrap();
     assert_eq!(json["schema"], now - 1);
-}
-
-#[test]
-fn slow_says_which_spans_have_failed() {
-    let said = |words: &[&str]| run(spandrel(&["slow", "-n", "0"]).args(words)).0;
-    let failed = said(&["http.request"]);
-    let header = failed.lines().find(|line| line.contains("dur ")).unwrap();
-    assert!(header.contains(" status"), "{failed}");
-    let rows: Vec<_> = failed.lines().filter(|line| line.contains(" ms ")).collect();
-    assert_eq!(rows.iter().filter(|row| row.contains(" error ")).count(), 4, "{failed}");
-    // Where all went well the column would say nothing.
-    let well = said(&["db.query"]);
-    assert!(well.contains("dur ") && !well.contains("status"), "{well}");
 }
 
 #[test]
