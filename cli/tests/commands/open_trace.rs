@@ -10,7 +10,10 @@ const MS: i64 = 1_000_000;
 
 /// A recording that goes on: a connection, a request in it, and an older span of another trace.
 pub fn write(folder: &Path) -> Store {
-    let mut run = Recording::begin(&folder.join("p.db"), &RunInfo { args: "[]".into(), ..RunInfo::default() });
+    let mut run = Recording::begin(
+        &folder.join("p.db"),
+        &RunInfo { args: "[]".into(), ..RunInfo::default() },
+    );
     for (id, name, parent_id, start_ms) in
         [(1, "idle", 0, 50), (2, "conn", 0, 10), (3, "request", 2, 30)]
     {

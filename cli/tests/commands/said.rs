@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    asked_by, changed, check, console, copies, events, figures, frames, long_lived, lost_entries,
-    nothing_recorded, open_trace, prune, spreadsheet, trace_ids, tree, unmeasured, waiting,
+    asked_by, changed, check, console, copies, events, exported, figures, frames, long_lived,
+    lost_entries, nothing_recorded, open_trace, prune, spreadsheet, trace_ids, tree, unmeasured,
+    waiting,
 };
 
 fn folder() -> PathBuf {
@@ -21,7 +22,7 @@ pub fn at(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// The shop, which commands find without its name.
-fn shop(folder: &Path) {
+fn the_shop(folder: &Path) {
     super::fixture::write(&folder.join("shop.db"));
 }
 
@@ -62,11 +63,12 @@ macro_rules! pages {
 pages! {
     asked_by: asked_by::write;
     check: check::write;
-    completions: shop;
+    completions: the_shop;
     copies: copies::write;
-    destinations: shop;
-    endings: shop;
+    destinations: the_shop;
+    endings: the_shop;
     events: events::write;
+    export: exported::write;
     figures: figures::write;
     frames: frames::write_both;
     headers: changed::headers;
@@ -76,8 +78,9 @@ pages! {
     nothing_recorded: nothing_recorded::write;
     open_trace: open_trace::write;
     prune: prune::write_all;
+    shop: the_shop;
     spreadsheet: spreadsheet::write;
-    sql: shop;
+    sql: the_shop;
     trace_ids: trace_ids::write;
     tree: tree::write_all;
     unmeasured: unmeasured::write;
