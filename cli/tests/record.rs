@@ -1,13 +1,10 @@
-//! `spandrel record`: the program keeps its input, output, signals and exit code, and what it records
-//! is found.
+//! `spandrel record` around a program with the layer: what it records is found. What is said around others is in
+//! `commands/said/record.md`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::fs;
-use std::io::Write;
-#[cfg(unix)]
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rusqlite::Connection;
 use tracing_subscriber::prelude::*;
@@ -106,25 +103,6 @@ fn a_recording_that_was_not_closed_is_said_to_be() {
 }
 
 #[test]
-fn a_program_without_the_layer_runs_and_what_it_lacks_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = record(folder.path(), &["--", "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"in and out").unwrap();
-    let output = child.wait_with_output().unwrap();
-    let (out, err) = texts(&output);
-    assert_eq!((output.status.code(), out.as_str()), (Some(3), "in and out"));
-    assert!(err.contains("cat recorded nothing") && err.contains("from_env"), "{err}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is made");
-    let status = record(folder.path(), &["-q", "--fail-empty", "--", "true"]).status().unwrap();
-    assert_eq!(status.code(), Some(4));
-}
-
-#[test]
 fn a_program_that_names_its_own_database_is_found_out() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("data")).unwrap();
@@ -140,69 +118,4 @@ fn a_program_that_names_its_own_database_is_found_out() {
     assert!(!err.contains("error:") && err.contains("did not record into told.db"), "{err}");
     assert!(err.contains("recorded into data/own.db") && err.contains("3 spans"), "{err}");
     assert!(err.contains("spandrel top --db data/own.db"), "{err}");
-}
-
-#[test]
-fn a_file_that_is_no_profile_is_refused_before_the_program_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-    for (file, reason) in [("notes.txt", "not a database"), ("none/x.db", "there is no folder")] {
-        let words = ["-o", file, "--", "touch", "ran"];
-        let output = record(folder.path(), &words).output().unwrap();
-        let (_, err) = texts(&output);
-        assert_eq!(output.status.code(), Some(3), "{err}");
-        assert!(err.contains(reason), "{err}");
-    }
-    assert!(!folder.path().join("ran").exists());
-    assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine");
-}
-
-#[test]
-fn a_program_that_cannot_be_run_has_the_exit_code_of_shells() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = record(folder.path(), &["--", "./no such program"]).output().unwrap();
-    let (_, err) = texts(&output);
-    assert_eq!(output.status.code(), Some(127), "{err}");
-    assert!(err.contains("cannot run ./no such program"), "{err}");
-    let output = record(folder.path(), &["--"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-}
-
-/// Runs a shell that says `ready`, sends signals, each after a line of the shell, and returns the exit
-/// code and what else was said.
-#[cfg(unix)]
-fn signalled(script: &str, signals: &[&str]) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let script = format!("{script}; echo ready; while :; do sleep 0.02; done");
-    let mut child = record(folder.path(), &["-q", "--", "sh", "-c", &script])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    for signal in signals {
-        let mut line = String::new();
-        assert_ne!(out.read_line(&mut line).unwrap(), 0, "it ended before {signal}");
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, pid.as_str()]).status().unwrap().success());
-    }
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).unwrap();
-    (child.wait().unwrap().code(), rest)
-}
-
-#[cfg(unix)]
-#[test]
-fn signals_reach_the_program_which_ends_in_its_own_way() {
-    for (signal, name) in [("-TERM", "TERM"), ("-INT", "INT"), ("-HUP", "HUP")] {
-        let script = format!("trap 'echo closing; exit 5' {name}");
-        assert_eq!(signalled(&script, &[signal]), (Some(5), "closing\n".into()), "{signal}");
-    }
-    assert_eq!(signalled("true", &["-TERM"]).0, Some(128 + 15), "ended by the signal");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_second_interrupt_kills_a_program_that_does_not_end() {
-    assert_eq!(signalled("trap 'echo still here' INT", &["-INT", "-INT"]).0, Some(128 + 9));
 }

@@ -73,11 +73,13 @@ pages! {
     frames: frames::write_both;
     headers: changed::headers;
     large: changed::large;
+    load: |_: &Path| ();
     long_lived: long_lived::write_all;
     lost_entries: lost_entries::write;
     nothing_recorded: nothing_recorded::write;
     open_trace: open_trace::write;
     prune: prune::write_all;
+    record: |_: &Path| ();
     shop: the_shop;
     spreadsheet: spreadsheet::write;
     sql: the_shop;
