@@ -5,7 +5,7 @@ use std::path::Path;
 use super::fixture;
 use super::said::at;
 
-fn changed(path: &Path, sql: &str) {
+pub fn changed(path: &Path, sql: &str) {
     fixture::write(path);
     rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }

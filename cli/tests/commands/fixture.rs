@@ -100,11 +100,6 @@ pub fn json(db: &Path, words: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The rows of a document.
-pub fn rows(db: &Path, words: &[&str]) -> Vec<Value> {
-    std::mem::take(json(db, words)["rows"].as_array_mut().unwrap())
-}
-
 /// The ids of the spans of a name.
 pub fn ids_of(db: &Path, name: &str) -> Vec<u64> {
     let ids = text(

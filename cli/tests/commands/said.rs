@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::{
     asked_by, changed, check, console, copies, events, exported, figures, frames, long_lived,
-    lost_entries, nothing_recorded, open_trace, prune, spreadsheet, trace_ids, tree, unmeasured,
-    waiting,
+    lost_entries, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
+    stalls_of_loops, trace_ids, tree, unmeasured, waiting,
 };
 
 fn folder() -> PathBuf {
@@ -76,14 +76,17 @@ pages! {
     load: |_: &Path| ();
     long_lived: long_lived::write_all;
     lost_entries: lost_entries::write;
+    never_entered: never_entered::write;
     nothing_recorded: nothing_recorded::write;
     open_trace: open_trace::write;
     prune: prune::write_all;
     record: |_: &Path| ();
+    rows: rows::write;
     shop: the_shop;
     spreadsheet: spreadsheet::write;
     sql: the_shop;
     trace_ids: trace_ids::write;
+    stalls_of_loops: stalls_of_loops::write;
     tree: tree::write_all;
     unmeasured: unmeasured::write;
     waiting: waiting::write_all;
