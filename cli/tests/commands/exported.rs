@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use super::given;
+use spandrel_storage::{RunInfo, SpanRow};
+
+use super::fixture::Recording;
 use super::said::at;
 
 pub fn write(folder: &Path) {
-    given::write(&at(folder, "three"), 3);
+    three(&at(folder, "three"));
     let odd = at(folder, "odd");
-    given::write(&odd, 3);
+    three(&odd);
     // The file is as good as one from a recorder for whoever reads it.
     let conn = rusqlite::Connection::open(odd).unwrap();
     conn.execute_batch(
@@ -21,4 +23,15 @@ pub fn write(folder: &Path) {
          UPDATE run SET events = 2, links = 1, last_id = 5;",
     )
     .unwrap();
+}
+
+/// Three spans, of a run that does not say its program.
+fn three(path: &Path) {
+    let mut run = Recording::begin(path, &RunInfo::default());
+    let work = run.name_of("work", "test");
+    for id in 1..=3 {
+        let row = run.span(id, work, id as i64 * 1000, 900);
+        run.batch.spans.push(SpanRow { busy_ns: Some(450), ..row });
+    }
+    run.end(2_000_000_000);
 }

@@ -1,5 +1,5 @@
 //! The command as its users meet it: what it prints, its exit codes, and what it leaves alone.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asked_by;
 mod changed;
@@ -13,8 +13,6 @@ mod exported;
 mod figures;
 mod fixture;
 mod frames;
-#[path = "../given/mod.rs"]
-mod given;
 mod json;
 mod live;
 mod long_lived;

@@ -16,19 +16,15 @@ use recording::Recording;
 /// A profile with so many spans, from `s1` on.
 pub fn profile(spans: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("given.db"), spans);
-    folder
-}
-
-pub fn write(path: &Path, spans: u64) {
     let info = RunInfo { uuid: "0123456789abcdef".repeat(2), ..RunInfo::default() };
-    let mut run = Recording::begin(path, &info);
+    let mut run = Recording::begin(&folder.path().join("given.db"), &info);
     let work = run.name_of("work", "test");
     for id in 1..=spans {
         let row = run.span(id, work, id as i64 * 1000, 900);
         run.batch.spans.push(SpanRow { busy_ns: Some(450), ..row });
     }
     run.end(2_000_000_000);
+    folder
 }
 
 /// `spandrel export` in that folder.
