@@ -6,7 +6,6 @@ mod changed;
 mod check;
 #[path = "../book/console.rs"]
 mod console;
-mod contract;
 mod copies;
 mod events;
 mod exported;

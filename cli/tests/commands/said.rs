@@ -69,6 +69,7 @@ pages! {
     endings: the_shop;
     events: events::write;
     export: exported::write;
+    files: the_shop;
     filters: the_shop;
     figures: figures::write;
     frames: frames::write_both;
