@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{
     asked_by, changed, check, console, copies, events, exported, figures, frames, long_lived,
     lost_entries, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
-    stalls_of_loops, trace_ids, tree, unmeasured, waiting,
+    stalls_of_loops, symptoms, trace_ids, tree, unmeasured, waiting,
 };
 
 fn folder() -> PathBuf {
@@ -87,6 +87,7 @@ pages! {
     shop: the_shop;
     spreadsheet: spreadsheet::write;
     sql: the_shop;
+    symptoms: symptoms::write;
     trace_ids: trace_ids::write;
     stalls_of_loops: stalls_of_loops::write;
     tree: tree::write_all;
