@@ -100,23 +100,6 @@ pub fn json(db: &Path, words: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The ids of the spans of a name.
-pub fn ids_of(db: &Path, name: &str) -> Vec<u64> {
-    let ids = text(
-        db,
-        &[
-            "sql",
-            "-f",
-            "csv",
-            &format!(
-                "SELECT s.id FROM span AS s JOIN callsite AS c ON c.id = s.callsite_id
-                 WHERE c.name = '{name}' ORDER BY s.id"
-            ),
-        ],
-    );
-    ids.lines().skip(1).map(|line| line.parse().unwrap()).collect()
-}
-
 /// The document in the page that `spandrel report` writes.
 pub fn report(db: &Path) -> Value {
     let folder = tempfile::tempdir().unwrap();

@@ -34,7 +34,6 @@ mod stalls_of_loops;
 mod symptoms;
 mod trace_ids;
 mod tree;
-mod tree_of_entries;
 mod unmeasured;
 mod waiting;
 mod what_is_there;

@@ -1,33 +1,62 @@
-//! `spandrel tree` of programs whose work is done by threads that are inside no span of the trace then, as an
-//! engine's systems are on the threads of a pool.
+//! Frames of games that were really recorded, by one thread and by the threads of a pool: the profiles of
+//! `said/recorded_frames.md`.
 
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use spandrel::{Entries, Profiler};
 use tracing::{Dispatch, Span, dispatcher, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::fixture::{ids_of, json, new_path, report, text};
+use super::fixture::report;
 use super::frames::{self, MS};
+use super::said::at;
 
 const FRAMES: usize = 40;
 
-fn drawing(path: &Path, words: &[&str]) -> String {
-    text(path, &[&["tree"], words].concat())
+/// Two recordings that are over, and two that go on.
+pub fn write(folder: &Path) -> Vec<(Profiler, [Span; 2])> {
+    let game = |name: &str, systems: [&str; 2], play: fn(&Dispatch, &[Span; 2])| {
+        let builder = Profiler::builder().entries_of("system", Entries::All);
+        let profiler = builder.database(at(folder, name)).build().unwrap();
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(profiler.layer()));
+        let system = |name| dispatcher::with_default(&dispatch, || info_span!("system", name));
+        let systems = systems.map(system);
+        play(&dispatch, &systems);
+        if name.ends_with("over") {
+            profiler.close().unwrap();
+        } else {
+            profiler.flush(Duration::from_secs(60)).unwrap();
+        }
+        (profiler, systems)
+    };
+    ["over", "goes_on"]
+        .into_iter()
+        .flat_map(|end| {
+            [
+                game(&format!("alone_{end}"), ["physics", "render"], play_alone),
+                game(&format!("pool_{end}"), ["think", "walk"], play),
+            ]
+        })
+        .collect()
 }
 
-fn document(path: &Path, words: &[&str]) -> Value {
-    json(path, &[&["tree"], words].concat())
-}
-
-/// The lines from the heading on, without what stands beneath.
-fn section(page: &str) -> Vec<&str> {
-    let lines = page.lines().skip_while(|line| !line.trim().starts_with("meanwhile"));
-    lines.take_while(|line| !line.starts_with("critical path")).collect()
+/// Physics solves and calls render inside, which is called once more beside it.
+fn play_alone(dispatch: &Dispatch, [physics, render]: &[Span; 2]) {
+    dispatcher::with_default(dispatch, || {
+        for _ in 0..FRAMES {
+            let _update = info_span!("update").entered();
+            let _schedule = info_span!("schedule").entered();
+            physics.in_scope(|| {
+                drop(info_span!("solve").entered());
+                render.in_scope(|| ());
+            });
+            render.in_scope(|| ());
+        }
+    });
 }
 
 /// A thread of a pool, which works each time that it is told to.
@@ -78,66 +107,6 @@ fn play(dispatch: &Dispatch, [think, walk]: &[Span; 2]) {
             }
         });
     });
-}
-
-#[test]
-fn a_frame_names_its_slowest_system_also_if_another_thread_ran_it() {
-    let (_folder, path) = new_path();
-    let builder = Profiler::builder().entries_of("system", Entries::All);
-    let profiler = builder.database(&path).build().unwrap();
-    let dispatch = Dispatch::new(tracing_subscriber::registry().with(profiler.layer()));
-    let system = |name: &str| dispatcher::with_default(&dispatch, || info_span!("system", name));
-    let systems = ["think", "walk"].map(system);
-    play(&dispatch, &systems);
-    profiler.flush(Duration::from_secs(60)).unwrap();
-    check(&path);
-    profiler.close().unwrap();
-    check(&path);
-    fn check(path: &Path) {
-        let frames = ids_of(path, "update");
-        assert_eq!(frames.len(), FRAMES);
-        for frame in [frames[0], frames[FRAMES / 2], frames[FRAMES - 1]] {
-            let found = document(path, &[&format!("t{frame}")]);
-            let ran = found["meanwhile"].as_array().unwrap();
-            let names: Vec<_> = ran.iter().map(|row| row["fields"]["name"].as_str()).collect();
-            assert_eq!(names, [Some("think"), Some("walk")], "{found:#}");
-            let of = |row: usize, what: &str| ran[row][what].clone();
-            let said = ["name", "thread", "threads", "calls"].map(|what| of(0, what));
-            assert_eq!(
-                said,
-                [value!("system"), value!("pool 0"), value!(1), value!(1)],
-                "{found:#}"
-            );
-            assert_eq!(
-                (of(0, "total_ns"), of(1, "thread")),
-                (of(0, "longest_ns"), value!("pool 1"))
-            );
-            assert_eq!(
-                (&found["meanwhile_of"], &found["meanwhile_left_out"]),
-                (&value!(frame), &value!(0))
-            );
-            // Of the tree it is no part.
-            let rows = found["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str());
-            assert_eq!(rows.collect::<Vec<_>>(), [Some("update"), Some("schedule")]);
-            assert_eq!(found["entries"], 0);
-            let page = drawing(path, &[&format!("t{frame}")]);
-            let lines = section(&page);
-            assert_eq!((lines.len(), lines[0].trim()), (3, "meanwhile on other threads"), "{page}");
-            assert!(lines[1].contains("⟳ system") && lines[1].contains("name=think"), "{page}");
-            assert!(lines[1].contains("on pool 0") && lines[2].contains("on pool 1"), "{page}");
-            let words: Vec<&str> = page.split_whitespace().collect();
-            assert!(words.join(" ").contains("⟳ lives long: each time"), "{page}");
-        }
-        // Of a span that was asked for, what was in its time.
-        let schedule = found_below(path, frames[7]);
-        let page = drawing(path, &[&format!("s{schedule}")]);
-        let heading = format!("meanwhile on other threads, in the time of s{schedule}");
-        assert_eq!(section(&page)[0].trim(), heading, "{page}");
-    }
-    fn found_below(path: &Path, frame: u64) -> u64 {
-        let found = document(path, &[&format!("t{frame}")]);
-        found["rows"][1]["id"].as_u64().unwrap()
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     asked_by, changed, check, console, copies, events, exported, figures, frames, long_lived,
-    lost_entries, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
+    lost_entries, meanwhile, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
     stalls_of_loops, symptoms, trace_ids, tree, unmeasured, waiting,
 };
 
@@ -83,6 +83,7 @@ pages! {
     open_trace: open_trace::write;
     prune: prune::write_all;
     record: |_: &Path| ();
+    recorded_frames: meanwhile::write;
     rows: rows::write;
     shop: the_shop;
     spreadsheet: spreadsheet::write;
