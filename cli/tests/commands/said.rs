@@ -44,7 +44,7 @@ macro_rules! pages {
     ($($name:ident: $write:expr;)*) => {
         $(
             #[test]
-            #[cfg_attr(not(unix), ignore = "pages are for a shell")]
+            #[cfg_attr(not(target_os = "linux"), ignore = "pages are for the shell and tools of GNU")]
             fn $name() {
                 play(stringify!($name), $write);
             }
