@@ -1,5 +1,7 @@
 //! A claim: slots that a producer owns until it publishes them.
 
+use std::marker::PhantomData;
+
 use crate::partition::Partition;
 
 /// Contiguous slots, owned by this producer until [`publish`](Claim::publish).
@@ -11,7 +13,9 @@ use crate::partition::Partition;
 #[derive(Debug)]
 #[must_use = "a claim that is dropped is published as a tombstone"]
 pub struct Claim<'a, T> {
-    partition: &'a Partition<T>,
+    partition: Partition<T>,
+    /// Of the ring, which has the partition.
+    ring: PhantomData<&'a T>,
     first: u64,
     slots: u32,
     exclusive: bool,
@@ -19,13 +23,9 @@ pub struct Claim<'a, T> {
 
 impl<'a, T> Claim<'a, T> {
     #[inline(always)]
-    pub(crate) fn new(
-        partition: &'a Partition<T>,
-        first: u64,
-        slots: usize,
-        exclusive: bool,
-    ) -> Self {
-        Self { partition, first, slots: slots as u32, exclusive }
+    /// The partition has to be there as long as `'a`.
+    pub(crate) fn new(partition: Partition<T>, first: u64, slots: usize, exclusive: bool) -> Self {
+        Self { partition, ring: PhantomData, first, slots: slots as u32, exclusive }
     }
 
     /// How many slots were claimed.
@@ -70,10 +70,11 @@ impl<'a, T> Claim<'a, T> {
     /// If `class` is not below [`CLASSES`](crate::CLASSES); what was claimed is a tombstone then.
     #[inline(always)]
     pub fn publish_as(self, class: usize) {
+        let words = self.partition.words();
         if self.exclusive {
-            self.partition.count_exclusive(class);
+            words.count_exclusive(class);
         } else {
-            self.partition.count_shared(class);
+            words.count_shared(class);
         }
         self.finish(false);
         std::mem::forget(self);
@@ -81,9 +82,10 @@ impl<'a, T> Claim<'a, T> {
 
     #[inline(always)]
     fn finish(&self, tombstone: bool) {
-        self.partition.slots.cells().publish(self.first, self.slots as usize, tombstone);
+        let (words, cells) = (self.partition.words(), self.partition.slots.cells());
+        cells.publish(self.first, self.slots as usize, tombstone);
         if self.exclusive {
-            self.partition.commit_exclusive(self.first + u64::from(self.slots));
+            words.commit_exclusive(self.first + u64::from(self.slots));
         }
     }
 }

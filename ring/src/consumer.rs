@@ -1,5 +1,6 @@
 //! The consumer: reads what is published, in batches, and gives the slots back.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::partition::Partition;
@@ -10,6 +11,10 @@ use crate::sync::Arc;
 #[derive(Debug)]
 pub struct Consumer<T> {
     ring: Arc<Shared<T>>,
+    /// Of each partition, up to where its entries were read, though their slots may not be given back.
+    read: Box<[u64]>,
+    /// Whether slots stay the consumer's until [`give_back`](Self::give_back).
+    keeps: bool,
     /// Most slots that were in use at once, as far as drains have seen.
     high_water: u64,
 }
@@ -22,14 +27,16 @@ pub struct Drained {
     pub entries: u64,
     /// Claims that were dropped unpublished.
     pub tombstones: u64,
-    /// Slots given back to the producers.
+    /// Slots of both, which are given back to the producers, or kept.
     pub slots: u64,
 }
 
 /// The slots of one published claim, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a, T> {
-    partition: &'a Partition<T>,
+    partition: Partition<T>,
+    /// Of the ring, which has the partition.
+    ring: PhantomData<&'a T>,
     first: u64,
     slots: usize,
 }
@@ -53,7 +60,7 @@ impl<'a, T> Entry<'a, T> {
     #[inline]
     #[allow(unsafe_code)] // the slots are published and not yet given back
     pub fn slots(&self) -> impl ExactSizeIterator<Item = &'a T> + use<'a, T> {
-        let Self { partition, first, slots } = *self;
+        let Self { partition, first, slots, .. } = *self;
         (0..slots).map(move |index| {
             // SAFETY: an `Entry` is made for a published claim, lives no longer than the call of
             // the drain's closure, and the gating sequence moves only after that.
@@ -62,22 +69,29 @@ impl<'a, T> Entry<'a, T> {
     }
 }
 
-/// Moves the gating sequence when the drain ends, also when the closure panics: what was handed
+/// Moves the consumer's position when the drain ends, also when the closure panics: what was handed
 /// out is not handed out again.
 struct Progress<'a, T> {
-    partition: &'a Partition<T>,
+    /// The partition, if its slots are given back.
+    partition: Option<Partition<T>>,
+    read: &'a mut u64,
     next: u64,
 }
 
 impl<T> Drop for Progress<'_, T> {
     fn drop(&mut self) {
-        self.partition.gating.release_to(self.next);
+        *self.read = self.next;
+        if let Some(partition) = self.partition {
+            partition.gating().release_to(self.next);
+        }
     }
 }
 
 impl<T> Consumer<T> {
     pub(crate) fn new(ring: Arc<Shared<T>>) -> Self {
-        Self { ring, high_water: 0 }
+        let read =
+            ring.partitions.iter().map(|partition| partition.get().gating().peek()).collect();
+        Self { ring, read, keeps: false, high_water: 0 }
     }
 
     /// How many partitions there are, the shared one included.
@@ -94,7 +108,7 @@ impl<T> Consumer<T> {
     /// If there is no such partition.
     #[must_use]
     pub fn tail(&self, partition: usize) -> u64 {
-        self.ring.partitions[partition].tail()
+        self.ring.partitions[partition].get().words().tail()
     }
 
     /// How far a partition has been drained; everything before has been handed out.
@@ -104,11 +118,32 @@ impl<T> Consumer<T> {
     /// If there is no such partition.
     #[must_use]
     pub fn position(&self, partition: usize) -> u64 {
-        self.ring.partitions[partition].gating.peek()
+        self.read[partition]
+    }
+
+    /// From now on drains keep the slots of what they hand out: they are the producers' again after
+    /// [`give_back`](Self::give_back). So what was handed out stays in the ring until it is elsewhere for
+    /// certain; a ring that lies in a file has it after the process is gone.
+    pub fn keep_slots(&mut self) {
+        self.keeps = true;
+    }
+
+    /// Gives the slots of a partition back that were handed out and kept, up to a [position](Self::position).
+    /// What was given back before stays so, and what was not handed out is not given back.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition.
+    pub fn give_back(&mut self, partition: usize, to: u64) {
+        let to = to.min(self.read[partition]);
+        let partition = self.ring.partitions[partition].get();
+        if to > partition.gating().peek() {
+            partition.gating().release_to(to);
+        }
     }
 
     /// Hands every published entry of a partition, oldest first and at most `entries_max`, to
-    /// `read`, and gives all their slots back at the end with one store.
+    /// `read`, and gives all their slots back at the end, unless it [keeps](Self::keep_slots) them.
     ///
     /// Stops at the first claim that is not published yet. If `read` panics, the entries handed
     /// out so far, the last one included, are given back.
@@ -154,14 +189,16 @@ impl<T> Consumer<T> {
     #[inline(always)]
     fn drain_while(
         &mut self,
-        partition: usize,
+        index: usize,
         wanted: impl Fn(u64, u64) -> bool,
         read: &mut impl FnMut(Entry<'_, T>),
     ) -> Drained {
-        let partition = &self.ring.partitions[partition];
+        let partition = self.ring.partitions[index].get();
         partition.nudge_answered();
-        let first = partition.gating.peek();
-        let mut progress = Progress { partition, next: first };
+        let read_before = &mut self.read[index];
+        let first = *read_before;
+        let given_back = (!self.keeps).then_some(partition);
+        let mut progress = Progress { partition: given_back, read: read_before, next: first };
         let mut drained = Drained::default();
         while wanted(progress.next, drained.entries + drained.tombstones) {
             let at = progress.next;
@@ -171,7 +208,7 @@ impl<T> Consumer<T> {
                 drained.tombstones += 1;
             } else {
                 drained.entries += 1;
-                read(Entry { partition, first: at, slots: published.slots });
+                read(Entry { partition, ring: PhantomData, first: at, slots: published.slots });
             }
         }
         drained.slots = progress.next - first;
@@ -180,7 +217,7 @@ impl<T> Consumer<T> {
 
     /// Slots in use now, over all partitions; remembered for [`high_water`](Self::high_water).
     pub fn backlog(&mut self) -> u64 {
-        let backlog = self.ring.partitions.iter().map(Partition::backlog).sum();
+        let backlog = self.ring.backlog();
         self.high_water = self.high_water.max(backlog);
         backlog
     }

@@ -10,6 +10,9 @@
 //! Children that are made without handlers (`vfork`, `posix_spawn`, a bare system call) go on to `exec`,
 //! which closes all descriptors of this project.
 
+//!
+//! The same for memory that other processes have, too: a child has zeros of its own in the place of it.
+
 /// Descriptors that can be known at the same time. A recording has two or three.
 #[cfg(all(unix, not(miri)))]
 const DESCRIPTORS_MAX: usize = 1_024;
@@ -23,6 +26,35 @@ pub fn close_in_child(descriptor: i32) {
 /// Takes it back; to be called before the descriptor is closed, as its number may come again.
 pub fn keep_in_child(descriptor: i32) {
     system::keep_in_child(descriptor);
+}
+
+/// Mappings that can be known at the same time.
+#[cfg(all(
+    feature = "mapped",
+    any(target_os = "linux", target_os = "macos"),
+    not(any(spandrel_loom, miri))
+))]
+const MAPPINGS_MAX: usize = 64;
+
+/// From now on a forked child has zeros of its own where this mapping is, whole pages of the caller's. `false`, and
+/// nothing is changed, if there are too many already.
+#[cfg(all(
+    feature = "mapped",
+    any(target_os = "linux", target_os = "macos"),
+    not(any(spandrel_loom, miri))
+))]
+pub(crate) fn zero_in_child(first: usize, len: usize) -> bool {
+    system::zero_in_child(first, len)
+}
+
+/// Takes it back; to be called before the mapping ends.
+#[cfg(all(
+    feature = "mapped",
+    any(target_os = "linux", target_os = "macos"),
+    not(any(spandrel_loom, miri))
+))]
+pub(crate) fn share_with_child(first: usize) {
+    system::share_with_child(first);
 }
 
 #[cfg(all(unix, not(miri)))]
@@ -57,16 +89,20 @@ mod system {
         fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
     }
 
-    pub(super) fn close_in_child(descriptor: i32) {
-        static HANDLER: OnceLock<()> = OnceLock::new();
-        HANDLER.get_or_init(|| {
+    /// Has the handler called from now on. Says whether it is.
+    fn install() -> bool {
+        static HANDLER: OnceLock<bool> = OnceLock::new();
+        *HANDLER.get_or_init(|| {
             // Without it children keep what they have, as without this module.
-            if let Ok(null) = File::open("/dev/null") {
-                NULL.store(null.into_raw_fd(), Ordering::Relaxed);
-                // SAFETY: the handler only calls what may be called in a forked child, and stays.
-                unsafe { pthread_atfork(None, None, Some(in_child)) };
-            }
-        });
+            let Ok(null) = File::open("/dev/null") else { return false };
+            NULL.store(null.into_raw_fd(), Ordering::Relaxed);
+            // SAFETY: the handler only calls what may be called in a forked child, and stays.
+            unsafe { pthread_atfork(None, None, Some(in_child)) == 0 }
+        })
+    }
+
+    pub(super) fn close_in_child(descriptor: i32) {
+        install();
         for place in &DESCRIPTORS {
             let taken =
                 place.compare_exchange(NONE, descriptor, Ordering::Relaxed, Ordering::Relaxed);
@@ -86,7 +122,74 @@ mod system {
         }
     }
 
+    #[cfg(all(
+        feature = "mapped",
+        any(target_os = "linux", target_os = "macos"),
+        not(any(spandrel_loom, miri))
+    ))]
+    pub(super) use mappings::{share_with_child, zero_in_child};
+
+    #[cfg(all(
+        feature = "mapped",
+        any(target_os = "linux", target_os = "macos"),
+        not(any(spandrel_loom, miri))
+    ))]
+    mod mappings {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        use super::super::MAPPINGS_MAX;
+
+        // Relaxed: as of the descriptors. A place is free while it has no address; whoever takes it says the length
+        // last, and the child leaves alone what has none.
+        static FIRST: [AtomicUsize; MAPPINGS_MAX] = [const { AtomicUsize::new(0) }; MAPPINGS_MAX];
+        static LEN: [AtomicUsize; MAPPINGS_MAX] = [const { AtomicUsize::new(0) }; MAPPINGS_MAX];
+
+        pub(in super::super) fn zero_in_child(first: usize, len: usize) -> bool {
+            super::install()
+                && FIRST.iter().zip(&LEN).any(|(place, its_len)| {
+                    let taken =
+                        place.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+                    if taken.is_ok() {
+                        its_len.store(len, Ordering::Relaxed);
+                    }
+                    taken.is_ok()
+                })
+        }
+
+        pub(in super::super) fn share_with_child(first: usize) {
+            for (place, len) in FIRST.iter().zip(&LEN) {
+                // Relaxed: it is this caller's place, or has another address.
+                if place.load(Ordering::Relaxed) == first {
+                    len.store(0, Ordering::Relaxed);
+                    place.store(0, Ordering::Relaxed);
+                    return;
+                }
+            }
+        }
+
+        pub(super) fn zero_all() {
+            for (first, len) in FIRST.iter().zip(&LEN) {
+                let (first, len) =
+                    (first.swap(0, Ordering::Relaxed), len.swap(0, Ordering::Relaxed));
+                if len > 0 {
+                    let at = std::ptr::without_provenance_mut(first);
+                    let protection = libc::PROT_READ | libc::PROT_WRITE;
+                    let own = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+                    // SAFETY: pages of a mapping of ours, of which this is a copy that no other thread has. Zeros are
+                    // a value of all that is in them.
+                    unsafe { libc::mmap(at, len, protection, own, -1, 0) };
+                }
+            }
+        }
+    }
+
     extern "C" fn in_child() {
+        #[cfg(all(
+            feature = "mapped",
+            any(target_os = "linux", target_os = "macos"),
+            not(any(spandrel_loom, miri))
+        ))]
+        mappings::zero_all();
         let null = NULL.load(Ordering::Relaxed);
         for place in &DESCRIPTORS {
             let descriptor = place.swap(NONE, Ordering::Relaxed);

@@ -1,8 +1,6 @@
 //! A lease: the right to be the only producer of a partition.
 
-#![allow(unsafe_code)] // the partition is kept as a pointer; its slots are the lessee's
-
-use std::ptr::NonNull;
+#![allow(unsafe_code)] // the slots are the lessee's
 
 use crate::claim::Claim;
 use crate::claim_error::ClaimError;
@@ -19,19 +17,13 @@ pub struct Lease<T> {
     /// Keeps the partition alive.
     ring: Arc<Shared<T>>,
     /// The partition at `index`, found once and not at each claim.
-    partition: NonNull<Partition<T>>,
+    partition: Partition<T>,
     index: usize,
 }
 
-// SAFETY: `partition` is a shared reference into what `ring` owns, kept as a pointer only because
-// it borrows from a field beside it; so a lease may go wherever an `Arc<Shared<T>>` may.
-unsafe impl<T> Send for Lease<T> where Arc<Shared<T>>: Send {}
-// SAFETY: as above; nothing can be reached through a `&Lease` that is not in a `&Shared`.
-unsafe impl<T> Sync for Lease<T> where Arc<Shared<T>>: Sync {}
-
 impl<T> Lease<T> {
     pub(crate) fn new(ring: Arc<Shared<T>>, index: usize) -> Self {
-        let partition = NonNull::from(&ring.partitions[index]);
+        let partition = ring.partitions[index].get();
         Self { ring, partition, index }
     }
 
@@ -50,10 +42,9 @@ impl<T> Lease<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn leased(&self) -> &Partition<T> {
-        // SAFETY: the partitions lie in a boxed slice that neither moves nor changes its length for
-        // as long as `ring`, which we hold; they are only ever borrowed shared.
-        unsafe { self.partition.as_ref() }
+    pub(crate) fn leased(&self) -> Partition<T> {
+        // It is there as long as `ring`, which we hold.
+        self.partition
     }
 
     /// Claims `slots` contiguous slots.
@@ -99,16 +90,16 @@ impl<T> Lease<T> {
         self.ring.admit(slots)?;
         let partition = self.leased();
         let first = partition.claim_exclusive(slots as u64, || self.ring.waker.wake())?;
-        let cells = partition.slots.cells();
+        let (words, cells) = (partition.words(), partition.slots.cells());
         for index in 0..slots {
             let value = value(index);
             // SAFETY: the lessee is alone, has room for `slots` slots from `first` on, and has not
             // published them; the reference ends with this statement.
             unsafe { *cells.slot_mut(first + index as u64) = value };
         }
-        partition.count_exclusive(class);
+        words.count_exclusive(class);
         cells.publish(first, slots, false);
-        partition.commit_exclusive(first + slots as u64);
+        words.commit_exclusive(first + slots as u64);
         Ok(())
     }
 }

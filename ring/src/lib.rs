@@ -54,6 +54,7 @@ mod consumer;
 mod wake;
 
 // Memory for slots, and for tables beside the ring.
+mod region;
 mod size;
 mod table;
 mod thread_table;
@@ -80,7 +81,12 @@ pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
 pub use thread_table::ThreadTable;
 pub use wake::Waker;
+#[cfg(feature = "mapped")]
+pub use zeros::InFile;
 pub use zeros::{Part, Zeroed, Zeros};
 
+#[cfg(feature = "mapped")]
+#[doc(hidden)]
+pub use zeros::is_in_file;
 #[doc(hidden)]
 pub use zeros::is_zeroed;

@@ -49,13 +49,16 @@
 //! the consumer does not write them back. A limit that is cached by the producer: P. Lee and
 //! others, "MCRingBuffer", 2009.
 
-use crossbeam_utils::CachePadded;
+#![allow(unsafe_code)] // a pointer to it is told by that of its words
+
+use std::ptr::NonNull;
 
 use crate::claim_error::ClaimError;
-use crate::sequence::Sequence;
+use crate::region::Region;
+use crate::sequence::{Gate, Sequence};
 use crate::size::TooLarge;
-use crate::slot::Slots;
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::slot::{OwnedSlots, Slots};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How often a producer of the shared partition tries to win its slots before it gives up.
 ///
@@ -69,27 +72,62 @@ pub const CLASSES: usize = 4;
 /// `limit` of a partition whose ring is closed: no claim ends there.
 const SEALED: u64 = 0;
 
-/// One disruptor: slots and sequences. See the [module](self).
+/// One disruptor: slots and sequences. See the [module](self). A copy of a pointer to it, as [`Slots`].
 #[derive(Debug)]
 pub(crate) struct Partition<T> {
-    pub(crate) slots: Slots<T>,
-    producers: CachePadded<Producers>,
+    pub(crate) slots: Slots<Words, T>,
+}
+
+impl<T> Clone for Partition<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Partition<T> {}
+
+/// A partition, as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct OwnedPartition<T>(OwnedSlots<Words, T>);
+
+/// The words of a partition beside its slots, before which they lie; each line is one side's. Where they are is
+/// part of what a file has.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Words {
+    pub(crate) producers: Line<Producers, 11>,
     /// How far `tail` may go before a producer has to look at `gating` again, or `SEALED`. Written and
     /// read by producers, and by whoever closes the ring.
-    limit: CachePadded<AtomicU64>,
+    pub(crate) limit: Line<AtomicU64, 15>,
     /// The consumer's line: everything below it is free again.
-    pub(crate) gating: CachePadded<Sequence>,
+    pub(crate) gating: Line<Gate, 14>,
     /// Whether a producer has asked for the consumer since it last came.
-    nudged: CachePadded<AtomicBool>,
+    pub(crate) nudged: Line<AtomicU64, 15>,
 }
+
+/// Words on lines of their own, also where the processor fetches two at a time; and so many that are 0, up to the end.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(crate) struct Line<T, const REST: usize>(T, [u64; REST]);
+
+impl<T, const REST: usize> Line<T, REST> {
+    fn new(words: T) -> Self {
+        Self(words, [0; REST])
+    }
+}
+
+#[cfg(not(spandrel_loom))]
+const _: () = assert!(size_of::<Words>() == 4 * 128, "each line is one");
 
 /// The producers' line.
 #[derive(Debug)]
-struct Producers {
+#[repr(C)]
+pub(crate) struct Producers {
     /// Where the next claim begins.
-    tail: Sequence,
+    pub(crate) tail: Sequence,
     /// Claims published, by class.
-    published: [AtomicU64; CLASSES],
+    pub(crate) published: [AtomicU64; CLASSES],
 }
 
 /// What a look at the gating sequence brought.
@@ -100,27 +138,131 @@ enum Room {
     PastHalf,
 }
 
-impl<T: Copy + Default> Partition<T> {
+impl<T: Copy + Default> OwnedPartition<T> {
+    /// With memory of its own.
     pub(crate) fn try_new(capacity: usize) -> Result<Self, TooLarge> {
-        Ok(Self {
-            slots: Slots::try_new(capacity)?,
-            producers: CachePadded::new(Producers {
+        let bytes = Partition::<T>::bytes(capacity).ok_or(TooLarge { bytes: None })?;
+        Ok(Self::new_in(Region::heap(bytes)?, capacity))
+    }
+
+    /// In this region, which has to be of so many [`bytes`](Partition::bytes).
+    pub(crate) fn new_in(region: Region, capacity: usize) -> Self {
+        let words = Words {
+            producers: Line::new(Producers {
                 tail: Sequence::new(0),
                 published: std::array::from_fn(|_| AtomicU64::new(0)),
             }),
-            limit: CachePadded::new(AtomicU64::new((capacity as u64 / 2).max(SEALED + 1))),
-            gating: CachePadded::new(Sequence::new(0)),
-            nudged: CachePadded::new(AtomicBool::new(false)),
-        })
+            limit: Line::new(AtomicU64::new((capacity as u64 / 2).max(SEALED + 1))),
+            gating: Line::new(Gate::new(0)),
+            nudged: Line::new(AtomicU64::new(0)),
+        };
+        Self(OwnedSlots::new(region, capacity, words))
+    }
+}
+
+impl<T> OwnedPartition<T> {
+    /// The partition, which is there as long as this.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Partition<T> {
+        Partition { slots: self.0.slots() }
+    }
+
+    /// Bytes that its slots take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+impl Words {
+    /// Whether the lessee may claim without a look at the gating sequence; never once this is sealed.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, first: u64, slots: u64) -> bool {
+        // Relaxed: as in `claim_exclusive`.
+        first + slots <= self.limit.0.load(Ordering::Relaxed)
+    }
+
+    /// Where the next claim begins.
+    #[inline(always)]
+    pub(crate) fn tail(&self) -> u64 {
+        self.producers.0.tail.peek()
+    }
+
+    /// Ends an exclusive claim; its first slot is published already.
+    #[inline(always)]
+    pub(crate) fn commit_exclusive(&self, next: u64) {
+        self.producers.0.tail.advance(next);
+    }
+
+    /// Counts a claim that the lessee is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_exclusive(&self, class: usize) {
+        let counter = &self.producers.0.published[class];
+        // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
+        // with Release and Acquire. The Release of the stamp makes the count visible to whoever
+        // sees the claim.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Counts a claim that one of several producers is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_shared(&self, class: usize) {
+        // Relaxed: as above.
+        self.producers.0.published[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many claims of each class were published, or are just being published.
+    pub(crate) fn published(&self) -> [u64; CLASSES] {
+        // Relaxed: counts. Whoever has seen a claim sees it counted.
+        std::array::from_fn(|class| self.producers.0.published[class].load(Ordering::Relaxed))
     }
 }
 
 impl<T> Partition<T> {
+    /// The partition with these words.
+    ///
+    /// # Safety
+    ///
+    /// They are what [`as_ptr`](Self::as_ptr) has said of one, and that is there as long as this, or any copy of it, is
+    /// used.
+    #[inline(always)]
+    pub(crate) unsafe fn at(words: NonNull<Words>) -> Self {
+        // SAFETY: the caller says so.
+        Self { slots: unsafe { Slots::at(words) } }
+    }
+
+    /// Where its words are.
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> NonNull<Words> {
+        self.slots.as_ptr()
+    }
+
+    /// Where the slots are, from its words on.
+    #[cfg(feature = "mapped")]
+    pub(crate) const SLOTS_AT: usize = Slots::<Words, T>::FIRST;
+
+    /// Bytes that a partition of so many slots takes.
+    pub(crate) fn bytes(capacity: usize) -> Option<usize> {
+        Slots::<Words, T>::bytes_with_head(capacity)
+    }
+
+    /// Its words. Taken once for several steps, as the [cells](Slots::cells), and before anything is written.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> &Words {
+        self.slots.head()
+    }
+
+    /// The consumer's sequence.
+    #[inline(always)]
+    pub(crate) fn gating(&self) -> &Gate {
+        &self.words().gating.0
+    }
+
     /// Slots between the consumer and the producers: published, being written, or abandoned.
     pub(crate) fn backlog(&self) -> u64 {
+        let words = self.words();
         // The order matters: `gating` first, so that the difference cannot be negative.
-        let gating = self.gating.acquire();
-        self.producers.tail.peek().saturating_sub(gating)
+        let gating = words.gating.0.peek_acquire();
+        words.tail().saturating_sub(gating)
     }
 
     /// Whether a quarter of the slots stays free behind a claim of so many. Somebody else may claim some
@@ -135,34 +277,22 @@ impl<T> Partition<T> {
         // Relaxed: closing is a request, not a hand-over, see `Ring::close`. A read-modify-write: pairs with
         // the compare-and-swap in `look_for_room`, which either comes before and is overwritten, or
         // fails. (Loom lets a plain store come between what that has read and what it writes.)
-        _ = self.limit.swap(SEALED, Ordering::Relaxed);
-    }
-
-    /// Whether the lessee may claim without a look at the gating sequence; never once this is sealed.
-    #[inline(always)]
-    pub(crate) fn has_room(&self, first: u64, slots: u64) -> bool {
-        // Relaxed: as in `claim_exclusive`.
-        first + slots <= self.limit.load(Ordering::Relaxed)
-    }
-
-    /// Where the next claim begins.
-    #[inline(always)]
-    pub(crate) fn tail(&self) -> u64 {
-        self.producers.tail.peek()
+        _ = self.words().limit.0.swap(SEALED, Ordering::Relaxed);
     }
 
     /// Claims `slots` slots for the lessee, who is alone here. Returns the first sequence; the
-    /// slots count as claimed only after [`Self::commit_exclusive`].
+    /// slots count as claimed only after [`Words::commit_exclusive`].
     #[inline(always)]
     pub(crate) fn claim_exclusive(
         &self,
         slots: u64,
         nudge: impl FnOnce(),
     ) -> Result<u64, ClaimError> {
-        let first = self.producers.tail.peek();
+        let words = self.words();
+        let first = words.tail();
         // Relaxed: written by this lessee, or by an earlier one whose lease was handed over with
         // Release and Acquire.
-        if first + slots > self.limit.load(Ordering::Relaxed)
+        if first + slots > words.limit.0.load(Ordering::Relaxed)
             && let Room::PastHalf = self.look_for_room(first + slots)?
         {
             self.nudge(nudge);
@@ -170,47 +300,19 @@ impl<T> Partition<T> {
         Ok(first)
     }
 
-    /// Ends an exclusive claim; its first slot is published already.
-    #[inline(always)]
-    pub(crate) fn commit_exclusive(&self, next: u64) {
-        self.producers.tail.advance(next);
-    }
-
-    /// Counts a claim that the lessee is about to publish.
-    #[inline(always)]
-    pub(crate) fn count_exclusive(&self, class: usize) {
-        let counter = &self.producers.published[class];
-        // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
-        // with Release and Acquire. The Release of the stamp makes the count visible to whoever
-        // sees the claim.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
-    /// Counts a claim that one of several producers is about to publish.
-    #[inline(always)]
-    pub(crate) fn count_shared(&self, class: usize) {
-        // Relaxed: as above.
-        self.producers.published[class].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many claims of each class were published, or are just being published.
-    pub(crate) fn published(&self) -> [u64; CLASSES] {
-        // Relaxed: counts. Whoever has seen a claim sees it counted.
-        std::array::from_fn(|class| self.producers.published[class].load(Ordering::Relaxed))
-    }
-
     /// Claims `slots` slots among several producers. Returns the first sequence.
     #[inline]
     pub(crate) fn claim_shared(&self, slots: u64, nudge: impl FnOnce()) -> Result<u64, ClaimError> {
+        let words = self.words();
         let mut past_half = false;
         for _ in 0..ATTEMPTS {
-            let first = self.producers.tail.peek();
+            let first = words.tail();
             // Acquire: pairs with the Release in `look_for_room`, by whichever producer computed
             // this limit; its look at `gating` becomes ours.
-            if first + slots > self.limit.load(Ordering::Acquire) {
+            if first + slots > words.limit.0.load(Ordering::Acquire) {
                 past_half |= matches!(self.look_for_room(first + slots)?, Room::PastHalf);
             }
-            if self.producers.tail.try_advance(first, first + slots) {
+            if words.producers.0.tail.try_advance(first, first + slots) {
                 if past_half {
                     self.nudge(nudge);
                 }
@@ -223,13 +325,13 @@ impl<T> Partition<T> {
     /// Computes a new limit from the gating sequence.
     #[cold]
     fn look_for_room(&self, end: u64) -> Result<Room, ClaimError> {
-        let capacity = self.slots.capacity();
+        let (words, capacity) = (self.words(), self.slots.capacity());
         // Relaxed: compared with below, and otherwise only with `SEALED`.
-        let before = self.limit.load(Ordering::Relaxed);
+        let before = words.limit.0.load(Ordering::Relaxed);
         if before == SEALED {
             return Err(ClaimError::Closed);
         }
-        let gating = self.gating.acquire();
+        let gating = words.gating.0.acquire();
         let (limit, room) = if end <= gating + capacity / 2 {
             (gating + capacity / 2, Room::Enough)
         } else if end <= gating + capacity {
@@ -240,7 +342,7 @@ impl<T> Partition<T> {
         // Release: pairs with the Acquire in `claim_shared`. No plain store, which could undo `seal`.
         // Where another producer has been faster, its limit stays: perhaps an older, smaller one;
         // that costs another look, never a slot. What was seen here holds for this claim.
-        match self.limit.compare_exchange(before, limit, Ordering::Release, Ordering::Relaxed) {
+        match words.limit.0.compare_exchange(before, limit, Ordering::Release, Ordering::Relaxed) {
             Err(SEALED) => Err(ClaimError::Closed),
             _ => Ok(room),
         }
@@ -250,7 +352,7 @@ impl<T> Partition<T> {
     #[cold]
     fn nudge(&self, nudge: impl FnOnce()) {
         // Relaxed: decides only who calls; `Waker::wake` orders what the consumer will see.
-        if !self.nudged.swap(true, Ordering::Relaxed) {
+        if self.words().nudged.0.swap(1, Ordering::Relaxed) == 0 {
             nudge();
         }
     }
@@ -259,8 +361,9 @@ impl<T> Partition<T> {
     pub(crate) fn nudge_answered(&self) {
         // Relaxed: as in `nudge`. A nudge between this store and the drain that follows it wakes
         // the consumer for nothing; one before it is answered by that drain.
-        if self.nudged.load(Ordering::Relaxed) {
-            self.nudged.store(false, Ordering::Relaxed);
+        let nudged = &self.words().nudged.0;
+        if nudged.load(Ordering::Relaxed) != 0 {
+            nudged.store(0, Ordering::Relaxed);
         }
     }
 }

@@ -6,10 +6,10 @@ use crate::claim::Claim;
 use crate::claim_error::ClaimError;
 use crate::consumer::Consumer;
 use crate::lease::Lease;
-use crate::partition::{CLASSES, Partition};
+use crate::partition::{CLASSES, OwnedPartition, Partition};
 use crate::shared::Shared;
 use crate::size::{TooLarge, power_of_two_within, probe, try_collect};
-use crate::slot::LENGTH_MAX;
+use crate::slot::{LENGTH_MAX, slot_bytes};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::wake::Waker;
 
@@ -31,7 +31,7 @@ impl RingOptions {
     /// Slots of a leased and of the shared partition: powers of two that together do not exceed
     /// the capacity. The shared one gets what is left, half of the ring at two or four
     /// partitions: it serves everybody who has none.
-    fn layout(self) -> Option<(usize, usize, usize)> {
+    pub(crate) fn layout(self) -> Option<(usize, usize, usize)> {
         let partitions = self.partitions.max(1);
         let ways = partitions.checked_add(1)?.checked_next_power_of_two()?;
         let capacity = power_of_two_within(self.capacity).max(ways.checked_mul(2)?);
@@ -46,7 +46,7 @@ impl RingOptions {
     pub fn bytes(self, value: usize) -> Option<usize> {
         let (partitions, leased, shared) = self.layout()?;
         let slots = leased.checked_mul(partitions)?.checked_add(shared)?;
-        let slot = value.checked_add(8)?.checked_next_multiple_of(64)?;
+        let slot = slot_bytes(value)?;
         slots.checked_mul(slot).filter(|bytes| *bytes <= isize::MAX as usize)
     }
 }
@@ -76,10 +76,17 @@ impl<T: Copy + Default + Send + Sync> Ring<T> {
         let mut partitions = Vec::new();
         partitions.try_reserve_exact(leased + 1).map_err(|_| too_large)?;
         for _ in 0..leased {
-            partitions.push(Partition::try_new(capacity)?);
+            partitions.push(OwnedPartition::try_new(capacity)?);
         }
-        partitions.push(Partition::try_new(shared)?);
-        let claim_max = capacity.min(shared).min(SLOTS_PER_CLAIM_MAX);
+        partitions.push(OwnedPartition::try_new(shared)?);
+        Self::of(partitions)
+    }
+
+    /// Of these partitions, the shared one last; there are at least two.
+    pub(crate) fn of(partitions: Vec<OwnedPartition<T>>) -> Result<(Self, Consumer<T>), TooLarge> {
+        let leased = partitions.len() - 1;
+        let slots = partitions.iter().map(|partition| partition.get().slots.capacity() as usize);
+        let claim_max = slots.min().unwrap_or(0).min(SLOTS_PER_CLAIM_MAX);
         let ring = Arc::new(Shared {
             partitions: partitions.into(),
             taken: try_collect(leased, || CachePadded::new(AtomicBool::new(false)))?,
@@ -132,7 +139,7 @@ impl<T> Ring<T> {
     #[inline(always)]
     pub fn try_claim(&self, slots: usize) -> Result<Claim<'_, T>, ClaimError> {
         self.0.admit(slots)?;
-        let partition = &self.0.partitions[self.shared_partition()];
+        let partition = self.shared();
         let first = partition.claim_shared(slots as u64, || self.0.waker.wake())?;
         Ok(Claim::new(partition, first, slots, false))
     }
@@ -146,8 +153,7 @@ impl<T> Ring<T> {
     pub fn close(&self) {
         // Relaxed: see `Shared::is_closed`.
         self.0.closed.store(true, Ordering::Relaxed);
-        let (leased, _) = self.0.partitions.split_at(self.shared_partition());
-        leased.iter().for_each(Partition::seal);
+        self.0.all().take(self.shared_partition()).for_each(|leased| leased.seal());
     }
 
     /// Whether the ring is closed.
@@ -164,23 +170,28 @@ impl<T> Ring<T> {
         self.0.partitions.len() - 1
     }
 
+    #[inline(always)]
+    fn shared(&self) -> Partition<T> {
+        self.0.partitions[self.shared_partition()].get()
+    }
+
     /// Whether a quarter of the shared partition stays free behind a claim of so many slots, as far as
     /// nobody else claims some at the same moment.
     #[must_use]
     pub fn has_spare(&self, slots: usize) -> bool {
-        self.0.partitions[self.shared_partition()].has_spare(slots as u64)
+        self.shared().has_spare(slots as u64)
     }
 
     /// Slots of each partition, the shared one last.
     #[must_use]
     pub fn capacities(&self) -> Vec<usize> {
-        self.0.partitions.iter().map(|partition| partition.slots.capacity() as usize).collect()
+        self.0.all().map(|partition| partition.slots.capacity() as usize).collect()
     }
 
     /// Bytes that its slots take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.partitions.iter().map(|partition| partition.slots.bytes()).sum()
+        self.0.partitions.iter().map(OwnedPartition::bytes).sum()
     }
 
     /// The largest claim that any partition grants, in slots.
@@ -192,7 +203,7 @@ impl<T> Ring<T> {
     /// Slots between consumer and producers now, over all partitions.
     #[must_use]
     pub fn backlog(&self) -> u64 {
-        self.0.partitions.iter().map(Partition::backlog).sum()
+        self.0.backlog()
     }
 
     /// How many claims of each class were published, or are just being published, over all
@@ -202,8 +213,8 @@ impl<T> Ring<T> {
     #[must_use]
     pub fn published(&self) -> [u64; CLASSES] {
         let mut sums = [0; CLASSES];
-        for partition in &self.0.partitions {
-            for (sum, n) in sums.iter_mut().zip(partition.published()) {
+        for partition in self.0.all() {
+            for (sum, n) in sums.iter_mut().zip(partition.words().published()) {
                 *sum += n;
             }
         }

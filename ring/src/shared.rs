@@ -3,7 +3,7 @@
 use crossbeam_utils::CachePadded;
 
 use crate::claim_error::ClaimError;
-use crate::partition::Partition;
+use crate::partition::{OwnedPartition, Partition};
 use crate::sync::{AtomicBool, Ordering};
 use crate::wake::Waker;
 
@@ -11,7 +11,7 @@ use crate::wake::Waker;
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     /// The leased partitions, and last the shared one.
-    pub(crate) partitions: Box<[Partition<T>]>,
+    pub(crate) partitions: Box<[OwnedPartition<T>]>,
     /// One flag for each leased partition: taken or free.
     pub(crate) taken: Box<[CachePadded<AtomicBool>]>,
     /// Largest claim that fits every partition.
@@ -21,6 +21,16 @@ pub(crate) struct Shared<T> {
 }
 
 impl<T> Shared<T> {
+    /// All partitions, which are there as long as this.
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = Partition<T>> + '_ {
+        self.partitions.iter().map(OwnedPartition::get)
+    }
+
+    /// Slots between consumer and producers.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.all().map(|partition| partition.backlog()).sum()
+    }
+
     /// Checks what does not depend on the partition.
     #[inline(always)]
     pub(crate) fn admit(&self, slots: usize) -> Result<(), ClaimError> {

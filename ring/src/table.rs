@@ -193,6 +193,20 @@ impl<T: Zeroed> Table<T> {
     }
 }
 
+#[cfg(feature = "mapped")]
+impl<T: crate::InFile> Table<T> {
+    /// The same over cells that lie in a file: [`RingFile::cells`](crate::file::RingFile::cells).
+    ///
+    /// # Panics
+    ///
+    /// If `parts` or `part` is not a power of two, or there are not so many cells.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "said in the documentation")]
+    pub fn over(cells: Zeros<T>, parts: usize, part: usize) -> Self {
+        Self::of(parts, part, |_| Ok(Owner::Zeros(cells))).expect("cells are there already")
+    }
+}
+
 impl<T> Clone for Table<T> {
     /// The same table: its cells are shared.
     fn clone(&self) -> Self {

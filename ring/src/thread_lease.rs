@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
 use crate::lease::Lease;
-use crate::partition::Partition;
+use crate::partition::{Partition, Words};
 use crate::slot::LENGTH_MAX;
 
 /// A [`Lease`], or none, made to be a thread-local variable.
@@ -50,7 +50,7 @@ use crate::slot::LENGTH_MAX;
 pub struct ThreadLease<T> {
     /// The partition of `lease`; none while that is borrowed. Atomic for the sake of the order in which the
     /// compiler lets a handler see it.
-    partition: AtomicPtr<Partition<T>>,
+    partition: AtomicPtr<Words>,
     /// Stays on its thread.
     here: PhantomData<*const ()>,
     /// Whether there is a lease, borrowed or not.
@@ -58,7 +58,7 @@ pub struct ThreadLease<T> {
     lease: Cell<Option<ManuallyDrop<Lease<T>>>>,
     /// The partition of `lease`, borrowed or not; none while the lease is lent, when nobody but whoever has
     /// it touches `lease`, not even to look at it.
-    unlent: Cell<*mut Partition<T>>,
+    unlent: Cell<*mut Words>,
 }
 
 /// A lease that is borrowed from a [`ThreadLease`] for a moment. One that is dropped, and not given
@@ -66,7 +66,7 @@ pub struct ThreadLease<T> {
 ///
 /// Stays on its thread.
 #[must_use = "a lease that is not given back is lost"]
-pub struct Borrowed<T>(NonNull<Partition<T>>);
+pub struct Borrowed<T>(NonNull<Words>, PhantomData<*const Partition<T>>);
 
 impl<T> Borrowed<T> {
     /// Whether a quarter of the partition stays free behind a claim of so many slots.
@@ -74,7 +74,7 @@ impl<T> Borrowed<T> {
     #[must_use]
     pub fn has_spare(&self, slots: usize) -> bool {
         // SAFETY: as in `publish_if_roomy`.
-        unsafe { self.0.as_ref() }.has_spare(slots as u64)
+        unsafe { Partition::<T>::at(self.0) }.has_spare(slots as u64)
     }
 
     /// Fills `slots` slots, at most `N`, each by a call of `fill` with its index and the slot as it was
@@ -106,9 +106,10 @@ impl<T> Borrowed<T> {
         // SAFETY: the partition lies in a ring that a lease keeps alive, and that lease lies in the
         // `ThreadLease` from which this was borrowed. It does not leave it before this is given back
         // there, see `lend`, and is never dropped in it.
-        let partition = unsafe { self.0.as_ref() };
-        let first = partition.tail();
-        if !partition.has_room(first, slots as u64) {
+        let partition = unsafe { Partition::<T>::at(self.0) };
+        let words = partition.words();
+        let first = words.tail();
+        if !words.has_room(first, slots as u64) {
             return false;
         }
         let cells = partition.slots.cells();
@@ -119,9 +120,9 @@ impl<T> Borrowed<T> {
             // with this statement.
             fill(index, unsafe { cells.slot_mut(first + index as u64) });
         }
-        partition.count_exclusive(class);
+        words.count_exclusive(class);
         cells.publish(first, slots, false);
-        partition.commit_exclusive(first + slots as u64);
+        words.commit_exclusive(first + slots as u64);
         true
     }
 }
@@ -150,7 +151,7 @@ impl<T> ThreadLease<T> {
         // handler of a signal that interrupts this thread here.
         self.partition.store(ptr::null_mut(), Ordering::Relaxed);
         in_this_order();
-        Some(Borrowed(partition))
+        Some(Borrowed(partition, PhantomData))
     }
 
     /// Ends what [`borrow`](Self::borrow) began. What was borrowed elsewhere can be used from here from then
@@ -173,9 +174,9 @@ impl<T> ThreadLease<T> {
                 let lease = unsafe { &*self.0.lease.as_ptr() };
                 if let Some(lease) = lease {
                     // `f` may have put another lease there.
-                    let partition = NonNull::from(lease.leased());
+                    let partition = lease.leased().as_ptr();
                     self.0.unlent.set(partition.as_ptr());
-                    self.0.give_back(Borrowed(partition));
+                    self.0.give_back(Borrowed(partition, PhantomData));
                 }
             }
         }
@@ -205,11 +206,11 @@ impl<T> ThreadLease<T> {
     pub fn put(&self, lease: Option<Lease<T>>) {
         drop(self.take());
         let Some(lease) = lease.filter(|_| !self.is_leased()) else { return };
-        let partition = NonNull::from(lease.leased());
+        let partition = lease.leased().as_ptr();
         self.lease.set(Some(ManuallyDrop::new(lease)));
         self.unlent.set(partition.as_ptr());
         self.is_leased.set(true);
-        self.give_back(Borrowed(partition));
+        self.give_back(Borrowed(partition, PhantomData));
     }
 
     /// Takes the lease out. `None` if there is none, and while it is borrowed.

@@ -13,6 +13,8 @@ use std::ptr::NonNull;
 // Not that of `sync`: it keeps memory, and hands nothing over.
 use std::sync::Arc;
 
+#[cfg(feature = "mapped")]
+use crate::region::Region;
 use crate::size::TooLarge;
 
 #[cfg(spandrel_loom)]
@@ -58,14 +60,62 @@ macro_rules! zeroed {
 #[doc(hidden)]
 pub const fn is_zeroed<T: Zeroed>(_: &T) {}
 
+/// A type that may lie in a file that other processes have, too.
+///
+/// # Safety
+///
+/// Any bytes are a value of it, and nobody reads or writes it but by atomic operations.
+#[cfg(feature = "mapped")]
+pub unsafe trait InFile: Zeroed + Sync {}
+
+#[cfg(feature = "mapped")]
+mod in_file {
+    use super::{AtomicU16, AtomicU32, AtomicU64, InFile};
+
+    // SAFETY: atomic, and a plain number.
+    unsafe impl InFile for AtomicU16 {}
+    // SAFETY: as above.
+    unsafe impl InFile for AtomicU32 {}
+    // SAFETY: as above.
+    unsafe impl InFile for AtomicU64 {}
+    // SAFETY: an array is its elements, one after the other.
+    unsafe impl<T: InFile, const N: usize> InFile for [T; N] where Self: Default {}
+}
+
+/// Says that a struct may lie in a file ([`InFile`]), all of whose fields may: as [`zeroed!`], which it has to
+/// be already. A struct of `repr(C)`, or its fields are somewhere.
+#[cfg(feature = "mapped")]
+#[macro_export]
+macro_rules! in_file {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        // SAFETY: a struct is its fields and what is between them, and the fields may all lie there.
+        unsafe impl $crate::InFile for $name {}
+        const _: fn(&$name) = |value| {
+            let $name { $($field),* } = value;
+            $($crate::is_in_file($field);)*
+        };
+    };
+}
+
+/// Compiles for what is [`InFile`]; for [`in_file!`].
+#[cfg(feature = "mapped")]
+#[doc(hidden)]
+pub const fn is_in_file<T: InFile>(_: &T) {}
+
 /// A fixed number of values, all of them zero at first.
 pub struct Zeros<T> {
     values: NonNull<T>,
     len: usize,
+    memory: Memory,
+}
+
+/// Whose the memory of the values is.
+enum Memory {
     /// What was allocated: the allocator writes zeros itself where it is asked for more than the usual
     /// alignment, so there is room to align the values in it.
-    memory: NonNull<u8>,
-    layout: Layout,
+    Allocated(NonNull<u8>, Layout),
+    #[cfg(feature = "mapped")]
+    Region { _region: Region },
 }
 
 // SAFETY: it owns its values, as a boxed slice does.
@@ -100,7 +150,7 @@ impl<T: Zeroed> Zeros<T> {
                 unsafe { value.write(T::default()) };
             }
         }
-        Ok(Self { values, len, memory, layout })
+        Ok(Self { values, len, memory: Memory::Allocated(memory, layout) })
     }
 
     /// The same for a number that is known to be sensible.
@@ -115,11 +165,32 @@ impl<T: Zeroed> Zeros<T> {
     }
 }
 
+#[cfg(feature = "mapped")]
+impl<T: InFile> Zeros<T> {
+    /// So many values in a region, of which all bytes are zero, or as another process has left them.
+    #[allow(clippy::assertions_on_constants, reason = "constant under loom only")]
+    pub(crate) fn in_region(region: Region, len: usize) -> Self {
+        assert!(cfg!(not(spandrel_loom)), "loom's words are no plain numbers");
+        assert!(align_of::<T>() <= crate::region::ALIGN, "no value is aligned to more");
+        let bytes = len.checked_mul(size_of::<T>());
+        assert!(bytes.is_some_and(|bytes| bytes <= region.bytes()), "there is room for them");
+        let values = region.at().cast::<T>();
+        Self { values, len, memory: Memory::Region { _region: region } }
+    }
+}
+
 impl<T> Zeros<T> {
     /// Asks the system for large pages, where it has them: what is touched for the first time then takes a
-    /// fault for each of those, and not for each small one. A hint, which changes nothing else.
+    /// fault for each of those, and not for each small one. A hint, which changes nothing else, and is none for
+    /// what lies in a file.
     pub fn prefer_large_pages(&self) {
-        system::prefer_large_pages(self.memory.addr().get(), self.layout.size());
+        match &self.memory {
+            Memory::Allocated(memory, layout) => {
+                system::prefer_large_pages(memory.addr().get(), layout.size());
+            }
+            #[cfg(feature = "mapped")]
+            Memory::Region { .. } => {}
+        }
     }
 
     /// Parts of so many values, without the rest behind them, which nobody gets.
@@ -198,13 +269,19 @@ impl<T> Deref for Zeros<T> {
 
 impl<T> Drop for Zeros<T> {
     fn drop(&mut self) {
-        if cfg!(spandrel_loom) {
-            let values = std::ptr::slice_from_raw_parts_mut(self.values.as_ptr(), self.len);
-            // SAFETY: they were written one by one, and nobody has them any more.
-            unsafe { values.drop_in_place() };
+        match &self.memory {
+            Memory::Allocated(memory, layout) => {
+                if cfg!(spandrel_loom) {
+                    let values = std::ptr::slice_from_raw_parts_mut(self.values.as_ptr(), self.len);
+                    // SAFETY: they were written one by one, and nobody has them any more.
+                    unsafe { values.drop_in_place() };
+                }
+                // SAFETY: it was allocated with this layout, and its values need no drop.
+                unsafe { dealloc(memory.as_ptr(), *layout) };
+            }
+            #[cfg(feature = "mapped")]
+            Memory::Region { .. } => {}
         }
-        // SAFETY: it was allocated with this layout, and its values need no drop.
-        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
     }
 }
 

@@ -207,6 +207,26 @@ fn a_drain_up_to_a_position_leaves_what_begins_there() {
 }
 
 #[test]
+fn what_is_kept_is_no_room_until_it_is_given_back() {
+    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
+    let shared = ring.shared_partition();
+    let capacity = ring.capacities()[shared] as u64;
+    let fill =
+        || (0..).take_while(|_| ring.try_claim(1).map(|claim| claim.publish()).is_ok()).count();
+    consumer.keep_slots();
+    assert_eq!(fill() as u64, capacity);
+    assert_eq!(consumer.drain(shared, 3, |_| ()).entries, 3);
+    assert_eq!((consumer.position(shared), fill()), (3, 0), "they are kept");
+    consumer.give_back(shared, 2);
+    consumer.give_back(shared, 1);
+    assert_eq!((consumer.backlog(), fill()), (capacity - 2, 2));
+    consumer.give_back(shared, u64::MAX);
+    assert_eq!((consumer.position(shared), fill()), (3, 1), "no more than was handed out");
+    assert_eq!(consumer.drain(shared, usize::MAX, |_| ()).entries, capacity);
+    assert_eq!(consumer.position(shared), capacity + 3);
+}
+
+#[test]
 fn a_closed_ring_refuses_claims_and_still_drains() {
     let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity: 8, partitions: 1 });
     let mut lease = ring.lease().unwrap();
