@@ -19,4 +19,4 @@ export CARGO_PROFILE_RELEASE_DEBUG=false
 export RUSTFLAGS="--cfg spandrel_loom"
 export LOOM_MAX_PREEMPTIONS=$preemptions
 cargo test --locked --release --config 'profile.release.package.libsqlite3-sys.opt-level=0' \
-    --package spandrel-ring --package spandrel --lib loom_models
+    --package spandrel-ring --package spandrel --features spandrel-ring/mapped --lib loom_models

@@ -60,6 +60,10 @@ mod table;
 mod thread_table;
 mod zeros;
 
+// The same memory in a file, which outlives its process.
+#[cfg(feature = "mapped")]
+pub mod file;
+
 // What takes `unsafe` elsewhere: system calls, an instruction, a word before methods.
 pub mod fork;
 pub mod timestamp;

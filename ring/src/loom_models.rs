@@ -1,6 +1,8 @@
 //! Loom explores these: one race each, named for it. Capacities are as small as they can be.
 //!
-//! `RUSTFLAGS="--cfg spandrel_loom" cargo test -p spandrel-ring --release --lib loom_models`
+//! `RUSTFLAGS="--cfg spandrel_loom" cargo test -p spandrel-ring --features mapped --release --lib loom_models`
+
+use std::cell::Cell;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +10,35 @@ use loom::thread;
 
 use crate::{ClaimError, Consumer, Ring, RingOptions, ThreadLease};
 
+std::thread_local! {
+    /// Whether the ring of the model that runs on this thread lies where that of a file would.
+    static IN_FILE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Explores a model with its ring in memory of its own, and then with all partitions in one region, as in a mapped
+/// file. Loom cannot map one, but this is all that is different there.
+fn model(model: impl Fn() + Copy + Send + Sync + 'static) {
+    loom::model(model);
+    if cfg!(feature = "mapped") {
+        IN_FILE.set(true);
+        loom::model(model);
+        IN_FILE.set(false);
+    }
+}
+
 /// One partition to lease and a shared one, `slots` each.
 fn ring(slots: usize) -> (Ring<u64>, Consumer<u64>) {
+    #[cfg(feature = "mapped")]
+    if IN_FILE.get() {
+        use crate::partition::{OwnedPartition, Partition};
+        use crate::region::{ALIGN, Region};
+        let bytes = Partition::<u64>::bytes(slots).unwrap();
+        let stride = bytes.next_multiple_of(ALIGN);
+        let whole = std::sync::Arc::new(Region::heap(2 * stride).unwrap());
+        let part = |index: usize| Region::part_of(&whole, index * stride, bytes);
+        let partitions = (0..2).map(|index| OwnedPartition::new_in(part(index), slots)).collect();
+        return Ring::of(partitions).unwrap();
+    }
     Ring::new(RingOptions { capacity: 2 * slots, partitions: 1 })
 }
 
@@ -42,7 +71,7 @@ fn push_shared(ring: &Ring<u64>, value: u64) -> Result<(), ClaimError> {
 
 #[test]
 fn two_producers_and_a_consumer() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let producers: Vec<_> = [10, 20]
             .into_iter()
@@ -60,7 +89,7 @@ fn two_producers_and_a_consumer() {
 
 #[test]
 fn a_claim_of_two_slots_is_seen_whole() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let mut lease = ring.lease().unwrap();
         let producer = thread::spawn(move || {
@@ -77,7 +106,7 @@ fn a_claim_of_two_slots_is_seen_whole() {
 
 #[test]
 fn a_publication_in_one_step_is_seen_whole() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let mut lease = ring.lease().unwrap();
         let producer =
@@ -91,7 +120,7 @@ fn a_publication_in_one_step_is_seen_whole() {
 /// The quick way, round the ring: what is read is whole, and counted before it is seen.
 #[test]
 fn a_quick_publication_is_counted_before_it_is_seen() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(4);
         let lease = ring.lease().unwrap();
         let producer = thread::spawn(move || {
@@ -120,7 +149,7 @@ fn a_quick_publication_is_counted_before_it_is_seen() {
 /// A producer finds room through a limit that another one has computed.
 #[test]
 fn a_limit_is_handed_on() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(4);
         for value in 0..4 {
             push_shared(&ring, value).unwrap();
@@ -143,7 +172,7 @@ fn a_limit_is_handed_on() {
 
 #[test]
 fn a_lease_wraps_around() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let mut lease = ring.lease().unwrap();
         let producer = thread::spawn(move || {
@@ -168,7 +197,7 @@ fn a_lease_wraps_around() {
 
 #[test]
 fn the_shared_partition_wraps_around() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         push_shared(&ring, 1).unwrap();
         push_shared(&ring, 2).unwrap();
@@ -191,7 +220,7 @@ fn the_shared_partition_wraps_around() {
 
 #[test]
 fn a_full_partition_takes_exactly_its_capacity() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         push_shared(&ring, 1).unwrap();
         let producers: Vec<_> = [10, 20]
@@ -210,7 +239,7 @@ fn a_full_partition_takes_exactly_its_capacity() {
 
 #[test]
 fn a_dropped_claim_stops_nobody() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let dropper = {
             let ring = ring.clone();
@@ -227,7 +256,7 @@ fn a_dropped_claim_stops_nobody() {
 /// either refused, or drained, or still counted as backlog: never forgotten.
 #[test]
 fn close_racing_publish() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         push_shared(&ring, 1).unwrap();
         let producer = {
@@ -252,7 +281,7 @@ fn close_racing_publish() {
 
 #[test]
 fn a_lease_is_handed_over_with_its_partition() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let lease = ring.lease().unwrap();
         let first = thread::spawn(move || {
@@ -281,7 +310,7 @@ fn a_lease_is_handed_over_with_its_partition() {
 /// the tail that the consumer reads then, though tails move without handing anything over.
 #[test]
 fn what_came_before_lies_below_the_tail() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let mut lease = ring.lease().unwrap();
         let closed = Arc::new(AtomicBool::new(false));
@@ -313,7 +342,7 @@ fn what_came_before_lies_below_the_tail() {
 /// A wake-up between the consumer's last look and its sleep ends the sleep.
 #[test]
 fn a_wake_up_is_never_lost() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(2);
         let published = Arc::new(AtomicBool::new(false));
         let producer = {
@@ -333,7 +362,7 @@ fn a_wake_up_is_never_lost() {
 /// A lessee that computes a new limit while the ring is closed does not undo that.
 #[test]
 fn a_limit_that_is_renewed_meanwhile_stays_sealed() {
-    loom::model(|| {
+    model(|| {
         let (ring, mut consumer) = ring(4);
         let here = ThreadLease::new();
         here.put(ring.lease());

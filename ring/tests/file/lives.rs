@@ -1,0 +1,103 @@
+//! Whether an owner lives: seen from beside it, by a parent that has not asked for it, from another namespace.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use spandrel_ring::file::{FileSettings, Liveness, Reader, RingFile};
+
+use crate::{Folder, Running};
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn child() {
+    let Some(folder) = Folder::given() else { return };
+    let _file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    println!("\nmade");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn looks() {
+    let Some(folder) = Folder::given() else { return };
+    println!("\nlooked: {:?}", Reader::open(&folder.ring()).unwrap().liveness().unwrap());
+}
+
+fn owner(folder: &Folder) -> Running {
+    let mut child = Running(folder.command("lives::child").stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "made"), "it has ended before");
+    child
+}
+
+#[test]
+fn an_owner_lives_until_it_is_killed_also_if_nobody_has_waited_for_it() {
+    let folder = Folder::new();
+    let mut child = owner(&folder);
+    let reader = Reader::open(&folder.ring()).unwrap();
+    assert_eq!(reader.owner().pid, u64::from(child.0.id()));
+    assert!(reader.owner().is_locked && reader.owner().pid_namespace != 0);
+    assert_eq!(reader.liveness().unwrap(), Liveness::Alive);
+    child.0.kill().unwrap();
+    // Ended, and not waited for: its number is still its own.
+    // SAFETY: numbers.
+    let mut ended: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let pid = child.0.id();
+    // SAFETY: a child of ours, which is left to be waited for.
+    let waited =
+        unsafe { libc::waitid(libc::P_PID, pid, &raw mut ended, libc::WEXITED | libc::WNOWAIT) };
+    assert_eq!(waited, 0);
+    assert!(std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z "));
+    assert_eq!(reader.liveness().unwrap(), Liveness::Dead);
+    child.0.wait().unwrap();
+    assert_eq!(reader.liveness().unwrap(), Liveness::Dead);
+}
+
+#[test]
+fn whoever_has_made_it_here_lives() {
+    let folder = Folder::new();
+    let file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    let reader = Reader::open(&folder.ring()).unwrap();
+    assert_eq!(reader.liveness().unwrap(), Liveness::Alive);
+    drop(file);
+    assert_eq!(reader.liveness().unwrap(), Liveness::Alive, "its process does");
+}
+
+#[test]
+fn one_drains_at_a_time() {
+    let folder = Folder::new();
+    let _file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    let first = Reader::open_to_drain(&folder.ring()).unwrap();
+    let second = Reader::open_to_drain(&folder.ring()).unwrap();
+    assert!(first.lock_to_drain().unwrap() && first.lock_to_drain().unwrap());
+    assert!(!second.lock_to_drain().unwrap());
+    drop(first);
+    assert!(second.lock_to_drain().unwrap());
+    assert!(Reader::open(&folder.ring()).unwrap().lock_to_drain().is_err(), "for reading only");
+}
+
+/// What somebody sees for whom the owner has another number, or none.
+fn seen_elsewhere(folder: &Folder) -> Option<String> {
+    let inner = folder.command("lives::looks");
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork"]).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("looked: ").map(str::to_owned))
+}
+
+#[test]
+fn from_another_namespace_the_lock_tells() {
+    let folder = Folder::new();
+    let mut child = owner(&folder);
+    let Some(seen) = seen_elsewhere(&folder) else {
+        eprintln!("SKIPPED: no namespace can be made here (unshare --pid)");
+        return;
+    };
+    assert_eq!(seen, "Alive");
+    child.kill();
+    assert_eq!(seen_elsewhere(&folder).as_deref(), Some("Dead"));
+}

@@ -1,0 +1,218 @@
+//! Where a ring file is made, and where it is refused, without a trace and without a signal.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spandrel_ring::RingOptions;
+use spandrel_ring::file::{CellTable, CreateError, FileSettings, NamesRead, Reader, RingFile};
+
+use crate::Folder;
+
+/// A ring of about so many bytes.
+fn ring_of(bytes: usize) -> FileSettings<'static> {
+    let ring = RingOptions { capacity: bytes / 64, partitions: 1 };
+    FileSettings { ring, ..FileSettings::default() }
+}
+
+/// A file system of so many bytes, or none if this user may not.
+struct Mounted(Folder);
+
+impl Mounted {
+    fn new(bytes: usize) -> Option<Self> {
+        let folder = Folder::new();
+        let path = std::ffi::CString::new(folder.0.to_str().unwrap()).unwrap();
+        let options = std::ffi::CString::new(format!("size={bytes},mode=0700")).unwrap();
+        // SAFETY: texts that end.
+        let mounted = unsafe {
+            let (from, kind) = (c"none".as_ptr(), c"tmpfs".as_ptr());
+            libc::mount(from, path.as_ptr(), kind, 0, options.as_ptr().cast())
+        };
+        if mounted != 0 {
+            eprintln!("SKIPPED: nothing can be mounted here ({})", std::io::Error::last_os_error());
+            return None;
+        }
+        Some(Self(folder))
+    }
+
+    fn free(&self) -> u64 {
+        let path = std::ffi::CString::new(self.0.0.to_str().unwrap()).unwrap();
+        // SAFETY: numbers.
+        let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: a text that ends, and room for the answer.
+        assert_eq!(unsafe { libc::statfs(path.as_ptr(), &raw mut found) }, 0);
+        found.f_bfree
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let path = std::ffi::CString::new(self.0.0.to_str().unwrap()).unwrap();
+        // SAFETY: a text that ends.
+        unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+#[test]
+fn where_there_is_no_room_nothing_is_left_and_nobody_is_ended() {
+    let Some(mounted) = Mounted::new(1 << 20) else { return };
+    let before = mounted.free();
+    let path = mounted.0.ring();
+    let refused = RingFile::create::<[u64; 7]>(&path, &ring_of(4 << 20)).unwrap_err();
+    assert!(matches!(refused, CreateError::Full { .. }), "{refused}");
+    assert!(refused.to_string().contains("no room for a ring file of"), "{refused}");
+    assert!(!path.exists());
+    assert_eq!(mounted.free(), before, "what was reserved is given back");
+}
+
+#[test]
+fn what_was_reserved_can_be_written_when_the_file_system_is_full() {
+    let Some(mounted) = Mounted::new(2 << 20) else { return };
+    let tables = [CellTable { cell: 64, cells: 1_000 }];
+    let settings = FileSettings { tables: &tables, names_bytes: 1 << 16, ..ring_of(1 << 20) };
+    let path = mounted.0.ring();
+    let file = RingFile::create::<[u64; 7]>(&path, &settings).unwrap();
+    // All the rest.
+    let mut rest = std::fs::File::create(mounted.0.0.join("rest")).unwrap();
+    let full = std::io::copy(&mut std::io::repeat(7), &mut rest).unwrap_err();
+    assert_eq!(full.raw_os_error(), Some(libc::ENOSPC));
+    assert_eq!(mounted.free(), 0);
+    let (ring, _consumer) = file.ring::<[u64; 7]>().unwrap();
+    let mut lease = ring.lease().unwrap();
+    let mut pushed = [0, 0];
+    while lease.try_publish(0, 1, |_| [u64::MAX; 7]).is_ok() {
+        pushed[0] += 1;
+    }
+    while ring
+        .try_claim(1)
+        .map(|mut claim| {
+            *claim.slot(0) = [u64::MAX; 7];
+            claim.publish();
+        })
+        .is_ok()
+    {
+        pushed[1] += 1;
+    }
+    assert_eq!(pushed.iter().sum::<usize>(), (1 << 20) / 64, "each slot was written");
+    let cells = file.cells::<[AtomicU64; 8]>(0).unwrap();
+    cells.iter().flatten().for_each(|word| word.store(1, Ordering::Relaxed));
+    let mut names = 0;
+    while file.names().append(1, &[7; 9], &["some text"]).is_ok() {
+        names += 1;
+    }
+    let mut reader = Reader::open(&path).unwrap();
+    for (partition, pushed) in pushed.into_iter().enumerate() {
+        let drained = reader.drain(partition, 0, true, u64::MAX, |_| ()).unwrap();
+        assert_eq!(drained.entries, pushed as u64);
+    }
+    let mut wanted = NamesRead::default();
+    wanted.names = names;
+    assert_eq!(reader.names(true, |_| ()).unwrap(), wanted);
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_read_is_no_signal() {
+    let folder = Folder::new();
+    let file = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 20)).unwrap();
+    let (ring, _consumer) = file.ring::<[u64; 7]>().unwrap();
+    let shared = ring.shared_partition();
+    while ring.try_claim(1).map(|claim| claim.publish()).is_ok() {}
+    let mut reader = Reader::open(&folder.ring()).unwrap();
+    let whole = std::fs::metadata(folder.ring()).unwrap().len();
+    let mut before = u64::MAX;
+    for part in (0..=20).rev() {
+        let cutting = std::fs::File::options().write(true).open(folder.ring()).unwrap();
+        cutting.set_len(whole * part / 20).unwrap();
+        let drained = reader.drain(shared, 0, true, u64::MAX, |_| ()).unwrap();
+        assert!(drained.entries <= before, "{part}");
+        assert!(part == 20 || reader.is_cut());
+        before = drained.entries;
+    }
+    assert_eq!(before, 0);
+    // Nobody may touch the memory of the file any more.
+    std::mem::forget((file, ring));
+}
+
+#[test]
+fn a_folder_that_others_can_enter_is_refused_and_a_new_one_is_its_owners_alone() {
+    let folder = Folder::new();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = folder.0.join("a/b/run.ring");
+    let _file = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap();
+    assert_eq!((mode(&folder.0.join("a/b")), mode(&path)), (0o700, 0o600));
+    let again = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap_err();
+    assert!(matches!(again, CreateError::Exists(_)), "{again}");
+    std::fs::set_permissions(folder.0.join("a"), PermissionsExt::from_mode(0o750)).unwrap();
+    let shared =
+        RingFile::create::<[u64; 1]>(&folder.0.join("a/run.ring"), &FileSettings::default());
+    let shared = shared.unwrap_err().to_string();
+    assert!(shared.contains("can be entered by others; give the ring file a folder"), "{shared}");
+    std::os::unix::fs::symlink(folder.0.join("a/b"), folder.0.join("link")).unwrap();
+    let linked = folder.0.join("link/other.ring");
+    let linked = RingFile::create::<[u64; 1]>(&linked, &FileSettings::default());
+    assert!(matches!(linked.unwrap_err(), CreateError::Shared { .. }));
+}
+
+#[test]
+fn a_file_system_that_is_not_known_is_refused_by_its_name() {
+    // There are no files in it, but folders.
+    let refused = RingFile::create::<[u64; 1]>(
+        Path::new("/proc/self/task/run.ring"),
+        &FileSettings::default(),
+    );
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, CreateError::FileSystem { .. } | CreateError::Shared { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_is_larger_than_any_memory_is_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    let refused = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(usize::MAX)).unwrap_err();
+    assert!(matches!(refused, CreateError::TooLarge(_)), "{refused}");
+    assert!(!folder.ring().exists());
+}
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn limited() {
+    let Some(folder) = Folder::given() else { return };
+    let limit = libc::rlimit { rlim_cur: 1 << 16, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a limit of this process.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+    let refused = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 20)).unwrap_err();
+    assert!(matches!(refused, CreateError::Full { .. }), "{refused}");
+    assert!(!folder.ring().exists());
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_no_signal() {
+    let folder = Folder::new();
+    let status = folder.command("places::limited").status().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn many() {
+    let Some(folder) = Folder::given() else { return };
+    let make = |number: usize| {
+        let path = folder.0.join(format!("{number}.ring"));
+        (RingFile::create::<[u64; 1]>(&path, &FileSettings::default()), path)
+    };
+    let mut files: Vec<_> = (0..64).map(|number| make(number).0.unwrap()).collect();
+    let (refused, path) = make(64);
+    assert!(refused.unwrap_err().to_string().contains("too many of them"));
+    assert!(!path.exists());
+    files.pop();
+    assert!(make(65).0.is_ok(), "there is room for another one");
+}
+
+#[test]
+fn more_files_than_a_fork_can_be_kept_from_are_refused() {
+    let folder = Folder::new();
+    let status = folder.command("places::many").status().unwrap();
+    assert!(status.success(), "{status}");
+}
