@@ -25,7 +25,9 @@ tested() {
     cargo +nightly test --locked --release -Zbuild-std --target "$host" \
         --config 'profile.release.package.libsqlite3-sys.opt-level=1' "$@"
 }
-tested --package spandrel-ring --features mapped --test stress --test file
+tested --package spandrel-ring --features mapped --test stress
+# Not those that are killed: what another process gives back is handed over by the system, and it sees a race.
+tested --package spandrel-ring --features mapped --test file -- --skip killed
 tested --package spandrel-tests \
     --test close_while_recording --test flush --test async_tasks \
     --test more_threads_than_partitions --test own_subscriber_many_threads \

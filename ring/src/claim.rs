@@ -53,7 +53,7 @@ impl<'a, T> Claim<'a, T> {
         assert!(index < self.slots as usize, "slot outside the claim");
         // SAFETY: `first + index` lies inside this unpublished claim, and `&mut self` forbids a
         // second reference to any of its slots.
-        unsafe { self.partition.slots.cells().slot_mut(self.first + index as u64) }
+        unsafe { self.partition.slots.cells().slot_mut(self.first.wrapping_add(index as u64)) }
     }
 
     /// Hands the slots to the consumer, and counts them as one claim of class 0.
@@ -85,7 +85,7 @@ impl<'a, T> Claim<'a, T> {
         let (words, cells) = (self.partition.words(), self.partition.slots.cells());
         cells.publish(self.first, self.slots as usize, tombstone);
         if self.exclusive {
-            words.commit_exclusive(self.first + u64::from(self.slots));
+            words.commit_exclusive(self.first.wrapping_add(u64::from(self.slots)));
         }
     }
 }

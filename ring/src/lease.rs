@@ -95,11 +95,11 @@ impl<T> Lease<T> {
             let value = value(index);
             // SAFETY: the lessee is alone, has room for `slots` slots from `first` on, and has not
             // published them; the reference ends with this statement.
-            unsafe { *cells.slot_mut(first + index as u64) = value };
+            unsafe { *cells.slot_mut(first.wrapping_add(index as u64)) = value };
         }
         words.count_exclusive(class);
         cells.publish(first, slots, false);
-        words.commit_exclusive(first + slots as u64);
+        words.commit_exclusive(first.wrapping_add(slots as u64));
         Ok(())
     }
 }

@@ -177,8 +177,9 @@ impl Words {
     /// Whether the lessee may claim without a look at the gating sequence; never once this is sealed.
     #[inline(always)]
     pub(crate) fn has_room(&self, first: u64, slots: u64) -> bool {
-        // Relaxed: as in `claim_exclusive`.
-        first + slots <= self.limit.0.load(Ordering::Relaxed)
+        // Relaxed: as in `claim_exclusive`. Wrapping, here and below: in a file the words may be anything, and then lead to
+        // some slot of this partition, and to no panic.
+        first.wrapping_add(slots) <= self.limit.0.load(Ordering::Relaxed)
     }
 
     /// Where the next claim begins.
@@ -200,7 +201,7 @@ impl Words {
         // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
         // with Release and Acquire. The Release of the stamp makes the count visible to whoever
         // sees the claim.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Counts a claim that one of several producers is about to publish.
@@ -269,7 +270,7 @@ impl<T> Partition<T> {
     /// at the same moment.
     pub(crate) fn has_spare(&self, slots: u64) -> bool {
         let capacity = self.slots.capacity();
-        self.backlog() + slots <= capacity - capacity / 4
+        self.backlog().saturating_add(slots) <= capacity - capacity / 4
     }
 
     /// Refuses all later claims by a lessee that has seen this.
@@ -292,8 +293,9 @@ impl<T> Partition<T> {
         let first = words.tail();
         // Relaxed: written by this lessee, or by an earlier one whose lease was handed over with
         // Release and Acquire.
-        if first + slots > words.limit.0.load(Ordering::Relaxed)
-            && let Room::PastHalf = self.look_for_room(first + slots)?
+        let end = first.wrapping_add(slots);
+        if end > words.limit.0.load(Ordering::Relaxed)
+            && let Room::PastHalf = self.look_for_room(end)?
         {
             self.nudge(nudge);
         }
@@ -309,10 +311,11 @@ impl<T> Partition<T> {
             let first = words.tail();
             // Acquire: pairs with the Release in `look_for_room`, by whichever producer computed
             // this limit; its look at `gating` becomes ours.
-            if first + slots > words.limit.0.load(Ordering::Acquire) {
-                past_half |= matches!(self.look_for_room(first + slots)?, Room::PastHalf);
+            let end = first.wrapping_add(slots);
+            if end > words.limit.0.load(Ordering::Acquire) {
+                past_half |= matches!(self.look_for_room(end)?, Room::PastHalf);
             }
-            if words.producers.0.tail.try_advance(first, first + slots) {
+            if words.producers.0.tail.try_advance(first, end) {
                 if past_half {
                     self.nudge(nudge);
                 }
@@ -332,10 +335,11 @@ impl<T> Partition<T> {
             return Err(ClaimError::Closed);
         }
         let gating = words.gating.0.acquire();
-        let (limit, room) = if end <= gating + capacity / 2 {
-            (gating + capacity / 2, Room::Enough)
-        } else if end <= gating + capacity {
-            (gating + capacity, Room::PastHalf)
+        let (half, whole) = (gating.saturating_add(capacity / 2), gating.saturating_add(capacity));
+        let (limit, room) = if end <= half {
+            (half, Room::Enough)
+        } else if end <= whole {
+            (whole, Room::PastHalf)
         } else {
             return Err(ClaimError::Full);
         };

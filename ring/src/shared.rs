@@ -28,7 +28,7 @@ impl<T> Shared<T> {
 
     /// Slots between consumer and producers.
     pub(crate) fn backlog(&self) -> u64 {
-        self.all().map(|partition| partition.backlog()).sum()
+        self.all().fold(0, |sum, partition| sum.saturating_add(partition.backlog()))
     }
 
     /// Checks what does not depend on the partition.

@@ -53,7 +53,7 @@ pub(crate) struct Published {
 /// What a stamp says, if it was set for the claim that begins at `sequence`.
 #[inline(always)]
 pub(crate) fn published_at(sequence: u64, stamp: u64) -> Option<Published> {
-    (stamp >> SEQUENCE_SHIFT == sequence + 1).then_some(Published {
+    (stamp >> SEQUENCE_SHIFT == sequence.wrapping_add(1)).then_some(Published {
         slots: (stamp & LENGTH_MASK) as usize,
         tombstone: stamp & TOMBSTONE != 0,
     })
@@ -314,8 +314,9 @@ impl<'a, H, T> Cells<'a, H, T> {
     /// Publishes the claim of `slots` slots that begins at `sequence`.
     #[inline(always)]
     pub(crate) fn publish(self, sequence: u64, slots: usize, tombstone: bool) {
-        let stamp =
-            (sequence + 1) << SEQUENCE_SHIFT | if tombstone { TOMBSTONE } else { 0 } | slots as u64;
+        let stamp = sequence.wrapping_add(1) << SEQUENCE_SHIFT
+            | if tombstone { TOMBSTONE } else { 0 }
+            | slots as u64;
         // Release: pairs with the Acquire in `published`; makes every slot of the claim visible.
         self.at(sequence).stamp.store(stamp, Ordering::Release);
     }

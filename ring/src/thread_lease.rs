@@ -118,11 +118,11 @@ impl<T> Borrowed<T> {
             // SAFETY: this thread has the lease, which is borrowed for this `Borrowed`, so it is alone; there is
             // room for `slots` slots from `first` on, and they are not published; the reference ends
             // with this statement.
-            fill(index, unsafe { cells.slot_mut(first + index as u64) });
+            fill(index, unsafe { cells.slot_mut(first.wrapping_add(index as u64)) });
         }
         words.count_exclusive(class);
         cells.publish(first, slots, false);
-        words.commit_exclusive(first + slots as u64);
+        words.commit_exclusive(first.wrapping_add(slots as u64));
         true
     }
 }

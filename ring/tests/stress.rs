@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use spandrel_ring::{ClaimError, Ring, RingOptions, ThreadLease};
+use spandrel_ring::{ClaimError, Consumer, Ring, RingOptions, ThreadLease};
 
 /// Three words, so that a torn slot shows: producer, number, and a mix of both.
 type Value = [u64; 3];
@@ -87,9 +87,39 @@ impl Drop for SetAtEnd<'_> {
     }
 }
 
+/// A ring on the heap; and one in a mapped file, of which no more than the memory is left.
+fn rings(options: RingOptions) -> Vec<(Ring<Value>, Consumer<Value>)> {
+    #[cfg(all(feature = "mapped", target_os = "linux", not(miri)))]
+    let mapped = {
+        use spandrel_ring::file::{FileSettings, RingFile};
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("/dev/shm/spandrel-stress-{}-{number}", std::process::id());
+        let path = std::path::Path::new(&folder).join("run.ring");
+        let settings = FileSettings { ring: options, ..FileSettings::default() };
+        let file = RingFile::create::<Value>(&path, &settings).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        file.ring()
+    };
+    #[cfg(not(all(feature = "mapped", target_os = "linux", not(miri))))]
+    let mapped = None;
+    std::iter::once(Ring::new(options)).chain(mapped).collect()
+}
+
 /// Runs `rounds` generations of `threads` producers against one consumer and checks everything.
 fn run(capacity: usize, threads: u64, rounds: u64, attempts: u64) {
-    let (ring, mut consumer) = Ring::<Value>::new(RingOptions { capacity, partitions: 2 });
+    for (ring, consumer) in rings(RingOptions { capacity, partitions: 2 }) {
+        run_on(&ring, consumer, threads, rounds, attempts);
+    }
+}
+
+fn run_on(
+    ring: &Ring<Value>,
+    mut consumer: Consumer<Value>,
+    threads: u64,
+    rounds: u64,
+    attempts: u64,
+) {
     let counts = Counts::default();
     let done = AtomicBool::new(false);
     let (entries, tombstones, next) = std::thread::scope(|scope| {
@@ -123,7 +153,6 @@ fn run(capacity: usize, threads: u64, rounds: u64, attempts: u64) {
         });
         let producing = SetAtEnd(&done);
         for round in 0..rounds {
-            let ring = &ring;
             let counts = &counts;
             std::thread::scope(|producers| {
                 for thread in 0..threads {

@@ -3,7 +3,7 @@
 //! All is read by copies (`pread`), never through a mapping: a file that is cut short meanwhile is shorter, and no
 //! signal. No buffer is larger than what the file has.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -85,6 +85,17 @@ pub(super) fn read_words<S: Source>(
     Ok(is_whole)
 }
 
+/// Opens a file, and waits for nobody: in the place of it may be a pipe.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
+}
+
 impl Reader<File> {
     /// Opens a ring file; its owner may live.
     ///
@@ -92,7 +103,7 @@ impl Reader<File> {
     ///
     /// Any [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = File::options().read(true).open(path)?;
+        let file = open(path, File::options().read(true))?;
         if !file.metadata()?.is_file() {
             return Err(OpenError::NoRing);
         }
@@ -105,7 +116,7 @@ impl Reader<File> {
     ///
     /// Any [`OpenError`].
     pub fn open_to_drain(path: &Path) -> Result<Self, OpenError> {
-        let file = File::options().read(true).write(true).open(path)?;
+        let file = open(path, File::options().read(true).write(true))?;
         if !file.metadata()?.is_file() {
             return Err(OpenError::NoRing);
         }

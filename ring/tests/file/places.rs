@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spandrel_ring::RingOptions;
-use spandrel_ring::file::{CellTable, CreateError, FileSettings, NamesRead, Reader, RingFile};
+use spandrel_ring::file::{
+    CellTable, CreateError, FileSettings, NamesRead, OpenError, Reader, RingFile,
+};
 
 use crate::Folder;
 
@@ -131,6 +133,50 @@ fn a_file_that_is_cut_short_while_it_is_read_is_no_signal() {
     assert_eq!(before, 0);
     // Nobody may touch the memory of the file any more.
     std::mem::forget((file, ring));
+}
+
+#[test]
+fn what_is_no_file_is_no_ring_and_nobody_waits_for_it() {
+    let folder = Folder::new();
+    let path = std::ffi::CString::new(folder.ring().to_str().unwrap()).unwrap();
+    // SAFETY: a text that ends.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    assert!(matches!(Reader::open(&folder.ring()), Err(OpenError::NoRing)));
+    assert!(matches!(Reader::open_to_drain(&folder.ring()), Err(OpenError::NoRing)));
+    assert!(matches!(Reader::open(&folder.0), Err(OpenError::NoRing)));
+}
+
+/// Somebody else who may write to the file spoils what is recorded, and nothing of the process that records.
+#[test]
+fn words_that_somebody_else_has_written_lead_its_owner_nowhere() {
+    let folder = Folder::new();
+    let file = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 14)).unwrap();
+    let (ring, mut consumer) = file.ring::<[u64; 7]>().unwrap();
+    let mut lease = ring.lease().unwrap();
+    let spoiling = std::fs::File::options().write(true).open(folder.ring()).unwrap();
+    let len = spoiling.metadata().unwrap().len();
+    let mut state = 0x1357_9BDF_0246_8ACE;
+    for turn in 0..20_000_u64 {
+        use std::os::unix::fs::FileExt;
+        let word = match turn % 4 {
+            0 => u64::MAX,
+            1 => 0,
+            2 => turn << 11,
+            _ => crate::random(&mut state),
+        };
+        let at = crate::random(&mut state) % (len / 8) * 8;
+        spoiling.write_all_at(&word.to_ne_bytes(), at).unwrap();
+        for slots in 1..=3 {
+            _ = lease.try_publish(0, slots, |_| [turn; 7]);
+            _ = ring.try_claim(slots).map(|claim| claim.publish());
+        }
+        _ = lease.has_spare(1) || ring.has_spare(1);
+        _ = file.names().append(1, &[turn], &["text"]);
+        for partition in 0..consumer.partitions() {
+            consumer.drain(partition, 100, |entry| assert!(entry.slots().len() < 1 << 10));
+        }
+        _ = (ring.backlog(), consumer.backlog(), ring.published());
+    }
 }
 
 #[test]
