@@ -67,6 +67,8 @@ mod place;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod system;
 
+#[cfg(any(test, spandrel_fuzz))]
+pub mod fuzz;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
 #[cfg(all(test, not(spandrel_loom)))]
