@@ -262,3 +262,68 @@ fn more_files_than_a_fork_can_be_kept_from_are_refused() {
     let status = folder.command("places::many").status().unwrap();
     assert!(status.success(), "{status}");
 }
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn is_cut_short() {
+    let Some(folder) = Folder::given() else { return };
+    let settings =
+        FileSettings { tables: &[CellTable { cell: 64, cells: 1_000 }], ..ring_of(1 << 20) };
+    let file = RingFile::create::<[u64; 7]>(&folder.ring(), &settings).unwrap();
+    let (ring, mut consumer) = file.ring::<[u64; 7]>().unwrap();
+    let cells = file.cells::<[AtomicU64; 8]>(0).unwrap();
+    let cutting = std::fs::File::options().write(true).open(folder.ring()).unwrap();
+    let whole = cutting.metadata().unwrap().len();
+    std::thread::scope(|scope| {
+        let (ring, cells, file) = (&ring, &cells, &file);
+        let cut = || cutting.set_len(whole / 2).and_then(|()| cutting.set_len(0)).unwrap();
+        for thread in 0..3 {
+            scope.spawn(move || {
+                let mut lease = ring.lease();
+                // Some more after that it has been found out, whichever thread does.
+                for _ in (0..100_000).chain((0..).take_while(|_| !file.was_cut())) {
+                    match &mut lease {
+                        Some(lease) => _ = lease.try_publish(0, 1, |_| [thread; 7]),
+                        None => _ = ring.try_claim(1).map(|claim| claim.publish()),
+                    }
+                    cells.iter().for_each(|cell| _ = cell[3].fetch_add(1, Ordering::Relaxed));
+                    _ = file.names().append(1, &[thread], &["text"]);
+                    if cells[999][3].load(Ordering::Relaxed) > 1_000 {
+                        break;
+                    }
+                }
+            });
+        }
+        (0..50).for_each(|_| _ = consumer.drain(0, usize::MAX, |_| ()));
+        cut();
+        (0..50).for_each(|_| _ = consumer.drain(1, usize::MAX, |_| ()));
+    });
+    cells.iter().for_each(|cell| _ = cell[3].load(Ordering::Relaxed));
+    assert!(file.was_cut());
+    assert!(std::fs::metadata(folder.ring()).unwrap().len() == 0);
+}
+
+#[test]
+fn whoever_records_lives_on_when_his_file_is_cut_short() {
+    let folder = Folder::new();
+    let status = folder.command("places::is_cut_short").status().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn faults_elsewhere() {
+    let Some(folder) = Folder::given() else { return };
+    let _file = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 14)).unwrap();
+    let words = crate::witness::words(&folder.0.join("other"), 512);
+    std::fs::File::options().write(true).open(folder.0.join("other")).unwrap().set_len(0).unwrap();
+    words[0].store(1, Ordering::Relaxed);
+}
+
+#[test]
+fn a_fault_that_is_not_ours_is_what_it_was() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = Folder::new();
+    let status = folder.command("places::faults_elsewhere").status().unwrap();
+    assert_eq!(status.signal(), Some(libc::SIGBUS), "{status}");
+}
