@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use spandrel_export::Source;
 use spandrel_query::{
-    By, Columns, Filter, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef, StackTree,
+    By, Columns, Filter, Fold, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef, StackTree,
     Stacks, TimeError, TimeRange, TimeZone, Window, quote,
 };
 use spandrel_storage::APPLICATION_ID;
@@ -215,6 +215,16 @@ impl Profile {
         Ok(())
     }
 
+    /// The same, summed up on all processors.
+    pub(crate) fn fold_calls_named<F: Fold>(
+        &self,
+        name: &str,
+        columns: Columns,
+        begin: impl Fn() -> F + Sync,
+    ) -> Result<F, Failure> {
+        Ok(self.reader.fold_calls(&self.pass(columns), &self.filter_named(name)?, begin)?)
+    }
+
     fn filter_named(&self, name: &str) -> Result<Filter, Failure> {
         let named = Filter::parse(&format!("name={}", quote(name)))
             .map_err(|error| Failure::usage(error.render()))?;
@@ -235,14 +245,8 @@ impl Profile {
             let extent = self.reader.add_window(&self.pass(columns), &mut groups)?;
             return Ok((groups, extent.length_ns()));
         }
-        let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
-        self.calls(columns, |span| {
-            groups.add(span);
-            first_ns = first_ns.min(span.start_ns);
-            last_ns = last_ns.max(span.end_ns().unwrap_or(span.start_ns));
-            ControlFlow::Continue(())
-        })?;
-        Ok((groups, last_ns.saturating_sub(first_ns).max(0)))
+        let extent = self.reader.add_calls(&self.pass(columns), &self.filter, &mut groups)?;
+        Ok((groups, extent.length_ns()))
     }
 
     /// The groups of the calls of a name that are asked about, or of all; from the rollups where they say
@@ -258,11 +262,8 @@ impl Profile {
             return Ok(groups);
         }
         let Some(name) = name else { return Ok(self.groups(by)?.0) };
-        let columns = by.columns();
-        self.calls_named(name, columns, |span| {
-            groups.add(span);
-            ControlFlow::Continue(())
-        })?;
+        let filter = self.filter_named(name)?;
+        self.reader.add_calls(&self.pass(by.columns()), &filter, &mut groups)?;
         Ok(groups)
     }
 

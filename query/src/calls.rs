@@ -30,9 +30,9 @@ use spandrel_storage::internals::Context;
 use spandrel_storage::internals::lived_long_to_the_end;
 
 /// What is to be done with an entry, and what for.
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     scan: &'a Scan,
-    filter: &'a Filter,
+    pub(super) filter: &'a Filter,
     /// Whether an entry needs more of its span than the callsite.
     needs_owners: bool,
     /// Whether entries that were not recorded are meant, too, as far as the window goes.
@@ -40,7 +40,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(scan: &'a Scan, filter: &'a Filter) -> Self {
+    pub(super) fn new(scan: &'a Scan, filter: &'a Filter) -> Self {
         Self {
             scan,
             filter,
@@ -50,7 +50,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether the longest entry of a span is meant, whenever it was.
-    fn has_longest(&self) -> bool {
+    pub(super) fn has_longest(&self) -> bool {
         self.has_earlier && self.scan.is_whole()
     }
 }
@@ -155,7 +155,7 @@ impl Reader {
     }
 
     /// `open`: spans that were open at the end, and may live long.
-    fn scan_entries(
+    pub(super) fn scan_entries(
         &self,
         pass: &Pass<'_>,
         open: Vec<Span>,
@@ -261,7 +261,7 @@ impl Reader {
 }
 
 /// Hands out a span if it is meant; of one that lives long that is asked of its longest entry.
-fn hand_out(
+pub(super) fn hand_out(
     pass: &Pass<'_>,
     span: &SpanRef<'_>,
     mut matches: impl FnMut(&SpanRef<'_>) -> bool,

@@ -8,14 +8,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fields::field_text;
-use super::{Columns, SpanRef};
+use super::{Columns, Fold, SpanRef};
 use crate::reader::{Callsite, CountedBy, Top};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::{Hints, QuickMap};
 
 /// Groups at most, some 2 KiB each.
 const GROUPS_MAX: usize = 10_000;
+/// Groups that several threads may have each.
+const OF_A_THREAD_MAX: usize = 1_000;
+/// Groups of which it is remembered where in their histogram durations were counted last: 1 KiB each.
+const HINTED_MAX: usize = 256;
 
 /// What spans of a group have in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,7 +142,8 @@ impl Group {
         }
     }
 
-    fn count(&mut self, span: &SpanRef<'_>) {
+    #[inline]
+    fn count(&mut self, span: &SpanRef<'_>, hints: Option<&mut Hints>) {
         let Some(duration_ns) = span.duration_ns else {
             self.unfinished += 1;
             return;
@@ -163,7 +168,11 @@ impl Group {
         let own = self.self_busy_ns.zip(span.self_busy_ns);
         self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
         self.max_ns = self.max_ns.max(duration_ns);
-        self.histogram.record(duration_ns.max(0) as u64);
+        let duration = duration_ns.max(0) as u64;
+        match hints {
+            Some(hints) => self.histogram.record_near(duration, hints),
+            None => self.histogram.record(duration),
+        }
     }
 
     fn counts_by(&mut self, counted: CountedBy) {
@@ -172,6 +181,24 @@ impl Group {
         } else if self.counted != counted {
             self.counted = CountedBy::Both;
         }
+    }
+
+    /// Adds what was counted elsewhere of the same.
+    fn join(&mut self, other: &Self) {
+        if other.spans > 0 || other.calls > 0 {
+            self.counts_by(other.counted);
+        }
+        self.spans = self.spans.saturating_add(other.spans);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.unfinished = self.unfinished.saturating_add(other.unfinished);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.busy_ns = self.busy_ns.zip(other.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
+        self.self_ns = self.self_ns.saturating_add(other.self_ns);
+        let own = self.self_busy_ns.zip(other.self_busy_ns);
+        self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.merge(&other.histogram);
     }
 
     fn merge(&mut self, top: &Top) {
@@ -189,6 +216,9 @@ impl Group {
     }
 }
 
+/// What spans of a group have in common, what tells groups of one name apart, and what counts.
+type GroupKey = (Key, String, CountedBy);
+
 /// Spans by what they have in common.
 #[derive(Debug)]
 pub struct Groups {
@@ -196,9 +226,13 @@ pub struct Groups {
     groups: Vec<Group>,
     /// Groups by callsite or thread, which say all but for fields, and by what counts.
     by_number: QuickMap<(i64, u8), usize>,
-    by_key: HashMap<(Key, String, CountedBy), usize>,
+    by_key: HashMap<GroupKey, usize>,
     groups_max: usize,
     others: Option<usize>,
+    /// Of each group the span for which it was made; 0 if that was none.
+    first_ids: Vec<u64>,
+    /// Of the first groups.
+    hints: Vec<Hints>,
 }
 
 impl Groups {
@@ -211,14 +245,21 @@ impl Groups {
             by_key: HashMap::new(),
             groups_max: GROUPS_MAX,
             others: None,
+            first_ids: Vec::new(),
+            hints: Vec::new(),
         }
+    }
+
+    /// Others by the same, without a span yet.
+    pub(crate) fn of_nothing(&self) -> Self {
+        Self { groups_max: self.groups_max, ..Self::new(self.by.clone()) }
     }
 
     /// Counts a span.
     pub fn add(&mut self, span: &SpanRef<'_>) {
         let at = self.place(span);
         if let Some(group) = self.groups.get_mut(at) {
-            group.count(span);
+            group.count(span, self.hints.get_mut(at));
             // That one may have been on another thread.
             if self.by != By::Thread {
                 let longest_ns = span.entry.map_or(0, |entry| entry.longest_of_span_ns);
@@ -234,7 +275,7 @@ impl Groups {
 
     /// Counts the spans of a callsite that were summed up, and unfinished ones beside them.
     pub(crate) fn add_sums(&mut self, top: &Top, unfinished: u64) {
-        let at = self.of_callsite(&top.callsite, top.counted);
+        let at = self.of_callsite(&top.callsite, top.counted, 0);
         if let Some(group) = self.groups.get_mut(at) {
             group.unfinished = group.unfinished.saturating_add(unfinished);
             if top.calls > 0 || top.spans > 0 {
@@ -265,7 +306,7 @@ impl Groups {
             By::Field(name) => {
                 let value = span.fields.and_then(|fields| field_text(fields, name));
                 let key = value.map_or(Key::NoField, Key::Value);
-                self.of_key((key, String::new(), counted), span.callsite)
+                self.of_key((key, String::new(), counted), span.callsite, span.id)
             }
             By::Thread => match self.by_number.get(&(span.longest_thread.id, 0)) {
                 Some(at) => *at,
@@ -275,15 +316,20 @@ impl Groups {
                     let name = name.unwrap_or_else(|| format!("thread {}", thread.os_id));
                     // Threads of a name are different threads.
                     let key = (Key::Value(name), thread.id.to_string(), CountedBy::Both);
-                    let at = self.of_key(key, span.callsite);
+                    let at = self.of_key(key, span.callsite, span.id);
                     self.remember((thread.id, 0), at)
                 }
             },
-            _ => self.of_callsite(span.callsite, counted),
+            _ => self.of_callsite(span.callsite, counted, span.id),
         }
     }
 
-    fn of_callsite(&mut self, callsite: &Arc<Callsite>, counted: CountedBy) -> usize {
+    fn of_callsite(
+        &mut self,
+        callsite: &Arc<Callsite>,
+        counted: CountedBy,
+        first_id: u64,
+    ) -> usize {
         let number = (callsite.id, counted as u8);
         if let Some(at) = self.by_number.get(&number) {
             return *at;
@@ -295,7 +341,7 @@ impl Groups {
             By::Callsite => (callsite.name.clone(), callsite.id.to_string()),
             _ => (callsite.name.clone(), callsite.target.to_string()),
         };
-        let at = self.of_key((Key::Value(value), also, counted), callsite);
+        let at = self.of_key((Key::Value(value), also, counted), callsite, first_id);
         self.remember(number, at)
     }
 
@@ -307,7 +353,7 @@ impl Groups {
         at
     }
 
-    fn of_key(&mut self, key: (Key, String, CountedBy), callsite: &Arc<Callsite>) -> usize {
+    fn of_key(&mut self, key: GroupKey, callsite: &Arc<Callsite>, first_id: u64) -> usize {
         if let Some(at) = self.by_key.get(&key) {
             return *at;
         }
@@ -315,12 +361,60 @@ impl Groups {
         if at >= self.groups_max {
             return *self.others.get_or_insert_with(|| {
                 self.groups.push(Group::new(Key::Others, callsite.clone(), key.2));
+                self.first_ids.push(first_id);
                 at
             });
         }
-        self.groups.push(Group::new(key.0.clone(), callsite.clone(), key.2));
+        let group = Group::new(key.0.clone(), callsite.clone(), key.2);
+        self.push(key, group, first_id)
+    }
+
+    fn push(&mut self, key: GroupKey, group: Group, first_id: u64) -> usize {
+        let at = self.groups.len();
+        self.groups.push(group);
+        self.first_ids.push(first_id);
+        if at < HINTED_MAX {
+            self.hints.push(Hints::default());
+        }
         self.by_key.insert(key, at);
         at
+    }
+}
+
+/// Groups are in the order in which a pass would have met them.
+impl Fold for Groups {
+    fn add(&mut self, call: &SpanRef<'_>) {
+        Groups::add(self, call);
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut joined = parts.first()?.of_nothing();
+        let mut all = Vec::new();
+        for part in parts {
+            // Which spans belong to those depends on the order.
+            if part.others.is_some() {
+                return None;
+            }
+            let mut keys: Vec<_> = part.by_key.into_iter().collect();
+            keys.sort_unstable_by_key(|(_, at)| *at);
+            let groups = part.groups.into_iter().zip(part.first_ids);
+            all.extend(groups.zip(keys).map(|((group, first), (key, _))| (first, key, group)));
+        }
+        all.sort_by_key(|(first, ..)| *first);
+        for (first, key, group) in all {
+            if let Some(at) = joined.by_key.get(&key) {
+                joined.groups.get_mut(*at)?.join(&group);
+            } else if joined.groups.len() < joined.groups_max {
+                joined.push(key, group, first);
+            } else {
+                return None;
+            }
+        }
+        Some(joined)
+    }
+
+    fn is_full(&self) -> bool {
+        self.groups.len() > OF_A_THREAD_MAX
     }
 }
 

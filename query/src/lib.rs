@@ -21,6 +21,7 @@ mod time;
 // Rows as they are stored, with names.
 mod event_text;
 mod fields;
+mod known_names;
 mod raw_span;
 mod reader;
 mod related_rows;
@@ -30,6 +31,7 @@ mod span_ref;
 // Passes over spans, calls and entries.
 mod calls;
 mod entry_scan;
+mod fold_calls;
 mod id_range;
 mod id_set;
 mod scan;
@@ -80,6 +82,7 @@ pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::event_text::{event_name, event_text};
 pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
+pub use self::fold_calls::Fold;
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
 pub use self::groups::{By, Group, Groups, Key};
 #[doc(hidden)]

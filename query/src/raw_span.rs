@@ -7,7 +7,7 @@ use crate::reader::read_status;
 use spandrel_storage::Status;
 
 /// A row as it is stored, without names and without its fields. What is not read of it is `None`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RawSpan {
     pub(crate) id: i64,
     pub(crate) parent_id: Option<i64>,

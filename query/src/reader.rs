@@ -28,7 +28,7 @@ pub use self::top::{CountedBy, Top};
 pub use self::writer::{Loss, WriterStat};
 
 pub(crate) use self::entry::ENTRY_COLUMNS;
-pub(crate) use self::names::{LookUp, Shared};
+pub(crate) use self::names::{LookUp, Shared, read_thread};
 pub(crate) use self::span::{
     COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS, OPEN_COLUMNS as OPEN_SPAN_COLUMNS, last_exit,
     longest_entry, read_status, self_busy, status_named,

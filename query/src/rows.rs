@@ -15,7 +15,7 @@ use super::id_range::Range;
 use super::raw_span::RawSpan;
 use super::span_pages::{Ended, Pause, ReadAheadEvent, RowFilter, SpanPages};
 use super::workers::ReadAhead;
-use super::{Columns, SpanRef};
+use super::{Columns, SpanContext, SpanRef};
 use crate::reader::{
     Callsite, Lineage, LookUp, Shared, Span, Thread, last_exit, longest_entry, self_busy,
 };
@@ -213,23 +213,45 @@ impl Rows {
             Some(id) => self.workers.get(id, |id| names.thread(id))?,
             None => thread,
         };
+        let shared = &mut self.shared;
+        let callsite = self.callsites.get(raw.callsite_id, |id| names.callsite(id, shared))?;
+        let named = Named { callsite, threads: [thread, longest_thread] };
+        Ok(named.span(raw, (self.run_id, self.columns), fields, context))
+    }
+}
+
+/// What a row has numbers of.
+pub(crate) struct Named<'a> {
+    pub(crate) callsite: &'a Arc<Callsite>,
+    /// The one that created it, and that of its longest entry.
+    pub(crate) threads: [&'a Arc<Thread>; 2],
+}
+
+impl<'a> Named<'a> {
+    /// A row of a run as a span.
+    #[inline]
+    pub(crate) fn span(
+        &self,
+        raw: &RawSpan,
+        (run_id, columns): (i64, Columns),
+        fields: Option<&'a str>,
+        context: Option<SpanContext>,
+    ) -> SpanRef<'a> {
         let (entries, busy_ns) = (raw.entries as u64, raw.busy_ns);
         let [first, longest, last] = [raw.first_entry_ns, raw.longest_entry_ns, raw.last_exit_ns];
-        Ok(SpanRef {
+        let [thread, longest_thread] = self.threads;
+        SpanRef {
             id: raw.id as u64,
-            run_id: self.run_id,
+            run_id,
             parent_id: raw.parent_id.map(|id| id as u64),
             root_id: raw.root_id as u64,
-            callsite: {
-                let shared = &mut self.shared;
-                self.callsites.get(raw.callsite_id, |id| names.callsite(id, shared))?
-            },
+            callsite: self.callsite,
             thread,
             start_ns: raw.start_ns,
             duration_ns: raw.duration_ns,
             busy_ns,
             self_ns: raw.self_ns,
-            self_busy_ns: match self.columns {
+            self_busy_ns: match columns {
                 Columns::Numbers => None,
                 _ => self_busy((entries, first), busy_ns, raw.self_ns, raw.self_busy_ns),
             },
@@ -242,7 +264,7 @@ impl Rows {
             fields,
             entry: None,
             context,
-        })
+        }
     }
 }
 

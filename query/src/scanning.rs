@@ -9,6 +9,8 @@
 //! zones (`indexes.rs`), only those that the window touches are read, and else the ranges in which commits
 //! (`commit_map.rs`) have spans of that time.
 
+mod side_by_side;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
+pub(super) use self::side_by_side::Sums;
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::id_set::IdSet;
@@ -280,7 +283,7 @@ impl Reader {
     }
 
     /// The ids that the scan has to look at, as ranges.
-    fn ranges(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
+    pub(super) fn ranges(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Vec<Range>> {
             let Some(all) = of_run(&tx, scan.run_id)? else { return Ok(Vec::new()) };

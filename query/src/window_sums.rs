@@ -11,7 +11,7 @@ use rusqlite::Transaction;
 
 use super::id_range::{Range, join};
 use super::zone_lookup::{TouchedZone, touched_zones};
-use super::{Filter, Groups, Scan, SpanRef};
+use super::{Filter, Fold, Groups, Scan, SpanRef};
 use crate::indexes::{self, SUMS};
 use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
 use spandrel_storage::Error;
@@ -36,9 +36,37 @@ impl Extent {
         self.to_ns = self.to_ns.max(to_ns);
     }
 
+    fn add_call(&mut self, call: &SpanRef<'_>) {
+        self.add(call.start_ns, call.end_ns().unwrap_or(call.start_ns));
+    }
+
     /// How long it is; 0 without spans.
     pub fn length_ns(&self) -> i64 {
         self.to_ns.saturating_sub(self.from_ns).max(0)
+    }
+}
+
+/// Groups, and the time that their calls span.
+struct WindowGroups {
+    groups: Groups,
+    extent: Extent,
+}
+
+impl Fold for WindowGroups {
+    fn add(&mut self, call: &SpanRef<'_>) {
+        self.groups.add(call);
+        self.extent.add_call(call);
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut extent = Extent::NOTHING;
+        parts.iter().for_each(|part| extent.add(part.extent.from_ns, part.extent.to_ns));
+        let groups = Groups::join(parts.into_iter().map(|part| part.groups).collect())?;
+        Some(Self { groups, extent })
+    }
+
+    fn is_full(&self) -> bool {
+        self.groups.is_full()
     }
 }
 
@@ -78,16 +106,15 @@ impl Reader {
     /// As [`scan`](Self::scan); of a window of a profile with indexes, some ten milliseconds, if
     /// [the groups can be made of sums](super::By::is_in_rollups).
     pub fn add_window(&self, scan: &Scan, groups: &mut Groups) -> Result<Extent, Error> {
+        let has_sums = scan.has_window() && scan.ids.is_none() && groups.by().is_in_rollups();
+        let Some(sums) = (if has_sums { self.window_sums(scan)? } else { None }) else {
+            return self.add_calls(scan, &Filter::all(), groups);
+        };
         let mut extent = Extent::NOTHING;
         let mut one = |groups: &mut Groups, span: &SpanRef<'_>| {
             groups.add(span);
-            extent.add(span.start_ns, span.end_ns().unwrap_or(span.start_ns));
+            extent.add_call(span);
             ControlFlow::Continue(())
-        };
-        let has_sums = scan.has_window() && scan.ids.is_none() && groups.by().is_in_rollups();
-        let Some(sums) = (if has_sums { self.window_sums(scan)? } else { None }) else {
-            self.scan_calls(scan, &Filter::all(), |span| one(groups, span))?;
-            return Ok(extent);
         };
         self.scan_ranges(scan, sums.rest, &mut (), |(), span| one(groups, span))?;
         let mut by_callsite: Vec<_> = sums.by_callsite.into_iter().collect();
@@ -100,6 +127,33 @@ impl Reader {
         }
         self.add_entries(scan, |call| one(groups, call))?;
         extent.add(sums.extent.from_ns, sums.extent.to_ns);
+        Ok(extent)
+    }
+
+    /// Counts the calls that a scan and a filter mean in their groups. Gives the time that they span.
+    ///
+    /// # Blocking
+    ///
+    /// As [`fold_calls`](Self::fold_calls).
+    pub fn add_calls(
+        &self,
+        scan: &Scan,
+        filter: &Filter,
+        groups: &mut Groups,
+    ) -> Result<Extent, Error> {
+        if groups.groups().is_empty() {
+            let begin =
+                || WindowGroups { groups: groups.of_nothing(), extent: Extent::NOTHING };
+            let counted = self.fold_calls(scan, filter, begin)?;
+            *groups = counted.groups;
+            return Ok(counted.extent);
+        }
+        let mut extent = Extent::NOTHING;
+        self.scan_calls(scan, filter, |span| {
+            groups.add(span);
+            extent.add_call(span);
+            ControlFlow::Continue(())
+        })?;
         Ok(extent)
     }
 

@@ -11,6 +11,8 @@ const WORKERS_MAX: usize = 8;
 pub(crate) struct ReadAhead {
     /// How many there are; whoever asks is one more.
     pub(crate) threads: usize,
+    /// How many there are where each sums up what it reads; likewise.
+    pub(crate) folding: usize,
     /// Leaves of the tree that one reads at a time.
     pub(crate) leaves: usize,
     /// Rows that are handed over at once, some 200 bytes each.
@@ -20,7 +22,8 @@ pub(crate) struct ReadAhead {
 impl ReadAhead {
     /// As the processors allow. More than three threads read faster than anybody takes the rows.
     pub(crate) fn usual() -> Self {
-        Self { threads: workers().saturating_sub(1).min(3), leaves: 128, rows: 2_048 }
+        let folding = workers().saturating_sub(1);
+        Self { threads: folding.min(3), folding, leaves: 128, rows: 2_048 }
     }
 }
 

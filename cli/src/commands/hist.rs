@@ -3,10 +3,8 @@
 //! Of a whole run from the rollups, whatever the number of spans, and of a window of an optimized
 //! profile from its sums; of a filter by a scan.
 
-use std::ops::ControlFlow;
-
 use anstyle::{AnsiColor, Style};
-use spandrel_query::{Bar, By, Columns, CountedBy, Mode, bars, modes};
+use spandrel_query::{Bar, By, Columns, CountedBy, Fold, Mode, SpanRef, bars, modes};
 use spandrel_storage::Histogram;
 
 use super::prelude::*;
@@ -171,8 +169,8 @@ fn from_rollups(profile: &Profile, name: &str) -> Result<Durations, Failure> {
 }
 
 fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
-    let mut durations = Durations::default();
     if profile.filter.is_empty() {
+        let mut durations = Durations::default();
         let (groups, _) = profile.groups(&By::Callsite)?;
         let named = groups.groups().iter().filter(|group| group.callsite.name == name);
         let named = named.filter(|group| group.calls > 0);
@@ -183,16 +181,30 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
         });
         return Ok(durations);
     }
-    profile.calls_named(name, Columns::Numbers, |span| {
-        if let Some(ns) = span.call_ns() {
-            durations.record(ns);
-            durations.counts_by(span.counted());
-            let earlier = span.entry.map_or(0, |entry| entry.earlier_entries);
-            durations.summed_only = durations.summed_only.saturating_add(earlier);
+    profile.fold_calls_named(name, Columns::Numbers, Durations::default)
+}
+
+impl Fold for Durations {
+    fn add(&mut self, call: &SpanRef<'_>) {
+        if let Some(ns) = call.call_ns() {
+            self.record(ns);
+            self.counts_by(call.counted());
+            let earlier = call.entry.map_or(0, |entry| entry.earlier_entries);
+            self.summed_only = self.summed_only.saturating_add(earlier);
         }
-        ControlFlow::Continue(())
-    })?;
-    Ok(durations)
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut joined = Self::default();
+        for part in parts {
+            joined.merge(&part.histogram, part.max_ns);
+            if let Some(counted) = part.counted {
+                joined.counts_by(counted);
+            }
+            joined.summed_only = joined.summed_only.saturating_add(part.summed_only);
+        }
+        Some(joined)
+    }
 }
 
 fn ns(ns: u64) -> i64 {

@@ -11,9 +11,45 @@ use spandrel_storage::Status;
 const BLOCKS: i64 = 64;
 
 /// The block of a moment in a run of this length.
-pub(super) fn block(at_ns: i64, length_ns: i64) -> u8 {
+fn block(at_ns: i64, length_ns: i64) -> u8 {
     let block = i128::from(at_ns) * i128::from(BLOCKS) / i128::from(length_ns);
     block.clamp(0, i128::from(BLOCKS) - 1) as u8
+}
+
+/// The blocks of moments that come roughly in order: a division for each would cost more than all else.
+#[derive(Debug)]
+pub(super) struct BlockLookUp {
+    length_ns: i64,
+    /// Moments from the first to before the second are in this block.
+    known: (i64, i64, u8),
+}
+
+impl BlockLookUp {
+    pub(super) fn new(length_ns: i64) -> Self {
+        Self { length_ns, known: (0, 0, 0) }
+    }
+
+    /// The block of a moment.
+    #[inline]
+    pub(super) fn get(&mut self, at_ns: i64) -> u8 {
+        let (from_ns, to_ns, known) = self.known;
+        if (from_ns..to_ns).contains(&at_ns) { known } else { self.find(at_ns) }
+    }
+
+    #[cold]
+    fn find(&mut self, at_ns: i64) -> u8 {
+        let found = block(at_ns, self.length_ns);
+        let length = i128::from(self.length_ns);
+        let begin = |number: i64| {
+            let scaled = i128::from(number) * length;
+            i64::try_from((scaled + i128::from(BLOCKS) - 1) / i128::from(BLOCKS))
+        };
+        let number = i64::from(found);
+        let from_ns = if number == 0 { Ok(i64::MIN) } else { begin(number) };
+        let to_ns = if number == BLOCKS - 1 { Ok(i64::MAX) } else { begin(number + 1) };
+        self.known = (from_ns.unwrap_or(i64::MAX), to_ns.unwrap_or(i64::MAX), found);
+        found
+    }
 }
 
 /// The calls of one name.
@@ -54,6 +90,18 @@ impl PartialEq for LastBlock {
 }
 
 impl Eq for LastBlock {}
+
+/// Where buckets of the last block were found last, counted from its first cell, by their last digits.
+#[derive(Debug)]
+pub(super) struct CellHints([u16; HINTS]);
+
+const HINTS: usize = 512;
+
+impl Default for CellHints {
+    fn default() -> Self {
+        Self([0; HINTS])
+    }
+}
 
 /// The number of spans in a bucket of a block, or the busy time of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +241,13 @@ impl Samples {
     }
 
     /// Adds a span or an entry of the only run so far.
-    pub(super) fn add(&mut self, span: &SpanRef<'_>, duration_ns: i64, block: u8) {
+    pub(super) fn add(
+        &mut self,
+        span: &SpanRef<'_>,
+        duration_ns: i64,
+        block: u8,
+        hints: Option<&mut CellHints>,
+    ) {
         self.runs = 1;
         if span.entry.is_none() && span.status != Status::Unfinished {
             let failed = matches!(span.status, Status::Error | Status::Panicked);
@@ -211,7 +265,7 @@ impl Samples {
             self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
             self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
         }
-        self.put(BlockKey::of_value(0, block, duration_ns.max(0) as u64), 1);
+        self.put_near(BlockKey::of_value(0, block, duration_ns.max(0) as u64), 1, hints);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
         if busy_ns > 0 {
             self.put(BlockKey::new(0, block, BUSY), busy_ns);
@@ -244,7 +298,27 @@ impl Samples {
         self.spans += other.spans;
     }
 
-    fn put(&mut self, place: BlockKey, value: u64) {
+    /// The same as [`put`](Self::put), which is tried first where the last one of the bucket was.
+    #[inline]
+    fn put_near(&mut self, place: BlockKey, value: u64, hints: Option<&mut CellHints>) {
+        let Some(CellHints(hints)) = hints else {
+            self.put(place, value);
+            return;
+        };
+        let Some(hint) = hints.get_mut(usize::from(place.0 as u16) % HINTS) else { return };
+        let at = self.last_block.0.saturating_add(usize::from(*hint));
+        match self.cells.get_mut(at) {
+            Some(cell) if cell.place == place => cell.value = cell.value.saturating_add(value),
+            _ => {
+                let at = self.put(place, value);
+                let from_first = at.checked_sub(self.last_block.0);
+                *hint = from_first.and_then(|at| u16::try_from(at).ok()).unwrap_or(0);
+            }
+        }
+    }
+
+    /// Says where it is now.
+    fn put(&mut self, place: BlockKey, value: u64) -> usize {
         let at = match self.cells.last() {
             // Spans come in the order of time.
             Some(last) if last.place < place => Err(self.cells.len()),
@@ -255,6 +329,7 @@ impl Samples {
                 if let Some(cell) = self.cells.get_mut(at) {
                     cell.value = cell.value.saturating_add(value);
                 }
+                at
             }
             Err(at) => {
                 if self.cells.is_empty() {
@@ -264,6 +339,7 @@ impl Samples {
                 if at <= self.last_block.0 {
                     self.last_block = LastBlock::default();
                 }
+                at
             }
         }
     }
@@ -358,6 +434,21 @@ mod tests {
             }
             let found: Vec<_> = samples.cells.iter().map(|cell| (cell.place, cell.value)).collect();
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_that_is_looked_up_is_the_one_that_is_computed(
+            length in prop_oneof![1_i64..1_000, 1..=i64::MAX, Just(i64::MAX)],
+            moments in vec(prop_oneof![-10_i64..1_200, any::<i64>(), Just(i64::MAX)], 1..50),
+        ) {
+            let mut blocks = BlockLookUp::new(length);
+            for at in moments {
+                // Where one ends and the next begins, too.
+                let edges = [at, at.saturating_sub(1), at.saturating_add(1), at];
+                prop_assert_eq!(edges.map(|at| blocks.get(at)), edges.map(|at| block(at, length)));
+            }
         }
     }
 

@@ -1,12 +1,11 @@
 //! One side of a comparison: what its spans are known by, and the samples of each.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::super::fields::field_text;
-use super::super::{By, Filter, Scan, SpanRef};
-use super::blocks::{Samples, block};
+use super::super::{By, Filter, Fold, Scan, SpanRef};
+use super::blocks::{BlockLookUp, CellHints, Samples};
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
 use spandrel_storage::Status;
@@ -147,21 +146,11 @@ impl SampleSet {
     ) -> Result<(), Error> {
         let from = scan.from_ns.unwrap_or(0);
         let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
-        let mut places = KeyIndex::new(&self.by);
-        let mut traces = 0;
-        reader.scan_calls(scan, filter, |span| {
-            if let Some(duration_ns) = span.duration_ns {
-                let is_span = span.entry.is_none() && span.status != Status::Unfinished;
-                traces += u64::from(is_span && span.parent_id.is_none());
-                if let Some(samples) = places.of(span) {
-                    samples.add(span, duration_ns, block(span.start_ns - from, length));
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
+        let begin = || KeyIndex::new(&self.by, (from, length));
+        let found = reader.fold_calls(scan, filter, begin)?;
+        let KeyIndex { all, traces, has_too_many, .. } = found;
         self.traces += traces;
-        self.has_too_many |= places.has_too_many;
-        let all = std::mem::take(&mut places.all);
+        self.has_too_many |= has_too_many;
         self.add_names(all);
         self.has_too_many |= !by_name(&self.by) && self.names.len() > VALUES_MAX;
         Ok(())
@@ -215,48 +204,103 @@ fn by_name(by: &By) -> bool {
 /// The spans of one run, by what they are known by.
 struct KeyIndex<'a> {
     by: &'a By,
+    from_ns: i64,
+    blocks: BlockLookUp,
+    /// By names as they were met; of several threads, the same ones again.
     all: Vec<(SpanName, Samples)>,
     /// By the number of the callsite, as names are longer to compare.
     by_number: QuickMap<(i64, u8), usize>,
     by_value: HashMap<SpanName, usize>,
+    /// Of the first names.
+    hints: Vec<CellHints>,
+    traces: u64,
     has_too_many: bool,
 }
 
+/// Names of which it is remembered where spans were counted last: 1 KiB each.
+const HINTED_MAX: usize = 256;
+
+impl Fold for KeyIndex<'_> {
+    fn add(&mut self, call: &SpanRef<'_>) {
+        let Some(duration_ns) = call.duration_ns else { return };
+        let is_span = call.entry.is_none() && call.status != Status::Unfinished;
+        self.traces += u64::from(is_span && call.parent_id.is_none());
+        let Some(at) = self.of(call) else { return };
+        let block = self.blocks.get(call.start_ns.wrapping_sub(self.from_ns));
+        if let Some((_, samples)) = self.all.get_mut(at) {
+            samples.add(call, duration_ns, block, self.hints.get_mut(at));
+        }
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next()?;
+        for part in parts {
+            // Names are put together where the order of all is made.
+            match by_name(joined.by) {
+                true => joined.all.extend(part.all),
+                false => part.all.iter().for_each(|(name, samples)| joined.merge(name, samples)),
+            }
+            joined.traces += part.traces;
+            joined.has_too_many |= part.has_too_many;
+        }
+        Some(joined)
+    }
+}
+
 impl<'a> KeyIndex<'a> {
-    fn new(by: &'a By) -> Self {
-        let (by_number, by_value) = (QuickMap::default(), HashMap::new());
-        Self { by, all: Vec::new(), by_number, by_value, has_too_many: false }
+    /// Of a window that begins then and is so long.
+    fn new(by: &'a By, (from_ns, length_ns): (i64, i64)) -> Self {
+        let blocks = BlockLookUp::new(length_ns);
+        let (by_number, by_value, hints) = (QuickMap::default(), HashMap::new(), Vec::new());
+        let (all, traces, has_too_many) = (Vec::new(), 0, false);
+        Self { by, from_ns, blocks, all, by_number, by_value, hints, traces, has_too_many }
     }
 
     /// Where a span belongs; nowhere if there are too many values.
-    fn of(&mut self, span: &SpanRef<'_>) -> Option<&mut Samples> {
-        let next = self.all.len();
-        let at = if by_name(self.by) {
+    fn of(&mut self, span: &SpanRef<'_>) -> Option<usize> {
+        if by_name(self.by) {
             let number = (span.callsite.id, span.counted() as u8);
-            match self.by_number.get(&number) {
-                Some(at) => *at,
-                None => {
-                    self.all.push((SpanName::of_call(span, self.by), Samples::default()));
-                    self.by_number.insert(number, next);
-                    next
-                }
+            if let Some(at) = self.by_number.get(&number) {
+                return Some(*at);
             }
-        } else {
-            let name = SpanName::of_call(span, self.by);
-            match self.by_value.get(&name) {
-                Some(at) => *at,
-                None if next >= VALUES_MAX => {
-                    self.has_too_many = true;
-                    return None;
-                }
-                None => {
-                    self.all.push((name.clone(), Samples::default()));
-                    self.by_value.insert(name, next);
-                    next
-                }
+            let at = self.push(SpanName::of_call(span, self.by));
+            self.by_number.insert(number, at);
+            return Some(at);
+        }
+        self.of_value(SpanName::of_call(span, self.by))
+    }
+
+    fn of_value(&mut self, name: SpanName) -> Option<usize> {
+        match self.by_value.get(&name) {
+            Some(at) => Some(*at),
+            None if self.all.len() >= VALUES_MAX => {
+                self.has_too_many = true;
+                None
             }
-        };
-        self.all.get_mut(at).map(|(_, samples)| samples)
+            None => {
+                let at = self.push(name.clone());
+                self.by_value.insert(name, at);
+                Some(at)
+            }
+        }
+    }
+
+    /// Adds what was counted elsewhere of a value.
+    fn merge(&mut self, name: &SpanName, samples: &Samples) {
+        let at = self.of_value(name.clone());
+        if let Some((_, known)) = at.and_then(|at| self.all.get_mut(at)) {
+            known.merge(samples, 0);
+        }
+    }
+
+    fn push(&mut self, name: SpanName) -> usize {
+        let at = self.all.len();
+        self.all.push((name, Samples::default()));
+        if at < HINTED_MAX {
+            self.hints.push(CellHints::default());
+        }
+        at
     }
 }
 

@@ -186,6 +186,11 @@ impl Filter {
         self.expression.terms().any(term::Term::needs_fields)
     }
 
+    /// Whether a term looks at how other systems know a span.
+    pub(crate) fn looks_at_contexts(&self) -> bool {
+        self.expression.terms().any(term::Term::is_of_context)
+    }
+
     /// What a scan has to read of spans, so that [`matches`](Self::matches) can tell.
     pub fn columns(&self) -> Columns {
         if self.needs_fields() {

@@ -146,7 +146,12 @@ impl Term {
     /// Whether it looks at the fields, or at what is read together with them.
     pub(super) fn needs_fields(&self) -> bool {
         matches!(self.test, Test::HasFields | Test::HasField(_) | Test::Field(..))
-            || matches!(self.test, Test::TraceId { .. } | Test::HasTraceId)
+            || self.is_of_context()
+    }
+
+    /// Whether it looks at how other systems know a span.
+    pub(super) fn is_of_context(&self) -> bool {
+        matches!(self.test, Test::TraceId { .. } | Test::HasTraceId)
     }
 
     pub(super) fn needs_thread(&self) -> bool {

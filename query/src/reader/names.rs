@@ -106,6 +106,12 @@ impl Shared {
     }
 }
 
+/// A thread from the columns `os_id, name`.
+pub(crate) fn read_thread(id: i64, row: &Row<'_>) -> rusqlite::Result<Thread> {
+    let os_id: i64 = row.get(0)?;
+    Ok(Thread { id, os_id: os_id as u64, name: name(row, 1)?.map(str::to_owned) })
+}
+
 /// As SQLite says it of a value beyond the limit of a connection.
 pub(super) fn too_long() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
@@ -145,11 +151,7 @@ impl<'a> LookUp<'a> {
     }
 
     pub(crate) fn thread(&mut self, id: i64) -> rusqlite::Result<Arc<Thread>> {
-        let read = |row: &Row<'_>| {
-            let os_id: i64 = row.get(0)?;
-            Ok(Thread { id, os_id: os_id as u64, name: name(row, 1)?.map(str::to_owned) })
-        };
-        let found = self.thread.query_row([id], read).optional()?;
+        let found = self.thread.query_row([id], |row| read_thread(id, row)).optional()?;
         Ok(Arc::new(found.unwrap_or(Thread { id, ..Thread::default() })))
     }
 }

@@ -39,12 +39,16 @@ pub(crate) enum ReadAheadEvent<'a> {
 pub(crate) struct Pause(RwLock<()>);
 
 impl Pause {
+    pub(crate) fn new() -> Self {
+        Self(RwLock::new(()))
+    }
+
     /// While the guard lives, no page is read.
     pub(crate) fn begin(&self) -> RwLockWriteGuard<'_, ()> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reading(&self) -> RwLockReadGuard<'_, ()> {
+    pub(crate) fn reading(&self) -> RwLockReadGuard<'_, ()> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,11 +108,11 @@ impl SpanPages<'_> {
         if ahead.threads == 0 {
             return Ok(None);
         }
-        let parts = self.rows().leaves.parts(*range, ahead.leaves).unwrap_or_default();
+        let parts = self.rows().parts(*range, ahead.leaves).unwrap_or_default();
         if parts.len() < PARTS_MIN {
             return Ok(None);
         }
-        let pause = Pause(RwLock::new(()));
+        let pause = Pause::new();
         thread::scope(|scope| {
             let pause = &pause;
             let mut threads = Vec::new();

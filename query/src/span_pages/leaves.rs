@@ -3,7 +3,7 @@
 //! A recording appends its leaves side by side, so several are read at once where the next one is near.
 //! Whatever a tree does not look like gives `None`.
 
-use super::record::take_varint;
+use super::record::{BEHIND, Record, take_varint};
 use crate::id_range::Range;
 use spandrel_storage::internals::Pages;
 
@@ -49,7 +49,7 @@ struct Window {
 pub(super) struct Cell<'a> {
     pub(super) id: i64,
     /// Its record, or the part of it that is on the page.
-    pub(super) record: &'a [u8],
+    pub(super) record: Record<'a>,
     /// How long it is as a whole, and the page on which it goes on.
     more: Option<(usize, u32)>,
 }
@@ -152,9 +152,10 @@ impl<'a> Leaves<'a> {
 
     /// The leaf that is looked at.
     pub(super) fn leaf(&self) -> Option<Leaf<'_>> {
-        let page = self.window.last_page(self.pages.page_size())?;
+        let size = self.pages.page_size();
+        let (page, with_more) = (self.window.last_page(size)?, self.window.from_last_page(size)?);
         let cells = usize::from(u16_at(page, 3)?);
-        Some(Leaf { page, cells, usable_size: self.pages.usable_size() })
+        Some(Leaf { page, with_more, cells, usable_size: self.pages.usable_size() })
     }
 }
 
@@ -165,10 +166,10 @@ impl Cell<'_> {
     }
 
     /// The whole record of one that does.
-    pub(super) fn whole<'b>(&self, pages: &Pages<'_>, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+    pub(super) fn whole<'b>(&self, pages: &Pages<'_>, buffer: &'b mut Vec<u8>) -> Option<Record<'b>> {
         let (length, mut next) = self.more?;
         buffer.clear();
-        buffer.extend_from_slice(self.record);
+        buffer.extend_from_slice(self.record.bytes());
         let mut page = vec![0; pages.page_size()];
         while buffer.len() < length {
             if next == 0 || pages.read(next, &mut page).ok()? != 1 {
@@ -178,7 +179,8 @@ impl Cell<'_> {
             let rest = (length - buffer.len()).min(pages.usable_size().checked_sub(4)?);
             buffer.extend_from_slice(page.get(4..4 + rest)?);
         }
-        Some(buffer)
+        buffer.resize(length + BEHIND, 0);
+        Record::at_start_of(buffer, length)
     }
 }
 
@@ -215,6 +217,8 @@ impl Interior {
 /// A leaf.
 pub(super) struct Leaf<'a> {
     page: &'a [u8],
+    /// Whatever stands behind it, too.
+    with_more: &'a [u8],
     pub(super) cells: usize,
     usable_size: usize,
 }
@@ -223,6 +227,10 @@ impl<'a> Leaf<'a> {
     /// The first cell with an id above this one.
     pub(super) fn first_above(&self, id: i64) -> Option<usize> {
         let (mut low, mut high) = (0, self.cells);
+        // As in each leaf that is come to from the one before.
+        if high > 0 && self.cell(0)?.id > id {
+            return Some(0);
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             if self.cell(middle)?.id > id { high = middle } else { low = middle + 1 }
@@ -233,7 +241,8 @@ impl<'a> Leaf<'a> {
     #[inline]
     pub(super) fn cell(&self, at: usize) -> Option<Cell<'a>> {
         let start = usize::from(u16_at(self.page, LEAF_HEADER + 2 * at)?);
-        let mut rest = self.page.get(start..)?;
+        // What is told of a row stands in the page, whatever is behind it.
+        let mut rest = self.with_more.get(start..)?;
         let payload = take_varint(&mut rest)?;
         let id = take_varint(&mut rest)? as i64;
         if payload > PAYLOAD_MAX {
@@ -241,11 +250,12 @@ impl<'a> Leaf<'a> {
         }
         let length = payload as usize;
         let local = local_bytes(length, self.usable_size);
-        let record = rest.get(..local)?;
         let more = match length - local {
             0 => None,
             _ => Some((length, u32_at(rest, local)?)),
         };
+        let end = self.with_more.len() - rest.len() + local + if more.is_some() { 4 } else { 0 };
+        let record = Record::at_start_of(rest, local).filter(|_| end <= self.page.len())?;
         Some(Cell { id, record, more })
     }
 }
@@ -271,9 +281,10 @@ impl Window {
             let most = (READ_BYTES / size).max(1) as u32;
             let is_near = page > self.last && page - self.last <= most;
             let wanted = if is_near { most as usize } else { 1 };
-            self.bytes.resize(wanted * size, 0);
+            self.bytes.resize(wanted * size + BEHIND, 0);
             self.count = 0;
-            let read = pages.read(page, &mut self.bytes).ok().filter(|read| *read > 0)?;
+            let into = self.bytes.get_mut(..wanted * size)?;
+            let read = pages.read(page, into).ok().filter(|read| *read > 0)?;
             (self.first, self.count) = (page, u32::try_from(read).ok()?);
         }
         self.last = page;
@@ -281,8 +292,13 @@ impl Window {
     }
 
     fn last_page(&self, size: usize) -> Option<&[u8]> {
+        self.from_last_page(size)?.get(..size)
+    }
+
+    /// It, and [`BEHIND`] bytes or more of whatever.
+    fn from_last_page(&self, size: usize) -> Option<&[u8]> {
         let at = self.last.checked_sub(self.first).filter(|at| *at < self.count)? as usize * size;
-        self.bytes.get(at..at + size)
+        self.bytes.get(at..)
     }
 }
 

@@ -17,6 +17,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 pub(crate) use self::ahead::{Pause, ReadAheadEvent};
 use self::leaves::Leaves;
+use self::record::Read;
 use super::Columns;
 use super::id_range::Range;
 use super::id_set::IdSet;
@@ -147,6 +148,11 @@ pub(crate) struct PageRows<'a> {
 }
 
 impl PageRows<'_> {
+    /// A range in parts that each have so many leaves, but for the last one.
+    pub(crate) fn parts(&mut self, range: Range, leaves: usize) -> Option<Vec<Range>> {
+        self.leaves.parts(range, leaves)
+    }
+
     /// How many rows the last [`read`](Self::read) has looked at.
     pub(crate) fn looked_at(&self) -> u64 {
         self.looked_at
@@ -163,6 +169,7 @@ impl PageRows<'_> {
     ) -> Result<Ended, E> {
         self.looked_at = 0;
         let mut is_first = true;
+        let mut span = RawSpan::default();
         if self.at.take() != Some(range.after) && self.leaves.seek(range.after).is_none() {
             return Ok(Ended::Odd);
         }
@@ -191,11 +198,14 @@ impl PageRows<'_> {
                 } else {
                     Some(cell.record)
                 };
-                let span = record.and_then(|record| record::read(cell.id, record, wanted));
-                let Some(span) = span else { return Ok(Ended::Odd) };
+                let Some(record) = record else { return Ok(Ended::Odd) };
+                let read = record::read(cell.id, record, wanted, &mut span);
+                if read == Read::Odd {
+                    return Ok(Ended::Odd);
+                }
                 range.after = cell.id;
                 self.looked_at += 1;
-                if let Some((span, fields)) = span
+                if let Read::Row(fields) = read
                     && each(&span, fields)?.is_break()
                 {
                     return Ok(Ended::Broken);

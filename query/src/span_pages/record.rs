@@ -2,6 +2,8 @@
 //!
 //! Whatever is not as a recording stores it gives `None`: SQLite then reads the row, and says what is wrong.
 
+mod quick;
+
 use super::{Columns, PageQuery};
 use crate::raw_span::RawSpan;
 use crate::reader::status_named;
@@ -13,134 +15,264 @@ pub(super) const COLUMNS: &str = "id,run_id,parent_id,root_id,callsite_id,thread
     longest_thread_id,self_busy_ns";
 
 const NULL: u64 = 0;
-const ZERO: u64 = 8;
-const ONE: u64 = 9;
 /// From here on odd ones are texts.
 const TEXT: u64 = 13;
 
+/// How an integer of a serial type is read from the eight bytes that begin with it: no branch tells the types apart,
+/// since which one comes next is hard to foresee.
+#[derive(Clone, Copy)]
+struct Integer {
+    /// Its bytes.
+    length: u8,
+    /// The sign is in the first byte, wherever that ends up.
+    shift: u8,
+    /// What is there of it by its type alone.
+    constant: u8,
+    /// Whether it has bytes, or else nothing is read.
+    mask: i64,
+    /// Not 0: no integer has this type.
+    odd: u8,
+}
+
+const INTEGERS: [Integer; 16] = {
+    let none = Integer { length: 0, shift: 0, constant: 0, mask: 0, odd: 1 };
+    let mut all = [none; 16];
+    // NULL, 0 and 1.
+    all[0].odd = 0;
+    all[8].odd = 0;
+    all[9] = Integer { constant: 1, odd: 0, ..none };
+    let (types, lengths) = ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 8]);
+    let mut at = 0;
+    while at < types.len() {
+        let length = lengths[at];
+        let shift = 64 - 8 * length;
+        all[types[at]] = Integer { length, shift, constant: 0, mask: -1, odd: 0 };
+        at += 1;
+    }
+    all
+};
+
+/// Bytes that have to be there behind a record for it to be read quickly.
+pub(super) const BEHIND: usize = quick::START;
+
+/// A record, or the part of it that is on the page of its row.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    /// What follows it, too, so that eight bytes can be read at once.
+    bytes: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Record<'a> {
+    /// The first bytes of these.
+    pub(super) fn at_start_of(bytes: &'a [u8], length: usize) -> Option<Self> {
+        (length <= bytes.len()).then_some(Self { bytes, length })
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
 /// The values of a record, one after the other.
 struct Values<'a> {
-    /// Serial types that are left.
+    /// Serial types, those that are left from `at` on.
     types: &'a [u8],
-    /// The record from the next value on.
-    body: &'a [u8],
+    at: usize,
+    record: Record<'a>,
+    /// Where in the record the next value stands.
+    next: usize,
+    /// Something was not as it should be; nothing that was read is good.
+    is_odd: bool,
 }
 
 impl<'a> Values<'a> {
-    fn of(record: &'a [u8]) -> Option<Self> {
-        let mut types = record;
+    #[inline(always)]
+    fn of(record: Record<'a>) -> Option<Self> {
+        let mut types = record.bytes;
         let header = usize::try_from(take_varint(&mut types)?).ok()?;
-        let types_start = record.len() - types.len();
-        let (types, body) = (record.get(types_start..header)?, record.get(header..)?);
-        Some(Self { types, body })
+        let at = record.bytes.len() - types.len();
+        let types = record.bytes.get(..header).filter(|_| header <= record.length)?;
+        let is_odd = at > header;
+        Some(Self { types, at, record, next: header, is_odd })
     }
 
-    /// The next serial type. A column that the table has got later is NULL in rows of before.
-    #[inline(always)]
-    fn serial(&mut self) -> Option<u64> {
-        match self.types.split_first() {
-            Some((&first, rest)) if first < 0x80 => {
-                self.types = rest;
-                Some(u64::from(first))
-            }
-            Some(_) => take_varint(&mut self.types),
-            None => Some(NULL),
-        }
-    }
-
-    #[inline(always)]
-    fn maybe(&mut self) -> Option<Option<i64>> {
-        let length = match self.serial()? {
-            NULL => return Some(None),
-            ZERO => return Some(Some(0)),
-            ONE => return Some(Some(1)),
-            length @ 1..=4 => length as usize,
-            5 => 6,
-            6 => 8,
-            _ => return None,
+    /// The next serial type, if it is not a single byte. A column that the table has got later is NULL in rows of
+    /// before.
+    #[cold]
+    fn serial(&mut self) -> u64 {
+        let Some(mut rest) = self.types.get(self.at..).filter(|rest| !rest.is_empty()) else {
+            return NULL;
         };
-        // The sign is in the first byte, wherever that ends up.
-        let shift = 64 - 8 * length as u32;
-        let value = match self.body.first_chunk::<8>() {
-            Some(bytes) => i64::from_be_bytes(*bytes) >> shift,
+        match take_varint(&mut rest) {
+            Some(serial) => {
+                self.at = self.types.len() - rest.len();
+                serial
+            }
             None => {
-                let mut bytes = [0; 8];
-                bytes.get_mut(..length)?.copy_from_slice(self.body.get(..length)?);
-                i64::from_be_bytes(bytes) >> shift
+                self.is_odd = true;
+                NULL
+            }
+        }
+    }
+
+    /// Whether there is no value, and the value.
+    #[inline(always)]
+    fn integer(&mut self) -> (bool, i64) {
+        let serial = match self.types.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                u64::from(byte)
+            }
+            _ => self.serial(),
+        };
+        let Some(kind) = INTEGERS.get(serial as usize).filter(|_| serial < 16) else {
+            self.is_odd = true;
+            return (true, 0);
+        };
+        self.is_odd |= kind.odd != 0;
+        let bytes = self.record.bytes.get(self.next..).unwrap_or_default();
+        let eight = match bytes.first_chunk::<8>() {
+            Some(bytes) => i64::from_be_bytes(*bytes),
+            None => eight_of(bytes),
+        };
+        self.next += usize::from(kind.length);
+        (serial == NULL, ((eight >> kind.shift) & kind.mask) + i64::from(kind.constant))
+    }
+
+    #[inline(always)]
+    fn maybe(&mut self) -> Option<i64> {
+        let (is_null, value) = self.integer();
+        (!is_null).then_some(value)
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> i64 {
+        let (is_null, value) = self.integer();
+        self.is_odd |= is_null;
+        value
+    }
+
+    /// `None`: NULL, or something that is no text.
+    #[inline(always)]
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let serial = match self.types.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                u64::from(byte)
+            }
+            _ => self.serial(),
+        };
+        let length = match serial.checked_sub(TEXT) {
+            Some(rest) if rest.is_multiple_of(2) => rest / 2,
+            _ => {
+                self.is_odd |= serial != NULL;
+                return None;
             }
         };
-        self.body = self.body.get(length..)?;
-        Some(Some(value))
+        // One that is cut is odd, as all is whose end lies behind that of the record.
+        let end = self.next.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        let text = self.record.bytes.get(self.next..end);
+        self.next = end;
+        text
     }
 
+    /// Whether all that was read so far is as it should be.
     #[inline(always)]
-    fn number(&mut self) -> Option<i64> {
-        self.maybe()?
-    }
-
-    #[inline(always)]
-    fn text(&mut self) -> Option<Option<&'a [u8]>> {
-        let serial = self.serial()?;
-        if serial == NULL {
-            return Some(None);
-        }
-        let length = serial.checked_sub(TEXT).filter(|rest| rest.is_multiple_of(2))? / 2;
-        let (text, body) = self.body.split_at_checked(usize::try_from(length).ok()?)?;
-        self.body = body;
-        Some(Some(text))
+    fn are_good(&self) -> bool {
+        !self.is_odd && self.next <= self.record.length
     }
 }
 
-/// The row of this id, if it is wanted. Of columns that are not asked for, anything may be missing.
+/// The last bytes of a page, as if zeros followed.
+#[cold]
+fn eight_of(bytes: &[u8]) -> i64 {
+    let mut eight = [0; 8];
+    eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    i64::from_be_bytes(eight)
+}
+
+/// What a record is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read<'a> {
+    /// A row that is wanted, and its fields.
+    Row(Option<&'a str>),
+    /// Another one.
+    PassedOver,
+    /// None that we make.
+    Odd,
+}
+
+/// Reads the row of this id, if it is wanted. Of columns that are not asked for, anything may be missing.
 #[inline]
 pub(super) fn read<'a>(
     id: i64,
-    record: &'a [u8],
+    record: Record<'a>,
     wanted: &PageQuery<'_>,
-) -> Option<Option<(RawSpan, Option<&'a str>)>> {
+    span: &mut RawSpan,
+) -> Read<'a> {
+    match quick::read(id, record, wanted, span) {
+        Read::Odd => read_any(id, record, wanted, span).unwrap_or(Read::Odd),
+        read => read,
+    }
+}
+
+/// The same, whatever the values are.
+#[cold]
+fn read_any<'a>(
+    id: i64,
+    record: Record<'a>,
+    wanted: &PageQuery<'_>,
+    span: &mut RawSpan,
+) -> Option<Read<'a>> {
     let mut values = Values::of(record)?;
     // The id stands before the record, and NULL in it.
-    if values.maybe()?.is_some() {
+    let own_id = values.maybe();
+    let (run_id, parent_id, root_id) = (values.number(), values.maybe(), values.number());
+    let callsite_id = values.number();
+    if own_id.is_some() || !values.are_good() {
         return None;
     }
-    let (run_id, parent_id, root_id) = (values.number()?, values.maybe()?, values.number()?);
-    let callsite_id = values.number()?;
     // Most rows are passed over here, where a name is asked for.
     if !wanted.has(run_id, parent_id, callsite_id) {
-        return Some(None);
+        return Some(Read::PassedOver);
     }
-    let mut span = RawSpan {
+    *span = RawSpan {
         id,
         parent_id,
         root_id,
         callsite_id,
-        thread_id: values.number()?,
-        start_ns: values.number()?,
-        duration_ns: values.maybe()?,
-        busy_ns: values.maybe()?,
-        self_ns: values.maybe()?,
-        entries: values.number()?,
-        status: status(values.text()??)?,
-        first_entry_ns: None,
-        longest_entry_ns: None,
-        last_exit_ns: None,
-        longest_thread_id: None,
-        self_busy_ns: None,
+        thread_id: values.number(),
+        start_ns: values.number(),
+        duration_ns: values.maybe(),
+        busy_ns: values.maybe(),
+        self_ns: values.maybe(),
+        entries: values.number(),
+        status: status(values.text()?)?,
+        ..RawSpan::default()
     };
     if wanted.columns == Columns::Numbers {
-        return Some(Some((span, None)));
+        return values.are_good().then_some(Read::Row(None));
     }
-    let text = values.text()?.filter(|_| wanted.columns == Columns::All);
-    let fields = match text {
-        Some(text) => Some(std::str::from_utf8(text).ok()?),
-        None => None,
-    };
-    span.first_entry_ns = values.maybe()?;
-    span.longest_entry_ns = values.maybe()?;
-    span.last_exit_ns = values.maybe()?;
-    span.longest_thread_id = values.maybe()?;
-    span.self_busy_ns = values.maybe()?;
-    Some(Some((span, fields)))
+    let text = values.text();
+    span.first_entry_ns = values.maybe();
+    span.longest_entry_ns = values.maybe();
+    span.last_exit_ns = values.maybe();
+    span.longest_thread_id = values.maybe();
+    span.self_busy_ns = values.maybe();
+    if !values.are_good() {
+        return None;
+    }
+    fields(text, wanted).map(Read::Row)
+}
+
+/// The fields, if they are wanted. `None`: they are no text.
+#[inline]
+fn fields<'a>(text: Option<&'a [u8]>, wanted: &PageQuery<'_>) -> Option<Option<&'a str>> {
+    match text.filter(|_| wanted.columns == Columns::All) {
+        Some(text) => Some(Some(std::str::from_utf8(text).ok()?)),
+        None => Some(None),
+    }
 }
 
 #[inline]
@@ -155,6 +287,35 @@ fn status(text: &[u8]) -> Option<Status> {
 /// Seven bits a byte, the highest first, and eight in the ninth.
 #[inline]
 pub(super) fn take_varint(from: &mut &[u8]) -> Option<u64> {
+    let (&first, rest) = from.split_first()?;
+    if first < 0x80 {
+        *from = rest;
+        return Some(u64::from(first));
+    }
+    if let Some(eight) = from.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // The first byte that another one does not follow.
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends != 0 {
+            let bits = ends.trailing_zeros() + 1;
+            *from = from.get(bits as usize / 8..)?;
+            return Some(join_sevens(word.swap_bytes() >> (64 - bits)));
+        }
+    }
+    take_long_varint(from)
+}
+
+/// Seven bits of each byte, without what is between them.
+#[inline]
+fn join_sevens(bytes: u64) -> u64 {
+    let two = (bytes & 0x007F_007F_007F_007F) | (bytes & 0x7F00_7F00_7F00_7F00) >> 1;
+    let four = (two & 0x0000_3FFF_0000_3FFF) | (two & 0x3FFF_0000_3FFF_0000) >> 2;
+    (four & 0x0FFF_FFFF) | (four & 0x0FFF_FFFF_0000_0000) >> 4
+}
+
+/// One of nine bytes, or at the end of all.
+#[cold]
+fn take_long_varint(from: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for at in 0..9 {
         let (&byte, rest) = from.split_first()?;
@@ -169,3 +330,6 @@ pub(super) fn take_varint(from: &mut &[u8]) -> Option<u64> {
     }
     Some(value)
 }
+
+#[cfg(test)]
+mod tests;

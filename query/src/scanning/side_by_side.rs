@@ -1,0 +1,221 @@
+//! A scan whose rows are summed up by several threads, each of some parts of the range, into sums of its own.
+//!
+//! ```text
+//!  ranges of ids, cut where leaves end:  | 0 | 1 | 2 | 3 | ...
+//!  whoever asks, and other threads: the next part nobody has --> rows, with names --> own sums
+//! ```
+//!
+//! No row is handed to another thread, which would cost more than to sum it up. All read pages of the one transaction of
+//! whoever asks, who gives it up from time to time for another one, as in `ahead.rs`. Names are read beforehand
+//! (`known_names.rs`). What cannot be read so, from some row of a part on, is left for a scan by one thread.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::{PIECE_ROWS, data_version};
+use crate::id_range::{Range, join};
+use crate::known_names::KnownNames;
+use crate::reader::Reader;
+use crate::span_pages::{Callsites, Ended, PageQuery, Pause, SpanPages};
+use crate::{Scan, SpanRef};
+use spandrel_storage::Error;
+use spandrel_storage::internals::Context;
+
+/// Fewer parts are not worth a thread.
+const PARTS_MIN: usize = 4;
+
+/// What is done with the rows.
+pub(crate) trait Sums: Sync {
+    /// What one thread sums up.
+    type Own: Send;
+
+    /// Nothing yet.
+    fn begin(&self) -> Self::Own;
+
+    /// Counts a row. Those that one thread is given come in the order of ids.
+    fn add(&self, own: &mut Self::Own, span: &SpanRef<'_>);
+
+    /// Whether sums are larger than several threads should have; then all is read by one.
+    fn is_full(&self, own: &Self::Own) -> bool;
+}
+
+/// What the threads share.
+struct Shared<'a, S> {
+    table: &'a SpanPages<'a>,
+    names: &'a KnownNames,
+    scan: &'a Scan,
+    query: PageQuery<'a>,
+    sums: &'a S,
+    rows_max: u32,
+    parts: Mutex<std::vec::IntoIter<Range>>,
+    /// What was not read.
+    left: Mutex<Vec<Range>>,
+    pause: Pause,
+    /// Rows that were looked at since the transaction began.
+    looked_at: AtomicU64,
+    /// Nobody reads pages any more.
+    is_over: AtomicBool,
+    is_full: AtomicBool,
+}
+
+impl Reader {
+    /// Sums up the rows of some ranges. Gives what each thread has, and the ranges that were not read, in order.
+    /// `None`: one thread has to read all of them.
+    pub(crate) fn scan_side_by_side<S: Sums>(
+        &self,
+        scan: &Scan,
+        ranges: &[Range],
+        callsites: Option<&[i64]>,
+        sums: &S,
+    ) -> Result<Option<(Vec<S::Own>, Vec<Range>)>, Error> {
+        let ahead = self.ahead();
+        if ahead.folding == 0 {
+            return Ok(None);
+        }
+        let doing = "read the spans";
+        let tx = self.begin()?;
+        let table = SpanPages::of(&tx, || self.pages(&tx)).context(self.path(), doing)?;
+        let Some(table) = table else { return Ok(None) };
+        let cut = |range: &Range| table.rows().parts(*range, ahead.leaves);
+        let parts: Option<Vec<_>> = ranges.iter().map(cut).collect();
+        let parts: Vec<Range> = parts.unwrap_or_default().concat();
+        if parts.len() < PARTS_MIN {
+            return Ok(None);
+        }
+        let names = KnownNames::of(&tx).context(self.path(), doing)?;
+        let Some(names) = names else { return Ok(None) };
+        let mut version = data_version(&tx).context(self.path(), doing)?;
+        let callsites = callsites.map(Callsites::new);
+        let query = PageQuery {
+            run_id: scan.run_id,
+            columns: scan.columns,
+            callsites: callsites.as_ref(),
+            parents: None,
+        };
+        let shared = Shared {
+            table: &table,
+            names: &names,
+            scan,
+            query,
+            sums,
+            rows_max: ahead.rows,
+            parts: Mutex::new(parts.into_iter()),
+            left: Mutex::new(Vec::new()),
+            pause: Pause::new(),
+            looked_at: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+        };
+        let mut error = None;
+        let mut tx = Some(tx);
+        let mut all = thread::scope(|scope| {
+            let threads: Vec<_> = (0..ahead.folding)
+                .map_while(|_| {
+                    let work = || shared.work(|| ());
+                    thread::Builder::new().spawn_scoped(scope, work).ok()
+                })
+                .collect();
+            let own = shared.work(|| {
+                if shared.looked_at.load(Ordering::Relaxed) < u64::from(PIECE_ROWS) {
+                    return;
+                }
+                // Nobody reads meanwhile, and so nobody counts.
+                let _paused = shared.pause.begin();
+                shared.looked_at.store(0, Ordering::Relaxed);
+                tx = None;
+                let is_same = self.begin().and_then(|next| {
+                    let tx = tx.insert(next);
+                    let now = data_version(tx).context(self.path(), doing)?;
+                    let is_same = now == version && self.pages(tx).is_some();
+                    version = now;
+                    Ok(is_same)
+                });
+                if !matches!(is_same, Ok(true)) {
+                    shared.is_over.store(true, Ordering::Relaxed);
+                    error = error.take().or(is_same.err());
+                }
+            });
+            let mut all = vec![own];
+            for thread in threads {
+                match thread.join() {
+                    Ok(own) => all.push(own),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        });
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if shared.is_full.into_inner() {
+            return Ok(None);
+        }
+        let mut left = shared.left.into_inner().unwrap_or_else(PoisonError::into_inner);
+        left.extend(shared.parts.into_inner().unwrap_or_else(PoisonError::into_inner));
+        left.sort_unstable_by_key(|range| range.after);
+        let mut rest = Vec::new();
+        left.into_iter().for_each(|range| join(&mut rest, range));
+        all.shrink_to_fit();
+        Ok(Some((all, rest)))
+    }
+}
+
+impl<S: Sums> Shared<'_, S> {
+    fn next_part(&self) -> Option<Range> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    fn leave(&self, range: Range) {
+        if range.after < range.last {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(range);
+        }
+    }
+
+    /// Sums up part by part, until there is none. `between` is called where no page is read by this thread.
+    fn work(&self, mut between: impl FnMut()) -> S::Own {
+        let mut own = self.sums.begin();
+        let mut rows = self.table.rows();
+        while let Some(mut part) = self.next_part() {
+            loop {
+                between();
+                let reading = self.pause.reading();
+                // Asked while nobody can begin another transaction.
+                if self.is_over.load(Ordering::Relaxed) {
+                    self.leave(part);
+                    return own;
+                }
+                let read = rows.read(&mut part, self.rows_max, &self.query, |raw, fields| {
+                    // Not the row alone, as it was taken from the range.
+                    let Some(named) = self.names.of_row(raw) else { return Err(raw.id) };
+                    let span =
+                        named.span(raw, (self.query.run_id, self.query.columns), fields, None);
+                    if self.scan.has(&span) {
+                        self.sums.add(&mut own, &span);
+                    }
+                    Ok(ControlFlow::Continue(()))
+                });
+                self.looked_at.fetch_add(rows.looked_at(), Ordering::Relaxed);
+                drop(reading);
+                if self.sums.is_full(&own) {
+                    self.is_full.store(true, Ordering::Relaxed);
+                    self.is_over.store(true, Ordering::Relaxed);
+                }
+                match read {
+                    Ok(Ended::Full) => {}
+                    Ok(Ended::Odd) => {
+                        self.leave(part);
+                        break;
+                    }
+                    Ok(Ended::All | Ended::Broken) => break,
+                    Err(id) => {
+                        self.leave(Range { after: id.saturating_sub(1), ..part });
+                        break;
+                    }
+                }
+            }
+        }
+        own
+    }
+}
